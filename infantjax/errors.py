@@ -1,0 +1,37 @@
+"""The errors a user can meet.
+
+`InputError` is bad user data (a file, a table, a weights directory): the command line prints its one line and
+leaves with status 2. A wrong call of the library raises `ValueError` or `TypeError` as usual. Anything else is a bug
+and stays visible.
+"""
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """User data that cannot be used, in one sentence: where, what is wrong, what to do.
+
+    Args:
+        where: the file, table row or option that is at fault.
+        what: what was found and what was expected.
+        remedy: what the user can do about it; empty if there is nothing.
+    """
+
+    def __init__(self, where: str | Path, what: str, remedy: str = "") -> None:
+        self.where, self.what, self.remedy = _one_line(where), _one_line(what), _one_line(remedy)
+        super().__init__(f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else ""))
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.where, self.what, self.remedy)
+
+
+class MissingExtraError(ImportError):
+    """A library of an optional extra is not installed; the message is the command that installs it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f'this needs {library}: pip install "infantjax[{extra}]"')
+
+
+def _one_line(text: str | Path) -> str:
+    # A file name may hold a newline or a terminal escape; a message is one printable line whatever it names.
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))

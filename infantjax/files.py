@@ -1,0 +1,93 @@
+"""Files, whole or absent: atomic writes, digests, canonical JSON, safe names, and the limits on what is read.
+
+Every limit on input lies here, is documented in `docs/formats.md`, and is enforced before memory is allocated.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+MAX_FILE_BYTES = 2 * 1024**3
+"""Largest keypoint file that is read."""
+MAX_FRAMES = 10_000_000
+"""Most frames of one recording."""
+MAX_POINTS = 1_000
+"""Most points (joints) of one frame."""
+MAX_ARCHIVE_RATIO = 100
+"""Largest ratio of unpacked to packed bytes of an archive member (.npz)."""
+MAX_JSON_DEPTH = 100
+"""Deepest nesting of a JSON file."""
+
+
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, synced, then renamed over it.
+
+    Args:
+        path: the file to write; its folder must exist.
+        content: text (written as UTF-8 with `\\n` line ends) or bytes.
+
+    Raises:
+        OSError: the folder is missing or read-only, or the disk is full; the old file, if any, is unchanged.
+    """
+    path = Path(path)
+    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def sha256(data: bytes | Path) -> str:
+    """Hexadecimal SHA-256 of some bytes, or of a file read in pieces."""
+    digest = hashlib.sha256()
+    if isinstance(data, Path):
+        with data.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+    else:
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that depends on the value only: sorted keys, two spaces, no NaN, a newline at the end.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity, which JSON cannot hold; use None.
+    """
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def safe_stem(name: str, taken: Collection[str] = ()) -> str:
+    """A file stem made of a free text: no separators or control characters, at most 100 characters, unique.
+
+    Args:
+        name: any text, for example the name of a recording.
+        taken: stems that exist already; a number is appended until the result is not one of them.
+    """
+    text = unicodedata.normalize("NFC", name)
+    text = re.sub(r"[^\w.\-+ ]", "_", text).strip(" .").lstrip("-")
+    stem = text[:100] or "recording"
+    candidate, count = stem, 2
+    while candidate.casefold() in {t.casefold() for t in taken}:
+        candidate, count = f"{stem}-{count}", count + 1
+    return candidate
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

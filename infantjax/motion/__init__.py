@@ -1,0 +1,5 @@
+"""Keypoint recordings: reading, cleaning, normalising, cutting into windows, features."""
+
+from infantjax.motion.recording import Recording
+
+__all__ = ["Recording"]

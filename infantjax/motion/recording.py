@@ -1,0 +1,75 @@
+"""The type of one infant: a sequence of keypoints with all that is known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from infantjax.skeletons import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Keypoints of one infant over time. Frozen: functions return new ones.
+
+    Attributes:
+        keypoints: `[time, joint, 2|3]` float64; x to the right, y downwards (image coordinates), any unit that is
+            the same for both; NaN where a point is missing.
+        fps: frames per second, hertz.
+        skeleton: names and tree of the joints.
+        name: the infant or file; free text.
+        confidence: `[time, joint]` in 0..1, or None.
+        metadata: what else is known (age, sex, cohort, ...); values are JSON-compatible.
+        approximated: joint -> how it was made from others, for points without a counterpart in the source.
+        history: what was done to the recording so far, in order, in words; goes into the report.
+        notes: what a reader of the report should know (missing frames, ignored points, ...).
+
+    Raises:
+        ValueError: shapes do not fit, frame rate not a number above 0, infinite coordinates.
+    """
+
+    keypoints: np.ndarray
+    fps: float
+    skeleton: Skeleton
+    name: str = "recording"
+    confidence: np.ndarray | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    approximated: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        keypoints = np.asarray(self.keypoints, dtype=np.float64)
+        joints = len(self.skeleton.joints)
+        if keypoints.ndim != 3 or keypoints.shape[1] != joints or keypoints.shape[2] not in (2, 3):
+            raise ValueError(
+                f"keypoints must be [time, {joints}, 2 or 3] for skeleton {self.skeleton.name}, got {keypoints.shape}"
+            )
+        if np.isinf(keypoints).any():
+            raise ValueError("keypoints hold infinite values; use NaN for missing points")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps must be a number above 0, got {self.fps}")
+        if self.confidence is not None and np.shape(self.confidence) != keypoints.shape[:2]:
+            raise ValueError(f"confidence must be {keypoints.shape[:2]}, got {np.shape(self.confidence)}")
+        keypoints.setflags(write=False)
+        object.__setattr__(self, "keypoints", keypoints)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return self.keypoints.shape[0]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds: frames over frame rate."""
+        return self.frames / self.fps
+
+    @property
+    def missing(self) -> np.ndarray:
+        """`[time, joint]` bool: any coordinate of the point is NaN."""
+        return np.isnan(self.keypoints).any(axis=-1)
+
+    def with_step(self, step: str, **changes: Any) -> "Recording":
+        """A copy with fields changed and one line appended to its history."""
+        return replace(self, history=(*self.history, step), **changes)

@@ -1,0 +1,223 @@
+"""Keypoint sets: names, edges, parents, mirror pairs, and the graphs that networks read from them.
+
+A `Skeleton` is data. Nothing else in the package knows a joint by its index: networks, features, readers and
+drawings take the skeleton as an argument, and `SKELETONS` holds the published ones under their names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A keypoint set with its tree.
+
+    Attributes:
+        name: registry name, for example `in-motion-19`.
+        joints: joint names in the order of the arrays.
+        parents: for each joint its parent's name; the root (the graph's centre) is its own parent.
+        mirror_pairs: (right, left) names that a horizontal flip exchanges.
+        trunk: (upper, lower) end of the trunk, used for centring, rotation and scale; None if the set has none.
+        source: where the set is defined.
+
+    Raises:
+        ValueError: a name occurs twice or is unknown, or the parents are not a tree with one root.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[str, ...]
+    mirror_pairs: tuple[tuple[str, str], ...] = ()
+    trunk: tuple[str, str] | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.joints)) != len(self.joints):
+            raise ValueError(f"skeleton {self.name}: a joint name occurs twice")
+        if len(self.parents) != len(self.joints):
+            raise ValueError(f"skeleton {self.name}: {len(self.joints)} joints but {len(self.parents)} parents")
+        named = {*self.parents, *(j for pair in self.mirror_pairs for j in pair), *(self.trunk or ())}
+        if unknown := sorted(named - set(self.joints)):
+            raise ValueError(f"skeleton {self.name}: unknown joints {', '.join(unknown)}")
+        roots = [j for j, p in zip(self.joints, self.parents) if j == p]
+        if len(roots) != 1:
+            raise ValueError(f"skeleton {self.name}: needs exactly one root (its own parent), found {len(roots)}")
+        for joint in range(len(self.joints)):
+            for _ in self.joints:
+                joint = self.parent_indices[joint]
+            if self.joints[joint] != roots[0]:
+                raise ValueError(f"skeleton {self.name}: the parents hold a cycle")
+
+    def index(self, joint: str) -> int:
+        """Position of a joint in the arrays.
+
+        Raises:
+            ValueError: the skeleton has no joint of that name.
+        """
+        try:
+            return self.joints.index(joint)
+        except ValueError:
+            raise ValueError(f'joint "{joint}" is not in skeleton {self.name}') from None
+
+    @cached_property
+    def parent_indices(self) -> tuple[int, ...]:
+        """For each joint the index of its parent."""
+        return tuple(self.joints.index(p) for p in self.parents)
+
+    @cached_property
+    def centre(self) -> int:
+        """Index of the root: the centre joint of the graph."""
+        return next(j for j, p in enumerate(self.parent_indices) if j == p)
+
+    @cached_property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """(joint, parent) for every joint but the root."""
+        return tuple((j, p) for j, p in enumerate(self.parent_indices) if j != p)
+
+    @cached_property
+    def mirror(self) -> tuple[int, ...]:
+        """For each joint the index of the joint that it becomes in a mirror."""
+        swap = {a: b for a, b in self.mirror_pairs} | {b: a for a, b in self.mirror_pairs}
+        return tuple(self.joints.index(swap.get(j, j)) for j in self.joints)
+
+    @cached_property
+    def trunk_indices(self) -> tuple[int, int]:
+        """Indices of the upper and the lower end of the trunk.
+
+        Raises:
+            ValueError: the skeleton has no trunk; convert it to one that has.
+        """
+        if self.trunk is None:
+            raise ValueError(f"skeleton {self.name} has no trunk; convert the recording, for example to in-motion-19")
+        return self.index(self.trunk[0]), self.index(self.trunk[1])
+
+
+def _symmetric(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"right_{n}", f"left_{n}") for n in names)
+
+
+def _from_parents(
+    name: str, parents: Mapping[str, str], mirror: tuple[str, ...], trunk: tuple[str, str] | None, source: str
+) -> Skeleton:
+    return Skeleton(name, tuple(parents), tuple(parents.values()), _symmetric(*mirror), trunk, source)
+
+
+IN_MOTION_19 = _from_parents(
+    "in-motion-19",
+    {
+        "head_top": "nose",
+        "nose": "upper_neck",
+        "right_ear": "nose",
+        "left_ear": "nose",
+        "upper_neck": "thorax",
+        "right_shoulder": "thorax",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+        "thorax": "thorax",
+        "left_shoulder": "thorax",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "pelvis": "thorax",
+        "right_hip": "pelvis",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "pelvis",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+    },
+    ("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+    ("thorax", "pelvis"),
+    "Groos et al., In-Motion: 19 keypoints, tree and centre as in the movement-outcome system",
+)
+
+SKELETONS: dict[str, Skeleton] = {s.name: s for s in (IN_MOTION_19,)}
+"""The published keypoint sets by name."""
+
+
+def get(name: str) -> Skeleton:
+    """A published skeleton by its name.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    try:
+        return SKELETONS[name]
+    except KeyError:
+        raise ValueError(f'unknown skeleton "{name}"; known: {", ".join(SKELETONS)}') from None
+
+
+GraphKind = Literal["spatial", "dis2", "dis4", "uniform", "distance"]
+
+
+def adjacency(
+    skeleton: Skeleton, kind: GraphKind | str, mask: np.random.Generator | None = None
+) -> Float[np.ndarray, "matrix joint joint"]:
+    """Adjacency matrices of the skeleton's graph, as the movement-outcome system makes them.
+
+    `A[k, v, w]` weighs what joint `w` receives from joint `v`. `spatial` (3 matrices): the column-normalised
+    neighbourhood split into self, centrifugal and centripetal parts; `disK` (K matrices, `dis2` and `dis4` in the
+    search space): disentangled aggregation over pairs at distance exactly 0..K-1, self-loops always added;
+    `uniform` (1) and `distance` (2) exist in the released code only.
+
+    Two points look odd and are kept, since weights were trained with them: in `spatial` the distance to the centre
+    is known up to one hop only, all farther joints being equally (infinitely) far; in `disK` the hop count starts at
+    0, so that `dis4` reaches three hops.
+
+    Args:
+        skeleton: any skeleton; its root is the centre.
+        kind: the construction.
+        mask: for `disK`, a generator from which a constant mask, uniform on (-1e-6, 1e-6), is drawn and added to
+            every entry as the released code does; None leaves it out.
+
+    Returns:
+        float32 `[matrix, joint, joint]`.
+
+    Raises:
+        ValueError: unknown kind.
+
+    Source: Groos et al., Paper III with supplement, and the released movement-outcome program.
+    """
+    n = len(skeleton.joints)
+    edge = np.zeros((n, n))
+    for a, b in skeleton.edges:
+        edge[a, b] = edge[b, a] = 1.0
+    if kind.startswith("dis") and kind[3:].isdigit() and int(kind[3:]) > 0:
+        matrices = _disentangled(edge, int(kind[3:]))
+        if mask is not None:
+            matrices = matrices + mask.uniform(-1e-6, 1e-6, matrices.shape)
+        return matrices.astype(np.float32)
+    looped = edge + np.eye(n)
+    normalised = looped / looped.sum(axis=0, keepdims=True)
+    loops = np.diag(np.diag(normalised))
+    if kind == "uniform":
+        return normalised[None].astype(np.float32)
+    if kind == "distance":
+        return np.stack([loops, normalised - loops]).astype(np.float32)
+    if kind == "spatial":
+        distance = np.full(n, np.inf)
+        distance[edge[skeleton.centre] > 0] = 1
+        distance[skeleton.centre] = 0
+        outward = distance[:, None] >= distance[None, :]
+        neighbours = normalised - loops
+        return np.stack([loops, np.where(outward, neighbours, 0), np.where(outward, 0, neighbours)]).astype(np.float32)
+    raise ValueError(f'unknown graph "{kind}"; known: spatial, dis2, dis4 (any disK), uniform, distance')
+
+
+def _disentangled(edge: np.ndarray, count: int) -> np.ndarray:
+    n = len(edge)
+    hops = np.full((n, n), np.inf)
+    reach = np.eye(n)
+    for step in range(count):
+        hops = np.where(np.isinf(hops) & (reach > 0), step, hops)
+        reach = reach @ (edge + np.eye(n))
+    matrices = []
+    for step in range(count):
+        exact = np.eye(n) if step == 0 else np.eye(n) + (hops == step)
+        root = 1.0 / np.sqrt(exact.sum(axis=1))
+        matrices.append(root[:, None] * exact * root[None, :])
+    return np.stack(matrices)
