@@ -1,0 +1,145 @@
+"""Random views of a window for training: rotation, then scaling, then translation; and the mirror image.
+
+Pure JAX over `[..., time, joint, 2]`; a window gets one draw for all its frames and joints. NaN stays NaN.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from infantjax.skeletons import Skeleton
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training window may be changed; the defaults are the released ones.
+
+    Attributes:
+        rotation_degrees: angles lie within plus or minus this, about the origin.
+        scale: factors lie within 1 plus or minus this.
+        translation: shifts of x and of y lie within plus or minus this, in standardised units (not scaled).
+        discrete: draw from the released grids (whole degrees, hundredths), each value equally likely; else uniformly
+            from the whole ranges.
+
+    Raises:
+        ValueError: a range is negative or not finite, a scale of 1 or more, or off the grid when discrete.
+
+    Source: Groos et al., Paper III with supplement; the released movement-outcome program.
+    """
+
+    rotation_degrees: float = 45
+    scale: float = 0.3
+    translation: float = 0.3
+    discrete: bool = True
+
+    def __post_init__(self) -> None:
+        for name, step in (("rotation_degrees", 1), ("scale", 0.01), ("translation", 0.01)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a number of at least 0, got {value}")
+            if self.discrete and not math.isclose(value / step, round(value / step), abs_tol=1e-9):
+                raise ValueError(
+                    f"{name} must be a multiple of {step} when discrete, got {value}; or set discrete=False"
+                )
+        if self.scale >= 1:
+            raise ValueError(f"scale must be below 1, got {self.scale}: a factor of 1 - scale must stay above 0")
+
+
+class Draw(NamedTuple):
+    """What was drawn for each window; all of the same shape, the leading axes of the windows.
+
+    Attributes:
+        angle: degrees; counted as the released program counts, so a positive angle turns clockwise when y is up.
+        scale: factor.
+        dx: shift along x, standardised units.
+        dy: shift along y.
+    """
+
+    angle: Float[Array, "*batch"]
+    scale: Float[Array, "*batch"]
+    dx: Float[Array, "*batch"]
+    dy: Float[Array, "*batch"]
+
+
+def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] = ()) -> Draw:
+    """A random draw for one window, or for windows of the given leading axes.
+
+    Args:
+        key: a JAX key.
+        augmentation: the ranges.
+        shape: leading axes of the windows.
+
+    Returns:
+        float32 angle, scale, dx, dy, each of `shape`.
+    """
+    angle_key, scale_key, dx_key, dy_key = jax.random.split(key, 4)
+
+    def around(key: PRNGKeyArray, middle: int, limit: float, steps_per_unit: int) -> Float[Array, "..."]:
+        if not augmentation.discrete:
+            return jax.random.uniform(key, shape, jnp.float32, middle - limit, middle + limit)
+        # One division of whole numbers, so that each value is the float32 nearest to its decimal (0.7, not 1 - 0.3).
+        steps, centre = round(limit * steps_per_unit), middle * steps_per_unit
+        return jax.random.randint(key, shape, centre - steps, centre + steps + 1).astype(jnp.float32) / steps_per_unit
+
+    return Draw(
+        angle=around(angle_key, 0, augmentation.rotation_degrees, 1),
+        scale=around(scale_key, 1, augmentation.scale, 100),
+        dx=around(dx_key, 0, augmentation.translation, 100),
+        dy=around(dy_key, 0, augmentation.translation, 100),
+    )
+
+
+def apply(positions: Float[Array, "*batch time joint 2"], draw: Draw) -> Float[Array, "*batch time joint 2"]:
+    """Rotate about the origin, scale, then translate each window by its draw.
+
+    Args:
+        positions: `[..., time, joint, 2]` standardised positions.
+        draw: one value for each window (or one for all: its shape broadcasts against the leading axes).
+
+    Returns:
+        Same shape and dtype; `(x cos - y sin, x sin + y cos) * scale + (dx, dy)` with the angle `-angle` degrees.
+    """
+    positions = jnp.asarray(positions)
+    angle, scale, dx, dy = (jnp.asarray(v, positions.dtype)[..., None, None] for v in draw)
+    turn = -angle * (math.pi / 180)
+    cosine, sine = jnp.cos(turn), jnp.sin(turn)
+    x, y = positions[..., 0], positions[..., 1]
+    return jnp.stack([(x * cosine - y * sine) * scale + dx, (x * sine + y * cosine) * scale + dy], axis=-1)
+
+
+def augment(
+    key: PRNGKeyArray, positions: Float[Array, "*batch time joint 2"], augmentation: Augmentation
+) -> Float[Array, "*batch time joint 2"]:
+    """A random view of each window: `draw` for its leading axes, then `apply`.
+
+    Args:
+        key: a JAX key; the draws of a batch depend on the batch's shape, so give each window its own key under `vmap`
+            where a window's view must not depend on its neighbours.
+        positions: `[..., time, joint, 2]` standardised positions.
+        augmentation: the ranges.
+
+    Returns:
+        Same shape and dtype.
+    """
+    return apply(positions, draw(key, augmentation, jnp.shape(positions)[:-3]))
+
+
+def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -> Float[Array, "*batch time joint 2"]:
+    """The mirror image: x changes sign, and right and left joints change places.
+
+    No published system trains with it; it is not part of `augment`.
+
+    Args:
+        positions: `[..., time, joint, 2]`, x = 0 on the mirror's line (standardised positions are).
+        skeleton: gives the mirror pairs.
+
+    Returns:
+        Same shape and dtype.
+    """
+    flipped = jnp.asarray(positions)[..., np.array(skeleton.mirror), :]
+    return flipped.at[..., 0].multiply(-1)
