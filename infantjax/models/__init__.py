@@ -1,0 +1,44 @@
+"""The published networks, one file each, and the registry that names them."""
+
+from infantjax.models import gcn
+from infantjax.models.entry import (
+    COUNTING_RULES,
+    CountingRule,
+    Entry,
+    Published,
+    count_flops,
+    count_operations,
+    count_parameters,
+)
+
+__all__ = [
+    "COUNTING_RULES",
+    "CountingRule",
+    "Entry",
+    "Published",
+    "count_flops",
+    "count_operations",
+    "count_parameters",
+    "gcn",
+    "get",
+    "names",
+]
+
+_ENTRIES: dict[str, Entry] = {entry.name: entry for entry in gcn.ENTRIES}
+
+
+def names() -> list[str]:
+    """Names of all registered networks."""
+    return list(_ENTRIES)
+
+
+def get(name: str) -> Entry:
+    """The entry of a network.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    try:
+        return _ENTRIES[name]
+    except KeyError:
+        raise ValueError(f'unknown model "{name}"; known: {", ".join(_ENTRIES)}') from None

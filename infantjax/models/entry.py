@@ -1,0 +1,111 @@
+"""What the registry knows of a network, and how its parameters and operations are counted."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from infantjax.nn import counting
+
+CountingRule = Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"]
+
+COUNTING_RULES: dict[CountingRule, tuple[str, ...]] = {
+    "published": ("convolution", "multiplication", "linear", "pooling"),
+    "torchprofile-0.0.4": ("convolution", "multiplication", "linear", "pooling", "norm"),
+    "torchprofile-0.1": ("convolution", "multiplication", "linear", "pooling", "norm", "adjacency"),
+}
+"""Kinds of operations that each rule counts.
+
+`published` gives the printed figures of all ten graph networks and of ST-GCN: executed convolutions (bias free),
+element-wise multiplications, linear layers and mean poolings, as torchprofile counted up to version 0.0.2. Version
+0.0.4, which the released environment names, adds one per output of a norm, version 0.1 also the products with the
+adjacency.
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published figures of a network with their source.
+
+    Attributes:
+        parameters: number of trained parameters, as an integer.
+        flops: floating-point operations of one sample as printed, in multiples of `flops_unit`.
+        flops_unit: what the printed figure is multiples of.
+        source: paper and table.
+        scores: other published figures by name.
+    """
+
+    parameters: int
+    flops: str | None
+    flops_unit: float
+    source: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered network: what is needed to build it and to feed it correctly.
+
+    Attributes:
+        name: registry name; names are for ever.
+        system: the published system it belongs to.
+        task: what it predicts (`risk`, ...).
+        input_shape: shape of one sample, `[time, joint, channel]` for keypoint networks.
+        skeleton: name of the skeleton it was published for.
+        features: names of the input channels, in order (`motion.features`).
+        published: published figures.
+        build: `build(skeleton=..., **overrides) -> nn.Module`.
+    """
+
+    name: str
+    system: str
+    task: str
+    input_shape: tuple[int, ...]
+    skeleton: str
+    features: tuple[str, ...]
+    published: Published
+    build: Callable[..., nn.Module]
+
+
+def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Number of trained parameters, from an abstract trace: nothing is computed.
+
+    Args:
+        module: a network.
+        input_shape: shape of one sample.
+    """
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes["params"]))
+
+
+def count_operations(module: nn.Module, input_shape: tuple[int, ...], batch: int = 2) -> Counter[str]:
+    """Operations of one training-mode pass over `batch` samples by kind, from an abstract trace."""
+    x = jnp.zeros((batch, *input_shape))
+    variables = jax.eval_shape(module.init, jax.random.key(0), x)
+    state = [name for name in variables if name != "params"]
+
+    def forward(variables: Any, x: jax.Array) -> Any:
+        return module.apply(variables, x, train=True, mutable=state, rngs={"dropout": jax.random.key(0)})
+
+    with counting.tally() as operations:
+        jax.eval_shape(forward, variables, x)
+    return operations
+
+
+def count_flops(module: nn.Module, input_shape: tuple[int, ...], rule: CountingRule = "published") -> int:
+    """Floating-point operations of one sample by a named rule.
+
+    The published tool profiles two samples, halves the multiply-accumulates downwards and doubles the rest.
+
+    Raises:
+        ValueError: unknown rule.
+    """
+    if rule not in COUNTING_RULES:
+        raise ValueError(f"unknown counting rule {rule!r}; known: {', '.join(COUNTING_RULES)}")
+    operations = count_operations(module, input_shape)
+    return sum(operations[kind] for kind in COUNTING_RULES[rule]) // 2 * 2

@@ -1,0 +1,144 @@
+"""Squeeze-and-excitation and the three attentions of the graph networks, in the layout `[joint, batch, time, channel]`."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from infantjax.nn import counting
+from infantjax.nn.conv import Conv, Norm
+from infantjax.nn.initialisers import he_normal_fan_out
+
+Activation = Callable[[Array], Array]
+
+_SQRT2 = float(np.sqrt(2))
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    return jax.nn.relu(x)
+
+
+def swish(x: Array) -> Array:
+    """x * sigmoid(x)."""
+    counting.record("multiplication", x.size)
+    return jax.nn.silu(x)
+
+
+ACTIVATIONS: dict[str, Activation] = {"relu": relu, "swish": swish}
+
+
+def _mean(x: Array, axes: tuple[int, ...]) -> Array:
+    y = x.mean(axes)
+    counting.record("pooling", y.size)
+    return y
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel weights from the mean over joints and time: linear, activation, linear, sigmoid; no biases.
+
+    Variables: `params` squeeze `[channel, channel // ratio]`, excite `[channel // ratio, channel]`.
+
+    Source: Hu et al. 2018; Groos et al., Paper III.
+    """
+
+    features: int
+    ratio: int
+    activation: Activation
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        inner = self.features // self.ratio
+        self.squeeze = self.param("squeeze", he_normal_fan_out(_SQRT2, (1,)), (self.features, inner))
+        self.excite = self.param("excite", he_normal_fan_out(1.0, (1,)), (inner, self.features))
+
+    def __call__(self, x: Float[Array, "joint batch time channel"]) -> Float[Array, "joint batch time channel"]:
+        """Scale the channels of x."""
+        pooled = _mean(x, (0, 2))
+        inner = self.activation(pooled @ self.squeeze)
+        weights = jax.nn.sigmoid(inner @ self.excite)
+        counting.record("linear", 2 * pooled.size * self.squeeze.shape[1])
+        counting.record("multiplication", x.size)
+        return x * weights[:, None, :]
+
+
+class ChannelAttention(nn.Module):
+    """Weights over the channels: mean, reduction by 4, softmax over channels."""
+
+    features: int
+    activation: Activation
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "joint batch time channel"], train: bool
+    ) -> Float[Array, "one batch one channel"]:
+        """Attention weights of each channel; they sum to 1."""
+        inner = self.features // 4
+        pooled = _mean(x, (0, 2))[None, :, None]
+        hidden = self.activation(Conv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
+        return jax.nn.softmax(Conv(inner, self.features, norm=False, name="expand")(hidden, train), axis=-1)
+
+
+class FrameAttention(nn.Module):
+    """Weights over the frames: mean and maximum over channels and joints, a convolution over time, no squashing."""
+
+    taps: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "one batch time one"]:
+        """Attention weights of each frame; not bounded."""
+        planes = jnp.stack([_mean(x, (0, 3)), x.max((0, 3))], -1)[None]
+        return Conv(2, 1, self.taps, gain=_SQRT2, norm=False, name="conv")(planes, train)
+
+
+class JointAttention(nn.Module):
+    """Weights over the joints: mean, reduction by 2, softmax over joints."""
+
+    joints: int
+    activation: Activation
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "joint batch one one"]:
+        """Attention weights of each joint; they sum to 1."""
+        inner = self.joints // 2
+        pooled = _mean(x, (2, 3)).T[None, :, None]
+        hidden = self.activation(Conv(self.joints, inner, gain=_SQRT2, name="reduce")(pooled, train))
+        weights = jax.nn.softmax(Conv(inner, self.joints, norm=False, name="expand")(hidden, train), axis=-1)
+        return weights[0, :, 0].T[:, :, None, None]
+
+
+class Attention(nn.Module):
+    """`act(norm(x * weights) + x)` with the weights of one of the three attentions.
+
+    Attributes:
+        kind: `channel`, `frame` or `joint`.
+        features: channels of x.
+        joints: joints of x.
+        taps: kernel length of the frame attention.
+        activation: the network's nonlinearity.
+
+    Source: Groos et al., Paper III; the reduction of 4 is fixed, independent of the squeeze-and-excitation ratio.
+    """
+
+    kind: str
+    features: int
+    joints: int
+    taps: int
+    activation: Activation
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "joint batch time channel"], train: bool
+    ) -> Float[Array, "joint batch time channel"]:
+        """Attend."""
+        if self.kind == "channel":
+            weights = ChannelAttention(self.features, self.activation, name="channel")(x, train)
+        elif self.kind == "frame":
+            weights = FrameAttention(self.taps, name="frame")(x, train)
+        else:
+            weights = JointAttention(self.joints, self.activation, name="joint")(x, train)
+        counting.record("multiplication", x.size)
+        return self.activation(Norm((self.features,), name="norm")(x * weights, train) + x)

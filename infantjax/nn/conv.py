@@ -1,0 +1,273 @@
+"""Convolutions over time with their batch norm, in the layout `[joint, batch, time, channel]`.
+
+In this layout a temporal convolution is a plain 1-D convolution over `[joint * batch, time, channel]`, a pointwise
+convolution is one matrix product, and a graph convolution multiplies the adjacency from the left: no transposition
+anywhere inside a network. On XLA's CPU backend that is worth a factor of two to three against
+`[batch, time, joint, channel]` (`benchmarks/lowering.py`).
+
+In evaluation mode a convolution and its norm are one affine map, and affine maps with no nonlinearity between them are
+composed before they meet the data: see `Affine`.
+"""
+
+from contextvars import ContextVar
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from infantjax.nn import counting
+from infantjax.nn.initialisers import he_normal_fan_out, uniform_fan_in
+
+Lowering = Literal["convolution", "matmul"]
+
+LOWERINGS: dict[str, Lowering] = {"cpu": "convolution", "gpu": "matmul", "tpu": "convolution"}
+"""How a temporal convolution is lowered on each backend.
+
+`convolution` is XLA's own; `matmul` gathers the taps along the channel axis and multiplies once, which stays a batched
+matrix product under `vmap` over parameter sets where a convolution turns into a grouped one. The CPU choice is
+measured (`benchmarks/lowering.py`); those for GPU and TPU are derived from how their libraries treat grouped
+convolutions and were not measured.
+"""
+
+_lowering: ContextVar[Lowering | None] = ContextVar("lowering", default=None)
+
+
+class use_lowering:  # noqa: N801 - reads as a statement: `with use_lowering("matmul"):`
+    """Trace networks inside the block with this lowering instead of the backend's own."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self._choice = lowering
+
+    def __enter__(self) -> None:
+        self._token = _lowering.set(self._choice)
+
+    def __exit__(self, *_: object) -> None:
+        _lowering.reset(self._token)
+
+
+class Affine(NamedTuple):
+    """A convolution over time as data: `kernel [tap, in, out]`, `bias [out]`; taps are centred and one frame apart."""
+
+    kernel: Float[Array, "tap in out"]
+    bias: Float[Array, " out"]
+
+    def __call__(
+        self, x: Float[Array, "joint batch time in"], stride: int = 1, dilation: int = 1
+    ) -> Float[Array, "joint batch time_out out"]:
+        """Apply the map with zero padding of half a kernel at both ends."""
+        return temporal_convolution(x, self.kernel, stride, dilation) + self.bias
+
+    def then(self, following: "Affine") -> "Affine":
+        """This map followed by a pointwise one."""
+        weights = following.kernel[0]
+        return Affine(self.kernel @ weights, self.bias @ weights + following.bias)
+
+    def dilated(self, dilation: int) -> "Affine":
+        """The same map with its taps `dilation` frames apart, written out with zeros between them."""
+        taps, inner, outer = self.kernel.shape
+        spread = jnp.zeros((dilation * (taps - 1) + 1, inner, outer), self.kernel.dtype)
+        return Affine(spread.at[::dilation].set(self.kernel), self.bias)
+
+
+def add(maps: list[Affine]) -> Affine:
+    """The sum of several maps of the same input as one: their kernels are added around the central tap."""
+    taps = max(m.kernel.shape[0] for m in maps)
+
+    def centred(kernel: jax.Array) -> jax.Array:
+        margin = (taps - kernel.shape[0]) // 2
+        return jnp.pad(kernel, ((margin, margin), (0, 0), (0, 0)))
+
+    return Affine(
+        sum((centred(m.kernel) for m in maps[1:]), centred(maps[0].kernel)),
+        sum((m.bias for m in maps[1:]), maps[0].bias),
+    )
+
+
+def side_by_side(maps: list[Affine]) -> Affine:
+    """Several pointwise maps of the same input as one, outputs concatenated along the channels."""
+    return Affine(jnp.concatenate([m.kernel for m in maps], -1), jnp.concatenate([m.bias for m in maps], -1))
+
+
+def temporal_convolution(
+    x: Float[Array, "joint batch time in"], kernel: Float[Array, "tap in out"], stride: int = 1, dilation: int = 1
+) -> Float[Array, "joint batch time_out out"]:
+    """Convolution over time with zero padding, `time_out = (time - 1) // stride + 1`.
+
+    Args:
+        x: activations.
+        kernel: an odd number of taps.
+        stride: frames between outputs.
+        dilation: frames between taps.
+    """
+    joints, batch, frames, channels = x.shape
+    taps = kernel.shape[0]
+    if taps == 1:
+        return x[:, :, ::stride] @ kernel[0]
+    margin = dilation * (taps - 1) // 2
+    flat = x.reshape(joints * batch, frames, channels)
+    if (_lowering.get() or LOWERINGS.get(jax.default_backend(), "convolution")) == "convolution":
+        y = lax.conv_general_dilated(
+            flat,
+            kernel,
+            (stride,),
+            [(margin, margin)],
+            rhs_dilation=(dilation,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+        )
+    else:
+        y = jnp.concatenate(_shifted(flat, taps, stride, dilation), -1) @ kernel.reshape(taps * channels, -1)
+    return y.reshape(joints, batch, *y.shape[1:])
+
+
+def depthwise_temporal_convolution(
+    x: Float[Array, "joint batch time channel"], kernel: Float[Array, "tap channel"], stride: int = 1, dilation: int = 1
+) -> Float[Array, "joint batch time_out channel"]:
+    """Depthwise convolution over time as a sum of shifted products.
+
+    A grouped convolution is 30 to 100 times slower on XLA's CPU backend; the sum fuses into one loop everywhere.
+    """
+    joints, batch, frames, channels = x.shape
+    shifted = _shifted(x.reshape(joints * batch, frames, channels), kernel.shape[0], stride, dilation)
+    y = sum(part * weights for part, weights in zip(shifted[1:], kernel[1:])) + shifted[0] * kernel[0]
+    return y.reshape(joints, batch, *y.shape[1:])
+
+
+def _shifted(x: jax.Array, taps: int, stride: int, dilation: int) -> list[jax.Array]:
+    margin = dilation * (taps - 1) // 2
+    frames = x.shape[1]
+    padded = jnp.pad(x, ((0, 0), (margin, margin), (0, 0)))
+    return [padded[:, tap * dilation : tap * dilation + frames : stride] for tap in range(taps)]
+
+
+class Norm(nn.Module):
+    """Batch normalisation with the running statistics of the published framework.
+
+    Training mode normalises by the biased variance of the batch; the running variance follows the unbiased one:
+    `running = 0.9 * running + 0.1 * batch`, variance times n / (n - 1).
+
+    Variables: `params` scale and bias; `batch_stats` mean and var, changed by training mode only.
+
+    Attributes:
+        shape: shape of the normalised trailing axes, `(channel,)` or `(joint, 1, 1, channel)` for a norm per joint.
+        axes: axes that the statistics run over.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] = (0, 1, 2)
+    epsilon: float = 1e-5
+    momentum: float = 0.1
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        self.scale = self.param("scale", nn.initializers.ones, self.shape)
+        self.bias = self.param("bias", nn.initializers.zeros, self.shape)
+        self.mean = self.variable("batch_stats", "mean", jnp.zeros, self.shape)
+        self.var = self.variable("batch_stats", "var", jnp.ones, self.shape)
+
+    def affine(self) -> tuple[Array, Array]:
+        """Multiplier and offset of evaluation mode."""
+        multiplier = self.scale * lax.rsqrt(self.var.value + self.epsilon)
+        return multiplier, self.bias - self.mean.value * multiplier
+
+    def __call__(self, x: Array, train: bool) -> Array:
+        """Normalise; in training mode by the statistics of `x`, updating the running ones."""
+        counting.record("norm", x.size)
+        if not train:
+            multiplier, offset = self.affine()
+            return x * multiplier + offset
+        mean = x.mean(self.axes)
+        centred = x - mean.reshape(self.shape)
+        var = jnp.square(centred).mean(self.axes)
+        if not self.is_initializing():
+            count = x.size // mean.size
+            keep = 1.0 - self.momentum
+            self.mean.value = keep * self.mean.value + self.momentum * mean.reshape(self.shape)
+            unbiased = var * (count / max(count - 1, 1))
+            self.var.value = keep * self.var.value + self.momentum * unbiased.reshape(self.shape)
+        return centred * (lax.rsqrt(var.reshape(self.shape) + self.epsilon) * self.scale) + self.bias
+
+
+class Conv(nn.Module):
+    """Convolution over time, pointwise by default, with an optional norm behind it.
+
+    Variables: `params` kernel `[tap, in, out]`, bias `[out]`, and those of the norm.
+
+    Attributes:
+        inputs: input channels.
+        features: output channels.
+        taps: kernel length, odd.
+        stride: frames between outputs.
+        dilation: frames between taps.
+        gain: gain of the initialiser.
+        use_bias: whether the convolution has a bias of its own.
+        norm: whether a `Norm` follows.
+    """
+
+    inputs: int
+    features: int
+    taps: int = 1
+    stride: int = 1
+    dilation: int = 1
+    gain: float = 1.0
+    use_bias: bool = True
+    norm: bool = True
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        shape = (self.taps, self.inputs, self.features)
+        self.kernel = self.param("kernel", he_normal_fan_out(self.gain, (2,), (0,)), shape)
+        if self.use_bias:
+            self.bias = self.param("bias", uniform_fan_in(self.inputs * self.taps), (self.features,))
+        if self.norm:
+            self.batch_norm = Norm((self.features,), name="norm")
+
+    def affine(self) -> Affine:
+        """The convolution with its norm in evaluation mode, as data; its taps are meant `dilation` frames apart."""
+        bias = self.bias if self.use_bias else jnp.zeros((self.features,), self.kernel.dtype)
+        if not self.norm:
+            return Affine(self.kernel, bias)
+        multiplier, offset = self.batch_norm.affine()
+        return Affine(self.kernel * multiplier, bias * multiplier + offset)
+
+    def __call__(self, x: Float[Array, "joint batch time in"], train: bool) -> Float[Array, "joint batch time_out out"]:
+        """Convolve and normalise."""
+        if not train:
+            return self.affine()(x, self.stride, self.dilation)
+        y = temporal_convolution(x, self.kernel, self.stride, self.dilation)
+        counting.record("convolution", y.size * self.inputs * self.taps)
+        if self.use_bias:
+            y = y + self.bias
+        return self.batch_norm(y, train) if self.norm else y
+
+
+class DepthwiseConv(nn.Module):
+    """Depthwise convolution over time with its norm and no bias of its own.
+
+    Variables: `params` kernel `[tap, channel]` and those of the norm.
+    """
+
+    features: int
+    taps: int
+    stride: int = 1
+    dilation: int = 1
+    gain: float = 1.0
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        shape = (self.taps, self.features)
+        self.kernel = self.param("kernel", he_normal_fan_out(self.gain, (1,), (0,)), shape)
+        self.batch_norm = Norm((self.features,), name="norm")
+
+    def __call__(
+        self, x: Float[Array, "joint batch time channel"], train: bool
+    ) -> Float[Array, "joint batch time_out channel"]:
+        """Convolve and normalise."""
+        if not train:
+            multiplier, offset = self.batch_norm.affine()
+            return depthwise_temporal_convolution(x, self.kernel * multiplier, self.stride, self.dilation) + offset
+        y = depthwise_temporal_convolution(x, self.kernel, self.stride, self.dilation)
+        counting.record("convolution", y.size * self.taps)
+        return self.batch_norm(y, train)

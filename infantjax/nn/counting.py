@@ -1,0 +1,34 @@
+"""Counting the operations of a network while it is traced.
+
+Layers call `record` with what the published frameworks execute; `tally` collects the records of one abstract trace
+(`jax.eval_shape`: no number is computed). What a kind of operation is worth is the business of a counting rule, not of
+the layers.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+Kind = Literal["convolution", "multiplication", "linear", "pooling", "norm", "adjacency"]
+
+_tally: ContextVar[Counter[str] | None] = ContextVar("tally", default=None)
+
+
+def record(kind: Kind, operations: int) -> None:
+    """Add operations (multiply-accumulates or output elements) to the open tally, if there is one."""
+    counter = _tally.get()
+    if counter is not None:
+        counter[kind] += operations
+
+
+@contextmanager
+def tally() -> Iterator[Counter[str]]:
+    """Collect what the layers record inside the block: operations by kind."""
+    counter: Counter[str] = Counter()
+    token = _tally.set(counter)
+    try:
+        yield counter
+    finally:
+        _tally.reset(token)

@@ -1,0 +1,136 @@
+"""Graph convolution over the joints, in the layout `[joint, batch, time, channel]`."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from infantjax.nn import counting
+from infantjax.nn.conv import Norm
+from infantjax.nn.initialisers import he_normal_fan_out, uniform_fan_in
+
+
+class Block(NamedTuple):
+    """One matrix of a graph convolution with the input channels it reads: `kernel [in[start:stop], out]`."""
+
+    start: int
+    stop: int
+    kernel: Array
+
+
+def graph_product(
+    x: Float[Array, "joint batch time channel"], adjacency: Float[Array, "joint joint_out"]
+) -> Float[Array, "joint_out batch time channel"]:
+    """Multiply the joints by one adjacency matrix, as one matrix product from the left."""
+    joints, *rest = x.shape
+    return (adjacency.T @ x.reshape(joints, -1)).reshape(adjacency.shape[1], *rest)
+
+
+def graph_convolution(
+    x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint_out"], blocks: Sequence[Block]
+) -> Float[Array, "joint_out batch time out"]:
+    """Sum over the matrices `k` of `A[k]` applied over the joints and `kernel[k]` applied over the channels.
+
+    The two products commute; the one that leaves fewer channels for the other goes first.
+    """
+    parts = []
+    for matrix, (start, stop, kernel) in zip(adjacency, blocks):
+        part = x[..., start:stop] if stop - start < x.shape[-1] else x
+        if kernel.shape[0] <= kernel.shape[1]:
+            parts.append(graph_product(part, matrix) @ kernel)
+        else:
+            parts.append(graph_product(part @ kernel, matrix))
+    return sum(parts[1:], parts[0])
+
+
+class GraphConv(nn.Module):
+    """Graph convolution with its norm: a pointwise convolution to K groups of channels, summed over K matrices.
+
+    The bias lies inside the sum over joints, as published, and is therefore spread by the adjacency.
+
+    Variables: `params` kernel `[in, matrix, out]`, bias `[matrix, out]`, and those of the norm.
+
+    Source: Yan et al. 2018 (ST-GCN); Groos et al., Paper III.
+    """
+
+    inputs: int
+    features: int
+    matrices: int
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        shape = (self.inputs, self.matrices, self.features)
+        self.kernel = self.param("kernel", he_normal_fan_out(1.0, (1, 2)), shape)
+        self.bias = self.param("bias", uniform_fan_in(self.inputs), shape[1:])
+        self.batch_norm = Norm((self.features,), name="norm")
+
+    def __call__(
+        self,
+        x: Float[Array, "joint batch time in"],
+        adjacency: Float[Array, "matrix joint joint_out"],
+        train: bool,
+    ) -> Float[Array, "joint batch time out"]:
+        """Convolve and normalise."""
+        spread = jnp.einsum("kc,kvw->wc", self.bias, adjacency)[:, None, None]
+        kernel = self.kernel
+        if train:
+            counting.record("convolution", x.size * self.matrices * self.features)
+            counting.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
+        else:
+            multiplier, offset = self.batch_norm.affine()
+            kernel, spread = kernel * multiplier, spread * multiplier + offset
+        blocks = [Block(0, self.inputs, kernel[:, k]) for k in range(self.matrices)]
+        y = graph_convolution(x, adjacency, blocks) + spread
+        return self.batch_norm(y, train) if train else y
+
+
+class GroupedGraphConv(nn.Module):
+    """The "depthwise" graph convolution of the inverted-residual block, with its norm.
+
+    The released program lays its outputs out by input channel and reads them by matrix: output channel `c` of matrix
+    `k` is computed from input channel `(k * m + c) // K`, not from `c`. Weights were trained with that and it is kept;
+    each matrix therefore reads one contiguous part of the channels.
+
+    Variables: `params` kernel `[matrix, channel]` and those of the norm.
+
+    Source: released movement-outcome program; the paper says depthwise.
+    """
+
+    features: int
+    matrices: int
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        shape = (self.matrices, self.features)
+        self.kernel = self.param("kernel", he_normal_fan_out(1.0, (0, 1)), shape)
+        self.batch_norm = Norm((self.features,), name="norm")
+
+    def __call__(
+        self,
+        x: Float[Array, "joint batch time channel"],
+        adjacency: Float[Array, "matrix joint joint_out"],
+        train: bool,
+    ) -> Float[Array, "joint batch time channel"]:
+        """Convolve and normalise."""
+        kernel, offset = self.kernel, jnp.zeros((), self.kernel.dtype)
+        if train:
+            counting.record("convolution", x.size * self.matrices)
+            counting.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
+        else:
+            multiplier, offset = self.batch_norm.affine()
+            kernel = kernel * multiplier
+        y = graph_convolution(x, adjacency, [self._block(k, kernel[k]) for k in range(self.matrices)]) + offset
+        return self.batch_norm(y, train) if train else y
+
+    def _block(self, matrix: int, weights: jax.Array) -> Block:
+        # The misaligned grouping as a small matrix with one weight a column: a product instead of a gather along the
+        # minor axis, and only m / K of the channels pass through the adjacency.
+        channels = jnp.arange(self.features)
+        sources = (matrix * self.features + channels) // self.matrices
+        start = matrix * self.features // self.matrices
+        stop = (matrix * self.features + self.features - 1) // self.matrices + 1
+        rows = jnp.arange(start, stop)
+        return Block(start, stop, jnp.where(rows[:, None] == sources[None, :], weights[None, :], 0))

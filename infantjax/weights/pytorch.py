@@ -1,0 +1,467 @@
+"""Import of published-style PyTorch weights of the graph networks.
+
+State dicts come as a mapping from names to arrays, as `.npz`, or as `.pth`, which is read without executing code from
+it: the unpickler knows five names (ordered dictionaries, tensors and their storages) and refuses every other.
+"""
+
+import io
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
+from infantjax.models.gcn import Architecture, ModuleSpec, plan
+
+State = Mapping[str, Any]
+Variables = dict[str, Any]
+
+_IGNORED = ("num_batches_tracked",)
+
+
+class _Place(NamedTuple):
+    """Where one array of a state dict goes: collection, path, and how its axes are rearranged."""
+
+    collection: str
+    path: tuple[str, ...]
+    arrange: Callable[[np.ndarray], np.ndarray]
+
+
+def import_movement_outcome(state: State | str | Path, architecture: Architecture, *, lean: bool = False) -> Variables:
+    """Variables of a `GraphNetwork` from a state dict of the released movement-outcome program.
+
+    Args:
+        state: mapping from PyTorch names to arrays, or a path to `.npz` (names as keys, with or without the prefix
+            `state/`) or `.pth`.
+        architecture: the architecture that the weights belong to.
+        lean: leave out the parameters that are never used, for `GraphNetwork(..., lean=True)`.
+
+    Returns:
+        `{"params", "batch_stats", "constants"}` as nested dicts of NumPy arrays. The adjacency is taken from the state,
+        with the tiny constant mask that the released program adds.
+
+    Raises:
+        InputError: an array is missing, left over, of the wrong shape, or not finite: one line naming the first.
+    """
+    places = dict(_graph_network(architecture))
+    where = state if isinstance(state, str | Path) else "state dict"
+    variables = _place(_arrays(state), places, str(where))
+    _check_shapes(variables, architecture, str(where))
+    return _drop_unused(variables, architecture) if lean else variables
+
+
+def import_st_gcn(state: State | str | Path) -> Variables:
+    """Variables of `StGcn` from a state dict of the original ST-GCN with two input channels.
+
+    Args and errors as for `import_movement_outcome`.
+    """
+    where = state if isinstance(state, str | Path) else "state dict"
+    return _place(_arrays(state), dict(_st_gcn()), str(where))
+
+
+def read_state(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` or `.pth` file by name, without executing anything from it.
+
+    Raises:
+        InputError: not such a file, damaged, too large, or it holds anything but arrays.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
+    if size > MAX_FILE_BYTES:
+        raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        with path.open("rb") as stream:
+            if stream.read(4) == b"PK\x03\x04":
+                _check_archive(path)
+                return _read_npz(path) if _holds_npy(path) else _read_torch_zip(path)
+            stream.seek(0)
+            return _read_torch_legacy(stream)
+    except InputError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        OSError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        AttributeError,
+    ) as error:
+        raise InputError(path, f"is not a readable weights file ({error})", "give a .npz or .pth state dict") from None
+    except (TypeError, IndexError, MemoryError, OverflowError, RecursionError, UnicodeDecodeError, AssertionError):
+        raise InputError(path, "is damaged", "give a .npz or .pth state dict") from None
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def _same(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+def _conv_kernel(x: np.ndarray) -> np.ndarray:
+    """(out, in, tap, 1) -> [tap, in, out]."""
+    return x[..., 0].transpose(2, 1, 0)
+
+
+def _depthwise_kernel(x: np.ndarray) -> np.ndarray:
+    """(channel, 1, tap, 1) -> [tap, channel]."""
+    return x[:, 0, :, 0].T
+
+
+def _linear_kernel(x: np.ndarray) -> np.ndarray:
+    """(out, in) or (out, in, 1, 1) -> [in, out]."""
+    return x.reshape(x.shape[0], x.shape[1]).T
+
+
+def _graph_kernel(matrices: int) -> Callable[[np.ndarray], np.ndarray]:
+    """(matrix * out, in, 1, 1) -> [in, matrix, out]."""
+    return lambda x: x[..., 0, 0].reshape(matrices, -1, x.shape[1]).transpose(2, 0, 1)
+
+
+def _grouped(matrices: int) -> Callable[[np.ndarray], np.ndarray]:
+    """(matrix * out, ...) -> [matrix, out]."""
+    return lambda x: x.reshape(matrices, -1)
+
+
+def _pool_kernel(x: np.ndarray) -> np.ndarray:
+    """(out, channel * joint, 1, 1), joint fastest -> [joint, channel, out]."""
+    return x.reshape(x.shape[0], x.shape[0], -1).transpose(2, 1, 0)
+
+
+def _data_norm(x: np.ndarray, joints: int) -> np.ndarray:
+    """(joint * channel) -> [joint, 1, 1, channel]."""
+    return x.reshape(joints, 1, 1, -1)
+
+
+_Named = Iterator[tuple[str, _Place]]
+
+
+def _norm(torch: str, *path: str, arrange: Callable[[np.ndarray], np.ndarray] = _same) -> _Named:
+    yield f"{torch}.weight", _Place("params", (*path, "scale"), arrange)
+    yield f"{torch}.bias", _Place("params", (*path, "bias"), arrange)
+    yield f"{torch}.running_mean", _Place("batch_stats", (*path, "mean"), arrange)
+    yield f"{torch}.running_var", _Place("batch_stats", (*path, "var"), arrange)
+
+
+def _conv(torch: str, norm: str | None, *path: str, bias: bool = True, arrange: Callable = _conv_kernel) -> _Named:
+    yield f"{torch}.weight", _Place("params", (*path, "kernel"), arrange)
+    if bias:
+        yield f"{torch}.bias", _Place("params", (*path, "bias"), _same)
+    if norm is not None:
+        yield from _norm(norm, *path, "norm")
+
+
+def _excitation(torch: str, *path: str) -> _Named:
+    yield f"{torch}.fc.0.weight", _Place("params", (*path, "squeeze"), _linear_kernel)
+    yield f"{torch}.fc.2.weight", _Place("params", (*path, "excite"), _linear_kernel)
+
+
+def _graph_network(a: Architecture) -> _Named:
+    branches, _, main = plan(a)
+
+    def data_norm(x: np.ndarray) -> np.ndarray:
+        return x.reshape(-1, 1, 1, 6)
+
+    yield "A_input", _Place("constants", ("adjacency_input",), _same)
+    if a.graph == "dis42":
+        yield "A_main", _Place("constants", ("adjacency_main",), _same)
+    yield from _norm("data_bn", "data_norm", arrange=data_norm)
+    for b, modules in enumerate(branches):
+        for i, spec in enumerate(modules):
+            importance = f"edge_importance_input.{b * len(modules) + i:05d}"
+            yield from _module(f"st_gcn_input.{b}.{i}", importance, spec, a)
+    for j, spec in enumerate(main):
+        # Only dis42 gives the main modules a series of their own.
+        importance = (
+            f"edge_importance_main.{j:05d}"
+            if a.graph == "dis42"
+            else f"edge_importance_input.{3 * a.num_input_modules + j:05d}"
+        )
+        yield from _module(f"st_gcn_main.{j}", importance, spec, a)
+    yield from _conv("bottleneck_conv", "bottleneck_bn", "fuse")
+    if a.pool == "spatial":
+        yield from _conv("fcn_pool", None, "pool", arrange=_pool_kernel)
+    yield from _conv("fcn", None, "classifier", arrange=_linear_kernel)
+
+
+def _module(torch: str, importance: str, s: ModuleSpec, a: Architecture) -> _Named:
+    yield importance, _Place("params", (s.name, "edge_importance"), _same)
+    if s.residual in ("module", "dense") and not (s.stride == 1 and s.inputs == s.features):
+        yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", s.name, "residual")
+    yield from _spatial(f"{torch}.gcn", s)
+    yield from _temporal(f"{torch}.tcn", s, a.bottleneck_factor)
+    yield from _attention(f"{torch}.attention", s.name, a.attention)
+
+
+def _spatial(torch: str, s: ModuleSpec) -> _Named:
+    path = (s.name, "spatial")
+    if s.residual in ("block", "dense") and s.inputs != s.features:
+        yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", *path, "residual")
+    own_bias = s.block_type != "mbconv"
+    for end in ("down", "up"):
+        yield from _conv(f"{torch}.conv_{end}", f"{torch}.bn_{end}", *path, end, bias=own_bias)
+    if s.block_type == "mbconv":
+        weight = f"{torch}.depthwise_conv.conv.weight"
+        yield weight, _Place("params", (*path, "graph", "kernel"), _grouped(s.matrices))
+    else:
+        weight, bias = f"{torch}.conv.conv.weight", f"{torch}.conv.conv.bias"
+        yield weight, _Place("params", (*path, "graph", "kernel"), _graph_kernel(s.matrices))
+        yield bias, _Place("params", (*path, "graph", "bias"), _grouped(s.matrices))
+    yield from _norm(f"{torch}.bn", *path, "graph", "norm")
+    if s.se_inner:
+        yield from _excitation(f"{torch}.se", *path, "se")
+
+
+def _temporal(torch: str, s: ModuleSpec, factor: int) -> _Named:
+    path = (s.name, "temporal")
+    if s.residual in ("block", "dense") and s.stride > 1:
+        yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", *path, "residual")
+    for i in range(s.scales):
+        scale = f"{torch}.temporal_branches.{i}"
+        if s.block_type == "mbconv":
+            yield from _conv(f"{scale}.0", f"{scale}.1", *path, f"up_{i}", bias=False)
+            yield f"{scale}.2.weight", _Place("params", (*path, f"conv_{i}", "kernel"), _depthwise_kernel)
+            yield from _norm(f"{scale}.3", *path, f"conv_{i}", "norm")
+            yield from _conv(f"{scale}.5", f"{scale}.6", *path, f"down_{i}", bias=False)
+        else:
+            yield from _conv(f"{scale}.0", f"{scale}.1", *path, f"down_{i}")
+            yield from _conv(f"{scale}.2", f"{scale}.3", *path, f"conv_{i}")
+            yield from _conv(f"{scale}.4", f"{scale}.5", *path, f"up_{i}")
+        if s.se_inner:
+            yield from _excitation(f"{scale}.{4 if s.block_type == 'mbconv' else 7}", *path, f"se_{i}")
+    yield from _conv(f"{torch}.conv", f"{torch}.bn", *path, "fuse")
+    outer = max(1, s.se_outer // factor) if s.block_type == "mbconv" else s.se_outer
+    if outer:
+        yield from _excitation(f"{torch}.outer_se", *path, "outer_se")
+
+
+def _attention(torch: str, module: str, kind: str) -> _Named:
+    path = (module, "attention")
+    if kind == "null":
+        return
+    if kind == "frame":
+        yield from _conv(f"{torch}.conv", None, *path, "frame", "conv")
+    else:
+        yield from _conv(f"{torch}.fcn.1", f"{torch}.fcn.2", *path, kind, "reduce")
+        yield from _conv(f"{torch}.fcn.4", None, *path, kind, "expand")
+    yield from _norm(f"{torch}.bn", *path, "norm")
+
+
+def _st_gcn() -> _Named:
+    from infantjax.models.gcn import StGcn
+
+    def data_norm(x: np.ndarray) -> np.ndarray:
+        return x.reshape(-1, 1, 1, 2)
+
+    yield "A", _Place("constants", ("adjacency",), _same)
+    yield from _norm("data_bn", "data_norm", arrange=data_norm)
+    inputs = 2
+    for i, features in enumerate(StGcn.widths):
+        torch, path = f"st_gcn_networks.{i}", f"layer_{i}"
+        yield f"edge_importance.{i}", _Place("params", (path, "edge_importance"), _same)
+        yield f"{torch}.gcn.conv.weight", _Place("params", (path, "graph", "kernel"), _graph_kernel(3))
+        yield f"{torch}.gcn.conv.bias", _Place("params", (path, "graph", "bias"), _grouped(3))
+        yield from _norm(f"{torch}.tcn.0", path, "graph", "norm")
+        yield from _conv(f"{torch}.tcn.2", f"{torch}.tcn.3", path, "conv")
+        if i and inputs != features:
+            yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", path, "residual")
+        inputs = features
+    yield from _conv("fcn", None, "classifier", arrange=_linear_kernel)
+
+
+# --- placing ---------------------------------------------------------------------------------------------------------
+
+
+def _arrays(state: State | str | Path) -> dict[str, np.ndarray]:
+    raw = read_state(state) if isinstance(state, str | Path) else state
+    prefix = "state/" if any(name.startswith("state/") for name in raw) else ""
+    return {
+        name.removeprefix(prefix): np.asarray(value)
+        for name, value in raw.items()
+        if name.startswith(prefix) and not name.endswith(_IGNORED)
+    }
+
+
+def _place(arrays: Mapping[str, np.ndarray], places: Mapping[str, _Place], where: str) -> Variables:
+    remedy = "give the weights together with the architecture they were trained for"
+    if missing := sorted(set(places) - set(arrays)):
+        raise InputError(where, f"lacks {missing[0]} and {len(missing) - 1} more of {len(places)} arrays", remedy)
+    if extra := sorted(set(arrays) - set(places)):
+        raise InputError(where, f"holds {extra[0]} and {len(extra) - 1} more arrays that the network has not", remedy)
+    variables: Variables = {}
+    for name, place in places.items():
+        array = arrays[name]
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise InputError(where, f"{name} is not an array of finite numbers", "the weights are damaged")
+        node = variables.setdefault(place.collection, {})
+        for part in place.path[:-1]:
+            node = node.setdefault(part, {})
+        try:
+            node[place.path[-1]] = np.ascontiguousarray(place.arrange(array))
+        except (ValueError, IndexError):
+            raise InputError(where, f"{name} has shape {array.shape}, which does not fit", remedy) from None
+    return variables
+
+
+def _check_shapes(variables: Variables, architecture: Architecture, where: str) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from infantjax.models.gcn import GraphNetwork
+
+    x = jnp.zeros((1, 150, len(GraphNetwork.skeleton.joints), 6))
+    expected = jax.eval_shape(GraphNetwork(architecture).init, jax.random.key(0), x)
+    found = dict(_leaves(variables))
+    for path, leaf in _leaves(expected):
+        if found[path].shape != leaf.shape:
+            raise InputError(
+                where,
+                f"{'/'.join(path)} has shape {found[path].shape}, the architecture needs {leaf.shape}",
+                "give the weights together with the architecture they were trained for",
+            )
+
+
+def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+def _drop_unused(variables: Variables, architecture: Architecture) -> Variables:
+    import jax
+    import jax.numpy as jnp
+
+    from infantjax.models.gcn import GraphNetwork
+
+    x = jnp.zeros((1, 150, len(GraphNetwork.skeleton.joints), 6))
+    used = jax.eval_shape(GraphNetwork(architecture, lean=True).init, jax.random.key(0), x)
+
+    def pick(tree: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: pick(tree[k], v) if isinstance(v, Mapping) else tree[k] for k, v in like.items()}
+
+    return pick(variables, used)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        total = sum(m.file_size for m in members)
+        if total > MAX_FILE_BYTES or total > MAX_ARCHIVE_RATIO * max(path.stat().st_size, 1):
+            raise InputError(path, f"would unpack to {total} bytes", "this is not a weights file")
+        for member in members:
+            if member.filename.startswith("/") or ".." in Path(member.filename).parts:
+                raise InputError(path, "holds an archive member outside the archive", "this file is not to be trusted")
+
+
+def _holds_npy(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return all(name.endswith(".npy") for name in archive.namelist())
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+_DTYPES = {
+    "FloatStorage": np.dtype("<f4"),
+    "DoubleStorage": np.dtype("<f8"),
+    "HalfStorage": np.dtype("<f2"),
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+}
+
+
+class _Tensor(NamedTuple):
+    storage: tuple[str, np.dtype]
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _Tensor:
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+class _StateUnpickler(pickle.Unpickler):
+    """An unpickler that can make ordered dictionaries and descriptions of tensors, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild_tensor
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        raise InputError("weights", f"the file asks for {module}.{name}, which is code", "it was not loaded")
+
+    def persistent_load(self, pid: Any) -> tuple[str, np.dtype]:
+        _, dtype, key = pid[:3]
+        if not isinstance(dtype, np.dtype):
+            raise ValueError("unknown kind of storage")
+        return str(key), dtype
+
+
+def _tensors(tree: Any, storages: Callable[[str, np.dtype], np.ndarray]) -> dict[str, np.ndarray]:
+    if not isinstance(tree, Mapping):
+        raise ValueError("no state dict")
+    arrays = {}
+    for name, tensor in tree.items():
+        if not isinstance(tensor, _Tensor) or not isinstance(name, str):
+            raise ValueError("holds something other than named tensors")
+        data = storages(*tensor.storage)
+        last = (
+            tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides))
+            if 0 not in tensor.shape
+            else 0
+        )
+        if tensor.offset < 0 or min((*tensor.strides, 0)) < 0 or last >= max(len(data), 1):
+            raise ValueError(f"{name} reaches outside its storage")
+        view = np.lib.stride_tricks.as_strided(
+            data[tensor.offset :], tensor.shape, [s * data.itemsize for s in tensor.strides], writeable=False
+        )
+        arrays[name] = np.array(view)
+    return arrays
+
+
+def _read_torch_zip(path: Path) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        index = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
+        if index is None:
+            raise ValueError("neither .npy members nor a PyTorch state dict")
+        folder = index.removesuffix("data.pkl")
+        tree = _StateUnpickler(io.BytesIO(archive.read(index))).load()
+
+        def storage(key: str, dtype: np.dtype) -> np.ndarray:
+            return np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
+
+        return _tensors(tree, storage)
+
+
+def _read_torch_legacy(stream: Any) -> dict[str, np.ndarray]:
+    # Five pickles (magic number, protocol, system, state dict, storage keys), then each storage behind its length.
+    for _ in range(3):
+        _StateUnpickler(stream).load()
+    tree, keys = _StateUnpickler(stream).load(), _StateUnpickler(stream).load()
+    sizes = {t.storage[0]: t.storage[1] for t in tree.values() if isinstance(t, _Tensor)}
+    storages = {}
+    for key in keys:
+        count = int.from_bytes(stream.read(8), "little")
+        dtype = sizes[str(key)]
+        data = stream.read(min(count * dtype.itemsize, MAX_FILE_BYTES))
+        storages[str(key)] = np.frombuffer(data, dtype, count)
+    return _tensors(tree, lambda key, dtype: storages[key])
