@@ -1,0 +1,154 @@
+"""Cleaning of keypoint series on the host: gaps, frame rate, smoothing.
+
+Each function takes `[time, ...]` float64 and returns a new array; every series along time is treated on its own. What
+a NaN does is said in each docstring: fill gaps first, and only joints that were never seen are NaN afterwards.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Series = Float[np.ndarray, "time *series"]
+
+
+def fill_gaps(keypoints: Float[np.ndarray, "time joint coordinate"]) -> Float[np.ndarray, "time joint coordinate"]:
+    """Missing points by interpolation: linear inside the recording, the nearest seen point at its ends.
+
+    Args:
+        keypoints: `[time, joint, 2|3]`; a point is missing if any of its coordinates is NaN.
+
+    Returns:
+        Same shape, float64; a joint that was never seen stays NaN, all others have no NaN.
+    """
+    filled = np.array(keypoints, dtype=np.float64)
+    missing = np.asarray(np.isnan(filled).any(axis=-1))
+    frames = np.arange(len(filled))
+    for joint in np.flatnonzero(missing.any(axis=0)):
+        gap = missing[:, joint]
+        if gap.all():
+            filled[:, joint] = np.nan
+            continue
+        for series in filled[:, joint].T:
+            series[gap] = np.interp(frames[gap], frames[~gap], series[~gap])
+    return filled
+
+
+def longest_gap(missing: Bool[np.ndarray, "time joint"]) -> tuple[int, int]:
+    """The longest run of missing frames of any joint that is seen at least once.
+
+    Args:
+        missing: `[time, joint]`, True where the point is missing.
+
+    Returns:
+        (frames, joint): its length, 0 if there is none, and the index of the joint.
+    """
+    longest = (0, 0)
+    for joint in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
+        edges = np.flatnonzero(np.diff(missing[:, joint], prepend=False, append=False))
+        longest = max(longest, (int((edges[1::2] - edges[::2]).max()), int(joint)))
+    return longest
+
+
+def resample(series: Series, fps: float, new_fps: float) -> Series:
+    """Another frame rate by linear interpolation, as released.
+
+    The sampling positions are 0, q, 2q, ... below the number of frames, with q = fps / new_fps; positions beyond the
+    last frame take its value. There is no low-pass filter before a reduction, as in the released program.
+
+    Args:
+        series: `[time, ...]`, at least one frame; NaN where a neighbour that the new sample needs is NaN.
+        fps: frame rate of the series, hertz.
+        new_fps: frame rate to have, hertz.
+
+    Returns:
+        `[time', ...]` with time' = time * new_fps / fps, rounded up.
+
+    Raises:
+        ValueError: a frame rate is not a number above 0, or there is no frame.
+    """
+    for rate in (fps, new_fps):
+        if not (math.isfinite(rate) and rate > 0):
+            raise ValueError(f"a frame rate must be a number above 0, got {rate}")
+    series = np.asarray(series, dtype=np.float64)
+    frames = len(series)
+    if frames == 0:
+        raise ValueError("cannot resample a recording without frames")
+    if fps == new_fps:
+        return series.copy()
+    # The count is rounded up from an exact quotient: 1000 frames at 25 Hz are 1200 at 30 Hz whatever the last bit of q.
+    position = np.arange(math.ceil(frames * new_fps / fps - 1e-9)) * (fps / new_fps)
+    before = np.minimum(position.astype(np.int64), frames - 1)
+    after = np.minimum(before + 1, frames - 1)
+    weight = np.where(after > before, position - before, 0.0).reshape(-1, *[1] * (series.ndim - 1))
+    blended = series[before] + weight * (series[after] - series[before])
+    return np.where(weight == 0, series[before], blended)
+
+
+def median_filter(series: Series, width: int = 5) -> Series:
+    """Running median over time; at the ends the first and the last value are repeated.
+
+    Args:
+        series: `[time, ...]`; NaN wherever a value inside the width is NaN.
+        width: frames, odd.
+
+    Returns:
+        Same shape, float64.
+
+    Raises:
+        ValueError: an even width, or below 1.
+
+    Source: Groos et al., Paper III: 5 frames per coordinate series; the ends are not stated.
+    """
+    if width < 1 or width % 2 == 0:
+        raise ValueError(f"the width of a median filter must be odd and at least 1 frame, got {width}")
+    series = np.asarray(series, dtype=np.float64)
+    if len(series) == 0:
+        return series.copy()
+    half = width // 2
+    padded = np.pad(series, [(half, half)] + [(0, 0)] * (series.ndim - 1), mode="edge")
+    stacked = np.stack([padded[i : i + len(series)] for i in range(width)])
+    stacked.partition(half, axis=0)
+    # A partition sorts NaN to the end: whether one was there is seen from the sum.
+    return np.where(np.isnan(stacked.sum(axis=0)), np.nan, stacked[half])
+
+
+def butterworth(series: Series, order: int = 8, cutoff: float = 0.5) -> Series:
+    """Butterworth low-pass without phase shift, as released: forwards and backwards over time.
+
+    Second-order sections, with odd reflection at both ends, of 27 samples at order 8 (SciPy's defaults).
+
+    Args:
+        series: `[time, ...]`; a series that is all NaN stays so.
+        order: of the filter (twice that in effect, as it runs twice).
+        cutoff: as a share of half the frame rate, between 0 and 1: 0.5 is 7.5 Hz at 30 Hz.
+
+    Returns:
+        Same shape, float64.
+
+    Raises:
+        ValueError: too few frames, a series with some NaN (fill gaps first: one NaN would become all NaN), a cutoff
+            outside 0..1, or an order below 1.
+
+    Source: the released movement-outcome program; the paper has a median filter instead.
+    """
+    from scipy import signal
+
+    if not 0 < cutoff < 1:
+        raise ValueError(f"the cutoff must lie between 0 and 1 times half the frame rate, got {cutoff}")
+    if order < 1:
+        raise ValueError(f"the order of a filter must be at least 1, got {order}")
+    series = np.asarray(series, dtype=np.float64)
+    missing = np.isnan(series)
+    seen = ~missing.all(axis=0)
+    if (missing.any(axis=0) & seen).any():
+        raise ValueError("a series with gaps cannot be filtered: fill the gaps first")
+    sections = signal.butter(order, cutoff, output="sos")
+    needed = 3 * (order + 1 + order % 2 - min((sections[:, 2] == 0).sum(), (sections[:, 5] == 0).sum()))
+    if len(series) <= needed:
+        raise ValueError(
+            f"{len(series)} frames are too few for a Butterworth filter of order {order}, which needs {needed + 1}"
+        )
+    filtered = np.full_like(series, np.nan)
+    filtered[:, seen] = signal.sosfiltfilt(sections, series[:, seen], axis=0)
+    return filtered
