@@ -23,14 +23,22 @@ MAX_ARCHIVE_RATIO = 100
 """Largest ratio of unpacked to packed bytes of an archive member (.npz)."""
 MAX_JSON_DEPTH = 100
 """Deepest nesting of a JSON file."""
+MAX_JSON_BYTES = 256 * 1024**2
+"""Largest JSON file that is read: as objects it takes some ten times its size in memory."""
+MAX_LINE_CHARACTERS = 1_000_000
+"""Longest line of a text table."""
+MAX_COORDINATE = 1e6
+"""Largest absolute coordinate, in the unit of the file."""
+MAX_FPS = 1_000.0
+"""Highest frame rate, hertz."""
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: to a temporary name beside it, synced, then renamed over it.
+    r"""Write a file whole or not at all: to a temporary name beside it, synced, then renamed over it.
 
     Args:
         path: the file to write; its folder must exist.
-        content: text (written as UTF-8 with `\\n` line ends) or bytes.
+        content: text (written as UTF-8 with `\n` line ends) or bytes.
 
     Raises:
         OSError: the folder is missing or read-only, or the disk is full; the old file, if any, is unchanged.

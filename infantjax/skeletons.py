@@ -82,7 +82,7 @@ class Skeleton:
     @cached_property
     def mirror(self) -> tuple[int, ...]:
         """For each joint the index of the joint that it becomes in a mirror."""
-        swap = {a: b for a, b in self.mirror_pairs} | {b: a for a, b in self.mirror_pairs}
+        swap = dict(self.mirror_pairs) | {b: a for a, b in self.mirror_pairs}
         return tuple(self.joints.index(swap.get(j, j)) for j in self.joints)
 
     @cached_property
@@ -135,7 +135,230 @@ IN_MOTION_19 = _from_parents(
     "Groos et al., In-Motion: 19 keypoints, tree and centre as in the movement-outcome system",
 )
 
-SKELETONS: dict[str, Skeleton] = {s.name: s for s in (IN_MOTION_19,)}
+MPII_16 = _from_parents(
+    "mpii-16",
+    {
+        "head_top": "upper_neck",
+        "upper_neck": "thorax",
+        "right_shoulder": "thorax",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+        "thorax": "thorax",
+        "left_shoulder": "thorax",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "pelvis": "thorax",
+        "right_hip": "pelvis",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "pelvis",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+    },
+    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+    ("thorax", "pelvis"),
+    "MPII Human Pose, in the order of the maps of EfficientPose (not the order of MPII's annotation ids)",
+)
+
+BABY_MOVES_18 = _from_parents(
+    "baby-moves-18",
+    {
+        "crown": "chin",
+        "left_eye": "chin",
+        "right_eye": "chin",
+        "chin": "chin",
+        "left_shoulder": "chin",
+        "left_elbow": "left_shoulder",
+        "left_hand": "left_elbow",
+        "left_hip": "left_shoulder",
+        "left_knee": "left_hip",
+        "left_heel": "left_knee",
+        "left_toe": "left_heel",
+        "right_shoulder": "chin",
+        "right_elbow": "right_shoulder",
+        "right_hand": "right_elbow",
+        "right_hip": "right_shoulder",
+        "right_knee": "right_hip",
+        "right_heel": "right_knee",
+        "right_toe": "right_heel",
+    },
+    ("eye", "shoulder", "elbow", "hand", "hip", "knee", "heel", "toe"),
+    None,
+    "Passmore et al., Baby Moves: order of the released tables; the paper calls the hands wrists; the tree is ours",
+)
+
+BABYPOSE_12 = _from_parents(
+    "babypose-12",
+    {
+        "right_shoulder": "right_shoulder",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+        "left_shoulder": "right_shoulder",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "right_hip": "right_shoulder",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "left_shoulder",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+    },
+    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+    None,
+    "Moccia et al. 2020, Migliorelli et al. 2021: four limbs that the source leaves apart; the order and the edges "
+    "that join them to one tree are ours",
+)
+
+HUMAN36M_17 = _from_parents(
+    "human36m-17",
+    {
+        "pelvis": "pelvis",
+        "right_hip": "pelvis",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "pelvis",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+        "spine": "pelvis",
+        "thorax": "spine",
+        "neck_nose": "thorax",
+        "head": "neck_nose",
+        "left_shoulder": "thorax",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "right_shoulder": "thorax",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+    },
+    ("hip", "knee", "ankle", "shoulder", "elbow", "wrist"),
+    ("thorax", "pelvis"),
+    "Human3.6M in the order of VideoPose3D (Pavllo et al. 2019)",
+)
+
+COCO_17 = _from_parents(
+    "coco-17",
+    {
+        "nose": "nose",
+        "left_eye": "nose",
+        "right_eye": "nose",
+        "left_ear": "left_eye",
+        "right_ear": "right_eye",
+        "left_shoulder": "nose",
+        "right_shoulder": "nose",
+        "left_elbow": "left_shoulder",
+        "right_elbow": "right_shoulder",
+        "left_wrist": "left_elbow",
+        "right_wrist": "right_elbow",
+        "left_hip": "left_shoulder",
+        "right_hip": "right_shoulder",
+        "left_knee": "left_hip",
+        "right_knee": "right_hip",
+        "left_ankle": "left_knee",
+        "right_ankle": "right_knee",
+    },
+    ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+    None,
+    "COCO keypoints (Lin et al. 2014); the tree, rooted at the nose, is ours: COCO's own edges hold cycles",
+)
+
+OPENPOSE_25 = _from_parents(
+    "openpose-25",
+    {
+        "nose": "neck",
+        "neck": "neck",
+        "right_shoulder": "neck",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+        "left_shoulder": "neck",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "mid_hip": "neck",
+        "right_hip": "mid_hip",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "mid_hip",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+        "right_eye": "nose",
+        "left_eye": "nose",
+        "right_ear": "right_eye",
+        "left_ear": "left_eye",
+        "left_big_toe": "left_ankle",
+        "left_small_toe": "left_big_toe",
+        "left_heel": "left_ankle",
+        "right_big_toe": "right_ankle",
+        "right_small_toe": "right_big_toe",
+        "right_heel": "right_ankle",
+    },
+    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear", "big_toe", "small_toe", "heel"),
+    ("neck", "mid_hip"),
+    "OpenPose BODY_25 (Cao et al. 2019)",
+)
+
+OPENPOSE_18 = _from_parents(
+    "openpose-18",
+    {
+        "nose": "neck",
+        "neck": "neck",
+        "right_shoulder": "neck",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+        "left_shoulder": "neck",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "right_hip": "neck",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "neck",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+        "right_eye": "nose",
+        "left_eye": "nose",
+        "right_ear": "right_eye",
+        "left_ear": "left_eye",
+    },
+    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"),
+    None,
+    "OpenPose COCO model (Cao et al. 2017)",
+)
+
+MINI_RGBD_14 = _from_parents(
+    "mini-rgbd-14",
+    {
+        "head": "neck",
+        "right_hand": "right_elbow",
+        "right_elbow": "right_shoulder",
+        "right_shoulder": "neck",
+        "neck": "neck",
+        "left_shoulder": "neck",
+        "left_elbow": "left_shoulder",
+        "left_hand": "left_elbow",
+        "right_foot": "right_knee",
+        "right_knee": "right_hip",
+        "right_hip": "neck",
+        "left_hip": "neck",
+        "left_knee": "left_hip",
+        "left_foot": "left_knee",
+    },
+    ("hand", "elbow", "shoulder", "foot", "knee", "hip"),
+    None,
+    "14-point annotations of MINI-RGBD (Hesse et al. 2018) published by the VRAI group",
+)
+
+SKELETONS: dict[str, Skeleton] = {
+    s.name: s
+    for s in (
+        IN_MOTION_19,
+        MPII_16,
+        COCO_17,
+        OPENPOSE_25,
+        OPENPOSE_18,
+        BABY_MOVES_18,
+        BABYPOSE_12,
+        HUMAN36M_17,
+        MINI_RGBD_14,
+    )
+}
 """The published keypoint sets by name."""
 
 

@@ -1,0 +1,147 @@
+"""Keypoint files in and out: one file a format, recognised by its content or named.
+
+`read` gives a checked `Recording` of any of `FORMATS`; `write` writes one. A file that cannot be used raises one
+`InputError` that names the file, what is wrong and what to do; nothing in a file is ever executed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infantjax.errors import InputError
+from infantjax.motion.readers import edge, npz, table
+from infantjax.motion.readers.source import Source
+from infantjax.motion.readers.tracks import Tracks, check_fps, stem_of, to_recording
+from infantjax.motion.recording import Recording
+from infantjax.skeletons import Skeleton
+
+__all__ = ["FORMATS", "Format", "check_fps", "read", "stem_of", "write"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of keypoint file.
+
+    Attributes:
+        name: for `--format`.
+        suffixes: endings such files usually have; `/` is a folder.
+        description: one line for the documentation.
+        recognises: whether a file is of this kind, by its content.
+        read: what the file holds; the second argument names one of several individuals.
+        write: writes a recording, or None where the format is only read.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    description: str
+    recognises: Callable[[Source], bool]
+    read: Callable[[Source, str | None], Tracks]
+    write: Callable[[Recording, Path], None] | None = None
+
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        Format(
+            "released-csv",
+            (".csv",),
+            "coordinate table of the movement-outcome program, orgcoords_<id>.csv",
+            table.recognises_released,
+            table.read_wide,
+            table.write_released,
+        ),
+        Format(
+            "wide-csv",
+            (".csv", ".tsv", ".txt"),
+            "text table with one row a frame: <joint>_x, <joint>_y, ...",
+            table.recognises_wide,
+            table.read_wide,
+            table.write_wide,
+        ),
+        Format(
+            "long-csv",
+            (".csv", ".tsv", ".txt"),
+            "text table with one row a point: frame, joint, x, y, ...",
+            table.recognises_long,
+            table.read_long,
+            table.write_long,
+        ),
+        Format("npz", (".npz",), "the project's own archive of arrays", npz.recognises, npz.read, npz.write),
+    )
+}
+"""The formats by name."""
+
+
+def read(
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    format: str | None = None,
+    skeleton: Skeleton | str | None = None,
+    individual: str | None = None,
+) -> Recording:
+    """Read a keypoint file.
+
+    Args:
+        path: a file, or the folder of an OpenPose export.
+        fps: frame rate in hertz; needed where the file states none, and overrules the file's.
+        format: a name of `FORMATS`; None finds it from the content.
+        skeleton: the keypoint set that the file holds; None finds it by the joint names among the published ones.
+        individual: which individual of a file that holds several.
+
+    Returns:
+        The recording in the file's own keypoint set, joints in the set's order, frames in order. What was ignored,
+        missing or looks odd is in `notes`.
+
+    Raises:
+        InputError: the file cannot be used; one line with the file, what is wrong and what to do.
+        ValueError: `format` or `skeleton` is not a known name.
+    """
+    if format is not None and format not in FORMATS:
+        raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
+    path = edge.check_readable(path)
+    source = Source(path, trust_suffix=format is None)
+    chosen = _recognise(source) if format is None else FORMATS[format]
+    tracks = chosen.read(source, individual)
+    return to_recording(path, tracks, chosen.name, fps, skeleton)
+
+
+def write(recording: Recording, path: str | Path, format: str | None = None) -> None:
+    """Write a recording as a keypoint file, whole or not at all.
+
+    Args:
+        recording: any recording.
+        path: the file, or for `openpose` the folder; it is replaced if it exists (a folder is not).
+        format: a name of `FORMATS`; None finds it by the ending: `.npz`, or `.csv` for the wide table.
+
+    Raises:
+        ValueError: the format is unknown, only read, or cannot hold the recording; or the ending names none.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    if format is None:
+        format = {".npz": "npz", ".csv": "released-csv" if path.name.startswith("orgcoords_") else "wide-csv"}.get(
+            path.suffix.lower()
+        )
+    writers = {name: f.write for name, f in FORMATS.items() if f.write is not None}
+    if format not in writers:
+        raise ValueError(f'cannot write "{path.name}" as {format}; name a format of: {", ".join(writers)}')
+    writers[format](recording, path)
+
+
+def _recognise(source: Source) -> Format:
+    found = [f for f in FORMATS.values() if f.recognises(source)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            source.path,
+            f"may be read as {' or as '.join(f.name for f in found)}",
+            f"choose with --format {' or --format '.join(f.name for f in found)}",
+        )
+    if source.kind == "text":
+        cells = ", ".join(f'"{c.strip()[:30]}"' for c in source.first_cells[:4])
+        what = f"is a text table without columns like nose_x and nose_y (it begins with {cells})"
+    else:
+        what = f"is {edge.WORDS[source.kind]} without keypoints of a known format"
+    raise InputError(source.path, what, f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them")

@@ -1,0 +1,175 @@
+"""Joint names as people write them, and which published keypoint set they belong to."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infantjax import skeletons
+from infantjax.errors import InputError
+from infantjax.skeletons import Skeleton
+
+_SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    # The In-Motion papers and the released program name the same points differently.
+    "in-motion-19": {
+        "upper_chest": "thorax",
+        "mid_pelvis": "pelvis",
+        "right_pelvis": "right_hip",
+        "left_pelvis": "left_hip",
+    },
+    "openpose-25": {"hip_mid": "mid_hip", "hip_center": "mid_hip", "hip_centre": "mid_hip"},
+    "human36m-17": {"root": "pelvis", "hip": "pelvis", "neck_base": "neck_nose", "nose": "neck_nose"},
+    "baby-moves-18": {"left_wrist": "left_hand", "right_wrist": "right_hand"},
+}
+_SIMILAR = 0.85
+
+
+@dataclass(frozen=True)
+class Match:
+    """How the points of a file fill a skeleton.
+
+    Attributes:
+        skeleton: the keypoint set.
+        columns: for each joint of the skeleton the index of the file's point, or None if the file lacks it.
+        ignored: names in the file that the skeleton has no joint for.
+    """
+
+    skeleton: Skeleton
+    columns: tuple[int | None, ...]
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Joints of the skeleton that the file lacks."""
+        return tuple(j for j, column in zip(self.skeleton.joints, self.columns) if column is None)
+
+
+def identify(
+    where: str | Path,
+    names: Sequence[str],
+    wanted: Skeleton | str | None = None,
+    among: Sequence[str] = (),
+) -> Match:
+    """The keypoint set that a file's joint names belong to.
+
+    Case and separators do not matter, and sides may be written out or as a letter (`RightWrist`, `right-wrist`,
+    `R_wrist`, `rwrist`). The set that recognises most names wins, of equals the one that lacks fewest joints; at
+    least half of its joints must be there.
+
+    Args:
+        where: the file, for messages.
+        names: joint names as the file has them, or nothing but their number (`["0", "1", ...]`) with `among`.
+        wanted: the set the file is known to hold; then a single recognised joint suffices and the rest is missing.
+        among: for formats that number their points: the sets these may be, chosen by the number of points.
+
+    Raises:
+        InputError: no set fits, two joints have one name, a name is nearly that of a missing joint, or the number of
+            points is that of another set.
+        ValueError: `wanted` is no published set.
+    """
+    wanted = skeletons.get(wanted) if isinstance(wanted, str) else wanted
+    if among:
+        return _by_number(where, len(names), wanted, among)
+    candidates = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
+    matches = [_match(where, names, skeleton) for skeleton in candidates]
+    best = max(matches, key=lambda m: (len(m.columns) - len(m.missing), -len(m.missing)))
+    found, needed = len(best.columns) - len(best.missing), len(best.columns)
+    if found == 0 or (wanted is None and 2 * found < needed):
+        raise _no_fit(where, names, best, wanted)
+    for name in best.ignored:
+        if close := difflib.get_close_matches(_plain(name), best.missing, n=1, cutoff=_SIMILAR):
+            raise InputError(
+                where,
+                f'joint "{name}" is not in skeleton {best.skeleton.name}; did you mean "{close[0]}"?',
+                "rename the joint, or remove it",
+            )
+    return best
+
+
+def _by_number(where: str | Path, points: int, wanted: Skeleton | None, among: Sequence[str]) -> Match:
+    known = [skeletons.get(name) for name in among]
+    skeleton = wanted or next((s for s in known if len(s.joints) == points), None)
+    if skeleton is None:
+        sizes = ", ".join(f"{s.name} ({len(s.joints)})" for s in known)
+        raise InputError(where, f"holds {points} points a frame without names; known are {sizes}", "pass --skeleton")
+    if len(skeleton.joints) != points:
+        other = next((f" as {s.name} has" for s in known if len(s.joints) == points), "")
+        raise InputError(
+            where,
+            f"holds {points} points a frame{other}, but skeleton {skeleton.name} has {len(skeleton.joints)}",
+            "name the right --skeleton",
+        )
+    return Match(skeleton, tuple(range(points)))
+
+
+def _match(where: str | Path, names: Sequence[str], skeleton: Skeleton) -> Match:
+    if tuple(names) == skeleton.joints:
+        return Match(skeleton, tuple(range(len(names))))
+    table = {_key(joint): joint for joint in skeleton.joints}
+    for synonym, joint in _SYNONYMS.get(skeleton.name, {}).items():
+        table.setdefault(_key(synonym), joint)
+    column: dict[str, int] = {}
+    ignored: list[str] = []
+    for position, name in enumerate(names):
+        joint = next((table[key] for key in _readings(name) if key in table), None)
+        if joint is None:
+            ignored.append(name)
+        elif joint in column:
+            raise InputError(
+                where, f'joint "{joint}" occurs twice, as "{names[column[joint]]}" and "{name}"', "remove one of them"
+            )
+        else:
+            column[joint] = position
+    return Match(skeleton, tuple(column.get(j) for j in skeleton.joints), tuple(ignored))
+
+
+def _no_fit(where: str | Path, names: Sequence[str], best: Match, wanted: Skeleton | None) -> InputError:
+    shown = ", ".join(f'"{n}"' for n in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    found = len(best.columns) - len(best.missing)
+    hints = [
+        f'"{name}" may be "{close[0]}"'
+        for name in best.ignored[:20]
+        if (close := difflib.get_close_matches(_plain(name), best.missing, n=1, cutoff=0.75))
+    ]
+    what = f"its points ({shown}) are not those of " + (
+        f"skeleton {wanted.name}" if wanted else "a known keypoint set; the nearest is " + best.skeleton.name
+    )
+    what += f", of which {found} of {len(best.columns)} joints were found"
+    if hints:
+        what += f" ({'; '.join(hints[:3])})"
+    return InputError(where, what, "name the points as docs/formats.md lists them")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w]+", "_", unicodedata.normalize("NFKC", name)).casefold().strip("_")
+
+
+def _compact(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+def _key(joint: str) -> tuple[str, str]:
+    for side in ("right", "left"):
+        if joint.startswith(f"{side}_"):
+            return side, _compact(joint.removeprefix(f"{side}_"))
+    return "", _compact(joint)
+
+
+def _readings(name: str) -> list[tuple[str, str]]:
+    """(side, part) that a name may mean, the most literal first."""
+    compact = _compact(name)
+    readings = [("", compact)]
+    for side in ("right", "left"):
+        if compact.startswith(side):
+            readings.append((side, compact.removeprefix(side)))
+        if compact.endswith(side):
+            readings.append((side, compact.removesuffix(side)))
+    for letter, side in (("r", "right"), ("l", "left")):
+        if compact.startswith(letter):
+            readings.append((side, compact[1:]))
+        # A letter at the end is a side only where it stands apart ("wrist_r", "WristR"): "heel" is no left "hee".
+        if re.search(rf"(?:[_\W]{letter}|[_\W]{letter.upper()}|(?<=[a-z]){letter.upper()})$", name.strip()):
+            readings.append((side, compact[:-1]))
+    return readings
