@@ -1,0 +1,225 @@
+"""The PyTorch twin is the published network: counts, state names, outputs, gradients and training steps."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')
+
+from benchmarks import torch_twin as twin  # noqa: E402
+
+NAMES = (
+    "graph",
+    "input_width",
+    "num_input_modules",
+    "initial_block_type",
+    "initial_residual",
+    "input_temporal_scales",
+    "initial_main_width",
+    "num_main_levels",
+    "num_main_level_modules",
+    "block_type",
+    "bottleneck_factor",
+    "residual",
+    "main_temporal_scales",
+    "temporal_kernel_size",
+    "se",
+    "se_ratio",
+    "se_type",
+    "nonlinearity",
+    "attention",
+    "pool",
+)
+# The ten published architectures (Table A.4 of the thesis) with their parameter counts.
+PUBLISHED = {
+    "dis2 10 3 bottleneck null 1 12 1 1 basic 4 null 1 9 null 4 absolute relu channel global": 233_362,
+    "dis42 10 2 basic dense 3 12 1 3 mbconv 2 block 2 7 outer 4 absolute swish channel global": 75_764,
+    "spatial 12 3 basic null 2 8 1 2 basic 2 module 2 7 inner 2 absolute relu null global": 174_767,
+    "dis4 10 3 basic block 2 8 1 1 basic 4 dense linear 7 null 4 absolute swish channel spatial": 430_812,
+    "dis4 10 2 bottleneck dense 3 6 2 1 basic 2 null 3 7 outer 2 absolute relu channel global": 107_233,
+    "dis2 12 3 basic dense 1 10 2 3 bottleneck 4 block linear 3 null 4 absolute swish channel global": 236_180,
+    "dis2 8 1 basic module 3 12 2 3 basic 4 null 3 9 null 4 absolute swish null spatial": 1_691_288,
+    "dis4 6 2 mbconv block 2 12 2 2 basic 4 dense 1 5 outer 4 absolute relu null global": 400_962,
+    "dis2 6 3 bottleneck dense 1 12 2 1 basic 4 null linear 9 outer 4 absolute relu channel spatial": 554_652,
+    "spatial 12 2 basic dense 2 10 1 3 basic 4 null 3 7 null 4 absolute swish channel spatial": 559_899,
+}
+GOLDEN = [f"published_{i:02d}" for i in (2, 3, 5, 8)] + [f"random_{i:02d}" for i in range(1, 7)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """OpenMP threads spin at every barrier, which makes PyTorch ten times slower where other tests share the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def choices_of(text: str) -> dict[str, Any]:
+    return {n: int(v) if v.isdigit() else v for n, v in zip(NAMES, text.split(), strict=True)}
+
+
+def count(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("text", "published"), PUBLISHED.items(), ids=range(1, 11))
+def test_parameter_count_is_the_published_one(text, published):
+    assert count(twin.GraphNetwork(choices_of(text))) == published
+
+
+def test_parameter_count_of_st_gcn_is_the_published_one():
+    assert count(twin.StGcn()) == 3_075_740
+
+
+@pytest.mark.parametrize("text", PUBLISHED, ids=range(1, 11))
+def test_a_fresh_network_gives_finite_scores_and_the_feature_map(text):
+    torch.manual_seed(0)
+    choices = choices_of(text)
+    scores, features = twin.GraphNetwork(choices).eval()(torch.randn(2, 6, 150, 19))
+    assert scores.shape == (2, 2)
+    assert torch.isfinite(scores).all()
+    width = choices["initial_main_width"] * (1 if choices["block_type"] == "mbconv" else choices["bottleneck_factor"])
+    levels = choices["num_main_levels"]
+    assert features.shape == (2, width * 2 ** (levels - 1), {1: 75, 2: 38}[levels], 19)
+
+
+def test_initial_weights_have_the_stated_spread():
+    torch.manual_seed(0)
+    model = twin.StGcn()
+    weight = model.st_gcn_networks[9].tcn[2].weight
+    assert float(weight.detach().std()) == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.01)  # 589 824 draws
+    weight = model.st_gcn_networks[9].gcn.conv.weight
+    assert float(weight.detach().std()) == pytest.approx((1 / (3 * 256)) ** 0.5, rel=0.01)
+
+
+def test_inference_in_batches_equals_one_call_for_one_model_and_for_several():
+    torch.manual_seed(0)
+    models = [twin.GraphNetwork(choices_of(next(iter(PUBLISHED)))) for _ in range(2)]
+    windows = torch.randn(5, 6, 150, 19)
+    whole = models[0].eval()(windows)[0]
+    torch.testing.assert_close(twin.torch_inference(models[0], windows, 2), whole, atol=1e-5, rtol=0)
+    several = twin.torch_inference(models, windows, 2)
+    assert several.shape == (2, 5, 2)
+    torch.testing.assert_close(several[0], whole, atol=1e-5, rtol=0)
+
+
+def test_training_steps_change_only_what_is_used():
+    torch.manual_seed(0)
+    model = twin.GraphNetwork(choices_of(list(PUBLISHED)[1]))
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    optimiser = twin.nesterov_sgd(model, 1e-2)
+    x, y = torch.randn(4, 6, 150, 19), torch.tensor([0, 1, 0, 1])
+    losses = [float(twin.torch_training_step(model, optimiser, x, y)) for _ in range(3)]
+    assert losses[-1] < losses[0]
+    unused = {n for n, p in model.named_parameters() if p.grad is None}
+    assert sum(before[n].numel() for n in unused) == 9960  # spec/gcn.md 15.1, "never used"
+    after = dict(model.named_parameters())
+    assert all(torch.equal(after[n], before[n]) for n in unused)
+    # Biases before a batch normalisation have a gradient of zero, so only the weights are sure to move.
+    assert not any(torch.equal(after[n], before[n]) for n in before if n not in unused and n.endswith("weight"))
+
+
+def state_of(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {n.removeprefix("state/"): value for n, value in stored.items() if n.startswith("state/")}
+
+
+def largest_error(found: torch.Tensor, expected: np.ndarray) -> float:
+    return float(np.abs(found.detach().numpy() - expected).max())
+
+
+def check_single_precision(model: torch.nn.Module, stored: dict[str, np.ndarray]) -> None:
+    """Scores, feature map and batch statistics at the tolerances of spec/gcn.md, Section 19."""
+    x = torch.from_numpy(stored["x"])
+    scores, features = twin.load(model, state_of(stored)).eval()(x)
+    # 1e-5 of the scores' scale: PyTorch's own rounding differs that much between one thread and two.
+    scale = max(1.0, np.abs(stored["logits_eval_f64"]).max())
+    assert largest_error(scores, stored["logits_eval_f64"]) < 1e-5 * scale
+    if "feature_eval_first" in stored:
+        first = stored["feature_eval_first"]
+        assert largest_error(features[0], first) < 1e-4 * np.abs(first).max()
+    scores, _ = model.train()(x)
+    assert largest_error(scores, stored["logits_train"]) < 5e-5
+    after = model.state_dict()
+    for name in stored:
+        if name.startswith("stats_after/"):
+            expected = stored[name]
+            np.testing.assert_allclose(
+                after[name.removeprefix("stats_after/")], expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max()
+            )
+
+
+def check_double_precision(model: torch.nn.Module, stored: dict[str, np.ndarray]) -> None:
+    """Scores and input gradient, where a rectifier on the other side of zero cannot blur the comparison."""
+    twin.load(model.double(), state_of(stored))
+    x = torch.from_numpy(stored["x"]).double().requires_grad_()
+    scores, _ = model.eval()(x)
+    assert largest_error(scores, stored["logits_eval_f64"]) < 1e-13 * max(1.0, np.abs(stored["logits_eval_f64"]).max())
+    (gradient,) = torch.autograd.grad(scores[:, 1].sum(), x)
+    assert largest_error(gradient, stored["grad_logit1_x"]) < 1e-7 * np.abs(stored["grad_logit1_x"]).max()
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+# PyTorch's double convolutions on the CPU are slow: the larger networks take 5 to 10 s each.
+DOUBLE = [pytest.param(n, marks=pytest.mark.slow) if n.startswith("published") else n for n in GOLDEN]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_graph_network_equals_the_reference(shared: Path, name):
+    stored = read(shared / "golden" / "gcn" / f"{name}.npz")
+    model = twin.GraphNetwork(json.loads(str(stored["config"])))
+    assert count(model) == json.loads(str(stored["meta"]))["n_params"]
+    check_single_precision(model, stored)
+
+
+@pytest.mark.parametrize("name", DOUBLE)
+def test_graph_network_and_its_training_equal_the_reference_in_double(shared: Path, name):
+    stored = read(shared / "golden" / "gcn" / f"{name}.npz")
+    meta = json.loads(str(stored["meta"]))
+    model = twin.GraphNetwork(json.loads(str(stored["config"])))
+    check_double_precision(model, stored)
+
+    sgd = meta["nesterov_sgd"]
+    optimiser = twin.nesterov_sgd(model, sgd["lr"], sgd["momentum"])
+    x, labels = torch.from_numpy(stored["x"]).double(), torch.tensor(meta["labels"])
+    losses = []
+    for step in range(sgd["steps"]):
+        losses.append(float(twin.torch_training_step(model, optimiser, x, labels)))
+        if step == 0:
+            gradients = {n: p.grad.numpy().copy() for n, p in model.named_parameters() if p.grad is not None}
+    np.testing.assert_allclose(losses, stored["train_losses"], rtol=0, atol=1e-12)
+    expected = {n.removeprefix("grad_param/"): stored[n] for n in stored if n.startswith("grad_param/")}
+    if expected:
+        largest = max(np.abs(value).max() for value in expected.values())
+        assert gradients.keys() == expected.keys()
+        for key, value in expected.items():
+            assert np.abs(gradients[key] - value).max() < 1e-7 * largest, key
+
+
+def stored_st_gcn(shared: Path) -> dict[str, np.ndarray]:
+    """The reference of ST-GCN with the convolution weights drawn by their recipe."""
+    stored = read(shared / "golden" / "stgcn" / "stgcn.npz")
+    meta = json.loads(str(stored["meta"]))
+    for i, entry in enumerate(meta["recipe"]):
+        draws = np.random.default_rng([meta["seed"], i]).standard_normal(entry["shape"]) * entry["scale"]
+        weights = draws.astype("float32")
+        assert hashlib.sha256(weights.tobytes()).hexdigest() == entry["sha256"], entry["name"]
+        stored[f"state/{entry['name']}"] = weights
+    return stored
+
+
+def test_st_gcn_equals_the_reference(shared: Path):
+    check_single_precision(twin.StGcn(), stored_st_gcn(shared))
+
+
+@pytest.mark.slow
+def test_st_gcn_equals_the_reference_in_double(shared: Path):
+    check_double_precision(twin.StGcn(), stored_st_gcn(shared))
