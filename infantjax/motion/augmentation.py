@@ -82,9 +82,10 @@ def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] =
     def around(key: PRNGKeyArray, middle: int, limit: float, steps_per_unit: int) -> Float[Array, "..."]:
         if not augmentation.discrete:
             return jax.random.uniform(key, shape, jnp.float32, middle - limit, middle + limit)
-        # One division of whole numbers, so that each value is the float32 nearest to its decimal (0.7, not 1 - 0.3).
+        # From a table, so that each value is the float32 nearest to its decimal, which a compiled division is not.
         steps, centre = round(limit * steps_per_unit), middle * steps_per_unit
-        return jax.random.randint(key, shape, centre - steps, centre + steps + 1).astype(jnp.float32) / steps_per_unit
+        grid = np.arange(centre - steps, centre + steps + 1) / steps_per_unit
+        return jnp.asarray(grid, jnp.float32)[jax.random.randint(key, shape, 0, len(grid))]
 
     return Draw(
         angle=around(angle_key, 0, augmentation.rotation_degrees, 1),

@@ -95,7 +95,8 @@ class Preprocessing:
 
 
 RELEASED = Preprocessing()
-"""As the public movement-outcome program does by default, with its Butterworth filter on: what its weights expect."""
+"""As the public movement-outcome program does by default, and what weights of it expect. Its Butterworth filter is on:
+the reference scores of the whole chain from a file are reproduced with it, and not without it or with the median."""
 
 PAPER = Preprocessing(smoothing="median5", centring="pelvis_sequence", rotation="window_first", scale=2.0)
 """As Groos et al., Paper III and its supplement, describe it."""

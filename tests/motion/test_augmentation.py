@@ -1,0 +1,173 @@
+"""Augmentation: golden windows, the released grids, inverses, order, keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infantjax.motion import augmentation, features, windows
+from infantjax.motion.augmentation import Augmentation, Draw
+from infantjax.skeletons import IN_MOTION_19
+
+KEYS = jax.random.split(jax.random.key(0), 4000)
+
+
+def draw_of(angle=0.0, scale=1.0, dx=0.0, dy=0.0):
+    return Draw(*(jnp.asarray(v, jnp.float32) for v in (angle, scale, dx, dy)))
+
+
+def random_window(seed, *leading):
+    return np.random.default_rng(seed).uniform(-1, 1, (*leading, 6, 19, 2)).astype(np.float32)
+
+
+def test_the_released_training_windows_are_reproduced_from_their_draws(shared):
+    folder = shared / "golden/preprocess"
+    with np.load(folder / "train_windows.npz", allow_pickle=False) as golden:
+        rows = [dict(zip(golden["columns"].tolist(), row, strict=True)) for row in golden["rows"]]
+        ids, expected, length = golden["ids"], golden["features6"], int(golden["sequence_length"])
+    with np.load(folder / "processed.npz", allow_pickle=False) as data:
+        # Released default: shorter recordings are repeated end to end up to the longest.
+        positions = np.stack([np.resize(data[f"butterworth/{i}"].transpose(1, 2, 0), (length, 19, 2)) for i in ids])
+    starts = np.array([row["start"] for row in rows], np.int32)
+    cut = jax.vmap(lambda p, s: windows.cut(p, s[None])[0])(positions, starts)
+    draws = Draw(*(np.array([row[c] for row in rows], np.float32) for c in ("angle_deg", "scale", "dx", "dy")))
+    found = features.stack(augmentation.apply(cut, draws), IN_MOTION_19)
+    np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=0, atol=1e-6)
+
+
+def test_a_rotation_by_ninety_degrees_turns_x_to_minus_y():
+    found = augmentation.apply(np.array([[[1.0, 0.0]]], np.float32), draw_of(angle=90))
+    np.testing.assert_allclose(found, [[[0, -1]]], atol=1e-7)
+
+
+def test_rotation_comes_before_scaling_before_translation():
+    found = augmentation.apply(np.array([[[1.0, 0.0]]], np.float32), draw_of(angle=90, scale=2, dx=0.25, dy=0.5))
+    np.testing.assert_allclose(found, [[[0.25, -1.5]]], atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(angle=st.floats(-180, 180), seed=st.integers(0, 2**32 - 1))
+def test_turning_there_and_back_gives_the_window_again(angle, seed):
+    window = random_window(seed)
+    there = augmentation.apply(window, draw_of(angle=angle))
+    np.testing.assert_allclose(augmentation.apply(there, draw_of(angle=-angle)), window, atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(angle=st.floats(-45, 45), scale=st.floats(0.7, 1.3), seed=st.integers(0, 2**32 - 1))
+def test_distances_change_by_the_scale_alone(angle, scale, seed):
+    window = random_window(seed)
+    found = np.asarray(augmentation.apply(window, draw_of(angle, scale, 0.1, -0.2)))
+    before = np.linalg.norm(window - window[:, :1], axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(found - found[:, :1], axis=-1), scale * before, atol=2e-6)
+
+
+def test_the_neutral_draw_changes_nothing():
+    window = random_window(1)
+    np.testing.assert_array_equal(augmentation.apply(window, draw_of()), window)
+
+
+def test_missing_points_stay_missing_and_others_do_not_become_so():
+    window = random_window(2)
+    window[3, 4] = np.nan
+    found = np.asarray(augmentation.apply(window, draw_of(10, 1.1, 0.1, 0.1)))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(window))
+
+
+def test_discrete_draws_are_exactly_the_released_grids():
+    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation()))(KEYS)
+    assert np.unique(found.angle).tolist() == list(range(-45, 46))
+    np.testing.assert_array_equal(np.unique(found.scale), np.array([k / 100 for k in range(70, 131)], np.float32))
+    for shift in (found.dx, found.dy):
+        np.testing.assert_array_equal(np.unique(shift), np.array([k / 100 for k in range(-30, 31)], np.float32))
+
+
+def test_the_four_numbers_of_a_draw_are_independent():
+    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation()))(KEYS)
+    correlation = np.corrcoef(np.stack(found))
+    # Four standard deviations of the correlation of 4000 independent pairs.
+    assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(KEYS))
+
+
+def test_continuous_draws_fill_the_ranges_and_leave_the_grid():
+    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation(discrete=False)))(KEYS)
+    for values, middle, limit in ((found.angle, 0, 45), (found.scale, 1, 0.3), (found.dx, 0, 0.3)):
+        assert np.abs(np.asarray(values) - middle).max() <= limit * (1 + 1e-6)
+        assert np.abs(np.asarray(values) - middle).max() > 0.99 * limit
+    assert len(np.unique(found.angle)) > 1000
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_ranges_of_zero_draw_nothing_but_the_neutral_element(discrete):
+    found = augmentation.draw(jax.random.key(3), Augmentation(0, 0, 0, discrete))
+    assert [float(v) for v in found] == [0, 1, 0, 0]
+
+
+def test_the_same_key_gives_the_same_view_and_another_key_another():
+    window = random_window(4)
+    first = augmentation.augment(jax.random.key(1), window, Augmentation())
+    np.testing.assert_array_equal(first, augmentation.augment(jax.random.key(1), window, Augmentation()))
+    assert np.abs(first - augmentation.augment(jax.random.key(2), window, Augmentation())).max() > 0.01
+
+
+def test_augment_is_draw_then_apply_for_each_window():
+    batch = random_window(5, 3)
+    drawn = augmentation.draw(jax.random.key(1), Augmentation(), (3,))
+    looped = np.stack([augmentation.apply(w, Draw(*(v[i] for v in drawn))) for i, w in enumerate(batch)])
+    np.testing.assert_array_equal(augmentation.augment(jax.random.key(1), batch, Augmentation()), looped)
+
+
+def test_vmap_over_keys_equals_a_loop():
+    batch, keys = random_window(6, 3), jax.random.split(jax.random.key(9), 3)
+    mapped = jax.vmap(lambda k, w: augmentation.augment(k, w, Augmentation()))(keys, batch)
+    looped = np.stack([augmentation.augment(k, w, Augmentation()) for k, w in zip(keys, batch, strict=True)])
+    # Fused multiply and add rounds once less.
+    np.testing.assert_allclose(mapped, looped, rtol=0, atol=1e-6)
+
+
+def test_jit_equals_eager():
+    window = random_window(7)
+    compiled = jax.jit(augmentation.augment, static_argnames="augmentation")
+    np.testing.assert_allclose(
+        compiled(jax.random.key(1), window, augmentation=Augmentation()),
+        augmentation.augment(jax.random.key(1), window, Augmentation()),
+        rtol=0,
+        atol=1e-6,  # fused multiply and add rounds once less
+    )
+
+
+def test_a_mirror_twice_gives_the_window_again():
+    window = random_window(8)
+    once = augmentation.mirror(window, IN_MOTION_19)
+    np.testing.assert_array_equal(augmentation.mirror(once, IN_MOTION_19), window)
+
+
+def test_a_mirror_puts_the_right_wrist_where_the_left_one_was_seen():
+    window = random_window(9)
+    found = augmentation.mirror(window, IN_MOTION_19)
+    right, left = IN_MOTION_19.index("right_wrist"), IN_MOTION_19.index("left_wrist")
+    np.testing.assert_array_equal(found[:, right], window[:, left] * np.array([-1, 1], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rotation_degrees": -1}, "rotation_degrees must be a number of at least 0"),
+        ({"scale": float("nan")}, "scale must be a number of at least 0"),
+        ({"scale": 1.0}, "scale must be below 1"),
+        (
+            {"translation": 0.305},
+            r"translation must be a multiple of 0.01 when discrete, got 0.305; or set discrete=False",
+        ),
+        ({"rotation_degrees": 0.5}, "rotation_degrees must be a multiple of 1"),
+    ],
+)
+def test_ranges_that_make_no_sense_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**values)
+
+
+def test_ranges_off_the_grid_are_allowed_when_continuous():
+    assert Augmentation(rotation_degrees=0.5, translation=0.305, discrete=False).translation == 0.305
