@@ -11,6 +11,7 @@ Needs PyTorch: `pip install "infantjax[bench]"`.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,14 +66,11 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, ratio: int, nonlinearity: str) -> None:
         super().__init__()
         squeezed = channels // ratio
-        self.fc = nn.Sequential(
-            nn.Linear(channels, squeezed, bias=False),
-            activation(nonlinearity),
-            nn.Linear(squeezed, channels, bias=False),
-            nn.Sigmoid(),
-        )
-        nn.init.normal_(self.fc[0].weight, 0.0, math.sqrt(2 / squeezed))
-        nn.init.normal_(self.fc[2].weight, 0.0, math.sqrt(1 / channels))
+        first = nn.Linear(channels, squeezed, bias=False)
+        second = nn.Linear(squeezed, channels, bias=False)
+        nn.init.normal_(first.weight, 0.0, math.sqrt(2 / squeezed))
+        nn.init.normal_(second.weight, 0.0, math.sqrt(1 / channels))
+        self.fc = nn.Sequential(first, activation(nonlinearity), second, nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.fc(x.mean((2, 3)))[:, :, None, None]
@@ -175,13 +173,13 @@ class TemporalScale(nn.Sequential):
     ) -> None:
         gain = math.sqrt(2)
         act = activation(nonlinearity)
-        time = {"kernel": kernel, "stride": stride, "dilation": dilation}
+        over_time = partial(convolution, kernel=kernel, stride=stride, dilation=dilation)
         if block == "mbconv":
             inner = channels * factor
             layers: list[nn.Module] = [
                 convolution(channels, inner, gain, bias=False),
                 nn.BatchNorm2d(inner),
-                convolution(inner, inner, gain, **time, groups=inner, bias=False),
+                over_time(inner, inner, gain, groups=inner, bias=False),
                 nn.BatchNorm2d(inner),
                 SqueezeExcitation(inner, inner_ratio, nonlinearity) if inner_ratio else nn.Identity(),
                 convolution(inner, channels, gain, bias=False),
@@ -192,7 +190,7 @@ class TemporalScale(nn.Sequential):
             layers = [
                 convolution(channels, inner, gain),
                 nn.BatchNorm2d(inner),
-                convolution(inner, inner, gain, **time),
+                over_time(inner, inner, gain),
                 nn.BatchNorm2d(inner),
                 convolution(inner, channels, gain),
                 nn.BatchNorm2d(channels),
@@ -398,6 +396,9 @@ class GraphNetwork(nn.Module):
     feature map before pooling `[batch, channel, time', joint]`.
     """
 
+    A_input: Tensor
+    A_main: Tensor
+
     def __init__(self, choices: Mapping[str, Any], skeleton: skeletons.Skeleton = skeletons.IN_MOTION_19) -> None:
         super().__init__()
         joints = len(skeleton.joints)
@@ -532,6 +533,7 @@ class StGcn(nn.Module):
     `forward` maps `[batch, channels, time, joint]` to the scores `[batch, 2]` and the feature map before pooling.
     """
 
+    A: Tensor
     WIDTHS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 
     def __init__(self, channels: int = FEATURES, skeleton: skeletons.Skeleton = skeletons.IN_MOTION_19) -> None:
