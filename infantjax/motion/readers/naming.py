@@ -34,11 +34,13 @@ class Match:
         skeleton: the keypoint set.
         columns: for each joint of the skeleton the index of the file's point, or None if the file lacks it.
         ignored: names in the file that the skeleton has no joint for.
+        repeated: says which two names mean the same joint; empty if none do.
     """
 
     skeleton: Skeleton
     columns: tuple[int | None, ...]
     ignored: tuple[str, ...] = ()
+    repeated: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -73,11 +75,13 @@ def identify(
     if among:
         return _by_number(where, len(names), wanted, among)
     candidates = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
-    matches = [_match(where, names, skeleton) for skeleton in candidates]
+    matches = [_match(names, skeleton) for skeleton in candidates]
     best = max(matches, key=lambda m: (len(m.columns) - len(m.missing), -len(m.missing)))
     found, needed = len(best.columns) - len(best.missing), len(best.columns)
     if found == 0 or (wanted is None and 2 * found < needed):
         raise _no_fit(where, names, best, wanted)
+    if best.repeated:
+        raise InputError(where, best.repeated, "remove one of them")
     for name in best.ignored:
         if close := difflib.get_close_matches(_plain(name), best.missing, n=1, cutoff=_SIMILAR):
             raise InputError(
@@ -104,25 +108,25 @@ def _by_number(where: str | Path, points: int, wanted: Skeleton | None, among: S
     return Match(skeleton, tuple(range(points)))
 
 
-def _match(where: str | Path, names: Sequence[str], skeleton: Skeleton) -> Match:
+def _match(names: Sequence[str], skeleton: Skeleton) -> Match:
     if tuple(names) == skeleton.joints:
         return Match(skeleton, tuple(range(len(names))))
-    table = {_key(joint): joint for joint in skeleton.joints}
-    for synonym, joint in _SYNONYMS.get(skeleton.name, {}).items():
-        table.setdefault(_key(synonym), joint)
+    own = {_key(joint): joint for joint in skeleton.joints}
+    synonyms = {_key(synonym): joint for synonym, joint in _SYNONYMS.get(skeleton.name, {}).items()}
     column: dict[str, int] = {}
-    ignored: list[str] = []
-    for position, name in enumerate(names):
-        joint = next((table[key] for key in _readings(name) if key in table), None)
-        if joint is None:
-            ignored.append(name)
-        elif joint in column:
-            raise InputError(
-                where, f'joint "{joint}" occurs twice, as "{names[column[joint]]}" and "{name}"', "remove one of them"
-            )
-        else:
-            column[joint] = position
-    return Match(skeleton, tuple(column.get(j) for j in skeleton.joints), tuple(ignored))
+    left, repeated = list(range(len(names))), ""
+    for table in (own, synonyms):
+        unmatched = []
+        for position in left:
+            found = next((table[key] for key in _readings(names[position]) if key in table), None)
+            if found is None or (table is synonyms and found in column):
+                unmatched.append(position)
+            elif found in column:
+                repeated = f'joint "{found}" occurs twice, as "{names[column[found]]}" and "{names[position]}"'
+            else:
+                column[found] = position
+        left = unmatched
+    return Match(skeleton, tuple(column.get(j) for j in skeleton.joints), tuple(names[p] for p in left), repeated)
 
 
 def _no_fit(where: str | Path, names: Sequence[str], best: Match, wanted: Skeleton | None) -> InputError:
