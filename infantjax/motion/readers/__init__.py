@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infantjax.errors import InputError
-from infantjax.motion.readers import edge, npz, table
+from infantjax.motion.readers import coco, deeplabcut, edge, mmpose, npz, openpose, sleap, table
 from infantjax.motion.readers.source import Source
 from infantjax.motion.readers.tracks import Tracks, check_fps, stem_of, to_recording
 from infantjax.motion.recording import Recording
@@ -29,6 +29,7 @@ class Format:
         recognises: whether a file is of this kind, by its content.
         read: what the file holds; the second argument names one of several individuals.
         write: writes a recording, or None where the format is only read.
+        individuals: whether such a file names individuals to choose from.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Format:
     recognises: Callable[[Source], bool]
     read: Callable[[Source, str | None], Tracks]
     write: Callable[[Recording, Path], None] | None = None
+    individuals: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -65,6 +67,49 @@ FORMATS: dict[str, Format] = {
             table.recognises_long,
             table.read_long,
             table.write_long,
+        ),
+        Format(
+            "deeplabcut-csv",
+            (".csv",),
+            "table of DeepLabCut with three or four header rows",
+            deeplabcut.recognises_csv,
+            deeplabcut.read_csv,
+            deeplabcut.write_csv,
+            individuals=True,
+        ),
+        Format(
+            "deeplabcut-h5",
+            (".h5", ".hdf5"),
+            "table of DeepLabCut in HDF5, written by pandas",
+            deeplabcut.recognises_h5,
+            deeplabcut.read_h5,
+            individuals=True,
+        ),
+        Format(
+            "openpose",
+            ("/",),
+            "folder of OpenPose with one .json a frame",
+            openpose.recognises,
+            openpose.read,
+            openpose.write,
+        ),
+        Format("coco", (".json",), "COCO keypoints: annotations or detections", coco.recognises, coco.read, coco.write),
+        Format(
+            "mmpose",
+            (".json",),
+            "predictions of MMPose: frames with instances",
+            mmpose.recognises,
+            mmpose.read,
+            mmpose.write,
+        ),
+        Format(
+            "sleap-h5",
+            (".h5", ".hdf5"),
+            "analysis file of SLEAP",
+            sleap.recognises,
+            sleap.read,
+            sleap.write,
+            individuals=True,
         ),
         Format("npz", (".npz",), "the project's own archive of arrays", npz.recognises, npz.read, npz.write),
     )
@@ -102,6 +147,8 @@ def read(
     path = edge.check_readable(path)
     source = Source(path, trust_suffix=format is None)
     chosen = _recognise(source) if format is None else FORMATS[format]
+    if individual is not None and not chosen.individuals:
+        raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
     tracks = chosen.read(source, individual)
     return to_recording(path, tracks, chosen.name, fps, skeleton)
 
@@ -139,9 +186,22 @@ def _recognise(source: Source) -> Format:
             f"may be read as {' or as '.join(f.name for f in found)}",
             f"choose with --format {' or --format '.join(f.name for f in found)}",
         )
+    raise InputError(
+        source.path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them"
+    )
+
+
+def _describe(source: Source) -> str:
     if source.kind == "text":
         cells = ", ".join(f'"{c.strip()[:30]}"' for c in source.first_cells[:4])
-        what = f"is a text table without columns like nose_x and nose_y (it begins with {cells})"
-    else:
-        what = f"is {edge.WORDS[source.kind]} without keypoints of a known format"
-    raise InputError(source.path, what, f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them")
+        return f"is a text table without columns like nose_x and nose_y (it begins with {cells})"
+    if source.kind == "folder":
+        return "is a folder without .json files of OpenPose: give a file, or such a folder"
+    if source.kind == "json" and isinstance(source.document, dict) and "people" in source.document:
+        return "is a single frame of OpenPose: give the folder that holds all of them"
+    if source.kind == "hdf5" and {"metadata", "instances", "points"} & set(source.hdf5_names):
+        return (
+            "is a project of SLEAP (.slp), not an analysis file: export it in SLEAP as Analysis HDF5, or with sleap-io "
+            '(pip install "infantjax[formats]")'
+        )
+    return f"is {edge.WORDS[source.kind]} without keypoints of a known format"

@@ -1,9 +1,11 @@
 """A file that is being recognised: what every format may ask of it, read once."""
 
+import os
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from infantjax.motion.readers import edge, text
+from infantjax.motion.readers import edge, hdf5, json_file, text
 
 
 class Source:
@@ -29,3 +31,33 @@ class Source:
         if self.kind != "text":
             return []
         return next((cells for _, cells in text.rows(self.path, self.dialect)), [])
+
+    @cached_property
+    def document(self) -> Any:
+        """The value of a JSON file; None for what is not one."""
+        return json_file.load(self.path) if self.kind == "json" else None
+
+    @cached_property
+    def json_names(self) -> list[str]:
+        """Names of the .json files in a folder, without hidden ones; empty for what is not a folder."""
+        if self.kind != "folder":
+            return []
+        with edge.damage(self.path, "a folder"):
+            return [n for n in os.listdir(self.path) if n.lower().endswith(".json") and not n.startswith((".", "~"))]
+
+    @cached_property
+    def hdf5_names(self) -> list[str]:
+        """Names at the top of an HDF5 file; empty for what is not one."""
+        if self.kind != "hdf5":
+            return []
+        with hdf5.opened(self.path) as file:
+            return list(hdf5.members(file))
+
+    @cached_property
+    def pandas_groups(self) -> list[str]:
+        """Top groups of an HDF5 file that have the shape of a table written by pandas."""
+        if self.kind != "hdf5":
+            return []
+        with hdf5.opened(self.path) as file:
+            groups = {name: item for name, item in hdf5.members(file).items() if hdf5.is_group(item)}
+            return [name for name, group in groups.items() if "table" in group or "block0_values" in group]
