@@ -9,10 +9,10 @@ import csv
 import io
 import math
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import infantjax
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
 from infantjax.motion.recording import Recording
-from infantjax.simulation.movement import OUTCOME_SHARE, STATEMENT, InfantConfig, _plain, _stream, simulate
+from infantjax.simulation.movement import OUTCOME_SHARE, STATEMENT, InfantConfig, simulate, stream
 
 MAX_INFANTS = 100_000
 """Largest cohort that is simulated."""
@@ -43,20 +43,24 @@ def draw_infant(seed: int, index: int, outcome: int, base: InfantConfig | None =
             `length`, `focal_length` and `camera_height` are multiplied by the draw.
     """
     base = base or InfantConfig()
-    rng = _stream((seed, index), "traits")
+    rng = stream((seed, index), "traits")
+    restlessness = math.exp(0.6 * rng.standard_normal())
     activity = math.exp(0.45 * rng.standard_normal())
     length = 1.0 + 0.035 * rng.standard_normal()
     rotation, tilt = 12.0 * rng.standard_normal(), 5.0 * rng.standard_normal()
     height, focal = 1.0 + 0.1 * rng.uniform(-1, 1), 1.0 + 0.05 * rng.uniform(-1, 1)
+    amplitude = math.exp(0.25 * rng.standard_normal())
     share = max(0.35, rng.beta(4.77, 3.90))
     return replace(
         base,
+        restlessness=min(base.restlessness * restlessness, 5.0),
         activity=min(base.activity * activity, 10.0),
         length=min(max(base.length * length, 40.0), 90.0),
         camera_rotation=base.camera_rotation + rotation,
         camera_tilt=min(max(base.camera_tilt + tilt, -30.0), 30.0),
         camera_height=max(base.camera_height * height, 60.0),
         focal_length=base.focal_length * focal,
+        fidgety_amplitude=min(base.fidgety_amplitude * amplitude, 5.0),
         fidgety=0.0 if outcome else share,
         monotony=max(base.monotony, 0.2) if outcome else base.monotony,
     )
@@ -80,7 +84,7 @@ def outcomes(n: int, seed: int, prevalence: float = 0.15) -> tuple[int, ...]:
     # The rarer outcome comes where a line of that slope passes an integer; the line starts high enough to pass one
     # within two infants.
     rare = min(prevalence, 1 - prevalence)
-    start = 1 - 2 * rare * np.random.default_rng(np.random.SeedSequence((seed, 0x0C))).uniform(0.01, 0.99)
+    start = 1 - 2 * rare * stream((seed,), "outcomes").uniform(0.01, 0.99)
     steps = np.diff(np.floor(start + rare * np.arange(n + 1) + 1e-9)).astype(int)
     return tuple((steps if prevalence <= 0.5 else 1 - steps).tolist())
 
@@ -173,10 +177,10 @@ def write_cohort(
     target = Path(folder).resolve()
     _require_free(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    fresh = _beside(target)
+    fresh.mkdir()
     try:
         _fill(fresh, n, seed, prevalence, base)
-        fresh.chmod(target.stat().st_mode if target.exists() else 0o777 & ~_umask())
         _move_into_place(fresh, target, overwrite)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -219,7 +223,7 @@ def _fill(folder: Path, n: int, seed: int, prevalence: float, base: InfantConfig
         "duration": base.duration,
         "fps": base.fps,
         "outcome_share": OUTCOME_SHARE,
-        "base": _plain(asdict(base)),
+        "base": base.to_dict(),
         "configurations": configs,
     }
     write_atomically(folder / "simulation.json", canonical_json(record))
@@ -249,7 +253,7 @@ def _move_into_place(fresh: Path, target: Path, overwrite: bool) -> None:
     if not (overwrite and target.exists() and any(target.iterdir())):
         os.replace(fresh, target)  # also over an empty folder
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    old = _beside(target)
     os.replace(target, old)
     try:
         os.replace(fresh, target)
@@ -259,7 +263,5 @@ def _move_into_place(fresh: Path, target: Path, overwrite: bool) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(target: Path) -> Path:
+    return target.parent / f".{target.name}-{secrets.token_hex(4)}"

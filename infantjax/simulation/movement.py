@@ -12,16 +12,41 @@ modulated per body part (variable acceleration), present in bouts of whole secon
 
 What is published and what is chosen:
 
-- Body: 60.6 cm, about the WHO median length at three months (girls 59.8 cm, boys 61.4 cm). Limb segments: the lengths of humerus, ulna,
-  femur and tibia that belong to this length by the regressions for infants' long bones (length = 7.52 humerus
-  + 2.47 cm, and so on), plus about a centimetre of unossified ends (chosen). Head, shoulder and hip widths: chosen, near the proportions of
-  the recordings below.
+- Body: 60.6 cm, about the WHO median length at three months (girls 59.8 cm, boys 61.4 cm). Limb segments: the lengths
+  of humerus, ulna, femur and tibia that belong to this length by the regressions for infants' long bones (body length
+  is 7.52 humerus + 2.47 cm, 8.20 ulna + 2.38 cm, 6.44 femur + 4.51 cm, 7.24 tibia + 4.90 cm), plus about a centimetre
+  for the unossified ends (chosen). Trunk, head, shoulder and hip widths: chosen, near the proportions of the
+  recordings below.
 - Share of time with FMs: median 0.55 (quartiles 0.41 to 0.71) in normal and 0.14 in risk infants is what MAM
   (quantitative general movements assessment, external validation) reports; it counts sporadic and absent FMs as risk.
   Bouts of 4 s on average are chosen; they give pauses of seconds, as clinicians describe continual and
   intermittent FMs.
-- Band 1 to 3 Hz and about 1 cm: no source gives figures, so both are chosen: "small", "moderate speed".
-- Repertoire: rates, durations and angles are chosen, then set so that speeds lie where the recordings below have them.
+- Band 1 to 3 Hz and 0.75 cm: the sources give no figures, so both are chosen for "small" and "moderate speed".
+- Repertoire and restlessness (slow irregular movement in the background): rates, durations and angles are chosen and
+  set so that speeds lie where the recordings below have them. Kicks reach a few m/s2 at the ankle, as wearable
+  sensors measure over a day (mean peak 3.1 to 8.8 m/s2, Trujillo-Priego and Smith 2017).
+
+Not simulated: contact (the surface does not stop a limb, hands do not grasp), the caregiver, crying, rolling over, lens
+distortion, and whatever sets infants with cerebral palsy apart beyond absent FMs and a little monotony.
+
+Measured on six public recordings of real infants (MINI-RGBD, Hesse et al. 2018: 40 s each, 25 Hz, movement transferred
+to a body model) and on the first 40 infants of the default cohort of seed 1, cut and sampled alike. Speed relative to
+mid pelvis, in trunk lengths per second, by a quadratic fit over 7 frames; `band` is the share of the velocity's power
+between 0.1 and 6 Hz that lies from 1 to 3 Hz. Median over infants (lowest to highest infant):
+
+    joint     infants     median               mean                 95th percentile      band
+    head      real       0.11 (0.07 to 0.16)  0.15 (0.11 to 0.19)  0.44 (0.29 to 0.52)  0.48 (0.41 to 0.57)
+              simulated  0.14 (0.08 to 0.31)  0.19 (0.10 to 0.38)  0.54 (0.24 to 1.05)  0.52 (0.14 to 0.83)
+    shoulder  real       0.08 (0.05 to 0.13)  0.10 (0.08 to 0.17)  0.28 (0.23 to 0.49)  0.54 (0.51 to 0.71)
+              simulated  0.10 (0.06 to 0.21)  0.14 (0.07 to 0.25)  0.36 (0.16 to 0.59)  0.55 (0.20 to 0.78)
+    elbow     real       0.12 (0.06 to 0.20)  0.19 (0.11 to 0.36)  0.55 (0.42 to 1.24)  0.57 (0.50 to 0.80)
+              simulated  0.19 (0.10 to 0.41)  0.27 (0.14 to 0.50)  0.78 (0.36 to 1.47)  0.60 (0.31 to 0.75)
+    wrist     real       0.30 (0.07 to 0.40)  0.50 (0.20 to 0.79)  1.65 (0.92 to 2.95)  0.56 (0.49 to 0.80)
+              simulated  0.27 (0.12 to 0.56)  0.40 (0.20 to 0.70)  1.18 (0.61 to 2.26)  0.58 (0.34 to 0.71)
+    knee      real       0.13 (0.11 to 0.26)  0.24 (0.21 to 0.43)  0.89 (0.73 to 1.40)  0.56 (0.49 to 0.67)
+              simulated  0.16 (0.08 to 0.35)  0.22 (0.11 to 0.45)  0.58 (0.33 to 1.14)  0.56 (0.32 to 0.75)
+    ankle     real       0.16 (0.14 to 0.31)  0.30 (0.22 to 0.49)  1.08 (0.73 to 1.64)  0.52 (0.48 to 0.61)
+              simulated  0.23 (0.11 to 0.56)  0.37 (0.16 to 0.74)  1.13 (0.46 to 1.92)  0.61 (0.37 to 0.78)
 """
 
 import math
@@ -57,6 +82,8 @@ class InfantConfig:
         fidgety_amplitude: root mean square displacement of wrists and ankles in a bout, about; centimetres.
         fidgety_band: lowest and highest frequency of the fidgety oscillation, hertz.
         fidgety_bout: mean length of a bout, seconds.
+        restlessness: root mean square displacement of wrists and ankles by slow irregular movement (0.1 to 0.9 Hz) of
+            the whole body, which every infant has at all times and which waxes and wanes, about; centimetres.
         activity: scales how often events of the repertoire happen (proportionally) and how large they are (by its
             square root); 1 is average, 0 is an infant without kicks, sweeps and turns.
         monotony: 0 every event differs in size, direction and duration, 1 all repeat one pattern.
@@ -80,9 +107,10 @@ class InfantConfig:
     duration: float = 60.0
     fps: float = 30.0
     fidgety: float = 0.6
-    fidgety_amplitude: float = 1.0
+    fidgety_amplitude: float = 0.75
     fidgety_band: tuple[float, float] = (1.0, 3.0)
     fidgety_bout: float = 4.0
+    restlessness: float = 1.4
     activity: float = 1.0
     monotony: float = 0.0
     length: float = 60.6
@@ -108,6 +136,7 @@ class InfantConfig:
             (0 <= self.fidgety_amplitude <= 5, "fidgety_amplitude must be from 0 to 5 cm"),
             (0.1 <= low < high <= 15, "fidgety_band must be two rising frequencies from 0.1 to 15 hertz"),
             (1 <= self.fidgety_bout <= 600, "fidgety_bout must be from 1 to 600 seconds"),
+            (0 <= self.restlessness <= 5, "restlessness must be from 0 to 5 cm"),
             (0 <= self.activity <= 10, "activity must be from 0 to 10"),
             (0 <= self.monotony <= 1, "monotony must be from 0 to 1"),
             (40 <= self.length <= 90, "length must be from 40 to 90 cm"),
@@ -135,6 +164,10 @@ class InfantConfig:
         """1 where fidgety movements are absent or sporadic (`fidgety` below `OUTCOME_SHARE`), else 0."""
         return int(self.fidgety < OUTCOME_SHARE)
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-compatible values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
 
 @dataclass(frozen=True, eq=False)
 class Movement:
@@ -150,27 +183,27 @@ class Movement:
     fidgety: np.ndarray
 
 
-# Angles in degrees: rest, lowest, highest, spread of the slow drift, spread of posture changes, fidgety share.
-# The last column times `fidgety_amplitude` is the oscillation's root mean square; it is set so that wrists and ankles
-# move by about one centimetre, neck and trunk by less.
+# Angles in degrees: rest, lowest, highest, spread of the slow drift, spread of posture changes, oscillation. The last
+# column is the root mean square of fidgety movements (and restlessness) of amplitude 1 cm: wrists and ankles then
+# move by about that much, neck and trunk by less.
 _TRUNK = {
-    "roll": (0, -30, 30, 2.0, 4, 1.2),
+    "roll": (0, -30, 30, 2.0, 4, 0.8),
     "yaw": (0, -30, 30, 1.5, 3, 0.3),
-    "bend": (0, -25, 25, 2.0, 4, 1.0),
-    "twist": (0, -30, 30, 2.0, 4, 1.6),
+    "bend": (0, -25, 25, 2.0, 4, 0.7),
+    "twist": (0, -30, 30, 2.0, 4, 1.2),
 }
 _HEAD = {
-    "yaw": (0, -75, 75, 5.0, 28, 3.0),
-    "pitch": (5, -20, 30, 3.0, 5, 2.2),
-    "roll": (0, -30, 30, 3.0, 6, 2.2),
+    "yaw": (0, -75, 75, 5.0, 28, 2.4),
+    "pitch": (5, -20, 30, 3.0, 5, 1.8),
+    "roll": (0, -30, 30, 3.0, 6, 1.8),
 }
 _ARM = {
     "lift": (0, -20, 25, 2.0, 4, 2.2),
     "protract": (0, -20, 25, 2.0, 4, 2.2),
-    "abduction": (70, 5, 160, 5.0, 22, 3.5),
-    "elevation": (25, -5, 90, 5.0, 18, 3.5),
-    "elbow": (85, 10, 142, 6.0, 25, 4.0),
-    "rotation": (25, -40, 150, 6.0, 28, 4.0),
+    "abduction": (70, 5, 160, 5.0, 22, 3.0),
+    "elevation": (25, -5, 90, 5.0, 18, 3.0),
+    "elbow": (85, 10, 142, 6.0, 25, 3.4),
+    "rotation": (25, -40, 150, 6.0, 28, 3.4),
 }
 _LEG = {
     "tilt": (0, -15, 15, 1.0, 2, 1.0),
@@ -189,14 +222,24 @@ _COLUMNS = {part: [c for c, (p, _) in enumerate(_NAMES) if p == part] for part i
 _SHIFTS = {
     "trunk": (2.0, 1.2),
     "head": (5.0, 1.0),
-    "right_arm": (11.0, 0.9),
-    "left_arm": (11.0, 0.9),
-    "right_leg": (7.0, 0.9),
-    "left_leg": (7.0, 0.9),
+    "right_arm": (14.0, 0.8),
+    "left_arm": (14.0, 0.8),
+    "right_leg": (9.0, 0.9),
+    "left_leg": (9.0, 0.9),
 }
-_PULSES = {"right_arm": (9.0, 0.7), "left_arm": (9.0, 0.7), "right_leg": (14.0, 0.75), "left_leg": (14.0, 0.75)}
-_ARM_PULSE = np.array([0, 0, 12, 14, -18, 16], dtype=float)  # lift, protract, abduction, elevation, elbow, rotation
-_LEG_PULSE = np.array([0, -22, 3, -36, 2], dtype=float)  # tilt, flexion, abduction, knee, rotation
+_PULSES = {
+    "trunk": (10.0, 0.6),
+    "head": (12.0, 0.5),
+    "right_arm": (18.0, 0.6),
+    "left_arm": (18.0, 0.6),
+    "right_leg": (22.0, 0.7),
+    "left_leg": (22.0, 0.7),
+}
+_TRUNK_PULSE = np.array([3, 1, 3, 4], dtype=float)  # roll, yaw, bend, twist
+_HEAD_PULSE = np.array([6, 4, 4], dtype=float)  # yaw, pitch, roll
+_ARM_PULSE = np.array([0, 0, 18, 20, -26, 24], dtype=float)  # lift, protract, abduction, elevation, elbow, rotation
+_LEG_PULSE = np.array([0, -40, 9, -46, 3], dtype=float)  # tilt, flexion, abduction, knee, rotation
+_PATTERNS = {"trunk": _TRUNK_PULSE, "head": _HEAD_PULSE, "arm": _ARM_PULSE, "leg": _LEG_PULSE}
 _HAND_TO_MOUTH = np.array([5, 10, 30, 40, 136, 60], dtype=float)
 _MOUTH_SHARE = 0.2
 
@@ -247,14 +290,14 @@ def simulate(
     entropy = _entropy(seed)
     movement = move(entropy, config)
     pixels = project(movement.positions, config)
-    rng = _stream(entropy, "detector")
-    shake = _low_pass_noise(_stream(entropy, "camera"), config, 2, 0.5) * config.camera_jitter
+    rng = stream(entropy, "detector")
+    shake = _low_pass_noise(stream(entropy, "camera"), config, 2, 0.5) * config.camera_jitter
     coarse = np.array([1.5 if joint in _COARSE else 1.0 for joint in IN_MOTION_19.joints])
     joints = len(coarse)
     error = _low_pass_noise(rng, config, 2 * joints, config.noise_seconds).reshape(-1, joints, 2)
     error *= config.noise * coarse[:, None]
     pixels += shake[:, None] + error
-    missing = _dropouts(_stream(entropy, "dropouts"), config, joints)
+    missing = _dropouts(stream(entropy, "dropouts"), config, joints)
     pixels[missing] = np.nan
     confidence = None
     if config.confidence:
@@ -266,7 +309,7 @@ def simulate(
         "seed": list(entropy),
         "outcome": config.outcome,
         "fidgety": movement.fidgety.tolist(),
-        "simulation": _plain(asdict(config)),
+        "simulation": config.to_dict(),
     }
     return Recording(
         keypoints=pixels,
@@ -288,9 +331,9 @@ def move(seed: int | Sequence[int] | np.random.Generator, config: InfantConfig) 
         config: the infant; fields of the camera and the detector are ignored.
     """
     entropy = _entropy(seed)
-    fidgety = _bouts(_stream(entropy, "bouts"), config)
+    fidgety = _bouts(stream(entropy, "bouts"), config)
     angles = _angles(entropy, config, fidgety)
-    drift = _band_noise(_stream(entropy, "place"), config, 0.01, 0.15, 2) * 0.6
+    drift = _band_noise(stream(entropy, "place"), config, 0.01, 0.15, 2) * 0.6
     return Movement(_kinematics(np.radians(angles), config.length, drift), fidgety)
 
 
@@ -317,16 +360,16 @@ def _entropy(seed: int | Sequence[int] | np.random.Generator) -> tuple[int, ...]
     return values
 
 
-_STREAMS = ("traits", "body", "repertoire", "bouts", "oscillation", "place", "camera", "detector", "dropouts")
+_STREAMS = (
+    *("outcomes", "traits", "body", "repertoire", "bouts", "oscillation", "restlessness", "place"),
+    *("camera", "detector", "dropouts"),
+)
 
 
-def _stream(entropy: tuple[int, ...], name: str) -> np.random.Generator:
+def stream(entropy: tuple[int, ...], name: str) -> np.random.Generator:
     """A generator for one purpose, so that a change in one leaves the draws of the others as they are."""
-    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(_STREAMS.index(name),)))
-
-
-def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
+    # The length is part of the key: NumPy pads entropy with zeros, which would make (1,) and (1, 0) the same.
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(len(entropy), _STREAMS.index(name))))
 
 
 def _times(config: InfantConfig) -> np.ndarray:
@@ -386,7 +429,7 @@ def _bouts(rng: np.random.Generator, config: InfantConfig) -> np.ndarray:
 def _angles(entropy: tuple[int, ...], config: InfantConfig, fidgety: np.ndarray) -> np.ndarray:
     """All joint angles, `[time, channel]` degrees, inside their limits."""
     rest, lowest, highest, drift, spread, oscillation = _TABLE.T
-    body, repertoire, times = _stream(entropy, "body"), _stream(entropy, "repertoire"), _times(config)
+    body, repertoire, times = stream(entropy, "body"), stream(entropy, "repertoire"), _times(config)
     rest = rest + 0.35 * spread * body.standard_normal(len(rest))
     angles = rest + drift * _band_noise(body, config, 0.02, 0.25, len(rest))
     for part, (rate, duration) in _SHIFTS.items():
@@ -394,10 +437,12 @@ def _angles(entropy: tuple[int, ...], config: InfantConfig, fidgety: np.ndarray)
         mouth = _HAND_TO_MOUTH - rest[columns] if part.endswith("arm") else None
         angles[:, columns] += _posture_changes(repertoire, config, times, rate, duration, spread[columns], mouth)
     for part, (rate, duration) in _PULSES.items():
-        pattern = _ARM_PULSE if part.endswith("arm") else _LEG_PULSE
+        pattern = _PATTERNS[part.split("_")[-1]]
         angles[:, _COLUMNS[part]] += _pulses(repertoire, config, times, rate, duration, pattern)
+    if config.restlessness > 0:
+        angles += _restlessness(stream(entropy, "restlessness"), config) * oscillation
     if fidgety.any():
-        angles += _oscillation(_stream(entropy, "oscillation"), config, times, fidgety) * oscillation
+        angles += _oscillation(stream(entropy, "oscillation"), config, times, fidgety) * oscillation
     # A soft stop at the joint's limits keeps movement smooth.
     middle, half = (highest + lowest) / 2, (highest - lowest) / 2
     relative = (angles - middle) / half
@@ -410,10 +455,7 @@ def _oscillation(
 ) -> Float[np.ndarray, "time channel"]:
     """Fidgety oscillation with unit root mean square in bouts, times the amplitude; zero in pauses."""
     low, high = config.fidgety_band
-    noise = _band_noise(rng, config, low, high, len(_TABLE))
-    part_of = np.array([list(_PARTS).index(part) for part, _ in _NAMES])
-    # Body parts wax and wane on their own; exp(0.5 g) has a mean square of exp(0.5).
-    strength = np.exp(0.5 * _band_noise(rng, config, 0.1, 0.6, len(_PARTS)) - 0.25)
+    noise = _band_noise(rng, config, low, high, len(_TABLE)) * _strength(rng, config, 0.6)
     # Bouts fade in and out inside their first and last quarter of a second, so that pauses hold nothing of them.
     ramp = 0.25
     inside = np.concatenate([[0], fidgety, [0]])
@@ -422,7 +464,18 @@ def _oscillation(
     rise = np.where(inside[second - 1] == 1, 1.0, np.minimum(since / ramp, 1.0))
     fall = np.where((inside[second + 1] == 1) | (second == len(fidgety)), 1.0, np.minimum(until / ramp, 1.0))
     gate = inside[second] * np.sin(np.pi / 2 * rise) ** 2 * np.sin(np.pi / 2 * fall) ** 2
-    return config.fidgety_amplitude * gate[:, None] * strength[:, part_of] * noise
+    return config.fidgety_amplitude * gate[:, None] * noise
+
+
+def _restlessness(rng: np.random.Generator, config: InfantConfig) -> Float[np.ndarray, "time channel"]:
+    noise = _band_noise(rng, config, 0.1, 0.9, len(_TABLE))
+    return config.restlessness * noise * _strength(rng, config, 0.2)
+
+
+def _strength(rng: np.random.Generator, config: InfantConfig, fastest: float) -> Float[np.ndarray, "time channel"]:
+    """Body parts wax and wane on their own: a positive factor with a mean square of 1."""
+    strength = np.exp(0.5 * _band_noise(rng, config, 0.05, fastest, len(_PARTS)) - 0.25)
+    return strength[:, [list(_PARTS).index(part) for part, _ in _NAMES]]
 
 
 def _events(
@@ -486,7 +539,7 @@ def _pulses(
     starts, durations = _events(rng, config, rate, duration, 0.5)
     count, varied = len(starts), 1 - config.monotony
     sizes = np.exp(0.45 * varied * rng.standard_normal(count)) * math.sqrt(config.activity)
-    mix = pattern + varied * (0.35 * np.abs(pattern) + 3.0) * rng.standard_normal((count, len(pattern)))
+    mix = pattern + varied * (0.4 * np.abs(pattern) + 1.5) * rng.standard_normal((count, len(pattern)))
     event, share = _progress(times, starts, durations)
     shape = np.where(event < 0, 0.0, np.sin(np.pi * share) ** 2)
     return (sizes[:, None] * mix)[np.maximum(event, 0)] * shape[:, None]
