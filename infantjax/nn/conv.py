@@ -138,7 +138,8 @@ def depthwise_temporal_convolution(
 def _shifted(x: jax.Array, taps: int, stride: int, dilation: int) -> list[jax.Array]:
     margin = dilation * (taps - 1) // 2
     frames = x.shape[1]
-    padded = jnp.pad(x, ((0, 0), (margin, margin), (0, 0)))
+    # Without the barrier XLA fuses whatever made x (a Swish, say) into every one of the shifted reads.
+    padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), (margin, margin), (0, 0))))
     return [padded[:, tap * dilation : tap * dilation + frames : stride] for tap in range(taps)]
 
 

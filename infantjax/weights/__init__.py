@@ -1,5 +1,6 @@
 """Weights: import of published ones, saving and loading of the project's own."""
 
 from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn
+from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
 
-__all__ = ["import_movement_outcome", "import_st_gcn"]
+__all__ = ["Ensemble", "Member", "import_movement_outcome", "import_st_gcn", "load_ensemble", "save_ensemble"]

@@ -1,0 +1,160 @@
+"""The instances of an ensemble on the windows of a recording.
+
+One program is compiled for each architecture and serves recordings of any length: windows go through it in chunks of a
+fixed number, so memory is bounded and nothing is compiled twice. On a CPU the instances follow one another inside the
+program (`lax.map`), on accelerators they run side by side (`vmap`).
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from infantjax import models, skeletons
+from infantjax.errors import InputError
+from infantjax.explanation.class_activation import class_weights, contributions
+from infantjax.motion import features, windows
+from infantjax.motion.windows import WINDOW, Rotation
+from infantjax.weights.store import Member
+
+Mapping = Literal["map", "vmap"]
+Variables = dict[str, Any]
+
+CHUNKS = {"cpu": 8, "gpu": 64, "tpu": 64}
+"""Windows that go through a program at a time: on a CPU few, so that activations stay in the cache."""
+
+
+class Scores(NamedTuple):
+    """What the instances say of each window."""
+
+    risk: Float[np.ndarray, "instance window"]
+    contributions: Float[np.ndarray, "instance window joint"]
+
+
+@dataclass(frozen=True)
+class WindowProgram:
+    """The program of one architecture: stacked variables and a chunk of standardised windows to their scores.
+
+    Attributes:
+        module: a graph network.
+        features: names of its input channels.
+        rotation: which rotation each window gets (`motion.windows.finish`).
+        exact: contributions go through the spatial pooling layer; see `explanation.class_activation`.
+        mapping: `map` runs the instances one after the other, `vmap` side by side; None chooses by backend.
+    """
+
+    module: nn.Module
+    features: tuple[str, ...]
+    rotation: Rotation = "frame"
+    exact: bool = False
+    mapping: Mapping | None = None
+
+    def __call__(self, stack: Variables, positions: Float[Array, "window time joint 2"]) -> Scores:
+        """Scores of the windows; pure, to be compiled by `jax.jit`."""
+        skeleton = self.module.skeleton
+        turned = windows.finish(positions, skeleton, self.rotation)
+        inputs = features.stack(turned, skeleton, self.features)
+        one = partial(self._instance, inputs=inputs)
+        mapping = self.mapping or ("map" if jax.default_backend() == "cpu" else "vmap")
+        # Published weights are exact only in full float32; accelerators round products of it by default.
+        with jax.default_matmul_precision("highest"):
+            return lax.map(one, stack) if mapping == "map" else jax.vmap(one)(stack)
+
+    def _instance(self, variables: Variables, inputs: Array) -> Scores:
+        logits, aux = self.module.apply(variables, inputs)
+        weights = class_weights(variables["params"], exact=self.exact)
+        return Scores(jax.nn.softmax(logits, -1)[:, 1], contributions(aux["features"], weights))
+
+
+@dataclass
+class EnsembleProgram:
+    """The compiled programs of all members of an ensemble.
+
+    Attributes:
+        members: architectures with stacked weights.
+        skeleton: the joints that the networks read.
+        rotation: which rotation each window gets.
+        exact: contributions go through the spatial pooling layer.
+        chunk: windows that go through a program at a time; None chooses by backend.
+    """
+
+    members: Sequence[Member]
+    skeleton: skeletons.Skeleton
+    rotation: Rotation = "frame"
+    exact: bool = False
+    chunk: int | None = None
+    _compiled: list[Any] = field(default_factory=list, repr=False)
+
+    def compile(self) -> None:
+        """Compile every member's program; done once, on the first use if not before.
+
+        Raises:
+            InputError: the weights of a member do not fit its architecture.
+        """
+        if self._compiled:
+            return
+        self.chunk = self.chunk or CHUNKS.get(jax.default_backend(), 64)
+        windows_shape = jax.ShapeDtypeStruct((self.chunk, WINDOW, len(self.skeleton.joints), 2), np.float32)
+        lowered, stacks = [], []
+        for member in self.members:
+            entry = models.get(member.model)
+            module = entry.build(skeleton=self.skeleton, **member.overrides)
+            stack = jax.device_put(member.variables)
+            program = WindowProgram(module, entry.features, self.rotation, self.exact)
+            lowered.append(_lower(program, stack, windows_shape, member))
+            stacks.append(stack)
+        # Tracing needs the interpreter, compiling does not: the members compile side by side.
+        with ThreadPoolExecutor() as pool:
+            executables = list(pool.map(lambda program: program.compile(), lowered))
+        self._compiled = list(zip(executables, stacks))
+
+    def scores(self, positions: Float[np.ndarray, "time joint 2"]) -> tuple[list[Scores], np.ndarray]:
+        """Scores of every member on the evaluation windows of a standardised recording.
+
+        Args:
+            positions: float32, at least one window long.
+
+        Returns:
+            Scores by member, and the first frame of each window.
+
+        Raises:
+            ValueError: shorter than a window.
+            InputError: the weights of a member do not fit its architecture.
+        """
+        starts = windows.window_starts(len(positions))
+        self.compile()
+        assert self.chunk is not None
+        pending: list[list[Scores]] = [[] for _ in self.members]
+        frames = np.arange(WINDOW)
+        for first in range(0, len(starts), self.chunk):
+            chosen = starts[first : first + self.chunk]
+            # The last chunk is filled up with its last window, whose copies are dropped below.
+            padded = np.pad(chosen, (0, self.chunk - len(chosen)), mode="edge")
+            piece = jax.device_put(np.asarray(positions[padded[:, None] + frames], np.float32))
+            for parts, (program, stack) in zip(pending, self._compiled):
+                parts.append(program(stack, piece))
+        joined = [
+            Scores(*(np.concatenate([np.asarray(p[i]) for p in parts], 1)[:, : len(starts)] for i in range(2)))
+            for parts in pending
+        ]
+        return joined, starts
+
+
+def _lower(program: WindowProgram, stack: Variables, shape: jax.ShapeDtypeStruct, member: Member) -> Any:
+    import flax.errors
+
+    try:
+        return jax.jit(program).lower(stack, shape)
+    except (flax.errors.FlaxError, KeyError, TypeError) as error:
+        raise InputError(
+            f"weights of {member.model}",
+            f"do not fit the architecture ({str(error).splitlines()[0][:120]})",
+            "use the weights with the model and skeleton they were trained for",
+        ) from error

@@ -1,0 +1,44 @@
+"""Class activation: which joint speaks for CP, from the feature map and the classifier of a graph network.
+
+Source: Groos et al., Paper III (body part contributions), and the released program, whose computation is the default.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def class_weights(params: Mapping[str, Any], *, exact: bool = False) -> Float[Array, "joint channel classes"]:
+    """Weight of every joint and channel of the feature map for each class.
+
+    Args:
+        params: the parameters of a graph network.
+        exact: for networks with spatial pooling, go through the pooling layer, so that the map sums to the score up to
+            biases. The released program applies the classifier to the feature map directly and ignores that layer;
+            so does the default. Networks with global pooling are not affected.
+    """
+    classifier = params["classifier"]["kernel"]
+    if exact and "pool" in params:
+        return params["pool"]["kernel"] @ classifier
+    return classifier[None]
+
+
+def contributions(
+    features: Float[Array, "window time joint channel"], weights: Float[Array, "joint channel classes"]
+) -> Float[Array, "window joint"]:
+    """Contribution of each joint to CP in each window, 0..1.
+
+    The map of the CP class minus that of the other class, each by its median over time, relative to the joint of the
+    largest magnitude; negative values are 0. A window whose map is 0 everywhere gives zeros (the released program gives
+    NaN there).
+
+    Args:
+        features: the feature map before pooling (`aux["features"]`).
+        weights: from `class_weights`; index 1 is CP.
+    """
+    maps = jnp.einsum("btvc,vck->kbvt", features, jnp.broadcast_to(weights, (features.shape[2], *weights.shape[1:])))
+    score = jnp.median(maps[1], -1) - jnp.median(maps[0], -1)
+    largest = jnp.abs(score).max(-1, keepdims=True)
+    return jnp.maximum(jnp.where(largest > 0, score / jnp.where(largest > 0, largest, 1), 0), 0)

@@ -1,0 +1,239 @@
+"""Saving and loading of ensembles: a folder with one `.npz` a member and an `ensemble.json` that commits them.
+
+Every byte is covered by a SHA-256: the JSON carries its own digest, the digest of each member file and of each leaf.
+A file that is cut, flipped in one bit, missing or of another architecture is refused in one line. Nothing is pickled.
+
+Member files are named after their content, so writing over an existing ensemble never leaves a mixture: the old JSON
+points at the old files until the new one is renamed into its place.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES, canonical_json, sha256, write_atomically
+
+FORMAT = "infantjax-ensemble"
+VERSION = 1
+INDEX = "ensemble.json"
+
+Variables = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One architecture with the weights of its instances.
+
+    Attributes:
+        model: registry name.
+        variables: nested dicts of arrays, each with a leading run axis (one entry an instance).
+        overrides: arguments for the entry's `build`, JSON-compatible.
+    """
+
+    model: str
+    variables: Variables
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def instances(self) -> int:
+        """Number of trained instances: the length of the run axis."""
+        return len(next(leaves(self.variables))[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Members, and what is needed to use them correctly.
+
+    Attributes:
+        members: the architectures in order.
+        info: JSON-compatible: `skeleton`, `preprocessing`, `threshold`, `validated`, `statement` (the caveat printed
+            with every risk), `training` (how the weights came about).
+        digest: SHA-256 of the saved ensemble; empty before it is saved or loaded.
+    """
+
+    members: tuple[Member, ...]
+    info: Mapping[str, Any]
+    digest: str = ""
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """(path, array) of every leaf of nested dicts, sorted by path; path parts are joined by `/`."""
+    for name in sorted(tree):
+        value = tree[name]
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", np.asarray(value)
+
+
+def leaf_digest(array: np.ndarray) -> str:
+    """SHA-256 of an array's dtype, shape and bytes."""
+    return sha256(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+
+
+def save_ensemble(ensemble: Ensemble, directory: str | Path, *, half: bool = False) -> Ensemble:
+    """Write an ensemble into a folder, which is made if it does not exist.
+
+    Args:
+        ensemble: what to save.
+        directory: the folder.
+        half: store float16 where every value fits, for small files; the loaded weights are the rounded ones.
+
+    Returns:
+        The ensemble as it will be loaded, with its digest.
+
+    Raises:
+        OSError: the folder cannot be written; an ensemble that was there before is unchanged.
+        ValueError: an array is not finite, or the members' arrays have no common run axis.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for number, member in enumerate(ensemble.members):
+        arrays = {path: _stored(path, array, half) for path, array in leaves(member.variables)}
+        if len({len(a) for a in arrays.values()}) != 1:
+            raise ValueError(f"member {member.model}: arrays have no common run axis")
+        data = _npz(arrays)
+        name = f"{number:02d}-{member.model}-{sha256(data)[:12]}.npz"
+        write_atomically(directory / name, data)
+        entries.append(
+            {
+                "model": member.model,
+                "overrides": dict(member.overrides),
+                "instances": member.instances,
+                "file": name,
+                "sha256": sha256(data),
+                "leaves": {path: leaf_digest(a) for path, a in arrays.items()},
+            }
+        )
+    index = {"format": FORMAT, "version": VERSION, "info": dict(ensemble.info), "members": entries}
+    index["sha256"] = _index_digest(index)
+    write_atomically(directory / INDEX, canonical_json(index))
+    for stale in directory.glob("[0-9][0-9]-*.npz"):
+        if stale.name not in {e["file"] for e in entries}:
+            stale.unlink()
+    return load_ensemble(directory)
+
+
+def load_ensemble(directory: str | Path) -> Ensemble:
+    """Read an ensemble and check every digest.
+
+    Returns:
+        The ensemble, arrays as float32 with their leading run axis.
+
+    Raises:
+        InputError: no ensemble there, damaged, of a newer format, or holding values that are not finite.
+    """
+    directory = Path(directory)
+    index = _read_index(directory)
+    members = tuple(_read_member(directory, entry) for entry in index["members"])
+    return Ensemble(members, index["info"], index["sha256"])
+
+
+_REMEDY = "copy the ensemble again from where it came from"
+
+
+def _stored(path: str, array: np.ndarray, half: bool) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise ValueError(f"{path} holds values that are not finite")
+    array = array.astype(np.float32)
+    if half and (rounded := array.astype(np.float16)).size and np.isfinite(rounded).all():
+        return rounded
+    return array
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a compressed .npz that depend on the arrays only (no time stamps)."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{path}.npy", (1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content.getvalue())
+    return stream.getvalue()
+
+
+def _index_digest(index: Mapping[str, Any]) -> str:
+    return sha256(canonical_json({k: v for k, v in index.items() if k != "sha256"}).encode())
+
+
+def _read_index(directory: Path) -> dict[str, Any]:
+    path = directory / INDEX
+    if not directory.is_dir():
+        raise InputError(directory, "is not a folder", "give the folder that `infantjax crossval` wrote")
+    try:
+        if path.stat().st_size > 64 * 1024**2:
+            raise InputError(path, "is too large for an index of an ensemble", _REMEDY)
+        index = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(directory, f"holds no {INDEX}", "give the folder that `infantjax crossval` wrote") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(path, f"cannot be read ({type(error).__name__})", _REMEDY) from None
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise InputError(path, "is not the index of an ensemble", _REMEDY)
+    if isinstance(index.get("version"), int) and index["version"] > VERSION:
+        raise InputError(path, f"has format version {index['version']}, this program knows {VERSION}", "update infantjax")
+    try:
+        intact = index["sha256"] == _index_digest(index)
+    except (KeyError, ValueError, RecursionError):
+        intact = False
+    if not intact:
+        raise InputError(path, "is damaged: its digest does not match", _REMEDY)
+    return index
+
+
+def _read_member(directory: Path, entry: Mapping[str, Any]) -> Member:
+    path = directory / Path(entry["file"]).name
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes", _REMEDY)
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", _REMEDY) from None
+    if sha256(data) != entry["sha256"]:
+        raise InputError(path, f"is damaged{_damaged_leaf(data, entry)}: its digest does not match", _REMEDY)
+    variables: Variables = {}
+    for name, array in _members(data).items():
+        *parents, last = name.split("/")
+        node = variables
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise InputError(path, f"{name} holds values that are not finite", _REMEDY)
+    return Member(entry["model"], variables, entry["overrides"])
+
+
+def _members(data: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(m.file_size for m in archive.infolist()) > MAX_ARCHIVE_RATIO * max(len(data), 1):
+            raise ValueError("unpacks to more than a weights file can hold")
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            for name in archive.namelist()
+        }
+
+
+def _damaged_leaf(data: bytes, entry: Mapping[str, Any]) -> str:
+    """Which leaf a damaged file's damage hit, as far as it can still be read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name, digest in entry["leaves"].items():
+                try:
+                    array = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+                except Exception:
+                    return f" at {name}"
+                if leaf_digest(array) != digest:
+                    return f" at {name}"
+    except Exception:
+        return ""
+    return ""
