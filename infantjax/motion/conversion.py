@@ -173,7 +173,7 @@ def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False
     """
     target = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
     source = recording.skeleton
-    if source.joints == target.joints:
+    if source == target:
         _refuse_approximated(recording.name, target, recording.approximated, strict)
         return recording
     table = rules(source, target)

@@ -15,7 +15,7 @@ from infantjax.motion.readers.tracks import Tracks, check_fps, stem_of, to_recor
 from infantjax.motion.recording import Recording
 from infantjax.skeletons import Skeleton
 
-__all__ = ["FORMATS", "Format", "check_fps", "read", "stem_of", "write"]
+__all__ = ["FORMATS", "Format", "check_fps", "format_of", "read", "stem_of", "write"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,15 @@ def read(
         raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
     tracks = chosen.read(source, individual)
     return to_recording(path, tracks, chosen.name, fps, skeleton)
+
+
+def format_of(path: str | Path) -> str:
+    """The name of the format that a file is recognised as.
+
+    Raises:
+        InputError: it cannot be opened, is of no known format, or of several.
+    """
+    return _recognise(Source(edge.check_readable(path))).name
 
 
 def write(recording: Recording, path: str | Path, format: str | None = None) -> None:

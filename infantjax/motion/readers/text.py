@@ -47,10 +47,10 @@ def dialect_of(path: Path) -> Dialect:
         encoding = "utf-16"
     elif not _is_utf8(path):
         encoding = "latin-1"
-    first = head.decode(encoding, errors="replace").lstrip("\r\n\ufeff").partition("\n")[0]
-    outside = "".join(first.split('"')[::2])
+    sample = head.decode(encoding, errors="replace").lstrip("\r\n\ufeff")
+    quote = "|" if "|" in sample and '"' not in sample else '"'
+    outside = "".join(sample.partition("\n")[0].split(quote)[::2])
     separator = max((";", "\t", ","), key=outside.count)
-    quote = "|" if first.lstrip().startswith("|") else '"'
     return Dialect(encoding, separator, quote)
 
 

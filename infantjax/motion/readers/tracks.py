@@ -291,7 +291,7 @@ def _tidy_rate(rate: float, times: np.ndarray, ticks: np.ndarray) -> float:
     whole = round(rate)
     if whole < 1:
         return rate
-    decimals = next((d for d in (1, 2, 3, 4) if np.allclose(times, np.round(times, d), rtol=0, atol=1e-9)), None)
+    decimals = next((d for d in range(1, 8) if np.allclose(times, np.round(times, d), rtol=0, atol=1e-9)), None)
     resolution = 1e-9 if decimals is None else 1.1 * 10.0**-decimals
     return float(whole) if np.abs(times - ticks / whole).max() <= resolution else rate
 

@@ -1,0 +1,284 @@
+"""Recordings with their outcomes: a folder of keypoint files and a table.
+
+The table is text, separated by `;` or `,`, with a header row: an id, an outcome (1: cerebral palsy or the abnormal
+class, 0: not), and optionally `group` (recordings of one group are never in training and test at once) and anything
+else, which goes into each recording's metadata. The id is text (`007` stays `007`) and names a file: its name without
+ending and without `orgcoords_`.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import MAX_FRAMES, sha256
+from infantjax.motion import readers
+from infantjax.motion.conversion import convert
+from infantjax.motion.readers import edge, text
+from infantjax.motion.recording import Recording
+from infantjax.skeletons import Skeleton
+
+TABLE = "outcomes.csv"
+"""Name of the outcomes table in a cohort's folder."""
+
+_IDS = ("id", "individual", "infant", "recording", "subject", "name")
+_OUTCOMES = ("outcome", "label", "cp")
+_SHOWN = 20
+_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Recordings with outcomes.
+
+    Attributes:
+        recordings: each named by its id, in the order of the table.
+        outcomes: 0 or 1 for each.
+        groups: a name for each, or None; recordings of one group belong together when data are split.
+        problems: what was left out or looks odd, one line each; empty if nothing.
+
+    Raises:
+        ValueError: lengths differ, an outcome is neither 0 nor 1, or two recordings have one name.
+    """
+
+    recordings: tuple[Recording, ...]
+    outcomes: tuple[int, ...]
+    groups: tuple[str, ...] | None = None
+    problems: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.outcomes) != len(self.recordings) or len(self.groups or self.outcomes) != len(self.recordings):
+            raise ValueError(f"{len(self.recordings)} recordings need as many outcomes and groups")
+        if not set(self.outcomes) <= {0, 1}:
+            raise ValueError("outcomes must be 0 or 1")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("two recordings of a cohort have one name")
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ids, in order."""
+        return tuple(r.name for r in self.recordings)
+
+
+@dataclass
+class _Infant:
+    """One row of the table."""
+
+    outcome: int
+    group: str
+    metadata: dict[str, str]
+
+
+@dataclass
+class _Findings:
+    """What is wrong with a cohort, as (which file, row or infant; what): problems leave the rest usable."""
+
+    fatal: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Everything, the fatal first; what is wrong with several is said once."""
+        subjects: dict[str, list[str]] = {}
+        for subject, what in self.fatal + self.problems:
+            subjects.setdefault(what, []).append(subject)
+        return [
+            ", ".join(which[:_NAMED]) + (f" and {len(which) - _NAMED} more" if len(which) > _NAMED else "") + f" {what}"
+            for what, which in subjects.items()
+        ]
+
+
+def read_cohort(
+    folder: str | Path,
+    outcomes: str | Path | None = None,
+    *,
+    fps: float | None = None,
+    format: str | None = None,
+    skeleton: Skeleton | str | None = None,
+    strict: bool = False,
+) -> Cohort:
+    """Read a folder of recordings and the table of their outcomes.
+
+    Files that are hidden, temporary or no keypoint files are passed over. A file that cannot be read, a file without
+    outcome, an outcome without file, equal rows and equal recordings are `problems` of a usable cohort. Contradicting
+    rows, outcomes that are neither 0 nor 1, two different files of one infant, and no usable recording at all are
+    errors.
+
+    Args:
+        folder: with keypoint files (or folders of OpenPose).
+        outcomes: the table; None is the folder's `outcomes.csv`.
+        fps: as in `readers.read`, for all files.
+        format: as in `readers.read`, for all files.
+        skeleton: convert every recording to this keypoint set; None leaves each in its own.
+        strict: refuse joints that can only be approximated in that set.
+
+    Returns:
+        The recordings that have an outcome, in the order of the table, `skeleton` and metadata of the table filled in.
+
+    Raises:
+        InputError: the cohort cannot be used; one line that lists everything that is wrong.
+        ValueError: `format` or `skeleton` is not a known name.
+    """
+    folder = edge.check_readable(folder)
+    if not folder.is_dir():
+        raise InputError(folder, "is not a folder", "give the folder with the keypoint files")
+    table = Path(outcomes) if outcomes is not None else folder / TABLE
+    if outcomes is None and not table.exists():
+        raise InputError(folder, f"has no table {TABLE}", "add one with columns id;outcome, or name it with --outcomes")
+    findings = _Findings()
+    infants, grouped = _read_table(table, findings)
+    files = _files(folder, table, infants, findings)
+    found = {
+        name: recording
+        for name in infants
+        if (recording := _read_infant(name, files.get(name, []), fps, format, findings)) is not None
+    }
+    _name_equal_recordings(found, findings)
+    converted = _convert(found, skeleton, strict, findings)
+    if findings.fatal or not converted:
+        lines = findings.lines()
+        what = "; ".join(lines[:_SHOWN]) + (f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else "")
+        raise InputError(
+            table if findings.fatal else folder,
+            what or "the table names no infant",
+            "correct these and try again" if findings.fatal else "no usable recording is left",
+        )
+    return Cohort(
+        recordings=tuple(
+            replace(recording, name=name, metadata={**recording.metadata, **infants[name].metadata})
+            for name, recording in converted.items()
+        ),
+        outcomes=tuple(infants[name].outcome for name in converted),
+        groups=tuple(infants[name].group for name in converted) if grouped else None,
+        problems=tuple(f"{subject} {what}" for subject, what in findings.problems),
+    )
+
+
+def _read_table(path: Path, findings: _Findings) -> tuple[dict[str, _Infant], bool]:
+    path = edge.check_readable(path)
+    if edge.kind_of(path) != "text":
+        raise InputError(path, "is not a text table", "write the outcomes as id;outcome, one row an infant")
+    dialect = text.dialect_of(path)
+    lines = text.rows(path, dialect)
+    header = text.header_of(path, next((cells for _, cells in lines), []))
+    plain = [name.strip().lower() for name in header]
+    if len(plain) < 2:
+        raise InputError(path, "needs two columns, id and outcome", "separate them with ; or ,")
+    of_outcome = next((i for i, name in enumerate(plain) if name in _OUTCOMES), 1)
+    of_id = next((i for i, name in enumerate(plain) if name in _IDS and i != of_outcome), 0)
+    if of_id == of_outcome:
+        raise InputError(path, "needs two columns, id and outcome", "put the id first")
+    if plain[of_outcome] in ("0", "1"):
+        raise InputError(path, "has no header row", "let the first row be id;outcome")
+    of_group = plain.index("group") if "group" in plain else None
+    infants: dict[str, _Infant] = {}
+    for count, (line, cells) in enumerate(lines):
+        if count >= MAX_FRAMES:
+            raise InputError(path, f"has more than {MAX_FRAMES} rows", "is it an outcomes table?")
+        row = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
+        name, outcome = row[of_id], row[of_outcome]
+        if not name:
+            findings.fatal.append((f"line {line}", "has no id"))
+        elif outcome not in ("0", "1"):
+            findings.fatal.append((f"line {line} ({name[:60]})", f'has outcome "{outcome[:20]}", which is not 0 or 1'))
+        elif name in infants and infants[name].outcome != int(outcome):
+            findings.fatal.append((f"line {line} ({name[:60]})", "contradicts an earlier line of the same infant"))
+        elif name in infants:
+            findings.problems.append((f"line {line} ({name[:60]})", "repeats an earlier line"))
+        else:
+            others = {h: row[i] for i, h in enumerate(header) if h and i not in (of_id, of_outcome) and row[i]}
+            # Without a group an infant stands for itself, so that it is never split.
+            group = (row[of_group] if of_group is not None else "") or name
+            infants[name] = _Infant(int(outcome), group, others)
+    return infants, of_group is not None
+
+
+def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: _Findings) -> dict[str, list[Path]]:
+    """The files of each infant; those without an outcome are named."""
+    files: dict[str, list[Path]] = {}
+    with edge.damage(folder, "a folder"):
+        names = sorted(os.listdir(folder))
+    for name in names:
+        path = folder / name
+        if name.startswith((".", "~", "#")) or name.endswith(("~", ".tmp", ".part", ".bak", ".swp")):
+            continue
+        if path.exists() and table.exists() and path.samefile(table):
+            continue
+        infant = next((i for i in _ids_of(path) if i in infants), None)
+        if infant is not None:
+            files.setdefault(infant, []).append(path)
+        else:
+            try:
+                readers.format_of(path)
+            except InputError as error:
+                if path.is_symlink() and not path.exists():
+                    findings.problems.append((name, error.what))
+                continue
+            findings.problems.append((name, "has no outcome in the table"))
+    return files
+
+
+def _ids_of(path: Path) -> Iterable[str]:
+    """Ids that a file's name may stand for, the most literal first."""
+    stem = path.name if path.is_dir() else path.stem
+    yield stem
+    if stem.startswith("orgcoords_"):
+        yield stem.removeprefix("orgcoords_")
+    # DeepLabCut appends the name of its network to that of the video.
+    if (plain := re.sub(r"DLC_.*$", "", stem)) != stem:
+        yield plain
+
+
+def _read_infant(
+    name: str, paths: list[Path], fps: float | None, format: str | None, findings: _Findings
+) -> Recording | None:
+    recordings = []
+    for path in paths:
+        try:
+            recordings.append((path, readers.read(path, fps=fps, format=format)))
+        except InputError as error:
+            findings.problems.append((path.name, f"{error.what}; {error.remedy}" if error.remedy else error.what))
+    if not paths:
+        findings.problems.append((name[:60], "has an outcome but no file"))
+    if not recordings:
+        return None
+    first, recording = recordings[0]
+    for path, other in recordings[1:]:
+        same = recording.keypoints.shape == other.keypoints.shape and np.allclose(
+            recording.keypoints, other.keypoints, equal_nan=True
+        )
+        if same:
+            findings.problems.append((f"{first.name} and {path.name}", "hold the same recording; the first is used"))
+        else:
+            findings.fatal.append((f"{first.name} and {path.name}", "are files of one infant and differ"))
+    return recording
+
+
+def _name_equal_recordings(found: dict[str, Recording], findings: _Findings) -> None:
+    seen: dict[str, str] = {}
+    for name, recording in found.items():
+        content = sha256(recording.keypoints.tobytes())
+        if content in seen:
+            findings.problems.append((f"{seen[content][:60]} and {name[:60]}", "are the same recording"))
+        else:
+            seen[content] = name
+
+
+def _convert(
+    found: dict[str, Recording], skeleton: Skeleton | str | None, strict: bool, findings: _Findings
+) -> dict[str, Recording]:
+    if skeleton is None:
+        return found
+    converted = {}
+    for name, recording in found.items():
+        try:
+            converted[name] = convert(recording, skeleton, strict)
+        except InputError as error:
+            (findings.fatal if strict else findings.problems).append((name[:60], f"cannot be used: {error.what}"))
+    return converted
