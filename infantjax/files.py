@@ -9,9 +9,12 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from infantjax.errors import InputError
 
 MAX_FILE_BYTES = 2 * 1024**3
 """Largest keypoint file that is read."""
@@ -93,6 +96,38 @@ def safe_stem(name: str, taken: Collection[str] = ()) -> str:
     while candidate.casefold() in {t.casefold() for t in taken}:
         candidate, count = f"{stem}-{count}", count + 1
     return candidate
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a folder for this process: a second one that asks for it is refused. The folder is made if missing.
+
+    The lock belongs to the process and goes with it, however it ends.
+
+    Raises:
+        InputError: another process holds the folder, or it cannot be made or written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        stream = (directory / ".lock").open("a")
+    except FileExistsError:
+        raise InputError(directory, "is a file, a folder is needed", "give another place") from None
+    except OSError as error:
+        raise InputError(directory, f"cannot be written ({error.strerror})", "give another place") from None
+    with stream:
+        try:
+            _lock(stream.fileno())
+        except OSError:
+            raise InputError(directory, "is in use by another process", "wait for it, or give another place") from None
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: no advisory locks by this call; the folder is then not guarded.
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _umask() -> int:

@@ -1,0 +1,148 @@
+"""Assessing many recordings into a folder: one JSON and one HTML page a recording, one summary over all.
+
+A recording that fails is a row of the summary and the rest go on. Each file is written whole or not at all, the
+summary after every recording, so an interruption loses nothing that was finished; run again, finished recordings are
+kept.
+"""
+
+import glob
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infantjax.assessment import Assessor
+from infantjax.assessment.result import Assessment
+from infantjax.errors import InputError
+from infantjax.files import locked, safe_stem, sha256, write_atomically
+from infantjax.motion import readers
+from infantjax.report import page, record, table
+
+_BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
+"""Names of tables that lie beside recordings and are none."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How recordings are read; see `motion.readers.read`."""
+
+    fps: float | None = None
+    format: str | None = None
+    skeleton: str | None = None
+    individual: str | None = None
+
+
+def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
+    """The recordings that files, glob patterns and folders name, in their order, each once.
+
+    A folder stands for the keypoint files in it (not deeper), in the order of their names, without hidden and
+    temporary files and the tables that lie beside recordings; a folder of one OpenPose export is itself a recording.
+
+    Raises:
+        InputError: nothing is named, or a pattern or folder holds no recording.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir() and readers.format_of(path) is None:
+            paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p)]
+        elif not path.exists() and glob.has_magic(str(given)):
+            paths = [Path(p) for p in sorted(glob.glob(str(given))) if _may_be_recording(Path(p))]
+        else:
+            paths = [path] if path.name not in _BESIDE or len(list(inputs)) == 1 else []
+            if not paths:
+                continue
+        if not paths:
+            raise InputError(given, "holds no keypoint file", "give files, folders of files, or a pattern")
+        for p in paths:
+            found.setdefault(p.resolve() if p.exists() else p, p)
+    if not found:
+        raise InputError("input", "names no recording", "give at least one keypoint file")
+    return list(found.values())
+
+
+def _may_be_recording(path: Path) -> bool:
+    suffixes = {s for f in readers.FORMATS.values() for s in f.suffixes}
+    hidden = path.name.startswith((".", "~"))
+    return path.is_file() and not hidden and path.suffix.lower() in suffixes and path.name not in _BESIDE
+
+
+def assess_files(
+    paths: Sequence[Path],
+    output: Path,
+    assessor: Assessor,
+    reading: Reading = Reading(),  # noqa: B008 - frozen
+    *,
+    overwrite: bool = False,
+    report: Callable[[int, table.Row], None] = lambda done, row: None,
+) -> list[table.Row]:
+    """Assess recordings and write `NAME.json`, `NAME.html` and `summary.csv`.
+
+    Args:
+        paths: keypoint files.
+        output: folder for the results; made if missing.
+        assessor: the ensemble with its options.
+        reading: how the files are read.
+        overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
+        report: called with the number of finished recordings and the newest row.
+
+    Returns:
+        A row for every path, in order.
+
+    Raises:
+        InputError: the folder cannot be written or is in use by another process.
+    """
+    rows: list[table.Row] = []
+    stems: dict[Path, str] = {}
+    for path in paths:
+        stems[path] = safe_stem(readers.stem_of(path), list(stems.values()))
+    seen: dict[str, Path] = {}
+    with locked(output):
+        for path in paths:
+            try:
+                row = _assess_one(path, output / stems[path], assessor, reading, overwrite, seen)
+            except InputError as error:
+                row = table.Row.failed(path.name, readers.stem_of(path), str(error))
+            rows.append(row)
+            _write(output / "summary.csv", table.summary_csv(rows))
+            report(len(rows), row)
+    return rows
+
+
+def _assess_one(
+    path: Path, target: Path, assessor: Assessor, reading: Reading, overwrite: bool, seen: dict[str, Path]
+) -> table.Row:
+    recording = readers.read(
+        path, fps=reading.fps, format=reading.format, skeleton=reading.skeleton, individual=reading.individual
+    )
+    digest = sha256(path) if path.is_file() else ""
+    assessment = assessor.assess(recording, digest)
+    text = record.to_json(assessment)
+    json_path, page_path = target.with_name(target.name + ".json"), target.with_name(target.name + ".html")
+    if not overwrite:
+        _refuse_foreign(json_path, assessment)
+    _write(json_path, text)
+    _write(page_path, page.to_html(assessment))
+    message = f"same content as {seen[digest].name}" if digest and digest in seen else ""
+    seen.setdefault(digest, path)
+    return table.Row.of(path.name, assessment, message)
+
+
+def _refuse_foreign(path: Path, assessment: Assessment) -> None:
+    """Refuse to write over results that another input or other settings gave."""
+    if not path.exists():
+        return
+    try:
+        there: Any = json.loads(path.read_text("utf-8"))["provenance"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        there = None
+    if there != record.to_record(assessment)["provenance"]:
+        raise InputError(path, "holds results of another input or other settings", "use --overwrite or another folder")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror})", "make room or give another folder") from None
