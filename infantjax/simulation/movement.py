@@ -36,11 +36,11 @@ between 0.1 and 6 Hz that lies from 1 to 3 Hz. Median over infants (lowest to hi
 
     joint     infants     median               mean                 95th percentile      band
     head      real       0.11 (0.07 to 0.16)  0.15 (0.11 to 0.19)  0.44 (0.29 to 0.52)  0.48 (0.41 to 0.57)
-              simulated  0.14 (0.08 to 0.31)  0.19 (0.10 to 0.38)  0.54 (0.24 to 1.05)  0.52 (0.14 to 0.83)
+              simulated  0.14 (0.08 to 0.31)  0.19 (0.10 to 0.39)  0.54 (0.24 to 1.06)  0.52 (0.14 to 0.83)
     shoulder  real       0.08 (0.05 to 0.13)  0.10 (0.08 to 0.17)  0.28 (0.23 to 0.49)  0.54 (0.51 to 0.71)
               simulated  0.10 (0.06 to 0.21)  0.14 (0.07 to 0.25)  0.36 (0.16 to 0.59)  0.55 (0.20 to 0.78)
     elbow     real       0.12 (0.06 to 0.20)  0.19 (0.11 to 0.36)  0.55 (0.42 to 1.24)  0.57 (0.50 to 0.80)
-              simulated  0.19 (0.10 to 0.41)  0.27 (0.14 to 0.50)  0.78 (0.36 to 1.47)  0.60 (0.31 to 0.75)
+              simulated  0.19 (0.10 to 0.41)  0.27 (0.14 to 0.50)  0.78 (0.37 to 1.47)  0.60 (0.31 to 0.75)
     wrist     real       0.30 (0.07 to 0.40)  0.50 (0.20 to 0.79)  1.65 (0.92 to 2.95)  0.56 (0.49 to 0.80)
               simulated  0.27 (0.12 to 0.56)  0.40 (0.20 to 0.70)  1.18 (0.61 to 2.26)  0.58 (0.34 to 0.71)
     knee      real       0.13 (0.11 to 0.26)  0.24 (0.21 to 0.43)  0.89 (0.73 to 1.40)  0.56 (0.49 to 0.67)
@@ -57,6 +57,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from infantjax.files import MAX_FRAMES
 from infantjax.motion.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
 
@@ -131,7 +132,7 @@ class InfantConfig:
         for holds, rule in (
             (0 < self.duration <= MAX_SECONDS, f"duration must be above 0 and at most {MAX_SECONDS:g} seconds"),
             (0 < self.fps <= 1000, "fps must be above 0 and at most 1000 hertz"),
-            (round(self.duration * self.fps) >= 1, "the duration must hold at least one frame"),
+            (0.5 < self.duration * self.fps <= MAX_FRAMES, f"duration times fps must be from 1 to {MAX_FRAMES} frames"),
             (0 <= self.fidgety <= 1, "fidgety must be a share from 0 to 1"),
             (0 <= self.fidgety_amplitude <= 5, "fidgety_amplitude must be from 0 to 5 cm"),
             (0.1 <= low < high <= 15, "fidgety_band must be two rising frequencies from 0.1 to 15 hertz"),
@@ -416,14 +417,14 @@ def _bouts(rng: np.random.Generator, config: InfantConfig) -> np.ndarray:
     # Both mean lengths are at least a second; the shorter of the two gives way to keep the share.
     pause = config.fidgety_bout * (1 - share) / share
     bout = config.fidgety_bout if pause >= 1 else share / (1 - share)
-    pause = max(pause, 1.0)
+    bout, pause = min(bout, 1e6), min(max(pause, 1.0), 1e6)
     runs = 2 * math.ceil(seconds / (bout + pause)) + 8 + 8 * math.ceil(math.sqrt(seconds))
     on = bool(rng.random() < share)
     lengths = np.empty(runs, dtype=int)
     lengths[0::2] = rng.geometric(1 / (bout if on else pause), (runs + 1) // 2)
     lengths[1::2] = rng.geometric(1 / (pause if on else bout), runs // 2)
     states = (np.arange(runs) % 2 == 0) == on
-    return np.resize(np.repeat(states, lengths), seconds).astype(np.int8)
+    return np.resize(np.repeat(states, np.minimum(lengths, seconds)), seconds).astype(np.int8)
 
 
 def _angles(entropy: tuple[int, ...], config: InfantConfig, fidgety: np.ndarray) -> np.ndarray:
@@ -458,11 +459,11 @@ def _oscillation(
     noise = _band_noise(rng, config, low, high, len(_TABLE)) * _strength(rng, config, 0.6)
     # Bouts fade in and out inside their first and last quarter of a second, so that pauses hold nothing of them.
     ramp = 0.25
-    inside = np.concatenate([[0], fidgety, [0]])
+    inside = np.concatenate([fidgety[:1], fidgety, fidgety[-1:]])
     second = np.minimum(times.astype(int), len(fidgety) - 1) + 1
     since, until = times - (second - 1), second - times
     rise = np.where(inside[second - 1] == 1, 1.0, np.minimum(since / ramp, 1.0))
-    fall = np.where((inside[second + 1] == 1) | (second == len(fidgety)), 1.0, np.minimum(until / ramp, 1.0))
+    fall = np.where(inside[second + 1] == 1, 1.0, np.minimum(until / ramp, 1.0))
     gate = inside[second] * np.sin(np.pi / 2 * rise) ** 2 * np.sin(np.pi / 2 * fall) ** 2
     return config.fidgety_amplitude * gate[:, None] * noise
 
