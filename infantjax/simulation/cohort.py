@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +142,7 @@ def write_cohort(
     fps: float = 30.0,
     base: InfantConfig | None = None,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Simulate a cohort into a folder that `crossval`, `assess` and the readers take.
 
@@ -162,6 +163,7 @@ def write_cohort(
         fps: hertz.
         base: what is not drawn for each infant.
         overwrite: replace an earlier simulated cohort in that folder.
+        progress: called with (infants written, n) after each; a minute of one infant takes about 50 ms.
 
     Returns:
         The folder.
@@ -180,7 +182,7 @@ def write_cohort(
     fresh = _beside(target)
     fresh.mkdir()
     try:
-        _fill(fresh, n, seed, prevalence, base)
+        _fill(fresh, n, seed, prevalence, base, progress or (lambda done, n: None))
         _move_into_place(fresh, target, overwrite)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -195,13 +197,15 @@ def to_csv(recording: Recording) -> str:
     """
     joints = recording.skeleton.joints
     header = ",".join(["frame", "time", *(f"{joint}_{axis}" for joint in joints for axis in "xy")])
-    row = "%d,%.6f" + ",%.2f" * (2 * len(joints))
+    row = "%d,%.9f" + ",%.2f" * (2 * len(joints))
     values = np.round(recording.keypoints[:, :, :2].reshape(recording.frames, -1), 2) + 0.0
     lines = [row % (frame, frame / recording.fps, *points) for frame, points in enumerate(values.tolist())]
     return "\n".join([header, *lines, ""]).replace("nan", "")
 
 
-def _fill(folder: Path, n: int, seed: int, prevalence: float, base: InfantConfig) -> None:
+def _fill(
+    folder: Path, n: int, seed: int, prevalence: float, base: InfantConfig, progress: Callable[[int, int], None]
+) -> None:
     labels, truth, configs = io.StringIO(), io.StringIO(), {}
     rows = csv.writer(labels, delimiter=";", quotechar="|", lineterminator="\n")
     seconds = csv.writer(truth, delimiter=";", quotechar="|", lineterminator="\n")
@@ -212,6 +216,7 @@ def _fill(folder: Path, n: int, seed: int, prevalence: float, base: InfantConfig
         rows.writerow([recording.name, outcome])
         seconds.writerows([recording.name, s, value] for s, value in enumerate(recording.metadata["fidgety"]))
         configs[recording.name] = recording.metadata["simulation"]
+        progress(len(configs), n)
     write_atomically(folder / "outcomes.csv", labels.getvalue())
     write_atomically(folder / "truth.csv", truth.getvalue())
     record = {

@@ -131,7 +131,7 @@ def test_the_written_cohort_holds_what_was_simulated(tmp_path):
         table = np.genfromtxt(folder / f"orgcoords_{recording.name}.csv", delimiter=",", names=True)
         assert table.dtype.names[:4] == ("frame", "time", "head_top_x", "head_top_y")
         np.testing.assert_array_equal(table["frame"], np.arange(105))
-        np.testing.assert_allclose(table["time"], np.arange(105) / 30, atol=5e-7)
+        np.testing.assert_allclose(table["time"], np.arange(105) / 30, atol=5e-10)
         for joint in SKELETON.joints:
             written = np.stack([table[f"{joint}_x"], table[f"{joint}_y"]], axis=-1)
             # Rounded to 0.01 pixels.
@@ -165,6 +165,12 @@ def test_simulation_json_says_how_it_was_made_and_that_no_infant_is_shown(tmp_pa
         InfantConfig(**record["configurations"]["sim0001"]).to_dict()
         == draw_infant(3, 1, outcomes(2, 3)[1], InfantConfig(duration=1, fps=25)).to_dict()
     )
+
+
+def test_progress_is_told_after_every_infant(tmp_path):
+    told: list[tuple[int, int]] = []
+    write_cohort(tmp_path / "cohort", 3, 1, duration=1, progress=lambda done, n: told.append((done, n)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path):
