@@ -33,14 +33,15 @@ def draw_infant(seed: int, index: int, outcome: int, base: InfantConfig | None =
     All traits but `fidgety` and `monotony` are drawn alike for both outcomes, and are the same for both outcomes of one
     `(seed, index)`. Outcome 0: `fidgety` from a beta distribution of mean 0.55 and standard deviation 0.16, at least
     0.35 (MAM reports a median of 0.553 with quartiles 0.412 and 0.706 in normal infants). Outcome 1: 0, absent, and
-    events a little more alike (`monotony` 0.2), as monotony often goes with absent fidgety movements.
+    events a little more alike (`monotony` 0.2; chosen).
 
     Args:
         seed: seed of the cohort.
         index: number of the infant, from 0.
         outcome: 0 or 1.
-        base: everything that is not drawn (duration, frame rate, noise, jitter, dropouts, image); `activity`,
-            `length`, `focal_length` and `camera_height` are multiplied by the draw.
+        base: everything that is not drawn (duration, frame rate, noise, jitter, dropouts, image). The draw multiplies its
+            `activity`, `restlessness`, `fidgety_amplitude`, `length`, `focal_length` and `camera_height`, is added to
+            its `camera_rotation` and `camera_tilt`, and takes the place of its `fidgety`.
     """
     base = base or InfantConfig()
     rng = stream((seed, index), "traits")
@@ -118,7 +119,8 @@ def simulate_cohort(
 
     Args:
         n: number of infants, at least 2.
-        seed: integer from 0; with the other arguments it determines every byte.
+        seed: integer from 0; with the other arguments it determines every byte (of one NumPy version on one kind of
+            processor; elsewhere coordinates may differ by rounding).
         duration: seconds of each recording.
         prevalence: share of outcome 1 (absent fidgety movements); 0.15 is that of the published cohort (84 of 557).
         fps: hertz.
