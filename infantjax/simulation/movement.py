@@ -272,8 +272,9 @@ def simulate(
 ) -> Recording:
     """One simulated infant as keypoints of in-motion-19.
 
-    The same seed and configuration give the same bytes (see `simulate_cohort`). Body, repertoire, bouts, camera and detector draw from streams
-    of their own: two configurations that differ in `fidgety_amplitude` only, say, give the same kicks and noise.
+    The same seed and configuration give the same bytes (see `simulate_cohort`). Body, repertoire, bouts, camera and
+    detector draw from streams of their own: two configurations that differ in `fidgety_amplitude` only, say, give the
+    same kicks and noise.
 
     Args:
         seed: any integer from 0, a sequence of such (as `(seed, infant)`), or a generator, which is advanced.
