@@ -89,7 +89,7 @@ class _Findings:
         for subject, what in self.fatal + self.problems:
             subjects.setdefault(what, []).append(subject)
         return [
-            ", ".join(which[:_NAMED]) + (f" and {len(which) - _NAMED} more" if len(which) > _NAMED else "") + f" {what}"
+            ", ".join(which[:_NAMED]) + (f" and {len(which) - _NAMED} more" if len(which) > _NAMED else "") + f": {what}"
             for what, which in subjects.items()
         ]
 
@@ -156,7 +156,7 @@ def read_cohort(
         ),
         outcomes=tuple(infants[name].outcome for name in converted),
         groups=tuple(infants[name].group for name in converted) if grouped else None,
-        problems=tuple(f"{subject} {what}" for subject, what in findings.problems),
+        problems=tuple(f"{subject}: {what}" for subject, what in findings.problems),
     )
 
 

@@ -208,7 +208,7 @@ def _describe(source: Source) -> str:
         return "is a folder without .json files of OpenPose: give a file, or such a folder"
     if source.kind == "json" and isinstance(source.document, dict) and "people" in source.document:
         return "is a single frame of OpenPose: give the folder that holds all of them"
-    if source.kind == "hdf5" and {"metadata", "instances", "points"} & set(source.hdf5_names):
+    if source.hdf5 is not None and {"metadata", "instances", "points"} & set(source.hdf5.names):
         return (
             "is a project of SLEAP (.slp), not an analysis file: export it in SLEAP as Analysis HDF5, or with sleap-io "
             '(pip install "infantjax[formats]")'

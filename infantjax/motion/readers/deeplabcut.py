@@ -35,8 +35,8 @@ def recognises_csv(source: Source) -> bool:
 
 
 def recognises_h5(source: Source) -> bool:
-    """Whether an HDF5 file has exactly one group of the shape that pandas writes."""
-    return source.kind == "hdf5" and bool(source.pandas_groups)
+    """Whether an HDF5 file has a group of the shape that pandas writes."""
+    return source.kind == "hdf5" and bool(source.hdf5 and source.hdf5.groups)
 
 
 def read_csv(source: Source, individual: str | None) -> Tracks:
@@ -89,51 +89,54 @@ def read_h5(source: Source, individual: str | None) -> Tracks:
     Raises:
         InputError: damaged, crafted, of another layout, labelled training data, several individuals and none named.
     """
-    path = source.path
-    groups = source.pandas_groups
-    if len(groups) != 1:
-        raise InputError(path, f"holds {len(groups)} tables of DeepLabCut, expected one", "export one recording a file")
-    with hdf5.opened(path) as file:
-        group = file[groups[0]]
-        columns, values, frames = (_table if "table" in group else _fixed)(path, group)
+    path, content = source.path, source.hdf5
+    if content is None or len(content.groups) != 1:
+        count = len(content.groups) if content else 0
+        raise InputError(path, f"holds {count} tables of DeepLabCut, expected one", "export one recording a file")
+    group = content.groups[0]
+    columns, values, frames = (_table if f"{group}/table" in content.names else _fixed)(content, group)
     if frames.dtype.kind not in "iu":
         raise InputError(path, _LABELLED, _ANALYSE)
-    if values.ndim != 2 or values.shape != (len(frames), len(columns)):
+    if values.ndim != 2 or frames.ndim != 1 or values.shape != (len(frames), len(columns)):
         raise InputError(
-            path, f"has values {values.shape} for {len(frames)} frames, {len(columns)} columns", "export it again"
+            path, f"has values {values.shape} for {frames.shape} frames, {len(columns)} columns", "export it again"
         )
     return _tracks(path, columns, values, frames, individual)
 
 
-def _table(path: Path, group: Any) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
-    rows = hdf5.array(path, group, "table", "V")
-    fields = rows.dtype.names or ()
-    if "index" not in fields:
-        raise InputError(path, _LABELLED, _ANALYSE)
-    if "values_block_0" not in fields or "values_block_1" in fields:
-        raise InputError(path, "its table has no single block of values", "export it from DeepLabCut again")
-    kind = hdf5.attribute(group["table"], "values_block_0_kind")
-    return _column_names(path, kind), np.asarray(rows["values_block_0"], dtype=np.float64), rows["index"]
+def _table(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    table = f"{group}/table"
+    if f"{table}/index" not in content.arrays:
+        raise InputError(content.path, _LABELLED, _ANALYSE)
+    if f"{table}/values_block_1" in content.arrays:
+        raise InputError(content.path, "its table has more than one block of values", "export it from DeepLabCut again")
+    values = content.array(f"{table}/values_block_0").astype(np.float64)
+    names = _column_names(content.path, content.attribute(table, "values_block_0_kind"))
+    return names, values, content.array(f"{table}/index", "iuS")
 
 
-def _fixed(path: Path, group: Any) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
-    if "axis1" not in group:
+def _fixed(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    path = content.path
+    if f"{group}/axis1" not in content.arrays:
         raise InputError(path, _LABELLED, _ANALYSE)
-    if "block1_values" in group:
-        raise InputError(path, "its table has no single block of values", "export it from DeepLabCut again")
-    index = hdf5.array(path, group, "axis1", "iuSO")
-    values = np.asarray(hdf5.array(path, group, "block0_values"), dtype=np.float64)
-    levels = sorted(name for name in group if name.startswith("block0_items_level"))[: len(_LEVELS)]
+    if f"{group}/block1_values" in content.names:
+        raise InputError(path, "its table has more than one block of values", "export it from DeepLabCut again")
+    values = content.array(f"{group}/block0_values").astype(np.float64)
     texts = []
-    for level in levels:
-        names = hdf5.texts(path, group, level)
-        codes = hdf5.array(path, group, level.replace("level", "label"), "iu").ravel()
-        if len(codes) and not (codes.min() >= 0 and codes.max() < len(names)):
-            raise InputError(path, f"{level} names {len(names)} columns but is asked for others", "export it again")
-        texts.append([names[int(code)] for code in codes])
-    if not hdf5.attribute(group["block0_values"], "transposed") and values.ndim == 2:
+    for level in range(len(_LEVELS)):
+        name = f"{group}/block0_items_level{level}"
+        if name not in content.arrays:
+            break
+        entries = content.texts(name)
+        codes = content.array(f"{group}/block0_items_label{level}", "iu").ravel()
+        if len(codes) and not (int(codes.min()) >= 0 and int(codes.max()) < len(entries)):
+            raise InputError(path, f"{name} has {len(entries)} entries but others are asked for", "export it again")
+        texts.append([entries[int(code)] for code in codes])
+    if len({len(t) for t in texts}) > 1:
+        raise InputError(path, "its column levels have different lengths", "export it again")
+    if not content.attribute(f"{group}/block0_values", "transposed") and values.ndim == 2:
         values = values.T
-    return list(zip(*texts)), values, index
+    return list(zip(*texts)), values, content.array(f"{group}/axis1", "iuU")
 
 
 class _NamesOnly(pickle.Unpickler):
@@ -144,7 +147,7 @@ class _NamesOnly(pickle.Unpickler):
 
 
 def _column_names(path: Path, pickled: Any) -> list[tuple[str, ...]]:
-    if not isinstance(pickled, (bytes, np.bytes_)) or len(pickled) > _MAX_NAMES_BYTES:
+    if not isinstance(pickled, bytes) or len(pickled) > _MAX_NAMES_BYTES:
         raise InputError(path, "its column names are not where pandas puts them", "export it from DeepLabCut again")
     try:
         with damage(path, "a list of column names"):

@@ -1,84 +1,108 @@
-"""HDF5 that someone else wrote: declared sizes, links and types are checked before anything is read."""
+"""HDF5 that someone else wrote, read by a program of its own (`hdf5_child.py`).
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+The HDF5 library can run for ever or crash on a damaged file; a child that is stopped after a while, or dies, is one
+`InputError` here. Declared sizes, links and types are checked in the child before anything is read.
+"""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.motion.readers.edge import check_unpacked, damage
+from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES, MAX_POINTS
+
+TIME_LIMIT = 15.0
+"""Seconds that reading may take, besides one for every 20 MB."""
+
+_AGAIN = "export the file again"
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """An HDF5 file open for reading; errors of the library about its content become `InputError`."""
-    import h5py
+@dataclass(frozen=True)
+class Content:
+    """What was read of an HDF5 file.
 
-    with damage(path, "an HDF5 file"), h5py.File(path, "r", locking=False) as file:
-        yield file
+    Attributes:
+        path: the file.
+        names: members at the top, and of the group that pandas wrote as `group/member`.
+        groups: top groups of the shape that pandas writes.
+        arrays: name -> values; a field of a table is `group/table/field`.
+        attributes: name -> attribute -> text, bytes or number.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    arrays: dict[str, np.ndarray]
+    attributes: dict[str, dict[str, Any]]
+
+    def array(self, name: str, kinds: str = "fiu") -> np.ndarray:
+        """The values of a data set.
+
+        Raises:
+            InputError: the file has none of that name and type.
+        """
+        values = self.arrays.get(name)
+        if values is None or values.dtype.kind not in kinds:
+            raise InputError(self.path, f"has no array {name}", _AGAIN)
+        return values
+
+    def texts(self, name: str) -> list[str]:
+        """The entries of a data set of text."""
+        return [str(t) for t in self.array(name, "U").tolist()]
+
+    def attribute(self, name: str, attribute: str) -> Any:
+        """An attribute of a data set, or None."""
+        return self.attributes.get(name, {}).get(attribute)
 
 
-def members(group: Any) -> dict[str, Any]:
-    """Groups and data sets that lie in the file itself; links to elsewhere are left out."""
-    import h5py
-
-    links = {name: group.get(name, getlink=True) for name in group}
-    return {name: group[name] for name, link in links.items() if isinstance(link, h5py.HardLink)}
-
-
-def is_group(item: Any) -> bool:
-    """Whether a member is a group (and not a data set or a type)."""
-    import h5py
-
-    return isinstance(item, h5py.Group)
-
-
-def array(path: Path, group: Any, name: str, kinds: str = "fiu") -> np.ndarray:
-    """The values of a data set.
-
-    Args:
-        path: the file, for messages.
-        group: an open file or group.
-        name: of the data set in it.
-        kinds: allowed NumPy type kinds (`f`, `i`, `u`, `S`; `O` is text of variable length; `V` a table).
+def load(path: Path) -> Content:
+    """Everything of an HDF5 file that a format may need.
 
     Raises:
-        InputError: absent, a link to elsewhere, of another type, or declared larger than allowed.
+        InputError: damaged, over a limit, or reading it did not end or crashed the library.
     """
-    import h5py
-
-    where = f"{path} ({name})"
-    item = members(group).get(name)
-    if not isinstance(item, h5py.Dataset):
-        raise InputError(where, "there is no such data set in the file", "export the file again")
-    if item.is_virtual or item.external:
-        raise InputError(where, "keeps its values in another file, which is not followed", "copy them into one file")
+    size = path.stat().st_size
+    limits = {
+        "file": size,
+        "bytes": MAX_FILE_BYTES,
+        "ratio": MAX_ARCHIVE_RATIO,
+        "small": 1 << 20,
+        "texts": 64 * MAX_POINTS,
+        "memory": 4 * MAX_FILE_BYTES,
+    }
+    child = Path(__file__).with_name("hdf5_child.py")
+    # An absolute path never looks like an option, and a single thread keeps the address space small.
+    command = [sys.executable, "-P", str(child), str(path.absolute()), json.dumps(limits)]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     try:
-        dtype = item.dtype
-    except TypeError as error:
-        raise InputError(where, f"has a type that cannot be read ({error})", "export the file again") from None
-    text = h5py.check_string_dtype(dtype) is not None
-    if (dtype.kind == "O" and not text) or dtype.kind not in kinds or item.shape is None:
-        raise InputError(where, f"holds values of type {dtype}", "export the file again")
-    stored = min(item.id.get_storage_size(), path.stat().st_size)
-    check_unpacked(where, int(np.prod(item.shape, dtype=object)) * dtype.itemsize, stored)
-    return np.asarray(item[()])
-
-
-def texts(path: Path, group: Any, name: str) -> list[str]:
-    """The entries of a data set of text."""
-    return [_text(value) for value in array(path, group, name, "SO").ravel().tolist()]
-
-
-def attribute(item: Any, name: str) -> Any:
-    """An attribute as the file has it, or None."""
-    try:
-        return item.attrs.get(name)
-    except TypeError:
-        return None
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=TIME_LIMIT + size / 20e6,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(path, "is a damaged HDF5 file: reading it does not end", _AGAIN) from None
+    if done.returncode != 0 or not done.stdout:
+        raise InputError(path, "is a damaged HDF5 file: reading it ended the program that reads it", _AGAIN)
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
+        info = json.loads(answer["info"].tobytes())
+        if info["error"] is not None:
+            raise InputError(path, info["error"], _AGAIN)
+        arrays = {name: answer[str(number)] for name, number in info["arrays"].items()}
+    attributes = {
+        name: {k: base64.b64decode(v["bytes"]) if isinstance(v, dict) else v for k, v in found.items()}
+        for name, found in info["attributes"].items()
+    }
+    return Content(path, tuple(info["names"]), tuple(info["groups"]), arrays, attributes)

@@ -7,7 +7,6 @@ project files of SLEAP (.slp) are not read; SLEAP exports them as analysis files
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ _SCORES = ("track", "node", "frame")
 
 def recognises(source: Source) -> bool:
     """Whether an HDF5 file has the data sets of an analysis file."""
-    return source.kind == "hdf5" and {"tracks", "node_names"} <= set(source.hdf5_names)
+    return source.hdf5 is not None and {"tracks", "node_names"} <= set(source.hdf5.names)
 
 
 def read(source: Source, individual: str | None) -> Tracks:
@@ -34,12 +33,13 @@ def read(source: Source, individual: str | None) -> Tracks:
     Raises:
         InputError: damaged, a data set is missing or has another shape, or there is no such track.
     """
-    path = source.path
-    with hdf5.opened(path) as file:
-        nodes = hdf5.texts(path, file, "node_names")
-        labels = hdf5.texts(path, file, "track_names") if "track_names" in source.hdf5_names else []
-        tracks = _ordered(path, file, "tracks", _TRACKS)
-        scores = _ordered(path, file, "point_scores", _SCORES) if "point_scores" in source.hdf5_names else None
+    path, content = source.path, source.hdf5
+    if content is None:
+        raise InputError(path, "is not an HDF5 file", "export an analysis file from SLEAP")
+    nodes = content.texts("node_names")
+    labels = content.texts("track_names") if "track_names" in content.arrays else []
+    tracks = _ordered(content, "tracks", _TRACKS)
+    scores = _ordered(content, "point_scores", _SCORES) if "point_scores" in content.arrays else None
     count, xy, points, frames = tracks.shape
     if xy not in (2, 3) or points != len(nodes) or count == 0:
         raise InputError(
@@ -59,16 +59,16 @@ def read(source: Source, individual: str | None) -> Tracks:
     )
 
 
-def _ordered(path: Path, file: Any, name: str, wanted: tuple[str, ...]) -> np.ndarray:
-    values = hdf5.array(path, file, name)
+def _ordered(content: hdf5.Content, name: str, wanted: tuple[str, ...]) -> np.ndarray:
+    values = content.array(name)
     if values.ndim != len(wanted):
-        raise InputError(path, f"{name} have {values.ndim} axes, expected {len(wanted)}", "export it again")
-    stated = hdf5.attribute(file[name], "dims")
+        raise InputError(content.path, f"{name} have {values.ndim} axes, expected {len(wanted)}", "export it again")
+    stated = content.attribute(name, "dims")
     try:
         dims = tuple(json.loads(stated)) if isinstance(stated, (str, bytes)) else wanted
         return values.transpose([dims.index(axis) for axis in wanted])
     except (ValueError, TypeError):
-        raise InputError(path, f"the axes of {name} are named {str(stated)[:80]}", "export it again") from None
+        raise InputError(content.path, f"the axes of {name} are named {str(stated)[:80]}", "export it again") from None
 
 
 def _choose(path: Path, tracks: np.ndarray, labels: list[str], individual: str | None) -> tuple[int, tuple[str, ...]]:

@@ -46,18 +46,6 @@ class Source:
             return [n for n in os.listdir(self.path) if n.lower().endswith(".json") and not n.startswith((".", "~"))]
 
     @cached_property
-    def hdf5_names(self) -> list[str]:
-        """Names at the top of an HDF5 file; empty for what is not one."""
-        if self.kind != "hdf5":
-            return []
-        with hdf5.opened(self.path) as file:
-            return list(hdf5.members(file))
-
-    @cached_property
-    def pandas_groups(self) -> list[str]:
-        """Top groups of an HDF5 file that have the shape of a table written by pandas."""
-        if self.kind != "hdf5":
-            return []
-        with hdf5.opened(self.path) as file:
-            groups = {name: item for name, item in hdf5.members(file).items() if hdf5.is_group(item)}
-            return [name for name, group in groups.items() if "table" in group or "block0_values" in group]
+    def hdf5(self) -> hdf5.Content | None:
+        """What was read of an HDF5 file; None for what is not one."""
+        return hdf5.load(self.path) if self.kind == "hdf5" else None

@@ -1,0 +1,140 @@
+"""Reads what two formats need of an HDF5 file; run as a program of its own by `hdf5.py`.
+
+The HDF5 library can run for ever or crash on a damaged file, and neither can be caught inside a process. This file
+imports nothing of the package, so that it starts fast; it is run as
+
+    python -P hdf5_child.py PATH LIMITS
+
+with the limits as JSON, and writes a .npz to standard output: `info`, JSON with the names at the top of the file,
+attributes and an error if there is one, and the arrays under numbers.
+"""
+
+import base64
+import io
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+TOP = {"tracks": "fiu", "point_scores": "fiu", "node_names": "SO", "track_names": "SO"}
+TABLE = {"table": "V"}
+FIXED = {"axis1": "iuSO", "block0_values": "fiu"}
+ATTRIBUTES = ("dims", "values_block_0_kind", "transposed")
+
+
+class Unusable(Exception):
+    """What is wrong with the file, and with which part of it."""
+
+
+def main(path: str, limits: dict[str, int]) -> None:
+    """Read the file and write the answer to standard output."""
+    info: dict[str, Any] = {"names": [], "groups": [], "arrays": {}, "attributes": {}, "error": None}
+    arrays: list[np.ndarray] = []
+    try:
+        _bound_memory(limits["memory"])
+        _read(path, limits, info, arrays)
+    except Unusable as error:
+        info["error"] = str(error)
+    except Exception as error:  # whatever the library raises on a damaged file is the answer
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        info["error"] = f"is not an HDF5 file that can be read ({reason})"
+    stream = io.BytesIO()
+    encoded = np.frombuffer(json.dumps(info).encode(), dtype=np.uint8)
+    np.savez(stream, info=encoded, **{str(i): a for i, a in enumerate(arrays)})  # type: ignore[arg-type]
+    sys.stdout.buffer.write(stream.getbuffer())
+
+
+def _read(path: str, limits: dict[str, int], info: dict[str, Any], arrays: list[np.ndarray]) -> None:
+    import h5py
+
+    with h5py.File(path, "r", locking=False) as file:
+        members = _members(file)
+        info["names"] = list(members)
+        groups = {name: _members(item) for name, item in members.items() if isinstance(item, h5py.Group)}
+        tables = {name: items for name, items in groups.items() if "table" in items or "block0_values" in items}
+        info["groups"] = list(tables)
+        wanted = {name: (members[name], kinds) for name, kinds in TOP.items() if name in members}
+        if len(tables) == 1:
+            (group, items) = next(iter(tables.items()))
+            info["names"] += [f"{group}/{name}" for name in items]
+            wanted |= {
+                f"{group}/{n}": (items[n], k) for n, k in (TABLE if "table" in items else FIXED).items() if n in items
+            }
+            if "table" not in items:
+                levels = sorted(n for n in items if n.startswith("block0_items_l"))[:16]
+                wanted |= {f"{group}/{n}": (items[n], "iu" if "label" in n else "SO") for n in levels}
+        for name, (item, kinds) in wanted.items():
+            info["attributes"][name] = _attributes(item)
+            for part, values in _values(name, item, kinds, limits).items():
+                info["arrays"][part] = len(arrays)
+                arrays.append(values)
+
+
+def _members(group: Any) -> dict[str, Any]:
+    """What lies in the file itself; links to elsewhere are left out."""
+    import h5py
+
+    return {n: group[n] for n in list(group)[:1000] if isinstance(group.get(n, getlink=True), h5py.HardLink)}
+
+
+def _values(name: str, item: Any, kinds: str, limits: dict[str, int]) -> dict[str, np.ndarray]:
+    import h5py
+
+    if not isinstance(item, h5py.Dataset) or item.shape is None:
+        raise Unusable(f"{name} is no array")
+    if item.is_virtual or item.external:
+        raise Unusable(f"{name} keeps its values in another file, which is not followed")
+    dtype = item.dtype
+    text = h5py.check_string_dtype(dtype) is not None
+    if dtype.kind not in kinds or (dtype.kind == "O" and not text):
+        raise Unusable(f"{name} holds values of type {dtype}")
+    size = int(np.prod(item.shape, dtype=object)) * dtype.itemsize
+    stored = min(item.id.get_storage_size(), limits["file"])
+    if size > limits["bytes"]:
+        raise Unusable(f"{name} declares {size:.3g} bytes; at most {limits['bytes']:.3g} are read")
+    if size > limits["small"] and size > limits["ratio"] * max(stored, 1):
+        raise Unusable(f"{name} unpacks to {size / max(stored, 1):.0f} times its size; {limits['ratio']} are allowed")
+    if text:
+        if item.size > limits["texts"]:
+            raise Unusable(f"{name} holds {item.size} names")
+        return {name: np.array([_text(v) for v in np.asarray(item[()]).ravel().tolist()], dtype=np.str_)}
+    values = item[()]
+    if dtype.names is None:
+        return {name: np.asarray(values)}
+    parts = {f"{name}/{field}": np.asarray(values[field]) for field in dtype.names[:8]}
+    return {part: array for part, array in parts.items() if array.dtype.kind in "fiuS"}
+
+
+def _text(value: Any) -> str:
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    if len(text) > 1000:
+        raise Unusable("a name in it has more than 1000 characters")
+    return text
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in ATTRIBUTES:
+        if name in item.attrs:
+            value = item.attrs[name]
+            if isinstance(value, (bytes, np.bytes_)):
+                found[name] = {"bytes": base64.b64encode(bytes(value)).decode()}
+            elif isinstance(value, str):
+                found[name] = value
+            elif isinstance(value, (int, np.integer, np.bool_)):
+                found[name] = int(value)
+    return found
+
+
+def _bound_memory(size: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))
