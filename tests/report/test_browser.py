@@ -1,0 +1,208 @@
+"""The page in a real browser. Without a Chromium these tests are skipped, with the reason."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infantjax.report import to_html
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = (
+    "</title></script><script>document.documentElement.dataset.owned='script'</script>"
+    "<img src=x onerror=\"document.documentElement.dataset.owned='image'\">"
+    "<svg onload=\"document.documentElement.dataset.owned='svg'\"> \u202e'\" ]]>\n"
+    "<link rel=stylesheet href=http://example.invalid/x.css>"
+)
+
+
+@pytest.fixture(scope="module")
+def page(factory, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "infant.html"
+    path.write_text(to_html(factory()), encoding="utf-8")
+    return path
+
+
+def state(tab):
+    return dict(tab.run("({...document.documentElement.dataset})"))
+
+
+def chromium_once(binary, folder, flags, *options):
+    return subprocess.run(
+        [binary, *flags, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000", *options],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    ).stdout.decode()
+
+
+def test_a_hostile_recording_is_shown_and_runs_nothing(chromium, browser_flags, factory, tmp_path):
+    path = tmp_path / "hostile.html"
+    hostile = factory(name=HOSTILE, metadata={HOSTILE: HOSTILE}, notes=(HOSTILE,), provenance={"x": [HOSTILE]})
+    path.write_text(to_html(hostile), encoding="utf-8")
+    dom = chromium_once(chromium, tmp_path, browser_flags, "--dump-dom", path.as_uri())
+    root = re.search(r"<html[^>]*>", dom)[0]
+    assert 'data-ready="true"' in root
+    assert "data-error" not in root
+    assert "data-owned" not in root
+    assert "data-blocked" not in root
+    assert dom.count("<script") == 2
+
+
+def test_a_screenshot_of_the_page_is_drawn(chromium, browser_flags, page, tmp_path):
+    shot = tmp_path / "page.png"
+    chromium_once(chromium, tmp_path, browser_flags, f"--screenshot={shot}", "--window-size=1280,1800", page.as_uri())
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert shot.stat().st_size > 40_000  # an empty page of this size takes some 10 kB
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [360, 400, 800, 1280])
+def test_the_page_is_ready_without_a_problem_at_every_width(tab, page, width, dark):
+    tab.open(page, width=width, dark=dark)
+    assert state(tab) == {"ready": "true"}
+    assert tab.problems() == []
+    assert tab.run("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_and_light_follow_the_reader(tab, page):
+    def brightness(dark):
+        tab.open(page, dark=dark)
+        return sum(
+            map(int, re.findall(r"\d+", tab.run("getComputedStyle(document.documentElement).backgroundColor"))[:3])
+        )
+
+    assert brightness(dark=True) < 150 < 600 < brightness(dark=False)
+
+
+def test_the_page_requests_nothing_but_itself(tab, page):
+    tab.open(page)
+    assert tab.requests() == [page.as_uri()]
+
+
+def test_the_chart_is_drawn_over_its_whole_width(tab, page):
+    tab.open(page)
+    box = json.loads(tab.run("JSON.stringify(document.querySelector('.median').getBoundingClientRect())"))
+    plot = json.loads(tab.run("JSON.stringify(document.querySelector('#plot').getBoundingClientRect())"))
+    assert box["width"] > 0.95 * plot["width"]
+    assert box["height"] > 40
+
+
+def test_the_slider_moves_the_body_the_marker_and_the_reading(tab, page):
+    tab.open(page)
+    wrist = "document.querySelector('#pose circle[data-joint=\"11\"]').getAttribute('cx')"
+    before, reading = tab.run(wrist), tab.run("document.querySelector('#readout').textContent")
+    tab.run("const s = document.querySelector('#time'); s.value = 2700; s.dispatchEvent(new Event('input'))")
+    assert tab.run(wrist) != before
+    assert tab.run("document.querySelector('#readout').textContent") != reading
+    assert tab.run("document.querySelector('#clock').textContent") == "1:30.0"
+    assert tab.run("document.querySelector('#cursor').style.left") == "50%"
+
+
+def test_the_body_stands_where_the_movement_says(tab, page, factory):
+    from infantjax.report.body import Pose
+
+    tab.open(page, "#t=40")
+    shown = tab.run(
+        "[...document.querySelectorAll('#pose circle')].map((c) => ['cx', 'cy'].map((name) => +c.getAttribute(name)))"
+    )
+    # Quantised to sixteenths, then written with one decimal.
+    np.testing.assert_allclose(shown, Pose.of(factory()).positions[1200], atol=0.09)
+
+
+def test_a_missing_point_is_hidden_with_its_bones(tab, factory, tmp_path):
+    movement = factory(3).movement.copy()
+    movement[:, 11] = np.nan
+    path = tmp_path / "gap.html"
+    path.write_text(to_html(factory(3, movement=movement)), encoding="utf-8")
+    tab.open(path, "#t=1")
+    hidden = "[...document.querySelectorAll('#pose *')].filter(e => e.style.visibility === 'hidden').length"
+    assert state(tab) == {"ready": "true"}
+    assert tab.run(hidden) == 2
+
+
+def test_play_moves_on_and_pause_stops(tab, page):
+    tab.open(page)
+    tab.run("document.querySelector('#play').click()")
+    assert tab.run("document.querySelector('#play').getAttribute('aria-label')") == "Pause"
+    tab.until("document.querySelector('#time').value > 5")
+    tab.run("document.querySelector('#play').click()")
+    assert tab.run("document.querySelector('#play').getAttribute('aria-label')") == "Play"
+    assert tab.problems() == []
+
+
+def test_play_ends_at_the_end(tab, page):
+    tab.open(page, "#t=179.8")
+    tab.run("document.querySelector('#play').click()")
+    tab.until("document.querySelector('#play').getAttribute('aria-label') === 'Play'")
+    assert tab.run("document.querySelector('#time').value") == "5399"
+
+
+def test_the_keyboard_reaches_play_slider_speed_and_table(tab, page):
+    tab.open(page)
+    reached = []
+    for _ in range(6):
+        tab.call("Input.dispatchKeyEvent", type="rawKeyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        tab.call("Input.dispatchKeyEvent", type="keyUp", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        reached.append(tab.run("document.activeElement.id || document.activeElement.tagName.toLowerCase()"))
+    assert [r for r in reached if r != "body"][:4] == ["summary", "play", "time", "speed"]
+
+
+def test_the_pointer_reads_the_chart_and_a_click_goes_there(tab, page):
+    tab.open(page)
+    tab.run("document.querySelector('#plot').scrollIntoView({block: 'center'})")
+    box = json.loads(tab.run("JSON.stringify(document.querySelector('#plot').getBoundingClientRect())"))
+    point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 40}
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", **point)
+    assert "1:27.5 to 1:32.5" in tab.run("document.querySelector('#readout').textContent")
+    assert tab.run("document.querySelector('#clock').textContent") == "0:00.0"
+    tab.call("Input.dispatchMouseEvent", type="mousePressed", button="left", clickCount=1, **point)
+    assert abs(float(tab.run("document.querySelector('#time').value")) / 30 - 90) < 0.5
+
+
+def test_every_figure_and_control_has_a_name(tab, page):
+    tab.open(page)
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    wanted = {"image", "button", "slider", "combobox", "img"}
+    nodes = [n for n in tree if not n.get("ignored") and n.get("role", {}).get("value") in wanted]
+    assert len(nodes) >= 8
+    assert [n for n in nodes if not n.get("name", {}).get("value")] == []
+
+
+def test_paper_shows_all_but_the_controls(tab, page):
+    tab.open(page)
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    shown = "[...document.querySelectorAll('.controls, details, .readout')].filter(e => e.checkVisibility()).length"
+    assert tab.run(shown) == 0
+    assert tab.run("document.querySelector('.banner').checkVisibility()") is True
+    tab.call("Emulation.setEmulatedMedia", media="")
+    pdf = tab.pdf()
+    assert pdf.startswith(b"%PDF")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
+
+
+def test_the_page_is_whole_without_its_script(tab, page):
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.call("Page.navigate", url="about:blank")
+        tab.call("Page.navigate", url=page.as_uri())
+        tab.until("document.readyState === 'complete' && document.querySelector('.median') !== null")
+        assert tab.run("document.querySelector('.median').getBoundingClientRect().width") > 100
+        assert tab.run("document.querySelector('#pose circle').getAttribute('cx')") is not None
+        assert tab.run("document.documentElement.dataset.ready ?? null") is None
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("windows", [1, 2000])
+def test_short_and_long_recordings_are_drawn(tab, factory, tmp_path, windows):
+    path = tmp_path / "page.html"
+    path.write_text(to_html(factory(windows)), encoding="utf-8")
+    tab.open(path)
+    tab.until("document.documentElement.dataset.ready === 'true'")
+    assert state(tab) == {"ready": "true"}
+    assert tab.problems() == []

@@ -1,0 +1,309 @@
+"""The HTML page as text: escaping, independence from the network, equal bytes, odd content."""
+
+import base64
+import html.parser
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infantjax.report import body, markup, to_html
+
+HOSTILE = (
+    "<script>document.documentElement.dataset.owned=1</script>",
+    "</script><script>document.documentElement.dataset.owned=1</script>",
+    '"><img src=x onerror="document.documentElement.dataset.owned=1">',
+    "' onmouseover='document.documentElement.dataset.owned=1",
+    "</title></style></svg><iframe srcdoc='<script>1</script>'>",
+    "]]><!--",
+    "$risk ${risk} $$ %s {risk}",
+    "first\nsecond\r\nthird",
+    "\u202ereversed\u2066 \u200f",
+    "\x00\x08\x1b[31m \x85",
+    "&lt;script&gt; &amp;amp; &#60;",
+    "javascript:alert(1)",
+    "\udce9",
+    "x" * 240,
+)
+
+
+class Elements(html.parser.HTMLParser):
+    """Tags with their attributes, and the text of the page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.texts, self.inside = [], [], ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, attributes))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside not in ("script", "style"):
+            self.texts.append(data)
+
+
+def outline(page):
+    """The tags of a page and the names of their attributes: what a value must not change."""
+    return [(tag, [name for name, _ in attributes]) for tag, attributes in Elements(page).tags]
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+@pytest.fixture(scope="module")
+def page(factory):
+    return to_html(factory())
+
+
+def test_equal_assessments_give_equal_bytes(factory, page):
+    assert to_html(factory()) == page
+
+
+def test_the_page_asks_nobody_for_anything(page):
+    without_movement = re.sub(r'"positions":"[^"]*"', "", page)
+    assert not re.search(
+        r"https?:|\bsrc\s*=|@import|url\(|<(img|iframe|object|embed|base|form|a)\b|srcset", without_movement
+    )
+    assert re.findall(r'href="([^"]*)"', without_movement) == ["data:,"]
+
+
+def test_the_page_allows_one_script_and_nothing_else(page):
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src &#x27;none&#x27;") or policy.startswith("default-src 'none'")
+    assert "script-src 'sha256-" in policy
+    assert "img-src data:" in policy
+    assert re.search(r"script-src[^;]*unsafe", policy) is None
+
+
+def test_the_page_holds_no_time_stamp(page):
+    assert not re.search(r"20[2-9]\d-\d\d-\d\d|\d\d:\d\d:\d\d", re.sub(r'"positions":"[^"]*"', "", page))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("field", ["name", "metadata", "provenance", "notes", "statement", "approximated", "model"])
+def test_a_hostile_text_stays_text(factory, field, hostile):
+    def page_with(value):
+        changes = {
+            "name": {"name": value},
+            "metadata": {"metadata": {value: [value, {"inner": value}]}},
+            "provenance": {"provenance": {value: value}},
+            "notes": {"notes": (value,)},
+            "statement": {"statement": value},
+            "approximated": {"approximated": {"nose": value}, "missing": {value: 0.5}},
+            "model": {"instances": tuple(replace(i, model=value) for i in factory().instances)},
+        }[field]
+        return to_html(factory(3, frames=20, **changes))
+
+    page = page_with(hostile)
+    assert outline(page) == outline(page_with("harmless"))
+    page.encode("utf-8")
+    visible = "".join(Elements(page).texts)
+    if field != "approximated" and hostile.isprintable():
+        assert hostile in visible
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(max_size=40))
+def test_no_name_changes_the_elements_of_the_page(factory, name):
+    assert outline(to_html(factory(2, frames=5, name=name))) == outline(to_html(factory(2, frames=5, name="x")))
+
+
+def test_the_title_holds_no_marks_that_turn_the_text(factory):
+    page = to_html(factory(2, frames=5, name="a\u202eb\nc"))
+    assert re.search("<title>(.*?)</title>", page)[1] == "ab c: movement assessment"
+
+
+def test_the_data_block_cannot_end_early(page, factory):
+    block = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+    assert "<" not in block
+
+
+def test_the_caveat_stands_in_the_banner_and_beside_the_risk(page, factory):
+    statement = markup.text(factory().statement)
+    assert statement in re.search(r'class="banner".*?</main>', page, re.DOTALL)[0].split("<main>")[0]
+    assert statement in re.search(r'<section class="verdict.*?</section>', page, re.DOTALL)[0]
+    assert "@bottom-left" in page
+
+
+def test_validated_weights_have_no_banner(factory):
+    page = to_html(factory(validated=True, statement="Validated in the study of 2030."))
+    assert 'class="banner"' not in page
+    assert "Not validated" not in page
+    assert "Validated in the study of 2030." in page
+
+
+def test_the_risk_is_shown_with_its_words_and_threshold(page):
+    verdict = re.search(r'<section class="verdict orange".*?</section>', page, re.DOTALL)[0]
+    assert ">0.57</p>" in re.sub(r"<span.*?</span>", "", verdict)
+    assert "CP, uncertain" in verdict
+    assert "threshold 0.50" in verdict
+    assert "9 of 14 instances (64\N{NO-BREAK SPACE}%) predict CP" in verdict
+
+
+@pytest.mark.parametrize("windows", [1, 2, 2000])
+def test_any_number_of_windows_is_drawn(factory, windows):
+    page = to_html(factory(windows, frames=10))
+    assert len(data_of(page)["windows"]) == windows
+    assert page.count("<tr><td>") == windows
+    assert "nan" not in re.search(r'<svg class="lines".*?</svg>', page, re.DOTALL)[0]
+
+
+def test_a_window_alone_is_drawn_over_its_length(factory):
+    assert 'class="median" d="M0.00 ' in to_html(factory(1, frames=10))
+
+
+def test_the_line_is_broken_where_windows_have_no_figures(factory):
+    assessment = factory(9, frames=10)
+    median = assessment.windows.median.copy()
+    median[[0, 4]] = np.nan
+    page = to_html(replace(assessment, windows=replace(assessment.windows, median=median)))
+    path = re.search(r'class="median" d="([^"]*)"', page)[1]
+    assert path.count("M") == 2
+    assert path.count("L") == 5
+
+
+def test_nothing_known_still_gives_a_page(factory):
+    nan = float("nan")
+    page = to_html(
+        factory(
+            1,
+            risk=nan,
+            fraction_positive=nan,
+            quartiles=(nan, nan),
+            contributions=dict.fromkeys(factory().contributions, nan),
+            movement=np.full((30, 19, 2), np.nan, np.float32),
+            missing={},
+            approximated={},
+            metadata={},
+            notes=(),
+            provenance={},
+        )
+    )
+    assert "No risk could be computed" in page
+    assert "no position is known" in page
+    assert not re.search(r"\bnan\b", re.sub(r'"positions":"[^"]*"', "", page))
+
+
+def test_no_movement_still_gives_a_page(factory):
+    page = to_html(factory(1, movement=np.zeros((0, 19, 2), np.float32)))
+    assert data_of(page)["movement"]["frames"] == 0
+    assert re.search(r'id="play"[^>]*disabled', page)
+
+
+def test_contributions_of_zero_are_drawn_small_and_green_and_not_named(factory):
+    page = to_html(factory(2, frames=10, contributions=dict.fromkeys(factory().contributions, 0.0)))
+    still = re.search(r'<svg class="still".*?</svg>', page, re.DOTALL)[0]
+    assert still.count('r="4.0" fill="rgb(0 255 0)"') == 19
+    assert 'class="tag"' not in still
+    assert "none above 0" in still
+
+
+@pytest.mark.parametrize(
+    ("contribution", "colour"), [(0.0, "rgb(0 255 0)"), (1.0, "rgb(255 0 0)"), (1 / 16, "rgb(128 128 0)")]
+)
+def test_colours_are_the_published_ones(contribution, colour):
+    assert body.heat(contribution) == colour
+
+
+def test_positions_survive_the_packing_to_a_sixteenth_of_a_unit(factory):
+    movement = factory().movement.copy()
+    movement[5, 3] = np.nan
+    pose = body.Pose.of(factory(movement=movement))
+    packed = pose.packed()
+    stored = np.frombuffer(base64.b64decode(packed["positions"]), "<i2").reshape(packed["frames"], packed["joints"], 2)
+    assert (stored[5, 3] == packed["missing"]).all()
+    seen = stored != packed["missing"]
+    assert np.isnan(pose.positions[~seen]).all()
+    # Half a quantisation step.
+    np.testing.assert_allclose(stored[seen] / 16, pose.positions[seen], rtol=0, atol=1 / 32)
+
+
+def test_the_body_fills_its_drawing_though_one_track_was_lost_far_away(factory):
+    movement = factory().movement.copy()
+    movement[7, 2] = 1e5
+    pose, clean = body.Pose.of(factory(movement=movement)), body.Pose.of(factory())
+    np.testing.assert_allclose(pose.still, clean.still, atol=1)
+    assert (np.ptp(pose.still, axis=0) > 100).all()
+
+
+def test_y_points_upwards(factory):
+    still = dict(zip(factory().contributions, body.Pose.of(factory()).still[:, 1]))
+    assert still["nose"] < still["pelvis"] < still["left_ankle"]
+
+
+def test_the_sides_of_the_infant_are_named(factory, page):
+    pose = re.search(r'<svg id="pose".*?</svg>', page, re.DOTALL)[0]
+    assert pose.index("infant’s right") < pose.index("infant’s left")
+    assert "the infant’s right is on the left" in page
+
+
+def test_a_mirrored_video_is_noticed(factory):
+    page = to_html(factory(movement=factory().movement * np.float32([-1, 1])))
+    pose = re.search(r'<svg id="pose".*?</svg>', page, re.DOTALL)[0]
+    assert pose.index("infant’s left") < pose.index("infant’s right")
+    assert "may be mirrored" in page
+
+
+def test_three_minutes_at_30_hertz_stay_below_a_megabyte(factory, page):
+    assert factory().movement.shape[0] == 5400
+    assert len(page.encode()) < 1_000_000
+
+
+def test_an_hour_is_thinned_to_fit(factory):
+    page = to_html(factory(1440, frames=108_000))
+    assert data_of(page)["movement"]["fps"] == 2.5
+    assert len(page.encode()) < 1_500_000
+
+
+def test_a_skeleton_of_ones_own_is_drawn_without_bones(factory):
+    joints = ("head", "hand_a", "hand_b", "foot_a", "foot_b")
+    page = to_html(
+        factory(
+            2,
+            skeleton="my-five",
+            contributions=dict.fromkeys(joints, 0.5),
+            movement=factory().movement[:9, :5],
+            missing={},
+        )
+    )
+    pose = re.search(r'<svg id="pose".*?</svg>', page, re.DOTALL)[0]
+    assert pose.count("<circle") == 5
+    assert "<line" not in pose
+
+
+def test_a_movement_of_another_skeleton_is_refused(factory):
+    with pytest.raises(ValueError, match="the movement has 5 joints, skeleton in-motion-19 19"):
+        to_html(factory(movement=factory().movement[:, :5]))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits", "shown"),
+    [(0, 0, "0:00"), (59.96, 1, "1:00.0"), (61.25, 1, "1:01.2"), (3599.6, 0, "1:00:00"), (3725, 0, "1:02:05")],
+)
+def test_times_read_as_minutes_and_seconds(seconds, digits, shown):
+    assert markup.clock(seconds, digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0, "0 %"), (1, "100 %"), (0.0004, "under 0.1 %"), (0.004, "0.4 %"), (0.643, "64 %"), (0.9999, "over 99.9 %")],
+)
+def test_shares_read_as_percent(share, shown):
+    assert markup.percent(share) == shown
+
+
+def test_nested_values_become_lists_of_terms():
+    shown = markup.tree({"a": {"b": [1, 2]}, "c": ["x", True, None], "d": {}})
+    assert shown.startswith("<dl><dt><bdi>a</bdi></dt><dd><dl><dt><bdi>b</bdi></dt><dd>1, 2</dd></dl>")
+    assert "<ol><li><bdi>x</bdi></li><li>yes</li>" in shown
