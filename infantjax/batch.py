@@ -72,7 +72,7 @@ def assess_files(
     paths: Sequence[Path],
     output: Path,
     assessor: Assessor,
-    reading: Reading = Reading(),  # noqa: B008 - frozen
+    reading: Reading = Reading(),
     *,
     overwrite: bool = False,
     report: Callable[[int, table.Row], None] = lambda done, row: None,
@@ -103,7 +103,7 @@ def assess_files(
             try:
                 row = _assess_one(path, output / stems[path], assessor, reading, overwrite, seen)
             except InputError as error:
-                row = table.Row.failed(path.name, readers.stem_of(path), str(error))
+                row = table.Row(path.name, message=str(error))
             rows.append(row)
             _write(output / "summary.csv", table.summary_csv(rows))
             report(len(rows), row)
@@ -126,7 +126,7 @@ def _assess_one(
     _write(page_path, page.to_html(assessment))
     message = f"same content as {seen[digest].name}" if digest and digest in seen else ""
     seen.setdefault(digest, path)
-    return table.Row.of(path.name, assessment, message)
+    return table.Row(path.name, assessment, message)
 
 
 def _refuse_foreign(path: Path, assessment: Assessment) -> None:

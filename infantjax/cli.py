@@ -1,4 +1,4 @@
-"""The commands. Each is a frozen dataclass whose fields are its options and whose `run` is a few lines over the library.
+"""The commands: each a frozen dataclass whose fields are its options and whose `run` is a few lines over the library.
 
 Exit status: 0 done; 1 some recordings of a batch failed, the rest were done; 2 bad input or options, one line on
 standard error; 130 interrupted. Results go to standard output, everything else to standard error.
@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from infantjax import __version__
-from infantjax.errors import InputError, MissingExtraError
+from infantjax.errors import InputError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
     from infantjax.assessment import Assessor
@@ -122,22 +122,22 @@ class Assess:
         paths = batch.find_recordings(self.inputs)
         reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual)
         _use_compilation_cache()
-        with Progress("assessing", len(paths), self.quiet) as progress:
+        with Progress(len(paths), "assessing", quiet=self.quiet) as progress:
 
             def report(done: int, row: "Row") -> None:
-                progress.update(done, row.name)
+                progress.update(done, row.file)
 
             rows = batch.assess_files(paths, self.output, assessor, reading, overwrite=self.overwrite, report=report)
-        failed = [row for row in rows if row.status == "error"]
+        failed = [row for row in rows if row.assessment is None]
+        if len(failed) == len(rows) == 1:
+            raise InputError(*rows[0].message.partition(": ")[::2])
         for row in rows:
-            print(row.line())
+            print(_line(row))
         if statement := assessor.ensemble.info.get("statement"):
             _say(f"note: {statement}")
-        if len(failed) == len(rows) == 1:
-            raise InputError(*_split(rows[0].message))
         if failed:
             _say(f"{len(failed)} of {len(rows)} recordings failed; see {self.output / 'summary.csv'}")
-        return 1 if any(row.status != "ok" for row in rows) and len(rows) > 1 and failed else 0
+        return 1 if failed else 0
 
     def _assessor(self) -> "Assessor":
         from infantjax.assessment import Assessor
@@ -156,9 +156,14 @@ class Assess:
         return Assessor(ensemble, threshold, self.certainty, self.strict, self.exact_contributions)
 
 
-def _split(message: str) -> tuple[str, str]:
-    where, _, what = message.partition(": ")
-    return where, what
+def _line(row: "Row") -> str:
+    """A row of the summary for the terminal."""
+    result = row.assessment
+    if result is None:
+        return f"{one_line(row.file)}  error: {row.message}"
+    decision = "CP" if result.positive else "no CP"
+    line = f"{one_line(row.file)}  risk {result.risk:.3f}  {decision}  {result.colour}"
+    return f"{line}  ({row.message})" if row.message else line
 
 
 def _threshold_from(path: Path) -> float:
@@ -200,9 +205,7 @@ class Simulate:
         from infantjax.simulation import write_cohort
 
         try:
-            write_cohort(
-                self.output, self.n, self.seed, self.duration, self.prevalence, overwrite=self.overwrite
-            )
+            write_cohort(self.output, self.n, self.seed, self.duration, self.prevalence, overwrite=self.overwrite)
         except (ValueError, OSError) as error:
             raise InputError("simulate", str(error)) from error
         print(self.output)
@@ -310,13 +313,13 @@ class Convert:
         return 0
 
 
-Command = Union[
-    Annotated[Demo, subcommand("demo")],
-    Annotated[Assess, subcommand("assess")],
-    Annotated[Simulate, subcommand("simulate")],
-    Annotated[Models, subcommand("models")],
-    Annotated[Convert, subcommand("convert")],
-]
+Command = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Assess, subcommand("assess")]
+    | Annotated[Simulate, subcommand("simulate")]
+    | Annotated[Models, subcommand("models")]
+    | Annotated[Convert, subcommand("convert")]
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ class InputError(Exception):
     """
 
     def __init__(self, where: str | Path, what: str, remedy: str = "") -> None:
-        self.where, self.what, self.remedy = _one_line(where), _one_line(what), _one_line(remedy)
+        self.where, self.what, self.remedy = one_line(where), one_line(what), one_line(remedy)
         super().__init__(f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else ""))
 
     def __reduce__(self) -> tuple:
@@ -32,6 +32,6 @@ class MissingExtraError(ImportError):
         super().__init__(f'this needs {library}: pip install "infantjax[{extra}]"')
 
 
-def _one_line(text: str | Path) -> str:
-    # A file name may hold a newline or a terminal escape; a message is one printable line whatever it names.
+def one_line(text: str | Path) -> str:
+    """A text as one printable line: a file name may hold line breaks or terminal escapes."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))

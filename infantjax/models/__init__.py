@@ -9,6 +9,7 @@ from infantjax.models.entry import (
     count_flops,
     count_operations,
     count_parameters,
+    variable_shapes,
 )
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "gcn",
     "get",
     "names",
+    "variable_shapes",
 ]
 
 _ENTRIES: dict[str, Entry] = {entry.name: entry for entry in gcn.ENTRIES}

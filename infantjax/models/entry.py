@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -72,6 +73,12 @@ class Entry:
     build: Callable[..., nn.Module]
 
 
+@lru_cache(maxsize=32)
+def variable_shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
+    """Shapes and dtypes of a network's variables, from an abstract trace."""
+    return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
+
+
 def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Number of trained parameters, from an abstract trace: nothing is computed.
 
@@ -79,14 +86,13 @@ def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         module: a network.
         input_shape: shape of one sample.
     """
-    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes["params"]))
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variable_shapes(module, input_shape)["params"]))
 
 
 def count_operations(module: nn.Module, input_shape: tuple[int, ...], batch: int = 2) -> Counter[str]:
     """Operations of one training-mode pass over `batch` samples by kind, from an abstract trace."""
     x = jnp.zeros((batch, *input_shape))
-    variables = jax.eval_shape(module.init, jax.random.key(0), x)
+    variables = variable_shapes(module, input_shape)
     state = [name for name in variables if name != "params"]
 
     def forward(variables: Any, x: jax.Array) -> Any:

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation and the three attentions of the graph networks, in the layout `[joint, batch, time, channel]`."""
+"""Squeeze-and-excitation and the attentions of the graph networks, in the layout `[joint, batch, time, channel]`."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def relu(x: Array) -> Array:
 
 
 def swish(x: Array) -> Array:
-    """x * sigmoid(x)."""
+    """X * sigmoid(x)."""
     counting.record("multiplication", x.size)
     return jax.nn.silu(x)
 

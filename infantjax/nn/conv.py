@@ -35,7 +35,7 @@ convolutions and were not measured.
 _lowering: ContextVar[Lowering | None] = ContextVar("lowering", default=None)
 
 
-class use_lowering:  # noqa: N801 - reads as a statement: `with use_lowering("matmul"):`
+class use_lowering:
     """Trace networks inside the block with this lowering instead of the backend's own."""
 
     def __init__(self, lowering: Lowering) -> None:

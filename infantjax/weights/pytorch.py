@@ -16,12 +16,14 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
-from infantjax.models.gcn import Architecture, ModuleSpec, plan
+from infantjax.models.entry import variable_shapes
+from infantjax.models.gcn import Architecture, GraphNetwork, ModuleSpec, StGcn, plan
 
 State = Mapping[str, Any]
 Variables = dict[str, Any]
 
 _IGNORED = ("num_batches_tracked",)
+_INPUT_SHAPE = (150, len(GraphNetwork.skeleton.joints), 6)
 
 
 class _Place(NamedTuple):
@@ -137,9 +139,9 @@ def _pool_kernel(x: np.ndarray) -> np.ndarray:
     return x.reshape(x.shape[0], x.shape[0], -1).transpose(2, 1, 0)
 
 
-def _data_norm(x: np.ndarray, joints: int) -> np.ndarray:
+def _data_norm(channels: int) -> Callable[[np.ndarray], np.ndarray]:
     """(joint * channel) -> [joint, 1, 1, channel]."""
-    return x.reshape(joints, 1, 1, -1)
+    return lambda x: x.reshape(-1, 1, 1, channels)
 
 
 _Named = Iterator[tuple[str, _Place]]
@@ -167,14 +169,10 @@ def _excitation(torch: str, *path: str) -> _Named:
 
 def _graph_network(a: Architecture) -> _Named:
     branches, _, main = plan(a)
-
-    def data_norm(x: np.ndarray) -> np.ndarray:
-        return x.reshape(-1, 1, 1, 6)
-
     yield "A_input", _Place("constants", ("adjacency_input",), _same)
     if a.graph == "dis42":
         yield "A_main", _Place("constants", ("adjacency_main",), _same)
-    yield from _norm("data_bn", "data_norm", arrange=data_norm)
+    yield from _norm("data_bn", "data_norm", arrange=_data_norm(6))
     for b, modules in enumerate(branches):
         for i, spec in enumerate(modules):
             importance = f"edge_importance_input.{b * len(modules) + i:05d}"
@@ -257,13 +255,8 @@ def _attention(torch: str, module: str, kind: str) -> _Named:
 
 
 def _st_gcn() -> _Named:
-    from infantjax.models.gcn import StGcn
-
-    def data_norm(x: np.ndarray) -> np.ndarray:
-        return x.reshape(-1, 1, 1, 2)
-
     yield "A", _Place("constants", ("adjacency",), _same)
-    yield from _norm("data_bn", "data_norm", arrange=data_norm)
+    yield from _norm("data_bn", "data_norm", arrange=_data_norm(2))
     inputs = 2
     for i, features in enumerate(StGcn.widths):
         torch, path = f"st_gcn_networks.{i}", f"layer_{i}"
@@ -313,13 +306,7 @@ def _place(arrays: Mapping[str, np.ndarray], places: Mapping[str, _Place], where
 
 
 def _check_shapes(variables: Variables, architecture: Architecture, where: str) -> None:
-    import jax
-    import jax.numpy as jnp
-
-    from infantjax.models.gcn import GraphNetwork
-
-    x = jnp.zeros((1, 150, len(GraphNetwork.skeleton.joints), 6))
-    expected = jax.eval_shape(GraphNetwork(architecture).init, jax.random.key(0), x)
+    expected = variable_shapes(GraphNetwork(architecture), _INPUT_SHAPE)
     found = dict(_leaves(variables))
     for path, leaf in _leaves(expected):
         if found[path].shape != leaf.shape:
@@ -339,13 +326,7 @@ def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def _drop_unused(variables: Variables, architecture: Architecture) -> Variables:
-    import jax
-    import jax.numpy as jnp
-
-    from infantjax.models.gcn import GraphNetwork
-
-    x = jnp.zeros((1, 150, len(GraphNetwork.skeleton.joints), 6))
-    used = jax.eval_shape(GraphNetwork(architecture, lean=True).init, jax.random.key(0), x)
+    used = variable_shapes(GraphNetwork(architecture, lean=True), _INPUT_SHAPE)
 
     def pick(tree: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
         return {k: pick(tree[k], v) if isinstance(v, Mapping) else tree[k] for k, v in like.items()}

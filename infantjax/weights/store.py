@@ -181,7 +181,9 @@ def _read_index(directory: Path) -> dict[str, Any]:
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(path, "is not the index of an ensemble", _REMEDY)
     if isinstance(index.get("version"), int) and index["version"] > VERSION:
-        raise InputError(path, f"has format version {index['version']}, this program knows {VERSION}", "update infantjax")
+        raise InputError(
+            path, f"has format version {index['version']}, this program knows {VERSION}", "update infantjax"
+        )
     try:
         intact = index["sha256"] == _index_digest(index)
     except (KeyError, ValueError, RecursionError):

@@ -1,0 +1,384 @@
+"""The graph networks against the published figures, the reference vectors, and their own laws."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from infantjax import models
+from infantjax.models.gcn import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
+from infantjax.skeletons import Skeleton
+from infantjax.weights import import_movement_outcome, import_st_gcn
+
+FAST = ("random_01", "random_02", "random_03", "random_06", "published_02", "published_05")
+SLOW = ("random_04", "random_05", "published_03", "published_08")
+
+architectures = st.builds(
+    lambda **choices: Architecture.from_choices(choices),
+    **{name: st.sampled_from(alternatives) for name, alternatives in ALTERNATIVES.items()},
+)
+
+
+def small(**choices) -> Architecture:
+    """A small architecture that every kind of layer can be switched on in."""
+    base = {name: alternatives[0] for name, alternatives in ALTERNATIVES.items()}
+    return Architecture.from_choices(base | {"bottleneck_factor": 2} | choices)
+
+
+# --- published figures -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def summaries():
+    from infantjax.models.summary import summarise
+
+    return {name: summarise(models.get(name)) for name in models.names()}
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_parameter_count_is_the_published_one(name, summaries):
+    assert summaries[name].parameters == models.get(name).published.parameters
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_flops_are_the_published_ones_to_the_printed_decimals(name, summaries):
+    assert summaries[name].published_flops == f"{summaries[name].flops / 1e9:.2f}"
+    assert summaries[name].agree
+
+
+def test_a_newer_counting_rule_gives_what_that_version_printed():
+    module = models.get("kbest-gcn-2").build()
+    assert f"{models.count_flops(module, (150, 19, 6), 'torchprofile-0.0.4') / 1e9:.2f}" == "0.27"
+
+
+def test_an_unknown_counting_rule_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"known: published, torchprofile-0\.0\.4"):
+        models.count_flops(StGcn(), (150, 19, 2), "fvcore")
+
+
+@settings(max_examples=6, deadline=None, phases=[Phase.generate])
+@given(architectures)
+def test_parameter_count_of_any_architecture_is_the_published_formula(architecture):
+    assert models.count_parameters(GraphNetwork(architecture), (150, 19, 6)) == formula(architecture)
+
+
+def formula(a: Architecture, joints: int = 19) -> int:
+    """The count written out by hand, independently of the layers."""
+
+    def conv(i, o, k=1, bias=True):
+        return i * o * k + o * bias
+
+    def norm(c):
+        return 2 * c
+
+    def se(c, r):
+        return 2 * c * (c // r) if r else 0
+
+    branches, fused, main = plan(a)
+    factor, k = a.bottleneck_factor, a.temporal_kernel_size
+    total = norm(6 * joints) + conv(sum(m[-1].features for m in branches), fused) + norm(fused)
+    for s in (*(spec for branch in branches for spec in branch), *main):
+        i, c = s.inputs, s.features
+        total += s.matrices * joints**2
+        if s.residual in ("module", "dense") and (i != c or s.stride > 1):
+            total += conv(i, c) + norm(c)
+        if s.residual in ("block", "dense"):
+            total += (conv(i, c) + norm(c)) * (i != c) + (conv(c, c) + norm(c)) * (s.stride > 1)
+        outer = s.se_outer
+        if s.block_type == "mbconv":
+            m = max(12, i * factor)
+            total += conv(i, m, bias=False) + s.matrices * m + conv(m, c, bias=False) + 2 * norm(m) + norm(c)
+            total += se(m, s.se_inner)
+            m, outer = c * factor, max(1, outer // factor)
+            each = conv(c, m, bias=False) + m * k + conv(m, c, bias=False) + 2 * norm(m) + norm(c) + se(m, s.se_inner)
+        else:
+            m = c if s.block_type == "basic" else c // factor
+            graph = i if s.block_type == "basic" else m
+            total += (
+                conv(i, m) + norm(m) + conv(graph, s.matrices * m) + norm(m) + conv(m, c) + norm(c) + se(c, s.se_inner)
+            )
+            each = conv(c, m) + norm(m) + conv(m, m, k) + norm(m) + conv(m, c) + norm(c) + se(c, s.se_inner)
+        total += s.scales * each + conv(s.scales * c, c) + norm(c) + se(c, outer)
+        total += {
+            "null": 0,
+            "channel": conv(c, c // 4) + norm(c // 4) + conv(c // 4, c) + norm(c),
+            "frame": 2 * k + 1 + norm(c),
+            "joint": conv(joints, joints // 2) + norm(joints // 2) + conv(joints // 2, joints) + norm(c),
+        }[a.attention]
+    last = main[-1].features
+    return total + conv(last, 2) + (conv(joints * last, last) if a.pool == "spatial" else 0)
+
+
+# --- reference vectors -----------------------------------------------------------------------------------------------
+
+
+def reference_outputs(module, variables, x):
+    """Evaluation and training outputs, running statistics and input gradient as one compiled program."""
+
+    def everything(variables, x):
+        logits, aux = module.apply(variables, x)
+        (train_logits, train_aux), updates = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        gradient = jax.grad(lambda x: module.apply(variables, x)[0][:, 1].sum())(x)
+        return logits, aux, train_logits, train_aux["pooled"], updates["batch_stats"], gradient
+
+    return jax.jit(everything)(variables, x)
+
+
+def relative(found, expected) -> float:
+    expected = np.asarray(expected)
+    return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
+
+
+def leaves(tree, path=()):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+@pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
+def test_outputs_and_gradients_are_those_of_the_reference(name, shared):
+    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
+        z = dict(archive)
+    architecture = Architecture.from_choices(json.loads(str(z["config"])))
+    module = GraphNetwork(architecture)
+    variables = import_movement_outcome(z, architecture)
+    x = z["x"].transpose(0, 2, 3, 1)
+
+    logits, aux, train_logits, train_pooled, stats, _ = reference_outputs(module, variables, x)
+    assert logits.dtype == train_logits.dtype == np.float32
+    np.testing.assert_allclose(logits, z["logits_eval_f64"], rtol=0, atol=1e-5)
+    assert relative(aux["pooled"], z["pooled_eval"]) < 1e-5
+    assert relative(np.transpose(aux["features"][0], (2, 0, 1)), z["feature_eval_first"]) < 1e-4
+    # Batch statistics of four samples amplify rounding: the reference's own float32 error is of this size.
+    np.testing.assert_allclose(train_logits, z["logits_train_f64"], rtol=0, atol=5e-5)
+    assert relative(train_pooled, z["pooled_train"]) < 1e-4
+
+    # The state after one training pass, imported as a state of its own, names every statistic.
+    after = import_movement_outcome(
+        {k: v for k, v in z.items() if k.startswith("state/")}
+        | {f"state/{k.removeprefix('stats_after/')}": v for k, v in z.items() if k.startswith("stats_after/")},
+        architecture,
+    )
+    used = dict(leaves(jax.tree.map(np.asarray, stats)))
+    expected = dict(leaves(after["batch_stats"]))
+    for path, found in used.items():
+        np.testing.assert_allclose(found, expected[path], rtol=1e-5, atol=1e-6, err_msg="/".join(path))
+
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), variables)
+        logits, _, train_logits, _, _, gradient = reference_outputs(module, double, jnp.asarray(x, jnp.float64))
+        np.testing.assert_allclose(logits, z["logits_eval_f64"], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(train_logits, z["logits_train_f64"], rtol=0, atol=1e-11)
+        assert relative(np.transpose(gradient, (0, 3, 1, 2)), z["grad_logit1_x"]) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["random_01", pytest.param("random_03", marks=pytest.mark.slow)])
+def test_five_nesterov_steps_lose_what_the_reference_loses(name, shared):
+    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
+        z = dict(archive)
+    settings_ = json.loads(str(z["meta"]))["nesterov_sgd"]
+    architecture = Architecture.from_choices(json.loads(str(z["config"])))
+    module, labels = GraphNetwork(architecture), jnp.array([0, 1, 0, 1])
+    with jax.enable_x64(True):
+        variables = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), import_movement_outcome(z, architecture))
+        x = jnp.asarray(z["x"].transpose(0, 2, 3, 1), jnp.float64)
+        optimiser = optax.sgd(settings_["lr"], settings_["momentum"], nesterov=True)
+        params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
+        state = optimiser.init(params)
+
+        @jax.jit
+        def step(params, rest, state):
+            def loss(params):
+                (logits, _), updates = module.apply({"params": params, **rest}, x, train=True, mutable=["batch_stats"])
+                return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), updates
+
+            (value, updates), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+            changes, state = optimiser.update(gradient, state)
+            return optax.apply_updates(params, changes), rest | updates, state, value, gradient
+
+        losses = []
+        for _ in range(5):
+            params, rest, state, value, gradient = step(params, rest, state)
+            if not losses:
+                first = gradient
+            losses.append(float(value))
+    np.testing.assert_allclose(losses, z["train_losses"], rtol=1e-10)
+    importance = z["grad_param/edge_importance_input.00000"]
+    assert relative(first["branch_0_0"]["edge_importance"], importance) < 1e-6
+
+
+def test_st_gcn_is_the_reference(shared):
+    with np.load(shared / "golden" / "stgcn" / "stgcn.npz") as archive:
+        z = dict(archive)
+    variables = import_st_gcn(z | recipe(json.loads(str(z["meta"]))))
+    logits, aux = jax.jit(StGcn().apply)(variables, z["x"].transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(logits, z["logits_eval"], rtol=0, atol=1e-5)
+    assert relative(aux["pooled"], z["pooled_eval"]) < 1e-5
+
+
+def recipe(meta) -> dict[str, np.ndarray]:
+    import hashlib
+
+    arrays = {}
+    for i, entry in enumerate(meta["recipe"]):
+        rng = np.random.default_rng([meta["seed"], i])
+        array = (rng.standard_normal(entry["shape"]) * entry["scale"]).astype("float32")
+        assert hashlib.sha256(array.tobytes()).hexdigest() == entry["sha256"]
+        arrays[f"state/{entry['name']}"] = array
+    return arrays
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+FIVE = Skeleton(
+    "five",
+    ("chest", "hip", "right_hand", "left_hand", "head"),
+    ("chest", "chest", "chest", "chest", "chest"),
+    (("right_hand", "left_hand"),),
+    ("chest", "hip"),
+)
+
+
+def test_st_gcn_learns_on_a_skeleton_of_five_joints():
+    """Two classes that differ in which hand moves: nothing in the network knows only one skeleton."""
+    module = StGcn(FIVE, widths=(8, 8, 16))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 0.05, (16, 30, 5, 2)).astype(np.float32), np.arange(16) % 2
+    for sample, label in zip(x, y):
+        sample[:, 2 + label, 0] += np.sin(np.arange(30))
+    variables = module.init(jax.random.key(0), x[:1])
+    params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
+    optimiser = optax.sgd(0.05, 0.9, nesterov=True)
+    state = optimiser.init(params)
+
+    @jax.jit
+    def step(params, rest, state):
+        def loss(params):
+            (logits, _), updates = module.apply({"params": params, **rest}, x, train=True, mutable=["batch_stats"])
+            return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(y)).mean(), updates
+
+        (value, updates), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        changes, state = optimiser.update(gradient, state)
+        return optax.apply_updates(params, changes), rest | updates, state, value
+
+    for _ in range(30):
+        params, rest, state, value = step(params, rest, state)
+    assert value < 0.05
+
+
+VARIANTS = (
+    small(block_type="basic", main_temporal_scales=3, se="outer", residual="dense", pool="spatial"),
+    small(block_type="bottleneck", main_temporal_scales=2, initial_residual="module", attention="joint", graph="dis42"),
+    small(block_type="mbconv", main_temporal_scales=2, se="both", nonlinearity="swish", num_main_levels=2),
+    small(initial_block_type="mbconv", input_temporal_scales=2, se="inner", attention="frame", residual="block"),
+)
+
+
+@pytest.fixture(params=range(len(VARIANTS)), ids=lambda i: f"variant{i}")
+def network(request):
+    """A network with random statistics, so that evaluation differs from the identity of fresh ones."""
+    module = GraphNetwork(VARIANTS[request.param])
+    x = jax.random.normal(jax.random.key(1), (3, 20, 19, 6))
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+    keys = iter(jax.random.split(jax.random.key(2), 1000))
+    stats = jax.tree.map(lambda a: jnp.abs(a + 0.3 * jax.random.normal(next(keys), a.shape)), variables["batch_stats"])
+    return module, variables | {"batch_stats": stats}, x
+
+
+def test_evaluation_is_the_same_compiled_and_not(network):
+    module, variables, x = network
+    compiled, _ = jax.jit(module.apply)(variables, x)
+    np.testing.assert_allclose(compiled, module.apply(variables, x)[0], rtol=0, atol=1e-5)
+
+
+def test_each_sample_is_scored_on_its_own(network):
+    module, variables, x = network
+    apply = jax.jit(lambda x: module.apply(variables, x)[0])
+    alone = np.concatenate([apply(sample[None]) for sample in x])
+    np.testing.assert_allclose(apply(x), alone, rtol=0, atol=1e-5)
+
+
+def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
+    module, variables, x = network
+    lean = GraphNetwork(module.architecture, lean=True)
+    shapes = jax.eval_shape(lean.init, jax.random.key(0), x)
+
+    def pick(tree, like):
+        return {k: pick(tree[k], v) if isinstance(v, dict) else tree[k] for k, v in like.items()}
+
+    fewer = pick(variables, shapes)
+    assert models.count_parameters(lean, (20, 19, 6)) < models.count_parameters(module, (20, 19, 6))
+    np.testing.assert_array_equal(jax.jit(lean.apply)(fewer, x)[0], jax.jit(module.apply)(variables, x)[0])
+
+
+def test_stacked_weights_give_what_each_gives_alone(network):
+    module, variables, x = network
+    stack = jax.tree.map(lambda a: jnp.stack([a, 1.1 * a]), variables)
+    side_by_side = jax.jit(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
+    for i in range(2):
+        alone = jax.jit(module.apply)(jax.tree.map(lambda a, i=i: a[i], stack), x)[0]
+        np.testing.assert_allclose(side_by_side[i], alone, rtol=0, atol=2e-5)
+
+
+def test_training_mode_changes_statistics_and_nothing_else(network):
+    module, variables, x = network
+    _, updates = jax.jit(lambda v: module.apply(v, x, train=True, mutable=["batch_stats"]))(variables)
+    assert set(updates) == {"batch_stats"}
+    changed = jax.tree.leaves(
+        jax.tree.map(lambda a, b: bool((a != b).any()), updates, {"batch_stats": variables["batch_stats"]})
+    )
+    assert any(changed)
+
+
+@pytest.mark.parametrize("shape", [(1, 150, 18, 6), (1, 150, 19, 2), (150, 19, 6)])
+def test_an_input_of_another_shape_is_refused_with_both_shapes(shape):
+    with pytest.raises(ValueError, match=r"must be \[batch, time, 19 joints, 6 channels\], got"):
+        jax.eval_shape(GraphNetwork(KBEST[1]).init, jax.random.key(0), jnp.zeros(shape))
+
+
+# --- architectures ---------------------------------------------------------------------------------------------------
+
+
+@given(architectures)
+def test_an_architecture_survives_its_label_and_its_choices(architecture):
+    assert Architecture.from_label(architecture.label) == architecture
+    assert Architecture.from_choices(architecture.to_choices()) == architecture
+
+
+def test_a_label_lists_the_choices_in_search_order():
+    assert KBEST[1].label.startswith("graph-dis42+input_width-10+num_input_modules-2+initial_block_type-basic+")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"graph": "dis3"}, "graph is 'dis3'; allowed: spatial, dis2, dis4, dis42"),
+        ({"input_width": 7}, "input_width is 7; allowed: 6, 8, 10, 12"),
+        ({"num_main_levels": True}, "num_main_levels is True; allowed: 1, 2"),
+        ({"colour": "red"}, "unknown choices colour; known: graph,"),
+    ],
+)
+def test_a_wrong_choice_is_named_with_the_allowed_ones(change, message):
+    with pytest.raises(ValueError, match=message):
+        Architecture.from_choices(KBEST[0].to_choices() | change)
+
+
+def test_a_missing_choice_is_named():
+    with pytest.raises(ValueError, match="missing choices pool"):
+        Architecture.from_choices({k: v for k, v in KBEST[0].to_choices().items() if k != "pool"})
+
+
+def test_the_published_space_has_the_published_size():
+    assert np.prod([len(a) for a in ALTERNATIVES.values()], dtype=np.int64) == 5_435_817_984
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="known: st-gcn, kbest-gcn-1"):
+        models.get("kbest-gcn-11")
