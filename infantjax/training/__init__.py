@@ -1,0 +1,1 @@
+"""Training: stacks of runs as one compiled program, folds, checkpoints and logs."""

@@ -1,0 +1,220 @@
+"""Checkpoints of a stack of runs: one folder, one process, every byte digested, nothing half-written is ever used.
+
+An epoch is written by Orbax under a temporary name and renamed when it is whole. Orbax does not notice flipped bits in
+the array data, so the SHA-256 of every leaf lies beside them as a JSON item of the same step and is compared on
+loading; a damaged step is named and the step before it is used. What the training is (configuration, cohort, folds,
+network) is stored with every step, and another training is refused.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import canonical_json, sha256
+from infantjax.training.state import RunState
+
+FOLDER = "checkpoints"
+LOCK = ".lock"
+FORMAT = 1
+
+
+class CheckpointStore:
+    """The checkpoints below a folder, as a context manager that holds the folder's lock.
+
+    Args:
+        directory: the training's folder, made if missing; checkpoints lie in its `checkpoints/`.
+        setup: all that must be equal for a training to be continued, JSON-compatible.
+        keep: how many of the newest steps are kept.
+
+    Raises:
+        InputError: the folder cannot be made or written, or another process trains in it.
+    """
+
+    def __init__(self, directory: str | Path, setup: Mapping[str, Any], keep: int = 3) -> None:
+        self.directory = Path(directory).absolute()
+        # As JSON gives it back: tuples become lists.
+        self.setup = json.loads(canonical_json(dict(setup)))
+        self.keep = keep
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "CheckpointStore":
+        import orbax.checkpoint as ocp
+
+        # Orbax tells every directory that it makes or skips; what a user needs to know is said here.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        self._ocp = ocp
+        with contextlib.ExitStack() as entering, self._writing():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            entering.enter_context(_locked(self.directory))
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=self.keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            )
+            # Whatever it holds is on the disk when it is left; a program that ends without that loses the step.
+            self._manager = entering.enter_context(ocp.CheckpointManager(self.directory / FOLDER, options=options))
+            self._stack = entering.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def save(self, epoch: int, state: RunState) -> None:
+        """Write the state after an epoch; it is on the disk when this returns.
+
+        Raises:
+            InputError: the folder cannot be written (full disk, read-only, removed); earlier epochs are kept.
+        """
+        # Copies: on a CPU the arrays that JAX hands out are the buffers which the next epoch overwrites.
+        leaves = {name: np.array(leaf) for name, leaf in _named_leaves(state)}
+        digests = {name: _digest(leaf) for name, leaf in leaves.items()}
+        manifest = {"format": FORMAT, "setup": self.setup, "leaves": digests}
+        items = self._ocp.args.Composite(
+            state=self._ocp.args.StandardSave(leaves),
+            manifest=self._ocp.args.JsonSave({**manifest, "sha256": sha256(canonical_json(manifest).encode())}),
+        )
+        with self._writing():
+            saved = self._manager.save(epoch, args=items)
+        if not saved:
+            raise InputError(self.directory, f"epoch {epoch} is there already", "use a new folder")
+
+    def restore(self, shapes: RunState) -> tuple[int, RunState] | None:
+        """The newest whole state of this training, with its epoch; None if there is none.
+
+        Damaged steps are named on stderr and removed, and the step before them is used.
+
+        Args:
+            shapes: abstract state, which the checkpoint must fit.
+
+        Raises:
+            InputError: the folder holds another training (the message says what differs), or all steps are damaged.
+        """
+        damaged = []
+        for epoch in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                state = self._load(epoch, shapes)
+            except _Damaged as damage:
+                damaged.append(f"epoch {epoch}: {damage}")
+                print(f"{self.directory / FOLDER / str(epoch)}: damaged ({damage}), not used", file=sys.stderr)
+                continue
+            for step in [s for s in self._manager.all_steps() if s > epoch]:
+                self._manager.delete(step)
+            return epoch, state
+        if damaged:
+            raise InputError(
+                self.directory, f"no checkpoint is whole ({'; '.join(damaged)})", "remove the folder and train again"
+            )
+        return None
+
+    def _load(self, epoch: int, shapes: RunState) -> RunState:
+        args = self._ocp.args
+        manifest = self._read(epoch, manifest=args.JsonRestore())["manifest"]
+        digest = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
+        if digest is None or digest != sha256(_json_or_damaged(manifest).encode()):
+            raise _Damaged("its manifest has been changed")
+        if manifest["format"] != FORMAT:
+            raise InputError(
+                self.directory, f"was written in format {manifest['format']}", "continue it with the version it is from"
+            )
+        if difference := _difference(manifest["setup"], self.setup):
+            raise InputError(
+                self.directory,
+                f"holds another training: {difference}",
+                "continue with the same settings and data, or use another folder",
+            )
+        abstract = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named_leaves(shapes)}
+        leaves = self._read(epoch, state=args.StandardRestore(abstract))["state"]
+        for name, expected in manifest["leaves"].items():
+            if name not in leaves or _digest(np.asarray(leaves[name])) != expected:
+                raise _Damaged(f"leaf {name} is not what was written")
+        return jax.tree.unflatten(jax.tree.structure(shapes), [np.asarray(leaves[name]) for name in abstract])
+
+    def _read(self, epoch: int, **items: Any) -> Any:
+        try:
+            return self._manager.restore(epoch, args=self._ocp.args.Composite(**items))
+        except Exception as error:  # noqa: BLE001 - Orbax reports damage as a dozen types, `Exception` among them
+            raise _Damaged(f"{type(error).__name__} on reading") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what the operating system says into one line."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(self.directory, f"cannot be written ({error.strerror or error})", _KEPT) from error
+        except ValueError as error:
+            # TensorStore passes the system's reason on as text.
+            reason = next((r for r in _REASONS if r.lower() in str(error).lower()), None)
+            if reason is None:
+                raise
+            raise InputError(self.directory, f"cannot be written ({reason})", _KEPT) from error
+
+
+class _Damaged(Exception):
+    """A step that cannot be used."""
+
+
+_KEPT = "finished epochs are kept; make room or give another folder, and run the same command again"
+_REASONS = ("No space left on device", "File too large", "Read-only file system", "Permission denied", "Disk quota")
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the folder for this process; the system lets go of it however the process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock
+        yield
+        return
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                directory, "another process is training in this folder", "wait for it, or use another folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _named_leaves(state: RunState) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
+
+
+def _digest(array: np.ndarray) -> str:
+    return sha256(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+
+
+def _json_or_damaged(value: Any) -> str:
+    try:
+        return canonical_json(value)
+    except ValueError as error:
+        raise _Damaged("its manifest has been changed") from error
+
+
+def _difference(stored: Any, wanted: Any, name: str = "") -> str:
+    """The first difference in words, empty if there is none: `config.learning_rate was 0.0005, now 0.001`."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        differences = (
+            _difference(stored.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+            for key in sorted({*stored, *wanted})
+        )
+        return next((d for d in differences if d), "")
+    if stored == wanted:
+        return ""
+    if name in ("cohort", "folds") or name.startswith("variables"):
+        return f"{name.partition('.')[0]} differ" + ("s" if name == "cohort" else "")
+    return f"{name} was {json.dumps(stored)}, now {json.dumps(wanted)}"

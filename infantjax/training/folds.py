@@ -1,0 +1,150 @@
+"""Who trains and who is held out: the released split, and stratified folds that keep groups together."""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from infantjax.errors import InputError
+
+RELEASED_SEED = 1433
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Recordings of one run, by index: those it trains on, and those that choose its best epoch."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ids of the development folds and of the test set."""
+
+    folds: tuple[tuple[str, ...], ...]
+    test: tuple[str, ...]
+
+
+def released_split(
+    outcomes: Mapping[str, int], folds: int = 7, test_size: float = 0.25, seed: int = RELEASED_SEED
+) -> Split:
+    """The split of the released program: stratified on the outcome alone.
+
+    The CP ids, then the others, each in the order of the table, are shuffled by one Python generator. Of each list
+    the first `int(n * (1 - test_size))` go to the folds, the rest to the test set; fold k takes the first
+    `ceil(remaining / (folds + 1 - k))` of what remains of each list, CP first.
+
+    Args:
+        outcomes: id -> 0 or 1, in the order of the table.
+        folds: number of folds.
+        test_size: share of the test set.
+        seed: of Python's generator.
+
+    Source: Groos et al., the released movement-outcome program. The paper also stratifies on centre and subtype.
+    """
+    generator = random.Random(seed)
+    parts: list[list[str]] = [[] for _ in range(folds)]
+    test: list[str] = []
+    for outcome in (1, 0):
+        ids = [i for i, o in outcomes.items() if o == outcome]
+        generator.shuffle(ids)
+        development = int(len(ids) * (1 - test_size))
+        remaining, rest = ids[:development], ids[development:]
+        test += rest
+        for k in range(folds):
+            take = math.ceil(len(remaining) / (folds - k))
+            parts[k] += remaining[:take]
+            remaining = remaining[take:]
+    return Split(tuple(map(tuple, parts)), tuple(test))
+
+
+def stratified_folds(
+    outcomes: Sequence[int],
+    folds: int,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    strata: Sequence[Hashable] | None = None,
+    seed: int = 1,
+    where: str = "cohort",
+) -> tuple[Fold, ...]:
+    """Folds with equal shares of each outcome, in which no group is held out and trained on at once.
+
+    Whole groups (an infant, or a centre) are dealt one by one, largest first within a stratum, to the fold that has
+    least of that stratum, the smaller fold on ties. Without groups every recording is one of its own.
+
+    Args:
+        outcomes: of each recording, 0 or 1.
+        folds: number of folds, at least 2.
+        groups: name of the group of each recording.
+        strata: what to balance beside the outcome, for each recording (subtype, centre).
+        seed: of the shuffle within strata.
+        where: named in errors.
+
+    Returns:
+        Fold k holds out part k and trains on all others, rows ascending.
+
+    Raises:
+        InputError: fewer than two recordings or groups, one class only, or fewer groups of a class than folds; the
+            message says how many folds are possible.
+        ValueError: fewer than 2 folds, or lengths that do not fit.
+    """
+    if folds < 2:
+        raise ValueError(f"folds must be at least 2, got {folds}")
+    for name, values in (("groups", groups), ("strata", strata)):
+        if values is not None and len(values) != len(outcomes):
+            raise ValueError(f"{len(outcomes)} recordings need as many {name}, got {len(values)}")
+    names = list(range(len(outcomes))) if groups is None else list(groups)
+    _refuse_impossible(outcomes, names, folds, where, "recordings" if groups is None else "groups")
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for row, name in enumerate(names):
+        members[name].append(row)
+    order = [members[name] for name in members]
+    np.random.default_rng(seed).shuffle(order)
+    stratum_of = [(o, s) for o, s in zip(outcomes, strata if strata is not None else [None] * len(outcomes))]
+    # A group counts in the stratum of its rarest kind of member (a centre with one CP infant is a CP group).
+    frequency = {s: stratum_of.count(s) for s in stratum_of}
+    rank = {s: i for i, s in enumerate(sorted(frequency, key=lambda s: (frequency[s], str(s))))}
+    order.sort(key=lambda rows: (min(rank[stratum_of[r]] for r in rows), -len(rows)))
+    parts: list[list[int]] = [[] for _ in range(folds)]
+    for rows in order:
+        rarest = min((stratum_of[r] for r in rows), key=rank.__getitem__)
+        outcome = rarest[0]
+
+        def fullness(part: list[int], rarest: tuple = rarest, outcome: int = outcome) -> tuple[int, int, int]:
+            return (
+                sum(stratum_of[r] == rarest for r in part),
+                sum(outcomes[r] == outcome for r in part),
+                len(part),
+            )
+
+        min(parts, key=fullness).extend(rows)
+    result = tuple(
+        Fold(tuple(r for r in range(len(outcomes)) if r not in set(part)), tuple(sorted(part))) for part in parts
+    )
+    if any(len({outcomes[r] for r in side}) < 2 for fold in result for side in (fold.train, fold.validation)):
+        raise InputError(
+            where,
+            f"its groups cannot be dealt to {folds} folds so that each holds both outcomes",
+            "use fewer folds or smaller groups",
+        )
+    return result
+
+
+def _refuse_impossible(outcomes: Sequence[int], names: Sequence[Hashable], folds: int, where: str, unit: str) -> None:
+    if len(outcomes) < 2:
+        raise InputError(where, f"holds {len(outcomes)} recording(s)", "training needs recordings of both outcomes")
+    if len(set(outcomes)) < 2:
+        raise InputError(
+            where, f"all {len(outcomes)} recordings have outcome {outcomes[0]}", "training needs both outcomes"
+        )
+    if len(set(names)) < 2:
+        raise InputError(where, "all recordings belong to one group", "nothing can be held out; check the groups")
+    for outcome in (1, 0):
+        available = len({name for name, o in zip(names, outcomes) if o == outcome})
+        if available < folds:
+            remedy = f"use --folds {available} at most" if available > 1 else "add recordings; no folds are possible"
+            raise InputError(where, f"{available} {unit} with outcome {outcome} for {folds} folds", remedy)
