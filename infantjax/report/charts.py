@@ -70,7 +70,8 @@ def course(record: Mapping[str, Any], words: Mapping[str, str]) -> str:
         f"{_strip(windows, x, half, words)}"
         f'<div class="ticks" aria-hidden="true">{_ticks(duration)}</div>'
         f'<div class="hover" id="hover" hidden></div><div class="cursor" id="cursor" hidden></div></div>'
-        f'<div class="legend">{colours}</div><div class="readout" id="readout"></div>{_windows_table(record, words)}</figure>'
+        f'<div class="legend">{colours}</div><div class="readout" id="readout"></div>'
+        f"{_windows_table(record, words)}</figure>"
     )
 
 
@@ -85,7 +86,7 @@ def instances(record: Mapping[str, Any]) -> str:
     for model, members in models.items():
         known = [m for m in members if m["risk"] is not None]
         dots = "".join(
-            f"<i{' class=cp' if threshold is not None and m['risk'] >= threshold else ''} "
+            f"<i{' class=cp' if _predicts_cp(m['risk'], record) else ''} "
             f'style="left:{place(m["risk"])}" title="instance {m["instance"]}: {number(m["risk"])}"></i>'
             for m in known
         )
@@ -105,6 +106,14 @@ def instances(record: Mapping[str, Any]) -> str:
     if threshold is not None:
         ticks += f'<span class="tick name" style="left:{place(threshold)}">threshold {number(threshold)}</span>'
     return f'<div class="rows">{"".join(rows)}<div></div><div class="axis" aria-hidden="true">{ticks}</div></div>'
+
+
+def _predicts_cp(risk: float, record: Mapping[str, Any]) -> bool:
+    """By the rule of the record: above the threshold in the paper, at or above it in the released program."""
+    threshold = record["threshold"]
+    if threshold is None:
+        return False
+    return risk > threshold if record["certainty"]["rule"] == "fraction" else risk >= threshold
 
 
 def _edge(value: float) -> str:
@@ -189,9 +198,7 @@ def _course_in_words(record: Mapping[str, Any]) -> str:
         return "Risk over time: no window has a risk."
     above = ""
     if record["threshold"] is not None:
-        above = (
-            f"; {sum(m >= record['threshold'] for m in medians)} of them reach the threshold {record['threshold']:.2f}"
-        )
+        above = f"; {sum(_predicts_cp(m, record) for m in medians)} of them on the CP side of {record['threshold']:.2f}"
     return (
         f"Risk over time: {count(len(record['windows']), 'window')}, medians from {min(medians):.2f} to "
         f"{max(medians):.2f}{above}. The table below holds all figures."

@@ -1,6 +1,7 @@
 """Text that is safe in HTML: the one place where values become markup."""
 
 import html
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +23,11 @@ def free(value: object) -> str:
 def line(value: object) -> str:
     """A text of the user where no element can stand: escaped, without direction marks, on one line."""
     return " ".join(text(_DIRECTIONS.sub("", str(value))).split())
+
+
+def script_json(value: Any) -> str:
+    r"""A value as JSON within a script element: compact, `<` as `\u003c`, so that no text can end the element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def number(value: float | None, digits: int = 2) -> str:

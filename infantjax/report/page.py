@@ -6,7 +6,6 @@ The content security policy allows exactly one script, by its digest, so that no
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -15,7 +14,7 @@ from typing import Any
 
 from infantjax.assessment.result import Assessment
 from infantjax.report import body, charts
-from infantjax.report.markup import clock, count, free, line, number, percent, table, text, tree
+from infantjax.report.markup import clock, count, free, line, number, percent, script_json, table, text, tree
 from infantjax.report.record import WORDS, to_record
 
 _WARNING_SIGN = (
@@ -220,4 +219,4 @@ def _data(record: Mapping[str, Any], pose: body.Pose) -> str:
         "windows": record["windows"],
         "words": WORDS,
     }
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return script_json(content)

@@ -3,8 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
 
 from infantjax.assessment.result import Assessment
 from infantjax.report.record import plain, statement_of
@@ -33,13 +35,20 @@ class Row:
 
     Attributes:
         file: the input as the user named it.
-        assessment: its result; None where there is none.
+        assessment: its result; None where there is none. A row keeps it without its movement, so that thousands of
+            rows stay small.
         message: why there is none, or what to know about the result; empty if all went well.
     """
 
     file: str
     assessment: Assessment | None = None
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.assessment is not None:
+            # A new array: an empty view would keep the movement alive.
+            still = np.zeros((0, *self.assessment.movement.shape[1:]), np.float32)
+            object.__setattr__(self, "assessment", replace(self.assessment, movement=still))
 
     @property
     def status(self) -> Literal["ok", "warning", "error"]:

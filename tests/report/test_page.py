@@ -124,9 +124,17 @@ def test_the_title_holds_no_marks_that_turn_the_text(factory):
     assert re.search("<title>(.*?)</title>", page)[1] == "ab c: movement assessment"
 
 
-def test_the_data_block_cannot_end_early(page, factory):
-    block = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
-    assert "<" not in block
+def test_data_cannot_end_their_script_element():
+    value = {"</script><!--": ["<script>", "\u2028"]}
+    written = markup.script_json(value)
+    assert "<" not in written
+    assert json.loads(written) == value
+
+
+@pytest.mark.parametrize(("rule", "positive"), [("fraction", 0), ("quartile", 1)])
+def test_a_risk_at_the_threshold_is_cp_in_the_released_rule_only(factory, rule, positive):
+    at = (replace(factory().instances[0], risk=0.5),)
+    assert to_html(factory(2, frames=5, instances=at, certainty_rule=rule)).count("<i class=cp") == positive
 
 
 def test_the_caveat_stands_in_the_banner_and_beside_the_risk(page, factory):

@@ -70,5 +70,13 @@ def test_line_breaks_in_a_text_do_not_break_the_line(factory):
     assert read(text)[0]["name"] == "x y z"
 
 
+def test_a_row_does_not_keep_the_movement(factory):
+    assessment = factory()
+    row = Row("a.csv", assessment)
+    assert row.assessment.movement.shape == (0, 19, 2)
+    assert row.assessment.movement.base is None
+    assert row.assessment.risk == assessment.risk
+
+
 def test_no_input_leaves_the_header():
     assert summary_csv([]) == ",".join(COLUMNS) + "\n"
