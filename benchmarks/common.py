@@ -243,9 +243,8 @@ def write(
     text = table(rows)
     document = {"benchmark": name, "environment": where, "shapes": dict(shapes), "rows": [dict(row) for row in rows]}
     write_atomically(folder / f"{name}.json", canonical_json(document))
-    setting = ", ".join(
-        f"{k} {v}" for k, v in {**where, **where.get("versions", {}), **shapes}.items() if k != "versions"
-    )
+    versions = where.get("versions", {})
+    setting = ", ".join(f"{k} {v}" for k, v in {**where, **versions, **shapes}.items() if k != "versions")
     write_atomically(folder / f"{name}.md", f"# {name}\n\n{setting}\n\n{text}")
 
     row = {
