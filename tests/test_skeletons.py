@@ -1,0 +1,147 @@
+"""Keypoint sets and the graphs that are made from them."""
+
+import numpy as np
+import pytest
+
+from infantjax import skeletons
+from infantjax.skeletons import IN_MOTION_19, SKELETONS, Skeleton, adjacency
+
+COUNTS = {
+    "in-motion-19": 19,
+    "mpii-16": 16,
+    "coco-17": 17,
+    "openpose-25": 25,
+    "openpose-18": 18,
+    "baby-moves-18": 18,
+    "babypose-12": 12,
+    "human36m-17": 17,
+    "mini-rgbd-14": 14,
+}
+
+
+def test_every_published_set_is_here_under_its_name():
+    assert {name: len(s.joints) for name, s in SKELETONS.items()} == COUNTS
+    assert all(skeletons.get(name).name == name for name in COUNTS)
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_a_skeleton_says_where_it_comes_from(name):
+    assert SKELETONS[name].source
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_edges_are_a_tree_over_all_joints(name):
+    skeleton = SKELETONS[name]
+    assert len(skeleton.edges) == len(skeleton.joints) - 1
+    assert {j for j, _ in skeleton.edges} == set(range(len(skeleton.joints))) - {skeleton.centre}
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_mirroring_twice_changes_nothing(name):
+    mirror = np.array(SKELETONS[name].mirror)
+    np.testing.assert_array_equal(mirror[mirror], np.arange(len(mirror)))
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_every_joint_with_a_side_has_a_mirror_image_and_no_other_has(name):
+    skeleton = SKELETONS[name]
+    for index, joint in enumerate(skeleton.joints):
+        other = skeleton.joints[skeleton.mirror[index]]
+        swapped = joint.replace("left_", "?").replace("right_", "left_").replace("?", "right_")
+        assert other == swapped
+
+
+# babypose-12 is left out: its two sides are joined over one shoulder, since it has no joint between them.
+@pytest.mark.parametrize("name", [n for n in SKELETONS if n != "babypose-12"])
+def test_mirrored_edges_are_edges(name):
+    # A flip exchanges mirror pairs; the graph must be the same afterwards, or a flipped recording is another graph.
+    skeleton = SKELETONS[name]
+    edges = {frozenset(e) for e in skeleton.edges}
+    assert {frozenset(skeleton.mirror[j] for j in e) for e in edges} == edges
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("mpii-16", ("head_top", "upper_neck", "right_shoulder"), ("left_hip", "left_knee", "left_ankle")),
+        ("baby-moves-18", ("crown", "left_eye", "right_eye", "chin"), ("right_knee", "right_heel", "right_toe")),
+        ("coco-17", ("nose", "left_eye", "right_eye", "left_ear"), ("right_knee", "left_ankle", "right_ankle")),
+        ("openpose-25", ("nose", "neck", "right_shoulder"), ("right_big_toe", "right_small_toe", "right_heel")),
+        ("openpose-18", ("nose", "neck", "right_shoulder"), ("left_eye", "right_ear", "left_ear")),
+        ("human36m-17", ("pelvis", "right_hip", "right_knee"), ("right_shoulder", "right_elbow", "right_wrist")),
+        ("mini-rgbd-14", ("head", "right_hand", "right_elbow"), ("left_hip", "left_knee", "left_foot")),
+        ("babypose-12", ("right_shoulder", "right_elbow", "right_wrist"), ("left_hip", "left_knee", "left_ankle")),
+    ],
+)
+def test_joints_are_in_the_published_order(name, first, last):
+    joints = SKELETONS[name].joints
+    assert joints[: len(first)] == first
+    assert joints[-len(last) :] == last
+
+
+def test_human36m_has_the_parents_of_videopose3d():
+    parents = SKELETONS["human36m-17"].parent_indices
+    assert parents == (0, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
+
+
+def test_in_motion_is_centred_at_the_thorax():
+    assert IN_MOTION_19.centre == IN_MOTION_19.index("thorax") == 8
+    assert IN_MOTION_19.trunk_indices == (8, 12)
+
+
+def test_a_set_without_trunk_says_what_to_do():
+    with pytest.raises(ValueError, match="coco-17 has no trunk; convert the recording, for example to in-motion-19"):
+        SKELETONS["coco-17"].trunk_indices  # noqa: B018
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match='unknown skeleton "coco"; known: in-motion-19, mpii-16, coco-17'):
+        skeletons.get("coco")
+
+
+def test_an_unknown_joint_is_named_with_its_skeleton():
+    with pytest.raises(ValueError, match='joint "tail" is not in skeleton in-motion-19'):
+        IN_MOTION_19.index("tail")
+
+
+@pytest.mark.parametrize(
+    ("joints", "parents", "mirror", "message"),
+    [
+        (("a", "a"), ("a", "a"), (), "a joint name occurs twice"),
+        (("a", "b"), ("a",), (), "2 joints but 1 parents"),
+        (("a", "b"), ("a", "c"), (), "unknown joints c"),
+        (("a", "b"), ("a", "a"), (("a", "z"),), "unknown joints z"),
+        (("a", "b"), ("a", "b"), (), "needs exactly one root .* found 2"),
+        (("a", "b", "c"), ("a", "c", "b"), (), "the parents hold a cycle"),
+    ],
+)
+def test_what_is_no_tree_is_refused(joints, parents, mirror, message):
+    with pytest.raises(ValueError, match=message):
+        Skeleton("made-up", joints, parents, mirror)
+
+
+def test_a_skeleton_of_five_joints_has_its_own_graphs():
+    star = Skeleton("star-5", tuple("abcde"), ("a", "a", "a", "b", "c"))
+    assert adjacency(star, "spatial").shape == (3, 5, 5)
+    # Columns of the normalised neighbourhood sum to one, split over the three parts.
+    np.testing.assert_allclose(adjacency(star, "spatial").sum(axis=(0, 1)), np.ones(5), rtol=1e-6)
+
+
+def test_the_mask_of_a_disentangled_graph_is_below_a_millionth():
+    plain = adjacency(IN_MOTION_19, "dis4")
+    masked = adjacency(IN_MOTION_19, "dis4", mask=np.random.default_rng(0))
+    assert 0 < np.abs(masked - plain).max() <= 1.2e-6  # 1e-6 and the rounding to float32
+
+
+def test_an_unknown_graph_is_refused():
+    with pytest.raises(ValueError, match='unknown graph "diss2"'):
+        adjacency(IN_MOTION_19, "diss2")
+
+
+def test_graphs_of_in_motion_equal_the_released_ones(shared):
+    golden = np.load(shared / "golden" / "graph" / "adjacency.npz")
+    for kind in ("spatial", "uniform", "distance"):
+        np.testing.assert_allclose(adjacency(IN_MOTION_19, kind), golden[kind], atol=1e-7)
+    for count in range(1, 8):
+        released = golden[f"disentangled_{count}_unmasked"]
+        np.testing.assert_allclose(adjacency(IN_MOTION_19, f"dis{count}"), released, atol=1e-7)
