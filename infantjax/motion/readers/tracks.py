@@ -151,19 +151,19 @@ def check_fps(where: str | Path, fps: Any) -> float:
 def _select(tracks: Tracks, match: naming.Match) -> tuple[np.ndarray, np.ndarray | None]:
     columns = [-1 if c is None else c for c in match.columns]
     absent = np.array([c is None for c in match.columns])
-    keypoints = np.array(tracks.keypoints[:, columns], dtype=np.float64)
+    keypoints = np.asarray(tracks.keypoints[:, columns], dtype=np.float64)  # a copy: filled and marked below
     keypoints[:, absent] = np.nan
     if tracks.confidence is None:
         return keypoints, None
-    confidence = np.array(tracks.confidence[:, columns], dtype=np.float64)
+    confidence = np.asarray(tracks.confidence[:, columns], dtype=np.float64)
     confidence[:, absent] = np.nan
     return keypoints, confidence
 
 
 def _check_values(path: Path, tracks: Tracks, skeleton: Skeleton, keypoints: np.ndarray) -> None:
-    bad = np.argwhere(np.abs(keypoints) > MAX_COORDINATE)
-    if len(bad):
-        row, joint, axis = bad[0]
+    bad = (keypoints > MAX_COORDINATE) | (keypoints < -MAX_COORDINATE)
+    if bad.any():
+        row, joint, axis = np.argwhere(bad)[0]
         value = keypoints[row, joint, axis]
         what = "infinite" if np.isinf(value) else f"{value:g}, larger than {MAX_COORDINATE:g}"
         raise InputError(
@@ -362,15 +362,14 @@ def _mark_missing(path: Path, keypoints: np.ndarray, keep_origin: bool) -> tuple
 def _suspicions(skeleton: Skeleton, keypoints: np.ndarray) -> list[str]:
     """What can be read but looks odd; documented in docs/formats.md."""
     notes = []
-    seen = keypoints[~np.isnan(keypoints[..., 0])]
-    if np.abs(seen).max() <= _NORMALISED:
+    highest, lowest = np.fmax.reduce(keypoints, axis=0), np.fmin.reduce(keypoints, axis=0)
+    if max(np.nanmax(highest), -np.nanmin(lowest)) <= _NORMALISED:
         notes.append(
             "all coordinates lie within -1..1: if they are fractions of the width and height of a picture that is "
             "not square, angles and lengths are distorted"
         )
-    with np.errstate(invalid="ignore"):
-        if len(keypoints) > 2 and np.nanmax(np.abs(np.diff(keypoints, axis=0)), initial=0) == 0:
-            notes.append("the pose never changes")
+    if len(keypoints) > 2 and not (highest > lowest).any():
+        notes.append("the pose never changes")
     trunk = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     if set(trunk) <= set(skeleton.joints):
         left, right, left_hip, right_hip = (keypoints[:, skeleton.index(j), :2] for j in trunk)
