@@ -213,13 +213,14 @@ def _nothing(pose: Pose) -> str:
 
 
 def _names(pose: Pose, known: Mapping[int, float], joints: Sequence[int], box: Box) -> str:
-    """Names beside the body, each on the nearer side, apart from one another, with a line to its joint."""
+    """Names beside the body, each on the side of its joint, apart from one another, with a line to it."""
     (west, north), (east, south) = box
     columns: dict[str, list[int]] = {"start": [], "end": []}
+    sides = pose.sides
     for j in joints:
         offset = pose.still[j, 0] - (west + east) / 2
         fewer = "start" if len(columns["start"]) <= len(columns["end"]) else "end"
-        columns[("start" if offset < 0 else "end") if abs(offset) > 12 else fewer].append(j)
+        columns[fewer if sides[j] == "middle" else "start" if offset < 0 else "end"].append(j)
     parts = []
     for anchor, members in columns.items():
         members.sort(key=lambda j: (pose.still[j, 1], j))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,15 +174,16 @@ class Tab:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
 
-        def descriptors() -> None:  # the protocol reads from descriptor 3 and writes to 4
-            first, second = os.dup(to_browser), os.dup(from_browser)
-            os.dup2(first, 3)
-            os.dup2(second, 4)
-
+        # The protocol reads from descriptor 3 and writes to 4. A launcher puts them there: doing it in a forked child
+        # of this process is unsafe once JAX has started its threads.
+        launcher = (
+            "import fcntl, os, sys; r, w = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]); "
+            "os.dup2(r, 3); os.dup2(w, 4); os.close(r); os.close(w); os.execv(sys.argv[3], sys.argv[3:])"
+        )
+        browser = [binary, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
         self.process = subprocess.Popen(
-            [binary, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"],
-            preexec_fn=descriptors,
-            close_fds=False,
+            [sys.executable, "-c", launcher, str(to_browser), str(from_browser), *browser],
+            pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -189,6 +191,9 @@ class Tab:
         os.close(from_browser)
         self._buffer, self._count, self._session = b"", 0, None
         self.events: list[dict[str, Any]] = []
+
+    def connect(self) -> None:
+        """Open a page and listen to what happens in it."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -270,5 +275,8 @@ class Tab:
 def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     """A browser tab; `tab.open(path)`, `tab.run(javascript)`."""
     tab = Tab(chromium, tmp_path_factory.mktemp("profile"))
-    yield tab
-    tab.close()
+    try:
+        tab.connect()
+        yield tab
+    finally:
+        tab.close()
