@@ -133,6 +133,8 @@ def read_cohort(
         raise InputError(folder, f"has no table {TABLE}", "add one with columns id;outcome, or name it with --outcomes")
     findings = _Findings()
     infants, grouped = _read_table(table, findings)
+    if not infants and not findings.fatal:
+        raise InputError(table, "names no infant", "add one row an infant: id;outcome")
     files = _files(folder, table, infants, findings)
     found = {
         name: recording
@@ -146,7 +148,7 @@ def read_cohort(
         what = "; ".join(lines[:_SHOWN]) + (f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else "")
         raise InputError(
             table if findings.fatal else folder,
-            what or "the table names no infant",
+            what,
             "correct these and try again" if findings.fatal else "no usable recording is left",
         )
     return Cohort(
