@@ -89,7 +89,7 @@ class _Findings:
         for subject, what in self.fatal + self.problems:
             subjects.setdefault(what, []).append(subject)
         return [
-            ", ".join(which[:_NAMED]) + (f" and {len(which) - _NAMED} more" if len(which) > _NAMED else "") + f": {what}"
+            f"{', '.join(which[:_NAMED])}{f' and {len(which) - _NAMED} more' if len(which) > _NAMED else ''}: {what}"
             for what, which in subjects.items()
         ]
 

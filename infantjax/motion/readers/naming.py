@@ -132,15 +132,17 @@ def _match(names: Sequence[str], skeleton: Skeleton) -> Match:
 def _no_fit(where: str | Path, names: Sequence[str], best: Match, wanted: Skeleton | None) -> InputError:
     shown = ", ".join(f'"{n}"' for n in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     found = len(best.columns) - len(best.missing)
+    known = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
+    joints = sorted({joint for skeleton in known for joint in skeleton.joints})
     hints = [
         f'"{name}" may be "{close[0]}"'
         for name in best.ignored[:20]
-        if (close := difflib.get_close_matches(_plain(name), best.missing, n=1, cutoff=0.75))
+        if (close := difflib.get_close_matches(_plain(name), joints, n=1, cutoff=0.75))
     ]
-    what = f"its points ({shown}) are not those of " + (
-        f"skeleton {wanted.name}" if wanted else "a known keypoint set; the nearest is " + best.skeleton.name
-    )
-    what += f", of which {found} of {len(best.columns)} joints were found"
+    what = f"its points ({shown}) are not those of {f'skeleton {wanted.name}' if wanted else 'a known keypoint set'}"
+    if found or wanted:
+        nearest = "" if wanted else f"; the nearest is {best.skeleton.name}"
+        what += f"{nearest}, of which {found} of {len(best.columns)} joints were found"
     if hints:
         what += f" ({'; '.join(hints[:3])})"
     return InputError(where, what, "name the points as docs/formats.md lists them")
