@@ -53,7 +53,7 @@ class CheckpointStore:
         # Orbax tells every directory that it makes or skips; what a user needs to know is said here.
         logging.getLogger("absl").setLevel(logging.ERROR)
         self._ocp = ocp
-        with contextlib.ExitStack() as entering, self._writing():
+        with contextlib.ExitStack() as entering, self.writing():
             self.directory.mkdir(parents=True, exist_ok=True)
             entering.enter_context(_locked(self.directory))
             options = ocp.CheckpointManagerOptions(
@@ -75,15 +75,13 @@ class CheckpointStore:
         Raises:
             InputError: the folder cannot be written (full disk, read-only, removed); earlier epochs are kept.
         """
-        # Copies: on a CPU the arrays that JAX hands out are the buffers which the next epoch overwrites.
-        leaves = {name: np.array(leaf) for name, leaf in _named_leaves(state)}
-        digests = {name: _digest(leaf) for name, leaf in leaves.items()}
-        manifest = {"format": FORMAT, "setup": self.setup, "leaves": digests}
+        leaves = {name: np.asarray(leaf) for name, leaf in _named_leaves(state)}
+        manifest = {"format": FORMAT, "setup": self.setup, "leaves": {n: _digest(leaf) for n, leaf in leaves.items()}}
         items = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(leaves),
+            state=self._ocp.args.StandardSave({"bytes": _packed(leaves)}),
             manifest=self._ocp.args.JsonSave({**manifest, "sha256": sha256(canonical_json(manifest).encode())}),
         )
-        with self._writing():
+        with self.writing():
             saved = self._manager.save(epoch, args=items)
         if not saved:
             raise InputError(self.directory, f"epoch {epoch} is there already", "use a new folder")
@@ -132,21 +130,23 @@ class CheckpointStore:
                 f"holds another training: {difference}",
                 "continue with the same settings and data, or use another folder",
             )
-        abstract = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named_leaves(shapes)}
-        leaves = self._read(epoch, state=args.StandardRestore(abstract))["state"]
+        wanted = dict(_named_leaves(shapes))
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values())
+        abstract = {"bytes": jax.ShapeDtypeStruct((size,), np.uint8)}
+        leaves = _unpacked(self._read(epoch, state=args.StandardRestore(abstract))["state"]["bytes"], wanted)
         for name, expected in manifest["leaves"].items():
-            if name not in leaves or _digest(np.asarray(leaves[name])) != expected:
+            if name not in leaves or _digest(leaves[name]) != expected:
                 raise _Damaged(f"leaf {name} is not what was written")
-        return jax.tree.unflatten(jax.tree.structure(shapes), [np.asarray(leaves[name]) for name in abstract])
+        return jax.tree.unflatten(jax.tree.structure(shapes), list(leaves.values()))
 
     def _read(self, epoch: int, **items: Any) -> Any:
         try:
             return self._manager.restore(epoch, args=self._ocp.args.Composite(**items))
-        except Exception as error:  # noqa: BLE001 - Orbax reports damage as a dozen types, `Exception` among them
+        except Exception as error:  # Orbax reports damage as a dozen types, `Exception` among them
             raise _Damaged(f"{type(error).__name__} on reading") from error
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
         """Turn what the operating system says into one line."""
         try:
             yield
@@ -192,6 +192,24 @@ def _locked(directory: Path) -> Iterator[None]:
 def _named_leaves(state: RunState) -> list[tuple[str, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
+
+
+def _packed(leaves: Mapping[str, np.ndarray]) -> np.ndarray:
+    """All leaves as one array of bytes, in their order.
+
+    With a tree of arrays Orbax fails on damage once for each leaf, in the background, a page of text each time.
+    It is also a copy: on a CPU the arrays that JAX hands out are the buffers which the next epoch overwrites.
+    """
+    return np.frombuffer(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves.values()), np.uint8)
+
+
+def _unpacked(packed: np.ndarray, wanted: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    data, start, leaves = np.asarray(packed), 0, {}
+    for name, leaf in wanted.items():
+        stop = start + leaf.size * leaf.dtype.itemsize
+        leaves[name] = np.frombuffer(data[start:stop].tobytes(), leaf.dtype).reshape(leaf.shape)
+        start = stop
+    return leaves
 
 
 def _digest(array: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,15 +22,13 @@ class Log:
     same tag for every run, so that runs lie over each other. Both go on where an interrupted training left off.
 
     Args:
-        directory: the training's folder.
+        directory: the training's folder, which exists.
         run_ids: number of each run.
-        tensorboard: whether to write TensorBoard events.
     """
 
-    def __init__(self, directory: str | Path, run_ids: Sequence[int], *, tensorboard: bool = True) -> None:
-        self.directory, self.run_ids, self.tensorboard = Path(directory), list(run_ids), tensorboard
+    def __init__(self, directory: str | Path, run_ids: Sequence[int]) -> None:
+        self.directory, self.run_ids = Path(directory), list(run_ids)
         self._writers: list[Any] = []
-        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Log":
         return self
@@ -37,7 +36,10 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        for writer in self._writers:
+            # What could not be written was told when it was flushed.
+            with contextlib.suppress(OSError):
+                writer.close()
 
     def write(self, epoch: int, history: History) -> None:
         """Everything up to an epoch.
@@ -45,25 +47,32 @@ class Log:
         Args:
             epoch: counted from 1.
             history: `[run, epoch]`; runs beyond the named ones pad the stack and are left out.
+
+        Raises:
+            OSError: the folder cannot be written.
         """
         write_atomically(self.directory / TABLE, history_table(history, self.run_ids, epoch))
-        if self.tensorboard:
-            self._write_events(epoch, history)
+        self._write_events(epoch, history)
 
     def _write_events(self, epoch: int, history: History) -> None:
-        from tensorboardX import SummaryWriter
+        # tensorboardX's own front end has a thread and a queue for each writer, which a stack of 70 runs does not
+        # need and which tell a full disk as several tracebacks.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.summary import scalar
 
         if not self._writers:
             for run in self.run_ids:
                 folder = self.directory / FOLDER / f"run-{run:03d}"
-                # Events of an epoch that is run again after an interruption give way to the new ones.
-                writer = SummaryWriter(str(folder), purge_step=epoch)
+                folder.mkdir(parents=True, exist_ok=True)
+                writer = EventsWriter(str(folder / "events"), f".epoch-{epoch}")
+                # Events of epochs that are run again after an interruption give way to the new ones.
+                writer.write_event(Event(step=epoch, session_log=SessionLog(status=SessionLog.START)))
                 self._writers.append(writer)
-                self._stack.callback(writer.close)
         for row, writer in enumerate(self._writers):
             for name, values in history._asdict().items():
                 if math.isfinite(value := float(values[row, epoch - 1])):
-                    writer.add_scalar(name, value, epoch)
+                    writer.write_event(Event(wall_time=time.time(), step=epoch, summary=scalar(name, value)))
             writer.flush()
 
 

@@ -12,7 +12,7 @@ Source: Groos et al., Paper III with supplement, and the released movement-outco
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -135,44 +135,47 @@ def train(
     digest = data.digest
     data = jax.device_put(data, replicated)
 
+    initialise = jax.jit(program.over_runs(program.initial_state, mesh))
+    shapes = jax.eval_shape(initialise, active, runs, data)
     with contextlib.ExitStack() as stack:
-        # The program: compiled once, the state donated.
-        initialise = jax.jit(program.over_runs(program.initial_state, mesh))
-        run_epoch = jax.jit(program.over_runs(program.epoch, mesh), donate_argnums=0)
         progress = stack.enter_context(Progress(config.epochs, "training", quiet=quiet))
-        shapes = jax.eval_shape(initialise, active, runs, data)
-        progress.say(f"compiling {len(folds)} runs of {type(module).__name__} for {len(devices)} device(s)")
-        begun = time.perf_counter()
-        compiled = run_epoch.lower(_with_sharding(shapes, per_run), runs, data).compile()
-        progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
 
         # The state: from the newest whole checkpoint, or new.
-        store = None
+        store, found = None, None
         if directory is not None:
             from infantjax.training.checkpoints import CheckpointStore
             from infantjax.training.logs import Log
 
-            setup = describe(config, digest, folds, run_ids, names, description, shapes)
+            setup = _setup(config, digest, folds, run_ids, names, description, shapes)
             store = stack.enter_context(CheckpointStore(directory, setup))
             log = stack.enter_context(Log(directory, run_ids))
-        state, done = None, 0
-        if store is not None and (found := store.restore(shapes)) is not None:
-            done, state = found
-            state = jax.device_put(state, per_run)
+            found = store.restore(shapes)
+        if store is not None and found is not None:
+            done, state = found[0], jax.device_put(found[1], per_run)
             progress.say(f"continuing after epoch {done}")
-        if state is None:
-            state = initialise(active, runs, data)
+            with store.writing():
+                log.write(done, found[1].history)
+        else:
+            done, state = 0, initialise(active, runs, data)
 
-        # The loop: the host only looks whether all runs have ended, writes down, and saves.
-        for epoch in range(done + 1, config.epochs + 1):
-            if not np.any(jax.device_get(state.status) == Status.RUNNING):
-                break
-            state = compiled(state, runs, data)
-            last = epoch == config.epochs or not np.any(jax.device_get(state.status) == Status.RUNNING)
+        # The program: compiled once, the state donated.
+        if _running(state):
+            progress.say(f"compiling {len(folds)} run(s) of {type(module).__name__} for {len(devices)} device(s)")
+            begun = time.perf_counter()
+            run_epoch = jax.jit(program.over_runs(program.epoch, mesh), donate_argnums=0)
+            compiled = run_epoch.lower(_with_sharding(shapes, per_run), runs, data).compile()
+            progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
+
+        # The loop: the host saves, writes down, and looks whether all runs have ended.
+        while _running(state):
+            epoch = done = done + 1
+            with jax.transfer_guard("disallow"):
+                state = compiled(state, runs, data)
             if store is not None:
-                if last or epoch % save_every == 0:
+                if epoch % save_every == 0 or not _running(state):
                     store.save(epoch, state)
-                log.write(epoch, jax.device_get(state.history))
+                with store.writing():
+                    log.write(epoch, jax.device_get(state.history))
             if on_epoch is not None:
                 on_epoch(epoch, state)
             progress.update(epoch, _summary(jax.device_get(state.best_auc)[: len(folds)]))
@@ -232,27 +235,30 @@ class _Program:
         auc = metrics.auc(risks, run.infant_label, (run.infant_count > 0).astype(jnp.float32))
 
         finite = jnp.isfinite(training_loss) & jnp.isfinite(validation_loss) & _all_finite(variables)
-        improved = finite & (auc > state.best_auc)
-        best_auc = jnp.where(improved, auc, state.best_auc)
-        stopped = jnp.any(jnp.asarray([(epoch >= e) & (best_auc < least) for e, least in self.config.required_auc]))
+        accepted = running & finite
+        better = accepted & (auc > state.best_auc)
+        best_auc = jnp.where(better, auc, state.best_auc)
+        too_low = [(epoch >= due) & (best_auc < least) for due, least in self.config.required_auc]
         status = jnp.select(
-            [~finite, stopped, epoch == self.config.epochs], [Status.DIVERGED, Status.STOPPED, Status.FINISHED], 0
+            [~finite, jnp.any(jnp.asarray(too_low)), epoch == self.config.epochs],
+            [Status.DIVERGED, Status.STOPPED, Status.FINISHED],
+            Status.RUNNING,
         )
-        kept = RunState(
-            variables=variables,
-            optimiser=optimiser,
-            epoch=epoch,
-            status=status.astype(jnp.int32),
-            best=_where(improved | (state.best_epoch == 0), variables, state.best),
-            best_epoch=jnp.where(improved, epoch, state.best_epoch),
-            best_auc=best_auc,
-            best_risks=jnp.where(improved | (state.best_epoch == 0), risks, state.best_risks),
-            history=state.history,
-        )
-        kept = _where(finite, kept, state._replace(epoch=epoch, status=status.astype(jnp.int32)))
+        # While no AUC was above 0 the newest weights stand in for the best.
+        take = better | (accepted & (state.best_epoch == 0))
         measured = History(training_loss, validation_loss, auc)
-        history = jax.tree.map(lambda past, now: past.at[epoch - 1].set(now), state.history, measured)
-        return _where(running, kept._replace(history=history), state)
+        recorded = jax.tree.map(lambda past, now: past.at[epoch - 1].set(now), state.history, measured)
+        return RunState(
+            variables=_where(accepted, variables, state.variables),
+            optimiser=_where(accepted, optimiser, state.optimiser),
+            epoch=jnp.where(running, epoch, state.epoch),
+            status=jnp.where(running, status, state.status).astype(jnp.int32),
+            best=_where(take, variables, state.best),
+            best_epoch=jnp.where(better, epoch, state.best_epoch),
+            best_auc=best_auc,
+            best_risks=jnp.where(take, risks, state.best_risks),
+            history=_where(running, recorded, state.history),
+        )
 
     def train_epoch(
         self, state: RunState, run: Run, data: CohortData, key: Array, running: Array
@@ -361,7 +367,11 @@ def _summary(best_auc: np.ndarray) -> str:
     return f"best AUC {np.median(best_auc):.3f} ({best_auc.min():.3f} to {best_auc.max():.3f})"
 
 
-def describe(
+def _running(state: RunState) -> bool:
+    return bool(np.any(jax.device_get(state.status) == Status.RUNNING))
+
+
+def _setup(
     config: TrainingConfig,
     cohort_digest: str,
     folds: Sequence[Fold],
@@ -371,8 +381,6 @@ def describe(
     shapes: RunState,
 ) -> dict[str, Any]:
     """All that must be equal for a training to be continued, as JSON-compatible data."""
-    from dataclasses import asdict
-
     return {
         "config": asdict(config),
         "cohort": cohort_digest,

@@ -1,6 +1,13 @@
-"""A toy network with a batch norm and a toy cohort that it can learn, for tests of the training loop in seconds."""
+"""A toy network with a batch norm and a toy cohort that it can learn, for tests of the training loop in seconds.
+
+Subprocesses load this file by its path, so everything that they need lies here.
+"""
+
+import sys
+from types import ModuleType
 
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 
@@ -12,52 +19,70 @@ STICK = Skeleton(
     "stick-3", ("pelvis", "thorax", "hand"), ("thorax", "thorax", "thorax"), trunk=("thorax", "pelvis"), source="test"
 )
 
+CONFIG = TrainingConfig(epochs=4, batch_size=8, samples_per_negative=2, positive_ratio=3, learning_rate=0.05)
+
+TRACES = []
+"""Grows by one whenever a toy network is traced."""
+
 
 class Toy(nn.Module):
-    """Speed of each joint through a batch norm and a dense layer."""
+    """Speed of each joint through a batch norm and a dense layer, with a collection that stays constant."""
 
     width: int = 4
 
     @nn.compact
     def __call__(self, x, train=False):
-        self.variable("constants", "scale", lambda: np.float32(10) * np.ones(1, np.float32))
-        speed = x.std(axis=1).reshape(len(x), -1) * self.variables["constants"]["scale"]
+        TRACES.append(train)
+        scale = self.variable("constants", "scale", lambda: np.full(1, 10, np.float32))
+        speed = x.std(axis=1).reshape(len(x), -1) * scale.value
         hidden = nn.relu(nn.Dense(self.width)(nn.BatchNorm(use_running_average=not train, momentum=0.9)(speed)))
         return nn.Dense(2)(hidden), {"pooled": hidden}
 
 
-def toy_cohort(recordings: int = 12, seed: int = 0, frames: int = 200) -> CohortData:
-    """Every third infant moves its hand less; lengths differ."""
-    rng = np.random.default_rng(seed)
-    labels = (np.arange(recordings) % 3 == 0).astype(int)
+def toy_positions(recordings: int = 14) -> tuple[list[np.ndarray], list[int]]:
+    """Every second infant moves its hand less; lengths differ, but all have two windows (fewer shapes to compile)."""
+    rng = np.random.default_rng(0)
+    labels = [r % 2 for r in range(recordings)]
     positions = []
     for label in labels:
-        array = np.zeros((int(rng.integers(frames, frames + 60)), 3, 2))
+        array = np.zeros((int(rng.integers(190, 225)), 3, 2), np.float32)
         array[:, 0, 1], array[:, 1, 1] = -0.125, 0.125
-        array[:, 2] = rng.normal(scale=0.06 if label else 0.1, size=(len(array), 2)).cumsum(axis=0) * 0.1
+        array[:, 2] = rng.normal(scale=0.06 if label else 0.09, size=(len(array), 2)).cumsum(axis=0) * 0.1
         positions.append(array)
-    return CohortData.from_recordings(positions, labels.tolist(), STICK)
+    return positions, labels
 
 
-def toy_folds(runs: int, recordings: int = 12) -> list[Fold]:
-    """Fold k holds out one infant with CP and two or three without; sizes differ."""
+def toy_cohort() -> CohortData:
+    return CohortData.from_recordings(*toy_positions(), STICK)
+
+
+def toy_folds(runs: int = 7, recordings: int = 14) -> list[Fold]:
+    """Fold k holds out one infant of each outcome, and every second fold one more: runs of different size."""
     folds = []
     for k in range(runs):
-        held = sorted(
-            {(3 * k) % recordings, (3 * k + 1) % recordings, (3 * k + 5) % recordings} | ({2} if k % 2 else set())
-        )
-        folds.append(Fold(tuple(r for r in range(recordings) if r not in held), tuple(held)))
+        held = {2 * k % recordings, (2 * k + 1) % recordings} | ({(2 * k + 4) % recordings} if k % 2 else set())
+        folds.append(Fold(tuple(r for r in range(recordings) if r not in held), tuple(sorted(held))))
     return folds
 
 
-CONFIG = TrainingConfig(epochs=3, batch_size=8, samples_per_negative=2, positive_ratio=3, learning_rate=0.05)
-
-
 @pytest.fixture(scope="session")
-def toy() -> Toy:
-    return Toy()
+def toy() -> ModuleType:
+    """This module: `toy.Toy`, `toy.CONFIG`, `toy.toy_cohort()`, `toy.toy_folds()`."""
+    return sys.modules[__name__]
 
 
-@pytest.fixture(scope="session")
-def cohort() -> CohortData:
-    return toy_cohort()
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory):
+    """Programs of one shape are compiled once for the whole session, in subprocesses too."""
+    folder = str(tmp_path_factory.mktemp("xla"))
+    use_cache(folder)
+    yield folder
+    use_cache(None)
+
+
+def use_cache(folder: str | None) -> None:
+    from jax.experimental.compilation_cache import compilation_cache as cache
+
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if folder else 1.0)
+    cache.reset_cache()

@@ -1,0 +1,329 @@
+"""Checkpoints: a training that was interrupted, killed or damaged continues as if nothing had been."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from infantjax.errors import InputError
+from infantjax.training import stack
+from infantjax.training.checkpoints import CheckpointStore
+
+RUNS = 2
+
+
+@pytest.fixture(autouse=True)
+def quiet_orbax():
+    # Orbax leaves its event loop to the garbage collector.
+    import gc
+
+    yield
+    gc.collect()
+
+
+def run(toy, directory=None, config=None, **options):
+    folds, config = toy.toy_folds()[:RUNS], config or toy.CONFIG
+    options.setdefault("description", {"name": "toy"})
+    return stack.train(toy.Toy(), toy.toy_cohort(), folds, config, directory=directory, mapping="map", **options)
+
+
+def interrupted(toy, directory, after=2):
+    def interrupt(epoch, _):
+        if epoch == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(toy, directory, on_epoch=interrupt)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(toy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return run(toy, folder), folder
+
+
+def assert_same(a, b):
+    for x, y in zip(jax.tree.leaves(vars(a)), jax.tree.leaves(vars(b)), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def steps(folder: Path) -> list[str]:
+    return sorted(p.name for p in (folder / "checkpoints").iterdir())
+
+
+def test_an_interrupted_training_continues_bit_for_bit(toy, uninterrupted, tmp_path):
+    interrupted(toy, tmp_path)
+    epochs = []
+    result = run(toy, tmp_path, on_epoch=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [3, 4]
+    assert_same(result, uninterrupted[0])
+    assert (tmp_path / "history.csv").read_bytes() == (uninterrupted[1] / "history.csv").read_bytes()
+
+
+def test_checkpoints_change_nothing_in_the_result(toy, uninterrupted):
+    assert_same(run(toy), uninterrupted[0])
+
+
+def test_a_finished_training_is_read_and_not_run_again(toy, uninterrupted):
+    epochs = []
+    result = run(toy, uninterrupted[1], on_epoch=lambda epoch, _: epochs.append(epoch))
+    assert epochs == []
+    assert_same(result, uninterrupted[0])
+
+
+def test_only_the_newest_three_epochs_are_kept(uninterrupted):
+    assert steps(uninterrupted[1]) == ["2", "3", "4"]
+
+
+def test_history_has_a_row_for_each_run_and_epoch(uninterrupted):
+    result, folder = uninterrupted
+    header, *rows = (folder / "history.csv").read_text().splitlines()
+    assert header == "run,epoch,training_loss,validation_loss,auc"
+    assert [tuple(row.split(",")[:2]) for row in rows] == [(str(r), str(e)) for r in range(RUNS) for e in range(1, 5)]
+    assert np.float32(rows[5].split(",")[2]) == result.history.training_loss[1, 1]
+
+
+def test_tensorboard_has_every_figure_of_every_epoch_once(toy, tmp_path, uninterrupted):
+    from tensorboardX.proto.event_pb2 import Event
+
+    interrupted(toy, tmp_path)
+    result = run(toy, tmp_path)
+    found = {}
+    for file in sorted((tmp_path / "tensorboard" / "run-001").iterdir()):
+        data = file.read_bytes()
+        while data:
+            length = int.from_bytes(data[:8], "little")
+            event = Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+            found |= {(v.tag, event.step): v.simple_value for v in event.summary.value}
+    assert {key for key in found if key[0] == "auc"} == {("auc", e) for e in range(1, 5)}
+    assert found["training_loss", 3] == result.history.training_loss[1, 2]
+
+
+@pytest.mark.parametrize("files", ["state/d/*", "manifest/metadata"])
+def test_a_flipped_bit_is_named_and_the_step_before_is_used(toy, uninterrupted, tmp_path, files, capsys):
+    interrupted(toy, tmp_path, after=3)
+    for file in (tmp_path / "checkpoints" / "3").glob(files):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    epochs = []
+    result = run(toy, tmp_path, on_epoch=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [3, 4]
+    assert f"{Path('checkpoints', '3')}: damaged" in capsys.readouterr().err
+    assert_same(result, uninterrupted[0])
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed_or_harmless(toy, uninterrupted, tmp_path, capsys):
+    interrupted(toy, tmp_path, after=2)
+    import shutil
+
+    rng = random.Random(0)
+    whole = tmp_path / "checkpoints" / "2"
+    expected, shapes, setup = saved_state(toy, tmp_path)
+    files = [p for p in sorted(whole.rglob("*")) if p.is_file() and p.stat().st_size]
+    for attempt in range(20):
+        copy = tmp_path / f"copy{attempt}"
+        shutil.copytree(whole, copy / "checkpoints" / "2")
+        file = rng.choice(files)
+        damaged = copy / file.relative_to(tmp_path)
+        data = bytearray(damaged.read_bytes())
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        damaged.write_bytes(data)
+        with CheckpointStore(copy, setup) as store:
+            try:
+                _, state = store.restore(shapes)
+            except InputError as error:
+                assert "epoch 2" in str(error)  # noqa: PT017
+                assert "\n" not in str(error)  # noqa: PT017
+                continue
+        for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def saved_state(toy, folder):
+    """What a checkpoint holds, the shapes that it must fit, and its setup."""
+    manifest = json.loads((folder / "checkpoints" / "2" / "manifest" / "metadata").read_text())
+    captured = []
+
+    def capture(_, state):
+        captured.append(jax.tree.map(np.array, state))
+
+    run(toy, None, on_epoch=capture)
+    state = captured[1]
+    return state, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), state), manifest["setup"]
+
+
+def test_a_damaged_leaf_is_named(toy, tmp_path, uninterrupted, capsys, monkeypatch):
+    interrupted(toy, tmp_path)
+    _, shapes, setup = saved_state(toy, tmp_path)
+    with CheckpointStore(tmp_path, setup) as store:
+        read = store._read
+
+        names = [jax.tree_util.keystr(p, simple=True, separator=".") for p, _ in jax.tree.leaves_with_path(shapes)]
+        position = names.index("variables.params.Dense_0.kernel")
+        offset = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)[:position])
+
+        def spoiled(epoch, **items):
+            found = read(epoch, **items)
+            if "state" in items and epoch == 2:
+                data = np.array(found["state"]["bytes"])
+                data[offset] ^= 1
+                found["state"]["bytes"] = data
+            return found
+
+        monkeypatch.setattr(store, "_read", spoiled)
+        assert store.restore(shapes)[0] == 1
+    assert "variables.params.Dense_0.kernel is not what was written" in capsys.readouterr().err
+
+
+def test_a_half_written_step_is_passed_over(toy, uninterrupted, tmp_path):
+    interrupted(toy, tmp_path, after=3)
+    folder = tmp_path / "checkpoints"
+    (folder / "3").rename(folder / "3.orbax-checkpoint-tmp")
+    (folder / "3.orbax-checkpoint-tmp" / "commit_success.txt").unlink(missing_ok=True)
+    result = run(toy, tmp_path)
+    assert_same(result, uninterrupted[0])
+
+
+def test_missing_content_of_a_listed_step_is_passed_over(toy, uninterrupted, tmp_path):
+    import shutil
+
+    interrupted(toy, tmp_path, after=3)
+    shutil.rmtree(tmp_path / "checkpoints" / "3" / "state" / "d")
+    assert_same(run(toy, tmp_path), uninterrupted[0])
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        ({"learning_rate": 0.1}, {}, "config.learning_rate was 0.05, now 0.1"),
+        ({"seed": 2}, {}, "config.seed was 1, now 2"),
+        ({}, {"description": {"name": "other"}}, 'model.name was "toy", now "other"'),
+        ({}, {"run_ids": [0, 5]}, r"run_ids was \[0, 1\], now \[0, 5\]"),
+        ({}, {"names": ("position", "bone")}, "features was"),
+    ],
+)
+def test_another_training_in_the_folder_is_refused(toy, uninterrupted, config, options, message):
+    with pytest.raises(InputError, match=message):
+        run(toy, uninterrupted[1], replace(toy.CONFIG, **config), **options)
+
+
+def test_another_cohort_in_the_folder_is_refused(toy, uninterrupted):
+    positions, labels = toy.toy_positions()
+    positions[0] = positions[0] + np.float32(1e-3)
+    data = stack.CohortData.from_recordings(positions, labels, toy.STICK)
+    with pytest.raises(InputError, match="holds another training: cohort differs"):
+        stack.train(
+            toy.Toy(), data, toy.toy_folds()[:RUNS], toy.CONFIG, directory=uninterrupted[1], description={"name": "toy"}
+        )
+
+
+def test_a_second_process_in_the_folder_is_refused(toy, tmp_path):
+    with CheckpointStore(tmp_path, {}), pytest.raises(InputError, match="another process is training"):
+        run(toy, tmp_path)
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(toy, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        run(toy, tmp_path / "out")
+
+
+def test_an_epoch_that_is_there_already_is_an_error(toy, tmp_path):
+    interrupted(toy, tmp_path)
+    state, _, setup = saved_state(toy, tmp_path)
+    with CheckpointStore(tmp_path, setup) as store, pytest.raises(InputError, match="epoch 2 is there already"):
+        store.save(2, state)
+
+
+IN_SUBPROCESS = """
+import importlib.util, sys, time
+import jax, numpy as np
+spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
+toy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(toy)
+toy.use_cache(sys.argv[2])
+from dataclasses import replace
+from infantjax.errors import InputError
+from infantjax.training import stack
+directory, epochs, limit = sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+def pause(*_):
+    time.sleep(0.05)
+if limit:
+    import resource, signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    pause = lambda epoch, _: epoch == 2 and resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    result = stack.train(
+        toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:2], replace(toy.CONFIG, epochs=epochs), directory=directory,
+        mapping="map", on_epoch=pause)
+except InputError as error:
+    sys.exit(str(error))
+np.savez(directory + "/result.npz", *jax.tree.leaves((result.variables, result.best_auc, result.history)))
+"""
+
+
+def start(toy, cache, folder, epochs, limit=0) -> subprocess.Popen:
+    command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, cache, str(folder), str(epochs), str(limit)]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> str:
+    _, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    return error
+
+
+def kill_and_continue(toy, cache, folder, kills, epochs):
+    """Kill a training at random moments, let it end, and hold it against one that was left alone."""
+    rng = random.Random(0)
+    finish(start(toy, cache, folder / "whole", epochs))
+    checkpoints = folder / "killed" / "checkpoints"
+    for _ in range(kills):
+        before = set(checkpoints.glob("*"))
+        process = start(toy, cache, folder / "killed", epochs)
+        # Starting takes seconds and an epoch a fraction of one: wait for a sign of life, then a random moment.
+        while process.poll() is None and not set(checkpoints.glob("*")) - before:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        newest = max((int(p.name) for p in checkpoints.glob("*") if p.name.isdigit()), default=0)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kept = [int(p.name) for p in checkpoints.glob("*") if p.name.isdigit()]
+        assert max(kept, default=0) >= newest, "a finished epoch was lost"
+    assert "damaged" not in finish(start(toy, cache, folder / "killed", epochs))
+    with np.load(folder / "whole" / "result.npz") as a, np.load(folder / "killed" / "result.npz") as b:
+        for x, y in zip(a.values(), b.values(), strict=True):
+            np.testing.assert_array_equal(x, y)
+    history = [(folder / name / "history.csv").read_bytes() for name in ("whole", "killed")]
+    assert history[0] == history[1]
+
+
+def test_three_kills_lose_no_epoch_and_change_no_bit(toy, compilation_cache, tmp_path):
+    kill_and_continue(toy, compilation_cache, tmp_path, kills=3, epochs=12)
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_no_epoch_and_change_no_bit(toy, compilation_cache, tmp_path):
+    kill_and_continue(toy, compilation_cache, tmp_path, kills=20, epochs=60)
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_finished_epochs(toy, compilation_cache, tmp_path):
+    process = start(toy, compilation_cache, tmp_path, epochs=4, limit=100)
+    _, error = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert "cannot be written" in error.splitlines()[-1]
+    assert "finished epochs are kept" in error.splitlines()[-1]
+    assert {"1", "2"} <= set(steps(tmp_path))
+    finish(start(toy, compilation_cache, tmp_path, epochs=4))

@@ -1,0 +1,290 @@
+"""The training loop: the same run alone, stacked and on several devices; what an epoch does; how runs end."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.evaluation import discrimination
+from infantjax.motion import features, windows
+from infantjax.training import stack
+from infantjax.training.folds import Fold
+from infantjax.training.stack import CohortData, TrainingConfig
+from infantjax.training.state import Status, index_sets
+
+DEVICES = jax.devices()[:1]
+
+
+@pytest.fixture(scope="module")
+def stacked(toy):
+    """Seven runs as one stack, with the state after each epoch."""
+    states = []
+    result = stack.train(
+        toy.Toy(),
+        toy.toy_cohort(),
+        toy.toy_folds(),
+        toy.CONFIG,
+        mapping="map",
+        devices=DEVICES,
+        on_epoch=lambda _, state: states.append(jax.tree.map(np.array, state)),
+    )
+    return result, states
+
+
+def leaves(result) -> list[np.ndarray]:
+    return jax.tree.leaves((result.variables, result.best_epoch, result.best_auc, result.ended, result.history))
+
+
+def assert_run_equals(result, run, other, other_run, **tolerance):
+    for a, b in zip(leaves(result), leaves(other), strict=True):
+        np.testing.assert_allclose(a[run], b[other_run], **({"rtol": 0, "atol": 0} | tolerance))
+    np.testing.assert_allclose(result.risks[run], other.risks[other_run], **({"rtol": 0, "atol": 0} | tolerance))
+
+
+def test_a_stack_of_seven_equals_seven_separate_runs_bit_for_bit(toy, stacked):
+    for run, fold in enumerate(toy.toy_folds()):
+        alone = stack.train(
+            toy.Toy(), toy.toy_cohort(), [fold], toy.CONFIG, run_ids=[run], mapping="map", devices=DEVICES
+        )
+        assert_run_equals(stacked[0], run, alone, 0)
+
+
+IN_SUBPROCESS = """
+import importlib.util, sys
+import jax, numpy as np
+spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
+toy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(toy)
+toy.use_cache(sys.argv[2])
+from infantjax.training import stack
+assert jax.local_device_count() == 8
+for mapping, devices in (("map", 8), ("vmap", 4)):
+    devices = jax.devices()[:devices]
+    result = stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds(), toy.CONFIG, mapping=mapping, devices=devices)
+    arrays = jax.tree.leaves((result.variables, result.best_epoch, result.best_auc, result.ended, result.history))
+    np.savez(f"{sys.argv[3]}/{mapping}.npz", *arrays, *result.risks)
+"""
+
+
+def test_eight_devices_give_the_same_runs(toy, stacked, compilation_cache, tmp_path):
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, compilation_cache, str(tmp_path)]
+    subprocess.run(command, check=True, env=environment, timeout=240)
+    expected = [*leaves(stacked[0]), *stacked[0].risks]
+    # `map` runs the very same program for each run; `vmap` lays several runs into one matrix product, whose sums XLA
+    # orders differently: float32 rounding of values around 1.
+    for mapping, tolerance in (("map", 0), ("vmap", 1e-5)):
+        with np.load(tmp_path / f"{mapping}.npz") as found:
+            for a, b in zip(expected, found.values(), strict=True):
+                np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+
+
+def test_vmap_gives_the_same_runs_as_map(toy, stacked):
+    folds = toy.toy_folds()[:3]
+    vmapped = stack.train(toy.Toy(), toy.toy_cohort(), folds, toy.CONFIG, mapping="vmap", devices=DEVICES)
+    for run in range(3):
+        # Sums in another order: float32 rounding of values around 1.
+        assert_run_equals(stacked[0], run, vmapped, run, atol=1e-5)
+
+
+def test_training_lowers_the_loss_and_tells_the_toy_outcomes_apart(stacked):
+    loss = stacked[0].history.training_loss
+    assert (loss[:, -1] < loss[:, 0]).all()
+    assert np.median(stacked[0].best_auc) == 1
+    assert stacked[0].status == (Status.FINISHED,) * 7
+
+
+def test_the_kept_weights_are_those_of_the_first_epoch_with_the_highest_auc(stacked):
+    result, states = stacked
+    expected = np.argmax(result.history.auc, axis=1)
+    np.testing.assert_array_equal(result.best_epoch, np.where(result.history.auc.max(axis=1) > 0, expected + 1, 0))
+    for run, epoch in enumerate(result.best_epoch):
+        for kept, then in zip(jax.tree.leaves(result.variables), jax.tree.leaves(states[epoch - 1].variables)):
+            np.testing.assert_array_equal(kept[run], then[run])
+
+
+def test_risks_losses_and_auc_are_those_computed_on_the_host(toy, stacked):
+    result, states = stacked
+    data, fold, run = toy.toy_cohort(), toy.toy_folds()[1], 1
+    variables = jax.tree.map(lambda leaf: leaf[run], states[-1].variables)
+    risks, losses = [], {0: [], 1: []}
+    for row in fold.validation:
+        positions = data.positions[row, : data.lengths[row]]
+        cut = windows.cut(positions, windows.window_starts(len(positions)))
+        logits, _ = toy.Toy().apply(variables, features.stack(cut, data.skeleton))
+        probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        risks.append(np.median(probability[:, 1]))
+        losses[data.labels[row]] += [-np.log(p[data.labels[row]]) for p in probability]
+    expected = np.mean([np.mean(losses[0]), np.mean(losses[1])])
+    np.testing.assert_allclose(result.history.validation_loss[run, -1], expected, rtol=1e-5)
+    assert result.history.auc[run, -1] == discrimination.auc(risks, data.labels[list(fold.validation)])
+    if result.best_epoch[run] == toy.CONFIG.epochs:
+        np.testing.assert_allclose(result.risks[run], risks, rtol=1e-5)
+
+
+def only_run(data, fold, config):
+    tables = index_sets(data.lengths, data.labels, [fold], config)
+    return stack.Run(key=jax.random.key(0), **{name: jnp.asarray(table[0]) for name, table in tables.items()})
+
+
+def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end(toy):
+    data, fold = toy.toy_cohort(), toy.toy_folds()[0]
+    config = replace(toy.CONFIG, augmentation=None)
+    program = stack._Program(toy.Toy(), ("position",), config, "map")
+    tables = {
+        name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
+    }
+    run = stack.Run(key=jax.random.key(0), **tables)
+    samples = jnp.arange(int(run.samples))
+    x, labels = jax.jit(program.training_batch)(jax.random.key(3), samples, run, data)
+    longest = max(data.lengths[list(fold.train)])
+    crossed_the_seam = 0
+    for i, window in enumerate(np.asarray(x)):
+        row = int(run.recording[i])
+        own = data.positions[row, : data.lengths[row]]
+        repeated = np.concatenate([own] * 3)[:longest]
+        low, high = windows.start_range(int(longest), int(run.part[i]), int(run.parts[i]))
+        starts = [s for s in range(low, high + 1) if np.array_equal(repeated[s : s + 150], window)]
+        assert len(starts) == 1
+        crossed_the_seam += starts[0] + 150 > len(own)
+        assert labels[i] == data.labels[row]
+    assert crossed_the_seam > 0
+
+
+def test_without_repetition_windows_lie_within_the_own_recording(toy):
+    data, fold = toy.toy_cohort(), toy.toy_folds()[0]
+    config = replace(toy.CONFIG, augmentation=None, roll=False)
+    program = stack._Program(toy.Toy(), ("position",), config, "map")
+    tables = {
+        name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
+    }
+    run = stack.Run(key=jax.random.key(0), **tables)
+    x, _ = jax.jit(program.training_batch)(jax.random.key(3), jnp.arange(int(run.samples)), run, data)
+    for i, window in enumerate(np.asarray(x)):
+        own = data.positions[int(run.recording[i]), : data.lengths[int(run.recording[i])]]
+        assert any(np.array_equal(own[s : s + 150], window) for s in range(len(own) - 149))
+
+
+def test_an_infant_gives_the_published_number_of_samples(toy):
+    data = toy.toy_cohort()
+    tables = index_sets(data.lengths, data.labels, toy.toy_folds()[:1], TrainingConfig())
+    counts = np.bincount(tables["recording"][0], minlength=14)
+    np.testing.assert_array_equal(counts, [0, 0] + [12, 60] * 6)
+
+
+def test_every_epoch_has_every_sample_once_in_its_own_order(toy):
+    data, folds = toy.toy_cohort(), toy.toy_folds()[:2]
+    tables = index_sets(data.lengths, data.labels, folds, toy.CONFIG)
+    orders = []
+    for epoch in range(2):
+        for k, fold in enumerate(folds):
+            run = stack.Run(key=None, **{name: jnp.asarray(t[k]) for name, t in tables.items()})
+            order = np.asarray(stack._shuffled(jax.random.fold_in(jax.random.key(0), epoch), run))
+            real = int(run.samples)
+            assert sorted(order[:real]) == list(range(real)), fold
+            orders.append(tuple(order[:real]))
+    assert orders[0] != orders[2]
+
+
+def test_a_run_below_the_required_auc_stops_and_the_others_go_on(toy, stacked):
+    first = stacked[0].history.auc[:, 0]
+    assert 0 < (first < 1).sum() < 7
+    config = replace(toy.CONFIG, required_auc=((1, 1.0),))
+    result = stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds(), config, mapping="map", devices=DEVICES)
+    for run in range(7):
+        if first[run] < 1:
+            assert result.status[run] is Status.STOPPED
+            assert result.ended[run] == 1
+            assert np.isnan(result.history.auc[run, 1:]).all()
+        else:
+            assert result.status[run] is Status.FINISHED
+            assert_run_equals(result, run, stacked[0], run)
+
+
+def test_a_stack_ends_when_its_last_run_has_ended(toy):
+    epochs = []
+    config = replace(toy.CONFIG, required_auc=((2, 1.0), (3, 1.0)), learning_rate=1e-9)
+    result = stack.train(
+        toy.Toy(), toy.toy_cohort(), [Fold((0, 1, 2, 3), (4, 5, 5))], config, on_epoch=lambda e, _: epochs.append(e)
+    )
+    assert (epochs == [1, 2]) == (result.best_auc[0] < 1)
+    assert result.ended[0] == epochs[-1]
+
+
+def test_a_diverged_run_is_frozen_at_its_last_finite_epoch_and_the_others_go_on(toy, stacked):
+    positions, labels = toy.toy_positions()
+    # The square of these speeds overflows: the run that trains on them has an infinite loss at once.
+    data = CohortData.from_recordings([*positions, 1e25 * positions[0]], [*labels, 0], toy.STICK)
+    folds = toy.toy_folds()
+    folds[3] = Fold((*folds[3].train, 14), folds[3].validation)
+    result = stack.train(toy.Toy(), data, folds, toy.CONFIG, mapping="map", devices=DEVICES)
+    assert result.status[3] is Status.DIVERGED
+    assert result.ended[3] == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.variables))
+    for run in (0, 1, 2, 4, 5, 6):
+        assert_run_equals(result, run, stacked[0], run)
+
+
+def test_no_epoch_but_the_first_traces_or_compiles(toy):
+    counts = []
+    stack.train(
+        toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], toy.CONFIG, on_epoch=lambda *_: counts.append(len(toy.TRACES))
+    )
+    assert len(counts) == toy.CONFIG.epochs
+    assert len(set(counts)) == 1
+
+
+def test_an_epoch_may_not_move_data_between_host_and_device(toy, monkeypatch):
+    # The loop forbids it; that the ban holds here is shown by a state that lies on the host.
+    monkeypatch.setattr(stack.jax, "device_put", lambda tree, _: tree)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device transfer"):
+        stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], replace(toy.CONFIG, epochs=1), devices=DEVICES)
+
+
+def test_the_key_of_a_run_ignores_its_neighbours():
+    together = jax.random.key_data(stack.run_keys(1, [4, 9, 2]))
+    np.testing.assert_array_equal(together[1], jax.random.key_data(stack.run_keys(1, [9]))[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
+        ({"seed": -1}, "seed must lie in"),
+        ({"required_auc": ((0, 0.5),)}, "required_auc must hold"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: p[:149], "expected .time from 150, 3, 2."),
+        (lambda p: p[:, :2], "expected .time from 150, 3, 2."),
+        (lambda p: np.where(np.arange(len(p))[:, None, None] == 7, np.nan, p), "missing points"),
+    ],
+)
+def test_positions_that_cannot_be_trained_on_are_refused(toy, spoil, message):
+    positions, labels = toy.toy_positions()
+    with pytest.raises(ValueError, match=message):
+        CohortData.from_recordings([spoil(p) for p in positions], labels, toy.STICK)
+
+
+def test_folds_that_do_not_fit_are_refused(toy):
+    data = toy.toy_cohort()
+    with pytest.raises(ValueError, match=r"recordings 0\.\.13"):
+        stack.train(toy.Toy(), data, [Fold((0, 14), (1,))], toy.CONFIG)
+    with pytest.raises(ValueError, match="do not fill a batch of 8"):
+        stack.train(toy.Toy(), data, [Fold((0,), (1,))], toy.CONFIG)
+    with pytest.raises(ValueError, match="different run ids"):
+        stack.train(toy.Toy(), data, toy.toy_folds()[:2], toy.CONFIG, run_ids=[1, 1])
