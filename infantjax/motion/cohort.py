@@ -217,12 +217,11 @@ def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: _Fi
             files.setdefault(infant, []).append(path)
         else:
             try:
-                readers.format_of(path)
+                if readers.format_of(path) is not None:
+                    findings.problems.append((name, "has no outcome in the table"))
             except InputError as error:
                 if path.is_symlink() and not path.exists():
                     findings.problems.append((name, error.what))
-                continue
-            findings.problems.append((name, "has no outcome in the table"))
     return files
 
 

@@ -159,7 +159,15 @@ def test_hidden_temporary_and_other_files_are_passed_over(folder):  # K88
     for name in (".hidden.csv", "~b.csv", "b.csv~", "b.csv.tmp", "#b.csv#", "notes.md", "truth.csv", "about.json"):
         (folder / name).write_text("{}" if name.endswith("json") else "id;second\nb;1\n")
     (folder / "figures").mkdir()
+    (folder / "settings").mkdir()
+    (folder / "settings" / "camera1.json").write_text('{"angle": 3}')
     assert read_cohort(folder).problems == ()
+
+
+def test_a_folder_of_recordings_with_some_json_is_no_recording_itself(folder):
+    (folder / "simulation.json").write_text('{"seed": 1}')
+    assert readers.format_of(folder) is None
+    assert readers.format_of(folder / "b.csv") == "wide-csv"
 
 
 def test_a_link_to_itself_is_named_and_passed_over(folder):  # K89

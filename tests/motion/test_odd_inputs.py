@@ -24,7 +24,7 @@ import pytest
 from infantjax import files
 from infantjax.errors import InputError
 from infantjax.motion import readers
-from infantjax.motion.readers import hdf5
+from infantjax.motion.readers import hdf5, text
 from infantjax.motion.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, MPII_16, OPENPOSE_18, OPENPOSE_25
 
@@ -523,6 +523,10 @@ CORPUS: dict[str, Case] = {
             r.keypoints, np.random.default_rng(0).normal(300, 50, (12, 25, 2)).round(2)
         ),
     ),
+    "K66 names of one's own": Case(
+        openpose(lambda f: [frame_file(f, i).rename(f / f"{i}.json") for i in range(12)]),
+        check=lambda r: r.frames == 12 and not r.missing.any(),
+    ),
     "K66 names without numbers": Case(
         openpose(lambda f: frame_file(f, 4).rename(f / "last.json")), error='"last.json" has no frame number'
     ),
@@ -704,6 +708,17 @@ def test_a_file_read_as_another_format_than_it_is_fails_in_words(format, name, t
     path = openpose()(tmp_path) if name == "frames" else written(own, name)(tmp_path)
     with pytest.raises(InputError, match=name):
         readers.read(path, fps=FPS, format=format)
+
+
+@pytest.mark.parametrize("format", ["wide-csv", "long-csv", "deeplabcut-csv"])
+@pytest.mark.parametrize(
+    ("limit", "message"), [("MAX_FRAMES", "has more than 20 rows"), ("MAX_FILE_BYTES", "GB; split")]
+)
+def test_tables_are_left_where_they_pass_a_limit(format, limit, message, tmp_path, monkeypatch):
+    path = written(format, "a.csv")(tmp_path)
+    monkeypatch.setattr(text, limit, 20)
+    with pytest.raises(InputError, match=message):
+        readers.read(path, fps=FPS)
 
 
 @pytest.mark.slow

@@ -153,13 +153,15 @@ def read(
     return to_recording(path, tracks, chosen.name, fps, skeleton)
 
 
-def format_of(path: str | Path) -> str:
-    """The name of the format that a file is recognised as.
+def format_of(path: str | Path) -> str | None:
+    """The name of the format that a file or folder is recognised as, or None if it holds no known one.
 
     Raises:
-        InputError: it cannot be opened, is of no known format, or of several.
+        InputError: it cannot be opened, is damaged or no data at all, or is of several formats.
     """
-    return _recognise(Source(edge.check_readable(path))).name
+    source = Source(edge.check_readable(path))
+    found = _candidates(source)
+    return _only(source, found).name if found else None
 
 
 def write(recording: Recording, path: str | Path, format: str | None = None) -> None:
@@ -186,18 +188,25 @@ def write(recording: Recording, path: str | Path, format: str | None = None) -> 
 
 
 def _recognise(source: Source) -> Format:
-    found = [f for f in FORMATS.values() if f.recognises(source)]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if found := _candidates(source):
+        return _only(source, found)
+    raise InputError(
+        source.path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them"
+    )
+
+
+def _candidates(source: Source) -> list[Format]:
+    return [f for f in FORMATS.values() if f.recognises(source)]
+
+
+def _only(source: Source, found: list[Format]) -> Format:
+    if len(found) > 1:
         raise InputError(
             source.path,
             f"may be read as {' or as '.join(f.name for f in found)}",
             f"choose with --format {' or --format '.join(f.name for f in found)}",
         )
-    raise InputError(
-        source.path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them"
-    )
+    return found[0]
 
 
 def _describe(source: Source) -> str:

@@ -27,8 +27,20 @@ SETS = ("openpose-25", "openpose-18")
 
 
 def recognises(source: Source) -> bool:
-    """Whether a folder holds files that end in .json."""
-    return source.kind == "folder" and bool(source.json_names)
+    """Whether a folder holds files named as OpenPose names them, or one of the first few is a frame of OpenPose.
+
+    Folders of recordings may hold other .json files.
+    """
+    names = sorted(source.json_names)
+    return any(n.endswith("_keypoints.json") for n in names) or any(_is_frame(source.path / n) for n in names[:3])
+
+
+def _is_frame(path: Path) -> bool:
+    try:
+        document = json_file.load(check_readable(path))
+    except InputError:
+        return False
+    return isinstance(document, dict) and isinstance(document.get("people"), list)
 
 
 def read(source: Source, individual: str | None) -> Tracks:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infantjax.errors import InputError
-from infantjax.files import MAX_FRAMES, MAX_LINE_CHARACTERS
+from infantjax.files import MAX_FILE_BYTES, MAX_FRAMES, MAX_LINE_CHARACTERS
 from infantjax.motion.readers.edge import damage
 
 MISSING = frozenset({"", "-", "--", ".", "na", "n/a", "nan", "none", "null", "missing"})
@@ -139,6 +139,8 @@ def numbers(
         cells = check_width(path, line, cells, width)
         if len(line_numbers) >= MAX_FRAMES:
             raise InputError(path, f"has more than {MAX_FRAMES} rows", "split the recording")
+        if len(values) * values.itemsize > MAX_FILE_BYTES:
+            raise InputError(path, f"holds numbers of more than {MAX_FILE_BYTES / 1e9:.1f} GB", "split the recording")
         wanted = pick(cells)[:-1]
         try:
             # float() takes "1_000" for 1000, which no table means.

@@ -126,7 +126,8 @@ def to_recording(
 
 def stem_of(path: Path) -> str:
     """The name of the infant or recording in a file's name: the stem, without `orgcoords_`."""
-    return path.stem.removeprefix("orgcoords_") or path.stem
+    stem = path.name if path.is_dir() else path.stem
+    return stem.removeprefix("orgcoords_") or stem
 
 
 def check_fps(where: str | Path, fps: Any) -> float:
