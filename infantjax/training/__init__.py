@@ -1,1 +1,21 @@
-"""Training: stacks of runs as one compiled program, folds, checkpoints and logs."""
+"""Training: stacks of runs as one compiled program, folds, checkpoints, logs, and the protocols that use them."""
+
+from infantjax.training.folds import Fold, Split, released_split, stratified_folds
+from infantjax.training.protocols import crossval, prepare, train_single
+from infantjax.training.stack import Result, train
+from infantjax.training.state import CohortData, Status, TrainingConfig
+
+__all__ = [
+    "CohortData",
+    "Fold",
+    "Result",
+    "Split",
+    "Status",
+    "TrainingConfig",
+    "crossval",
+    "prepare",
+    "released_split",
+    "stratified_folds",
+    "train",
+    "train_single",
+]

@@ -100,9 +100,9 @@ def stratified_folds(
     names = list(range(len(outcomes))) if groups is None else list(groups)
     _refuse_impossible(outcomes, names, folds, where, "recordings" if groups is None else "groups")
     members: dict[Hashable, list[int]] = defaultdict(list)
-    for row, name in enumerate(names):
-        members[name].append(row)
-    order = [members[name] for name in members]
+    for row, group in enumerate(names):
+        members[group].append(row)
+    order = list(members.values())
     np.random.default_rng(seed).shuffle(order)
     stratum_of = [(o, s) for o, s in zip(outcomes, strata if strata is not None else [None] * len(outcomes))]
     # A group counts in the stratum of its rarest kind of member (a centre with one CP infant is a CP group).

@@ -128,8 +128,8 @@ def train(
     padding = -len(folds) % len(devices)
 
     # Data and index sets, on the devices once.
-    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
-    runs = Run(key=run_keys(config.seed, run_ids), **tables)
+    tables: Any = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
+    runs: Any = Run(key=run_keys(config.seed, run_ids), **tables)
     runs = jax.device_put(jax.tree.map(partial(_pad_runs, padding=padding), runs), per_run)
     active = jax.device_put(np.arange(len(folds) + padding) < len(folds), per_run)
     digest = data.digest
@@ -307,7 +307,7 @@ class _Program:
         times = (start[:, None] + jnp.arange(windows.WINDOW)) % length[:, None]
         positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
         if self.config.augmentation is not None:
-            draw = jax.vmap(lambda k: augmentation.draw(k, self.config.augmentation))(keys[:, 1])
+            draw = jax.vmap(partial(augmentation.draw, augmentation=self.config.augmentation))(keys[:, 1])
             positions = augmentation.apply(positions, draw)
         return features.stack(positions, data.skeleton, self.names), data.labels[recording]
 
@@ -395,8 +395,13 @@ def _setup(
     }
 
 
-def _result(state: RunState, folds: Sequence[Fold]) -> Result:
-    state = jax.tree.map(lambda leaf: np.asarray(leaf)[: len(folds)], state)
+def take_runs(tree: Any, runs: Sequence[int] | np.ndarray) -> Any:
+    """Some runs of a tree with a leading run axis."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[np.asarray(runs)], tree)
+
+
+def _result(stacked: RunState, folds: Sequence[Fold]) -> Result:
+    state: Any = take_runs(stacked, np.arange(len(folds)))
     diverged = state.status == Status.DIVERGED
     return Result(
         variables=state.best,

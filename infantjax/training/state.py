@@ -116,11 +116,12 @@ class CohortData:
                 raise ValueError(f"recording {number} has shape {array.shape}, expected {expected}")
             if not np.isfinite(array).all():
                 raise ValueError(f"recording {number} has missing points; training needs every joint of every frame")
-        lengths = np.array([len(p) for p in positions], np.int32)
-        padded = np.zeros((len(positions), int(lengths.max()), len(skeleton.joints), 2), np.float32)
+        lengths: Any = np.array([len(p) for p in positions], np.int32)
+        padded: Any = np.zeros((len(positions), int(lengths.max()), len(skeleton.joints), 2), np.float32)
         for row, array in zip(padded, positions):
             row[: len(array)] = array
-        return cls(padded, lengths, np.asarray(labels, np.int32), skeleton, rotation)
+        outcomes: Any = np.asarray(labels, np.int32)
+        return cls(padded, lengths, outcomes, skeleton, rotation)
 
     @property
     def digest(self) -> str:
@@ -232,8 +233,8 @@ def index_sets(
 
 
 def _run_tables(lengths: np.ndarray, labels: np.ndarray, fold: Fold, config: TrainingConfig) -> dict[str, np.ndarray]:
-    for rows in (fold.train, fold.validation):
-        if not rows or min(rows) < 0 or max(rows) >= len(lengths):
+    for side in (fold.train, fold.validation):
+        if not side or min(side) < 0 or max(side) >= len(lengths):
             raise ValueError(f"a fold must name recordings 0..{len(lengths) - 1} to train and to validate on")
     rows = np.asarray(fold.train)
     parts = config.samples_per_negative * np.where(labels[rows] == 1, config.positive_ratio, 1)
@@ -263,5 +264,6 @@ def _padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
     shape = tuple(np.max([a.shape for a in arrays], axis=0).astype(int))
     stacked = np.zeros((len(arrays), *shape), np.int32)
     for number, array in enumerate(arrays):
-        stacked[(number, *(slice(n) for n in array.shape))] = array
+        index: Any = (number, *(slice(n) for n in array.shape))
+        stacked[index] = array
     return stacked

@@ -1,0 +1,336 @@
+"""From a cohort to an ensemble: cross-validation, and training on a single split.
+
+Both are a stack of runs and write the same folder: the ensemble (`ensemble.json` with its arrays), `crossval.json` or
+`training.json` (what was trained, how each run ended), `out_of_fold.csv` (risks of the infants by the run that did not
+see them), `history.csv`, `tensorboard/` and `checkpoints/`. Called again on the folder of an interrupted training, they
+continue it.
+
+Source: Groos et al., Paper III with supplement: seven folds, one instance each from its best epoch.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import jax.numpy as jnp
+import numpy as np
+
+from infantjax import models, skeletons
+from infantjax.errors import InputError
+from infantjax.files import canonical_json, write_atomically
+from infantjax.models.entry import Entry
+from infantjax.motion.cohort import Cohort
+from infantjax.motion.conversion import convert
+from infantjax.motion.normalisation import RELEASED, Preprocessing, standardise
+from infantjax.motion.recording import Recording
+from infantjax.motion.windows import WINDOW
+from infantjax.skeletons import Skeleton
+from infantjax.training import metrics, stack
+from infantjax.training.folds import Fold, stratified_folds
+from infantjax.training.stack import Result, RunMapping, train
+from infantjax.training.state import CohortData, Status, TrainingConfig
+from infantjax.weights.store import Ensemble, Member, save_ensemble
+
+OUT_OF_FOLD = "out_of_fold.csv"
+STATEMENT = (
+    "Trained on {count} recordings with infantjax. Its figures come from infants that also chose the epoch of each "
+    "instance, so they are optimistic; it was never validated on other infants. Research use only."
+)
+
+
+class Options(TypedDict, total=False):
+    """What `crossval` and `train_single` pass on to `train_on`, which says what each means."""
+
+    overrides: Mapping[str, Any] | None
+    preprocessing: Preprocessing
+    threshold: float
+    strict: bool
+    mapping: RunMapping
+    save_every: int
+    quiet: bool
+
+
+def crossval(
+    cohort: Cohort,
+    *,
+    model: str,
+    directory: str | Path,
+    config: TrainingConfig | None = None,
+    folds: int = 7,
+    stratify: Sequence[str] = (),
+    **options: Unpack[Options],
+) -> Ensemble:
+    """Train one instance of a network for each fold of a cohort, all as one stack, and save them as an ensemble.
+
+    Args:
+        cohort: recordings with outcomes; those of one group are never in training and held out at once.
+        model: registry name.
+        directory: of the ensemble; made if missing, continued if it holds the same training, interrupted.
+        config: of every run; None is the published cross-validation.
+        folds: number of folds.
+        stratify: columns of the outcomes table to balance beside the outcome (centre, subtype).
+        options: of `train_on`.
+
+    Returns:
+        The saved ensemble: one member whose instances are the folds, in order.
+
+    Raises:
+        InputError: as `train_on`, or a cohort that cannot be dealt to that many folds.
+        ValueError: unknown model, column or value.
+    """
+    for column in stratify:
+        if all(column not in r.metadata for r in cohort.recordings):
+            raise ValueError(f'no recording has a column "{column}" to stratify on')
+    strata = [tuple(str(r.metadata.get(column)) for column in stratify) for r in cohort.recordings]
+    config = config or TrainingConfig()
+    dealt = stratified_folds(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=config.seed)
+    return train_on(cohort, dealt, model=model, directory=directory, config=config, record="crossval.json", **options)
+
+
+def train_single(
+    cohort: Cohort,
+    *,
+    model: str,
+    directory: str | Path,
+    config: TrainingConfig | None = None,
+    validation: Sequence[str] | float = 0.25,
+    **options: Unpack[Options],
+) -> Ensemble:
+    """Train one instance of a network on a single split of a cohort and save it as an ensemble of one.
+
+    Args:
+        cohort: recordings with outcomes.
+        model: registry name.
+        directory: as in `crossval`.
+        config: as in `crossval`.
+        validation: ids of the recordings that choose the best epoch, or about which share of the cohort, up to a half;
+            then it is stratified and keeps groups together.
+        options: of `train_on`.
+
+    Raises:
+        InputError: as `crossval`; ids that the cohort does not hold, or one outcome only on either side.
+        ValueError: as `crossval`; a share that is not above 0 and at most a half.
+    """
+    config = config or TrainingConfig()
+    if isinstance(validation, float):
+        if not 0 < validation <= 0.5:
+            raise ValueError(f"validation must be a share above 0 and at most 0.5, or ids; got {validation}")
+        parts = round(1 / validation)
+        fold = stratified_folds(cohort.outcomes, parts, groups=cohort.groups, seed=config.seed)[0]
+    else:
+        fold = _split_by_id(cohort, validation)
+    return train_on(cohort, [fold], model=model, directory=directory, config=config, record="training.json", **options)
+
+
+def prepare(
+    cohort: Cohort, skeleton: Skeleton | str, preprocessing: Preprocessing = RELEASED, strict: bool = False
+) -> CohortData:
+    """Convert and standardise the recordings of a cohort for training.
+
+    Args:
+        cohort: recordings with outcomes.
+        skeleton: that the network reads.
+        preprocessing: how recordings are standardised.
+        strict: refuse recordings whose points have to be approximated.
+
+    Raises:
+        InputError: recordings that cannot be used; one line that names all of them.
+    """
+    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    positions, problems = [], []
+    for recording in cohort.recordings:
+        try:
+            positions.append(_prepared(recording, skeleton, preprocessing, strict))
+        except InputError as error:
+            problems.append(f"{error.where} {error.what}")
+    if problems:
+        listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+        raise InputError(
+            "cohort", f"{len(problems)} of {len(cohort)} recordings cannot be used: {listed}", "mend or leave them out"
+        )
+    return CohortData.from_recordings(positions, cohort.outcomes, skeleton, preprocessing.rotation)
+
+
+def _prepared(recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing, strict: bool) -> np.ndarray:
+    if recording.keypoints.shape[-1] != 2:
+        raise InputError(recording.name, "has three coordinates, the networks read two")
+    prepared = standardise(convert(recording, skeleton, strict=strict), preprocessing)
+    if prepared.frames < WINDOW:
+        raise InputError(
+            recording.name,
+            f"lasts {prepared.duration:.1f} s, shorter than a window of {WINDOW / preprocessing.fps:g} s",
+        )
+    if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
+        raise InputError(recording.name, f"lacks {', '.join(absent)}, which the network needs")
+    return prepared.keypoints.astype(np.float32)
+
+
+def _split_by_id(cohort: Cohort, ids: Sequence[str]) -> Fold:
+    if unknown := sorted(set(ids) - set(cohort.names)):
+        raise InputError("validation", f"the cohort has no recordings {', '.join(unknown)}", "check the ids")
+    held = tuple(row for row, name in enumerate(cohort.names) if name in set(ids))
+    fold = Fold(tuple(row for row in range(len(cohort)) if row not in held), held)
+    for side, rows in (("training", fold.train), ("validation", fold.validation)):
+        if len({cohort.outcomes[row] for row in rows}) < 2:
+            raise InputError("validation", f"the {side} recordings do not hold both outcomes", "choose other ids")
+    if cohort.groups is not None:
+        both = {cohort.groups[r] for r in fold.train} & {cohort.groups[r] for r in fold.validation}
+        if both:
+            raise InputError("validation", f"group {sorted(both)[0]} is on both sides", "hold out whole groups")
+    return fold
+
+
+def train_on(
+    cohort: Cohort,
+    folds: Sequence[Fold],
+    *,
+    model: str,
+    directory: str | Path,
+    config: TrainingConfig,
+    record: str = "training.json",
+    overrides: Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing = RELEASED,
+    threshold: float = 0.5,
+    strict: bool = False,
+    mapping: RunMapping = "auto",
+    save_every: int = 1,
+    quiet: bool = True,
+) -> Ensemble:
+    """Train one instance for each of the given folds and save them as an ensemble.
+
+    Args:
+        cohort: recordings with outcomes.
+        folds: by index of the cohort's recordings.
+        model: registry name.
+        directory: of the ensemble.
+        config: of every run.
+        record: name of the file that says what was trained.
+        overrides: arguments for the network's `build`, JSON-compatible.
+        preprocessing: of the recordings, stored with the ensemble.
+        threshold: decision threshold that is stored with the ensemble.
+        strict: refuse recordings whose points have to be approximated in the network's skeleton.
+        mapping: how runs are mapped on one device.
+        save_every: epochs between checkpoints.
+        quiet: no progress on stderr.
+
+    Raises:
+        InputError: recordings that cannot be used (all named), a directory that cannot be written or holds another
+            training, or a training that diverged in its first epoch in every fold.
+        ValueError: unknown model or value.
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be within 0..1, got {threshold}")
+    entry, overrides = models.get(model), dict(overrides or {})
+    module = entry.build(**overrides)
+    data = prepare(cohort, entry.skeleton, preprocessing, strict)
+    description = {"name": model, "overrides": overrides, "preprocessing": preprocessing.to_dict()}
+    result = train(
+        module,
+        data,
+        folds,
+        config,
+        names=entry.features,
+        directory=directory,
+        description=description,
+        mapping=mapping,
+        save_every=save_every,
+        quiet=quiet,
+    )
+    # A run that never finished an epoch has the weights that it began with.
+    trained = np.flatnonzero(result.ended > 0)
+    if not len(trained):
+        raise InputError(
+            directory, "the first epoch of every run diverged", "lower the learning rate or check the recordings"
+        )
+    trained_as = _record(cohort, folds, result, config, description, data)
+    member = Member(model, stack.take_runs(result.variables, trained), overrides)
+    try:
+        ensemble = save_ensemble(
+            Ensemble((member,), _info(cohort, entry, preprocessing, threshold, trained_as)), directory
+        )
+        write_atomically(Path(directory) / OUT_OF_FOLD, out_of_fold_table(cohort, folds, result))
+        write_atomically(Path(directory) / record, canonical_json(trained_as))
+    except OSError as error:
+        raise InputError(directory, f"cannot be written ({error.strerror})", "make room and run it again") from error
+    return ensemble
+
+
+def out_of_fold_table(cohort: Cohort, folds: Sequence[Fold], result: Result) -> str:
+    """Risk of each infant by the run that held it out, as CSV text: `id,run,outcome,risk`.
+
+    The risks are those of each run's best epoch. Text that a spreadsheet would take for a formula gets an apostrophe.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("id", "run", "outcome", "risk"))
+    for run, (fold, risks) in enumerate(zip(folds, result.risks)):
+        for row, risk in zip(fold.validation, risks):
+            name = cohort.names[row]
+            name = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+            writer.writerow((name, run, cohort.outcomes[row], "" if math.isnan(risk) else str(risk)))
+    return stream.getvalue()
+
+
+def _record(
+    cohort: Cohort,
+    folds: Sequence[Fold],
+    result: Result,
+    config: TrainingConfig,
+    description: Mapping[str, Any],
+    data: CohortData,
+) -> dict[str, Any]:
+    """What was trained and how each run ended; no times, paths or device counts: the same training, the same bytes."""
+    labels = np.concatenate([[cohort.outcomes[row] for row in fold.validation] for fold in folds])
+    pooled = float(metrics.auc(jnp.asarray(np.concatenate(result.risks)), jnp.asarray(labels)))
+    runs = [
+        {
+            "run": run,
+            "trained_on": len(fold.train),
+            "held_out": [cohort.names[row] for row in fold.validation],
+            "best_epoch": int(result.best_epoch[run]),
+            "auc": float(result.best_auc[run]),
+            "epochs": int(result.ended[run]),
+            "status": result.status[run].name.lower(),
+            "in_ensemble": bool(result.ended[run] > 0),
+            **({"diverged_in_epoch": int(result.ended[run]) + 1} if result.status[run] is Status.DIVERGED else {}),
+        }
+        for run, fold in enumerate(folds)
+    ]
+    return {
+        "model": dict(description),
+        "config": asdict(config),
+        "cohort": {
+            "recordings": len(cohort),
+            "positive": int(sum(cohort.outcomes)),
+            "sha256": data.digest,
+            "problems": list(cohort.problems),
+        },
+        "runs": runs,
+        "held_out_auc": pooled if math.isfinite(pooled) else None,
+        "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},
+    }
+
+
+def _info(
+    cohort: Cohort, entry: Entry, preprocessing: Preprocessing, threshold: float, record: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "skeleton": entry.skeleton,
+        "preprocessing": preprocessing.to_dict(),
+        "features": list(entry.features),
+        "threshold": threshold,
+        "demonstration": False,
+        "validated": False,
+        "statement": STATEMENT.format(count=len(cohort)),
+        # Who was held out stays beside the ensemble: ids of infants do not travel with the weights.
+        "training": {
+            **{name: value for name, value in record.items() if name not in ("model", "cohort")},
+            "cohort": {k: v for k, v in record["cohort"].items() if k != "problems"},
+            "runs": [{k: v for k, v in run.items() if k != "held_out"} for run in record["runs"]],
+        },
+    }
