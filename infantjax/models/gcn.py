@@ -37,7 +37,7 @@ from infantjax.nn import counting
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, SqueezeExcitation
 from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, add
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
-from infantjax.nn.initialisers import he_normal_fan_out, uniform_fan_in
+from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 _SQRT2 = 2.0**0.5
@@ -406,8 +406,8 @@ class SpatialPool(nn.Module):
         """Pool."""
         joints, batch, _, channels = x.shape
         shape = (joints, channels, channels)
-        kernel = self.param("kernel", he_normal_fan_out(1.0, (2,)), shape)
-        bias = self.param("bias", uniform_fan_in(joints * channels), (channels,))
+        kernel = self.param("kernel", HeNormalFanOut(1.0, (2,)), shape)
+        bias = self.param("bias", UniformFanIn(joints * channels), (channels,))
         pooled = x.mean(2)
         _count_final_pooling(pooled)
         counting.record("convolution", batch * joints * channels * channels)
@@ -419,8 +419,8 @@ def _classify(
 ) -> tuple[Array, dict[str, Array]]:
     logits = nn.Dense(
         classes,
-        kernel_init=he_normal_fan_out(1.0),
-        bias_init=uniform_fan_in(pooled.shape[-1]),
+        kernel_init=HeNormalFanOut(1.0),
+        bias_init=UniformFanIn(pooled.shape[-1]),
         dtype=pooled.dtype,
         name="classifier",
     )(pooled)
