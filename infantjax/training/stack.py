@@ -28,6 +28,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
 from infantjax.motion import augmentation, features, windows
+from infantjax.nn.initialisers import initialise
 from infantjax.progress import Progress
 from infantjax.training import metrics, optimisers
 from infantjax.training.folds import Fold
@@ -207,7 +208,7 @@ class _Program:
         """State of a run before its first epoch; a run that only pads the stack has ended."""
         joints = len(data.skeleton.joints)
         x = jnp.zeros((1, windows.WINDOW, joints, sum(features.CHANNELS[name] for name in self.names)))
-        variables = dict(self.module.init(jax.random.fold_in(run.key, 0), x))
+        variables = dict(initialise(self.module, jax.random.fold_in(run.key, 0), x))
         nothing = jnp.full(self.config.epochs, jnp.nan)
         return RunState(
             variables=variables,
