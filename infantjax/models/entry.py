@@ -75,8 +75,9 @@ class Entry:
 
 @lru_cache(maxsize=32)
 def variable_shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
-    """Shapes and dtypes of a network's variables, from an abstract trace."""
-    return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
+    """Shapes and dtypes (float32) of a network's variables, from an abstract trace."""
+    with jax.enable_x64(False):
+        return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
 
 
 def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:
@@ -91,7 +92,7 @@ def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:
 
 def count_operations(module: nn.Module, input_shape: tuple[int, ...], batch: int = 2) -> Counter[str]:
     """Operations of one training-mode pass over `batch` samples by kind, from an abstract trace."""
-    x = jnp.zeros((batch, *input_shape))
+    x = jnp.zeros((batch, *input_shape), jnp.float32)
     variables = variable_shapes(module, input_shape)
     state = [name for name in variables if name != "params"]
 

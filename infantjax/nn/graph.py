@@ -12,7 +12,6 @@ from infantjax.nn import counting
 from infantjax.nn.conv import Norm, pointwise
 from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
 
-
 _FEW_CHANNELS = 8
 
 
