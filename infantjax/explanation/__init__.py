@@ -1,0 +1,1 @@
+"""What a network looked at: how keypoints contribute to a risk."""

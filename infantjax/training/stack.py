@@ -32,6 +32,7 @@ from infantjax.nn.initialisers import initialise
 from infantjax.progress import Progress
 from infantjax.training import metrics, optimisers
 from infantjax.training.folds import Fold
+from infantjax.training.packing import Packing
 from infantjax.training.state import (
     CohortData,
     History,
@@ -120,7 +121,7 @@ def train(
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
     if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
         raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
-    program = _Program(module, tuple(names), config, mapping)
+    program = _Program.of(module, tuple(names), config, mapping, len(data.skeleton.joints))
 
     # Devices: the run axis is spread over them, padded with runs that have ended already.
     devices = list(devices or jax.local_devices())[: len(folds)]
@@ -147,12 +148,12 @@ def train(
             from infantjax.training.checkpoints import CheckpointStore
             from infantjax.training.logs import Log
 
-            setup = _setup(config, digest, folds, run_ids, names, description, shapes)
+            setup = _setup(config, digest, folds, run_ids, names, description, program.variables)
             store = stack.enter_context(CheckpointStore(directory, setup))
             log = stack.enter_context(Log(directory, run_ids))
-            found = store.restore(shapes)
+            found = store.restore(jax.eval_shape(program.unpacked, shapes))
         if store is not None and found is not None:
-            done, state = found[0], jax.device_put(found[1], per_run)
+            done, state = found[0], jax.device_put(jax.vmap(program.packed)(found[1]), per_run)
             progress.say(f"continuing after epoch {done}")
             with store.writing():
                 log.write(done, found[1].history)
@@ -174,23 +175,55 @@ def train(
                 state = compiled(state, runs, data)
             if store is not None:
                 if epoch % save_every == 0 or not _running(state):
-                    store.save(epoch, state)
+                    store.save(epoch, program.unpacked(jax.device_get(state)))
                 with store.writing():
                     log.write(epoch, jax.device_get(state.history))
             if on_epoch is not None:
-                on_epoch(epoch, state)
+                on_epoch(epoch, program.unpacked(state))
             progress.update(epoch, _summary(jax.device_get(state.best_auc)[: len(folds)]))
-        return _result(jax.device_get(state), folds)
+        return _result(program.unpacked(jax.device_get(state)), folds)
 
 
 @dataclass(frozen=True, eq=False)
 class _Program:
-    """The compiled part: closes over what never changes; every method is pure, and about one run."""
+    """The compiled part: closes over what never changes; every method is pure, and about one run.
+
+    Its `RunState` holds each collection of variables as one vector, see `training.packing`.
+    """
 
     module: nn.Module
     names: tuple[str, ...]
     config: TrainingConfig
     mapping: RunMapping
+    input_shape: tuple[int, ...]
+    variables: Mapping[str, Any]
+    packings: Mapping[str, Packing]
+
+    @classmethod
+    def of(
+        cls, module: nn.Module, names: tuple[str, ...], config: TrainingConfig, mapping: RunMapping, joints: int
+    ) -> "_Program":
+        """For a network that reads these features of so many joints."""
+        input_shape = (1, windows.WINDOW, joints, sum(features.CHANNELS[name] for name in names))
+        variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(input_shape))
+        packings = {name: Packing.of(tree) for name, tree in variables.items()}
+        return cls(module, names, config, mapping, input_shape, variables, packings)
+
+    def pack(self, variables: Mapping[str, Any]) -> dict[str, Array]:
+        """Each collection as one vector."""
+        return {name: packing.pack(variables[name]) for name, packing in self.packings.items()}
+
+    def unpack(self, vectors: Mapping[str, Array]) -> dict[str, Any]:
+        """The network's variables, with any leading axes of the vectors."""
+        return {name: packing.unpack(vectors[name]) for name, packing in self.packings.items()}
+
+    def unpacked(self, state: RunState) -> RunState:
+        """A state with the network's variables in place of their vectors."""
+        return state._replace(variables=self.unpack(state.variables), best=self.unpack(state.best))
+
+    def packed(self, state: RunState) -> RunState:
+        """The inverse, for the state of one run."""
+        return state._replace(variables=self.pack(state.variables), best=self.pack(state.best))
 
     def over_runs(self, function: Callable, mesh: Mesh) -> Callable:
         """`function(state, run, data)` over the run axis, each device mapping the runs that it holds."""
@@ -206,9 +239,7 @@ class _Program:
 
     def initial_state(self, active: Array, run: Run, data: CohortData) -> RunState:
         """State of a run before its first epoch; a run that only pads the stack has ended."""
-        joints = len(data.skeleton.joints)
-        x = jnp.zeros((1, windows.WINDOW, joints, sum(features.CHANNELS[name] for name in self.names)))
-        variables = dict(initialise(self.module, jax.random.fold_in(run.key, 0), x))
+        variables = self.pack(initialise(self.module, jax.random.fold_in(run.key, 0), jnp.zeros(self.input_shape)))
         nothing = jnp.full(self.config.epochs, jnp.nan)
         return RunState(
             variables=variables,
@@ -275,9 +306,11 @@ class _Program:
             samples = lax.dynamic_slice_in_dim(order, i * size, size)
             x, labels = self.training_batch(sample_key, samples, run, data)
 
+            unpacked = self.unpack(variables)
+
             def loss(params: Any) -> tuple[Array, Any]:
                 (logits, _), updates = self.module.apply(
-                    {**variables, "params": params},
+                    {**unpacked, "params": params},
                     x,
                     train=True,
                     mutable=["batch_stats"],
@@ -285,10 +318,12 @@ class _Program:
                 )
                 return metrics.cross_entropy(logits, labels).mean(), updates
 
-            (value, updates), gradient = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+            (value, updates), tree = jax.value_and_grad(loss, has_aux=True)(unpacked["params"])
+            gradient = self.packings["params"].pack(tree)
             change, optimiser = self.optimiser.update(gradient, optimiser, variables["params"])
-            params = optax.apply_updates(variables["params"], change)
-            return {**variables, **updates, "params": params}, optimiser, total + value
+            changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
+            changed["params"] = optax.apply_updates(variables["params"], change)
+            return {**variables, **changed}, optimiser, total + value
 
         carry = (state.variables, state.optimiser, jnp.float32(0))
         variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
@@ -313,7 +348,7 @@ class _Program:
         return features.stack(positions, data.skeleton, self.names), data.labels[recording]
 
     def evaluate(
-        self, variables: dict[str, Any], run: Run, data: CohortData, running: Array
+        self, variables: dict[str, Array], run: Run, data: CohortData, running: Array
     ) -> tuple[Float[Array, " infant"], Float[Array, ""]]:
         """Risk of every validation recording (median over its windows) and the class-balanced loss over windows."""
         size = self.config.evaluation_batch
@@ -328,7 +363,8 @@ class _Program:
             recording = run.window_recording[window]
             times = run.window_start[window][:, None] + jnp.arange(windows.WINDOW)
             positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
-            logits, _ = self.module.apply(variables, features.stack(positions, data.skeleton, self.names), train=False)
+            x = features.stack(positions, data.skeleton, self.names)
+            logits, _ = self.module.apply(self.unpack(variables), x, train=False)
             labels = data.labels[recording]
             of_class = real & (labels == jnp.arange(2)[:, None])
             total += jnp.sum(jnp.where(of_class, metrics.cross_entropy(logits, labels), 0), axis=1)
@@ -379,7 +415,7 @@ def _setup(
     run_ids: Sequence[int],
     names: Sequence[str],
     description: Mapping[str, Any] | None,
-    shapes: RunState,
+    variables: Any,
 ) -> dict[str, Any]:
     """All that must be equal for a training to be continued, as JSON-compatible data."""
     return {
@@ -390,8 +426,8 @@ def _setup(
         "features": list(names),
         "model": dict(description or {}),
         "variables": {
-            jax.tree_util.keystr(path, simple=True, separator="."): f"{leaf.dtype}{list(leaf.shape[1:])}"
-            for path, leaf in jax.tree_util.tree_leaves_with_path(shapes.variables)
+            jax.tree_util.keystr(path, simple=True, separator="."): f"{leaf.dtype}{list(leaf.shape)}"
+            for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
         },
     }
 

@@ -185,7 +185,8 @@ class RunState(NamedTuple):
     """All that an epoch changes.
 
     Attributes:
-        variables: of the network: `params`, `batch_stats`, and any other collection, which stays constant.
+        variables: of the network: `params`, `batch_stats`, and any other collection, which stays constant; within the
+            compiled program each collection is one vector.
         optimiser: memory of the optimiser.
         epoch: `[]` epochs begun.
         status: `[]` a `Status`.

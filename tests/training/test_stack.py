@@ -135,7 +135,7 @@ def only_run(data, fold, config):
 def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end(toy):
     data, fold = toy.toy_cohort(), toy.toy_folds()[0]
     config = replace(toy.CONFIG, augmentation=None)
-    program = stack._Program(toy.Toy(), ("position",), config, "map")
+    program = stack._Program.of(toy.Toy(), ("position",), config, "map", 3)
     tables = {
         name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
     }
@@ -159,7 +159,7 @@ def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end
 def test_without_repetition_windows_lie_within_the_own_recording(toy):
     data, fold = toy.toy_cohort(), toy.toy_folds()[0]
     config = replace(toy.CONFIG, augmentation=None, roll=False)
-    program = stack._Program(toy.Toy(), ("position",), config, "map")
+    program = stack._Program.of(toy.Toy(), ("position",), config, "map", 3)
     tables = {
         name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
     }

@@ -1,0 +1,69 @@
+"""A tree of arrays as one vector.
+
+A loop that carries the thousand arrays of a network takes XLA minutes to compile, since its analysis of what flows
+where grows with the square of their number; as a few vectors it takes seconds, and an optimiser's step is one pass over
+the memory.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each array of a tree lies in the vector; static.
+
+    Attributes:
+        structure: of the tree.
+        shapes: of its arrays.
+        dtype: of all of them.
+    """
+
+    structure: Any
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: Any
+
+    @classmethod
+    def of(cls, tree: Any) -> "Packing":
+        """For trees like this one, of arrays or shapes.
+
+        Raises:
+            ValueError: arrays of different dtypes.
+        """
+        leaves, structure = jax.tree.flatten(tree)
+        dtypes = {jnp.dtype(leaf.dtype) for leaf in leaves}
+        if len(dtypes) > 1:
+            raise ValueError(f"the variables of a collection must have one dtype, got {sorted(map(str, dtypes))}")
+        return cls(structure, tuple(tuple(leaf.shape) for leaf in leaves), dtypes.pop() if dtypes else jnp.float32)
+
+    def pack(self, tree: Any) -> Array:
+        """The vector `[n]` of a tree."""
+        leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
+        if not leaves:
+            return jnp.zeros(0, self.dtype)
+        # Without the barriers XLA fuses what makes the leaves, or what reads the vector, into one kernel of a thousand
+        # branches.
+        return lax.optimization_barrier(jnp.concatenate(lax.optimization_barrier(leaves)))
+
+    def unpack(self, vector: Any) -> Any:
+        """The tree of a vector `[..., n]`; its arrays get the leading axes too. NumPy stays NumPy."""
+        sizes = [_size(shape) for shape in self.shapes]
+        ends = list(accumulate(sizes))
+        leaves = [
+            vector[..., end - size : end].reshape(*vector.shape[:-1], *shape)
+            for end, size, shape in zip(ends, sizes, self.shapes)
+        ]
+        return jax.tree.unflatten(self.structure, leaves)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
