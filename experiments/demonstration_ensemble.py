@@ -64,7 +64,7 @@ class Demonstration:
     threshold: float = 0.5
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            epochs=6, batch_size=16, learning_rate=0.01, samples_per_negative=6, positive_ratio=2
+            epochs=5, batch_size=16, learning_rate=0.01, samples_per_negative=6, positive_ratio=2
         )
     )
 
@@ -72,7 +72,9 @@ class Demonstration:
 def main(options: Demonstration) -> None:
     """Simulate, train, evaluate on held-out infants, save."""
     options.output.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.output / "demo_infant.csv", to_csv(simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6))))
+    write_atomically(
+        options.output / "demo_infant.csv", to_csv(simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6)))
+    )
 
     cohort = simulate_cohort(options.infants, options.seed, options.duration, options.prevalence)
     positions = [standardise(recording, RELEASED).keypoints.astype(np.float32) for recording, _ in cohort]
@@ -89,7 +91,9 @@ def main(options: Demonstration) -> None:
         seconds = time.perf_counter() - began
         print(f"{name}: {seconds:.0f} s, validation AUC {np.round(result.best_auc, 3).tolist()}", file=sys.stderr)
         members.append(Member(name, jax.tree.map(np.asarray, result.variables), {"lean": True}))
-        records.append({"model": name, "validation_auc": result.best_auc.tolist(), "best_epoch": result.best_epoch.tolist()})
+        records.append(
+            {"model": name, "validation_auc": result.best_auc.tolist(), "best_epoch": result.best_epoch.tolist()}
+        )
 
     info = {
         "skeleton": IN_MOTION_19.name,
