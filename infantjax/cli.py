@@ -5,15 +5,16 @@ standard error; 130 interrupted. Results go to standard output, everything else 
 """
 
 import dataclasses
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg, subcommand
 
 from infantjax import __version__
 from infantjax.errors import InputError, MissingExtraError, one_line
@@ -21,8 +22,9 @@ from infantjax.errors import InputError, MissingExtraError, one_line
 if TYPE_CHECKING:
     from infantjax.assessment import Assessor
     from infantjax.report.table import Row
+    from infantjax.weights import Ensemble
 
-Output = Annotated[Path, arg(aliases=["-o"])]
+Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 
 
 def _say(text: str, quiet: bool = False) -> None:
@@ -30,20 +32,12 @@ def _say(text: str, quiet: bool = False) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _use_compilation_cache() -> None:
-    """Keep compiled programs between runs, in a folder that only this user can write (they are executable code)."""
-    import jax
+def _prepare_process() -> None:
+    """What a command that computes sets for its process; a library must not, so importing infantjax does not."""
+    from infantjax import runtime
 
-    folder = Path(os.environ.get("INFANTJAX_CACHE") or Path.home() / ".cache" / "infantjax") / "xla"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if hasattr(os, "getuid") and (folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022):
-            return
-    except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    runtime.keep_freed_memory()
+    runtime.use_compilation_cache()
 
 
 @dataclass(frozen=True)
@@ -118,10 +112,10 @@ class Assess:
         from infantjax import batch
         from infantjax.progress import Progress
 
+        _prepare_process()
         assessor = self._assessor()
         paths = batch.find_recordings(self.inputs)
         reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual)
-        _use_compilation_cache()
         with Progress(len(paths), "assessing", quiet=self.quiet) as progress:
 
             def report(done: int, row: "Row") -> None:
@@ -150,10 +144,14 @@ class Assess:
             threshold = _threshold_from(self.threshold_file)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError("--threshold", f"is {threshold}, must be within 0..1")
-        if self.fps is not None and not 0 < self.fps <= 1000:
-            raise InputError("--fps", f"is {self.fps}, must be above 0 and at most 1000")
+        _require_fps(self.fps)
         ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
         return Assessor(ensemble, threshold, self.certainty, self.strict, self.exact_contributions)
+
+
+def _require_fps(fps: float | None) -> None:
+    if fps is not None and not 0 < fps <= 1000:
+        raise InputError("--fps", f"is {fps}, must be above 0 and at most 1000", "give frames per second")
 
 
 def _line(row: "Row") -> str:
@@ -193,6 +191,8 @@ class Simulate:
     """Seconds of each recording."""
     prevalence: float = 0.15
     """Share of infants with absent fidgety movements (outcome 1)."""
+    fps: Annotated[float, arg(metavar="HZ")] = 30.0
+    """Frames per second."""
     overwrite: bool = False
     """Replace an earlier simulated cohort."""
     quiet: bool = False
@@ -202,13 +202,203 @@ class Simulate:
 
     def run(self) -> int:
         """Simulate the cohort."""
+        from infantjax.progress import Progress
         from infantjax.simulation import write_cohort
 
         try:
-            write_cohort(self.output, self.n, self.seed, self.duration, self.prevalence, overwrite=self.overwrite)
-        except (ValueError, OSError) as error:
+            with Progress(self.n, "simulating", quiet=self.quiet) as progress:
+                write_cohort(
+                    self.output,
+                    self.n,
+                    self.seed,
+                    self.duration,
+                    self.prevalence,
+                    self.fps,
+                    overwrite=self.overwrite,
+                    progress=lambda done, n: progress.update(done),
+                )
+        except ValueError as error:
             raise InputError("simulate", str(error)) from error
+        except OSError as error:
+            raise InputError(self.output, f"cannot be written ({error.strerror or error})", "make room") from error
         print(self.output)
+        return 0
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Options of every command that trains on a cohort."""
+
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv."""
+    output: Output
+    """Folder for the ensemble, the logs and the checkpoints. Run again on it, an interrupted training continues."""
+    model: str = "kbest-gcn-2"
+    """Network; `infantjax models` lists them."""
+    outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
+    fps: Annotated[float | None, arg(metavar="HZ")] = None
+    """Frames per second of the recordings, where the files do not say."""
+    format: Annotated[str | None, arg(metavar="NAME")] = None
+    """Format of the files; found from their content if not given. See docs/formats.md."""
+    preprocessing: Literal["released", "paper"] = "released"
+    """How recordings are standardised; stored with the ensemble."""
+    epochs: int = 200
+    """Passes over the training samples; 200 as published."""
+    batch_size: int = 32
+    """Windows of a step; 32 as published."""
+    learning_rate: float = 5e-4
+    """Of SGD with Nesterov momentum; 5e-4 as published."""
+    samples_per_negative: int = 12
+    """Windows that an infant with outcome 0 gives in an epoch; 12 as published."""
+    positive_ratio: int = 5
+    """An infant with outcome 1 gives this many times as many; 5 as published."""
+    seed: int = 1
+    """Root of every random number."""
+    threshold: float = 0.5
+    """Decision threshold to store with the ensemble, 0..1."""
+    save_every: int = 1
+    """Epochs between checkpoints."""
+    strict: bool = False
+    """Refuse recordings whose points have to be approximated from others."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def _train(self, protocol: Callable[..., "Ensemble"], **options: Any) -> int:
+        """Read the cohort, train, tell."""
+        from infantjax.motion.cohort import read_cohort
+        from infantjax.motion.normalisation import PRESETS
+        from infantjax.training import TrainingConfig
+
+        _require_fps(self.fps)
+        _prepare_process()
+        try:
+            config = TrainingConfig(
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                samples_per_negative=self.samples_per_negative,
+                positive_ratio=self.positive_ratio,
+                seed=self.seed,
+            )
+            cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
+            for problem in cohort.problems:
+                _say(f"note: {problem}", self.quiet)
+            ensemble = protocol(
+                cohort,
+                model=self.model,
+                directory=self.output,
+                config=config,
+                preprocessing=PRESETS[self.preprocessing],
+                threshold=self.threshold,
+                strict=self.strict,
+                save_every=self.save_every,
+                quiet=self.quiet,
+                **options,
+            )
+        except ValueError as error:
+            raise InputError("options", str(error)) from error
+        for run in ensemble.info["training"]["runs"]:
+            ended = f"{run['status']} after {run['epochs']}"
+            print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended} epochs)")
+        print(f"ensemble: {self.output}")
+        _say(f"note: {ensemble.info['statement']}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Crossval(_Training):
+    """Train one instance of a network for each fold of a cohort, all at once, and write them as an ensemble.
+
+    Example:
+        infantjax crossval cohort -o ensemble --model kbest-gcn-2
+    """
+
+    folds: int = 7
+    """Number of folds; 7 as published."""
+    stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
+    """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
+
+    def run(self) -> int:
+        """Cross-validate."""
+        from infantjax.training import crossval
+
+        return self._train(crossval, folds=self.folds, stratify=self.stratify)
+
+
+@dataclass(frozen=True)
+class Train(_Training):
+    """Train one instance of a network on a single split of a cohort and write it as an ensemble of one.
+
+    Example:
+        infantjax train cohort -o instance --model kbest-gcn-2 --validation 0.25
+    """
+
+    validation: Annotated[str, arg(metavar="SHARE|FILE")] = "0.25"
+    """Which recordings choose the best epoch: a share of the cohort up to 0.5, or a text file with an id a line."""
+
+    def run(self) -> int:
+        """Train."""
+        from infantjax.training import train_single
+
+        return self._train(train_single, validation=_validation_from(self.validation))
+
+
+def _validation_from(text: str) -> float | tuple[str, ...]:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return tuple(line.strip() for line in Path(text).read_text("utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise InputError(text, f"cannot be read ({reason})", "give a share such as 0.25, or a file of ids") from None
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How well risks tell outcomes apart: AUC, sensitivity, specificity and more, each with its 95 % interval.
+
+    Example:
+        infantjax evaluate results/summary.csv cohort/outcomes.csv
+    """
+
+    risks: Positional[Path]
+    """The summary.csv of assess, the out_of_fold.csv of crossval, or a table with columns id and risk."""
+    outcomes: Positional[Path | None] = None
+    """Table of the outcomes (id;outcome); the column `outcome` of the risks if not given."""
+    threshold: float = 0.5
+    """From this risk on an infant is called positive."""
+    json: bool = False
+    """Print JSON."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def run(self) -> int:
+        """Evaluate."""
+        import json
+
+        from infantjax.evaluation.discrimination import evaluate
+        from infantjax.scores import read_scores
+
+        scores = read_scores(self.risks, self.outcomes)
+        for problem in scores.problems:
+            _say(f"note: {problem}", self.quiet)
+        try:
+            figures = evaluate(scores.risks, scores.outcomes, self.threshold)
+        except ValueError as error:
+            raise InputError(self.risks, str(error)) from None
+        if self.json:
+            print(json.dumps({name: list(figure) for name, figure in figures.items()}, indent=2))
+            return 0
+        print(f"{len(scores.risks)} infants, {sum(scores.outcomes)} with outcome 1, threshold {self.threshold:g}")
+        for name, figure in figures.items():
+            print(f"{name:<18}{figure.value:.3f}  ({figure.low:.3f} to {figure.high:.3f})")
         return 0
 
 
@@ -313,12 +503,20 @@ class Convert:
         return 0
 
 
+def _help(command: type) -> str:
+    """The whole docstring, with its example, which the parser would leave out."""
+    return inspect.cleandoc(command.__doc__ or "")
+
+
 Command = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Assess, subcommand("assess")]
-    | Annotated[Simulate, subcommand("simulate")]
-    | Annotated[Models, subcommand("models")]
-    | Annotated[Convert, subcommand("convert")]
+    Annotated[Demo, subcommand("demo", description=_help(Demo))]
+    | Annotated[Assess, subcommand("assess", description=_help(Assess))]
+    | Annotated[Crossval, subcommand("crossval", description=_help(Crossval))]
+    | Annotated[Train, subcommand("train", description=_help(Train))]
+    | Annotated[Evaluate, subcommand("evaluate", description=_help(Evaluate))]
+    | Annotated[Simulate, subcommand("simulate", description=_help(Simulate))]
+    | Annotated[Models, subcommand("models", description=_help(Models))]
+    | Annotated[Convert, subcommand("convert", description=_help(Convert))]
 )
 
 
@@ -334,7 +532,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         command = tyro.cli(
-            OmitArgPrefixes[Command],  # type: ignore[arg-type]
+            OmitArgPrefixes[FlagCreatePairsOff[Command]],  # type: ignore[arg-type]
             prog="infantjax",
             description="Video-based infant movement analysis. Try: infantjax demo",
             args=list(arguments),

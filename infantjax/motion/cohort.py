@@ -162,6 +162,23 @@ def read_cohort(
     )
 
 
+def read_outcomes(path: str | Path) -> dict[str, int]:
+    """The outcome of each infant of a table, by id.
+
+    Args:
+        path: as the table of `read_cohort`.
+
+    Raises:
+        InputError: the table cannot be read, names no infant, or contradicts itself.
+    """
+    findings = _Findings()
+    infants, _ = _read_table(Path(path), findings)
+    if findings.fatal or not infants:
+        what = "; ".join(findings.lines()[:_SHOWN]) if findings.fatal else "names no infant"
+        raise InputError(path, what, "write the outcomes as id;outcome, one row an infant")
+    return {name: infant.outcome for name, infant in infants.items()}
+
+
 def _read_table(path: Path, findings: _Findings) -> tuple[dict[str, _Infant], bool]:
     path = edge.check_readable(path)
     if edge.kind_of(path) != "text":
