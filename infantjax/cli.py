@@ -532,7 +532,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         command = tyro.cli(
-            OmitArgPrefixes[FlagCreatePairsOff[Command]],  # type: ignore[arg-type]
+            OmitArgPrefixes[FlagCreatePairsOff[Command]],  # type: ignore[arg-type,misc]
             prog="infantjax",
             description="Video-based infant movement analysis. Try: infantjax demo",
             args=list(arguments),

@@ -1,0 +1,145 @@
+"""Inference of the whole ensemble: ten published networks x seven instances over a recording of three minutes.
+
+    python -m benchmarks.ensemble_inference
+
+Against PyTorch twins of the same networks in eager mode that hold the same weights. Nothing is reported
+unless both sides give the same risks. The peer is given the finished input features and its best of several batch sizes, and runs
+nothing but the networks; our side computes features, risks and the contributions of the joints. GFLOP/s count the
+operations of the networks by the published rule.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+import tyro
+
+from benchmarks import common, torch_twin
+from infantjax import models, runtime
+from infantjax.assessment.ensemble import EnsembleProgram
+from infantjax.models.entry import count_flops
+from infantjax.models.gcn import KBEST
+from infantjax.motion import features, windows
+from infantjax.motion.normalisation import RELEASED, standardise
+from infantjax.simulation import InfantConfig, simulate
+from infantjax.skeletons import IN_MOTION_19
+from infantjax.weights.pytorch import import_movement_outcome
+from infantjax.weights.store import Member
+
+TOLERANCE = 1e-4
+"""On risks: the difference of two float32 libraries, after a softmax."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    models: tuple[str, ...] = tuple(f"kbest-gcn-{i}" for i in range(1, 11))
+    """Networks."""
+    instances: int = 7
+    """Instances of each."""
+    seconds: float = 180.0
+    """Length of the recording."""
+    rounds: int = 3
+    """Timed rounds."""
+    warm_up: int = 1
+    """Untimed rounds after the first call."""
+    peer_batches: tuple[int, ...] = (8, 32, 71)
+    """Batch sizes of which the peer gets its best."""
+    chunk: int | None = None
+    """Windows that our program takes at a time; its own choice if not given."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    torch.manual_seed(0)
+    recording = standardise(simulate(0, InfantConfig(duration=options.seconds)), RELEASED)
+    positions = recording.keypoints.astype(np.float32)
+    starts = windows.window_starts(len(positions))
+    cut = positions[starts[:, None] + np.arange(windows.WINDOW)]
+    channels = features.stack(cut, IN_MOTION_19, ("position", "velocity", "bone"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    inputs = torch.as_tensor(np.asarray(channels).transpose(0, 3, 1, 2).copy(), device=device)
+
+    rows, ours_total, peer_total, flops_total = [], 0.0, 0.0, 0.0
+    where = common.environment()
+    for name in options.models:
+        twins = [_twin(name, device) for _ in range(options.instances)]
+        program = EnsembleProgram([_member(name, twins)], IN_MOTION_19, chunk=options.chunk)
+        batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, twice=True).seconds())
+        ours = common.Contender("infantjax", lambda p=program: p.scores(positions)[0][0])
+        peer = _peer(twins, inputs, batch)
+        comparison = common.compare(ours, peer, options.rounds, options.warm_up)
+        found, expected = ours.run().risk, peer.run().softmax(-1)[..., 1].cpu().numpy()
+        error = common.require_equal(found, expected, TOLERANCE, name)
+        entry = models.get(name)
+        flops = count_flops(entry.build(), entry.input_shape) * len(starts) * options.instances
+        rows.append({"model": name, "peer_batch": batch, "difference": error, **comparison.summary(flops)})
+        ours_total += rows[-1]["ours_median_s"]
+        peer_total += rows[-1]["peer_median_s"]
+        flops_total += flops
+        print(json.dumps(rows[-1]), flush=True)
+    ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
+    rows.append(_total(rows, ours_total, peer_total, flops_total))
+    shapes = {"instances": options.instances * len(options.models), "windows": len(starts), **ceilings}
+    if options.write:
+        print(common.write("ensemble_inference", rows, shapes, where))
+    else:
+        print(common.table(rows), shapes)
+
+
+def _total(rows: list[dict[str, Any]], ours: float, peer: float, flops: float) -> dict[str, Any]:
+    """The line over all networks: sums of the medians; its quartiles are those of the networks' ratios."""
+    ratios = [row["ratio"] for row in rows]
+    return {
+        "model": "all",
+        "peer_batch": None,
+        "difference": max(row["difference"] for row in rows),
+        "rounds": rows[0]["rounds"],
+        "ours_first_call_s": sum(row["ours_first_call_s"] for row in rows),
+        "peer_first_call_s": sum(row["peer_first_call_s"] for row in rows),
+        "ours_median_s": ours,
+        "peer_median_s": peer,
+        "ours_gflops": flops / ours / 1e9,
+        "peer_gflops": flops / peer / 1e9,
+        "ratio": peer / ours,
+        "ratio_q1": float(np.quantile(ratios, 0.25)),
+        "ratio_q3": float(np.quantile(ratios, 0.75)),
+    }
+
+
+def _twin(name: str, device: str) -> torch.nn.Module:
+    """A twin with random weights and running statistics that are not those of a fresh network."""
+    network = torch_twin.GraphNetwork(KBEST[int(name.rsplit("-", 1)[1]) - 1].to_choices())
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.8, 1.2)
+    return network.to(device).eval()
+
+
+def _member(name: str, twins: list[torch.nn.Module]) -> Member:
+    architecture = KBEST[int(name.rsplit("-", 1)[1]) - 1]
+    states = [{k: v.cpu().numpy() for k, v in twin.state_dict().items()} for twin in twins]
+    variables = [import_movement_outcome(state, architecture) for state in states]
+    return Member(name, jax.tree.map(lambda *leaves: np.stack(leaves), *variables), {})
+
+
+def _peer(twins: list[torch.nn.Module], inputs: torch.Tensor, batch: int, twice: bool = False) -> common.Contender:
+    version = torch.__version__.partition("+")[0]
+    peer = common.Contender(
+        f"torch {version} eager", lambda: torch_twin.torch_inference(twins, inputs, batch), common.torch_wait
+    )
+    if twice:
+        peer.seconds()
+    return peer
+
+
+if __name__ == "__main__":
+    runtime.keep_freed_memory()
+    main(tyro.cli(Options, description=__doc__))
