@@ -7,6 +7,7 @@ kept.
 
 import glob
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,36 +37,46 @@ class Reading:
 def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
     """The recordings that files, glob patterns and folders name, in their order, each once.
 
-    A folder stands for the keypoint files in it (not deeper), in the order of their names, without hidden and
-    temporary files and the tables that lie beside recordings; a folder of one OpenPose export is itself a recording.
+    A folder stands for the keypoint files and the OpenPose exports (folders themselves) in it, not deeper, in the order
+    of their names, without hidden and temporary files, the tables that lie beside recordings, and the records of
+    earlier reports; a folder of one OpenPose export is itself a recording. Tables beside recordings that a shell's
+    pattern names with them are passed over.
 
     Raises:
         InputError: nothing is named, or a pattern or folder holds no recording.
     """
-    found: dict[Path, Path] = {}
+    inputs = list(inputs)
+    found: dict[str, Path] = {}
     for given in inputs:
         path = Path(given)
-        if path.is_dir() and readers.format_of(path) is None:
+        if os.path.isdir(path) and readers.format_of(path) is None:
             paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p)]
-        elif not path.exists() and glob.has_magic(str(given)):
-            paths = [Path(p) for p in sorted(glob.glob(str(given))) if _may_be_recording(Path(p))]
+        elif not os.path.exists(path) and glob.has_magic(str(given)):
+            paths = [p for p in map(Path, sorted(glob.glob(str(given)))) if _may_be_recording(p)]
+        elif path.name in _BESIDE and len(inputs) > 1:
+            continue
         else:
-            paths = [path] if path.name not in _BESIDE or len(list(inputs)) == 1 else []
-            if not paths:
-                continue
+            paths = [path]
         if not paths:
             raise InputError(given, "holds no keypoint file", "give files, folders of files, or a pattern")
         for p in paths:
-            found.setdefault(p.resolve() if p.exists() else p, p)
+            found.setdefault(os.path.realpath(p), p)
     if not found:
         raise InputError("input", "names no recording", "give at least one keypoint file")
     return list(found.values())
 
 
 def _may_be_recording(path: Path) -> bool:
+    if path.name.startswith((".", "~")) or path.name in _BESIDE:
+        return False
+    if path.is_dir():
+        try:
+            return readers.format_of(path) is not None
+        except InputError:
+            return False
     suffixes = {s for f in readers.FORMATS.values() for s in f.suffixes}
-    hidden = path.name.startswith((".", "~"))
-    return path.is_file() and not hidden and path.suffix.lower() in suffixes and path.name not in _BESIDE
+    reported = path.suffix == ".json" and path.with_suffix(".html").exists()
+    return path.is_file() and path.suffix.lower() in suffixes and not reported
 
 
 def assess_files(
@@ -116,7 +127,7 @@ def _assess_one(
     recording = readers.read(
         path, fps=reading.fps, format=reading.format, skeleton=reading.skeleton, individual=reading.individual
     )
-    digest = sha256(path) if path.is_file() else ""
+    digest = _digest(path)
     assessment = assessor.assess(recording, digest)
     text = record.to_json(assessment)
     json_path, page_path = target.with_name(target.name + ".json"), target.with_name(target.name + ".html")
@@ -124,9 +135,17 @@ def _assess_one(
         _refuse_foreign(json_path, assessment)
     _write(json_path, text)
     _write(page_path, page.to_html(assessment))
-    message = f"same content as {seen[digest].name}" if digest and digest in seen else ""
+    message = f"same content as {seen[digest].name}" if digest in seen else ""
     seen.setdefault(digest, path)
     return table.Row(path.name, assessment, message)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of the frames in a folder."""
+    if path.is_file():
+        return sha256(path)
+    frames = sorted(p for p in path.iterdir() if p.suffix.lower() == ".json" and not p.name.startswith((".", "~")))
+    return sha256("".join(f"{sha256(p)} {p.name}\n" for p in frames if p.is_file()).encode("utf-8", "surrogateescape"))
 
 
 def _refuse_foreign(path: Path, assessment: Assessment) -> None:
