@@ -105,10 +105,10 @@ class EnsembleProgram:
         lowered, stacks = [], []
         for member in self.members:
             entry = models.get(member.model)
-            module = entry.build(skeleton=self.skeleton, **member.overrides)
+            module = _module_of(member, entry, self.skeleton)
             stack = jax.device_put(member.variables)
             program = WindowProgram(module, entry.features, self.rotation, self.exact)
-            lowered.append(_lower(program, stack, windows_shape, member))
+            lowered.append(jax.jit(program).lower(stack, windows_shape))
             stacks.append(stack)
         # Tracing needs the interpreter, compiling does not: the members compile side by side.
         with ThreadPoolExecutor() as pool:
@@ -147,14 +147,27 @@ class EnsembleProgram:
         return joined, starts
 
 
-def _lower(program: WindowProgram, stack: Variables, shape: jax.ShapeDtypeStruct, member: Member) -> Any:
-    import flax.errors
-
+def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton) -> nn.Module:
+    """The network of a member, once its weights are known to fit."""
+    where, remedy = f"weights of {member.model}", "use the weights with the model and skeleton they were trained for"
     try:
-        return jax.jit(program).lower(stack, shape)
-    except (flax.errors.FlaxError, KeyError, TypeError) as error:
-        raise InputError(
-            f"weights of {member.model}",
-            f"do not fit the architecture ({str(error).splitlines()[0][:120]})",
-            "use the weights with the model and skeleton they were trained for",
-        ) from error
+        module = entry.build(skeleton=skeleton, **member.overrides)
+        shapes = models.variable_shapes(module, (WINDOW, len(skeleton.joints), entry.input_shape[-1]))
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(where, f"name settings that the network does not take ({reason})", remedy) from error
+    needed = {path: (member.instances, *leaf.shape) for path, leaf in _flat(shapes)}
+    found = {path: leaf.shape for path, leaf in _flat(member.variables)}
+    for path in sorted({*needed, *found}):
+        if path not in found:
+            raise InputError(where, f"lack {path}", remedy)
+        if path not in needed:
+            raise InputError(where, f"hold {path}, which the network has not", remedy)
+        if found[path] != needed[path]:
+            raise InputError(where, f"hold {path} of shape {found[path]}, the network needs {needed[path]}", remedy)
+    return module
+
+
+def _flat(tree: Variables) -> list[tuple[str, Any]]:
+    """(path, leaf) of nested dicts."""
+    return [("/".join(str(k.key) for k in path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
