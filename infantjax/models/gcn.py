@@ -617,8 +617,9 @@ def build_kbest(index: int, skeleton: Skeleton | str = IN_MOTION_19, **overrides
 
 
 def build_st_gcn(skeleton: Skeleton | str = IN_MOTION_19, **overrides: Any) -> StGcn:
-    """ST-GCN as a module."""
-    return StGcn(_skeleton(skeleton), **overrides)
+    """ST-GCN as a module; its fields may be overridden by name (`widths` also as a list, which is what JSON holds)."""
+    settings = overrides | ({"widths": tuple(overrides["widths"])} if "widths" in overrides else {})
+    return StGcn(_skeleton(skeleton), **settings)
 
 
 def _skeleton(skeleton: Skeleton | str) -> Skeleton:
