@@ -5,25 +5,31 @@ it: the unpickler knows five names (ordered dictionaries, tensors and their stor
 """
 
 import io
+import os
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+import flax.linen as nn
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
+from infantjax.files import MAX_FILE_BYTES
 from infantjax.models.entry import variable_shapes
 from infantjax.models.gcn import Architecture, GraphNetwork, ModuleSpec, StGcn, plan
+from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 
 State = Mapping[str, Any]
 Variables = dict[str, Any]
 
 _IGNORED = ("num_batches_tracked",)
 _INPUT_SHAPE = (150, len(GraphNetwork.skeleton.joints), 6)
+_REMEDY = "give the weights together with the architecture they were trained for"
 
 
 class _Place(NamedTuple):
@@ -53,7 +59,7 @@ def import_movement_outcome(state: State | str | Path, architecture: Architectur
     places = dict(_graph_network(architecture))
     where = state if isinstance(state, str | Path) else "state dict"
     variables = _place(_arrays(state), places, str(where))
-    _check_shapes(variables, architecture, str(where))
+    _check_shapes(variables, GraphNetwork(architecture), _INPUT_SHAPE, str(where))
     return _drop_unused(variables, architecture) if lean else variables
 
 
@@ -63,7 +69,9 @@ def import_st_gcn(state: State | str | Path) -> Variables:
     Args and errors as for `import_movement_outcome`.
     """
     where = state if isinstance(state, str | Path) else "state dict"
-    return _place(_arrays(state), dict(_st_gcn()), str(where))
+    variables = _place(_arrays(state), dict(_st_gcn()), str(where))
+    _check_shapes(variables, StGcn(), (*_INPUT_SHAPE[:2], 2), str(where))
+    return variables
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
@@ -75,31 +83,24 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         size = path.stat().st_size
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({getattr(error, 'strerror', error)})", "check the path") from None
+    if not path.is_file():
+        raise InputError(path, "is not a file", "give a .npz or .pth state dict")
     if size > MAX_FILE_BYTES:
         raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
     try:
         with path.open("rb") as stream:
             if stream.read(4) == b"PK\x03\x04":
-                _check_archive(path)
-                return _read_npz(path) if _holds_npy(path) else _read_torch_zip(path)
+                with open_archive(path) as archive:
+                    if not all(name.endswith(".npy") for name in archive.namelist()):
+                        return _read_torch_zip(path, archive)
+                return read_npz(path)
             stream.seek(0)
-            return _read_torch_legacy(stream)
-    except InputError:
-        raise
-    except (
-        ValueError,
-        KeyError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-        AttributeError,
-    ) as error:
-        raise InputError(path, f"is not a readable weights file ({error})", "give a .npz or .pth state dict") from None
-    except (TypeError, IndexError, MemoryError, OverflowError, RecursionError, UnicodeDecodeError, AssertionError):
-        raise InputError(path, "is damaged", "give a .npz or .pth state dict") from None
+            return _read_torch_legacy(path, stream)
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(path, f"is not a readable weights file ({reason})", "give a .npz or .pth state dict") from None
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -285,35 +286,40 @@ def _arrays(state: State | str | Path) -> dict[str, np.ndarray]:
 
 
 def _place(arrays: Mapping[str, np.ndarray], places: Mapping[str, _Place], where: str) -> Variables:
-    remedy = "give the weights together with the architecture they were trained for"
     if missing := sorted(set(places) - set(arrays)):
-        raise InputError(where, f"lacks {missing[0]} and {len(missing) - 1} more of {len(places)} arrays", remedy)
+        raise InputError(where, f"lacks {_first(missing)} of {len(places)} arrays", _REMEDY)
     if extra := sorted(set(arrays) - set(places)):
-        raise InputError(where, f"holds {extra[0]} and {len(extra) - 1} more arrays that the network has not", remedy)
+        raise InputError(where, f"holds {_first(extra)}, which the network has not", _REMEDY)
     variables: Variables = {}
     for name, place in places.items():
         array = arrays[name]
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise InputError(where, f"{name} is not an array of finite numbers", "the weights are damaged")
+        # Half precision is computed in float32; bytes in another order become native ones.
+        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
         node = variables.setdefault(place.collection, {})
         for part in place.path[:-1]:
             node = node.setdefault(part, {})
         try:
             node[place.path[-1]] = np.ascontiguousarray(place.arrange(array))
         except (ValueError, IndexError):
-            raise InputError(where, f"{name} has shape {array.shape}, which does not fit", remedy) from None
+            raise InputError(where, f"{name} has shape {array.shape}, which does not fit", _REMEDY) from None
     return variables
 
 
-def _check_shapes(variables: Variables, architecture: Architecture, where: str) -> None:
-    expected = variable_shapes(GraphNetwork(architecture), _INPUT_SHAPE)
+def _first(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _check_shapes(variables: Variables, module: nn.Module, input_shape: tuple[int, ...], where: str) -> None:
+    expected = variable_shapes(module, input_shape)
     found = dict(_leaves(variables))
     for path, leaf in _leaves(expected):
         if found[path].shape != leaf.shape:
             raise InputError(
                 where,
                 f"{'/'.join(path)} has shape {found[path].shape}, the architecture needs {leaf.shape}",
-                "give the weights together with the architecture they were trained for",
+                _REMEDY,
             )
 
 
@@ -337,26 +343,9 @@ def _drop_unused(variables: Variables, architecture: Architecture) -> Variables:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _check_archive(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        total = sum(m.file_size for m in members)
-        if total > MAX_FILE_BYTES or total > MAX_ARCHIVE_RATIO * max(path.stat().st_size, 1):
-            raise InputError(path, f"would unpack to {total} bytes", "this is not a weights file")
-        for member in members:
-            if member.filename.startswith("/") or ".." in Path(member.filename).parts:
-                raise InputError(path, "holds an archive member outside the archive", "this file is not to be trusted")
-
-
-def _holds_npy(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return all(name.endswith(".npy") for name in archive.namelist())
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
+_MAX_PICKLE_BYTES = 16 * 1024**2
+"""Longest description of a state dict that is read; the arrays themselves lie beside it."""
+_MAX_AXES = 8
 
 _DTYPES = {
     "FloatStorage": np.dtype("<f4"),
@@ -375,20 +364,31 @@ class _Tensor(NamedTuple):
 
 
 def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _Tensor:
+    if max(len(shape), len(strides)) > _MAX_AXES:
+        raise ValueError(f"it holds a tensor of {len(shape)} axes")
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _ordered_dict() -> OrderedDict:
+    """An empty dictionary, as which every saved one begins; a copy of many items could be asked for many times."""
+    return OrderedDict()
 
 
 class _StateUnpickler(pickle.Unpickler):
     """An unpickler that can make ordered dictionaries and descriptions of tensors, and nothing else."""
 
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        super().__init__(stream)
+        self._path = path
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
+            return _ordered_dict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild_tensor
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        raise InputError("weights", f"the file asks for {module}.{name}, which is code", "it was not loaded")
+        raise InputError(self._path, f"asks for {module}.{name}, which may be code", "it was not loaded")
 
     def persistent_load(self, pid: Any) -> tuple[str, np.dtype]:
         _, dtype, key = pid[:3]
@@ -397,52 +397,73 @@ class _StateUnpickler(pickle.Unpickler):
         return str(key), dtype
 
 
+def _unpickle(path: Path, stream: IO[bytes]) -> Any:
+    """The next pickle of a stream, whose declared sizes are those of a state dict.
+
+    An unpickler allocates its memo up to the largest index and its strings before it reads them.
+    """
+    start = stream.tell()
+    head = io.BytesIO(stream.read(_MAX_PICKLE_BYTES))
+    for code, argument, _ in pickletools.genops(head):
+        if code.proto > 2:
+            raise ValueError(f"it is pickled with {code.name}, which a state dict does not need")
+        if "PUT" in code.name and not 0 <= int(argument or 0) < head.tell():
+            raise ValueError(f"it numbers an object {argument}")
+    end = head.tell()
+    stream.seek(start + end)
+    return _StateUnpickler(path, io.BytesIO(head.getvalue()[:end])).load()
+
+
 def _tensors(tree: Any, storages: Callable[[str, np.dtype], np.ndarray]) -> dict[str, np.ndarray]:
     if not isinstance(tree, Mapping):
         raise ValueError("no state dict")
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
+    total = 0
     for name, tensor in tree.items():
         if not isinstance(tensor, _Tensor) or not isinstance(name, str):
-            raise ValueError("holds something other than named tensors")
+            raise ValueError("it holds something other than named tensors")
         data = storages(*tensor.storage)
-        last = (
-            tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides))
-            if 0 not in tensor.shape
-            else 0
-        )
-        if tensor.offset < 0 or min((*tensor.strides, 0)) < 0 or last >= max(len(data), 1):
+        offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
+        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        if min((offset, *shape, *strides)) < 0 or (0 not in shape and last >= len(data)):
             raise ValueError(f"{name} reaches outside its storage")
+        total += int(np.prod(shape, dtype=object)) * data.itemsize
+        if total > MAX_FILE_BYTES:
+            raise ValueError(f"its tensors would take more than {MAX_FILE_BYTES} bytes")
         view = np.lib.stride_tricks.as_strided(
-            data[tensor.offset :], tensor.shape, [s * data.itemsize for s in tensor.strides], writeable=False
+            data[offset:], shape, [s * data.itemsize for s in strides], writeable=False
         )
         arrays[name] = np.array(view)
     return arrays
 
 
-def _read_torch_zip(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        index = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
-        if index is None:
-            raise ValueError("neither .npy members nor a PyTorch state dict")
-        folder = index.removesuffix("data.pkl")
-        tree = _StateUnpickler(io.BytesIO(archive.read(index))).load()
+def _read_torch_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+    index = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
+    if index is None:
+        raise ValueError("neither .npy members nor a PyTorch state dict")
+    folder = index.removesuffix("data.pkl")
+    with archive.open(index) as stream:
+        tree = _unpickle(path, io.BytesIO(stream.read(_MAX_PICKLE_BYTES)))
 
-        def storage(key: str, dtype: np.dtype) -> np.ndarray:
-            return np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
+    @lru_cache(maxsize=1)
+    def storage(key: str, dtype: np.dtype) -> np.ndarray:
+        return np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
 
-        return _tensors(tree, storage)
+    return _tensors(tree, storage)
 
 
-def _read_torch_legacy(stream: Any) -> dict[str, np.ndarray]:
+def _read_torch_legacy(path: Path, stream: IO[bytes]) -> dict[str, np.ndarray]:
     # Five pickles (magic number, protocol, system, state dict, storage keys), then each storage behind its length.
     for _ in range(3):
-        _StateUnpickler(stream).load()
-    tree, keys = _StateUnpickler(stream).load(), _StateUnpickler(stream).load()
-    sizes = {t.storage[0]: t.storage[1] for t in tree.values() if isinstance(t, _Tensor)}
+        _unpickle(path, stream)
+    tree, keys = _unpickle(path, stream), _unpickle(path, stream)
+    dtypes = {t.storage[0]: t.storage[1] for t in tree.values() if isinstance(t, _Tensor)}
+    size = os.fstat(stream.fileno()).st_size
     storages = {}
     for key in keys:
         count = int.from_bytes(stream.read(8), "little")
-        dtype = sizes[str(key)]
-        data = stream.read(min(count * dtype.itemsize, MAX_FILE_BYTES))
-        storages[str(key)] = np.frombuffer(data, dtype, count)
+        dtype = dtypes[str(key)]
+        if count * dtype.itemsize > size - stream.tell():
+            raise ValueError("it is cut off")
+        storages[str(key)] = np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
     return _tensors(tree, lambda key, dtype: storages[key])

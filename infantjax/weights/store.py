@@ -10,6 +10,7 @@ points at the old files until the new one is renamed into its place.
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,13 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES, canonical_json, sha256, write_atomically
+from infantjax.weights.archive import DAMAGE, open_archive, read_member, read_npz
 
 FORMAT = "infantjax-ensemble"
 VERSION = 1
 INDEX = "ensemble.json"
+
+_MAX_INDEX_BYTES = 64 * 1024**2
 
 Variables = dict[str, Any]
 
@@ -91,14 +95,16 @@ def save_ensemble(ensemble: Ensemble, directory: str | Path, *, half: bool = Fal
 
     Raises:
         OSError: the folder cannot be written; an ensemble that was there before is unchanged.
-        ValueError: an array is not finite, or the members' arrays have no common run axis.
+        ValueError: there are no members, an array is not finite, or a member's arrays have no common run axis.
     """
+    if not ensemble.members:
+        raise ValueError("an ensemble needs at least one member")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     entries = []
     for number, member in enumerate(ensemble.members):
         arrays = {path: _stored(path, array, half) for path, array in leaves(member.variables)}
-        if len({len(a) for a in arrays.values()}) != 1:
+        if len(lengths := {a.shape[:1] for a in arrays.values()}) != 1 or lengths & {(), (0,)}:
             raise ValueError(f"member {member.model}: arrays have no common run axis")
         data = _npz(arrays)
         name = f"{number:02d}-{member.model}-{sha256(data)[:12]}.npz"
@@ -133,7 +139,14 @@ def load_ensemble(directory: str | Path) -> Ensemble:
     """
     directory = Path(directory)
     index = _read_index(directory)
-    members = tuple(_read_member(directory, entry) for entry in index["members"])
+    try:
+        members = tuple(_read_member(directory, entry) for entry in index["members"])
+        if not members or not isinstance(index["info"], dict):
+            raise ValueError("it holds no members or no info")
+    except DAMAGE as error:
+        # The digests agree, so this was not damaged on the way: it was never written by `save_ensemble`.
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(directory / INDEX, f"is not the index of an ensemble ({reason})", _REMEDY) from None
     return Ensemble(members, index["info"], index["sha256"])
 
 
@@ -141,12 +154,12 @@ _REMEDY = "copy the ensemble again from where it came from"
 
 
 def _stored(path: str, array: np.ndarray, half: bool) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+        rounded = array.astype(np.float16) if half else array
     if not np.isfinite(array).all():
-        raise ValueError(f"{path} holds values that are not finite")
-    array = array.astype(np.float32)
-    if half and (rounded := array.astype(np.float16)).size and np.isfinite(rounded).all():
-        return rounded
-    return array
+        raise ValueError(f"{path} holds values that are not finite in float32")
+    return rounded if np.isfinite(rounded).all() else array
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -157,8 +170,11 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
             content = io.BytesIO()
             np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
             info = zipfile.ZipInfo(f"{path}.npy", (1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, content.getvalue())
+            data = content.getvalue()
+            # What shrinks beyond the ratio that is read again (zeros, say) is stored as it is.
+            small = len(zlib.compress(data)) * MAX_ARCHIVE_RATIO < 2 * len(data)
+            info.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
     return stream.getvalue()
 
 
@@ -171,8 +187,8 @@ def _read_index(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise InputError(directory, "is not a folder", "give the folder that `infantjax crossval` wrote")
     try:
-        if path.stat().st_size > 64 * 1024**2:
-            raise InputError(path, "is too large for an index of an ensemble", _REMEDY)
+        if path.stat().st_size > _MAX_INDEX_BYTES or not path.is_file():
+            raise InputError(path, "is not the index of an ensemble", _REMEDY)
         index = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(directory, f"holds no {INDEX}", "give the folder that `infantjax crossval` wrote") from None
@@ -180,10 +196,9 @@ def _read_index(directory: Path) -> dict[str, Any]:
         raise InputError(path, f"cannot be read ({type(error).__name__})", _REMEDY) from None
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(path, "is not the index of an ensemble", _REMEDY)
-    if isinstance(index.get("version"), int) and index["version"] > VERSION:
-        raise InputError(
-            path, f"has format version {index['version']}, this program knows {VERSION}", "update infantjax"
-        )
+    if index.get("version") != VERSION:
+        version = str(index.get("version"))[:20]
+        raise InputError(path, f"has format version {version}, this program knows {VERSION}", "update infantjax")
     try:
         intact = index["sha256"] == _index_digest(index)
     except (KeyError, ValueError, RecursionError):
@@ -196,46 +211,40 @@ def _read_index(directory: Path) -> dict[str, Any]:
 def _read_member(directory: Path, entry: Mapping[str, Any]) -> Member:
     path = directory / Path(entry["file"]).name
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes", _REMEDY)
+        if path.stat().st_size > MAX_FILE_BYTES or not path.is_file():
+            raise InputError(path, f"is not a file of at most {MAX_FILE_BYTES} bytes", _REMEDY)
         data = path.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", _REMEDY) from None
     if sha256(data) != entry["sha256"]:
         raise InputError(path, f"is damaged{_damaged_leaf(data, entry)}: its digest does not match", _REMEDY)
     variables: Variables = {}
-    for name, array in _members(data).items():
+    for name, array in read_npz(io.BytesIO(data)).items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise InputError(path, f"{name} holds values that are not finite numbers", _REMEDY)
+        if array.shape[:1] != (entry["instances"],) or not len(array):
+            raise InputError(path, f"{name} is not of {entry['instances']} instances", _REMEDY)
         *parents, last = name.split("/")
         node = variables
         for part in parents:
             node = node.setdefault(part, {})
         node[last] = array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise InputError(path, f"{name} holds values that are not finite", _REMEDY)
-    return Member(entry["model"], variables, entry["overrides"])
-
-
-def _members(data: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(m.file_size for m in archive.infolist()) > MAX_ARCHIVE_RATIO * max(len(data), 1):
-            raise ValueError("unpacks to more than a weights file can hold")
-        return {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-            for name in archive.namelist()
-        }
+    if not variables:
+        raise InputError(path, "holds no arrays", _REMEDY)
+    return Member(str(entry["model"]), variables, dict(entry["overrides"]))
 
 
 def _damaged_leaf(data: bytes, entry: Mapping[str, Any]) -> str:
     """Which leaf a damaged file's damage hit, as far as it can still be read."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with open_archive(io.BytesIO(data)) as archive:
             for name, digest in entry["leaves"].items():
                 try:
-                    array = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-                except Exception:
+                    intact = leaf_digest(read_member(archive, f"{name}.npy")) == digest
+                except DAMAGE:
+                    intact = False
+                if not intact:
                     return f" at {name}"
-                if leaf_digest(array) != digest:
-                    return f" at {name}"
-    except Exception:
-        return ""
+    except DAMAGE:
+        pass
     return ""

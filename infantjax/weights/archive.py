@@ -1,0 +1,88 @@
+"""Archives of arrays that others made: declared sizes are checked before memory is allocated; no objects, no code."""
+
+import io
+import pickle
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+
+from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
+
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What the standard library and NumPy raise on files that are damaged or crafted."""
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def open_archive(source: Path | IO[bytes]) -> zipfile.ZipFile:
+    """Open a zip archive whose members are inside it and unpack to no more than the limits.
+
+    Raises:
+        ValueError: a member lies outside, or they unpack to too much.
+        zipfile.BadZipFile: no archive.
+    """
+    archive = zipfile.ZipFile(source)
+    members = archive.infolist()
+    # Members may overlap, so their packed sizes can be more than there is.
+    packed = min(sum(m.compress_size for m in members), _size(source))
+    total = sum(m.file_size for m in members)
+    if total > MAX_FILE_BYTES or total > MAX_ARCHIVE_RATIO * max(packed, 1):
+        raise ValueError(f"it would unpack to {total} bytes")
+    for member in members:
+        path = PurePosixPath(member.filename)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("it holds a member outside the archive")
+    return archive
+
+
+def _size(source: Path | IO[bytes]) -> int:
+    return source.stat().st_size if isinstance(source, Path) else source.seek(0, io.SEEK_END)
+
+
+def read_npz(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
+    """The arrays of a .npz by name, without pickle.
+
+    Raises:
+        One of `DAMAGE`: no such archive, objects in it, or more declared than it holds.
+    """
+    with open_archive(source) as archive:
+        return {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """One array of an open .npz. Raises as `read_npz`."""
+    member = archive.getinfo(name)
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADERS:
+            raise ValueError(f"{name} has an unknown version {version}")
+        shape, _, dtype = _HEADERS[version](stream)
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, which are never loaded")
+        # The declared shape decides what is allocated, so it must agree with what the archive really holds.
+        held = member.file_size - stream.tell()
+        if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != held:
+            raise ValueError(f"{name} declares shape {shape} but holds {held} bytes")
+    with archive.open(member) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
