@@ -461,9 +461,9 @@ def _read_torch_legacy(path: Path, stream: IO[bytes]) -> dict[str, np.ndarray]:
     size = os.fstat(stream.fileno()).st_size
     storages = {}
     for key in keys:
-        count = int.from_bytes(stream.read(8), "little")
-        dtype = dtypes[str(key)]
-        if count * dtype.itemsize > size - stream.tell():
+        length = stream.read(8)
+        count, dtype = int.from_bytes(length, "little"), dtypes[str(key)]
+        if len(length) < 8 or count * dtype.itemsize > size - stream.tell():
             raise ValueError("it is cut off")
         storages[str(key)] = np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
     return _tensors(tree, lambda key, dtype: storages[key])

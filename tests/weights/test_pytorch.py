@@ -1,0 +1,500 @@
+"""Import of PyTorch weights: exact, from every kind of file, and never running what a file asks for."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from infantjax.errors import InputError
+from infantjax.models import count_parameters, variable_shapes
+from infantjax.models.gcn import Architecture, GraphNetwork, StGcn
+from infantjax.weights import import_movement_outcome, import_st_gcn, pytorch
+from infantjax.weights.pytorch import read_state
+
+SMALL = Architecture.from_label(
+    "graph-spatial+input_width-6+num_input_modules-1+initial_block_type-basic+initial_residual-null"
+    "+input_temporal_scales-1+initial_main_width-6+num_main_levels-1+num_main_level_modules-1+block_type-basic"
+    "+bottleneck_factor-2+residual-null+main_temporal_scales-1+temporal_kernel_size-3+se_ratio-2+se-null"
+    "+relative_se-relative+nonlinearity-relu+attention-null+pool-global"
+)
+
+
+def state_of(places, shapes, seed: int = 0) -> dict[str, np.ndarray]:
+    """A state dict of random numbers: the inverse of the import, found by trying the ways in which axes are laid."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, place in places:
+        node = shapes[place.collection]
+        for part in place.path:
+            node = node[part]
+        found[name] = rng.uniform(0.5, 1.5, torch_shape(name, place, node.shape)).astype(np.float32)
+    return found
+
+
+def torch_shape(name: str, place, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in PyTorch of what is placed as `shape`."""
+    if place.path[-1] != "kernel":
+        if name.startswith("data_bn") or (len(shape) == 2 and ".conv.bias" in name):
+            return (int(np.prod(shape)),)
+        return shape[::-1] if place.path[-1] in ("squeeze", "excite") else shape
+    if len(shape) == 2:
+        return (*shape[::-1], 1, 1)
+    if place.path[-2] == "graph":
+        return (shape[1] * shape[2], shape[0], 1, 1)
+    return (*shape[::-1], 1)
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, np.ndarray]:
+    return state_of(pytorch._graph_network(SMALL), variable_shapes(GraphNetwork(SMALL), (150, 19, 6)))
+
+
+def leaves(tree, path=()):
+    for name, value in tree.items():
+        yield from leaves(value, (*path, name)) if isinstance(value, dict) else [((*path, name), value)]
+
+
+def same(found, expected) -> bool:
+    a, b = dict(leaves(found)), dict(leaves(expected))
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def refused(read, *arguments, message: str | None = None) -> str:
+    """The one line with which something is refused."""
+    with pytest.raises(InputError, match=message) as caught:
+        read(*arguments)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    return str(caught.value)
+
+
+# --- what is imported ------------------------------------------------------------------------------------------------
+
+
+def test_every_parameter_of_the_network_is_imported_and_none_else(state):
+    variables = import_movement_outcome(state, SMALL)
+    assert set(variables) == {"params", "batch_stats", "constants"}
+    count = sum(leaf.size for _, leaf in leaves(variables["params"]))
+    assert count == count_parameters(GraphNetwork(SMALL), (150, 19, 6))
+    assert all(leaf.dtype == np.float32 for _, leaf in leaves(variables))
+
+
+def test_the_network_runs_with_what_was_imported(state):
+    x = np.random.default_rng(0).normal(size=(2, 40, 19, 6)).astype(np.float32)
+    variables = import_movement_outcome(state, SMALL)
+    logits, _ = jax.jit(GraphNetwork(SMALL).apply)(variables, x)
+    assert np.isfinite(logits).all()
+    assert logits[0, 0] != logits[1, 0]
+
+
+def test_axes_are_laid_as_pytorch_lays_them(state):
+    variables = import_movement_outcome(state, SMALL)
+    classifier = variables["params"]["classifier"]["kernel"]
+    np.testing.assert_array_equal(classifier, state["fcn.weight"][:, :, 0, 0].T)
+    # The matrices of a graph convolution are the slowest part of its output channels.
+    kernel = next(k for p, k in leaves(variables["params"]) if p[-2:] == ("graph", "kernel"))
+    torch = next(v for k, v in state.items() if k.endswith("gcn.conv.conv.weight"))
+    matrices, out = kernel.shape[1:]
+    np.testing.assert_array_equal(kernel[:, 1, :], torch[out : 2 * out, :, 0, 0].T)
+    assert matrices == 3
+    # The data norm has the channels of a joint side by side.
+    scale = variables["params"]["data_norm"]["scale"]
+    np.testing.assert_array_equal(scale[4, 0, 0], state["data_bn.weight"][24:30])
+
+
+def test_a_prefix_and_counters_of_batches_make_no_difference(state):
+    counters = {f"state/{k}.num_batches_tracked": np.int64(3) for k in ("data_bn", "bottleneck_bn")}
+    prefixed = {f"state/{k}": v for k, v in state.items()} | counters | {"x": np.zeros(3), "config": np.array("{}")}
+    assert same(import_movement_outcome(prefixed, SMALL), import_movement_outcome(state, SMALL))
+
+
+def test_half_precision_and_swapped_bytes_become_float32(state):
+    plain = {k: v.astype(np.float16) for k, v in state.items()}
+    swapped = {k: v.astype(">f2") for k, v in plain.items()}
+    for given in (plain, swapped):
+        variables = import_movement_outcome(given, SMALL)
+        assert all(leaf.dtype == np.dtype("=f4") for _, leaf in leaves(variables))
+        expected = {k: v.astype(np.float32) for k, v in plain.items()}
+        assert same(variables, import_movement_outcome(expected, SMALL))
+
+
+def test_st_gcn_is_imported_whole():
+    state = state_of(pytorch._st_gcn(), variable_shapes(StGcn(), (150, 19, 2)))
+    variables = import_st_gcn(state)
+    assert sum(leaf.size for _, leaf in leaves(variables["params"])) == 3_075_740
+    with_line = state | {"st_gcn_networks.3.gcn.conv.bias": np.zeros(9, np.float32)}
+    refused(import_st_gcn, with_line, message=r"layer_3/graph/bias has shape \(3, 3\), the architecture needs \(3, 64\)")
+
+
+@pytest.mark.parametrize("name", ["random_05", "published_02"])
+def test_the_reference_is_imported_the_same_from_every_kind_of_file(shared, tmp_path, name):
+    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
+        z = dict(archive)
+    architecture = Architecture.from_choices(json.loads(str(z["config"])))
+    expected = import_movement_outcome(z, architecture)
+    assert same(import_movement_outcome(shared / "golden" / "gcn" / f"{name}.npz", architecture), expected)
+    weights = {k.removeprefix("state/"): v for k, v in z.items() if k.startswith("state/")}
+    np.savez(tmp_path / "weights.npz", **weights)
+    assert same(import_movement_outcome(tmp_path / "weights.npz", architecture), expected)
+    write_zip(tmp_path / "new.pth", weights)
+    assert same(import_movement_outcome(tmp_path / "new.pth", architecture), expected)
+    write_legacy(tmp_path / "old.pth", weights)
+    assert same(import_movement_outcome(tmp_path / "old.pth", architecture), expected)
+
+
+def test_the_reference_with_another_architecture_is_refused(shared):
+    path = shared / "golden" / "gcn" / "random_01.npz"
+    with np.load(shared / "golden" / "gcn" / "random_02.npz") as archive:
+        other = Architecture.from_choices(json.loads(str(archive["config"])))
+    assert str(path) in refused(import_movement_outcome, path, other, message="give the weights together with the arch")
+
+
+# --- what does not fit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("A_input"), r"lacks A_input of \d+ arrays; give the weights together with"),
+        (lambda s: [s.pop(k) for k in list(s) if k.startswith("data_bn")], "lacks data_bn.bias and 3 more of"),
+        (lambda s: s.update(colour=np.zeros(2)), "holds colour, which the network has not"),
+        (lambda s: s.update(a=np.zeros(2), b=np.zeros(2)), "holds a and 1 more, which the network has not"),
+        (lambda s: s.update(A_input=np.zeros((3, 18, 18))), r"adjacency_input has shape \(3, 18, 18\), the architecture"),
+        (lambda s: s.update({"fcn.weight": np.zeros(5)}), r"fcn.weight has shape \(5,\), which does not fit"),
+        (lambda s: s.update({"data_bn.bias": np.zeros(113)}), r"data_bn.bias has shape \(113,\), which does not fit"),
+        (lambda s: s.update({"fcn.bias": np.array([0, np.nan])}), "fcn.bias is not an array of finite numbers"),
+        (lambda s: s.update({"fcn.bias": np.array([0, np.inf])}), "fcn.bias is not an array of finite numbers"),
+        (lambda s: s.update({"fcn.bias": np.array([0, 1])}), "fcn.bias is not an array of finite numbers"),
+        (lambda s: s.update({"fcn.bias": np.array(["a", "b"])}), "fcn.bias is not an array of finite numbers"),
+        (lambda s: s.clear(), r"lacks A_input and \d+ more of"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_one_line_that_names_the_first_array(state, change, message):
+    changed = dict(state)
+    change(changed)
+    assert refused(import_movement_outcome, changed, SMALL, message=message).startswith("state dict: ")
+
+
+# --- files of PyTorch ------------------------------------------------------------------------------------------------
+
+
+class _Rebuild:
+    """Pickles as a tensor does: a call of torch's function with a storage that is named, not included."""
+
+    def __init__(self, storage, offset, shape, strides, kind="FloatStorage") -> None:
+        self.arguments = (_Storage(storage, kind), offset, shape, strides, False, OrderedDict())
+
+    def __reduce__(self):
+        return _rebuild_tensor_v2, self.arguments
+
+
+class _Storage:
+    def __init__(self, key, kind) -> None:
+        self.key, self.kind = key, kind
+
+
+class _StorageKind:
+    def __init__(self, name) -> None:
+        self.name = name
+
+    def __reduce__(self):
+        return self.name
+
+
+def _rebuild_tensor_v2() -> None:
+    """Stands for torch's function of this name."""
+
+
+class _TorchPickler(pickle._Pickler):
+    """Writes what torch.save writes, without torch."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def persistent_id(self, value):
+        return ("storage", _StorageKind(value.kind), value.key, "cpu", 1) if isinstance(value, _Storage) else None
+
+    def save_global(self, value, name=None):
+        if isinstance(name, str) and name.endswith("Storage"):
+            self.write(f"ctorch\n{name}\n".encode())
+        elif value is _rebuild_tensor_v2:
+            self.write(b"ctorch._utils\n_rebuild_tensor_v2\n")
+        else:
+            super().save_global(value, name)
+
+    dispatch[type(_rebuild_tensor_v2)] = save_global
+
+
+def torch_pickle(value) -> bytes:
+    stream = io.BytesIO()
+    _TorchPickler(stream, 2).dump(value)
+    return stream.getvalue()
+
+
+_KINDS = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage", "i8": "LongStorage"}
+
+
+def described(weights: dict[str, np.ndarray]) -> tuple[OrderedDict, dict[str, bytes]]:
+    tree, data = OrderedDict(), {}
+    for number, (name, array) in enumerate(weights.items()):
+        array = np.ascontiguousarray(array)
+        strides = tuple(s // array.itemsize for s in array.strides)
+        tree[name] = _Rebuild(str(number), 0, array.shape, strides, _KINDS[array.dtype.str[1:]])
+        data[str(number)] = array.tobytes()
+    return tree, data
+
+
+def write_zip(path: Path, weights: dict[str, np.ndarray]) -> None:
+    tree, data = described(weights)
+    write_raw_zip(path, torch_pickle(tree), data)
+
+
+def write_raw_zip(path: Path, pickled: bytes, data: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/version", b"3\n")
+        for key, content in data.items():
+            archive.writestr(f"archive/data/{key}", content)
+
+
+def write_legacy(path: Path, weights: dict[str, np.ndarray]) -> None:
+    tree, data = described(weights)
+    head = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, tree, list(data)]
+    body = (
+        (len(content) // weights[name].itemsize).to_bytes(8, "little") + content
+        for name, content in zip(tree, data.values())
+    )
+    path.write_bytes(b"".join([*map(torch_pickle, head), *body]))
+
+
+WEIGHTS = {
+    "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+    "bn.running_mean": np.array([1.5, -2.5]),
+    "half": np.array([0.5], np.float16),
+    "bn.num_batches_tracked": np.array(7, np.int64),
+    "empty": np.zeros((0, 3), np.float32),
+}
+
+
+@pytest.mark.parametrize("write", [write_zip, write_legacy])
+def test_the_arrays_of_a_file_are_read_with_their_shapes_and_types(tmp_path, write):
+    write(tmp_path / "a.pth", WEIGHTS)
+    found = read_state(tmp_path / "a.pth")
+    assert list(found) == list(WEIGHTS)
+    for name, expected in WEIGHTS.items():
+        assert found[name].dtype == expected.dtype
+        np.testing.assert_array_equal(found[name], expected)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_that_pytorch_wrote_is_read(tmp_path, legacy):
+    torch = pytest.importorskip("torch")
+    weights = OrderedDict((k, torch.from_numpy(np.array(v))) for k, v in WEIGHTS.items())
+    weights["turned"] = torch.arange(6.0).reshape(2, 3).T
+    weights["part"] = torch.arange(10.0)[3:5]
+    torch.save(weights, tmp_path / "a.pth", _use_new_zipfile_serialization=not legacy)
+    found = read_state(tmp_path / "a.pth")
+    for name, expected in weights.items():
+        np.testing.assert_array_equal(found[name], expected.numpy())
+
+
+# --- crafted files ---------------------------------------------------------------------------------------------------
+
+
+class _Run:
+    def __init__(self, function, *arguments) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
+def crafted(marker: Path):
+    yield "os.mkdir", _Run(os.mkdir, str(marker))
+    yield "pathlib.Path.touch", _Run(Path.touch, marker)
+    yield "eval", _Run(eval, f"open({str(marker)!r}, 'w')")
+    yield "exec within a tensor's place", OrderedDict(weight=_Run(exec, f"open({str(marker)!r}, 'w')"))
+    yield "getattr", _Run(getattr, "", "join")
+
+
+@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize("kind", ["zip", "legacy", "first"])
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_a_file_that_asks_for_code_is_refused_and_runs_nothing(tmp_path, case, kind, protocol):
+    marker, path = tmp_path / "marker", tmp_path / "a.pth"
+    _, value = list(crafted(marker))[case]
+    payload = pickle.dumps(value, protocol)
+    if kind == "zip":
+        write_raw_zip(path, payload, {})
+    elif kind == "legacy":
+        path.write_bytes(b"".join(map(torch_pickle, [1, 1001, {}])) + payload + torch_pickle([]))
+    else:
+        path.write_bytes(payload)
+    assert str(path) in refused(read_state, path, message="which may be code; it was not loaded")
+    assert not marker.exists()
+    # The payload is real: an unpickler that knows every name would have run it.
+    if case < 4:
+        pickle.loads(payload)
+        assert marker.exists()
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_a_pickle_of_another_protocol_is_refused_before_it_is_loaded(tmp_path, protocol):
+    marker = tmp_path / "marker"
+    write_raw_zip(tmp_path / "a.pth", pickle.dumps(_Run(os.mkdir, str(marker)), protocol), {})
+    refused(read_state, tmp_path / "a.pth", message="which a state dict does not need")
+    assert not marker.exists()
+
+
+def test_a_pickle_that_numbers_an_object_far_ahead_is_refused_before_memory_is_asked_for(tmp_path):
+    # An unpickler makes room for all numbers up to the largest: these few bytes would take 16 GB.
+    for tail in (b"r\xff\xff\xff\x7f.", b"p2147483647\n."):
+        write_raw_zip(tmp_path / "a.pth", b"\x80\x02}" + tail, {})
+        refused(read_state, tmp_path / "a.pth", message="it numbers an object 2147483647")
+
+
+DATA = {"0": np.arange(6, dtype=np.float32).tobytes(), "1": b""}
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        _Rebuild("0", 0, (7,), (1,)),
+        _Rebuild("0", 3, (4,), (1,)),
+        _Rebuild("0", -1, (2,), (1,)),
+        _Rebuild("0", 5, (2,), (-1,)),
+        _Rebuild("0", 0, (2, 3), (4, 1)),
+        _Rebuild("0", 0, (-2,), (1,)),
+        _Rebuild("1", 0, (), ()),
+        _Rebuild("1", 0, (1,), (1,)),
+    ],
+)
+def test_a_tensor_outside_its_storage_is_refused(tmp_path, tensor):
+    write_raw_zip(tmp_path / "a.pth", torch_pickle({"w": tensor}), DATA)
+    refused(read_state, tmp_path / "a.pth", message="w reaches outside its storage")
+
+
+def test_tensors_that_would_take_more_than_the_limit_are_refused_before_memory_is_asked_for(tmp_path, monkeypatch):
+    write_raw_zip(tmp_path / "one.pth", torch_pickle({"w": _Rebuild("0", 0, (10**6, 10**6), (0, 0))}), DATA)
+    refused(read_state, tmp_path / "one.pth", message="its tensors would take more than")
+    many = {f"w{i}": _Rebuild("0", 0, (6,), (1,)) for i in range(100)}
+    write_raw_zip(tmp_path / "many.pth", torch_pickle(many), DATA)
+    assert len(read_state(tmp_path / "many.pth")) == 100
+    size = (tmp_path / "many.pth").stat().st_size
+    monkeypatch.setattr(pytorch, "MAX_FILE_BYTES", size)
+    many = {f"w{i}": _Rebuild("0", 0, (6, 6), (0, 1)) for i in range(100)}
+    write_raw_zip(tmp_path / "many.pth", torch_pickle(many), DATA)
+    refused(read_state, tmp_path / "many.pth", message="its tensors would take more than|is larger than")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1, 2], "no state dict"),
+        ({"w": 3}, "something other than named tensors"),
+        ({3: _Rebuild("0", 0, (6,), (1,))}, "something other than named tensors"),
+        ({"w": _Rebuild("9", 0, (6,), (1,))}, "archive/data/9"),
+        ({"w": _Rebuild("0", "a", (6,), (1,))}, "is not a readable weights file"),
+        ({"w": _Rebuild("0", 0, (6, 1), (1,))}, "is not a readable weights file"),
+        ({"w": _Rebuild("0", 0, 6, 1)}, "is not a readable weights file"),
+        ({"w": _Rebuild("0", 0, (6,), (1,), "BoolStorage")}, "asks for torch.BoolStorage"),
+    ],
+)
+def test_a_pickle_that_is_no_state_dict_is_refused(tmp_path, value, message):
+    write_raw_zip(tmp_path / "a.pth", torch_pickle(value), DATA)
+    refused(read_state, tmp_path / "a.pth", message=message)
+
+
+# --- files that are damaged or something else ------------------------------------------------------------------------
+
+
+def files(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    weights = {f"layer.{i}.weight": rng.normal(size=(3, 4)).astype(np.float32) for i in range(4)}
+    write_zip(tmp_path / "zip.pth", weights)
+    write_legacy(tmp_path / "legacy.pth", weights)
+    np.savez_compressed(tmp_path / "arrays.npz", **weights)
+    return weights
+
+
+@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz"])
+def test_a_cut_file_is_refused(tmp_path, name):
+    files(tmp_path)
+    intact = (tmp_path / name).read_bytes()
+    for share in np.linspace(0, 0.99, 40):
+        (tmp_path / "cut").write_bytes(intact[: int(share * len(intact))])
+        refused(read_state, tmp_path / "cut")
+
+
+@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz"])
+def test_a_file_with_a_flipped_byte_is_read_or_refused_in_one_line(tmp_path, name):
+    """Such a file carries no digest (or a check sum that a few of its bytes escape): it may be read, never crash."""
+    files(tmp_path)
+    intact = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(1)
+    refusals = 0
+    for place in rng.choice(len(intact), 300, replace=len(intact) < 300):
+        damaged = bytearray(intact)
+        damaged[place] ^= int(rng.integers(1, 256))
+        (tmp_path / "damaged").write_bytes(damaged)
+        try:
+            read_state(tmp_path / "damaged")
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            refusals += 1
+    assert refusals > 60
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not a readable weights file"),
+        (b"time,joint\n1,2\n", "is not a readable weights file"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "is not a readable weights file"),
+        (bytes(1000), "is not a readable weights file"),
+        (b"PK\x03\x04" + bytes(1000), "is not a readable weights file"),
+        (b"\x80\x02" + b"(" * 100_000 + b".", "is not a readable weights file"),
+    ],
+    ids=["empty", "text", "hdf5", "zeros", "no zip", "deep"],
+)
+def test_another_kind_of_file_is_refused(tmp_path, content, message):
+    (tmp_path / "a.pth").write_bytes(content)
+    refused(read_state, tmp_path / "a.pth", message=message)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    refused(read_state, tmp_path / "nowhere.pth", message="cannot be read")
+    refused(read_state, tmp_path, message="is not a file")
+    os.mkfifo(tmp_path / "pipe")
+    refused(read_state, tmp_path / "pipe", message="is not a file")
+
+
+def test_an_npz_with_objects_is_refused_and_runs_nothing(tmp_path):
+    marker = tmp_path / "marker"
+    np.savez(tmp_path / "a.npz", A_input=np.array([_Run(os.mkdir, str(marker))], dtype=object))
+    refused(read_state, tmp_path / "a.npz", message="Python objects, which are never loaded")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["../data.pkl", "/archive/data.pkl"])
+def test_a_member_outside_the_archive_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        archive.writestr(name, torch_pickle({}))
+    refused(read_state, tmp_path / "a.pth", message="holds a member outside the archive")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", w=np.zeros(5_000_000, np.float32))
+    refused(read_state, tmp_path / "a.npz", message="would unpack to 20000128 bytes")
+
+
+def test_a_file_larger_than_the_limit_is_refused_unread(tmp_path, monkeypatch):
+    write_zip(tmp_path / "a.pth", WEIGHTS)
+    monkeypatch.setattr(pytorch, "MAX_FILE_BYTES", 10)
+    refused(read_state, tmp_path / "a.pth", message="is larger than 10 bytes")
