@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -19,6 +19,8 @@ from infantjax.motion.recording import Recording
 from infantjax.motion.windows import WINDOW
 from infantjax.weights.store import Ensemble
 
+ContributionsOf = Literal["all", "first_model"]
+
 MOVEMENT_FPS = 10.0
 """Frame rate of the movement that a report shows, hertz."""
 
@@ -33,10 +35,12 @@ class Assessor:
         rule: certainty rule.
         strict: refuse recordings whose points had to be approximated.
         exact: contributions go through the spatial pooling layer instead of as released.
+        contributions_of: `all` members, as in the paper, or only the `first_model`, as the released program for several
+            architectures does.
 
     Raises:
         InputError: the ensemble names an unknown model, skeleton or preprocessing.
-        ValueError: threshold not within 0..1, or unknown rule.
+        ValueError: threshold not within 0..1, unknown rule, or unknown `contributions_of`.
     """
 
     ensemble: Ensemble
@@ -44,6 +48,7 @@ class Assessor:
     rule: Rule = "fraction"
     strict: bool = False
     exact: bool = False
+    contributions_of: ContributionsOf = "all"
     _program: EnsembleProgram = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -55,12 +60,17 @@ class Assessor:
                 models.get(member.model)
             if self.threshold is None:
                 self.threshold = float(info["threshold"])
+                if not 0 <= self.threshold <= 1:
+                    raise ValueError(f"its threshold is {self.threshold}")
         except (KeyError, ValueError, TypeError) as error:
             raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
         if self.rule not in certainty.RULES:
             raise ValueError(f"unknown certainty rule {self.rule!r}; known: {', '.join(certainty.RULES)}")
+        if self.contributions_of not in get_args(ContributionsOf):
+            known = ", ".join(get_args(ContributionsOf))
+            raise ValueError(f"unknown contributions_of {self.contributions_of!r}; known: {known}")
         self._program = EnsembleProgram(self.ensemble.members, self._skeleton, self._preprocessing.rotation, self.exact)
 
     def compile(self) -> None:
@@ -110,7 +120,8 @@ class Assessor:
     ) -> Assessment:
         assert self.threshold is not None
         risks = np.concatenate([s.risk for s in scores]).astype(np.float64)
-        contributions = np.concatenate([s.contributions for s in scores]).astype(np.float64)
+        explaining = scores if self.contributions_of == "all" else scores[:1]
+        contributions = np.concatenate([s.contributions for s in explaining]).astype(np.float64)
         if not np.isfinite(risks).all():
             raise InputError(recording.name, "gives a risk that is not a number", "check its coordinates")
         risk, instances = aggregation.infant_risk(risks), aggregation.instance_risks(risks)
@@ -152,7 +163,7 @@ class Assessor:
             notes=prepared.notes,
             metadata=dict(recording.metadata),
             provenance=self._provenance | {"input": {"sha256": source_digest}, "history": list(prepared.history)},
-            validated=bool(info.get("validated", False)),
+            validated=info.get("validated") is True,
             statement=str(info.get("statement", "")),
         )
 
@@ -169,4 +180,5 @@ class Assessor:
             "threshold": self.threshold,
             "certainty_rule": self.rule,
             "contributions": "through the spatial pooling" if self.exact else "as released",
+            "contributions_of": self.contributions_of,
         }
