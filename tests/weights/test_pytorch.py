@@ -14,16 +14,11 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.models import count_parameters, variable_shapes
-from infantjax.models.gcn import Architecture, GraphNetwork, StGcn
+from infantjax.models.gcn import ALTERNATIVES, Architecture, GraphNetwork, StGcn
 from infantjax.weights import import_movement_outcome, import_st_gcn, pytorch
 from infantjax.weights.pytorch import read_state
 
-SMALL = Architecture.from_label(
-    "graph-spatial+input_width-6+num_input_modules-1+initial_block_type-basic+initial_residual-null"
-    "+input_temporal_scales-1+initial_main_width-6+num_main_levels-1+num_main_level_modules-1+block_type-basic"
-    "+bottleneck_factor-2+residual-null+main_temporal_scales-1+temporal_kernel_size-3+se_ratio-2+se-null"
-    "+relative_se-relative+nonlinearity-relu+attention-null+pool-global"
-)
+SMALL = Architecture.from_choices({name: alternatives[0] for name, alternatives in ALTERNATIVES.items()})
 
 
 def state_of(places, shapes, seed: int = 0) -> dict[str, np.ndarray]:
@@ -130,7 +125,9 @@ def test_st_gcn_is_imported_whole():
     variables = import_st_gcn(state)
     assert sum(leaf.size for _, leaf in leaves(variables["params"])) == 3_075_740
     with_line = state | {"st_gcn_networks.3.gcn.conv.bias": np.zeros(9, np.float32)}
-    refused(import_st_gcn, with_line, message=r"layer_3/graph/bias has shape \(3, 3\), the architecture needs \(3, 64\)")
+    refused(
+        import_st_gcn, with_line, message=r"layer_3/graph/bias has shape \(3, 3\), the architecture needs \(3, 64\)"
+    )
 
 
 @pytest.mark.parametrize("name", ["random_05", "published_02"])
@@ -166,7 +163,10 @@ def test_the_reference_with_another_architecture_is_refused(shared):
         (lambda s: [s.pop(k) for k in list(s) if k.startswith("data_bn")], "lacks data_bn.bias and 3 more of"),
         (lambda s: s.update(colour=np.zeros(2)), "holds colour, which the network has not"),
         (lambda s: s.update(a=np.zeros(2), b=np.zeros(2)), "holds a and 1 more, which the network has not"),
-        (lambda s: s.update(A_input=np.zeros((3, 18, 18))), r"adjacency_input has shape \(3, 18, 18\), the architecture"),
+        (
+            lambda s: s.update(A_input=np.zeros((3, 18, 18))),
+            r"adjacency_input has shape \(3, 18, 18\), the architecture",
+        ),
         (lambda s: s.update({"fcn.weight": np.zeros(5)}), r"fcn.weight has shape \(5,\), which does not fit"),
         (lambda s: s.update({"data_bn.bias": np.zeros(113)}), r"data_bn.bias has shape \(113,\), which does not fit"),
         (lambda s: s.update({"fcn.bias": np.array([0, np.nan])}), "fcn.bias is not an array of finite numbers"),
@@ -318,8 +318,8 @@ class _Run:
 def crafted(marker: Path):
     yield "os.mkdir", _Run(os.mkdir, str(marker))
     yield "pathlib.Path.touch", _Run(Path.touch, marker)
-    yield "eval", _Run(eval, f"open({str(marker)!r}, 'w')")
-    yield "exec within a tensor's place", OrderedDict(weight=_Run(exec, f"open({str(marker)!r}, 'w')"))
+    yield "eval", _Run(eval, f"__import__('os').mkdir({str(marker)!r})")
+    yield "exec within a tensor's place", OrderedDict(weight=_Run(exec, f"__import__('os').mkdir({str(marker)!r})"))
     yield "getattr", _Run(getattr, "", "join")
 
 
