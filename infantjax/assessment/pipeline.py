@@ -108,7 +108,7 @@ class Assessor:
                 f"lasts {prepared.duration:.1f} s, shorter than a window of {seconds:g} s",
                 "give a longer recording",
             )
-        if absent := [j for j, m in zip(self._skeleton.joints, prepared.missing.any(0)) if m]:
+        if absent := [self._skeleton.joints[j] for j in np.flatnonzero(prepared.missing.any(axis=0))]:
             raise InputError(
                 prepared.name,
                 f"lacks {', '.join(absent)}, which the networks need",
