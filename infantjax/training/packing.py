@@ -56,7 +56,7 @@ class Packing:
         sizes = [_size(shape) for shape in self.shapes]
         ends = list(accumulate(sizes))
         leaves = [
-            vector[..., end - size : end].reshape(*vector.shape[:-1], *shape)
+            vector[..., end - size : end].reshape((*vector.shape[:-1], *shape))
             for end, size, shape in zip(ends, sizes, self.shapes)
         ]
         return jax.tree.unflatten(self.structure, leaves)
