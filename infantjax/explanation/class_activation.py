@@ -41,4 +41,5 @@ def contributions(
     maps = jnp.einsum("btvc,vck->kbvt", features, jnp.broadcast_to(weights, (features.shape[2], *weights.shape[1:])))
     score = jnp.median(maps[1], -1) - jnp.median(maps[0], -1)
     largest = jnp.abs(score).max(-1, keepdims=True)
-    return jnp.maximum(jnp.where(largest > 0, score / jnp.where(largest > 0, largest, 1), 0), 0)
+    # A compiled x / x may miss 1 by a rounding in either direction.
+    return jnp.clip(jnp.where(largest > 0, score / jnp.where(largest > 0, largest, 1), 0), 0, 1)
