@@ -112,6 +112,7 @@ class Assess:
         from infantjax import batch
         from infantjax.progress import Progress
 
+        _require_known(self.format, self.skeleton)
         _prepare_process()
         assessor = self._assessor()
         paths = batch.find_recordings(self.inputs)
@@ -152,6 +153,17 @@ class Assess:
 def _require_fps(fps: float | None) -> None:
     if fps is not None and not 0 < fps <= 1000:
         raise InputError("--fps", f"is {fps}, must be above 0 and at most 1000", "give frames per second")
+
+
+def _require_known(format: str | None, skeleton: str | None = None) -> None:
+    """The names of a format and of a keypoint set, before any file is opened."""
+    from infantjax import skeletons
+    from infantjax.motion import readers
+
+    if format is not None and format not in readers.FORMATS:
+        raise InputError("--format", f'is "{format}", known are {", ".join(readers.FORMATS)}')
+    if skeleton is not None and skeleton not in skeletons.SKELETONS:
+        raise InputError("--skeleton", f'is "{skeleton}", known are {", ".join(skeletons.SKELETONS)}')
 
 
 def _line(row: "Row") -> str:
@@ -273,6 +285,7 @@ class _Training:
         from infantjax.training import TrainingConfig
 
         _require_fps(self.fps)
+        _require_known(self.format)
         _prepare_process()
         try:
             config = TrainingConfig(
@@ -482,6 +495,8 @@ class Convert:
         from infantjax.motion import readers
         from infantjax.motion.conversion import convert
 
+        _require_fps(self.fps)
+        _require_known(self.format, self.skeleton)
         if self.output.exists():
             raise InputError(self.output, "exists", "give a new name")
         recording = readers.read(
@@ -495,8 +510,12 @@ class Convert:
             recording = convert(recording, target, strict=self.strict)
         try:
             readers.write(recording, self.output, self.to_format)
-        except (OSError, ValueError) as error:
-            raise InputError(self.output, f"cannot be written ({error})") from None
+        except ValueError as error:
+            raise InputError(self.output, str(error)) from None
+        except OSError as error:
+            raise InputError(
+                self.output, f"cannot be written ({error.strerror or error})", "give another place"
+            ) from None
         for note in recording.notes:
             _say(f"note: {note}", self.quiet)
         print(self.output)

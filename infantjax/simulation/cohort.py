@@ -76,8 +76,10 @@ def outcomes(n: int, seed: int, prevalence: float = 0.15) -> tuple[int, ...]:
         prevalence: share of outcome 1, above 0 and below 1; the number of them is n times it, rounded up or down.
 
     Raises:
-        ValueError: n or prevalence outside its range.
+        ValueError: n, seed or prevalence outside its range.
     """
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
     if not 2 <= n <= MAX_INFANTS:
         raise ValueError(f"a cohort has from 2 to {MAX_INFANTS} infants, got {n}")
     if not 0 < prevalence < 1:
