@@ -1,0 +1,280 @@
+"""Convolutions over time: every lowering against a plain loop, gradients against those that JAX derives, the norm."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from jax import lax
+from jax.test_util import check_grads
+
+from infantjax.nn import conv
+from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, temporal_convolution, use_lowering
+
+FEW = settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True)
+"""Every example compiles programs of its own shapes."""
+
+shapes = st.fixed_dictionaries(
+    {
+        "frames": st.integers(1, 13),
+        "taps": st.sampled_from([1, 3, 5, 9]),
+        "stride": st.integers(1, 3),
+        "dilation": st.integers(1, 3),
+        # Up to two inputs, and fewer than twenty outputs, take ways of their own.
+        "inputs": st.sampled_from([1, 2, 3]),
+        "outputs": st.sampled_from([1, 4, 21]),
+    }
+)
+
+
+def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
+
+
+def by_loop(x, kernel, stride=1, dilation=1) -> np.ndarray:
+    """The definition, in float64: taps are centred, zeros around, every stride-th frame."""
+    frames, taps = x.shape[2], kernel.shape[0]
+    y = np.zeros((*x.shape[:2], (frames - 1) // stride + 1, kernel.shape[2]))
+    for out in range(y.shape[2]):
+        for tap in range(taps):
+            frame = out * stride + (tap - (taps - 1) // 2) * dilation
+            if 0 <= frame < frames:
+                y[:, :, out] += x[:, :, frame].astype(np.float64) @ kernel[tap].astype(np.float64)
+    return y
+
+
+def arrays(s, dtype=np.float32):
+    return numbers(2, 2, s["frames"], s["inputs"], dtype=dtype), numbers(
+        s["taps"], s["inputs"], s["outputs"], dtype=dtype
+    )
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+@FEW
+@given(s=shapes)
+def test_each_lowering_is_the_definition(lowering, s):
+    x, kernel = arrays(s)
+    with use_lowering(lowering):
+        y = jax.jit(lambda x, k: temporal_convolution(x, k, s["stride"], s["dilation"]))(x, kernel)
+    np.testing.assert_allclose(y, by_loop(x, kernel, s["stride"], s["dilation"]), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+@settings(FEW, max_examples=8)
+@given(s=shapes)
+def test_gradients_are_those_that_jax_derives_for_its_own_convolution(lowering, s):
+    stride, dilation = s["stride"], s["dilation"]
+
+    def plain(x, kernel):
+        flat, margin = x.reshape(-1, *x.shape[2:]), dilation * (s["taps"] - 1) // 2
+        axes = ("NWC", "WIO", "NWC")
+        y = lax.conv_general_dilated(flat, kernel, (stride,), [(margin, margin)], None, (dilation,), axes)
+        return y.reshape(*x.shape[:2], *y.shape[1:])
+
+    @jax.jit
+    def both(x, kernel, gradient):
+        ours, pull = jax.vjp(lambda x, k: temporal_convolution(x, k, stride, dilation), x, kernel)
+        theirs, their_pull = jax.vjp(plain, x, kernel)
+        return (ours, *pull(gradient)), (theirs, *their_pull(gradient))
+
+    with jax.enable_x64(True), use_lowering(lowering):
+        x, kernel = arrays(s, np.float64)
+        gradient = numbers(2, 2, (s["frames"] - 1) // stride + 1, s["outputs"], seed=1, dtype=np.float64)
+        for found, wanted in zip(*both(x, kernel, gradient), strict=True):
+            assert found.dtype == np.float64
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+def test_gradients_are_the_slopes(lowering):
+    with jax.enable_x64(True), use_lowering(lowering):
+        x, kernel = numbers(2, 1, 8, 3, dtype=np.float64), numbers(3, 3, 4, dtype=np.float64)
+        check_grads(lambda x, k: temporal_convolution(x, k, 2, 2), (x, kernel), order=1, modes=["rev"])
+
+
+def test_gradients_inside_a_loop_over_runs_are_those_of_each_run():
+    x, kernels = numbers(2, 2, 9, 3), numbers(3, 5, 3, 4)
+
+    def slope(kernel):
+        return jax.grad(lambda k: jnp.square(temporal_convolution(x, k, 2, 1)).sum())(kernel)
+
+    expected = np.stack([slope(k) for k in kernels])
+    np.testing.assert_allclose(jax.jit(lambda k: lax.map(slope, k))(kernels), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(slope))(kernels), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+def test_convolution_is_the_same_compiled_and_for_each_run_alone(lowering):
+    x, kernels = numbers(2, 2, 9, 3), numbers(2, 5, 3, 4)
+    with use_lowering(lowering):
+        alone = np.stack([temporal_convolution(x, k, 2, 2) for k in kernels])
+        np.testing.assert_allclose(jax.jit(lambda k: temporal_convolution(x, k, 2, 2))(kernels[0]), alone[0], atol=1e-5)
+        np.testing.assert_allclose(jax.vmap(lambda k: temporal_convolution(x, k, 2, 2))(kernels), alone, atol=1e-5)
+
+
+def test_the_lowering_of_a_block_ends_with_it():
+    def operations() -> str:
+        return str(jax.make_jaxpr(lambda x, k: temporal_convolution(x, k))(numbers(1, 1, 5, 3), numbers(3, 3, 4)))
+
+    own = operations()
+    with use_lowering("matmul"):
+        assert "conv_general_dilated" not in operations()
+        with use_lowering("convolution"):
+            assert "conv_general_dilated" in operations()
+        assert "conv_general_dilated" not in operations()
+    assert operations() == own
+
+
+def test_every_backend_has_a_lowering():
+    assert set(conv.LOWERINGS) == {"cpu", "gpu", "tpu"}
+    assert set(conv.LOWERINGS.values()) <= {"convolution", "matmul"}
+
+
+# --- depthwise -------------------------------------------------------------------------------------------------------
+
+
+@settings(FEW, max_examples=6)
+@given(s=shapes)
+def test_depthwise_convolution_is_a_grouped_one(s):
+    channels, stride, dilation = s["outputs"], s["stride"], s["dilation"]
+    x, kernel = numbers(2, 2, s["frames"], channels), numbers(s["taps"], channels)
+    margin = dilation * (s["taps"] - 1) // 2
+    expected = lax.conv_general_dilated(
+        x.reshape(-1, *x.shape[2:]),
+        kernel[:, None],
+        (stride,),
+        [(margin, margin)],
+        rhs_dilation=(dilation,),
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        feature_group_count=channels,
+    )
+    y = jax.jit(conv.depthwise_temporal_convolution, static_argnums=(2, 3))(x, kernel, stride, dilation)
+    np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=0, atol=1e-5)
+
+
+# --- affine maps -----------------------------------------------------------------------------------------------------
+
+
+def affine(taps, inputs, outputs, seed) -> Affine:
+    return Affine(jnp.asarray(numbers(taps, inputs, outputs, seed=seed)), jnp.asarray(numbers(outputs, seed=seed)))
+
+
+def test_one_map_after_another_is_their_composition():
+    x, first, second = numbers(2, 2, 9, 3), affine(5, 3, 4, 1), affine(1, 4, 6, 2)
+    np.testing.assert_allclose(first.then(second)(x, 2), second(first(x, 2)), rtol=0, atol=1e-5)
+
+
+def test_the_sum_of_maps_is_the_map_of_the_summed_kernels():
+    x, maps = numbers(2, 2, 9, 3), [affine(3, 3, 4, 1), affine(7, 3, 4, 2), affine(1, 3, 4, 3)]
+    np.testing.assert_allclose(conv.add(maps)(x), sum(m(x) for m in maps), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_a_dilated_map_is_a_map_whose_kernel_holds_zeros(dilation):
+    x, m = numbers(2, 2, 9, 3), affine(5, 3, 4, 1)
+    np.testing.assert_allclose(m.dilated(dilation)(x, 2), m(x, 2, dilation), rtol=0, atol=1e-5)
+
+
+# --- norm ------------------------------------------------------------------------------------------------------------
+
+
+def fresh(module, x, seed=0):
+    """Variables with statistics, scales and offsets that are not those of a new norm."""
+    variables = module.init(jax.random.key(seed), x, train=False)
+    leaves, tree = jax.tree.flatten(variables)
+    return jax.tree.unflatten(tree, [a + 0.5 * np.abs(numbers(*a.shape, seed=i)) for i, a in enumerate(leaves)])
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((4,), (0, 1, 2)), ((3, 1, 1, 4), (1, 2))], ids=["channel", "joint"])
+def test_norm_follows_the_published_formula(shape, axes):
+    x, norm = 3 + 2 * numbers(3, 2, 5, 4), Norm(shape, axes)
+    variables = fresh(norm, x)
+    scale, bias = (np.asarray(variables["params"][k], np.float64) for k in ("scale", "bias"))
+    mean, var = (np.asarray(variables["batch_stats"][k], np.float64) for k in ("mean", "var"))
+
+    wanted = (x - mean) / np.sqrt(var + 1e-5) * scale + bias
+    np.testing.assert_allclose(norm.apply(variables, x, train=False), wanted, rtol=0, atol=1e-5)
+
+    batch_mean, batch_var = (getattr(x.astype(np.float64), f)(axes).reshape(shape) for f in ("mean", "var"))
+    y, updates = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+    wanted = (x - batch_mean) / np.sqrt(batch_var + 1e-5) * scale + bias
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-5)
+    count = x.size / batch_mean.size
+    stats = updates["batch_stats"]
+    np.testing.assert_allclose(stats["mean"], 0.9 * mean + 0.1 * batch_mean, rtol=1e-6)
+    np.testing.assert_allclose(stats["var"], 0.9 * var + 0.1 * batch_var * count / (count - 1), rtol=1e-6)
+
+
+def test_norm_is_that_of_the_published_framework():
+    torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')
+    x, norm = 3 + 2 * numbers(3, 2, 5, 4), Norm((4,))
+    variables = fresh(norm, x)
+    peer = torch.nn.BatchNorm1d(4)
+    with torch.no_grad():
+        for name, value in {**variables["params"], **variables["batch_stats"]}.items():
+            target = {"scale": peer.weight, "bias": peer.bias, "mean": peer.running_mean, "var": peer.running_var}[name]
+            target.copy_(torch.tensor(np.array(value)))
+        y, updates = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+        np.testing.assert_allclose(y.reshape(-1, 4), peer(torch.tensor(x).reshape(-1, 4)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(updates["batch_stats"]["mean"], peer.running_mean, rtol=1e-6)
+    np.testing.assert_allclose(updates["batch_stats"]["var"], peer.running_var, rtol=1e-6)
+
+
+def test_statistics_of_one_value_are_finite():
+    x, norm = numbers(1, 1, 1, 4), Norm((4,))
+    y, updates = norm.apply(norm.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
+    assert all(np.isfinite(a).all() for a in jax.tree.leaves((y, updates)))
+
+
+def test_initialising_in_training_mode_leaves_the_statistics_as_they_start():
+    x, norm = 3 + numbers(3, 2, 5, 4), Norm((4,))
+    stats = norm.init(jax.random.key(0), x, train=True)["batch_stats"]
+    np.testing.assert_array_equal(stats["mean"], np.zeros(4))
+    np.testing.assert_array_equal(stats["var"], np.ones(4))
+
+
+def test_no_gradient_flows_into_the_running_statistics():
+    x, norm = numbers(3, 2, 5, 4), Norm((4,))
+    variables = fresh(norm, x)
+
+    def loss(stats):
+        rest = {"params": variables["params"], "batch_stats": stats}
+        return jnp.square(norm.apply(rest, x, train=True, mutable=["batch_stats"])[0]).sum()
+
+    assert not any(np.any(g) for g in jax.tree.leaves(jax.grad(loss)(variables["batch_stats"])))
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("train", [True, False])
+def test_a_convolution_layer_is_a_convolution_with_bias_and_norm(use_bias, norm, train):
+    x, layer = numbers(2, 2, 9, 3), Conv(3, 4, 5, 2, 2, use_bias=use_bias, norm=norm)
+    variables = fresh(layer, x)
+    params = variables["params"]
+    assert ("bias" in params, "norm" in params) == (use_bias, norm)
+    y = by_loop(x, np.asarray(params["kernel"]), 2, 2)
+    if use_bias:
+        y = y + np.asarray(params["bias"])
+    if norm:
+        stats = variables["batch_stats"]["norm"]
+        mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
+        y = (y - mean) / np.sqrt(var + 1e-5) * params["norm"]["scale"] + params["norm"]["bias"]
+    found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
+    np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_depthwise_layer_convolves_each_channel_on_its_own(train):
+    x, layer = numbers(2, 2, 9, 4), DepthwiseConv(4, 5, 2, 2)
+    variables = fresh(layer, x)
+    kernel = np.asarray(variables["params"]["kernel"])
+    y = np.concatenate([by_loop(x[..., c : c + 1], kernel[:, c : c + 1, None], 2, 2) for c in range(4)], -1)
+    stats, params = variables["batch_stats"]["norm"], variables["params"]["norm"]
+    mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
+    y = (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+    found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
+    np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
