@@ -22,6 +22,7 @@ from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.motion import features, windows
 from infantjax.motion.windows import WINDOW, Rotation
+from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.weights.store import Member
 
 Mapping = Literal["map", "vmap"]
@@ -112,7 +113,8 @@ class EnsembleProgram:
             stacks.append(stack)
         # Tracing needs the interpreter, compiling does not: the members compile side by side.
         with ThreadPoolExecutor() as pool:
-            executables = list(pool.map(lambda program: program.compile(), lowered))
+            options = COMPILER_OPTIONS.get(jax.default_backend())
+            executables = list(pool.map(lambda program: program.compile(compiler_options=options), lowered))
         self._compiled = list(zip(executables, stacks))
 
     def scores(self, positions: Float[np.ndarray, "time joint 2"]) -> tuple[list[Scores], np.ndarray]:

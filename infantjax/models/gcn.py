@@ -35,7 +35,7 @@ from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, SqueezeExcitation
-from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, add
+from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, add, finished, pointwise
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -353,9 +353,12 @@ class TemporalBlock(nn.Module):
             hidden.append(y)
             maps.append(last.affine().dilated(last.dilation).then(Affine(rows, jnp.zeros_like(fuse.bias))))
         if s.block_type == "basic":
-            return add(maps)(x, s.stride) + fuse.bias
-        kernel = jnp.concatenate([m.kernel for m in maps], 1)
-        return Affine(kernel, sum((m.bias for m in maps), fuse.bias))(jnp.concatenate(hidden, -1))
+            fused = add(maps)
+            return Affine(fused.kernel, fused.bias + fuse.bias)(x, s.stride)
+        bias = finished(sum((m.bias for m in maps), fuse.bias))
+        return sum((pointwise(y, m.kernel[0]) for y, m in zip(hidden[1:], maps[1:])), bias) + pointwise(
+            hidden[0], maps[0].kernel[0]
+        )
 
     def _own_unused(self, fuse: Conv, outer: int) -> None:
         s = self.spec

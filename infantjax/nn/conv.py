@@ -11,7 +11,7 @@ composed before they meet the data: see `Affine`.
 
 from contextvars import ContextVar
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -31,6 +31,13 @@ LOWERINGS: dict[str, Lowering] = {"cpu": "convolution", "gpu": "matmul", "tpu": 
 matrix product under `vmap` over parameter sets where a convolution turns into a grouped one. The CPU choice is
 measured (`benchmarks/lowering.py`); those for GPU and TPU are derived from how their libraries treat grouped
 convolutions and were not measured.
+"""
+
+COMPILER_OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_disable_hlo_passes": "cse_barrier_expander"}}
+"""Options of `jax.jit` by backend, for programs that run these networks often.
+
+The CPU backend removes optimisation barriers before it fuses; without the named pass they last (see `finished`). Where
+a version of XLA has no such pass the option does nothing.
 """
 
 _lowering: ContextVar[Lowering | None] = ContextVar("lowering", default=None)
@@ -59,7 +66,7 @@ class Affine(NamedTuple):
         self, x: Float[Array, "joint batch time in"], stride: int = 1, dilation: int = 1
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the map with zero padding of half a kernel at both ends."""
-        return temporal_convolution(x, self.kernel, stride, dilation) + self.bias
+        return temporal_convolution(x, self.kernel, stride, dilation) + finished(self.bias)
 
     def then(self, following: "Affine") -> "Affine":
         """This map followed by a pointwise one."""
@@ -71,6 +78,16 @@ class Affine(NamedTuple):
         taps, inner, outer = self.kernel.shape
         spread = jnp.zeros((dilation * (taps - 1) + 1, inner, outer), self.kernel.dtype)
         return Affine(spread.at[::dilation].set(self.kernel), self.bias)
+
+
+def finished(arrays: Any) -> Any:
+    """The same arrays, written to memory before anything reads them: a border for XLA's fusion.
+
+    Fusing is right almost everywhere, but on a CPU it is slow to repeat the dozen operations that a norm's offset comes
+    from for every activation, or to compute an activation inside a reshape, padding or concatenation, whose loops are
+    not vectorised. Holds where the program is compiled with `COMPILER_OPTIONS`; on other backends it is no border.
+    """
+    return lax.optimization_barrier(arrays) if jax.default_backend() == "cpu" else arrays
 
 
 def add(maps: list[Affine]) -> Affine:
@@ -85,11 +102,6 @@ def add(maps: list[Affine]) -> Affine:
         sum((centred(m.kernel) for m in maps[1:]), centred(maps[0].kernel)),
         sum((m.bias for m in maps[1:]), maps[0].bias),
     )
-
-
-def side_by_side(maps: list[Affine]) -> Affine:
-    """Several pointwise maps of the same input as one, outputs concatenated along the channels."""
-    return Affine(jnp.concatenate([m.kernel for m in maps], -1), jnp.concatenate([m.bias for m in maps], -1))
 
 
 def temporal_convolution(
@@ -119,8 +131,14 @@ def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Fl
     """One matrix product over the channels.
 
     The leading axes are flattened first: XLA's gradient of a product with several of them is up to four times slower.
+    A product over one or two channels keeps no unit busy and is written out, to be fused with what follows.
     """
+    if kernel.shape[0] <= 2:
+        return sum((x[..., i : i + 1] * kernel[i] for i in range(1, kernel.shape[0])), x[..., :1] * kernel[0])
     return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+_FAST_OUTPUTS = 20
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -132,7 +150,11 @@ def _convolution(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     to a naive loop nest, 20 to 100 times slower. Here they are written as convolutions in that order.
     """
     margin = dilation * (kernel.shape[0] - 1) // 2
-    # Two spatial axes of which one has length 1: this form reaches the faster of the backend's two kernels.
+    outputs = kernel.shape[-1]
+    # Two spatial axes of which one has length 1, and more than 16 output channels: this form reaches the fastest of the
+    # backend's kernels, which takes half of the time or less even where half of the channels are zeros.
+    if jax.default_backend() == "cpu" and outputs < _FAST_OUTPUTS:
+        kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, _FAST_OUTPUTS - outputs)))
     y = lax.conv_general_dilated(
         x[:, None],
         kernel[None],
@@ -141,7 +163,7 @@ def _convolution(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
         rhs_dilation=(1, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    return y[:, 0]
+    return y[:, 0, :, :outputs]
 
 
 def _convolution_forward(x: Array, kernel: Array, stride: int, dilation: int) -> tuple[Array, tuple[Array, Array]]:
@@ -190,8 +212,8 @@ def depthwise_temporal_convolution(
 def _shifted(x: jax.Array, taps: int, stride: int, dilation: int) -> list[jax.Array]:
     margin = dilation * (taps - 1) // 2
     frames = x.shape[1]
-    # Without the barrier XLA fuses whatever made x (a Swish, say) into every one of the shifted reads.
-    padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), (margin, margin), (0, 0))))
+    # Else XLA fuses whatever made x (a Swish, say) into the padding, where it is slow, or into every shifted read.
+    padded = finished(jnp.pad(finished(x), ((0, 0), (margin, margin), (0, 0))))
     return [padded[:, tap * dilation : tap * dilation + frames : stride] for tap in range(taps)]
 
 
@@ -223,7 +245,7 @@ class Norm(nn.Module):
     def affine(self) -> tuple[Array, Array]:
         """Multiplier and offset of evaluation mode."""
         multiplier = self.scale * lax.rsqrt(self.var.value + self.epsilon)
-        return multiplier, self.bias - self.mean.value * multiplier
+        return finished((multiplier, self.bias - self.mean.value * multiplier))
 
     def __call__(self, x: Array, train: bool) -> Array:
         """Normalise; in training mode by the statistics of `x`, updating the running ones."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infantjax.nn import counting
-from infantjax.nn.conv import Norm, pointwise
+from infantjax.nn.conv import Norm, finished, pointwise
 from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
 
 _FEW_CHANNELS = 8
@@ -28,7 +28,7 @@ def graph_product(
 ) -> Float[Array, "joint_out batch time channel"]:
     """Multiply the joints by one adjacency matrix, as one matrix product from the left."""
     joints, *rest = x.shape
-    return (adjacency.T @ x.reshape(joints, -1)).reshape(adjacency.shape[1], *rest)
+    return (adjacency.T @ finished(x).reshape(joints, -1)).reshape(adjacency.shape[1], *rest)
 
 
 def graph_convolution(

@@ -28,6 +28,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
 from infantjax.motion import augmentation, features, windows
+from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.nn.initialisers import initialise
 from infantjax.progress import Progress
 from infantjax.training import metrics, optimisers
@@ -165,7 +166,8 @@ def train(
             progress.say(f"compiling {len(folds)} run(s) of {type(module).__name__} for {len(devices)} device(s)")
             begun = time.perf_counter()
             run_epoch = jax.jit(program.over_runs(program.epoch, mesh), donate_argnums=0)
-            compiled = run_epoch.lower(_with_sharding(shapes, per_run), runs, data).compile()
+            lowered = run_epoch.lower(_with_sharding(shapes, per_run), runs, data)
+            compiled = lowered.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
             progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
 
         # The loop: the host saves, writes down, and looks whether all runs have ended.
