@@ -395,6 +395,7 @@ class Evaluate:
     def run(self) -> int:
         """Evaluate."""
         import json
+        import math
 
         from infantjax.evaluation.discrimination import evaluate
         from infantjax.scores import read_scores
@@ -407,7 +408,9 @@ class Evaluate:
         except ValueError as error:
             raise InputError(self.risks, str(error)) from None
         if self.json:
-            print(json.dumps({name: list(figure) for name, figure in figures.items()}, indent=2))
+            # JSON has no NaN: a figure that these outcomes cannot give (an AUC of one class) is null.
+            rows = {name: [v if math.isfinite(v) else None for v in figure] for name, figure in figures.items()}
+            print(json.dumps(rows, indent=2))
             return 0
         print(f"{len(scores.risks)} infants, {sum(scores.outcomes)} with outcome 1, threshold {self.threshold:g}")
         for name, figure in figures.items():

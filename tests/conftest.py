@@ -27,7 +27,8 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     entry, overrides = models.get("st-gcn"), {"widths": [4, 8]}
     module, x = entry.build(**overrides), np.zeros((1, *entry.input_shape), np.float32)
-    drawn = jax.vmap(lambda key: initialise(module, key, x))(jax.random.split(jax.random.key(3), 2))
+    draw = jax.jit(jax.vmap(lambda key: initialise(module, key, x)))
+    drawn = draw(jax.random.split(jax.random.key(3), 2))
     variables = jax.tree.map(np.asarray, dict(drawn))
     info = {
         "skeleton": "in-motion-19",

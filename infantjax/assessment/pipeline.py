@@ -55,6 +55,8 @@ class Assessor:
         info = self.ensemble.info
         try:
             self._skeleton = skeletons.get(info["skeleton"])
+            if self._skeleton.trunk is None:
+                raise ValueError(f"its skeleton {self._skeleton.name} has no trunk")
             self._preprocessing = Preprocessing.from_dict(info["preprocessing"])
             for member in self.ensemble.members:
                 models.get(member.model)

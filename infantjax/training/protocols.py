@@ -225,6 +225,8 @@ def train_on(
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be within 0..1, got {threshold}")
+    if save_every < 1:
+        raise ValueError(f"save_every must be at least 1, got {save_every}")
     entry, overrides = models.get(model), dict(overrides or {})
     module = entry.build(**overrides)
     data = prepare(cohort, entry.skeleton, preprocessing, strict)
