@@ -2,8 +2,8 @@
 
     python -m benchmarks.ensemble_inference
 
-Against PyTorch twins of the same networks in eager mode that hold the same weights. Nothing is reported
-unless both sides give the same risks. The peer is given the finished input features and its best of several batch sizes, and runs
+Against PyTorch twins of the same networks in eager mode that hold the same weights. Nothing is reported unless both
+sides give the same risks. The peer is given the finished input features and its best of several batch sizes, and runs
 nothing but the networks; our side computes features, risks and the contributions of the joints. GFLOP/s count the
 operations of the networks by the published rule.
 """

@@ -35,8 +35,8 @@ CHUNKS = {"cpu": 8, "gpu": 64, "tpu": 64}
 class Scores(NamedTuple):
     """What the instances say of each window."""
 
-    risk: Float[np.ndarray, "instance window"]
-    contributions: Float[np.ndarray, "instance window joint"]
+    risk: Float[Array | np.ndarray, "instance window"]
+    contributions: Float[Array | np.ndarray, "instance window joint"]
 
 
 @dataclass(frozen=True)

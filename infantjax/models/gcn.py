@@ -140,7 +140,7 @@ class Architecture:
         Raises:
             ValueError: a choice is unknown or missing, or an alternative is outside the search space.
         """
-        given = {"se_ratio": 4, "se_type": "absolute"} if choices.get("se") in (None, "null") else {}
+        given: dict[str, Any] = {"se_ratio": 4, "se_type": "absolute"} if choices.get("se") in (None, "null") else {}
         given |= {name: _parsed(value) for name, value in choices.items()}
         if unknown := sorted(set(given) - set(ALTERNATIVES)):
             raise ValueError(f"architecture: unknown choices {', '.join(unknown)}; known: {', '.join(ALTERNATIVES)}")
@@ -224,7 +224,7 @@ def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...]
             inputs = features
         branches.append(tuple(modules))
     fused = inputs = width(a.initial_main_width, a.block_type)
-    main = []
+    main: list[ModuleSpec] = []
     for level in range(a.num_main_levels):
         features = fused * 2**level
         scales = level + 1 if a.main_temporal_scales == "linear" else a.main_temporal_scales

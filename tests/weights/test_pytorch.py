@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -215,7 +216,7 @@ def _rebuild_tensor_v2() -> None:
 class _TorchPickler(pickle._Pickler):
     """Writes what torch.save writes, without torch."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def persistent_id(self, value):
         return ("storage", _StorageKind(value.kind), value.key, "cpu", 1) if isinstance(value, _Storage) else None
