@@ -1,0 +1,79 @@
+"""Real infant movement from the file to its report, and to the training on a cohort; the risk itself means nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infantjax import cli
+from infantjax.motion.cohort import read_cohort
+from infantjax.weights import load_ensemble
+
+
+@pytest.fixture
+def recordings(shared, monkeypatch) -> list[Path]:
+    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+    found = sorted((shared / "data" / "minirgbd").glob("pz*.csv"))
+    assert len(found) == 6
+    return found
+
+
+@pytest.fixture
+def outcomes(tmp_path) -> Path:
+    """Made-up outcomes, three of each: of the real ones only one is 1, which no two folds can share."""
+    rows = "".join(f"pz10{i};{i % 2}\n" for i in range(1, 7))
+    (tmp_path / "outcomes.csv").write_text(f"id;outcome\n{rows}")
+    return tmp_path / "outcomes.csv"
+
+
+def test_six_real_infants_get_six_reports(recordings, ensemble_folder, tmp_path, capsys):
+    arguments = ["assess", *recordings, "--fps", 25, "-o", tmp_path / "out", "--ensemble", ensemble_folder]
+    assert cli.run([str(a) for a in arguments]) == 0
+    printed = capsys.readouterr()
+    assert "note: Random weights, made for a test." in printed.err
+    assert len(printed.out.splitlines()) == 6
+    for path in recordings:
+        report = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text())
+        assert report["validated"] is False
+        assert 0 < report["risk"] < 1
+        # 1000 frames at 25 Hz are 40 s: windows of 5 s every 2.5 s.
+        assert report["duration"] == pytest.approx(40)
+        assert len(report["windows"]) == 15
+        assert set(report["approximated"])
+        assert "Random weights, made for a test." in (tmp_path / "out" / f"{path.stem}.html").read_text()
+    risks = [json.loads((tmp_path / "out" / f"{p.stem}.json").read_text())["risk"] for p in recordings]
+    assert len(set(risks)) == 6
+
+
+def test_a_real_infant_gets_the_same_bytes_alone_and_in_a_batch(recordings, ensemble_folder, tmp_path, capsys):
+    for folder, chosen in (("alone", recordings[3:4]), ("batch", recordings[2:5])):
+        arguments = ["assess", *chosen, "--fps", 25, "-o", tmp_path / folder, "--ensemble", ensemble_folder]
+        assert cli.run([str(a) for a in arguments]) == 0
+    for ending in (".json", ".html"):
+        name = recordings[3].stem + ending
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "batch" / name).read_bytes()
+
+
+def test_real_infants_make_a_cohort(recordings, outcomes):
+    cohort = read_cohort(recordings[0].parent, outcomes, fps=25)
+    assert cohort.names == tuple(f"pz10{i}" for i in range(1, 7))
+    assert cohort.outcomes == (1, 0, 1, 0, 1, 0)
+    assert all(r.fps == 25 and np.isfinite(r.keypoints).mean() > 0.9 for r in cohort.recordings)
+
+
+@pytest.mark.slow
+def test_real_infants_are_trained_on_by_cross_validation(recordings, outcomes, tmp_path, capsys):
+    arguments = ["crossval", recordings[0].parent, "--outcomes", outcomes, "--fps", 25, "-o", tmp_path / "ensemble"]
+    arguments += ["--model", "st-gcn", "--folds", 2, "--epochs", 1, "--quiet"]
+    assert cli.run([str(a) for a in arguments]) == 0
+    printed = capsys.readouterr()
+    assert len([line for line in printed.out.splitlines() if line.startswith("run ")]) == 2
+    assert "never validated" in printed.err
+    (member,) = load_ensemble(tmp_path / "ensemble").members
+    assert member.instances == 2
+    # What was trained assesses; no infant of the two folds is left out of the table.
+    table = (tmp_path / "ensemble" / "out_of_fold.csv").read_text().splitlines()
+    assert sorted(line.split(",")[0] for line in table[1:]) == [p.stem for p in recordings]
+    arguments = ["assess", recordings[0], "--fps", 25, "-o", tmp_path / "out", "--ensemble", tmp_path / "ensemble"]
+    assert cli.run([str(a) for a in arguments]) == 0
