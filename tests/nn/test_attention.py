@@ -1,0 +1,124 @@
+"""Squeeze-and-excitation and the three attentions against plain NumPy."""
+
+import jax
+import numpy as np
+import pytest
+
+from infantjax.nn.attention import ACTIVATIONS, Attention, SqueezeExcitation, relu, swish
+
+JOINTS, BATCH, FRAMES, CHANNELS = 6, 2, 5, 8
+ACTIVATE = {
+    "relu": lambda x: np.maximum(x, 0),
+    "swish": lambda x: x / (1 + np.exp(-x)),
+}
+
+
+def numbers(*shape, seed=0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+X = numbers(JOINTS, BATCH, FRAMES, CHANNELS)
+
+
+def fresh(module, **options):
+    """Variables with statistics, scales and offsets that are not those of a new norm; nothing is compiled."""
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), X, **options))
+    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
+    drawn = [numbers(*leaf.shape, seed=i) for i, (_, leaf) in enumerate(leaves)]
+    positive = [jax.tree_util.keystr(path).endswith("['var']") for path, _ in leaves]
+    return jax.tree.unflatten(tree, [np.abs(a) + 0.5 if p else a for a, p in zip(drawn, positive)])
+
+
+def applied(module, variables, *arguments, train):
+    """The output in evaluation or training mode."""
+    return jax.jit(lambda v, *a: module.apply(v, *a, train=train, mutable=["batch_stats"])[0])(variables, *arguments)
+
+
+def normalised(y, params, stats, train) -> np.ndarray:
+    axes = tuple(range(y.ndim - 1))
+    mean, var = (y.mean(axes), y.var(axes)) if train else (stats["mean"], stats["var"])
+    return (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+
+
+def softmax(x) -> np.ndarray:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_their_definitions(name):
+    np.testing.assert_allclose(ACTIVATIONS[name](X), ACTIVATE[name](X), rtol=0, atol=1e-6)
+
+
+def test_activations_of_large_numbers_are_finite():
+    large = np.array([-1e30, -100, 100, 1e30], np.float32)
+    assert np.isfinite(swish(large)).all()
+    assert np.isfinite(jax.grad(lambda x: swish(x).sum())(large)).all()
+    np.testing.assert_array_equal(relu(large), [0, 0, 100, np.float32(1e30)])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_squeeze_and_excitation_weights_channels_by_their_mean(name):
+    layer = SqueezeExcitation(CHANNELS, 2, ACTIVATIONS[name])
+    variables = fresh(layer)
+    params = variables["params"]
+    assert {k: v.shape for k, v in params.items()} == {"squeeze": (8, 4), "excite": (4, 8)}
+    inner = ACTIVATE[name](X.mean((0, 2)) @ params["squeeze"])
+    weights = 1 / (1 + np.exp(-inner @ params["excite"]))
+    np.testing.assert_allclose(jax.jit(layer.apply)(variables, X), X * weights[None, :, None], rtol=0, atol=1e-5)
+
+
+def channel_weights(params, stats, act, train):
+    pooled = X.mean((0, 2))
+    hidden = pooled @ params["reduce"]["kernel"][0] + params["reduce"]["bias"]
+    hidden = act(normalised(hidden, params["reduce"]["norm"], stats["reduce"]["norm"], train))
+    return softmax(hidden @ params["expand"]["kernel"][0] + params["expand"]["bias"])[None, :, None]
+
+
+def frame_weights(params, stats, act, train):
+    planes = np.stack([X.mean((0, 3)), X.max((0, 3))], -1)
+    kernel, bias = params["conv"]["kernel"], params["conv"]["bias"]
+    taps = len(kernel)
+    padded = np.pad(planes, ((0, 0), (taps // 2, taps // 2), (0, 0)))
+    return sum(padded[:, t : t + FRAMES] @ kernel[t] for t in range(taps))[None] + bias
+
+
+def joint_weights(params, stats, act, train):
+    pooled = X.mean((2, 3)).T
+    hidden = pooled @ params["reduce"]["kernel"][0] + params["reduce"]["bias"]
+    hidden = act(normalised(hidden, params["reduce"]["norm"], stats["reduce"]["norm"], train))
+    return softmax(hidden @ params["expand"]["kernel"][0] + params["expand"]["bias"]).T[:, :, None, None]
+
+
+KINDS = {"channel": channel_weights, "frame": frame_weights, "joint": joint_weights}
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_its_definition(kind, name, train):
+    layer = Attention(kind, CHANNELS, JOINTS, 3, ACTIVATIONS[name])
+    variables = fresh(layer, train=False)
+    params, stats, act = variables["params"], variables["batch_stats"], ACTIVATE[name]
+    weights = KINDS[kind](params[kind], stats.get(kind), act, train)
+    if kind != "frame":
+        np.testing.assert_allclose(weights.sum({"channel": -1, "joint": 0}[kind]), 1, rtol=1e-6)
+    wanted = act(normalised(X * weights, params["norm"], stats["norm"], train) + X)
+    found = applied(layer, variables, X, train=train)
+    # In training mode two samples alone give the statistics of the reduction, which amplifies rounding.
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-4 if train else 2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_the_same_compiled_and_for_each_run_alone(kind):
+    layer = Attention(kind, CHANNELS, JOINTS, 3, relu)
+    variables = fresh(layer, train=False)
+    stack = jax.tree.map(lambda a: np.stack([a, 1.5 * a]), variables)
+
+    def apply(v):
+        return layer.apply(v, X, train=False)
+
+    compiled = jax.jit(apply)
+    alone = np.stack([compiled(jax.tree.map(lambda a, i=i: a[i], stack)) for i in range(2)])
+    np.testing.assert_allclose(apply(variables), alone[0], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(apply))(stack), alone, rtol=0, atol=1e-5)

@@ -1,0 +1,137 @@
+"""Initial weights: the published variances, and a whole network drawn at once with the same distribution."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.nn.attention import SqueezeExcitation, relu
+from infantjax.nn.conv import Conv, DepthwiseConv
+from infantjax.nn.graph import GraphConv, GroupedGraphConv
+from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, initialise
+
+X = jnp.ones((5, 1, 3, 64))
+ADJACENCY = jnp.ones((4, 5, 5))
+
+
+def kernels_of(layer, *arguments, **options) -> dict[str, np.ndarray]:
+    """The first draw of a layer's own arrays."""
+    params = jax.jit(lambda key: layer.init(key, *arguments, **options))(jax.random.key(0))["params"]
+    return {name: np.asarray(value) for name, value in params.items() if not isinstance(value, dict)}
+
+
+# Variance gain**2 / (output channels x taps), whatever the groups and the number of inputs.
+CASES = {
+    "convolution": (lambda: kernels_of(Conv(64, 96, 9, gain=2**0.5), X, False)["kernel"], 2 / (96 * 9)),
+    "pointwise": (lambda: kernels_of(Conv(64, 96), X, False)["kernel"], 1 / 96),
+    "depthwise": (lambda: kernels_of(DepthwiseConv(64, 9, gain=2**0.5), X, False)["kernel"], 2 / (64 * 9)),
+    "graph": (lambda: kernels_of(GraphConv(64, 40, 4), X, ADJACENCY, False)["kernel"], 1 / (4 * 40)),
+    "grouped graph": (lambda: kernels_of(GroupedGraphConv(64, 4), X, ADJACENCY, False)["kernel"], 1 / (4 * 64)),
+    "squeeze": (lambda: kernels_of(SqueezeExcitation(64, 2, relu), X)["squeeze"], 2 / 32),
+    "excite": (lambda: kernels_of(SqueezeExcitation(64, 2, relu), X)["excite"], 1 / 64),
+}
+
+
+@pytest.mark.parametrize(("draw", "variance"), CASES.values(), ids=CASES)
+def test_kernels_have_the_published_variance(draw, variance):
+    kernel = draw()
+    # The variance of n normal numbers lies within four standard errors, sqrt(2 / n), of the true one.
+    assert kernel.var() == pytest.approx(variance, rel=4 * (2 / kernel.size) ** 0.5)
+    assert abs(kernel.mean()) < 4 * (variance / kernel.size) ** 0.5
+
+
+def test_biases_are_uniform_within_the_root_of_their_inputs():
+    bias = kernels_of(Conv(64, 5000, 3), X, False)["bias"] * (64 * 3) ** 0.5
+    assert -1 <= bias.min() < -0.99
+    assert 0.99 < bias.max() <= 1
+    assert bias.var() == pytest.approx(1 / 3, rel=0.05)
+
+
+def test_another_dtype_is_kept():
+    for make in (HeNormalFanOut(1.0), UniformFanIn(3)):
+        assert make(jax.random.key(0), (4, 5), jnp.bfloat16).dtype == jnp.bfloat16
+
+
+# --- a whole network -------------------------------------------------------------------------------------------------
+
+
+class Small(nn.Module):
+    """A layer of each initialiser, and one whose initialiser is Flax's own."""
+
+    @nn.compact
+    def __call__(self, x):
+        y = Conv(64, 24, 3, gain=2**0.5, name="first")(x, False)
+        y = GraphConv(24, 24, 4, name="second")(y, ADJACENCY, False)
+        y = Conv(24, 24, 3, name="third")(y, False)
+        return nn.Dense(2, name="flax")(y)
+
+
+MODULE = Small()
+
+
+@pytest.fixture(scope="module")
+def draw():
+    return jax.jit(lambda key: initialise(MODULE, key, X))
+
+
+@pytest.fixture(scope="module")
+def drawn(draw):
+    return jax.tree.map(np.asarray, draw(jax.random.key(3)))
+
+
+def test_initialise_makes_the_variables_of_init(drawn):
+    expected = jax.eval_shape(MODULE.init, jax.random.key(0), X)
+    assert jax.tree.structure(drawn) == jax.tree.structure(expected)
+    for found, wanted in zip(jax.tree.leaves(drawn), jax.tree.leaves(expected)):
+        assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+
+
+VARIANCES = {
+    "first/kernel": 2 / (24 * 3),
+    "first/bias": 1 / 3 / (64 * 3),
+    "second/kernel": 1 / (4 * 24),
+    "second/bias": 1 / 3 / 24,
+    "third/kernel": 1 / (24 * 3),
+    "third/bias": 1 / 3 / (24 * 3),
+    "flax/kernel": 1 / 24,
+    "flax/bias": 0,
+    **{f"{layer}/norm/{name}": 0 for layer in ("first", "second", "third") for name in ("scale", "bias")},
+}
+
+
+def test_initialise_draws_from_the_distributions_of_init():
+    keys = jax.random.split(jax.random.key(0), 100)
+    found = jax.jit(jax.vmap(lambda key: initialise(MODULE, key, X)["params"]))(keys)
+    arrays = {"/".join(k.key for k in path): a for path, a in jax.tree_util.tree_leaves_with_path(found)}
+    assert arrays.keys() == VARIANCES.keys()
+    for name, variance in VARIANCES.items():
+        a = np.asarray(arrays[name])
+        assert a.var() == pytest.approx(variance, rel=4 * (2 / a.size) ** 0.5, abs=1e-12), name
+        if name.endswith("norm/scale"):
+            assert (a == 1).all()
+        elif name.count("/") == 1 and name.endswith("bias") and variance:
+            # Uniform: no number beyond the limit, some close to it.
+            assert np.abs(a).max() == pytest.approx((3 * variance) ** 0.5, rel=0.02), name
+        else:
+            assert abs(a.mean()) <= 4 * (variance / a.size) ** 0.5, name
+
+
+def test_no_two_weights_are_the_same_number(drawn):
+    first, third = (drawn["params"][name]["kernel"].ravel() for name in ("first", "third"))
+    assert abs(np.corrcoef(first[: len(third)], third)[0, 1]) < 4 / len(third) ** 0.5
+    standard = np.concatenate([first * (24 * 3 / 2) ** 0.5, third * (24 * 3) ** 0.5])
+    assert len(np.unique(standard.round(6))) > 0.98 * len(standard)
+
+
+def test_the_same_key_gives_the_same_and_another_another(draw, drawn):
+    again, other = draw(jax.random.key(3)), draw(jax.random.key(4))
+    assert all((a == b).all() for a, b in zip(jax.tree.leaves(drawn), jax.tree.leaves(again)))
+    assert (drawn["params"]["third"]["kernel"] != other["params"]["third"]["kernel"]).mean() > 0.99
+
+
+def test_init_is_not_touched_by_initialise():
+    kernel = HeNormalFanOut()
+    before = kernel(jax.random.key(3), (4, 5))
+    jax.eval_shape(lambda key: initialise(MODULE, key, X), jax.random.key(3))
+    np.testing.assert_array_equal(kernel(jax.random.key(3), (4, 5)), before)
