@@ -156,6 +156,14 @@ def test_depthwise_convolution_is_a_grouped_one(s):
 # --- affine maps -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("inputs", [1, 2, 3])
+def test_a_pointwise_convolution_is_a_matrix_product_whatever_the_number_of_inputs(inputs):
+    x, kernel = numbers(3, 2, 5, inputs), numbers(inputs, 4)
+    np.testing.assert_allclose(conv.pointwise(x, kernel), x @ kernel, rtol=0, atol=1e-5)
+    gradient = jax.grad(lambda k: jnp.square(conv.pointwise(x, k)).sum())(kernel)
+    np.testing.assert_allclose(gradient, 2 * np.einsum("jbti,jbto->io", x, x @ kernel), rtol=1e-4, atol=1e-4)
+
+
 def affine(taps, inputs, outputs, seed) -> Affine:
     return Affine(jnp.asarray(numbers(taps, inputs, outputs, seed=seed)), jnp.asarray(numbers(outputs, seed=seed)))
 
@@ -232,6 +240,30 @@ def test_initialising_in_training_mode_leaves_the_statistics_as_they_start():
     stats = norm.init(jax.random.key(0), x, train=True)["batch_stats"]
     np.testing.assert_array_equal(stats["mean"], np.zeros(4))
     np.testing.assert_array_equal(stats["var"], np.ones(4))
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((4,), (0, 1, 2)), ((3, 1, 1, 4), (1, 2))], ids=["channel", "joint"])
+@pytest.mark.parametrize("train", [True, False])
+def test_gradients_of_the_norm_are_those_of_its_formula(shape, axes, train):
+    norm = Norm(shape, axes)
+    with jax.enable_x64(True):
+        x = jnp.asarray(3 + 2 * numbers(3, 2, 5, 4, dtype=np.float64))
+        variables = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fresh(norm, x))
+        stats = variables["batch_stats"]
+
+        def formula(params, x):
+            mean = x.mean(axes, keepdims=True) if train else stats["mean"]
+            var = x.var(axes, keepdims=True) if train else stats["var"]
+            return (x - mean) / jnp.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+
+        def layer(params, x):
+            return norm.apply({"params": params, "batch_stats": stats}, x, train=train, mutable=["batch_stats"])[0]
+
+        def gradients(function):
+            return jax.grad(lambda params, x: jnp.sin(function(params, x)).sum(), (0, 1))(variables["params"], x)
+
+        for found, wanted in zip(jax.tree.leaves(gradients(layer)), jax.tree.leaves(gradients(formula))):
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10)
 
 
 def test_no_gradient_flows_into_the_running_statistics():
