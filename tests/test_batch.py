@@ -104,6 +104,7 @@ def test_a_table_beside_recordings_is_passed_over_among_others_and_taken_alone(t
     a = write(tmp_path / "a.csv")
     (tmp_path / "outcomes.csv").write_text("id;outcome\n")
     assert find_recordings([a, tmp_path / "outcomes.csv"]) == [a]
+    assert find_recordings(iter([tmp_path / "outcomes.csv", a])) == [a]
     # Alone it was meant: the reader says what is wrong with it.
     assert find_recordings([tmp_path / "outcomes.csv"]) == [tmp_path / "outcomes.csv"]
 
@@ -204,6 +205,9 @@ def test_openpose_exports_are_told_apart_by_their_frames(tmp_path):
     assert digests[0] == digests[2] != digests[1]
     (copy / "notes.txt").write_text("beside the frames")
     assert batch._digest(copy) == digests[0]
+    frame = min(copy.glob("*.json"))
+    frame.write_bytes(frame.read_bytes() + b" ")
+    assert batch._digest(copy) != digests[0]
 
 
 def test_how_files_are_read_is_passed_on(tmp_path, assessor):
