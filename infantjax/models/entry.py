@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from infantjax.nn import counting
+from infantjax.nn.initialisers import shapes
 
 CountingRule = Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"]
 
@@ -77,7 +78,7 @@ class Entry:
 def variable_shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
     """Shapes and dtypes (float32) of a network's variables, from an abstract trace."""
     with jax.enable_x64(False):
-        return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
+        return shapes(module, jnp.zeros((1, *input_shape)))
 
 
 def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:

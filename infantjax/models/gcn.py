@@ -37,7 +37,7 @@ from infantjax.nn import counting
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, SqueezeExcitation
 from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, add, finished, pointwise
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
-from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
+from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 _SQRT2 = 2.0**0.5
@@ -386,7 +386,7 @@ class GraphModule(nn.Module):
         """Apply the module."""
         s, a = self.spec, self.architecture
         act = ACTIVATIONS[a.nonlinearity]
-        importance = self.param("edge_importance", nn.initializers.ones, adjacency.shape)
+        importance = parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
         counting.record("multiplication", adjacency.size)
         residual: Array | float = 0.0
         if s.residual in ("module", "dense"):
@@ -409,8 +409,8 @@ class SpatialPool(nn.Module):
         """Pool."""
         joints, batch, _, channels = x.shape
         shape = (joints, channels, channels)
-        kernel = self.param("kernel", HeNormalFanOut(1.0, (2,)), shape)
-        bias = self.param("bias", UniformFanIn(joints * channels), (channels,))
+        kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (2,)), shape)
+        bias = parameter(self, "bias", UniformFanIn(joints * channels), (channels,))
         pooled = x.mean(2)
         _count_final_pooling(pooled)
         counting.record("convolution", batch * joints * channels * channels)
@@ -516,7 +516,7 @@ class StGcnLayer(nn.Module):
         self, x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint"], train: bool
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the layer."""
-        importance = self.param("edge_importance", nn.initializers.ones, adjacency.shape)
+        importance = parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
         counting.record("multiplication", adjacency.size)
         y = GraphConv(self.inputs, self.features, adjacency.shape[0], name="graph")(x, adjacency * importance, train)
         temporal = Conv(self.features, self.features, self.taps, self.stride, gain=_SQRT2, name="conv")

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from infantjax.nn import counting
 from infantjax.nn.conv import Conv, Norm, finished
-from infantjax.nn.initialisers import HeNormalFanOut
+from infantjax.nn.initialisers import HeNormalFanOut, parameter
 
 Activation = Callable[[Array], Array]
 
@@ -54,8 +54,8 @@ class SqueezeExcitation(nn.Module):
     def setup(self) -> None:
         """Declare the variables."""
         inner = self.features // self.ratio
-        self.squeeze = self.param("squeeze", HeNormalFanOut(_SQRT2, (1,)), (self.features, inner))
-        self.excite = self.param("excite", HeNormalFanOut(1.0, (1,)), (inner, self.features))
+        self.squeeze = parameter(self, "squeeze", HeNormalFanOut(_SQRT2, (1,)), (self.features, inner))
+        self.excite = parameter(self, "excite", HeNormalFanOut(1.0, (1,)), (inner, self.features))
 
     def __call__(self, x: Float[Array, "joint batch time channel"]) -> Float[Array, "joint batch time channel"]:
         """Scale the channels of x."""

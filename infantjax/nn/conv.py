@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from infantjax.nn import counting
-from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
+from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
 
 Lowering = Literal["convolution", "matmul"]
 
@@ -237,8 +237,8 @@ class Norm(nn.Module):
 
     def setup(self) -> None:
         """Declare the variables."""
-        self.scale = self.param("scale", nn.initializers.ones, self.shape)
-        self.bias = self.param("bias", nn.initializers.zeros, self.shape)
+        self.scale = parameter(self, "scale", nn.initializers.ones, self.shape)
+        self.bias = parameter(self, "bias", nn.initializers.zeros, self.shape)
         self.mean = self.variable("batch_stats", "mean", jnp.zeros, self.shape)
         self.var = self.variable("batch_stats", "var", jnp.ones, self.shape)
 
@@ -293,9 +293,9 @@ class Conv(nn.Module):
     def setup(self) -> None:
         """Declare the variables."""
         shape = (self.taps, self.inputs, self.features)
-        self.kernel = self.param("kernel", HeNormalFanOut(self.gain, (2,), (0,)), shape)
+        self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (2,), (0,)), shape)
         if self.use_bias:
-            self.bias = self.param("bias", UniformFanIn(self.inputs * self.taps), (self.features,))
+            self.bias = parameter(self, "bias", UniformFanIn(self.inputs * self.taps), (self.features,))
         if self.norm:
             self.batch_norm = Norm((self.features,), name="norm")
 
@@ -333,7 +333,7 @@ class DepthwiseConv(nn.Module):
     def setup(self) -> None:
         """Declare the variables."""
         shape = (self.taps, self.features)
-        self.kernel = self.param("kernel", HeNormalFanOut(self.gain, (1,), (0,)), shape)
+        self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (1,), (0,)), shape)
         self.batch_norm = Norm((self.features,), name="norm")
 
     def __call__(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from infantjax.nn import counting
 from infantjax.nn.conv import Norm, finished, pointwise
-from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn
+from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
 
 _FEW_CHANNELS = 8
 
@@ -65,8 +65,8 @@ class GraphConv(nn.Module):
     def setup(self) -> None:
         """Declare the variables."""
         shape = (self.inputs, self.matrices, self.features)
-        self.kernel = self.param("kernel", HeNormalFanOut(1.0, (1, 2)), shape)
-        self.bias = self.param("bias", UniformFanIn(self.inputs), shape[1:])
+        self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (1, 2)), shape)
+        self.bias = parameter(self, "bias", UniformFanIn(self.inputs), shape[1:])
         self.batch_norm = Norm((self.features,), name="norm")
 
     def __call__(
@@ -107,7 +107,7 @@ class GroupedGraphConv(nn.Module):
     def setup(self) -> None:
         """Declare the variables."""
         shape = (self.matrices, self.features)
-        self.kernel = self.param("kernel", HeNormalFanOut(1.0, (0, 1)), shape)
+        self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (0, 1)), shape)
         self.batch_norm = Norm((self.features,), name="norm")
 
     def __call__(

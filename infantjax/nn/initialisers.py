@@ -4,12 +4,13 @@
 parameters, which takes XLA half a minute for a graph network; `initialise` draws all numbers at once instead.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,29 @@ def _dealing(pool: _Pool) -> Iterator[_Pool]:
         yield pool
     finally:
         _pool.reset(token)
+
+
+def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array], shape: tuple[int, ...]) -> jax.Array:
+    """As `module.param(name, initialiser, shape)`, but an existing parameter is only looked up.
+
+    Flax traces the initialiser of every parameter again on each application, to compare shapes: half of the time that
+    tracing a network takes.
+
+    Raises:
+        flax.errors.ScopeParamShapeError: the parameter has another shape.
+    """
+    if not module.has_variable("params", name):
+        return module.param(name, initialiser, shape)
+    value: jax.Array = module.get_variable("params", name)
+    if jnp.shape(value) != shape:
+        raise flax.errors.ScopeParamShapeError(name, "/".join(module.path), jnp.shape(value), shape)
+    return value
+
+
+def shapes(module: nn.Module, x: jax.Array) -> Any:
+    """Shapes and dtypes of a network's variables, from an abstract trace without the initialisers."""
+    with _dealing(_Pool()):
+        return jax.eval_shape(module.init, jax.random.key(0), x)
 
 
 def initialise(module: nn.Module, key: jax.Array, x: jax.Array) -> Any:
