@@ -363,15 +363,30 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _Tensor:
-    if max(len(shape), len(strides)) > _MAX_AXES:
-        raise ValueError(f"it holds a tensor of {len(shape)} axes")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+class _RebuildTensor:
+    """Stands for the function that PyTorch calls for each tensor. Instances take no attributes from a pickle."""
+
+    __slots__ = ()
+
+    def __call__(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
+        if max(len(shape), len(strides)) > _MAX_AXES:
+            raise ValueError(f"it holds a tensor of {len(shape)} axes")
+        if not all(isinstance(n, int) for n in (offset, *shape, *strides)):
+            raise ValueError("it holds a tensor whose shape is not made of numbers")
+        return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _ordered_dict() -> OrderedDict:
-    """An empty dictionary, as which every saved one begins; a copy of many items could be asked for many times."""
-    return OrderedDict()
+class _StateDict(OrderedDict):
+    """The dictionary of a state dict: begins empty and takes no attributes.
+
+    Else a few bytes could ask a thousand times for a copy of many items. PyTorch attaches versions of its layers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore attributes."""
 
 
 class _StateUnpickler(pickle.Unpickler):
@@ -383,18 +398,18 @@ class _StateUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return _ordered_dict
+            return _StateDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
+            return _RebuildTensor()
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         raise InputError(self._path, f"asks for {module}.{name}, which may be code", "it was not loaded")
 
     def persistent_load(self, pid: Any) -> tuple[str, np.dtype]:
         _, dtype, key = pid[:3]
-        if not isinstance(dtype, np.dtype):
+        if not isinstance(dtype, np.dtype) or not isinstance(key, str):
             raise ValueError("unknown kind of storage")
-        return str(key), dtype
+        return key, dtype
 
 
 def _unpickle(path: Path, stream: IO[bytes]) -> Any:
@@ -462,8 +477,8 @@ def _read_torch_legacy(path: Path, stream: IO[bytes]) -> dict[str, np.ndarray]:
     storages = {}
     for key in keys:
         length = stream.read(8)
-        count, dtype = int.from_bytes(length, "little"), dtypes[str(key)]
+        count, dtype = int.from_bytes(length, "little"), dtypes[key]
         if len(length) < 8 or count * dtype.itemsize > size - stream.tell():
             raise ValueError("it is cut off")
-        storages[str(key)] = np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
+        storages[key] = np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
     return _tensors(tree, lambda key, dtype: storages[key])

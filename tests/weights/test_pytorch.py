@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -381,6 +382,60 @@ def test_a_tensor_outside_its_storage_is_refused(tmp_path, tensor):
     refused(read_state, tmp_path / "a.pth", message="w reaches outside its storage")
 
 
+BOMBS = {
+    # A dictionary made of a list, again and again: each copy as long as the file.
+    "copies of a dictionary": b"ccollections\nOrderedDict\n(]tR.",
+    "a tensor of many axes": b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00(" + b"K\x01" * 9 + b"t)tR.",
+    # A text repeated as often as a number says.
+    "a stride of text": b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00(J\xff\xff\xff\x7ft(X\x01\x00\x00\x00atetR.",
+}
+
+
+@pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
+def test_a_few_bytes_that_ask_for_much_memory_are_refused(tmp_path, body):
+    write_raw_zip(tmp_path / "a.pth", b"\x80\x02" + body, DATA)
+    tracemalloc.start()
+    try:
+        refused(read_state, tmp_path / "a.pth")
+        assert tracemalloc.get_traced_memory()[1] < 64e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_storage_is_named_by_text(tmp_path):
+    # A tuple of two tuples of two tuples ...: as text it doubles with each.
+    doubling: tuple = ()
+    for _ in range(12):
+        doubling = (doubling, doubling)
+    write_raw_zip(tmp_path / "a.pth", torch_pickle({"w": _Rebuild(doubling, 0, (6,), (1,))}), DATA)
+    refused(read_state, tmp_path / "a.pth", message="unknown kind of storage")
+
+
+@pytest.mark.parametrize("name", [b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_tensor_v2\n"])
+@pytest.mark.parametrize("state", [b"}", b"(N}X\x01\x00\x00\x00aNst"], ids=["attributes", "slots"])
+def test_a_pickle_sets_no_attributes_of_what_it_names(tmp_path, name, state):
+    write_raw_zip(
+        tmp_path / "a.pth", b"\x80\x02" + name + state.replace(b"}", b"}X\x01\x00\x00\x00aNs", 1) + b"b.", DATA
+    )
+    refused(read_state, tmp_path / "a.pth")
+    assert not hasattr(pytorch._StateDict, "a")
+
+
+def test_attributes_of_a_dictionary_are_passed_over(tmp_path):
+    """PyTorch attaches the versions of its layers to a state dict."""
+    tree = OrderedDict(w=_Rebuild("0", 0, (6,), (1,)))
+    tree._metadata = OrderedDict(version=1)
+    write_raw_zip(tmp_path / "a.pth", torch_pickle(tree), DATA)
+    assert list(read_state(tmp_path / "a.pth")) == ["w"]
+
+
+def test_a_description_longer_than_the_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(pytorch, "_MAX_PICKLE_BYTES", 1000)
+    many = {f"w{i}": _Rebuild("0", 0, (6,), (1,)) for i in range(100)}
+    write_raw_zip(tmp_path / "a.pth", torch_pickle(many), DATA)
+    refused(read_state, tmp_path / "a.pth", message="is not a readable weights file")
+
+
 def test_tensors_that_would_take_more_than_the_limit_are_refused_before_memory_is_asked_for(tmp_path, monkeypatch):
     write_raw_zip(tmp_path / "one.pth", torch_pickle({"w": _Rebuild("0", 0, (10**6, 10**6), (0, 0))}), DATA)
     refused(read_state, tmp_path / "one.pth", message="its tensors would take more than")
@@ -431,6 +486,14 @@ def test_a_cut_file_is_refused(tmp_path, name):
     for share in np.linspace(0, 0.99, 40):
         (tmp_path / "cut").write_bytes(intact[: int(share * len(intact))])
         refused(read_state, tmp_path / "cut")
+
+
+def test_a_file_cut_within_the_length_of_an_empty_array_is_refused(tmp_path):
+    write_legacy(tmp_path / "a.pth", WEIGHTS)
+    intact = (tmp_path / "a.pth").read_bytes()
+    for missing in range(1, 9):
+        (tmp_path / "a.pth").write_bytes(intact[:-missing])
+        refused(read_state, tmp_path / "a.pth", message="it is cut off")
 
 
 @pytest.mark.parametrize("name", ["zip.pth", "legacy.pth", "arrays.npz"])
