@@ -1,6 +1,7 @@
 """The graph networks against the published figures, the reference vectors, and their own laws."""
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +13,23 @@ from hypothesis import strategies as st
 
 from infantjax import models
 from infantjax.models.gcn import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
+from infantjax.nn.initialisers import initialise
 from infantjax.skeletons import Skeleton
 from infantjax.weights import import_movement_outcome, import_st_gcn
 
-FAST = ("random_01", "random_02", "random_03", "random_06", "published_02", "published_05")
-SLOW = ("random_04", "random_05", "published_03", "published_08")
+REFERENCES = (*(f"random_0{i}" for i in range(1, 7)), *(f"published_0{i}" for i in (2, 3, 5, 8)))
+"""Together they hold every alternative of every choice."""
+
+
+def slow_but(fast, names):
+    """All of them, of which only some are tested by default."""
+    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""For what holds however well a program is compiled (laws, double precision): takes half the time."""
+
+quick = partial(jax.jit, compiler_options=QUICK)
 
 architectures = st.builds(
     lambda **choices: Architecture.from_choices(choices),
@@ -61,7 +74,7 @@ def test_an_unknown_counting_rule_is_refused_with_the_known_ones():
         models.count_flops(StGcn(), (150, 19, 2), "fvcore")
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.generate])
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])
 @given(architectures)
 def test_parameter_count_of_any_architecture_is_the_published_formula(architecture):
     assert models.count_parameters(GraphNetwork(architecture), (150, 19, 6)) == formula(architecture)
@@ -117,16 +130,12 @@ def formula(a: Architecture, joints: int = 19) -> int:
 # --- reference vectors -----------------------------------------------------------------------------------------------
 
 
-def reference_outputs(module, variables, x):
-    """Evaluation and training outputs, running statistics and input gradient as one compiled program."""
-
-    def everything(variables, x):
-        logits, aux = module.apply(variables, x)
-        (train_logits, train_aux), updates = module.apply(variables, x, train=True, mutable=["batch_stats"])
-        gradient = jax.grad(lambda x: module.apply(variables, x)[0][:, 1].sum())(x)
-        return logits, aux, train_logits, train_aux["pooled"], updates["batch_stats"], gradient
-
-    return jax.jit(everything)(variables, x)
+def reference(shared, name):
+    """The vectors of a reference, with the module and variables that they belong to."""
+    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
+        z = dict(archive)
+    architecture = Architecture.from_choices(json.loads(str(z["config"])))
+    return z, GraphNetwork(architecture), import_movement_outcome(z, architecture), z["x"].transpose(0, 2, 3, 1)
 
 
 def relative(found, expected) -> float:
@@ -142,58 +151,71 @@ def leaves(tree, path=()):
             yield (*path, key), value
 
 
-@pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
-def test_outputs_and_gradients_are_those_of_the_reference(name, shared):
-    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
-        z = dict(archive)
-    architecture = Architecture.from_choices(json.loads(str(z["config"])))
-    module = GraphNetwork(architecture)
-    variables = import_movement_outcome(z, architecture)
-    x = z["x"].transpose(0, 2, 3, 1)
-
-    logits, aux, train_logits, train_pooled, stats, _ = reference_outputs(module, variables, x)
-    assert logits.dtype == train_logits.dtype == np.float32
+@pytest.mark.parametrize("name", REFERENCES)
+def test_scores_and_features_are_those_of_the_reference(name, shared):
+    z, module, variables, x = reference(shared, name)
+    logits, aux = jax.jit(module.apply)(variables, x)
+    assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, z["logits_eval_f64"], rtol=0, atol=1e-5)
     assert relative(aux["pooled"], z["pooled_eval"]) < 1e-5
     assert relative(np.transpose(aux["features"][0], (2, 0, 1)), z["feature_eval_first"]) < 1e-4
+
+
+@pytest.mark.parametrize("name", slow_but(("random_06",), REFERENCES))
+def test_training_scores_and_statistics_are_those_of_the_reference(name, shared):
+    z, module, variables, x = reference(shared, name)
+    train = jax.jit(lambda variables, x: module.apply(variables, x, train=True, mutable=["batch_stats"]))
+    (logits, aux), updates = train(variables, x)
+    assert logits.dtype == np.float32
     # Batch statistics of four samples amplify rounding: the reference's own float32 error is of this size.
-    np.testing.assert_allclose(train_logits, z["logits_train_f64"], rtol=0, atol=5e-5)
-    assert relative(train_pooled, z["pooled_train"]) < 1e-4
+    np.testing.assert_allclose(logits, z["logits_train_f64"], rtol=0, atol=5e-5)
+    assert relative(aux["pooled"], z["pooled_train"]) < 1e-4
 
     # The state after one training pass, imported as a state of its own, names every statistic.
     after = import_movement_outcome(
         {k: v for k, v in z.items() if k.startswith("state/")}
         | {f"state/{k.removeprefix('stats_after/')}": v for k, v in z.items() if k.startswith("stats_after/")},
-        architecture,
+        module.architecture,
     )
-    used = dict(leaves(jax.tree.map(np.asarray, stats)))
+    used = dict(leaves(jax.tree.map(np.asarray, updates["batch_stats"])))
     expected = dict(leaves(after["batch_stats"]))
     for path, found in used.items():
         np.testing.assert_allclose(found, expected[path], rtol=1e-5, atol=1e-6, err_msg="/".join(path))
 
+
+@pytest.mark.parametrize("name", slow_but(("random_06",), REFERENCES))
+def test_double_precision_scores_and_input_gradients_are_those_of_the_reference(name, shared):
+    z, module, variables, x = reference(shared, name)
+
+    def everything(variables, x):
+        def score(x):
+            logits, _ = module.apply(variables, x)
+            return logits[:, 1].sum(), logits
+
+        (_, logits), gradient = jax.value_and_grad(score, has_aux=True)(x)
+        (train_logits, _), _ = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return logits, train_logits, gradient
+
     with jax.enable_x64(True):
-        double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), variables)
-        logits, _, train_logits, _, _, gradient = reference_outputs(module, double, jnp.asarray(x, jnp.float64))
+        double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (variables, x))
+        logits, train_logits, gradient = quick(everything)(*double)
         np.testing.assert_allclose(logits, z["logits_eval_f64"], rtol=0, atol=1e-12)
         np.testing.assert_allclose(train_logits, z["logits_train_f64"], rtol=0, atol=1e-11)
         assert relative(np.transpose(gradient, (0, 3, 1, 2)), z["grad_logit1_x"]) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["random_01", pytest.param("random_03", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", slow_but(("random_06",), ("random_01", "random_03", "random_06")))
 def test_five_nesterov_steps_lose_what_the_reference_loses(name, shared):
-    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
-        z = dict(archive)
+    z, module, variables, x = reference(shared, name)
     settings_ = json.loads(str(z["meta"]))["nesterov_sgd"]
-    architecture = Architecture.from_choices(json.loads(str(z["config"])))
-    module, labels = GraphNetwork(architecture), jnp.array([0, 1, 0, 1])
+    labels = jnp.array([0, 1, 0, 1])
     with jax.enable_x64(True):
-        variables = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), import_movement_outcome(z, architecture))
-        x = jnp.asarray(z["x"].transpose(0, 2, 3, 1), jnp.float64)
+        variables, x = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (variables, x))
         optimiser = optax.sgd(settings_["lr"], settings_["momentum"], nesterov=True)
         params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
         state = optimiser.init(params)
 
-        @jax.jit
+        @quick
         def step(params, rest, state):
             def loss(params):
                 (logits, _), updates = module.apply({"params": params, **rest}, x, train=True, mutable=["batch_stats"])
@@ -246,6 +268,7 @@ FIVE = Skeleton(
 )
 
 
+@pytest.mark.slow  # the training loop does the same in tests/training/test_five_joints.py
 def test_st_gcn_learns_on_a_skeleton_of_five_joints():
     """Two classes that differ in which hand moves: nothing in the network knows only one skeleton."""
     module = StGcn(FIVE, widths=(8, 8, 16))
@@ -281,32 +304,31 @@ VARIANTS = (
 )
 
 
-@pytest.fixture(params=range(len(VARIANTS)), ids=lambda i: f"variant{i}")
+@pytest.fixture(scope="module", params=slow_but((0, 2), range(len(VARIANTS))), ids=lambda i: f"variant{i}")
 def network(request):
-    """A network with random statistics, so that evaluation differs from the identity of fresh ones."""
+    """A network with random statistics, so that evaluation differs from the identity of fresh ones, and its scores."""
     module = GraphNetwork(VARIANTS[request.param])
     x = jax.random.normal(jax.random.key(1), (3, 20, 19, 6))
-    variables = jax.jit(module.init)(jax.random.key(0), x)
+    variables = quick(lambda key: initialise(module, key, x))(jax.random.key(0))
     keys = iter(jax.random.split(jax.random.key(2), 1000))
     stats = jax.tree.map(lambda a: jnp.abs(a + 0.3 * jax.random.normal(next(keys), a.shape)), variables["batch_stats"])
-    return module, variables | {"batch_stats": stats}, x
+    variables = variables | {"batch_stats": stats}
+    return module, variables, x, quick(module.apply)(variables, x)[0]
 
 
 def test_evaluation_is_the_same_compiled_and_not(network):
-    module, variables, x = network
-    compiled, _ = jax.jit(module.apply)(variables, x)
-    np.testing.assert_allclose(compiled, module.apply(variables, x)[0], rtol=0, atol=1e-5)
+    module, variables, x, scores = network
+    np.testing.assert_allclose(scores, module.apply(variables, x)[0], rtol=0, atol=1e-5)
 
 
 def test_each_sample_is_scored_on_its_own(network):
-    module, variables, x = network
-    apply = jax.jit(lambda x: module.apply(variables, x)[0])
-    alone = np.concatenate([apply(sample[None]) for sample in x])
-    np.testing.assert_allclose(apply(x), alone, rtol=0, atol=1e-5)
+    module, variables, x, scores = network
+    apply = quick(lambda x: module.apply(variables, x)[0])
+    np.testing.assert_allclose(scores, np.concatenate([apply(sample[None]) for sample in x]), rtol=0, atol=1e-5)
 
 
 def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
-    module, variables, x = network
+    module, variables, x, scores = network
     lean = GraphNetwork(module.architecture, lean=True)
     shapes = jax.eval_shape(lean.init, jax.random.key(0), x)
 
@@ -315,21 +337,21 @@ def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
 
     fewer = pick(variables, shapes)
     assert models.count_parameters(lean, (20, 19, 6)) < models.count_parameters(module, (20, 19, 6))
-    np.testing.assert_array_equal(jax.jit(lean.apply)(fewer, x)[0], jax.jit(module.apply)(variables, x)[0])
+    np.testing.assert_array_equal(quick(lean.apply)(fewer, x)[0], scores)
 
 
 def test_stacked_weights_give_what_each_gives_alone(network):
-    module, variables, x = network
+    module, variables, x, scores = network
     stack = jax.tree.map(lambda a: jnp.stack([a, 1.1 * a]), variables)
-    side_by_side = jax.jit(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
-    for i in range(2):
-        alone = jax.jit(module.apply)(jax.tree.map(lambda a, i=i: a[i], stack), x)[0]
-        np.testing.assert_allclose(side_by_side[i], alone, rtol=0, atol=2e-5)
+    side_by_side = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
+    other = quick(module.apply)(jax.tree.map(lambda a: a[1], stack), x)[0]
+    np.testing.assert_allclose(side_by_side, np.stack([scores, other]), rtol=0, atol=2e-5)
+    assert np.abs(other - scores).max() > 1e-3
 
 
 def test_training_mode_changes_statistics_and_nothing_else(network):
-    module, variables, x = network
-    _, updates = jax.jit(lambda v: module.apply(v, x, train=True, mutable=["batch_stats"]))(variables)
+    module, variables, x, _ = network
+    _, updates = quick(lambda v: module.apply(v, x, train=True, mutable=["batch_stats"]))(variables)
     assert set(updates) == {"batch_stats"}
     changed = jax.tree.leaves(
         jax.tree.map(lambda a, b: bool((a != b).any()), updates, {"batch_stats": variables["batch_stats"]})
