@@ -1,0 +1,192 @@
+"""Training: one step, and one epoch of a stack of seven folds.
+
+    python -m benchmarks.stack_training
+
+Against PyTorch twins of the same networks in eager mode that begin with the same weights. One step on the same batch
+must give the same loss and the same weights on both sides. Then two things are timed in turns: the steps of an epoch of
+one run, and a whole epoch of the stack with its evaluation. Our side cuts, augments and describes every window inside
+the compiled epoch, aggregates the risks and computes the AUC; the peer gets finished batches and runs nothing but the
+networks and their optimiser. GFLOP/s count a step as three forward passes by the published rule.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+import tyro
+
+from benchmarks import common, torch_twin
+from infantjax import models, runtime
+from infantjax.models.entry import count_flops
+from infantjax.models.gcn import KBEST
+from infantjax.motion.windows import WINDOW, window_starts
+from infantjax.nn.conv import COMPILER_OPTIONS
+from infantjax.skeletons import IN_MOTION_19
+from infantjax.training import metrics, stack
+from infantjax.training.folds import stratified_folds
+from infantjax.training.optimisers import nesterov
+from infantjax.training.state import CohortData, Run, TrainingConfig, index_sets, run_keys
+from infantjax.weights.pytorch import import_movement_outcome
+
+TOLERANCE = 1e-4
+"""On the loss and on the weights after a step: two float32 libraries that add in different orders."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    models: tuple[str, ...] = ("kbest-gcn-2", "kbest-gcn-5")
+    """Networks."""
+    folds: int = 7
+    """Runs of the stack."""
+    infants: int = 14
+    """Recordings of the cohort, half of them positive; ten seconds each."""
+    batch_size: int = 32
+    """Windows of a step."""
+    samples_per_negative: int = 4
+    """Windows of a negative infant in an epoch; a positive one gives twice as many."""
+    rounds: int = 3
+    """Timed rounds."""
+    warm_up: int = 1
+    """Untimed rounds after the first call."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    torch.manual_seed(0)
+    where = common.environment()
+    rows = [row for name in options.models for row in _measure(name, options)]
+    ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
+    shapes = {"folds": options.folds, "batch": options.batch_size, "infants": options.infants, **ceilings}
+    if options.write:
+        print(common.write("stack_training", rows, shapes, where))
+    else:
+        print(common.table(rows), shapes)
+
+
+def _measure(name: str, options: Options) -> list[dict[str, Any]]:
+    entry = models.get(name)
+    module = entry.build()
+    data, folds = _cohort(options)
+    config = TrainingConfig(
+        epochs=10_000,
+        batch_size=options.batch_size,
+        samples_per_negative=options.samples_per_negative,
+        positive_ratio=2,
+    )
+    program = stack._Program.of(module, entry.features, config, "auto", len(data.skeleton.joints))
+    tables: Any = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
+    runs: Any = Run(key=run_keys(config.seed, range(len(folds))), **tables)
+    data, runs = jax.device_put((data, runs))
+    steps = int(tables["samples"][0]) // options.batch_size
+    windows = [sum(len(window_starts(int(data.lengths[r]))) for r in fold.validation) for fold in folds]
+
+    twin = torch_twin.GraphNetwork(KBEST[int(name.rsplit("-", 1)[1]) - 1].to_choices())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    twin.to(device)
+    error = _require_equal_step(name, module, twin, options.batch_size, device)
+
+    batch = torch.randn(options.batch_size, 6, WINDOW, len(data.skeleton.joints), device=device)
+    labels = torch.arange(options.batch_size, device=device) % 2
+    optimiser = torch_twin.nesterov_sgd(twin, config.learning_rate)
+
+    def peer_steps(count: int) -> None:
+        for _ in range(count):
+            torch_twin.torch_training_step(twin, optimiser, batch, labels)
+
+    def peer_epoch() -> None:
+        for fold in range(len(folds)):
+            peer_steps(int(tables["samples"][fold]) // options.batch_size)
+            held_out = batch.repeat(-(-windows[fold] // options.batch_size), 1, 1, 1)[: windows[fold]]
+            torch_twin.torch_inference(twin, held_out, options.batch_size)
+
+    options_of_compiler = COMPILER_OPTIONS.get(jax.default_backend())
+    initialise = jax.jit(jax.vmap(program.initial_state, in_axes=(0, 0, None)))
+    states = initialise(jnp.ones(len(folds), bool), runs, data)
+    one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
+    train = jax.jit(lambda s, r, d: program.train_epoch(s, r, d, r.key, jnp.array(True)))
+    train = train.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:1]), ("run",))
+    epoch = jax.jit(program.over_runs(program.epoch, mesh))
+    epoch = epoch.lower(states, runs, data).compile(compiler_options=options_of_compiler)
+
+    forward = count_flops(module, entry.input_shape)
+    version = torch.__version__.partition("+")[0]
+    rows = []
+    for what, ours, peer, flops in (
+        (
+            f"{steps} steps of one run",
+            common.Contender("infantjax", lambda: train(one_state, one_run, data), jax.block_until_ready),
+            common.Contender(f"torch {version} eager", lambda: peer_steps(steps), common.torch_wait),
+            3 * forward * steps * options.batch_size,
+        ),
+        (
+            f"epoch of {len(folds)} folds",
+            common.Contender("infantjax", lambda: epoch(states, runs, data), jax.block_until_ready),
+            common.Contender(f"torch {version} eager", peer_epoch, common.torch_wait),
+            forward
+            * sum(
+                3 * (int(tables["samples"][f]) // options.batch_size) * options.batch_size + windows[f]
+                for f in range(len(folds))
+            ),
+        ),
+    ):
+        comparison = common.compare(ours, peer, options.rounds, options.warm_up)
+        rows.append({"model": name, "work": what, "difference": error, **comparison.summary(flops)})
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def _cohort(options: Options) -> tuple[CohortData, list[Any]]:
+    rng = np.random.default_rng(0)
+    labels = [i % 2 for i in range(options.infants)]
+    positions = [rng.standard_normal((300, 19, 2)).astype(np.float32) for _ in labels]
+    return CohortData.from_recordings(positions, labels, IN_MOTION_19), stratified_folds(labels, options.folds, seed=1)
+
+
+def _require_equal_step(name: str, module: Any, twin: torch.nn.Module, size: int, device: str) -> float:
+    """The same loss before and the same weights after one step on the same batch; the largest relative difference."""
+    architecture = KBEST[int(name.rsplit("-", 1)[1]) - 1]
+
+    def exported() -> Any:
+        return import_movement_outcome({k: v.cpu().numpy() for k, v in twin.state_dict().items()}, architecture)
+
+    variables = exported()
+    x = np.random.default_rng(1).standard_normal((size, WINDOW, 19, 6)).astype(np.float32)
+    y = np.arange(size) % 2
+
+    def loss(params: Any) -> Any:
+        (logits, _), _ = module.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return metrics.cross_entropy(logits, y).mean()
+
+    rate = 0.01
+    value, gradient = jax.jit(jax.value_and_grad(loss))(variables["params"])
+    optimiser = nesterov(rate, 0.9)
+    change, _ = optimiser.update(gradient, optimiser.init(variables["params"]))
+    ours = optax.apply_updates(variables["params"], change)
+
+    inputs = torch.as_tensor(x.transpose(0, 3, 1, 2).copy(), device=device)
+    step = torch_twin.nesterov_sgd(twin, rate)
+    peer = torch_twin.torch_training_step(twin, step, inputs, torch.as_tensor(y, device=device))
+    errors = [common.require_equal(value, peer.cpu().numpy(), TOLERANCE, f"loss of {name}")]
+    expected = exported()["params"]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(ours):
+        there = expected
+        for key in path:
+            there = there[key.key]
+        errors.append(common.require_equal(leaf, there, TOLERANCE, f"{name}{jax.tree_util.keystr(path)}"))
+    return max(errors)
+
+
+if __name__ == "__main__":
+    runtime.keep_freed_memory()
+    runtime.use_compilation_cache()
+    main(tyro.cli(Options, description=__doc__))
