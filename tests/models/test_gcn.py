@@ -183,7 +183,8 @@ def test_training_scores_and_statistics_are_those_of_the_reference(name, shared)
         np.testing.assert_allclose(found, expected[path], rtol=1e-5, atol=1e-6, err_msg="/".join(path))
 
 
-@pytest.mark.parametrize("name", slow_but(("random_06",), REFERENCES))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFERENCES)
 def test_double_precision_scores_and_input_gradients_are_those_of_the_reference(name, shared):
     z, module, variables, x = reference(shared, name)
 
