@@ -1,0 +1,158 @@
+"""How XLA lowers the pieces of the graph networks on this backend, each form against the others.
+
+    python -m benchmarks.lowering
+
+The choices in `infantjax.nn.conv` come from this table: the layout of a temporal convolution, its lowering, the number
+of output channels, depthwise as a sum of shifts, and what a border for fusion is worth around a Swish.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import lax
+from jaxtyping import Array
+
+from benchmarks import common
+from infantjax import runtime
+from infantjax.nn.attention import swish
+from infantjax.nn.conv import (
+    COMPILER_OPTIONS,
+    depthwise_temporal_convolution,
+    temporal_convolution,
+    use_lowering,
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    windows: int = 8
+    """Windows of a call."""
+    rounds: int = 20
+    """Timed rounds; the table shows the best of each form, since the interleaved rounds see the same disturbances."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    rows = []
+    for channels, taps, dilation in ((10, 7, 1), (10, 7, 3), (20, 9, 1), (40, 9, 2)):
+        x = jax.random.normal(jax.random.key(0), (19, options.windows, 150, channels))
+        kernel = jax.random.normal(jax.random.key(1), (taps, channels, channels))
+        flops = 2 * x.size * channels * taps
+        what = f"convolution {channels} channels, {taps} taps, dilation {dilation}"
+        rows += _rows(what, _convolutions(dilation), (x, kernel), flops, options)
+    x = jax.random.normal(jax.random.key(0), (19, options.windows, 150, 40))
+    kernel = jax.random.normal(jax.random.key(1), (7, 40))
+    rows += _rows("depthwise 40 channels, 7 taps", _DEPTHWISE, (x, kernel), 2 * x.size * 7, options)
+    x = jax.random.normal(jax.random.key(0), (19, options.windows, 150, 20))
+    small = jnp.linspace(0.5, 1.5, 20)
+    adjacency = jax.random.normal(jax.random.key(1), (19, 19)) / 19
+    rows += _rows("norm, Swish and adjacency", _FUSED, (x, small, adjacency), 2 * x.size * 19, options)
+    shapes = {"windows": options.windows, "joints": 19, "frames": 150}
+    print(common.write("lowering", rows, shapes) if options.write else common.table(rows))
+
+
+def _rows(
+    what: str, forms: dict[str, Callable], arguments: tuple[Array, ...], flops: float, options: Options
+) -> list[dict[str, Any]]:
+    compiler_options = COMPILER_OPTIONS.get(jax.default_backend())
+    programs, best = {}, dict.fromkeys(forms, np.inf)
+    expected = None
+    for name, form in forms.items():
+        # A function of its own: two forms of one name must not share a trace.
+        programs[name] = jax.jit(lambda *a, form=form: form(*a)).lower(*arguments).compile(compiler_options)
+        found = programs[name](*arguments)
+        expected = found if expected is None else expected
+        common.require_equal(found, expected, 1e-5, f"{what}, {name}")
+    for _ in range(options.rounds):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            jax.block_until_ready(program(*arguments))
+            best[name] = min(best[name], time.perf_counter() - start)
+    return [
+        {"work": what, "form": name, "ms": 1e3 * seconds, "gflops": flops / seconds / 1e9}
+        for name, seconds in best.items()
+    ]
+
+
+def _convolutions(dilation: int) -> dict[str, Callable]:
+    def ours(x: Array, kernel: Array) -> Array:
+        with use_lowering("convolution"):
+            return temporal_convolution(x, kernel, 1, dilation)
+
+    def matmul(x: Array, kernel: Array) -> Array:
+        with use_lowering("matmul"):
+            return temporal_convolution(x, kernel, 1, dilation)
+
+    def one_dimension(x: Array, kernel: Array) -> Array:
+        joints, batch, frames, channels = x.shape
+        margin = dilation * (len(kernel) - 1) // 2
+        y = lax.conv_general_dilated(
+            x.reshape(joints * batch, frames, channels),
+            kernel,
+            (1,),
+            [(margin, margin)],
+            rhs_dilation=(dilation,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+        )
+        return y.reshape(joints, batch, frames, -1)
+
+    def two_dimensions(x: Array, kernel: Array) -> Array:
+        margin = dilation * (len(kernel) - 1) // 2
+        y = lax.conv_general_dilated(
+            x.transpose(1, 2, 0, 3),
+            kernel[:, None],
+            (1, 1),
+            [(margin, margin), (0, 0)],
+            rhs_dilation=(dilation, 1),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return y.transpose(2, 0, 1, 3)
+
+    return {
+        "infantjax": ours,
+        "taps gathered, one product": matmul,
+        "1-D over time": one_dimension,
+        "2-D over time and joints": two_dimensions,
+    }
+
+
+def _grouped(x: Array, kernel: Array) -> Array:
+    joints, batch, frames, channels = x.shape
+    y = lax.conv_general_dilated(
+        x.reshape(joints * batch, frames, channels),
+        kernel[:, None],
+        (1,),
+        "SAME",
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        feature_group_count=channels,
+    )
+    return y.reshape(x.shape)
+
+
+_DEPTHWISE: dict[str, Callable] = {"infantjax": depthwise_temporal_convolution, "grouped convolution": _grouped}
+
+
+def _normed_swish(activation: Callable) -> Callable:
+    def form(x: Array, small: Array, adjacency: Array) -> Array:
+        y = activation(x * small + (small - small * small))
+        return (adjacency @ y.reshape(len(x), -1)).reshape(x.shape)
+
+    return form
+
+
+_FUSED: dict[str, Callable] = {"infantjax": _normed_swish(swish), "as XLA fuses": _normed_swish(jax.nn.silu)}
+
+
+if __name__ == "__main__":
+    runtime.keep_freed_memory()
+    main(tyro.cli(Options, description=__doc__))
