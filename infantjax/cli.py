@@ -117,7 +117,8 @@ class Assess:
         assessor = self._assessor()
         paths = batch.find_recordings(self.inputs)
         reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual)
-        with Progress(len(paths), "assessing", quiet=self.quiet) as progress:
+        # One recording is one step: there is nothing to tell between its beginning and its result.
+        with Progress(len(paths), "assessing", quiet=self.quiet or len(paths) == 1) as progress:
 
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
@@ -315,7 +316,7 @@ class _Training:
             raise InputError("options", str(error)) from error
         for run in ensemble.info["training"]["runs"]:
             ended = f"{run['status']} after {run['epochs']}"
-            print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended} epochs)")
+            print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended} of {self.epochs} epochs)")
         print(f"ensemble: {self.output}")
         _say(f"note: {ensemble.info['statement']}")
         return 0

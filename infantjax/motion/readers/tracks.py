@@ -290,9 +290,11 @@ def _from_times(
 def _tidy_rate(rate: float, times: np.ndarray, ticks: np.ndarray) -> float:
     """The whole number that a measured rate stands for, where rounded time stamps cannot tell the two apart."""
     noise = 1e-9 * max(1.0, times[-1])
+    whole = max(1, round(rate))
+    if np.abs(times - ticks / whole).max() <= noise:
+        return float(whole)
     if np.abs(times - ticks / rate).max() <= noise:
         return round(rate, 9)  # the stamps are exact
-    whole = max(1, round(rate))
     decimals = next((d for d in range(1, 8) if np.abs(times - np.round(times, d)).max() <= noise), None)
     fits = decimals is not None and np.abs(times - ticks / whole).max() <= 1.1 * 10.0**-decimals
     return float(whole) if fits else rate

@@ -124,3 +124,7 @@ def test_a_long_table_with_stamps_only_is_read(tmp_path):
     recording = readers.read(tmp_path / "a.csv", skeleton=TWO)
     assert recording.fps == pytest.approx(25)
     assert np.flatnonzero(recording.missing.all(axis=1)).tolist() == [4]
+
+
+def test_rounded_exact_stamps_give_the_whole_rate_to_the_last_digit(tmp_path):
+    assert read(tmp_path, [round(i / 30, 9) for i in range(600)]).fps == 30.0
