@@ -315,8 +315,8 @@ class _Training:
         except ValueError as error:
             raise InputError("options", str(error)) from error
         for run in ensemble.info["training"]["runs"]:
-            ended = f"{run['status']} after {run['epochs']}"
-            print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended} of {self.epochs} epochs)")
+            ended = f"{run['status']} after {run['epochs']} of {self.epochs} epochs"
+            print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended})")
         print(f"ensemble: {self.output}")
         _say(f"note: {ensemble.info['statement']}")
         return 0

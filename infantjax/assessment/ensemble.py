@@ -5,8 +5,8 @@ fixed number, so memory is bounded and nothing is compiled twice. On a CPU the i
 program (`lax.map`), on accelerators they run side by side (`vmap`).
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -91,31 +91,43 @@ class EnsembleProgram:
     rotation: Rotation = "frame"
     exact: bool = False
     chunk: int | None = None
-    _compiled: list[Any] = field(default_factory=list, repr=False)
+    _programs: list[Future] = field(default_factory=list, repr=False)
 
-    def compile(self) -> None:
-        """Compile every member's program; done once, on the first use if not before.
+    def start(self) -> None:
+        """Begin to trace and compile the programs in the background; done once, on the first use if not before.
 
         Raises:
             InputError: the weights of a member do not fit its architecture.
         """
-        if self._compiled:
+        if self._programs:
             return
         self.chunk = self.chunk or CHUNKS.get(jax.default_backend(), 64)
-        windows_shape = jax.ShapeDtypeStruct((self.chunk, WINDOW, len(self.skeleton.joints), 2), np.float32)
-        lowered, stacks = [], []
-        for member in self.members:
-            entry = models.get(member.model)
-            module = _module_of(member, entry, self.skeleton)
-            stack = jax.device_put(member.variables)
-            program = WindowProgram(module, entry.features, self.rotation, self.exact)
-            lowered.append(jax.jit(program).lower(stack, windows_shape))
-            stacks.append(stack)
-        # Tracing needs the interpreter, compiling does not: the members compile side by side.
-        with ThreadPoolExecutor() as pool:
-            options = COMPILER_OPTIONS.get(jax.default_backend())
-            executables = list(pool.map(lambda program: program.compile(compiler_options=options), lowered))
-        self._compiled = list(zip(executables, stacks))
+        modules = [_module_of(member, models.get(member.model), self.skeleton) for member in self.members]
+        # Tracing needs the interpreter, compiling and computing do not: the first member is compiled, and its windows
+        # computed, while the next is traced.
+        tracing = ThreadPoolExecutor(1, thread_name_prefix="tracing")
+        compiling = ThreadPoolExecutor(thread_name_prefix="compiling")
+        lowered = [tracing.submit(self._lower, m, module) for m, module in zip(self.members, modules)]
+        self._programs = [compiling.submit(_compile, program) for program in lowered]
+        tracing.shutdown(wait=False)
+        compiling.shutdown(wait=False)
+
+    def _lower(self, member: Member, module: nn.Module) -> tuple[Any, Variables]:
+        assert self.chunk is not None
+        shape = jax.ShapeDtypeStruct((self.chunk, WINDOW, len(self.skeleton.joints), 2), np.float32)
+        stack = jax.device_put(member.variables)
+        program = WindowProgram(module, models.get(member.model).features, self.rotation, self.exact)
+        return jax.jit(program).lower(stack, shape), stack
+
+    def compile(self) -> None:
+        """Compile every member's program and wait for it.
+
+        Raises:
+            InputError: the weights of a member do not fit its architecture.
+        """
+        self.start()
+        for program in self._programs:
+            program.result()
 
     def scores(self, positions: Float[np.ndarray, "time joint 2"]) -> tuple[list[Scores], np.ndarray]:
         """Scores of every member on the evaluation windows of a standardised recording.
@@ -131,22 +143,29 @@ class EnsembleProgram:
             InputError: the weights of a member do not fit its architecture.
         """
         starts = windows.window_starts(len(positions))
-        self.compile()
-        assert self.chunk is not None
-        pending: list[list[Scores]] = [[] for _ in self.members]
-        frames = np.arange(WINDOW)
-        for first in range(0, len(starts), self.chunk):
-            chosen = starts[first : first + self.chunk]
-            # The last chunk is filled up with its last window, whose copies are dropped below.
-            padded = np.pad(chosen, (0, self.chunk - len(chosen)), mode="edge")
-            piece = jax.device_put(np.asarray(positions[padded[:, None] + frames], np.float32))
-            for parts, (program, stack) in zip(pending, self._compiled):
-                parts.append(program(stack, piece))
+        self.start()
+        pending = []
+        for future in self._programs:
+            program, stack = future.result()
+            pending.append([program(stack, piece) for piece in self._pieces(positions, starts)])
         joined = [
             Scores(*(np.concatenate([np.asarray(p[i]) for p in parts], 1)[:, : len(starts)] for i in range(2)))
             for parts in pending
         ]
         return joined, starts
+
+    def _pieces(self, positions: Float[np.ndarray, "time joint 2"], starts: np.ndarray) -> Iterator[Array]:
+        """The windows, a chunk at a time; the last one is filled up with its last window."""
+        assert self.chunk is not None
+        for first in range(0, len(starts), self.chunk):
+            chosen = starts[first : first + self.chunk]
+            padded = np.pad(chosen, (0, self.chunk - len(chosen)), mode="edge")
+            yield jax.device_put(np.asarray(positions[padded[:, None] + np.arange(WINDOW)], np.float32))
+
+
+def _compile(lowered: Future) -> tuple[Any, Variables]:
+    program, stack = lowered.result()
+    return program.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend())), stack
 
 
 def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton) -> nn.Module:

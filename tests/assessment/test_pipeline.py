@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import Future
 from dataclasses import replace
 
 import jax
@@ -165,13 +166,15 @@ def test_recordings_of_any_length_are_assessed_without_compiling_again(assessor,
 
 def test_what_goes_into_the_program_does_not_grow_with_the_recording(assessor, record, monkeypatch):
     program = assessor._program
-    shapes, (compiled, stack) = [], program._compiled[0]
+    shapes, (compiled, stack) = [], program._programs[0].result()
 
     def watched(stack, piece):
         shapes.append(piece.shape)
         return compiled(stack, piece)
 
-    monkeypatch.setattr(program, "_compiled", [(watched, stack)])
+    ready = Future()
+    ready.set_result((watched, stack))
+    monkeypatch.setattr(program, "_programs", [ready])
     for frames in (150, 1000, 9000):
         shapes.clear()
         found = assessor.assess(record(frames))
@@ -438,5 +441,5 @@ def test_a_single_model_is_the_reference_too(reference, chain):
     expected, _, assessor, recording = reference
     single = Assessor(Ensemble(assessor.ensemble.members[:1], assessor.ensemble.info), rule="quartile")
     program = assessor._program
-    single._program = replace(program, members=program.members[:1], _compiled=program._compiled[:1])
+    single._program = replace(program, members=program.members[:1], _programs=program._programs[:1])
     assert_is(single.assess(recording), expected["single"])
