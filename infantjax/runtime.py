@@ -3,10 +3,19 @@
 The commands call these before they compute. A library that is imported must not, so nothing here happens by itself.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infantjax.files import canonical_json, sha256, write_atomically
+
+if TYPE_CHECKING:
+    from jax import export
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _KEPT_BYTES, _GROWTH_BYTES = 2**31 - 1, 2**26
@@ -32,7 +41,7 @@ def keep_freed_memory() -> None:
 
 
 def use_compilation_cache(folder: str | Path | None = None) -> None:
-    """Keep compiled programs between processes, in a folder that only this user can write: they are executable code.
+    """Keep programs between processes, in a folder that only this user can write: they are executable code.
 
     Args:
         folder: None is `xla` in what the environment variable INFANTJAX_CACHE names, or in `~/.cache/infantjax`. A
@@ -40,6 +49,7 @@ def use_compilation_cache(folder: str | Path | None = None) -> None:
     """
     import jax
 
+    global _folder
     if folder is None:
         folder = Path(os.environ.get("INFANTJAX_CACHE") or Path.home() / ".cache" / "infantjax") / "xla"
     folder = Path(folder)
@@ -49,6 +59,54 @@ def use_compilation_cache(folder: str | Path | None = None) -> None:
             return
     except OSError:
         return
+    _folder = folder
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+_folder: Path | None = None
+
+
+def traced(key: Any, trace: Callable[[], "export.Exported"]) -> "export.Exported | None":
+    """A program as JAX traced it, from the folder of `use_compilation_cache` or else traced and kept there.
+
+    JAX's own cache spares the compiler, but not Python's way through the networks to what is compiled, which takes
+    longer than loading the result.
+
+    Args:
+        key: everything that the program depends on but this package's code and the versions of its libraries; plain
+            data.
+        trace: makes the program.
+
+    Returns:
+        None where no folder is in use.
+    """
+    from jax import export
+
+    if _folder is None:
+        return None
+    path = _folder / f"{sha256(canonical_json([_code(), key]).encode())}.traced"
+    try:
+        digest, content = path.read_bytes().split(b"\n", 1)
+        if digest.decode() == sha256(content):
+            return export.deserialize(bytearray(content))
+    except (OSError, ValueError):  # absent, or damaged: then it is made again
+        pass
+    program = trace()
+    content = bytes(program.serialize())
+    with contextlib.suppress(OSError):
+        write_atomically(path, sha256(content).encode() + b"\n" + content)
+    return program
+
+
+@cache
+def _code() -> list[str]:
+    """What decides how this package's code is traced."""
+    import flax
+    import jax
+    import jaxlib
+
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    digest = sha256(b"".join(path.read_bytes() for path in sources))
+    return [digest, jax.__version__, jaxlib.__version__, flax.__version__, jax.default_backend()]

@@ -18,7 +18,7 @@ LAYERS = {
     "errors": set(),
     "files": {"errors"},
     "progress": set(),
-    "runtime": set(),
+    "runtime": {"files"},
     "skeletons": set(),
     "nn": {"skeletons"},
     "models": {"nn", "skeletons"},

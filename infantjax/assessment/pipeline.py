@@ -91,8 +91,12 @@ class Assessor:
                 be approximated, or the weights do not fit their architecture.
         """
         converted = self._converted(recording)
+        # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.
+        self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
+        self._program.start()  # in the background, while the recording is prepared
         prepared = standardise(converted, self._preprocessing)
-        self._check(prepared)
+        self._check_length(prepared, prepared.frames)
+        self._check_joints(prepared)
         positions = prepared.keypoints.astype(np.float32)
         scores, starts = self._program.scores(positions)
         return self._assessment(converted, prepared, scores, starts, source_digest)
@@ -102,14 +106,16 @@ class Assessor:
             raise InputError(recording.name, "has three coordinates, the networks read two", "project it first")
         return convert(recording, self._skeleton, strict=self.strict)
 
-    def _check(self, prepared: Recording) -> None:
-        if prepared.frames < WINDOW:
+    def _check_length(self, recording: Recording, frames: float) -> None:
+        if frames < WINDOW:
             seconds = WINDOW / self._preprocessing.fps
             raise InputError(
-                prepared.name,
-                f"lasts {prepared.duration:.1f} s, shorter than a window of {seconds:g} s",
+                recording.name,
+                f"lasts {recording.duration:.1f} s, shorter than a window of {seconds:g} s",
                 "give a longer recording",
             )
+
+    def _check_joints(self, prepared: Recording) -> None:
         if absent := [self._skeleton.joints[j] for j in np.flatnonzero(prepared.missing.any(axis=0))]:
             raise InputError(
                 prepared.name,

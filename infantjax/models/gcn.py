@@ -35,7 +35,16 @@ from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, SqueezeExcitation
-from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, add, finished, pointwise
+from infantjax.nn.conv import (
+    Affine,
+    Conv,
+    DepthwiseConv,
+    Norm,
+    finished,
+    pointwise,
+    scattered_convolution,
+    side_by_side,
+)
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -313,7 +322,8 @@ class TemporalBlock(nn.Module):
         else:
             scales = []
             for i in range(s.scales):
-                hidden, last = self._scale(i, x, train)
+                opening = self._opening(i)
+                hidden, last = self._scale(i, opening(x, train) if opening else x, train)
                 y = last(hidden, train)
                 scales.append(SqueezeExcitation(s.features, s.se_inner, act, name=f"se_{i}")(y) if excited else y)
             y = fuse(jnp.concatenate(scales, -1), train) if s.scales > 1 else scales[0]
@@ -326,39 +336,62 @@ class TemporalBlock(nn.Module):
             y = y + (down(x, train) if down else x)
         return act(y + residual)
 
+    def _opening(self, i: int) -> Conv | None:
+        """The pointwise convolution that scale i begins with."""
+        s = self.spec
+        if s.block_type == "basic":
+            return None
+        if s.block_type == "bottleneck":
+            return Conv(s.features, s.features // self.factor, gain=_SQRT2, name=f"down_{i}")
+        return Conv(s.features, s.features * self.factor, gain=_SQRT2, use_bias=False, name=f"up_{i}")
+
     def _scale(self, i: int, x: Array, train: bool) -> tuple[Array, Conv]:
-        """Scale i up to its last convolution, and that convolution."""
+        """Scale i from its opening up to its last convolution, and that convolution."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
             return x, Conv(s.features, s.features, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
         if s.block_type == "bottleneck":
             inner = s.features // self.factor
-            y = act(Conv(s.features, inner, gain=_SQRT2, name=f"down_{i}")(x, train))
-            y = act(Conv(inner, inner, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(y, train))
+            y = act(Conv(inner, inner, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
             return y, Conv(inner, s.features, gain=_SQRT2, name=f"up_{i}")
         inner = s.features * self.factor
-        y = act(Conv(s.features, inner, gain=_SQRT2, use_bias=False, name=f"up_{i}")(x, train))
-        y = act(DepthwiseConv(inner, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(y, train))
+        y = act(DepthwiseConv(inner, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
         if s.se_inner:
             y = SqueezeExcitation(inner, s.se_inner, act, name=f"se_{i}")(y)
         return y, Conv(inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
 
     def _fused_scales(self, x: Array, fuse: Affine) -> Array:
-        """All scales and their fusion in evaluation mode, where the last convolutions and the fusion are one map."""
+        """All scales and their fusion in evaluation mode.
+
+        The openings read the same input and are one map; the last convolutions and the fusion are one map.
+        """
         s = self.spec
-        hidden, maps = [], []
-        for i in range(s.scales):
-            y, last = self._scale(i, x, False)
-            rows = fuse.kernel[:, i * s.features : (i + 1) * s.features]
-            hidden.append(y)
-            maps.append(last.affine().dilated(last.dilation).then(Affine(rows, jnp.zeros_like(fuse.bias))))
+        rows = [fuse.kernel[:, i * s.features : (i + 1) * s.features] for i in range(s.scales)]
+        fusing = [Affine(part, jnp.zeros_like(fuse.bias)) for part in rows]
         if s.block_type == "basic":
-            fused = add(maps)
-            return Affine(fused.kernel, fused.bias + fuse.bias)(x, s.stride)
+            return self._fused_basic_scales(x, fusing, fuse.bias)
+        openings = [opening.affine() for i in range(s.scales) if (opening := self._opening(i))]
+        hidden, maps = [], []
+        for i, opened in enumerate(side_by_side(openings, x)):
+            y, last = self._scale(i, opened, False)
+            hidden.append(y)
+            maps.append(last.affine().then(fusing[i]))
         bias = finished(sum((m.bias for m in maps), fuse.bias))
         return sum((pointwise(y, m.kernel[0]) for y, m in zip(hidden[1:], maps[1:])), bias) + pointwise(
             hidden[0], maps[0].kernel[0]
         )
+
+    def _fused_basic_scales(self, x: Array, fusing: list[Affine], bias: Array) -> Array:
+        """Scales of one convolution each: together one convolution with the taps of all dilations."""
+        taps: dict[int, Array] = {}
+        for i, part in enumerate(fusing):
+            _, conv = self._scale(i, x, False)
+            fused = conv.affine().then(part)
+            bias = bias + fused.bias
+            for tap, weights in enumerate(fused.kernel):
+                frame = (tap - conv.taps // 2) * conv.dilation
+                taps[frame] = taps[frame] + weights if frame in taps else weights
+        return scattered_convolution(x, taps, self.spec.stride) + finished(bias)
 
     def _own_unused(self, fuse: Conv, outer: int) -> None:
         s = self.spec

@@ -9,13 +9,16 @@ In evaluation mode a convolution and its norm are one affine map, and affine map
 composed before they meet the data: see `Affine`.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
+from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -73,12 +76,6 @@ class Affine(NamedTuple):
         weights = following.kernel[0]
         return Affine(self.kernel @ weights, self.bias @ weights + following.bias)
 
-    def dilated(self, dilation: int) -> "Affine":
-        """The same map with its taps `dilation` frames apart, written out with zeros between them."""
-        taps, inner, outer = self.kernel.shape
-        spread = jnp.zeros((dilation * (taps - 1) + 1, inner, outer), self.kernel.dtype)
-        return Affine(spread.at[::dilation].set(self.kernel), self.bias)
-
 
 def finished(arrays: Any) -> Any:
     """The same arrays, written to memory before anything reads them: a border for XLA's fusion.
@@ -90,18 +87,13 @@ def finished(arrays: Any) -> Any:
     return lax.optimization_barrier(arrays) if jax.default_backend() == "cpu" else arrays
 
 
-def add(maps: list[Affine]) -> Affine:
-    """The sum of several maps of the same input as one: their kernels are added around the central tap."""
-    taps = max(m.kernel.shape[0] for m in maps)
-
-    def centred(kernel: jax.Array) -> jax.Array:
-        margin = (taps - kernel.shape[0]) // 2
-        return jnp.pad(kernel, ((margin, margin), (0, 0), (0, 0)))
-
-    return Affine(
-        sum((centred(m.kernel) for m in maps[1:]), centred(maps[0].kernel)),
-        sum((m.bias for m in maps[1:]), maps[0].bias),
-    )
+def side_by_side(
+    maps: list[Affine], x: Float[Array, "joint batch time in"]
+) -> list[Float[Array, "joint batch time out"]]:
+    """Pointwise maps of the same activations, computed as one product."""
+    y = pointwise(x, jnp.concatenate([m.kernel[0] for m in maps], -1))
+    ends = np.cumsum([m.bias.size for m in maps])
+    return [y[..., end - m.bias.size : end] + finished(m.bias) for m, end in zip(maps, ends)]
 
 
 def temporal_convolution(
@@ -115,16 +107,84 @@ def temporal_convolution(
         stride: frames between outputs.
         dilation: frames between taps.
     """
-    joints, batch, frames, channels = x.shape
-    taps = kernel.shape[0]
+    taps = len(kernel)
     if taps == 1:
         return pointwise(x[:, :, ::stride], kernel[0])
-    flat = x.reshape(joints * batch, frames, channels)
-    if (_lowering.get() or LOWERINGS.get(jax.default_backend(), "convolution")) == "convolution":
-        y = _convolution(flat, kernel, stride, dilation)
+    flat, margin = _rows(x), dilation * (taps // 2)
+    if _is_convolution():
+        y = _convolution(flat, kernel, stride, dilation, margin)
     else:
-        y = pointwise(jnp.concatenate(_shifted(flat, taps, stride, dilation), -1), kernel.reshape(taps * channels, -1))
-    return y.reshape(joints, batch, *y.shape[1:])
+        y = _gathered(flat, kernel, range(-margin, margin + 1, dilation), stride)
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def scattered_convolution(
+    x: Float[Array, "joint batch time in"], taps: Mapping[int, Float[Array, "in out"]], stride: int = 1
+) -> Float[Array, "joint batch time_out out"]:
+    """Convolution over time whose taps stand at any frames: several convolutions of different dilations at once.
+
+    Args:
+        x: activations; zero outside of the recording.
+        taps: kernels by the frame that they read, counted from the output's.
+        stride: frames between outputs.
+    """
+    flat, zero = _rows(x), jnp.zeros_like(next(iter(taps.values())))
+
+    def kernel(offsets: Iterable[int]) -> Array:
+        return jnp.stack([taps.get(i, zero) for i in offsets])
+
+    if _is_convolution():
+        split = runs(taps, _OVERHEAD / x.shape[-1])
+        parts = [_convolution(flat, kernel(run), stride, run.step, -run.start) for run in split]
+        y = sum(parts[1:], parts[0])
+    else:
+        y = _gathered(flat, kernel(sorted(taps)), sorted(taps), stride)
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+_OVERHEAD = 24
+"""Cost of a pass over a convolution's output on a CPU, in taps and input channels; measured."""
+
+
+def _is_convolution() -> bool:
+    return (_lowering.get() or LOWERINGS.get(jax.default_backend(), "convolution")) == "convolution"
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _gathered(x: Array, kernel: Array, offsets: Sequence[int], stride: int) -> Array:
+    """A convolution as one matrix product of the gathered frames."""
+    return pointwise(jnp.concatenate(_shifted(x, offsets, stride), -1), kernel.reshape(-1, kernel.shape[-1]))
+
+
+def runs(offsets: Iterable[int], overhead: float) -> list[range]:
+    """Equally spaced runs that together hold the offsets: each is one convolution.
+
+    Apart, the taps of several dilations are fewer than those of a dense kernel over their span, but every further
+    convolution costs a pass over its output. The cheaper of the two is chosen.
+
+    Args:
+        offsets: frames that taps read; a frame may be in no run but one, runs may hold further frames.
+        overhead: cost of a run, in taps.
+    """
+    left = sorted(offsets)
+    dense, split = range(left[0], left[-1] + 1), []
+    while left:
+        spacings = {b - a for a, b in combinations(left, 2)} or {1}
+        candidates = [_from(start, step, set(left)) for step in sorted(spacings) for start in left]
+        longest = max(candidates, key=len)
+        split.append(longest)
+        left = [i for i in left if i not in longest]
+    return split if sum(map(len, split)) + overhead * (len(split) - 1) < len(dense) else [dense]
+
+
+def _from(start: int, step: int, offsets: set[int]) -> range:
+    stop = start
+    while stop in offsets:
+        stop += step
+    return range(start, stop, step)
 
 
 def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Float[Array, "*axes out"]:
@@ -135,21 +195,31 @@ def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Fl
     """
     if kernel.shape[0] <= 2:
         return sum((x[..., i : i + 1] * kernel[i] for i in range(1, kernel.shape[0])), x[..., :1] * kernel[0])
-    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+    outputs, rows = kernel.shape[-1], x.reshape(-1, x.shape[-1])
+    if jax.default_backend() == "cpu" and len(rows) >= _MANY_ROWS:
+        # The backend takes almost twice as long for ten or twelve columns as for sixteen; multiples of eight are fast,
+        # and what is four above a multiple of sixteen is nearly so.
+        surplus = next(n for n in range(16) if (outputs + n) % 8 == 0 or ((outputs + n) % 16 == 4 and outputs > 8))
+        kernel = jnp.pad(kernel, ((0, 0), (0, surplus)))
+    return (rows @ kernel)[:, :outputs].reshape(*x.shape[:-1], outputs)
+
+
+_MANY_ROWS = 256
 
 
 _FAST_OUTPUTS = 20
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolution(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolution(x: Array, kernel: Array, stride: int, dilation: int, before: int) -> Array:
     """XLA's convolution of `x [row, time, in]` by `kernel [tap, in, out]`, with gradients that stay fast in a loop.
+
+    The first tap reads `before` frames before the output's; there are `(time - 1) // stride + 1` outputs.
 
     XLA's CPU backend brings convolutions into the order of axes that its fast kernels know only outside of loops. The
     gradients that JAX derives have another order, so in an epoch (`lax.scan`) or over runs (`lax.map`) they would fall
     to a naive loop nest, 20 to 100 times slower. Here they are written as convolutions in that order.
     """
-    margin = dilation * (kernel.shape[0] - 1) // 2
     outputs = kernel.shape[-1]
     # Two spatial axes of which one has length 1, and more than 16 output channels: this form reaches the fastest of the
     # backend's kernels, which takes half of the time or less even where half of the channels are zeros.
@@ -159,34 +229,36 @@ def _convolution(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
         x[:, None],
         kernel[None],
         (1, stride),
-        [(0, 0), (margin, margin)],
+        [(0, 0), (before, dilation * (kernel.shape[0] - 1) - before)],
         rhs_dilation=(1, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return y[:, 0, :, :outputs]
 
 
-def _convolution_forward(x: Array, kernel: Array, stride: int, dilation: int) -> tuple[Array, tuple[Array, Array]]:
-    return _convolution(x, kernel, stride, dilation), (x, kernel)
+def _convolution_forward(
+    x: Array, kernel: Array, stride: int, dilation: int, before: int
+) -> tuple[Array, tuple[Array, Array]]:
+    return _convolution(x, kernel, stride, dilation, before), (x, kernel)
 
 
 def _convolution_backward(
-    stride: int, dilation: int, saved: tuple[Array, Array], gradient: Array
+    stride: int, dilation: int, before: int, saved: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
     x, kernel = saved
     frames, outputs, taps = x.shape[1], gradient.shape[1], kernel.shape[0]
-    margin = dilation * (taps - 1) // 2
+    after = dilation * (taps - 1) - before
     # For x: the gradient, spread to the frames it came from, convolved by the reversed kernel.
     end = frames - 1 - stride * (outputs - 1)
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), (0, end, stride - 1), (0, 0, 0)])
-    for_x = _convolution(spread, kernel[::-1].transpose(0, 2, 1), 1, dilation)
+    for_x = _convolution(spread, kernel[::-1].transpose(0, 2, 1), 1, dilation, after)
     # For the kernel: channels of x as rows, rows as channels, the gradient as the kernel.
-    surplus = dilation * (taps - 1) + stride * (outputs - 1) + 1 - (frames + 2 * margin)
+    surplus = dilation * (taps - 1) + stride * (outputs - 1) + 1 - (frames + before + after)
     for_kernel = lax.conv_general_dilated(
         x.transpose(2, 1, 0),
         gradient.transpose(1, 0, 2),
         (dilation,),
-        [(margin, margin + surplus)],
+        [(before, after + surplus)],
         rhs_dilation=(stride,),
         dimension_numbers=("NWC", "WIO", "NWC"),
     )
@@ -203,18 +275,18 @@ def depthwise_temporal_convolution(
 
     A grouped convolution is 30 to 100 times slower on XLA's CPU backend; the sum fuses into one loop everywhere.
     """
-    joints, batch, frames, channels = x.shape
-    shifted = _shifted(x.reshape(joints * batch, frames, channels), kernel.shape[0], stride, dilation)
+    margin = dilation * (len(kernel) // 2)
+    shifted = _shifted(_rows(x), range(-margin, margin + 1, dilation), stride)
     y = sum(part * weights for part, weights in zip(shifted[1:], kernel[1:])) + shifted[0] * kernel[0]
-    return y.reshape(joints, batch, *y.shape[1:])
+    return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _shifted(x: jax.Array, taps: int, stride: int, dilation: int) -> list[jax.Array]:
-    margin = dilation * (taps - 1) // 2
+def _shifted(x: jax.Array, offsets: Sequence[int], stride: int) -> list[jax.Array]:
+    before, after = max(0, -offsets[0]), max(0, offsets[-1])
     frames = x.shape[1]
     # Else XLA fuses whatever made x (a Swish, say) into the padding, where it is slow, or into every shifted read.
-    padded = finished(jnp.pad(finished(x), ((0, 0), (margin, margin), (0, 0))))
-    return [padded[:, tap * dilation : tap * dilation + frames : stride] for tap in range(taps)]
+    padded = finished(jnp.pad(finished(x), ((0, 0), (before, after), (0, 0))))
+    return [padded[:, before + i : before + i + frames : stride] for i in offsets]
 
 
 class Norm(nn.Module):

@@ -152,3 +152,14 @@ def test_the_exact_map_of_a_network_with_spatial_pooling_sums_to_the_score_up_to
     # The released map ignores the layer between and sums to something else.
     released = jnp.einsum("btvc,ck->bk", aux["features"], class_weights(params)[0]) / frames
     assert not np.allclose(released + bias, logits, atol=0.01 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 6, 38, 75])
+@pytest.mark.parametrize("decimals", [0, 6])
+def test_the_median_counts_ties_as_often_as_they_occur(frames, decimals):
+    maps = np.random.default_rng(frames).standard_normal((3, frames, 4, 2)).round(decimals).astype(np.float32)
+    weights = np.eye(2, dtype=np.float32)[None]
+    score = np.median(maps[..., 1], 1) - np.median(maps[..., 0], 1)
+    largest = np.abs(score).max(-1, keepdims=True)
+    expected = np.clip(np.divide(score, largest, out=np.zeros_like(score), where=largest > 0), 0, 1)
+    np.testing.assert_allclose(contributions(jnp.asarray(maps), jnp.asarray(weights)), expected, rtol=0, atol=1e-6)

@@ -173,15 +173,64 @@ def test_one_map_after_another_is_their_composition():
     np.testing.assert_allclose(first.then(second)(x, 2), second(first(x, 2)), rtol=0, atol=1e-5)
 
 
-def test_the_sum_of_maps_is_the_map_of_the_summed_kernels():
-    x, maps = numbers(2, 2, 9, 3), [affine(3, 3, 4, 1), affine(7, 3, 4, 2), affine(1, 3, 4, 3)]
-    np.testing.assert_allclose(conv.add(maps)(x), sum(m(x) for m in maps), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("outputs", [4, 10, 12, 16, 20, 30, 36])
+def test_maps_side_by_side_are_each_alone(outputs):
+    # More than 256 rows, from where on the number of columns is rounded up.
+    x, maps = numbers(4, 5, 20, 6), [affine(1, 6, outputs, 1), affine(1, 6, 3, 2), affine(1, 6, outputs, 3)]
+    for found, m in zip(conv.side_by_side(maps, jnp.asarray(x)), maps, strict=True):
+        np.testing.assert_allclose(found, m(x), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found, np.einsum("jbti,io->jbto", x, m.kernel[0]) + m.bias, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_a_dilated_map_is_a_map_whose_kernel_holds_zeros(dilation):
-    x, m = numbers(2, 2, 9, 3), affine(5, 3, 4, 1)
-    np.testing.assert_allclose(m.dilated(dilation)(x, 2), m(x, 2, dilation), rtol=0, atol=1e-5)
+# --- taps at any frames ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("length", "channels"), [(7, 3), (9, 48), (5, 30)])
+def test_taps_of_several_dilations_are_the_sum_of_the_dilated_convolutions(lowering, stride, length, channels):
+    x = numbers(2, 2, 21, channels) / channels**0.5
+    kernels = [numbers(length, channels, 4, seed=i) for i in (1, 2, 3)]
+    frames = [{(tap - length // 2) * d: k[tap] for tap in range(length)} for d, k in enumerate(kernels, 1)]
+    taps = {i: sum(f[i] for f in frames if i in f) for i in {*frames[0], *frames[1], *frames[2]}}
+    with use_lowering(lowering):
+        found = conv.scattered_convolution(x, jax.tree.map(jnp.asarray, taps), stride)
+    expected = sum(temporal_convolution(x, k, stride, d) for d, k in enumerate(kernels, 1))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [(-9, -6), (6, 9), (-8, 8), (0, 1), (-3, 0, 3, 6)])
+def test_gradients_of_taps_to_one_side_are_those_of_the_shifted_products(frames):
+    x = numbers(2, 3, 13, 4)
+    taps = {i: jnp.asarray(numbers(4, 5, seed=i % 7)) for i in frames}
+    weights = numbers(2, 3, 7, 5, seed=9)
+
+    def ours(x, taps):
+        return (conv.scattered_convolution(x, taps, 2) * weights).sum()
+
+    def shifted(x, taps):
+        padded = jnp.pad(x, ((0, 0), (0, 0), (10, 10), (0, 0)))
+        return (sum(padded[:, :, 10 + i : 23 + i : 2] @ k for i, k in taps.items()) * weights).sum()
+
+    for found, expected in zip(
+        jax.tree.leaves(jax.grad(ours, (0, 1))(x, taps)), jax.tree.leaves(jax.grad(shifted, (0, 1))(x, taps))
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@given(st.sets(st.integers(-15, 15), min_size=1, max_size=14), st.floats(0, 5))
+def test_runs_hold_every_frame_and_cost_no_more_than_one_dense_run(frames, overhead):
+    found = conv.runs(frames, overhead)
+    held = [i for run in found for i in run]
+    assert len(held) == len(set(held))
+    assert set(held) == frames or held == list(range(min(frames), max(frames) + 1))
+    assert len(held) + overhead * (len(found) - 1) <= max(frames) - min(frames) + 1
+
+
+def test_runs_of_the_published_dilations():
+    frames = {(tap - 3) * d for d in (1, 2, 3) for tap in range(7)}
+    assert conv.runs(frames, 1) == [range(-4, 5), range(-9, -3, 3), range(6, 12, 3)]
+    assert conv.runs(frames, 5) == [range(-9, 10)]
 
 
 # --- norm ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,100 @@
+"""Programs that are kept between processes: found again, made again where damaged, never taken from a shared folder."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from jax.experimental.compilation_cache import compilation_cache
+
+from infantjax import runtime
+
+OPTIONS = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+GIVEN = jax.ShapeDtypeStruct((3,), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def unchanged(monkeypatch):
+    """The process as it was before."""
+    before = {name: getattr(jax.config, name) for name in OPTIONS}
+    monkeypatch.setattr(runtime, "_folder", None)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+class Traced:
+    """Counts how often it is traced."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> export.Exported:
+        self.times += 1
+        return export.export(jax.jit(lambda x: {"twice": x * 2}))(GIVEN)
+
+
+def test_without_a_folder_nothing_is_kept():
+    trace = Traced()
+    assert runtime.traced("key", trace) is None
+    assert not trace.times
+
+
+def test_a_program_is_traced_once_for_each_key(tmp_path):
+    runtime.use_compilation_cache(tmp_path)
+    first, again, other = Traced(), Traced(), Traced()
+    runtime.traced(["key", 1], first)
+    found = runtime.traced(["key", 1], again)
+    runtime.traced(["key", 2], other)
+    assert (first.times, again.times, other.times) == (1, 0, 1)
+    np.testing.assert_array_equal(jax.jit(found.call)(jnp.arange(3.0))["twice"], [0, 2, 4])
+    assert len(list(tmp_path.glob("*.traced"))) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:90] + bytes([b[90] ^ 1]) + b[91:]])
+def test_a_damaged_program_is_traced_again_and_replaced(tmp_path, damage):
+    runtime.use_compilation_cache(tmp_path)
+    runtime.traced("key", Traced())
+    (path,) = tmp_path.glob("*.traced")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    trace = Traced()
+    runtime.traced("key", trace)
+    assert trace.times == 1
+    trace = Traced()
+    runtime.traced("key", trace)
+    assert trace.times == 0
+
+
+def test_other_code_or_another_version_is_another_program(tmp_path, monkeypatch):
+    runtime.use_compilation_cache(tmp_path)
+    runtime.traced("key", Traced())
+    monkeypatch.setattr(runtime, "_code", lambda: ["another"])
+    trace = Traced()
+    runtime.traced("key", trace)
+    assert trace.times == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions of POSIX")
+def test_a_folder_that_others_can_write_is_not_used(tmp_path):
+    tmp_path.chmod(0o777)
+    runtime.use_compilation_cache(tmp_path)
+    assert runtime.traced("key", Traced()) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_vanished_costs_only_time(tmp_path):
+    folder = tmp_path / "cache"
+    runtime.use_compilation_cache(folder)
+    folder.rmdir()
+    folder.write_bytes(b"")
+    trace = Traced()
+    assert runtime.traced("key", trace) is not None
+    assert trace.times == 1
