@@ -100,6 +100,8 @@ class Assess:
     """Refuse recordings whose points had to be approximated from others."""
     exact_contributions: bool = False
     """Contributions through the spatial pooling layer, which the released program ignores."""
+    contributions_of: Literal["all", "first_model"] = "all"
+    """Instances that explain: all, as in the paper, or those of the first network, as the released program takes."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     quiet: bool = False
@@ -148,7 +150,9 @@ class Assess:
             raise InputError("--threshold", f"is {threshold}, must be within 0..1")
         _require_fps(self.fps)
         ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
-        return Assessor(ensemble, threshold, self.certainty, self.strict, self.exact_contributions)
+        return Assessor(
+            ensemble, threshold, self.certainty, self.strict, self.exact_contributions, self.contributions_of
+        )
 
 
 def _require_fps(fps: float | None) -> None:
@@ -281,6 +285,7 @@ class _Training:
 
     def _train(self, protocol: Callable[..., "Ensemble"], **options: Any) -> int:
         """Read the cohort, train, tell."""
+        from infantjax import models
         from infantjax.motion.cohort import read_cohort
         from infantjax.motion.normalisation import PRESETS
         from infantjax.training import TrainingConfig
@@ -289,6 +294,7 @@ class _Training:
         _require_known(self.format)
         _prepare_process()
         try:
+            models.get(self.model)
             config = TrainingConfig(
                 epochs=self.epochs,
                 batch_size=self.batch_size,

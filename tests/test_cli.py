@@ -377,6 +377,14 @@ def test_options_of_assess_that_cannot_be_are_refused(run, good, ensemble_folder
     refused(run(*arguments, *options), message)
 
 
+def test_what_explains_is_chosen_by_name(run, good, ensemble_folder, tmp_path):
+    given = ("assess", good, "--fps", 30, "--ensemble", ensemble_folder)
+    run(*given, "-o", tmp_path / "all")
+    run(*given, "-o", tmp_path / "first", "--contributions-of", "first_model")
+    records = [json.loads((tmp_path / name / "good.json").read_text()) for name in ("all", "first")]
+    assert [r["provenance"]["contributions_of"] for r in records] == ["all", "first_model"]
+
+
 def test_a_threshold_comes_from_a_file(run, good, ensemble_folder, tmp_path):
     (tmp_path / "t.txt").write_text("0.125\n")
     arguments = ("assess", good, "--fps", 30, "-o", tmp_path / "out", "--ensemble", ensemble_folder)
@@ -508,6 +516,10 @@ def test_options_of_crossval_that_cannot_be_are_refused(run, cohort, tmp_path, o
 )
 def test_a_validation_that_cannot_be_is_refused(run, cohort, tmp_path, validation, message):
     refused(run("train", cohort, "-o", tmp_path / "e", "--validation", validation, "--quiet"), message)
+
+
+def test_an_unknown_network_is_told_before_any_file_is_read(run, tmp_path):
+    refused(run("crossval", tmp_path / "nowhere", "-o", tmp_path / "e", "--model", "colour"), 'unknown model "colour"')
 
 
 def test_outcomes_of_unknown_infants_are_listed_together(run, cohort, tmp_path):
