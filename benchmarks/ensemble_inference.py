@@ -69,7 +69,7 @@ def main(options: Options) -> None:
     rows, ours_total, peer_total, flops_total = [], 0.0, 0.0, 0.0
     where = common.environment()
     for name in options.models:
-        twins = [_twin(name, device) for _ in range(options.instances)]
+        twins = [_twin(name, inputs) for _ in range(options.instances)]
         program = EnsembleProgram([_member(name, twins)], IN_MOTION_19, chunk=options.chunk)
         batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, twice=True).seconds())
         ours = common.Contender("infantjax", lambda p=program: p.scores(positions)[0][0])
@@ -113,14 +113,22 @@ def _total(rows: list[dict[str, Any]], ours: float, peer: float, flops: float) -
     }
 
 
-def _twin(name: str, device: str) -> torch.nn.Module:
-    """A twin with random weights and running statistics that are not those of a fresh network."""
+def _twin(name: str, inputs: torch.Tensor) -> torch.nn.Module:
+    """A twin with random weights, running statistics that are not those of a fresh network, and scores of about 1.
+
+    Random networks may give scores of several hundred, whose rounding errors alone would be differences of risk.
+    """
     network = torch_twin.GraphNetwork(KBEST[int(name.rsplit("-", 1)[1]) - 1].to_choices())
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             part.running_mean.normal_(0, 0.1)
             part.running_var.uniform_(0.8, 1.2)
-    return network.to(device).eval()
+    network = network.to(inputs.device).eval()
+    with torch.no_grad():
+        scale = network(inputs[:8])[0].abs().max()
+        for parameter in network.fcn.parameters():
+            parameter /= scale
+    return network
 
 
 def _member(name: str, twins: list[torch.nn.Module]) -> Member:

@@ -53,8 +53,9 @@ class Options:
     """Windows of a negative infant in an epoch; a positive one gives twice as many."""
     rounds: int = 3
     """Timed rounds."""
-    warm_up: int = 1
-    """Untimed rounds after the first call."""
+    warm_up: int = 4
+    """Untimed rounds after the first call: in the first few the system hands out the memory of a step page by page, and
+    a training has hundreds."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 

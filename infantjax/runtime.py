@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jax import export
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
-_KEPT_BYTES, _GROWTH_BYTES = 2**31 - 1, 2**26
+_NEVER, _GROWTH_BYTES = -1, 2**26
 
 
 def keep_freed_memory() -> None:
@@ -36,7 +36,7 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _NEVER)
     mallopt(_M_TOP_PAD, _GROWTH_BYTES)
 
 
