@@ -1,0 +1,182 @@
+"""EfficientPose RT, I, II, III, IV and their Lite forms: keypoints of one person in a picture.
+
+Source: Groos et al., "EfficientPose: scalable single-person pose estimation" (Paper I); released weights. Where both
+differ the release is followed and the option says so (`low_level_tap`).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from infantjax.models.efficientnet import Backbone, plan
+from infantjax.nn.image import Image, ImageConv, InvertedResidual, double, e_swish, relu6
+
+Tap = Literal["branch", "sum"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Sizes of one member of the family (Paper I, table 1).
+
+    Attributes:
+        side: height and width of the picture.
+        high: backbone of the whole picture, three blocks of it.
+        low: backbone of the picture at half its side, two blocks of it; None in RT and the Lite forms.
+        dense_nets: Mobile DenseNets of a pass.
+    """
+
+    side: int
+    high: str
+    low: str | None
+    dense_nets: int
+
+    @property
+    def lite(self) -> bool:
+        """Whether everything is built of what mobile accelerators have: ReLU6, no squeeze-and-excitation."""
+        return self.high.startswith("l")
+
+
+VARIANTS: dict[str, Variant] = {
+    "rt": Variant(224, "b0", None, 1),
+    "i": Variant(256, "b2", "b0", 1),
+    "ii": Variant(368, "b4", "b0", 2),
+    "iii": Variant(480, "b5", "b1", 3),
+    "iv": Variant(600, "b7", "b3", 4),
+    "rt-lite": Variant(224, "l0", None, 1),
+    "i-lite": Variant(256, "l2", None, 1),
+    "ii-lite": Variant(368, "l4", None, 2),
+}
+
+SEGMENTS: dict[str, int] = {"mpii-16": 14, "in-motion-19": 18}
+"""Limbs with an affinity field of two channels."""
+
+PASSES = (("pass1", "skeleton"), ("pass2", "detection1"), ("pass3", "detection2"))
+
+
+class EfficientPose(nn.Module):
+    """Two backbones, a pass for affinity fields and two for confidence maps, upscaled to the side of the picture.
+
+    Attributes:
+        variant: sizes; `VARIANTS` holds the published ones.
+        keypoints: confidence maps.
+        segments: limbs with an affinity field.
+        head_width: channels of a linear layer before the maps (128 in the networks fine-tuned on infants, where the
+            layers that start from scratch are two); None for maps directly from the features.
+        low_level_tap: low-level features before the last residual sum of their block (`branch`: released weights) or
+            after it (`sum`: as the paper draws it).
+        early_heads: the maps of passes 1 and 2, which only training needs; Lite files lack them.
+
+    Source: Groos et al., Paper I.
+    """
+
+    variant: Variant
+    keypoints: int = 16
+    segments: int = 14
+    head_width: int | None = None
+    low_level_tap: Tap = "branch"
+    early_heads: bool = True
+
+    @nn.compact
+    def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
+        """Confidence maps of pictures.
+
+        Args:
+            x: normalised pictures, `[batch, side, side, 3]`.
+            train: normalise by the batch and update `batch_stats`.
+
+        Returns:
+            Maps `[batch, side, side, keypoint]`, and a dict of `stem`, `block1` to `block3` of the high-level backbone,
+            `pass1_features` to `pass3_features`, `pass3_confs` and, with `early_heads`, `pass1_pafs` and `pass2_confs`,
+            the latter all `[batch, side / 8, side / 8, channel]`.
+        """
+        v = self.variant
+        aux = Backbone(v.high, 3, name="high")(x, train)
+        features = [aux["block3"]]
+        if v.low:
+            halved = lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
+            tap = "block2_branch" if self.low_level_tap == "branch" else "block2"
+            features.append(Backbone(v.low, 2, name="low")(halved, train)[tap])
+        y = read = jnp.concatenate(features, -1)
+        for name, kind in PASSES:
+            if name != "pass1":
+                y = jnp.concatenate([y, read], -1)
+            y = self._pass(f"{name}_{kind}", y, train)
+            aux[f"{name}_features"] = y
+            if name == "pass3" or self.early_heads:
+                maps = "pafs" if name == "pass1" else "confs"
+                outputs = 2 * self.segments if name == "pass1" else self.keypoints
+                aux[f"{name}_{maps}"] = self._head(f"{name}_{maps}", y, outputs)
+        upscaled = double(double(double(aux["pass3_confs"])))
+        return upscaled, {key: value for key, value in aux.items() if not key.endswith("_branch")}
+
+    def _pass(self, name: str, x: Image, train: bool) -> Image:
+        """Mobile DenseNets in a row, from the second on with a residual sum; three times the width comes out."""
+        width = plan(self.variant.high)[1][2].features
+        act = relu6 if self.variant.lite else e_swish
+        squeezed = 0 if self.variant.lite else width // 4
+
+        def block(x: Image, dense_net: int, number: int) -> Image:
+            made = InvertedResidual(
+                x.shape[-1], 6 * width, width, 5, 1, squeezed, act, name=f"{name}_{dense_net}_{number}"
+            )
+            return made(x, train)
+
+        for dense_net in range(1, self.variant.dense_nets + 1):
+            a = block(x, dense_net, 1)
+            b = jnp.concatenate([block(a, dense_net, 2), a], -1)
+            c = jnp.concatenate([block(b, dense_net, 3), b], -1)
+            x = c + x if dense_net > 1 else c
+        return x
+
+    def _head(self, name: str, x: Image, outputs: int) -> Image:
+        linear: dict[str, Any] = {"use_bias": True, "norm": False}
+        if self.head_width:
+            x = ImageConv(x.shape[-1], self.head_width, **linear, name=f"{name}_hidden")(x, False)
+        return ImageConv(x.shape[-1], outputs, **linear, name=name)(x, False)
+
+
+def build(variant: str, skeleton: str = "mpii-16", **overrides: Any) -> EfficientPose:
+    """A published member of the family.
+
+    Args:
+        variant: a name of `VARIANTS`.
+        skeleton: `mpii-16` with heads of one layer, or `in-motion-19` with those of two, as published.
+        overrides: fields of `EfficientPose`.
+
+    Raises:
+        ValueError: unknown variant or skeleton.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
+    if skeleton not in SEGMENTS:
+        raise ValueError(f"no published heads for skeleton {skeleton!r}; known: {', '.join(SEGMENTS)}")
+    published = {
+        "keypoints": int(skeleton.rsplit("-", 1)[1]),
+        "segments": SEGMENTS[skeleton],
+        "head_width": None if skeleton == "mpii-16" else 128,
+    }
+    return EfficientPose(VARIANTS[variant], **(published | overrides))
+
+
+def published_parameters(variables: Any, keypoints: int) -> int:
+    """Stored values as the papers count them.
+
+    Everything on the way to the last maps, moving statistics included, with the fixed upscaling as three dense
+    transposed convolutions; without the heads of passes 1 and 2.
+
+    Args:
+        variables: of an `EfficientPose`; shapes suffice.
+        keypoints: confidence maps.
+
+    Source: Paper I, table 1; Paper II, table 1; thesis, table B.1.
+    """
+    early = ("pass1_pafs", "pass2_confs")
+    counted = {
+        kind: {name: tree for name, tree in variables[kind].items() if not name.startswith(early)}
+        for kind in ("params", "batch_stats")
+    }
+    return sum(leaf.size for leaf in jax.tree.leaves(counted)) + 3 * (16 * keypoints**2 + keypoints)

@@ -1,0 +1,208 @@
+"""Layers of the image networks, in the layout `[batch, height, width, channel]`.
+
+Padding is "same" of the TensorFlow kind: `out = ceil(in / stride)`, and an odd surplus lies behind, not before. In
+evaluation mode every norm is folded into the convolution before it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from infantjax.nn.conv import Norm, pointwise
+from infantjax.nn.initialisers import HeNormalFanOut, parameter
+
+Activation = Callable[[Array], Array]
+Image = Float[Array, "batch height width channel"]
+
+
+def swish(x: Array) -> Array:
+    """X * sigmoid(x): in the backbones."""
+    return jax.nn.silu(x)
+
+
+def e_swish(x: Array) -> Array:
+    """1.25 * x * sigmoid(x): in the detection blocks."""
+    return 1.25 * jax.nn.silu(x)
+
+
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6): in everything that is called Lite."""
+    return jnp.clip(x, 0, 6)
+
+
+def same_padding(side: int, taps: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after one axis."""
+    total = max((-(-side // stride) - 1) * stride + taps - side, 0)
+    return total // 2, total - total // 2
+
+
+def depthwise(x: Image, kernel: Float[Array, "row column channel"], stride: int = 1) -> Image:
+    """Depthwise convolution: on a CPU as a sum of shifted products, elsewhere as a grouped convolution.
+
+    XLA's CPU backend computes a grouped convolution 30 to 100 times more slowly than the sum.
+    """
+    rows, columns, channels = kernel.shape
+    padding = [same_padding(x.shape[1], rows, stride), same_padding(x.shape[2], columns, stride)]
+    if jax.default_backend() != "cpu":
+        return lax.conv_general_dilated(
+            x,
+            kernel[:, :, None],
+            (stride, stride),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=channels,
+        )
+    height, width = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    below, right = stride * (height - 1) + 1, stride * (width - 1) + 1
+    products = [
+        x[:, i : i + below : stride, j : j + right : stride] * kernel[i, j] for i in range(rows) for j in range(columns)
+    ]
+    return sum(products[1:], products[0])
+
+
+def double(x: Image) -> Image:
+    """Twice the height and width by the fixed bilinear kernel of the released files; zero beyond the border.
+
+    A transposed 4x4 convolution with `outer(v, v)`, `v = (1/4, 3/4, 3/4, 1/4)`, channel by channel, written as sums.
+    """
+    for axis in (1, 2):
+        before = [(0, 0)] * 4
+        before[axis] = (1, 1)
+        padded = jnp.pad(x, before)
+        size = x.shape[axis]
+        previous, following = (lax.slice_in_dim(padded, i, i + size, axis=axis) for i in (0, 2))
+        pair = jnp.stack([0.75 * x + 0.25 * previous, 0.75 * x + 0.25 * following], axis + 1)
+        x = pair.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+    return x
+
+
+class ImageConv(nn.Module):
+    """Convolution with an optional norm behind it.
+
+    Variables: `params` kernel `[row, column, in, out]` (depthwise `[row, column, channel]`), bias `[out]`, and those of
+    the norm.
+
+    Attributes:
+        inputs: input channels.
+        features: output channels.
+        taps: rows and columns of the kernel.
+        stride: pixels between outputs.
+        depthwise: one kernel a channel.
+        use_bias: whether the convolution has a bias of its own.
+        norm: whether a norm follows.
+        momentum: of the norm's running statistics, as Keras counts it.
+    """
+
+    inputs: int
+    features: int
+    taps: int = 1
+    stride: int = 1
+    depthwise: bool = False
+    use_bias: bool = False
+    norm: bool = True
+    momentum: float = 0.99
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        shape: tuple[int, ...] = (self.taps, self.taps, self.features)
+        self.kernel = parameter(
+            self,
+            "kernel",
+            HeNormalFanOut(1.0, (-1,), (0, 1)),
+            shape if self.depthwise else (*shape[:2], self.inputs, self.features),
+        )
+        if self.use_bias:
+            self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+        if self.norm:
+            self.batch_norm = Norm((self.features,), epsilon=1e-3, momentum=1 - self.momentum, name="norm")
+
+    def __call__(self, x: Image, train: bool) -> Image:
+        """Convolve and normalise."""
+        kernel = self.kernel
+        bias = self.bias if self.use_bias else None
+        if self.norm and not train:
+            multiplier, offset = self.batch_norm.affine()
+            kernel, bias = kernel * multiplier, offset if bias is None else bias * multiplier + offset
+        if self.depthwise:
+            y = depthwise(x, kernel, self.stride)
+        elif self.taps == 1:
+            y = pointwise(x[:, :: self.stride, :: self.stride], kernel[0, 0])
+        else:
+            y = lax.conv_general_dilated(
+                x, kernel, (self.stride, self.stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+        y = y if bias is None else y + bias
+        return self.batch_norm(y, train) if self.norm and train else y
+
+
+class SqueezeExcite(nn.Module):
+    """Channel weights from the mean over the picture: pointwise, activation, pointwise, sigmoid; both with bias.
+
+    Attributes:
+        features: channels of x.
+        squeezed: channels in between.
+    """
+
+    features: int
+    squeezed: int
+    activation: Activation
+
+    @nn.compact
+    def __call__(self, x: Image) -> Image:
+        """Scale the channels of x."""
+        y = x.mean((1, 2), keepdims=True)
+        y = ImageConv(self.features, self.squeezed, use_bias=True, norm=False, name="squeeze")(y, False)
+        y = ImageConv(self.squeezed, self.features, use_bias=True, norm=False, name="excite")(self.activation(y), False)
+        return x * jax.nn.sigmoid(y)
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depthwise convolution, squeeze-and-excitation, projection: the block of all networks here.
+
+    The sum with its input is left to the caller.
+
+    Attributes:
+        inputs: input channels.
+        expanded: channels of the depthwise convolution; equal to the inputs where there is no expansion.
+        features: output channels.
+        taps: of the depthwise convolution.
+        stride: of the depthwise convolution.
+        squeezed: channels inside the squeeze-and-excitation; 0 leaves it out.
+        activation: behind expansion and depthwise convolution, and inside the squeeze-and-excitation.
+        expand: whether there is an expansion.
+        use_bias: biases beside the norms, as in the bridges of EfficientHourglass.
+        activate_last: an activation behind the projection, as in those bridges.
+        momentum: of the norms.
+    """
+
+    inputs: int
+    expanded: int
+    features: int
+    taps: int
+    stride: int
+    squeezed: int
+    activation: Activation
+    expand: bool = True
+    use_bias: bool = False
+    activate_last: bool = False
+    momentum: float = 0.99
+
+    @nn.compact
+    def __call__(self, x: Image, train: bool) -> Image:
+        """Apply the block."""
+        act = self.activation
+        given: dict[str, Any] = {"use_bias": self.use_bias, "momentum": self.momentum}
+        if self.expand:
+            x = act(ImageConv(self.inputs, self.expanded, **given, name="expand")(x, train))
+        conv = ImageConv(self.expanded, self.expanded, self.taps, self.stride, True, **given, name="depthwise")
+        x = act(conv(x, train))
+        if self.squeezed:
+            x = SqueezeExcite(self.expanded, self.squeezed, act, name="se")(x)
+        x = ImageConv(self.expanded, self.features, **given, name="project")(x, train)
+        return act(x) if self.activate_last else x
