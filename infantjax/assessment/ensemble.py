@@ -28,7 +28,7 @@ from infantjax.weights.store import Member
 
 Variables = dict[str, Any]
 
-CHUNKS = {"cpu": 4, "gpu": 64, "tpu": 64}
+CHUNKS = {"cpu": 6, "gpu": 64, "tpu": 64}
 """Windows that go through a program at a time: on a CPU few, so that activations stay in the cache."""
 
 
