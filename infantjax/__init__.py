@@ -4,7 +4,8 @@ The flow, and the package that holds each step::
 
     video -> pose -> motion -> networks (with their explanation) -> assessment -> report
 
-`motion` reads keypoint files into a `Recording` and makes windows of it; `models` holds the published networks;
+`video` reads frames; `pose` finds keypoints in them; `motion` reads keypoint files into a `Recording` and makes windows
+of it; `models` holds the published networks;
 `training` trains stacks of them as one compiled program; `assessment` turns a recording into a risk with its
 uncertainty; `report` writes it down; `evaluation` judges methods; `simulation` makes infants of known movement.
 
@@ -26,10 +27,12 @@ _SUBMODULES = frozenset(
         "models",
         "motion",
         "nn",
+        "pose",
         "report",
         "simulation",
         "skeletons",
         "training",
+        "video",
         "weights",
     }
 )

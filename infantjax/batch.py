@@ -18,10 +18,16 @@ from infantjax.assessment.result import Assessment
 from infantjax.errors import InputError
 from infantjax.files import locked, safe_stem, sha256, write_atomically
 from infantjax.motion import readers
+from infantjax.motion.recording import Recording
+from infantjax.pose.tracking import Tracker
 from infantjax.report import page, record, table
+from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
 """Names of tables that lie beside recordings and are none."""
+
+_VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")
+"""Endings of the files of a folder that are taken for videos."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +38,21 @@ class Reading:
     format: str | None = None
     skeleton: str | None = None
     individual: str | None = None
+    tracker: Tracker | None = None
+    """What finds the keypoints of videos."""
 
 
-def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
+def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[Path]:
     """The recordings that files, glob patterns and folders name, in their order, each once.
 
     A folder stands for the keypoint files and the OpenPose exports (folders themselves) in it, not deeper, in the order
     of their names, without hidden and temporary files, the tables that lie beside recordings, and the records of
     earlier reports; a folder of one OpenPose export is itself a recording. Tables beside recordings that a shell's
     pattern names with them are passed over.
+
+    Args:
+        inputs: files, patterns, folders.
+        videos: folders and patterns stand for the videos in them too.
 
     Raises:
         InputError: nothing is named, or a pattern or folder holds no recording.
@@ -50,9 +62,9 @@ def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
     for given in inputs:
         path = Path(given)
         if os.path.isdir(path) and readers.format_of(path) is None:
-            paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p)]
+            paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p, videos)]
         elif not os.path.exists(path) and glob.has_magic(str(given)):
-            paths = [p for p in map(Path, sorted(glob.glob(str(given)))) if _may_be_recording(p)]
+            paths = [p for p in map(Path, sorted(glob.glob(str(given)))) if _may_be_recording(p, videos)]
         elif path.name in _BESIDE and len(inputs) > 1:
             continue
         else:
@@ -66,7 +78,7 @@ def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def _may_be_recording(path: Path) -> bool:
+def _may_be_recording(path: Path, videos: bool) -> bool:
     if path.name.startswith((".", "~")) or path.name in _BESIDE:
         return False
     if path.is_dir():
@@ -74,6 +86,8 @@ def _may_be_recording(path: Path) -> bool:
             return readers.format_of(path) is not None
         except InputError:
             return False
+    if videos and path.suffix.lower() in _VIDEOS:
+        return path.is_file()
     suffixes = {s for f in readers.FORMATS.values() for s in f.suffixes}
     reported = path.suffix == ".json" and path.with_suffix(".html").exists()
     return path.is_file() and path.suffix.lower() in suffixes and not reported
@@ -124,9 +138,12 @@ def assess_files(
 def _assess_one(
     path: Path, target: Path, assessor: Assessor, reading: Reading, overwrite: bool, seen: dict[str, Path]
 ) -> table.Row:
-    recording = readers.read(
-        path, fps=reading.fps, format=reading.format, skeleton=reading.skeleton, individual=reading.individual
-    )
+    if is_frames(path):
+        recording = _tracked(path, target.with_name(f".{target.name}.parts"), reading)
+    else:
+        recording = readers.read(
+            path, fps=reading.fps, format=reading.format, skeleton=reading.skeleton, individual=reading.individual
+        )
     digest = _digest(path)
     assessment = assessor.assess(recording, digest)
     text = record.to_json(assessment)
@@ -138,6 +155,18 @@ def _assess_one(
     message = f"same content as {seen[digest].name}" if digest in seen else ""
     seen.setdefault(digest, path)
     return table.Row(path.name, assessment, message)
+
+
+def _tracked(path: Path, chunks: Path, reading: Reading) -> Recording:
+    """The keypoints of a video. They stay in the folder until another video or setting replaces them."""
+    if reading.tracker is None:
+        raise InputError(path, "is a video or picture", "give --pose-weights, or its keypoints")
+    frames = open_frames(path, reading.fps)
+    if not is_video(frames):
+        raise InputError(path, "is a picture, which shows no movement", "give a video")
+    if frames.fps < MIN_FPS:
+        raise InputError(path, f"has {frames.fps:.2g} frames per second", f"give at least {MIN_FPS:g}")
+    return reading.tracker.recording(frames, reading.tracker.track(frames, chunks))
 
 
 def _digest(path: Path) -> str:

@@ -70,14 +70,14 @@ class Demo:
 
 @dataclass(frozen=True)
 class Assess:
-    """Risk with its uncertainty from keypoint recordings: one JSON and one page each, one summary over all.
+    """Risk with its uncertainty from keypoint recordings or videos: one JSON and one page each, one summary over all.
 
     Example:
         infantjax assess clinic/*.csv --fps 30 -o results
     """
 
     inputs: Positional[tuple[str, ...]]
-    """Keypoint files, folders of them, or glob patterns."""
+    """Keypoint files or videos, folders of them, or glob patterns."""
     output: Output
     """Folder for the results."""
     ensemble: Path | None = None
@@ -102,6 +102,8 @@ class Assess:
     """Contributions through the spatial pooling layer, which the released program ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
     """Instances that explain: all, as in the paper, or those of the first network, as the released program takes."""
+    pose_weights: Path | None = None
+    """Weights of a pose network, for videos: a released file of EfficientPose or EfficientHourglass."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     quiet: bool = False
@@ -117,8 +119,13 @@ class Assess:
         _require_known(self.format, self.skeleton)
         _prepare_process()
         assessor = self._assessor()
-        paths = batch.find_recordings(self.inputs)
-        reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual)
+        tracker = None
+        if self.pose_weights is not None:
+            from infantjax.pose import Tracker, load_network
+
+            tracker = Tracker(load_network(self.pose_weights))
+        paths = batch.find_recordings(self.inputs, videos=tracker is not None)
+        reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual, tracker)
         # One recording is one step: there is nothing to tell between its beginning and its result.
         with Progress(len(paths), "assessing", quiet=self.quiet or len(paths) == 1) as progress:
 
@@ -188,6 +195,108 @@ def _threshold_from(path: Path) -> float:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
     except ValueError:
         raise InputError(path, "does not hold one number", "write the threshold, for example 0.35") from None
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Keypoints of a video, of a picture, or of a folder of pictures. Run again, an interrupted one continues.
+
+    No weights come with the package, and none trained on infants are public: give a released file.
+
+    Example:
+        infantjax pose clip.mp4 --weights EfficientPoseI.h5 -o clip.csv --overlay clip_overlay.mp4
+    """
+
+    input: Positional[Path]
+    """Video, picture, or folder of pictures."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+    """Keypoint file to write: .csv or .npz."""
+    weights: Path
+    """Weights: a released file of EfficientPose or EfficientHourglass."""
+    overlay: Path | None = None
+    """Video to write with the keypoints drawn into it."""
+    fps: float | None = None
+    """Frames per second, where the input does not say."""
+    decoder: Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"] = (
+        "smoothed"
+    )
+    """From maps to points: smoothed and real_time as released, weighted as in the infant framework."""
+    resizing: Literal["released", "fast"] | None = None
+    """How frames are resized: exactly as released, or by the video decoder; if not given, fast for videos."""
+    flip: bool = False
+    """Mean over the picture and its mirror image."""
+    min_confidence: float = 0.1
+    """Points below are left out."""
+    side: int | None = None
+    """Height and width of the network's input in pixels; the network's own if not given."""
+    batch_size: int | None = None
+    """Frames of a call; the backend's choice if not given."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the activations; bfloat16 is for accelerators."""
+    overwrite: bool = False
+    """Replace the output."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def run(self) -> int:
+        """Find the keypoints and write them."""
+        import time
+
+        from infantjax.files import locked
+        from infantjax.motion import readers
+        from infantjax.pose import PoseConfig, Tracker, load_network, tracking
+        from infantjax.progress import Progress
+        from infantjax.video import open_frames, write_overlay
+        from infantjax.video.reading import is_video
+
+        _require_fps(self.fps)
+        for path in (self.output, self.overlay):
+            if path is not None and path.exists() and not self.overwrite:
+                raise InputError(path, "exists", "use --overwrite or another name")
+        if self.output.suffix.lower() not in (".csv", ".npz"):
+            raise InputError(self.output, "has an ending that names no format to write", "use .csv or .npz")
+        frames = open_frames(self.input, self.fps)
+        resizing = self.resizing or ("fast" if is_video(frames) else "released")
+        try:
+            config = PoseConfig(self.decoder, resizing, self.flip, self.min_confidence, self.batch_size, self.dtype)
+        except ValueError as error:
+            raise InputError("options", str(error)) from None
+        _prepare_process()
+        tracker = Tracker(load_network(self.weights, self.side), config)
+        chunks = self.output.with_name(f".{self.output.name}.parts")
+        with locked(chunks), Progress(frames.expected, "frames", quiet=self.quiet) as progress:
+            began, before = time.monotonic(), -1
+
+            def report(done: int) -> None:
+                nonlocal before
+                before = done if before < 0 else before
+                rate = (done - before) / max(time.monotonic() - began, 1e-9)
+                left = f", {max(frames.expected - done, 0) / rate:.0f} s left" if rate and frames.expected else ""
+                progress.update(done, f"{rate:.1f} frames/s{left}")
+
+            track = tracker.track(frames, chunks, report)
+            recording = tracker.recording(frames, track)
+            try:
+                self.output.parent.mkdir(parents=True, exist_ok=True)
+                readers.write(recording, self.output)
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(self.output, f"cannot be written ({reason})", "make room") from None
+            if self.overlay is not None:
+                found = track.confidence >= self.min_confidence
+                points = [p[:] for p in track.positions]
+                for frame, sure in zip(points, found):
+                    frame[~sure] = float("nan")
+                write_overlay(frames, points, recording.skeleton, self.overlay)
+        tracking.forget(chunks)
+        for line in (*recording.history, *recording.notes):
+            _say(f"note: {line}", self.quiet)
+        print(self.output)
+        if self.overlay is not None:
+            print(self.overlay)
+        return 0
 
 
 @dataclass(frozen=True)
@@ -294,7 +403,8 @@ class _Training:
         _require_known(self.format)
         _prepare_process()
         try:
-            models.get(self.model)
+            if (task := models.get(self.model).task) != "risk":
+                raise ValueError(f"{self.model} is a network for {task}; give one for risk")
             config = TrainingConfig(
                 epochs=self.epochs,
                 batch_size=self.batch_size,
@@ -438,7 +548,7 @@ class Models:
     json: bool = False
     """Print JSON."""
     rule: Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"] = "published"
-    """How operations are counted."""
+    """How operations of keypoint networks are counted."""
     quiet: bool = False
     """Print results only."""
     debug: bool = False
@@ -455,16 +565,20 @@ class Models:
             entries = [models.get(name) for name in self.names or models.names()]
         except ValueError as error:
             raise InputError("models", str(error)) from None
-        rows = [summarise(entry, self.rule) for entry in entries]
+        rows = [summarise(entry, self.rule, name) for entry in entries for name in entry.skeletons]
         if self.json:
             print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
             return 0
-        print(f"{'name':<16}{'parameters':>12}{'published':>12}  {'GFLOPs':>8}{'published':>10}  agree")
+        print(
+            f"{'name':<24}{'skeleton':<14}{'parameters':>12}{'published':>12}  {'GFLOPs':>8}{'published':>10}"
+            f"{'executed':>10}  agree"
+        )
         for row in rows:
-            print(
-                f"{row.name:<16}{row.parameters:>12,}{row.published_parameters:>12,}"
-                f"  {row.flops / 1e9:>8.2f}{row.published_flops or '-':>10}  {'yes' if row.agree else 'no'}"
-            )
+            published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
+            flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
+            agree = {True: "yes", False: "no", None: "-"}[row.agree]
+            counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
+            print(f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}")
         return 0
 
 
@@ -540,6 +654,7 @@ def _help(command: type) -> str:
 Command = (
     Annotated[Demo, subcommand("demo", description=_help(Demo))]
     | Annotated[Assess, subcommand("assess", description=_help(Assess))]
+    | Annotated[Pose, subcommand("pose", description=_help(Pose))]
     | Annotated[Crossval, subcommand("crossval", description=_help(Crossval))]
     | Annotated[Train, subcommand("train", description=_help(Train))]
     | Annotated[Evaluate, subcommand("evaluate", description=_help(Evaluate))]

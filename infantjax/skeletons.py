@@ -374,6 +374,59 @@ def get(name: str) -> Skeleton:
         raise ValueError(f'unknown skeleton "{name}"; known: {", ".join(SKELETONS)}') from None
 
 
+_SEGMENTS = {
+    "mpii-16": (
+        ("head_top", "upper_neck"),
+        ("upper_neck", "right_shoulder"),
+        ("right_shoulder", "right_elbow"),
+        ("right_elbow", "right_wrist"),
+        ("upper_neck", "left_shoulder"),
+        ("left_shoulder", "left_elbow"),
+        ("left_elbow", "left_wrist"),
+        ("upper_neck", "thorax"),
+        ("thorax", "right_hip"),
+        ("right_hip", "right_knee"),
+        ("right_knee", "right_ankle"),
+        ("thorax", "left_hip"),
+        ("left_hip", "left_knee"),
+        ("left_knee", "left_ankle"),
+    ),
+    "in-motion-19": (
+        ("head_top", "nose"),
+        ("nose", "right_ear"),
+        ("nose", "left_ear"),
+        ("nose", "upper_neck"),
+        ("upper_neck", "thorax"),
+        ("thorax", "right_shoulder"),
+        ("right_shoulder", "right_elbow"),
+        ("right_elbow", "right_wrist"),
+        ("thorax", "left_shoulder"),
+        ("left_shoulder", "left_elbow"),
+        ("left_elbow", "left_wrist"),
+        ("thorax", "pelvis"),
+        ("pelvis", "right_hip"),
+        ("right_hip", "right_knee"),
+        ("right_knee", "right_ankle"),
+        ("pelvis", "left_hip"),
+        ("left_hip", "left_knee"),
+        ("left_knee", "left_ankle"),
+    ),
+}
+
+
+def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
+    """The limbs that have an affinity field, (from, to) by index, in the order of the fields' channels.
+
+    The published order for `mpii-16`, where the pelvis is in none, and for `in-motion-19`; else (parent, joint) for
+    every joint but the root.
+
+    Source: Groos et al., Paper I; checked on the released weights.
+    """
+    if skeleton.name in _SEGMENTS:
+        return tuple((skeleton.index(a), skeleton.index(b)) for a, b in _SEGMENTS[skeleton.name])
+    return tuple((parent, joint) for joint, parent in skeleton.edges)
+
+
 GraphKind = Literal["spatial", "dis2", "dis4", "uniform", "distance"]
 
 

@@ -1,7 +1,11 @@
 """Fixtures shared by all tests."""
 
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 
@@ -18,7 +22,6 @@ def shared() -> Path:
 def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved ensemble of two small ST-GCN with random weights: compiles in a second and means nothing."""
     import jax
-    import numpy as np
 
     from infantjax import models
     from infantjax.motion.normalisation import RELEASED
@@ -40,3 +43,54 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "ensemble"
     save_ensemble(Ensemble((Member("st-gcn", variables, overrides),), info), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def videos() -> SimpleNamespace:
+    """Makes videos: `picture(index, height, width)` and `write(path, frames, ...)`.
+
+    Red grows to the right and green downwards, so every corner can be told; a blue square of 16 pixels moves.
+    """
+    import av
+
+    def picture(index: int, height: int = 120, width: int = 160) -> np.ndarray:
+        y, x = np.mgrid[:height, :width]
+        image = np.stack([x * 200 // width, y * 200 // height, np.zeros_like(x)], -1).astype(np.uint8)
+        left = 10 + 2 * index % max(width - 30, 1)
+        image[40:56, left : left + 16] = (0, 0, 255)
+        return image
+
+    def write(
+        path: Path,
+        frames: int = 30,
+        fps: int = 30,
+        codec: str = "libx264",
+        height: int = 120,
+        width: int = 160,
+        times: list[int] | None = None,
+        pix_fmt: str = "yuv420p",
+        **options: Any,
+    ) -> Path:
+        """A video; `times` in milliseconds instead of a constant rate."""
+        with av.open(str(path), "w", **options) as container:
+            stream = container.add_stream(codec, rate=1000 if times else fps)
+            stream.height, stream.width, stream.pix_fmt = height, width, pix_fmt
+            if codec == "libx264":
+                stream.options = {"crf": "10", "preset": "ultrafast"}
+            for index in range(frames):
+                frame = av.VideoFrame.from_ndarray(picture(index, height, width), format="rgb24")
+                if times:
+                    frame.pts, frame.time_base = times[index], Fraction(1, 1000)
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+        return path
+
+    return SimpleNamespace(picture=picture, write=write)
+
+
+@pytest.fixture
+def clip(tmp_path: Path, videos: SimpleNamespace) -> Path:
+    """A second of H.264, 30 frames of 160x120 pixels."""
+    return videos.write(tmp_path / "clip.mp4")

@@ -24,15 +24,17 @@ LAYERS = {
     "models": {"nn", "skeletons"},
     "weights": {"models"},
     "motion": {"skeletons"},
+    "video": {"skeletons"},
+    "pose": {"models", "video", "weights", "motion"},
     "simulation": {"motion"},
     "training": {"models", "motion", "weights"},
     "explanation": {"models"},
     "assessment": {"motion", "models", "weights", "explanation"},
     "evaluation": set(),
     "report": {"assessment.result", "skeletons"},
-    "batch": {"assessment", "report", "motion"},
+    "batch": {"assessment", "report", "motion", "pose", "video"},
     "scores": {"motion"},
-    "cli": {"batch", "scores", "report", "assessment", "training", "simulation", "evaluation"},
+    "cli": {"batch", "scores", "report", "assessment", "training", "simulation", "evaluation", "pose", "video"},
 }
 """What each part may import besides what its parts import in turn; the table of the design, from the ground upwards.
 
@@ -82,7 +84,9 @@ def test_importing_and_asking_for_help_loads_nothing_heavy_and_starts_no_backend
     assert loaded["backends"] == []
 
 
-@pytest.mark.parametrize("name", ["models", "assessment", "weights", "training", "simulation", "motion", "explanation"])
+@pytest.mark.parametrize(
+    "name", ["models", "assessment", "weights", "training", "simulation", "motion", "explanation", "pose"]
+)
 def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
     loaded = loaded_by(f"import infantjax\ninfantjax.{name}\nassert 'infantjax.{name}' in __import__('sys').modules")
     # JAX loads scipy.stats for itself where it needs it; the parts that compute load it when they compute.

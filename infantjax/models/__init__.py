@@ -1,12 +1,13 @@
 """The published networks, one file each, and the registry that names them."""
 
-from infantjax.models import gcn
+from infantjax.models import cima_pose, efficienthourglass, efficientpose, gcn, openpose
 from infantjax.models.entry import (
     COUNTING_RULES,
     CountingRule,
     Entry,
     Published,
     count_flops,
+    count_image,
     count_operations,
     count_parameters,
     variable_shapes,
@@ -18,6 +19,7 @@ __all__ = [
     "Entry",
     "Published",
     "count_flops",
+    "count_image",
     "count_operations",
     "count_parameters",
     "gcn",
@@ -26,7 +28,16 @@ __all__ = [
     "variable_shapes",
 ]
 
-_ENTRIES: dict[str, Entry] = {entry.name: entry for entry in gcn.ENTRIES}
+_ENTRIES: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        *gcn.ENTRIES,
+        *efficientpose.ENTRIES,
+        *efficienthourglass.ENTRIES,
+        *cima_pose.ENTRIES,
+        *openpose.ENTRIES,
+    )
+}
 
 
 def names() -> list[str]:

@@ -8,7 +8,7 @@ from math import ceil, floor
 
 import flax.linen as nn
 
-from infantjax.nn.image import Image, ImageConv, InvertedResidual, relu6, swish
+from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, relu6, swish
 
 _CHANNELS = (16, 24, 40, 80, 112, 192, 320)
 _REPEATS = (1, 2, 2, 3, 3, 4, 1)
@@ -113,7 +113,7 @@ class Backbone(nn.Module):
                     if train and not lite:
                         rate = _SURVIVAL * index / total
                         y = nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=False)(y)
-                    y = y + x
+                    y = add(y, x)
                 x, index = y, index + 1
             found[f"block{number}"] = x
         return found

@@ -5,15 +5,17 @@ differ the release is followed and the option says so (`low_level_tap`).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-from jax import lax
 
+from infantjax import skeletons
 from infantjax.models.efficientnet import Backbone, plan
-from infantjax.nn.image import Image, ImageConv, InvertedResidual, double, e_swish, relu6
+from infantjax.models.entry import Entry, Published
+from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, double, e_swish, pool, relu6
+from infantjax.skeletons import Skeleton
 
 Tap = Literal["branch", "sum"]
 
@@ -51,9 +53,6 @@ VARIANTS: dict[str, Variant] = {
     "ii-lite": Variant(368, "l4", None, 2),
 }
 
-SEGMENTS: dict[str, int] = {"mpii-16": 14, "in-motion-19": 18}
-"""Limbs with an affinity field of two channels."""
-
 PASSES = (("pass1", "skeleton"), ("pass2", "detection1"), ("pass3", "detection2"))
 
 
@@ -69,6 +68,7 @@ class EfficientPose(nn.Module):
         low_level_tap: low-level features before the last residual sum of their block (`branch`: released weights) or
             after it (`sum`: as the paper draws it).
         early_heads: the maps of passes 1 and 2, which only training needs; Lite files lack them.
+        upscale: three fixed bilinear doublings behind the maps.
 
     Source: Groos et al., Paper I.
     """
@@ -79,6 +79,7 @@ class EfficientPose(nn.Module):
     head_width: int | None = None
     low_level_tap: Tap = "branch"
     early_heads: bool = True
+    upscale: bool = True
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
@@ -89,15 +90,15 @@ class EfficientPose(nn.Module):
             train: normalise by the batch and update `batch_stats`.
 
         Returns:
-            Maps `[batch, side, side, keypoint]`, and a dict of `stem`, `block1` to `block3` of the high-level backbone,
-            `pass1_features` to `pass3_features`, `pass3_confs` and, with `early_heads`, `pass1_pafs` and `pass2_confs`,
-            the latter all `[batch, side / 8, side / 8, channel]`.
+            Maps `[batch, side, side, keypoint]` (an eighth of the side without `upscale`), and a dict of `stem`,
+            `block1` to `block3` of the high-level backbone, `pass1_features` to `pass3_features`, `pass3_confs` and,
+            with `early_heads`, `pass1_pafs` and `pass2_confs`, the latter all `[batch, side / 8, side / 8, channel]`.
         """
         v = self.variant
         aux = Backbone(v.high, 3, name="high")(x, train)
         features = [aux["block3"]]
         if v.low:
-            halved = lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
+            halved = pool(x, "mean", 2, 2)
             tap = "block2_branch" if self.low_level_tap == "branch" else "block2"
             features.append(Backbone(v.low, 2, name="low")(halved, train)[tap])
         y = read = jnp.concatenate(features, -1)
@@ -110,8 +111,9 @@ class EfficientPose(nn.Module):
                 maps = "pafs" if name == "pass1" else "confs"
                 outputs = 2 * self.segments if name == "pass1" else self.keypoints
                 aux[f"{name}_{maps}"] = self._head(f"{name}_{maps}", y, outputs)
-        upscaled = double(double(double(aux["pass3_confs"])))
-        return upscaled, {key: value for key, value in aux.items() if not key.endswith("_branch")}
+        last = aux["pass3_confs"]
+        found = double(double(double(last))) if self.upscale else last
+        return found, {key: value for key, value in aux.items() if not key.endswith("_branch")}
 
     def _pass(self, name: str, x: Image, train: bool) -> Image:
         """Mobile DenseNets in a row, from the second on with a residual sum; three times the width comes out."""
@@ -129,7 +131,7 @@ class EfficientPose(nn.Module):
             a = block(x, dense_net, 1)
             b = jnp.concatenate([block(a, dense_net, 2), a], -1)
             c = jnp.concatenate([block(b, dense_net, 3), b], -1)
-            x = c + x if dense_net > 1 else c
+            x = add(c, x) if dense_net > 1 else c
         return x
 
     def _head(self, name: str, x: Image, outputs: int) -> Image:
@@ -139,12 +141,13 @@ class EfficientPose(nn.Module):
         return ImageConv(x.shape[-1], outputs, **linear, name=name)(x, False)
 
 
-def build(variant: str, skeleton: str = "mpii-16", **overrides: Any) -> EfficientPose:
+def build(variant: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -> EfficientPose:
     """A published member of the family.
 
     Args:
         variant: a name of `VARIANTS`.
-        skeleton: `mpii-16` with heads of one layer, or `in-motion-19` with those of two, as published.
+        skeleton: keypoint set. `mpii-16` has heads of one layer, all others those of two, as published for
+            `in-motion-19`.
         overrides: fields of `EfficientPose`.
 
     Raises:
@@ -152,31 +155,39 @@ def build(variant: str, skeleton: str = "mpii-16", **overrides: Any) -> Efficien
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
-    if skeleton not in SEGMENTS:
-        raise ValueError(f"no published heads for skeleton {skeleton!r}; known: {', '.join(SEGMENTS)}")
+    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
     published = {
-        "keypoints": int(skeleton.rsplit("-", 1)[1]),
-        "segments": SEGMENTS[skeleton],
-        "head_width": None if skeleton == "mpii-16" else 128,
+        "keypoints": len(skeleton.joints),
+        "segments": len(skeletons.segments(skeleton)),
+        "head_width": None if skeleton.name == "mpii-16" else 128,
     }
     return EfficientPose(VARIANTS[variant], **(published | overrides))
 
 
-def published_parameters(variables: Any, keypoints: int) -> int:
-    """Stored values as the papers count them.
+_PUBLISHED: dict[str, tuple[int, str, int | None, str | None]] = {
+    "rt": (460_284, "0.87", 481_336, "955490248"),
+    "i": (719_736, "1.67", 743_476, "1785432722"),
+    "ii": (1_732_944, "7.70", 1_759_372, "7944292598"),
+    "iii": (3_229_772, "23.35", 3_258_888, "23777830318"),
+    "iv": (6_560_938, "72.89", 6_595_430, "73621311041"),
+    "rt-lite": (404_608, "0.86", None, None),
+    "i-lite": (591_632, "1.54", None, None),
+    "ii-lite": (1_464_960, "7.25", None, None),
+}
 
-    Everything on the way to the last maps, moving statistics included, with the fixed upscaling as three dense
-    transposed convolutions; without the heads of passes 1 and 2.
-
-    Args:
-        variables: of an `EfficientPose`; shapes suffice.
-        keypoints: confidence maps.
-
-    Source: Paper I, table 1; Paper II, table 1; thesis, table B.1.
-    """
-    early = ("pass1_pafs", "pass2_confs")
-    counted = {
-        kind: {name: tree for name, tree in variables[kind].items() if not name.startswith(early)}
-        for kind in ("params", "batch_stats")
-    }
-    return sum(leaf.size for leaf in jax.tree.leaves(counted)) + 3 * (16 * keypoints**2 + keypoints)
+ENTRIES = tuple(
+    Entry(
+        name=f"efficientpose-{variant}",
+        system="efficientpose",
+        task="pose",
+        input_shape=(VARIANTS[variant].side, VARIANTS[variant].side, 3),
+        skeleton="mpii-16",
+        features=(),
+        published=Published(parameters, flops, 1e9, "Groos et al., thesis table B.1"),
+        build=partial(build, variant),
+        others={"in-motion-19": Published(other, other_flops, 1, "Groos et al., Paper II table 1")},
+        pixels="lite" if VARIANTS[variant].lite else "imagenet",
+        counted={"early_heads": False, "low_level_tap": "sum"},
+    )
+    for variant, (parameters, flops, other, other_flops) in _PUBLISHED.items()
+)

@@ -35,14 +35,14 @@ class Published:
     """Published figures of a network with their source.
 
     Attributes:
-        parameters: number of trained parameters, as an integer.
+        parameters: number of parameters, as an integer; None where none was printed.
         flops: floating-point operations of one sample as printed, in multiples of `flops_unit`.
         flops_unit: what the printed figure is multiples of.
         source: paper and table.
         scores: other published figures by name.
     """
 
-    parameters: int
+    parameters: int | None
     flops: str | None
     flops_unit: float
     source: str
@@ -56,12 +56,16 @@ class Entry:
     Attributes:
         name: registry name; names are for ever.
         system: the published system it belongs to.
-        task: what it predicts (`risk`, ...).
-        input_shape: shape of one sample, `[time, joint, channel]` for keypoint networks.
+        task: what it predicts (`risk`, `pose`).
+        input_shape: shape of one sample, `[time, joint, channel]` for keypoint networks, `[height, width, channel]` for
+            image networks.
         skeleton: name of the skeleton it was published for.
-        features: names of the input channels, in order (`motion.features`).
+        features: names of the input channels of a keypoint network, in order (`motion.features`).
         published: published figures.
         build: `build(skeleton=..., **overrides) -> nn.Module`.
+        others: published figures for other skeletons by name.
+        pixels: how an image network's input is normalised (`pose.pictures`).
+        counted: overrides of `build` that give what the published figures count.
     """
 
     name: str
@@ -72,6 +76,14 @@ class Entry:
     features: tuple[str, ...]
     published: Published
     build: Callable[..., nn.Module]
+    others: Mapping[str, Published] = field(default_factory=dict)
+    pixels: Literal["imagenet", "lite", "vgg"] | None = None
+    counted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def skeletons(self) -> tuple[str, ...]:
+        """Names of all skeletons that figures were published for."""
+        return self.skeleton, *self.others
 
 
 @lru_cache(maxsize=32)
@@ -117,3 +129,40 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...], rule: CountingR
         raise ValueError(f"unknown counting rule {rule!r}; known: {', '.join(COUNTING_RULES)}")
     operations = count_operations(module, input_shape)
     return sum(operations[kind] for kind in COUNTING_RULES[rule]) // 2 * 2
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What an image network holds and does, by the rule that gives the figures of the pose papers.
+
+    Attributes:
+        stored: values on the way to the last maps: kernels, biases, slopes, scale, offset and moving statistics of
+            norms, and the fixed upscaling as dense kernels with biases.
+        flops: operations of one picture; a multiply-add counts as two, the upscaling as dense.
+        executed: the same with the upscaling as it is computed, channel by channel.
+    """
+
+    stored: int
+    flops: int
+    executed: int
+
+
+def count_image(module: nn.Module, input_shape: tuple[int, ...]) -> ImageCounts:
+    """Values and operations of an image network in evaluation mode, from an abstract trace.
+
+    Counted: convolutions 2 * taps * inputs an output, biases 1, Swish 1 and E-swish 2, the product and the residual sum
+    1 each, all an output value; the mean of a squeeze-and-excitation 1 an input value, pooling one a pixel of the
+    window. Norms, sigmoid, ReLU and padding count nothing.
+
+    Args:
+        module: a network.
+        input_shape: shape of one picture.
+
+    Source: derived; it reproduces every figure of Paper I (tables 3, 6, 8), Paper II (table 1) and thesis table B.1.
+    """
+    with jax.enable_x64(False), counting.tally() as operations:
+        variables = shapes(module, jnp.zeros((1, *input_shape)))
+    stored = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables)) + operations["fixed values"]
+    kinds = ("bias", "activation", "multiplication", "sum", "pooling", "shape")
+    least = 2 * operations["convolution"] + sum(operations[kind] for kind in kinds)
+    return ImageCounts(stored, least + operations["upscaling"], least + operations["depthwise upscaling"])

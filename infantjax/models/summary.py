@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infantjax.models.entry import CountingRule, Entry, count_flops, count_parameters
+from infantjax.models.entry import CountingRule, Entry, count_flops, count_image, count_parameters
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,14 @@ class Summary:
         name: registry name.
         system: published system.
         task: what the network predicts.
-        skeleton: keypoint set it was published for.
-        parameters: trained parameters as counted.
-        published_parameters: as published.
+        skeleton: keypoint set it is counted for.
+        parameters: as counted: the trained ones of a keypoint network, the stored values of an image network.
+        published_parameters: as published; None where none were printed.
         flops: floating-point operations of one sample as counted.
-        published_flops: as printed, in multiples of 1e9.
-        agree: parameters are equal and operations equal to the printed decimals.
+        published_flops: as printed, in multiples of `flops_unit`; None where none were printed.
+        flops_unit: what the printed figure is multiples of.
+        executed_flops: operations that are computed, where they differ: the upscaling of image networks.
+        agree: what was printed is equal, operations to the printed decimals; None where nothing was printed.
         source: paper and table.
     """
 
@@ -27,31 +29,49 @@ class Summary:
     task: str
     skeleton: str
     parameters: int
-    published_parameters: int
+    published_parameters: int | None
     flops: int
     published_flops: str | None
-    agree: bool
+    flops_unit: float
+    executed_flops: int
+    agree: bool | None
     source: str
 
 
-def summarise(entry: Entry, rule: CountingRule = "published") -> Summary:
-    """Count a network and compare it with what was published."""
-    module, published = entry.build(), entry.published
-    parameters = count_parameters(module, entry.input_shape)
-    flops = count_flops(module, entry.input_shape, rule)
-    agree = parameters == published.parameters
+def summarise(entry: Entry, rule: CountingRule = "published", skeleton: str | None = None) -> Summary:
+    """Count a network and compare it with what was published.
+
+    Args:
+        entry: the network.
+        rule: how operations of keypoint networks are counted.
+        skeleton: one of `entry.skeletons`; None is the one it was published for.
+    """
+    skeleton = skeleton or entry.skeleton
+    published = entry.published if skeleton == entry.skeleton else entry.others[skeleton]
+    module = entry.build(skeleton=skeleton, **entry.counted)
+    if entry.pixels:
+        counts = count_image(module, entry.input_shape)
+        parameters, flops, executed = counts.stored, counts.flops, counts.executed
+    else:
+        parameters = count_parameters(module, entry.input_shape)
+        flops = executed = count_flops(module, entry.input_shape, rule)
+    checks = []
+    if published.parameters is not None:
+        checks.append(parameters == published.parameters)
     if published.flops is not None:
         decimals = len(published.flops.partition(".")[2])
-        agree = agree and f"{flops / published.flops_unit:.{decimals}f}" == published.flops
+        checks.append(f"{flops / published.flops_unit:.{decimals}f}" == published.flops)
     return Summary(
         entry.name,
         entry.system,
         entry.task,
-        entry.skeleton,
+        skeleton,
         parameters,
         published.parameters,
         flops,
         published.flops,
-        agree,
+        published.flops_unit,
+        executed,
+        all(checks) if checks else None,
         published.source,
     )

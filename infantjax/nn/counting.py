@@ -11,7 +11,21 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-Kind = Literal["convolution", "multiplication", "linear", "pooling", "norm", "adjacency"]
+Kind = Literal[
+    "convolution",
+    "multiplication",
+    "linear",
+    "pooling",
+    "norm",
+    "adjacency",
+    "bias",
+    "activation",
+    "sum",
+    "shape",
+    "upscaling",
+    "depthwise upscaling",
+    "fixed values",
+]
 
 _tally: ContextVar[Counter[str] | None] = ContextVar("tally", default=None)
 

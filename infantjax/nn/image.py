@@ -5,7 +5,7 @@ evaluation mode every norm is folded into the convolution before it.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -13,26 +13,47 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from infantjax.nn import counting
 from infantjax.nn.conv import Norm, pointwise
-from infantjax.nn.initialisers import HeNormalFanOut, parameter
+from infantjax.nn.initialisers import GlorotUniform, parameter
 
 Activation = Callable[[Array], Array]
 Image = Float[Array, "batch height width channel"]
+Initialiser = Callable[..., Array]
 
 
 def swish(x: Array) -> Array:
     """X * sigmoid(x): in the backbones."""
+    counting.record("activation", x.size)
     return jax.nn.silu(x)
 
 
 def e_swish(x: Array) -> Array:
     """1.25 * x * sigmoid(x): in the detection blocks."""
+    counting.record("activation", 2 * x.size)
     return 1.25 * jax.nn.silu(x)
 
 
 def relu6(x: Array) -> Array:
     """min(max(x, 0), 6): in everything that is called Lite."""
     return jnp.clip(x, 0, 6)
+
+
+def add(x: Image, y: Image) -> Image:
+    """The residual sum."""
+    counting.record("sum", x.size)
+    return x + y
+
+
+def pool(x: Image, kind: Literal["max", "mean"], side: int, stride: int) -> Image:
+    """Largest or mean value of `side x side` pixels, without padding."""
+    window, strides = (1, side, side, 1), (1, stride, stride, 1)
+    if kind == "max":
+        y = lax.reduce_window(x, -jnp.inf, lax.max, window, strides, "VALID")
+    else:
+        y = lax.reduce_window(x, 0.0, lax.add, window, strides, "VALID") / side**2
+    counting.record("pooling", side**2 * y.size)
+    return y
 
 
 def same_padding(side: int, taps: int, stride: int) -> tuple[int, int]:
@@ -66,11 +87,22 @@ def depthwise(x: Image, kernel: Float[Array, "row column channel"], stride: int 
     return sum(products[1:], products[0])
 
 
-def double(x: Image) -> Image:
+def double(x: Image, count_shape: bool = True) -> Image:
     """Twice the height and width by the fixed bilinear kernel of the released files; zero beyond the border.
 
     A transposed 4x4 convolution with `outer(v, v)`, `v = (1/4, 3/4, 3/4, 1/4)`, channel by channel, written as sums.
+    The papers store and count it as a dense one with bias.
+
+    Args:
+        x: maps.
+        count_shape: count the two products of shapes that the published tool saw in most networks.
     """
+    channels = x.shape[-1]
+    counting.record("upscaling", 2 * 16 * x.size * channels)
+    counting.record("depthwise upscaling", 2 * 16 * x.size)
+    counting.record("bias", 4 * x.size)
+    counting.record("shape", 2 * count_shape)
+    counting.record("fixed values", 16 * channels**2 + channels)
     for axis in (1, 2):
         before = [(0, 0)] * 4
         before[axis] = (1, 1)
@@ -97,6 +129,10 @@ class ImageConv(nn.Module):
         use_bias: whether the convolution has a bias of its own.
         norm: whether a norm follows.
         momentum: of the norm's running statistics, as Keras counts it.
+        epsilon: of the norm.
+        dilation: pixels between taps.
+        padding: zeros on every side instead of those of "same".
+        initialiser: of the kernel.
     """
 
     inputs: int
@@ -107,6 +143,10 @@ class ImageConv(nn.Module):
     use_bias: bool = False
     norm: bool = True
     momentum: float = 0.99
+    epsilon: float = 1e-3
+    dilation: int = 1
+    padding: int | None = None
+    initialiser: Initialiser = GlorotUniform()
 
     def setup(self) -> None:
         """Declare the variables."""
@@ -114,13 +154,13 @@ class ImageConv(nn.Module):
         self.kernel = parameter(
             self,
             "kernel",
-            HeNormalFanOut(1.0, (-1,), (0, 1)),
+            self.initialiser,
             shape if self.depthwise else (*shape[:2], self.inputs, self.features),
         )
         if self.use_bias:
             self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
         if self.norm:
-            self.batch_norm = Norm((self.features,), epsilon=1e-3, momentum=1 - self.momentum, name="norm")
+            self.batch_norm = Norm((self.features,), epsilon=self.epsilon, momentum=1 - self.momentum, name="norm")
 
     def __call__(self, x: Image, train: bool) -> Image:
         """Convolve and normalise."""
@@ -135,8 +175,19 @@ class ImageConv(nn.Module):
             y = pointwise(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         else:
             y = lax.conv_general_dilated(
-                x, kernel, (self.stride, self.stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                x,
+                kernel,
+                (self.stride, self.stride),
+                "SAME" if self.padding is None else [(self.padding, self.padding)] * 2,
+                rhs_dilation=(self.dilation, self.dilation),
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
             )
+        # The published tool computes a dilated convolution on a map whose sides are multiples of the dilation.
+        height, width = (-(-side // self.dilation) * self.dilation for side in y.shape[1:3])
+        inputs = 1 if self.depthwise else self.inputs
+        counting.record("convolution", len(y) * height * width * self.features * self.taps**2 * inputs)
+        if self.use_bias:
+            counting.record("bias", y.size)
         y = y if bias is None else y + bias
         return self.batch_norm(y, train) if self.norm and train else y
 
@@ -147,18 +198,24 @@ class SqueezeExcite(nn.Module):
     Attributes:
         features: channels of x.
         squeezed: channels in between.
+        activation: in between.
+        initialiser: of both kernels.
     """
 
     features: int
     squeezed: int
     activation: Activation
+    initialiser: Initialiser = GlorotUniform()
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         """Scale the channels of x."""
+        given: dict[str, Any] = {"use_bias": True, "norm": False, "initialiser": self.initialiser}
+        counting.record("pooling", x.size)
+        counting.record("multiplication", x.size)
         y = x.mean((1, 2), keepdims=True)
-        y = ImageConv(self.features, self.squeezed, use_bias=True, norm=False, name="squeeze")(y, False)
-        y = ImageConv(self.squeezed, self.features, use_bias=True, norm=False, name="excite")(self.activation(y), False)
+        y = self.activation(ImageConv(self.features, self.squeezed, **given, name="squeeze")(y, False))
+        y = ImageConv(self.squeezed, self.features, **given, name="excite")(y, False)
         return x * jax.nn.sigmoid(y)
 
 
@@ -179,6 +236,8 @@ class InvertedResidual(nn.Module):
         use_bias: biases beside the norms, as in the bridges of EfficientHourglass.
         activate_last: an activation behind the projection, as in those bridges.
         momentum: of the norms.
+        first_activation: the one behind the expansion, where it is another.
+        initialiser: of the pointwise kernels.
     """
 
     inputs: int
@@ -192,17 +251,75 @@ class InvertedResidual(nn.Module):
     use_bias: bool = False
     activate_last: bool = False
     momentum: float = 0.99
+    first_activation: Activation | None = None
+    initialiser: Initialiser = GlorotUniform()
 
     @nn.compact
     def __call__(self, x: Image, train: bool) -> Image:
         """Apply the block."""
         act = self.activation
         given: dict[str, Any] = {"use_bias": self.use_bias, "momentum": self.momentum}
+        pointwise: dict[str, Any] = given | {"initialiser": self.initialiser}
         if self.expand:
-            x = act(ImageConv(self.inputs, self.expanded, **given, name="expand")(x, train))
+            x = ImageConv(self.inputs, self.expanded, **pointwise, name="expand")(x, train)
+            x = (self.first_activation or act)(x)
         conv = ImageConv(self.expanded, self.expanded, self.taps, self.stride, True, **given, name="depthwise")
         x = act(conv(x, train))
         if self.squeezed:
-            x = SqueezeExcite(self.expanded, self.squeezed, act, name="se")(x)
-        x = ImageConv(self.expanded, self.features, **given, name="project")(x, train)
+            x = SqueezeExcite(self.expanded, self.squeezed, act, self.initialiser, name="se")(x)
+        x = ImageConv(self.expanded, self.features, **pointwise, name="project")(x, train)
         return act(x) if self.activate_last else x
+
+
+class TransposedConv(nn.Module):
+    """Trained 4x4 convolution with bias to twice the height and width, and a norm behind it.
+
+    Variables: `params` kernel `[row, column, in, out]`, bias `[out]`, and those of the norm.
+
+    Attributes:
+        inputs: input channels.
+        features: output channels.
+        initialiser: of the kernel.
+    """
+
+    inputs: int
+    features: int
+    initialiser: Initialiser = GlorotUniform()
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        self.kernel = parameter(self, "kernel", self.initialiser, (4, 4, self.inputs, self.features))
+        self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+        self.batch_norm = Norm((self.features,), epsilon=1e-3, momentum=0.01, name="norm")
+
+    def __call__(self, x: Image, train: bool) -> Image:
+        """Convolve and normalise."""
+        counting.record("convolution", x.size * 16 * self.features)
+        counting.record("shape", 2)
+        counting.record("bias", 4 * len(x) * x.shape[1] * x.shape[2] * self.features)
+        kernel, bias = self.kernel, self.bias
+        if not train:
+            multiplier, offset = self.batch_norm.affine()
+            kernel, bias = kernel * multiplier, bias * multiplier + offset
+        y = transposed(x, kernel) + bias
+        return self.batch_norm(y, train) if train else y
+
+
+def transposed(x: Image, kernel: Float[Array, "4 4 in out"]) -> Image:
+    """Transposed 4x4 convolution of stride 2, "same": one row and column of the full result are cut off on every side.
+
+    Written as one 2x2 convolution for the four places of an output between the inputs; backends have no fast kernel for
+    inputs with zeros between them.
+    """
+    batch, height, width, _ = x.shape
+    # An even output reads the input before it by tap 3 and its own by tap 1; an odd one its own by 2, the next by 0.
+    taps = jnp.array([[3, 1], [2, 0]])
+    phases = kernel[taps[:, :, None, None], taps[None, None]]  # [row phase, row tap, column phase, column tap, in, out]
+    phases = phases.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, kernel.shape[2], -1)
+    y = lax.conv_general_dilated(x, phases, (1, 1), [(1, 1)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    y = y.reshape(batch, height + 1, width + 1, 2, 2, -1)
+    rows = [
+        jnp.stack([y[:, i : i + height, j : j + width, i, j] for j in (0, 1)], 3)  # [batch, height, width, 2, out]
+        for i in (0, 1)
+    ]
+    return jnp.stack(rows, 2).reshape(batch, 2 * height, 2 * width, -1)

@@ -134,3 +134,23 @@ class UniformFanIn:
             pool.deal("uniform", tuple(shape)) if pool else jax.random.uniform(key, tuple(shape), dtype, minval=-1.0)
         )
         return (numbers / np.sqrt(self.fan_in)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class GlorotUniform:
+    """Uniform on +-sqrt(6 / (fan_in + fan_out)), for kernels `[row, column, in, out]` and `[row, column, channel]`.
+
+    Both fans count the taps. A depthwise kernel has one output a channel, as Keras counts it.
+
+    Source: Glorot and Bengio 2010; the default of the framework of the released pose networks.
+    """
+
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """Draw an array."""
+        inputs, outputs = shape[2], shape[3] if len(shape) == 4 else 1
+        limit = np.sqrt(6 / (shape[0] * shape[1] * (inputs + outputs)))
+        pool = _pool.get()
+        numbers = (
+            pool.deal("uniform", tuple(shape)) if pool else jax.random.uniform(key, tuple(shape), dtype, minval=-1.0)
+        )
+        return (limit * numbers).astype(dtype)

@@ -1,14 +1,16 @@
 """Weights: import of published ones, saving and loading of the project's own."""
 
-from infantjax.weights.keras import import_efficientpose
+from infantjax.weights.keras import import_efficienthourglass, import_efficientpose, import_pose
 from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn
 from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
 
 __all__ = [
     "Ensemble",
     "Member",
+    "import_efficienthourglass",
     "import_efficientpose",
     "import_movement_outcome",
+    "import_pose",
     "import_st_gcn",
     "load_ensemble",
     "save_ensemble",

@@ -1,4 +1,4 @@
-"""Import of the released weights of EfficientPose: Keras `.h5` files and folded `.npz` arrays.
+"""Import of the released pose weights: Keras files of EfficientPose and EfficientHourglass, and folded `.npz` arrays.
 
 Of a Keras file nothing but arrays is read: its architecture and the byte code of its `Lambda` layers stay unread. The
 member of the family follows from the names and shapes of its layers.
@@ -12,6 +12,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES
+from infantjax.models.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
 from infantjax.models.efficientnet import plan
 from infantjax.models.efficientpose import PASSES, VARIANTS, EfficientPose
 from infantjax.models.entry import variable_shapes
@@ -21,7 +22,7 @@ Layers = dict[str, dict[str, np.ndarray]]
 Variables = dict[str, Any]
 
 _EPSILON = 1e-3
-_REMEDY = "give a released EfficientPose file"
+_REMEDY = "give a released EfficientPose or EfficientHourglass file"
 _WIDTHS = {(40, False): "rt", (48, True): "i", (56, True): "ii", (64, True): "iii", (80, True): "iv"}
 _LITE = {"0": "rt-lite", "2": "i-lite", "4": "ii-lite"}
 _UPSCALING = ("upscaled_deconv1", "upscaled_deconv2", "upscaled_confs")
@@ -52,16 +53,54 @@ def import_efficientpose(path: str | Path) -> tuple[EfficientPose, Variables]:
     folded = path.suffix == ".npz"
     layers = _folded_layers(path) if folded else read_keras(path)
     network, variant = _network_of(layers, path)
+    _require_bilinear(layers, network.keypoints, path)
+    variables = _variables(layers, list(_places(network, variant)), path, folded)
+    _require_shapes(variables, network, network.variant.side, path)
+    return network, variables
+
+
+def import_efficienthourglass(path: str | Path) -> tuple[EfficientHourglass, Variables]:
+    """A Lite EfficientHourglass of five blocks with its weights: the form of the released checkpoint.
+
+    Args:
+        path: a Keras checkpoint of the training framework. Its maps are at a quarter of the picture's side; the network
+            returned upscales them.
+
+    Returns:
+        The network and its variables as nested dicts of float32 NumPy arrays.
+
+    Raises:
+        InputError: as for `import_efficientpose`.
+    """
+    path = Path(path)
+    layers = read_keras(path)
+    lite = next((name for name in layers if name.startswith("efficientnet-lite")), "")
+    if "stage1_confs" not in layers or lite[17:18] not in set("01234"):
+        raise InputError(path, "is no EfficientHourglass of the Lite form", _REMEDY)
+    keypoints = _array(layers["stage1_confs"], "kernel", "stage1_confs", path).shape[-1]
+    network = EfficientHourglass(f"l{lite[17]}", 5, keypoints, FRAMEWORK_RATIOS)
+    variables = _variables(layers, list(_hourglass_places(f"l{lite[17]}")), path, False)
+    _require_shapes(variables, network, 64, path)
+    return network, variables
+
+
+def import_pose(path: str | Path) -> tuple[EfficientPose | EfficientHourglass, Variables]:
+    """Whichever released pose network a file holds; see `import_efficientpose` and `import_efficienthourglass`."""
+    path = Path(path)
+    if path.suffix != ".npz" and "stage1_confs" in read_keras(path):
+        return import_efficienthourglass(path)
+    return import_efficientpose(path)
+
+
+def _variables(layers: Layers, places: list["_Place"], path: Path, folded: bool) -> Variables:
+    """All arrays of a file in the order of the network; nothing may be left over."""
     variables: Variables = {"params": {}, "batch_stats": {}}
-    places = list(_places(network, variant))
     for place in places:
         _put(variables, place, layers, path, folded)
-    _require_bilinear(layers, network.keypoints, path)
     used = {name for place in places for name in (place.convolution, place.norm) if name}
     if unused := sorted(set(layers) - used - set(_UPSCALING)):
         raise InputError(path, f"holds {unused[0]}, which the network has not", _REMEDY)
-    _require_shapes(variables, network, path)
-    return network, variables
+    return variables
 
 
 def read_keras(path: Path) -> Layers:
@@ -134,7 +173,7 @@ def _network_of(layers: Layers, path: Path) -> tuple[EfficientPose, str]:
 def _places(network: EfficientPose, variant: str) -> Iterator[_Place]:
     v = network.variant
     if v.lite:
-        yield from _lite_backbone(v.high)
+        yield from _lite_backbone(v.high, 3, "high")
     else:
         yield from _backbone("high", v.high, 3, "_res1")
         if v.low:
@@ -170,17 +209,17 @@ def _backbone(name: str, version: str, blocks: int, suffix: str) -> Iterator[_Pl
             yield _Place((*here, "project"), f"{layer}_project_conv{suffix}", f"{layer}_project_bn{suffix}")
 
 
-def _lite_backbone(version: str) -> Iterator[_Place]:
+def _lite_backbone(version: str, blocks: int, name: str) -> Iterator[_Place]:
     model = f"efficientnet-lite{version[1]}/model"
 
     def norm(part: str, number: int) -> str:
         return f"{part}/tpu_batch_normalization{f'_{number}' if number else ''}/FusedBatchNormV3_0"
 
-    yield _Place(("high", "stem"), f"{model}/stem/conv2d/Conv2D_0", norm(f"{model}/stem", 0))
+    yield _Place((name, "stem"), f"{model}/stem/conv2d/Conv2D_0", norm(f"{model}/stem", 0))
     index = 0
-    for number, block in enumerate(plan(version)[1][:3], 1):
+    for number, block in enumerate(plan(version)[1][:blocks], 1):
         for repeat in range(block.repeats):
-            part, here = f"{model}/blocks_{index}", ("high", f"block{number}{chr(ord('a') + repeat)}")
+            part, here = f"{model}/blocks_{index}", (name, f"block{number}{chr(ord('a') + repeat)}")
             expanded = int(block.expansion > 1)
             if expanded:
                 yield _Place((*here, "expand"), f"{part}/conv2d/Conv2D_0", norm(part, 0))
@@ -190,13 +229,29 @@ def _lite_backbone(version: str) -> Iterator[_Place]:
             index += 1
 
 
+def _hourglass_places(version: str) -> Iterator[_Place]:
+    """The layers of a Lite network of five blocks: two bridges, two steps up; norms are numbered through."""
+    yield from _lite_backbone(version, 5, "backbone")
+    for bridge in (1, 2):
+        here, layer, first = (f"bridge{bridge}",), f"Bridge1_Res{bridge}_", 3 * bridge - 2
+        for part, name, norm in (("expand", "BN1", 0), ("depthwise", "dConv", 1), ("project", "BN2", 2)):
+            yield _Place((*here, part), layer + name, f"batch_normalization_{first + norm}")
+    for step in (1, 2):
+        yield _Place((f"up{step}",), f"conv2d_transpose_{step}", f"batch_normalization_{6 + step}")
+    yield _Place(("confs",), "stage1_confs")
+
+
 def _put(variables: Variables, place: _Place, layers: Layers, path: Path, folded: bool) -> None:
     """The arrays of one convolution and its norm, in the order of axes of `nn.image.ImageConv`."""
     conv = _layer(layers, place.convolution, path)
     kernel = conv.get("kernel", conv.get("depthwise_kernel"))
     if kernel is None:
         raise InputError(path, f"lacks {place.convolution}/kernel", _REMEDY)
-    params: dict[str, Any] = {"kernel": kernel[..., 0] if place.path[-1] == "depthwise" else kernel}
+    if place.path[-1] == "depthwise":
+        kernel = kernel[..., 0]
+    elif place.convolution.startswith("conv2d_transpose"):
+        kernel = kernel.swapaxes(2, 3)
+    params: dict[str, Any] = {"kernel": kernel}
     statistics: dict[str, np.ndarray] = {}
     if place.norm is None:
         params["bias"] = _array(conv, "bias", place.convolution, path)
@@ -205,6 +260,8 @@ def _put(variables: Variables, place: _Place, layers: Layers, path: Path, folded
         params["norm"] = {"scale": np.ones_like(bias), "bias": bias}
         statistics = {"mean": np.zeros_like(bias), "var": np.full_like(bias, 1 - _EPSILON)}
     else:
+        if "bias" in conv:
+            params["bias"] = conv["bias"]
         norm = _layer(layers, place.norm, path)
         scale, bias, mean, var = (
             _array(norm, kind, place.norm, path) for kind in ("gamma", "beta", "moving_mean", "moving_variance")
@@ -247,8 +304,7 @@ def _require_bilinear(layers: Layers, keypoints: int, path: Path) -> None:
                 raise InputError(path, f"holds {name} with an upscaling that is not bilinear", _REMEDY)
 
 
-def _require_shapes(variables: Variables, network: EfficientPose, path: Path) -> None:
-    side = network.variant.side
+def _require_shapes(variables: Variables, network: EfficientPose | EfficientHourglass, side: int, path: Path) -> None:
     needed = variable_shapes(network, (side, side, 3))
     for kind in ("params", "batch_stats"):
         for where, leaf in _leaves(needed[kind]):

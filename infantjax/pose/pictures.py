@@ -1,0 +1,134 @@
+"""Pictures as the networks read them: resized, padded to a square, normalised.
+
+Source: behaviour of the released program.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from infantjax.video.reading import Frame
+
+Resizing = Literal["released", "fast"]
+
+NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "lite": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # Blue, green and red minus their means, not divided: chosen, the papers do not say.
+    "vgg": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)),
+}
+"""Mean and standard deviation of red, green and blue, of values in 0..1."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture lies in its square.
+
+    Attributes:
+        side: of the square, pixels.
+        height: of the resized picture.
+        width: of the resized picture.
+        top: rows of padding above.
+        left: columns of padding to the left.
+    """
+
+    side: int
+    height: int
+    width: int
+    top: int
+    left: int
+
+
+def place(height: int, width: int, side: int) -> Placement:
+    """The largest fit of a picture into a square, in the middle: the released rounding, half to even, half cut off."""
+    scale = side / max(height, width)
+    rows, columns = (max(1, min(side, round(scale * s))) for s in (height, width))
+    return Placement(side, rows, columns, int((side - rows) / 2), int((side - columns) / 2))
+
+
+def fit(frame: Frame, side: int, resizing: Resizing) -> UInt8[np.ndarray, "side side 3"]:
+    """A frame as the networks read it but for the normalisation: resized to fit a square, zeros around it.
+
+    Args:
+        frame: of a video, or a picture.
+        side: of the square, pixels.
+        resizing: `released` low-passes and samples exactly as the released program does (to one grey level); `fast`
+            takes area means by the decoder's own scaler.
+    """
+    where = place(frame.height, frame.width, side)
+    if resizing == "fast":
+        small = frame.pixels(where.height, where.width)
+    else:
+        small = resize(frame.pixels(), where.height, where.width)
+    square = np.zeros((side, side, 3), np.uint8)
+    square[where.top : where.top + where.height, where.left : where.left + where.width] = small
+    return square
+
+
+def resize(
+    picture: UInt8[np.ndarray, "height width 3"], height: int, width: int
+) -> UInt8[np.ndarray, "small_height small_width 3"]:
+    """The released resizing: a low-pass where it shrinks, linear interpolation, cut off to whole grey levels."""
+    values = picture.astype(np.float32) / np.float32(255)
+    low, high = values.min(), values.max()
+    rows, columns = _operator(picture.shape[0], height), _operator(picture.shape[1], width)
+    half = (rows @ values.reshape(len(values), -1)).reshape(height, *values.shape[1:])
+    whole = (columns @ half.transpose(1, 0, 2).reshape(values.shape[1], -1)).reshape(width, height, 3)
+    return (np.float32(255) * np.clip(whole.transpose(1, 0, 2), low, high)).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _operator(old: int, new: int) -> Any:
+    """The resizing of one axis as a sparse matrix `[new, old]`: both its steps are linear."""
+    from scipy import ndimage, sparse
+
+    factor, unit = old / new, np.eye(old)
+    if factor > 1:
+        unit = ndimage.gaussian_filter1d(unit, (factor - 1) / 2, axis=0, mode="mirror", truncate=4)
+    positions = np.clip((np.arange(new) + 0.5) * factor - 0.5, -(old - 1), 2 * (old - 1))
+    positions = np.abs(positions)  # the mirror does not repeat the edge pixel
+    positions = np.minimum(positions, 2 * (old - 1) - positions)
+    before = np.clip(np.floor(positions).astype(int), 0, max(old - 2, 0))
+    share = (positions - before)[:, None]
+    matrix = (1 - share) * unit[before] + share * unit[np.minimum(before + 1, old - 1)]
+    return sparse.csr_matrix(matrix.astype(np.float32))
+
+
+def normalise(
+    pixels: UInt8[Array, "*batch height width 3"], kind: Literal["imagenet", "lite", "vgg"]
+) -> Float[Array, "*batch height width 3"]:
+    """A network's input of a padded picture; the padding is black, not zero, at the network's input.
+
+    Args:
+        pixels: RGB, 8 bit.
+        kind: a name of `NORMALISATIONS`, that of the network's entry.
+    """
+    mean, deviation = (jnp.asarray(v, jnp.float32) for v in NORMALISATIONS[kind])
+    return (jax.lax.convert_element_type(pixels, jnp.float32) / 255 - mean) / deviation
+
+
+def unplace(positions: Float[np.ndarray, "... 2"], height: int, width: int, side: int) -> Float[np.ndarray, "... 2"]:
+    """Positions in the square as positions in the picture, pixels.
+
+    By the released formula, which ignores that sides and padding are whole pixels (at most half a pixel of the square):
+    below the picture becomes half a pixel of the square outside it, beyond it its border.
+
+    Args:
+        positions: x and y as fractions of the square.
+        height: of the picture, pixels.
+        width: of the picture, pixels.
+        side: of the square, pixels.
+    """
+    fractions = np.array(positions, np.float64)
+    axis, longer, shorter = (1, width, height) if width > height else (0, height, width)
+    if longer > shorter:
+        margin = (longer - shorter) / (2 * longer)
+        values = (fractions[..., axis] - margin) / (1 - 2 * margin)
+        values = np.where(values < 0, -0.5 / side, np.where(values > 1, 1.0, values))
+        fractions[..., axis] = np.where(np.isnan(fractions[..., axis]), np.nan, values)
+    return fractions * np.array([width, height], np.float64)

@@ -1,0 +1,375 @@
+"""Keypoints of a whole video: frames are decoded while the last ones compute, and what is finished is kept."""
+
+import math
+import os
+import queue
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from infantjax import __version__
+from infantjax.errors import InputError
+from infantjax.files import canonical_json, sha256, write_atomically
+from infantjax.motion.recording import Recording
+from infantjax.pose.decoding import DECODERS, Points
+from infantjax.pose.network import PoseNetwork
+from infantjax.pose.pictures import Resizing, fit, normalise, unplace
+from infantjax.video.reading import GAP_SECONDS, Frames
+
+CHUNK = 256
+"""Frames between two writes of what is finished."""
+STALLED_SECONDS = 60.0
+"""A decoder that gives no frame for so long is given up."""
+
+
+@dataclass(frozen=True)
+class PoseConfig:
+    """How frames become keypoints.
+
+    Attributes:
+        decoder: a name of `decoding.DECODERS`.
+        resizing: `released`, or `fast` by the decoder's own scaler.
+        flip: mean of the maps of the picture and of its mirror image, left and right exchanged.
+        min_confidence: a point below is missing (NaN); 0.1 chosen: the released program for videos has no threshold.
+        batch_size: frames of a call; None lets the backend decide.
+        dtype: of the network's activations; `bfloat16` is for accelerators.
+
+    Raises:
+        ValueError: unknown decoder, resizing or dtype, or a number out of its range.
+    """
+
+    decoder: str = "smoothed"
+    resizing: Resizing = "fast"
+    flip: bool = False
+    min_confidence: float = 0.1
+    batch_size: int | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODERS:
+            raise ValueError(f"unknown decoder {self.decoder!r}; known: {', '.join(DECODERS)}")
+        if self.resizing not in ("released", "fast"):
+            raise ValueError(f"unknown resizing {self.resizing!r}; known: released, fast")
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"unknown dtype {self.dtype!r}; known: float32, bfloat16")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"min_confidence must be within 0..1, got {self.min_confidence}")
+        if self.batch_size is not None and not 1 <= self.batch_size <= 1024:
+            raise ValueError(f"batch_size must be within 1..1024, got {self.batch_size}")
+
+
+class Track(NamedTuple):
+    """What was found, frame by frame.
+
+    Attributes:
+        times: `[frame]`, seconds.
+        sizes: `[frame, 2]`, height and width, pixels.
+        positions: `[frame, keypoint, 2]`, pixels of the frame; every point, however uncertain.
+        confidence: `[frame, keypoint]`.
+    """
+
+    times: np.ndarray
+    sizes: np.ndarray
+    positions: np.ndarray
+    confidence: np.ndarray
+
+
+class Found(NamedTuple):
+    """Keypoints in squares, on the host.
+
+    Attributes:
+        positions: `[frame, keypoint, 2]`, fractions of the square.
+        confidence: `[frame, keypoint]`.
+    """
+
+    positions: np.ndarray
+    confidence: np.ndarray
+
+
+class _Batch(NamedTuple):
+    times: list[float]
+    sizes: list[tuple[int, int]]
+    squares: UInt8[np.ndarray, "frame side side 3"]
+
+
+class Tracker:
+    """Finds keypoints with one network; its program is compiled once for all videos.
+
+    Args:
+        network: with its weights.
+        config: how.
+    """
+
+    def __init__(self, network: PoseNetwork, config: PoseConfig = PoseConfig()) -> None:
+        self.network, self.config = network, config
+        cpu = jax.default_backend() == "cpu"
+        # On a CPU an operation of a small network is too short to be spread over cores; calls are.
+        self._workers = (os.cpu_count() or 1) + 1 if cpu else 2
+        self.batch_size = config.batch_size or (2 if cpu else 64)
+
+    @cached_property
+    def _program(self) -> Callable[[Any, jax.Array], Points]:
+        network, config = self.network, self.config
+        mirror = np.array(network.skeleton.mirror)
+
+        def maps(variables: Any, pixels: jax.Array) -> jax.Array:
+            x = normalise(pixels, network.pixels).astype(config.dtype)
+            found, _ = network.module.apply(variables, x)
+            return jnp.asarray(found, jnp.float32)
+
+        @jax.jit
+        def run(variables: Any, squares: jax.Array) -> Points:
+            found = maps(variables, squares)
+            if config.flip:
+                found = (found + maps(variables, squares[:, :, ::-1])[:, :, ::-1, mirror]) / 2
+            return DECODERS[config.decoder](found, network.side)
+
+        return run
+
+    @cached_property
+    def _variables(self) -> Any:
+        # A CPU program computes in float32 what it was given in float32: weights follow the activations.
+        return jax.device_put(jax.tree.map(lambda leaf: jnp.asarray(leaf, self.config.dtype), self.network.variables))
+
+    def find(self, squares: UInt8[np.ndarray, "frame side side 3"]) -> Found:
+        """Keypoints of pictures that were resized and padded (`pictures.fit`), as fractions of the square."""
+        size = self.batch_size
+        parts = []
+        for first in range(0, len(squares), size):
+            part = squares[first : first + size]
+            filled = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0), (0, 0)))
+            found = self._program(self._variables, jnp.asarray(filled))
+            parts.append([np.asarray(leaf)[: len(part)] for leaf in found])
+        return Found(*(np.concatenate(leaves) for leaves in zip(*parts)))
+
+    def track(
+        self, frames: Frames, folder: Path | None = None, report: Callable[[int], None] = lambda done: None
+    ) -> Track:
+        """Keypoints of every frame of a source.
+
+        Args:
+            frames: the source.
+            folder: where finished chunks are kept; those of an earlier, interrupted call for the same source, network
+                and configuration are used. None keeps nothing.
+            report: called with the number of finished frames.
+
+        Raises:
+            InputError: the source cannot be decoded, or stops giving frames, or the folder cannot be written.
+        """
+        finished = _Finished(folder, self._identity(frames)) if folder else None
+        parts = finished.parts() if finished else []
+        done = sum(len(part.times) for part in parts)
+        report(done)
+        pending: list[Track] = []
+        for part in self._computed(frames, done):
+            pending.append(part)
+            waiting = sum(len(p.times) for p in pending)
+            if finished and waiting >= CHUNK:
+                finished.add(_joined(pending), done)
+                parts, pending, done, waiting = [*parts, _joined(pending)], [], done + waiting, 0
+            report(done + waiting)
+        if finished and pending:
+            finished.add(_joined(pending), done)
+        return _joined(parts + pending)
+
+    def _identity(self, frames: Frames) -> str:
+        config = asdict(self.config) | {"batch_size": None}
+        path = frames.path
+        files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+        digests = [[p.name, sha256(p)] for p in files]
+        # A text of the source's rate too: --fps changes the times.
+        return canonical_json([digests, repr(frames.fps), self.network.digest, self.network.name, config, __version__])
+
+    def _computed(self, frames: Frames, skip: int) -> Iterator[Track]:
+        """Batches in order, several in work at a time."""
+        in_work: deque[tuple[_Batch, Future[Found]]] = deque()
+        with ThreadPoolExecutor(self._workers, "pose") as pool:
+            for batch in self._decoded(frames, skip):
+                in_work.append((batch, pool.submit(self.find, batch.squares)))
+                if len(in_work) > self._workers:
+                    yield self._track(*in_work.popleft())
+            while in_work:
+                yield self._track(*in_work.popleft())
+
+    def _track(self, batch: _Batch, found: "Future[Found]") -> Track:
+        points, side = found.result(), self.network.side
+        placed = [unplace(p, *size, side) for p, size in zip(points.positions, batch.sizes)]
+        return Track(
+            np.array(batch.times),
+            np.array(batch.sizes),
+            np.array(placed),
+            points.confidence.astype(np.float64),
+        )
+
+    def _decoded(self, frames: Frames, skip: int) -> Iterator[_Batch]:
+        """Batches of frames, decoded in a thread of its own that is at most two ahead."""
+        batches: queue.Queue[_Batch | BaseException | None] = queue.Queue(maxsize=2)
+        stop = threading.Event()
+
+        def put(item: _Batch | BaseException | None) -> None:
+            while not stop.is_set():
+                try:
+                    return batches.put(item, timeout=0.2)
+                except queue.Full:
+                    continue
+
+        def decode() -> None:
+            try:
+                times: list[float] = []
+                sizes: list[tuple[int, int]] = []
+                squares: list[np.ndarray] = []
+                for frame in frames:
+                    if stop.is_set():
+                        return
+                    if frame.index < skip:
+                        continue
+                    times.append(frame.time)
+                    sizes.append((frame.height, frame.width))
+                    squares.append(fit(frame, self.network.side, self.config.resizing))
+                    if len(times) == self.batch_size:
+                        put(_Batch(times, sizes, np.stack(squares)))
+                        times, sizes, squares = [], [], []
+                if times:
+                    put(_Batch(times, sizes, np.stack(squares)))
+                put(None)
+            except BaseException as error:
+                put(error)
+
+        thread = threading.Thread(target=decode, name="decoding", daemon=True)
+        thread.start()
+        try:
+            while True:
+                try:
+                    item = batches.get(timeout=STALLED_SECONDS)
+                except queue.Empty:
+                    raise InputError(
+                        frames.path, f"gave no frame for {STALLED_SECONDS:.0f} s", "convert it to H.264"
+                    ) from None
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+
+    def recording(self, frames: Frames, track: Track, name: str | None = None) -> Recording:
+        """A recording of what was found, its frames at equal distances in time.
+
+        A point whose confidence is below the configured one is NaN. Where the source has no constant frame rate,
+        positions are interpolated in time, over at most half a second.
+        """
+        found = track.confidence >= self.config.min_confidence
+        positions = np.where(found[..., None], track.positions, np.nan)
+        fps = 1.0 if math.isnan(frames.fps) else frames.fps
+        notes = list(frames.notes)
+        regular = np.abs(track.times - np.arange(len(track.times)) / fps).max() <= 0.5 / fps
+        confidence = track.confidence
+        if not regular:
+            positions, confidence = _at_equal_times(track.times, positions, confidence, fps)
+            notes.append(f"has no constant frame rate; its keypoints were interpolated at {fps:g} frames per second")
+        if nobody := np.mean(~found.any(1)):
+            notes.append(f"shows nobody in {100 * nobody:.1f} % of its frames")
+        config = self.config
+        step = (
+            f"keypoints by {self.network.name} (weights SHA-256 {self.network.digest[:16]}), decoding {config.decoder}"
+            f", resizing {config.resizing}{', mean over mirror images' if config.flip else ''}, {config.dtype}, points"
+            f" of confidence below {config.min_confidence:g} left out; frames by {frames.provenance}"
+        )
+        return Recording(
+            positions,
+            fps,
+            self.network.skeleton,
+            name or frames.path.stem,
+            np.clip(confidence, 0, 1),
+            history=(step,),
+            notes=tuple(notes),
+        )
+
+
+def _at_equal_times(
+    times: np.ndarray, positions: Float[np.ndarray, "frame keypoint 2"], confidence: np.ndarray, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    grid = np.arange(int(times[-1] * fps + 1e-6) + 1) / fps
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    before = after - 1
+    span = times[after] - times[before]
+    share = np.clip((grid - times[before]) / span, 0, 1)
+    # Exactly at a frame the other one, which may be missing, has no say.
+    exact_before, exact_after = share < 1e-6, share > 1 - 1e-6
+
+    def between(values: np.ndarray) -> np.ndarray:
+        s = share.reshape(-1, *[1] * (values.ndim - 1))
+        mixed = (1 - s) * values[before] + s * values[after]
+        mixed[exact_before], mixed[exact_after] = values[before][exact_before], values[after][exact_after]
+        return mixed
+
+    found, sure = between(positions), between(confidence)
+    gap = (span > max(GAP_SECONDS, 1.5 / fps)) & ~exact_before & ~exact_after
+    found[gap], sure[gap] = np.nan, 0
+    return found, sure
+
+
+class _Finished:
+    """Chunks of one source on disk: `identity.json`, and `00000000.npz` and so on by their first frame."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self._there() != identity:
+                for chunk in folder.glob("*.npz"):
+                    chunk.unlink()
+            write_atomically(folder / "identity.json", identity)
+        except OSError as error:
+            raise InputError(folder, f"cannot be written ({error.strerror})", "give another place") from None
+
+    def _there(self) -> str:
+        try:
+            return (self.folder / "identity.json").read_text("utf-8")
+        except (OSError, ValueError):
+            return ""
+
+    def parts(self) -> list[Track]:
+        """The chunks without a gap from the first frame on; a damaged one and what follows is made again."""
+        found, done = [], 0
+        while (path := self.folder / f"{done:08d}.npz").exists():
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    part = Track(*(arrays[name] for name in Track._fields))
+            except (OSError, ValueError, KeyError, EOFError):
+                break
+            found.append(part)
+            done += len(part.times)
+        return found
+
+    def add(self, part: Track, first: int) -> None:
+        stream = BytesIO()
+        np.savez(stream, **part._asdict())
+        try:
+            write_atomically(self.folder / f"{first:08d}.npz", stream.getvalue())
+        except OSError as error:
+            raise InputError(
+                self.folder, f"cannot be written ({error.strerror})", "make room; what was finished is kept"
+            ) from None
+
+
+def _joined(parts: list[Track]) -> Track:
+    return Track(*(np.concatenate(leaves) for leaves in zip(*parts)))
+
+
+def forget(folder: Path) -> None:
+    """Remove the chunks of a source whose result is written."""
+    shutil.rmtree(folder, ignore_errors=True)

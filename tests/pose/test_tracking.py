@@ -1,0 +1,240 @@
+"""Whole videos: every frame once, resumed where it stopped, the same however it is cut into batches."""
+
+import json
+
+import h5py
+import jax
+import numpy as np
+import pytest
+
+from infantjax.errors import InputError
+from infantjax.models.efficientpose import EfficientPose, Variant
+from infantjax.nn.initialisers import initialise
+from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network, tracking
+from infantjax.pose.pictures import fit
+from infantjax.skeletons import MPII_16
+from infantjax.video import open_frames
+
+
+def first_frame(path):
+    return next(iter(open_frames(path)))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The smallest EfficientPose, with random weights."""
+    module = EfficientPose(Variant(32, "b0", None, 1), early_heads=False, upscale=False)
+    x = np.zeros((1, 32, 32, 3), np.float32)
+    variables = jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))
+    return PoseNetwork(module, jax.device_get(dict(variables)), MPII_16, 32, "imagenet", "tiny", "0" * 64)
+
+
+@pytest.fixture(scope="module")
+def tracker(network):
+    return Tracker(network, PoseConfig(min_confidence=0.0, batch_size=4))
+
+
+def test_every_frame_is_tracked_once(tracker, clip):
+    frames = open_frames(clip)
+    counts = []
+    track = tracker.track(frames, report=counts.append)
+    assert track.positions.shape == (30, 16, 2)
+    assert track.sizes.tolist() == [[120, 160]] * 30
+    assert counts[0] == 0
+    assert counts[-1] == 30
+    assert counts == sorted(counts)
+
+
+def test_the_size_of_a_batch_changes_nothing(network, tracker, clip):
+    other = Tracker(network, PoseConfig(min_confidence=0.0, batch_size=7))
+    a, b = (t.track(open_frames(clip)) for t in (tracker, other))
+    np.testing.assert_allclose(a.positions, b.positions, atol=1e-3)
+    np.testing.assert_allclose(a.confidence, b.confidence, atol=1e-5)
+
+
+def test_a_frame_of_a_video_gives_what_the_picture_gives(tracker, clip):
+    track = tracker.track(open_frames(clip))
+    frame = first_frame(clip)
+    points = tracker.find(fit(frame, 32, "fast")[None])
+    np.testing.assert_allclose(track.confidence[0], points.confidence[0], atol=1e-6)
+
+
+def test_an_interrupted_video_is_continued_without_computing_twice(tracker, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "CHUNK", 8)
+    expected = tracker.track(open_frames(clip))
+
+    class Stop(Exception):
+        pass
+
+    def stop(done):
+        if done >= 17:
+            raise Stop
+
+    folder = tmp_path / "parts"
+    with pytest.raises(Stop):
+        tracker.track(open_frames(clip), folder, stop)
+    kept = sorted(p.name for p in folder.glob("*.npz"))
+    assert kept == ["00000000.npz", "00000008.npz"]
+    counts = []
+    found = tracker.track(open_frames(clip), folder, counts.append)
+    assert counts[0] == 16
+    for a, b in zip(found, expected):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_video_is_only_read_again(tracker, clip, tmp_path, monkeypatch):
+    first = tracker.track(open_frames(clip), tmp_path / "parts")
+    monkeypatch.setattr(tracker, "find", None)
+    second = tracker.track(open_frames(clip), tmp_path / "parts")
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_chunk_is_computed_again(tracker, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "CHUNK", 8)
+    expected = tracker.track(open_frames(clip), tmp_path / "parts")
+    (tmp_path / "parts" / "00000016.npz").write_bytes(b"PK damaged")
+    counts = []
+    found = tracker.track(open_frames(clip), tmp_path / "parts", counts.append)
+    assert counts[0] == 16
+    np.testing.assert_array_equal(found.positions, expected.positions)
+
+
+@pytest.mark.parametrize("change", ["network", "decoder", "fps", "file"])
+def test_chunks_of_other_settings_are_not_used(change, network, tracker, clip, tmp_path, videos):
+    tracker.track(open_frames(clip), tmp_path / "parts")
+    config, other, fps = tracker.config, network, None
+    if change == "network":
+        other = PoseNetwork(**(vars(network) | {"digest": "1" * 64}))
+    elif change == "decoder":
+        config = PoseConfig(decoder="quarter", batch_size=4)
+    elif change == "fps":
+        fps = 10.0
+    else:
+        videos.write(clip, frames=31)
+    counts = []
+    Tracker(other, config).track(open_frames(clip, fps), tmp_path / "parts", counts.append)
+    assert counts[0] == 0
+
+
+def test_uncertain_points_are_missing_and_a_frame_without_any_is_told(network, tracker, clip):
+    frames = open_frames(clip)
+    track = tracker.track(frames)
+    level = float(np.median(track.confidence))
+    some = Tracker(network, PoseConfig(min_confidence=min(max(level, 0), 1))).recording(frames, track)
+    assert np.isnan(some.keypoints).any() == (track.confidence < max(level, 0)).any()
+    none = Tracker(network, PoseConfig(min_confidence=1.0)).recording(frames, track)
+    assert np.isnan(none.keypoints).all()
+    assert "shows nobody in 100.0 % of its frames" in none.notes
+
+
+def test_the_recording_says_where_its_keypoints_come_from(tracker, clip):
+    frames = open_frames(clip)
+    recording = tracker.recording(frames, tracker.track(frames))
+    assert recording.fps == 30
+    assert recording.skeleton is MPII_16
+    assert recording.name == "clip"
+    for word in ("tiny", "smoothed", "fast", "PyAV", "0000000000000000"):
+        assert word in recording.history[0]
+
+
+def test_a_varying_frame_rate_becomes_a_constant_one(tracker, videos, tmp_path):
+    times = [*range(0, 500, 25), *range(500, 1001, 100), *range(3000, 3500, 25)]
+    frames = open_frames(videos.write(tmp_path / "vfr.mkv", frames=len(times), times=times), None)
+    frames.fps = 20.0
+    track = tracker.track(frames)
+    recording = tracker.recording(frames, track)
+    assert recording.frames == 70
+    assert any("no constant frame rate" in note for note in recording.notes)
+    at = np.round(track.times * 20, 6)
+    for frame, grid in enumerate(at):
+        if grid == int(grid):
+            np.testing.assert_allclose(recording.keypoints[int(grid)], track.positions[frame], atol=0.5)
+    # Two seconds without a frame are not made up.
+    assert np.isnan(recording.keypoints[21:60]).all()
+    assert not np.isnan(recording.keypoints[:20]).any()
+
+
+def test_the_mean_over_the_mirror_image_swaps_left_and_right(network, clip):
+    tracker = Tracker(network, PoseConfig(flip=True, min_confidence=0.0, decoder="soft_argmax"))
+    square = fit(first_frame(clip), 32, "fast")
+    there, mirrored = tracker.find(square[None]), tracker.find(square[None, :, ::-1])
+    swapped = np.asarray(mirrored.positions)[:, list(MPII_16.mirror)]
+    np.testing.assert_allclose(1 - swapped[..., 0], there.positions[..., 0], atol=1e-4)
+    np.testing.assert_allclose(swapped[..., 1], there.positions[..., 1], atol=1e-4)
+
+
+def test_half_precision_moves_points_by_less_than_a_pixel_of_the_small_map(network, tracker, clip):
+    half = Tracker(network, PoseConfig(min_confidence=0.0, dtype="bfloat16", decoder="soft_argmax"))
+    full = Tracker(network, PoseConfig(min_confidence=0.0, decoder="soft_argmax"))
+    square = fit(first_frame(clip), 32, "fast")[None]
+    assert np.abs(half.find(square).positions - full.find(square).positions).max() < 1 / 4
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"decoder": "x"}, "decoder"),
+        ({"resizing": "x"}, "resizing"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"min_confidence": 2}, "min_confidence"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(options, what):
+    with pytest.raises(ValueError, match=what):
+        PoseConfig(**options)
+
+
+def test_an_error_of_the_decoder_reaches_the_caller(tracker, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture at all, but longer than a few bytes" * 10)
+    with pytest.raises(InputError, match="is no picture that can be read"):
+        tracker.track(open_frames(tmp_path, fps=1))
+
+
+def test_a_decoder_that_stalls_is_given_up(tracker, clip, monkeypatch):
+    import time
+
+    monkeypatch.setattr(tracking, "STALLED_SECONDS", 0.2)
+    frames = open_frames(clip)
+
+    class Slow(type(frames)):
+        def __iter__(self):
+            time.sleep(1)
+            yield from ()
+
+    frames.__class__ = Slow
+    with pytest.raises(InputError, match="gave no frame for"):
+        tracker.track(frames)
+
+
+# --- released weights ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    with pytest.raises(InputError, match=r"a\.h5"):
+        load_network(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("side", [100, 16, 4096])
+def test_a_side_that_the_network_cannot_read_is_refused(side, shared):
+    with pytest.raises(InputError, match="side"):
+        load_network(shared / "data" / "pose" / "EfficientPoseRT_LITE.h5", side)
+
+
+@pytest.mark.parametrize(("file", "key"), [("EfficientPoseRT.h5", "RT"), ("EfficientPoseI_LITE.h5", "I_LITE")])
+def test_pictures_of_an_infant_give_the_keypoints_of_the_reference(file, key, shared):
+    """From the file of the picture to pixels in it, by the released resizing and decoding."""
+    tracker = Tracker(load_network(shared / "data" / "pose" / file), PoseConfig(resizing="released"))
+    path = shared / "golden" / "pose" / "infant_images_keypoints.json"
+    for name, networks in json.loads(path.read_text("utf-8"))["images"].items():
+        frames = open_frames(shared / "data" / "infant_images" / f"{name}.jpg")
+        found = tracker.track(frames).positions[0]
+        expected = np.array([networks[key][joint] for joint in MPII_16.joints])
+        # The reference is rounded to a thousandth. One grey level of difference in a picture may move a maximum by a
+        # pixel of the network's input.
+        distance = np.abs(found - expected).max(1)
+        assert distance.max() <= 640 / tracker.network.side + 0.001, name
+        assert (distance > 0.001).sum() <= 1, name
