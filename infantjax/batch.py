@@ -138,7 +138,7 @@ def assess_files(
 def _assess_one(
     path: Path, target: Path, assessor: Assessor, reading: Reading, overwrite: bool, seen: dict[str, Path]
 ) -> table.Row:
-    if is_frames(path):
+    if (reading.tracker or path.suffix.lower() in _VIDEOS) and is_frames(path):
         recording = _tracked(path, target.with_name(f".{target.name}.parts"), reading)
     else:
         recording = readers.read(

@@ -490,18 +490,26 @@ def _validation_from(text: str) -> float | tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """How well risks tell outcomes apart: AUC, sensitivity, specificity and more, each with its 95 % interval.
+    """How well risks tell outcomes apart, each figure with its 95 % interval; or how far found keypoints are off.
 
     Example:
         infantjax evaluate results/summary.csv cohort/outcomes.csv
     """
 
     risks: Positional[Path]
-    """The summary.csv of assess, the out_of_fold.csv of crossval, or a table with columns id and risk."""
+    """The summary.csv of assess, the out_of_fold.csv of crossval, or a table with columns id and risk; for pose a
+    keypoint file with one row a picture."""
     outcomes: Positional[Path | None] = None
-    """Table of the outcomes (id;outcome); the column `outcome` of the risks if not given."""
+    """Table of the outcomes (id;outcome), the column `outcome` of the risks if not given; for pose the annotations: a
+    folder of LabelMe files, or a keypoint file."""
+    task: Literal["risk", "pose"] = "risk"
+    """What is evaluated."""
     threshold: float = 0.5
     """From this risk on an infant is called positive."""
+    unit: Literal["head", "mpii_head", "nose_to_neck", "trunk"] = "head"
+    """For pose: the length that distances are divided by."""
+    at: tuple[float, ...] = (0.5, 0.2, 0.1)
+    """For pose: distances up to which a keypoint counts as correct."""
     json: bool = False
     """Print JSON."""
     quiet: bool = False
@@ -511,6 +519,51 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate."""
+        return self._pose() if self.task == "pose" else self._risk()
+
+    def _pose(self) -> int:
+        import json
+        import math
+
+        import numpy as np
+
+        from infantjax.motion import readers
+        from infantjax.pose import metrics
+        from infantjax.pose.annotations import read_annotations
+
+        if self.outcomes is None:
+            raise InputError("evaluate", "needs the annotations too", "give a folder of LabelMe files")
+        found = readers.read(self.risks, fps=1.0)
+        names, annotated = read_annotations(self.outcomes, found.skeleton)
+        if len(names) != found.frames:
+            raise InputError(
+                self.risks, f"has {found.frames} pictures, {self.outcomes} has {len(names)}", "give those of the same"
+            )
+        try:
+            length = metrics.body_length(annotated, found.skeleton, self.unit)
+        except ValueError as error:
+            raise InputError("--unit", str(error), "choose another") from None
+        distances = metrics.errors(found.keypoints[..., :2], annotated, length)
+        if np.isnan(distances).all():
+            raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
+        shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
+        if self.json:
+            rows = {
+                name: {"mean": share.mean}
+                | {j: v for j, v in zip(found.skeleton.joints, share.keypoints.tolist()) if math.isfinite(v)}
+                for name, share in shares.items()
+            }
+            print(json.dumps({"pictures": len(names), "unit": self.unit, **rows}, indent=2))
+            return 0
+        print(f"{len(names)} pictures, unit: {metrics.UNITS[self.unit]}")
+        print(f"{'':<18}" + "".join(f"{name:>10}" for name in shares))
+        for row, joint in enumerate(found.skeleton.joints):
+            if not np.isnan(distances[:, row]).all():
+                print(f"{joint:<18}" + "".join(_share(name, s.keypoints[row]) for name, s in shares.items()))
+        print(f"{'mean':<18}" + "".join(_share(name, s.mean) for name, s in shares.items()))
+        return 0
+
+    def _risk(self) -> int:
         import json
         import math
 
@@ -533,6 +586,11 @@ class Evaluate:
         for name, figure in figures.items():
             print(f"{name:<18}{figure.value:.3f}  ({figure.low:.3f} to {figure.high:.3f})")
         return 0
+
+
+def _share(name: str, value: float) -> str:
+    """A share as a percentage, a mean error as a number."""
+    return f"{value:>10.3f}" if name == "ME" else f"{100 * value:>10.1f}"
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,11 @@ def safe_stem(name: str, taken: Collection[str] = ()) -> str:
     return candidate
 
 
+def natural_order(path: Path) -> list[tuple[int, int | str]]:
+    """A sorting key by which numbers in names count as numbers: frame 10 comes behind frame 9."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", path.name)]
+
+
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold a folder for this process: a second one that asks for it is refused. The folder is made if missing.

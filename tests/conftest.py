@@ -46,6 +46,33 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of EfficientPose RT Lite with random weights and the norms folded in: it reads and means nothing."""
+    from infantjax.models.efficientpose import build
+    from infantjax.models.entry import variable_shapes
+    from infantjax.weights import keras
+
+    network, rng = build("rt-lite", early_heads=False), np.random.default_rng(0)
+    params = variable_shapes(network, (64, 64, 3))["params"]
+    arrays = {}
+    for place in keras._places(network, "rt-lite"):
+        leaf = params
+        for key in place.path:
+            leaf = leaf[key]
+        shape = leaf["kernel"].shape
+        kernel = rng.standard_normal(shape) * (2 / np.prod(shape[:-1] if len(shape) == 4 else shape[:2])) ** 0.5
+        depthwise = place.path[-1] == "depthwise"
+        if place.norm is None:
+            kernel = 0.01 * kernel
+        arrays[f"{place.convolution}/kernel"] = (kernel[..., None] if depthwise else kernel).astype(np.float32)
+        # Maps of about a half: every point is confident.
+        arrays[f"{place.convolution}/bias"] = np.full(shape[-1], 0.5 if place.norm is None else 0, np.float32)
+    path = tmp_path_factory.mktemp("pose") / "random.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="session")
 def videos() -> SimpleNamespace:
     """Makes videos: `picture(index, height, width)` and `write(path, frames, ...)`.
 

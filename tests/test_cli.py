@@ -19,7 +19,7 @@ from infantjax.motion import Recording, readers
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights import Member, load_ensemble, save_ensemble
 
-COMMANDS = ("demo", "assess", "crossval", "train", "evaluate", "simulate", "models", "convert")
+COMMANDS = ("demo", "assess", "pose", "crossval", "train", "evaluate", "simulate", "models", "convert")
 
 
 class Outcome(NamedTuple):
@@ -604,8 +604,125 @@ def test_models_are_listed_for_reading(run):
     outcome = run("models", "st-gcn")
     assert outcome.status == 0
     assert len(outcome.out) == 2
-    assert re.search(r"st-gcn\s+3,075,740\s+3,075,740\s+\S+\s+\S+\s+yes", outcome.out[1])
+    assert re.search(r"st-gcn\s+in-motion-19\s+3,075,740\s+3,075,740\s+6.21\s+6.21\s+6.21\s+yes", outcome.out[1])
     refused(run("models", "colour"), 'unknown model "colour"; known: st-gcn')
+
+
+def test_pose_networks_are_listed_for_both_skeletons(run):
+    rows = json.loads("\n".join(run("models", "--json", "efficientpose-rt", "efficientpose-rt-lite").out))
+    assert [(row["skeleton"], row["agree"]) for row in rows] == [
+        ("mpii-16", True),
+        ("in-motion-19", True),
+        ("mpii-16", True),
+        ("in-motion-19", None),
+    ]
+    assert all(row["executed_flops"] < row["flops"] for row in rows)
+    lines = run("models", "efficientpose-rt").out
+    assert re.search(r"efficientpose-rt\s+in-motion-19\s+481,336\s+481,336\s+0.96\s+0.96\s+0.78\s+yes", lines[2])
+
+
+# --- pose ------------------------------------------------------------------------------------------------------------
+
+
+def test_pose_writes_the_keypoints_of_every_frame(run, clip, pose_weights, tmp_path):
+    target = tmp_path / "clip.csv"
+    outcome = run("pose", clip, "--weights", pose_weights, "--side", 64, "-o", target, "--min-confidence", 0)
+    assert outcome.status == 0
+    assert outcome.out == [str(target)]
+    assert "EfficientPose, backbone l0, side 64" in "\n".join(outcome.err)
+    recording = readers.read(target)
+    assert recording.keypoints.shape == (30, 16, 2)
+    assert recording.skeleton.name == "mpii-16"
+    assert recording.fps == pytest.approx(30)
+    assert not list(tmp_path.glob(".clip.csv.parts"))
+
+
+def test_pose_draws_an_overlay_of_the_same_frames(run, videos, pose_weights, tmp_path):
+    odd = videos.write(tmp_path / "odd.mkv", frames=5, codec="ffv1", height=121, width=161, pix_fmt="yuv444p")
+    overlay = tmp_path / "overlay.mp4"
+    options = ("--weights", pose_weights, "--side", 64, "--min-confidence", 0, "--overlay", overlay, "--quiet")
+    outcome = run("pose", odd, "-o", tmp_path / "a.npz", *options)
+    assert outcome.status == 0, outcome.err
+    assert outcome.err == []
+    from infantjax.video import open_frames
+
+    frames = list(open_frames(overlay))
+    assert len(frames) == 5
+    assert (frames[0].height, frames[0].width) == (122, 162)
+    drawn = np.abs(frames[0].pixels()[:120, :160].astype(int) - videos.picture(0, 121, 161)[:120, :160]).max(-1) > 60
+    assert 0.001 < drawn.mean() < 0.5
+
+
+def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_path, monkeypatch):
+    from infantjax.pose import tracking
+
+    monkeypatch.setattr(tracking, "CHUNK", 8)
+    options = ("--weights", pose_weights, "--side", 64, "--min-confidence", 0)
+    expected = tmp_path / "whole.csv"
+    assert run("pose", clip, "-o", expected, *options).status == 0
+
+    add, count = tracking._Finished.add, []
+
+    def stop(self, part, first):
+        add(self, part, first)
+        count.append(first)
+        if len(count) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracking._Finished, "add", stop)
+    target = tmp_path / "a.csv"
+    assert run("pose", clip, "-o", target, *options).status == 130
+    assert not target.exists()
+    assert len(list((tmp_path / ".a.csv.parts").glob("*.npz"))) == 2
+    monkeypatch.setattr(tracking._Finished, "add", add)
+    assert run("pose", clip, "-o", target, *options).status == 0
+    assert target.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--weights", "no.h5"), r"no\.h5: "),
+        (("--weights", "{weights}", "--side", 65), "cannot read pictures of side 65"),
+        (("--weights", "{weights}", "--fps", 0), "--fps: is 0"),
+        (("--weights", "{weights}", "--min-confidence", 2), "min_confidence must be within"),
+        (("--weights", "{weights}", "--batch-size", 0), "batch_size must be within"),
+        (("--weights", "{clip}"), r"clip\.mp4: is not a readable"),
+        (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has an ending"),
+        (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: exists"),
+    ],
+)
+def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp_path, options, message):
+    given = [str(o).format(weights=pose_weights, clip=clip) for o in options]
+    if "-o" not in given:
+        given += ["-o", tmp_path / "a.csv"]
+    refused(run("pose", clip, *given), message)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_keypoint_file_is_no_video(run, good, pose_weights, tmp_path):
+    refused(run("pose", good, "--weights", pose_weights, "-o", tmp_path / "a.csv"), "is no video or picture")
+
+
+def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pose_weights, ensemble_folder, tmp_path):
+    """The way from a video to a report; the keypoints of random weights mean nothing."""
+    path = videos.write(tmp_path / "walk.mp4", frames=160, height=64, width=64)
+    options = ("--ensemble", ensemble_folder, "-o", tmp_path / "out")
+    refused(run("assess", path, *options), r"walk\.mp4: is a video or picture; give --pose-weights")
+    outcome = run("assess", tmp_path, *options, "--pose-weights", pose_weights)
+    assert outcome.status == 0, outcome.err
+    document = json.loads((tmp_path / "out" / "walk.json").read_text("utf-8"))
+    assert "EfficientPose, backbone l0" in json.dumps(document)
+
+
+def test_a_video_that_is_too_slow_or_a_picture_is_not_assessed(run, videos, pose_weights, ensemble_folder, tmp_path):
+    slow = videos.write(tmp_path / "slow.mp4", frames=8, fps=2)
+    options = ("--ensemble", ensemble_folder, "--pose-weights", pose_weights, "-o", tmp_path / "out")
+    refused(run("assess", slow, *options), "frames per second; give at least 5")
+    picture = videos.write(
+        tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
+    )
+    refused(run("assess", picture, *options), "is a picture, which shows no movement")
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------------

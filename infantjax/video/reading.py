@@ -6,7 +6,6 @@ pictures: to the grey levels that the released program saw, from which PyAV's di
 """
 
 import math
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from infantjax.errors import InputError
+from infantjax.files import natural_order
 
 if TYPE_CHECKING:
     import av
@@ -223,7 +223,7 @@ class _Pictures(Frames):
 
         self.path, self.notes = path, []
         self.provenance = f"Pillow {PIL.__version__}"
-        self._files = sorted(self._found(), key=_natural) if path.is_dir() else [path]
+        self._files = sorted(self._found(), key=natural_order) if path.is_dir() else [path]
         if fps is None and path.is_dir():
             raise InputError(path, "is a folder of pictures, which have no time", "give --fps")
         self.fps, self.expected = fps or math.nan, len(self._files)
@@ -309,8 +309,3 @@ def _require_sides(path: Path, height: int, width: int) -> None:
 def _words(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())[:100].rstrip(".").lower()
-
-
-def _natural(path: Path) -> list[tuple[int, int | str]]:
-    """Numbers in names count as numbers: frame 10 comes behind frame 9."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", path.name)]

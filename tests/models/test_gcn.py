@@ -45,20 +45,22 @@ def small(**choices) -> Architecture:
 
 # --- published figures -----------------------------------------------------------------------------------------------
 
+GRAPH = [name for name in models.names() if models.get(name).task == "risk"]
+
 
 @pytest.fixture(scope="module")
 def summaries():
     from infantjax.models.summary import summarise
 
-    return {name: summarise(models.get(name)) for name in models.names()}
+    return {name: summarise(models.get(name)) for name in GRAPH}
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", GRAPH)
 def test_parameter_count_is_the_published_one(name, summaries):
     assert summaries[name].parameters == models.get(name).published.parameters
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", GRAPH)
 def test_flops_are_the_published_ones_to_the_printed_decimals(name, summaries):
     assert summaries[name].published_flops == f"{summaries[name].flops / 1e9:.2f}"
     assert summaries[name].agree

@@ -1,0 +1,218 @@
+"""How far found keypoints lie from annotated ones, in units of the body.
+
+Positions are `[picture, keypoint, 2]`, NaN where missing, in pixels or any unit in which x and y are alike. A keypoint
+without annotation is left out, as in `missing="exclude"`, or counts as found, as in the training framework
+(`missing="correct"`, for comparison with its figures); an annotated one that was not found is wrong. Means are taken
+over the pictures of a keypoint first, then over the keypoints, with equal weights.
+
+Source: Groos et al., Paper I (Section 4), Paper II (Section 2.5).
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from infantjax.skeletons import Skeleton
+
+Points = Float[np.ndarray, "picture keypoint 2"]
+Unit = Literal["head", "mpii_head", "nose_to_neck", "trunk"]
+
+UNITS: dict[str, str] = {
+    "head": "head top to upper neck: In-Motion, Paper II",
+    "mpii_head": "0.75 times head top to upper neck: the framework on MPII without head boxes",
+    "nose_to_neck": "twice nose to upper neck, for keypoint sets without the head top: MINI-RGBD, Paper II",
+    "trunk": "middle of the shoulders to middle of the hips",
+}
+"""Units of length of a body, and where they come from."""
+
+THRESHOLDS: dict[str, tuple[float, ...]] = {"mpii-16": (0.5, 0.1), "in-motion-19": (1.0, 0.5, 0.3, 0.2, 0.1)}
+"""Thresholds that the papers print, by keypoint set."""
+
+HUMAN_SPREAD: dict[str, tuple[float, float]] = {
+    "head_top": (0.0554, 0.1158),
+    "nose": (0.0301, 0.0574),
+    "right_ear": (0.0603, 0.1906),
+    "left_ear": (0.0502, 0.1364),
+    "upper_neck": (0.0527, 0.1212),
+    "right_shoulder": (0.0531, 0.1106),
+    "right_elbow": (0.0429, 0.0956),
+    "right_wrist": (0.0386, 0.0851),
+    "thorax": (0.0643, 0.1200),
+    "left_shoulder": (0.0576, 0.1204),
+    "left_elbow": (0.0418, 0.0959),
+    "left_wrist": (0.0388, 0.0901),
+    "pelvis": (0.0781, 0.1587),
+    "right_hip": (0.0812, 0.1553),
+    "right_knee": (0.0549, 0.1119),
+    "right_ankle": (0.0417, 0.0902),
+    "left_hip": (0.0828, 0.1603),
+    "left_knee": (0.0489, 0.1049),
+    "left_ankle": (0.0408, 0.0861),
+}
+"""Spread of ten annotators, head lengths: mean distance to their mean, and its 95th percentile (Paper II, table 2)."""
+
+
+class Share(NamedTuple):
+    """A share of keypoints.
+
+    Attributes:
+        keypoints: `[keypoint]`, NaN where none was annotated.
+        mean: over the keypoints.
+    """
+
+    keypoints: Float[np.ndarray, "keypoint"]
+    mean: float
+
+
+def body_length(annotated: Points, skeleton: Skeleton, unit: Unit) -> Float[np.ndarray, "picture"]:
+    """The unit of length of each picture, NaN where a point of it is missing.
+
+    Raises:
+        ValueError: unknown unit, or the skeleton lacks its points.
+    """
+
+    def point(joint: str) -> np.ndarray:
+        return annotated[:, skeleton.index(joint)]
+
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.hypot(*(a - b).T)
+
+    match unit:
+        case "head":
+            return distance(point("head_top"), point("upper_neck"))
+        case "mpii_head":
+            return 0.75 * distance(point("head_top"), point("upper_neck"))
+        case "nose_to_neck":
+            return 2 * distance(point("nose"), point("upper_neck"))
+        case "trunk":
+            shoulders, hips = ((point(f"right_{p}") + point(f"left_{p}")) / 2 for p in ("shoulder", "hip"))
+            return distance(shoulders, hips)
+    raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
+
+
+def head_box_length(boxes: Float[np.ndarray, "picture 4"]) -> Float[np.ndarray, "picture"]:
+    """The official unit of MPII: 0.6 times the diagonal of the head's box.
+
+    Args:
+        boxes: x1, y1, x2, y2.
+    """
+    return 0.6 * np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+
+
+def errors(found: Points, annotated: Points, length: Float[np.ndarray, "picture"]) -> np.ndarray:
+    """Distances in units of the body, `[picture, keypoint]`; NaN where not annotated, infinite where not found.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    if found.shape != annotated.shape or len(length) != len(found):
+        raise ValueError(f"shapes {found.shape}, {annotated.shape} and {length.shape} do not fit")
+    distance = np.hypot(*np.moveaxis(found - annotated, -1, 0)) / length[:, None]
+    distance = np.where(np.isnan(found).any(-1) & np.isfinite(length)[:, None], np.inf, distance)
+    return np.where(np.isnan(annotated).any(-1), np.nan, distance)
+
+
+def pck(
+    error: Float[np.ndarray, "picture keypoint"],
+    threshold: float | Float[np.ndarray, "keypoint"],
+    missing: Literal["exclude", "correct"] = "exclude",
+) -> Share:
+    """Percentage of correct keypoints: the share of errors up to a threshold, 0..1.
+
+    Args:
+        error: `errors`.
+        threshold: in units of the body; one a keypoint for PCKh@Human (`human_thresholds`).
+        missing: what a keypoint without annotation counts as.
+    """
+    annotated = ~np.isnan(error)
+    correct = np.where(annotated, error <= threshold, missing == "correct")
+    counted = annotated if missing == "exclude" else np.ones_like(annotated)
+    return _share(correct & counted, counted)
+
+
+def mean_error(error: Float[np.ndarray, "picture keypoint"]) -> Share:
+    """Mean error (ME) of the keypoints that were found, in units of the body."""
+    counted = np.isfinite(error)
+    return _share(np.where(counted, error, 0), counted)
+
+
+def human_thresholds(skeleton: Skeleton) -> Float[np.ndarray, "keypoint"]:
+    """Thresholds of PCKh@Human^0.95: what 95 % of ten annotators keep, in head lengths; NaN for other keypoints."""
+    return np.array([HUMAN_SPREAD.get(joint, (np.nan, np.nan))[1] for joint in skeleton.joints])
+
+
+def _share(values: np.ndarray, counted: np.ndarray) -> Share:
+    number = counted.sum(0)
+    keypoints = np.where(number > 0, values.sum(0) / np.maximum(number, 1), np.nan)
+    seen = keypoints[number > 0]
+    return Share(keypoints, float(seen.mean()) if len(seen) else float("nan"))
+
+
+class Agreement(NamedTuple):
+    """An intraclass correlation with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[Agreement, Agreement]:
+    """Intraclass correlations of single ratings in the two-way model: ICC(A,1) and ICC(C,1).
+
+    In Paper II the subjects are the keypoints and the two raters a network's mean error and the annotators' spread.
+
+    Args:
+        ratings: at least two subjects and two raters, no NaN.
+
+    Returns:
+        Absolute agreement, and consistency.
+
+    Raises:
+        ValueError: too few subjects or raters, or missing values.
+
+    Source: McGraw and Wong 1996; Shrout and Fleiss 1979.
+    """
+    from scipy.stats import f
+
+    n, k = ratings.shape
+    if min(n, k) < 2 or not np.isfinite(ratings).all():
+        raise ValueError(f"needs at least 2 subjects and 2 raters without missing values, got {n} and {k}")
+    grand = ratings.mean()
+    rows = k * np.square(ratings.mean(1) - grand).sum() / (n - 1)
+    columns = n * np.square(ratings.mean(0) - grand).sum() / (k - 1)
+    rest = np.square(ratings - ratings.mean(1, keepdims=True) - ratings.mean(0) + grand).sum() / ((n - 1) * (k - 1))
+
+    def quantile(a: float, b: float) -> float:
+        return float(f.ppf(0.975, a, b))
+
+    ratio = rows / rest
+    low = ratio / quantile(n - 1, (n - 1) * (k - 1))
+    high = ratio * quantile((n - 1) * (k - 1), n - 1)
+    consistency = Agreement(
+        *(
+            float(v)
+            for v in ((rows - rest) / (rows + (k - 1) * rest), (low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
+        )
+    )
+    value = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
+    a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
+    v = (a * columns + b * rest) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))
+    lower, upper = quantile(n - 1, v), quantile(v, n - 1)
+    mixed = k * columns + (k * n - k - n) * rest
+    agreement = Agreement(
+        float(value),
+        float(n * (rows - lower * rest) / (lower * mixed + n * rows)),
+        float(n * (upper * rows - rest) / (mixed + n * upper * rows)),
+    )
+    return agreement, consistency
+
+
+def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "picture"]:
+    """Root mean square distance over the joints that are found and annotated, in the unit of the positions.
+
+    Source: Migliorelli et al.; that n counts joints and not coordinates is chosen, the paper does not say.
+    """
+    square = np.square(found - annotated).sum(-1)
+    number = np.isfinite(square).sum(1)
+    return np.where(number > 0, np.sqrt(np.nansum(square, 1) / np.maximum(number, 1)), np.nan)

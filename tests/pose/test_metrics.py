@@ -1,0 +1,216 @@
+"""Measures of keypoints on cases that are worked out by hand, and the published worked example of ICC."""
+
+import json
+
+import numpy as np
+import pytest
+
+from infantjax import cli
+from infantjax.errors import InputError
+from infantjax.pose import metrics
+from infantjax.pose.annotations import read_annotations
+from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, Skeleton
+
+TWO = Skeleton("two", ("a", "b"), ("a", "a"))
+
+
+def test_errors_are_distances_in_units_of_the_body():
+    annotated = np.zeros((2, 2, 2))
+    found = np.array([[[3, 4], [0, 1]], [[6, 8], [0, 0]]], float)
+    error = metrics.errors(found, annotated, np.array([5.0, 10.0]))
+    np.testing.assert_allclose(error, [[1, 0.2], [1, 0]])
+
+
+def test_a_share_is_the_mean_over_pictures_and_then_over_keypoints():
+    error = np.array([[0.1, 0.9], [0.4, 0.05], [0.6, np.nan]])
+    share = metrics.pck(error, 0.5)
+    np.testing.assert_allclose(share.keypoints, [2 / 3, 1 / 2])
+    assert share.mean == pytest.approx(7 / 12)
+
+
+def test_what_is_not_annotated_is_left_out_or_counts_as_correct():
+    error = np.array([[0.9, np.nan], [0.1, np.nan]])
+    share = metrics.pck(error, 0.5)
+    assert np.isnan(share.keypoints[1])
+    assert share.mean == 0.5
+    assert metrics.pck(error, 0.5, "correct").mean == 0.75
+
+
+def test_what_was_not_found_is_wrong_and_has_no_error():
+    annotated, found = np.zeros((2, 1, 2)), np.array([[[np.nan, np.nan]], [[0, 1]]], float)
+    error = metrics.errors(found, annotated, np.ones(2))
+    assert metrics.pck(error, 1e9).mean == 0.5
+    assert metrics.mean_error(error).mean == 1
+
+
+def test_a_picture_without_a_length_is_left_out():
+    error = metrics.errors(np.full((2, 1, 2), np.nan), np.zeros((2, 1, 2)), np.array([np.nan, 1.0]))
+    assert np.isnan(error[0, 0])
+    assert error[1, 0] == np.inf
+
+
+def test_the_units_of_length():
+    points = np.full((1, 19, 2), np.nan)
+    for joint, at in {"head_top": (0, 0), "upper_neck": (0, 8), "nose": (0, 4)}.items():
+        points[0, IN_MOTION_19.index(joint)] = at
+    for side, x in (("right", -2), ("left", 2)):
+        points[0, IN_MOTION_19.index(f"{side}_shoulder")] = x, 10
+        points[0, IN_MOTION_19.index(f"{side}_hip")] = x, 30
+    found = {unit: float(metrics.body_length(points, IN_MOTION_19, unit)[0]) for unit in metrics.UNITS}
+    assert found == {"head": 8, "mpii_head": 6, "nose_to_neck": 8, "trunk": 20}
+    np.testing.assert_allclose(metrics.head_box_length(np.array([[0, 0, 30, 40]])), 30)
+    with pytest.raises(ValueError, match="head_top"):
+        metrics.body_length(np.zeros((1, 12, 2)), BABYPOSE_12, "head")
+    with pytest.raises(ValueError, match="unknown unit"):
+        metrics.body_length(points, IN_MOTION_19, "foot")
+
+
+def test_the_thresholds_of_people_are_those_of_the_paper():
+    thresholds = metrics.human_thresholds(IN_MOTION_19)
+    # Means of the columns of table 2, as printed.
+    assert round(float(thresholds.mean()), 4) == 0.1161
+    assert round(float(np.mean([metrics.HUMAN_SPREAD[j][0] for j in IN_MOTION_19.joints])), 4) == 0.0534
+    error = np.full((1, 19), 0.1)
+    assert metrics.pck(error, thresholds).keypoints.tolist() == (thresholds >= 0.1).astype(float).tolist()
+
+
+def test_icc_is_that_of_the_published_example():
+    """Shrout and Fleiss 1979, table 2: six subjects, four judges."""
+    ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
+    agreement, consistency = metrics.icc(ratings)
+    np.testing.assert_allclose(agreement, [0.290, 0.019, 0.761], atol=5e-4)
+    np.testing.assert_allclose(consistency, [0.715, 0.342, 0.946], atol=5e-4)
+
+
+@pytest.mark.parametrize("ratings", [np.zeros((1, 2)), np.zeros((3, 1)), np.full((3, 2), np.nan)])
+def test_icc_of_too_little_is_refused(ratings):
+    with pytest.raises(ValueError, match="at least 2 subjects"):
+        metrics.icc(ratings)
+
+
+def test_rmsd_of_a_right_triangle():
+    found = np.array([[[3, 4], [np.nan, np.nan]], [[3, 4], [0, 0]]], float)
+    np.testing.assert_allclose(metrics.rmsd(found, np.zeros((2, 2, 2))), [5, np.sqrt(12.5)])
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="do not fit"):
+        metrics.errors(np.zeros((2, 3, 2)), np.zeros((2, 4, 2)), np.ones(2))
+
+
+# --- annotations -----------------------------------------------------------------------------------------------------
+
+
+def labelme(path, **points):
+    shapes = [{"label": label, "points": [list(at)], "shape_type": "point"} for label, at in points.items()]
+    path.write_text(json.dumps({"shapes": shapes, "imageHeight": 100, "imageWidth": 200}))
+
+
+def test_labels_are_matched_by_name_and_side(tmp_path):
+    labelme(tmp_path / "a10.json", Head=(1, 2), Wrist_R=(3, 4))
+    labelme(tmp_path / "a9.json", left_ankle=(5, 6), Eye_L=(7, 8))
+    names, points = read_annotations(tmp_path, MPII_16)
+    assert names == ("a9", "a10")
+    assert points[0, MPII_16.index("left_ankle")].tolist() == [5, 6]
+    assert points[1, MPII_16.index("head_top")].tolist() == [1, 2]
+    assert points[1, MPII_16.index("right_wrist")].tolist() == [3, 4]
+    assert np.isfinite(points).all(-1).sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("{", "no LabelMe file"),
+        ("[]", "no LabelMe file"),
+        ('{"shapes": 3, "imageHeight": 1, "imageWidth": 1}', "no LabelMe file"),
+        ('{"shapes": [{"label": "Head", "points": []}], "imageHeight": 1, "imageWidth": 1}', "no LabelMe file"),
+        ("[" * 100_000, "no LabelMe file"),
+    ],
+)
+def test_what_is_no_labelme_file_is_refused(content, what, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=what):
+        read_annotations(tmp_path, MPII_16)
+
+
+def test_annotations_that_cannot_be_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no"):
+        read_annotations(tmp_path, MPII_16)
+    labelme(tmp_path / "a.json", Head=(300, 2))
+    with pytest.raises(InputError, match="outside the picture"):
+        read_annotations(tmp_path, MPII_16)
+    labelme(tmp_path / "a.json", Eye_L=(3, 2))
+    with pytest.raises(InputError, match="no label of a point of mpii-16"):
+        read_annotations(tmp_path, MPII_16)
+    labelme(tmp_path / "a.json", Head=(3, 2), head=(3, 2))
+    with pytest.raises(InputError, match="twice"):
+        read_annotations(tmp_path, MPII_16)
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "published"),
+    [
+        ("EfficientPoseRT.h5", (35.9, 59.0, 92.3, 0.218)),
+        ("EfficientPoseI_LITE.h5", (48.7, 82.1, 100.0, 0.124)),
+    ],
+)
+def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, published, shared, tmp_path, capsys):
+    """Found by the released weights and compared with the annotations, as a user does it: two commands."""
+    pictures, target = shared / "data" / "infant_images", tmp_path / "found.csv"
+    weights = shared / "data" / "pose" / file
+    options = ("--fps", "1", "--min-confidence", "0", "--quiet", "-o", str(target))
+    assert cli.run(["pose", str(pictures), "--weights", str(weights), *options]) == 0
+    capsys.readouterr()
+    at = ("--at", "0.1", "0.2", "0.5")
+    assert cli.run(["evaluate", str(target), str(pictures), "--task", "pose", "--unit", "trunk", *at, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    # One grey level of difference in a picture may move a maximum; of 39 points each is 2.6 %.
+    for name, expected in zip(("PCK@0.1", "PCK@0.2", "PCK@0.5"), published):
+        assert 100 * figures[name]["mean"] == pytest.approx(expected, abs=2.7), name
+    assert figures["ME"]["mean"] == pytest.approx(published[3], abs=0.003)
+
+
+def test_the_command_prints_a_table(tmp_path, capsys):
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    for name in ("1", "2"):
+        labelme(folder / f"{name}.json", Head=(10, 10), upper_neck=(10, 30), Wrist_R=(50, 50))
+    table = tmp_path / "found.csv"
+    found = dict.fromkeys(MPII_16.joints, ("", ""))
+    found |= {"head_top": (10, 10), "upper_neck": (10, 30), "right_wrist": (60, 50)}
+    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
+    cells = [str(v) for joint in MPII_16.joints for v in found[joint]]
+    table.write_text(f"frame,{','.join(header)}\n0,{','.join(cells)}\n1,{','.join(cells)}\n")
+    status = cli.run(["evaluate", str(table), str(folder), "--task", "pose"])
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert lines[0].startswith("2 pictures, unit: head top to upper neck")
+    assert lines[-1].split() == ["mean", "100.0", "66.7", "66.7", "0.167"]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ((), "needs the annotations"),
+        (("{folder}",), "has 2 pictures"),
+        (("{one}", "--unit", "trunk"), "choose another"),
+    ],
+)
+def test_what_the_command_cannot_compare_gives_one_line(options, what, tmp_path, capsys):
+    folder, one = tmp_path / "a", tmp_path / "b"
+    folder.mkdir()
+    one.mkdir()
+    labelme(folder / "1.json", Head=(1, 2))
+    for name in ("1", "2"):
+        labelme(one / f"{name}.json", Head=(1, 2))
+    table = tmp_path / "found.csv"
+    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
+    table.write_text(f"frame,{','.join(header)}\n0,{',1' * 32}\n1,{',2' * 32}\n".replace(",,", ","))
+    given = [str(o).format(folder=folder, one=one) for o in options]
+    assert cli.run(["evaluate", str(table), *given, "--task", "pose"]) == 2
+    error = capsys.readouterr().err
+    assert what in error
+    assert error.count("\n") == 1
