@@ -6,32 +6,14 @@ import numpy as np
 import pytest
 
 from infantjax.models import efficientnet, efficientpose
-from infantjax.models.efficientpose import VARIANTS, build, published_parameters
+from infantjax.models.efficientpose import VARIANTS, build
+from infantjax.models.entry import count_image
 from infantjax.nn.image import depthwise, double, same_padding
 from infantjax.nn.initialisers import initialise, shapes
 from infantjax.weights import import_efficientpose
 
-PUBLISHED = {
-    # Paper I, tables 1 and 6; thesis, table B.1.
-    ("rt", "mpii-16"): 460_284,
-    ("i", "mpii-16"): 719_736,
-    ("ii", "mpii-16"): 1_732_944,
-    ("iii", "mpii-16"): 3_229_772,
-    ("iv", "mpii-16"): 6_560_938,
-    ("rt-lite", "mpii-16"): 404_608,
-    ("i-lite", "mpii-16"): 591_632,
-    ("ii-lite", "mpii-16"): 1_464_960,
-    # Paper II, table 1.
-    ("rt", "in-motion-19"): 481_336,
-    ("i", "in-motion-19"): 743_476,
-    ("ii", "in-motion-19"): 1_759_372,
-    ("iii", "in-motion-19"): 3_258_888,
-    ("iv", "in-motion-19"): 6_595_430,
-    # By the same rule, not printed.
-    ("rt-lite", "in-motion-19"): 425_660,
-    ("i-lite", "in-motion-19"): 615_372,
-    ("ii-lite", "in-motion-19"): 1_491_388,
-}
+UNPRINTED = {"rt-lite": 425_660, "i-lite": 615_372, "ii-lite": 1_491_388}
+"""Values of the Lite networks for In-Motion by the rule of the printed counts, which the papers do not print."""
 
 STORED = {"rt": 465_608, "i": 726_116, "ii": 1_740_380, "iii": 3_238_264, "iv": 6_571_542}
 """Values of a released file with all three heads, upscaling included."""
@@ -42,10 +24,10 @@ def variables_of(network):
     return shapes(network, jnp.zeros((1, side, side, 3)))
 
 
-@pytest.mark.parametrize(("name", "skeleton"), PUBLISHED)
-def test_parameter_count_is_the_published_one(name, skeleton):
-    network = build(name, skeleton)
-    assert published_parameters(variables_of(network), network.keypoints) == PUBLISHED[name, skeleton]
+@pytest.mark.parametrize("name", UNPRINTED)
+def test_the_lite_networks_are_counted_for_the_other_skeleton_too(name):
+    side = VARIANTS[name].side
+    assert count_image(build(name, "in-motion-19", early_heads=False), (side, side, 3)).stored == UNPRINTED[name]
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -80,7 +62,7 @@ def test_an_unknown_backbone_is_refused(version):
         efficientnet.plan(version)
 
 
-@pytest.mark.parametrize(("arguments", "what"), [(("v",), "variant"), (("rt", "coco-17"), "heads for skeleton")])
+@pytest.mark.parametrize(("arguments", "what"), [(("v",), "variant"), (("rt", "colour"), "skeleton")])
 def test_what_was_not_published_is_refused(arguments, what):
     with pytest.raises(ValueError, match=what):
         build(*arguments)
@@ -153,7 +135,7 @@ def test_the_low_level_tap_changes_the_output_and_not_the_count(tiny):
     other = network.clone(low_level_tap="sum")
     assert jax.tree.map(jnp.shape, variables_of(other)) == jax.tree.map(jnp.shape, variables_of(network))
     one, two = (jax.jit(n.apply)(variables, x)[0] for n in (network, other))
-    assert float(jnp.abs(one - two).max()) > 1e-6
+    assert float(jnp.abs(one - two).max()) > 0.1 * float(jnp.abs(one).max())
 
 
 @pytest.mark.parametrize("side", [7, 8, 75])

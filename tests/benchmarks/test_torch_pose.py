@@ -1,0 +1,28 @@
+"""The PyTorch twin of EfficientPose computes what ours computes."""
+
+import jax
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from benchmarks.torch_pose import TorchEfficientPose  # noqa: E402
+from infantjax.models.efficientpose import EfficientPose, Variant  # noqa: E402
+from infantjax.nn.initialisers import initialise  # noqa: E402
+
+
+@pytest.mark.parametrize("tap", ["branch", "sum"])
+@pytest.mark.parametrize("variant", [Variant(32, "b0", "b0", 2), Variant(32, "l0", None, 1)], ids=["b0", "lite"])
+def test_the_twin_gives_the_same_maps(variant, tap):
+    network = EfficientPose(variant, early_heads=False, upscale=False, low_level_tap=tap)
+    x = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
+    rng = np.random.default_rng(1)
+    variables["batch_stats"] = jax.tree.map(
+        lambda leaf: (leaf + rng.uniform(0, 0.3, leaf.shape)).astype(np.float32), variables["batch_stats"]
+    )
+    ours = np.asarray(jax.jit(network.apply)(variables, x)[0])
+    twin = TorchEfficientPose(network, variables).eval()
+    with torch.inference_mode():
+        found = twin(torch.as_tensor(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(found, ours, rtol=0, atol=1e-5 * np.abs(ours).max())
