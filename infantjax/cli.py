@@ -704,6 +704,54 @@ class Convert:
         return 0
 
 
+@dataclass(frozen=True)
+class Export:
+    """Write a pose network for use elsewhere, and check it against the network: StableHLO for JAX, ONNX without it.
+
+    Example:
+        infantjax export EfficientPoseRT.h5 -o rt.onnx
+    """
+
+    weights: Positional[Path]
+    """Weights: a released file of EfficientPose or EfficientHourglass."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+    """File to write; must not exist. `.onnx` gives confidence maps, `.stablehlo` keypoints."""
+    side: int | None = None
+    """Height and width of the network's input in pixels; the network's own if not given."""
+    decoder: Literal[
+        "smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"
+    ] = "smoothed"
+    """For StableHLO: from maps to points."""
+    platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda", "tpu")
+    """For StableHLO: where it can run."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def run(self) -> int:
+        """Export and compare."""
+        from infantjax.pose import export, load_network
+
+        if self.output.exists():
+            raise InputError(self.output, "exists", "give a new name")
+        if self.output.suffix not in (".onnx", ".stablehlo"):
+            raise InputError(self.output, "has an ending that names no format", "use .onnx or .stablehlo")
+        _prepare_process()
+        network = load_network(self.weights, self.side)
+        try:
+            if self.output.suffix == ".onnx":
+                export.write_onnx(network, self.output)
+            else:
+                export.write_stablehlo(network, self.output, self.decoder, self.platforms)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(self.output, f"cannot be written ({reason})", "give another place") from None
+        difference = export.difference(network, self.output, self.decoder)
+        print(f"{self.output}  largest relative difference {difference:.1e} on random pictures")
+        return 0
+
+
 def _help(command: type) -> str:
     """The whole docstring, with its example, which the parser would leave out."""
     return inspect.cleandoc(command.__doc__ or "")
@@ -719,6 +767,7 @@ Command = (
     | Annotated[Simulate, subcommand("simulate", description=_help(Simulate))]
     | Annotated[Models, subcommand("models", description=_help(Models))]
     | Annotated[Convert, subcommand("convert", description=_help(Convert))]
+    | Annotated[Export, subcommand("export", description=_help(Export))]
 )
 
 

@@ -1,0 +1,138 @@
+"""Pose networks for use elsewhere: StableHLO for any JAX, ONNX for runtimes without JAX.
+
+Both take what `pictures.fit` gives, `[picture, side, side, 3]` of 8 bits in any number; the weights are inside. Lowerings are
+those of the backend that exports, right on every other.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from infantjax.errors import InputError, MissingExtraError
+from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
+from infantjax.pose.decoding import DECODERS, Points
+from infantjax.pose.network import PoseNetwork
+from infantjax.pose.pictures import normalise
+
+Platform = Literal["cpu", "cuda", "rocm", "tpu"]
+
+_MAGIC = b"infantjax stablehlo 1\n"
+
+
+def maps_of(network: PoseNetwork) -> Callable[[UInt8[Array, "picture side side 3"]], Float[Array, "picture row column keypoint"]]:
+    """A function from padded pictures to confidence maps before upscaling, with the weights inside."""
+    variables = jax.tree.map(jnp.asarray, network.variables)
+
+    def run(pixels: Array) -> Array:
+        maps: Array = network.module.apply(variables, normalise(pixels, network.pixels))[0]
+        return maps
+
+    return run
+
+
+def write_stablehlo(
+    network: PoseNetwork, path: str | Path, decoder: str = "smoothed", platforms: Sequence[Platform] = ("cpu",)
+) -> None:
+    """Write a program from padded pictures to keypoints that `load_stablehlo` reads, with a digest before it.
+
+    Args:
+        network: with its weights.
+        path: file to write, whole or not at all.
+        decoder: a name of `decoding.DECODERS`.
+        platforms: where it can run.
+
+    Raises:
+        ValueError: unknown decoder.
+        OSError: the file cannot be written.
+    """
+    from jax import export
+
+    if decoder not in DECODERS:
+        raise ValueError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
+    maps = maps_of(network)
+
+    def run(pixels: Array) -> tuple[Array, Array]:
+        return tuple(DECODERS[decoder](maps(pixels), network.side))
+
+    shape = export.symbolic_shape(f"pictures, {network.side}, {network.side}, 3")
+    program = export.export(jax.jit(run), platforms=tuple(platforms))(jax.ShapeDtypeStruct(shape, np.uint8))
+    content = bytes(program.serialize())
+    write_atomically(Path(path), _MAGIC + sha256(content).encode() + b"\n" + content)
+
+
+def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "picture side side 3"]], Points]:
+    """A program that `write_stablehlo` wrote.
+
+    Raises:
+        InputError: no such file, or damaged: a damaged program could end the process.
+    """
+    from jax import export
+
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
+    if not content.startswith(_MAGIC):
+        raise InputError(path, "is no program of infantjax", "make one with infantjax export")
+    digest, _, program = content.removeprefix(_MAGIC).partition(b"\n")
+    if sha256(program) != digest.decode("ascii", "replace"):
+        raise InputError(path, "is damaged: its content has another digest", "export it again")
+    call = export.deserialize(bytearray(program)).call
+    return lambda pixels: Points(*call(pixels))
+
+
+def write_onnx(network: PoseNetwork, path: str | Path) -> None:
+    """Write an ONNX model: input `pixels`, float32 grey levels 0..255, output `maps` before upscaling.
+
+    Raises:
+        MissingExtraError: jax2onnx is not installed.
+        OSError: the file cannot be written.
+    """
+    try:
+        from jax2onnx import to_onnx
+    except ImportError:
+        raise MissingExtraError("jax2onnx", "export") from None
+    maps = maps_of(network)
+    model: Any = to_onnx(maps, [("pictures", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"])
+    write_atomically(Path(path), model.SerializeToString())
+
+
+def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "picture side side 3"]) -> np.ndarray:
+    """The maps that ONNX Runtime computes from a model of `write_onnx`.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("onnxruntime", "export") from None
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found: np.ndarray = session.run(None, {session.get_inputs()[0].name: pixels.astype(np.float32)})[0]
+    return found
+
+
+def difference(network: PoseNetwork, path: str | Path, decoder: str = "smoothed", seed: int = 0) -> float:
+    """How far an exported model is from the network on random pictures, relative to the largest value.
+
+    Args:
+        network: what was exported.
+        path: of the model, `.onnx` or else StableHLO.
+        decoder: that of the model.
+        seed: of the pictures.
+    """
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, network.side, network.side, 3)).astype(np.uint8)
+    maps = jax.jit(maps_of(network))(pixels)
+    if Path(path).suffix == ".onnx":
+        pairs = [(onnx_maps(path, pixels), maps)]
+    else:
+        pairs = list(zip(load_stablehlo(path)(pixels), DECODERS[decoder](maps, network.side)))
+    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max()) for a, b in pairs)

@@ -1,0 +1,76 @@
+"""Exported networks give what the network gives; damaged ones are refused."""
+
+import numpy as np
+import pytest
+
+from infantjax import cli
+from infantjax.errors import InputError
+from infantjax.pose import PoseConfig, Tracker, load_network
+from infantjax.pose.export import difference, load_stablehlo, maps_of, onnx_maps, write_onnx, write_stablehlo
+
+
+@pytest.fixture(scope="module")
+def network(pose_weights):
+    return load_network(pose_weights, side=64)
+
+
+@pytest.fixture(scope="module")
+def program(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "a.stablehlo"
+    write_stablehlo(network, path, platforms=("cpu", "cuda", "tpu"))
+    return path
+
+
+def test_the_program_finds_what_the_tracker_finds_for_any_number_of_pictures(network, program):
+    run, tracker = load_stablehlo(program), Tracker(network, PoseConfig(batch_size=1))
+    for number in (1, 3):
+        pixels = np.random.default_rng(number).integers(0, 256, (number, 64, 64, 3)).astype(np.uint8)
+        found, expected = run(pixels), tracker.find(pixels)
+        np.testing.assert_allclose(found.positions, expected.positions, atol=1e-6)
+        np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-6)
+    assert difference(network, program) < 1e-6
+
+
+@pytest.mark.parametrize("at", [0, 30, 100, 5000, -1])
+def test_a_flipped_bit_is_noticed_before_anything_is_read(program, at, tmp_path):
+    content = bytearray(program.read_bytes())
+    content[at] ^= 1
+    (tmp_path / "a.stablehlo").write_bytes(content)
+    with pytest.raises(InputError, match="is damaged|is no program"):
+        load_stablehlo(tmp_path / "a.stablehlo")
+
+
+def test_what_is_no_program_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        load_stablehlo(tmp_path / "absent")
+    (tmp_path / "a").write_text("text")
+    with pytest.raises(InputError, match="is no program"):
+        load_stablehlo(tmp_path / "a")
+
+
+def test_an_unknown_decoder_is_refused(network, tmp_path):
+    with pytest.raises(ValueError, match="unknown decoder"):
+        write_stablehlo(network, tmp_path / "a", "colour")
+
+
+def test_onnx_runtime_computes_the_maps(network, tmp_path):
+    pytest.importorskip("jax2onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "a.onnx"
+    write_onnx(network, path)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    found, expected = onnx_maps(path, pixels), np.asarray(maps_of(network)(pixels))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_command_exports_and_says_how_exactly(pose_weights, tmp_path, capsys):
+    target = tmp_path / "rt.stablehlo"
+    status = cli.run(["export", str(pose_weights), "-o", str(target), "--side", "64"])
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    assert printed.out.splitlines()[0].startswith(str(target))
+    assert "largest relative difference" in printed.out
+    assert cli.run(["export", str(pose_weights), "-o", str(target), "--side", "64"]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert cli.run(["export", str(pose_weights), "-o", str(tmp_path / "a.txt")]) == 2
+    assert ".onnx or .stablehlo" in capsys.readouterr().err
