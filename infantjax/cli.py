@@ -623,7 +623,8 @@ class Models:
             entries = [models.get(name) for name in self.names or models.names()]
         except ValueError as error:
             raise InputError("models", str(error)) from None
-        rows = [summarise(entry, self.rule, name) for entry in entries for name in entry.skeletons]
+        # One after the other: counting all takes a minute.
+        rows = (summarise(entry, self.rule, name) for entry in entries for name in entry.skeletons)
         if self.json:
             print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
             return 0
@@ -636,7 +637,9 @@ class Models:
             flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
             agree = {True: "yes", False: "no", None: "-"}[row.agree]
             counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
-            print(f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}")
+            print(
+                f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}", flush=True
+            )
         return 0
 
 
@@ -718,9 +721,9 @@ class Export:
     """File to write; must not exist. `.onnx` gives confidence maps, `.stablehlo` keypoints."""
     side: int | None = None
     """Height and width of the network's input in pixels; the network's own if not given."""
-    decoder: Literal[
-        "smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"
-    ] = "smoothed"
+    decoder: Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"] = (
+        "smoothed"
+    )
     """For StableHLO: from maps to points."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda", "tpu")
     """For StableHLO: where it can run."""

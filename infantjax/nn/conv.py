@@ -196,7 +196,9 @@ def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Fl
     if kernel.shape[0] <= 2:
         return sum((x[..., i : i + 1] * kernel[i] for i in range(1, kernel.shape[0])), x[..., :1] * kernel[0])
     outputs, rows = kernel.shape[-1], x.reshape(-1, x.shape[-1])
-    if jax.default_backend() == "cpu" and len(rows) >= _MANY_ROWS:
+    # An exported program may leave the number of rows open.
+    many = not isinstance(rows.shape[0], int) or rows.shape[0] >= _MANY_ROWS
+    if jax.default_backend() == "cpu" and many:
         # The backend takes almost twice as long for ten or twelve columns as for sixteen; multiples of eight are fast,
         # and what is four above a multiple of sixteen is nearly so.
         surplus = next(n for n in range(16) if (outputs + n) % 8 == 0 or ((outputs + n) % 16 == 4 and outputs > 8))

@@ -185,7 +185,7 @@ class ImageConv(nn.Module):
         # The published tool computes a dilated convolution on a map whose sides are multiples of the dilation.
         height, width = (-(-side // self.dilation) * self.dilation for side in y.shape[1:3])
         inputs = 1 if self.depthwise else self.inputs
-        counting.record("convolution", len(y) * height * width * self.features * self.taps**2 * inputs)
+        counting.record("convolution", y.shape[0] * height * width * self.features * self.taps**2 * inputs)
         if self.use_bias:
             counting.record("bias", y.size)
         y = y if bias is None else y + bias
@@ -296,7 +296,7 @@ class TransposedConv(nn.Module):
         """Convolve and normalise."""
         counting.record("convolution", x.size * 16 * self.features)
         counting.record("shape", 2)
-        counting.record("bias", 4 * len(x) * x.shape[1] * x.shape[2] * self.features)
+        counting.record("bias", 4 * x.shape[0] * x.shape[1] * x.shape[2] * self.features)
         kernel, bias = self.kernel, self.bias
         if not train:
             multiplier, offset = self.batch_norm.affine()

@@ -64,8 +64,8 @@ def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array
     if not module.has_variable("params", name):
         return module.param(name, initialiser, shape)
     value: jax.Array = module.get_variable("params", name)
-    if jnp.shape(value) != shape:
-        raise flax.errors.ScopeParamShapeError(name, "/".join(module.path), jnp.shape(value), shape)
+    if value.shape != shape:  # a tracer of an exporter has one too
+        raise flax.errors.ScopeParamShapeError(name, "/".join(module.path), value.shape, shape)
     return value
 
 

@@ -1,7 +1,7 @@
 """Pose networks for use elsewhere: StableHLO for any JAX, ONNX for runtimes without JAX.
 
-Both take what `pictures.fit` gives, `[picture, side, side, 3]` of 8 bits in any number; the weights are inside. Lowerings are
-those of the backend that exports, right on every other.
+Both take what `pictures.fit` gives, `[picture, side, side, 3]` of 8 bits, in any number; the weights are inside. The
+lowerings are those of the backend that exports, right on every other.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,9 @@ Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 _MAGIC = b"infantjax stablehlo 1\n"
 
 
-def maps_of(network: PoseNetwork) -> Callable[[UInt8[Array, "picture side side 3"]], Float[Array, "picture row column keypoint"]]:
+def maps_of(
+    network: PoseNetwork,
+) -> Callable[[UInt8[Array, "picture side side 3"]], Float[Array, "picture row column keypoint"]]:
     """A function from padded pictures to confidence maps before upscaling, with the weights inside."""
     variables = jax.tree.map(jnp.asarray, network.variables)
 
@@ -57,7 +59,8 @@ def write_stablehlo(
     maps = maps_of(network)
 
     def run(pixels: Array) -> tuple[Array, Array]:
-        return tuple(DECODERS[decoder](maps(pixels), network.side))
+        points = DECODERS[decoder](maps(pixels), network.side)
+        return points.positions, points.confidence
 
     shape = export.symbolic_shape(f"pictures, {network.side}, {network.side}, 3")
     program = export.export(jax.jit(run), platforms=tuple(platforms))(jax.ShapeDtypeStruct(shape, np.uint8))
@@ -93,15 +96,18 @@ def write_onnx(network: PoseNetwork, path: str | Path) -> None:
     """Write an ONNX model: input `pixels`, float32 grey levels 0..255, output `maps` before upscaling.
 
     Raises:
-        MissingExtraError: jax2onnx is not installed.
+        InputError: jax2onnx is not installed.
         OSError: the file cannot be written.
     """
     try:
         from jax2onnx import to_onnx
     except ImportError:
-        raise MissingExtraError("jax2onnx", "export") from None
+        remedy = 'pip install "infantjax[export]", then pip install --no-deps jax2onnx'
+        raise InputError(path, "cannot be made without jax2onnx", remedy) from None
     maps = maps_of(network)
-    model: Any = to_onnx(maps, [("pictures", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"])
+    model: Any = to_onnx(
+        maps, [("pictures", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"]
+    )
     write_atomically(Path(path), model.SerializeToString())
 
 
@@ -131,6 +137,7 @@ def difference(network: PoseNetwork, path: str | Path, decoder: str = "smoothed"
     """
     pixels = np.random.default_rng(seed).integers(0, 256, (3, network.side, network.side, 3)).astype(np.uint8)
     maps = jax.jit(maps_of(network))(pixels)
+    pairs: list[tuple[Any, Any]]
     if Path(path).suffix == ".onnx":
         pairs = [(onnx_maps(path, pixels), maps)]
     else:

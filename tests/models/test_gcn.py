@@ -26,8 +26,9 @@ def slow_but(fast, names):
     return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-"""For what holds however well a program is compiled (laws, double precision): takes half the time."""
+QUICK = {"xla_llvm_disable_expensive_passes": True}
+"""For what holds however well a program is compiled (laws, double precision). Not a lower optimisation level: there jaxlib
+0.10.2 computes wrong sums over joints and frames (seen in the gradient of a squeeze-and-excitation, `random_03`)."""
 
 quick = partial(jax.jit, compiler_options=QUICK)
 
