@@ -27,8 +27,8 @@ def slow_but(fast, names):
 
 
 QUICK = {"xla_llvm_disable_expensive_passes": True}
-"""For what holds however well a program is compiled (laws, double precision). Not a lower optimisation level: there jaxlib
-0.10.2 computes wrong sums over joints and frames (seen in the gradient of a squeeze-and-excitation, `random_03`)."""
+"""For what holds however well a program is compiled (laws, double precision). Not a lower optimisation level: there
+jaxlib 0.10.2 computes wrong sums over joints and frames (seen in the gradient of a squeeze-and-excitation)."""
 
 quick = partial(jax.jit, compiler_options=QUICK)
 
