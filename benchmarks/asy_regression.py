@@ -2,7 +2,7 @@
 
     python -m benchmarks.asy_regression
 
-The paper gives 66 % less training time and, by its table, 40 % less prediction time (0.05 s to 0.03 s a clip, on a GPU).
+The paper gives 66 % less training time and, by its table, 40 % less prediction time (0.05 to 0.03 s a clip, on a GPU).
 By arithmetic the network has 56.3 % fewer multiply-adds. Both networks run here with random weights on the same clip;
 they compute different things, so nothing is shown to be equal.
 """
