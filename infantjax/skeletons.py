@@ -362,12 +362,14 @@ SKELETONS: dict[str, Skeleton] = {
 """The published keypoint sets by name."""
 
 
-def get(name: str) -> Skeleton:
-    """A published skeleton by its name.
+def get(name: str | Skeleton) -> Skeleton:
+    """A published skeleton by its name; a skeleton itself is given back.
 
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
+    if isinstance(name, Skeleton):
+        return name
     try:
         return SKELETONS[name]
     except KeyError:

@@ -195,7 +195,7 @@ def build(
     Raises:
         ValueError: unknown skeleton.
     """
-    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    skeleton = skeletons.get(skeleton)
     maps = map_count(skeleton)
     if kind == "babypose-detection":
         return DetectionNetwork(**({"maps": maps} | overrides))

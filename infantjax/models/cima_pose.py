@@ -93,7 +93,7 @@ def build(skeleton: str | Skeleton = "in-motion-19", **overrides: Any) -> CimaPo
     Raises:
         ValueError: unknown skeleton.
     """
-    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    skeleton = skeletons.get(skeleton)
     return CimaPose(**({"keypoints": len(skeleton.joints)} | overrides))
 
 

@@ -116,7 +116,7 @@ def build(member: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -
     """
     if member not in FAMILY:
         raise ValueError(f"unknown member {member!r}; known: {', '.join(FAMILY)}")
-    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    skeleton = skeletons.get(skeleton)
     ratios = PUBLISHED_RATIOS if member == "b4" else FRAMEWORK_RATIOS
     published: dict[str, Any] = {"keypoints": len(skeleton.joints), "se_ratios": ratios}
     return EfficientHourglass(member, **(published | overrides))

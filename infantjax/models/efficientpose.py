@@ -155,7 +155,7 @@ def build(variant: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) 
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
-    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    skeleton = skeletons.get(skeleton)
     published = {
         "keypoints": len(skeleton.joints),
         "segments": len(skeletons.segments(skeleton)),

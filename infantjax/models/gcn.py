@@ -649,17 +649,13 @@ def build_kbest(index: int, skeleton: Skeleton | str = IN_MOTION_19, **overrides
     """Published architecture `index` (1..10) as a module; choices of `Architecture` may be overridden by name."""
     settings = {name: overrides.pop(name) for name in ("lean", "classes") if name in overrides}
     architecture = Architecture.from_choices(KBEST[index - 1].to_choices() | overrides)
-    return GraphNetwork(architecture, _skeleton(skeleton), **settings)
+    return GraphNetwork(architecture, skeletons.get(skeleton), **settings)
 
 
 def build_st_gcn(skeleton: Skeleton | str = IN_MOTION_19, **overrides: Any) -> StGcn:
     """ST-GCN as a module; its fields may be overridden by name (`widths` also as a list, which is what JSON holds)."""
     settings = overrides | ({"widths": tuple(overrides["widths"])} if "widths" in overrides else {})
-    return StGcn(_skeleton(skeleton), **settings)
-
-
-def _skeleton(skeleton: Skeleton | str) -> Skeleton:
-    return skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    return StGcn(skeletons.get(skeleton), **settings)
 
 
 ENTRIES = (

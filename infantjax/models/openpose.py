@@ -122,7 +122,7 @@ def build(skeleton: str | Skeleton = "mpii-16", **overrides: Any) -> OpenPose:
     Raises:
         ValueError: unknown skeleton.
     """
-    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    skeleton = skeletons.get(skeleton)
     published = {
         "keypoints": len(skeleton.joints),
         "segments": len(skeletons.segments(skeleton)),

@@ -171,7 +171,7 @@ def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False
         InputError: `strict` and a joint is approximated; or the sets have nothing in common.
         ValueError: the name is no published set.
     """
-    target = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    target = skeletons.get(skeleton)
     source = recording.skeleton
     if source == target:
         _refuse_approximated(recording.name, target, recording.approximated, strict)

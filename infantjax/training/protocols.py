@@ -141,7 +141,7 @@ def prepare(
     Raises:
         InputError: recordings that cannot be used; one line that names all of them.
     """
-    skeleton = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    skeleton = skeletons.get(skeleton)
     positions, problems = [], []
     for recording in cohort.recordings:
         try:

@@ -7,6 +7,7 @@ pictures: to the grey levels that the released program saw, from which PyAV's di
 
 import math
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +67,7 @@ class Frame:
         return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else picture
 
 
-class Frames:
+class Frames(ABC):
     """An iterator over the frames of one source.
 
     Attributes:
@@ -87,9 +88,9 @@ class Frames:
     notes: list[str]
     provenance: str
 
+    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """The frames from the first."""
-        raise NotImplementedError
 
 
 def open_frames(path: str | Path, fps: float | None = None) -> Frames:

@@ -71,7 +71,7 @@ def identify(
             points is that of another set.
         ValueError: `wanted` is no published set.
     """
-    wanted = skeletons.get(wanted) if isinstance(wanted, str) else wanted
+    wanted = skeletons.get(wanted) if wanted is not None else None
     if among:
         return _by_number(where, len(names), wanted, among)
     candidates = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
