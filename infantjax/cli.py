@@ -244,6 +244,8 @@ class Pose:
         """Find the keypoints and write them."""
         import time
 
+        import numpy as np
+
         from infantjax.files import locked
         from infantjax.motion import readers
         from infantjax.pose import PoseConfig, Tracker, load_network, tracking
@@ -286,9 +288,7 @@ class Pose:
                 raise InputError(self.output, f"cannot be written ({reason})", "make room") from None
             if self.overlay is not None:
                 found = track.confidence >= self.min_confidence
-                points = [p[:] for p in track.positions]
-                for frame, sure in zip(points, found):
-                    frame[~sure] = float("nan")
+                points = np.where(found[..., None], track.positions, np.nan)
                 write_overlay(frames, points, recording.skeleton, self.overlay)
         tracking.forget(chunks)
         for line in (*recording.history, *recording.notes):

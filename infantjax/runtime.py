@@ -27,8 +27,8 @@ def keep_freed_memory() -> None:
 
     XLA's CPU backend allocates the activations of each call and frees them; by default glibc returns such blocks to the
     system at once, which hands them back page by page, cleared. Peak memory does not change, but it is kept till the
-    process ends. The heap's first 2 GiB of addresses are marked for large pages, which the system gives where it can:
-    together with the above a tenth of the time of the graph networks. To be called before JAX starts its threads.
+    process ends. The heap's first 2 GiB of addresses are marked for large pages, which the system gives where it can.
+    To be called before JAX starts its threads.
     """
     if not sys.platform.startswith("linux"):
         return

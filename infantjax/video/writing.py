@@ -2,7 +2,6 @@
 
 import math
 import tempfile
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ RIGHT, LEFT, MIDDLE = (230, 120, 30), (40, 110, 220), (60, 170, 90)
 
 
 def write_overlay(
-    frames: Frames, keypoints: Sequence[Float[np.ndarray, "joint 2"]], skeleton: Skeleton, path: str | Path
+    frames: Frames, keypoints: Float[np.ndarray, "frame joint 2"], skeleton: Skeleton, path: str | Path
 ) -> None:
     """Decode a video again and write it with the skeleton over it, H.264 where available, whole or not at all.
 
@@ -52,7 +51,7 @@ def write_overlay(
         ) from None
 
 
-def _encode(container: Any, stream: Any, frames: Frames, keypoints: Sequence[np.ndarray], skeleton: Skeleton) -> None:
+def _encode(container: Any, stream: Any, frames: Frames, keypoints: np.ndarray, skeleton: Skeleton) -> None:
     import av
 
     size: tuple[int, int] | None = None

@@ -50,8 +50,15 @@ def import_efficientpose(path: str | Path) -> tuple[EfficientPose, Variables]:
             an upscaling that is not the fixed bilinear one: one line naming the first.
     """
     path = Path(path)
+    return _efficientpose(_layers_of(path), path)
+
+
+def _layers_of(path: Path) -> Layers:
+    return _folded_layers(path) if path.suffix == ".npz" else read_keras(path)
+
+
+def _efficientpose(layers: Layers, path: Path) -> tuple[EfficientPose, Variables]:
     folded = path.suffix == ".npz"
-    layers = _folded_layers(path) if folded else read_keras(path)
     network, variant = _network_of(layers, path)
     _require_bilinear(layers, network.keypoints, path)
     variables = _variables(layers, list(_places(network, variant)), path, folded)
@@ -73,7 +80,10 @@ def import_efficienthourglass(path: str | Path) -> tuple[EfficientHourglass, Var
         InputError: as for `import_efficientpose`.
     """
     path = Path(path)
-    layers = read_keras(path)
+    return _efficienthourglass(read_keras(path), path)
+
+
+def _efficienthourglass(layers: Layers, path: Path) -> tuple[EfficientHourglass, Variables]:
     lite = next((name for name in layers if name.startswith("efficientnet-lite")), "")
     if "stage1_confs" not in layers or lite[17:18] not in set("01234"):
         raise InputError(path, "is no EfficientHourglass of the Lite form", _REMEDY)
@@ -87,9 +97,8 @@ def import_efficienthourglass(path: str | Path) -> tuple[EfficientHourglass, Var
 def import_pose(path: str | Path) -> tuple[EfficientPose | EfficientHourglass, Variables]:
     """Whichever released pose network a file holds; see `import_efficientpose` and `import_efficienthourglass`."""
     path = Path(path)
-    if path.suffix != ".npz" and "stage1_confs" in read_keras(path):
-        return import_efficienthourglass(path)
-    return import_efficientpose(path)
+    layers = _layers_of(path)
+    return _efficienthourglass(layers, path) if "stage1_confs" in layers else _efficientpose(layers, path)
 
 
 def _variables(layers: Layers, places: list["_Place"], path: Path, folded: bool) -> Variables:

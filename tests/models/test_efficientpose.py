@@ -8,7 +8,7 @@ import pytest
 from infantjax.models import efficientnet, efficientpose
 from infantjax.models.efficientpose import VARIANTS, build
 from infantjax.models.entry import count_image
-from infantjax.nn.image import depthwise, double, same_padding
+from infantjax.nn.image import ImageConv, TransposedConv, depthwise, double, same_padding
 from infantjax.nn.initialisers import initialise, shapes
 from infantjax.weights import import_efficientpose
 
@@ -118,8 +118,38 @@ def tiny():
     return network, jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0)), x
 
 
-def test_folded_norms_give_what_the_norms_give(tiny):
-    """The statistics of a batch, set as the running ones, make evaluation equal training mode."""
+@pytest.mark.parametrize("kind", ["pointwise", "dense", "depthwise", "with bias", "transposed"])
+def test_folded_norms_give_what_the_norms_give(kind):
+    """Evaluation mode against the convolution, and behind it the norm by its running statistics."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 8, 8, 6)), jnp.float32)
+    layer = {
+        "pointwise": ImageConv(6, 5),
+        "dense": ImageConv(6, 5, 3, 2),
+        "depthwise": ImageConv(6, 6, 5, 1, True),
+        "with bias": ImageConv(6, 5, 3, use_bias=True),
+        "transposed": TransposedConv(6, 5),
+    }[kind]
+    variables = layer.init(jax.random.key(0), x, False)
+    variables = jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.5, 2, leaf.shape), jnp.float32), dict(variables))
+    params, moving = variables["params"], variables["batch_stats"]["norm"]
+    if kind == "depthwise":
+        y = depthwise(x, params["kernel"])
+    elif kind == "transposed":
+        y = jax.lax.conv_transpose(x, params["kernel"].swapaxes(2, 3), (2, 2), "SAME", transpose_kernel=True)
+    else:
+        stride = (layer.stride, layer.stride)
+        y = jax.lax.conv_general_dilated(
+            x, params["kernel"], stride, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    y = y + params.get("bias", 0)
+    norm = params["norm"]
+    expected = (y - moving["mean"]) / jnp.sqrt(moving["var"] + 1e-3) * norm["scale"] + norm["bias"]
+    scale = float(jnp.abs(expected).max())
+    np.testing.assert_allclose(layer.apply(variables, x, False), expected, rtol=0, atol=1e-5 * scale)
+
+
+def test_training_mode_gives_all_maps_and_changes_every_statistic(tiny):
     network, variables, x = tiny
     upscaled, aux = jax.jit(network.apply)(variables, x)
     assert upscaled.shape == (2, 32, 32, 16)
