@@ -83,7 +83,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
         samples_per_negative=options.samples_per_negative,
         positive_ratio=2,
     )
-    program = stack._Program.of(module, entry.features, config, "auto", len(data.skeleton.joints))
+    task = stack.WindowTask.of(module, entry.features, config, len(data.skeleton.joints))
     tables: Any = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
     runs: Any = Run(key=run_keys(config.seed, range(len(folds))), **tables)
     data, runs = jax.device_put((data, runs))
@@ -110,13 +110,13 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
             torch_twin.torch_inference(twin, held_out, options.batch_size)
 
     options_of_compiler = COMPILER_OPTIONS.get(jax.default_backend())
-    initialise = jax.jit(jax.vmap(program.initial_state, in_axes=(0, 0, None)))
+    initialise = jax.jit(jax.vmap(task.begin, in_axes=(0, 0, None)))
     states = initialise(jnp.ones(len(folds), bool), runs, data)
     one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
-    train = jax.jit(lambda s, r, d: program.train_epoch(s, r, d, r.key, jnp.array(True)))
+    train = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
     train = train.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:1]), ("run",))
-    epoch = jax.jit(program.over_runs(program.epoch, mesh))
+    epoch = jax.jit(task.over_runs(task.epoch, mesh))
     epoch = epoch.lower(states, runs, data).compile(compiler_options=options_of_compiler)
 
     forward = count_flops(module, entry.input_shape)

@@ -3,13 +3,12 @@
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from infantjax.files import write_atomically
-from infantjax.training.state import History
 
 TABLE = "history.csv"
 FOLDER = "tensorboard"
@@ -41,7 +40,7 @@ class Log:
             with contextlib.suppress(OSError):
                 writer.close()
 
-    def write(self, epoch: int, history: History) -> None:
+    def write(self, epoch: int, history: Mapping[str, Any]) -> None:
         """Everything up to an epoch.
 
         Args:
@@ -54,7 +53,7 @@ class Log:
         write_atomically(self.directory / TABLE, history_table(history, self.run_ids, epoch))
         self._write_events(epoch, history)
 
-    def _write_events(self, epoch: int, history: History) -> None:
+    def _write_events(self, epoch: int, history: Mapping[str, Any]) -> None:
         # tensorboardX's own front end has a thread and a queue for each writer, which a stack of 70 runs does not
         # need and which tell a full disk as several tracebacks.
         from tensorboardX.event_file_writer import EventsWriter
@@ -70,14 +69,14 @@ class Log:
                 writer.write_event(Event(step=epoch, session_log=SessionLog(status=SessionLog.START)))
                 self._writers.append(writer)
         for row, writer in enumerate(self._writers):
-            for name, values in history._asdict().items():
+            for name, values in history.items():
                 if math.isfinite(value := float(values[row, epoch - 1])):
                     writer.write_event(Event(wall_time=time.time(), step=epoch, summary=scalar(name, value)))
             writer.flush()
 
 
-def history_table(history: History, run_ids: Sequence[int], epochs: int) -> str:
-    """The history as CSV text: `run,epoch,training_loss,validation_loss,auc`, shortest decimals that give float32 back.
+def history_table(history: Mapping[str, Any], run_ids: Sequence[int], epochs: int) -> str:
+    """The history as CSV text: `run,epoch,training_loss,validation_loss` and the rest, shortest exact decimals.
 
     An epoch that a run did not make is left out; one in which it diverged has empty fields.
 
@@ -86,10 +85,11 @@ def history_table(history: History, run_ids: Sequence[int], epochs: int) -> str:
         run_ids: number of each run.
         epochs: how many to write.
     """
-    lines = [",".join(("run", "epoch", *History._fields))]
+    names = sorted(history, key=lambda name: (not name.endswith("_loss"), name))
+    lines = [",".join(("run", "epoch", *names))]
     for row, run in enumerate(run_ids):
         for epoch in range(epochs):
-            values = [values[row, epoch] for values in history]
+            values = [history[name][row, epoch] for name in names]
             if not all(math.isnan(v) for v in values):
                 lines.append(",".join([str(run), str(epoch + 1), *("" if math.isnan(v) else str(v) for v in values)]))
     return "\n".join(lines) + "\n"

@@ -1,21 +1,17 @@
-"""The training loop: a stack of runs as one compiled program.
+"""Networks that read windows of keypoints, trained as a stack of runs.
 
-Folds, seeds, repeats and candidates of one shape are runs of a stack. Each has its own index sets and random key; the
-data set lies on the device once; sampling, augmentation, features, the optimiser and the evaluation of an epoch are one
-compiled call over the whole stack. A run gives the same weights alone, in any stack, and on any number of devices.
-
-The page is in the order of execution: `train` sets up, then come the epoch and its parts.
+Folds, seeds, repeats and candidates of one shape are runs of a stack, see `training.loop`. Each has its own index sets
+and random key; the data set lies on the device once; sampling, augmentation, features, the optimiser and the evaluation
+of an epoch are one compiled call over the whole stack.
 
 Source: Groos et al., Paper III with supplement, and the released movement-outcome program.
 """
 
-import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -23,20 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
 from infantjax.motion import augmentation, features, windows
-from infantjax.nn.conv import COMPILER_OPTIONS
-from infantjax.nn.initialisers import initialise
-from infantjax.progress import Progress
-from infantjax.training import metrics, optimisers
+from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Fold
-from infantjax.training.packing import Packing
+from infantjax.training.loop import Judged, RunMapping, Trained, shuffled, take_runs
 from infantjax.training.state import (
     CohortData,
-    History,
     Run,
     RunState,
     Status,
@@ -45,11 +35,7 @@ from infantjax.training.state import (
     run_keys,
 )
 
-__all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "train"]
-
-RunMapping = Literal["auto", "map", "vmap"]
-"""How runs are mapped on one device: `map` one after the other, `vmap` side by side; `auto` is `map` on a CPU, where a
-vmapped convolution would turn into a slow grouped one, and `vmap` elsewhere."""
+__all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "take_runs", "train"]
 
 FEATURES = ("position", "velocity", "bone")
 
@@ -65,7 +51,8 @@ class Result:
         risks: for each run the risks of its validation recordings at that epoch, in the order of the fold.
         status: how each run ended.
         ended: `[run]` the last epoch that counts; for a diverged run the one before it diverged.
-        history: `[run, epoch]` of each figure; NaN where a run did not get so far, and where it diverged.
+        history: `[run, epoch]` each of `training_loss`, `validation_loss`, `auc`; NaN where a run did not get so far,
+            and where it diverged.
     """
 
     variables: dict[str, Any]
@@ -74,7 +61,7 @@ class Result:
     risks: tuple[np.ndarray, ...]
     status: tuple[Status, ...]
     ended: np.ndarray
-    history: History
+    history: dict[str, np.ndarray]
 
 
 def train(
@@ -122,185 +109,76 @@ def train(
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
     if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
         raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
-    program = _Program.of(module, tuple(names), config, mapping, len(data.skeleton.joints))
-
-    # Devices: the run axis is spread over them, padded with runs that have ended already.
-    devices = list(devices or jax.local_devices())[: len(folds)]
-    mesh = Mesh(np.asarray(devices), ("run",))
-    per_run, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
-    padding = -len(folds) % len(devices)
-
-    # Data and index sets, on the devices once.
-    tables: Any = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
-    runs: Any = Run(key=run_keys(config.seed, run_ids), **tables)
-    runs = jax.device_put(jax.tree.map(partial(_pad_runs, padding=padding), runs), per_run)
-    active = jax.device_put(np.arange(len(folds) + padding) < len(folds), per_run)
-    digest = data.digest
-    data = jax.device_put(data, replicated)
-
-    initialise = jax.jit(program.over_runs(program.initial_state, mesh))
-    shapes = jax.eval_shape(initialise, active, runs, data)
-    with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(Progress(config.epochs, "training", quiet=quiet))
-
-        # The state: from the newest whole checkpoint, or new.
-        store, found = None, None
-        if directory is not None:
-            from infantjax.training.checkpoints import CheckpointStore
-            from infantjax.training.logs import Log
-
-            setup = _setup(config, digest, folds, run_ids, names, description, program.variables)
-            store = stack.enter_context(CheckpointStore(directory, setup))
-            log = stack.enter_context(Log(directory, run_ids))
-            found = store.restore(jax.eval_shape(program.unpacked, shapes))
-        if store is not None and found is not None:
-            done, state = found[0], jax.device_put(jax.vmap(program.packed)(found[1]), per_run)
-            progress.say(f"continuing after epoch {done}")
-            with store.writing():
-                log.write(done, found[1].history)
-        else:
-            done, state = 0, initialise(active, runs, data)
-
-        # The program: compiled once, the state donated.
-        if _running(state):
-            progress.say(f"compiling {len(folds)} run(s) of {type(module).__name__} for {len(devices)} device(s)")
-            begun = time.perf_counter()
-            run_epoch = jax.jit(program.over_runs(program.epoch, mesh), donate_argnums=0)
-            lowered = run_epoch.lower(_with_sharding(shapes, per_run), runs, data)
-            compiled = lowered.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
-            progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
-
-        # The loop: the host saves, writes down, and looks whether all runs have ended.
-        while _running(state):
-            epoch = done = done + 1
-            with jax.transfer_guard("disallow"):
-                state = compiled(state, runs, data)
-            if store is not None:
-                if epoch % save_every == 0 or not _running(state):
-                    store.save(epoch, program.unpacked(jax.device_get(state)))
-                with store.writing():
-                    log.write(epoch, jax.device_get(state.history))
-            if on_epoch is not None:
-                on_epoch(epoch, program.unpacked(state))
-            progress.update(epoch, _summary(jax.device_get(state.best_auc)[: len(folds)]))
-        return _result(program.unpacked(jax.device_get(state)), folds)
+    task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints))
+    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
+    setup = {
+        "config": asdict(config),
+        "cohort": data.digest,
+        "folds": [asdict(fold) for fold in folds],
+        "run_ids": [int(i) for i in run_ids],
+        "features": list(names),
+        "model": dict(description or {}),
+    }
+    state = loop.train(
+        task,
+        Run(key=run_keys(config.seed, run_ids), **tables),  # type: ignore[arg-type]
+        data,
+        setup,
+        run_ids=run_ids,
+        directory=directory,
+        mapping=mapping,
+        devices=devices,
+        save_every=save_every,
+        quiet=quiet,
+        summary=_summary,
+        on_epoch=on_epoch,
+    )
+    return Result(
+        variables=state.best,
+        best_epoch=np.asarray(state.best_epoch),
+        best_auc=np.asarray(state.best_score),
+        risks=tuple(np.asarray(risks[: len(fold.validation)]) for risks, fold in zip(state.best_outputs, folds)),
+        status=tuple(Status(int(s)) for s in state.status),
+        ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
+        history=jax.tree.map(np.asarray, state.history),
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class _Program:
-    """The compiled part: closes over what never changes; every method is pure, and about one run.
+class WindowTask(loop.Task):
+    """Two classes from windows; the best epoch has the highest AUC over the held-out infants.
 
-    Its `RunState` holds each collection of variables as one vector, see `training.packing`.
+    Attributes:
+        names: input features.
     """
 
-    module: nn.Module
-    names: tuple[str, ...]
     config: TrainingConfig
-    mapping: RunMapping
-    input_shape: tuple[int, ...]
-    variables: Mapping[str, Any]
-    packings: Mapping[str, Packing]
+    names: tuple[str, ...]
+
+    least_score = 0.0
+    """The published rule: the AUC of the best epoch is above 0."""
 
     @classmethod
-    def of(
-        cls, module: nn.Module, names: tuple[str, ...], config: TrainingConfig, mapping: RunMapping, joints: int
-    ) -> "_Program":
+    def of(cls, module: nn.Module, names: tuple[str, ...], config: TrainingConfig, joints: int) -> "WindowTask":
         """For a network that reads these features of so many joints."""
         input_shape = (1, windows.WINDOW, joints, sum(features.CHANNELS[name] for name in names))
-        variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(input_shape))
-        packings = {name: Packing.of(tree) for name, tree in variables.items()}
-        return cls(module, names, config, mapping, input_shape, variables, packings)
-
-    def pack(self, variables: Mapping[str, Any]) -> dict[str, Array]:
-        """Each collection as one vector."""
-        return {name: packing.pack(variables[name]) for name, packing in self.packings.items()}
-
-    def unpack(self, vectors: Mapping[str, Array]) -> dict[str, Any]:
-        """The network's variables, with any leading axes of the vectors."""
-        return {name: packing.unpack(vectors[name]) for name, packing in self.packings.items()}
-
-    def unpacked(self, state: RunState) -> RunState:
-        """A state with the network's variables in place of their vectors."""
-        return state._replace(variables=self.unpack(state.variables), best=self.unpack(state.best))
-
-    def packed(self, state: RunState) -> RunState:
-        """The inverse, for the state of one run."""
-        return state._replace(variables=self.pack(state.variables), best=self.pack(state.best))
-
-    def over_runs(self, function: Callable, mesh: Mesh) -> Callable:
-        """`function(state, run, data)` over the run axis, each device mapping the runs that it holds."""
-        vmapped = self.mapping == "vmap" or (self.mapping == "auto" and jax.default_backend() != "cpu")
-
-        def local(state: Any, run: Run, data: CohortData) -> Any:
-            if vmapped:
-                return jax.vmap(function, in_axes=(0, 0, None))(state, run, data)
-            return lax.map(lambda one: function(*one, data), (state, run))
-
-        specs = (P("run"), P("run"), P())
-        return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False)
-
-    def initial_state(self, active: Array, run: Run, data: CohortData) -> RunState:
-        """State of a run before its first epoch; a run that only pads the stack has ended."""
-        variables = self.pack(initialise(self.module, jax.random.fold_in(run.key, 0), jnp.zeros(self.input_shape)))
-        nothing = jnp.full(self.config.epochs, jnp.nan)
-        return RunState(
-            variables=variables,
-            optimiser=self.optimiser.init(variables["params"]),
-            epoch=jnp.int32(0),
-            status=jnp.where(active, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
-            best=variables,
-            best_epoch=jnp.int32(0),
-            best_auc=jnp.float32(0),
-            best_risks=jnp.full(run.infant_count.shape, jnp.nan),
-            history=History(nothing, nothing, nothing),
-        )
+        return cls(module, config, input_shape, names)
 
     @property
     def optimiser(self) -> optax.GradientTransformation:
+        """As published."""
         return optimisers.nesterov(self.config.learning_rate, self.config.momentum)
 
-    def epoch(self, state: RunState, run: Run, data: CohortData) -> RunState:
-        """One epoch of one run: train, evaluate, keep the best. A run that has ended does not change."""
-        running = state.status == Status.RUNNING
-        epoch = state.epoch + 1
-        key = jax.random.fold_in(run.key, epoch)
-        variables, optimiser, training_loss = self.train_epoch(state, run, data, key, running)
-        risks, validation_loss = self.evaluate(variables, run, data, running)
-        auc = metrics.auc(risks, run.infant_label, (run.infant_count > 0).astype(jnp.float32))
+    def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
+        """The published checkpoints of the search."""
+        too_low = [(epoch >= due) & (best_score < least) for due, least in self.config.required_auc]
+        return jnp.any(jnp.asarray(too_low, bool))
 
-        finite = jnp.isfinite(training_loss) & jnp.isfinite(validation_loss) & _all_finite(variables)
-        accepted = running & finite
-        better = accepted & (auc > state.best_auc)
-        best_auc = jnp.where(better, auc, state.best_auc)
-        too_low = [(epoch >= due) & (best_auc < least) for due, least in self.config.required_auc]
-        status = jnp.select(
-            [~finite, jnp.any(jnp.asarray(too_low)), epoch == self.config.epochs],
-            [Status.DIVERGED, Status.STOPPED, Status.FINISHED],
-            Status.RUNNING,
-        )
-        # While no AUC was above 0 the newest weights stand in for the best.
-        take = better | (accepted & (state.best_epoch == 0))
-        measured = History(training_loss, validation_loss, auc)
-        recorded = jax.tree.map(lambda past, now: past.at[epoch - 1].set(now), state.history, measured)
-        return RunState(
-            variables=_where(accepted, variables, state.variables),
-            optimiser=_where(accepted, optimiser, state.optimiser),
-            epoch=jnp.where(running, epoch, state.epoch),
-            status=jnp.where(running, status, state.status).astype(jnp.int32),
-            best=_where(take, variables, state.best),
-            best_epoch=jnp.where(better, epoch, state.best_epoch),
-            best_auc=best_auc,
-            best_risks=jnp.where(take, risks, state.best_risks),
-            history=_where(running, recorded, state.history),
-        )
-
-    def train_epoch(
-        self, state: RunState, run: Run, data: CohortData, key: Array, running: Array
-    ) -> tuple[dict[str, Any], Any, Float[Array, ""]]:
+    def train_epoch(self, state: RunState, run: Run, data: CohortData, key: Array, running: Array) -> Trained:
         """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
         size = self.config.batch_size
         sample_key, step_key = jax.random.split(key)
-        order = _shuffled(sample_key, run)
+        order = shuffled(sample_key, run.samples, run.recording.shape[0])
         steps = jnp.where(running, run.samples // size, 0)
 
         def step(i: Array, carry: tuple) -> tuple:
@@ -308,28 +186,17 @@ class _Program:
             samples = lax.dynamic_slice_in_dim(order, i * size, size)
             x, labels = self.training_batch(sample_key, samples, run, data)
 
-            unpacked = self.unpack(variables)
-
-            def loss(params: Any) -> tuple[Array, Any]:
-                (logits, _), updates = self.module.apply(
-                    {**unpacked, "params": params},
-                    x,
-                    train=True,
-                    mutable=["batch_stats"],
-                    rngs={"dropout": jax.random.fold_in(step_key, i)},
-                )
+            def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
+                rngs = {"dropout": jax.random.fold_in(step_key, i)}
+                (logits, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
                 return metrics.cross_entropy(logits, labels).mean(), updates
 
-            (value, updates), tree = jax.value_and_grad(loss, has_aux=True)(unpacked["params"])
-            gradient = self.packings["params"].pack(tree)
-            change, optimiser = self.optimiser.update(gradient, optimiser, variables["params"])
-            changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
-            changed["params"] = optax.apply_updates(variables["params"], change)
-            return {**variables, **changed}, optimiser, total + value
+            variables, optimiser, value = self.step(variables, optimiser, loss)
+            return variables, optimiser, total + value
 
         carry = (state.variables, state.optimiser, jnp.float32(0))
         variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
-        return variables, optimiser, total / steps
+        return Trained(variables, optimiser, total / steps)
 
     def training_batch(
         self, key: Array, samples: Int[Array, " batch"], run: Run, data: CohortData
@@ -349,10 +216,8 @@ class _Program:
             positions = augmentation.apply(positions, draw)
         return features.stack(positions, data.skeleton, self.names), data.labels[recording]
 
-    def evaluate(
-        self, variables: dict[str, Array], run: Run, data: CohortData, running: Array
-    ) -> tuple[Float[Array, " infant"], Float[Array, ""]]:
-        """Risk of every validation recording (median over its windows) and the class-balanced loss over windows."""
+    def judge(self, variables: dict[str, Array], run: Run, data: CohortData, running: Array) -> Judged:
+        """AUC over the risks of the validation recordings (medians over windows), class-balanced loss over windows."""
         size = self.config.evaluation_batch
         most = run.window_start.shape[0]
         chunks = jnp.where(running, -(-run.windows // size), 0)
@@ -375,79 +240,10 @@ class _Program:
 
         carry = (jnp.zeros(-(-most // size) * size), jnp.zeros(2), jnp.zeros(2))
         risks, total, count = lax.fori_loop(0, chunks, chunk, carry)
-        return metrics.median_over_windows(risks, run.infant_windows, run.infant_count), metrics.balanced(total, count)
+        risks = metrics.median_over_windows(risks, run.infant_windows, run.infant_count)
+        auc = metrics.auc(risks, run.infant_label, (run.infant_count > 0).astype(jnp.float32))
+        return Judged(metrics.balanced(total, count), auc, risks, {"auc": auc})
 
 
-def _shuffled(key: Array, run: Run) -> Int[Array, " sample"]:
-    """The samples in random order, padding last; where a sample comes does not depend on the padding."""
-    number = jnp.arange(run.recording.shape[0])
-    lots = jax.vmap(lambda n: jax.random.bits(jax.random.fold_in(key, n)))(number)
-    # Padding comes behind every sample of the same lot, since the sort is stable.
-    return jnp.argsort(jnp.where(number < run.samples, lots, np.uint32(2**32 - 1)), stable=True)
-
-
-def _where(condition: Array, a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
-
-
-def _all_finite(tree: Any) -> Array:
-    return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
-def _pad_runs(array: Any, padding: int) -> Any:
-    return jnp.concatenate([array, *[array[:1]] * padding]) if padding else array
-
-
-def _with_sharding(shapes: Any, sharding: NamedSharding) -> Any:
-    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes)
-
-
-def _summary(best_auc: np.ndarray) -> str:
-    return f"best AUC {np.median(best_auc):.3f} ({best_auc.min():.3f} to {best_auc.max():.3f})"
-
-
-def _running(state: RunState) -> bool:
-    return bool(np.any(jax.device_get(state.status) == Status.RUNNING))
-
-
-def _setup(
-    config: TrainingConfig,
-    cohort_digest: str,
-    folds: Sequence[Fold],
-    run_ids: Sequence[int],
-    names: Sequence[str],
-    description: Mapping[str, Any] | None,
-    variables: Any,
-) -> dict[str, Any]:
-    """All that must be equal for a training to be continued, as JSON-compatible data."""
-    return {
-        "config": asdict(config),
-        "cohort": cohort_digest,
-        "folds": [asdict(fold) for fold in folds],
-        "run_ids": [int(i) for i in run_ids],
-        "features": list(names),
-        "model": dict(description or {}),
-        "variables": {
-            jax.tree_util.keystr(path, simple=True, separator="."): f"{leaf.dtype}{list(leaf.shape)}"
-            for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
-        },
-    }
-
-
-def take_runs(tree: Any, runs: Sequence[int] | np.ndarray) -> Any:
-    """Some runs of a tree with a leading run axis."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[np.asarray(runs)], tree)
-
-
-def _result(stacked: RunState, folds: Sequence[Fold]) -> Result:
-    state: Any = take_runs(stacked, np.arange(len(folds)))
-    diverged = state.status == Status.DIVERGED
-    return Result(
-        variables=state.best,
-        best_epoch=state.best_epoch,
-        best_auc=state.best_auc,
-        risks=tuple(risks[: len(fold.validation)] for risks, fold in zip(state.best_risks, folds)),
-        status=tuple(Status(int(s)) for s in state.status),
-        ended=state.epoch - diverged,
-        history=state.history,
-    )
+def _summary(best: np.ndarray) -> str:
+    return f"best AUC {np.median(best):.3f} ({best.min():.3f} to {best.max():.3f})"

@@ -168,17 +168,9 @@ class Status(enum.IntEnum):
     RUNNING = 0
     FINISHED = 1
     STOPPED = 2
-    """Its best AUC was below the required one."""
+    """It gave up: its best AUC was below the required one, say."""
     DIVERGED = 3
     """A loss or a weight was no longer finite; the state is that of the epoch before."""
-
-
-class History(NamedTuple):
-    """What was measured after each epoch, `[epoch]`; NaN where the run did not get so far."""
-
-    training_loss: Array
-    validation_loss: Array
-    auc: Array
 
 
 class RunState(NamedTuple):
@@ -190,12 +182,12 @@ class RunState(NamedTuple):
         optimiser: memory of the optimiser.
         epoch: `[]` epochs begun.
         status: `[]` a `Status`.
-        best: variables after the epoch with the highest AUC, the first on ties; the newest ones as long as no AUC was
-            above 0.
-        best_epoch: `[]` that epoch, counted from 1; 0 as long as no AUC was above 0.
-        best_auc: `[]` its AUC.
-        best_risks: `[infant]` risks of the validation recordings at that epoch.
-        history: of every epoch.
+        best: variables after the epoch with the highest score, the first on ties; the newest ones as long as none was
+            high enough.
+        best_epoch: `[]` that epoch, counted from 1; 0 as long as no score was high enough.
+        best_score: `[]` its score.
+        best_outputs: what is kept of that epoch beside its weights.
+        history: `[epoch]` each, by name: what was measured after each epoch; NaN where the run did not get so far.
     """
 
     variables: dict[str, Any]
@@ -204,9 +196,9 @@ class RunState(NamedTuple):
     status: Array
     best: dict[str, Any]
     best_epoch: Array
-    best_auc: Array
-    best_risks: Array
-    history: History
+    best_score: Array
+    best_outputs: Any
+    history: dict[str, Array]
 
 
 def run_keys(seed: int, run_ids: Sequence[int]) -> Array:

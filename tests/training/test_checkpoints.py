@@ -89,7 +89,7 @@ def test_history_has_a_row_for_each_run_and_epoch(uninterrupted):
     header, *rows = (folder / "history.csv").read_text().splitlines()
     assert header == "run,epoch,training_loss,validation_loss,auc"
     assert [tuple(row.split(",")[:2]) for row in rows] == [(str(r), str(e)) for r in range(RUNS) for e in range(1, 5)]
-    assert np.float32(rows[5].split(",")[2]) == result.history.training_loss[1, 1]
+    assert np.float32(rows[5].split(",")[2]) == result.history["training_loss"][1, 1]
 
 
 def test_tensorboard_has_every_figure_of_every_epoch_once(toy, tmp_path, uninterrupted):
@@ -106,7 +106,7 @@ def test_tensorboard_has_every_figure_of_every_epoch_once(toy, tmp_path, uninter
             data = data[16 + length :]
             found |= {(v.tag, event.step): v.simple_value for v in event.summary.value}
     assert {key for key in found if key[0] == "auc"} == {("auc", e) for e in range(1, 5)}
-    assert found["training_loss", 3] == result.history.training_loss[1, 2]
+    assert found["training_loss", 3] == result.history["training_loss"][1, 2]
 
 
 @pytest.mark.parametrize("files", ["state/d/*", "manifest/metadata"])

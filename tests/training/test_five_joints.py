@@ -66,10 +66,10 @@ def test_the_weights_are_those_of_five_joints(trained):
 
 
 def test_training_lowers_the_loss_and_tells_the_outcomes_apart(trained):
-    loss = trained.history.training_loss
+    loss = trained.history["training_loss"]
     assert (loss[:, -1] < 0.7 * loss[:, 0]).all()
     # A fold holds out six infants: by chance all pairs are in order once in twenty, in both folds once in 400.
-    assert (trained.history.auc[:, -1] == 1).all()
+    assert (trained.history["auc"][:, -1] == 1).all()
 
 
 def test_an_ensemble_of_them_is_saved_and_assesses(trained, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 from infantjax.evaluation import discrimination
 from infantjax.motion import features, windows
-from infantjax.training import stack
+from infantjax.training import loop, stack
 from infantjax.training.folds import Fold
 from infantjax.training.stack import CohortData, TrainingConfig
 from infantjax.training.state import Status, index_sets
@@ -93,7 +93,7 @@ def test_vmap_gives_the_same_runs_as_map(toy, stacked):
 
 
 def test_training_lowers_the_loss_and_tells_the_toy_outcomes_apart(stacked):
-    loss = stacked[0].history.training_loss
+    loss = stacked[0].history["training_loss"]
     assert (loss[:, -1] < loss[:, 0]).all()
     assert np.median(stacked[0].best_auc) == 1
     assert stacked[0].status == (Status.FINISHED,) * 7
@@ -101,8 +101,8 @@ def test_training_lowers_the_loss_and_tells_the_toy_outcomes_apart(stacked):
 
 def test_the_kept_weights_are_those_of_the_first_epoch_with_the_highest_auc(stacked):
     result, states = stacked
-    expected = np.argmax(result.history.auc, axis=1)
-    np.testing.assert_array_equal(result.best_epoch, np.where(result.history.auc.max(axis=1) > 0, expected + 1, 0))
+    expected = np.argmax(result.history["auc"], axis=1)
+    np.testing.assert_array_equal(result.best_epoch, np.where(result.history["auc"].max(axis=1) > 0, expected + 1, 0))
     for run, epoch in enumerate(result.best_epoch):
         for kept, then in zip(jax.tree.leaves(result.variables), jax.tree.leaves(states[epoch - 1].variables)):
             np.testing.assert_array_equal(kept[run], then[run])
@@ -121,8 +121,8 @@ def test_risks_losses_and_auc_are_those_computed_on_the_host(toy, stacked):
         risks.append(np.median(probability[:, 1]))
         losses[data.labels[row]] += [-np.log(p[data.labels[row]]) for p in probability]
     expected = np.mean([np.mean(losses[0]), np.mean(losses[1])])
-    np.testing.assert_allclose(result.history.validation_loss[run, -1], expected, rtol=1e-5)
-    assert result.history.auc[run, -1] == discrimination.auc(risks, data.labels[list(fold.validation)])
+    np.testing.assert_allclose(result.history["validation_loss"][run, -1], expected, rtol=1e-5)
+    assert result.history["auc"][run, -1] == discrimination.auc(risks, data.labels[list(fold.validation)])
     if result.best_epoch[run] == toy.CONFIG.epochs:
         np.testing.assert_allclose(result.risks[run], risks, rtol=1e-5)
 
@@ -135,7 +135,7 @@ def only_run(data, fold, config):
 def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end(toy):
     data, fold = toy.toy_cohort(), toy.toy_folds()[0]
     config = replace(toy.CONFIG, augmentation=None)
-    program = stack._Program.of(toy.Toy(), ("position",), config, "map", 3)
+    program = stack.WindowTask.of(toy.Toy(), ("position",), config, 3)
     tables = {
         name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
     }
@@ -159,7 +159,7 @@ def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end
 def test_without_repetition_windows_lie_within_the_own_recording(toy):
     data, fold = toy.toy_cohort(), toy.toy_folds()[0]
     config = replace(toy.CONFIG, augmentation=None, roll=False)
-    program = stack._Program.of(toy.Toy(), ("position",), config, "map", 3)
+    program = stack.WindowTask.of(toy.Toy(), ("position",), config, 3)
     tables = {
         name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
     }
@@ -184,7 +184,9 @@ def test_every_epoch_has_every_sample_once_in_its_own_order(toy):
     for epoch in range(2):
         for k, fold in enumerate(folds):
             run = stack.Run(key=None, **{name: jnp.asarray(t[k]) for name, t in tables.items()})
-            order = np.asarray(stack._shuffled(jax.random.fold_in(jax.random.key(0), epoch), run))
+            order = np.asarray(
+                loop.shuffled(jax.random.fold_in(jax.random.key(0), epoch), run.samples, len(run.recording))
+            )
             real = int(run.samples)
             assert sorted(order[:real]) == list(range(real)), fold
             orders.append(tuple(order[:real]))
@@ -192,7 +194,7 @@ def test_every_epoch_has_every_sample_once_in_its_own_order(toy):
 
 
 def test_a_run_below_the_required_auc_stops_and_the_others_go_on(toy, stacked):
-    first = stacked[0].history.auc[:, 0]
+    first = stacked[0].history["auc"][:, 0]
     assert 0 < (first < 1).sum() < 7
     config = replace(toy.CONFIG, required_auc=((1, 1.0),))
     result = stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds(), config, mapping="map", devices=DEVICES)
@@ -200,7 +202,7 @@ def test_a_run_below_the_required_auc_stops_and_the_others_go_on(toy, stacked):
         if first[run] < 1:
             assert result.status[run] is Status.STOPPED
             assert result.ended[run] == 1
-            assert np.isnan(result.history.auc[run, 1:]).all()
+            assert np.isnan(result.history["auc"][run, 1:]).all()
         else:
             assert result.status[run] is Status.FINISHED
             assert_run_equals(result, run, stacked[0], run)

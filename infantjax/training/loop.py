@@ -1,0 +1,390 @@
+"""The training loop: epochs of a stack of runs as one compiled program, whatever it is that they train.
+
+A `Task` says what a run trains: its batches, its loss and how it is judged. The loop does the rest for all tasks: runs
+over devices, the best epoch, divergence, checkpoints and exact resume, logs, progress. A run gives the same weights
+alone, in any stack, and on any number of devices.
+
+The page is in the order of execution: `train` sets up, then come the epoch and its parts.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
+
+from infantjax.nn.conv import COMPILER_OPTIONS
+from infantjax.nn.initialisers import initialise
+from infantjax.progress import Progress
+from infantjax.training.packing import Packing
+from infantjax.training.state import RunState, Status
+
+RunMapping = Literal["auto", "map", "vmap"]
+"""How runs are mapped on one device: `map` one after the other, `vmap` side by side; `auto` is `map` on a CPU, where a
+vmapped convolution would turn into a slow grouped one, and `vmap` elsewhere."""
+
+BATCH_AXIS = "batch"
+"""Name of the mesh axis over which the batches of a run are spread."""
+
+
+class Config(Protocol):
+    """What the loop reads of a task's configuration."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training samples."""
+
+    @property
+    def seed(self) -> int:
+        """Root of every random number."""
+
+
+class Trained(NamedTuple):
+    """What the steps of an epoch give.
+
+    Attributes:
+        variables: each collection as one vector.
+        optimiser: its memory.
+        loss: `[]` mean over the steps.
+    """
+
+    variables: dict[str, Any]
+    optimiser: Any
+    loss: Array
+
+
+class Judged(NamedTuple):
+    """How the weights after an epoch do on what the run is validated on.
+
+    Attributes:
+        loss: `[]`.
+        score: `[]` by which the best epoch is chosen, higher is better.
+        outputs: what is kept of the best epoch beside its weights.
+        figures: `[]` each, by name: what the history tells beside the losses.
+    """
+
+    loss: Array
+    score: Array
+    outputs: Any
+    figures: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a run trains. Closes over what never changes; every method is pure, and about one run.
+
+    In the compiled program each collection of variables is one vector, see `training.packing`. What differs between
+    runs is in `run`, a named tuple of arrays with the run's random `key`; what they share is in `data`.
+
+    Attributes:
+        module: network with `init(key, x)` and `apply(variables, x, train=...)`.
+        config: the same for all runs.
+        input_shape: of the pictures or windows of a batch of one.
+    """
+
+    module: nn.Module
+    config: Any
+    input_shape: tuple[int, ...]
+
+    least_score = -np.inf
+    """A score must be above it to be the best."""
+
+    def initial(self, key: Array, run: Any, data: Any) -> dict[str, Any]:
+        """The network's variables before the first epoch."""
+        return initialise(self.module, key, jnp.zeros(self.input_shape))
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        """Of the vector of all parameters."""
+        raise NotImplementedError
+
+    def train_epoch(self, state: RunState, run: Any, data: Any, key: Array, running: Array) -> Trained:
+        """All steps of an epoch; none of a run that is not running."""
+        raise NotImplementedError
+
+    def judge(self, variables: dict[str, Array], run: Any, data: Any, running: Array) -> Judged:
+        """Judge weights on what the run is validated on."""
+        raise NotImplementedError
+
+    def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
+        """Whether a run ends before its last epoch."""
+        return jnp.bool_(False)
+
+    @cached_property
+    def variables(self) -> Any:
+        """Shapes of the network's variables."""
+        return jax.eval_shape(self.module.init, jax.random.key(0), jnp.zeros(self.input_shape))
+
+    @cached_property
+    def packings(self) -> dict[str, Packing]:
+        """Where each variable lies in the vector of its collection."""
+        return {name: Packing.of(tree) for name, tree in self.variables.items()}
+
+    def pack(self, variables: Mapping[str, Any]) -> dict[str, Array]:
+        """Each collection as one vector."""
+        return {name: packing.pack(variables[name]) for name, packing in self.packings.items()}
+
+    def unpack(self, vectors: Mapping[str, Array]) -> dict[str, Any]:
+        """The network's variables, with any leading axes of the vectors."""
+        return {name: packing.unpack(vectors[name]) for name, packing in self.packings.items()}
+
+    def unpacked(self, state: RunState) -> RunState:
+        """A state with the network's variables in place of their vectors."""
+        return state._replace(variables=self.unpack(state.variables), best=self.unpack(state.best))
+
+    def packed(self, state: RunState) -> RunState:
+        """The inverse, for the state of one run."""
+        return state._replace(variables=self.pack(state.variables), best=self.pack(state.best))
+
+    def step(
+        self,
+        variables: dict[str, Array],
+        optimiser: Any,
+        loss: Callable[[dict[str, Any]], tuple[Array, Mapping[str, Any]]],
+    ) -> tuple[dict[str, Array], Any, Array]:
+        """One step of the optimiser.
+
+        Args:
+            variables: each collection as one vector.
+            optimiser: its memory.
+            loss: of the network's variables, and the collections that this pass has changed.
+
+        Returns:
+            Variables and memory after the step, and the loss before it.
+        """
+        unpacked = self.unpack(variables)
+
+        def of_parameters(params: Any) -> tuple[Array, Mapping[str, Any]]:
+            return loss({**unpacked, "params": params})
+
+        (value, updates), tree = jax.value_and_grad(of_parameters, has_aux=True)(unpacked["params"])
+        gradient = self.packings["params"].pack(tree)
+        change, optimiser = self.optimiser.update(gradient, optimiser, variables["params"])
+        changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
+        changed["params"] = optax.apply_updates(variables["params"], change)
+        return {**variables, **changed}, optimiser, value
+
+    def begin(self, active: Array, run: Any, data: Any) -> RunState:
+        """State of a run before its first epoch; a run that only pads the stack has ended."""
+        variables = self.pack(self.initial(jax.random.fold_in(run.key, 0), run, data))
+        judged = jax.eval_shape(self.judge, variables, run, data, active)
+        nothing = jnp.full(self.config.epochs, jnp.nan)
+        return RunState(
+            variables=variables,
+            optimiser=self.optimiser.init(variables["params"]),
+            epoch=jnp.int32(0),
+            status=jnp.where(active, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
+            best=variables,
+            best_epoch=jnp.int32(0),
+            best_score=jnp.float32(self.least_score),
+            best_outputs=jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), judged.outputs),
+            history=dict.fromkeys(("training_loss", "validation_loss", *judged.figures), nothing),
+        )
+
+    def epoch(self, state: RunState, run: Any, data: Any) -> RunState:
+        """One epoch: train, judge, keep the best. A run that has ended does not change."""
+        running = state.status == Status.RUNNING
+        epoch = state.epoch + 1
+        trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, epoch), running)
+        judged = self.judge(trained.variables, run, data, running)
+
+        finite = jnp.isfinite(trained.loss) & jnp.isfinite(judged.loss) & _all_finite(trained.variables)
+        accepted = running & finite
+        better = accepted & (judged.score > state.best_score)
+        best_epoch = jnp.where(better, epoch, state.best_epoch)
+        best_score = jnp.where(better, judged.score, state.best_score)
+        status = jnp.select(
+            [~finite, self.gives_up(epoch, best_epoch, best_score), epoch == self.config.epochs],
+            [Status.DIVERGED, Status.STOPPED, Status.FINISHED],
+            Status.RUNNING,
+        )
+        # While no score was high enough the newest weights stand in for the best.
+        take = better | (accepted & (state.best_epoch == 0))
+        measured = {"training_loss": trained.loss, "validation_loss": judged.loss, **judged.figures}
+        recorded = {name: past.at[epoch - 1].set(measured[name]) for name, past in state.history.items()}
+        return RunState(
+            variables=_where(accepted, trained.variables, state.variables),
+            optimiser=_where(accepted, trained.optimiser, state.optimiser),
+            epoch=jnp.where(running, epoch, state.epoch),
+            status=jnp.where(running, status, state.status).astype(jnp.int32),
+            best=_where(take, trained.variables, state.best),
+            best_epoch=best_epoch,
+            best_score=best_score,
+            best_outputs=_where(take, judged.outputs, state.best_outputs),
+            history=_where(running, recorded, state.history),
+        )
+
+    def over_runs(self, function: Callable, mesh: Mesh, mapping: RunMapping = "auto") -> Callable:
+        """`function(state, run, data)` over the run axis, each device mapping the runs that it holds."""
+        vmapped = mapping == "vmap" or (mapping == "auto" and jax.default_backend() != "cpu")
+
+        def local(state: Any, run: Any, data: Any) -> Any:
+            if vmapped:
+                return jax.vmap(function, in_axes=(0, 0, None))(state, run, data)
+            return lax.map(lambda one: function(*one, data), (state, run))
+
+        specs = (P("run"), P("run"), P())
+        return jax.shard_map(
+            local, mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False, axis_names=frozenset({"run"})
+        )
+
+
+def train(
+    task: Task,
+    runs: Any,
+    data: Any,
+    setup: Mapping[str, Any],
+    *,
+    run_ids: Sequence[int],
+    directory: str | Path | None = None,
+    mapping: RunMapping = "auto",
+    devices: Sequence[jax.Device] | None = None,
+    spread_batches: bool = False,
+    save_every: int = 1,
+    quiet: bool = True,
+    summary: Callable[[np.ndarray], str] = lambda scores: "",
+    on_epoch: Callable[[int, RunState], None] | None = None,
+) -> RunState:
+    """Train all runs at once.
+
+    Args:
+        task: what they train.
+        runs: `[run, ...]` of each array: what differs between them.
+        data: what they share; on the devices once.
+        setup: all that must be equal for a training to be continued, JSON-compatible.
+        run_ids: number of each run.
+        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
+        mapping: how runs are mapped on one device.
+        devices: over which the work is spread; None is all local ones.
+        spread_batches: spread the batches of every run over the devices, in place of the runs.
+        save_every: epochs between checkpoints.
+        quiet: no progress on stderr.
+        summary: of the best scores so far `[run]`, for the progress.
+        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
+            which the next epoch overwrites.
+
+    Returns:
+        The state of every run after its last epoch, on the host, with the network's variables.
+
+    Raises:
+        InputError: the directory holds another training, is in use, or cannot be written.
+    """
+    count = len(run_ids)
+
+    # Devices: the run axis is spread over them, padded with runs that have ended already; or the batches are.
+    devices = list(devices or jax.local_devices())
+    grid = np.asarray(devices)[None] if spread_batches else np.asarray(devices[:count])[:, None]
+    mesh = Mesh(grid, ("run", BATCH_AXIS), axis_types=(AxisType.Auto, AxisType.Auto))
+    per_run, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
+    padding = -count % len(grid)
+    runs = jax.device_put(jax.tree.map(partial(_pad_runs, padding=padding), runs), per_run)
+    active = jax.device_put(np.arange(count + padding) < count, per_run)
+    data = jax.device_put(data, replicated)
+
+    begin = jax.jit(task.over_runs(task.begin, mesh, mapping))
+    shapes = jax.eval_shape(begin, active, runs, data)
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
+
+        # The state: from the newest whole checkpoint, or new.
+        store, found = None, None
+        if directory is not None:
+            from infantjax.training.checkpoints import CheckpointStore
+            from infantjax.training.logs import Log
+
+            store = stack.enter_context(CheckpointStore(directory, {**setup, "variables": _described(task.variables)}))
+            log = stack.enter_context(Log(directory, run_ids))
+            found = store.restore(jax.eval_shape(task.unpacked, shapes))
+        if store is not None and found is not None:
+            done, state = found[0], jax.device_put(jax.vmap(task.packed)(found[1]), per_run)
+            progress.say(f"continuing after epoch {done}")
+            with store.writing():
+                log.write(done, found[1].history)
+        else:
+            done, state = 0, begin(active, runs, data)
+
+        # The program: compiled once, the state donated.
+        if _running(state):
+            progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {len(mesh.devices)} device(s)")
+            begun = time.perf_counter()
+            run_epoch = jax.jit(task.over_runs(task.epoch, mesh, mapping), donate_argnums=0)
+            lowered = run_epoch.lower(_with_sharding(shapes, per_run), runs, data)
+            compiled = lowered.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
+            progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
+
+        # The loop: the host saves, writes down, and looks whether all runs have ended.
+        while _running(state):
+            epoch = done = done + 1
+            with jax.transfer_guard("disallow"):
+                state = compiled(state, runs, data)
+            if store is not None:
+                if epoch % save_every == 0 or not _running(state):
+                    store.save(epoch, task.unpacked(jax.device_get(state)))
+                with store.writing():
+                    log.write(epoch, jax.device_get(state.history))
+            if on_epoch is not None:
+                on_epoch(epoch, task.unpacked(state))
+            progress.update(epoch, summary(jax.device_get(state.best_score)[:count]))
+        return take_runs(task.unpacked(jax.device_get(state)), range(count))
+
+
+Tree = TypeVar("Tree")
+
+
+def take_runs(tree: Tree, runs: Sequence[int] | np.ndarray) -> Tree:
+    """Some runs of a tree with a leading run axis."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[np.asarray(runs)], tree)
+
+
+def shuffled(key: Array, samples: Array, padded: int) -> Array:
+    """The numbers of a run's samples in random order `[padded]`, padding last; the padding changes no sample's place.
+
+    Args:
+        key: of the epoch.
+        samples: `[]` how many there are.
+        padded: length of the padded list.
+    """
+    number = jnp.arange(padded)
+    lots = jax.vmap(lambda n: jax.random.bits(jax.random.fold_in(key, n)))(number)
+    # Padding comes behind every sample of the same lot, since the sort is stable.
+    return jnp.argsort(jnp.where(number < samples, lots, np.uint32(2**32 - 1)), stable=True)
+
+
+def _where(condition: Array, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def _all_finite(tree: Any) -> Array:
+    return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def _pad_runs(array: Any, padding: int) -> Any:
+    return jnp.concatenate([array, *[array[:1]] * padding]) if padding else array
+
+
+def _with_sharding(shapes: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes)
+
+
+def _running(state: RunState) -> bool:
+    return bool(np.any(jax.device_get(state.status) == Status.RUNNING))
+
+
+def _described(variables: Any) -> dict[str, str]:
+    """Names and shapes, JSON-compatible."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
+    }
