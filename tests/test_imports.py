@@ -27,7 +27,7 @@ LAYERS = {
     "video": {"skeletons"},
     "pose": {"models", "video", "weights", "motion"},
     "simulation": {"motion"},
-    "training": {"models", "motion", "weights"},
+    "training": {"models", "motion", "weights", "pose"},
     "explanation": {"models"},
     "assessment": {"motion", "models", "weights", "explanation"},
     "evaluation": set(),

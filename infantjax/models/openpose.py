@@ -67,7 +67,7 @@ class OpenPose(nn.Module):
 
         Args:
             x: normalised pictures, `[batch, side, side, 3]`.
-            train: changes nothing: the network has no norms.
+            train: for gradients that are fast inside of loops; the network has no norms.
 
         Returns:
             Maps `[batch, side, side, keypoint]` (an eighth of the side without `upscale`), and a dict of `features`,
@@ -82,33 +82,33 @@ class OpenPose(nn.Module):
                 x = jax.nn.relu(ImageConv(channels, width, 3, **_LINEAR, name=f"vgg{block}_{number}")(x, train))
                 channels = width
         for number, width in enumerate(_FEATURES, 1):
-            x = self._conv(f"features{number}", x, width, 3)
+            x = self._conv(f"features{number}", x, width, 3, train)
         aux = {"features": x}
         y = x
         for number in range(1, 5):
-            fields = self._stage(f"field{number}", y, _FIRST if number == 1 else _LATER, 2 * self.segments)
+            fields = self._stage(f"field{number}", y, _FIRST if number == 1 else _LATER, 2 * self.segments, train)
             aux[f"field{number}_pafs"] = fields
             y = jnp.concatenate([x, fields], -1)
         for number in (1, 2):
-            maps = self._stage(f"heatmap{number}", y, _FIRST if number == 1 else _LATER, self.keypoints)
+            maps = self._stage(f"heatmap{number}", y, _FIRST if number == 1 else _LATER, self.keypoints, train)
             aux[f"heatmap{number}_confs"] = maps
             y = jnp.concatenate([x, maps], -1)
         # The published count of operations leaves out the shapes of these three layers, unlike those of the others.
         return double(double(double(maps, False), False), False) if self.upscale else maps, aux
 
-    def _conv(self, name: str, x: Image, width: int, taps: int) -> Image:
-        x = ImageConv(x.shape[-1], width, taps, **_LINEAR, name=name)(x, False)
+    def _conv(self, name: str, x: Image, width: int, taps: int, train: bool) -> Image:
+        x = ImageConv(x.shape[-1], width, taps, **_LINEAR, name=name)(x, train)
         return PReLU(width, self.slope, 2 if self.upscale else 3, name=f"{name}_prelu")(x)
 
-    def _stage(self, name: str, x: Image, widths: tuple[int, int], outputs: int) -> Image:
+    def _stage(self, name: str, x: Image, widths: tuple[int, int], outputs: int, train: bool) -> Image:
         dense, before = widths
         for block in range(1, _BLOCKS + 1):
             parts = []
             for number in (1, 2, 3):
-                x = self._conv(f"{name}_block{block}_conv{number}", x, dense, 3)
+                x = self._conv(f"{name}_block{block}_conv{number}", x, dense, 3, train)
                 parts.append(x)
             x = jnp.concatenate(parts, -1)
-        x = self._conv(f"{name}_last", x, before, 1)
+        x = self._conv(f"{name}_last", x, before, 1, train)
         return ImageConv(before, outputs, **_LINEAR, name=f"{name}_maps")(x, False)
 
 

@@ -327,6 +327,8 @@ class Norm(nn.Module):
         if not train:
             multiplier, offset = self.affine()
             return x * multiplier + offset
+        # Sums over a batch of pictures lose too much in bfloat16.
+        dtype, x = x.dtype, x.astype(self.mean.value.dtype)
         mean = x.mean(self.axes)
         centred = x - mean.reshape(self.shape)
         var = jnp.square(centred).mean(self.axes)
@@ -336,7 +338,8 @@ class Norm(nn.Module):
             self.mean.value = keep * self.mean.value + self.momentum * mean.reshape(self.shape)
             unbiased = var * (count / max(count - 1, 1))
             self.var.value = keep * self.var.value + self.momentum * unbiased.reshape(self.shape)
-        return centred * (lax.rsqrt(var.reshape(self.shape) + self.epsilon) * self.scale) + self.bias
+        normalised = centred * (lax.rsqrt(var.reshape(self.shape) + self.epsilon) * self.scale) + self.bias
+        return normalised.astype(dtype)
 
 
 class Conv(nn.Module):

@@ -5,6 +5,7 @@ evaluation mode every norm is folded into the convolution before it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -20,6 +21,8 @@ from infantjax.nn.initialisers import GlorotUniform, parameter
 Activation = Callable[[Array], Array]
 Image = Float[Array, "batch height width channel"]
 Initialiser = Callable[..., Array]
+
+_AXES = ("NHWC", "HWIO", "NHWC")
 
 
 def swish(x: Array) -> Array:
@@ -75,7 +78,7 @@ def depthwise(x: Image, kernel: Float[Array, "row column channel"], stride: int 
             kernel[:, :, None],
             (stride, stride),
             padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            dimension_numbers=_AXES,
             feature_group_count=channels,
         )
     height, width = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
@@ -85,6 +88,76 @@ def depthwise(x: Image, kernel: Float[Array, "row column channel"], stride: int 
         x[:, i : i + below : stride, j : j + right : stride] * kernel[i, j] for i in range(rows) for j in range(columns)
     ]
     return sum(products[1:], products[0])
+
+
+def spatial(
+    x: Image,
+    kernel: Float[Array, "row column in out"],
+    stride: int,
+    dilation: int,
+    padding: tuple[tuple[int, int], tuple[int, int]],
+) -> Image:
+    """XLA's convolution over rows and columns.
+
+    Args:
+        x: activations.
+        kernel: of any size.
+        stride: pixels between outputs.
+        dilation: pixels between taps.
+        padding: zeros before and after the rows and the columns.
+    """
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation), dimension_numbers=_AXES
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def trained_spatial(
+    x: Image,
+    kernel: Float[Array, "row column in out"],
+    stride: int,
+    dilation: int,
+    padding: tuple[tuple[int, int], tuple[int, int]],
+) -> Image:
+    """`spatial` with gradients that stay fast inside of loops; see `conv.temporal_convolution` for why."""
+    return spatial(x, kernel, stride, dilation, padding)
+
+
+def _forward(x: Image, kernel: Array, *static: Any) -> tuple[Image, tuple[Image, Array]]:
+    return spatial(x, kernel, *static), (x, kernel)
+
+
+def _backward(
+    stride: int,
+    dilation: int,
+    padding: tuple[tuple[int, int], tuple[int, int]],
+    saved: tuple[Image, Array],
+    gradient: Image,
+) -> tuple[Image, Array]:
+    x, kernel = saved
+    for_x, for_kernel = [], []
+    for inputs, outputs, taps, (before, after) in zip(x.shape[1:3], gradient.shape[1:3], kernel.shape, padding):
+        reach, last = dilation * (taps - 1), stride * (outputs - 1)
+        # What of the padded input no output reads; below 0 where padding is left out instead.
+        unread = inputs + before + after - (last + reach + 1)
+        for_x.append((reach - before, reach - after + unread, stride - 1))
+        for_kernel.append((before, after - unread))
+    spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *for_x, (0, 0, 0)])
+    reverse = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    none = ((0, 0), (0, 0))
+    # Channels of x as pictures, pictures as channels, the gradient as the kernel.
+    rows = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        gradient.transpose(1, 2, 0, 3),
+        (dilation, dilation),
+        for_kernel,
+        rhs_dilation=(stride, stride),
+        dimension_numbers=_AXES,
+    )
+    return spatial(spread, reverse, 1, dilation, none), rows.transpose(1, 2, 0, 3)
+
+
+trained_spatial.defvjp(_forward, _backward)
 
 
 def double(x: Image, count_shape: bool = True) -> Image:
@@ -163,7 +236,7 @@ class ImageConv(nn.Module):
             self.batch_norm = Norm((self.features,), epsilon=self.epsilon, momentum=1 - self.momentum, name="norm")
 
     def __call__(self, x: Image, train: bool) -> Image:
-        """Convolve and normalise."""
+        """Convolve and normalise; in training mode with gradients that are fast inside of loops."""
         kernel = self.kernel
         bias = self.bias if self.use_bias else None
         if self.norm and not train:
@@ -174,14 +247,12 @@ class ImageConv(nn.Module):
         elif self.taps == 1:
             y = pointwise(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         else:
-            y = lax.conv_general_dilated(
-                x,
-                kernel,
-                (self.stride, self.stride),
-                "SAME" if self.padding is None else [(self.padding, self.padding)] * 2,
-                rhs_dilation=(self.dilation, self.dilation),
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            reach = self.dilation * (self.taps - 1) + 1
+            rows, columns = (
+                same_padding(side, reach, self.stride) if self.padding is None else (self.padding, self.padding)
+                for side in x.shape[1:3]
             )
+            y = (trained_spatial if train else spatial)(x, kernel, self.stride, self.dilation, (rows, columns))
         # The published tool computes a dilated convolution on a map whose sides are multiples of the dilation.
         height, width = (-(-side // self.dilation) * self.dilation for side in y.shape[1:3])
         inputs = 1 if self.depthwise else self.inputs
@@ -301,11 +372,11 @@ class TransposedConv(nn.Module):
         if not train:
             multiplier, offset = self.batch_norm.affine()
             kernel, bias = kernel * multiplier, bias * multiplier + offset
-        y = transposed(x, kernel) + bias
+        y = transposed(x, kernel, train) + bias
         return self.batch_norm(y, train) if train else y
 
 
-def transposed(x: Image, kernel: Float[Array, "4 4 in out"]) -> Image:
+def transposed(x: Image, kernel: Float[Array, "4 4 in out"], train: bool = False) -> Image:
     """Transposed 4x4 convolution of stride 2, "same": one row and column of the full result are cut off on every side.
 
     Written as one 2x2 convolution for the four places of an output between the inputs; backends have no fast kernel for
@@ -316,7 +387,7 @@ def transposed(x: Image, kernel: Float[Array, "4 4 in out"]) -> Image:
     taps = jnp.array([[3, 1], [2, 0]])
     phases = kernel[taps[:, :, None, None], taps[None, None]]  # [row phase, row tap, column phase, column tap, in, out]
     phases = phases.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, kernel.shape[2], -1)
-    y = lax.conv_general_dilated(x, phases, (1, 1), [(1, 1)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    y = (trained_spatial if train else spatial)(x, phases, 1, 1, ((1, 1), (1, 1)))
     y = y.reshape(batch, height + 1, width + 1, 2, 2, -1)
     rows = [
         jnp.stack([y[:, i : i + height, j : j + width, i, j] for j in (0, 1)], 3)  # [batch, height, width, 2, out]

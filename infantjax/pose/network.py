@@ -1,17 +1,21 @@
 """A pose network with its weights and all that is needed to feed it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
+import numpy as np
 
-from infantjax import skeletons
+from infantjax import models, skeletons
 from infantjax.errors import InputError
 from infantjax.files import sha256
 from infantjax.models.efficientpose import EfficientPose
 from infantjax.skeletons import Skeleton
 from infantjax.weights import import_pose
+from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
 
 _SKELETONS = {16: "mpii-16", 19: "in-motion-19"}
 
@@ -21,13 +25,13 @@ class PoseNetwork:
     """What a file of weights gives.
 
     Attributes:
-        module: the network, without upscaling and without the heads that only training needs.
+        module: the network; from `load_network` without upscaling and the heads that only training needs.
         variables: its weights.
         skeleton: the keypoints of its maps.
         side: height and width of its input, pixels.
         pixels: how its input is normalised, a name of `pictures.NORMALISATIONS`.
         name: for the provenance.
-        digest: SHA-256 of the file.
+        digest: SHA-256 of the file, or of the saved network.
     """
 
     module: nn.Module
@@ -39,19 +43,48 @@ class PoseNetwork:
     digest: str
 
 
-def load_network(path: str | Path, side: int | None = None, skeleton: str | None = None) -> PoseNetwork:
-    """A released pose network from its file.
+def load_network(
+    path: str | Path, side: int | None = None, skeleton: str | None = None, *, training: bool = False
+) -> PoseNetwork:
+    """A pose network from a released file, or from the folder that training wrote.
 
     Args:
-        path: a file for `weights.import_pose`.
-        side: height and width of the input, pixels, a multiple of 32; None is that of the network, and 128 for
-            EfficientHourglass, as of the released checkpoint.
-        skeleton: name of the keypoint set; None is the published one of so many keypoints.
+        path: a file for `weights.import_pose`, or a folder of `save_network`.
+        side: height and width of the input, pixels, a multiple of 32 (EfficientPose: 8); None is that of the network,
+            and 128 for EfficientHourglass files, as of the released checkpoint.
+        skeleton: name of the keypoint set; None is the published one of so many keypoints, or the one of the folder.
+        training: keep the heads that only training needs.
 
     Raises:
         InputError: the file cannot be used, or a side or skeleton does not fit it.
     """
     path = Path(path)
+    network = _saved(path) if path.is_dir() else _released(path, skeleton)
+    module = network.module
+    if skeleton not in (None, network.skeleton.name):
+        raise InputError(path, f"has the keypoints of {network.skeleton.name}, not of {skeleton}")
+    side = side or network.side
+    multiple = 8 if isinstance(module, EfficientPose) else 32
+    if side % multiple or not 32 <= side <= 2048:
+        raise InputError(path, f"cannot read pictures of side {side}", f"give a multiple of {multiple} within 32..2048")
+    variables = network.variables
+    if isinstance(module, EfficientPose) and not training:
+        needed = {name: leaf for name, leaf in variables["params"].items() if not name.startswith(_UNREAD)}
+        module, variables = module.clone(early_heads=False), {**variables, "params": needed}
+    return replace(
+        network,
+        module=module.clone(upscale=False),
+        variables=variables,
+        side=side,
+        name=f"{network.name}, side {side}",
+    )
+
+
+_UNREAD = ("pass1_pafs", "pass2_confs")
+"""Heads of EfficientPose that only training needs."""
+
+
+def _released(path: Path, skeleton: str | None) -> PoseNetwork:
     module, variables = import_pose(path)
     skeleton = skeleton or _SKELETONS.get(module.keypoints, "")
     try:
@@ -60,18 +93,57 @@ def load_network(path: str | Path, side: int | None = None, skeleton: str | None
         raise InputError(path, f"has {module.keypoints} keypoints; {error}", "name their skeleton") from None
     if len(known.joints) != module.keypoints:
         raise InputError(path, f"has {module.keypoints} keypoints, {known.name} has {len(known.joints)}")
-    own, multiple = (module.variant.side, 8) if isinstance(module, EfficientPose) else (128, 32)
-    side = side or own
-    if side % multiple or not 32 <= side <= 2048:
-        raise InputError(path, f"cannot read pictures of side {side}", f"give a multiple of {multiple} within 32..2048")
     if isinstance(module, EfficientPose):
-        lite, name = module.variant.lite, f"EfficientPose, backbone {module.variant.high}"
-        needed = {"params": dict(variables["params"]), "batch_stats": variables["batch_stats"]}
-        for unread in ("pass1_pafs", "pass2_confs"):
-            needed["params"].pop(unread, None)
-        module, variables = module.clone(early_heads=False, upscale=False), needed
+        side, lite, name = module.variant.side, module.variant.lite, f"EfficientPose, backbone {module.variant.high}"
     else:
-        lite, name = module.member[0] != "b", f"EfficientHourglass {module.member}, {module.deepest} blocks"
-        module = module.clone(upscale=False)
-    pixels: Literal["imagenet", "lite"] = "lite" if lite else "imagenet"
-    return PoseNetwork(module, variables, known, side, pixels, f"{name}, side {side}", sha256(path))
+        side, lite, name = 128, module.member[0] != "b", f"EfficientHourglass {module.member}, {module.deepest} blocks"
+    return PoseNetwork(module, variables, known, side, "lite" if lite else "imagenet", name, sha256(path))
+
+
+def save_network(network: PoseNetwork, directory: str | Path, info: Mapping[str, Any] | None = None) -> str:
+    """Write a network with its weights into a folder, which `load_network` reads.
+
+    Args:
+        network: of a registered kind.
+        directory: made if missing.
+        info: JSON-compatible, stored beside it: how the weights came about.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        OSError: the folder cannot be written; what was there before is unchanged.
+        ValueError: the network is of no registered kind.
+    """
+    name, overrides = _registered(network.module, network.skeleton)
+    one = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], dict(network.variables))
+    described = {"task": "pose", "skeleton": network.skeleton.name, "side": network.side, "pixels": network.pixels}
+    return save_ensemble(Ensemble((Member(name, one, overrides),), {**(info or {}), **described}), directory).digest
+
+
+def _saved(directory: Path) -> PoseNetwork:
+    ensemble = load_ensemble(directory)
+    info, member = ensemble.info, ensemble.members[0]
+    if info.get("task") != "pose":
+        raise InputError(directory, "holds no pose network", "give the folder that `infantjax train --task pose` wrote")
+    try:
+        skeleton = skeletons.get(info["skeleton"])
+        overrides = {k: tuple(v) if isinstance(v, list) else v for k, v in member.overrides.items()}
+        module = models.get(member.model).build(skeleton=skeleton, **overrides)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(directory, f"does not fit this program ({error})", "update infantjax") from None
+    variables = jax.tree.map(lambda leaf: leaf[0], member.variables)
+    return PoseNetwork(module, variables, skeleton, info["side"], info["pixels"], member.model, ensemble.digest)
+
+
+def _registered(module: nn.Module, skeleton: Skeleton) -> tuple[str, dict[str, Any]]:
+    """Registry name of a network, and the arguments of `build` that give it."""
+    for name in models.names():
+        if (entry := models.get(name)).task != "pose":
+            continue
+        built = entry.build(skeleton=skeleton)
+        same = (getattr(built, sizes, None) == getattr(module, sizes, None) for sizes in ("variant", "member"))
+        if type(built) is type(module) and all(same):
+            values = {f.name: getattr(module, f.name) for f in fields(module) if f.name not in ("parent", "name")}
+            return name, {key: value for key, value in values.items() if value != getattr(built, key)}
+    raise ValueError(f"{type(module).__name__} is no registered pose network")

@@ -23,9 +23,22 @@ SIGMA_HOURGLASS = tuple(zip((0, 2, 6, 10, 17, 25, 33, 44, 55, 67, 79, 92), _HOUR
 SIGMA_HOURGLASS_FINE_TUNING = tuple(zip((0, 2, 4, 6, 8, 12, 16, 20, 25, 30, 35, 40), _HOURGLASS))
 """The same for fine-tuning (50 epochs)."""
 
+_CROPPED = (2.6667, 2.5833, 2.5, 2.4167, 2.3333, 2.25, 2.1667, 2.0833, 2.0)
+_CROPPED_LATER = (1.9333, 1.8667, 1.8, 1.7667, 1.7333, 1.7, 1.6667)
+SIGMA_CROPPED = tuple(zip((0, *range(5, 34, 2)), _CROPPED + _CROPPED_LATER))
+"""The same, gentler, for pictures that are cropped to the infant."""
+
 _ROUNDING = 1e-4
 
 Steps = tuple[tuple[int, float], ...]
+
+SIGMAS: dict[str, Steps] = {
+    "efficientpose": SIGMA_EFFICIENTPOSE,
+    "hourglass": SIGMA_HOURGLASS,
+    "hourglass_fine_tuning": SIGMA_HOURGLASS_FINE_TUNING,
+    "cropped": SIGMA_CROPPED,
+}
+"""Schedules of the heatmaps' width by name."""
 
 
 def at_epoch(steps: Steps, epoch: int, side: int) -> float:

@@ -1,6 +1,13 @@
 """Optimisers and their schedules, as optax transformations."""
 
+from collections.abc import Callable
+
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array
+
+Schedule = Callable[[Array | int], Array]
+"""Learning rate of a step, counted from 0."""
 
 
 def nesterov(learning_rate: float, momentum: float) -> optax.GradientTransformation:
@@ -16,3 +23,68 @@ def nesterov(learning_rate: float, momentum: float) -> optax.GradientTransformat
     Source: Groos et al., Paper III; the released program's configuration.
     """
     return optax.sgd(learning_rate, momentum=momentum, nesterov=True)
+
+
+def amsgrad(learning_rate: float) -> optax.GradientTransformation:
+    """Adam with AMSGrad, beta 0.9 and 0.999, epsilon 1e-7, constant rate: how networks are fine-tuned on infants.
+
+    The largest second moment is taken after the correction of its bias; Keras, which the papers used, takes it before.
+
+    Args:
+        learning_rate: above 0; 1e-3 as published.
+
+    Source: Groos et al., Paper II (Section 2.4) and the training framework.
+    """
+    return optax.amsgrad(learning_rate, b1=0.9, b2=0.999, eps=1e-7)
+
+
+def momentum(learning_rate: Schedule | float, share: float = 0.9) -> optax.GradientTransformation:
+    """Stochastic gradient descent with plain momentum, for `triangular` or any other rate.
+
+    Source: Groos et al., Paper I (Section 3.5); what the released checkpoints of training record.
+    """
+    return optax.sgd(learning_rate, momentum=share)
+
+
+def triangular(
+    highest: float, steps: int, cycles: int, narrowing: float = 3.5 - 1.25, ratio: float = 3000.0
+) -> Schedule:
+    """A rate that rises and falls once in a cycle, within a band that closes.
+
+    The band begins as `highest / ratio` to `highest`, and closes on `highest / sqrt(ratio) * 2**narrowing`, both ends
+    on a logarithmic scale over the cycles. Published are the band's ends, the limit and the length of a cycle; how the
+    band closes in between is chosen.
+
+    Args:
+        highest: the highest rate that does not diverge in the first cycle, see `training.pose.range_test`.
+        steps: of a cycle; three epochs as published.
+        cycles: in which the band closes.
+        narrowing: by how much the maps' peaks narrow over the training, in 1/32 of the map's side.
+        ratio: of the ends of the first band.
+
+    Raises:
+        ValueError: a value out of its range.
+
+    Source: Groos et al., Paper I (Section 3.5).
+    """
+    if not (highest > 0 and ratio >= 1 and steps >= 1 and cycles >= 1):
+        raise ValueError(f"a rate above 0, steps and cycles from 1 are needed, got {highest}, {steps}, {cycles}")
+    limit = highest / ratio**0.5 * 2**narrowing
+
+    def rate(step: Array | int) -> Array:
+        cycle = jnp.minimum(jnp.asarray(step) // steps, cycles - 1)
+        open_share = 1 - cycle / max(cycles - 1, 1)
+        high, low = (limit * (end / limit) ** open_share for end in (highest, highest / ratio))
+        place = (jnp.asarray(step) - cycle * steps) / steps
+        return low + (high - low) * (1 - jnp.abs(2 * jnp.minimum(place, 1) - 1))
+
+    return rate
+
+
+def rising(lowest: float, highest: float, steps: int) -> Schedule:
+    """A rate that rises exponentially, for the range test."""
+
+    def rate(step: Array | int) -> Array:
+        return lowest * (highest / lowest) ** (jnp.asarray(step) / max(steps - 1, 1))
+
+    return rate

@@ -1,0 +1,160 @@
+"""Random views of annotated pictures for training: colour, rotation, two scales, mirror image; on the device.
+
+Points are x and y as fractions of the square, NaN where missing; row and column 0 have their middle half a pixel inside
+the square.
+
+Source: Groos et al., Paper I (Section 3.4); the training framework, for what the paper does not say.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+Picture = Float[Array, "side side 3"]
+Points = Float[Array, "keypoint 2"]
+
+
+@dataclass(frozen=True)
+class PictureAugmentation:
+    """How far a picture may be changed; the defaults are the published ones.
+
+    Attributes:
+        rotation_degrees: angles lie within plus or minus this.
+        scale: two independent factors, for height and width, lie within 1 plus or minus this.
+        flip: share of mirror images.
+        colour: one channel is shifted by up to plus or minus this share of the full scale; the framework knows 0.25,
+            and has it off.
+        quantise: side of the map through which points are turned, so that they move by whole pixels, as the framework
+            does; 0 turns the coordinates themselves.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    rotation_degrees: float = 45.0
+    scale: float = 0.25
+    flip: float = 0.5
+    colour: float = 0.0
+    quantise: int = 0
+
+    def __post_init__(self) -> None:
+        for name, highest in (("rotation_degrees", 180), ("scale", 0.9), ("flip", 1), ("colour", 1), ("quantise", 512)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= highest):
+                raise ValueError(f"{name} must lie in 0..{highest}, got {value}")
+
+
+class View(NamedTuple):
+    """What was drawn for a picture.
+
+    Attributes:
+        angle: `[]` radians; the picture turns against the clock.
+        zoom: `[2]` of rows and of columns; above 1 shows more, the infant becomes smaller.
+        mirrored: `[]` whether left and right change places.
+        shift: `[3]` of each colour, share of the full scale.
+    """
+
+    angle: Float[Array, ""]
+    zoom: Float[Array, "2"]
+    mirrored: Array
+    shift: Float[Array, "3"]
+
+
+UNCHANGED: View = jax.tree.map(np.asarray, View(np.float32(0), np.ones(2, np.float32), False, np.zeros(3, np.float32)))  # type: ignore[arg-type]
+"""The view that changes nothing."""
+
+
+def draw(key: PRNGKeyArray, augmentation: PictureAugmentation) -> View:
+    """A random view; `vmap` over keys for a batch."""
+    turn, stretch, side, channel, strength = jax.random.split(key, 5)
+    largest = math.radians(augmentation.rotation_degrees)
+    shift = jax.random.uniform(strength, (), minval=-augmentation.colour, maxval=augmentation.colour)
+    return View(
+        jax.random.uniform(turn, (), minval=-largest, maxval=largest),
+        jax.random.uniform(stretch, (2,), minval=1 - augmentation.scale, maxval=1 + augmentation.scale),
+        jax.random.uniform(side, ()) < augmentation.flip,
+        shift * (jnp.arange(3) == jax.random.randint(channel, (), 0, 3)),
+    )
+
+
+def view_picture(picture: Picture, view: View) -> Picture:
+    """A picture as the view shows it, by linear interpolation.
+
+    What lies outside the picture becomes 0, and so mean grey when the picture is normalised before, as it is in the
+    framework; the padding around a picture stays what it was.
+
+    Args:
+        picture: normalised.
+        view: of it; its colours are not applied here, see `shift_colours`.
+    """
+    side = picture.shape[0]
+    rows, columns = jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")
+    columns = jnp.where(view.mirrored, side - 1 - columns, columns)
+    middle = _middle(side)
+    read = jnp.stack([rows, columns], -1) - middle
+    read = jnp.einsum("ij,rcj->rci", _turn(view.angle) * view.zoom, read, precision="highest") + middle
+    below = jnp.floor(read)
+    share = read - below
+    result = jnp.zeros_like(picture)
+    for row in (0, 1):
+        for column in (0, 1):
+            at = below + jnp.array([row, column])
+            weight = jnp.abs(1 - row - share[..., 0]) * jnp.abs(1 - column - share[..., 1])
+            inside = ((at >= 0) & (at < side)).all(-1)
+            index = jnp.clip(at, 0, side - 1).astype(jnp.int32)
+            result += jnp.where(inside, weight, 0)[..., None] * picture[index[..., 0], index[..., 1]]
+    return result
+
+
+def shift_colours(picture: Picture, view: View) -> Picture:
+    """A picture of values 0..1 with its colours shifted, cut off to 0..1."""
+    return jnp.clip(picture + view.shift, 0, 1)
+
+
+def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quantise: int = 0) -> Points:
+    """Where the view shows the points; NaN outside of the picture.
+
+    Args:
+        points: fractions of the square.
+        view: of the picture.
+        mirror: `[keypoint]` the index of each keypoint's mirror image, of the skeleton.
+        side: of the picture, pixels.
+        quantise: side of the map, see `PictureAugmentation`.
+    """
+    size = quantise or side
+    middle = _middle(size)
+    at = points[:, ::-1] * size
+    at = jnp.floor(at) if quantise else at - 0.5
+    shown = jnp.einsum("ji,kj->ki", _turn(view.angle), at - middle, precision="highest") / view.zoom + middle
+    if quantise:
+        shown = _brightest(shown, at, view, size)
+    found = (shown[:, ::-1] + 0.5) / size
+    found = jnp.where(view.mirrored, jnp.stack([1 - found[:, 0], found[:, 1]], -1)[mirror], found)
+    inside = ((found >= 0) & (found < 1)).all(-1, keepdims=True)
+    return jnp.where(inside, found, jnp.nan)
+
+
+def _brightest(near: Array, at: Array, view: View, side: int) -> Array:
+    """Row and column of the largest value of a map that was 1 at one pixel and 0 elsewhere, as the view shows it."""
+    offsets = jnp.stack(jnp.meshgrid(jnp.arange(-2, 3), jnp.arange(-2, 3), indexing="ij"), -1).reshape(-1, 2)
+    pixels = jnp.round(near)[:, None] + offsets
+    read = jnp.einsum("ij,koj->koi", _turn(view.angle) * view.zoom, pixels - _middle(side), precision="highest")
+    value = jnp.maximum(1 - jnp.abs(read + _middle(side) - at[:, None]), 0).prod(-1)
+    value = jnp.where(((pixels >= 0) & (pixels < side)).all(-1), value, 0)
+    best = jnp.take_along_axis(pixels, value.argmax(1)[:, None, None], 1)[:, 0]
+    return jnp.where(value.max(1, keepdims=True) > 0, best, jnp.nan)
+
+
+def _middle(side: int) -> float:
+    """Row and column about which the framework turns: half a pixel behind the middle of the picture."""
+    return side / 2 + 0.5
+
+
+def _turn(angle: Array) -> Float[Array, "2 2"]:
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])

@@ -1,0 +1,483 @@
+"""Pose networks, trained on annotated pictures.
+
+The pictures lie on the device as 8-bit squares; views, targets, the optimiser and the validation of an epoch are one
+compiled call, see `training.loop`. Over several devices every batch is spread, with the statistics of the whole batch.
+
+Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, Int, UInt8
+
+from infantjax.files import sha256
+from infantjax.pose import augmentation, decoding, pictures, targets
+from infantjax.pose.augmentation import PictureAugmentation
+from infantjax.skeletons import Skeleton, segments
+from infantjax.training import loop, optimisers
+from infantjax.training.folds import Fold
+from infantjax.training.loop import BATCH_AXIS, Judged, Trained, shuffled
+from infantjax.training.state import RunState, Status, run_keys
+
+Optimiser = Literal["amsgrad", "cyclical"]
+
+
+@dataclass(frozen=True)
+class PoseTrainingConfig:
+    """How a pose network is trained; the defaults are those of fine-tuning on infants.
+
+    Attributes:
+        epochs: passes over the pictures; 100 for infants, 200 on MPII.
+        batch_size: pictures of a step; 20 on MPII (10 for III, 5 for IV), 4 on infants for IV, not published for the
+            others: 16 is the framework's. The last batch of an epoch is filled up with its first pictures.
+        optimiser: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
+            decaying triangular cyclical rate, for EfficientPose on MPII.
+        learning_rate: 1e-3 for `amsgrad`; the highest rate of the first cycle for `cyclical`, see `range_test`.
+        momentum: of `cyclical`.
+        cycle: epochs of a cycle.
+        sigmas: schedule of the heatmaps' width, a name of `pose.targets.SIGMAS`.
+        augmentation: views of the training pictures; None trains on them as they are.
+        dtype: of the activations; `bfloat16` is for accelerators. Weights and statistics stay float32.
+        evaluation_batch: validation pictures that are computed at once; memory, not method.
+        seed: root of every random number.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    epochs: int = 100
+    batch_size: int = 16
+    optimiser: Optimiser = "amsgrad"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    cycle: int = 3
+    sigmas: str = "efficientpose"
+    augmentation: PictureAugmentation | None = field(default_factory=PictureAugmentation)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    evaluation_batch: int = 16
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "cycle", "evaluation_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
+        for name, known in (
+            ("optimiser", ("amsgrad", "cyclical")),
+            ("sigmas", tuple(targets.SIGMAS)),
+            ("dtype", ("float32", "bfloat16")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class PictureData:
+    """Annotated pictures: what lies on the device once.
+
+    Attributes:
+        pictures: `[picture, side, side, 3]`, 8 bit.
+        points: `[picture, keypoint, 2]` float32, x and y as fractions of the square; NaN where missing.
+        start: variables that replace those of the initialiser, nested as the network's; a part of them will do.
+        skeleton: of the points.
+        pixels: how the network's input is normalised, a name of `pose.pictures.NORMALISATIONS`.
+    """
+
+    pictures: UInt8[Array, "picture side side 3"]
+    points: Float[Array, "picture keypoint 2"]
+    start: Any
+    skeleton: Skeleton = field(metadata={"static": True})
+    pixels: Literal["imagenet", "lite", "vgg"] = field(metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        # A traced tree has leaves that are no arrays.
+        if isinstance(self.pictures, np.ndarray):
+            count, side = self.pictures.shape[:2]
+            expected = (count, side, side, 3), (count, len(self.skeleton.joints), 2)
+            if (self.pictures.shape, np.shape(self.points)) != expected:
+                raise ValueError(f"pictures and points have shapes {self.pictures.shape}, {np.shape(self.points)}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that training sees."""
+        text = f"{self.pictures.shape} {self.skeleton} {self.pixels}".encode()
+        arrays = (self.pictures, self.points, *jax.tree.leaves(self.start))
+        return sha256(text + b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+
+
+class PoseRun(NamedTuple):
+    """The index sets of one run; padded.
+
+    Attributes:
+        key: `[]` JAX key of the run.
+        samples: `[]` number of training pictures.
+        rows: `[sample]` training pictures.
+        held: `[]` number of validation pictures.
+        held_rows: `[held]` validation pictures.
+    """
+
+    key: Array
+    samples: Array
+    rows: Array
+    held: Array
+    held_rows: Array
+
+
+@dataclass(frozen=True, eq=False)
+class PoseResult:
+    """What the training of pose networks came to; arrays are NumPy with a leading run axis.
+
+    Attributes:
+        variables: of the best epoch of each run.
+        best_epoch: `[run]`, counted from 1; 0 where none was finished.
+        mean_error: `[run]` over the validation pictures at that epoch, fractions of the square.
+        keypoint_errors: `[run, keypoint]`; NaN where none was annotated.
+        status: how each run ended.
+        ended: `[run]` the last epoch that counts.
+        history: `[run, epoch]` each of `training_loss`, `validation_loss` and `mean_error`.
+    """
+
+    variables: dict[str, Any]
+    best_epoch: np.ndarray
+    mean_error: np.ndarray
+    keypoint_errors: np.ndarray
+    status: tuple[Status, ...]
+    ended: np.ndarray
+    history: dict[str, np.ndarray]
+
+
+def train(
+    module: nn.Module,
+    data: PictureData,
+    folds: Sequence[Fold],
+    config: PoseTrainingConfig,
+    *,
+    run_ids: Sequence[int] | None = None,
+    directory: str | Path | None = None,
+    description: Mapping[str, Any] | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    save_every: int = 1,
+    quiet: bool = True,
+) -> PoseResult:
+    """Train a pose network for each fold and keep each run's epoch of the smallest error.
+
+    Args:
+        module: gives maps and a mapping with the maps of every pass, whose names end on `pafs` and `confs`; without
+            upscaling.
+        data: the pictures.
+        folds: pictures that each run trains and is validated on; the papers have one.
+        config: the same for all runs.
+        run_ids: number of each run; None counts from 0.
+        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
+        description: of the model, JSON-compatible; a checkpoint of another one is refused.
+        devices: over which every batch is spread; None is all local ones.
+        save_every: epochs between checkpoints.
+        quiet: no progress on stderr.
+
+    Raises:
+        ValueError: no folds, or pictures that do not exist.
+        InputError: the directory holds another training, is in use, or cannot be written.
+    """
+    run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
+    task = PoseTask.of(module, data, folds, config)
+    setup = {
+        "config": asdict(config),
+        "pictures": data.digest,
+        "folds": [asdict(fold) for fold in folds],
+        "run_ids": [int(i) for i in run_ids],
+        "model": dict(description or {}),
+    }
+    state = loop.train(
+        task,
+        runs_of(folds, config.seed, run_ids),
+        data,
+        setup,
+        run_ids=run_ids,
+        directory=directory,
+        devices=devices,
+        spread_batches=True,
+        save_every=save_every,
+        quiet=quiet,
+        summary=lambda scores: f"smallest mean error {100 * -scores.max():.2f} % of the side",
+    )
+    return PoseResult(
+        variables=state.best,
+        best_epoch=np.asarray(state.best_epoch),
+        mean_error=-np.asarray(state.best_score),
+        keypoint_errors=np.asarray(state.best_outputs),
+        status=tuple(Status(int(s)) for s in state.status),
+        ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
+        history=jax.tree.map(np.asarray, state.history),
+    )
+
+
+def runs_of(folds: Sequence[Fold], seed: int, run_ids: Sequence[int]) -> PoseRun:
+    """The index sets of the folds, stacked."""
+
+    def stacked(sets: Sequence[Sequence[int]]) -> np.ndarray:
+        return np.stack([np.pad(np.asarray(s, np.int32), (0, max(map(len, sets)) - len(s))) for s in sets])
+
+    rows, held = [fold.train for fold in folds], [fold.validation for fold in folds]
+    counts = (np.array([len(s) for s in sets], np.int32) for sets in (rows, held))
+    samples, validated = counts
+    return PoseRun(run_keys(seed, run_ids), samples, stacked(rows), validated, stacked(held))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTask(loop.Task):
+    """Maps from pictures; the best epoch has the smallest mean error on the validation pictures.
+
+    Attributes:
+        steps: of an epoch of the largest run.
+        rate: of plain momentum in place of the configured optimiser.
+    """
+
+    config: PoseTrainingConfig
+    steps: int
+    rate: optimisers.Schedule | None = None
+
+    @classmethod
+    def of(cls, module: nn.Module, data: PictureData, folds: Sequence[Fold], config: PoseTrainingConfig) -> "PoseTask":
+        """For these pictures.
+
+        Raises:
+            ValueError: no folds, or pictures that do not exist.
+        """
+        count = len(data.pictures)
+        for fold in folds:
+            for side in (fold.train, fold.validation):
+                if not side or min(side) < 0 or max(side) >= count:
+                    raise ValueError(f"a fold must name pictures 0..{count - 1} to train and to validate on")
+        if not folds:
+            raise ValueError("training needs a fold")
+        steps = -(-max(len(fold.train) for fold in folds) // config.batch_size)
+        return cls(module, config, (1, *data.pictures.shape[1:]), steps)
+
+    def initial(self, key: Array, run: PoseRun, data: PictureData) -> dict[str, Any]:
+        """From the initialiser, but what `data.start` holds."""
+        return _replaced(super().initial(key, run, data), data.start)
+
+    @cached_property
+    def optimiser(self) -> optax.GradientTransformation:
+        """The configured one."""
+        config, rate = self.config, self.rate
+        if rate is None and config.optimiser == "amsgrad":
+            return optimisers.amsgrad(config.learning_rate)
+        if rate is None:
+            narrowing = float(self.sigmas[0] - self.sigmas[-1])
+            cycles = -(-config.epochs // config.cycle)
+            rate = optimisers.triangular(config.learning_rate, config.cycle * self.steps, cycles, narrowing)
+        return optimisers.momentum(rate, config.momentum)
+
+    @cached_property
+    def sigmas(self) -> np.ndarray:
+        """`[epoch]`, in 1/32 of the map's side."""
+        steps = targets.SIGMAS[self.config.sigmas]
+        return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
+
+    @cached_property
+    def widths(self) -> np.ndarray:
+        """`[epoch]` of the affinity fields, in 1/32 of the map's side."""
+        steps = targets.WIDTH_EFFICIENTPOSE
+        return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
+
+    def train_epoch(self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array) -> Trained:
+        """All steps of an epoch."""
+        variables, optimiser, losses = self.take_steps(state, run, data, key, running)
+        return Trained(variables, optimiser, losses.sum() / -(-run.samples // self.config.batch_size))
+
+    def take_steps(
+        self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array
+    ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
+        """All steps of an epoch, with the loss of each; 0 behind the last one of a smaller run."""
+        size = self.config.batch_size
+        sample_key, step_key = jax.random.split(key)
+        order = shuffled(sample_key, run.samples, run.rows.shape[0])
+        epoch = jnp.minimum(state.epoch, self.config.epochs - 1)
+        sigma, width = jnp.asarray(self.sigmas)[epoch], jnp.asarray(self.widths)[epoch]
+        steps = jnp.where(running, -(-run.samples // size), 0)
+
+        def step(i: Array, carry: tuple) -> tuple:
+            variables, optimiser, losses = carry
+            samples = order[(i * size + jnp.arange(size)) % run.samples]
+            x, points = self.training_batch(sample_key, samples, run, data)
+            loss = partial(
+                self.loss,
+                x=x,
+                points=points,
+                sigma=sigma,
+                width=width,
+                skeleton=data.skeleton,
+                key=jax.random.fold_in(step_key, i),
+            )
+            variables, optimiser, value = self.step(variables, optimiser, loss)
+            return variables, optimiser, losses.at[i].set(value)
+
+        return lax.fori_loop(0, steps, step, (state.variables, state.optimiser, jnp.zeros(self.steps)))
+
+    def training_batch(
+        self, key: Array, samples: Int[Array, " batch"], run: PoseRun, data: PictureData
+    ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
+        """Views of some training pictures; a sample's draws depend on its own number only."""
+        rows = run.rows[samples]
+        chosen, points = _spread(data.pictures[rows]), _spread(data.points[rows])
+        given = self.config.augmentation
+        if given is None:
+            return pictures.normalise(chosen, data.pixels), points
+        mirror, side = np.array(data.skeleton.mirror), chosen.shape[1]
+
+        def view(sample: Array, picture: Array, points: Array) -> tuple[Array, Array]:
+            drawn = augmentation.draw(jax.random.fold_in(key, sample), given)
+            if given.colour:
+                picture = 255 * augmentation.shift_colours(picture / 255, drawn)
+            shown = augmentation.view_picture(pictures.normalise(picture, data.pixels), drawn)
+            return shown, augmentation.view_points(points, drawn, mirror, side, given.quantise)
+
+        return jax.vmap(view)(samples, chosen, points)
+
+    def loss(
+        self,
+        variables: dict[str, Any],
+        x: Float[Array, "batch side side 3"],
+        points: Float[Array, "batch keypoint 2"],
+        sigma: Array,
+        width: Array,
+        skeleton: Skeleton,
+        key: Array,
+    ) -> tuple[Array, Any]:
+        """Mean squared error of the maps of every pass, added up; and the collections that the pass has changed.
+
+        Args:
+            variables: of the network.
+            x: normalised pictures.
+            points: fractions of the square; a missing one is trained towards an empty map.
+            sigma: of the heatmaps, 1/32 of the map's side.
+            width: of the affinity fields, likewise.
+            skeleton: of the points.
+            key: for what the network drops.
+        """
+        params = jax.tree.map(lambda leaf: leaf.astype(self.config.dtype), variables["params"])
+        given = {**variables, "params": params}
+        x = x.astype(self.config.dtype)
+        (_, aux), updates = self.module.apply(given, x, train=True, mutable=["batch_stats"], rngs={"dropout": key})
+        total = jnp.float32(0)
+        for name, maps in aux.items():
+            if name.endswith(("pafs", "confs")):
+                side = maps.shape[1]
+                if name.endswith("pafs"):
+                    wanted = targets.affinity_fields(points, segments(skeleton), side, width * side / 32)
+                else:
+                    wanted = targets.heatmaps(points, side, sigma * side / 32)
+                total += jnp.square(maps.astype(jnp.float32) - wanted).mean()
+        return total, updates
+
+    def judge(self, variables: dict[str, Array], run: PoseRun, data: PictureData, running: Array) -> Judged:
+        """Mean error over the keypoints, and the loss for the narrowest maps, so that epochs can be compared."""
+        size, most = self.config.evaluation_batch, run.held_rows.shape[0]
+        chunks = jnp.where(running, -(-run.held // size), 0)
+        unpacked = self.unpack(variables)
+        sigma = jnp.asarray(self.sigmas[-1])
+
+        def chunk(i: Array, carry: tuple) -> tuple:
+            errors, counts, total = carry
+            number = i * size + jnp.arange(size)
+            rows = run.held_rows[jnp.minimum(number, most - 1)]
+            # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
+            points = jnp.where((number < run.held)[:, None, None], data.points[rows], jnp.nan)
+            x = _spread(pictures.normalise(data.pictures[rows], data.pixels))
+            maps, _ = self.module.apply(unpacked, x)
+            found = decoding.weighted(maps, x.shape[1], upscale=False).positions
+            distance = jnp.sqrt(jnp.square(found - points).sum(-1))
+            annotated = jnp.isfinite(distance)
+            errors += jnp.where(annotated, distance, 0).sum(0)
+            wanted = targets.heatmaps(points, maps.shape[1], sigma * maps.shape[1] / 32)
+            off = jnp.square(maps - wanted).mean((1, 2, 3))
+            return errors, counts + annotated.sum(0), total + jnp.where(number < run.held, off, 0).sum()
+
+        zero = jnp.zeros(len(data.skeleton.joints))
+        errors, counts, total = lax.fori_loop(0, chunks, chunk, (zero, zero, jnp.float32(0)))
+        by_keypoint = jnp.where(counts > 0, errors / jnp.maximum(counts, 1), jnp.nan)
+        mean_error = jnp.nanmean(by_keypoint)
+        return Judged(total / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
+
+
+def range_test(
+    module: nn.Module,
+    data: PictureData,
+    rows: Sequence[int],
+    config: PoseTrainingConfig,
+    lowest: float = 1e-4,
+    highest: float = 1e3,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The highest learning rate that does not diverge: the rate rises exponentially over one cycle.
+
+    Args:
+        module: as in `train`.
+        data: the pictures.
+        rows: training pictures.
+        config: of the training; its optimiser is taken as `cyclical`.
+        lowest: rate of the first step.
+        highest: rate of the last one.
+
+    Returns:
+        Rates and losses `[step]`, and the last rate before the loss exceeds its smallest value so far fourfold or is
+        no longer finite.
+
+    Source: Groos et al., Paper I (Section 3.5) names the test; the criterion is chosen.
+    """
+    fold = Fold(tuple(rows), tuple(rows[:1]))
+    task = PoseTask.of(module, data, [fold], config)
+    steps = config.cycle * task.steps
+    rate = optimisers.rising(lowest, highest, steps)
+    task = replace(task, rate=rate)
+    run: Any = jax.tree.map(lambda leaf: leaf[0], runs_of([fold], config.seed, [0]))
+
+    @jax.jit
+    def losses(run: PoseRun, data: PictureData) -> Array:
+        state = task.begin(jnp.bool_(True), run, data)
+
+        def epoch(carry: tuple, key: Array) -> tuple:
+            now = state._replace(variables=carry[0], optimiser=carry[1])
+            variables, optimiser, found = task.take_steps(now, run, data, key, jnp.bool_(True))
+            return (variables, optimiser), found
+
+        return lax.scan(epoch, (state.variables, state.optimiser), jax.random.split(run.key, config.cycle))[1]
+
+    found = np.asarray(losses(run, data)).ravel()
+    rates = np.asarray(rate(jnp.arange(steps)))
+    least = np.minimum.accumulate(np.where(np.isfinite(found), found, np.inf))
+    diverged = np.flatnonzero(~(found <= 4 * least))
+    return rates, found, float(rates[max(diverged[0] - 1, 0)] if len(diverged) else rates[-1])
+
+
+def _spread(batch: Array) -> Array:
+    """Over the devices that share the batches of a run, where there are several."""
+    if BATCH_AXIS not in jax.sharding.get_abstract_mesh().axis_names:
+        return batch
+    return lax.with_sharding_constraint(batch, P(BATCH_AXIS))
+
+
+def _replaced(variables: Mapping[str, Any], start: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings with some of their leaves replaced."""
+    return {
+        name: _replaced(value, start[name]) if isinstance(value, Mapping) and name in start else start.get(name, value)
+        for name, value in variables.items()
+    }

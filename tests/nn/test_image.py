@@ -1,0 +1,50 @@
+"""Convolutions of pictures and their gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infantjax.nn import image
+
+
+@settings(deadline=None, max_examples=10)
+@given(
+    size=st.tuples(st.integers(5, 9), st.integers(5, 9)),
+    taps=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 2),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_gradients_for_loops_are_those_of_jax(size, taps, stride, dilation, padding):
+    rng = np.random.default_rng(0)
+    if min(size) + sum(padding) < dilation * (taps - 1) + 1:
+        return
+    x = jnp.asarray(rng.normal(size=(2, *size, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(taps, taps, 3, 4)), jnp.float32)
+    weights = jnp.asarray(rng.normal(size=(4,)), jnp.float32)
+
+    def both(convolve):
+        def total(x, kernel):
+            return (jnp.square(convolve(x, kernel, stride, dilation, (padding, padding[::-1]))) * weights).sum()
+
+        return jax.value_and_grad(total, (0, 1))(x, kernel)
+
+    for a, b in zip(jax.tree.leaves(both(image.trained_spatial)), jax.tree.leaves(both(image.spatial)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max(), rtol=0)
+
+
+@pytest.mark.parametrize(("taps", "stride", "dilation"), [(3, 2, 1), (3, 1, 2), (7, 2, 1), (5, 1, 1)])
+@pytest.mark.parametrize("side", [8, 9])
+def test_same_padding_is_that_of_jax(taps, stride, dilation, side):
+    x = jnp.ones((1, side, side, 2))
+    kernel = jnp.ones((taps, taps, 2, 3))
+    conv = image.ImageConv(2, 3, taps, stride, norm=False, dilation=dilation)
+    for train in (False, True):
+        y = conv.apply({"params": {"kernel": kernel}}, x, train)
+        expected = jax.lax.conv_general_dilated(
+            x, kernel, (stride,) * 2, "SAME", rhs_dilation=(dilation,) * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
