@@ -501,12 +501,12 @@ class Evaluate:
     keypoint file with one row a picture."""
     outcomes: Positional[Path | None] = None
     """Table of the outcomes (id;outcome), the column `outcome` of the risks if not given; for pose the annotations: a
-    folder of LabelMe files, or a keypoint file."""
+    file or folder of annotated pictures, or a keypoint file."""
     task: Literal["risk", "pose"] = "risk"
     """What is evaluated."""
     threshold: float = 0.5
     """From this risk on an infant is called positive."""
-    unit: Literal["head", "mpii_head", "nose_to_neck", "trunk"] = "head"
+    unit: Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"] = "head"
     """For pose: the length that distances are divided by."""
     at: tuple[float, ...] = (0.5, 0.2, 0.1)
     """For pose: distances up to which a keypoint counts as correct."""
@@ -532,20 +532,23 @@ class Evaluate:
         from infantjax.pose.annotations import read_annotations
 
         if self.outcomes is None:
-            raise InputError("evaluate", "needs the annotations too", "give a folder of LabelMe files")
+            raise InputError("evaluate", "needs the annotations too", "give a file or folder of annotated pictures")
         found = readers.read(self.risks, fps=1.0)
-        names, annotated = read_annotations(self.outcomes, found.skeleton)
+        annotations = read_annotations(self.outcomes, found.skeleton, keep_empty=True)
+        names, annotated = annotations.names, annotations.points
         if len(names) != found.frames:
             raise InputError(
                 self.risks, f"has {found.frames} pictures, {self.outcomes} has {len(names)}", "give those of the same"
             )
         try:
-            length = metrics.body_length(annotated, found.skeleton, self.unit)
+            length = metrics.body_length(annotated, found.skeleton, self.unit, annotations.heads)
         except ValueError as error:
             raise InputError("--unit", str(error), "choose another") from None
         distances = metrics.errors(found.keypoints[..., :2], annotated, length)
         if np.isnan(distances).all():
             raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
+        for problem in annotations.problems:
+            _say(f"note: {problem}", self.quiet)
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
         if self.json:
             rows = {

@@ -5,7 +5,10 @@ leaves with status 2. A wrong call of the library raises `ValueError` or `TypeEr
 and stays visible.
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
+
+_SHOWN, _NAMED = 20, 5
 
 
 class InputError(Exception):
@@ -23,6 +26,43 @@ class InputError(Exception):
 
     def __reduce__(self) -> tuple:
         return type(self), (self.where, self.what, self.remedy)
+
+
+@dataclass
+class Findings:
+    """What is wrong with a folder or a table of many items: everything is told at once.
+
+    Attributes:
+        fatal: (which file, row or item; what): nothing can be used before these are corrected.
+        problems: the same of what leaves the rest usable.
+    """
+
+    fatal: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Everything, the fatal first; what is wrong with several is said once."""
+        return _grouped(self.fatal + self.problems)
+
+    def notes(self) -> tuple[str, ...]:
+        """The problems alone; what is wrong with several is said once."""
+        return tuple(_grouped(self.problems))
+
+    def error(self, where: str | Path, remedy: str) -> InputError:
+        """Everything as one line."""
+        lines = self.lines()
+        more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        return InputError(where, "; ".join(lines[:_SHOWN]) + more, remedy)
+
+
+def _grouped(found: list[tuple[str, str]]) -> list[str]:
+    subjects: dict[str, list[str]] = {}
+    for subject, what in found:
+        subjects.setdefault(what, []).append(subject)
+    return [
+        f"{', '.join(which[:_NAMED])}{f' and {len(which) - _NAMED} more' if len(which) > _NAMED else ''}: {what}"
+        for what, which in subjects.items()
+    ]
 
 
 class MissingExtraError(ImportError):

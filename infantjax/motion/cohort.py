@@ -9,12 +9,12 @@ ending and without `orgcoords_`.
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from infantjax.errors import InputError
+from infantjax.errors import Findings, InputError
 from infantjax.files import MAX_FRAMES, sha256
 from infantjax.motion import readers
 from infantjax.motion.conversion import convert
@@ -27,8 +27,6 @@ TABLE = "outcomes.csv"
 
 _IDS = ("id", "individual", "infant", "recording", "subject", "name")
 _OUTCOMES = ("outcome", "label", "cp")
-_SHOWN = 20
-_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +74,6 @@ class _Infant:
     metadata: dict[str, str]
 
 
-@dataclass
-class _Findings:
-    """What is wrong with a cohort, as (which file, row or infant; what): problems leave the rest usable."""
-
-    fatal: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[tuple[str, str]] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """Everything, the fatal first; what is wrong with several is said once."""
-        subjects: dict[str, list[str]] = {}
-        for subject, what in self.fatal + self.problems:
-            subjects.setdefault(what, []).append(subject)
-        return [
-            f"{', '.join(which[:_NAMED])}{f' and {len(which) - _NAMED} more' if len(which) > _NAMED else ''}: {what}"
-            for what, which in subjects.items()
-        ]
-
-
 def read_cohort(
     folder: str | Path,
     outcomes: str | Path | None = None,
@@ -131,7 +111,7 @@ def read_cohort(
     table = Path(outcomes) if outcomes is not None else folder / TABLE
     if outcomes is None and not table.exists():
         raise InputError(folder, f"has no table {TABLE}", "add one with columns id;outcome, or name it with --outcomes")
-    findings = _Findings()
+    findings = Findings()
     infants, grouped = _read_table(table, findings)
     if not infants and not findings.fatal:
         raise InputError(table, "names no infant", "add one row an infant: id;outcome")
@@ -144,13 +124,8 @@ def read_cohort(
     _name_equal_recordings(found, findings)
     converted = _convert(found, skeleton, strict, findings)
     if findings.fatal or not converted:
-        lines = findings.lines()
-        what = "; ".join(lines[:_SHOWN]) + (f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else "")
-        raise InputError(
-            table if findings.fatal else folder,
-            what,
-            "correct these and try again" if findings.fatal else "no usable recording is left",
-        )
+        remedy = "correct these and try again" if findings.fatal else "no usable recording is left"
+        raise findings.error(table if findings.fatal else folder, remedy)
     return Cohort(
         recordings=tuple(
             replace(recording, name=name, metadata={**recording.metadata, **infants[name].metadata})
@@ -171,15 +146,17 @@ def read_outcomes(path: str | Path) -> dict[str, int]:
     Raises:
         InputError: the table cannot be read, names no infant, or contradicts itself.
     """
-    findings = _Findings()
+    findings = Findings()
     infants, _ = _read_table(Path(path), findings)
-    if findings.fatal or not infants:
-        what = "; ".join(findings.lines()[:_SHOWN]) if findings.fatal else "names no infant"
-        raise InputError(path, what, "write the outcomes as id;outcome, one row an infant")
+    remedy = "write the outcomes as id;outcome, one row an infant"
+    if findings.fatal:
+        raise findings.error(path, remedy)
+    if not infants:
+        raise InputError(path, "names no infant", remedy)
     return {name: infant.outcome for name, infant in infants.items()}
 
 
-def _read_table(path: Path, findings: _Findings) -> tuple[dict[str, _Infant], bool]:
+def _read_table(path: Path, findings: Findings) -> tuple[dict[str, _Infant], bool]:
     path = edge.check_readable(path)
     if edge.kind_of(path) != "text":
         raise InputError(path, "is not a text table", "write the outcomes as id;outcome, one row an infant")
@@ -218,7 +195,7 @@ def _read_table(path: Path, findings: _Findings) -> tuple[dict[str, _Infant], bo
     return infants, of_group is not None
 
 
-def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: _Findings) -> dict[str, list[Path]]:
+def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: Findings) -> dict[str, list[Path]]:
     """The files of each infant; those without an outcome are named."""
     files: dict[str, list[Path]] = {}
     with edge.damage(folder, "a folder"):
@@ -254,7 +231,7 @@ def _ids_of(path: Path) -> Iterable[str]:
 
 
 def _read_infant(
-    name: str, paths: list[Path], fps: float | None, format: str | None, findings: _Findings
+    name: str, paths: list[Path], fps: float | None, format: str | None, findings: Findings
 ) -> Recording | None:
     recordings = []
     for path in paths:
@@ -278,7 +255,7 @@ def _read_infant(
     return recording
 
 
-def _name_equal_recordings(found: dict[str, Recording], findings: _Findings) -> None:
+def _name_equal_recordings(found: dict[str, Recording], findings: Findings) -> None:
     seen: dict[str, str] = {}
     for name, recording in found.items():
         content = sha256(recording.keypoints.tobytes())
@@ -289,7 +266,7 @@ def _name_equal_recordings(found: dict[str, Recording], findings: _Findings) -> 
 
 
 def _convert(
-    found: dict[str, Recording], skeleton: Skeleton | str | None, strict: bool, findings: _Findings
+    found: dict[str, Recording], skeleton: Skeleton | str | None, strict: bool, findings: Findings
 ) -> dict[str, Recording]:
     if skeleton is None:
         return found

@@ -16,11 +16,12 @@ from jaxtyping import Float
 from infantjax.skeletons import Skeleton
 
 Points = Float[np.ndarray, "picture keypoint 2"]
-Unit = Literal["head", "mpii_head", "nose_to_neck", "trunk"]
+Unit = Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"]
 
 UNITS: dict[str, str] = {
     "head": "head top to upper neck: In-Motion, Paper II",
     "mpii_head": "0.75 times head top to upper neck: the framework on MPII without head boxes",
+    "head_box": "0.6 times the diagonal of the head's box: MPII's own, for annotations that have such boxes",
     "nose_to_neck": "twice nose to upper neck, for keypoint sets without the head top: MINI-RGBD, Paper II",
     "trunk": "middle of the shoulders to middle of the hips",
 }
@@ -65,11 +66,19 @@ class Share(NamedTuple):
     mean: float
 
 
-def body_length(annotated: Points, skeleton: Skeleton, unit: Unit) -> Float[np.ndarray, "picture"]:
+def body_length(
+    annotated: Points, skeleton: Skeleton, unit: Unit, heads: Float[np.ndarray, "picture 4"] | None = None
+) -> Float[np.ndarray, "picture"]:
     """The unit of length of each picture, NaN where a point of it is missing.
 
+    Args:
+        annotated: positions.
+        skeleton: their names.
+        unit: a name of `UNITS`.
+        heads: boxes x1, y1, x2, y2 of the heads, for `head_box`.
+
     Raises:
-        ValueError: unknown unit, or the skeleton lacks its points.
+        ValueError: unknown unit, the skeleton lacks its points, or there are no boxes.
     """
 
     def point(joint: str) -> np.ndarray:
@@ -83,6 +92,10 @@ def body_length(annotated: Points, skeleton: Skeleton, unit: Unit) -> Float[np.n
             return distance(point("head_top"), point("upper_neck"))
         case "mpii_head":
             return 0.75 * distance(point("head_top"), point("upper_neck"))
+        case "head_box":
+            if heads is None:
+                raise ValueError("is head_box, but the annotations have no boxes of heads")
+            return head_box_length(heads)
         case "nose_to_neck":
             return 2 * distance(point("nose"), point("upper_neck"))
         case "trunk":

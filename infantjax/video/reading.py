@@ -262,6 +262,23 @@ def _is_picture(path: Path) -> bool:
     return head.startswith(_SIGNATURES) or (head.startswith(b"RIFF") and head[8:] == b"WEBP")
 
 
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an upright picture, from its header alone.
+
+    Raises:
+        InputError: no picture that can be read.
+    """
+    from PIL import Image
+
+    turned = 5  # from this Exif orientation on, rows and columns change places
+    try:
+        with Image.open(path) as picture:
+            height, width = picture.height, picture.width
+            return (width, height) if picture.getexif().get(0x0112, 1) >= turned else (height, width)
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
+        raise InputError(path, f"is no picture that can be read ({_words(error)})", _CUT) from None
+
+
 def _decoded(path: Path) -> "av.VideoFrame":
     """A picture as a frame: upright, without transparency."""
     import av

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from infantjax import cli
-from infantjax.errors import InputError
 from infantjax.pose import metrics
-from infantjax.pose.annotations import read_annotations
 from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, Skeleton
 
 TWO = Skeleton("two", ("a", "b"), ("a", "a"))
@@ -56,9 +54,11 @@ def test_the_units_of_length():
     for side, x in (("right", -2), ("left", 2)):
         points[0, IN_MOTION_19.index(f"{side}_shoulder")] = x, 10
         points[0, IN_MOTION_19.index(f"{side}_hip")] = x, 30
-    found = {unit: float(metrics.body_length(points, IN_MOTION_19, unit)[0]) for unit in metrics.UNITS}
-    assert found == {"head": 8, "mpii_head": 6, "nose_to_neck": 8, "trunk": 20}
-    np.testing.assert_allclose(metrics.head_box_length(np.array([[0, 0, 30, 40]])), 30)
+    heads = np.array([[0.0, 0, 30, 40]])
+    found = {unit: float(metrics.body_length(points, IN_MOTION_19, unit, heads)[0]) for unit in metrics.UNITS}
+    assert found == {"head": 8, "mpii_head": 6, "head_box": 30, "nose_to_neck": 8, "trunk": 20}
+    with pytest.raises(ValueError, match="no boxes of heads"):
+        metrics.body_length(points, IN_MOTION_19, "head_box")
     with pytest.raises(ValueError, match="head_top"):
         metrics.body_length(np.zeros((1, 12, 2)), BABYPOSE_12, "head")
     with pytest.raises(ValueError, match="unknown unit"):
@@ -98,56 +98,12 @@ def test_shapes_that_do_not_fit_are_refused():
         metrics.errors(np.zeros((2, 3, 2)), np.zeros((2, 4, 2)), np.ones(2))
 
 
-# --- annotations -----------------------------------------------------------------------------------------------------
+# --- the command -----------------------------------------------------------------------------------------------------
 
 
 def labelme(path, **points):
     shapes = [{"label": label, "points": [list(at)], "shape_type": "point"} for label, at in points.items()]
     path.write_text(json.dumps({"shapes": shapes, "imageHeight": 100, "imageWidth": 200}))
-
-
-def test_labels_are_matched_by_name_and_side(tmp_path):
-    labelme(tmp_path / "a10.json", Head=(1, 2), Wrist_R=(3, 4))
-    labelme(tmp_path / "a9.json", left_ankle=(5, 6), Eye_L=(7, 8))
-    names, points = read_annotations(tmp_path, MPII_16)
-    assert names == ("a9", "a10")
-    assert points[0, MPII_16.index("left_ankle")].tolist() == [5, 6]
-    assert points[1, MPII_16.index("head_top")].tolist() == [1, 2]
-    assert points[1, MPII_16.index("right_wrist")].tolist() == [3, 4]
-    assert np.isfinite(points).all(-1).sum() == 3
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        ("{", "no LabelMe file"),
-        ("[]", "no LabelMe file"),
-        ('{"shapes": 3, "imageHeight": 1, "imageWidth": 1}', "no LabelMe file"),
-        ('{"shapes": [{"label": "Head", "points": []}], "imageHeight": 1, "imageWidth": 1}', "no LabelMe file"),
-        ("[" * 100_000, "no LabelMe file"),
-    ],
-)
-def test_what_is_no_labelme_file_is_refused(content, what, tmp_path):
-    (tmp_path / "a.json").write_text(content)
-    with pytest.raises(InputError, match=what):
-        read_annotations(tmp_path, MPII_16)
-
-
-def test_annotations_that_cannot_be_are_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no"):
-        read_annotations(tmp_path, MPII_16)
-    labelme(tmp_path / "a.json", Head=(300, 2))
-    with pytest.raises(InputError, match="outside the picture"):
-        read_annotations(tmp_path, MPII_16)
-    labelme(tmp_path / "a.json", Eye_L=(3, 2))
-    with pytest.raises(InputError, match="no label of a point of mpii-16"):
-        read_annotations(tmp_path, MPII_16)
-    labelme(tmp_path / "a.json", Head=(3, 2), head=(3, 2))
-    with pytest.raises(InputError, match="twice"):
-        read_annotations(tmp_path, MPII_16)
-
-
-# --- the command -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Annotated pictures: one module a format, and the format found from the content."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from infantjax import skeletons
+from infantjax.errors import InputError
+from infantjax.motion import readers
+from infantjax.motion.readers import edge
+from infantjax.pose.annotations import babypose, coco, in_motion, labelme, mini_rgbd, mpii
+from infantjax.pose.annotations.data import Annotations, Entry, Persons, Request, Sheet, assemble
+from infantjax.pose.annotations.splits import Split, split_as_given, split_as_released, split_by_group
+from infantjax.skeletons import Skeleton
+
+__all__ = [
+    "FORMATS",
+    "Annotations",
+    "Format",
+    "Split",
+    "read_annotations",
+    "split_as_given",
+    "split_as_released",
+    "split_by_group",
+]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of annotated pictures.
+
+    Attributes:
+        name: for `read_annotations`.
+        description: one line.
+        recognises: whether a file or folder is of it, by its content.
+        read: what it holds.
+    """
+
+    name: str
+    description: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Request], Sheet]
+
+
+def _is_recording(path: Path) -> bool:
+    return readers.format_of(path) is not None
+
+
+def _read_recording(request: Request) -> Sheet:
+    """A keypoint file with one row a picture; it knows no pictures."""
+    recording = readers.read(request.path, fps=1.0)
+    entries = [Entry(f"row {i}", str(i), points) for i, points in enumerate(recording.keypoints[..., :2])]
+    joints = recording.skeleton.joints
+    if request.skeleton is None:
+        return Sheet(joints, entries)
+    shared = [joint for joint in joints if joint in request.skeleton.joints]
+    rows = [recording.skeleton.index(joint) for joint in shared]
+    return Sheet(shared, [Entry(entry.where, entry.name, np.array(entry.points[rows])) for entry in entries])
+
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        Format("mpii", "Matlab structure RELEASE of MPII Human Pose", mpii.recognises, mpii.read),
+        Format("coco", "COCO keypoints, also SyRIP: images, annotations, categories", coco.recognises, coco.read),
+        Format("in-motion", "annotations.csv of the infant framework", in_motion.recognises, in_motion.read),
+        Format(
+            "in-motion-processed",
+            "points and squares that the infant framework made",
+            in_motion.recognises_processed,
+            in_motion.read_processed,
+        ),
+        Format("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognises, mini_rgbd.read),
+        Format("babypose", "depth pictures and tables of babyPose", babypose.recognises, babypose.read),
+        Format("labelme", "a folder of LabelMe files, or one", labelme.recognises, labelme.read),
+        Format("keypoints", "a keypoint file with one row a picture", _is_recording, _read_recording),
+    )
+}
+"""The formats by name, in the order in which they are tried."""
+
+
+def read_annotations(
+    path: str | Path,
+    skeleton: Skeleton | str | None = None,
+    format: str | None = None,
+    *,
+    pictures: str | Path | None = None,
+    persons: Persons = "one",
+    keep_empty: bool = False,
+) -> Annotations:
+    """Read annotated pictures.
+
+    Pictures that are not there, pictures without annotation, repeated rows and points outside the pictures of published
+    sets are `problems` of usable annotations. A picture annotated twice and differently, a file that cannot be read,
+    and a point outside a picture in annotations of one's own are errors, all told at once.
+
+    Args:
+        path: a file or folder of one of `FORMATS`.
+        skeleton: whose points to take, by name; None takes those of the format.
+        format: a name of `FORMATS`; None finds it from the content.
+        pictures: the folder of the pictures, where they do not lie where the format has them.
+        persons: of a picture with several annotated persons `one` (MPII: those that stand apart; COCO: the largest) or
+            `all`, each a row.
+        keep_empty: keep pictures without any point, as where rows must be those of another table.
+
+    Raises:
+        InputError: it cannot be used; one line that lists everything that is wrong.
+        ValueError: `format`, `skeleton` or `persons` is not a known name.
+    """
+    if format is not None and format not in FORMATS:
+        raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
+    if persons not in ("one", "all"):
+        raise ValueError(f"persons must be one or all, got {persons!r}")
+    wanted = skeletons.get(skeleton) if skeleton is not None else None
+    path = edge.check_readable(path)
+    formats = [FORMATS[format]] if format else list(FORMATS.values())
+    with edge.damage(path, "a folder"):
+        chosen = next((f for f in formats if f.recognises(path)), None)
+    if chosen is None:
+        what = "holds no annotations" if path.is_dir() else "is no file of annotations"
+        known = ", ".join(FORMATS)
+        raise InputError(path, f"{what} of {f'format {format}' if format else 'a known format'}", f"known are {known}")
+    request = Request(path, wanted, Path(pictures) if pictures is not None else None, persons)
+    return assemble(chosen.read(request), request, keep_empty)

@@ -1,0 +1,115 @@
+"""COCO keypoints, the format of SyRIP too: one JSON with `images`, `annotations` and `categories`.
+
+A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in a picture the one whose points
+span the largest box counts, or each is a row of its own, named `PICTURE#ID` after its annotation. Crowds are passed
+over.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.errors import Findings, InputError
+from infantjax.motion.readers import json_file, people
+from infantjax.motion.readers.source import Source
+from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
+
+_SETS = ("coco-17",)
+_REMEDY = "export it as COCO keypoints again"
+
+
+def recognises(path: Path) -> bool:
+    """Whether a JSON file has images and annotations."""
+    if path.is_dir() or path.suffix.lower() != ".json" or Source(path).kind != "json":
+        return False
+    document = json_file.load(path)
+    return isinstance(document, dict) and isinstance(document.get("annotations"), list) and "images" in document
+
+
+def read(request: Request) -> Sheet:
+    """Read the file.
+
+    Raises:
+        InputError: entries that are not as COCO has them.
+    """
+    path = request.path
+    document: Any = json_file.load(path)
+    images = _images(path, document.get("images"))
+    joints = _joints(document.get("categories"))
+    findings = Findings()
+    persons: dict[Any, list[tuple[dict[str, Any], np.ndarray]]] = {name: [] for name in images}
+    for number, entry in enumerate(document["annotations"]):
+        if not isinstance(entry, dict) or "keypoints" not in entry or entry.get("iscrowd"):
+            continue
+        values = people.points(entry["keypoints"], 3)
+        if values is None or len(values) != len(joints or values) or entry.get("image_id") not in images:
+            raise InputError(path, f"annotation {number}: is not of an image, or has other points", _REMEDY)
+        joints = joints or [str(i) for i in range(len(values))]
+        persons[entry["image_id"]].append((entry, values))
+    first = next(iter(images.values()), {}).get("file_name", "")
+    folder = folder_of(
+        request.pictures,
+        (path.parent, path.parent / "images", path.parent.parent / "images", path.parent.parent),
+        first,
+    )
+    several = 0
+    entries = []
+    for name, image in images.items():
+        found = persons[name]
+        several += len(found) > 1
+        if len(found) > 1 and request.persons == "one":
+            found = [found[people.largest([values for _, values in found])]]
+        if not found:
+            findings.problems.append((image["file_name"][:60], "has no annotation"))
+        entries += [_entry(path, folder, image, entry, values, len(found) > 1) for entry, values in found]
+    if several and request.persons == "one":
+        findings.problems.append((f"{several} pictures", "show several persons; the largest counts"))
+    return Sheet(joints, entries, findings, () if _joints(document.get("categories")) else _SETS, own=False)
+
+
+def _images(path: Path, images: Any) -> dict[Any, dict[str, Any]]:
+    found = {}
+    for image in images if isinstance(images, list) else []:
+        if not isinstance(image, dict) or not isinstance(image.get("id"), (int, str)) or image["id"] in found:
+            raise InputError(path, "has an image without an id of its own", _REMEDY)
+        if not isinstance(image.get("file_name"), str) or ".." in Path(image["file_name"]).parts:
+            raise InputError(path, f"image {image['id']}: has no usable file name", _REMEDY)
+        found[image["id"]] = image
+    return found
+
+
+def _joints(categories: Any) -> list[str]:
+    for category in categories if isinstance(categories, list) else []:
+        names = category.get("keypoints") if isinstance(category, dict) else None
+        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+            return names
+    return []
+
+
+def _entry(
+    path: Path, folder: Path, image: dict[str, Any], entry: dict[str, Any], values: np.ndarray, several: bool
+) -> Entry:
+    labelled = values[:, 2] > 0
+    picture = folder / image["file_name"].lstrip("/")
+    height, width = (_number(image.get(side)) for side in ("height", "width"))
+    box = entry.get("bbox")
+    corner = [_number(v) for v in box] if isinstance(box, list) and len(box) == 4 else []
+    video = image.get("video_id", image.get("video", ""))
+    split = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
+    return Entry(
+        where=f"{image['file_name'][:60]}",
+        name=f"{picture.stem}#{entry.get('id')}" if several else picture.stem,
+        points=np.where(labelled[:, None], values[:, :2], np.nan),
+        picture=picture,
+        visible=np.where(labelled, values[:, 2] == 2, np.nan),
+        size=(float(height), float(width)) if height > 0 and width > 0 else None,
+        box=(*corner[:2], corner[0] + corner[2], corner[1] + corner[3]) if corner else None,
+        group=str(video) if isinstance(video, (int, str)) else "",
+        split=split[1] if split else "",
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else np.nan

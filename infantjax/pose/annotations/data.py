@@ -1,0 +1,269 @@
+"""The type of a set of annotated pictures, and how it is made of what the formats give."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from infantjax.errors import Findings, InputError
+from infantjax.files import MAX_COORDINATE, natural_order
+from infantjax.motion.readers import naming
+from infantjax.skeletons import Skeleton
+from infantjax.video.reading import PICTURES
+
+Persons = Literal["one", "all"]
+"""Of a picture with several annotated persons: the one that counts by the rule of the format, or each on its own."""
+
+_FRAME = re.compile(r"^(?P<group>.+?)[_\-](?:frame|img|f)?[_\-]?\d+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """Annotated persons, one row each, in the order of their pictures' names.
+
+    Attributes:
+        names: of the pictures without ending and folder; with several persons of one picture `NAME#NUMBER`.
+        points: `[picture, keypoint, 2]`, x and y in pixels of the upright picture; NaN where not annotated.
+        skeleton: the keypoints.
+        paths: of the pictures, which need not exist (`pictured`); None where the format knows none.
+        visible: `[picture, keypoint]`, 1 seen, 0 hidden, NaN unknown; None where the format does not say.
+        sizes: `[picture, 2]`, height and width in pixels; None where the format does not say.
+        heads: `[picture, 4]`, boxes x1, y1, x2, y2 of the heads, pixels; None where the format has none.
+        boxes: the same of the persons.
+        scales: `[picture]`, height of the person in 200 pixels, as MPII gives it; None where the format does not say.
+        centres: `[picture, 2]`, middle of the person; None where the format does not say.
+        groups: the infant or video of each picture: those of one group belong together when data are split. None where
+            neither format nor file names tell.
+        splits: `train`, `val` or `test` for each picture, empty where the format does not say; None if it never does.
+        problems: what was left out or looks odd, one line each.
+    """
+
+    names: tuple[str, ...]
+    points: np.ndarray
+    skeleton: Skeleton
+    paths: tuple[Path, ...] | None = None
+    visible: np.ndarray | None = None
+    sizes: np.ndarray | None = None
+    heads: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    scales: np.ndarray | None = None
+    centres: np.ndarray | None = None
+    groups: tuple[str, ...] | None = None
+    splits: tuple[str, ...] | None = None
+    problems: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Annotations":
+        """Some rows, in the given order."""
+        rows = [int(row) for row in rows]
+        changes: dict[str, Any] = {}
+        for name in (f.name for f in fields(self) if f.name not in ("skeleton", "problems")):
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                changes[name] = value[rows]
+            elif value is not None:
+                changes[name] = tuple(value[row] for row in rows)
+        return replace(self, **changes)
+
+    def pictured(self) -> "Annotations":
+        """The rows whose picture is there.
+
+        Raises:
+            InputError: none is.
+        """
+        paths = self.paths or ()
+        rows = [row for row, path in enumerate(paths) if path.is_file()]
+        if not rows:
+            where = paths[0] if paths else "annotations"
+            raise InputError(where, "is not there, nor is any other annotated picture", "name their folder")
+        return self.take(rows)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One person as a file has it; the attributes are those of `Annotations`.
+
+    Attributes:
+        where: file, line or number, for messages.
+        name: of the row.
+        points: `[joint, 2]` in the file's own order of joints.
+        picture: path.
+        visible: `[joint]`.
+        size: height and width.
+        head: box.
+        box: box.
+        scale: in 200 pixels.
+        centre: x and y.
+        group: infant or video.
+        split: `train`, `val`, `test`.
+    """
+
+    where: str
+    name: str
+    points: np.ndarray
+    picture: Path | None = None
+    visible: np.ndarray | None = None
+    size: tuple[float, float] | None = None
+    head: tuple[float, ...] | None = None
+    box: tuple[float, ...] | None = None
+    scale: float | None = None
+    centre: tuple[float, float] | None = None
+    group: str = ""
+    split: str = ""
+
+
+@dataclass
+class Sheet:
+    """What a format gives.
+
+    Attributes:
+        joints: names of the file's points.
+        entries: the annotated persons.
+        findings: what is wrong.
+        among: names of keypoint sets, for formats that number their points.
+        own: a mistake in these annotations can be corrected, so a point outside its picture is an error; published sets
+            have some, which are left out.
+    """
+
+    joints: Sequence[str]
+    entries: list[Entry]
+    findings: Findings = field(default_factory=Findings)
+    among: Sequence[str] = ()
+    own: bool = True
+
+
+class Request(NamedTuple):
+    """What a format is asked for; see `read_annotations`."""
+
+    path: Path
+    skeleton: Skeleton | None
+    pictures: Path | None
+    persons: Persons
+
+
+def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
+    """Rows of a format as `Annotations`: in order, in a known skeleton, everything that is wrong told at once.
+
+    Raises:
+        InputError: a picture that is annotated twice and differently, a point outside its picture (`Sheet.own`), no
+            annotated picture at all, or points of no known keypoint set.
+    """
+    findings, path = sheet.findings, request.path
+    match = naming.identify(path, sheet.joints, request.skeleton, sheet.among) if sheet.joints else None
+    entries = [_inside(entry, sheet, findings) for entry in sheet.entries]
+    entries = _once(entries, findings)
+    empty = [entry for entry in entries if np.isnan(entry.points).all()]
+    findings.problems += [(entry.where, "has no annotated point") for entry in empty]
+    if not keep_empty:
+        entries = [entry for entry in entries if not np.isnan(entry.points).all()]
+    findings.problems += [
+        (entry.picture.name, "is not there")
+        for entry in entries
+        if entry.picture is not None and not entry.picture.is_file()
+    ]
+    if findings.fatal or match is None or len(empty) == len(sheet.entries):
+        if not findings.lines():
+            raise InputError(path, "holds no annotated picture", "annotate some")
+        raise findings.error(path, "correct these and try again" if findings.fatal else "no usable picture is left")
+    entries.sort(key=lambda e: (natural_order(e.picture.parent) if e.picture else [], natural_order(Path(e.name))))
+    columns = [-1 if column is None else column for column in match.columns]
+
+    def keypoints(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.full_like(values[:1], np.nan)])[columns]
+
+    def given(attribute: str, size: int) -> np.ndarray | None:
+        values = [getattr(entry, attribute) for entry in entries]
+        if all(value is None for value in values):
+            return None
+        array = np.array([np.full(size, np.nan) if v is None else np.atleast_1d(v) for v in values], np.float64)
+        return array if size > 1 else array[:, 0]
+
+    visible = given("visible", len(sheet.joints))
+    groups = tuple(entry.group for entry in entries)
+    splits = tuple(entry.split for entry in entries)
+    return Annotations(
+        names=tuple(entry.name for entry in entries),
+        points=np.stack([keypoints(entry.points) for entry in entries]),
+        skeleton=match.skeleton,
+        paths=tuple(e.picture for e in entries if e.picture) if all(e.picture for e in entries) else None,
+        visible=None if visible is None else np.stack([keypoints(row) for row in visible]),
+        sizes=given("size", 2),
+        heads=given("head", 4),
+        boxes=given("box", 4),
+        scales=given("scale", 1),
+        centres=given("centre", 2),
+        groups=groups if all(groups) else groups_of([entry.name for entry in entries]),
+        splits=splits if any(splits) else None,
+        problems=findings.notes(),
+    )
+
+
+def groups_of(names: Iterable[str]) -> tuple[str, ...] | None:
+    """The infants or videos that file names tell: what stands before the number of the frame, as in `anna_0012`.
+
+    None where a name has no such number, or where all pictures would be of one group.
+    """
+    matches = [_FRAME.match(name.partition("#")[0]) for name in names]
+    groups = tuple(match["group"] for match in matches if match)
+    return groups if len(groups) == len(matches) and len(set(groups)) > 1 else None
+
+
+def pictures_in(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by name without ending; empty if it does not exist."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(folder.iterdir(), key=natural_order)
+    return {p.stem: p for p in files if p.suffix.lower() in PICTURES and not p.name.startswith(".")}
+
+
+def folder_of(pictures: Path | None, candidates: Sequence[Path], name: str) -> Path:
+    """Where the pictures lie: the given folder, else the first that holds one of them, else the first."""
+    if pictures is not None:
+        return pictures
+    return next((folder for folder in candidates if (folder / name).is_file()), candidates[0])
+
+
+def note_unannotated(folder: Path, entries: Iterable[Entry], findings: Findings) -> None:
+    """Note the pictures of a folder that no entry names."""
+    known = {entry.picture.stem for entry in entries if entry.picture is not None}
+    findings.problems += [
+        (picture.name, "has no annotation") for stem, picture in pictures_in(folder).items() if stem not in known
+    ]
+
+
+def _inside(entry: Entry, sheet: Sheet, findings: Findings) -> Entry:
+    if (np.abs(entry.points) > MAX_COORDINATE).any():
+        findings.fatal.append((entry.where, f"has a point farther than {MAX_COORDINATE:g} pixels away"))
+    if entry.size is None:
+        return entry
+    height, width = entry.size
+    x, y = entry.points.T
+    outside = (x < 0) | (y < 0) | (x > width) | (y > height)
+    if not outside.any():
+        return entry
+    for joint in np.flatnonzero(outside):
+        at = f"{sheet.joints[int(joint)]} at {x[joint]:g}, {y[joint]:g}, outside the picture"
+        where = findings.fatal if sheet.own else findings.problems
+        where.append((entry.where, f"has {at}" if sheet.own else "has points outside the picture, left out"))
+        if not sheet.own:
+            break
+    return replace(entry, points=np.where(outside[:, None], np.nan, entry.points))
+
+
+def _once(entries: list[Entry], findings: Findings) -> list[Entry]:
+    """Each picture once: equal ones are noted, different ones fatal."""
+    found: dict[tuple[Path | None, str], Entry] = {}
+    for entry in entries:
+        key = (entry.picture, entry.name)
+        if key not in found:
+            found[key] = entry
+        elif np.array_equal(found[key].points, entry.points, equal_nan=True):
+            findings.problems.append((entry.where, f"repeats the annotation of {entry.name}"))
+        else:
+            findings.fatal.append((entry.where, f"annotates {entry.name} again and differently"))
+    return list(found.values())

@@ -1,0 +1,198 @@
+r"""The tables of the infant framework: `raw/annotations/annotations.csv`, and the `points` of its processed folders.
+
+Raw: a header row, then a row a picture: anything, the file name (optionally behind a folder and `/` or `\`), then a
+cell a keypoint, `(x, y)` in fractions of the picture's width and height. (0, 0) is a missing point, and a row whose
+first keypoint is empty has no annotation. The pictures lie in `images` beside the folder of the table, in folders
+`train`, `val` and `test` where the split is given.
+
+Processed: `{train,val,test}/points/NAME.txt` with a line `x y` a keypoint, fractions of a square, and the squares in
+`{train,val,test}/images_{S}x{S}`, of which the largest are taken.
+
+Source: behaviour of the authors' training framework.
+"""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from infantjax.errors import Findings, InputError
+from infantjax.files import natural_order, write_atomically
+from infantjax.motion.readers import edge, text
+from infantjax.pose.annotations.data import Annotations, Entry, Request, Sheet, note_unannotated, pictures_in
+from infantjax.skeletons import IN_MOTION_19
+from infantjax.video.reading import picture_size
+
+SPLITS = ("train", "val", "test")
+
+_SETS = ("in-motion-19", "mpii-16")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_POINT = re.compile(rf"^\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)$")
+_SQUARES = re.compile(r"^images_(\d+)x\1$")
+_REMEDY = "write points as (x, y), fractions of width and height"
+
+
+def recognises(path: Path) -> bool:
+    """Whether a table has such cells, or a folder holds such a table."""
+    table = _table(path)
+    if table is None or edge.kind_of(table) != "text":
+        return False
+    rows = text.rows(table, text.dialect_of(table))
+    next(rows, None)
+    cells = next((cells for _, cells in rows if any(c.strip() for c in cells[2:])), [])
+    return any(_POINT.match(cell.strip()) for cell in cells[2:])
+
+
+def read(request: Request) -> Sheet:
+    """Read the raw table.
+
+    Raises:
+        InputError: no such table, or a cell that is no point.
+    """
+    table = _table(request.path) or request.path
+    lines = text.rows(table, text.dialect_of(table))
+    header = next((cells for _, cells in lines), [])
+    while header and not header[-1].strip():
+        header.pop()
+    joints, findings = [cell.strip() for cell in header[2:]], Findings()
+    folder = request.pictures or table.parent.parent / "images"
+    folder = folder if folder.is_dir() or request.pictures else table.parent
+    places = {split: pictures_in(folder / split) for split in ("", *SPLITS)}
+    entries = []
+    for line, cells in lines:
+        row = text.check_width(table, line, cells, len(header))
+        if not row[2].strip():
+            findings.problems.append((f"line {line}", "has no annotation"))
+            continue
+        fractions = np.array([_point(table, line, name, cell) for name, cell in zip(joints, row[2:])])
+        name = Path(row[1].strip().replace("\\", "/"))
+        split = next((s for s in SPLITS if name.parent.name == s or name.stem in places[s]), "")
+        picture = places[split].get(name.stem, folder / split / name.name)
+        try:
+            height, width = picture_size(picture)
+        except InputError as error:
+            what = "is not there" if not picture.is_file() else error.what
+            findings.problems.append((picture.name, f"{what}; without its size its points mean nothing"))
+            continue
+        entries.append(
+            Entry(
+                where=f"line {line}",
+                name=picture.stem,
+                points=fractions * (width, height),
+                picture=picture,
+                size=(height, width),
+                split=split,
+            )
+        )
+    for place in (folder / split for split in ("", *SPLITS)):
+        note_unannotated(place, entries, findings)
+    if not _named(joints, request):
+        findings.problems.append((table.name, "its columns have no known names; they are taken in their order"))
+        return Sheet([str(i) for i in range(len(joints))], entries, findings, _SETS)
+    return Sheet(joints, entries, findings)
+
+
+def _table(path: Path) -> Path | None:
+    if not path.is_dir():
+        return path
+    tables = (path / part / "annotations.csv" for part in ("", "annotations", "raw/annotations"))
+    return next((table for table in tables if table.is_file()), None)
+
+
+def _named(joints: list[str], request: Request) -> bool:
+    """Whether the columns name keypoints, be it wrongly."""
+    parts = {joint.rpartition("_")[2] for joint in (request.skeleton or IN_MOTION_19).joints}
+    return any(part in joint.casefold() for part in parts for joint in joints)
+
+
+def _point(path: Path, line: int, joint: str, cell: str) -> tuple[float, float]:
+    if cell.strip().casefold() in text.MISSING:
+        return np.nan, np.nan
+    match = _POINT.match(cell.strip())
+    if not match:
+        raise InputError(path, f'line {line}, column {joint}: "{cell[:40]}" is not a point', _REMEDY)
+    x, y = float(match[1]), float(match[2])
+    return (np.nan, np.nan) if x == y == 0 else (x, y)
+
+
+def write(annotations: Annotations, path: str | Path) -> None:
+    """Write the raw table, whole or not at all; pictures are not copied.
+
+    Args:
+        annotations: with the sizes of their pictures; a missing point becomes (0, 0).
+        path: `annotations.csv`; replaced if it exists.
+
+    Raises:
+        ValueError: the sizes or the pictures are unknown.
+        OSError: the file cannot be written.
+    """
+    if annotations.sizes is None or annotations.paths is None or np.isnan(annotations.sizes).any():
+        raise ValueError("the table holds fractions of the pictures: their paths and sizes must be known")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["number", "image", *annotations.skeleton.joints])
+    fractions = np.nan_to_num(annotations.points / annotations.sizes[:, None, ::-1])
+    for number, (picture, points) in enumerate(zip(annotations.paths, fractions)):
+        split = annotations.splits[number] if annotations.splits else ""
+        name = f"{split}/{picture.name}" if split else picture.name
+        writer.writerow([number, name, *(f"({x:.6f}, {y:.6f})" for x, y in points)])
+    write_atomically(path, stream.getvalue())
+
+
+# --- processed -------------------------------------------------------------------------------------------------------
+
+
+def recognises_processed(path: Path) -> bool:
+    """Whether a folder holds points of squares."""
+    return _processed(path) is not None
+
+
+def read_processed(request: Request) -> Sheet:
+    """Read the points of the squares.
+
+    Raises:
+        InputError: no such folder, or a line that is not x and y.
+    """
+    folder = _processed(request.path)
+    if folder is None:
+        raise InputError(request.path, "holds no folder of points", "give the folder `processed`")
+    findings, entries, size = Findings(), [], 0
+    for split in SPLITS:
+        squares = sorted((p for p in (folder / split).glob("images_*x*") if _SQUARES.match(p.name)), key=natural_order)
+        files = sorted((folder / split / "points").glob("*.txt"), key=natural_order)
+        if not files or not squares:
+            continue
+        side, pictures = int(squares[-1].name.rpartition("x")[2]), pictures_in(squares[-1])
+        for file in files:
+            try:
+                points = _lines(file)
+            except InputError as error:
+                findings.fatal.append((f"{split}/{file.name}", error.what))
+                continue
+            size = size or len(points)
+            if len(points) != size:
+                findings.fatal.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
+                continue
+            picture = pictures.get(file.stem, squares[-1] / f"{file.stem}.png")
+            where = f"{split}/{file.name}"
+            entries.append(Entry(where, file.stem, points * side, picture, size=(side, side), split=split))
+        note_unannotated(squares[-1], entries, findings)
+    return Sheet([str(i) for i in range(size)], entries, findings, _SETS)
+
+
+def _processed(path: Path) -> Path | None:
+    if not path.is_dir():
+        return None
+    folders = (path, path / "processed")
+    return next((f for f in folders if any((f / split / "points").is_dir() for split in SPLITS)), None)
+
+
+def _lines(file: Path) -> np.ndarray:
+    with edge.damage(file, "a list of points"):
+        rows = [[float(cell) for cell in line.split()] for line in file.read_text("utf-8").splitlines() if line.strip()]
+        if not rows or any(len(row) != 2 for row in rows):
+            raise InputError(file, "is not x and y in each line", _REMEDY)
+    points = np.array(rows)
+    return np.where((points == 0).all(1, keepdims=True), np.nan, points)

@@ -1,0 +1,101 @@
+"""LabelMe: a `.json` file beside each picture, with named points in pixels.
+
+Labels are matched by name: `Wrist_R` is `right_wrist`, `Head` the head top. Other shapes than points count by their
+first point.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.errors import Findings, InputError
+from infantjax.files import natural_order
+from infantjax.motion.readers import json_file
+from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
+
+_ALIASES = {"head": "head_top", "vertex": "head_top", "neck": "upper_neck"}
+_SIDE = re.compile(r"^(.*)[_ ]([rl])$")
+_REMEDY = "give LabelMe's own files"
+
+
+def recognises(path: Path) -> bool:
+    """Whether a folder holds `.json` files, or one file has shapes and the size of a picture."""
+    if path.is_dir():
+        return bool(_files(path))
+    if path.suffix.lower() != ".json":
+        return False
+    document = json_file.load(path)
+    return isinstance(document, dict) and "shapes" in document
+
+
+def read(request: Request) -> Sheet:
+    """Read the files.
+
+    Raises:
+        InputError: no such files, or all labels are of points that the skeleton lacks.
+    """
+    path, findings = request.path, Findings()
+    files = _files(path) if path.is_dir() else [path]
+    folder = request.pictures or (path if path.is_dir() else path.parent)
+    pictures = pictures_in(folder)
+    found: list[tuple[Path, tuple[float, float], dict[str, tuple[float, float]], Path]] = []
+    for file in files:
+        try:
+            size, points, name = _labels(file, findings)
+        except InputError as error:
+            findings.fatal.append((file.name, error.what))
+        else:
+            found.append((file, size, points, pictures.get(file.stem, folder / (name or f"{file.stem}.jpg"))))
+    joints = list(dict.fromkeys(joint for _, _, points, _ in found for joint in points))
+    skeleton = request.skeleton
+    if skeleton is not None:
+        # Labels of other points are nobody's mistake: a set of twenty-two serves a skeleton of sixteen.
+        joints = [joint for joint in joints if joint in skeleton.joints]
+        if found and not joints and not findings.fatal:
+            raise InputError(path, f"has no label of a point of {skeleton.name}", "name labels like Wrist_R")
+    entries = [
+        Entry(
+            where=file.name,
+            name=file.stem,
+            points=np.array([points.get(joint, (np.nan, np.nan)) for joint in joints]).reshape(-1, 2),
+            picture=picture,
+            size=size,
+        )
+        for file, size, points, picture in found
+    ]
+    note_unannotated(folder, entries, findings)
+    return Sheet(joints, entries, findings)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted((p for p in path.glob("*.json") if not p.name.startswith(".")), key=natural_order)
+
+
+def _labels(file: Path, findings: Findings) -> tuple[tuple[float, float], dict[str, tuple[float, float]], str]:
+    """Size of the picture, points by joint, and the picture's name, empty where the file names none."""
+    points: dict[str, tuple[float, float]] = {}
+    try:
+        document: Any = json_file.load(file)
+        height, width = float(document["imageHeight"]), float(document["imageWidth"])
+        for shape in document["shapes"]:
+            joint = _joint(str(shape["label"]))
+            x, y = (float(v) for v in shape["points"][0])
+            if joint in points:
+                findings.fatal.append((file.name, f"has the label {shape['label']} twice"))
+            points[joint] = x, y
+        name = str(document.get("imagePath") or "").replace("\\", "/").rpartition("/")[2]
+    except InputError as error:
+        raise InputError(file, f"is no LabelMe file ({error.what})", _REMEDY) from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:80] or type(error).__name__
+        raise InputError(file, f"is no LabelMe file ({reason})", _REMEDY) from None
+    return (height, width), points, name
+
+
+def _joint(label: str) -> str:
+    name = label.strip().lower()
+    if match := _SIDE.match(name):
+        name = f"{'right' if match[2] == 'r' else 'left'}_{match[1]}"
+    return _ALIASES.get(name, name)

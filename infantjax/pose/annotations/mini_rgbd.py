@@ -1,0 +1,103 @@
+"""MINI-RGBD: `joints_2Ddep/*.txt` with a line `x y depth id` a joint, beside the pictures in `rgb`.
+
+The folder is one sequence, or holds several (`01`, `02`, ...), each the movement of another infant: the group. Of the
+25 joints of the body model those are read that keypoint sets of pictures have; the hips are the centres of the joints,
+not the iliac spines of In-Motion, and are left out there, as in the papers.
+
+Source: Hesse et al. 2018; Groos et al., Paper II (table 6: nose, upper neck, shoulders, elbows, wrists, knees, ankles).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from infantjax import skeletons
+from infantjax.errors import Findings, InputError
+from infantjax.files import natural_order
+from infantjax.motion.readers import edge
+from infantjax.pose.annotations.data import Entry, Request, Sheet
+from infantjax.skeletons import IN_MOTION_19
+
+_JOINTS = {
+    "nose": 24,
+    "neck": 12,
+    "right_shoulder": 17,
+    "left_shoulder": 16,
+    "right_elbow": 19,
+    "left_elbow": 18,
+    "right_wrist": 21,
+    "left_wrist": 20,
+    "right_hip": 2,
+    "left_hip": 1,
+    "right_knee": 5,
+    "left_knee": 4,
+    "right_ankle": 8,
+    "left_ankle": 7,
+}
+_OTHERS = {"neck": "upper_neck", "nose": "head", "wrist": "hand", "ankle": "foot"}
+_SIZE = (480.0, 640.0)
+_FOLDER = "joints_2Ddep"
+
+
+def recognises(path: Path) -> bool:
+    """Whether a folder, or one in it, holds a folder of joints."""
+    return path.is_dir() and bool(_sequences(path))
+
+
+def read(request: Request) -> Sheet:
+    """Read the sequences, by default as `in-motion-19`.
+
+    Raises:
+        InputError: no sequence.
+    """
+    skeleton = skeletons.get(request.skeleton or IN_MOTION_19)
+    joints = {_named(joint, skeleton.joints): number for joint, number in _JOINTS.items()}
+    if skeleton.name == IN_MOTION_19.name:
+        joints = {joint: number for joint, number in joints.items() if not joint.endswith("_hip")}
+    findings, entries = Findings(), []
+    for sequence in _sequences(request.path):
+        pictures = (request.pictures / sequence.name if request.pictures else sequence) / "rgb"
+        for file in sorted((sequence / _FOLDER).glob("*.txt"), key=natural_order):
+            number = file.stem.rpartition("_")[2]
+            try:
+                points = _points(file, tuple(joints.values()))
+            except InputError as error:
+                findings.fatal.append((f"{sequence.name}/{file.name}", error.what))
+                continue
+            entries.append(
+                Entry(
+                    where=f"{sequence.name}/{file.name}",
+                    name=f"{sequence.name}_{number}",
+                    points=points,
+                    picture=pictures / f"syn_{number}.png",
+                    size=_SIZE,
+                    group=sequence.name,
+                )
+            )
+    known = [joint for joint in joints if joint in skeleton.joints]
+    rows = [list(joints).index(joint) for joint in known]
+    kept = [Entry(**(vars(entry) | {"points": entry.points[rows]})) for entry in entries]
+    return Sheet(known, kept, findings, own=False)
+
+
+def _sequences(path: Path) -> list[Path]:
+    folders = [path, *sorted((p for p in path.iterdir() if p.is_dir()), key=natural_order)]
+    return [folder for folder in folders if (folder / _FOLDER).is_dir()]
+
+
+def _named(joint: str, known: tuple[str, ...]) -> str:
+    """The name that a keypoint set has for a joint."""
+    if joint in known:
+        return joint
+    side, _, part = joint.rpartition("_")
+    other = _OTHERS.get(part, part)
+    return f"{side}_{other}" if side else other
+
+
+def _points(file: Path, numbers: tuple[int, ...]) -> np.ndarray:
+    with edge.damage(file, "a list of joints"):
+        rows = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        if not rows or any(len(row) != 4 for row in rows):
+            raise InputError(file, "is not x, y, depth and number in each line")
+        found = {int(float(row[3])): (float(row[0]), float(row[1])) for row in rows}
+    return np.array([found.get(number, (np.nan, np.nan)) for number in numbers])

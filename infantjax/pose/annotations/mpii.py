@@ -1,0 +1,155 @@
+"""MPII Human Pose: the Matlab file with the structure `RELEASE`.
+
+By default the persons that the file itself lists as standing apart (`single_person`), with `persons="all"` every
+annotated one; each is a row, named `PICTURE#NUMBER`. The pictures of the test set have no points and are left out, so
+that all rows are of the training set; the group is the video. Points on which the annotators did not agree whether they
+are visible have unknown visibility.
+
+Source: Andriluka et al. 2014.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.errors import Findings, InputError
+from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
+from infantjax.motion.readers.edge import damage
+from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
+
+JOINTS = (
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "thorax",
+    "upper_neck",
+    "head_top",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+)
+"""The joints in the order of MPII's ids."""
+
+_KIND = "MPII's Matlab file"
+_COMPRESSED, _SMALL = 15, 1 << 20
+
+
+def recognises(path: Path) -> bool:
+    """Whether the file is one of Matlab."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(19) == b"MATLAB 5.0 MAT-file"
+
+
+def read(request: Request) -> Sheet:
+    """Read the file.
+
+    Raises:
+        InputError: no such structure, damaged, or it would unpack to too much.
+    """
+    path = request.path
+    with damage(path, _KIND):
+        release = _release(path)
+        images = _list(release.annolist)
+        training = np.atleast_1d(release.img_train)
+        single = _list(getattr(release, "single_person", []))
+        videos = _list(getattr(release, "video_list", []))
+        first = str(images[0].image.name) if images else ""
+        near = path.parent
+        folder = folder_of(request.pictures, (near / "images", near.parent / "images", near, near.parent), first)
+        entries: list[Entry] = []
+        for number, image in enumerate(images):
+            if not training[number]:
+                continue
+            apart = {int(i) for i in np.ravel(single[number])} if number < len(single) else set()
+            chosen = None if request.persons == "all" else apart
+            entries += _persons(image, f"image {number}", folder, chosen, videos)
+    return Sheet(JOINTS, entries, Findings(), own=False)
+
+
+def _release(path: Path) -> Any:
+    from scipy.io import loadmat
+
+    _require_bounded(path)
+    content = loadmat(str(path), struct_as_record=False, squeeze_me=True, variable_names=("RELEASE",))
+    if "RELEASE" not in content:
+        raise InputError(path, "holds no structure RELEASE", "give MPII's own annotation file")
+    return content["RELEASE"]
+
+
+def _require_bounded(path: Path) -> None:
+    """Unpack the variables of the file once, piece by piece, before anything takes their declared sizes for true."""
+    import zlib
+
+    total, limit = 0, min(MAX_FILE_BYTES, max(_SMALL, MAX_ARCHIVE_RATIO * path.stat().st_size))
+    with path.open("rb") as stream:
+        stream.seek(126)
+        order = "little" if stream.read(2) == b"IM" else "big"
+        while len(tag := stream.read(8)) == 8:
+            kind, size = (int.from_bytes(tag[i : i + 4], order) for i in (0, 4))  # type: ignore[arg-type]
+            if kind != _COMPRESSED:
+                stream.seek(size, 1)
+                continue
+            unpacker = zlib.decompressobj()
+            while size and (piece := stream.read(min(size, 1 << 16))):
+                size -= len(piece)
+                while piece:
+                    total += len(unpacker.decompress(piece, 1 << 20))
+                    piece = unpacker.unconsumed_tail
+                    if total > limit:
+                        raise InputError(path, f"would unpack to more than {limit} bytes", "give MPII's own file")
+
+
+def _list(value: Any) -> list[Any]:
+    return list(np.atleast_1d(np.asarray(value, dtype=object)))
+
+
+def _persons(image: Any, where: str, folder: Path, chosen: set[int] | None, videos: list[Any]) -> Iterator[Entry]:
+    picture = folder / Path(str(image.image.name)).name
+    video = np.ravel(getattr(image, "vididx", ()))
+    index = int(video[0]) if len(video) == 1 else 0
+    for number, person in enumerate(_list(getattr(image, "annorect", [])), 1):
+        points = getattr(getattr(person, "annopoints", None), "point", None)
+        if points is None or (chosen is not None and number not in chosen):
+            continue
+        positions, visible = np.full((len(JOINTS), 2), np.nan), np.full(len(JOINTS), np.nan)
+        for point in _list(points):
+            joint = int(point.id)
+            if not 0 <= joint < len(JOINTS):
+                raise ValueError(f"{where}: has a point of id {joint}")
+            positions[joint] = float(point.x), float(point.y)
+            seen = np.ravel(getattr(point, "is_visible", ()))
+            visible[joint] = float(seen[0]) if len(seen) == 1 and str(seen[0]) else np.nan
+        scale, centre = (_numbers(getattr(person, name, ())) for name in ("scale", "objpos"))
+        yield Entry(
+            where=f"{picture.name}#{number}",
+            name=f"{picture.stem}#{number}",
+            points=positions,
+            picture=picture,
+            visible=visible,
+            head=_box(person),
+            scale=scale[0] if scale else None,
+            centre=(centre[0], centre[1]) if len(centre) == 2 else None,
+            group=str(videos[index - 1]) if 0 < index <= len(videos) else "",
+            split="train",
+        )
+
+
+def _numbers(value: Any) -> list[float]:
+    parts = (value.x, value.y) if hasattr(value, "x") and hasattr(value, "y") else np.ravel(value)
+    return [float(part) for part in parts]
+
+
+def _box(person: Any) -> tuple[float, ...] | None:
+    sides = [_numbers(getattr(person, name, ())) for name in ("x1", "y1", "x2", "y2")]
+    return tuple(side[0] for side in sides) if all(len(side) == 1 for side in sides) else None

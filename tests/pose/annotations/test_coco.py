@@ -1,0 +1,110 @@
+"""COCO keypoints: what is labelled, who counts, where the pictures are."""
+
+import json
+
+import numpy as np
+import pytest
+
+from infantjax.errors import InputError
+from infantjax.pose.annotations import read_annotations
+from infantjax.skeletons import COCO_17
+
+
+def document(**changes):
+    def person(number, image, shift, v=2):
+        points = [value for i in range(17) for value in (10 + i + shift, 20 + 2 * i, v if i else 0)]
+        return {"id": number, "image_id": image, "keypoints": points, "bbox": [1, 2, 30, 40], "iscrowd": 0}
+
+    large = person(8, 2, 40)
+    large["keypoints"][3:5] = [90, 90]
+    crowd = person(9, 2, 0) | {"iscrowd": 1}
+    return {
+        "images": [
+            {"id": 1, "file_name": "test/b.png", "height": 100, "width": 100},
+            {"id": 2, "file_name": "test/a.png", "height": 100, "width": 100},
+            {"id": 3, "file_name": "test/c.png", "height": 100, "width": 100},
+        ],
+        "annotations": [person(5, 1, 0, 1), person(7, 2, 0), large, crowd],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_17.joints)}],
+    } | changes
+
+
+def written(tmp_path, content, name="person_keypoints_validate_infant.json"):
+    path = tmp_path / name
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_largest_person_of_each_picture_is_read(tmp_path):
+    found = read_annotations(written(tmp_path, document()))
+    assert found.skeleton is COCO_17
+    assert found.names == ("a", "b")
+    assert found.points[0, 1].tolist() == [90, 90]
+    assert found.points[1, 3].tolist() == [13, 26]
+    assert np.isnan(found.points[:, 0]).all()
+    assert found.boxes.tolist() == [[1, 2, 31, 42]] * 2
+    assert found.sizes.tolist() == [[100, 100]] * 2
+    assert found.splits == ("val", "val")
+    assert "test/c.png: has no annotation" in found.problems
+    assert "1 pictures: show several persons; the largest counts" in found.problems
+
+
+def test_hidden_points_are_told_from_seen_and_missing_ones(tmp_path):
+    visible = read_annotations(written(tmp_path, document())).visible
+    assert visible[0, 5] == 1
+    assert visible[1, 5] == 0
+    assert np.isnan(visible[:, 0]).all()
+
+
+def test_all_persons_are_rows_named_by_their_annotation(tmp_path):
+    found = read_annotations(written(tmp_path, document()), persons="all")
+    assert found.names == ("a#7", "a#8", "b")
+
+
+def test_pictures_are_found_beside_the_file_or_above_it(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "images" / "test").mkdir(parents=True)
+    for name in "abc":
+        (tmp_path / "images" / "test" / f"{name}.png").touch()
+    found = read_annotations(written(tmp_path / "annotations", document()))
+    assert found.pictured().names == ("a", "b")
+
+
+def test_videos_are_groups(tmp_path):
+    content = document()
+    for image, video in zip(content["images"], (4, 5, 4)):
+        image["video_id"] = video
+    assert read_annotations(written(tmp_path, content)).groups == ("5", "4")
+
+
+def test_a_published_point_outside_the_picture_is_left_out(tmp_path):
+    content = document()
+    content["annotations"][0]["keypoints"][3] = -3
+    found = read_annotations(written(tmp_path, content))
+    assert np.isnan(found.points[1, 1]).all()
+    assert "test/b.png: has points outside the picture, left out" in found.problems
+
+
+def test_points_without_names_are_those_of_coco(tmp_path):
+    found = read_annotations(written(tmp_path, document(categories=[])))
+    assert found.skeleton is COCO_17
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda d: d["annotations"][0].update(image_id=99), "annotation 0: is not of an image"),
+        (lambda d: d["annotations"][0].update(keypoints=[1, 2, 2]), "annotation 0: is not of an image, or has other"),
+        (lambda d: d["annotations"][0].update(keypoints="x"), "annotation 0"),
+        (lambda d: d["annotations"].clear(), "has no annotation; no usable picture is left"),
+        (lambda d: d["images"][0].update(file_name="../../x.png"), "no usable file name"),
+        (lambda d: d["images"][0].update(id=2), "without an id of its own"),
+        (lambda d: d["annotations"][0]["keypoints"].__setitem__(3, float("inf")), "farther than"),
+    ],
+)
+def test_what_is_not_as_coco_has_it_gives_one_line(change, what, tmp_path):
+    content = document()
+    change(content)
+    with pytest.raises(InputError, match=what) as caught:
+        read_annotations(written(tmp_path, content))
+    assert "\n" not in str(caught.value)
