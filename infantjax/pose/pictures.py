@@ -5,7 +5,7 @@ Source: behaviour of the released program.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +25,18 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Mean and standard deviation of red, green and blue, of values in 0..1."""
 
 
+class Box(NamedTuple):
+    """A part of a picture, whole pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lies in its square.
+    """Where a picture, or a part of it, lies in its square.
 
     Attributes:
         side: of the square, pixels.
@@ -35,6 +44,7 @@ class Placement:
         width: of the resized picture.
         top: rows of padding above.
         left: columns of padding to the left.
+        box: the part of the picture.
     """
 
     side: int
@@ -42,16 +52,93 @@ class Placement:
     width: int
     top: int
     left: int
+    box: Box
+
+    def squared(self, points: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
+        """Points in pixels of the picture as fractions of the square, exactly; outside the box they leave 0..1."""
+        scale = np.array([self.width / self.box.width, self.height / self.box.height])
+        return ((points - (self.box.left, self.box.top)) * scale + (self.left, self.top)) / self.side
+
+    def pictured(self, fractions: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
+        """The reverse of `squared`, exactly."""
+        scale = np.array([self.width / self.box.width, self.height / self.box.height])
+        return (fractions * self.side - (self.left, self.top)) / scale + (self.box.left, self.box.top)
 
 
-def place(height: int, width: int, side: int) -> Placement:
-    """The largest fit of a picture into a square, in the middle: the released rounding, half to even, half cut off."""
-    scale = side / max(height, width)
-    rows, columns = (max(1, min(side, round(scale * s))) for s in (height, width))
-    return Placement(side, rows, columns, int((side - rows) / 2), int((side - columns) / 2))
+def place(height: int, width: int, side: int, box: Box | None = None) -> Placement:
+    """The largest fit of a picture into a square, in the middle: the released rounding, half to even, half cut off.
+
+    Args:
+        height: of the picture, pixels.
+        width: of the picture, pixels.
+        side: of the square, pixels.
+        box: the part of the picture to take; None is the whole.
+    """
+    box = box or Box(0, 0, height, width)
+    scale = side / max(box.height, box.width)
+    rows, columns = (max(1, min(side, round(scale * s))) for s in (box.height, box.width))
+    return Placement(side, rows, columns, int((side - rows) / 2), int((side - columns) / 2), box)
 
 
-def fit(frame: Frame, side: int, resizing: Resizing) -> UInt8[np.ndarray, "side side 3"]:
+CROP_MARGIN = 0.15
+"""Share of the box of all keypoints that the infant framework adds on each side of it."""
+
+
+def surround(
+    points: Float[np.ndarray, "keypoint 2"], height: int, width: int, margin: float = CROP_MARGIN
+) -> Box | None:
+    """The part of a picture that the infant framework trains on: near a square around all keypoints.
+
+    The box of the keypoints is enlarged by the margin, its shorter side about its middle to the longer one, and all is
+    cut off at the picture's border. Chosen: the box grows to whole pixels.
+
+    Args:
+        points: pixels; NaN is missing.
+        height: of the picture.
+        width: of the picture.
+        margin: share of width and height, on each side.
+
+    Returns:
+        None where no point is there, or none inside the picture.
+
+    Source: behaviour of the authors' training framework.
+    """
+    seen = points[np.isfinite(points).all(-1)]
+    if not len(seen):
+        return None
+    low, high = seen.min(0), seen.max(0)
+    half = (0.5 + margin) * (high - low)
+    middle, half = (low + high) / 2, np.maximum(half, half.max())
+    left, top = np.maximum(np.floor(middle - half), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(middle + half), (width, height)).astype(int)
+    return Box(int(top), int(left), int(bottom - top), int(right - left)) if bottom > top and right > left else None
+
+
+def annotated_square(
+    frame: Frame,
+    points: Float[np.ndarray, "keypoint 2"],
+    side: int,
+    crop: bool = True,
+    resizing: Resizing = "released",
+) -> tuple[UInt8[np.ndarray, "side side 3"], Float[np.ndarray, "keypoint 2"]]:
+    """An annotated picture as networks are trained on it, and its points as fractions of the square.
+
+    Args:
+        frame: the picture.
+        points: pixels; NaN is missing.
+        side: of the square, pixels.
+        crop: take the surroundings of the points (`surround`), the framework's default, or the whole picture.
+        resizing: as in `fit`.
+
+    Returns:
+        The square, and the points cut off to 0..1 as in the framework; NaN stays.
+    """
+    box = surround(points, frame.height, frame.width) if crop else None
+    where = place(frame.height, frame.width, side, box)
+    return fit(frame, side, resizing, box), np.clip(where.squared(points), 0, 1)
+
+
+def fit(frame: Frame, side: int, resizing: Resizing, box: Box | None = None) -> UInt8[np.ndarray, "side side 3"]:
     """A frame as the networks read it but for the normalisation: resized to fit a square, zeros around it.
 
     Args:
@@ -59,8 +146,11 @@ def fit(frame: Frame, side: int, resizing: Resizing) -> UInt8[np.ndarray, "side 
         side: of the square, pixels.
         resizing: `released` low-passes and samples exactly as the released program does (to one grey level); `fast`
             takes area means by the decoder's own scaler.
+        box: the part of the frame to take; None is the whole.
     """
-    where = place(frame.height, frame.width, side)
+    where = place(frame.height, frame.width, side, box)
+    if box is not None:
+        frame = frame.cropped(*box)
     if resizing == "fast":
         small = frame.pixels(where.height, where.width)
     else:

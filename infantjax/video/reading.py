@@ -66,6 +66,20 @@ class Frame:
             picture = scaled.to_ndarray()
         return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else picture
 
+    def cropped(self, top: int, left: int, height: int, width: int) -> "Frame":
+        """A part of the upright frame as a frame of its own.
+
+        Raises:
+            ValueError: the part does not lie in the frame, or is empty.
+        """
+        import av
+
+        if min(top, left) < 0 or min(height, width) < 1 or top + height > self.height or left + width > self.width:
+            raise ValueError(f"{width}x{height} pixels at {left}, {top} do not lie in {self.width}x{self.height}")
+        part = np.ascontiguousarray(self.pixels()[top : top + height, left : left + width])
+        native = av.VideoFrame.from_ndarray(part, format="rgb24")
+        return Frame(self.index, self.time, height, width, self.name, native)
+
 
 class Frames(ABC):
     """An iterator over the frames of one source.

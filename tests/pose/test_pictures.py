@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from infantjax.pose.pictures import fit, normalise, place, resize, unplace
+from infantjax.pose.pictures import annotated_square, fit, normalise, place, resize, surround, unplace
 from infantjax.video import open_frames
 
 
@@ -103,3 +104,59 @@ def test_pictures_of_an_infant_become_those_of_the_reference(name, side, shared)
     with np.load(shared / "golden" / "pose" / "infant_images_uint8.npz") as expected:
         found = fit(first_frame(shared / "data" / "infant_images" / f"{name}.jpg"), side, "released")
         assert np.abs(found.astype(int) - expected[f"{name}_{side}"].astype(int)).max() <= 1
+
+
+# --- the part that is trained on -------------------------------------------------------------------------------------
+
+
+def test_the_box_of_the_keypoints_grows_to_a_square_and_is_cut_at_the_border():
+    points = np.array([[40.0, 30.0], [60.0, 70.0], [np.nan, 5.0]])
+    # 20 x 40 pixels become 26 x 52 and then 52 x 52 around (50, 50).
+    assert surround(points, 100, 100) == (24, 24, 52, 52)
+    assert surround(points, 72, 60) == (24, 24, 48, 36)
+    assert surround(points, 100, 100, margin=0) == (30, 30, 40, 40)
+    assert surround(points[2:], 100, 100) is None
+    assert surround(points, 100, 40) == (24, 24, 52, 16)
+    assert surround(points, 100, 20) is None
+
+
+@given(
+    sides=st.tuples(st.integers(40, 300), st.integers(40, 300)),
+    corner=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0.05, 1), st.floats(0.05, 1)),
+    side=st.sampled_from([64, 224, 368]),
+)
+def test_points_go_into_the_square_of_a_part_and_back_exactly(sides, corner, side):
+    height, width = sides
+    x, y, w, h = corner
+    points = np.array([[x * width, y * height], [min(x + w, 1) * width, min(y + h, 1) * height]])
+    box = surround(points, height, width)
+    if box is None:
+        return
+    where = place(height, width, side, box)
+    fractions = where.squared(points)
+    assert ((fractions >= -1e-9) & (fractions <= 1 + 1e-9)).all()
+    np.testing.assert_allclose(where.pictured(fractions), points, atol=1e-9 * max(sides))
+
+
+def test_an_annotated_picture_and_its_points_move_together(tmp_path):
+    """A white dot lies where the point of it says, in the whole picture and in the part."""
+    picture = np.zeros((120, 200, 3), np.uint8)
+    picture[80:84, 150:154] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    frame = first_frame(tmp_path / "a.png")
+    points = np.array([[152.0, 82.0], [110.0, 40.0], [np.nan, np.nan]])
+    for crop, resizing in ((True, "released"), (True, "fast"), (False, "released")):
+        square, fractions = annotated_square(frame, points, 128, crop, resizing)
+        weight = square.sum(-1).astype(float)
+        rows, columns = np.indices(weight.shape) + 0.5
+        found = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        np.testing.assert_allclose(found, fractions[0] * 128, atol=0.3)
+        assert np.isnan(fractions[2]).all()
+
+
+def test_a_part_of_a_frame_is_a_frame(clip):
+    frame = first_frame(clip)
+    part = frame.cropped(20, 30, 64, 48)
+    np.testing.assert_array_equal(part.pixels(), frame.pixels()[20:84, 30:78])
+    with pytest.raises(ValueError, match="do not lie in"):
+        frame.cropped(100, 0, 64, 48)
