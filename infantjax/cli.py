@@ -225,6 +225,12 @@ class Pose:
     """How frames are resized: exactly as released, or by the video decoder; if not given, fast for videos."""
     flip: bool = False
     """Mean over the picture and its mirror image."""
+    scales: tuple[float, ...] = (1.0,)
+    """Mean over the picture at these scales, for example 0.75 1 1.25."""
+    person: Literal["central", "largest"] | None = None
+    """Which of several persons, told apart by affinity fields; if not given, the surest point of each kind."""
+    smoothing: Literal["median5", "butterworth"] | None = None
+    """Filter over time; gaps stay gaps."""
     min_confidence: float = 0.1
     """Points below are left out."""
     side: int | None = None
@@ -242,55 +248,38 @@ class Pose:
 
     def run(self) -> int:
         """Find the keypoints and write them."""
-        import time
-
-        import numpy as np
-
-        from infantjax.files import locked
-        from infantjax.motion import readers
-        from infantjax.pose import PoseConfig, Tracker, load_network, tracking
-        from infantjax.progress import Progress
-        from infantjax.video import open_frames, write_overlay
+        from infantjax.pose import PoseConfig, Tracker, load_network
+        from infantjax.pose.writing import SUFFIXES, write_keypoints
+        from infantjax.video import open_frames
         from infantjax.video.reading import is_video
 
         _require_fps(self.fps)
         for path in (self.output, self.overlay):
             if path is not None and path.exists() and not self.overwrite:
                 raise InputError(path, "exists", "use --overwrite or another name")
-        if self.output.suffix.lower() not in (".csv", ".npz"):
+        if self.output.suffix.lower() not in SUFFIXES:
             raise InputError(self.output, "has an ending that names no format to write", "use .csv or .npz")
         frames = open_frames(self.input, self.fps)
-        resizing = self.resizing or ("fast" if is_video(frames) else "released")
         try:
-            config = PoseConfig(self.decoder, resizing, self.flip, self.min_confidence, self.batch_size, self.dtype)
+            config = PoseConfig(
+                self.decoder,
+                self.resizing or ("fast" if is_video(frames) else "released"),
+                self.flip,
+                self.min_confidence,
+                self.batch_size,
+                self.dtype,
+                self.scales,
+                self.person,
+                self.smoothing,
+            )
         except ValueError as error:
             raise InputError("options", str(error)) from None
         _prepare_process()
-        tracker = Tracker(load_network(self.weights, self.side), config)
-        chunks = self.output.with_name(f".{self.output.name}.parts")
-        with locked(chunks), Progress(frames.expected, "frames", quiet=self.quiet) as progress:
-            began, before = time.monotonic(), -1
-
-            def report(done: int) -> None:
-                nonlocal before
-                before = done if before < 0 else before
-                rate = (done - before) / max(time.monotonic() - began, 1e-9)
-                left = f", {max(frames.expected - done, 0) / rate:.0f} s left" if rate and frames.expected else ""
-                progress.update(done, f"{rate:.1f} frames/s{left}")
-
-            track = tracker.track(frames, chunks, report)
-            recording = tracker.recording(frames, track)
-            try:
-                self.output.parent.mkdir(parents=True, exist_ok=True)
-                readers.write(recording, self.output)
-            except OSError as error:
-                reason = error.strerror or error
-                raise InputError(self.output, f"cannot be written ({reason})", "make room") from None
-            if self.overlay is not None:
-                found = track.confidence >= self.min_confidence
-                points = np.where(found[..., None], track.positions, np.nan)
-                write_overlay(frames, points, recording.skeleton, self.overlay)
-        tracking.forget(chunks)
+        network = load_network(self.weights, self.side, early_heads=self.person is not None)
+        if self.person is not None and network.fields is None:
+            raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
+        tracker = Tracker(network, config)
+        recording = write_keypoints(frames, tracker, self.output, self.overlay, quiet=self.quiet)
         for line in (*recording.history, *recording.notes):
             _say(f"note: {line}", self.quiet)
         print(self.output)

@@ -5,11 +5,13 @@ a NaN does is said in each docstring: fill gaps first, and only joints that were
 """
 
 import math
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 Series = Float[np.ndarray, "time *series"]
+Filter = Literal["median5", "butterworth"]
 
 
 def fill_gaps(keypoints: Float[np.ndarray, "time joint coordinate"]) -> Float[np.ndarray, "time joint coordinate"]:
@@ -152,3 +154,25 @@ def butterworth(series: Series, order: int = 8, cutoff: float = 0.5) -> Series:
     filtered = np.full_like(series, np.nan)
     filtered[:, seen] = signal.sosfiltfilt(sections, series[:, seen], axis=0)
     return filtered
+
+
+def smooth(
+    keypoints: Float[np.ndarray, "time joint coordinate"], kind: Filter
+) -> Float[np.ndarray, "time joint coordinate"]:
+    """A filter over time that leaves gaps as gaps: they are filled for it (`fill_gaps`) and open again behind it.
+
+    Args:
+        keypoints: `[time, joint, 2|3]`; NaN is missing.
+        kind: `median5`, five frames, or `butterworth`, order 8 at a quarter of the frame rate.
+
+    Returns:
+        Same shape, float64, NaN exactly where the keypoints have one.
+
+    Raises:
+        ValueError: unknown filter, or too few frames for it.
+    """
+    if kind not in get_args(Filter):
+        raise ValueError(f"unknown filter {kind!r}; known: {', '.join(get_args(Filter))}")
+    filled = fill_gaps(keypoints)
+    smoothed = median_filter(filled) if kind == "median5" else butterworth(filled)
+    return np.where(np.isnan(keypoints).any(axis=-1, keepdims=True), np.nan, smoothed)

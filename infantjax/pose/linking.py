@@ -1,13 +1,16 @@
-"""From maps of joints and connections to limbs: local maxima, scores along segments, bipartite matching.
+"""From maps to people: local maxima, scores along segments, bipartite matching.
 
-Source: Migliorelli et al. 2021. Chosen, because the paper does not say: threshold 0.3, at most five candidates, eleven
-samples along a segment, read between the pixels.
+`link` joins the limbs of one infant by the connection maps of babyPose (Migliorelli et al. 2021; chosen, because the
+paper does not say: threshold 0.3, at most five candidates, eleven samples along a segment, read between the pixels).
+`find_people` tells several persons apart by affinity fields (Cao et al. 2017). Both share candidates and matching.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from infantjax.skeletons import Skeleton, segments
 
 RADIUS, THRESHOLD, CANDIDATES, SAMPLES = 6.0, 0.3, 5, 11
 
@@ -40,6 +43,10 @@ def find_candidates(
     """
     left = np.where(np.isfinite(joint_map), joint_map, -np.inf)
     rows, columns = np.indices(left.shape)
+    padded = np.pad(left, 1, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max((2, 3))
+    # The slope of a peak beyond the radius is no maximum.
+    left = np.where(left >= around, left, -np.inf)
     positions: list[tuple[float, float]] = []
     values: list[float] = []
     while len(values) < most:
@@ -56,13 +63,20 @@ def connection_scores(
     connection_map: Float[np.ndarray, "row column"], starts: Candidates, ends: Candidates, samples: int = SAMPLES
 ) -> Float[np.ndarray, "start end"]:
     """Mean of a connection's map along the segment between any two candidates."""
+    return _along(connection_map, starts, ends, samples).mean(-1)
+
+
+def _along(
+    values: Float[np.ndarray, "row column"], starts: Candidates, ends: Candidates, samples: int
+) -> Float[np.ndarray, "start end sample"]:
+    """Values of a map along the segments between any two candidates, read between the pixels."""
     from scipy.ndimage import map_coordinates
 
     share = np.linspace(0, 1, samples)
     a, b = starts.positions[:, None, None], ends.positions[None, :, None]
     points = a + (b - a) * share[:, None]  # [start, end, sample, 2]
     coordinates = np.moveaxis(points[..., ::-1], -1, 0)
-    return map_coordinates(connection_map, coordinates, order=1, mode="nearest").mean(-1)
+    return map_coordinates(values, coordinates, order=1, mode="nearest")
 
 
 def match(scores: Float[np.ndarray, "start end"]) -> list[tuple[int, int]]:
@@ -154,3 +168,167 @@ def _follow(
             chosen[end] = current
             total += float(found[end].values[current])
     return chosen, total
+
+
+# --- several persons -------------------------------------------------------------------------------------------------
+
+Choice = Literal["central", "largest"]
+
+PEAK, ALIGNED, SHARE = 0.1, 0.05, 0.8
+"""Smallest value of a candidate; smallest agreement of a field with a limb, which this share of its samples must
+reach (chosen: of the public OpenPose program, as the thesis prints none)."""
+PEOPLE = 20
+"""Most candidates of a joint."""
+LEAST_JOINTS = 3
+"""Fewest joints of a person; chosen."""
+
+
+class Person(NamedTuple):
+    """Joints that fields link.
+
+    Attributes:
+        positions: `[joint, 2]`, x and y in pixels of the maps; NaN where the person has no candidate.
+        values: `[joint]`, of the maps there; NaN where there is none.
+    """
+
+    positions: Float[np.ndarray, "joint 2"]
+    values: Float[np.ndarray, "joint"]
+
+
+class Crowd(NamedTuple):
+    """What is in a picture.
+
+    Attributes:
+        persons: those of at least three joints, the one with the largest sum of values first.
+        candidates: of each joint, linked or not.
+    """
+
+    persons: list[Person]
+    candidates: list[Candidates]
+
+
+def field_scores(
+    field: Float[np.ndarray, "row column 2"], starts: Candidates, ends: Candidates, samples: int = SAMPLES
+) -> Float[np.ndarray, "start end"]:
+    """Line integral of an affinity field: its mean along the segment between two candidates, in their direction.
+
+    Returns:
+        1 where the field is the limb's unit vector all along; minus infinity where fewer than 80 % of the samples
+        agree with the direction. Candidates in one pixel have no direction: there it is the length of the field.
+
+    Source: Cao et al. 2017, equation 10.
+    """
+    difference = ends.positions[None] - starts.positions[:, None]
+    length = np.hypot(*np.moveaxis(difference, -1, 0))
+    direction = difference / np.where(length > 0, length, 1)[..., None]
+    x, y = (_along(field[..., axis], starts, ends, samples) for axis in (0, 1))
+    along = x * direction[..., 0, None] + y * direction[..., 1, None]
+    agreement = np.where(length[..., None] > 0, along, np.hypot(x, y))
+    return np.where((agreement > ALIGNED).mean(-1) >= SHARE, agreement.mean(-1), -np.inf)
+
+
+def find_people(
+    joint_maps: Float[np.ndarray, "row column joint"],
+    fields: Float[np.ndarray, "row column field"],
+    skeleton: Skeleton,
+    radius: float | None = None,
+    threshold: float = PEAK,
+) -> Crowd:
+    """Everybody in a picture: candidates of all joints, linked along the limbs that have a field.
+
+    A joint in no limb (the pelvis of `mpii-16`) goes to the person whose neighbouring joints it is nearest to.
+
+    Args:
+        joint_maps: one a joint.
+        fields: x and y of each limb, in the order of `skeletons.segments`.
+        skeleton: of the maps.
+        radius: within which a surer candidate suppresses another, pixels of the maps; None is 1/16 of their width,
+            chosen.
+        threshold: smallest value of a candidate.
+
+    Source: Cao et al. 2017.
+    """
+    radius = joint_maps.shape[1] / 16 if radius is None else radius
+    joints = range(joint_maps.shape[-1])
+    found = [find_candidates(joint_maps[..., j], radius, threshold, PEOPLE) for j in joints]
+    limbs = segments(skeleton)
+    # Limbs are a tree and a match takes a candidate once, so what hangs together has one candidate a joint at most.
+    person_of: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for number, (a, b) in enumerate(limbs):
+        if not (len(found[a].values) and len(found[b].values)):
+            continue
+        scores = field_scores(fields[..., 2 * number : 2 * number + 2], found[a], found[b])
+        for i, j in match(np.maximum(scores, -1e6)):
+            if np.isfinite(scores[i, j]):
+                both = person_of.get((a, i), {(a, i)}) | person_of.get((b, j), {(b, j)})
+                person_of |= dict.fromkeys(both, both)
+    persons = []
+    for members in {frozenset(members) for members in person_of.values() if len(members) >= LEAST_JOINTS}:
+        positions, values = np.full((len(found), 2), np.nan), np.full(len(found), np.nan)
+        for joint, candidate in members:
+            positions[joint], values[joint] = found[joint].positions[candidate], found[joint].values[candidate]
+        persons.append(Person(positions, values))
+    persons.sort(key=lambda person: -np.nansum(person.values))
+    for joint in set(joints) - {joint for limb in limbs for joint in limb}:
+        _assign(joint, found[joint], persons, skeleton)
+    return Crowd(persons, found)
+
+
+def _assign(joint: int, candidates: Candidates, persons: list[Person], skeleton: Skeleton) -> None:
+    """Give the candidates of a joint without limb to the persons; none farther away than the person is large."""
+    neighbours = [a if b == joint else b for a, b in skeleton.edges if joint in (a, b)]
+    if not persons or not len(candidates.values):
+        return
+    around = [person.positions[neighbours] for person in persons]
+    seen = [np.isfinite(points).all(-1) for points in around]
+    expected = np.array([p[s].mean(0) if s.any() else (np.nan, np.nan) for p, s in zip(around, seen)])
+    distance = np.hypot(*np.moveaxis(expected[:, None] - candidates.positions[None], -1, 0))
+    for number, candidate in match(-distance):
+        size = np.nanmax(np.nanmax(persons[number].positions, 0) - np.nanmin(persons[number].positions, 0))
+        if distance[number, candidate] <= size / 2:
+            persons[number].positions[joint] = candidates.positions[candidate]
+            persons[number].values[joint] = candidates.values[candidate]
+
+
+def choose(persons: list[Person], by: Choice, height: int, width: int) -> Person | None:
+    """One of several persons, or None of none.
+
+    Args:
+        persons: `Crowd.persons`.
+        by: `central`: the middle of the person's box is nearest to that of the maps; `largest`: the largest box.
+        height: of the maps.
+        width: of the maps.
+
+    Raises:
+        ValueError: unknown rule.
+    """
+    if by not in ("central", "largest"):
+        raise ValueError(f"unknown choice {by!r}; known: central, largest")
+
+    def rank(person: Person) -> float:
+        low, high = np.nanmin(person.positions, 0), np.nanmax(person.positions, 0)
+        if by == "largest":
+            return float(np.prod(high - low))
+        return -float(np.hypot(*((low + high) / 2 - ((width - 1) / 2, (height - 1) / 2))))
+
+    return max(persons, key=rank, default=None)
+
+
+def only(
+    joint_maps: Float[np.ndarray, "row column joint"], person: Person | None, candidates: list[Candidates]
+) -> Float[np.ndarray, "row column joint"]:
+    """Maps of one person: zero where another candidate is nearer, and everywhere for joints the person lacks."""
+    if person is None:
+        return np.zeros_like(joint_maps)
+    rows, columns = np.indices(joint_maps.shape[:2])
+
+    def distance(x: float, y: float) -> np.ndarray:
+        return np.hypot(rows - y, columns - x)
+
+    result = np.zeros_like(joint_maps)
+    for joint in np.flatnonzero(np.isfinite(person.values)):
+        others = [distance(x, y) for x, y in candidates[joint].positions]
+        nearest = np.minimum.reduce(others)
+        own = distance(*person.positions[joint]) <= nearest
+        result[..., joint] = np.where(own, joint_maps[..., joint], 0)
+    return result

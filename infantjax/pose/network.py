@@ -13,6 +13,7 @@ from infantjax import models, skeletons
 from infantjax.errors import InputError
 from infantjax.files import sha256
 from infantjax.models.efficientpose import EfficientPose
+from infantjax.models.openpose import OpenPose
 from infantjax.skeletons import Skeleton
 from infantjax.weights import import_pose
 from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
@@ -32,6 +33,8 @@ class PoseNetwork:
         pixels: how its input is normalised, a name of `pictures.NORMALISATIONS`.
         name: for the provenance.
         digest: SHA-256 of the file, or of the saved network.
+        fields: name of its affinity fields among its further outputs, by which persons are told apart; None if it has
+            none.
     """
 
     module: nn.Module
@@ -41,10 +44,11 @@ class PoseNetwork:
     pixels: Literal["imagenet", "lite", "vgg"]
     name: str
     digest: str
+    fields: str | None = None
 
 
 def load_network(
-    path: str | Path, side: int | None = None, skeleton: str | None = None, *, training: bool = False
+    path: str | Path, side: int | None = None, skeleton: str | None = None, *, early_heads: bool = False
 ) -> PoseNetwork:
     """A pose network from a released file, or from the folder that training wrote.
 
@@ -53,7 +57,8 @@ def load_network(
         side: height and width of the input, pixels, a multiple of 32 (EfficientPose: 8); None is that of the network,
             and 128 for EfficientHourglass files, as of the released checkpoint.
         skeleton: name of the keypoint set; None is the published one of so many keypoints, or the one of the folder.
-        training: keep the heads that only training needs.
+        early_heads: keep the heads of EfficientPose's first passes: affinity fields, which cost a little and tell
+            persons apart, and what only training needs.
 
     Raises:
         InputError: the file cannot be used, or a side or skeleton does not fit it.
@@ -68,8 +73,8 @@ def load_network(
     if side % multiple or not 32 <= side <= 2048:
         raise InputError(path, f"cannot read pictures of side {side}", f"give a multiple of {multiple} within 32..2048")
     variables = network.variables
-    if isinstance(module, EfficientPose) and not training:
-        needed = {name: leaf for name, leaf in variables["params"].items() if not name.startswith(_UNREAD)}
+    if isinstance(module, EfficientPose) and not early_heads:
+        needed = {name: leaf for name, leaf in variables["params"].items() if not name.startswith(_EARLY)}
         module, variables = module.clone(early_heads=False), {**variables, "params": needed}
     return replace(
         network,
@@ -77,11 +82,18 @@ def load_network(
         variables=variables,
         side=side,
         name=f"{network.name}, side {side}",
+        fields=_fields_of(module),
     )
 
 
-_UNREAD = ("pass1_pafs", "pass2_confs")
-"""Heads of EfficientPose that only training needs."""
+_EARLY = ("pass1_pafs", "pass2_confs")
+"""Heads of EfficientPose that its last maps do not need."""
+
+
+def _fields_of(module: nn.Module) -> str | None:
+    if isinstance(module, OpenPose):
+        return "field4_pafs"
+    return "pass1_pafs" if getattr(module, "early_heads", False) else None
 
 
 def _released(path: Path, skeleton: str | None) -> PoseNetwork:

@@ -22,10 +22,13 @@ from jaxtyping import Float, UInt8
 from infantjax import __version__
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256, write_atomically
+from infantjax.motion import cleaning
 from infantjax.motion.recording import Recording
+from infantjax.pose import linking
 from infantjax.pose.decoding import DECODERS, Points
 from infantjax.pose.network import PoseNetwork
 from infantjax.pose.pictures import Resizing, fit, normalise, unplace
+from infantjax.pose.scales import MAX_SCALE, MIN_SCALE, mean_maps
 from infantjax.video.reading import GAP_SECONDS, Frames
 
 CHUNK = 256
@@ -45,9 +48,13 @@ class PoseConfig:
         min_confidence: a point below is missing (NaN); 0.1 chosen: the released program for videos has no threshold.
         batch_size: frames of a call; None lets the backend decide.
         dtype: of the network's activations; `bfloat16` is for accelerators.
+        scales: the maps are the mean over the picture at these scales (`scales.at_scale`).
+        person: which of several persons, `central` or `largest`, told apart by affinity fields; None takes the maximum
+            of each map, whoever it belongs to.
+        smoothing: filter over time of the finished recording, `median5` or `butterworth`; None leaves it as found.
 
     Raises:
-        ValueError: unknown decoder, resizing or dtype, or a number out of its range.
+        ValueError: unknown decoder, resizing, dtype, person or smoothing, or a number out of its range.
     """
 
     decoder: str = "smoothed"
@@ -56,6 +63,9 @@ class PoseConfig:
     min_confidence: float = 0.1
     batch_size: int | None = None
     dtype: str = "float32"
+    scales: tuple[float, ...] = (1.0,)
+    person: linking.Choice | None = None
+    smoothing: cleaning.Filter | None = None
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
@@ -64,6 +74,12 @@ class PoseConfig:
             raise ValueError(f"unknown resizing {self.resizing!r}; known: released, fast")
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"unknown dtype {self.dtype!r}; known: float32, bfloat16")
+        if self.person not in (None, "central", "largest"):
+            raise ValueError(f"unknown person {self.person!r}; known: central, largest")
+        if self.smoothing not in (None, "median5", "butterworth"):
+            raise ValueError(f"unknown smoothing {self.smoothing!r}; known: median5, butterworth")
+        if not self.scales or not all(MIN_SCALE <= scale <= MAX_SCALE for scale in self.scales):
+            raise ValueError(f"scales must be within {MIN_SCALE:g}..{MAX_SCALE:g}, got {self.scales}")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f"min_confidence must be within 0..1, got {self.min_confidence}")
         if self.batch_size is not None and not 1 <= self.batch_size <= 1024:
@@ -110,9 +126,14 @@ class Tracker:
     Args:
         network: with its weights.
         config: how.
+
+    Raises:
+        ValueError: the configuration chooses among persons, and the network has no affinity fields.
     """
 
     def __init__(self, network: PoseNetwork, config: PoseConfig = PoseConfig()) -> None:
+        if config.person and network.fields is None:
+            raise ValueError("a network without affinity fields cannot tell persons apart")
         self.network, self.config = network, config
         cpu = jax.default_backend() == "cpu"
         # On a CPU an operation of a small network is too short to be spread over cores; calls are.
@@ -120,23 +141,33 @@ class Tracker:
         self.batch_size = config.batch_size or (1 if cpu else 64)
 
     @cached_property
-    def _program(self) -> Callable[[Any, jax.Array], Points]:
+    def _program(self) -> Callable[[Any, jax.Array], Any]:
+        """Keypoints of pictures, or, to choose among persons, confidence maps and affinity fields."""
         network, config = self.network, self.config
         mirror = np.array(network.skeleton.mirror)
 
-        def maps(variables: Any, pixels: jax.Array) -> jax.Array:
+        def outputs(variables: Any, pixels: jax.Array) -> tuple[jax.Array, Any]:
             x = normalise(pixels, network.pixels).astype(config.dtype)
-            found, _ = network.module.apply(variables, x)
-            return jnp.asarray(found, jnp.float32)
+            found, aux = network.module.apply(variables, x)
+            return jnp.asarray(found, jnp.float32), aux
+
+        def mean(variables: Any, squares: jax.Array) -> jax.Array:
+            return mean_maps(lambda pixels: outputs(variables, pixels)[0], squares, config.scales)
 
         @jax.jit
-        def run(variables: Any, squares: jax.Array) -> Points:
-            found = maps(variables, squares)
+        def run(variables: Any, squares: jax.Array) -> Any:
+            found = mean(variables, squares)
             if config.flip:
-                found = (found + maps(variables, squares[:, :, ::-1])[:, :, ::-1, mirror]) / 2
-            return DECODERS[config.decoder](found, network.side)
+                found = (found + mean(variables, squares[:, :, ::-1])[:, :, ::-1, mirror]) / 2
+            if config.person is None:
+                return self._decoded_maps(found)
+            return found, jnp.asarray(outputs(variables, squares)[1][network.fields], jnp.float32)
 
         return run
+
+    @cached_property
+    def _decoded_maps(self) -> Callable[[jax.Array], Points]:
+        return jax.jit(lambda maps: DECODERS[self.config.decoder](maps, self.network.side))
 
     @cached_property
     def _variables(self) -> Any:
@@ -150,9 +181,26 @@ class Tracker:
         for first in range(0, len(squares), size):
             part = squares[first : first + size]
             filled = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0), (0, 0)))
-            found = self._program(self._variables, jnp.asarray(filled))
-            parts.append([np.asarray(leaf)[: len(part)] for leaf in found])
+            found = [np.asarray(leaf) for leaf in self._program(self._variables, jnp.asarray(filled))]
+            if self.config.person is not None:
+                found = self._of_one_person(found[0], found[1], len(part), self.config.person)
+            parts.append([leaf[: len(part)] for leaf in found])
         return Found(*(np.concatenate(leaves) for leaves in zip(*parts)))
+
+    def _of_one_person(self, maps: np.ndarray, fields: np.ndarray, frames: int, by: linking.Choice) -> list[np.ndarray]:
+        """Positions and confidences of the chosen person of each frame; those behind `frames` are of nobody."""
+        height, width = maps.shape[1:3]
+        alone = np.zeros_like(maps)
+        for frame in range(frames):
+            crowd = linking.find_people(maps[frame], fields[frame], self.network.skeleton)
+            person = linking.choose(crowd.persons, by, height, width)
+            alone[frame] = linking.only(maps[frame], person, crowd.candidates)
+        points = self._decoded_maps(jnp.asarray(alone))
+        there = np.asarray(alone.any((1, 2)))
+        return [
+            np.where(there[..., None], np.asarray(points.positions), np.nan),
+            np.where(there, np.asarray(points.confidence), 0),
+        ]
 
     def track(
         self, frames: Frames, folder: Path | None = None, report: Callable[[int], None] = lambda done: None
@@ -185,7 +233,7 @@ class Tracker:
         return _joined(parts + pending)
 
     def _identity(self, frames: Frames) -> str:
-        config = asdict(self.config) | {"batch_size": None}
+        config = asdict(self.config) | {"batch_size": None, "smoothing": None}
         path = frames.path
         files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
         digests = [[p.name, sha256(p)] for p in files]
@@ -270,8 +318,11 @@ class Tracker:
 
         A point whose confidence is below the configured one is NaN. Where the source has no constant frame rate,
         positions are interpolated in time, over at most half a second.
+
+        Raises:
+            InputError: too few frames for the configured filter.
         """
-        found = track.confidence >= self.config.min_confidence
+        found = (track.confidence >= self.config.min_confidence) & np.isfinite(track.positions).all(-1)
         positions = np.where(found[..., None], track.positions, np.nan)
         fps = 1.0 if math.isnan(frames.fps) else frames.fps
         notes = list(frames.notes)
@@ -285,18 +336,32 @@ class Tracker:
         config = self.config
         step = (
             f"keypoints by {self.network.name} (weights SHA-256 {self.network.digest[:16]}), decoding {config.decoder}"
-            f", resizing {config.resizing}{', mean over mirror images' if config.flip else ''}, {config.dtype}, points"
-            f" of confidence below {config.min_confidence:g} left out; frames by {frames.provenance}"
+            f", resizing {config.resizing}{', mean over mirror images' if config.flip else ''}{self._means()},"
+            f" {config.dtype}, points of confidence below {config.min_confidence:g} left out; frames by"
+            f" {frames.provenance}"
         )
+        steps = [step]
+        if config.smoothing is not None:
+            try:
+                positions = cleaning.smooth(positions, config.smoothing)
+            except ValueError as error:
+                raise InputError(frames.path, str(error), "leave out --smoothing") from None
+            steps.append(f"smoothed over time: {config.smoothing}")
         return Recording(
             positions,
             fps,
             self.network.skeleton,
             name or frames.path.stem,
             np.clip(confidence, 0, 1),
-            history=(step,),
+            history=tuple(steps),
             notes=tuple(notes),
         )
+
+    def _means(self) -> str:
+        """What else there is to say of how maps were found."""
+        config = self.config
+        several = "" if config.scales == (1.0,) else f", mean over scales {' '.join(f'{s:g}' for s in config.scales)}"
+        return several + (f", the {config.person} person" if config.person else "")
 
 
 def _at_equal_times(

@@ -213,3 +213,26 @@ def test_a_cutoff_outside_the_band_is_refused(cutoff):
 def test_an_order_below_one_is_refused():
     with pytest.raises(ValueError, match="order of a filter"):
         cleaning.butterworth(wobble(60), order=0)
+
+
+# --- smoothing with gaps ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["median5", "butterworth"])
+def test_smoothing_keeps_gaps_and_is_the_filter_where_there_are_none(kind):
+    keypoints = np.random.default_rng(0).normal(size=(60, 3, 2))
+    whole = cleaning.median_filter(keypoints) if kind == "median5" else cleaning.butterworth(keypoints)
+    np.testing.assert_array_equal(cleaning.smooth(keypoints, kind), whole)
+    gapped = keypoints.copy()
+    gapped[10:14, 1, 0] = np.nan
+    gapped[:, 2] = np.nan
+    found = cleaning.smooth(gapped, kind)
+    np.testing.assert_array_equal(found[:, 0], whole[:, 0])
+    assert np.isnan(found[10:14, 1]).all()
+    assert np.isfinite(np.delete(found[:, 1], range(10, 14), 0)).all()
+    assert np.isnan(found[:, 2]).all()
+
+
+def test_an_unknown_filter_is_refused():
+    with pytest.raises(ValueError, match="known: median5, butterworth"):
+        cleaning.smooth(np.zeros((60, 1, 2)), "mean")

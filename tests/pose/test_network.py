@@ -31,7 +31,7 @@ def network(module, side=64) -> PoseNetwork:
 def test_a_saved_network_is_the_one_that_is_loaded(module, tmp_path):
     saved = network(module)
     digest = save_network(saved, tmp_path, {"statement": "random"})
-    loaded = load_network(tmp_path, training=True)
+    loaded = load_network(tmp_path, early_heads=True)
     assert loaded.module == module.clone(upscale=False)
     assert (loaded.side, loaded.pixels, loaded.skeleton, loaded.digest) == (64, "lite", IN_MOTION_19, digest)
     for a, b in zip(jax.tree.leaves(saved.variables), jax.tree.leaves(loaded.variables), strict=True):
@@ -40,7 +40,7 @@ def test_a_saved_network_is_the_one_that_is_loaded(module, tmp_path):
 
 def test_a_network_to_be_used_has_no_heads_that_only_training_needs(tmp_path):
     save_network(network(efficientpose.build("rt-lite", IN_MOTION_19)), tmp_path)
-    used, trained = load_network(tmp_path), load_network(tmp_path, training=True)
+    used, trained = load_network(tmp_path), load_network(tmp_path, early_heads=True)
     assert not used.module.early_heads
     assert set(trained.variables["params"]) - set(used.variables["params"]) == {
         "pass1_pafs",

@@ -2,8 +2,10 @@
 
 import json
 
+import flax.linen as nn
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,7 +14,8 @@ from infantjax.models.efficientpose import EfficientPose, Variant
 from infantjax.nn.initialisers import initialise
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network, tracking
 from infantjax.pose.pictures import fit
-from infantjax.skeletons import MPII_16
+from infantjax.pose.targets import affinity_fields, heatmaps
+from infantjax.skeletons import MPII_16, segments
 from infantjax.video import open_frames
 
 
@@ -164,6 +167,109 @@ def test_the_mean_over_the_mirror_image_swaps_left_and_right(network, clip):
     np.testing.assert_allclose(swapped[..., 1], there.positions[..., 1], atol=1e-4)
 
 
+class Shown(nn.Module):
+    """A network that gives the same maps and fields for every picture."""
+
+    maps: np.ndarray
+    fields: np.ndarray
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        shift = self.param("shift", nn.initializers.zeros, ())
+
+        def all_frames(values):
+            return jnp.broadcast_to(jnp.asarray(values)[None] + shift, (len(x), *np.shape(values)))
+
+        return all_frames(self.maps), {"pafs": all_frames(self.fields)}
+
+
+def shown(persons):
+    """A network that sees these persons."""
+    limbs = segments(MPII_16)
+    maps = np.maximum.reduce([np.asarray(heatmaps(points, 48, 1.5)) for points in persons])
+    fields = sum(np.asarray(affinity_fields(points, limbs, 48, 1.5)) for points in persons)
+    variables = {"params": {"shift": np.zeros((), np.float32)}}
+    return PoseNetwork(Shown(maps, fields), variables, MPII_16, 96, "imagenet", "shown", "2" * 64, "pafs")
+
+
+def figure(x, y, size):
+    """Joints on a slanted grid: each at a place of its own."""
+    grid = np.stack([np.arange(16) % 4 / 4, np.arange(16) // 4 / 4 + np.arange(16) % 4 / 40], -1)
+    return np.array([x, y]) + size * grid
+
+
+@pytest.mark.parametrize("by", ["central", "largest"])
+def test_one_person_of_several_is_followed(by):
+    central, large = figure(0.45, 0.4, 0.3), figure(0.02, 0.02, 0.5)
+    tracker = Tracker(shown([central, large]), PoseConfig(person=by, min_confidence=0.0))
+    found = tracker.find(np.zeros((1, 96, 96, 3), np.uint8))
+    expected = central if by == "central" else large
+    np.testing.assert_allclose(found.positions[0], expected, atol=1.5 / 48)
+    assert (found.confidence > 0.5).all()
+
+
+def test_where_nobody_is_found_all_points_are_missing(clip):
+    frames = open_frames(clip)
+    tracker = Tracker(shown([np.full((16, 2), np.nan)]), PoseConfig(person="central", min_confidence=0.0))
+    recording = tracker.recording(frames, tracker.track(frames))
+    assert np.isnan(recording.keypoints).all()
+    assert "shows nobody in 100.0 % of its frames" in recording.notes
+    assert "the central person" in recording.history[0]
+
+
+def test_persons_cannot_be_told_apart_without_fields(network):
+    with pytest.raises(ValueError, match="without affinity fields"):
+        Tracker(network, PoseConfig(person="largest"))
+
+
+class Means(nn.Module):
+    """A network whose maps are the mean grey level of every 8 x 8 pixels, for all keypoints the same."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        maps = x.reshape(len(x), x.shape[1] // 8, 8, x.shape[2] // 8, 8, 3).mean((2, 4, 5))
+        shift = self.param("shift", nn.initializers.zeros, (16,))
+        return maps[..., None] + shift, {}
+
+
+def test_scales_change_the_points_and_the_history(clip):
+    variables = {"params": {"shift": np.zeros(16, np.float32)}}
+    network = PoseNetwork(Means(), variables, MPII_16, 96, "imagenet", "means", "3" * 64)
+    square = np.random.default_rng(0).integers(0, 255, (1, 96, 96, 3)).astype(np.uint8)
+    found = [Tracker(network, PoseConfig(scales=scales)).find(square) for scales in ((1.0,), (0.5, 1.0), (0.5,))]
+    assert len({round(float(one.confidence[0, 0]), 4) for one in found}) == 3
+    several = Tracker(network, PoseConfig(scales=(0.5, 1.0)))
+    assert "mean over scales 0.5 1" in several.recording(open_frames(clip), found_in(30)).history[0]
+
+
+def found_in(frames):
+    """Points that tremble around one place; one of them is missing for three frames."""
+    rng = np.random.default_rng(0)
+    confidence = np.ones((frames, 16))
+    confidence[2:5, 2] = -1
+    positions = 50 + rng.normal(0, 3, (frames, 16, 2))
+    return tracking.Track(np.arange(frames) / 30, np.full((frames, 2), 120), positions, confidence)
+
+
+@pytest.mark.parametrize("kind", ["median5", "butterworth"])
+def test_smoothing_leaves_gaps_and_says_so(kind, network, clip):
+    frames, track = open_frames(clip), found_in(30)
+    rough, smooth = (
+        Tracker(network, PoseConfig(min_confidence=0.0, smoothing=smoothing)).recording(frames, track)
+        for smoothing in (None, kind)
+    )
+    assert rough.missing.sum() == 3
+    np.testing.assert_array_equal(smooth.missing, rough.missing)
+    assert np.nanstd(np.diff(smooth.keypoints, axis=0)) < 0.8 * np.nanstd(np.diff(rough.keypoints, axis=0))
+    assert smooth.history[-1] == f"smoothed over time: {kind}"
+
+
+def test_a_video_that_is_too_short_for_a_filter_gives_one_line(network, clip):
+    short = Tracker(network, PoseConfig(min_confidence=0.0, smoothing="butterworth"))
+    with pytest.raises(InputError, match="6 frames are too few"):
+        short.recording(open_frames(clip), found_in(6))
+
+
 def test_half_precision_moves_points_by_less_than_a_pixel_of_the_small_map(network, tracker, clip):
     half = Tracker(network, PoseConfig(min_confidence=0.0, dtype="bfloat16", decoder="soft_argmax"))
     full = Tracker(network, PoseConfig(min_confidence=0.0, decoder="soft_argmax"))
@@ -179,6 +285,10 @@ def test_half_precision_moves_points_by_less_than_a_pixel_of_the_small_map(netwo
         ({"dtype": "float16"}, "dtype"),
         ({"min_confidence": 2}, "min_confidence"),
         ({"batch_size": 0}, "batch_size"),
+        ({"scales": ()}, "scales"),
+        ({"scales": (1.0, 9.0)}, "scales"),
+        ({"person": "tallest"}, "person"),
+        ({"smoothing": "mean"}, "smoothing"),
     ],
 )
 def test_a_wrong_configuration_is_refused(options, what):

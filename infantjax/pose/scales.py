@@ -1,0 +1,78 @@
+"""Testing at several scales: the mean of a network's maps over versions of a picture, larger and smaller.
+
+Source: Groos et al., Paper I (tables 3 to 9), as the authors' training framework does it; the scales are not printed.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from infantjax.pose.decoding import Maps
+
+Predict = Callable[[Float[Array, "batch side side 3"]], Maps]
+
+SCALES = (0.75, 1.0, 1.25)
+"""Chosen: nobody prints those of the paper."""
+MIN_SCALE, MAX_SCALE = 0.25, 4.0
+
+
+def mean_maps(predict: Predict, squares: UInt8[Array, "batch side side 3"], scales: Sequence[float]) -> Maps:
+    """Mean of the maps over scales.
+
+    Args:
+        predict: maps of pictures in grey levels 0..255, not normalised.
+        squares: pictures, resized and padded.
+        scales: below 1 the picture is padded with black and looks smaller, above 1 it loses its border and looks
+            larger; 1 is the picture as it is.
+
+    Raises:
+        ValueError: no scale, or one that leaves nothing of the picture.
+    """
+    if not scales:
+        raise ValueError("needs at least one scale")
+    return sum(
+        (at_scale(predict, squares, scale) for scale in scales[1:]), at_scale(predict, squares, scales[0])
+    ) / len(scales)
+
+
+def at_scale(predict: Predict, squares: UInt8[Array, "batch side side 3"], scale: float) -> Maps:
+    """Maps of a picture that was made smaller or larger, brought back to their place.
+
+    With `S` the side of the maps, `R` of the picture and `b = int((S - S * scale) / 2)`: padded (`b` above 0) or cut by
+    `b * R / S` pixels on each side, resized to `R`; the maps are resized to `S + 2 * b` and `b` pixels of them cut off
+    or padded. Resizing is linear, with a low-pass where it shrinks.
+
+    Args:
+        predict: as in `mean_maps`.
+        squares: as in `mean_maps`.
+        scale: above 0.
+
+    Raises:
+        ValueError: the scale leaves nothing of the picture.
+    """
+    pictures = jnp.asarray(squares, jnp.float32)
+    if scale == 1:
+        return predict(pictures)
+    side = pictures.shape[1]
+    maps = jax.eval_shape(predict, pictures).shape[1]
+    border = int((maps - maps * scale) / 2)
+    if maps + 2 * border < 1 or scale <= 0:
+        raise ValueError(f"scale {scale:g} leaves nothing of a picture of side {side}")
+    if border == 0:
+        return predict(pictures)
+    seen = _bordered(pictures, border * side // maps)
+    found = predict(_resized(seen, side))
+    return _bordered(_resized(found, maps + 2 * border), -border)
+
+
+def _bordered(x: Array, border: int) -> Array:
+    """Zeros around pictures, or, below 0, pictures without their border."""
+    if border < 0:
+        return x[:, -border:border, -border:border]
+    return jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+
+
+def _resized(x: Array, side: int) -> Array:
+    return jax.image.resize(x, (x.shape[0], side, side, x.shape[3]), "linear")

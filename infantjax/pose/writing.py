@@ -1,0 +1,74 @@
+"""The keypoints of one source written to a file: resumable, and with a video that shows them."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import locked
+from infantjax.motion import readers
+from infantjax.motion.recording import Recording
+from infantjax.pose import tracking
+from infantjax.pose.tracking import Tracker
+from infantjax.progress import Progress
+from infantjax.video import write_overlay
+from infantjax.video.reading import Frames
+
+SUFFIXES = (".csv", ".npz")
+"""Endings of the files that are written."""
+
+
+def write_keypoints(
+    frames: Frames, tracker: Tracker, output: str | Path, overlay: str | Path | None = None, *, quiet: bool = True
+) -> Recording:
+    """Find the keypoints of a source and write them. Called again, an interrupted one continues.
+
+    What is finished is kept every `tracking.CHUNK` frames in a hidden folder beside the output, until all is written.
+
+    Args:
+        frames: the source.
+        tracker: what finds them.
+        output: keypoint file, `.csv` or `.npz`; replaced if it exists.
+        overlay: video to write with the keypoints drawn into it, as found, without smoothing; None writes none.
+        quiet: show no progress.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: the source cannot be decoded, a file cannot be written, or another process writes the same output.
+    """
+    output = Path(output)
+    if output.suffix.lower() not in SUFFIXES:
+        raise InputError(output, "has an ending that names no format to write", f"use {' or '.join(SUFFIXES)}")
+    chunks = output.with_name(f".{output.name}.parts")
+    with locked(chunks), Progress(frames.expected, "frames", quiet=quiet) as progress:
+        track = tracker.track(frames, chunks, _reporter(progress, frames.expected))
+        recording = tracker.recording(frames, track)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            readers.write(recording, output)
+        except OSError as error:
+            raise InputError(output, f"cannot be written ({error.strerror or error})", "make room") from None
+        if overlay is not None:
+            found = track.confidence >= tracker.config.min_confidence
+            points = np.where(found[..., None], track.positions, np.nan)
+            write_overlay(frames, points, recording.skeleton, overlay)
+    tracking.forget(chunks)
+    return recording
+
+
+def _reporter(progress: Progress, expected: int) -> Callable[[int], None]:
+    """Tells frames per second, and the time left, from the first frame that this process computes."""
+    began, before = time.monotonic(), -1
+
+    def report(done: int) -> None:
+        nonlocal before
+        before = done if before < 0 else before
+        rate = (done - before) / max(time.monotonic() - began, 1e-9)
+        left = f", {max(expected - done, 0) / rate:.0f} s left" if rate and expected else ""
+        progress.update(done, f"{rate:.1f} frames/s{left}")
+
+    return report

@@ -1,0 +1,82 @@
+"""Maps of larger and smaller pictures come back to their place."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.pose.scales import at_scale, mean_maps
+
+
+def means(pictures):
+    """A network whose maps are the mean grey level of each 8 x 8 pixels."""
+    batch, side, _, channels = pictures.shape
+    return pictures.reshape(batch, side // 8, 8, side // 8, 8, channels).mean((2, 4))
+
+
+def dots(*places, side=224):
+    """Discs of seven pixels."""
+    rows, columns = np.indices((side, side)) + 0.5
+    near = [np.hypot(rows - y, columns - x) < 7 for x, y in places]
+    return jnp.asarray(np.where(np.logical_or.reduce(near), 255, 0)[None, :, :, None].repeat(3, -1), jnp.uint8)
+
+
+def centre(maps):
+    rows, columns = np.indices(maps.shape[1:3]) + 0.5
+    weight = np.asarray(maps[0, :, :, 0], np.float64)
+    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum() * 8
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.75, 0.9, 1.0, 1.25, 1.5])
+def test_a_dot_is_found_where_it_is(scale):
+    found = at_scale(means, dots((90, 120)), scale)
+    assert found.shape == (1, 28, 28, 3)
+    np.testing.assert_allclose(centre(found), (90, 120), atol=1)
+
+
+def test_one_scale_of_one_is_the_network_itself():
+    picture = dots((90, 120))
+    np.testing.assert_array_equal(mean_maps(means, picture, (1.0,)), means(jnp.asarray(picture, jnp.float32)))
+
+
+def test_the_border_is_that_of_the_framework():
+    """At 0.75 and maps of 28: int((28 - 21) / 2) = 3 pixels, 24 of the picture, on each side."""
+    seen = []
+
+    def look(pictures):
+        seen.append(pictures)
+        return means(pictures)
+
+    with jax.disable_jit():
+        at_scale(look, dots((2, 2)), 0.75)
+        small = np.asarray(seen[-1])[0, :, :, 0]
+        at_scale(look, dots((112, 112)), 1.25)
+        large = np.asarray(seen[-1])[0, :, :, 0]
+    assert small.shape == (224, 224)
+    # 24 of 272 pixels are black on each side.
+    assert small[:18].max() < 1
+    assert small[20:30, 20:30].max() > 100
+    # 24 of 224 pixels are cut on each side: what is left is 224 / 176 as large.
+    assert np.sqrt((large > 128).sum() / (np.asarray(dots((112, 112)))[0, ..., 0] > 128).sum()) == pytest.approx(
+        224 / 176, rel=0.03
+    )
+
+
+def test_what_was_cut_off_is_zero_in_the_maps():
+    found = np.asarray(at_scale(means, dots((8, 112), (112, 112)), 1.25))[0, :, :, 0]
+    assert not found[:, :3].any()
+    assert found[13:15, 13:15].max() > 100
+
+
+def test_the_mean_is_that_of_the_scales():
+    picture, scales = dots((90, 120)), (0.75, 1.0, 1.25)
+    expected = np.mean([at_scale(means, picture, scale) for scale in scales], 0)
+    np.testing.assert_allclose(mean_maps(means, picture, scales), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("scales", "what"), [((), "at least one"), ((3.5,), "leaves nothing"), ((-1.0,), "leaves nothing")]
+)
+def test_scales_that_leave_nothing_are_refused(scales, what):
+    with pytest.raises(ValueError, match=what):
+        mean_maps(means, dots((90, 120)), scales)
