@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg, subcommand
@@ -348,8 +348,8 @@ class _Training:
     """Folder of keypoint files with their outcomes.csv."""
     output: Output
     """Folder for the ensemble, the logs and the checkpoints. Run again on it, an interrupted training continues."""
-    model: str = "kbest-gcn-2"
-    """Network; `infantjax models` lists them."""
+    model: str | None = None
+    """Network; kbest-gcn-2 if not given, for pose that of the weights. `infantjax models` lists them."""
     outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
     """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
     fps: Annotated[float | None, arg(metavar="HZ")] = None
@@ -358,12 +358,12 @@ class _Training:
     """Format of the files; found from their content if not given. See docs/formats.md."""
     preprocessing: Literal["released", "paper"] = "released"
     """How recordings are standardised; stored with the ensemble."""
-    epochs: int = 200
-    """Passes over the training samples; 200 as published."""
-    batch_size: int = 32
-    """Windows of a step; 32 as published."""
-    learning_rate: float = 5e-4
-    """Of SGD with Nesterov momentum; 5e-4 as published."""
+    epochs: int | None = None
+    """Passes over the training samples; 200 as published if not given, 100 for pose."""
+    batch_size: int | None = None
+    """Windows or pictures of a step; 32 as published if not given, 16 for pose."""
+    learning_rate: float | None = None
+    """5e-4 as published if not given, 1e-3 for pose; for pose by cyclical SGD what a range test finds."""
     samples_per_negative: int = 12
     """Windows that an infant with outcome 0 gives in an epoch; 12 as published."""
     positive_ratio: int = 5
@@ -392,12 +392,13 @@ class _Training:
         _require_known(self.format)
         _prepare_process()
         try:
-            if (task := models.get(self.model).task) != "risk":
-                raise ValueError(f"{self.model} is a network for {task}; give one for risk")
+            model, published = self.model or "kbest-gcn-2", TrainingConfig()
+            if (task := models.get(model).task) != "risk":
+                raise ValueError(f"{model} is a network for {task}; give one for risk")
             config = TrainingConfig(
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
+                epochs=_given(self.epochs, published.epochs),
+                batch_size=_given(self.batch_size, published.batch_size),
+                learning_rate=_given(self.learning_rate, published.learning_rate),
                 samples_per_negative=self.samples_per_negative,
                 positive_ratio=self.positive_ratio,
                 seed=self.seed,
@@ -407,7 +408,7 @@ class _Training:
                 _say(f"note: {problem}", self.quiet)
             ensemble = protocol(
                 cohort,
-                model=self.model,
+                model=model,
                 directory=self.output,
                 config=config,
                 preprocessing=PRESETS[self.preprocessing],
@@ -420,11 +421,18 @@ class _Training:
         except ValueError as error:
             raise InputError("options", str(error)) from error
         for run in ensemble.info["training"]["runs"]:
-            ended = f"{run['status']} after {run['epochs']} of {self.epochs} epochs"
+            ended = f"{run['status']} after {run['epochs']} of {config.epochs} epochs"
             print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended})")
         print(f"ensemble: {self.output}")
         _say(f"note: {ensemble.info['statement']}")
         return 0
+
+
+Value = TypeVar("Value")
+
+
+def _given(value: Value | None, default: Value) -> Value:
+    return default if value is None else value
 
 
 @dataclass(frozen=True)
@@ -449,20 +457,94 @@ class Crossval(_Training):
 
 @dataclass(frozen=True)
 class Train(_Training):
-    """Train one instance of a network on a single split of a cohort and write it as an ensemble of one.
+    """Train one instance of a network: for risk on a single split of a cohort, for pose on annotated pictures.
 
     Example:
         infantjax train cohort -o instance --model kbest-gcn-2 --validation 0.25
+        infantjax train annotations -o network --task pose --weights EfficientPoseRT.h5
     """
 
-    validation: Annotated[str, arg(metavar="SHARE|FILE")] = "0.25"
-    """Which recordings choose the best epoch: a share of the cohort up to 0.5, or a text file with an id a line."""
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv; for pose annotated pictures, see docs/guides/annotations.md."""
+    task: Literal["risk", "pose"] = "risk"
+    """What the network is for."""
+    validation: Annotated[str | None, arg(metavar="SHARE|FILE")] = None
+    """What chooses the best epoch: a share up to 0.5, for risk also a text file with an id a line; 0.25 for risk and
+    0.1 for pose if not given."""
+    weights: Path | None = None
+    """For pose: weights to start from, a released file or the folder of a training."""
+    skeleton: str | None = None
+    """For pose: keypoints to train; those of the annotations if not given."""
+    pictures: Annotated[Path | None, arg(metavar="DIR")] = None
+    """For pose: folder of the pictures, where they are not beside the annotations."""
+    side: int | None = None
+    """For pose: height and width of the network's input in pixels; the network's own if not given."""
+    whole: bool = False
+    """For pose: train on whole pictures and not on the surroundings of the keypoints."""
+    optimiser: Literal["amsgrad", "cyclical"] = "amsgrad"
+    """For pose: as published for infants, or SGD under a cyclical rate as published on MPII."""
+    sigmas: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
+    """For pose: how the peaks of the maps narrow over the epochs."""
+    rotation: float = 45.0
+    """For pose: training pictures are turned by up to so many degrees."""
+    scale: float = 0.25
+    """For pose: training pictures are scaled by up to this share."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """For pose: of the activations; bfloat16 is for accelerators."""
 
     def run(self) -> int:
         """Train."""
+        return self._pose() if self.task == "pose" else self._risk()
+
+    def _risk(self) -> int:
         from infantjax.training import train_single
 
-        return self._train(train_single, validation=_validation_from(self.validation))
+        return self._train(train_single, validation=_validation_from(self.validation or "0.25"))
+
+    def _pose(self) -> int:
+        from infantjax.pose import load_network
+        from infantjax.pose.annotations import read_annotations
+        from infantjax.pose.augmentation import PictureAugmentation
+        from infantjax.training import PoseTrainingConfig, Squares, train_pose
+
+        _prepare_process()
+        try:
+            annotations = read_annotations(self.cohort, self.skeleton, self.format, pictures=self.pictures)
+            for problem in annotations.problems:
+                _say(f"note: {problem}", self.quiet)
+            published = PoseTrainingConfig()
+            config = PoseTrainingConfig(
+                epochs=_given(self.epochs, published.epochs),
+                batch_size=_given(self.batch_size, published.batch_size),
+                optimiser=self.optimiser,
+                learning_rate=self.learning_rate,
+                sigmas=self.sigmas,
+                augmentation=PictureAugmentation(self.rotation, self.scale),
+                dtype=self.dtype,
+                seed=self.seed,
+            )
+            start = load_network(self.weights, early_heads=True) if self.weights else None
+            trained = train_pose(
+                annotations,
+                model=self.model,
+                directory=self.output,
+                config=config,
+                start=start,
+                squares=Squares(self.side, not self.whole),
+                validation=float(self.validation or 0.1),
+                save_every=self.save_every,
+                quiet=self.quiet,
+            )
+        except ValueError as error:
+            raise InputError("options", str(error)) from error
+        result = trained.result
+        ended = f"{result.status[0].name.lower()} after {result.ended[0]} of {config.epochs} epochs"
+        off = 100 * result.mean_error[0]
+        print(f"mean error {off:.2f} % of the square's side in epoch {result.best_epoch[0]}  ({ended})")
+        print(f"network: {self.output}")
+        for note in trained.notes:
+            _say(f"note: {note}", self.quiet)
+        return 0
 
 
 def _validation_from(text: str) -> float | tuple[str, ...]:

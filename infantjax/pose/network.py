@@ -127,7 +127,7 @@ def save_network(network: PoseNetwork, directory: str | Path, info: Mapping[str,
         OSError: the folder cannot be written; what was there before is unchanged.
         ValueError: the network is of no registered kind.
     """
-    name, overrides = _registered(network.module, network.skeleton)
+    name, overrides = registered(network.module, network.skeleton)
     one = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], dict(network.variables))
     described = {"task": "pose", "skeleton": network.skeleton.name, "side": network.side, "pixels": network.pixels}
     return save_ensemble(Ensemble((Member(name, one, overrides),), {**(info or {}), **described}), directory).digest
@@ -148,8 +148,12 @@ def _saved(directory: Path) -> PoseNetwork:
     return PoseNetwork(module, variables, skeleton, info["side"], info["pixels"], member.model, ensemble.digest)
 
 
-def _registered(module: nn.Module, skeleton: Skeleton) -> tuple[str, dict[str, Any]]:
-    """Registry name of a network, and the arguments of `build` that give it."""
+def registered(module: nn.Module, skeleton: Skeleton) -> tuple[str, dict[str, Any]]:
+    """Registry name of a network, and the arguments of `build` that give it.
+
+    Raises:
+        ValueError: the network is of no registered kind.
+    """
     for name in models.names():
         if (entry := models.get(name)).task != "pose":
             continue

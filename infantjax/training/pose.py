@@ -6,6 +6,7 @@ compiled call, see `training.loop`. Over several devices every batch is spread, 
 Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,7 +23,8 @@ from jax import lax
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, UInt8
 
-from infantjax.files import sha256
+from infantjax.errors import InputError
+from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.pose import augmentation, decoding, pictures, targets
 from infantjax.pose.augmentation import PictureAugmentation
 from infantjax.skeletons import Skeleton, segments
@@ -32,6 +34,9 @@ from infantjax.training.loop import BATCH_AXIS, Judged, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys
 
 Optimiser = Literal["amsgrad", "cyclical"]
+
+RANGE_TEST = "range_test.json"
+"""Rates and losses of the test that found the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class PoseTrainingConfig:
             others: 16 is the framework's. The last batch of an epoch is filled up with its first pictures.
         optimiser: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
             decaying triangular cyclical rate, for EfficientPose on MPII.
-        learning_rate: 1e-3 for `amsgrad`; the highest rate of the first cycle for `cyclical`, see `range_test`.
+        learning_rate: constant for `amsgrad`, 1e-3 if None; for `cyclical` the highest rate of the first cycle, what
+            `range_test` finds if None.
         momentum: of `cyclical`.
         cycle: epochs of a cycle.
         sigmas: schedule of the heatmaps' width, a name of `pose.targets.SIGMAS`.
@@ -60,7 +66,7 @@ class PoseTrainingConfig:
     epochs: int = 100
     batch_size: int = 16
     optimiser: Optimiser = "amsgrad"
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     momentum: float = 0.9
     cycle: int = 3
     sigmas: str = "efficientpose"
@@ -73,7 +79,7 @@ class PoseTrainingConfig:
         for name in ("epochs", "batch_size", "cycle", "evaluation_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+        if self.learning_rate is not None and not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
@@ -197,6 +203,8 @@ def train(
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
+    if config.optimiser == "cyclical" and config.learning_rate is None and folds:
+        config = replace(config, learning_rate=_highest_rate(module, data, folds[0].train, config, directory))
     task = PoseTask.of(module, data, folds, config)
     setup = {
         "config": asdict(config),
@@ -227,6 +235,27 @@ def train(
         ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
         history=jax.tree.map(np.asarray, state.history),
     )
+
+
+def _highest_rate(
+    module: nn.Module, data: PictureData, rows: Sequence[int], config: PoseTrainingConfig, directory: str | Path | None
+) -> float:
+    """What the range test finds; kept in the folder, so that a training which continues has the same."""
+    path = None if directory is None else Path(directory) / RANGE_TEST
+    if path is not None and path.exists():
+        try:
+            return float(json.loads(path.read_text("utf-8"))["highest"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(path, "is damaged", "remove the folder and train again") from None
+    rates, losses, highest = range_test(module, data, rows, config)
+    if path is not None:
+        finite = [loss if math.isfinite(loss) else None for loss in losses.tolist()]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, canonical_json({"highest": highest, "rates": rates.tolist(), "losses": finite}))
+        except OSError as error:
+            raise InputError(path, f"cannot be written ({error.strerror})", "give another folder") from error
+    return highest
 
 
 def runs_of(folds: Sequence[Fold], seed: int, run_ids: Sequence[int]) -> PoseRun:
@@ -280,11 +309,12 @@ class PoseTask(loop.Task):
         """The configured one."""
         config, rate = self.config, self.rate
         if rate is None and config.optimiser == "amsgrad":
-            return optimisers.amsgrad(config.learning_rate)
+            return optimisers.amsgrad(config.learning_rate or 1e-3)
         if rate is None:
             narrowing = float(self.sigmas[0] - self.sigmas[-1])
             cycles = -(-config.epochs // config.cycle)
-            rate = optimisers.triangular(config.learning_rate, config.cycle * self.steps, cycles, narrowing)
+            highest = config.learning_rate or 1.0  # `train` has filled it in
+            rate = optimisers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
         return optimisers.momentum(rate, config.momentum)
 
     @cached_property
