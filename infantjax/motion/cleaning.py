@@ -1,14 +1,17 @@
-"""Cleaning of keypoint series on the host: gaps, frame rate, smoothing.
+"""Cleaning of keypoint series on the host: gaps, outliers, frame rate, smoothing.
 
 Each function takes `[time, ...]` float64 and returns a new array; every series along time is treated on its own. What
 a NaN does is said in each docstring: fill gaps first, and only joints that were never seen are NaN afterwards.
 """
 
 import math
+import warnings
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from infantjax.errors import MissingExtraError
 
 Series = Float[np.ndarray, "time *series"]
 Filter = Literal["median5", "butterworth"]
@@ -176,3 +179,174 @@ def smooth(
     filled = fill_gaps(keypoints)
     smoothed = median_filter(filled) if kind == "median5" else butterworth(filled)
     return np.where(np.isnan(keypoints).any(axis=-1, keepdims=True), np.nan, smoothed)
+
+
+def interpolate_forwards(series: Series, limit: int = 5) -> Series:
+    """Linear interpolation of at most the first frames of every gap.
+
+    A longer gap keeps its remaining frames missing. Behind the last value it is repeated, for at most `limit` frames
+    too; a gap at the beginning stays.
+
+    Args:
+        series: `[time, ...]`; NaN is missing.
+        limit: frames.
+
+    Returns:
+        Same shape, float64.
+
+    Source: Baby Moves (Passmore et al.), the released program, which fills long gaps in part; the paper does not.
+    """
+    series = np.asarray(series, dtype=np.float64)
+    frames = np.arange(len(series)).reshape(-1, *[1] * (series.ndim - 1))
+    seen = ~np.isnan(series)
+    last = np.maximum.accumulate(np.where(seen, frames, -1))
+    fill = ~seen & (last >= 0) & (frames - last <= limit)
+    return np.where(fill, _interpolated(series), series)
+
+
+def fill_short_gaps(series: Series, limit: int = 5) -> Series:
+    """Linear interpolation of the gaps of at most `limit` frames between two values; all others stay.
+
+    Args:
+        series: `[time, ...]`; NaN is missing.
+        limit: frames.
+
+    Returns:
+        Same shape, float64.
+    """
+    series = np.asarray(series, dtype=np.float64)
+    frames = np.arange(len(series)).reshape(-1, *[1] * (series.ndim - 1))
+    seen = ~np.isnan(series)
+    last = np.maximum.accumulate(np.where(seen, frames, -1))
+    following = np.minimum.accumulate(np.where(seen, frames, len(series))[::-1])[::-1]
+    fill = ~seen & (last >= 0) & (following < len(series)) & (following - last - 1 <= limit)
+    return np.where(fill, _interpolated(series), series)
+
+
+def _interpolated(series: Series) -> Series:
+    """Every value by linear interpolation, the nearest one at the ends; a series without any stays missing."""
+    filled = series.reshape(len(series), -1).copy()
+    frames = np.arange(len(filled))
+    for column in filled.T:
+        seen = ~np.isnan(column)
+        if seen.any():
+            column[~seen] = np.interp(frames[~seen], frames[seen], column[seen])
+    return filled.reshape(series.shape)
+
+
+def weighted_mean(series: Series, weights: Float[np.ndarray, " width"], least: int = 1) -> Series:
+    """Running weighted mean over the values that are there.
+
+    The mean of frame i covers the frames from `i - (width - 1) + (width - 1) // 2` to `i + (width - 1) // 2`: an even
+    width reaches one frame further back. Frames that are missing, or beyond the ends, count in neither sum.
+
+    Args:
+        series: `[time, ...]`; NaN is missing.
+        weights: of the frames, from the first to the last.
+        least: values that must be there.
+
+    Returns:
+        Same shape, float64; NaN where fewer values are there, so a gap may close or open.
+
+    Raises:
+        ValueError: no weights.
+    """
+    if not len(weights):
+        raise ValueError("a mean needs at least one weight")
+    series = np.asarray(series, dtype=np.float64)
+    columns = series.reshape(len(series), -1)
+    seen = ~np.isnan(columns)
+    first = (len(weights) - 1) // 2
+
+    def sums(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.array([np.convolve(v, weights[::-1])[first : first + len(v)] for v in values.T]).T
+
+    present = np.rint(sums(seen.astype(np.float64), np.ones(len(weights))))
+    total = sums(seen.astype(np.float64), weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums(np.where(seen, columns, 0), weights) / total
+    return np.where(present >= least, mean, np.nan).reshape(series.shape)
+
+
+def impute(series: Series, rounds: int = 30) -> Series:
+    """Fill what is missing from the other series, each in turn predicted from all others (chained regressions).
+
+    scikit-learn's `IterativeImputer` with its defaults: Bayesian ridge regressions in the order of missing values,
+    beginning from the means, until they change no more or `rounds` are done. Runs on the host; minutes for a recording
+    of 36 series with much missing.
+
+    Args:
+        series: `[time, ...]`; NaN is missing.
+        rounds: at most.
+
+    Returns:
+        Same shape, float64; present values as they were. A series without any value stays NaN and predicts nothing.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+
+    Source: van Buuren and Oudshoorn 2007, as used by Baby Moves (Passmore et al.).
+    """
+    series = np.array(series, dtype=np.float64)
+    columns = series.reshape(len(series), -1)
+    seen = ~np.isnan(columns)
+    known = seen.any(axis=0)
+    if seen[:, known].all():
+        return series
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+        from sklearn.impute import IterativeImputer
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "analysis") from None
+    with warnings.catch_warnings():
+        # The number of rounds is part of the method, converged or not.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        columns[:, known] = IterativeImputer(max_iter=rounds, random_state=0).fit_transform(columns[:, known])
+    return columns.reshape(series.shape)
+
+
+def stretch(series: Series, frames: int) -> Series:
+    """Another number of frames between the first and the last, by a cubic spline (not-a-knot).
+
+    Args:
+        series: `[time, ...]`, at least four frames; a series with a NaN becomes NaN.
+        frames: number to have.
+
+    Returns:
+        `[frames, ...]`, float64.
+
+    Raises:
+        ValueError: fewer than four frames, or none to have.
+    """
+    from scipy.interpolate import CubicSpline
+
+    series = np.asarray(series, dtype=np.float64)
+    if len(series) < 4 or frames < 1:
+        raise ValueError(f"a cubic spline needs at least 4 frames, got {len(series)}; asked for {frames}")
+    columns = series.reshape(len(series), -1)
+    seen = ~np.isnan(columns).any(axis=0)
+    stretched = np.full((frames, columns.shape[1]), np.nan)
+    positions = np.linspace(0, len(series) - 1, frames)
+    stretched[:, seen] = CubicSpline(np.arange(len(series)), columns[:, seen])(positions)
+    return stretched.reshape(frames, *series.shape[1:])
+
+
+def remove_outside(
+    keypoints: Float[np.ndarray, "time joint 2"],
+    centre: Float[np.ndarray, "time joint 2"],
+    semi_axes: tuple[float, float],
+) -> Float[np.ndarray, "time joint 2"]:
+    """Points outside of an ellipse become missing.
+
+    Args:
+        keypoints: `[time, joint, 2]`; NaN is missing.
+        centre: of the ellipse; anything that broadcasts to the keypoints. Where it is NaN nothing is removed.
+        semi_axes: along x and along y.
+
+    Returns:
+        Same shape, float64.
+    """
+    keypoints = np.asarray(keypoints, dtype=np.float64)
+    outside = np.square((keypoints - centre) / np.asarray(semi_axes)).sum(axis=-1) > 1
+    return np.where(outside[..., None], np.nan, keypoints)

@@ -1,5 +1,7 @@
 """Cleaning: gaps, frame rate, median and Butterworth filters, each against cases by hand and its laws."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -236,3 +238,69 @@ def test_smoothing_keeps_gaps_and_is_the_filter_where_there_are_none(kind):
 def test_an_unknown_filter_is_refused():
     with pytest.raises(ValueError, match="known: median5, butterworth"):
         cleaning.smooth(np.zeros((60, 1, 2)), "mean")
+
+
+# --- gaps, means, imputation, number of frames -----------------------------------------------------------------------
+
+
+def test_interpolation_forwards_fills_the_first_frames_of_every_gap():
+    series = np.array([NAN, 0, NAN, NAN, 3, NAN, NAN, NAN])
+    np.testing.assert_allclose(cleaning.interpolate_forwards(series, 2), [NAN, 0, 1, 2, 3, 3, 3, NAN])
+    np.testing.assert_allclose(cleaning.interpolate_forwards(series, 1), [NAN, 0, 1, NAN, 3, 3, NAN, NAN])
+
+
+def test_short_gaps_are_filled_whole_or_not_at_all():
+    series = np.array([NAN, 0, NAN, NAN, 3, NAN, 5, NAN])
+    np.testing.assert_allclose(cleaning.fill_short_gaps(series, 2), [NAN, 0, 1, 2, 3, 4, 5, NAN])
+    np.testing.assert_allclose(cleaning.fill_short_gaps(series, 1), [NAN, 0, NAN, NAN, 3, 4, 5, NAN])
+
+
+@pytest.mark.parametrize("width", [4, 5, 30])
+def test_a_weighted_mean_is_that_of_the_frames_it_covers(width):
+    series = wobble(40)
+    series[np.random.default_rng(5).random(series.shape) < 0.4] = NAN
+    weights = np.random.default_rng(6).uniform(0.1, 1, width)
+    found = cleaning.weighted_mean(series, weights, least=3)
+    half = (width - 1) // 2
+    for i in range(40):
+        frames = [t for t in range(i + half - width + 1, i + half + 1) if 0 <= t < 40]
+        w = np.array([weights[t - (i + half - width + 1)] for t in frames])[:, None, None]
+        there = ~np.isnan(series[frames])
+        with np.errstate(invalid="ignore"):
+            mean = np.where(there, w * series[frames], 0).sum(0) / np.where(there, w, 0).sum(0)
+        np.testing.assert_allclose(found[i], np.where(there.sum(0) >= 3, mean, NAN), rtol=1e-9)
+
+
+def test_imputation_finds_a_linear_relation_and_keeps_what_is_present():
+    a = np.random.default_rng(0).normal(size=(80, 2))
+    series = np.column_stack([a, a @ [2.0, -1.0] + 3, np.full(80, NAN)])
+    gaps = series.copy()
+    gaps[20:30, 2] = NAN
+    filled = cleaning.impute(gaps)
+    np.testing.assert_allclose(filled[:, 2], series[:, 2], atol=1e-3)
+    assert np.isnan(filled[:, 3]).all()
+    np.testing.assert_array_equal(filled[:, :2], a)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.experimental", None)
+    with pytest.raises(ImportError, match=r"infantjax\[analysis\]"):
+        cleaning.impute(np.array([[1.0, NAN], [2.0, 3.0]]))
+    np.testing.assert_array_equal(cleaning.impute(np.ones((2, 2))), np.ones((2, 2)))
+
+
+def test_stretching_a_cubic_gives_it_at_other_frames():
+    t = np.linspace(0, 1, 11)
+    found = cleaning.stretch(np.stack([t**3 - t, np.where(t > 0.5, NAN, t)], -1), 101)
+    fine = np.linspace(0, 1, 101)
+    np.testing.assert_allclose(found[:, 0], fine**3 - fine, atol=1e-12)
+    assert np.isnan(found[:, 1]).all()
+    with pytest.raises(ValueError, match="at least 4 frames"):
+        cleaning.stretch(t[:3], 10)
+
+
+def test_points_outside_an_ellipse_are_removed_whole():
+    keypoints = np.array([[[1.9, 0.0], [0.0, 1.1], [2.0, 0.0]]])
+    kept = cleaning.remove_outside(keypoints, np.zeros(2), (2, 1))
+    np.testing.assert_array_equal(kept, [[[1.9, 0.0], [NAN, NAN], [2.0, 0.0]]])
+    np.testing.assert_array_equal(cleaning.remove_outside(keypoints, np.full(2, NAN), (2, 1)), keypoints)
