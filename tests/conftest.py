@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,3 +122,35 @@ def videos() -> SimpleNamespace:
 def clip(tmp_path: Path, videos: SimpleNamespace) -> Path:
     """A second of H.264, 30 frames of 160x120 pixels."""
     return videos.write(tmp_path / "clip.mp4")
+
+
+@pytest.fixture(scope="session")
+def baby_moves_variables() -> Callable[[Mapping[str, np.ndarray], str], dict[str, Any]]:
+    """Reference weights of Baby Moves in the shape of our variables: `variables(arrays, prefix)`.
+
+    Without `mean` and `var` (gradients) there are only `params`.
+    """
+
+    def variables(z: Mapping[str, np.ndarray], prefix: str) -> dict[str, Any]:
+        def norm(name: str, *what: str) -> dict[str, np.ndarray]:
+            return {w: z[f"{prefix}{name}.{w}"] for w in what}
+
+        blocks = {f"block{i}": (f"conv{i}.kernel", f"bn{i}") for i in (1, 2, 3)}
+        if f"{prefix}meta_conv.kernel" in z:
+            blocks["metadata_branch"] = ("meta_conv.kernel", "meta_bn")
+        params: dict[str, Any] = {
+            name: {"kernel": z[prefix + kernel], "norm": norm(bn, "scale", "bias")}
+            for name, (kernel, bn) in blocks.items()
+        }
+        if "metadata_branch" in params:
+            params["metadata_branch"]["kernel"] = params["metadata_branch"]["kernel"][0]
+        params["dense"] = norm("dense", "kernel", "bias")
+        params["logit"] = norm("out", "kernel", "bias")
+        units = {"kernel": z[f"{prefix}attention.W"].T, "bias": z[f"{prefix}attention.b"]}
+        params["attention"] = {"units": units, "context": z[f"{prefix}attention.u"]}
+        if f"{prefix}bn1.mean" not in z:
+            return {"params": params}
+        stats = {name: {"norm": norm(bn, "mean", "var")} for name, (_, bn) in blocks.items()}
+        return {"params": params, "batch_stats": stats}
+
+    return variables

@@ -1,6 +1,6 @@
 """The published networks, one file each, and the registry that names them."""
 
-from infantjax.models import babypose, cima_pose, efficienthourglass, efficientpose, gcn, openpose
+from infantjax.models import baby_moves, babypose, cima_pose, efficienthourglass, efficientpose, gcn, openpose
 from infantjax.models.entry import (
     COUNTING_RULES,
     CountingRule,
@@ -37,6 +37,7 @@ _ENTRIES: dict[str, Entry] = {
         *cima_pose.ENTRIES,
         *openpose.ENTRIES,
         *babypose.ENTRIES,
+        *baby_moves.ENTRIES,
     )
 }
 

@@ -56,7 +56,7 @@ class Entry:
     Attributes:
         name: registry name; names are for ever.
         system: the published system it belongs to.
-        task: what it predicts (`risk`, `pose`).
+        task: what it predicts (`risk`, `pose`, `gma`, `score`, `lifting`).
         input_shape: shape of one sample, `[time, joint, channel]` for keypoint networks, `[height, width, channel]` for
             image networks.
         skeleton: name of the skeleton it was published for.
@@ -66,6 +66,7 @@ class Entry:
         others: published figures for other skeletons by name.
         pixels: how an image network's input is normalised (`pose.pictures`).
         counted: overrides of `build` that give what the published figures count.
+        counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Entry:
     others: Mapping[str, Published] = field(default_factory=dict)
     pixels: Literal["imagenet", "lite", "vgg"] | None = None
     counted: Mapping[str, Any] = field(default_factory=dict)
+    counts: Literal["trained", "stored"] = "trained"
 
     @property
     def skeletons(self) -> tuple[str, ...]:
@@ -93,14 +95,19 @@ def variable_shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
         return shapes(module, jnp.zeros((1, *input_shape)))
 
 
-def count_parameters(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+def count_parameters(
+    module: nn.Module, input_shape: tuple[int, ...], counts: Literal["trained", "stored"] = "trained"
+) -> int:
     """Number of trained parameters, from an abstract trace: nothing is computed.
 
     Args:
         module: a network.
         input_shape: shape of one sample.
+        counts: `stored` adds running statistics and constants.
     """
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variable_shapes(module, input_shape)["params"]))
+    variables = variable_shapes(module, input_shape)
+    counted = variables["params"] if counts == "trained" else variables
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(counted))
 
 
 def count_operations(module: nn.Module, input_shape: tuple[int, ...], batch: int = 2) -> Counter[str]:

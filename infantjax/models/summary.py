@@ -14,7 +14,8 @@ class Summary:
         system: published system.
         task: what the network predicts.
         skeleton: keypoint set it is counted for.
-        parameters: as counted: the trained ones of a keypoint network, the stored values of an image network.
+        parameters: as counted: the trained ones of a keypoint network, or its stored values where those were published;
+            the stored values of an image network.
         published_parameters: as published; None where none were printed.
         flops: floating-point operations of one sample as counted.
         published_flops: as printed, in multiples of `flops_unit`; None where none were printed.
@@ -53,7 +54,7 @@ def summarise(entry: Entry, rule: CountingRule = "published", skeleton: str | No
         counts = count_image(module, entry.input_shape)
         parameters, flops, executed = counts.stored, counts.flops, counts.executed
     else:
-        parameters = count_parameters(module, entry.input_shape)
+        parameters = count_parameters(module, entry.input_shape, entry.counts)
         flops = executed = count_flops(module, entry.input_shape, rule)
     checks = []
     if published.parameters is not None:

@@ -1,10 +1,12 @@
-"""Random views of a window for training: rotation, then scaling, then translation; and the mirror image.
+"""Random views for training: rotation, scaling, translation, the mirror image; warps of a clip's size and pace.
 
-Pure JAX over `[..., time, joint, 2]`; a window gets one draw for all its frames and joints. NaN stays NaN.
+Pure JAX. Of a window of positions, `[..., time, joint, 2]`, all frames and joints get one draw, and NaN stays NaN; the
+warps take series, `[..., time, channel]`, and change them by a smooth curve over time.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -144,3 +146,82 @@ def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -
     """
     flipped = jnp.asarray(positions)[..., np.array(skeleton.mirror), :]
     return flipped.at[..., 0].multiply(-1)
+
+
+# --- warps of a clip's series ----------------------------------------------------------------------------------------
+
+
+def smooth_curves(
+    key: PRNGKeyArray, count: int, frames: int = 128, inner: tuple[int, int] = (3, 14), sigma: float = 1.0
+) -> Float[Array, "curve time"]:
+    """Random smooth curves: cubic splines through a few normal numbers.
+
+    Each has `k + 2` knots, equally spaced from the first frame to the last, k uniform within `inner`; their values are
+    normal with mean 1. The spline is not-a-knot, and linear in its values: one matrix for each k, made on the host.
+
+    Args:
+        key: a JAX key.
+        count: of curves.
+        frames: of each.
+        inner: fewest and most inner knots.
+        sigma: standard deviation of the values.
+
+    Source: Baby Moves (Passmore et al.), the released program; the paper has up to 15 knots.
+    """
+    matrices = jnp.asarray(_spline_matrices(frames, *inner), jnp.float32)
+    kinds, values = jax.random.split(key)
+    kind = jax.random.randint(kinds, (count,), 0, len(matrices))
+    knots = 1 + sigma * jax.random.normal(values, (count, matrices.shape[-1]))
+
+    # In parts: a matrix for each of ten thousand curves would be 80 MB.
+    return jax.lax.map(lambda one: matrices[one[0]] @ one[1], (kind, knots), batch_size=256)
+
+
+@lru_cache(maxsize=8)
+def _spline_matrices(frames: int, fewest: int, most: int) -> Float[np.ndarray, "kind time knot"]:
+    """For each number of inner knots the map from the values at the knots to the frames, padded with zeros."""
+    from scipy.interpolate import CubicSpline
+
+    matrices = np.zeros((most - fewest + 1, frames, most + 2))
+    for matrix, inner in zip(matrices, range(fewest, most + 1)):
+        knots = inner + 2
+        spline = CubicSpline(np.linspace(0, frames - 1, knots), np.eye(knots))
+        matrix[:, :knots] = spline(np.arange(frames))
+    return matrices
+
+
+def magnitude_warp(
+    series: Float[Array, "*batch time channel"], curve: Float[Array, "*batch time"]
+) -> Float[Array, "*batch time channel"]:
+    """Scale each frame of a clip, all channels alike, by `exp((c - mean(c)) / (max(c) - min(c)))`.
+
+    Args:
+        series: `[..., time, channel]`; NaN stays NaN.
+        curve: `[..., time]`, not constant.
+
+    Source: Baby Moves (Passmore et al.), the released program; the paper multiplies by a curve of mean 1.
+    """
+    centred = curve - curve.mean(axis=-1, keepdims=True)
+    spread = curve.max(axis=-1, keepdims=True) - curve.min(axis=-1, keepdims=True)
+    return series * jnp.exp(centred / spread)[..., None]
+
+
+def time_warp(
+    series: Float[Array, "*batch time channel"], curve: Float[Array, "*batch time"]
+) -> Float[Array, "*batch time channel"]:
+    """Run a clip faster and slower: frames move to times whose steps are the curve above its minimum.
+
+    The times begin at the first step and end at the last frame; the clip is read at whole frames by linear
+    interpolation, before the first time its first value.
+
+    Args:
+        series: `[..., time, channel]`; NaN spreads to the frames between.
+        curve: `[..., time]`, not constant.
+
+    Source: Baby Moves (Passmore et al.), the released program.
+    """
+    frames = series.shape[-2]
+    times = jnp.cumsum(curve - curve.min(axis=-1, keepdims=True), axis=-1)
+    times = times / times[..., -1:] * (frames - 1)
+    read = jnp.vectorize(partial(jnp.interp, jnp.arange(frames, dtype=series.dtype)), signature="(t),(t)->(t)")
+    return jnp.moveaxis(read(times[..., None, :], jnp.moveaxis(series, -1, -2)), -1, -2)

@@ -9,7 +9,7 @@ In evaluation mode a convolution and its norm are one affine map, and affine map
 composed before they meet the data: see `Affine`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from itertools import combinations
@@ -295,19 +295,21 @@ class Norm(nn.Module):
     """Batch normalisation with the running statistics of the published framework.
 
     Training mode normalises by the biased variance of the batch; the running variance follows the unbiased one:
-    `running = 0.9 * running + 0.1 * batch`, variance times n / (n - 1).
+    `running = 0.9 * running + 0.1 * batch`, variance times n / (n - 1), or the biased one itself.
 
     Variables: `params` scale and bias; `batch_stats` mean and var, changed by training mode only.
 
     Attributes:
         shape: shape of the normalised trailing axes, `(channel,)` or `(joint, 1, 1, channel)` for a norm per joint.
         axes: axes that the statistics run over.
+        unbiased: what the running variance follows.
     """
 
     shape: tuple[int, ...]
     axes: tuple[int, ...] = (0, 1, 2)
     epsilon: float = 1e-5
     momentum: float = 0.1
+    unbiased: bool = True
 
     def setup(self) -> None:
         """Declare the variables."""
@@ -336,8 +338,8 @@ class Norm(nn.Module):
             count = x.size // mean.size
             keep = 1.0 - self.momentum
             self.mean.value = keep * self.mean.value + self.momentum * mean.reshape(self.shape)
-            unbiased = var * (count / max(count - 1, 1))
-            self.var.value = keep * self.var.value + self.momentum * unbiased.reshape(self.shape)
+            seen = var * (count / max(count - 1, 1)) if self.unbiased else var
+            self.var.value = keep * self.var.value + self.momentum * seen.reshape(self.shape)
         normalised = centred * (lax.rsqrt(var.reshape(self.shape) + self.epsilon) * self.scale) + self.bias
         return normalised.astype(dtype)
 
@@ -393,6 +395,33 @@ class Conv(nn.Module):
         if self.use_bias:
             y = y + self.bias
         return self.batch_norm(y, train) if self.norm else y
+
+
+class Dense(nn.Module):
+    """A linear layer over the channels.
+
+    Variables: `params` kernel `[in, out]`, bias `[out]`.
+
+    Attributes:
+        inputs: input channels.
+        features: output channels.
+        initialiser: of the kernel; biases begin at zero.
+    """
+
+    inputs: int
+    features: int
+    initialiser: Callable[..., Array]
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        self.kernel = parameter(self, "kernel", self.initialiser, (self.inputs, self.features))
+        self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+
+    def __call__(self, x: Float[Array, "*axes in"]) -> Float[Array, "*axes out"]:
+        """Multiply and add."""
+        y = pointwise(x, self.kernel) + self.bias
+        counting.record("linear", y.size * self.inputs)
+        return y
 
 
 class DepthwiseConv(nn.Module):

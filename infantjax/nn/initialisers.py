@@ -129,16 +129,24 @@ class UniformFanIn:
 
     def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         """Draw an array."""
-        pool = _pool.get()
-        numbers = (
-            pool.deal("uniform", tuple(shape)) if pool else jax.random.uniform(key, tuple(shape), dtype, minval=-1.0)
-        )
-        return (numbers / np.sqrt(self.fan_in)).astype(dtype)
+        return _uniform(key, shape, 1 / np.sqrt(self.fan_in), dtype)
+
+
+@dataclass(frozen=True)
+class HeUniform:
+    """Uniform on +-sqrt(6 / fan_in), for kernels `[tap, ..., in, out]`, `[in, out]`, and vectors of fan_in numbers.
+
+    Source: He et al. 2015; the released Baby Moves program.
+    """
+
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """Draw an array."""
+        return _uniform(key, shape, np.sqrt(6 / np.prod(shape[: max(len(shape) - 1, 1)])), dtype)
 
 
 @dataclass(frozen=True)
 class GlorotUniform:
-    """Uniform on +-sqrt(6 / (fan_in + fan_out)), for kernels `[row, column, in, out]` and `[row, column, channel]`.
+    """Uniform on +-sqrt(6 / (fan_in + fan_out)): `[row, column, in, out]`, `[row, column, channel]` and `[in, out]`.
 
     Both fans count the taps. A depthwise kernel has one output a channel, as Keras counts it.
 
@@ -147,10 +155,13 @@ class GlorotUniform:
 
     def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         """Draw an array."""
-        inputs, outputs = shape[2], shape[3] if len(shape) == 4 else 1
-        limit = np.sqrt(6 / (shape[0] * shape[1] * (inputs + outputs)))
-        pool = _pool.get()
-        numbers = (
-            pool.deal("uniform", tuple(shape)) if pool else jax.random.uniform(key, tuple(shape), dtype, minval=-1.0)
-        )
-        return (limit * numbers).astype(dtype)
+        inputs, outputs = shape[-2:] if len(shape) != 3 else (shape[2], 1)
+        taps = np.prod(shape[:2]) if len(shape) > 2 else 1
+        return _uniform(key, shape, np.sqrt(6 / (taps * (inputs + outputs))), dtype)
+
+
+def _uniform(key: jax.Array, shape: Sequence[int], limit: float, dtype: Any) -> jax.Array:
+    """Numbers uniform on +-limit."""
+    pool = _pool.get()
+    numbers = pool.deal("uniform", tuple(shape)) if pool else jax.random.uniform(key, tuple(shape), dtype, minval=-1.0)
+    return (limit * numbers).astype(dtype)

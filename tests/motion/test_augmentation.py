@@ -171,3 +171,64 @@ def test_ranges_that_make_no_sense_are_refused(values, message):
 
 def test_ranges_off_the_grid_are_allowed_when_continuous():
     assert Augmentation(rotation_degrees=0.5, translation=0.305, discrete=False).translation == 0.305
+
+
+# --- warps -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["0", "1", "2"])
+def test_curves_and_warps_are_those_of_the_reference(case, shared):
+    with np.load(shared / "golden" / "baby_moves" / "augmentation.npz") as archive:
+        z = {name.removeprefix(f"{case}."): value for name, value in archive.items() if name.startswith(f"{case}.")}
+    knots = np.zeros(16)
+    knots[: len(z["knots_y"])] = z["knots_y"]
+    matrix = augmentation._spline_matrices(128, 3, 14)[len(z["knots_y"]) - 5]
+    np.testing.assert_allclose(matrix @ knots, z["curve"], rtol=0, atol=1e-12)
+    clip, curve = jnp.asarray(z["clip"].T), jnp.asarray(z["curve"], jnp.float32)
+    for warp in (augmentation.magnitude_warp, augmentation.time_warp):
+        # Times are sums of 128 steps in float32.
+        np.testing.assert_allclose(warp(clip, curve).T, z[warp.__name__], rtol=0, atol=2e-5)
+
+
+def test_curves_are_smooth_and_have_the_mean_and_spread_of_their_knots():
+    curves = jax.jit(augmentation.smooth_curves, static_argnums=1)(jax.random.key(0), 2000)
+    assert curves.shape == (2000, 128)
+    ends = curves[:, [0, -1]]
+    assert float(ends.mean()) == pytest.approx(1, abs=0.06)
+    assert float(ends.std()) == pytest.approx(1, abs=0.05)
+    # Sixteen knots at most: eight frames apart.
+    assert float(jnp.abs(jnp.diff(curves, axis=1)).max()) < 1.5
+
+
+def test_a_curve_with_fewer_knots_turns_less_often():
+    turns = [
+        (jnp.diff(jnp.sign(jnp.diff(augmentation.smooth_curves(jax.random.key(1), 300, inner=(k, k)))), axis=1) != 0)
+        .sum(1)
+        .mean()
+        for k in (3, 14)
+    ]
+    assert turns[0] < 3 < turns[1]
+
+
+def test_a_magnitude_warp_scales_all_channels_alike_and_a_time_warp_keeps_a_constant():
+    curve = augmentation.smooth_curves(jax.random.key(2), 3)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 128, 4)), jnp.float32)
+    factor = augmentation.magnitude_warp(x, curve) / x
+    np.testing.assert_allclose(factor, factor[..., :1].repeat(4, -1), rtol=1e-4)
+    assert float(jnp.abs(jnp.log(factor)).max()) <= 1
+    np.testing.assert_allclose(augmentation.time_warp(jnp.ones((3, 128, 2)), curve), 1, rtol=1e-6)
+
+
+def test_an_even_pace_is_no_time_warp():
+    """Steps of one, but the first and smallest of none: the clip begins at its second frame."""
+    curve = jnp.ones(128).at[0].set(0.0)
+    x = jnp.arange(128.0)[:, None]
+    np.testing.assert_allclose(augmentation.time_warp(x, curve), x, atol=1e-4)
+
+
+def test_warps_under_vmap_are_those_one_by_one():
+    curve = augmentation.smooth_curves(jax.random.key(3), 4)
+    x = jnp.asarray(np.random.default_rng(1).standard_normal((4, 128, 3)), jnp.float32)
+    for warp in (augmentation.magnitude_warp, augmentation.time_warp):
+        np.testing.assert_allclose(jax.vmap(warp)(x, curve), warp(x, curve), atol=1e-5)
+        np.testing.assert_allclose(jnp.stack([warp(a, c) for a, c in zip(x, curve)]), warp(x, curve), atol=1e-5)
