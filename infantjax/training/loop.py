@@ -101,6 +101,9 @@ class Task:
     least_score = -np.inf
     """A score must be above it to be the best."""
 
+    first_epoch = 1
+    """Of an epoch before it no score is the best; its weights stand in for them."""
+
     def initial(self, key: Array, run: Any, data: Any) -> dict[str, Any]:
         """The network's variables before the first epoch."""
         return initialise(self.module, key, jnp.zeros(self.input_shape))
@@ -202,7 +205,7 @@ class Task:
 
         finite = jnp.isfinite(trained.loss) & jnp.isfinite(judged.loss) & _all_finite(trained.variables)
         accepted = running & finite
-        better = accepted & (judged.score > state.best_score)
+        better = accepted & (epoch >= self.first_epoch) & (judged.score > state.best_score)
         best_epoch = jnp.where(better, epoch, state.best_epoch)
         best_score = jnp.where(better, judged.score, state.best_score)
         status = jnp.select(

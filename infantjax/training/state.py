@@ -221,7 +221,11 @@ def index_sets(
     Raises:
         ValueError: a fold names a recording that does not exist or has none, or its samples do not fill a batch.
     """
-    tables = [_run_tables(lengths, labels, fold, config) for fold in folds]
+    return stack_tables([_run_tables(lengths, labels, fold, config) for fold in folds])
+
+
+def stack_tables(tables: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Index sets of several runs, `[run, ...]` each: padded with zeros to the longest, stacked."""
     return {name: _padded([t[name] for t in tables]) for name in tables[0]}
 
 

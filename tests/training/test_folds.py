@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
-from infantjax.training.folds import Fold, released_split, stratified_folds
+from infantjax.training.folds import Fold, random_partitions, released_split, stratified_folds
 
 
 def test_the_released_split_is_reproduced(shared):
@@ -101,3 +102,47 @@ def test_two_folds_of_four_by_hand():
     first, second = stratified_folds([0, 1, 1, 0], 2)
     assert first.train == second.validation
     assert second == Fold(first.validation, first.train)
+
+
+# --- repeated random splits ------------------------------------------------------------------------------------------
+
+
+def test_groups_stay_whole_and_every_recording_has_one_side():
+    groups = [f"infant{i // 2}" for i in range(120)]
+    outcomes = [int(i // 2 % 5 == 0) for i in range(120)]
+    partitions = random_partitions(outcomes, 10, groups=groups)
+    for p in partitions:
+        assert sorted((*p.train, *p.validation, *p.test)) == list(range(120))
+        sides = [{groups[row] for row in side} for side in (p.train, p.validation, p.test)]
+        assert len(set.union(*sides)) == sum(map(len, sides))
+        assert [len(side) for side in sides] == [60 - 18, 9, 9]
+        assert [sum(outcomes[row] for row in side) for side in (p.validation, p.test)] == [4, 4]
+    assert len(set(partitions)) == 10
+
+
+def test_a_split_does_not_depend_on_how_many_there_are():
+    outcomes = [0, 0, 0, 1] * 6
+    assert random_partitions(outcomes, 5)[:2] == random_partitions(outcomes, 2)
+    assert random_partitions(outcomes, 2, seed=2) != random_partitions(outcomes, 2)
+
+
+def test_a_group_belongs_to_the_stratum_of_its_first_recording():
+    strata = ["normal"] * 20 + ["abnormal", "absent"] * 10
+    groups = [*range(20), *np.repeat(range(20, 30), 2)]
+    for p in random_partitions([0] * 20 + [1] * 20, 5, groups=groups, strata=strata):
+        assert len({groups[row] for row in p.test if row >= 20}) == 2
+
+
+def test_a_rare_outcome_is_on_every_side_or_refused():
+    for p in random_partitions([1] * 3 + [0] * 40, 5):
+        assert all(sum(row < 3 for row in side) == 1 for side in (p.train, p.validation, p.test))
+    with pytest.raises(InputError, match="split 0 lacks an outcome"):
+        random_partitions([1] * 2 + [0] * 40, 5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"shares": (0.5, 0.5)}, {"shares": (0.0, 0.1)}, {"repeats": 0}, {"groups": ["a"]}, {"strata": ["a"]}]
+)
+def test_splits_that_cannot_be_are_wrong_calls(wrong):
+    with pytest.raises(ValueError, match=r"shares|need as many"):
+        random_partitions([0, 1] * 10, **wrong)
