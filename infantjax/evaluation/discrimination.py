@@ -87,7 +87,7 @@ def auc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) 
     Raises:
         ValueError: one class only (or only with weight 0), NaN scores, other labels than 0 and 1, or lengths differ.
     """
-    scores, labels, weights = _checked(scores, labels, weights)
+    scores, labels, weights = checked(scores, labels, weights)
     _require_two_classes(labels, weights)
     _, level = np.unique(scores, return_inverse=True)
     return _auc_of_levels(level, labels, weights)
@@ -98,7 +98,7 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = 
 
     Args and Raises: as `auc`.
     """
-    scores, labels, weights = _checked(scores, labels, weights)
+    scores, labels, weights = checked(scores, labels, weights)
     _require_two_classes(labels, weights)
     levels, level = np.unique(scores, return_inverse=True)
     positive, negative = _weight_by_level(level, labels, weights)
@@ -122,7 +122,7 @@ def counts(scores: ArrayLike, labels: ArrayLike, threshold: float, strict: bool 
     Raises:
         ValueError: NaN scores, other labels than 0 and 1, or lengths differ.
     """
-    scores, labels, _ = _checked(scores, labels, None)
+    scores, labels, _ = checked(scores, labels, None)
     return _counts(scores > threshold if strict else scores >= threshold, labels)
 
 
@@ -136,7 +136,7 @@ def clopper_pearson(successes: int, total: int, level: float = 0.95) -> Interval
 
     if not 0 <= successes <= total:
         raise ValueError(f"successes must lie between 0 and the total {total}, got {successes}")
-    tail = _tail(level)
+    tail = tail_of(level)
     if total == 0:
         return Interval(math.nan, math.nan)
     low = stats.beta.ppf(tail, successes, total - successes + 1) if successes > 0 else 0.0
@@ -173,16 +173,16 @@ def auc_interval(
 
     Source: DeLong, DeLong and Clarke-Pearson 1988, with placements by ranks as Sun and Xu 2014.
     """
-    scores, labels, weights = _checked(scores, labels, None)
+    scores, labels, weights = checked(scores, labels, None)
     _require_two_classes(labels, weights)
-    tail = _tail(level)
+    tail = tail_of(level)
     if method == "delong":
         if groups is not None:
             raise ValueError("DeLong's interval takes recordings as independent; use method='bootstrap' with groups")
         return _delong(scores, labels, tail)
     if method == "bootstrap":
         _, at = np.unique(scores, return_inverse=True)
-        return _bootstrap(lambda w: _auc_of_levels(at, labels, w), labels, groups, tail, resamples, seed)
+        return bootstrap(lambda w: _auc_of_levels(at, labels, w), labels, groups, tail, resamples, seed)
     raise ValueError(f'unknown interval "{method}"; known: delong, bootstrap')
 
 
@@ -259,7 +259,7 @@ def evaluate(
     Raises:
         ValueError: NaN scores, other labels than 0 and 1, lengths differ, or an infant with two labels.
     """
-    scores, labels, _ = _checked(scores, labels, None)
+    scores, labels, _ = checked(scores, labels, None)
     called = scores > threshold if strict else scores >= threshold
     found = _counts(called, labels)
     metrics = found.metrics()
@@ -270,8 +270,8 @@ def evaluate(
     for name in ("balanced_accuracy", "f1"):
         interval = nothing
         if not math.isnan(metrics[name]):
-            interval = _bootstrap(
-                _figure_of_weights(name, called, labels), labels, groups, _tail(level), resamples, seed
+            interval = bootstrap(
+                _figure_of_weights(name, called, labels), labels, groups, tail_of(level), resamples, seed
             )
         figures[name] = Figure(metrics[name], *interval)
     one_class = len(np.unique(labels)) < 2
@@ -346,9 +346,19 @@ def evaluate_released(
     return result | {"threshold": threshold} if auto_threshold else result
 
 
-def _checked(
+def checked(
     scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None
 ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Scores, labels and weights as arrays.
+
+    Args:
+        scores: numbers.
+        labels: 0 or 1.
+        weights: at least 0; None for all equal.
+
+    Raises:
+        ValueError: NaN scores, other labels, or lengths that differ.
+    """
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
     weights = np.ones(len(labels) if labels.ndim else 0) if weights is None else np.asarray(weights, np.float64)
     if scores.ndim != 1 or scores.shape != labels.shape or scores.shape != weights.shape:
@@ -397,7 +407,12 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
 
 
-def _tail(level: float) -> float:
+def tail_of(level: float) -> float:
+    """What a confidence level leaves on either side.
+
+    Raises:
+        ValueError: a level outside 0..1.
+    """
     if not 0 < level < 1:
         raise ValueError(f"the confidence level must lie between 0 and 1, got {level}")
     return (1 - level) / 2
@@ -406,18 +421,34 @@ def _tail(level: float) -> float:
 def _delong(scores: np.ndarray, labels: np.ndarray, tail: float) -> Interval:
     from scipy import stats
 
+    case, control = placements(scores, labels)
+    area = float(case.mean())
+    spread = math.sqrt(case.var(ddof=1) / len(case) + control.var(ddof=1) / len(control))
+    reach = float(stats.norm.isf(tail)) * spread
+    return Interval(max(0.0, area - reach), min(1.0, area + reach))
+
+
+def placements(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of controls below each case, and of cases above each control; ties count half.
+
+    Both have the AUC as their mean; DeLong's variance is that of their means.
+
+    Args:
+        scores: `[infant]`.
+        labels: `[infant]`, 0 or 1.
+
+    Raises:
+        ValueError: fewer than two of a class.
+    """
+    from scipy import stats
+
     cases, controls = scores[labels == 1], scores[labels == 0]
     m, n = len(cases), len(controls)
     if min(m, n) < 2:
         raise ValueError(f"DeLong's interval needs at least two infants of each class, got {m} with and {n} without CP")
     # The placement of a case is the share of controls below it: its rank among all less its rank among the cases.
     together = stats.rankdata(np.concatenate([cases, controls]))
-    case_placement = (together[:m] - stats.rankdata(cases)) / n
-    control_placement = 1 - (together[m:] - stats.rankdata(controls)) / m
-    area = float(case_placement.mean())
-    spread = math.sqrt(case_placement.var(ddof=1) / m + control_placement.var(ddof=1) / n)
-    reach = float(stats.norm.isf(tail)) * spread
-    return Interval(max(0.0, area - reach), min(1.0, area + reach))
+    return (together[:m] - stats.rankdata(cases)) / n, 1 - (together[m:] - stats.rankdata(controls)) / m
 
 
 def _group_indices(groups: Sequence[Hashable] | np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -432,7 +463,7 @@ def _group_indices(groups: Sequence[Hashable] | np.ndarray, labels: np.ndarray) 
     return index, first
 
 
-def _bootstrap(
+def bootstrap(
     statistic: Callable[[np.ndarray], float],
     labels: np.ndarray,
     groups: Sequence[Hashable] | np.ndarray | None,
@@ -440,7 +471,19 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> Interval:
-    """Percentiles of a statistic of row weights, over stratified resamples of the groups."""
+    """Percentiles of a statistic over resamples of the infants, those of each class in their number.
+
+    Args:
+        statistic: of how often each row occurs in a resample.
+        labels: `[row]`, 0 or 1.
+        groups: `[row]` the infant of each, None if every row is one of its own.
+        tail: left on either side, see `tail_of`.
+        resamples: how many.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: no resamples, or an infant with two labels.
+    """
     if resamples < 1:
         raise ValueError(f"a bootstrap needs at least one resample, got {resamples}")
     values = [statistic(w) for w in _resampled_weights(labels, groups, resamples, seed)]

@@ -162,65 +162,6 @@ def _share(values: np.ndarray, counted: np.ndarray) -> Share:
     return Share(keypoints, float(seen.mean()) if len(seen) else float("nan"))
 
 
-class Agreement(NamedTuple):
-    """An intraclass correlation with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[Agreement, Agreement]:
-    """Intraclass correlations of single ratings in the two-way model: ICC(A,1) and ICC(C,1).
-
-    In Paper II the subjects are the keypoints and the two raters a network's mean error and the annotators' spread.
-
-    Args:
-        ratings: at least two subjects and two raters, no NaN.
-
-    Returns:
-        Absolute agreement, and consistency.
-
-    Raises:
-        ValueError: too few subjects or raters, or missing values.
-
-    Source: McGraw and Wong 1996; Shrout and Fleiss 1979.
-    """
-    from scipy.stats import f
-
-    n, k = ratings.shape
-    if min(n, k) < 2 or not np.isfinite(ratings).all():
-        raise ValueError(f"needs at least 2 subjects and 2 raters without missing values, got {n} and {k}")
-    grand = ratings.mean()
-    rows = k * np.square(ratings.mean(1) - grand).sum() / (n - 1)
-    columns = n * np.square(ratings.mean(0) - grand).sum() / (k - 1)
-    rest = np.square(ratings - ratings.mean(1, keepdims=True) - ratings.mean(0) + grand).sum() / ((n - 1) * (k - 1))
-
-    def quantile(a: float, b: float) -> float:
-        return float(f.ppf(0.975, a, b))
-
-    ratio = rows / rest
-    low = ratio / quantile(n - 1, (n - 1) * (k - 1))
-    high = ratio * quantile((n - 1) * (k - 1), n - 1)
-    consistency = Agreement(
-        *(
-            float(v)
-            for v in ((rows - rest) / (rows + (k - 1) * rest), (low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
-        )
-    )
-    value = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
-    a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
-    v = (a * columns + b * rest) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))
-    lower, upper = quantile(n - 1, v), quantile(v, n - 1)
-    mixed = k * columns + (k * n - k - n) * rest
-    agreement = Agreement(
-        float(value),
-        float(n * (rows - lower * rest) / (lower * mixed + n * rows)),
-        float(n * (upper * rows - rest) / (mixed + n * upper * rows)),
-    )
-    return agreement, consistency
-
-
 def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "picture"]:
     """Root mean square distance over the joints that are found and annotated, in the unit of the positions.
 

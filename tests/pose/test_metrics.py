@@ -74,20 +74,6 @@ def test_the_thresholds_of_people_are_those_of_the_paper():
     assert metrics.pck(error, thresholds).keypoints.tolist() == (thresholds >= 0.1).astype(float).tolist()
 
 
-def test_icc_is_that_of_the_published_example():
-    """Shrout and Fleiss 1979, table 2: six subjects, four judges."""
-    ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
-    agreement, consistency = metrics.icc(ratings)
-    np.testing.assert_allclose(agreement, [0.290, 0.019, 0.761], atol=5e-4)
-    np.testing.assert_allclose(consistency, [0.715, 0.342, 0.946], atol=5e-4)
-
-
-@pytest.mark.parametrize("ratings", [np.zeros((1, 2)), np.zeros((3, 1)), np.full((3, 2), np.nan)])
-def test_icc_of_too_little_is_refused(ratings):
-    with pytest.raises(ValueError, match="at least 2 subjects"):
-        metrics.icc(ratings)
-
-
 def test_rmsd_of_a_right_triangle():
     found = np.array([[[3, 4], [np.nan, np.nan]], [[3, 4], [0, 0]]], float)
     np.testing.assert_allclose(metrics.rmsd(found, np.zeros((2, 2, 2))), [5, np.sqrt(12.5)])

@@ -1,0 +1,161 @@
+"""How far two raters, or a method and a rater, agree: kappa, intraclass correlation, limits of agreement.
+
+Everything runs on the host in float64.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+
+def kappa(first: ArrayLike, second: ArrayLike) -> float:
+    """Cohen's kappa: agreement beyond that of chance, 1 for perfect, 0 for chance.
+
+    Args:
+        first: `[item]` classes that one rater gave.
+        second: `[item]` those of the other.
+
+    Returns:
+        NaN where both raters gave all items one and the same class: chance alone would agree.
+
+    Raises:
+        ValueError: lengths that differ, or no items.
+
+    Source: Cohen 1960.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise ValueError(f"two raters must rate the same items, got {first.shape} and {second.shape}")
+    classes = np.unique(np.concatenate([first, second]))
+    shares = [np.array([(rater == c).mean() for c in classes]) for rater in (first, second)]
+    chance = float(shares[0] @ shares[1])
+    return (float((first == second).mean()) - chance) / (1 - chance) if len(classes) > 1 else math.nan
+
+
+class MedianKappa(NamedTuple):
+    """Kappa of each recording and their median.
+
+    Attributes:
+        median: over the recordings where it is defined; NaN if there are none.
+        recordings: `[recording]`.
+        undefined: recordings whose clips are all of one class for both raters; left out of the median.
+    """
+
+    median: float
+    recordings: Float[np.ndarray, " recording"]
+    undefined: int
+
+
+def median_kappa(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> MedianKappa:
+    """Kappa over the clips of each recording, then the median over the recordings.
+
+    Overlapping clips are not independent: no interval is given.
+
+    Args:
+        first: for each recording the classes of its clips by one rater.
+        second: the same by the other.
+
+    Raises:
+        ValueError: as `kappa`, or another number of recordings.
+
+    Source: Gao, Yao, Tian et al. 2023 (MAM).
+    """
+    values = np.array([kappa(a, b) for a, b in zip(first, second, strict=True)])
+    undefined = int(np.isnan(values).sum())
+    return MedianKappa(float(np.nanmedian(values)) if undefined < len(values) else math.nan, values, undefined)
+
+
+class Correlation(NamedTuple):
+    """An intraclass correlation with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[Correlation, Correlation]:
+    """Intraclass correlations of single ratings in the two-way model: ICC(A,1) and ICC(C,1).
+
+    In Paper II the subjects are the keypoints and the two raters a network's mean error and the annotators' spread.
+
+    Args:
+        ratings: at least two subjects and two raters, no NaN.
+
+    Returns:
+        Absolute agreement, and consistency.
+
+    Raises:
+        ValueError: too few subjects or raters, or missing values.
+
+    Source: McGraw and Wong 1996; Shrout and Fleiss 1979.
+    """
+    from scipy.stats import f
+
+    n, k = ratings.shape
+    if min(n, k) < 2 or not np.isfinite(ratings).all():
+        raise ValueError(f"needs at least 2 subjects and 2 raters without missing values, got {n} and {k}")
+    grand = ratings.mean()
+    rows = k * np.square(ratings.mean(1) - grand).sum() / (n - 1)
+    columns = n * np.square(ratings.mean(0) - grand).sum() / (k - 1)
+    rest = np.square(ratings - ratings.mean(1, keepdims=True) - ratings.mean(0) + grand).sum() / ((n - 1) * (k - 1))
+
+    def quantile(a: float, b: float) -> float:
+        return float(f.ppf(0.975, a, b))
+
+    ratio = rows / rest
+    low = ratio / quantile(n - 1, (n - 1) * (k - 1))
+    high = ratio * quantile((n - 1) * (k - 1), n - 1)
+    consistency = Correlation(
+        *(
+            float(v)
+            for v in ((rows - rest) / (rows + (k - 1) * rest), (low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
+        )
+    )
+    value = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
+    a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
+    v = (a * columns + b * rest) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))
+    lower, upper = quantile(n - 1, v), quantile(v, n - 1)
+    mixed = k * columns + (k * n - k - n) * rest
+    agreement = Correlation(
+        float(value),
+        float(n * (rows - lower * rest) / (lower * mixed + n * rows)),
+        float(n * (upper * rows - rest) / (mixed + n * upper * rows)),
+    )
+    return agreement, consistency
+
+
+class Limits(NamedTuple):
+    """Bland-Altman limits of agreement.
+
+    Attributes:
+        bias: mean difference.
+        low: bias less 1.96 standard deviations of the differences.
+        high: bias plus as much.
+    """
+
+    bias: float
+    low: float
+    high: float
+
+
+def limits_of_agreement(predicted: ArrayLike, measured: ArrayLike) -> Limits:
+    """Within which 95 % of the differences lie, were they normal.
+
+    Args:
+        predicted: `[item]` scores of a method.
+        measured: `[item]` scores of a rater.
+
+    Raises:
+        ValueError: lengths that differ, or fewer than two items.
+
+    Source: Bland and Altman 1986.
+    """
+    difference = np.asarray(predicted, np.float64) - np.asarray(measured, np.float64)
+    if difference.ndim != 1 or len(difference) < 2:
+        raise ValueError(f"limits of agreement need at least two items, got {difference.shape}")
+    bias, reach = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
+    return Limits(bias, bias - reach, bias + reach)

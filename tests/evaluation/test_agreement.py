@@ -1,0 +1,64 @@
+"""Agreement: kappa, intraclass correlation, limits."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infantjax.evaluation import agreement
+
+
+def test_kappa_by_hand():
+    # Of 50 both say yes to 20 and no to 15; one says yes to 25, the other to 30.
+    first = [1] * 25 + [0] * 25
+    second = [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15
+    assert agreement.kappa(first, second) == pytest.approx(0.4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
+def test_kappa_is_that_of_scikit_learn(pairs):
+    from sklearn.metrics import cohen_kappa_score
+
+    first, second = np.array(pairs).T
+    found = agreement.kappa(first, second)
+    if len(np.unique(pairs)) == 1:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(cohen_kappa_score(first, second), abs=1e-12)
+
+
+def test_recordings_of_one_class_are_counted_and_left_out_of_the_median():
+    first, second = [[0, 1, 1, 0], [1, 1, 1], [0, 1, 0, 1]], [[0, 1, 1, 0], [1, 1, 1], [0, 1, 1, 0]]
+    found = agreement.median_kappa(first, second)
+    assert found.recordings[[0, 2]].tolist() == [1, 0]
+    assert (found.median, found.undefined) == (0.5, 1)
+    assert math.isnan(agreement.median_kappa([[1]], [[1]]).median)
+
+
+def test_raters_of_different_items_are_refused():
+    with pytest.raises(ValueError, match="same items"):
+        agreement.kappa([0, 1], [0])
+
+
+def test_icc_is_that_of_the_published_example():
+    """Shrout and Fleiss 1979, table 2: six subjects, four judges."""
+    ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
+    absolute, consistency = agreement.icc(ratings)
+    np.testing.assert_allclose(absolute, [0.290, 0.019, 0.761], atol=5e-4)
+    np.testing.assert_allclose(consistency, [0.715, 0.342, 0.946], atol=5e-4)
+
+
+@pytest.mark.parametrize("ratings", [np.zeros((1, 2)), np.zeros((3, 1)), np.full((3, 2), np.nan)])
+def test_icc_of_too_little_is_refused(ratings):
+    with pytest.raises(ValueError, match="at least 2 subjects"):
+        agreement.icc(ratings)
+
+
+def test_limits_of_agreement_by_hand():
+    found = agreement.limits_of_agreement([10, 12, 14], [10, 11, 12])
+    assert found == pytest.approx((1, 1 - 1.96, 1 + 1.96))
+    with pytest.raises(ValueError, match="at least two"):
+        agreement.limits_of_agreement([1], [2])

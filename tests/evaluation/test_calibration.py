@@ -1,0 +1,145 @@
+"""Calibration: fitted maps against the reference, scikit-learn and cases by hand; judging of risks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from infantjax.evaluation import calibration
+from infantjax.evaluation.calibration import Platt
+
+
+def cohort(n=400, slope=1.0, intercept=0.0, seed=0):
+    """Logits whose true risk is `sigmoid(slope * logit + intercept)`, with outcomes drawn by it."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, n)
+    return logits, (rng.random(n) < expit(slope * logits + intercept)).astype(int)
+
+
+def test_the_released_calibration_is_that_of_the_reference(shared):
+    with np.load(shared / "golden" / "baby_moves" / "calibration.npz") as z:
+        fitted = calibration.platt_released(z["prob"], z["label"])
+        # The reference's optimiser stops at a gradient of 1e-4.
+        assert fitted.slope == pytest.approx(float(z["coef"]), rel=1e-3)
+        assert fitted.intercept == pytest.approx(float(z["intercept"]), rel=1e-3)
+        np.testing.assert_allclose(fitted(z["query"]), z["calibrated"], atol=1e-4)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_platt_without_smooth_labels_is_the_logistic_regression_of_scikit_learn(balanced):
+    from sklearn.linear_model import LogisticRegression
+
+    logits, labels = cohort()
+    peer = LogisticRegression(C=np.inf, class_weight="balanced" if balanced else None, tol=1e-10, max_iter=1000)
+    peer.fit(logits[:, None], labels)
+    fitted = calibration.platt(logits, labels, balanced=balanced, smooth=False)
+    assert fitted.slope == pytest.approx(float(peer.coef_[0, 0]), rel=1e-4)
+    assert fitted.intercept == pytest.approx(float(peer.intercept_[0]), abs=1e-4)
+
+
+def test_platt_finds_how_the_risks_were_distorted():
+    logits, labels = cohort(20_000, slope=0.5, intercept=-1.0)
+    fitted = calibration.platt(logits, labels)
+    assert (fitted.slope, fitted.intercept) == (pytest.approx(0.5, abs=0.04), pytest.approx(-1.0, abs=0.05))
+    assert calibration.calibration_line(np.log(fitted(logits) / (1 - fitted(logits))), labels).slope == pytest.approx(
+        1, abs=0.01
+    )
+
+
+def test_smooth_labels_give_a_finite_map_where_scores_separate_the_outcomes():
+    scores, labels = [-2.0, -1.0, 1.0, 2.0], [0, 0, 1, 1]
+    fitted = calibration.platt(scores, labels)
+    assert 0.5 < fitted.slope < 10
+    np.testing.assert_allclose(fitted(scores)[::-1], 1 - fitted(scores), atol=1e-9)
+    for direction in (labels, labels[::-1]):
+        with pytest.raises(ValueError, match="separate the outcomes"):
+            calibration.platt(scores, direction, smooth=False)
+
+
+def test_a_falling_calibration_is_turned_round_as_released():
+    logits, labels = cohort(slope=-1.0)
+    plain = calibration.platt(expit(logits), labels, balanced=True, smooth=False)
+    assert plain.slope < 0
+    assert calibration.platt_released(expit(logits), labels) == Platt(-plain.slope, -plain.intercept)
+
+
+@pytest.mark.parametrize(("scores", "labels"), [([0.0, 1.0], [1, 1]), ([0.5, 0.5], [0, 1])])
+def test_one_outcome_or_equal_scores_cannot_be_calibrated(scores, labels):
+    with pytest.raises(ValueError, match="both outcomes and scores that differ"):
+        calibration.platt(scores, labels)
+
+
+def test_a_temperature_undoes_overconfidence():
+    logits, labels = cohort(20_000)
+    assert calibration.temperature(3 * logits, labels).temperature == pytest.approx(3, abs=0.15)
+    fitted = calibration.temperature(3 * logits, labels)
+    np.testing.assert_array_equal(fitted(3 * logits) >= 0.5, logits >= 0)
+
+
+def test_isotonic_calibration_is_that_of_scikit_learn():
+    from sklearn.isotonic import IsotonicRegression
+
+    rng = np.random.default_rng(0)
+    scores = np.round(rng.random(60), 1)
+    labels = (rng.random(60) < scores).astype(int)
+    query = np.linspace(-0.2, 1.2, 30)
+    peer = IsotonicRegression(out_of_bounds="clip").fit(scores, labels)
+    np.testing.assert_allclose(calibration.isotonic(scores, labels)(query), peer.predict(query), atol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10), st.integers(0, 1)), min_size=1, max_size=40))
+def test_the_parts_of_the_brier_score_add_up(pairs):
+    risks, labels = np.array(pairs).T
+    found = calibration.brier(risks / 10, labels)
+    assert found.score == pytest.approx(found.reliability - found.resolution + found.uncertainty, abs=1e-12)
+
+
+def test_the_brier_score_by_hand():
+    found = calibration.brier([1.0, 0.0, 0.5, 0.5], [1, 0, 1, 0])
+    assert found == pytest.approx((0.125, 0.0, 0.125, 0.25))
+
+
+def test_reliability_by_hand():
+    found = calibration.reliability([0.05, 0.15, 0.15, 1.0], [0, 1, 0, 1])
+    np.testing.assert_allclose(found.risk, [0.05, 0.15, 1.0])
+    np.testing.assert_allclose(found.observed, [0, 0.5, 1])
+    np.testing.assert_array_equal(found.count, [1, 2, 1])
+    assert found.error == pytest.approx((0.05 + 2 * 0.35) / 4)
+    assert found.low[1] == pytest.approx(0.0126, abs=1e-4)
+
+
+def test_bins_of_equal_count_hold_as_many():
+    risks = np.random.default_rng(0).beta(1, 6, 200)
+    found = calibration.reliability(risks, (risks > 0.2).astype(int), 5, by="count")
+    np.testing.assert_array_equal(found.count, 40)
+    equal = calibration.reliability(np.full(10, 0.3), [1] * 3 + [0] * 7, 5, by="count")
+    assert (len(equal.count), equal.error) == (1, pytest.approx(0, abs=1e-12))
+
+
+def test_few_cases_show_an_error_even_if_calibrated():
+    rng = np.random.default_rng(1)
+    few, many = rng.random(40), rng.random(4000)
+    assert calibration.expected_error_if_calibrated(few) > 3 * calibration.expected_error_if_calibrated(many, draws=50)
+    labels = (rng.random(4000) < many).astype(int)
+    found = calibration.reliability(many, labels).error
+    assert found == pytest.approx(calibration.expected_error_if_calibrated(many, draws=50), rel=0.5)
+
+
+@pytest.mark.parametrize(("risks", "labels"), [([], []), ([1.2], [1]), ([-0.1], [0])])
+def test_what_is_no_risk_is_refused(risks, labels):
+    for judge in (calibration.brier, calibration.reliability):
+        with pytest.raises(ValueError, match=r"within 0\.\.1"):
+            judge(risks, labels)
+
+
+def test_unknown_bins_are_refused():
+    with pytest.raises(ValueError, match="width or count"):
+        calibration.reliability([0.1], [0], by="depth")
+
+
+@pytest.mark.parametrize("fit", [calibration.temperature, calibration.isotonic])
+def test_nobody_cannot_be_calibrated(fit):
+    with pytest.raises(ValueError, match="needs infants"):
+        fit([], [])

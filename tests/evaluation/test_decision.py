@@ -1,0 +1,53 @@
+"""Decisions: predictive values, net benefit, conformal abstention."""
+
+import math
+
+import numpy as np
+import pytest
+
+from infantjax.evaluation import decision
+
+
+def test_predictive_values_are_those_of_the_counts_at_their_own_prevalence():
+    found = decision.predictive_values(15 / 21, 111 / 118, 21 / 139)
+    assert found == (pytest.approx(15 / 22), pytest.approx(111 / 117))
+
+
+def test_a_rare_outcome_makes_most_calls_wrong():
+    common, rare = (decision.predictive_values(0.714, 0.941, p) for p in decision.PREVALENCES.values())
+    assert common.ppv == pytest.approx(0.681, abs=1e-3)
+    assert rare.ppv < 0.03
+    assert math.isnan(decision.predictive_values(0, 1, 0.1).ppv)
+    with pytest.raises(ValueError, match=r"within 0\.\.1"):
+        decision.predictive_values(0.7, 0.9, 15)
+
+
+def test_net_benefit_by_hand():
+    found = decision.decision_curve([0.9, 0.6, 0.3, 0.1], [1, 0, 1, 0], [0.2, 0.5])
+    np.testing.assert_allclose(found.method, [2 / 4 - 0.25 * 1 / 4, 1 / 4 - 1 / 4])
+    np.testing.assert_allclose(found.everybody, [0.5 - 0.25 * 0.5, 0.0])
+    assert len(decision.decision_curve([0.5], [1]).thresholds) == 99
+    with pytest.raises(ValueError, match="above 0 and below 1"):
+        decision.decision_curve([0.5], [1], [1.0])
+
+
+def test_conformal_sets_hold_the_outcome_as_often_as_asked_within_each_outcome():
+    rng = np.random.default_rng(0)
+    labels = (np.arange(6000) % 10 == 0).astype(int)
+    risks = np.where(labels, rng.beta(4, 2, 6000), rng.beta(2, 5, 6000))
+    found = decision.conformal(risks[:3000], labels[:3000], 0.9).sets(risks[3000:])
+    held = found[np.arange(3000), labels[3000:]]
+    for outcome in (0, 1):
+        assert held[labels[3000:] == outcome].mean() == pytest.approx(0.9, abs=0.045)
+
+
+def test_conformal_limits_by_hand_and_abstention():
+    risks, labels = [0.1, 0.2, 0.3, 0.8, 0.9, 0.95], [0, 0, 0, 1, 1, 1]
+    fitted = decision.conformal(risks, labels, 0.75)
+    assert fitted.limits == (0.3, pytest.approx(0.2))
+    assert fitted.decide([0.05, 0.5, 0.99]) == [0, None, 1]
+    cautious = decision.conformal(risks, labels, 0.9)
+    assert cautious.limits == (math.inf, math.inf)
+    assert cautious.decide([0.0, 1.0]) == [None, None]
+    with pytest.raises(ValueError, match="coverage"):
+        decision.conformal(risks, labels, 1.0)
