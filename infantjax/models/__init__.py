@@ -1,6 +1,15 @@
 """The published networks, one file each, and the registry that names them."""
 
-from infantjax.models import baby_moves, babypose, cima_pose, efficienthourglass, efficientpose, gcn, openpose
+from infantjax.models import (
+    baby_moves,
+    babypose,
+    cima_pose,
+    efficienthourglass,
+    efficientpose,
+    gcn,
+    openpose,
+    videopose3d,
+)
 from infantjax.models.entry import (
     COUNTING_RULES,
     CountingRule,
@@ -38,6 +47,7 @@ _ENTRIES: dict[str, Entry] = {
         *openpose.ENTRIES,
         *babypose.ENTRIES,
         *baby_moves.ENTRIES,
+        *videopose3d.ENTRIES,
     )
 }
 

@@ -1,7 +1,7 @@
 """Weights: import of published ones, saving and loading of the project's own."""
 
 from infantjax.weights.keras import import_efficienthourglass, import_efficientpose, import_pose
-from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn
+from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn, import_videopose3d
 from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "import_movement_outcome",
     "import_pose",
     "import_st_gcn",
+    "import_videopose3d",
     "load_ensemble",
     "save_ensemble",
 ]

@@ -1,4 +1,4 @@
-"""Import of published-style PyTorch weights of the graph networks.
+"""Import of published-style PyTorch weights of the graph networks and of the lifting network.
 
 State dicts come as a mapping from names to arrays, as `.npz`, or as `.pth`, which is read without executing code from
 it: the unpickler knows five names (ordered dictionaries, tensors and their storages) and refuses every other.
@@ -22,6 +22,7 @@ from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES
 from infantjax.models.entry import variable_shapes
 from infantjax.models.gcn import Architecture, GraphNetwork, ModuleSpec, StGcn, plan
+from infantjax.models.videopose3d import LiftingNetwork
 from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 
 State = Mapping[str, Any]
@@ -74,6 +75,45 @@ def import_st_gcn(state: State | str | Path) -> Variables:
     return variables
 
 
+def import_videopose3d(state: State | str | Path, *, causal: bool = False) -> tuple[LiftingNetwork, Variables]:
+    """The lifting network and its variables from a state dict of the public VideoPose3D program.
+
+    The published files hold the state dict among other things, some of which would have to be executed; they are
+    refused. Save it by itself, where PyTorch is and you trust the file: `torch.save(torch.load(path,
+    weights_only=False)["model_pos"], "lifting.pth")`.
+
+    Args:
+        state: as for `import_movement_outcome`.
+        causal: whether it was trained in the causal form, which the weights do not show.
+
+    Returns:
+        The network, its sizes read from the arrays, and `{"params", "batch_stats"}`.
+
+    Raises:
+        InputError: an array is missing, left over, of the wrong shape, or not finite: one line naming the first.
+    """
+    where = str(state) if isinstance(state, str | Path) else "state dict"
+    arrays = _arrays(state)
+    shapes = {name: array.shape for name, array in arrays.items() if array.ndim == 3}
+    stages = sum(name.startswith("layers_conv.") for name in shapes) // 2
+    kernels = ["expand_conv.weight", *(f"layers_conv.{2 * i}.weight" for i in range(stages))]
+    if absent := [name for name in (*kernels, "shrink.weight") if name not in shapes]:
+        raise InputError(where, f"lacks {_first(absent)}, or it is no kernel over time", "is it a VideoPose3D model?")
+    channels, inputs, _ = shapes["expand_conv.weight"]
+    network = LiftingNetwork(
+        inputs=inputs // 2,
+        outputs=shapes["shrink.weight"][0] // 3,
+        widths=tuple(shapes[name][2] for name in kernels),
+        channels=channels,
+        causal=causal,
+    )
+    if inputs % 2 or shapes["shrink.weight"][0] % 3 or not all(width % 2 for width in network.widths):
+        raise InputError(where, f"has layers that do not fit together: {dict(shapes)}"[:200], _REMEDY)
+    variables = _place(arrays, dict(_videopose3d(stages)), where)
+    _check_shapes(variables, network, (network.receptive_field, network.inputs, 2), where)
+    return network, variables
+
+
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` or `.pth` file by name, without executing anything from it.
 
@@ -113,6 +153,11 @@ def _same(x: np.ndarray) -> np.ndarray:
 def _conv_kernel(x: np.ndarray) -> np.ndarray:
     """(out, in, tap, 1) -> [tap, in, out]."""
     return x[..., 0].transpose(2, 1, 0)
+
+
+def _kernel_over_time(x: np.ndarray) -> np.ndarray:
+    """(out, in, tap) -> [tap, in, out]."""
+    return x.transpose(2, 1, 0)
 
 
 def _depthwise_kernel(x: np.ndarray) -> np.ndarray:
@@ -270,6 +315,15 @@ def _st_gcn() -> _Named:
             yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", path, "residual")
         inputs = features
     yield from _conv("fcn", None, "classifier", arrange=_linear_kernel)
+
+
+def _videopose3d(stages: int) -> _Named:
+    yield from _conv("expand_conv", "expand_bn", "expand", bias=False, arrange=_kernel_over_time)
+    for i in range(stages):
+        for layer, name in ((2 * i, "conv"), (2 * i + 1, "mix")):
+            torch = f"layers_conv.{layer}", f"layers_bn.{layer}"
+            yield from _conv(*torch, f"block{i + 1}_{name}", bias=False, arrange=_kernel_over_time)
+    yield from _conv("shrink", None, "shrink", arrange=_linear_kernel)
 
 
 # --- placing ---------------------------------------------------------------------------------------------------------
