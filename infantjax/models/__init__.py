@@ -8,6 +8,7 @@ from infantjax.models import (
     efficientpose,
     gcn,
     openpose,
+    sma_cnn,
     videopose3d,
 )
 from infantjax.models.entry import (
@@ -47,6 +48,7 @@ _ENTRIES: dict[str, Entry] = {
         *openpose.ENTRIES,
         *babypose.ENTRIES,
         *baby_moves.ENTRIES,
+        *sma_cnn.ENTRIES,
         *videopose3d.ENTRIES,
     )
 }
