@@ -225,7 +225,7 @@ def train(
         devices=devices,
         save_every=save_every,
         quiet=quiet,
-        summary=lambda scores: f"lowest loss {-np.median(scores):.3f}",
+        summary=_summary,
         on_epoch=on_epoch,
     )
     held = [len(partition.validation) for partition in partitions]
@@ -237,6 +237,13 @@ def train(
         status=tuple(Status(int(s)) for s in state.status),
         ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
         history=jax.tree.map(np.asarray, state.history),
+    )
+
+
+def _summary(best: np.ndarray) -> str:
+    losses = -best[np.isfinite(best)]
+    return (
+        f"lowest loss {np.median(losses):.3f} ({losses.min():.3f} to {losses.max():.3f})" if len(losses) else "warm-up"
     )
 
 
