@@ -491,6 +491,8 @@ class Train(_Training):
     """For pose: training pictures are scaled by up to this share."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """For pose: of the activations; bfloat16 is for accelerators."""
+    stream: int | None = None
+    """For pose: where the pictures do not fit on the device, bring those of so many steps there at a time."""
 
     def run(self) -> int:
         """Train."""
@@ -532,6 +534,7 @@ class Train(_Training):
                 start=start,
                 squares=Squares(self.side, not self.whole),
                 validation=float(self.validation or 0.1),
+                stream=self.stream,
                 save_every=self.save_every,
                 quiet=self.quiet,
             )

@@ -7,6 +7,7 @@ folder of an interrupted training it continues.
 Source: Groos et al., Paper II (Sections 2.2 to 2.4); the training framework.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +34,7 @@ from infantjax.training.pose import PictureData, PoseResult, PoseTrainingConfig
 from infantjax.video.reading import open_frames
 
 RECORD = "training.json"
+SQUARES = ".squares.npy"
 STATEMENT = (
     "Trained on {count} pictures with infantjax. Its figures come from pictures that also chose the epoch, so they are "
     "optimistic; it was never validated on other infants. Research use only."
@@ -85,6 +87,7 @@ def train_pose(
     validation: float = 0.1,
     overrides: Mapping[str, Any] | None = None,
     devices: Sequence[jax.Device] | None = None,
+    stream: int | None = None,
     save_every: int = 1,
     quiet: bool = True,
 ) -> TrainedPose:
@@ -102,6 +105,8 @@ def train_pose(
         validation: share of the pictures that choose the epoch, where the annotations do not name any.
         overrides: arguments for the network's `build`, JSON-compatible.
         devices: over which every batch is spread; None is all local ones.
+        stream: keep the squares in a file in the folder while training, and bring those of so many steps to the devices
+            at a time; None has all of them there.
         save_every: epochs between checkpoints.
         quiet: no progress on stderr.
 
@@ -128,7 +133,8 @@ def train_pose(
     if start is not None:
         replaced = _kept(module, side, start, same)
     fold, notes = _split(annotations, validation, config.seed)
-    pictures, points = read_squares(annotations, replace(squares, side=side), quiet)
+    file = None if stream is None else Path(directory) / SQUARES
+    pictures, points = read_squares(annotations, replace(squares, side=side), quiet, file)
     data = PictureData(pictures, points, replaced, annotations.skeleton, entry.pixels)
     description = {
         "name": model,
@@ -145,9 +151,13 @@ def train_pose(
         directory=directory,
         description=description,
         devices=devices,
+        stream=stream,
         save_every=save_every,
         quiet=quiet,
     )
+    if file is not None:
+        # Pictures of infants do not stay beside the network.
+        file.unlink()
     if not result.ended[0]:
         raise InputError(directory, "the first epoch diverged", "lower the learning rate or check the annotations")
     record = _record(annotations, fold, result, config, description, data.digest, notes)
@@ -168,22 +178,25 @@ def train_pose(
     return TrainedPose(replace(network, digest=digest), result, notes)
 
 
-def read_squares(annotations: Annotations, squares: Squares, quiet: bool = True) -> tuple[Any, Any]:
+def read_squares(
+    annotations: Annotations, squares: Squares, quiet: bool = True, file: Path | None = None
+) -> tuple[Any, Any]:
     """All annotated pictures as squares.
 
     Args:
         annotations: with pictures that are there.
         squares: how; with a side.
         quiet: no progress on stderr.
+        file: where they are kept, to be read from there; None keeps them in memory.
 
     Returns:
         `[picture, side, side, 3]`, 8 bit, and points `[picture, keypoint, 2]` float32, fractions of the square.
 
     Raises:
-        InputError: pictures that cannot be read; one line that names all of them.
+        InputError: pictures that cannot be read, one line that names all of them; a file that cannot be written.
     """
     count, side = len(annotations), squares.side or 0
-    pictures = np.zeros((count, side, side, 3), np.uint8)
+    pictures = _room((count, side, side, 3), file)
     points = np.full((count, len(annotations.skeleton.joints), 2), np.nan, np.float32)
     paths, problems = annotations.paths or (), []
 
@@ -206,6 +219,20 @@ def read_squares(annotations: Annotations, squares: Squares, quiet: bool = True)
         listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
         raise InputError("pictures", f"{len(problems)} of {count} cannot be used: {listed}", "mend or leave them out")
     return pictures, points
+
+
+def _room(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
+    if file is None:
+        return np.zeros(shape, np.uint8)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        room = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+        # A file with holes would end the process where the disk is full.
+        with file.open("rb+") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+        return room
+    except OSError as error:
+        raise InputError(file, f"cannot be written ({error.strerror})", "make room or give another folder") from error
 
 
 def _split(annotations: Annotations, validation: float, seed: int) -> tuple[Fold, tuple[str, ...]]:

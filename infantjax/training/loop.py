@@ -199,10 +199,12 @@ class Task:
     def epoch(self, state: RunState, run: Any, data: Any) -> RunState:
         """One epoch: train, judge, keep the best. A run that has ended does not change."""
         running = state.status == Status.RUNNING
-        epoch = state.epoch + 1
-        trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, epoch), running)
-        judged = self.judge(trained.variables, run, data, running)
+        trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, state.epoch + 1), running)
+        return self.conclude(state, trained, self.judge(trained.variables, run, data, running))
 
+    def conclude(self, state: RunState, trained: Trained, judged: Judged) -> RunState:
+        """The state after an epoch, from that before it."""
+        running, epoch = state.status == Status.RUNNING, state.epoch + 1
         finite = jnp.isfinite(trained.loss) & jnp.isfinite(judged.loss) & _all_finite(trained.variables)
         accepted = running & finite
         better = accepted & (epoch >= self.first_epoch) & (judged.score > state.best_score)
@@ -242,6 +244,27 @@ class Task:
         return jax.shard_map(
             local, mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False, axis_names=frozenset({"run"})
         )
+
+    def compile(
+        self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[RunState], RunState]:
+        """The program of an epoch of the whole stack; it overwrites the state that it is given.
+
+        Args:
+            state: shapes with their shardings.
+            runs: on the devices.
+            data: on the devices.
+            mesh: of them.
+            mapping: of the runs on one device.
+        """
+        run_epoch = jax.jit(self.over_runs(self.epoch, mesh, mapping), donate_argnums=0)
+        compiled = run_epoch.lower(state, runs, data).compile(compiler_options=compiler_options())
+        return lambda state: compiled(state, runs, data)
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """Of the programs of a training on this backend."""
+    return COMPILER_OPTIONS.get(jax.default_backend())
 
 
 def train(
@@ -320,18 +343,16 @@ def train(
 
         # The program: compiled once, the state donated.
         if _running(state):
-            progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {len(mesh.devices)} device(s)")
+            progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {mesh.size} device(s)")
             begun = time.perf_counter()
-            run_epoch = jax.jit(task.over_runs(task.epoch, mesh, mapping), donate_argnums=0)
-            lowered = run_epoch.lower(_with_sharding(shapes, per_run), runs, data)
-            compiled = lowered.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
+            advance = task.compile(_with_sharding(shapes, per_run), runs, data, mesh, mapping)
             progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
 
         # The loop: the host saves, writes down, and looks whether all runs have ended.
         while _running(state):
             epoch = done = done + 1
             with jax.transfer_guard("disallow"):
-                state = compiled(state, runs, data)
+                state = advance(state)
             if store is not None:
                 if epoch % save_every == 0 or not _running(state):
                     store.save(epoch, task.unpacked(jax.device_get(state)))

@@ -6,6 +6,7 @@ compiled call, see `training.loop`. Over several devices every batch is spread, 
 Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, UInt8
 
 from infantjax.errors import InputError
-from infantjax.files import canonical_json, sha256, write_atomically
+from infantjax.files import canonical_json, write_atomically
 from infantjax.pose import augmentation, decoding, pictures, targets
 from infantjax.pose.augmentation import PictureAugmentation
 from infantjax.skeletons import Skeleton, segments
@@ -125,8 +126,12 @@ class PictureData:
     def digest(self) -> str:
         """SHA-256 over all that training sees."""
         text = f"{self.pictures.shape} {self.skeleton} {self.pixels}".encode()
-        arrays = (self.pictures, self.points, *jax.tree.leaves(self.start))
-        return sha256(text + b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+        digest = hashlib.sha256(text)
+        for array in (self.pictures, self.points, *jax.tree.leaves(self.start)):
+            # Piece by piece: pictures on disk may be larger than the memory.
+            for part in np.atleast_1d(array):
+                digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
 
 
 class PoseRun(NamedTuple):
@@ -180,6 +185,7 @@ def train(
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
     devices: Sequence[jax.Device] | None = None,
+    stream: int | None = None,
     save_every: int = 1,
     quiet: bool = True,
 ) -> PoseResult:
@@ -195,11 +201,14 @@ def train(
         directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         devices: over which every batch is spread; None is all local ones.
+        stream: keep the pictures on the host, where they may be a memory map, and bring those of so many steps to the
+            devices at a time: for one run whose pictures do not fit. The result is the same, to rounding.
         save_every: epochs between checkpoints.
         quiet: no progress on stderr.
 
     Raises:
-        ValueError: no folds, or pictures that do not exist.
+        ValueError: no folds, pictures that do not exist, or several folds to stream.
+        MissingExtraError: streaming needs the extra `pose-train`.
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
@@ -213,10 +222,16 @@ def train(
         "run_ids": [int(i) for i in run_ids],
         "model": dict(description or {}),
     }
+    on_device = data
+    if stream is not None:
+        from infantjax.training.streaming import StreamedPoseTask
+
+        task = StreamedPoseTask.streaming(task, data, folds, stream)
+        on_device = replace(data, pictures=data.pictures[:1], points=data.points[:1])
     state = loop.train(
         task,
         runs_of(folds, config.seed, run_ids),
-        data,
+        on_device,
         setup,
         run_ids=run_ids,
         directory=directory,
@@ -332,23 +347,58 @@ class PoseTask(loop.Task):
     def train_epoch(self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array) -> Trained:
         """All steps of an epoch."""
         variables, optimiser, losses = self.take_steps(state, run, data, key, running)
+        return self.trained(variables, optimiser, losses, run)
+
+    def trained(self, variables: dict[str, Array], optimiser: Any, losses: Array, run: PoseRun) -> Trained:
+        """What the steps of an epoch gave."""
         return Trained(variables, optimiser, losses.sum() / -(-run.samples // self.config.batch_size))
 
     def take_steps(
         self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array
     ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
         """All steps of an epoch, with the loss of each; 0 behind the last one of a smaller run."""
-        size = self.config.batch_size
+        plan = self.plan(run, key)
+        steps = jnp.where(running, -(-run.samples // self.config.batch_size), 0)
+        carry = (state.variables, state.optimiser, jnp.zeros(self.steps))
+        return self.steps_of_part(carry, plan, run.rows[plan.samples], data, state.epoch, jnp.int32(0), steps)
+
+    def plan(self, run: PoseRun, key: Array) -> "Plan":
+        """The order of an epoch, its last batch filled up with the first samples."""
         sample_key, step_key = jax.random.split(key)
         order = shuffled(sample_key, run.samples, run.rows.shape[0])
-        epoch = jnp.minimum(state.epoch, self.config.epochs - 1)
+        return Plan(order[jnp.arange(self.steps * self.config.batch_size) % run.samples], sample_key, step_key)
+
+    def steps_of_part(
+        self,
+        carry: tuple[dict[str, Array], Any, Float[Array, " step"]],
+        plan: "Plan",
+        rows: Int[Array, " sample"],
+        data: PictureData,
+        epoch: Array,
+        first: Array,
+        count: Array,
+    ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
+        """Some steps of an epoch, one after the other.
+
+        Args:
+            carry: variables, the optimiser's memory, and the losses of the epoch's steps.
+            plan: of the epoch.
+            rows: pictures of `data` in the order of these steps.
+            data: with these pictures.
+            epoch: from 0.
+            first: number of the first step.
+            count: of the steps.
+        """
+        size = self.config.batch_size
+        epoch = jnp.minimum(epoch, self.config.epochs - 1)
         sigma, width = jnp.asarray(self.sigmas)[epoch], jnp.asarray(self.widths)[epoch]
-        steps = jnp.where(running, -(-run.samples // size), 0)
 
         def step(i: Array, carry: tuple) -> tuple:
             variables, optimiser, losses = carry
-            samples = order[(i * size + jnp.arange(size)) % run.samples]
-            x, points = self.training_batch(sample_key, samples, run, data)
+            number = first + i
+            samples = lax.dynamic_slice_in_dim(plan.samples, number * size, size)
+            at = lax.dynamic_slice_in_dim(rows, i * size, size)
+            x, points = self.training_batch(plan.sample_key, samples, at, data)
             loss = partial(
                 self.loss,
                 x=x,
@@ -356,18 +406,17 @@ class PoseTask(loop.Task):
                 sigma=sigma,
                 width=width,
                 skeleton=data.skeleton,
-                key=jax.random.fold_in(step_key, i),
+                key=jax.random.fold_in(plan.step_key, number),
             )
             variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, losses.at[i].set(value)
+            return variables, optimiser, losses.at[number].set(value)
 
-        return lax.fori_loop(0, steps, step, (state.variables, state.optimiser, jnp.zeros(self.steps)))
+        return lax.fori_loop(0, count, step, carry)
 
     def training_batch(
-        self, key: Array, samples: Int[Array, " batch"], run: PoseRun, data: PictureData
+        self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: PictureData
     ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
         """Views of some training pictures; a sample's draws depend on its own number only."""
-        rows = run.rows[samples]
         chosen, points = _spread(data.pictures[rows]), _spread(data.points[rows])
         given = self.config.augmentation
         if given is None:
@@ -422,31 +471,89 @@ class PoseTask(loop.Task):
     def judge(self, variables: dict[str, Array], run: PoseRun, data: PictureData, running: Array) -> Judged:
         """Mean error over the keypoints, and the loss for the narrowest maps, so that epochs can be compared."""
         size, most = self.config.evaluation_batch, run.held_rows.shape[0]
+        rows = jnp.pad(run.held_rows, (0, -most % size))
+        real = jnp.arange(len(rows)) < run.held
         chunks = jnp.where(running, -(-run.held // size), 0)
-        unpacked = self.unpack(variables)
-        sigma = jnp.asarray(self.sigmas[-1])
+        return self.judged(self.tally(self.nothing(data), variables, rows, real, data, chunks), run)
 
-        def chunk(i: Array, carry: tuple) -> tuple:
-            errors, counts, total = carry
-            number = i * size + jnp.arange(size)
-            rows = run.held_rows[jnp.minimum(number, most - 1)]
+    def nothing(self, data: PictureData) -> "Tally":
+        """Before the first picture."""
+        zero = jnp.zeros(len(data.skeleton.joints))
+        return Tally(zero, zero, jnp.float32(0))
+
+    def tally(
+        self,
+        before: "Tally",
+        variables: dict[str, Array],
+        rows: Int[Array, " picture"],
+        real: Array,
+        data: PictureData,
+        chunks: Array,
+    ) -> "Tally":
+        """Errors of some validation pictures, added to those of others.
+
+        Args:
+            before: of the others.
+            variables: each collection as one vector.
+            rows: pictures of `data`, a multiple of the evaluation batch.
+            real: `[picture]`, false for padding.
+            data: with these pictures.
+            chunks: evaluation batches to look at.
+        """
+        size, unpacked, sigma = self.config.evaluation_batch, self.unpack(variables), jnp.asarray(self.sigmas[-1])
+
+        def chunk(i: Array, before: Tally) -> Tally:
+            at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
-            points = jnp.where((number < run.held)[:, None, None], data.points[rows], jnp.nan)
-            x = _spread(pictures.normalise(data.pictures[rows], data.pixels))
+            points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
+            x = _spread(pictures.normalise(data.pictures[at], data.pixels))
             maps, _ = self.module.apply(unpacked, x)
             found = decoding.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
             annotated = jnp.isfinite(distance)
-            errors += jnp.where(annotated, distance, 0).sum(0)
             wanted = targets.heatmaps(points, maps.shape[1], sigma * maps.shape[1] / 32)
             off = jnp.square(maps - wanted).mean((1, 2, 3))
-            return errors, counts + annotated.sum(0), total + jnp.where(number < run.held, off, 0).sum()
+            return Tally(
+                before.errors + jnp.where(annotated, distance, 0).sum(0),
+                before.counts + annotated.sum(0),
+                before.loss + jnp.where(counted, off, 0).sum(),
+            )
 
-        zero = jnp.zeros(len(data.skeleton.joints))
-        errors, counts, total = lax.fori_loop(0, chunks, chunk, (zero, zero, jnp.float32(0)))
-        by_keypoint = jnp.where(counts > 0, errors / jnp.maximum(counts, 1), jnp.nan)
+        return lax.fori_loop(0, chunks, chunk, before)
+
+    def judged(self, tally: "Tally", run: PoseRun) -> Judged:
+        """What all validation pictures came to."""
+        by_keypoint = jnp.where(tally.counts > 0, tally.errors / jnp.maximum(tally.counts, 1), jnp.nan)
         mean_error = jnp.nanmean(by_keypoint)
-        return Judged(total / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
+        return Judged(tally.loss / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
+
+
+class Plan(NamedTuple):
+    """The order of an epoch.
+
+    Attributes:
+        samples: `[sample]` numbers of the run's training pictures, batch after batch.
+        sample_key: of the views.
+        step_key: of what the network drops.
+    """
+
+    samples: Int[Array, " sample"]
+    sample_key: Array
+    step_key: Array
+
+
+class Tally(NamedTuple):
+    """Sums over validation pictures.
+
+    Attributes:
+        errors: `[keypoint]` distances.
+        counts: `[keypoint]` annotated points.
+        loss: `[]`.
+    """
+
+    errors: Float[Array, " keypoint"]
+    counts: Float[Array, " keypoint"]
+    loss: Float[Array, ""]
 
 
 def range_test(

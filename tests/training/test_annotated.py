@@ -180,6 +180,14 @@ def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, cap
     assert cli.run([*arguments[:-2], "nonsense"]) == 2
 
 
+def test_streamed_squares_do_not_stay_in_the_folder(trained, annotations, tmp_path):
+    pytest.importorskip("grain")
+    streamed = train_pose(annotations, model="eye", directory=tmp_path / "s", config=CONFIG, validation=0.2, stream=1)
+    # Another program, which adds in another order.
+    np.testing.assert_allclose(streamed.result.mean_error, trained[0].result.mean_error, rtol=1e-4)
+    assert not list((tmp_path / "s").rglob("*squares*"))
+
+
 def test_a_network_for_risk_is_refused(annotations, tmp_path):
     with pytest.raises(ValueError, match="is a network for risk"):
         train_pose(annotations, model="st-gcn", directory=tmp_path)

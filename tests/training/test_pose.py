@@ -229,3 +229,30 @@ def test_a_setting_that_makes_no_sense_is_refused(name, value):
 def test_pictures_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match=r"0\.\.11"):
         pose.train(Eye(), dots(), [Fold((0, 12), (1,))], CONFIG)
+
+
+def test_pictures_that_stay_on_the_host_train_the_same_network(trained, tmp_path):
+    pytest.importorskip("grain")
+    data = dots()
+    np.save(tmp_path / "pictures.npy", data.pictures)
+    on_disk = replace(data, pictures=np.load(tmp_path / "pictures.npy", mmap_mode="r"))
+    for part in (1, 2):
+        result = pose.train(
+            Eye(), on_disk, [FOLD], CONFIG, directory=tmp_path / str(part), devices=DEVICES, stream=part
+        )
+        # Other programs, which add in another order.
+        assert_same(result, trained[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_streamed_training_continues_bit_for_bit(tmp_path):
+    pytest.importorskip("grain")
+    options = {"directory": tmp_path, "devices": DEVICES, "stream": 2}
+    whole = pose.train(Eye(), dots(), [FOLD], CONFIG, **options)
+    for epoch in ("2", "3"):
+        (tmp_path / "checkpoints" / epoch).rename(tmp_path / f"away-{epoch}")
+    assert_same(pose.train(Eye(), dots(), [FOLD], CONFIG, **options), whole)
+
+
+def test_only_one_run_is_streamed():
+    with pytest.raises(ValueError, match="one fold"):
+        pose.train(Eye(), dots(), [FOLD, FOLD], CONFIG, stream=1)
