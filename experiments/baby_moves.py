@@ -181,7 +181,7 @@ def metadata_of(recording: Recording) -> tuple[float, float]:
 
 
 def simulated_videos(options: Options) -> tuple[list[Recording], list[int], list[str], list[tuple[float, float]]]:
-    """Half a minute of simulated infants, lying along x; those of the abnormal class lack fidgety movements."""
+    """Three minutes of simulated infants, lying along x; those of the abnormal class lack fidgety movements."""
     base = InfantConfig(
         image_size=(int(options.width), int(options.height)),
         camera_rotation=90,
@@ -190,7 +190,7 @@ def simulated_videos(options: Options) -> tuple[list[Recording], list[int], list
         dropout_rate=0,
         confidence=False,
     )
-    pairs = simulate_cohort(options.simulate, options.seed, duration=30, prevalence=0.3, base=base)
+    pairs = simulate_cohort(options.simulate, options.seed, duration=180, prevalence=0.3, base=base)
     rng = np.random.default_rng(options.seed)
     metadata = [(float(rng.uniform(12, 18)), float(rng.random() < 0.3 + 0.4 * outcome)) for _, outcome in pairs]
     return [points_of_baby_moves(r) for r, _ in pairs], [o for _, o in pairs], [r.name for r, _ in pairs], metadata

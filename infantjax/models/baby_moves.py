@@ -15,7 +15,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
@@ -24,8 +25,8 @@ from infantjax.nn.conv import Dense, Norm, scattered_convolution
 from infantjax.nn.initialisers import HeUniform, parameter
 from infantjax.skeletons import Skeleton
 
-CLIPS, FRAMES, SERIES = 547, 128, 46
-"""Clips of a whole video, frames of a clip, and series of a frame."""
+CLIPS, FRAMES, STEP, SERIES = 547, 128, 8, 46
+"""Clips of a whole video, frames of a clip, frames between the starts of two, and series of a frame."""
 
 _NORM: dict[str, Any] = {"epsilon": 1e-3, "momentum": 0.01}
 
@@ -47,13 +48,41 @@ class CausalBlock(nn.Module):
     taps: int
     pool: int
 
-    @nn.compact
+    def setup(self) -> None:
+        """Declare the variables."""
+        self.kernel = parameter(self, "kernel", HeUniform(), (self.taps, self.inputs, self.features))
+        self.norm = Norm((self.features,), **_NORM)
+
     def __call__(self, x: Float[Array, "one clip time in"], train: bool) -> Float[Array, "one clip time_out out"]:
         """Convolve, rectify, normalise, pool."""
-        kernel = parameter(self, "kernel", HeUniform(), (self.taps, self.inputs, self.features))
-        x = scattered_convolution(x, {tap - self.taps + 1: kernel[tap] for tap in range(self.taps)})
+        return self._pooled(self._convolved(x, train))
+
+    def of_series(
+        self, x: Float[Array, "one batch time in"], starts: Int[np.ndarray, " clip"], frames: int
+    ) -> Float[Array, "one batch_clip time_out out"]:
+        """As evaluation of every clip of whole series, but what clips share is computed once.
+
+        All frames of a clip but its first, whose taps reach to zeros in front of it, are those of the series.
+
+        Args:
+            x: series.
+            starts: first frames of the clips, multiples of the frames that become one.
+            frames: of a clip, more than one such multiple.
+        """
+        batch, clips = x.shape[1], len(starts)
+        shared = self._pooled(self._convolved(x, False))
+        within = starts[:, None] // self.pool + np.arange(1, frames // self.pool)
+        heads = x[:, :, starts[:, None] + np.arange(self.pool)].reshape(1, batch * clips, self.pool, self.inputs)
+        first = self._pooled(self._convolved(heads, False)).reshape(1, batch, clips, 1, self.features)
+        joined = jnp.concatenate([first, shared[:, :, within]], axis=3)
+        return joined.reshape(1, batch * clips, -1, self.features)
+
+    def _convolved(self, x: Array, train: bool) -> Array:
+        x = scattered_convolution(x, {tap - self.taps + 1: self.kernel[tap] for tap in range(self.taps)})
         counting.record("convolution", x.size * self.taps * self.inputs)
-        x = Norm((self.features,), **_NORM, name="norm")(jax.nn.relu(x), train)
+        return self.norm(jax.nn.relu(x), train)
+
+    def _pooled(self, x: Array) -> Array:
         frames = x.shape[2] // self.pool
         x = x[:, :, : frames * self.pool].reshape(*x.shape[:2], frames, self.pool, self.features)
         return x.max(axis=3)
@@ -129,14 +158,16 @@ class BabyMoves(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: Float[Array, "batch clip time series"],
+        x: Float[Array, "batch clip time series"] | Float[Array, "batch time series"],
         metadata: Float[Array, "batch 2"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, " batch"], dict[str, Any]]:
         """The logit of abnormal or absent fidgety movements.
 
         Args:
-            x: standardised series of clips (`motion.baby_moves.features`), no NaN.
+            x: standardised series of clips (`motion.baby_moves.features`), no NaN; or whole series, which are cut into
+                all of their clips of 128 frames, one every 8. That is the same in a fraction of the time; it is for
+                evaluation.
             metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only.
             train: normalise by the batch, update `batch_stats`, and drop units (key `dropout`).
 
@@ -145,21 +176,26 @@ class BabyMoves(nn.Module):
             `[batch, channel]`, the features of the video.
 
         Raises:
-            ValueError: an input of another shape, metadata that are missing, or not read.
+            ValueError: an input of another shape, metadata that are missing, or not read, or training on whole series.
         """
-        if x.ndim != 4 or x.shape[-1] != self.series:
-            raise ValueError(f"x must be [batch, clip, time, {self.series}], got {x.shape}")
-        batch, clips = x.shape[:2]
+        whole = x.ndim == 3
+        if x.ndim not in (3, 4) or x.shape[-1] != self.series:
+            raise ValueError(f"x must be [batch, clip, time, {self.series}] or whole series, got {x.shape}")
+        if whole and (train or STEP % self.pool or self.taps > self.pool):
+            raise ValueError("whole series are for evaluation, of networks that pool 4 frames or 8")
+        batch = x.shape[0]
         if metadata is None and self.metadata and self.is_initializing():
             metadata = jnp.zeros((batch, 2), x.dtype)
         if (metadata is not None) != self.metadata or (metadata is not None and metadata.shape != (batch, 2)):
             wanted = f"metadata must be [{batch}, 2]" if self.metadata else "this network reads no metadata"
             raise ValueError(f"{wanted}, got {None if metadata is None else metadata.shape}")
-        x = x.reshape(1, batch * clips, *x.shape[2:])
+        starts = np.arange(0, x.shape[1] - FRAMES + 1, STEP)
+        x = x[None] if whole else x.reshape(1, -1, *x.shape[2:])
         for number in range(1, self.blocks + 1):
             block = CausalBlock(x.shape[-1], self.features, self.taps, self.pool, name=f"block{number}")
-            x = block(x, train)
-        x = nn.Dropout(self.dropout)(x.reshape(batch, clips, -1), deterministic=not train)
+            x = block.of_series(x, starts, FRAMES) if whole and number == 1 else block(x, train)
+        x = x.reshape(batch, -1, x.shape[2] * self.features)
+        x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = jax.nn.relu(Dense(x.shape[-1], self.features, HeUniform(), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         pooled, attention = ClipAttention(self.features, name="attention")(x)

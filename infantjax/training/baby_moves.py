@@ -365,7 +365,7 @@ def random_clip(
 def video_logit(
     module: BabyMoves, variables: Any, series: Float[Array, "time 46"], metadata: Float[Array, "2"] | None = None
 ) -> Float[Array, ""]:
-    """The logit of a whole video from all of its clips, 547 of them in 4500 frames.
+    """The logit of a whole video, from all of its clips: 547 of them in 4500 frames.
 
     Args:
         module: the network.
@@ -373,8 +373,7 @@ def video_logit(
         series: of the video.
         metadata: age and cohort, for a network that reads them.
     """
-    frames = clip_starts(series.shape[0])[:, None] + np.arange(CLIP)
-    return module.apply(variables, series[frames][None], None if metadata is None else metadata[None])[0][0]
+    return module.apply(variables, series[None], None if metadata is None else metadata[None])[0][0]
 
 
 def smoothed_cross_entropy(

@@ -153,7 +153,8 @@ def test_the_logit_of_a_video_is_of_all_its_clips():
     clips = jnp.stack([series[start : start + 128] for start in (0, 8, 16)])[None]
     variables = jax.jit(lambda key: initialise(module, key, clips))(jax.random.key(0))
     expected = jax.jit(module.apply)(variables, clips)[0][0]
-    assert float(baby_moves.video_logit(module, variables, series)) == pytest.approx(float(expected), abs=1e-5)
+    found = jax.jit(lambda variables, series: baby_moves.video_logit(module, variables, series))(variables, series)
+    assert float(found) == pytest.approx(float(expected), abs=1e-5)
 
 
 # --- a stack of runs -------------------------------------------------------------------------------------------------
@@ -217,7 +218,8 @@ def test_runs_learn(repeats):
     assert np.nanmax(repeats.history["auc"], axis=1).mean() > 0.9
 
 
-@pytest.mark.parametrize("mapping", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mapping", ["map", "vmap"])
 def test_a_run_is_the_same_alone_and_in_a_stack(mapping, repeats, plain, partitions):
     alone = baby_moves.train(MODULE, plain, partitions[:1], SMALL, mapping=mapping)
     # A vmapped convolution adds in another order.
@@ -235,6 +237,7 @@ def test_a_network_trains_on_metadata_and_keeps_its_last_weights_if_it_ends_in_i
     assert not np.isnan(result.validation_logits[0]).any()
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_continues_to_the_same_weights(plain, partitions, tmp_path, repeats):
     class Interrupted(Exception):
         pass
