@@ -56,7 +56,7 @@ def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network, rng = build("rt-lite", early_heads=False), np.random.default_rng(0)
     params = variable_shapes(network, (64, 64, 3))["params"]
     arrays = {}
-    for place in keras._places(network, "rt-lite"):
+    for place in keras.places_of(network, "rt-lite"):
         leaf = params
         for key in place.path:
             leaf = leaf[key]

@@ -687,6 +687,8 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
         (("--weights", "{weights}", "--fps", 0), "--fps: is 0"),
         (("--weights", "{weights}", "--min-confidence", 2), "min_confidence must be within"),
         (("--weights", "{weights}", "--batch-size", 0), "batch_size must be within"),
+        (("--weights", "{weights}", "--scales", 1, 9), "scales must be within"),
+        (("--weights", "{weights}", "--person", "central"), "has no affinity fields"),
         (("--weights", "{clip}"), r"clip\.mp4: is not a readable"),
         (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has an ending"),
         (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: exists"),

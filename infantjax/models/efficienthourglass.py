@@ -55,6 +55,16 @@ class EfficientHourglass(nn.Module):
     se_ratios: tuple[int, int, int] = PUBLISHED_RATIOS
     upscale: bool = True
 
+    @property
+    def version(self) -> str:
+        """The version of the backbone."""
+        return self.member if self.member[0] == "b" else f"l{self.member[1]}"
+
+    @property
+    def depth(self) -> int:
+        """The last block of the backbone in use."""
+        return 6 if self.deepest == 7 and (self.version == "b0" or self.version[0] == "l") else self.deepest
+
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
         """Confidence maps of pictures.
@@ -68,8 +78,7 @@ class EfficientHourglass(nn.Module):
             `block1`, ..., `bridge1` (a quarter of the side), `bridge2`, ..., `up1` (the deepest), `up2`, ..., behind
             the sums, and `confs`, the maps before upscaling.
         """
-        form, version = self.member[0], self.member if self.member[0] == "b" else f"l{self.member[1]}"
-        deepest = 6 if self.deepest == 7 and (form != "b" or version == "b0") else self.deepest
+        form, version, deepest = self.member[0], self.version, self.depth
         act: Activation = relu6 if form == "l" else swish
         found = Backbone(version, deepest, name="backbone")(x, train)
         aux = {name: value for name, value in found.items() if not name.endswith("_branch")}

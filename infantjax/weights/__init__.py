@@ -1,5 +1,6 @@
 """Weights: import of published ones, saving and loading of the project's own."""
 
+from infantjax.weights.backbones import filled, imagenet
 from infantjax.weights.keras import import_efficienthourglass, import_efficientpose, import_pose
 from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn, import_videopose3d
 from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
@@ -7,6 +8,8 @@ from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemb
 __all__ = [
     "Ensemble",
     "Member",
+    "filled",
+    "imagenet",
     "import_efficienthourglass",
     "import_efficientpose",
     "import_movement_outcome",

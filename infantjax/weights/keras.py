@@ -4,7 +4,7 @@ Of a Keras file nothing but arrays is read: its architecture and the byte code o
 member of the family follows from the names and shapes of its layers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,8 +28,14 @@ _LITE = {"0": "rt-lite", "2": "i-lite", "4": "ii-lite"}
 _UPSCALING = ("upscaled_deconv1", "upscaled_deconv2", "upscaled_confs")
 
 
-class _Place(NamedTuple):
-    """A convolution of the network and the layers of the file that hold it and its norm."""
+class Place(NamedTuple):
+    """A convolution of the network and the layers of the file that hold it and its norm.
+
+    Attributes:
+        path: in the variables.
+        convolution: layer.
+        norm: layer; None where there is none.
+    """
 
     path: tuple[str, ...]
     convolution: str
@@ -61,8 +67,9 @@ def _efficientpose(layers: Layers, path: Path) -> tuple[EfficientPose, Variables
     folded = path.suffix == ".npz"
     network, variant = _network_of(layers, path)
     _require_bilinear(layers, network.keypoints, path)
-    variables = _variables(layers, list(_places(network, variant)), path, folded)
-    _require_shapes(variables, network, network.variant.side, path)
+    variables = variables_of(layers, list(places_of(network, variant)), path, folded)
+    side = network.variant.side
+    require_shapes(variables, variable_shapes(network, (side, side, 3)), path)
     return network, variables
 
 
@@ -89,8 +96,8 @@ def _efficienthourglass(layers: Layers, path: Path) -> tuple[EfficientHourglass,
         raise InputError(path, "is no EfficientHourglass of the Lite form", _REMEDY)
     keypoints = _array(layers["stage1_confs"], "kernel", "stage1_confs", path).shape[-1]
     network = EfficientHourglass(f"l{lite[17]}", 5, keypoints, FRAMEWORK_RATIOS)
-    variables = _variables(layers, list(_hourglass_places(f"l{lite[17]}")), path, False)
-    _require_shapes(variables, network, 64, path)
+    variables = variables_of(layers, list(_hourglass_places(f"l{lite[17]}")), path, False)
+    require_shapes(variables, variable_shapes(network, (64, 64, 3)), path)
     return network, variables
 
 
@@ -101,8 +108,18 @@ def import_pose(path: str | Path) -> tuple[EfficientPose | EfficientHourglass, V
     return _efficienthourglass(layers, path) if "stage1_confs" in layers else _efficientpose(layers, path)
 
 
-def _variables(layers: Layers, places: list["_Place"], path: Path, folded: bool) -> Variables:
-    """All arrays of a file in the order of the network; nothing may be left over."""
+def variables_of(layers: Layers, places: list[Place], path: Path, folded: bool = False) -> Variables:
+    """All arrays of a file in the order of the network; nothing may be left over.
+
+    Args:
+        layers: of `read_keras`.
+        places: where they go.
+        path: the file, for messages.
+        folded: the norms are folded into the convolutions.
+
+    Raises:
+        InputError: a layer is missing, left over, or not finite.
+    """
     variables: Variables = {"params": {}, "batch_stats": {}}
     for place in places:
         _put(variables, place, layers, path, folded)
@@ -112,8 +129,12 @@ def _variables(layers: Layers, places: list["_Place"], path: Path, folded: bool)
     return variables
 
 
-def read_keras(path: Path) -> Layers:
+def read_keras(path: Path, wanted: Collection[str | None] | None = None) -> Layers:
     """The arrays of a Keras file by layer and by name without `:0`; nothing else of it is read.
+
+    Args:
+        path: the file.
+        wanted: names of layers; the others are passed over. None reads all.
 
     Raises:
         InputError: not such a file, damaged, or too large.
@@ -127,6 +148,8 @@ def read_keras(path: Path) -> Layers:
             group, total = file.get("model_weights", file), 0
             layers: Layers = {}
             for layer in _names(group, "layer_names"):
+                if wanted is not None and layer not in wanted:
+                    continue
                 arrays = {}
                 for name in _names(group[layer], "weight_names"):
                     item = group[layer][name]
@@ -179,78 +202,87 @@ def _network_of(layers: Layers, path: Path) -> tuple[EfficientPose, str]:
     return EfficientPose(VARIANTS[variant], head.shape[-1], segments, early_heads=fields is not None), variant
 
 
-def _places(network: EfficientPose, variant: str) -> Iterator[_Place]:
+def places_of(network: EfficientPose, variant: str) -> Iterator[Place]:
+    """Where the convolutions of EfficientPose lie in it, and in a file of the released form."""
     v = network.variant
-    if v.lite:
-        yield from _lite_backbone(v.high, 3, "high")
-    else:
-        yield from _backbone("high", v.high, 3, "_res1")
-        if v.low:
-            yield from _backbone("low", v.low, 2, "_res2")
+    yield from backbone_places(("high",), v.high, 3, "_res1")
+    if v.low:
+        yield from backbone_places(("low",), v.low, 2, "_res2")
     for number, kind in PASSES:
         for dense_net in range(1, v.dense_nets + 1):
             for block in (1, 2, 3):
                 layer = f"{number}_block{dense_net}_mbconv{block}_{kind}_"
                 here = (f"{number}_{kind}_{dense_net}_{block}",)
-                yield _Place((*here, "expand"), f"{layer}conv1", f"{layer}conv1_bn")
-                yield _Place((*here, "depthwise"), f"{layer}dconv1", f"{layer}dconv1_bn")
+                yield Place((*here, "expand"), f"{layer}conv1", f"{layer}conv1_bn")
+                yield Place((*here, "depthwise"), f"{layer}dconv1", f"{layer}dconv1_bn")
                 if not v.lite:
-                    yield _Place((*here, "se", "squeeze"), f"{layer}se_se_squeeze_conv")
-                    yield _Place((*here, "se", "excite"), f"{layer}se_se_excite_conv")
-                yield _Place((*here, "project"), f"{layer}conv2", f"{layer}conv2_bn")
+                    yield Place((*here, "se", "squeeze"), f"{layer}se_se_squeeze_conv")
+                    yield Place((*here, "se", "excite"), f"{layer}se_se_excite_conv")
+                yield Place((*here, "project"), f"{layer}conv2", f"{layer}conv2_bn")
     if network.early_heads:
-        yield _Place(("pass1_pafs",), "pass1_skeleton_pafs")
-        yield _Place(("pass2_confs",), "pass2_detection1_confs")
-    yield _Place(("pass3_confs",), "pass3_detection2_confs")
+        yield Place(("pass1_pafs",), "pass1_skeleton_pafs")
+        yield Place(("pass2_confs",), "pass2_detection1_confs")
+    yield Place(("pass3_confs",), "pass3_detection2_confs")
 
 
-def _backbone(name: str, version: str, blocks: int, suffix: str) -> Iterator[_Place]:
-    yield _Place((name, "stem"), f"stem_conv{suffix}", f"stem_bn{suffix}")
+def backbone_places(name: tuple[str, ...], version: str, blocks: int, suffix: str = "") -> Iterator[Place]:
+    """Where the convolutions of a backbone lie in a network, and in a file.
+
+    Args:
+        name: of the backbone in the network; empty for the backbone itself.
+        version: of the backbone.
+        blocks: how many of the seven.
+        suffix: of the layers' names, in files with two backbones; Lite files have none.
+    """
+    if version.startswith("l"):
+        yield from _lite_backbone(version, blocks, name)
+        return
+    yield Place((*name, "stem"), f"stem_conv{suffix}", f"stem_bn{suffix}")
     for number, block in enumerate(plan(version)[1][:blocks], 1):
         for repeat in range(block.repeats):
             layer = f"block{number}{chr(ord('a') + repeat)}"
-            here = (name, layer)
+            here = (*name, layer)
             if block.expansion > 1:
-                yield _Place((*here, "expand"), f"{layer}_expand_conv{suffix}", f"{layer}_expand_bn{suffix}")
-            yield _Place((*here, "depthwise"), f"{layer}_dwconv{suffix}", f"{layer}_bn{suffix}")
-            yield _Place((*here, "se", "squeeze"), f"{layer}_se_reduce{suffix}")
-            yield _Place((*here, "se", "excite"), f"{layer}_se_expand{suffix}")
-            yield _Place((*here, "project"), f"{layer}_project_conv{suffix}", f"{layer}_project_bn{suffix}")
+                yield Place((*here, "expand"), f"{layer}_expand_conv{suffix}", f"{layer}_expand_bn{suffix}")
+            yield Place((*here, "depthwise"), f"{layer}_dwconv{suffix}", f"{layer}_bn{suffix}")
+            yield Place((*here, "se", "squeeze"), f"{layer}_se_reduce{suffix}")
+            yield Place((*here, "se", "excite"), f"{layer}_se_expand{suffix}")
+            yield Place((*here, "project"), f"{layer}_project_conv{suffix}", f"{layer}_project_bn{suffix}")
 
 
-def _lite_backbone(version: str, blocks: int, name: str) -> Iterator[_Place]:
+def _lite_backbone(version: str, blocks: int, name: tuple[str, ...]) -> Iterator[Place]:
     model = f"efficientnet-lite{version[1]}/model"
 
     def norm(part: str, number: int) -> str:
         return f"{part}/tpu_batch_normalization{f'_{number}' if number else ''}/FusedBatchNormV3_0"
 
-    yield _Place((name, "stem"), f"{model}/stem/conv2d/Conv2D_0", norm(f"{model}/stem", 0))
+    yield Place((*name, "stem"), f"{model}/stem/conv2d/Conv2D_0", norm(f"{model}/stem", 0))
     index = 0
     for number, block in enumerate(plan(version)[1][:blocks], 1):
         for repeat in range(block.repeats):
-            part, here = f"{model}/blocks_{index}", (name, f"block{number}{chr(ord('a') + repeat)}")
+            part, here = f"{model}/blocks_{index}", (*name, f"block{number}{chr(ord('a') + repeat)}")
             expanded = int(block.expansion > 1)
             if expanded:
-                yield _Place((*here, "expand"), f"{part}/conv2d/Conv2D_0", norm(part, 0))
-            yield _Place((*here, "depthwise"), f"{part}/depthwise_conv2d/depthwise_0", norm(part, expanded))
+                yield Place((*here, "expand"), f"{part}/conv2d/Conv2D_0", norm(part, 0))
+            yield Place((*here, "depthwise"), f"{part}/depthwise_conv2d/depthwise_0", norm(part, expanded))
             last = "conv2d_1" if expanded else "conv2d"
-            yield _Place((*here, "project"), f"{part}/{last}/Conv2D_0", norm(part, expanded + 1))
+            yield Place((*here, "project"), f"{part}/{last}/Conv2D_0", norm(part, expanded + 1))
             index += 1
 
 
-def _hourglass_places(version: str) -> Iterator[_Place]:
+def _hourglass_places(version: str) -> Iterator[Place]:
     """The layers of a Lite network of five blocks: two bridges, two steps up; norms are numbered through."""
-    yield from _lite_backbone(version, 5, "backbone")
+    yield from backbone_places(("backbone",), version, 5)
     for bridge in (1, 2):
         here, layer, first = (f"bridge{bridge}",), f"Bridge1_Res{bridge}_", 3 * bridge - 2
         for part, name, norm in (("expand", "BN1", 0), ("depthwise", "dConv", 1), ("project", "BN2", 2)):
-            yield _Place((*here, part), layer + name, f"batch_normalization_{first + norm}")
+            yield Place((*here, part), layer + name, f"batch_normalization_{first + norm}")
     for step in (1, 2):
-        yield _Place((f"up{step}",), f"conv2d_transpose_{step}", f"batch_normalization_{6 + step}")
-    yield _Place(("confs",), "stage1_confs")
+        yield Place((f"up{step}",), f"conv2d_transpose_{step}", f"batch_normalization_{6 + step}")
+    yield Place(("confs",), "stage1_confs")
 
 
-def _put(variables: Variables, place: _Place, layers: Layers, path: Path, folded: bool) -> None:
+def _put(variables: Variables, place: Place, layers: Layers, path: Path, folded: bool) -> None:
     """The arrays of one convolution and its norm, in the order of axes of `nn.image.ImageConv`."""
     conv = _layer(layers, place.convolution, path)
     kernel = conv.get("kernel", conv.get("depthwise_kernel"))
@@ -279,9 +311,9 @@ def _put(variables: Variables, place: _Place, layers: Layers, path: Path, folded
     for values in (*conv.values(), *statistics.values()):
         if not np.isfinite(values).all():
             raise InputError(path, f"holds {place.convolution} with values that are not finite", _REMEDY)
-    _nest(variables["params"], place.path, params)
+    nest(variables["params"], place.path, params)
     if statistics:
-        _nest(variables["batch_stats"], (*place.path, "norm"), statistics)
+        nest(variables["batch_stats"], (*place.path, "norm"), statistics)
 
 
 def _layer(layers: Layers, name: str, path: Path) -> dict[str, np.ndarray]:
@@ -296,7 +328,8 @@ def _array(layer: dict[str, np.ndarray], kind: str, name: str, path: Path) -> np
     return layer[kind]
 
 
-def _nest(tree: dict[str, Any], path: tuple[str, ...], leaf: dict[str, Any]) -> None:
+def nest(tree: dict[str, Any], path: tuple[str, ...], leaf: dict[str, Any]) -> None:
+    """Put leaves into nested dicts at a path."""
     for key in path:
         tree = tree.setdefault(key, {})
     tree.update(leaf)
@@ -313,8 +346,12 @@ def _require_bilinear(layers: Layers, keypoints: int, path: Path) -> None:
                 raise InputError(path, f"holds {name} with an upscaling that is not bilinear", _REMEDY)
 
 
-def _require_shapes(variables: Variables, network: EfficientPose | EfficientHourglass, side: int, path: Path) -> None:
-    needed = variable_shapes(network, (side, side, 3))
+def require_shapes(variables: Variables, needed: Mapping[str, Any], path: Path, remedy: str = _REMEDY) -> None:
+    """Every array is there and of the shape that the network needs.
+
+    Raises:
+        InputError: one is not; the message names the first.
+    """
     for kind in ("params", "batch_stats"):
         for where, leaf in _leaves(needed[kind]):
             found: Any = variables[kind]
@@ -322,7 +359,7 @@ def _require_shapes(variables: Variables, network: EfficientPose | EfficientHour
                 found = found.get(key) if isinstance(found, dict) else None
             if found is None or found.shape != leaf.shape:
                 has = "nothing" if found is None else f"an array of shape {found.shape}"
-                raise InputError(path, f"holds {has} for {'/'.join(where)} of shape {leaf.shape}", _REMEDY)
+                raise InputError(path, f"holds {has} for {'/'.join(where)} of shape {leaf.shape}", remedy)
 
 
 def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -199,6 +199,7 @@ def test_nobody_is_found_in_empty_maps():
     assert crowd.persons == []
 
 
+@pytest.mark.slow
 def test_the_fields_of_released_weights_link_the_person_of_the_photograph(shared):
     """All joints of one person: the points are those that the decoder finds without asking who."""
     from infantjax.pose import PoseConfig, Tracker, load_network

@@ -19,7 +19,7 @@ def layers(request):
     draw = lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32)  # noqa: E731
     variables = jax.tree.map(draw, dict(variable_shapes(network, (64, 64, 3))))
     found = {}
-    for place in keras._places(network, request.param):
+    for place in keras.places_of(network, request.param):
         params, statistics = variables["params"], variables["batch_stats"]
         for key in place.path:
             params, statistics = params[key], statistics.get(key, {})
