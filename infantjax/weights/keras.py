@@ -74,11 +74,13 @@ def _efficientpose(layers: Layers, path: Path) -> tuple[EfficientPose, Variables
 
 
 def import_efficienthourglass(path: str | Path) -> tuple[EfficientHourglass, Variables]:
-    """A Lite EfficientHourglass of five blocks with its weights: the form of the released checkpoint.
+    """A Lite EfficientHourglass with its weights: `Block1to5`, the form of the released checkpoint, or `Block1to6`.
+
+    The names of the other forms' squeeze-and-excitations are published nowhere; such files are refused.
 
     Args:
         path: a Keras checkpoint of the training framework. Its maps are at a quarter of the picture's side; the network
-            returned upscales them.
+            returned upscales them. Of six blocks none is public: the third bridge and step are named after the others.
 
     Returns:
         The network and its variables as nested dicts of float32 NumPy arrays.
@@ -95,8 +97,9 @@ def _efficienthourglass(layers: Layers, path: Path) -> tuple[EfficientHourglass,
     if "stage1_confs" not in layers or lite[17:18] not in set("01234"):
         raise InputError(path, "is no EfficientHourglass of the Lite form", _REMEDY)
     keypoints = _array(layers["stage1_confs"], "kernel", "stage1_confs", path).shape[-1]
-    network = EfficientHourglass(f"l{lite[17]}", 5, keypoints, FRAMEWORK_RATIOS)
-    variables = variables_of(layers, list(_hourglass_places(f"l{lite[17]}")), path, False)
+    deepest = 6 if "Bridge1_Res3_BN1" in layers else 5
+    network = EfficientHourglass(f"l{lite[17]}", deepest, keypoints, FRAMEWORK_RATIOS)
+    variables = variables_of(layers, list(hourglass_places(network.version, deepest)), path)
     require_shapes(variables, variable_shapes(network, (64, 64, 3)), path)
     return network, variables
 
@@ -270,15 +273,22 @@ def _lite_backbone(version: str, blocks: int, name: tuple[str, ...]) -> Iterator
             index += 1
 
 
-def _hourglass_places(version: str) -> Iterator[Place]:
-    """The layers of a Lite network of five blocks: two bridges, two steps up; norms are numbered through."""
-    yield from backbone_places(("backbone",), version, 5)
-    for bridge in (1, 2):
+def hourglass_places(version: str, deepest: int) -> Iterator[Place]:
+    """Where the convolutions of a Lite EfficientHourglass lie in it, and in a file: norms are numbered through.
+
+    Args:
+        version: of the backbone.
+        deepest: block of the backbone: 5 with two bridges and steps up, 6 with three.
+    """
+    bridges = range(1, 4 if deepest == 6 else 3)
+    yield from backbone_places(("backbone",), version, deepest)
+    for bridge in bridges:
         here, layer, first = (f"bridge{bridge}",), f"Bridge1_Res{bridge}_", 3 * bridge - 2
         for part, name, norm in (("expand", "BN1", 0), ("depthwise", "dConv", 1), ("project", "BN2", 2)):
             yield Place((*here, part), layer + name, f"batch_normalization_{first + norm}")
-    for step in (1, 2):
-        yield Place((f"up{step}",), f"conv2d_transpose_{step}", f"batch_normalization_{6 + step}")
+    for step in bridges:
+        number = 3 * len(bridges) + step
+        yield Place((f"up{step}",), f"conv2d_transpose_{step}", f"batch_normalization_{number}")
     yield Place(("confs",), "stage1_confs")
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
+from infantjax.models.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
 from infantjax.models.efficientpose import build
 from infantjax.models.entry import variable_shapes
-from infantjax.weights import import_efficientpose, keras
+from infantjax.weights import import_efficientpose, import_pose, keras
 
 
 @pytest.fixture(scope="module", params=["rt", "rt-lite"])
@@ -131,3 +132,48 @@ def test_an_array_that_declares_more_than_memory_is_refused(layers, tmp_path):
         group.create_dataset("kernel:0", (1 << 20, 1 << 20), "f4", chunks=(1024, 1024))
     with pytest.raises(InputError, match="declares more than"):
         import_efficientpose(path)
+
+
+# --- EfficientHourglass ----------------------------------------------------------------------------------------------
+
+
+def hourglass(deepest):
+    """A Lite network with random numbers, and the layers of a file that holds them."""
+    network = EfficientHourglass("l0", deepest, 16, FRAMEWORK_RATIOS)
+    rng = np.random.default_rng(0)
+    draw = lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32)  # noqa: E731
+    variables = jax.tree.map(draw, dict(variable_shapes(network, (64, 64, 3))))
+    found = {}
+    for place in keras.hourglass_places("l0", deepest):
+        params, statistics = variables["params"], variables["batch_stats"]
+        for key in place.path:
+            params, statistics = params[key], statistics.get(key, {})
+        kernel = params["kernel"]
+        if place.path[-1] == "depthwise":
+            kernel = kernel[..., None]
+        elif place.convolution.startswith("conv2d_transpose"):
+            kernel = kernel.swapaxes(2, 3)
+        found[place.convolution] = {"kernel": kernel} | ({"bias": params["bias"]} if "bias" in params else {})
+        if place.norm is not None:
+            norm, moving = params["norm"], statistics["norm"]
+            found[place.norm] = {"gamma": norm["scale"], "beta": norm["bias"]}
+            found[place.norm] |= {"moving_mean": moving["mean"], "moving_variance": moving["var"]}
+    return variables, found
+
+
+@pytest.mark.parametrize(("deepest", "values"), [(5, 844_560), (6, 3_034_480)])
+def test_a_lite_hourglass_of_five_or_six_blocks_is_read(deepest, values, tmp_path):
+    variables, given = hourglass(deepest)
+    network, found = import_pose(write(tmp_path / "a.h5", given))
+    assert (network.member, network.deepest) == ("l0", deepest)
+    jax.tree.map(np.testing.assert_array_equal, found, variables)
+    assert sum(leaf.size for leaf in jax.tree.leaves(found)) == values
+
+
+def test_an_hourglass_of_another_form_is_refused(tmp_path):
+    _, given = hourglass(5)
+    other = {name.replace("efficientnet-lite0", "efficientnet-b0"): arrays for name, arrays in given.items()}
+    with pytest.raises(InputError, match="no EfficientHourglass of the Lite form"):
+        import_pose(write(tmp_path / "a.h5", other))
+    with pytest.raises(InputError, match="lacks batch_normalization_8"):
+        import_pose(write(tmp_path / "a.h5", without(given, "batch_normalization_8")))
