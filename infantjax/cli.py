@@ -722,16 +722,16 @@ class Models:
 
 @dataclass(frozen=True)
 class Convert:
-    """Convert a keypoint file to another format or keypoint set.
+    """Convert a keypoint file to another format or keypoint set, or released pose weights to the project's own folder.
 
     Example:
         infantjax convert dlc.h5 out.csv --fps 30 --to-skeleton in-motion-19
     """
 
     input: Positional[Path]
-    """Keypoint file."""
+    """Keypoint file, or weights of a pose network."""
     output: Positional[Path]
-    """File to write; must not exist."""
+    """File to write, for weights a folder; must not exist."""
     fps: float | None = None
     """Frames per second, where the file does not say."""
     format: str | None = None
@@ -761,6 +761,8 @@ class Convert:
         _require_known(self.format, self.skeleton)
         if self.output.exists():
             raise InputError(self.output, "exists", "give a new name")
+        if self._is_weights():
+            return self._weights()
         recording = readers.read(
             self.input, fps=self.fps, format=self.format, skeleton=self.skeleton, individual=self.individual
         )
@@ -780,6 +782,25 @@ class Convert:
             ) from None
         for note in recording.notes:
             _say(f"note: {note}", self.quiet)
+        print(self.output)
+        return 0
+
+    def _is_weights(self) -> bool:
+        if self.input.suffix.lower() not in (".h5", ".hdf5", ".npz"):
+            return False  # without loading what knows networks
+        from infantjax.weights import is_pose_weights
+
+        return is_pose_weights(self.input)
+
+    def _weights(self) -> int:
+        from infantjax.pose import load_network
+        from infantjax.pose.network import save_network
+
+        network = load_network(self.input, skeleton=self.skeleton, early_heads=True)
+        try:
+            save_network(network, self.output, {"training": f"imported from {self.input.name}, {network.digest}"})
+        except OSError as error:
+            raise InputError(self.output, f"cannot be written ({error.strerror})", "give another place") from None
         print(self.output)
         return 0
 

@@ -702,6 +702,22 @@ def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_released_weights_become_a_folder_that_is_checked(run, clip, pose_weights, tmp_path):
+    folder = tmp_path / "network"
+    assert run("convert", pose_weights, folder).out == [str(folder)]
+    options = ("--side", 64, "--min-confidence", 0, "--quiet")
+    for weights, target in ((pose_weights, "a.npz"), (folder, "b.npz")):
+        assert run("pose", clip, "--weights", weights, "-o", tmp_path / target, *options).status == 0
+    first, second = (readers.read(tmp_path / name).keypoints for name in ("a.npz", "b.npz"))
+    np.testing.assert_array_equal(first, second)
+    (weights,) = folder.glob("*.npz")
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    refused(run("pose", clip, "--weights", folder, "-o", tmp_path / "c.csv", *options), "its digest does not match")
+    refused(run("convert", pose_weights, folder), "network: exists")
+
+
 def test_a_keypoint_file_is_no_video(run, good, pose_weights, tmp_path):
     refused(run("pose", good, "--weights", pose_weights, "-o", tmp_path / "a.csv"), "is no video or picture")
 

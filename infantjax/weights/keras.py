@@ -16,7 +16,7 @@ from infantjax.models.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourg
 from infantjax.models.efficientnet import plan
 from infantjax.models.efficientpose import PASSES, VARIANTS, EfficientPose
 from infantjax.models.entry import variable_shapes
-from infantjax.weights.archive import DAMAGE, read_npz
+from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 
 Layers = dict[str, dict[str, np.ndarray]]
 Variables = dict[str, Any]
@@ -109,6 +109,21 @@ def import_pose(path: str | Path) -> tuple[EfficientPose | EfficientHourglass, V
     path = Path(path)
     layers = _layers_of(path)
     return _efficienthourglass(layers, path) if "stage1_confs" in layers else _efficientpose(layers, path)
+
+
+def is_pose_weights(path: str | Path) -> bool:
+    """Whether a file may be one for `import_pose`: HDF5 with layers of Keras, or an archive of kernels."""
+    import h5py
+
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            return any(name.endswith("/kernel.npy") for name in open_archive(path).namelist())
+        with h5py.File(path, "r", locking=False) as file:
+            group = file.get("model_weights", file)
+            return any(name.startswith("layer_names") for name in group.attrs)
+    except DAMAGE:
+        return False
 
 
 def variables_of(layers: Layers, places: list[Place], path: Path, folded: bool = False) -> Variables:
