@@ -164,9 +164,10 @@ def _tracked(path: Path, chunks: Path, reading: Reading) -> Recording:
     frames = open_frames(path, reading.fps)
     if not is_video(frames):
         raise InputError(path, "is a picture, which shows no movement", "give a video")
-    if frames.fps < MIN_FPS:
-        raise InputError(path, f"has {frames.fps:.2g} frames per second", f"give at least {MIN_FPS:g}")
-    return reading.tracker.recording(frames, reading.tracker.track(frames, chunks))
+    recording = reading.tracker.recording(frames, reading.tracker.track(frames, chunks))
+    if recording.fps < MIN_FPS:
+        raise InputError(path, f"has {recording.fps:.2g} frames per second", f"give at least {MIN_FPS:g}")
+    return recording
 
 
 def _digest(path: Path) -> str:

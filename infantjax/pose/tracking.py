@@ -329,6 +329,8 @@ class Tracker:
         regular = np.abs(track.times - np.arange(len(track.times)) / fps).max() <= 0.5 / fps
         confidence = track.confidence
         if not regular:
+            # The mean rate counts gaps too, and some containers state the rate of their clock.
+            fps = _usual_rate(track.times, fps)
             positions, confidence = _at_equal_times(track.times, positions, confidence, fps)
             notes.append(f"has no constant frame rate; its keypoints were interpolated at {fps:g} frames per second")
         if nobody := np.mean(~found.any(1)):
@@ -362,6 +364,12 @@ class Tracker:
         config = self.config
         several = "" if config.scales == (1.0,) else f", mean over scales {' '.join(f'{s:g}' for s in config.scales)}"
         return several + (f", the {config.person} person" if config.person else "")
+
+
+def _usual_rate(times: np.ndarray, stated: float) -> float:
+    """Frames per second between most frames; the stated rate where it is nearly that."""
+    rate = float(1 / np.median(np.diff(times)))
+    return stated if abs(rate - stated) <= 0.02 * stated else rate
 
 
 def _at_equal_times(

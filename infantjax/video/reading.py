@@ -32,6 +32,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Endings of the files of a folder that are taken for pictures."""
 
 _SHORT_SECONDS = 0.5
+_MAX_BOXES = 1000
 _CUT = "give a whole file"
 
 
@@ -169,14 +170,20 @@ class _Video(Frames):
                 raise InputError(path, "does not say how many frames a second it has", "give --fps")
             if len(container.streams.video) > 1:
                 self.notes.append(f"has {len(container.streams.video)} video streams; the first was read")
+            shape = stream.sample_aspect_ratio
+            if shape and shape != 1:
+                self.notes.append(f"has pixels that are {shape} as wide as high; positions are in stored pixels")
+            self._stated = tuple(self.notes)
+            # In these containers the index holds the time of every frame, in others it is rounded or guessed.
+            self._exact = "mp4" in container.format.name
             self._timed = fps is None
             self.expected = round(self._duration * self.fps)
 
     def __iter__(self) -> Iterator[Frame]:
         import av
 
-        self.notes = [note for note in self.notes if "video streams" in note]
-        index, last, first, size, damage = 0, -math.inf, 0.0, None, ""
+        self.notes = list(self._stated)
+        index, last, first, step, size, damage = 0, -math.inf, 0.0, 0.0, None, ""
         with _opened(self.path) as container:
             stream = _stream(container, self.path)
             stream.thread_type = "AUTO"
@@ -205,6 +212,7 @@ class _Video(Frames):
                         first = time
                     elif time - last > max(GAP_SECONDS, 1.5 / self.fps):
                         self._note(f"has no frame between {last - first:.1f} and {time - first:.1f} s")
+                    step = time - last if index else 0.0
                     last = time
                 else:
                     first, last = 0.0, index / self.fps
@@ -214,14 +222,14 @@ class _Video(Frames):
                 size = height, width
                 yield Frame(index, time - first, height, width, self.path.name, native, turns)
                 index += 1
-        self._finish(index, last - first, damage)
+        self._finish(index, last - first, step, damage)
 
-    def _finish(self, frames: int, seconds: float, damage: str) -> None:
+    def _finish(self, frames: int, seconds: float, step: float, damage: str) -> None:
         if not frames:
             raise InputError(self.path, f"holds no frame that can be decoded{damage and f' ({damage})'}", _CUT)
         if damage:
             self._note(f"is damaged after {seconds:.1f} s ({damage}); used up to there")
-        elif self._duration - seconds > max(_SHORT_SECONDS, 2.5 / self.fps):
+        elif self._duration - seconds > max(2.5 / self.fps, 2.5 * step, 0 if self._exact else _SHORT_SECONDS):
             self._note(f"ends at {seconds:.1f} of {self._duration:.1f} s")
 
     def _note(self, text: str) -> None:
@@ -313,7 +321,26 @@ def _opened(path: Path) -> Any:
     try:
         return av.open(str(path.resolve()))  # absolute: a name is never taken for an option or a protocol
     except (av.error.FFmpegError, UnicodeDecodeError, ValueError, OSError) as error:
+        if _lacks_index(path):
+            raise InputError(path, "is incomplete: its index is missing", _CUT) from None
         raise InputError(path, f"is no video or picture that can be read ({_words(error)})", _CUT) from None
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether a file begins as MP4 or MOV and has no whole box `moov`: a recording that was cut off."""
+    length, at = path.stat().st_size, 0
+    kinds: list[bytes] = []
+    with path.open("rb") as stream:
+        while at + 8 <= length and len(kinds) < _MAX_BOXES:
+            stream.seek(at)
+            head = stream.read(16)
+            size = int.from_bytes(head[:4], "big")
+            if size == 1:  # the size follows, in eight bytes
+                size = int.from_bytes(head[8:], "big")
+            at += max(size, 8) if size else length
+            if at <= length or head[4:8] == b"ftyp":
+                kinds.append(head[4:8])
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
 
 
 def _stream(container: Any, path: Path) -> Any:
@@ -326,6 +353,9 @@ def _stream(container: Any, path: Path) -> Any:
 
 
 def _duration(container: Any, stream: Any) -> float:
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        # Of a cut file FFmpeg gives the duration of what is left; the header has that of the whole.
+        return float(stream.frames / stream.average_rate)
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration else 0.0

@@ -233,7 +233,7 @@ def made(tmp_path, kind, videos):
         ("link", "is a link to nothing"),
         ("pipe", "is no regular file"),
         ("folder", "holds no pictures"),
-        ("cut", "no video or picture that can be read"),
+        ("cut", "is incomplete: its index is missing"),
         ("sound", "has no video stream"),
         ("small", "too small"),
     ],
