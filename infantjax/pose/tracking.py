@@ -329,8 +329,7 @@ class Tracker:
         regular = np.abs(track.times - np.arange(len(track.times)) / fps).max() <= 0.5 / fps
         confidence = track.confidence
         if not regular:
-            # The mean rate counts gaps too, and some containers state the rate of their clock.
-            fps = _usual_rate(track.times, fps)
+            fps = _plausible_rate(fps, track.times)
             positions, confidence = _at_equal_times(track.times, positions, confidence, fps)
             notes.append(f"has no constant frame rate; its keypoints were interpolated at {fps:g} frames per second")
         if nobody := np.mean(~found.any(1)):
@@ -366,10 +365,10 @@ class Tracker:
         return several + (f", the {config.person} person" if config.person else "")
 
 
-def _usual_rate(times: np.ndarray, stated: float) -> float:
-    """Frames per second between most frames; the stated rate where it is nearly that."""
-    rate = float(1 / np.median(np.diff(times)))
-    return stated if abs(rate - stated) <= 0.02 * stated else rate
+def _plausible_rate(stated: float, times: np.ndarray) -> float:
+    """The stated rate, or that of most frames where a container states its clock's, or a mean over a long gap."""
+    usual = float(1 / np.median(np.diff(times)))
+    return stated if usual / 3 <= stated <= 2 * usual else usual
 
 
 def _at_equal_times(

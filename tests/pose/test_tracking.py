@@ -158,6 +158,19 @@ def test_a_varying_frame_rate_becomes_a_constant_one(tracker, videos, tmp_path):
     assert not np.isnan(recording.keypoints[:20]).any()
 
 
+@pytest.mark.parametrize("stated", [1000.0, 0.02])
+def test_a_rate_that_the_times_belie_is_not_believed(stated, network, clip):
+    """A container that states its clock's rate, and a mean rate over a gap of hours."""
+    frames, track = open_frames(clip), found_in(30)
+    frames.fps = stated
+    track.times[20:] += 3
+    recording = Tracker(network, PoseConfig(min_confidence=0.0)).recording(frames, track)
+    assert recording.fps == pytest.approx(30)
+    assert recording.frames == 120
+    assert np.isfinite(recording.keypoints[:20, 0]).all()
+    assert np.isnan(recording.keypoints[25:105]).all()
+
+
 def test_the_mean_over_the_mirror_image_swaps_left_and_right(network, clip):
     tracker = Tracker(network, PoseConfig(flip=True, min_confidence=0.0, decoder="soft_argmax"))
     square = fit(first_frame(clip), 32, "fast")
