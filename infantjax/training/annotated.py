@@ -32,6 +32,7 @@ from infantjax.training.folds import Fold
 from infantjax.training.loop import take_runs
 from infantjax.training.pose import PictureData, PoseResult, PoseTrainingConfig
 from infantjax.video.reading import open_frames
+from infantjax.weights import imagenet
 
 RECORD = "training.json"
 SQUARES = ".squares.npy"
@@ -83,6 +84,7 @@ def train_pose(
     directory: str | Path,
     config: PoseTrainingConfig | None = None,
     start: PoseNetwork | None = None,
+    backbones: Mapping[str, Path] | None = None,
     squares: Squares = Squares(),
     validation: float = 0.1,
     overrides: Mapping[str, Any] | None = None,
@@ -101,6 +103,8 @@ def train_pose(
         config: how it is trained; None is fine-tuning as on infants.
         start: a network of the same kind to start from, with its early heads. Of another skeleton, the layers that
             depend on the keypoints begin anew, as in the framework.
+        backbones: start the backbones from weights trained on ImageNet, see `weights.imagenet`: a file for each version
+            that no package ships; empty takes the packages alone, None the initialiser. Not beside `start`.
         squares: how pictures are cut and resized.
         validation: share of the pictures that choose the epoch, where the annotations do not name any.
         overrides: arguments for the network's `build`, JSON-compatible.
@@ -130,6 +134,10 @@ def train_pose(
     module = entry.build(skeleton=annotations.skeleton, **{"upscale": False, **overrides})
     side = squares.side or (start.side if start else entry.input_shape[0])
     replaced: dict[str, Any] = {}
+    if backbones is not None:
+        if start is not None:
+            raise ValueError("a training starts from weights or from ImageNet's, not from both")
+        replaced = imagenet(module, backbones)
     if start is not None:
         replaced = _kept(module, side, start, same)
     fold, notes = _split(annotations, validation, config.seed)
@@ -140,7 +148,7 @@ def train_pose(
         "name": model,
         "overrides": {name: value for name, value in overrides.items() if name != "upscale"},
         "skeleton": annotations.skeleton.name,
-        "start": start.digest if start else None,
+        "start": start.digest if start else "imagenet" if backbones is not None else None,
         "squares": asdict(replace(squares, side=side)),
     }
     result = pose.train(

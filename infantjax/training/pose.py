@@ -33,6 +33,7 @@ from infantjax.training import loop, optimisers
 from infantjax.training.folds import Fold
 from infantjax.training.loop import BATCH_AXIS, Judged, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys
+from infantjax.weights import filled
 
 Optimiser = Literal["amsgrad", "cyclical"]
 
@@ -317,7 +318,7 @@ class PoseTask(loop.Task):
 
     def initial(self, key: Array, run: PoseRun, data: PictureData) -> dict[str, Any]:
         """From the initialiser, but what `data.start` holds."""
-        return _replaced(super().initial(key, run, data), data.start)
+        return filled(super().initial(key, run, data), data.start)
 
     @cached_property
     def optimiser(self) -> optax.GradientTransformation:
@@ -610,11 +611,3 @@ def _spread(batch: Array) -> Array:
     if BATCH_AXIS not in jax.sharding.get_abstract_mesh().axis_names:
         return batch
     return lax.with_sharding_constraint(batch, P(BATCH_AXIS))
-
-
-def _replaced(variables: Mapping[str, Any], start: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings with some of their leaves replaced."""
-    return {
-        name: _replaced(value, start[name]) if isinstance(value, Mapping) and name in start else start.get(name, value)
-        for name, value in variables.items()
-    }

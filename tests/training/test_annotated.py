@@ -193,6 +193,14 @@ def test_a_network_for_risk_is_refused(annotations, tmp_path):
         train_pose(annotations, model="st-gcn", directory=tmp_path)
 
 
+def test_training_starts_from_backbones_or_from_a_network(trained, annotations, tmp_path):
+    options = {"directory": tmp_path / "b", "config": CONFIG, "backbones": {}}
+    with pytest.raises(ValueError, match="not from both"):
+        train_pose(annotations, model=None, start=load_network(trained[1]), **options)
+    with pytest.raises(ValueError, match="Eye has no backbone"):
+        train_pose(annotations, model="eye", **options)
+
+
 def test_a_model_or_weights_are_needed(annotations, tmp_path):
     with pytest.raises(ValueError, match="needs a model, or weights"):
         train_pose(annotations, model=None, directory=tmp_path)
