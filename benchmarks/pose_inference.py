@@ -74,7 +74,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     pixels = squares[:8].astype(np.float32) / 127.5 - 1
     x = jnp.asarray(pixels[:1])
     variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
-    variables["params"] = jax.tree_util.tree_map_with_path(_lively, variables["params"])
+    variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     twin = TorchEfficientPose(network, variables).to(device).eval()
     apply = jax.jit(lambda v, x: network.apply(v, x)[0])
@@ -118,7 +118,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-def _lively(path: Any, leaf: np.ndarray) -> np.ndarray:
+def lively(path: Any, leaf: np.ndarray) -> np.ndarray:
     """Depthwise kernels as large as their taps want; those of a fresh network would make all maps zero."""
     depthwise = leaf.ndim == 3
     return leaf * np.sqrt(2 * leaf.shape[-1]).astype(np.float32) if depthwise else leaf

@@ -26,3 +26,17 @@ def test_the_twin_gives_the_same_maps(variant, tap):
     with torch.inference_mode():
         found = twin(torch.as_tensor(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, ours, rtol=0, atol=1e-5 * np.abs(ours).max())
+
+
+def test_the_twin_that_is_trained_gives_the_maps_of_every_pass():
+    network = EfficientPose(Variant(32, "l0", None, 1), upscale=False)
+    x = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype(np.float32)
+    variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
+    (_, aux), _ = jax.jit(lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]))(variables, x)
+    twin = TorchEfficientPose(network, variables, trained=True).train()
+    found = twin.passes(torch.as_tensor(x.transpose(0, 3, 1, 2).copy()))
+    for name, maps in zip(("pass1_pafs", "pass2_confs", "pass3_confs"), found, strict=True):
+        ours = np.asarray(aux[name])
+        theirs = maps.detach().numpy().transpose(0, 2, 3, 1)
+        # Thirty norms over so few values, one behind the other.
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-3 * np.abs(ours).max())

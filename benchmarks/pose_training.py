@@ -1,0 +1,150 @@
+"""Seconds of a training step of the pose networks against the same networks in PyTorch.
+
+    python -m benchmarks.pose_training
+
+Both sides take the same pictures and weights; their losses and what a step makes of the weights are shown to be equal.
+Ours are steps of `training.pose.PoseTask` as an epoch has them, normalisation and targets included, without and with
+random views ("views"). The peer gets normalised pictures and finished targets, channels last, and its own AMSGrad.
+Stochastic depth is off on both sides: it is random.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import tyro
+
+from benchmarks import common
+from benchmarks.pose_inference import lively
+from benchmarks.torch_pose import TorchEfficientPose
+from infantjax import models, runtime
+from infantjax.models import count_image, efficientnet
+from infantjax.models.efficientpose import EfficientPose
+from infantjax.nn.initialisers import initialise
+from infantjax.pose import pictures, targets
+from infantjax.pose.augmentation import PictureAugmentation
+from infantjax.skeletons import MPII_16, segments
+from infantjax.training.folds import Fold
+from infantjax.training.loop import compiler_options
+from infantjax.training.pose import PictureData, PoseTask, PoseTrainingConfig, runs_of
+
+TOLERANCE = 1e-3
+"""Of the losses of later steps: sums over a batch in another order, through norms and a root."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    models: tuple[str, ...] = ("efficientpose-rt-lite", "efficientpose-rt", "efficientpose-i")
+    """Networks of the EfficientPose family."""
+    batch_size: int = 8
+    """Pictures of a step."""
+    steps: int = 2
+    """Steps of a round."""
+    rounds: int = 3
+    """Timed rounds."""
+    warm_up: int = 1
+    """Untimed rounds after the first call."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    runtime.keep_freed_memory()
+    efficientnet._SURVIVAL = 0.0
+    where = common.environment()
+    rows: list[dict[str, Any]] = []
+    for name in options.models:
+        for row in _measure(name, options):
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+    ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
+    shapes = {"batch": options.batch_size, "steps": options.steps, **ceilings}
+    if options.write:
+        print(common.write("pose_training", rows, shapes, where))
+    else:
+        print(common.table(rows), shapes)
+
+
+def _measure(name: str, options: Options) -> list[dict[str, Any]]:
+    entry = models.get(name)
+    network: EfficientPose = entry.build(upscale=False)
+    side, count, rng = entry.input_shape[0], options.batch_size * options.steps, np.random.default_rng(0)
+    squares = rng.integers(0, 256, (count, side, side, 3)).astype(np.uint8)
+    points = rng.uniform(0.1, 0.9, (count, 16, 2)).astype(np.float32)
+    variables = jax.device_get(
+        dict(jax.jit(lambda key: initialise(network, key, jnp.zeros((1, side, side, 3))))(jax.random.key(0)))
+    )
+    variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
+    data = jax.device_put(PictureData(squares, points, variables, MPII_16, entry.pixels or "imagenet"))
+    fold = Fold(tuple(range(count)), (0,))
+
+    def ours(views: PictureAugmentation | None) -> tuple[Any, PoseTask]:
+        config = PoseTrainingConfig(epochs=1, batch_size=options.batch_size, augmentation=views)
+        task = PoseTask.of(network, data, [fold], config)
+        run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(runs_of([fold], 1, [0])))
+        state = jax.jit(task.begin)(jnp.bool_(True), run, data)
+        steps = jax.jit(task.take_steps).lower(state, run, data, run.key, jnp.bool_(True))
+        compiled = steps.compile(compiler_options=compiler_options())
+        return (lambda: compiled(state, run, data, run.key, jnp.bool_(True))), task
+
+    run_ours, task = ours(None)
+    run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(runs_of([fold], 1, [0])))
+    order = np.asarray(task.plan(run, run.key).samples)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batches = [
+        _peer_batch(squares[rows], points[rows], data.pixels, float(task.sigmas[0]), float(task.widths[0]), device)
+        for rows in np.split(order, options.steps)
+    ]
+
+    def peer() -> list[float]:
+        twin = TorchEfficientPose(network, variables, trained=True).to(device).train()
+        optimiser = torch.optim.Adam(twin.parameters(), 1e-3, (0.9, 0.999), 1e-7, amsgrad=True)
+        losses = []
+        for x, wanted in batches:
+            optimiser.zero_grad(set_to_none=True)
+            loss = sum(((maps - w) ** 2).mean() for maps, w in zip(twin.passes(x), wanted))
+            loss.backward()
+            optimiser.step()
+            losses.append(loss)
+        return [float(loss.detach()) for loss in losses]
+
+    expected, found = peer(), np.asarray(run_ours()[2])
+    error = common.require_equal(found, np.array(expected), TOLERANCE, f"losses of {name}")
+    flops = 3 * count_image(network, entry.input_shape).executed * count
+    rows = []
+    given = common.Contender("PyTorch", peer)
+    for what, run in (("steps", run_ours), ("views", ours(PictureAugmentation())[0])):
+        contender = common.Contender(what, run, jax.block_until_ready)
+        comparison = common.compare(contender, given, options.rounds, options.warm_up).summary(flops)
+        rates = {
+            "ours_pictures_s": count / comparison["ours_median_s"],
+            "peer_pictures_s": count / comparison["peer_median_s"],
+        }
+        rows.append({"model": name, "what": what, "difference": error, **rates, **comparison})
+    return rows
+
+
+def _peer_batch(
+    squares: np.ndarray, points: np.ndarray, pixels: Any, sigma: float, width: float, device: str
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Normalised pictures and the targets of the three passes, channels last in memory."""
+    map_side = squares.shape[1] // 8
+    fields = targets.affinity_fields(points, segments(MPII_16), map_side, width * map_side / 32)
+    peaks = targets.heatmaps(points, map_side, sigma * map_side / 32)
+
+    def given(array: Any) -> torch.Tensor:
+        tensor = torch.as_tensor(np.asarray(array).transpose(0, 3, 1, 2).copy(), device=device)
+        return tensor.contiguous(memory_format=torch.channels_last)
+
+    return given(pictures.normalise(jnp.asarray(squares), pixels)), [given(fields), given(peaks), given(peaks)]
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
