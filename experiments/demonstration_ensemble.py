@@ -108,9 +108,9 @@ def main(options: Demonstration) -> None:
         },
     }
     # Rounded first: the figure below is of the weights that are stored.
-    ensemble = save_ensemble(Ensemble(tuple(members), info), options.output / "ensemble", half=True)
+    ensemble = save_ensemble(Ensemble(tuple(members), info), options.output / "ensemble", precision="float16")
     info["statement"] = f"{CAVEAT} {held_out_statement(ensemble, options)}"
-    save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", half=True)
+    save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
     print(info["statement"])
 
 

@@ -749,6 +749,8 @@ class Convert:
     """Which individual, in files that hold several."""
     strict: bool = False
     """Refuse to approximate points."""
+    precision: Literal["float32", "float16", "int8"] = "float32"
+    """For weights: how they are stored; int8 for the kernels alone, a factor a channel."""
     quiet: bool = False
     """Print results only."""
     debug: bool = False
@@ -801,7 +803,12 @@ class Convert:
 
         network = load_network(self.input, skeleton=self.skeleton, early_heads=True)
         try:
-            save_network(network, self.output, {"training": f"imported from {self.input.name}, {network.digest}"})
+            save_network(
+                network,
+                self.output,
+                {"training": f"imported from {self.input.name}, {network.digest}"},
+                precision=self.precision,
+            )
         except OSError as error:
             raise InputError(self.output, f"cannot be written ({error.strerror})", "give another place") from None
         print(self.output)

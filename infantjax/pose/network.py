@@ -16,7 +16,7 @@ from infantjax.models.efficientpose import EfficientPose
 from infantjax.models.openpose import OpenPose
 from infantjax.skeletons import Skeleton
 from infantjax.weights import import_pose
-from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.weights.store import Ensemble, Member, Precision, load_ensemble, save_ensemble
 
 _SKELETONS = {16: "mpii-16", 19: "in-motion-19"}
 
@@ -112,13 +112,20 @@ def _released(path: Path, skeleton: str | None) -> PoseNetwork:
     return PoseNetwork(module, variables, known, side, "lite" if lite else "imagenet", name, sha256(path))
 
 
-def save_network(network: PoseNetwork, directory: str | Path, info: Mapping[str, Any] | None = None) -> str:
+def save_network(
+    network: PoseNetwork,
+    directory: str | Path,
+    info: Mapping[str, Any] | None = None,
+    *,
+    precision: Precision = "float32",
+) -> str:
     """Write a network with its weights into a folder, which `load_network` reads.
 
     Args:
         network: of a registered kind.
         directory: made if missing.
         info: JSON-compatible, stored beside it: how the weights came about.
+        precision: how arrays are stored, see `weights.save_ensemble`.
 
     Returns:
         Its digest.
@@ -130,7 +137,8 @@ def save_network(network: PoseNetwork, directory: str | Path, info: Mapping[str,
     name, overrides = registered(network.module, network.skeleton)
     one = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], dict(network.variables))
     described = {"task": "pose", "skeleton": network.skeleton.name, "side": network.side, "pixels": network.pixels}
-    return save_ensemble(Ensemble((Member(name, one, overrides),), {**(info or {}), **described}), directory).digest
+    ensemble = Ensemble((Member(name, one, overrides),), {**(info or {}), **described})
+    return save_ensemble(ensemble, directory, precision=precision).digest
 
 
 def _saved(directory: Path) -> PoseNetwork:

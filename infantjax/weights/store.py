@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,10 @@ FORMAT = "infantjax-ensemble"
 VERSION = 1
 INDEX = "ensemble.json"
 
+Precision = Literal["float32", "float16", "int8"]
+"""How arrays are stored."""
+
+_FACTORS = ".factors"
 _MAX_INDEX_BYTES = 64 * 1024**2
 
 Variables = dict[str, Any]
@@ -82,13 +86,14 @@ def leaf_digest(array: np.ndarray) -> str:
     return sha256(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
 
 
-def save_ensemble(ensemble: Ensemble, directory: str | Path, *, half: bool = False) -> Ensemble:
+def save_ensemble(ensemble: Ensemble, directory: str | Path, *, precision: Precision = "float32") -> Ensemble:
     """Write an ensemble into a folder, which is made if it does not exist.
 
     Args:
         ensemble: what to save.
         directory: the folder.
-        half: store float16 where every value fits, for small files; the loaded weights are the rounded ones.
+        precision: how arrays are stored; the loaded weights are the rounded ones, in float32. `float16` where every
+            value fits; `int8` for kernels, see `rounded_to_int8`, and float32 for all else.
 
     Returns:
         The ensemble as it will be loaded, with its digest.
@@ -103,7 +108,9 @@ def save_ensemble(ensemble: Ensemble, directory: str | Path, *, half: bool = Fal
     directory.mkdir(parents=True, exist_ok=True)
     entries = []
     for number, member in enumerate(ensemble.members):
-        arrays = {path: _stored(path, array, half) for path, array in leaves(member.variables)}
+        arrays: dict[str, np.ndarray] = {}
+        for path, array in leaves(member.variables):
+            arrays |= _stored(path, array, precision)
         if len(lengths := {a.shape[:1] for a in arrays.values()}) != 1 or lengths & {(), (0,)}:
             raise ValueError(f"member {member.model}: arrays have no common run axis")
         data = _npz(arrays)
@@ -153,13 +160,31 @@ def load_ensemble(directory: str | Path) -> Ensemble:
 _REMEDY = "copy the ensemble again from where it came from"
 
 
-def _stored(path: str, array: np.ndarray, half: bool) -> np.ndarray:
+def rounded_to_int8(kernels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernels as whole numbers in -127..127 times a factor for each run and output channel.
+
+    Args:
+        kernels: `[run, ..., out]`.
+
+    Returns:
+        The numbers, int8 of the same shape, and the factors, float32, `[run, 1, ..., out]`; a channel of zeros has 1.
+    """
+    largest = np.abs(kernels).max(tuple(range(1, kernels.ndim - 1)), keepdims=True)
+    factors = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    return np.rint(kernels / factors).astype(np.int8), factors
+
+
+def _stored(path: str, array: np.ndarray, precision: Precision) -> dict[str, np.ndarray]:
+    """What stands in the file for an array."""
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
-        rounded = array.astype(np.float16) if half else array
+        rounded = array.astype(np.float16) if precision == "float16" else array
     if not np.isfinite(array).all():
         raise ValueError(f"{path} holds values that are not finite in float32")
-    return rounded if np.isfinite(rounded).all() else array
+    if precision == "int8" and path.endswith("/kernel") and array.ndim > 2:
+        numbers, factors = rounded_to_int8(array)
+        return {path: numbers, path + _FACTORS: factors}
+    return {path: rounded if np.isfinite(rounded).all() else array}
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -219,7 +244,18 @@ def _read_member(directory: Path, entry: Mapping[str, Any]) -> Member:
     if sha256(data) != entry["sha256"]:
         raise InputError(path, f"is damaged{_damaged_leaf(data, entry)}: its digest does not match", _REMEDY)
     variables: Variables = {}
-    for name, array in read_npz(io.BytesIO(data)).items():
+    arrays = read_npz(io.BytesIO(data))
+    for name in [name for name in arrays if name.endswith(_FACTORS)]:
+        factors, kernel = arrays.pop(name), name.removesuffix(_FACTORS)
+        numbers = arrays.get(kernel, np.zeros(0))
+        if numbers.dtype != np.int8 or factors.shape != (
+            *numbers.shape[:1],
+            *[1] * (numbers.ndim - 2),
+            numbers.shape[-1],
+        ):
+            raise InputError(path, f"{name} does not fit {kernel}", _REMEDY)
+        arrays[kernel] = numbers * factors
+    for name, array in arrays.items():
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise InputError(path, f"{name} holds values that are not finite numbers", _REMEDY)
         if array.shape[:1] != (entry["instances"],) or not len(array):

@@ -125,7 +125,7 @@ def test_half_precision_rounds_and_halves_the_files(tmp_path):
     rng = np.random.default_rng(0)
     wide = Member("st-gcn", {"params": {"kernel": rng.normal(size=(2, 100, 100)).astype(np.float32)}})
     save_ensemble(Ensemble((wide,), INFO), tmp_path / "full")
-    half = save_ensemble(Ensemble((wide,), INFO), tmp_path / "half", half=True)
+    half = save_ensemble(Ensemble((wide,), INFO), tmp_path / "half", precision="float16")
     sizes = [sum(p.stat().st_size for p in (tmp_path / n).glob("*.npz")) for n in ("full", "half")]
     assert sizes[1] < 0.6 * sizes[0]
     kernel = half.members[0].variables["params"]["kernel"]
@@ -135,7 +135,7 @@ def test_half_precision_rounds_and_halves_the_files(tmp_path):
 
 def test_half_precision_keeps_what_it_cannot_hold_in_full(tmp_path):
     large = Member("st-gcn", {"params": {"kernel": np.full((2, 3), 1e6, np.float32)}})
-    loaded = save_ensemble(Ensemble((large,), INFO), tmp_path, half=True)
+    loaded = save_ensemble(Ensemble((large,), INFO), tmp_path, precision="float16")
     np.testing.assert_array_equal(loaded.members[0].variables["params"]["kernel"], np.full((2, 3), 1e6))
 
 
@@ -365,3 +365,43 @@ def test_a_member_larger_than_the_limit_is_refused_before_it_is_read(saved, monk
     monkeypatch.setattr(store, "MAX_FILE_BYTES", 100)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("the file was read"))
     refused(saved, "is not a file of at most 100 bytes")
+
+
+# --- fewer bits ------------------------------------------------------------------------------------------------------
+
+
+def with_kernels(seed: int = 0) -> Ensemble:
+    rng = np.random.default_rng(seed)
+    params = {
+        "layer": {"kernel": rng.normal(size=(2, 3, 4, 5)).astype(np.float32), "bias": np.ones((2, 5), np.float32)}
+    }
+    params["layer"]["kernel"][0, ..., 1] = 0
+    return Ensemble((Member("st-gcn", {"params": params}),), INFO)
+
+
+def test_kernels_in_eight_bits_are_off_by_half_a_step_of_their_channel(tmp_path):
+    ensemble = with_kernels()
+    layer = ensemble.members[0].variables["params"]["layer"]
+    loaded = save_ensemble(ensemble, tmp_path, precision="int8").members[0].variables["params"]["layer"]
+    step = np.abs(layer["kernel"]).max((1, 2), keepdims=True) / 127
+    assert (np.abs(loaded["kernel"] - layer["kernel"]) <= step / 2 * (1 + 1e-5)).all()
+    assert (loaded["kernel"][0, ..., 1] == 0).all()
+    np.testing.assert_array_equal(loaded["bias"], layer["bias"])
+    assert loaded["kernel"].dtype == np.float32
+
+
+def test_eight_bits_once_rounded_stay_what_they_are(tmp_path):
+    once = save_ensemble(with_kernels(), tmp_path / "a", precision="int8")
+    twice = save_ensemble(once, tmp_path / "b", precision="int8")
+    for (_, a), (_, b) in zip(leaves(once.members[0].variables), leaves(twice.members[0].variables), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_factors_of_another_kernel_are_refused(tmp_path):
+    save_ensemble(with_kernels(), tmp_path, precision="int8")
+    [file] = tmp_path.glob("*.npz")
+    with np.load(file) as archive:
+        arrays = {name: npy(archive[name]) for name in archive.files}
+    arrays["params/layer/kernel.factors"] = npy(np.ones((1, 1, 1, 5), np.float32))
+    replace_member(tmp_path, zipped({f"{name}.npy": data for name, data in arrays.items()}))
+    refused(tmp_path, r"kernel\.factors does not fit")

@@ -1,0 +1,66 @@
+"""How far keypoints move when weights are stored in fewer bits.
+
+    python -m benchmarks.weight_precision PICTURES WEIGHTS...
+
+For each file of weights: size of the saved network and distance between the keypoints of the stored and of the
+original weights, in percent of the picture's longer side, over the points whose confidence is at least 0.1. Decoding is
+`weighted`, which has no grid that would hide small differences.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from tyro.conf import Positional
+
+from benchmarks import common
+from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network
+from infantjax.pose.network import save_network
+from infantjax.pose.tracking import Track
+from infantjax.video import open_frames
+
+CONFIG = PoseConfig(decoder="weighted", resizing="released")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    pictures: Positional[Path]
+    """A picture or a folder of pictures."""
+    weights: Positional[tuple[Path, ...]]
+    """Released files of weights."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    print(common.table([row for path in options.weights for row in _measure(path, options.pictures)]))
+
+
+def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
+    network = load_network(path)
+    expected, rows = _track(network, pictures), []
+    seen = expected.confidence >= CONFIG.min_confidence
+    for precision in ("float32", "float16", "int8"):
+        with tempfile.TemporaryDirectory() as folder:
+            save_network(network, folder, precision=precision)  # type: ignore[arg-type]
+            size = sum(file.stat().st_size for file in Path(folder).iterdir())
+            found = _track(load_network(folder), pictures)
+        moved = np.linalg.norm(found.positions - expected.positions, axis=-1) / expected.sizes.max(1, keepdims=True)
+        percent = 100 * moved[seen]
+        figures = {"median_%": np.median(percent), "mean_%": percent.mean(), "largest_%": percent.max()}
+        rows.append(
+            {"weights": path.name, "stored": precision, "kB": size // 1000, "points": int(seen.sum()), **figures}
+        )
+    return rows
+
+
+def _track(network: PoseNetwork, pictures: Path) -> Track:
+    return Tracker(network, CONFIG).track(open_frames(pictures, 1.0))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
