@@ -1,0 +1,170 @@
+"""Frames per second of a whole video, decoding included, against TensorFlow Lite.
+
+    python -m pip install -e . tensorflow-cpu ai-edge-litert
+    python -m benchmarks.pose_video clip.mp4 EfficientPoseRT.h5 --seconds 180
+
+Ours is what `infantjax pose` does. The peer is a plain loop: the same frames from the same video decoder, scaled by it
+to the same squares, one call of LiteRT a frame (XNNPACK, as many threads as cores), the maximum of every map. It writes
+nothing down, upscales and smooths no maps. The clip is repeated to the wanted length. The maps of both are shown to be
+equal on the first frame. "network" leaves the video out.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from tyro.conf import Positional
+
+from benchmarks import common, tflite_pose
+from infantjax import runtime
+from infantjax.pose import PoseConfig, Tracker, load_network, normalise
+from infantjax.pose.pictures import fit
+from infantjax.video import open_frames
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    clip: Positional[Path]
+    """A video."""
+    weights: Positional[Path]
+    """A released file of EfficientPose."""
+    seconds: float = 180.0
+    """Length of the video that the clip is repeated to."""
+    frames: int = 64
+    """Calls of a round of the network alone."""
+    rounds: int = 3
+    """Timed rounds."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    runtime.keep_freed_memory()
+    where = common.environment()
+    network = load_network(options.weights)
+    call = _litert(tflite_pose.convert(network.module, network.variables))  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        video = repeated(options.clip, options.seconds, Path(folder) / "video.mp4")
+        frames = open_frames(video)
+        square = fit(next(iter(frames)), network.side, "fast")
+        x = normalise(jnp.asarray(square[None]), network.pixels)
+        given = np.asarray(x)
+        maps = jax.jit(lambda v, x: network.module.apply(v, x)[0])
+        held = jax.device_put(network.variables)
+        error = common.require_equal(np.asarray(maps(held, x)), call(given), TOLERANCE, "maps")
+
+        def peer_video() -> int:
+            points = [
+                np.argmax(
+                    call(np.asarray(_normalised(fit(frame, network.side, "fast"), network.pixels))).reshape(-1, 16), 0
+                )
+                for frame in open_frames(video)
+            ]
+            return len(points)
+
+        tracker = Tracker(network, PoseConfig())
+
+        def ours_video() -> int:
+            return len(tracker.track(open_frames(video)).times)
+
+        count = peer_video()
+        rows = []
+        for what, ours, peer, number in (
+            (
+                "network",
+                lambda: _at_once(lambda: np.asarray(maps(held, x)), options.frames),
+                lambda: _calls(lambda: call(given), options.frames),
+                options.frames,
+            ),
+            ("video", ours_video, peer_video, count),
+        ):
+            compared = common.compare(
+                common.Contender("infantjax", ours), common.Contender("LiteRT", peer), options.rounds, 1
+            ).summary(0)
+            rates = {"ours_fps": number / compared["ours_median_s"], "peer_fps": number / compared["peer_median_s"]}
+            rows.append(
+                {
+                    "weights": options.weights.stem,
+                    "what": what,
+                    "frames": number,
+                    "difference": error,
+                    **rates,
+                    **compared,
+                }
+            )
+            print(json.dumps(rows[-1]), flush=True)
+    if options.write:
+        print(common.write("pose_video", rows, {"seconds": options.seconds}, where))
+    else:
+        print(common.table(rows))
+
+
+def repeated(clip: Path, seconds: float, output: Path) -> Path:
+    """A video that shows a clip again and again for so long, 640 pixels wide, 30 frames per second, H.264."""
+    import av
+
+    first = next(iter(open_frames(clip)))
+    height, left = 640 * first.height // first.width // 2 * 2, int(30 * seconds)
+    with av.open(str(output), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.pix_fmt, stream.width, stream.height = "yuv420p", 640, height
+        while left > 0:
+            for frame in islice(open_frames(clip), left):
+                picture = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
+                container.mux(stream.encode(picture))
+                left -= 1
+        container.mux(stream.encode())
+    return output
+
+
+def _normalised(square: np.ndarray, pixels: Any) -> np.ndarray:
+    from infantjax.pose.pictures import NORMALISATIONS
+
+    mean, deviation = (np.asarray(v, np.float32) for v in NORMALISATIONS[pixels])
+    return ((square.astype(np.float32) / 255 - mean) / deviation)[None]
+
+
+def _litert(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
+    interpreter.allocate_tensors()
+    given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def call(x: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given, x)
+        interpreter.invoke()
+        return interpreter.get_tensor(found)
+
+    return call
+
+
+def _calls(call: Callable[[], np.ndarray], count: int) -> int:
+    for _ in range(count):
+        call()
+    return count
+
+
+def _at_once(call: Callable[[], np.ndarray], count: int) -> int:
+    """From as many threads as the tracker has."""
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        return len(list(pool.map(lambda _: call(), range(count))))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
