@@ -1,0 +1,65 @@
+"""The experiments run to their end on simulated data, and tell in one line what is wrong with a user's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(name, *arguments):
+    command = [sys.executable, str(ROOT / "experiments" / name), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arguments", "last"),
+    [
+        ("baby_moves.py", ("--simulate", 20, "--repeats", 2, "--epochs", 12, "--metadata"), "auc_of_cohort_alone"),
+        ("sma_cnn.py", ("--simulate", 3, "--iterations", 10), "fence"),
+    ],
+)
+def test_a_simulated_experiment_prints_the_published_table(name, arguments, last):
+    done = run(name, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "published" in done.stdout
+    assert last in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["baby_moves.py", "sma_cnn.py"])
+def test_without_data_an_experiment_says_what_it_needs(name):
+    done = run(name)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_score_outside_its_scale_is_named(tmp_path):
+    (tmp_path / "scores.csv").write_text("id;score;subject\na;73;one\n")
+    done = run("sma_cnn.py", "--recordings", tmp_path, "--scores", tmp_path / "scores.csv")
+    assert done.stderr.strip().endswith('line 2 has score "73"; scores are 0 to 72 points')
+
+
+@pytest.mark.slow
+def test_own_keypoints_are_read_and_too_few_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["id;score;subject"]
+    joints = ("right_wrist", "left_wrist", "right_ankle", "left_ankle", "right_hip", "left_hip")
+    for i in range(3):
+        points = np.cumsum(rng.standard_normal((2000, 2 * len(joints))), axis=0)
+        header = ",".join(["frame", *(f"{joint}_{axis}" for joint in joints for axis in "xy")])
+        lines = [",".join([str(t), *(f"{v:.2f}" for v in values)]) for t, values in enumerate(points)]
+        (tmp_path / f"r{i}.csv").write_text("\n".join([header, *lines]))
+        rows.append(f"r{i};{20 * i};infant{i}")
+    (tmp_path / "scores.csv").write_text("\n".join(rows))
+    done = run("sma_cnn.py", "--recordings", tmp_path, "--scores", tmp_path / "scores.csv", "--fps", 30)
+    # 69 windows do not fill the published batch.
+    assert done.stderr == "error: recordings: give 46 windows to train on, fewer than a batch of 400; --batch-size\n"
