@@ -1,0 +1,53 @@
+"""Linear baselines: what they can tell apart, and what they must not see."""
+
+import numpy as np
+import pytest
+
+from infantjax.evaluation.discrimination import auc
+from infantjax.training import baselines
+
+
+def cohort(ring=False, n=120):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 6))
+    signal = np.hypot(x[:, 0], x[:, 1]) - 1.2 if ring else x[:, 0] - x[:, 1]
+    return x, (signal + 0.1 * rng.standard_normal(n) > 0).astype(int).tolist()
+
+
+def test_a_linear_difference_is_found():
+    x, y = cohort()
+    assert auc(baselines.logistic(x, y, range(80), range(80, 120)), y[80:]) > 0.9
+
+
+def test_a_ring_is_found_with_a_kernel_only():
+    x, y = cohort(ring=True)
+    plain, curved = (
+        auc(baselines.logistic(x[:, :2], y, range(80), range(80, 120), kernel=k, components=20, folds=2), y[80:])
+        for k in (False, True)
+    )
+    assert plain < 0.75 < 0.85 < curved
+
+
+def test_test_recordings_change_no_other_risk():
+    x, y = cohort()
+    found = baselines.logistic(x, y, range(80), range(80, 120))
+    changed = x.copy()
+    changed[100:] *= 1000
+    again = baselines.logistic(changed, [*y[:80], *[1 - v for v in y[80:]]], range(80), range(80, 120))
+    np.testing.assert_array_equal(again[:20], found[:20])
+
+
+def test_the_unit_of_a_feature_does_not_matter():
+    x, y = cohort()
+    found = baselines.logistic(x, y, range(80), range(80, 120))
+    scaled = baselines.logistic(x * [1e3, 1, 1e-3, 1, 1, 1] + 7, y, range(80), range(80, 120))
+    np.testing.assert_allclose(scaled, found, atol=1e-3)
+
+
+def test_too_few_infants_and_missing_values_are_refused():
+    x, y = cohort()
+    with pytest.raises(ValueError, match="cannot be dealt to 5 folds"):
+        baselines.logistic(x, y, range(80), range(80, 120), groups=["one" if v else f"i{i}" for i, v in enumerate(y)])
+    x[3, 3] = np.nan
+    with pytest.raises(ValueError, match="missing values"):
+        baselines.logistic(x, y, range(80), range(80, 120))
