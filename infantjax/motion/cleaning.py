@@ -297,9 +297,11 @@ def impute(series: Series, rounds: int = 30) -> Series:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.experimental import enable_iterative_imputer  # noqa: F401
         from sklearn.impute import IterativeImputer
+        from threadpoolctl import threadpool_limits
     except ImportError:
         raise MissingExtraError("scikit-learn", "analysis") from None
-    with warnings.catch_warnings():
+    # The regressions are many and small: threads only wait for each other.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # The number of rounds is part of the method, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
         columns[:, known] = IterativeImputer(max_iter=rounds, random_state=0).fit_transform(columns[:, known])

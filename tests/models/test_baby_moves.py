@@ -164,6 +164,7 @@ def test_training_changes_all_statistics_and_drops_units(small):
     assert all(jax.tree.leaves(changed))
 
 
+@pytest.mark.slow
 def test_stacked_weights_give_what_each_gives_alone(small):
     network, variables, x, metadata = small
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 0.9]), variables)

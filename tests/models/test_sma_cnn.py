@@ -78,6 +78,7 @@ def test_the_network_is_the_drawn_one(small):
     np.testing.assert_allclose(jax.jit(network.apply)(variables, x)[0], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_its_gradients_are_those_of_the_drawn_one(small):
     network, variables, x = small
     found = jax.jit(jax.grad(lambda p: (network.apply({"params": p}, x)[0] ** 2).sum()))(variables["params"])

@@ -160,7 +160,7 @@ def test_the_logit_of_a_video_is_of_all_its_clips():
 # --- a stack of runs -------------------------------------------------------------------------------------------------
 
 SMALL = BabyMovesConfig(epochs=12, warm_up=2, patience=4, batch_size=4, oversampling=2, curves=20, learning_rate=0.02)
-MODULE = network.build(features=8, dropout=0.1)
+MODULE = network.build(features=8, blocks=1, dropout=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -229,9 +229,10 @@ def test_a_run_is_the_same_alone_and_in_a_stack(mapping, repeats, plain, partiti
     )
 
 
+@pytest.mark.slow
 def test_a_network_trains_on_metadata_and_keeps_its_last_weights_if_it_ends_in_its_warm_up(cohort, partitions):
     config = replace(SMALL, epochs=3, warm_up=5)
-    result = baby_moves.train(network.build(features=4, metadata=True), cohort, partitions[:1], config)
+    result = baby_moves.train(network.build(features=4, blocks=1, metadata=True), cohort, partitions[:1], config)
     assert result.variables["batch_stats"]["metadata_branch"]["norm"]["mean"][0, 0] > 0.5  # on its way to 15 weeks
     assert (result.best_epoch[0], result.status) == (0, (Status.FINISHED,))
     assert not np.isnan(result.validation_logits[0]).any()
