@@ -31,7 +31,9 @@ def test_the_registry_compares_the_stored_values():
 # --- reference vectors -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "metadata"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="metadata")]
+)
 def golden(request, shared, baby_moves_variables):
     folder = shared / "golden" / "baby_moves"
     with np.load(folder / f"model_{'meta' if request.param else 'plain'}.npz") as archive:

@@ -1,0 +1,147 @@
+"""Baby Moves: a whole video, a training step, and repeats as one stack of runs, against PyTorch and against a loop.
+
+    python -m benchmarks.baby_moves
+
+The twin in PyTorch has the same weights and is shown to give the same logits and the same weights after a step. A
+whole video is 547 clips, which we read as one series and PyTorch as clips, cut beforehand. A step has the published
+batch of 8 clips. The stack trains its runs for a few epochs with compilation, as a user waits for them; the loop trains
+one run after the other, each compiled again as in separate programs.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import torch
+import tyro
+
+from benchmarks import common
+from benchmarks.torch_baby_moves import TorchBabyMoves
+from infantjax import models, runtime
+from infantjax.motion.baby_moves import clip_starts
+from infantjax.nn.conv import COMPILER_OPTIONS
+from infantjax.nn.initialisers import initialise
+from infantjax.training import optimisers
+from infantjax.training.baby_moves import BabyMovesConfig, Videos, penalty, smoothed_cross_entropy, train, video_logit
+from infantjax.training.folds import random_partitions
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    rounds: int = 15
+    """Timed rounds of a video and of a step."""
+    runs: int = 25
+    """Runs of the stack; 25 as published. 0 leaves it out."""
+    epochs: int = 2
+    """Epochs of each run of the stack."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    runtime.keep_freed_memory()
+    where = common.environment()
+    rows = []
+    for work, (ours, peer) in contenders().items():
+        comparison = common.compare(ours, peer, options.rounds)
+        rows.append({"work": work, **comparison.summary()})
+        print(json.dumps(rows[-1]), flush=True)
+    if options.runs:
+        rows.append({"work": f"{options.runs} runs", **stack_against_loop(options)})
+        print(json.dumps(rows[-1]), flush=True)
+    shapes = {"clips": 547, "batch": 8, "runs": options.runs, "jax_matmul_gflops": common.jax_ceiling()}
+    print(common.write("baby_moves", rows, shapes, where) if options.write else common.table(rows))
+
+
+def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
+    """Ours and PyTorch for each kind of work, after they were shown to be equal."""
+    module = models.get("baby-moves").build(dropout=0.0)
+    rng = np.random.default_rng(0)
+    series = rng.standard_normal((4500, 46)).astype(np.float32)
+    clips = rng.standard_normal((8, 1, 128, 46)).astype(np.float32)
+    labels = (np.arange(8) % 3 == 0).astype(np.int32)
+    variables = jax.device_get(dict(jax.jit(lambda key: initialise(module, key, clips))(jax.random.key(0))))
+    options = COMPILER_OPTIONS.get(jax.default_backend())
+    name = f"torch {torch.__version__}"
+
+    whole = jax.jit(lambda v, s: video_logit(module, v, s), compiler_options=options)
+    twin = TorchBabyMoves(variables).eval()
+    cut = series[clip_starts()[:, None] + np.arange(128)].transpose(0, 2, 1)
+    given, on_device = torch.as_tensor(cut.copy()), jax.device_put(series)
+    on = jax.device_put(variables)
+    with torch.inference_mode():
+        common.require_equal(whole(on, on_device), twin(given, 547).numpy()[0], 1e-5, "logit of a video")
+
+    def infer() -> torch.Tensor:
+        with torch.inference_mode():
+            return twin(given, 547)
+
+    optimiser = optimisers.nesterov(0.005, 0.9)
+
+    def step(variables: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
+        def loss(params: Any) -> Any:
+            (logits, _), updates = module.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+            return smoothed_cross_entropy(logits, y).mean() + penalty(params), updates
+
+        gradient, updates = jax.grad(loss, has_aux=True)(variables["params"])
+        change, state = optimiser.update(gradient, state)
+        return {"params": optax.apply_updates(variables["params"], change), **updates}, state
+
+    compiled = jax.jit(step, compiler_options=options)
+    trained = TorchBabyMoves(variables).train()
+    sgd = torch.optim.SGD(trained.parameters(), lr=0.005, momentum=0.9, nesterov=True)
+    x, y = torch.as_tensor(clips[:, 0].transpose(0, 2, 1).copy()), torch.as_tensor(0.9 * labels + 0.05)
+
+    def descend() -> torch.Tensor:
+        sgd.zero_grad()
+        logits = trained(x, 1)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y.float()) + trained.penalty()
+        loss.backward()
+        sgd.step()
+        return loss.detach()
+
+    state, on_clips, on_labels = optimiser.init(on["params"]), jax.device_put(clips), jax.device_put(labels)
+    stepped, _ = compiled(on, state, on_clips, on_labels)
+    descend()
+    kernel = trained.convs[0].weight.detach().numpy().transpose(2, 1, 0)
+    common.require_equal(stepped["params"]["block1"]["kernel"], kernel, 1e-5, "first kernel after a step")
+    return {
+        "video": (
+            common.Contender("infantjax", lambda: whole(on, on_device), jax.block_until_ready),
+            common.Contender(name, infer),
+        ),
+        "training step": (
+            common.Contender("infantjax", lambda: compiled(on, state, on_clips, on_labels), jax.block_until_ready),
+            common.Contender(name, descend),
+        ),
+    }
+
+
+def stack_against_loop(options: Options) -> dict[str, float]:
+    """Seconds of runs as one stack, and of the same runs one after the other; their losses are equal."""
+    config = BabyMovesConfig(epochs=options.epochs, warm_up=0, curves=1000)
+    rng = np.random.default_rng(0)
+    labels = (np.arange(24) % 4 == 0).astype(int).tolist()
+    data = Videos.of(rng.standard_normal((24, 4500, 46)).astype(np.float32), labels, None, config)
+    partitions = random_partitions(labels, options.runs)
+    module = models.get("baby-moves").build()
+    begun = time.perf_counter()
+    together = train(module, data, partitions, config)
+    stack = time.perf_counter() - begun
+    begun = time.perf_counter()
+    # The first run alone has the number, and so the key, of the first of the stack.
+    alone = [train(module, data, [partition], config) for partition in partitions]
+    loop = time.perf_counter() - begun
+    common.require_equal(alone[0].best_loss[0], together.best_loss[0], 1e-6, "loss of the first run")
+    return {"ours_median_s": stack, "peer_median_s": loop, "ratio": loop / stack}
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
