@@ -133,6 +133,42 @@ def test_the_command_prints_a_table(tmp_path, capsys):
     assert lines[-1].split() == ["mean", "100.0", "66.7", "66.7", "0.167"]
 
 
+def test_the_command_measures_against_boxes_of_heads(tmp_path, capsys):
+    """Annotations of another format, with the unit that only they have."""
+    from scipy.io import savemat
+
+    def structures(*rows):
+        array = np.empty((1, len(rows)), [(name, object) for name in rows[0]])
+        for i, row in enumerate(rows):
+            array[0, i] = tuple(row.values())
+        return array
+
+    point = structures(
+        {"x": 10.0, "y": 30.0, "id": 8, "is_visible": "1"}, {"x": 50.0, "y": 50.0, "id": 10, "is_visible": "1"}
+    )
+    box = {"x1": 0.0, "y1": 0.0, "x2": 30.0, "y2": 40.0}
+    person = structures({**box, "annopoints": {"point": point}})
+    images = structures(*({"image": {"name": f"{i}.jpg"}, "annorect": person} for i in range(2)))
+    apart = np.empty((2, 1), object)
+    apart[:, 0] = 1
+    release = {"annolist": images, "img_train": np.ones((1, 2)), "single_person": apart}
+    savemat(tmp_path / "mpii.mat", {"RELEASE": release})
+    table = tmp_path / "found.csv"
+    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
+    cells = dict.fromkeys(header, "") | {
+        "upper_neck_x": "10",
+        "upper_neck_y": "30",
+        "right_wrist_x": "50",
+        "right_wrist_y": "65",
+    }
+    row = ",".join(cells.values())
+    table.write_text(f"frame,{','.join(header)}\n0,{row}\n1,{row}\n")
+    options = ("--task", "pose", "--unit", "head_box", "--at", "0.4")
+    assert cli.run(["evaluate", str(table), str(tmp_path / "mpii.mat"), *options]) == 0
+    # The wrist is 15 pixels off, half of 0.6 times the diagonal of 50.
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["mean", "50.0", "0.250"]
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [

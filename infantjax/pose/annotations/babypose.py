@@ -43,7 +43,7 @@ def read(request: Request) -> Sheet:
     joints = sheets[0][0] if sheets else []
     entries = []
     for names, found in sheets:
-        if names != joints:
+        if names != joints and found:
             findings.fatal.append((found[0].where, "has other columns than the first table"))
         entries += found
     return Sheet(joints, entries, findings)

@@ -16,8 +16,8 @@ import numpy as np
 
 from infantjax.errors import Findings, InputError
 from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
-from infantjax.motion.readers.edge import damage
 from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
+from infantjax.weights.archive import DAMAGE
 
 JOINTS = (
     "right_ankle",
@@ -39,7 +39,6 @@ JOINTS = (
 )
 """The joints in the order of MPII's ids."""
 
-_KIND = "MPII's Matlab file"
 _COMPRESSED, _SMALL = 15, 1 << 20
 
 
@@ -57,24 +56,28 @@ def read(request: Request) -> Sheet:
     Raises:
         InputError: no such structure, damaged, or it would unpack to too much.
     """
-    path = request.path
-    with damage(path, _KIND):
-        release = _release(path)
-        images = _list(release.annolist)
-        training = np.atleast_1d(release.img_train)
-        single = _list(getattr(release, "single_person", []))
-        videos = _list(getattr(release, "video_list", []))
-        first = str(images[0].image.name) if images else ""
-        near = path.parent
-        folder = folder_of(request.pictures, (near / "images", near.parent / "images", near, near.parent), first)
-        entries: list[Entry] = []
-        for number, image in enumerate(images):
-            if not training[number]:
-                continue
-            apart = {int(i) for i in np.ravel(single[number])} if number < len(single) else set()
-            chosen = None if request.persons == "all" else apart
-            entries += _persons(image, f"image {number}", folder, chosen, videos)
-    return Sheet(JOINTS, entries, Findings(), own=False)
+    try:
+        return Sheet(JOINTS, list(_entries(request)), Findings(), own=False)
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(request.path, f"is not MPII's Matlab file ({reason})", "give it as MPII has it") from None
+
+
+def _entries(request: Request) -> Iterator[Entry]:
+    release = _release(request.path)
+    images = _list(release.annolist)
+    training = np.atleast_1d(release.img_train)
+    single = _list(getattr(release, "single_person", []))
+    videos = _list(getattr(release, "video_list", []))
+    first = str(images[0].image.name) if images else ""
+    near = request.path.parent
+    folder = folder_of(request.pictures, (near / "images", near.parent / "images", near, near.parent), first)
+    for number, image in enumerate(images):
+        if not training[number]:
+            continue
+        apart = {int(i) for i in np.ravel(single[number])} if number < len(single) else set()
+        chosen = None if request.persons == "all" else apart
+        yield from _persons(image, f"image {number}", folder, chosen, videos)
 
 
 def _release(path: Path) -> Any:

@@ -2,28 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from infantjax.errors import InputError
 from infantjax.pose.annotations import read_annotations
 from infantjax.skeletons import BABYPOSE_12
-
-
-@pytest.fixture
-def infants(tmp_path):
-    for infant in ("pz1", "pz2"):
-        for bits in ("8_bit", "16_bit"):
-            folder = tmp_path / infant / bits
-            folder.mkdir(parents=True)
-            for frame in range(3):
-                Image.fromarray(np.full((48, 64), 900, np.uint16)).save(folder / f"{frame:06d}.png")
-        header = ["frame", *(f"{joint}_{axis}" for joint in BABYPOSE_12.joints for axis in "xy")]
-        rows = [[frame, *(v for i in range(12) for v in (10 + i + frame, 20 + i))] for frame in range(3)]
-        rows[0][1:3] = -1, -1
-        rows[1][3:5] = 0, 0
-        text = "\n".join(";".join(map(str, row)) for row in [header, *rows])
-        (tmp_path / infant / "joints.csv").write_text(text)
-    return tmp_path
 
 
 def test_joints_of_limbs_are_read_with_their_pictures(infants):

@@ -141,3 +141,27 @@ def test_every_format_refuses_what_is_not_of_it(name, tmp_path):
     path.write_text('{"a": [1, 2]}')
     with pytest.raises(InputError):
         read_annotations(path, format=name)
+
+
+@pytest.mark.parametrize("name", ["release", "raw", "processed", "sequences", "infants"])
+def test_damaged_files_are_read_or_refused_in_one_line(name, request):
+    path = request.getfixturevalue(name)
+    folder = path.parent if path.is_file() else path
+    files = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix in (".mat", ".csv", ".txt")}
+    rng, refused = np.random.default_rng(0), []
+    for _ in range(40):
+        file = sorted(files)[rng.integers(len(files))]
+        data = bytearray(files[file])
+        if rng.random() < 0.5:
+            data = data[: rng.integers(len(data))]
+        else:
+            for position in rng.integers(0, len(data), 3):
+                data[position] = rng.integers(256)
+        file.write_bytes(bytes(data))
+        try:
+            assert len(read_annotations(path))
+        except InputError as error:
+            refused.append(str(error))
+        file.write_bytes(files[file])
+    assert refused
+    assert not any("\n" in text for text in refused)

@@ -2,35 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from infantjax.errors import InputError
 from infantjax.pose.annotations import in_motion, read_annotations
 from infantjax.skeletons import IN_MOTION_19, MPII_16
-
-
-def picture(path, height=50, width=100):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (width, height)).save(path)
-
-
-@pytest.fixture
-def raw(tmp_path):
-    """Three pictures of two infants, one without annotation, and the table."""
-    folder = tmp_path / "raw"
-    for name in ("anna_001.png", "anna_002.png", "ben_001.png"):
-        picture(folder / "images" / name)
-    (folder / "annotations").mkdir()
-    cells = [f'"({0.01 * (i + 1):g}, 0.5)"' for i in range(19)]
-    cells[3] = '"(0, 0)"'
-    rows = [
-        ",".join(["", "image", *IN_MOTION_19.joints]),
-        ",".join(["0", "images/anna_001.png", *cells]),
-        ",".join(["1", "images\\ben_001.png", *cells]),
-        ",".join(["2", "anna_002.png", *[""] * 19]),
-    ]
-    (folder / "annotations" / "annotations.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 @pytest.mark.parametrize("place", ["", "raw", "raw/annotations", "raw/annotations/annotations.csv"])
@@ -111,20 +86,6 @@ def test_only_pictures_of_known_size_can_be_written(raw, tmp_path):
 
 
 # --- processed -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def processed(tmp_path):
-    folder = tmp_path / "processed"
-    for split, names in (("train", ("anna_001", "anna_002")), ("test", ("ben_001",))):
-        (folder / split / "points").mkdir(parents=True)
-        for name in names:
-            lines = [f"{0.01 * (i + 1):.6f} 0.500000" for i in range(16)]
-            lines[2] = "0.000000 0.000000"
-            (folder / split / "points" / f"{name}.txt").write_text("\n".join(lines))
-            for side in (64, 128):
-                picture(folder / split / f"images_{side}x{side}" / f"{name}.png", side, side)
-    return folder
 
 
 @pytest.mark.parametrize("place", ["", "processed"])

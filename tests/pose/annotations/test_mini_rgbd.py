@@ -8,18 +8,6 @@ from infantjax.pose.annotations import read_annotations
 from infantjax.skeletons import COCO_17, IN_MOTION_19, MINI_RGBD_14
 
 
-@pytest.fixture
-def sequences(tmp_path):
-    for sequence in ("01", "02"):
-        for kind in ("joints_2Ddep", "rgb"):
-            (tmp_path / sequence / kind).mkdir(parents=True)
-        for frame in range(3):
-            lines = [f"{100 + i + frame} {200 + i} 800 {i}" for i in range(25)]
-            (tmp_path / sequence / "joints_2Ddep" / f"syn_joints_2Ddep_{frame:05d}.txt").write_text("\n".join(lines))
-            (tmp_path / sequence / "rgb" / f"syn_{frame:05d}.png").touch()
-    return tmp_path
-
-
 def test_the_twelve_points_of_the_paper_are_read(sequences):
     found = read_annotations(sequences)
     assert found.skeleton is IN_MOTION_19
