@@ -231,6 +231,8 @@ class Pose:
     """Which of several persons, told apart by affinity fields; if not given, the surest point of each kind."""
     smoothing: Literal["median5", "butterworth"] | None = None
     """Filter over time; gaps stay gaps."""
+    two_stage: bool = False
+    """Look again, closer, at where the points were found: for infants that do not fill the frame."""
     min_confidence: float = 0.1
     """Points below are left out."""
     side: int | None = None
@@ -271,6 +273,7 @@ class Pose:
                 self.scales,
                 self.person,
                 self.smoothing,
+                self.two_stage,
             )
         except ValueError as error:
             raise InputError("options", str(error)) from None

@@ -27,9 +27,9 @@ from infantjax.motion.recording import Recording
 from infantjax.pose import linking
 from infantjax.pose.decoding import DECODERS, Points
 from infantjax.pose.network import PoseNetwork
-from infantjax.pose.pictures import Resizing, fit, normalise, unplace
+from infantjax.pose.pictures import Resizing, fit, look_closer, normalise, place, unplace
 from infantjax.pose.scales import MAX_SCALE, MIN_SCALE, mean_maps
-from infantjax.video.reading import GAP_SECONDS, Frames
+from infantjax.video.reading import GAP_SECONDS, Frame, Frames
 
 CHUNK = 256
 """Frames between two writes of what is finished."""
@@ -52,6 +52,8 @@ class PoseConfig:
         person: which of several persons, `central` or `largest`, told apart by affinity fields; None takes the maximum
             of each map, whoever it belongs to.
         smoothing: filter over time of the finished recording, `median5` or `butterworth`; None leaves it as found.
+        two_stage: look again, closer, at where the points were found (`pictures.look_closer`), as the infant framework
+            can where the infant does not fill the frame; twice the work.
 
     Raises:
         ValueError: unknown decoder, resizing, dtype, person or smoothing, or a number out of its range.
@@ -66,6 +68,7 @@ class PoseConfig:
     scales: tuple[float, ...] = (1.0,)
     person: linking.Choice | None = None
     smoothing: cleaning.Filter | None = None
+    two_stage: bool = False
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
@@ -118,6 +121,8 @@ class _Batch(NamedTuple):
     times: list[float]
     sizes: list[tuple[int, int]]
     squares: UInt8[np.ndarray, "frame side side 3"]
+    frames: list[Frame]
+    """For a second look; empty without one."""
 
 
 class Tracker:
@@ -242,24 +247,36 @@ class Tracker:
 
     def _computed(self, frames: Frames, skip: int) -> Iterator[Track]:
         """Batches in order, several in work at a time."""
-        in_work: deque[tuple[_Batch, Future[Found]]] = deque()
+        in_work: deque[Future[Track]] = deque()
         with ThreadPoolExecutor(self._workers, "pose") as pool:
             for batch in self._decoded(frames, skip):
-                in_work.append((batch, pool.submit(self.find, batch.squares)))
+                in_work.append(pool.submit(self._track, batch))
                 if len(in_work) > self._workers:
-                    yield self._track(*in_work.popleft())
+                    yield in_work.popleft().result()
             while in_work:
-                yield self._track(*in_work.popleft())
+                yield in_work.popleft().result()
 
-    def _track(self, batch: _Batch, found: "Future[Found]") -> Track:
-        points, side = found.result(), self.network.side
-        placed = [unplace(p, *size, side) for p, size in zip(points.positions, batch.sizes)]
-        return Track(
-            np.array(batch.times),
-            np.array(batch.sizes),
-            np.array(placed),
-            points.confidence.astype(np.float64),
-        )
+    def _track(self, batch: _Batch) -> Track:
+        points, side = self.find(batch.squares), self.network.side
+        placed = np.array([unplace(p, *size, side) for p, size in zip(points.positions, batch.sizes)])
+        confidence = points.confidence.astype(np.float64)
+        if batch.frames:
+            self._look_again(batch, placed, confidence)
+        return Track(np.array(batch.times), np.array(batch.sizes), placed, confidence)
+
+    def _look_again(self, batch: _Batch, placed: np.ndarray, confidence: np.ndarray) -> None:
+        """Replace what was found by what is found in a closer look, where there was anything to look at."""
+        config, side = self.config, self.network.side
+        confident = np.where((confidence >= config.min_confidence)[..., None], placed, np.nan)
+        boxes = [look_closer(points, *size) for points, size in zip(confident, batch.sizes)]
+        rows = [row for row, box in enumerate(boxes) if box is not None]
+        if not rows:
+            return
+        squares = [fit(batch.frames[row], side, config.resizing, boxes[row]) for row in rows]
+        again = self.find(np.stack(squares))
+        for row, points, sure in zip(rows, again.positions, again.confidence):
+            placed[row] = place(*batch.sizes[row], side, boxes[row]).pictured(points)
+            confidence[row] = sure
 
     def _decoded(self, frames: Frames, skip: int) -> Iterator[_Batch]:
         """Batches of frames, decoded in a thread of its own that is at most two ahead."""
@@ -278,6 +295,7 @@ class Tracker:
                 times: list[float] = []
                 sizes: list[tuple[int, int]] = []
                 squares: list[np.ndarray] = []
+                kept: list[Frame] = []
                 for frame in frames:
                     if stop.is_set():
                         return
@@ -286,11 +304,13 @@ class Tracker:
                     times.append(frame.time)
                     sizes.append((frame.height, frame.width))
                     squares.append(fit(frame, self.network.side, self.config.resizing))
+                    if self.config.two_stage:
+                        kept.append(frame)
                     if len(times) == self.batch_size:
-                        put(_Batch(times, sizes, np.stack(squares)))
-                        times, sizes, squares = [], [], []
+                        put(_Batch(times, sizes, np.stack(squares), kept))
+                        times, sizes, squares, kept = [], [], [], []
                 if times:
-                    put(_Batch(times, sizes, np.stack(squares)))
+                    put(_Batch(times, sizes, np.stack(squares), kept))
                 put(None)
             except BaseException as error:
                 put(error)
@@ -362,7 +382,8 @@ class Tracker:
         """What else there is to say of how maps were found."""
         config = self.config
         several = "" if config.scales == (1.0,) else f", mean over scales {' '.join(f'{s:g}' for s in config.scales)}"
-        return several + (f", the {config.person} person" if config.person else "")
+        looks = ", in a second look at where they were found" if config.two_stage else ""
+        return several + (f", the {config.person} person" if config.person else "") + looks
 
 
 def _plausible_rate(stated: float, times: np.ndarray) -> float:

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from infantjax.pose.pictures import annotated_square, fit, normalise, place, resize, surround, unplace
+from infantjax.pose.pictures import (
+    annotated_square,
+    fit,
+    look_closer,
+    normalise,
+    place,
+    resize,
+    surround,
+    unplace,
+)
 from infantjax.video import open_frames
 
 
@@ -160,3 +169,15 @@ def test_a_part_of_a_frame_is_a_frame(clip):
     np.testing.assert_array_equal(part.pixels(), frame.pixels()[20:84, 30:78])
     with pytest.raises(ValueError, match="do not lie in"):
         frame.cropped(100, 0, 64, 48)
+
+
+def test_a_second_look_is_at_a_square_around_the_points():
+    points = np.array([[40.0, 50.0], [60.0, 60.0], [np.nan, np.nan]])
+    # 20 x 10 pixels become 32 x 16 and then 32 x 32 around (50, 55).
+    assert look_closer(points, 100, 100) == (39, 34, 32, 32)
+    # Near the border the square moves, and is no larger than the picture.
+    assert look_closer(points, 65, 100) == (33, 34, 32, 32)
+    assert look_closer(points, 100, 62) == (41, 34, 28, 28)
+    assert look_closer(np.array([[0.0, 0.0], [90.0, 10.0]]), 20, 100) == (0, 0, 20, 100)
+    assert look_closer(points[1:], 100, 100) is None
+    assert look_closer(points + 200, 100, 100) is None

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from infantjax.errors import InputError
 from infantjax.models.efficientpose import EfficientPose, Variant
@@ -253,6 +254,48 @@ def test_scales_change_the_points_and_the_history(clip):
     assert len({round(float(one.confidence[0, 0]), 4) for one in found}) == 3
     several = Tracker(network, PoseConfig(scales=(0.5, 1.0)))
     assert "mean over scales 0.5 1" in several.recording(open_frames(clip), found_in(30)).history[0]
+
+
+class Corners(Tracker):
+    """Finds the corners of what is bright, as well as whole pixels of the square can tell."""
+
+    def find(self, squares):
+        found = []
+        for square in squares:
+            rows, columns = np.nonzero(square[..., 0] > 128)
+            low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
+            found.append([low, high] * 8)
+        return tracking.Found(np.array(found) / squares.shape[1], np.ones((len(squares), 16)))
+
+
+def test_a_second_look_finds_the_same_points_more_exactly(network, tmp_path):
+    """A bright patch in a large dark picture: the second look has some eight times as many pixels for it."""
+    picture = np.zeros((480, 640, 3), np.uint8)
+    picture[301:340, 503:541] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    frames = open_frames(tmp_path / "a.png")
+    once, twice = (Corners(network, PoseConfig(two_stage=two_stage)) for two_stage in (False, True))
+    first, second = (
+        np.abs(tracker.track(frames).positions[0, :2] - [[503, 301], [541, 340]]).max() for tracker in (once, twice)
+    )
+    assert first > 2.5
+    assert second < 1.5
+    assert "in a second look" in twice.recording(frames, twice.track(frames)).history[0]
+
+
+def test_where_nothing_was_found_there_is_no_second_look(network, tmp_path):
+    Image.fromarray(np.full((480, 640, 3), 255, np.uint8)).save(tmp_path / "a.png")
+    frames = open_frames(tmp_path / "a.png")
+    config = PoseConfig(two_stage=True, min_confidence=1.0)
+    looked = []
+
+    class Unsure(Corners):
+        def find(self, squares):
+            looked.append(len(squares))
+            return super().find(squares)._replace(confidence=np.zeros((len(squares), 16)))
+
+    Unsure(network, config).track(frames)
+    assert looked == [1]
 
 
 def found_in(frames):
