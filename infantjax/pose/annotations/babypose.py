@@ -10,9 +10,11 @@ Source: Migliorelli et al. 2020, "The babyPose dataset".
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from infantjax.errors import Findings, InputError
 from infantjax.files import natural_order
@@ -47,6 +49,37 @@ def read(request: Request) -> Sheet:
             findings.fatal.append((found[0].where, "has other columns than the first table"))
         entries += found
     return Sheet(joints, entries, findings)
+
+
+def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Float[np.ndarray, "time height width 1"]:
+    """Depth pictures as the networks of babyPose read them: resized by area, the mean of each taken away.
+
+    Args:
+        paths: three consecutive annotated pictures, 8 or 16 bits.
+        height: of the result, pixels.
+        width: of the result, pixels.
+
+    Raises:
+        InputError: a picture that cannot be read, or one of several colours.
+
+    Source: Migliorelli et al. 2021; how it resizes is chosen.
+    """
+    from PIL import Image
+
+    frames = []
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                values = np.asarray(picture, np.float32)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(path, f"is no picture that can be read ({type(error).__name__})") from None
+        if values.ndim != 2:
+            raise InputError(
+                path, "is no depth picture: it has several channels", "give the pictures of the depth camera"
+            )
+        small = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BOX))
+        frames.append(small - small.mean())
+    return np.stack(frames)[..., None]
 
 
 def _tables(path: Path) -> list[Path]:

@@ -78,6 +78,8 @@ def _labels(file: Path, findings: Findings) -> tuple[tuple[float, float], dict[s
     points: dict[str, tuple[float, float]] = {}
     try:
         document: Any = json_file.load(file)
+        if isinstance(document, dict) and "images" in document:
+            raise ValueError("it is of COCO: give it alone, not its folder")
         height, width = float(document["imageHeight"]), float(document["imageWidth"])
         for shape in document["shapes"]:
             joint = _joint(str(shape["label"]))

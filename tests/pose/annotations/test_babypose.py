@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from infantjax.errors import InputError
-from infantjax.pose.annotations import read_annotations
+from infantjax.pose.annotations import babypose, read_annotations
 from infantjax.skeletons import BABYPOSE_12
 
 
@@ -32,3 +33,24 @@ def test_a_cell_that_is_no_number_is_told(infants):
     table.write_text(table.read_text().replace(";21;", ";x;", 1))
     with pytest.raises(InputError, match=r"joints.csv: line 2, column right_elbow_y: .x. is not a number"):
         read_annotations(infants)
+
+
+def test_depth_pictures_become_a_clip_without_its_means(infants, tmp_path):
+    found = read_annotations(infants)
+    clip = babypose.depth_clip(found.paths[:3], 12, 16)
+    assert clip.shape == (3, 12, 16, 1)
+    assert clip.dtype == np.float32
+    assert not clip.any()
+    ramp = np.add.outer(np.zeros(48), 100 * np.arange(64)).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    (frame,) = babypose.depth_clip([tmp_path / "ramp.png"], 12, 16)
+    np.testing.assert_allclose(frame[0, :, 0], 400 * np.arange(16) + 150 - ramp.mean(), atol=1e-2)
+
+
+def test_a_picture_in_colours_is_no_depth(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(InputError, match="several channels"):
+        babypose.depth_clip([tmp_path / "a.png"])
+    with pytest.raises(InputError, match="no picture"):
+        babypose.depth_clip([tmp_path / "b.png"])

@@ -107,3 +107,9 @@ def test_pictures_of_real_infants_are_read(shared):
     assert found.skeleton is COCO_17
     assert all(path.is_file() for path in found.paths)
     assert np.isfinite(found.points).all(-1).sum(1).tolist() == [15, 15, 15]
+
+
+def test_a_folder_of_coco_files_says_so(tmp_path):
+    (tmp_path / "a.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(InputError, match="it is of COCO: give it alone"):
+        read_annotations(tmp_path)
