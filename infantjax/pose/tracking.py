@@ -143,7 +143,8 @@ class Tracker:
         cpu = jax.default_backend() == "cpu"
         # On a CPU an operation of a small network is too short to be spread over cores; calls are.
         self._workers = (os.cpu_count() or 1) + 1 if cpu else 2
-        self.batch_size = config.batch_size or (1 if cpu else 64)
+        # A second look needs the frames themselves, of which several batches are in memory at a time.
+        self.batch_size = config.batch_size or (1 if cpu else 16 if config.two_stage else 64)
 
     @cached_property
     def _program(self) -> Callable[[Any, jax.Array], Any]:

@@ -74,8 +74,8 @@ FORMATS: dict[str, Format] = {
         ),
         Format("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognises, mini_rgbd.read),
         Format("babypose", "depth pictures and tables of babyPose", babypose.recognises, babypose.read),
-        Format("labelme", "a folder of LabelMe files, or one", labelme.recognises, labelme.read),
         Format("keypoints", "a keypoint file with one row a picture", _is_recording, _read_recording),
+        Format("labelme", "a folder of LabelMe files, or one", labelme.recognises, labelme.read),
     )
 }
 """The formats by name, in the order in which they are tried."""
