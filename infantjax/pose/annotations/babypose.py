@@ -1,10 +1,13 @@
-"""babyPose: depth pictures of preterm infants with a table of twelve joints for each infant.
+"""babyPose: depth pictures of preterm infants with a table of joints for each infant.
 
-A folder of one infant, or of several, each with 16-bit PNG pictures (`*.png`, also one folder deeper) and a table
-`.csv`: a row a picture, its first column the picture's number or file name, then columns NAME_x and NAME_y. The data
-set is published with spreadsheets (`.xlsx`) whose columns its description does not name: save each as `.csv` first, and
-rename columns that are not recognised. Cells that are empty, 0 in both coordinates or negative are missing joints. The
-infant is the group.
+A folder of one infant, or of several, each with PNG pictures (`*.png`, also one folder deeper; of 16 bits where there
+are two kinds) and a table `.csv`. Or, as the same group published its reduced MINI-RGBD, tables
+`annotations/result_NAME.csv` beside the folders NAME. A table has a row a picture: its number or file name, then
+columns NAME_x and NAME_y, or columns NAME with cells `x,y`. Cells that are empty, 0 in both coordinates or negative are
+missing joints. The infant is the group.
+
+babyPose itself is published with spreadsheets (`.xlsx`) whose columns its description does not name: save each as
+`.csv` first, and rename columns that are not recognised.
 
 Source: Migliorelli et al. 2020, "The babyPose dataset".
 """
@@ -20,9 +23,11 @@ from infantjax.errors import Findings, InputError
 from infantjax.files import natural_order
 from infantjax.motion.readers import edge, naming, text
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
-from infantjax.skeletons import BABYPOSE_12
+from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
 
 _COLUMN = re.compile(r"^(.*?)[_. ]?([xyXY])$")
+_PAIR = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*$")
+_PREFIX = "result_"
 
 
 def recognises(path: Path) -> bool:
@@ -89,25 +94,54 @@ def _tables(path: Path) -> list[Path]:
 
 def _is_table(table: Path) -> bool:
     try:
-        if edge.kind_of(edge.check_readable(table)) != "text" or not _pictures(table.parent):
+        if edge.kind_of(edge.check_readable(table)) != "text" or not _pictures(_folder(table)):
             return False
-        header = next((cells for _, cells in text.rows(table, text.dialect_of(table))), [])
-        match = naming.identify(table, list(_columns(header)), BABYPOSE_12)
+        rows = text.rows(table, text.dialect_of(table))
+        header, first = (next((cells for _, cells in rows), []) for _ in range(2))
+        joints = list(_columns(header, first))
+        matches = [_match(table, joints, skeleton) for skeleton in (BABYPOSE_12, MINI_RGBD_14)]
     except InputError:
         return False
-    return len(match.missing) < len(BABYPOSE_12.joints) // 2
+    return any(2 * found > len(joints) for found in matches)
+
+
+def _match(table: Path, joints: list[str], skeleton: Skeleton) -> int:
+    try:
+        match = naming.identify(table, joints, skeleton)
+    except InputError:
+        return 0
+    return len(match.columns) - len(match.missing)
+
+
+def _infant(table: Path) -> str:
+    """The name of the infant: of the table, or of the folder that it has to itself."""
+    if table.stem.startswith(_PREFIX) or len(list(table.parent.glob("*.csv"))) > 1:
+        return table.stem.removeprefix(_PREFIX)
+    return table.parent.name
+
+
+def _folder(table: Path, pictures: Path | None = None) -> Path:
+    """Where the pictures of a table's infant lie."""
+    if pictures is not None:
+        return pictures / _infant(table)
+    beside = table.parent.parent / _infant(table)
+    return beside if table.stem.startswith(_PREFIX) and beside.is_dir() else table.parent
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """The pictures of an infant, also those one folder deeper: of 16 bits where there are some of 8 bits too."""
+    if not folder.is_dir():
+        return {}
     found = pictures_in(folder)
     for deeper in sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: "16" in p.name):
         found |= pictures_in(deeper)
     return found
 
 
-def _columns(header: list[str]) -> dict[str, tuple[int, int]]:
-    """Columns of x and y by joint."""
+def _columns(header: Sequence[str], first: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Columns of x and y by joint, or the one of both."""
+    if any(_PAIR.match(cell) for cell in first[1:]):
+        return {cell.strip(): (column,) for column, cell in enumerate(header[1:], 1) if cell.strip()}
     places: dict[str, dict[str, int]] = {}
     for column, cell in enumerate(header[1:], 1):
         if match := _COLUMN.match(cell.strip()):
@@ -117,31 +151,39 @@ def _columns(header: list[str]) -> dict[str, tuple[int, int]]:
 
 def _read_table(table: Path, request: Request, findings: Findings) -> tuple[list[str], list[Entry]]:
     dialect = text.dialect_of(table)
-    lines = text.rows(table, dialect)
-    header = text.header_of(table, next((cells for _, cells in lines), []))
-    columns = _columns(header)
-    folder = request.pictures / table.parent.name if request.pictures else table.parent
-    pictures = _pictures(folder) if folder.is_dir() else {}
+    lines = list(text.rows(table, dialect))
+    header = text.header_of(table, lines[0][1])
+    columns = _columns(header, lines[1][1] if len(lines) > 1 else [])
+    folder, infant = _folder(table, request.pictures), _infant(table)
+    pictures = _pictures(folder)
     numbered = {_number(stem): picture for stem, picture in pictures.items()}
-    infant = table.parent.name if table.parent != request.path else table.stem
     entries = []
-    for line, cells in lines:
+    for line, cells in lines[1:]:
         row = text.check_width(table, line, cells, len(header))
         picture = pictures.get(Path(row[0].strip()).stem) or numbered.get(_number(row[0]))
         where = f"{table.name}, line {line}"
         if picture is None:
             findings.problems.append((where, "names no picture that is there"))
             continue
-        points = np.array(
-            [[text.parse(table, line, header[i], row[i], dialect.separator) for i in at] for at in columns.values()]
-        )
-        missing = (points < 0).any(1) | (points == 0).all(1)
-        points[missing] = np.nan
-        entries.append(Entry(where, f"{infant}_{picture.stem}", points, picture, group=infant))
+        points = np.array([_point(table, line, header, row, at, dialect.separator) for at in columns.values()])
+        points[(points < 0).any(1) | (points == 0).all(1)] = np.nan
+        entries.append(Entry(where, f"{infant}_{_number(picture.stem):06d}", points, picture, group=infant))
     note_unannotated(folder, entries, findings)
     return list(columns), entries
 
 
+def _point(
+    table: Path, line: int, header: Sequence[str], row: Sequence[str], at: tuple[int, ...], separator: str
+) -> list[float]:
+    if len(at) == 1:
+        match = _PAIR.match(row[at[0]])
+        if not match and row[at[0]].strip().casefold() not in text.MISSING:
+            raise InputError(table, f'line {line}, column {header[at[0]]}: "{row[at[0]][:40]}" is not x,y')
+        return [float(match[1]), float(match[2])] if match else [np.nan, np.nan]
+    return [text.parse(table, line, header[i], row[i], separator) for i in at]
+
+
 def _number(name: str) -> int:
-    digits = re.findall(r"\d+", Path(name.strip()).stem)
-    return int(digits[-1]) if digits else -1
+    """The first number of a name: `00012_8bit` is 12."""
+    digits = re.search(r"\d+", Path(name.strip()).stem)
+    return int(digits[0]) if digits else -1

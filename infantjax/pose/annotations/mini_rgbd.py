@@ -20,6 +20,7 @@ from infantjax.skeletons import IN_MOTION_19
 
 _JOINTS = {
     "nose": 24,
+    "head": 15,
     "neck": 12,
     "right_shoulder": 17,
     "left_shoulder": 16,
@@ -34,7 +35,7 @@ _JOINTS = {
     "right_ankle": 8,
     "left_ankle": 7,
 }
-_OTHERS = {"neck": "upper_neck", "nose": "head", "wrist": "hand", "ankle": "foot"}
+_OTHERS = {"neck": "upper_neck", "wrist": "hand", "ankle": "foot"}
 _SIZE = (480.0, 640.0)
 _FOLDER = "joints_2Ddep"
 

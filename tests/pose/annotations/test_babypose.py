@@ -6,7 +6,7 @@ from PIL import Image
 
 from infantjax.errors import InputError
 from infantjax.pose.annotations import babypose, read_annotations
-from infantjax.skeletons import BABYPOSE_12
+from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14
 
 
 def test_joints_of_limbs_are_read_with_their_pictures(infants):
@@ -54,3 +54,27 @@ def test_a_picture_in_colours_is_no_depth(tmp_path):
         babypose.depth_clip([tmp_path / "a.png"])
     with pytest.raises(InputError, match="no picture"):
         babypose.depth_clip([tmp_path / "b.png"])
+
+
+def test_tables_beside_the_folders_with_both_coordinates_in_a_cell_are_read(tmp_path):
+    """As the group published its reduced MINI-RGBD."""
+    (tmp_path / "annotations").mkdir()
+    for infant in ("pz101", "pz102"):
+        (tmp_path / infant).mkdir()
+        for frame in range(2):
+            Image.new("L", (64, 48)).save(tmp_path / infant / f"{frame:05d}_8bit.png")
+        rows = [["image", *MINI_RGBD_14.joints]]
+        rows += [[f"{frame:05d}_8bit.png", *(f"{10 + i},{20 + i}" for i in range(14))] for frame in range(2)]
+        rows[1][3] = ""
+        table = tmp_path / "annotations" / f"result_{infant}.csv"
+        table.write_text("\n".join(";".join(row) for row in rows))
+    for path in (tmp_path, tmp_path / "annotations"):
+        found = read_annotations(path)
+        assert found.skeleton is MINI_RGBD_14
+        assert found.groups == ("pz101", "pz101", "pz102", "pz102")
+        assert found.paths[0] == tmp_path / "pz101" / "00000_8bit.png"
+        assert np.isnan(found.points[0, 2]).all()
+        assert found.points[1, 2].tolist() == [12, 22]
+    table.write_text(table.read_text().replace("13,23", "13/23"))
+    with pytest.raises(InputError, match=r"line 2, column right_shoulder: .13/23. is not x,y"):
+        read_annotations(tmp_path)
