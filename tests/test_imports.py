@@ -12,7 +12,20 @@ import infantjax
 
 PACKAGE = Path(infantjax.__file__).parent
 
-HEAVY = ("scipy.stats", "orbax", "tensorboardX", "decord", "av", "h5py", "torch", "sklearn", "pandas", "matplotlib")
+HEAVY = (
+    "scipy.stats",
+    "optuna",
+    "sqlalchemy",
+    "orbax",
+    "tensorboardX",
+    "decord",
+    "av",
+    "h5py",
+    "torch",
+    "sklearn",
+    "pandas",
+    "matplotlib",
+)
 
 LAYERS = {
     "errors": set(),
@@ -28,13 +41,25 @@ LAYERS = {
     "pose": {"models", "video", "weights", "motion"},
     "simulation": {"motion"},
     "training": {"models", "motion", "weights", "pose"},
+    "search": {"training"},
     "explanation": {"models"},
     "assessment": {"motion", "models", "weights", "explanation"},
     "evaluation": set(),
     "report": {"assessment.result", "skeletons"},
     "batch": {"assessment", "report", "motion", "pose", "video"},
     "scores": {"motion"},
-    "cli": {"batch", "scores", "report", "assessment", "training", "simulation", "evaluation", "pose", "video"},
+    "cli": {
+        "batch",
+        "scores",
+        "report",
+        "assessment",
+        "training",
+        "simulation",
+        "evaluation",
+        "pose",
+        "video",
+        "search",
+    },
 }
 """What each part may import besides what its parts import in turn; the table of the design, from the ground upwards.
 
@@ -75,8 +100,9 @@ assert run({list(arguments)!r}) == 0
         help_of("--version"),
         help_of("assess", "--help"),
         help_of("crossval", "--help"),
+        help_of("search", "--help"),
     ],
-    ids=["import", "help", "version", "help of assess", "help of crossval"],
+    ids=["import", "help", "version", "help of assess", "help of crossval", "help of search"],
 )
 def test_importing_and_asking_for_help_loads_nothing_heavy_and_starts_no_backend(code):
     loaded = loaded_by(code)
@@ -85,7 +111,7 @@ def test_importing_and_asking_for_help_loads_nothing_heavy_and_starts_no_backend
 
 
 @pytest.mark.parametrize(
-    "name", ["models", "assessment", "weights", "training", "simulation", "motion", "explanation", "pose"]
+    "name", ["models", "assessment", "weights", "training", "simulation", "motion", "explanation", "pose", "search"]
 )
 def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
     loaded = loaded_by(f"import infantjax\ninfantjax.{name}\nassert 'infantjax.{name}' in __import__('sys').modules")

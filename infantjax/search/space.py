@@ -6,13 +6,16 @@ network makes any space searchable; `PUBLISHED` with `build_published` is the sp
 Source: Groos et al., Paper III, supplement; thesis Appendix A.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 
+from infantjax.errors import InputError
 from infantjax.models import gcn
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
@@ -47,7 +50,9 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         given: Any = self.alternatives
-        pairs = tuple((name, tuple(values)) for name, values in (given.items() if isinstance(given, Mapping) else given))
+        pairs = tuple(
+            (name, tuple(values)) for name, values in (given.items() if isinstance(given, Mapping) else given)
+        )
         object.__setattr__(self, "alternatives", pairs)
         if not pairs or len(set(self.names)) != len(pairs):
             raise ValueError(f"a search space needs choices with different names, got {self.names}")
@@ -144,13 +149,30 @@ def pick(probabilities: Mapping[str, Mapping[Alternative, float]], random: Calla
     """
     candidate = []
     for alternatives in probabilities.values():
-        number, cumulative = random(), 0.0
+        number, cumulative, chosen = random(), 0.0, None
         for value, probability in alternatives.items():
-            cumulative += probability
+            chosen, cumulative = value, cumulative + probability
             if cumulative >= number:
                 break
-        candidate.append(value)
+        candidate.append(chosen)
     return tuple(candidate)
+
+
+def read_space(path: str | Path, whole: SearchSpace) -> SearchSpace:
+    """A part of a space from a JSON file: an object that maps some choices to lists of their alternatives.
+
+    Raises:
+        InputError: the file cannot be read, or names what the space does not have.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError('it must be an object such as {"graph": ["spatial", "dis2"]}')
+        return whole.restricted(content)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(path, f"is no part of the search space: {error}", "see docs/guides/search.md") from None
 
 
 PUBLISHED = SearchSpace(tuple(gcn.ALTERNATIVES.items()))

@@ -83,13 +83,29 @@ def crossval(
         InputError: as `train_on`, or a cohort that cannot be dealt to that many folds.
         ValueError: unknown model, column or value.
     """
+    config = config or TrainingConfig()
+    dealt = cohort_folds(cohort, folds, stratify, config.seed)
+    return train_on(cohort, dealt, model=model, directory=directory, config=config, record="crossval.json", **options)
+
+
+def cohort_folds(cohort: Cohort, folds: int, stratify: Sequence[str], seed: int) -> tuple[Fold, ...]:
+    """The folds of a cross-validation: `stratified_folds` with the cohort's groups and columns.
+
+    Args:
+        cohort: recordings with outcomes.
+        folds: their number.
+        stratify: columns of the outcomes table to balance beside the outcome.
+        seed: of the shuffle.
+
+    Raises:
+        InputError: the cohort cannot be dealt to that many folds.
+        ValueError: a column that no recording has.
+    """
     for column in stratify:
         if all(column not in r.metadata for r in cohort.recordings):
             raise ValueError(f'no recording has a column "{column}" to stratify on')
     strata = [tuple(str(r.metadata.get(column)) for column in stratify) for r in cohort.recordings]
-    config = config or TrainingConfig()
-    dealt = stratified_folds(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=config.seed)
-    return train_on(cohort, dealt, model=model, directory=directory, config=config, record="crossval.json", **options)
+    return stratified_folds(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
 
 
 def train_single(

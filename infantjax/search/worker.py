@@ -1,0 +1,371 @@
+"""Workers: processes that join a study, evaluate candidates, and may die at any moment.
+
+A worker takes a trial, evaluates its candidate, writes the result into the outbox, tells the storage, and forgets it.
+What a candidate's training needs to continue lies under `candidates/`, so a trial that is run again goes on where it
+was. A candidate that cannot be evaluated is a failed trial with its reason; a storage that does not answer and a full
+disk are waited for.
+"""
+
+import contextlib
+import errno
+import multiprocessing
+import multiprocessing.connection
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from infantjax.errors import InputError
+from infantjax.files import locked, sha256
+from infantjax.search.evaluation import Evaluation, Outcome, Training
+from infantjax.search.kbest import KBest, Rule
+from infantjax.search.outbox import Outbox, Result
+from infantjax.search.recovery import Recovery, mark
+from infantjax.search.sampler import (
+    GAVE_WAY,
+    REASON,
+    NoCandidateError,
+    RuleSampler,
+    candidate_of,
+    failure,
+    origin,
+    place,
+)
+from infantjax.search.space import Choices, SearchSpace
+from infantjax.search.study import OUTAGE, Heartbeat, hand_over, join, open_storage, patiently, setup_of
+
+MAX_FAILURES = 20
+"""Candidates that fail one after the other before a search stops: then the fault is not theirs."""
+POLL = 2.0
+"""Seconds between two looks at trials of other workers that must end first."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that workers join; goes to their processes.
+
+    Attributes:
+        study: its name in the storage.
+        storage: address, see `study.open_storage`.
+        directory: for what workers leave; of this machine, or shared by all.
+        space: what is searched.
+        evaluation: of a candidate.
+        rule: which candidates come next.
+        seed: of the search; independent ones take different seeds.
+        trials: candidates to evaluate at most; None leaves the end to the rule.
+        heartbeat: of running trials.
+        quiet: nothing on stderr but faults.
+    """
+
+    study: str
+    storage: str
+    directory: Path
+    space: SearchSpace
+    evaluation: Evaluation
+    rule: Rule = field(default_factory=KBest)
+    seed: int = 1
+    trials: int | None = None
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    quiet: bool = True
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """What every worker of the study must have in common."""
+        return setup_of(self.space, self.rule, self.seed, self.evaluation.description)
+
+
+def work(search: Search) -> None:
+    """Be a worker of a study until it has ended.
+
+    Raises:
+        InputError: the study is another search, its storage or the disk did not come back within an hour, or
+            `MAX_FAILURES` candidates failed one after the other.
+        KeyboardInterrupt: interrupted; the trial under way is queued again.
+    """
+    name = f"{platform.node()}-{os.getpid()}"
+    folder = search.directory / "workers" / name
+    with locked(folder):
+        _Worker(search, name).run()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Worker:
+    def __init__(self, search: Search, name: str) -> None:
+        self.search, self.name = search, name
+        self.outbox = Outbox(search.directory)
+        self.storage = patiently(lambda: open_storage(search.storage, search.heartbeat, create=False), self.say)
+        self.sampler = RuleSampler(search.rule, search.space, search.seed, mark(name, self.storage))
+        self.study = patiently(lambda: join(search.study, self.storage, self.sampler, search.setup), self.say)
+        self.recover = Recovery(self.storage, search.directory / "workers", search.heartbeat.grace)
+        self.failures = 0
+        self.result: Result | None = None
+        self.fault: BaseException | None = None
+
+    def say(self, text: str) -> None:
+        print(f"{self.search.study} ({self.name}): {text}", file=sys.stderr, flush=True)
+
+    def run(self) -> None:
+        """Trial after trial, as long as the rule wants one or somebody's trial may have to be run again."""
+        while (step := patiently(self._next_step, self.say)) != "end":
+            if step == "wait":
+                time.sleep(POLL)
+            else:
+                self._trial()
+
+    def _next_step(self) -> str:
+        """`trial`, `wait` for the trials of others, or `end`."""
+        for result in self.outbox.results(self.search.study):
+            self._send(result)
+        self.recover(self.study)
+        trials = self.study.get_trials(deepcopy=False)
+        states = {trial.state for trial in trials}
+        if TrialState.WAITING in states or self._wants_another(trials):
+            return "trial"
+        return "wait" if TrialState.RUNNING in states else "end"
+
+    def _wants_another(self, trials: list[FrozenTrial]) -> bool:
+        if self.search.trials is not None and place(self.search.space, trials, len(trials)) >= self.search.trials:
+            return False
+        return not self.sampler.state(trials).ended and self.sampler.propose(trials) is not None
+
+    def _trial(self) -> None:
+        """One trial through Optuna, which gives heartbeats meanwhile and tells the storage."""
+        self.result = self.fault = None
+        try:
+            self.study.optimize(self._objective, n_trials=1, catch=(_FailedError, NoCandidateError))
+        except Exception as error:
+            # The storage may have gone away before the trial began, or have given it up before the result came.
+            if self.fault is None and self.result is None and not isinstance(error, OUTAGE):
+                raise
+        if self.fault is not None:
+            raise self.fault
+        if (result := self.result) is not None:
+            patiently(lambda: self._send(result), self.say)
+        fruitless = result is None or result.outcome.performance is None
+        self.failures = self.failures + 1 if fruitless else 0
+        if self.failures == MAX_FAILURES:
+            last = f", the last one: {result.outcome.reason}" if result is not None else ""
+            raise InputError(f"study {self.search.study}", f"{MAX_FAILURES} trials in a row came to nothing{last}")
+
+    def _objective(self, trial: optuna.Trial) -> float:
+        try:
+            return self._attempt(trial)
+        except (KeyboardInterrupt, InputError, *OUTAGE) as fault:
+            # No fault of the candidate: the worker ends, and somebody else goes on.
+            self.fault = fault
+            self.recover.release(self.study, trial._trial_id, hand_over)
+            raise
+
+    def _attempt(self, trial: optuna.Trial) -> float:
+        """Evaluate a trial's candidate."""
+        space = self.search.space
+        try:
+            candidate = patiently(
+                lambda: tuple(trial.suggest_categorical(name, values) for name, values in space.alternatives), self.say
+            )
+            patiently(lambda: self._refuse_superfluous(trial.number), self.say)
+        except NoCandidateError as error:
+            reason = str(error)
+            patiently(lambda: self.storage.set_trial_user_attr(trial._trial_id, GAVE_WAY, reason), self.say)
+            raise
+        label = space.label(candidate)
+
+        def report(epoch: int, value: float) -> None:
+            with contextlib.suppress(*OUTAGE):  # all are told again with the result
+                self.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+
+        outcome = self.outbox.late_outcome(self.search.study, label)
+        outcome = outcome or self._evaluate(space.choices(candidate), label, trial.number, report)
+        self.result = Result(self.search.study, trial.number, label, outcome)
+        with contextlib.suppress(OSError):  # without room for the file it is told from memory
+            self.outbox.put(self.result)
+        patiently(lambda: self._record(trial._trial_id, outcome), self.say)
+        if not self.search.quiet:
+            reached = "failed" if outcome.performance is None else f"{outcome.performance:.3f}"
+            self.say(f"trial {trial.number}: {reached}" + (f" ({outcome.reason})" if outcome.reason else ""))
+        if outcome.performance is None:
+            raise _FailedError(outcome.reason)
+        if outcome.status == "stopped":
+            raise optuna.TrialPruned(outcome.reason)
+        return outcome.performance
+
+    def _refuse_superfluous(self, number: int) -> None:
+        """End a trial beyond the limit, or whose candidate another one has: two workers may draw at one moment."""
+        trials = self.study.get_trials(deepcopy=False)
+        own = next(trial for trial in trials if trial.number == number)
+        candidate = candidate_of(self.search.space, own)
+        if self.search.trials is not None and place(self.search.space, trials, origin(own)) >= self.search.trials:
+            raise NoCandidateError(f"{self.search.trials} candidates were begun")
+        for other in trials:
+            dead = other.state is TrialState.FAIL and not failure(other)
+            earlier = (origin(other), other.number) < (origin(own), number)
+            if earlier and not dead and candidate_of(self.search.space, other) == candidate:
+                raise NoCandidateError(f"trial {other.number} has the same candidate")
+
+    def _evaluate(self, choices: Choices, label: str, number: int, report: Callable[[int, float], None]) -> Outcome:
+        """What a candidate comes to: its own faults are an outcome, room on the disk is waited for."""
+        directory = self._candidate_folder(label)
+
+        def evaluate() -> Outcome:
+            nonlocal directory
+            try:
+                return self.search.evaluation(choices, directory, report)
+            except InputError as error:
+                if "another process" in error.what:
+                    # A worker that was given up as dead still trains there.
+                    directory = directory.with_name(f"{directory.name}-{number}")
+                    return evaluate()
+                if "cannot be written" in error.what:
+                    raise _NoRoomError(str(error)) from error
+                raise
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                    raise _NoRoomError(str(error)) from error
+                return Outcome.failed(error)
+            except Exception as error:
+                return Outcome.failed(error)
+            finally:
+                # Programs of one candidate are of no use to the next.
+                if "jax" in sys.modules:
+                    sys.modules["jax"].clear_caches()
+
+        try:
+            return patiently(evaluate, self.say, (_NoRoomError,))
+        except _NoRoomError as error:
+            raise InputError(directory, f"cannot be written ({error})", "make room and run the search again") from None
+
+    def _candidate_folder(self, label: str) -> Path:
+        return self.search.directory / "candidates" / sha256(f"{self.search.study}\n{label}".encode())[:16]
+
+    def _record(self, trial_id: int, outcome: Outcome) -> None:
+        """All about a trial but its value."""
+        for epoch, value in outcome.reached:
+            self.storage.set_trial_intermediate_value(trial_id, epoch, value)
+        reason = {REASON if outcome.performance is None else "stopped": outcome.reason} if outcome.reason else {}
+        for name, value in {"status": outcome.status, **outcome.details, **reason}.items():
+            self.storage.set_trial_user_attr(trial_id, name, value)
+
+    def _send(self, result: Result) -> None:
+        """See that the storage has a result, or keep it where the next attempt at its candidate finds it."""
+        outcome = result.outcome
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, result.trial)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            if self.storage.get_trial(trial_id).state is TrialState.RUNNING:
+                self._record(trial_id, outcome)
+                values = None if outcome.performance is None else [outcome.performance]
+                self.storage.set_trial_state_values(trial_id, _STATES[outcome.status], values)
+        told = self.storage.get_trial(trial_id)
+        if told.state is TrialState.FAIL and not failure(told):
+            self.say(f"trial {result.trial} was given up before its result came; the next attempt will take that")
+            self.outbox.set_aside(result)
+        else:
+            self.outbox.remove(result)
+            shutil.rmtree(self._candidate_folder(result.label), ignore_errors=True)
+
+
+_STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class _FailedError(Exception):
+    """A candidate could not be evaluated; its trial has the reason."""
+
+
+class _NoRoomError(Exception):
+    """The disk is full, or cannot be written for another reason that may pass."""
+
+
+def search(task: Search, workers: int = 1) -> None:
+    """Run a study to its end with worker processes of this machine; others may join from elsewhere.
+
+    A worker that is killed is replaced. Called again, an interrupted study goes on.
+
+    Args:
+        task: the search.
+        workers: processes; on accelerators each takes one device, and devices are shared where there are fewer.
+
+    Raises:
+        InputError: the storage holds another search of this name, or cannot be used; or the workers gave up.
+        KeyboardInterrupt: interrupted; the trials under way are queued again.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    try:
+        task.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(task.directory, f"cannot be made ({error.strerror})", "give another place") from None
+    # Tables and study are made once, here: simultaneous first starts would get in each other's way.
+    storage = open_storage(task.storage, task.heartbeat)
+    join(task.study, storage, RuleSampler(task.rule, task.space, task.seed), task.setup)
+    storage.engine.dispose()
+
+    crew = {number: _start(task, number) for number in range(workers)}
+    deaths, faults = dict.fromkeys(crew, 0), 0
+    try:
+        while crew:
+            multiprocessing.connection.wait([process.sentinel for process, _ in crew.values()])
+            for number, (process, began) in list(crew.items()):
+                if process.is_alive():
+                    continue
+                process.join()
+                del crew[number]
+                if process.exitcode == 130:
+                    raise KeyboardInterrupt
+                if process.exitcode is not None and process.exitcode < 0:
+                    deaths[number] = deaths[number] + 1 if time.monotonic() - began < _SHORT else 1
+                    print(f"{task.study}: a worker died (signal {-process.exitcode})", file=sys.stderr, flush=True)
+                    if deaths[number] < MAX_FAILURES:
+                        time.sleep(min(2 ** (deaths[number] - 1) - 1, 60))
+                        crew[number] = _start(task, number)
+                        continue
+                faults += process.exitcode != 0
+    except KeyboardInterrupt:
+        for process, _ in crew.values():
+            process.terminate()
+        for process, _ in crew.values():
+            process.join()
+        raise
+    if faults:
+        raise InputError(f"study {task.study}", f"{faults} of {workers} workers gave up", "see the lines above")
+
+
+_SHORT = 60.0
+"""Seconds: a worker that dies sooner died early, and the next one waits longer before it starts."""
+
+
+def _start(task: Search, number: int) -> tuple[Any, float]:
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_worker_process, args=(task, number), name=f"{task.study}-{number}")
+    process.start()
+    return process, time.monotonic()
+
+
+def _worker_process(task: Search, number: int) -> None:
+    """A worker in a process of its own; its exit status is that of a command."""
+    from infantjax import runtime
+
+    def stop(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    # Workers that share an accelerator must not each take all of its memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    runtime.keep_freed_memory()
+    runtime.use_compilation_cache()
+    if isinstance(task.evaluation, Training):
+        task = replace(task, evaluation=replace(task.evaluation, device=number))
+    try:
+        work(task)
+    except InputError as error:
+        print(f"{task.study}: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

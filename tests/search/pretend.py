@@ -1,0 +1,86 @@
+"""A search whose candidates are not trained: what each is worth follows from its name. Also a program, for processes.
+
+python pretend.py DIRECTORY STORAGE [--workers N] [--seconds S] [--trials N] [--grace S] [--seed N]
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infantjax.search.evaluation import Outcome
+from infantjax.search.kbest import KBest, RandomSearch
+from infantjax.search.space import SearchSpace
+from infantjax.search.study import Heartbeat
+from infantjax.search.worker import Search, search
+
+SPACE = SearchSpace(
+    {"graph": ("spatial", "dis2", "dis4"), "width": (6, 8, 10, 12), "scales": (1, 2, "linear"), "se": ("null", "both")}
+)
+
+
+def worth(label: str) -> float:
+    """Between 0.7 and 1, by the candidate's name."""
+    return round(0.7 + 0.3 * int(hashlib.sha256(label.encode()).hexdigest()[:8], 16) / 2**32, 3)
+
+
+@dataclass(frozen=True)
+class Pretend:
+    """Takes some seconds; every evaluation is written down, begun and ended."""
+
+    space: SearchSpace = SPACE
+    seconds: float = 0.0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"evaluation": "pretend"}
+
+    def __call__(self, choices: Any, directory: Path, report: Any) -> Outcome:
+        label = self.space.label(self.space.candidate(choices))
+        directory.mkdir(parents=True, exist_ok=True)
+        journal = directory.parent.parent / "journal.txt"
+        with journal.open("a") as stream:
+            stream.write(f"begin {label}\n")
+        time.sleep(self.seconds * random.uniform(0.5, 1.5))
+        value = worth(label)
+        report(10, value - 0.1)
+        with journal.open("a") as stream:
+            stream.write(f"end {label}\n")
+        if value < 0.78:
+            return Outcome("stopped", value, "AUC below 0.78 at epoch 10", ((10, value),))
+        return Outcome("finished", value, "", ((10, value - 0.1), (20, value)), {"epochs": 20})
+
+
+def task(directory: Path, storage: str, **settings: Any) -> Search:
+    """A search of the pretended space; its end comes after some fifty trials."""
+    settings = {"rule": KBest(3, 0.9), "space": SPACE, "evaluation": Pretend(), "quiet": True} | settings
+    return Search("pretend", storage, directory, **settings)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("storage")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--trials", type=int)
+    parser.add_argument("--grace", type=int, default=180)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    settings = {
+        "evaluation": Pretend(SPACE, given.seconds),
+        "trials": given.trials,
+        "seed": given.seed,
+        "heartbeat": Heartbeat(max(given.grace // 3, 1), given.grace),
+        "rule": RandomSearch() if given.trials else KBest(3, 0.9),
+    }
+    search(task(given.directory, given.storage, **settings), given.workers)
+    print(json.dumps("done"))
+
+
+if __name__ == "__main__":
+    main()
