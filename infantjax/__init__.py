@@ -5,9 +5,9 @@ The flow, and the package that holds each step::
     video -> pose -> motion -> networks (with their explanation) -> assessment -> report
 
 `video` reads frames; `pose` finds keypoints in them; `motion` reads keypoint files into a `Recording` and makes windows
-of it; `models` holds the published networks;
-`training` trains stacks of them as one compiled program; `search` looks for better ones; `assessment` turns a recording into a risk with its
-uncertainty; `report` writes it down; `evaluation` judges methods; `simulation` makes infants of known movement.
+of it; `models` holds the published networks; `training` trains stacks of them as one compiled program; `search` looks
+for better ones; `assessment` turns a recording into a risk with its uncertainty; `report` writes it down; `evaluation`
+judges methods; `simulation` makes infants of known movement.
 
 Importing this module is light: subpackages load on first use, and no JAX backend starts.
 """
