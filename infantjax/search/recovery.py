@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from infantjax.errors import InputError
 from infantjax.files import locked
 from infantjax.search.sampler import GAVE_WAY, MAX_RETRIES, REASON, origin, retries
-from infantjax.search.study import Storage, run_again
+from infantjax.search.study import Storage, has_candidate, run_again
 
 WORKER = "worker"
 """User attribute of a trial: who began it, and under which number."""
@@ -54,12 +54,12 @@ class Recovery:
         self.storage, self.workers, self.grace = storage, workers, grace
         self._seen: dict[int, float] = {}
 
-    def __call__(self, study: optuna.Study) -> None:
-        """Queue all of them again."""
+    def __call__(self, study: optuna.Study) -> bool:
+        """Queue them again; whether there are any of which only time can tell."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna.storages.fail_stale_trials(study)
-        trials = study.get_trials(deepcopy=False)
+        trials, doubtful = study.get_trials(deepcopy=False), False
         for trial in trials:
             if trial.state is TrialState.RUNNING:
                 signature = trial.user_attrs.get(WORKER, {})
@@ -67,8 +67,12 @@ class Recovery:
                 signed = signature.get("trial") == trial.number
                 if self._died(signature) if signed else self._long(trial):
                     self.release(study, trial._trial_id)
-            elif _lost(trial, trials) and self._long(trial):
-                run_again(study, trial)
+            elif _lost(trial, trials) and has_candidate(study, trial):
+                if self._long(trial):
+                    run_again(study, trial)
+                else:
+                    doubtful = True
+        return doubtful
 
     def release(
         self, study: optuna.Study, trial_id: int, again: Callable[[optuna.Study, FrozenTrial], None] = run_again

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +74,18 @@ class Storage(RDBStorage):
             super().record_heartbeat(trial_id)
 
 
+@contextlib.contextmanager
+def _experimental() -> Iterator[None]:
+    """Optuna marks its heartbeats as experimental, which is no news to a user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+with _experimental():
+    _retry = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES, inherit_intermediate_values=True)
+
+
 def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool = True) -> Storage:
     """A storage with a heartbeat.
 
@@ -97,9 +109,7 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
     else:
         raise InputError(where, "is no storage for searches", "use sqlite:///FILE or postgresql://USER@HOST/DATABASE")
     try:
-        with warnings.catch_warnings():
-            # Heartbeats are marked as experimental.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with _experimental():
             return Storage(
                 url,
                 arguments,
@@ -153,14 +163,13 @@ def _refuse_damaged(name: str, create: bool) -> None:
 
 def run_again(study: "optuna.Study", trial: FrozenTrial) -> None:
     """Queue the candidate of a trial that died with its worker, up to `MAX_RETRIES` times."""
-    if _has_candidate(study, trial):
-        callback = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES, inherit_intermediate_values=True)
-        callback(study, trial)
+    if has_candidate(study, trial):
+        _retry(study, trial)
 
 
 def hand_over(study: "optuna.Study", trial: FrozenTrial) -> None:
     """Queue the candidate of a trial whose worker was told to stop; that does not count as a death."""
-    if _has_candidate(study, trial):
+    if has_candidate(study, trial):
         history = trial.system_attrs.get("retry_history", [])
         study.add_trial(
             optuna.create_trial(
@@ -174,7 +183,7 @@ def hand_over(study: "optuna.Study", trial: FrozenTrial) -> None:
         )
 
 
-def _has_candidate(study: "optuna.Study", trial: FrozenTrial) -> bool:
+def has_candidate(study: "optuna.Study", trial: FrozenTrial) -> bool:
     """Whether all choices were stored; if not, the next trial draws the same candidate."""
     return isinstance(study.sampler, RuleSampler) and candidate_of(study.sampler.space, trial) is not None
 

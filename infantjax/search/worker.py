@@ -125,12 +125,12 @@ class _Worker:
         """`trial`, `wait` for the trials of others, or `end`."""
         for result in self.outbox.results(self.search.study):
             self._send(result)
-        self.recover(self.study)
+        doubtful = self.recover(self.study)
         trials = self.study.get_trials(deepcopy=False)
         states = {trial.state for trial in trials}
         if TrialState.WAITING in states or self._wants_another(trials):
             return "trial"
-        return "wait" if TrialState.RUNNING in states else "end"
+        return "wait" if TrialState.RUNNING in states or doubtful else "end"
 
     def _wants_another(self, trials: list[FrozenTrial]) -> bool:
         if self.search.trials is not None and place(self.search.space, trials, len(trials)) >= self.search.trials:
@@ -203,13 +203,13 @@ class _Worker:
         trials = self.study.get_trials(deepcopy=False)
         own = next(trial for trial in trials if trial.number == number)
         candidate = candidate_of(self.search.space, own)
-        if self.search.trials is not None and place(self.search.space, trials, origin(own)) >= self.search.trials:
-            raise NoCandidateError(f"{self.search.trials} candidates were begun")
         for other in trials:
             dead = other.state is TrialState.FAIL and not failure(other)
             earlier = (origin(other), other.number) < (origin(own), number)
             if earlier and not dead and candidate_of(self.search.space, other) == candidate:
                 raise NoCandidateError(f"trial {other.number} has the same candidate")
+        if self.search.trials is not None and place(self.search.space, trials, origin(own)) >= self.search.trials:
+            raise NoCandidateError(f"{self.search.trials} candidates were begun")
 
     def _evaluate(self, choices: Choices, label: str, number: int, report: Callable[[int, float], None]) -> Outcome:
         """What a candidate comes to: its own faults are an outcome, room on the disk is waited for."""

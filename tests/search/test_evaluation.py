@@ -1,0 +1,188 @@
+"""A trial as a stack of runs: a tiny network on a tiny cohort, and the published protocol."""
+
+from dataclasses import replace
+
+import flax.linen as nn
+import numpy as np
+import optuna
+import pytest
+
+from infantjax.search.evaluation import HELD_OUT, Outcome, Training, protocol
+from infantjax.search.kbest import RandomSearch
+from infantjax.search.pruning import CheckpointPruner
+from infantjax.search.sampler import RuleSampler
+from infantjax.search.space import SearchSpace
+from infantjax.search.study import find, join, open_storage, status, table
+from infantjax.search.worker import Search, work
+from infantjax.skeletons import Skeleton
+from infantjax.training.folds import stratified_folds
+from infantjax.training.state import CohortData, TrainingConfig
+
+STICK = Skeleton(
+    "stick-3", ("pelvis", "thorax", "hand"), ("thorax", "thorax", "thorax"), trunk=("thorax", "pelvis"), source="test"
+)
+SPACE = SearchSpace({"width": (2, 3), "kind": ("speed", "nothing", "broken", "diverging")})
+CONFIG = TrainingConfig(epochs=4, batch_size=8, samples_per_negative=2, positive_ratio=2, learning_rate=0.05)
+
+
+class Toy(nn.Module):
+    """Speed of each joint through a dense layer; without it, or growing without bounds."""
+
+    width: int
+    kind: str
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        if self.kind == "broken":
+            raise ValueError("this network\ncannot be built")
+        speed = 10 * x.std(axis=1).reshape(len(x), -1) * (self.kind != "nothing")
+        hidden = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(self.width)(speed))
+        return nn.Dense(2)(nn.relu(hidden)) * (np.inf if self.kind == "diverging" else 1), {"pooled": hidden}
+
+
+def build(choices) -> Toy:
+    return Toy(**choices)
+
+
+def cohort(recordings: int = 14) -> CohortData:
+    rng = np.random.default_rng(0)
+    positions = []
+    for number in range(recordings):
+        array = np.zeros((200, 3, 2), np.float32)
+        array[:, 0, 1], array[:, 1, 1] = -0.125, 0.125
+        array[:, 2] = rng.normal(scale=0.06 if number % 2 else 0.09, size=(200, 2)).cumsum(axis=0) * 0.1
+        positions.append(array)
+    return CohortData.from_recordings(positions, [number % 2 for number in range(recordings)], STICK)
+
+
+FOLDS = stratified_folds([number % 2 for number in range(14)], 7)
+
+
+@pytest.fixture(scope="module")
+def training() -> Training:
+    return Training(build, cohort(), (protocol(FOLDS),), CONFIG)
+
+
+def never(epoch, value):
+    pass
+
+
+# --- the protocol ----------------------------------------------------------------------------------------------------
+
+
+def test_the_published_protocol_trains_on_folds_1_3_4_5_6_and_holds_out_2_and_7():
+    fold = protocol(FOLDS)
+    assert set(fold.validation) == set(FOLDS[1].validation) | set(FOLDS[6].validation)
+    assert set(fold.train) == {row for k in (0, 2, 3, 4, 5) for row in FOLDS[k].validation}
+    assert HELD_OUT == (2, 7)
+
+
+def test_the_released_protocol_is_the_first_fold():
+    assert protocol(FOLDS, (1,)) == FOLDS[0]
+
+
+@pytest.mark.parametrize("held_out", [(), (0,), (8,), (2, 2), tuple(range(1, 8))])
+def test_folds_that_cannot_be_held_out_are_refused(held_out):
+    with pytest.raises(ValueError, match="held_out must be some of the folds 1 to 7"):
+        protocol(FOLDS, held_out)
+
+
+# --- one candidate ---------------------------------------------------------------------------------------------------
+
+
+def test_a_candidate_is_worth_the_best_auc_of_its_training(training, tmp_path):
+    from infantjax.training.stack import train
+
+    outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
+    result = train(Toy(3, "speed"), training.data, training.folds, training.config)
+    assert outcome.performance == pytest.approx(float(result.best_auc[0]), abs=1e-6)
+    assert outcome.status == "finished"
+    assert outcome.details["epochs"] == 4
+    assert outcome.details["best_epoch"] == [int(result.best_epoch[0])]
+
+
+def test_a_training_below_a_checkpoint_is_stopped_and_keeps_its_value(training, tmp_path):
+    config = replace(training.config, required_auc=((2, 0.99), (3, 1.0)))
+    told = []
+    stopped = replace(training, config=config)({"width": 3, "kind": "nothing"}, tmp_path, lambda *a: told.append(a))
+    assert (stopped.status, stopped.reason) == ("stopped", "AUC below 0.99 at epoch 2")
+    assert stopped.performance == 0.5
+    assert stopped.reached == ((2, 0.5),)
+    assert told == [(2, 0.5)]
+
+
+def test_the_pruner_would_have_stopped_where_the_training_did(training, tmp_path):
+    required = ((2, 0.99), (3, 1.0))
+    outcome = replace(training, config=replace(training.config, required_auc=required))(
+        {"width": 3, "kind": "nothing"}, tmp_path, never
+    )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trial = optuna.create_study(pruner=CheckpointPruner(required), direction="maximize").ask()
+    for epoch, value in outcome.reached:
+        trial.report(value, epoch)
+    assert trial.should_prune() == (outcome.status == "stopped")
+
+
+def test_repeats_are_one_stack_whose_mean_counts(training, tmp_path):
+    several = replace(training, folds=training.folds * 3)
+    outcome = several({"width": 3, "kind": "speed"}, tmp_path, never)
+    assert len(outcome.details["auc"]) == 3
+    assert outcome.performance == pytest.approx(np.mean(outcome.details["auc"]), abs=1e-6)
+
+
+def test_a_diverged_training_keeps_what_it_reached_and_says_when(training, tmp_path):
+    outcome = training({"width": 2, "kind": "diverging"}, tmp_path, never)
+    assert (outcome.status, outcome.performance) == ("stopped", 0.0)
+    assert outcome.reason == "diverged in epoch 1"
+
+
+def test_a_training_that_is_run_again_continues_from_its_checkpoint(training, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(epoch, value):
+        raise Killed
+
+    config = replace(training.config, required_auc=((2, 0.0),))
+    choices = {"width": 3, "kind": "speed"}
+    cut = replace(training, config=config)
+    with pytest.raises(Killed):
+        cut(choices, tmp_path / "cut", kill)
+    told = []
+    again = cut(choices, tmp_path / "cut", lambda *arguments: told.append(arguments))
+    whole = cut(choices, tmp_path / "whole", never)
+    assert not told
+    strip = lambda outcome: replace(outcome, details={k: v for k, v in outcome.details.items() if "seconds" not in k})  # noqa: E731
+    assert strip(again) == strip(whole)
+
+
+def test_an_outcome_survives_json(training, tmp_path):
+    import json
+
+    outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
+    assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == replace(
+        outcome, details=json.loads(json.dumps(outcome.details))
+    )
+
+
+# --- a study of real trainings ---------------------------------------------------------------------------------------
+
+
+def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, tmp_path):
+    url = f"sqlite:///{tmp_path / 'search.db'}"
+    task = Search("toy", url, tmp_path, SPACE, training, RandomSearch(), seed=3, trials=7)
+    join("toy", open_storage(url), RuleSampler(task.rule, SPACE, 3), task.setup)
+    work(task)
+    found = find("toy", url)
+    assert len(found.trials) == 7
+    by_kind = {trial.params["kind"]: trial for trial in found.trials}
+    assert by_kind["broken"].state.name == "FAIL"
+    assert by_kind["broken"].user_attrs["reason"] == "ValueError: this network cannot be built"
+    assert by_kind["diverging"].user_attrs["stopped"] == "diverged in epoch 1"
+    assert by_kind["nothing"].value == 0.5
+    assert found.evaluated[0].params["kind"] == "speed"
+    told = status(found)
+    assert (told["trials"], told["failed"], told["best"]) == (7, len(found.failures), found.evaluated[0].value)
+    rows = table(found).splitlines()
+    assert rows[0].split(",")[:4] == ["trial", "first_attempt", "state", "auc"]
+    assert len(rows) == 8
