@@ -61,8 +61,8 @@ def choices(*candidate) -> dict:
 @pytest.mark.parametrize("rule", [RULE, RandomSearch()])
 def test_no_candidate_is_proposed_twice(rule):
     study = new_study(rule)
-    study.optimize(objective, n_trials=12)
-    assert len(set(candidates(study))) == 12
+    study.optimize(objective, n_trials=8)
+    assert len(set(candidates(study))) == 8
 
 
 def test_the_study_is_the_replay_of_the_rule_with_the_numbers_of_each_place():
