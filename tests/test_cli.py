@@ -19,7 +19,19 @@ from infantjax.motion import Recording, readers
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights import Member, load_ensemble, save_ensemble
 
-COMMANDS = ("demo", "assess", "pose", "crossval", "train", "evaluate", "simulate", "models", "convert", "export")
+COMMANDS = (
+    "demo",
+    "assess",
+    "pose",
+    "crossval",
+    "train",
+    "search",
+    "evaluate",
+    "simulate",
+    "models",
+    "convert",
+    "export",
+)
 
 
 class Outcome(NamedTuple):

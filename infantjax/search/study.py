@@ -98,16 +98,25 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
         InputError: a storage of another kind, or one that is damaged or does not answer.
         MissingExtraError: its driver is not installed.
     """
-    where = _shown(url)
-    kind = url.partition(":")[0].partition("+")[0]
+    kind = _kind(url)
     if kind == "sqlite":
-        arguments: dict[str, Any] = {"connect_args": {"timeout": 30}}
         _refuse_damaged(url.partition("///")[2], create)
-    elif kind == "postgresql":
+    elif kind != "postgresql":
+        raise InputError(
+            _shown(url), "is no storage for searches", "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+        )
+    try:
+        return connect(url, heartbeat, create=create)
+    except (*OUTAGE, RuntimeError) as error:
+        raise InputError(_shown(url), f"cannot be opened ({reason(error)})", "check that it is there") from None
+
+
+def connect(url: str, heartbeat: Heartbeat, *, create: bool = False) -> Storage:
+    """As `open_storage`, of a storage that was opened before; one that does not answer raises one of `OUTAGE`."""
+    arguments: dict[str, Any] = {"connect_args": {"timeout": 30}}
+    if _kind(url) == "postgresql":
         arguments = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
         url = "postgresql+psycopg" + url[url.index(":") :]
-    else:
-        raise InputError(where, "is no storage for searches", "use sqlite:///FILE or postgresql://USER@HOST/DATABASE")
     try:
         with _experimental():
             return Storage(
@@ -120,8 +129,16 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
             )
     except ImportError:
         raise MissingExtraError("psycopg", "search") from None
-    except (*OUTAGE, RuntimeError) as error:
-        raise InputError(where, f"cannot be opened ({_reason(error)})", "check that it is there") from None
+
+
+def close(storage: Storage) -> None:
+    """Give back the connections of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _kind(url: str) -> str:
+    return url.partition(":")[0].partition("+")[0]
 
 
 def _shown(url: str) -> str:
@@ -132,8 +149,8 @@ def _shown(url: str) -> str:
         return "storage"
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of what the database said."""
+def reason(error: BaseException) -> str:
+    """In one line, the first line of what the database said."""
     cause = error.__cause__ or error
     return one_line(str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0])[:200]
 
@@ -206,7 +223,7 @@ def patiently(
             if time.monotonic() + pause > end:
                 raise
             if pause == 1:
-                say(f"waiting ({_reason(error)})")
+                say(f"waiting ({reason(error)})")
             time.sleep(pause)
             pause = min(2 * pause, 60)
 
@@ -321,13 +338,11 @@ def find(name: str, url: str) -> Found:
         known = ", ".join(optuna.get_all_study_names(storage)) or "none"
         raise InputError(_shown(url), f"has no study {name}; it has: {known}", "give one of these by --study") from None
     except OUTAGE as error:
-        raise InputError(_shown(url), f"cannot be read ({_reason(error)})", "check that it is there") from None
+        raise InputError(_shown(url), f"cannot be read ({reason(error)})", "check that it is there") from None
     finally:
-        storage.engine.dispose()
+        close(storage)
     if setup is None or setup.get("rule", {}).get("name") not in RULES:
-        raise InputError(
-            _shown(url), f"study {name} is no search of this program", f"its studies are {', '.join(names)}"
-        )
+        raise InputError(_shown(url), f"study {name} is no search of this program", "give another name by --study")
     settings = dict(setup["rule"])
     rule = RULES[settings.pop("name")](**settings)
     return Found(name, SearchSpace(tuple((n, tuple(v)) for n, v in setup["space"])), rule, tuple(trials))

@@ -41,7 +41,18 @@ from infantjax.search.sampler import (
     place,
 )
 from infantjax.search.space import Choices, SearchSpace
-from infantjax.search.study import OUTAGE, Heartbeat, hand_over, join, open_storage, patiently, setup_of
+from infantjax.search.study import (
+    OUTAGE,
+    Heartbeat,
+    close,
+    connect,
+    hand_over,
+    join,
+    open_storage,
+    patiently,
+    reason,
+    setup_of,
+)
 
 MAX_FAILURES = 20
 """Candidates that fail one after the other before a search stops: then the fault is not theirs."""
@@ -94,7 +105,12 @@ def work(search: Search) -> None:
     name = f"{platform.node()}-{os.getpid()}"
     folder = search.directory / "workers" / name
     with locked(folder):
-        _Worker(search, name).run()
+        try:
+            _Worker(search, name).run()
+        except OUTAGE as error:
+            raise InputError(
+                f"study {search.study}", f"its storage did not come back ({reason(error)})", "run the search again"
+            ) from None
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -102,7 +118,7 @@ class _Worker:
     def __init__(self, search: Search, name: str) -> None:
         self.search, self.name = search, name
         self.outbox = Outbox(search.directory)
-        self.storage = patiently(lambda: open_storage(search.storage, search.heartbeat, create=False), self.say)
+        self.storage = patiently(lambda: connect(search.storage, search.heartbeat), self.say)
         self.sampler = RuleSampler(search.rule, search.space, search.seed, mark(name, self.storage))
         self.study = patiently(lambda: join(search.study, self.storage, self.sampler, search.setup), self.say)
         self.recover = Recovery(self.storage, search.directory / "workers", search.heartbeat.grace)
@@ -123,6 +139,8 @@ class _Worker:
 
     def _next_step(self) -> str:
         """`trial`, `wait` for the trials of others, or `end`."""
+        if (launcher := multiprocessing.parent_process()) is not None and not launcher.is_alive():
+            return "end"
         for result in self.outbox.results(self.search.study):
             self._send(result)
         doubtful = self.recover(self.study)
@@ -174,8 +192,8 @@ class _Worker:
             )
             patiently(lambda: self._refuse_superfluous(trial.number), self.say)
         except NoCandidateError as error:
-            reason = str(error)
-            patiently(lambda: self.storage.set_trial_user_attr(trial._trial_id, GAVE_WAY, reason), self.say)
+            why = str(error)
+            patiently(lambda: self.storage.set_trial_user_attr(trial._trial_id, GAVE_WAY, why), self.say)
             raise
         label = space.label(candidate)
 
@@ -250,8 +268,8 @@ class _Worker:
         """All about a trial but its value."""
         for epoch, value in outcome.reached:
             self.storage.set_trial_intermediate_value(trial_id, epoch, value)
-        reason = {REASON if outcome.performance is None else "stopped": outcome.reason} if outcome.reason else {}
-        for name, value in {"status": outcome.status, **outcome.details, **reason}.items():
+        why = {REASON if outcome.performance is None else "stopped": outcome.reason} if outcome.reason else {}
+        for name, value in {"status": outcome.status, **outcome.details, **why}.items():
             self.storage.set_trial_user_attr(trial_id, name, value)
 
     def _send(self, result: Result) -> None:
@@ -305,7 +323,7 @@ def search(task: Search, workers: int = 1) -> None:
     # Tables and study are made once, here: simultaneous first starts would get in each other's way.
     storage = open_storage(task.storage, task.heartbeat)
     join(task.study, storage, RuleSampler(task.rule, task.space, task.seed), task.setup)
-    storage.engine.dispose()
+    close(storage)
 
     crew = {number: _start(task, number) for number in range(workers)}
     deaths, faults = dict.fromkeys(crew, 0), 0

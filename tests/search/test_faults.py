@@ -1,0 +1,276 @@
+"""What happens to a search when processes, disks and storages fail: minutes of it, and on PostgreSQL."""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from infantjax.search.sampler import RuleSampler, failure, history
+from infantjax.search.study import close, find, join, open_storage
+
+pytestmark = pytest.mark.slow
+
+
+def start(pretend, folder: Path, storage: str, *options: object) -> subprocess.Popen:
+    command = [sys.executable, pretend.__file__, str(folder), storage, *map(str, options)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Process numbers of the workers that hold their folder."""
+    names = [path.name for path in (folder / "workers").glob("*")] if (folder / "workers").is_dir() else []
+    return [pid for name in names if Path(f"/proc/{(pid := int(name.rsplit('-', 1)[1]))}").exists()]
+
+
+def evaluated(folder: Path) -> Counter:
+    """How often the evaluation of each candidate came to its end."""
+    return Counter(re.findall(r"^end (.*)$", (folder / "journal.txt").read_text(), re.M))
+
+
+def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object) -> set[tuple]:
+    """Kill random workers at random moments while a search runs; returns (trial, value) of all that was ever finished.
+
+    Raises:
+        AssertionError: a finished trial changed, or the search did not come to its end.
+    """
+    rng, acknowledged, killed = random.Random(0), {}, 0
+    process = start(pretend, folder, storage, *options)
+    while process.poll() is None:
+        time.sleep(rng.uniform(0.2, 1.5))
+        with contextlib.suppress(Exception):
+            for trial in find("pretend", storage).trials:
+                if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+                    value = (trial.state, trial.value, tuple(trial.params.values()))
+                    assert acknowledged.setdefault(trial.number, value) == value
+        alive = workers_of(folder)
+        if alive and killed < kills:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(alive), signal.SIGKILL)
+                killed += 1
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    assert killed == kills, f"the search ended after {killed} of {kills} kills"
+    trials = {trial.number: trial for trial in find("pretend", storage).trials}
+    for number, (state, value, params) in acknowledged.items():
+        assert (trials[number].state, trials[number].value, tuple(trials[number].params.values())) == (
+            state,
+            value,
+            params,
+        )
+    return set(acknowledged)
+
+
+def test_fifty_kills_of_two_workers_lose_nothing_and_repeat_nothing(pretend, tmp_path, storage):
+    kill_often(pretend, tmp_path, storage, 50, "--workers", 2, "--trials", 60, "--seconds", 1.0)
+    found = find("pretend", storage)
+    assert not found.count(TrialState.RUNNING) + found.count(TrialState.WAITING)
+    results = history(found.space, found.trials)
+    assert len(results) == 60
+    assert not found.failures
+    valued = Counter(tuple(t.params.values()) for t in found.trials if t.value is not None)
+    assert set(valued.values()) == {1}
+    for trial in found.evaluated:
+        assert trial.value == pretend.worth(found.space.label(found.space.candidate(trial.params)))
+
+
+def test_kills_of_one_worker_leave_the_study_that_there_would_have_been(pretend, tmp_path, storage):
+    kill_often(pretend, tmp_path, storage, 8, "--seconds", 0.6)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    process = start(pretend, alone, f"sqlite:///{alone / 'search.db'}")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    killed, whole = find("pretend", storage), find("pretend", f"sqlite:///{alone / 'search.db'}")
+    assert history(killed.space, killed.trials) == history(whole.space, whole.trials)
+
+
+def test_a_kill_of_the_whole_search_loses_nothing(pretend, tmp_path, storage):
+    process = start(pretend, tmp_path, storage, "--workers", 2, "--trials", 12, "--seconds", 0.5)
+    time.sleep(12)
+    for pid in [process.pid, *workers_of(tmp_path)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    before = {t.number: t.value for t in find("pretend", storage).trials if t.value is not None}
+    out, _ = start(pretend, tmp_path, storage, "--workers", 2, "--trials", 12).communicate(timeout=120)
+    found = find("pretend", storage)
+    assert {number: found.trials[number].value for number in before} == before, out
+    assert len(history(found.space, found.trials)) == 12
+
+
+def test_a_frozen_workers_result_comes_late_and_is_kept(pretend, tmp_path, storage):
+    process = start(pretend, tmp_path, storage, "--workers", 2, "--trials", 12, "--seconds", 2.0, "--grace", 3)
+    while len(workers_of(tmp_path)) < 2 or not (tmp_path / "journal.txt").exists():
+        time.sleep(0.2)
+    time.sleep(1)
+    frozen = workers_of(tmp_path)[0]
+    os.kill(frozen, signal.SIGSTOP)
+    time.sleep(10)
+    os.kill(frozen, signal.SIGCONT)
+    out, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, out
+    found = find("pretend", storage)
+    assert len(history(found.space, found.trials)) == 12
+    assert not found.failures
+
+
+def test_a_full_disk_stops_nothing_for_good(pretend, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("a small disk of its own needs the right to mount one")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        storage = f"sqlite:///{disk / 'search.db'}"
+        process = start(pretend, disk, storage, "--trials", 20, "--seconds", 0.5)
+        while not (disk / "journal.txt").exists():
+            time.sleep(0.1)
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb") as ballast:
+            while True:
+                ballast.write(bytes(4096))
+                ballast.flush()
+        time.sleep(8)
+        assert process.poll() is None
+        (disk / "ballast").unlink()
+        out, _ = process.communicate(timeout=180)
+        assert process.returncode == 0, out
+        assert "waiting" in out
+        found = find("pretend", storage)
+        assert len(history(found.space, found.trials)) == 20
+        assert not found.failures
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """A PostgreSQL server of the test's own."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs, self.folder = programs, folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        # The server refuses to run as root.
+        self.user = "postgres" if os.geteuid() == 0 else None
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "-N")
+        self.start()
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [str(self.programs / program), *arguments]
+        done = subprocess.run(
+            command, user=self.user, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            pytest.skip(f"PostgreSQL does not start here: {done.stderr.strip()[:200]}")
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self.run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-o", options, "-l", str(self.folder / "log"), "-w", "start"
+        )
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
+
+@pytest.fixture
+def server():
+    found = shutil.which("pg_ctl")
+    places = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not places:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    server = Server(places[-1], folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+def test_a_search_on_postgresql_is_the_one_on_sqlite(pretend, tmp_path, server, storage):
+    for url, folder in ((server.url, tmp_path / "postgresql"), (storage, tmp_path / "sqlite")):
+        folder.mkdir()
+        out, _ = start(pretend, folder, url).communicate(timeout=180)
+        assert "done" in out
+    one, other = find("pretend", server.url), find("pretend", storage)
+    assert history(one.space, one.trials) == history(other.space, other.trials)
+
+
+def test_two_launchers_join_one_study_on_postgresql(pretend, tmp_path, server):
+    folders = [tmp_path / name for name in ("first", "second")]
+    processes = []
+    for folder in folders:
+        folder.mkdir()
+        processes.append(start(pretend, folder, server.url, "--workers", 2, "--trials", 30, "--seconds", 0.3))
+        time.sleep(4)
+    outs = [process.communicate(timeout=180)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outs
+    counts = sum((evaluated(folder) for folder in folders), Counter())
+    assert len(counts) == 30
+    assert set(counts.values()) == {1}
+    assert all(evaluated(folder) for folder in folders)
+
+
+def test_a_server_that_goes_away_for_a_minute_loses_nothing(pretend, tmp_path, server):
+    process = start(pretend, tmp_path, server.url, "--workers", 2, "--trials", 30, "--seconds", 1.5)
+    while not (tmp_path / "journal.txt").exists():
+        time.sleep(0.2)
+    time.sleep(3)
+    server.stop()
+    time.sleep(60)
+    server.start()
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
+    assert "waiting" in out
+    found = find("pretend", server.url)
+    assert len(history(found.space, found.trials)) == 30
+    assert not found.failures
+    # Nothing was evaluated twice: a result whose trial could not be told waited.
+    assert set(evaluated(tmp_path).values()) == {1}
+
+
+def test_kills_on_postgresql_lose_nothing(pretend, tmp_path, server):
+    kill_often(pretend, tmp_path, server.url, 12, "--workers", 2, "--trials", 40, "--seconds", 0.8)
+    found = find("pretend", server.url)
+    assert len(history(found.space, found.trials)) == 40
+    assert not any(failure(trial) for trial in found.trials)
+
+
+def test_a_password_is_never_shown(server, capsys):
+    from infantjax.errors import InputError
+
+    url = server.url.replace("postgres@", "postgres:secret@").replace(str(server.port), "1")
+    with pytest.raises(InputError) as error:
+        open_storage(url)
+    assert "secret" not in str(error.value)
+    assert "127.0.0.1" in str(error.value)
+
+
+def test_a_study_of_other_settings_is_refused_on_postgresql(pretend, tmp_path, server):
+    from infantjax.errors import InputError
+
+    first, other = (pretend.task(tmp_path, server.url, seed=seed) for seed in (1, 2))
+    storage = open_storage(server.url)
+    join("pretend", storage, RuleSampler(first.rule, first.space, 1), first.setup)
+    with pytest.raises(InputError, match="seed was 1, now 2"):
+        join("pretend", storage, RuleSampler(other.rule, other.space, 2), other.setup)
+    close(storage)

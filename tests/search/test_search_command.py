@@ -1,0 +1,158 @@
+"""`infantjax search` as its user meets it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from infantjax import cli
+from infantjax.search import evaluation, worker
+from infantjax.search.kbest import KBest, RandomSearch
+from infantjax.search.sampler import RuleSampler
+from infantjax.search.space import PUBLISHED
+from infantjax.search.study import close, join, open_storage
+from infantjax.simulation import write_cohort
+
+ONE = {name: [values[0]] for name, values in PUBLISHED.alternatives}
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs the command in this process; returns its status and both streams."""
+    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = cli.run(["search", *(str(argument) for argument in arguments)])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def searched(pretend, tmp_path, storage):
+    """A folder with a finished search."""
+    task = pretend.task(tmp_path, storage, rule=RandomSearch(), trials=5)
+    opened = open_storage(storage)
+    join(task.study, opened, RuleSampler(task.rule, task.space, task.seed), task.setup)
+    close(opened)
+    worker.work(task)
+    return tmp_path
+
+
+def test_the_status_of_a_search(run, searched):
+    status, out, _ = run("status", "-o", searched, "--study", "pretend")
+    assert status == 0
+    assert dict(line.split(maxsplit=1) for line in out.splitlines() if len(line.split()) > 1)["trials"] == "5"
+
+
+def test_the_best_candidates_as_json(run, searched):
+    status, out, _ = run("best", "-o", searched, "--study", "pretend", "--top", 2, "--json")
+    told = json.loads(out)
+    assert status == 0
+    assert len(told) == 2
+    assert told[0]["auc"] >= told[1]["auc"]
+
+
+def test_an_export_writes_all_trials_and_the_best(run, searched):
+    status, out, _ = run("export", "-o", searched, "--study", "pretend", "--top", 3)
+    assert status == 0
+    assert out.split() == [str(searched / "trials.csv"), str(searched / "best.json")]
+    with (searched / "trials.csv").open(newline="") as stream:
+        assert len(list(csv.reader(stream))) == 6
+    assert len(json.loads((searched / "best.json").read_text())) == 3
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return write_cohort(tmp_path_factory.mktemp("simulated") / "cohort", 14, 1, 6.0, 0.5)
+
+
+@pytest.fixture
+def asked(monkeypatch, pretend):
+    """What the command asks the workers to do, instead of doing it."""
+    tasks = []
+
+    def search(task, workers):
+        tasks.append((task, workers))
+        close(opened := open_storage(task.storage))
+        join(task.study, opened, RuleSampler(task.rule, task.space, task.seed), task.setup)
+
+    monkeypatch.setattr(worker, "search", search)
+    return tasks
+
+
+def test_the_defaults_are_the_published_search(run, cohort, asked, tmp_path):
+    status, out, err = run(cohort, "-o", tmp_path / "out")
+    assert status == 0, err
+    ((task, workers),) = asked
+    assert "5,435,817,984" in err
+    assert task.space == PUBLISHED
+    assert task.rule == KBest(5, 0.9, 10, 1, 3, temperature_lag=True)
+    assert (task.trials, workers) == (None, 1)
+    config, (fold,) = task.evaluation.config, task.evaluation.folds
+    assert (config.epochs, config.required_auc) == (100, evaluation.CHECKPOINTS)
+    assert len(fold.validation) == 4
+    assert task.storage == f"sqlite:///{tmp_path / 'out' / 'search.db'}"
+    assert "ended                   False" in out
+
+
+def test_options_reach_the_search(run, cohort, asked, tmp_path):
+    (tmp_path / "space.json").write_text(json.dumps({"graph": ["dis2"]}))
+    status, _, err = run(
+        *(cohort, "-o", tmp_path / "out", "--study", "s", "--workers", 3, "--rule", "paper", "--population", 3),
+        *("--threshold", 0.6, "--seed", 4, "--space", tmp_path / "space.json", "--held-out", 1, "--repeats", 2),
+        *("--no-checkpoints", "--epochs", 5, "--training-seed", 6, "--grace", 9, "--quiet"),
+    )
+    assert (status, err) == (0, "")
+    ((task, workers),) = asked
+    assert (task.study, workers, task.seed, task.heartbeat.grace) == ("s", 3, 4, 9)
+    assert task.rule == KBest(3, 0.6, temperature_lag=False)
+    assert task.space.size == PUBLISHED.size // 4
+    assert len(task.evaluation.folds) == 2
+    assert (task.evaluation.config.epochs, task.evaluation.config.seed) == (5, 6)
+    assert task.evaluation.config.required_auc == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--rule", "random"), "random search has no end"),
+        (("--held-out", "9"), "held_out must be some of the folds 1 to 7"),
+        (("--population", "0"), "population must be at least 1"),
+        (("--epochs", "0"), "epochs must be at least 1"),
+        (("--repeats", "0"), "repeats must be at least 1"),
+        (("--stratify", "centre"), 'no recording has a column "centre"'),
+        (("--storage", "redis://x"), "is no storage for searches"),
+        (("--space", "/none.json"), "cannot be read"),
+        (("--folds", "12"), "for 12 folds"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line(run, cohort, tmp_path, options, message):
+    status, out, err = run(cohort, "-o", tmp_path / "out", *options, "--quiet")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert message in err
+
+
+@pytest.mark.parametrize("arguments", [("cohort",), ("status",), ("export", "--storage", "sqlite:///none.db")])
+def test_a_search_needs_a_folder_or_a_storage(run, arguments):
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_small_search_from_the_command_line_finds_a_network(run, cohort, tmp_path):
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps(ONE | {"nonlinearity": ["relu", "swish"]}))
+    options = ("--epochs", 2, "--batch-size", 8, "--samples-per-negative", 1, "--positive-ratio", 1, "--threshold", 0)
+    arguments = (cohort, "-o", tmp_path / "out", "--space", space, "--population", 1, *options)
+    status, out, err = run(*arguments, "--json")
+    assert status == 0, err
+    told = json.loads(out)
+    assert told["trials"] == 2
+    assert np.isfinite(told["best"])
+    again = run(*arguments, "--json")
+    assert json.loads(again[1]) == told
