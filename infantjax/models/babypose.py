@@ -15,13 +15,13 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
 from infantjax.nn.conv import Norm
+from infantjax.nn.image import same_padding, spatial, trained_spatial
 from infantjax.nn.initialisers import parameter
 from infantjax.skeletons import Skeleton
 
@@ -35,7 +35,6 @@ _DOWN, _UP = (64, 128, 256, 512), (256, 128, 64, 32)
 _CUBE: tuple[tuple[int, int, int], ...] = ((3, 3, 3),)
 # 1x3x1, 1x1x3 and 3x1x1 of the paper as time x height x width.
 _CASCADE = ((1, 1, 3), (3, 1, 1), (1, 3, 1))
-_ORDER = ("NDHWC", "DHWIO", "NDHWC")
 
 
 class ClipConv(nn.Module):
@@ -75,7 +74,8 @@ class ClipConv(nn.Module):
             counting.record("convolution", y.size * self.inputs)
         else:
             strides = (1, 2, 2) if self.sampling == "down" else (1, 1, 1)
-            y = lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=_ORDER)
+            padding = tuple(same_padding(*sizes) for sizes in zip(x.shape[1:4], taps, strides))
+            y = (trained_spatial if train else spatial)(x, kernel, strides, 1, padding)
             counting.record("convolution", y.size * self.inputs * taps[0] * taps[1] * taps[2])
         y = y + bias
         if norm is not None:

@@ -4,7 +4,7 @@ Padding is "same" of the TensorFlow kind: `out = ceil(in / stride)`, and an odd 
 evaluation mode every norm is folded into the convolution before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -21,8 +21,6 @@ from infantjax.nn.initialisers import GlorotUniform, parameter
 Activation = Callable[[Array], Array]
 Image = Float[Array, "batch height width channel"]
 Initialiser = Callable[..., Array]
-
-_AXES = ("NHWC", "HWIO", "NHWC")
 
 
 def swish(x: Array) -> Array:
@@ -78,7 +76,7 @@ def depthwise(x: Image, kernel: Float[Array, "row column channel"], stride: int 
             kernel[:, :, None],
             (stride, stride),
             padding,
-            dimension_numbers=_AXES,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=channels,
         )
     height, width = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
@@ -90,71 +88,68 @@ def depthwise(x: Image, kernel: Float[Array, "row column channel"], stride: int 
     return sum(products[1:], products[0])
 
 
+Padding = tuple[tuple[int, int], ...]
+"""Zeros before and after each axis."""
+
+
 def spatial(
-    x: Image,
-    kernel: Float[Array, "row column in out"],
-    stride: int,
+    x: Float[Array, "batch *axes in"],
+    kernel: Float[Array, "*taps in out"],
+    strides: tuple[int, ...],
     dilation: int,
-    padding: tuple[tuple[int, int], tuple[int, int]],
-) -> Image:
-    """XLA's convolution over rows and columns.
+    padding: Padding,
+) -> Float[Array, "batch *outputs out"]:
+    """XLA's convolution over rows and columns, or over time, rows and columns.
 
     Args:
         x: activations.
         kernel: of any size.
-        stride: pixels between outputs.
+        strides: pixels between outputs, for each axis.
         dilation: pixels between taps.
-        padding: zeros before and after the rows and the columns.
+        padding: of each axis.
     """
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation), dimension_numbers=_AXES
-    )
+    return _convolution(x, kernel, strides, (dilation,) * len(strides), padding)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def trained_spatial(
-    x: Image,
-    kernel: Float[Array, "row column in out"],
-    stride: int,
-    dilation: int,
-    padding: tuple[tuple[int, int], tuple[int, int]],
-) -> Image:
+def trained_spatial(x: Array, kernel: Array, strides: tuple[int, ...], dilation: int, padding: Padding) -> Array:
     """`spatial` with gradients that stay fast inside of loops; see `conv.temporal_convolution` for why."""
-    return spatial(x, kernel, stride, dilation, padding)
+    return spatial(x, kernel, strides, dilation, padding)
 
 
-def _forward(x: Image, kernel: Array, *static: Any) -> tuple[Image, tuple[Image, Array]]:
+def _convolution(x: Array, kernel: Array, strides: Sequence[int], dilation: Sequence[int], padding: Any) -> Array:
+    axes = "DHW"[3 - len(strides) :]
+    order = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
+    return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=order)
+
+
+def _forward(x: Array, kernel: Array, *static: Any) -> tuple[Array, tuple[Array, Array]]:
     return spatial(x, kernel, *static), (x, kernel)
 
 
 def _backward(
-    stride: int,
-    dilation: int,
-    padding: tuple[tuple[int, int], tuple[int, int]],
-    saved: tuple[Image, Array],
-    gradient: Image,
-) -> tuple[Image, Array]:
+    strides: tuple[int, ...], dilation: int, padding: Padding, saved: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     x, kernel = saved
     for_x, for_kernel = [], []
-    for inputs, outputs, taps, (before, after) in zip(x.shape[1:3], gradient.shape[1:3], kernel.shape, padding):
+    for inputs, outputs, taps, stride, (before, after) in zip(
+        x.shape[1:], gradient.shape[1:], kernel.shape, strides, padding
+    ):
         reach, last = dilation * (taps - 1), stride * (outputs - 1)
         # What of the padded input no output reads; below 0 where padding is left out instead.
         unread = inputs + before + after - (last + reach + 1)
         for_x.append((reach - before, reach - after + unread, stride - 1))
         for_kernel.append((before, after - unread))
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *for_x, (0, 0, 0)])
-    reverse = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    none = ((0, 0), (0, 0))
+    reverse = jnp.flip(kernel, tuple(range(len(strides)))).swapaxes(-1, -2)
+    ones, none = (1,) * len(strides), ((0, 0),) * len(strides)
     # Channels of x as pictures, pictures as channels, the gradient as the kernel.
-    rows = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        gradient.transpose(1, 2, 0, 3),
-        (dilation, dilation),
-        for_kernel,
-        rhs_dilation=(stride, stride),
-        dimension_numbers=_AXES,
+    pictures_last = (*range(1, gradient.ndim - 1), 0, gradient.ndim - 1)
+    taps_first = (*range(1, x.ndim - 1), 0, x.ndim - 1)
+    rows = _convolution(
+        x.swapaxes(0, -1), gradient.transpose(pictures_last), (dilation,) * len(strides), strides, for_kernel
     )
-    return spatial(spread, reverse, 1, dilation, none), rows.transpose(1, 2, 0, 3)
+    return spatial(spread, reverse, ones, dilation, none), rows.transpose(taps_first)
 
 
 trained_spatial.defvjp(_forward, _backward)
@@ -252,7 +247,9 @@ class ImageConv(nn.Module):
                 same_padding(side, reach, self.stride) if self.padding is None else (self.padding, self.padding)
                 for side in x.shape[1:3]
             )
-            y = (trained_spatial if train else spatial)(x, kernel, self.stride, self.dilation, (rows, columns))
+            y = (trained_spatial if train else spatial)(
+                x, kernel, (self.stride, self.stride), self.dilation, (rows, columns)
+            )
         # The published tool computes a dilated convolution on a map whose sides are multiples of the dilation.
         height, width = (-(-side // self.dilation) * self.dilation for side in y.shape[1:3])
         inputs = 1 if self.depthwise else self.inputs
@@ -387,7 +384,7 @@ def transposed(x: Image, kernel: Float[Array, "4 4 in out"], train: bool = False
     taps = jnp.array([[3, 1], [2, 0]])
     phases = kernel[taps[:, :, None, None], taps[None, None]]  # [row phase, row tap, column phase, column tap, in, out]
     phases = phases.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, kernel.shape[2], -1)
-    y = (trained_spatial if train else spatial)(x, phases, 1, 1, ((1, 1), (1, 1)))
+    y = (trained_spatial if train else spatial)(x, phases, (1, 1), 1, ((1, 1), (1, 1)))
     y = y.reshape(batch, height + 1, width + 1, 2, 2, -1)
     rows = [
         jnp.stack([y[:, i : i + height, j : j + width, i, j] for j in (0, 1)], 3)  # [batch, height, width, 2, out]

@@ -156,6 +156,7 @@ class Task:
         variables: dict[str, Array],
         optimiser: Any,
         loss: Callable[[dict[str, Any]], tuple[Array, Mapping[str, Any]]],
+        factor: Array | None = None,
     ) -> tuple[dict[str, Array], Any, Array]:
         """One step of the optimiser.
 
@@ -163,6 +164,7 @@ class Task:
             variables: each collection as one vector.
             optimiser: its memory.
             loss: of the network's variables, and the collections that this pass has changed.
+            factor: of the change, for a rate that is not the optimiser's.
 
         Returns:
             Variables and memory after the step, and the loss before it.
@@ -175,6 +177,7 @@ class Task:
         (value, updates), tree = jax.value_and_grad(of_parameters, has_aux=True)(unpacked["params"])
         gradient = self.packings["params"].pack(tree)
         change, optimiser = self.optimiser.update(gradient, optimiser, variables["params"])
+        change = change if factor is None else factor * change
         changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
         changed["params"] = optax.apply_updates(variables["params"], change)
         return {**variables, **changed}, optimiser, value
@@ -384,6 +387,13 @@ def shuffled(key: Array, samples: Array, padded: int) -> Array:
     lots = jax.vmap(lambda n: jax.random.bits(jax.random.fold_in(key, n)))(number)
     # Padding comes behind every sample of the same lot, since the sort is stable.
     return jnp.argsort(jnp.where(number < samples, lots, np.uint32(2**32 - 1)), stable=True)
+
+
+def spread(batch: Array) -> Array:
+    """Over the devices that share the batches of a run, where there are several."""
+    if BATCH_AXIS not in jax.sharding.get_abstract_mesh().axis_names:
+        return batch
+    return lax.with_sharding_constraint(batch, P(BATCH_AXIS))
 
 
 def _where(condition: Array, a: Any, b: Any) -> Any:

@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, UInt8
 
 from infantjax.errors import InputError
@@ -31,7 +30,7 @@ from infantjax.pose.augmentation import PictureAugmentation
 from infantjax.skeletons import Skeleton, segments
 from infantjax.training import loop, optimisers
 from infantjax.training.folds import Fold
-from infantjax.training.loop import BATCH_AXIS, Judged, Trained, shuffled
+from infantjax.training.loop import Judged, Trained, shuffled, spread
 from infantjax.training.state import RunState, Status, run_keys
 from infantjax.weights import filled
 
@@ -418,7 +417,7 @@ class PoseTask(loop.Task):
         self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: PictureData
     ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
         """Views of some training pictures; a sample's draws depend on its own number only."""
-        chosen, points = _spread(data.pictures[rows]), _spread(data.points[rows])
+        chosen, points = spread(data.pictures[rows]), spread(data.points[rows])
         given = self.config.augmentation
         if given is None:
             return pictures.normalise(chosen, data.pixels), points
@@ -507,7 +506,7 @@ class PoseTask(loop.Task):
             at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = _spread(pictures.normalise(data.pictures[at], data.pixels))
+            x = spread(pictures.normalise(data.pictures[at], data.pixels))
             maps, _ = self.module.apply(unpacked, x)
             found = decoding.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
@@ -604,10 +603,3 @@ def range_test(
     least = np.minimum.accumulate(np.where(np.isfinite(found), found, np.inf))
     diverged = np.flatnonzero(~(found <= 4 * least))
     return rates, found, float(rates[max(diverged[0] - 1, 0)] if len(diverged) else rates[-1])
-
-
-def _spread(batch: Array) -> Array:
-    """Over the devices that share the batches of a run, where there are several."""
-    if BATCH_AXIS not in jax.sharding.get_abstract_mesh().axis_names:
-        return batch
-    return lax.with_sharding_constraint(batch, P(BATCH_AXIS))

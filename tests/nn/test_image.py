@@ -28,7 +28,8 @@ def test_gradients_for_loops_are_those_of_jax(size, taps, stride, dilation, padd
 
     def both(convolve):
         def total(x, kernel):
-            return (jnp.square(convolve(x, kernel, stride, dilation, (padding, padding[::-1]))) * weights).sum()
+            convolved = convolve(x, kernel, (stride, stride), dilation, (padding, padding[::-1]))
+            return (jnp.square(convolved) * weights).sum()
 
         return jax.value_and_grad(total, (0, 1))(x, kernel)
 
@@ -48,3 +49,16 @@ def test_same_padding_is_that_of_jax(taps, stride, dilation, side):
             x, kernel, (stride,) * 2, "SAME", rhs_dilation=(dilation,) * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         np.testing.assert_allclose(y, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("strides", [(1, 1, 1), (1, 2, 2)])
+def test_gradients_for_loops_are_those_of_jax_for_clips(strides):
+    rng = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(rng.normal(size=size), jnp.float32) for size in ((2, 3, 6, 7, 2), (3, 1, 2, 2, 3)))
+    padding = ((1, 1), (0, 0), (0, 1))
+
+    def both(convolve):
+        return jax.grad(lambda x, kernel: jnp.square(convolve(x, kernel, strides, 1, padding)).sum(), (0, 1))(x, kernel)
+
+    for a, b in zip(both(image.trained_spatial), both(image.spatial), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max(), rtol=0)
