@@ -138,7 +138,7 @@ ENTRIES = (
         skeleton="limbs-4",
         features=(),
         published=Published(
-            35_939_169, None, 1e9, "the paper's table of layers, from which the count follows; it prints none"
+            None, None, 1e9, "the paper's table of layers, which prints no count; 35 939 169 follow from it"
         ),
         build=build,
     ),
