@@ -206,7 +206,7 @@ def test_the_fields_of_released_weights_link_the_person_of_the_photograph(shared
     from infantjax.pose.pictures import fit
     from infantjax.video import open_frames
 
-    network = load_network(shared / "data" / "pose" / "EfficientPoseRT.h5", fields=True)
+    network = load_network(shared / "data" / "pose" / "EfficientPoseRT.h5", early_heads=True)
     square = fit(next(iter(open_frames(shared / "data" / "pose" / "MPII.jpg"))), network.side, "released")[None]
     anybody, one = (Tracker(network, PoseConfig(person=by)).find(square) for by in (None, "central"))
     np.testing.assert_allclose(one.positions, anybody.positions, atol=1 / network.side)
