@@ -17,8 +17,9 @@ FOLDER = "tensorboard"
 class Log:
     """The logs of a stack below a folder, as a context manager.
 
-    `history.csv` has a row for each run and epoch and is whole at any moment; TensorBoard gets each figure under the
-    same tag for every run, so that runs lie over each other. Both go on where an interrupted training left off.
+    `history.csv` has a row for each run and epoch up to the last checkpoint and is whole at any moment; TensorBoard
+    gets each figure at once, under the same tag for every run, so that runs lie over each other. Both go on where an
+    interrupted training left off.
 
     Args:
         directory: the training's folder, which exists.
@@ -40,17 +41,19 @@ class Log:
             with contextlib.suppress(OSError):
                 writer.close()
 
-    def write(self, epoch: int, history: Mapping[str, Any]) -> None:
+    def write(self, epoch: int, history: Mapping[str, Any], table: bool = True) -> None:
         """Everything up to an epoch.
 
         Args:
             epoch: counted from 1.
             history: `[run, epoch]`; runs beyond the named ones pad the stack and are left out.
+            table: write the table anew, whose size grows with the epochs; else the events alone.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        write_atomically(self.directory / TABLE, history_table(history, self.run_ids, epoch))
+        if table:
+            write_atomically(self.directory / TABLE, history_table(history, self.run_ids, epoch))
         self._write_events(epoch, history)
 
     def _write_events(self, epoch: int, history: Mapping[str, Any]) -> None:

@@ -298,7 +298,7 @@ def train(
         mapping: how runs are mapped on one device.
         devices: over which the work is spread; None is all local ones.
         spread_batches: spread the batches of every run over the devices, in place of the runs.
-        save_every: epochs between checkpoints.
+        save_every: epochs between checkpoints, and between tables of the history.
         quiet: no progress on stderr.
         summary: of the best scores so far `[run]`, for the progress.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
@@ -357,10 +357,10 @@ def train(
             with jax.transfer_guard("disallow"):
                 state = advance(state)
             if store is not None:
-                if epoch % save_every == 0 or not _running(state):
+                if saved := epoch % save_every == 0 or not _running(state):
                     store.save(epoch, task.unpacked(jax.device_get(state)))
                 with store.writing():
-                    log.write(epoch, jax.device_get(state.history))
+                    log.write(epoch, jax.device_get(state.history), table=saved)
             if on_epoch is not None:
                 on_epoch(epoch, task.unpacked(state))
             progress.update(epoch, summary(jax.device_get(state.best_score)[:count]))
