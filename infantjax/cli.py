@@ -32,12 +32,16 @@ def _say(text: str, quiet: bool = False) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _prepare_process() -> None:
+def _prepare_process(distributed: str | None = None) -> None:
     """What a command that computes sets for its process; a library must not, so importing infantjax does not."""
     from infantjax import runtime
 
     runtime.keep_freed_memory()
     runtime.use_compilation_cache()
+    if distributed is not None:
+        from infantjax.training import processes
+
+        processes.join(distributed)
 
 
 @dataclass(frozen=True)
@@ -377,6 +381,8 @@ class _Training:
     """Decision threshold to store with the ensemble, 0..1."""
     save_every: int = 1
     """Epochs between checkpoints."""
+    distributed: Annotated[str | None, arg(metavar="auto|ADDRESS:PORT,COUNT,NUMBER")] = None
+    """Be one of several processes that train together; auto on Slurm and TPU pods. See docs/guides/accelerators.md."""
     strict: bool = False
     """Refuse recordings whose points have to be approximated from others."""
     quiet: bool = False
@@ -393,7 +399,7 @@ class _Training:
 
         _require_fps(self.fps)
         _require_known(self.format)
-        _prepare_process()
+        _prepare_process(self.distributed)
         try:
             model, published = self.model or "kbest-gcn-2", TrainingConfig()
             if (task := models.get(model).task) != "risk":
@@ -514,7 +520,7 @@ class Train(_Training):
         from infantjax.pose.augmentation import PictureAugmentation
         from infantjax.training import PoseTrainingConfig, Squares, train_pose
 
-        _prepare_process()
+        _prepare_process(self.distributed)
         try:
             annotations = read_annotations(self.cohort, self.skeleton, self.format, pictures=self.pictures)
             for problem in annotations.problems:

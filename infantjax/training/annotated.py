@@ -27,7 +27,7 @@ from infantjax.pose.annotations import Annotations, split_as_given, split_by_gro
 from infantjax.pose.network import PoseNetwork, registered, save_network
 from infantjax.pose.pictures import Resizing, annotated_square
 from infantjax.progress import Progress
-from infantjax.training import pose
+from infantjax.training import pose, processes
 from infantjax.training.folds import Fold
 from infantjax.training.loop import take_runs
 from infantjax.training.pose import PictureData, PoseResult, PoseTrainingConfig
@@ -163,7 +163,7 @@ def train_pose(
         save_every=save_every,
         quiet=quiet,
     )
-    if file is not None:
+    if file is not None and processes.leads():
         # Pictures of infants do not stay beside the network.
         file.unlink()
     if not result.ended[0]:
@@ -178,6 +178,8 @@ def train_pose(
         # Names of pictures may be names of infants: they stay beside the network and do not travel with it.
         "training": {name: value for name, value in record.items() if name not in ("held_out", "problems")},
     }
+    if not processes.leads():
+        return TrainedPose(network, result, notes)
     try:
         digest = save_network(network, directory, info)
         write_atomically(Path(directory) / RECORD, canonical_json(record))

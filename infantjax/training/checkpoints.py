@@ -54,10 +54,15 @@ class CheckpointStore:
         logging.getLogger("absl").setLevel(logging.ERROR)
         self._ocp = ocp
         with contextlib.ExitStack() as entering, self.writing():
-            self.directory.mkdir(parents=True, exist_ok=True)
+            (self.directory / FOLDER).mkdir(parents=True, exist_ok=True)
             entering.enter_context(_locked(self.directory))
             options = ocp.CheckpointManagerOptions(
-                max_to_keep=self.keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+                max_to_keep=self.keep,
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=True,
+                create=False,
+                # Other processes have no part in it, so none must be waited for.
+                multiprocessing_options=self._processes(),
             )
             # Whatever it holds is on the disk when it is left; a program that ends without that loses the step.
             self._manager = entering.enter_context(ocp.CheckpointManager(self.directory / FOLDER, options=options))
@@ -68,6 +73,10 @@ class CheckpointStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _processes(self) -> Any:
+        options = self._ocp.options.MultiprocessingOptions
+        return options(0, {0}, "infantjax") if jax.process_count() > 1 else options()
 
     def save(self, epoch: int, state: RunState) -> None:
         """Write the state after an epoch; it is on the disk when this returns.

@@ -28,6 +28,7 @@ from jaxtyping import Array
 from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.nn.initialisers import initialise
 from infantjax.progress import Progress
+from infantjax.training import processes
 from infantjax.training.packing import Packing
 from infantjax.training.state import RunState, Status
 
@@ -296,7 +297,7 @@ def train(
         run_ids: number of each run.
         directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         mapping: how runs are mapped on one device.
-        devices: over which the work is spread; None is all local ones.
+        devices: over which the work is spread; None is all, also those of other processes.
         spread_batches: spread the batches of every run over the devices, in place of the runs.
         save_every: epochs between checkpoints, and between tables of the history.
         quiet: no progress on stderr.
@@ -313,36 +314,46 @@ def train(
     count = len(run_ids)
 
     # Devices: the run axis is spread over them, padded with runs that have ended already; or the batches are.
-    devices = list(devices or jax.local_devices())
-    grid = np.asarray(devices)[None] if spread_batches else np.asarray(devices[:count])[:, None]
+    devices = list(devices or jax.devices())
+    # Several processes must each have a part in everything.
+    used = devices if processes.several() else devices[:count]
+    grid = np.asarray(devices)[None] if spread_batches else np.asarray(used)[:, None]
     mesh = Mesh(grid, ("run", BATCH_AXIS), axis_types=(AxisType.Auto, AxisType.Auto))
     per_run, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
     padding = -count % len(grid)
-    runs = jax.device_put(jax.tree.map(partial(_pad_runs, padding=padding), runs), per_run)
-    active = jax.device_put(np.arange(count + padding) < count, per_run)
-    data = jax.device_put(data, replicated)
+    runs = processes.place(jax.tree.map(partial(_pad_runs, padding=padding), runs), per_run)
+    active = processes.place(np.arange(count + padding) < count, per_run)
+    data = processes.place(data, replicated)
 
     begin = jax.jit(task.over_runs(task.begin, mesh, mapping))
     shapes = jax.eval_shape(begin, active, runs, data)
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
+        progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet or not processes.leads()))
 
         # The state: from the newest whole checkpoint, or new.
         store, found = None, None
-        if directory is not None:
+        wanted = jax.tree.map(
+            lambda s: jax.ShapeDtypeStruct((count, *s.shape[1:]), s.dtype), jax.eval_shape(task.unpacked, shapes)
+        )
+        if directory is not None and processes.leads():
             from infantjax.training.checkpoints import CheckpointStore
             from infantjax.training.logs import Log
 
             store = stack.enter_context(CheckpointStore(directory, {**setup, "variables": _described(task.variables)}))
             log = stack.enter_context(Log(directory, run_ids))
-            found = store.restore(jax.eval_shape(task.unpacked, shapes))
-        if store is not None and found is not None:
-            done, state = found[0], jax.device_put(jax.vmap(task.packed)(found[1]), per_run)
-            progress.say(f"continuing after epoch {done}")
-            with store.writing():
-                log.write(done, found[1].history)
+            found = store.restore(wanted)
+            if found is not None:
+                progress.say(f"continuing after epoch {found[0]}")
+                with store.writing():
+                    log.write(found[0], found[1].history)
+        done = int(processes.told(np.int32(found[0] if found else 0)))
+        if done:
+            restored = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
+            restored = jax.tree.map(partial(_pad_runs, padding=padding), processes.told(restored))
+            ended = jnp.where(np.arange(count + padding) < count, restored.status, Status.FINISHED)
+            state = processes.place(jax.vmap(task.packed)(restored._replace(status=ended)), per_run)
         else:
-            done, state = 0, begin(active, runs, data)
+            state = begin(active, runs, data)
 
         # The program: compiled once, the state donated.
         if _running(state):
@@ -356,15 +367,20 @@ def train(
             epoch = done = done + 1
             with jax.transfer_guard("disallow"):
                 state = advance(state)
-            if store is not None:
-                if saved := epoch % save_every == 0 or not _running(state):
-                    store.save(epoch, task.unpacked(jax.device_get(state)))
-                with store.writing():
-                    log.write(epoch, jax.device_get(state.history), table=saved)
+            saved = epoch % save_every == 0 or not _running(state)
+            if directory is not None:
+                whole = processes.fetch(state) if saved else None
+                history = whole.history if whole else processes.fetch(state.history)
+                if store is not None:
+                    if whole:
+                        # Runs that only pad the stack stay out: the devices may be others when it continues.
+                        store.save(epoch, take_runs(task.unpacked(whole), range(count)))
+                    with store.writing():
+                        log.write(epoch, history, table=saved)
             if on_epoch is not None:
                 on_epoch(epoch, task.unpacked(state))
-            progress.update(epoch, summary(jax.device_get(state.best_score)[:count]))
-        return take_runs(task.unpacked(jax.device_get(state)), range(count))
+            progress.update(epoch, summary(np.asarray(processes.fetch(state.best_score))[:count]))
+        return take_runs(task.unpacked(processes.fetch(state)), range(count))
 
 
 Tree = TypeVar("Tree")
@@ -413,7 +429,7 @@ def _with_sharding(shapes: Any, sharding: NamedSharding) -> Any:
 
 
 def _running(state: RunState) -> bool:
-    return bool(np.any(jax.device_get(state.status) == Status.RUNNING))
+    return bool(np.any(processes.fetch(state.status) == Status.RUNNING))
 
 
 def _described(variables: Any) -> dict[str, str]:

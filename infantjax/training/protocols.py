@@ -30,7 +30,7 @@ from infantjax.motion.normalisation import RELEASED, Preprocessing, standardise
 from infantjax.motion.recording import Recording
 from infantjax.motion.windows import WINDOW
 from infantjax.skeletons import Skeleton
-from infantjax.training import metrics, stack
+from infantjax.training import metrics, processes, stack
 from infantjax.training.folds import Fold, stratified_folds
 from infantjax.training.stack import Result, RunMapping, train
 from infantjax.training.state import CohortData, Status, TrainingConfig
@@ -234,6 +234,9 @@ def train_on(
         save_every: epochs between checkpoints.
         quiet: no progress on stderr.
 
+    Returns:
+        The saved ensemble; of several processes only the first one saves it.
+
     Raises:
         InputError: recordings that cannot be used (all named), a directory that cannot be written or holds another
             training, or a training that diverged in its first epoch in every fold.
@@ -267,10 +270,11 @@ def train_on(
         )
     trained_as = _record(cohort, folds, result, config, description, data)
     member = Member(model, stack.take_runs(result.variables, trained), overrides)
+    ensemble = Ensemble((member,), _info(cohort, entry, preprocessing, threshold, trained_as))
+    if not processes.leads():
+        return ensemble
     try:
-        ensemble = save_ensemble(
-            Ensemble((member,), _info(cohort, entry, preprocessing, threshold, trained_as)), directory
-        )
+        ensemble = save_ensemble(ensemble, directory)
         write_atomically(Path(directory) / OUT_OF_FOLD, out_of_fold_table(cohort, folds, result))
         write_atomically(Path(directory) / record, canonical_json(trained_as))
     except OSError as error:

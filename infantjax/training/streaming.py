@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from infantjax.errors import MissingExtraError
+from infantjax.training import processes
 from infantjax.training.folds import Fold
 from infantjax.training.loop import RunMapping, compiler_options
 from infantjax.training.pose import PictureData, Plan, PoseRun, PoseTask, Tally
@@ -80,11 +81,13 @@ class StreamedPoseTask(PoseTask):
         """The task with its pictures on the host.
 
         Raises:
-            ValueError: several folds, or no steps a part.
+            ValueError: several folds, no steps a part, or several processes.
             MissingExtraError: without Grain.
         """
         if len(folds) != 1 or part < 1:
             raise ValueError(f"streaming takes one fold and at least one step a part, got {len(folds)} and {part}")
+        if processes.several():
+            raise ValueError("streaming takes one process")
         _grain()
         given = {f.name: getattr(task, f.name) for f in fields(task)}
         return cls(**given, stream=Stream(data, folds[0], part))

@@ -1,0 +1,87 @@
+"""One training in several processes, on one host or on many: what the loop does differently there.
+
+Every process calls the same functions with the same arguments after `jax.distributed.initialize`; the work is spread
+over the devices of all, and each process gets the whole result. Only the first one reads and writes files. With one
+process all of this is plain JAX.
+"""
+
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Sharding
+
+from infantjax.errors import InputError
+
+Tree = TypeVar("Tree")
+
+
+def several() -> bool:
+    """Whether there are other processes."""
+    return jax.process_count() > 1
+
+
+def leads() -> bool:
+    """Whether this is the process that reads and writes files."""
+    return jax.process_index() == 0
+
+
+def place(tree: Tree, sharding: Sharding) -> Tree:
+    """Arrays that every process holds, on the devices of all of them."""
+    if not several():
+        return jax.device_put(tree, sharding)
+
+    def placed(leaf: Any) -> jax.Array:
+        if jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(placed(jax.random.key_data(leaf)))
+        host = np.asarray(leaf)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    return jax.tree.map(placed, tree)
+
+
+def fetch(tree: Tree) -> Tree:
+    """Arrays on the devices of all processes, whole, on this host. To be called by all processes."""
+    if not several():
+        return jax.device_get(tree)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def told(tree: Tree) -> Tree:
+    """What the first process holds; the others give anything of the same structure and shapes."""
+    if not several():
+        return tree
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(tree)
+
+
+def join(text: str) -> None:
+    """Become one of several processes; before anything is computed.
+
+    Args:
+        text: `auto` where JAX finds the others by itself (Slurm, TPU pods, Kubernetes, Open MPI), or
+            `ADDRESS:PORT,COUNT,NUMBER` with the address of the first process, how many there are, and which this is.
+
+    Raises:
+        InputError: the text is neither, or the others cannot be found.
+    """
+    given: dict[str, Any] = {}
+    if text != "auto":
+        try:
+            address, count, number = text.split(",")
+            given = {"coordinator_address": address, "num_processes": int(count), "process_id": int(number)}
+            if not (0 <= int(number) < int(count) and ":" in address):
+                raise ValueError
+        except ValueError:
+            raise InputError(
+                "--distributed", f'is "{text}"', "give auto, or ADDRESS:PORT,COUNT,NUMBER with NUMBER from 0"
+            ) from None
+    try:
+        jax.distributed.initialize(**given)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError("--distributed", f"the other processes cannot be found ({reason})", "name them") from None
