@@ -23,7 +23,7 @@ import tyro
 from benchmarks import common, torch_twin
 from infantjax import models, runtime
 from infantjax.models.entry import count_flops
-from infantjax.models.gcn import KBEST
+from infantjax.models.gcn import KBEST, Architecture
 from infantjax.motion.windows import WINDOW, window_starts
 from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.skeletons import IN_MOTION_19
@@ -93,7 +93,8 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     twin = torch_twin.GraphNetwork(KBEST[int(name.rsplit("-", 1)[1]) - 1].to_choices())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     twin.to(device)
-    error = _require_equal_step(name, module, twin, options.batch_size, device)
+    architecture = KBEST[int(name.rsplit("-", 1)[1]) - 1]
+    error = require_equal_step(name, architecture, module, twin, options.batch_size, device)
 
     batch = torch.randn(options.batch_size, 6, WINDOW, len(data.skeleton.joints), device=device)
     labels = torch.arange(options.batch_size, device=device) % 2
@@ -153,9 +154,10 @@ def _cohort(options: Options) -> tuple[CohortData, list[Any]]:
     return CohortData.from_recordings(positions, labels, IN_MOTION_19), stratified_folds(labels, options.folds, seed=1)
 
 
-def _require_equal_step(name: str, module: Any, twin: torch.nn.Module, size: int, device: str) -> float:
+def require_equal_step(
+    name: str, architecture: Architecture, module: Any, twin: torch.nn.Module, size: int, device: str
+) -> float:
     """The same loss before and the same weights after one step on the same batch; the largest relative difference."""
-    architecture = KBEST[int(name.rsplit("-", 1)[1]) - 1]
 
     def exported() -> Any:
         return import_movement_outcome({k: v.cpu().numpy() for k, v in twin.state_dict().items()}, architecture)

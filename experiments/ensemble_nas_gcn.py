@@ -1,6 +1,6 @@
 """Ensemble-NAS-GCN from beginning to end: ten searches, the cross-validation of their winners, the ensemble of seventy.
 
-    python experiments/ensemble_nas_gcn.py --simulate -o nas             # a few minutes, far too small to learn from
+    python experiments/ensemble_nas_gcn.py --simulate -o nas             # minutes, far too small to learn from
     python experiments/ensemble_nas_gcn.py cohort -o nas --published     # as published; weeks on one device
 
 Run again with the same options it continues wherever it was. A quarter of the infants take no part until the end. The
@@ -177,6 +177,10 @@ def main(options: Options) -> None:
     trials = sum(len(found.evaluated) + len(found.failures) for found in searches)
     drawn = run("random", RandomSearch(), 1, trials) if options.random else None
 
+    if without := [found.name for found in searches if not found.evaluated]:
+        raise InputError(
+            ", ".join(without), "found no candidate that could be evaluated", "see `infantjax search status`"
+        )
     winners = [best(found)[0]["choices"] for found in searches]
     ensembles = [
         crossval(
@@ -236,7 +240,11 @@ def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
 def architecture_table(searches: Sequence[Found]) -> str:
     """A.4: the choices of the winners, their AUC, and the trials of their search."""
     tops = [best(found)[0] for found in searches]
-    rows = [(name, *(str(top["choices"][name]) for top in tops)) for name in PUBLISHED.names]
+
+    def shown(choices: dict[str, Any], name: str) -> str:
+        return "-" if name in ("se_ratio", "se_type") and choices["se"] == "null" else str(choices[name])
+
+    rows = [(name, *(shown(top["choices"], name) for top in tops)) for name in PUBLISHED.names]
     rows.append(("AUC", *(f"{top['auc']:.3f}" for top in tops)))
     rows.append(("No. trials", *(str(len(found.evaluated) + len(found.failures)) for found in searches)))
     return _table("Architectures found (Table A.4)", ("Search", *map(str, range(1, len(tops) + 1))), rows)

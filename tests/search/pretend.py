@@ -19,7 +19,14 @@ from infantjax.search.study import Heartbeat
 from infantjax.search.worker import Search, search
 
 SPACE = SearchSpace(
-    {"graph": ("spatial", "dis2", "dis4"), "width": (6, 8, 10, 12), "scales": (1, 2, "linear"), "se": ("null", "both")}
+    {
+        "graph": ("spatial", "dis2", "dis4"),
+        "width": (6, 8, 10, 12),
+        "scales": (1, 2, "linear"),
+        "se": ("null", "both"),
+        "taps": (3, 5, 7, 9),
+        "levels": (1, 2, 3),
+    }
 )
 
 

@@ -48,7 +48,7 @@ def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object
     rng, acknowledged, killed = random.Random(0), {}, 0
     process = start(pretend, folder, storage, *options)
     while process.poll() is None:
-        time.sleep(rng.uniform(0.2, 1.5))
+        time.sleep(rng.uniform(0.5, 3.0))
         with contextlib.suppress(Exception):
             for trial in find("pretend", storage).trials:
                 if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
@@ -73,11 +73,11 @@ def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object
 
 
 def test_fifty_kills_of_two_workers_lose_nothing_and_repeat_nothing(pretend, tmp_path, storage):
-    kill_often(pretend, tmp_path, storage, 50, "--workers", 2, "--trials", 60, "--seconds", 1.0)
+    kill_often(pretend, tmp_path, storage, 50, "--workers", 2, "--trials", 250, "--seconds", 0.4)
     found = find("pretend", storage)
     assert not found.count(TrialState.RUNNING) + found.count(TrialState.WAITING)
     results = history(found.space, found.trials)
-    assert len(results) == 60
+    assert len(results) == 250
     assert not found.failures
     valued = Counter(tuple(t.params.values()) for t in found.trials if t.value is not None)
     assert set(valued.values()) == {1}
@@ -86,7 +86,7 @@ def test_fifty_kills_of_two_workers_lose_nothing_and_repeat_nothing(pretend, tmp
 
 
 def test_kills_of_one_worker_leave_the_study_that_there_would_have_been(pretend, tmp_path, storage):
-    kill_often(pretend, tmp_path, storage, 8, "--seconds", 0.6)
+    kill_often(pretend, tmp_path, storage, 4, "--seconds", 0.4)
     alone = tmp_path / "alone"
     alone.mkdir()
     process = start(pretend, alone, f"sqlite:///{alone / 'search.db'}")
@@ -249,9 +249,9 @@ def test_a_server_that_goes_away_for_a_minute_loses_nothing(pretend, tmp_path, s
 
 
 def test_kills_on_postgresql_lose_nothing(pretend, tmp_path, server):
-    kill_often(pretend, tmp_path, server.url, 12, "--workers", 2, "--trials", 40, "--seconds", 0.8)
+    kill_often(pretend, tmp_path, server.url, 12, "--workers", 2, "--trials", 80, "--seconds", 0.4)
     found = find("pretend", server.url)
-    assert len(history(found.space, found.trials)) == 40
+    assert len(history(found.space, found.trials)) == 80
     assert not any(failure(trial) for trial in found.trials)
 
 

@@ -1,0 +1,210 @@
+"""A search: trials per hour over a fixed list of candidates, compilation included.
+
+    python -m benchmarks.search_throughput
+
+Ours is what a worker does with a candidate (`infantjax.search.evaluation.Training`): trace, compile, train, evaluate,
+write checkpoints. The peer is the loop that one would write in PyTorch: a `Dataset` that cuts, augments and describes a
+window in NumPy, a `DataLoader`, one candidate after the other in one process, an evaluation after each epoch, no
+checkpoints. Both have the same cohort, batch size, epochs and number of windows; no training is stopped early, since
+then the two would do different work. First, the features of a window, and the loss and the weights after one step of
+each candidate, must be equal on both sides.
+
+Beside trials per hour: how long a candidate takes to its first epoch, and which share of the time is no training
+(`overhead`: what comes before the first epoch but its work), a proxy for the idle share of the device. Compiled
+programs of earlier runs are not used.
+"""
+
+import json
+import random
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks import common, torch_twin
+from benchmarks.stack_training import require_equal_step
+from infantjax import runtime
+from infantjax.evaluation.discrimination import auc
+from infantjax.models.gcn import Architecture
+from infantjax.motion import features
+from infantjax.motion.normalisation import RELEASED, standardise
+from infantjax.motion.windows import WINDOW, window_starts
+from infantjax.search.evaluation import Training, protocol
+from infantjax.search.space import PUBLISHED, build_published
+from infantjax.simulation import simulate_cohort
+from infantjax.skeletons import IN_MOTION_19
+from infantjax.training.folds import Fold, stratified_folds
+from infantjax.training.state import CohortData, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    candidates: int = 4
+    """Candidates, the first of the published space by the seed."""
+    seed: int = 1
+    """Of the candidates."""
+    infants: int = 28
+    """Simulated, 40 % of them positive."""
+    duration: float = 20.0
+    """Seconds of each recording."""
+    epochs: int = 5
+    """Of a trial."""
+    batch_size: int = 32
+    """Windows of a step."""
+    samples_per_negative: int = 12
+    """Windows of a negative infant in an epoch; a positive one gives twice as many."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    torch.manual_seed(0)
+    where = common.environment()
+    data, fold = _cohort(options)
+    config = TrainingConfig(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        samples_per_negative=options.samples_per_negative,
+        positive_ratio=2,
+    )
+    training = Training(build_published, data, (fold,), config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    window = np.asarray(data.positions[:1, :WINDOW])
+    common.require_equal(
+        _described(window[0]), features.stack(window, data.skeleton)[0].transpose(2, 0, 1), 1e-6, "features"
+    )
+
+    generator, rows = random.Random(options.seed), []
+    for number in range(options.candidates):
+        choices = PUBLISHED.choices(PUBLISHED.sample(generator.random))
+        architecture = Architecture.from_choices(choices)
+        twin = torch_twin.GraphNetwork(choices).to(device)
+        size = min(8, options.batch_size)
+        error = require_equal_step(
+            f"candidate {number}", architecture, build_published(choices), twin, size, str(device)
+        )
+        peer_seconds = _peer_trial(twin, data, fold, config, device)
+        with tempfile.TemporaryDirectory() as folder:
+            details = training(choices, Path(folder), lambda epoch, value: None).details
+        first, total = details["seconds_to_first_epoch"], details["seconds"]
+        epoch = (total - first) / max(options.epochs - 1, 1)
+        rows.append(
+            {
+                "candidate": str(number),
+                "difference": error,
+                "ours_s": total,
+                "first_epoch_s": first,
+                "epoch_s": epoch,
+                "overhead": max(first - epoch, 0) / total,
+                "peer_s": peer_seconds,
+                "ratio": peer_seconds / total,
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    rows.append(_summary(rows))
+    shapes = {name: getattr(options, name) for name in ("epochs", "batch_size", "infants", "seed", "candidates")}
+    if options.write:
+        print(common.write("search_throughput", rows, shapes, where))
+    else:
+        print(common.table(rows), shapes)
+    for side in ("ours", "peer"):
+        print(f"{side}: {3600 / rows[-1][f'{side}_s']:.1f} trials an hour")
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds of a mean trial; the ratio is that of all trials."""
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "candidate"}
+    mean["difference"] = max(row["difference"] for row in rows)
+    return {"candidate": "mean", **mean, "ratio": mean["peer_s"] / mean["ours_s"]}
+
+
+def _cohort(options: Options) -> tuple[CohortData, Fold]:
+    cohort = simulate_cohort(options.infants, 1, options.duration, 0.4)
+    positions = [standardise(recording, RELEASED).keypoints.astype(np.float32) for recording, _ in cohort]
+    outcomes = [outcome for _, outcome in cohort]
+    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), protocol(stratified_folds(outcomes, 7))
+
+
+class Windows(Dataset):
+    """Windows of some infants as one writes it in PyTorch: for training a random one of each part, augmented."""
+
+    def __init__(self, data: CohortData, rows: tuple[int, ...], config: TrainingConfig, train: bool) -> None:
+        self.positions, self.lengths, self.labels = (np.asarray(a) for a in (data.positions, data.lengths, data.labels))
+        self.train, self.generator = train, np.random.default_rng(0)
+        self.samples: list[tuple[int, int, int]] = []
+        for row in rows:
+            parts = config.samples_per_negative * (config.positive_ratio if self.labels[row] else 1)
+            starts = window_starts(int(self.lengths[row]))
+            self.samples += (
+                [(row, part, parts) for part in range(parts)] if train else [(row, int(start), 0) for start in starts]
+            )
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int, int]:
+        row, start, parts = self.samples[index]
+        if self.train:
+            last = int(self.lengths[row]) - WINDOW
+            part = int(self.lengths[row]) // parts
+            start = int(self.generator.integers(min(start * part, last), min((start + 1) * part, last) + 1))
+        window = self.positions[row, start : start + WINDOW]
+        if self.train:
+            window = self._augmented(window)
+        return _described(window), int(self.labels[row]), row
+
+    def _augmented(self, window: np.ndarray) -> np.ndarray:
+        angle = -np.deg2rad(self.generator.integers(-45, 46))
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
+        scale = np.float32(self.generator.integers(70, 131) / 100)
+        shift = (self.generator.integers(-30, 31, 2) / 100).astype(np.float32)
+        return window @ turn * scale + shift
+
+
+_PARENTS = [IN_MOTION_19.joints.index(parent) for parent in IN_MOTION_19.parents]
+
+
+def _described(window: np.ndarray) -> np.ndarray:
+    """Position, velocity and bone of a window, `[channel, time, joint]`."""
+    velocity = np.zeros_like(window)
+    velocity[:-2] = window[1:-1] - window[:-2]
+    bone = window - window[:, _PARENTS]
+    return np.concatenate([window, velocity, bone], -1).transpose(2, 0, 1)
+
+
+def _peer_trial(
+    model: torch.nn.Module, data: CohortData, fold: Fold, config: TrainingConfig, device: torch.device
+) -> float:
+    """Seconds of a whole training with an evaluation after each epoch."""
+    began = time.perf_counter()
+    training = DataLoader(Windows(data, fold.train, config, True), config.batch_size, shuffle=True, drop_last=True)
+    validation = DataLoader(Windows(data, fold.validation, config, False), config.batch_size)
+    optimiser = torch_twin.nesterov_sgd(model, config.learning_rate, config.momentum)
+    best = 0.0
+    for _ in range(config.epochs):
+        for x, y, _row in training:
+            torch_twin.torch_training_step(model, optimiser, x.to(device), y.to(device))
+        risks: dict[int, list[float]] = {}
+        for x, _y, rows in validation:
+            scores = torch_twin.torch_inference(model, x.to(device), config.batch_size)
+            for row, risk in zip(rows.tolist(), torch.softmax(scores, -1)[:, 1].tolist()):
+                risks.setdefault(row, []).append(risk)
+        infants = [float(np.median(found)) for found in risks.values()]
+        if np.isfinite(infants).all():
+            best = max(best, auc(infants, [int(data.labels[row]) for row in risks]))
+    common.torch_wait(best)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    runtime.keep_freed_memory()
+    main(tyro.cli(Options, description=__doc__))
