@@ -15,8 +15,9 @@ import platform
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -322,48 +323,79 @@ def search(task: Search, workers: int = 1) -> None:
         raise InputError(task.directory, f"cannot be made ({error.strerror})", "give another place") from None
     # Tables and study are made once, here: simultaneous first starts would get in each other's way.
     storage = open_storage(task.storage, task.heartbeat)
-    join(task.study, storage, RuleSampler(task.rule, task.space, task.seed), task.setup)
-    close(storage)
-
-    crew = {number: _start(task, number) for number in range(workers)}
-    deaths, faults = dict.fromkeys(crew, 0), 0
     try:
-        while crew:
-            multiprocessing.connection.wait([process.sentinel for process, _ in crew.values()])
-            for number, (process, began) in list(crew.items()):
-                if process.is_alive():
-                    continue
-                process.join()
-                del crew[number]
-                if process.exitcode == 130:
-                    raise KeyboardInterrupt
-                if process.exitcode is not None and process.exitcode < 0:
-                    deaths[number] = deaths[number] + 1 if time.monotonic() - began < _SHORT else 1
-                    print(f"{task.study}: a worker died (signal {-process.exitcode})", file=sys.stderr, flush=True)
-                    if deaths[number] < MAX_FAILURES:
-                        time.sleep(min(2 ** (deaths[number] - 1) - 1, 60))
-                        crew[number] = _start(task, number)
-                        continue
-                faults += process.exitcode != 0
-    except KeyboardInterrupt:
-        for process, _ in crew.values():
-            process.terminate()
-        for process, _ in crew.values():
-            process.join()
-        raise
+        study = join(task.study, storage, RuleSampler(task.rule, task.space, task.seed), task.setup)
+        with _stopped_by_sigterm():
+            faults = _supervise(task, study, workers)
+    finally:
+        close(storage)
     if faults:
         raise InputError(f"study {task.study}", f"{faults} of {workers} workers gave up", "see the lines above")
 
 
-_SHORT = 60.0
-"""Seconds: a worker that dies sooner died early, and the next one waits longer before it starts."""
+def _supervise(task: Search, study: optuna.Study, workers: int) -> int:
+    """Keep workers running until all have ended by themselves; the number of those that gave up."""
+    crew = {number: _start(task, number) for number in range(workers)}
+    fruitless, before, faults = 0, 0, 0
+    try:
+        while crew:
+            multiprocessing.connection.wait([process.sentinel for process in crew.values()])
+            for number, process in list(crew.items()):
+                if process.is_alive():
+                    continue
+                process.join()
+                del crew[number]
+                if process.exitcode == _INTERRUPTED:
+                    raise KeyboardInterrupt
+                if process.exitcode >= 0:
+                    faults += process.exitcode != 0
+                    continue
+                print(f"{task.study}: a worker died (signal {-process.exitcode})", file=sys.stderr, flush=True)
+                now = _results(study)
+                fruitless, before = (0, now) if now > before else (fruitless + 1, before)
+                if fruitless == MAX_FAILURES:
+                    faults += 1
+                    continue
+                time.sleep(min(fruitless, 10))
+                crew[number] = _start(task, number)
+    except KeyboardInterrupt:
+        for process in crew.values():
+            process.terminate()
+        for process in crew.values():
+            process.join()
+        raise
+    return faults
 
 
-def _start(task: Search, number: int) -> tuple[Any, float]:
+_INTERRUPTED = 130
+"""Exit status of a worker that was told to stop, as that of a command."""
+
+
+def _results(study: optuna.Study) -> int:
+    """Trials with a value; 0 if the storage does not answer."""
+    with contextlib.suppress(*OUTAGE):
+        return sum(trial.value is not None for trial in study.get_trials(deepcopy=False))
+    return 0
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM, by which machines are taken away, is an interrupt; only in the main thread can that be arranged."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _start(task: Search, number: int) -> Any:
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_worker_process, args=(task, number), name=f"{task.study}-{number}")
     process.start()
-    return process, time.monotonic()
+    return process
 
 
 def _worker_process(task: Search, number: int) -> None:
@@ -371,9 +403,13 @@ def _worker_process(task: Search, number: int) -> None:
     from infantjax import runtime
 
     def stop(signum: int, frame: Any) -> None:
+        # Once: the terminal and the launcher may both say it, and handing a trial over must not be interrupted.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
     # Workers that share an accelerator must not each take all of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     runtime.keep_freed_memory()
@@ -386,4 +422,4 @@ def _worker_process(task: Search, number: int) -> None:
         print(f"{task.study}: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)

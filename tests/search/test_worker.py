@@ -417,13 +417,18 @@ def test_two_worker_processes_finish_a_search_and_repeat_nothing(pretend, tmp_pa
     assert {trial.candidate for trial in results(task)} == {trial.candidate for trial in by_hand(task)}
 
 
+def interrupt_from_the_terminal(process: subprocess.Popen) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
 @pytest.mark.slow
-def test_an_interrupt_ends_the_workers_and_the_search_continues(pretend, tmp_path, storage):
+@pytest.mark.parametrize("stop", [interrupt_from_the_terminal, subprocess.Popen.terminate])
+def test_a_search_that_is_stopped_hands_its_trials_over_and_continues(pretend, tmp_path, storage, stop):
     process = start(pretend, tmp_path, storage, "--seconds", "0.3")
     until = time.monotonic() + 60
     while not (tmp_path / "journal.txt").exists() and time.monotonic() < until:
         threading.Event().wait(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    stop(process)
     process.communicate(timeout=60)
     assert process.returncode != 0
     task = pretend.task(tmp_path, storage, evaluation=pretend.Pretend())
