@@ -12,14 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
-
-from infantjax.errors import InputError
+from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import locked
 from infantjax.search.sampler import GAVE_WAY, MAX_RETRIES, REASON, origin, retries
 from infantjax.search.study import Storage, has_candidate, run_again
+
+try:
+    import optuna
+    from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+    from optuna.trial import FrozenTrial, TrialState
+except ImportError:
+    raise MissingExtraError("optuna", "search") from None
 
 WORKER = "worker"
 """User attribute of a trial: who began it, and under which number."""

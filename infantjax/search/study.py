@@ -68,6 +68,14 @@ class Heartbeat:
 class Storage(RDBStorage):
     """Optuna's relational storage whose heartbeat outlives an outage: there, one that fails is the last one."""
 
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        try:
+            super().__init__(*arguments, **keywords)
+        except BaseException:
+            if hasattr(self, "scoped_session"):
+                close(self)
+            raise
+
     def record_heartbeat(self, trial_id: int) -> None:
         """As `RDBStorage`; a storage that does not answer is tried again at the next beat."""
         with contextlib.suppress(*OUTAGE):

@@ -22,10 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
-
-from infantjax.errors import InputError
+from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import locked, sha256
 from infantjax.search.evaluation import Evaluation, Outcome, Training
 from infantjax.search.kbest import KBest, Rule
@@ -54,6 +51,12 @@ from infantjax.search.study import (
     reason,
     setup_of,
 )
+
+try:
+    import optuna
+    from optuna.trial import FrozenTrial, TrialState
+except ImportError:
+    raise MissingExtraError("optuna", "search") from None
 
 MAX_FAILURES = 20
 """Candidates that fail one after the other before a search stops: then the fault is not theirs."""

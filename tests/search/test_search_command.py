@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -141,6 +143,13 @@ def test_a_search_needs_a_folder_or_a_storage(run, arguments):
     status, _, err = run(*arguments)
     assert status == 2
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["sampler", "pruning", "study", "recovery", "worker"])
+def test_without_optuna_there_is_one_line_that_says_how_to_get_it(module):
+    code = f"import sys; sys.modules['optuna'] = None; import infantjax.search.{module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith('this needs optuna: pip install "infantjax[search]"')
 
 
 @pytest.mark.slow
