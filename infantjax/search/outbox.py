@@ -74,10 +74,12 @@ class Outbox:
         return [result for result in found if result is not None and result.study == study]
 
     def late_outcome(self, study: str, label: str) -> Outcome | None:
-        """What a candidate came to, if that came too late for its trial."""
+        """What a candidate came to, if that came too late for its trial; a failure is better tried again."""
         path = self.late / f"{_digest(study, label)}.json"
         result = _read(path) if path.exists() else None
-        return result.outcome if result is not None and (result.study, result.label) == (study, label) else None
+        if result is None or (result.study, result.label) != (study, label) or result.outcome.performance is None:
+            return None
+        return result.outcome
 
     def _file(self, result: Result) -> Path:
         return self.waiting / f"{_digest(result.study, result.label)}-{result.trial}.json"

@@ -54,6 +54,7 @@ from infantjax.search.study import (
 
 try:
     import optuna
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import FrozenTrial, TrialState
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
@@ -166,7 +167,8 @@ class _Worker:
             self.study.optimize(self._objective, n_trials=1, catch=(_FailedError, NoCandidateError))
         except Exception as error:
             # The storage may have gone away before the trial began, or have given it up before the result came.
-            if self.fault is None and self.result is None and not isinstance(error, OUTAGE):
+            expected = isinstance(error, (*OUTAGE, UpdateFinishedTrialError))
+            if self.fault is None and self.result is None and not expected:
                 raise
         if self.fault is not None:
             raise self.fault
@@ -202,7 +204,8 @@ class _Worker:
         label = space.label(candidate)
 
         def report(epoch: int, value: float) -> None:
-            with contextlib.suppress(*OUTAGE):  # all are told again with the result
+            # All are told again with the result, and a trial that was given up takes no more.
+            with contextlib.suppress(*OUTAGE, UpdateFinishedTrialError):
                 self.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
         outcome = self.outbox.late_outcome(self.search.study, label)
@@ -280,7 +283,7 @@ class _Worker:
         """See that the storage has a result, or keep it where the next attempt at its candidate finds it."""
         outcome = result.outcome
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, result.trial)
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        with contextlib.suppress(UpdateFinishedTrialError):
             if self.storage.get_trial(trial_id).state is TrialState.RUNNING:
                 self._record(trial_id, outcome)
                 values = None if outcome.performance is None else [outcome.performance]

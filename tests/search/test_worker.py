@@ -131,6 +131,8 @@ class Faulty:
         fault = self.faults.get(len(self.calls))
         if isinstance(fault, BaseException):
             raise fault
+        if callable(fault):
+            fault = fault()
         return fault or self.pretend.Pretend()(choices, directory, report)
 
 
@@ -358,6 +360,18 @@ def test_a_result_that_comes_too_late_is_taken_by_the_next_attempt(pretend, tmp_
     assert results(task) == by_hand(task)
     assert f"begin {label}" not in (tmp_path / "journal.txt").read_text()
     assert len(Outbox(tmp_path).late_results(task.study)) == 1
+
+
+def test_a_trial_that_is_given_up_while_it_runs_is_not_taken_for_a_failed_candidate(pretend, tmp_path, storage):
+    def give_up() -> None:
+        study = optuna.load_study(study_name="pretend", storage=open_storage(storage))
+        study.sampler = RuleSampler(RandomSearch(), pretend.SPACE, 1)
+        study.tell(1, state=TrialState.FAIL)
+        studies.run_again(study, study.trials[1])
+
+    task = run_with(pretend, tmp_path, storage, {2: give_up})
+    assert results(task) == by_hand(task)
+    assert not find(task.study, storage).failures
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"study": 1}', "\\x00"])
