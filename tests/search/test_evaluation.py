@@ -123,6 +123,7 @@ def test_the_pruner_would_have_stopped_where_the_training_did(training, tmp_path
     assert trial.should_prune() == (outcome.status == "stopped")
 
 
+@pytest.mark.slow
 def test_repeats_are_one_stack_whose_mean_counts(training, tmp_path):
     several = replace(training, folds=training.folds * 3)
     outcome = several({"width": 3, "kind": "speed"}, tmp_path, never)

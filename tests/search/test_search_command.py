@@ -156,8 +156,8 @@ def test_without_optuna_there_is_one_line_that_says_how_to_get_it(module):
 def test_a_small_search_from_the_command_line_finds_a_network(run, cohort, tmp_path):
     space = tmp_path / "space.json"
     space.write_text(json.dumps(ONE | {"nonlinearity": ["relu", "swish"]}))
-    options = ("--epochs", 2, "--batch-size", 8, "--samples-per-negative", 1, "--positive-ratio", 1, "--threshold", 0)
-    arguments = (cohort, "-o", tmp_path / "out", "--space", space, "--population", 1, *options)
+    options = ("--epochs", 2, "--batch-size", 8, "--samples-per-negative", 1, "--positive-ratio", 1, "--rule", "random")
+    arguments = (cohort, "-o", tmp_path / "out", "--space", space, "--trials", 2, *options)
     status, out, err = run(*arguments, "--json")
     assert status == 0, err
     told = json.loads(out)
