@@ -57,8 +57,18 @@ def test_a_layer_sees_a_cube(asymmetric):
     assert babypose._CASCADE == ((1, 1, 3), (3, 1, 1), (1, 3, 1))
 
 
+@pytest.fixture(scope="module")
+def narrow():
+    """The networks with a few channels, which compile in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(babypose, "_DOWN", (4, 4, 4, 4))
+        patch.setattr(babypose, "_UP", (4, 4, 4, 4))
+        patch.setattr(babypose, "_REGRESSION", (8, 8, 8, 8))
+        yield
+
+
 @pytest.fixture(scope="module", params=COUNTS)
-def small(request):
+def small(request, narrow):
     """A network on a clip of 16 x 32 pixels."""
     entry = models.get(request.param)
     network = entry.build()
@@ -77,7 +87,7 @@ def test_maps_have_the_size_of_the_clip_and_training_changes_all_statistics(smal
     assert all(jax.tree.leaves(changed))
 
 
-def test_recomputed_activations_give_the_same_gradients():
+def test_recomputed_activations_give_the_same_gradients(narrow):
     given = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 8, 8, 21)), jnp.float32)
     network = babypose.build("asy-regression")
     variables = jax.jit(lambda key: initialise(network, key, given))(jax.random.key(0))
