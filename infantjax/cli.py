@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -22,6 +22,7 @@ from infantjax.errors import InputError, MissingExtraError, one_line
 if TYPE_CHECKING:
     from infantjax.assessment import Assessor
     from infantjax.report.table import Row
+    from infantjax.scores import Scores
     from infantjax.weights import Ensemble
 
 Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
@@ -778,6 +779,18 @@ class Evaluate:
     """What is evaluated."""
     threshold: float = 0.5
     """From this risk on an infant is called positive."""
+    at_sensitivity: float | None = None
+    """In place of the threshold: of each method the highest one with at least this sensitivity; to compare only."""
+    versus: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Risks of a second method for the same infants, to compare with."""
+    test: Literal["mcnemar", "published"] = "mcnemar"
+    """Of the comparison: McNemar's exact test, or the rule of the Groos papers, which overstates significance."""
+    subgroups: str | None = None
+    """Column of the table of outcomes: the figures of each of its groups too."""
+    plots: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder for pictures: ROC, reliability and decision curve; for pose the share of correct keypoints."""
+    plot_format: Literal["svg", "png"] = "svg"
+    """Format of the pictures."""
     unit: Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"] = "head"
     """For pose: the length that distances are divided by."""
     at: tuple[float, ...] = (0.5, 0.2, 0.1)
@@ -821,6 +834,7 @@ class Evaluate:
             raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
         for problem in annotations.problems:
             _say(f"note: {problem}", self.quiet)
+        self._plot(lambda plots: {"pck": plots.correct_keypoints(distances, found.skeleton.joints, self.unit)})
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
         if self.json:
             rows = {
@@ -840,27 +854,60 @@ class Evaluate:
 
     def _risk(self) -> int:
         import json
-        import math
 
-        from infantjax.evaluation.discrimination import evaluate
-        from infantjax.scores import read_scores
+        from infantjax import scores as tables
+        from infantjax.evaluation import summary
 
-        scores = read_scores(self.risks, self.outcomes)
-        for problem in scores.problems:
+        scores = tables.read_scores(self.risks, self.outcomes)
+        other = tables.read_scores(self.versus, self.outcomes) if self.versus is not None else None
+        paired = tables.pair(scores, other, self.versus) if self.versus is not None and other is not None else None
+        for problem in (*scores.problems, *(paired.problems if paired else ())):
             _say(f"note: {problem}", self.quiet)
-        try:
-            figures = evaluate(scores.risks, scores.outcomes, self.threshold)
-        except ValueError as error:
-            raise InputError(self.risks, str(error)) from None
-        if self.json:
-            # JSON has no NaN: a figure that these outcomes cannot give (an AUC of one class) is null.
-            rows = {name: [v if math.isfinite(v) else None for v in figure] for name, figure in figures.items()}
-            print(json.dumps(rows, indent=2))
-            return 0
-        print(f"{len(scores.risks)} infants, {sum(scores.outcomes)} with outcome 1, threshold {self.threshold:g}")
-        for name, figure in figures.items():
-            print(f"{name:<18}{figure.value:.3f}  ({figure.low:.3f} to {figure.high:.3f})")
+        threshold = self._threshold(scores)
+        found = summary.summarise(scores.risks, scores.outcomes, threshold)
+        if other is not None and paired is not None:
+            thresholds = threshold, self._threshold(other)
+            compared = summary.compare(*paired[:3], thresholds, self.test)
+            found = dataclasses.replace(found, comparison=compared)
+            _say(
+                f"note: thresholds {thresholds[0]:g} and {thresholds[1]:g}; P by {summary.TESTS[self.test]}", self.quiet
+            )
+        if self.subgroups is not None:
+            groups = tables.read_groups(self.outcomes or self.risks, self.subgroups, scores.names)
+            parts = summary.subgroups(scores.risks, scores.outcomes, groups, threshold)
+            found = dataclasses.replace(found, subgroups=parts)
+        if self.plots is not None:
+            curves = {self.risks.stem: scores.risks}
+            if paired is not None and self.versus is not None:
+                curves = {str(self.risks): paired.first, str(self.versus): paired.second}
+            outcomes = paired.outcomes if paired else scores.outcomes
+            self._plot(lambda plots: plots.risk_figures(curves, outcomes))
+        print(json.dumps(found.to_dict(), indent=2) if self.json else "\n".join(found.lines()))
         return 0
+
+    def _threshold(self, scores: "Scores") -> float:
+        from infantjax.evaluation.discrimination import threshold_at_sensitivity
+
+        if self.at_sensitivity is None:
+            return self.threshold
+        if not 0 < self.at_sensitivity <= 1:
+            raise InputError("--at-sensitivity", f"is {self.at_sensitivity}, must be above 0 and at most 1")
+        try:
+            return threshold_at_sensitivity(scores.risks, scores.outcomes, self.at_sensitivity)
+        except ValueError as error:
+            raise InputError("--at-sensitivity", str(error), "leave it out") from None
+
+    def _plot(self, draw: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Draw with `evaluation.plots`, if pictures are wanted."""
+        if self.plots is None:
+            return
+        from infantjax.evaluation import plots
+
+        try:
+            for path in plots.save(draw(plots), self.plots, self.plot_format):
+                _say(f"picture: {path}", self.quiet)
+        except OSError as error:
+            raise InputError(self.plots, f"cannot be written ({error.strerror})", "give another folder") from None
 
 
 def _share(name: str, value: float) -> str:

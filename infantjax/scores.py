@@ -1,14 +1,18 @@
 """Risks and outcomes from the tables that `assess` and `crossval` write."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from infantjax.errors import InputError
-from infantjax.motion.cohort import read_outcomes
+from infantjax.motion.cohort import read_column, read_outcomes
 from infantjax.motion.readers import edge, text
 
+MAX_GROUPS = 20
+"""Most different entries of a column that makes subgroups."""
+
 _NAMES = ("id", "name", "file")
+_T = TypeVar("_T")
 
 
 class Scores(NamedTuple):
@@ -75,12 +79,72 @@ def read_scores(path: str | Path, outcomes: str | Path | None = None) -> Scores:
     return Scores(tuple(names), tuple(risks), tuple(found), tuple(problems))
 
 
+def read_groups(path: str | Path, column: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The subgroup of each infant, by a column of the table of outcomes; `not given` where the table is silent.
+
+    Args:
+        path: table of outcomes, or one of risks that has them.
+        column: its name in the header.
+        names: ids.
+
+    Raises:
+        InputError: as `read_column`, or the column has more than `MAX_GROUPS` different entries.
+    """
+    known = read_column(path, column)
+    if (different := len(set(known.values()))) > MAX_GROUPS:
+        what = f'has {different} different entries in column "{column}", at most {MAX_GROUPS} make subgroups'
+        raise InputError(path, what, "sort them into classes")
+    return tuple(_known(known, name) or "not given" for name in names)
+
+
+class Paired(NamedTuple):
+    """Risks of two methods for the infants that both have, in the order of the first.
+
+    Attributes:
+        first: 0..1.
+        second: 0..1.
+        outcomes: 0 or 1.
+        problems: what was left out, one line each.
+    """
+
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    outcomes: tuple[int, ...]
+    problems: tuple[str, ...]
+
+
+def pair(first: Scores, second: Scores, path: str | Path) -> Paired:
+    """Match two methods by the ids of their infants.
+
+    Args:
+        first: of one method.
+        second: of the other.
+        path: the second's table, for messages.
+
+    Raises:
+        InputError: no infant in common, an infant with several risks, or one whose outcomes differ.
+    """
+    for scores in (first, second):
+        if len(set(scores.names)) < len(scores.names):
+            raise InputError(path, "cannot be paired: some infants have several risks", "give one risk an infant")
+    others = dict(zip(second.names, zip(second.risks, second.outcomes)))
+    both = [(risk, *others[name], outcome) for name, risk, outcome in zip(*first[:3]) if name in others]
+    if not both:
+        raise InputError(path, "holds no infant of the first table", "check that the ids of both tables agree")
+    if any(theirs != ours for _, _, theirs, ours in both):
+        raise InputError(path, "and the first table differ in the outcomes of infants", "correct one of them")
+    alone = len(first.names) + len(second.names) - 2 * len(both)
+    problems = (f"{alone} infants are in one of the two tables only; the comparison leaves them out",) if alone else ()
+    a, b, _, outcomes = zip(*both)
+    return Paired(a, b, outcomes, problems)
+
+
 def _outcome(path: Path, number: int, cell: str) -> int | None:
     if cell.strip() not in ("", "0", "1"):
         raise InputError(path, f"line {number} has outcome {cell[:20]!r}, which is not 0 or 1", "correct the table")
     return int(cell) if cell.strip() else None
 
 
-def _known(outcomes: Mapping[str, int], name: str) -> int | None:
-    """The outcome of a recording whose name may carry the prefix of the released files."""
-    return outcomes.get(name, outcomes.get(name.removeprefix("orgcoords_")))
+def _known(table: Mapping[str, _T], name: str) -> _T | None:
+    """The entry of a recording whose name may carry the prefix of the released files."""
+    return table.get(name, table.get(name.removeprefix("orgcoords_")))

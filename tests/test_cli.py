@@ -807,6 +807,83 @@ def test_figures_that_one_class_cannot_give_are_null(run, tables):
     assert figures["sensitivity"][0] == 1
 
 
+@pytest.fixture
+def more(tables) -> Path:
+    """Risks of a second method, and a column of sexes."""
+    tables[1].write_text("id;outcome;sex\na;1;f\nb;1;m\nc;0;f\nd;0;m\ne;0;\n")
+    path = tables[0].with_name("others.csv")
+    path.write_text("id,risk\nb,0.3\na,0.8\nc,0.4\nd,0.9\nz,0.5\n")
+    return path
+
+
+def test_two_methods_are_compared_on_the_infants_that_both_have(run, tables, more):
+    more.write_text("id,risk\nb,0.3\na,0.8\nc,0.4\nd,0.9\n")
+    outcome = run("evaluate", *tables, "--versus", more, "--json")
+    assert outcome.status == 0
+    row = json.loads("\n".join(outcome.out))["comparison"]["sensitivity"]
+    assert (row["first"], row["second"], row["p"]) == (1, 0.5, 1)
+    assert any("1 infants are in one of the two tables only" in line for line in outcome.err)
+
+
+def test_the_published_test_comes_with_its_warning(run, tables, more):
+    outcome = run("evaluate", *tables, "--versus", more, "--test", "published")
+    assert outcome.status == 0
+    assert any("overstates significance" in line for line in outcome.err)
+
+
+def test_subgroups_and_the_threshold_of_a_sensitivity_are_printed(run, tables, more):
+    outcome = run("evaluate", *tables, "--subgroups", "sex", "--at-sensitivity", 0.9)
+    assert outcome.out[0].endswith("threshold 0.7")
+    assert "f: 2 infants, 1 with outcome 1, threshold 0.7" in outcome.out
+    assert "not given: 1 infants, 0 with outcome 1, threshold 0.7" in outcome.out
+
+
+def test_an_evaluation_is_plotted(run, tables, more, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert run("evaluate", *tables, "--versus", more, "--plots", tmp_path / "plots").status == 0
+    assert {p.name for p in (tmp_path / "plots").iterdir()} == {"roc.svg", "reliability.svg", "decision_curve.svg"}
+    refused(run("evaluate", *tables, "--plots", tables[0], "--quiet"), "risks.csv: cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--subgroups", "age"], 'outcomes.csv: has no entries in a column "age"; those with entries are sex'),
+        (["--at-sensitivity", 1.5], "--at-sensitivity: is 1.5, must be above 0 and at most 1"),
+        (["--versus", "none.csv"], "none.csv"),
+    ],
+)
+def test_options_of_evaluate_that_cannot_be_are_refused(run, tables, more, options, message):
+    refused(run("evaluate", *tables, *options, "--quiet"), re.escape(message))
+
+
+def test_a_threshold_at_a_sensitivity_needs_both_classes(run, tables):
+    tables[1].write_text("id;outcome\na;1\nb;1\n")
+    refused(run("evaluate", *tables, "--at-sensitivity", 0.7, "--quiet"), "one class only")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [("y,0.1\n", "holds no infant with a risk"), ("a,0.1\na,0.2\n", "some infants have several risks")],
+)
+def test_risks_that_cannot_be_paired_are_refused(run, tables, more, rows, message):
+    more.write_text("id,risk\n" + rows)
+    refused(run("evaluate", *tables, "--versus", more, "--quiet"), message)
+
+
+def test_methods_without_a_common_infant_or_with_other_outcomes_are_refused(run, tables, more):
+    tables[0].write_text("id,risk,outcome\na,0.9,1\nb,0.2,0\n")
+    for rows, message in (("c,0.9,1\n", "no infant of the first table"), ("a,0.9,0\n", "differ in the outcomes")):
+        more.write_text("id,risk,outcome\n" + rows)
+        refused(run("evaluate", tables[0], "--versus", more, "--quiet"), message)
+
+
+def test_a_column_of_many_entries_makes_no_subgroups(run, tables):
+    tables[1].write_text("id;outcome;age\n" + "".join(f"{i};{i % 2};{i}\n" for i in range(21)))
+    tables[0].write_text("id,risk\n" + "".join(f"{i},0.5\n" for i in range(21)))
+    refused(run("evaluate", *tables, "--subgroups", "age", "--quiet"), 'has 21 different entries in column "age"')
+
+
 def test_a_cohort_is_assessed_and_evaluated(run, cohort, ensemble_folder, tmp_path):
     outcome = run("assess", cohort, "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--quiet")
     assert outcome.status == 0

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.discrimination import checked, clopper_pearson
+from infantjax.evaluation.discrimination import Figure, bootstrap, checked, clopper_pearson, tail_of
 
 # --- maps ------------------------------------------------------------------------------------------------------------
 
@@ -308,6 +308,64 @@ def calibration_line(logits: ArrayLike, labels: ArrayLike) -> Platt:
     Source: Cox 1958.
     """
     return platt(logits, labels, smooth=False)
+
+
+def figures(
+    risks: ArrayLike, labels: ArrayLike, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> dict[str, Figure]:
+    """What is said of the calibration of risks, each with its interval; NaN where it is not defined.
+
+    The Brier score has a bootstrap interval over infants, slope and intercept have Wald's. The mean calibration error
+    is biased upwards with few infants: in place of an interval stands what it would be were the risks exactly right.
+
+    Args:
+        risks: `[infant]`, 0..1.
+        labels: `[infant]`, 0 or 1.
+        level: confidence.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        `brier`, `calibration_slope`, `calibration_intercept`, `calibration_error`, `calibration_error_if_calibrated`.
+        Slope and intercept are not defined for one class, for equal risks, for a risk of 0 or 1, and where the risks
+        separate the outcomes.
+
+    Raises:
+        ValueError: as `brier`.
+    """
+    risks, labels = _risks(risks, labels)
+    squares = np.square(risks - labels)
+    score = float(squares.mean())
+    around = bootstrap(lambda w: float(w @ squares / w.sum()), labels, None, tail_of(level), resamples, seed)
+    slope, intercept = _line_figures(risks, labels, tail_of(level))
+    return {
+        "brier": Figure(score, *around),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "calibration_error": Figure(reliability(risks, labels).error, math.nan, math.nan),
+        "calibration_error_if_calibrated": Figure(expected_error_if_calibrated(risks, seed=seed), math.nan, math.nan),
+    }
+
+
+def _line_figures(risks: np.ndarray, labels: np.ndarray, tail: float) -> tuple[Figure, Figure]:
+    """Slope and intercept of the calibration line with intervals from the curvature of the likelihood."""
+    from scipy.special import expit, logit
+    from scipy.stats import norm
+
+    nothing = Figure(math.nan, math.nan, math.nan)
+    if risks.min() == 0 or risks.max() == 1:
+        return nothing, nothing
+    scores = logit(risks)
+    try:
+        line = calibration_line(scores, labels)
+    except ValueError:
+        return nothing, nothing
+    x, risk = np.stack([scores, np.ones(len(scores))], axis=1), expit(line.slope * scores + line.intercept)
+    reach = norm.isf(tail) * np.sqrt(np.diag(np.linalg.inv((x * (risk * (1 - risk))[:, None]).T @ x)))
+    slope, intercept = (
+        Figure(v, float(v - r), float(v + r)) for v, r in zip((line.slope, line.intercept), reach, strict=True)
+    )
+    return slope, intercept
 
 
 def _bin(risks: np.ndarray, bins: int, by: str) -> np.ndarray:

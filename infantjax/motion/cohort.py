@@ -146,14 +146,37 @@ def read_outcomes(path: str | Path) -> dict[str, int]:
     Raises:
         InputError: the table cannot be read, names no infant, or contradicts itself.
     """
+    return {name: infant.outcome for name, infant in _infants(Path(path)).items()}
+
+
+def read_column(path: str | Path, column: str) -> dict[str, str]:
+    """What another column of the table says of each infant that it says something of, by id.
+
+    Args:
+        path: as the table of `read_cohort`.
+        column: its name in the header.
+
+    Raises:
+        InputError: as `read_outcomes`, or no infant has an entry in such a column; the message lists the columns.
+    """
+    infants = _infants(Path(path))
+    found = {name: infant.metadata[column] for name, infant in infants.items() if column in infant.metadata}
+    if not found:
+        known = sorted({name for infant in infants.values() for name in infant.metadata})
+        listed = f"those with entries are {', '.join(known[:20])}" if known else "there are none beside id and outcome"
+        raise InputError(path, f'has no entries in a column "{column}"', listed)
+    return found
+
+
+def _infants(path: Path) -> dict[str, _Infant]:
     findings = Findings()
-    infants, _ = _read_table(Path(path), findings)
+    infants, _ = _read_table(path, findings)
     remedy = "write the outcomes as id;outcome, one row an infant"
     if findings.fatal:
         raise findings.error(path, remedy)
     if not infants:
         raise InputError(path, "names no infant", remedy)
-    return {name: infant.outcome for name, infant in infants.items()}
+    return infants
 
 
 def _read_table(path: Path, findings: Findings) -> tuple[dict[str, _Infant], bool]:

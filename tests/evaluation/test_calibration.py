@@ -143,3 +143,33 @@ def test_unknown_bins_are_refused():
 def test_nobody_cannot_be_calibrated(fit):
     with pytest.raises(ValueError, match="needs infants"):
         fit([], [])
+
+
+def test_the_intervals_of_the_calibration_line_are_those_of_many_cohorts():
+    """Wald's interval of the slope is as wide as slopes of new cohorts of the same infants spread."""
+    rng = np.random.default_rng(0)
+    risks = rng.uniform(0.05, 0.95, 300)
+    slopes, reaches = [], []
+    for _ in range(60):
+        found = calibration.figures(risks, (rng.random(300) < risks).astype(int), resamples=1)["calibration_slope"]
+        slopes.append(found.value)
+        reaches.append((found.high - found.low) / 2)
+    assert np.mean(slopes) == pytest.approx(1, abs=0.1)
+    assert np.mean(reaches) == pytest.approx(1.96 * np.std(slopes), rel=0.25)
+
+
+def test_a_brier_score_lies_within_its_interval_and_is_scikit_learn_s():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(1)
+    risks = rng.random(60)
+    labels = (rng.random(60) < risks).astype(int)
+    found = calibration.figures(risks, labels, resamples=200)["brier"]
+    assert found.value == pytest.approx(metrics.brier_score_loss(labels, risks))
+    assert found.low < found.value < found.high
+    assert found.high - found.low < 0.2
+
+
+def test_a_certain_risk_has_no_calibration_line():
+    found = calibration.figures([0.0, 0.4, 0.6, 0.8], [0, 1, 0, 1], resamples=5)
+    assert np.isnan(found["calibration_slope"]).all()
+    assert np.isnan(found["calibration_intercept"]).all()

@@ -115,7 +115,9 @@ def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, pub
     assert figures["ME"]["mean"] == pytest.approx(published[3], abs=0.003)
 
 
-def test_the_command_prints_a_table(tmp_path, capsys):
+@pytest.fixture
+def found_and_annotated(tmp_path) -> tuple[str, str]:
+    """Two pictures with three annotated points, of which the wrist is found half a head off."""
     folder = tmp_path / "annotations"
     folder.mkdir()
     for name in ("1", "2"):
@@ -126,7 +128,18 @@ def test_the_command_prints_a_table(tmp_path, capsys):
     header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
     cells = [str(v) for joint in MPII_16.joints for v in found[joint]]
     table.write_text(f"frame,{','.join(header)}\n0,{','.join(cells)}\n1,{','.join(cells)}\n")
-    status = cli.run(["evaluate", str(table), str(folder), "--task", "pose"])
+    return str(table), str(folder)
+
+
+def test_the_command_draws_the_correct_keypoints_over_the_threshold(found_and_annotated, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert cli.run(["evaluate", *found_and_annotated, "--task", "pose", "--plots", str(tmp_path / "plots")]) == 0
+    assert "right_wrist" in (tmp_path / "plots" / "pck.svg").read_text("utf-8")
+    assert "pck.svg" in capsys.readouterr().err
+
+
+def test_the_command_prints_a_table(found_and_annotated, capsys):
+    status = cli.run(["evaluate", *found_and_annotated, "--task", "pose"])
     lines = capsys.readouterr().out.splitlines()
     assert status == 0
     assert lines[0].startswith("2 pictures, unit: head top to upper neck")

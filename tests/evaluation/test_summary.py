@@ -1,0 +1,113 @@
+"""The summary gathers the figures of the other modules, as data that JSON holds and as lines."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from infantjax.evaluation import calibration, comparison, decision, discrimination, summary
+
+FEW = {"resamples": 50}
+
+
+def cohort(n: int = 40, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(n) % 4 == 0).astype(int)
+    shift = 2.0 * labels - 1
+    first, second = (1 / (1 + np.exp(-(shift * strength + rng.normal(size=n)))) for strength in (0.8, 0.3))
+    return first, second, labels
+
+
+def test_the_summary_holds_the_figures_of_the_modules():
+    risks, _, labels = cohort()
+    found = summary.summarise(risks, labels, 0.4, **FEW)
+    assert (found.infants, found.cases, found.threshold) == (40, 10, 0.4)
+    expected = discrimination.evaluate(risks, labels, 0.4, **FEW) | calibration.figures(risks, labels, **FEW)
+    for name, figure in expected.items():
+        assert found.figures[name] == pytest.approx(figure, nan_ok=True), name
+    share = decision.predictive_values(expected["sensitivity"].value, expected["specificity"].value, 0.15)
+    assert (found.figures["ppv_at_0.15"].value, found.figures["npv_at_0.15"].value) == pytest.approx(share)
+
+
+def test_a_comparison_is_made_of_the_paired_tests():
+    first, second, labels = cohort()
+    found = summary.compare(first, second, labels, (0.5, 0.3), **FEW)
+    assert found["auc"][2:] == pytest.approx(comparison.delong(first, second, labels))
+    controls = labels == 0
+    assert found["specificity"].p == comparison.mcnemar(first[controls] < 0.5, second[controls] < 0.3).p
+    assert found["sensitivity"].first == (first[~controls] >= 0.5).mean()
+    assert math.isnan(found["ppv"].p)
+    assert found["ppv"].low <= found["ppv"].difference <= found["ppv"].high
+
+
+def test_the_published_test_takes_the_second_proportion_as_known():
+    first, second, labels = cohort()
+    found = summary.compare(first, second, labels, test="published", **FEW)
+    counts = [discrimination.counts(risks, labels, 0.5).fractions for risks in (first, second)]
+    for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv"):
+        assert found[name].p == comparison.published_binomial(*counts[0][name], *counts[1][name])
+    assert found["auc"] == summary.compare(first, second, labels, **FEW)["auc"]
+
+
+def test_a_method_does_not_differ_from_itself():
+    risks, _, labels = cohort()
+    for row in summary.compare(risks, risks, labels, **FEW).values():
+        assert row.difference == row.low == row.high == 0
+
+
+def test_subgroups_are_judged_by_their_own_infants():
+    risks, _, labels = cohort()
+    groups = ["girl" if i % 3 else "boy" for i in range(40)]
+    found = summary.subgroups(risks, labels, groups, **FEW)
+    assert list(found) == ["boy", "girl"]
+    boys = np.array(groups) == "boy"
+    assert found["boy"].figures == discrimination.evaluate(risks[boys], labels[boys], 0.5, **FEW)
+    assert found["boy"].infants + found["girl"].infants == 40
+
+
+def test_what_one_class_cannot_give_is_null_in_json_and_nan_in_text():
+    risks = np.linspace(0.1, 0.9, 5)
+    found = summary.summarise(risks, np.ones(5, int), **FEW)
+    assert found.to_dict()["auc"] == found.to_dict()["calibration_slope"] == [None] * 3
+    assert "nan (nan to nan)" in " ".join(" ".join(found.lines()).split())
+    rows = summary.compare(risks, risks, np.ones(5, int), **FEW)
+    assert math.isnan(rows["auc"].p)
+    assert math.isnan(rows["specificity"].first)
+
+
+def test_equal_risks_have_an_auc_of_one_half_and_no_calibration_line():
+    found = summary.summarise(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], **FEW)
+    assert found.figures["auc"].value == 0.5
+    assert math.isnan(found.figures["calibration_slope"].value)
+
+
+def test_a_summary_with_everything_is_json_without_nan():
+    risks, other, labels = cohort()
+    found = summary.Summary(
+        40,
+        10,
+        0.5,
+        summary.summarise(risks, labels, **FEW).figures,
+        summary.compare(risks, other, labels, **FEW),
+        summary.subgroups(risks, labels, ["a", "b"] * 20, **FEW),
+    )
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert set(document["comparison"]["auc"]) == {"first", "second", "difference", "low", "high", "p"}
+    assert document["subgroups"]["b"]["infants"] == 20
+    text = "\n".join(found.lines())
+    assert "\na: 20 infants, 10 with outcome 1, threshold 0.5" in text
+    assert "difference" in text
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: summary.compare([0.1], [0.2], [1], test="t"), "unknown test"),
+        (lambda: summary.subgroups([0.1, 0.2], [0, 1], ["a"]), "each of the 2 infants"),
+        (lambda: summary.summarise([], []), "must be given"),
+    ],
+)
+def test_what_cannot_be_summarised_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
