@@ -9,6 +9,7 @@ from infantjax.models import (
     gcn,
     openpose,
     sma_cnn,
+    stam,
     videopose3d,
 )
 from infantjax.models.entry import (
@@ -49,6 +50,7 @@ _ENTRIES: dict[str, Entry] = {
         *babypose.ENTRIES,
         *baby_moves.ENTRIES,
         *sma_cnn.ENTRIES,
+        *stam.ENTRIES,
         *videopose3d.ENTRIES,
     )
 }

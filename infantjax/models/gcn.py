@@ -535,7 +535,17 @@ class GraphNetwork(nn.Module):
 
 
 class StGcnLayer(nn.Module):
-    """One layer of ST-GCN: graph convolution, norm, ReLU, temporal convolution, norm, dropout, residual, ReLU."""
+    """One layer of ST-GCN: graph convolution, norm, ReLU, temporal convolution, norm, dropout, residual, ReLU.
+
+    Attributes:
+        inputs: input channels.
+        features: output channels.
+        stride: of the temporal convolution.
+        residual: whether there is one.
+        dropout: rate.
+        taps: of the temporal convolution.
+        importance: whether every edge of the graph has a trained weight.
+    """
 
     inputs: int
     features: int
@@ -543,15 +553,17 @@ class StGcnLayer(nn.Module):
     residual: bool
     dropout: float
     taps: int = 9
+    importance: bool = True
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint"], train: bool
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the layer."""
-        importance = parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
-        counting.record("multiplication", adjacency.size)
-        y = GraphConv(self.inputs, self.features, adjacency.shape[0], name="graph")(x, adjacency * importance, train)
+        if self.importance:
+            adjacency = adjacency * parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
+            counting.record("multiplication", adjacency.size)
+        y = GraphConv(self.inputs, self.features, adjacency.shape[0], name="graph")(x, adjacency, train)
         temporal = Conv(self.features, self.features, self.taps, self.stride, gain=_SQRT2, name="conv")
         y = temporal(jax.nn.relu(y), train)
         if self.dropout:

@@ -52,3 +52,28 @@ def test_too_few_infants_and_missing_values_are_refused():
     x[3, 3] = np.nan
     with pytest.raises(ValueError, match="missing values"):
         baselines.logistic(x, y, range(80), range(80, 120), folds=2)
+
+
+@pytest.mark.parametrize("classifier", ["lda", "svm", "pls"])
+def test_each_classifier_finds_a_linear_difference_in_features_it_never_saw(classifier):
+    x, y = cohort(n=80)
+    found = baselines.classify(x, y, range(50), range(50, 80), classifier, folds=2)
+    assert ((found > 0) & (found < 1)).all()
+    assert auc(found, y[50:]) > 0.9
+    changed = x.copy()
+    changed[60:] *= 1000
+    again = baselines.classify(changed, y, range(50), range(50, 80), classifier, folds=2)
+    np.testing.assert_array_equal(again[:10], found[:10])
+
+
+def test_more_features_than_infants_can_be_told_apart():
+    x, y = cohort(n=60)
+    wide = np.concatenate([x, np.random.default_rng(1).standard_normal((60, 100))], axis=1)
+    for classifier in ("lda", "pls"):
+        assert np.isfinite(baselines.classify(wide, y, range(40), range(40, 60), classifier, folds=2)).all()
+
+
+def test_an_unknown_classifier_is_refused():
+    x, y = cohort()
+    with pytest.raises(ValueError, match="known: lda, svm, pls"):
+        baselines.classify(x, y, range(80), range(80, 120), "tree", folds=2)

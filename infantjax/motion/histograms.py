@@ -1,0 +1,136 @@
+"""Histograms of how limbs point and how far they move: HOJO2D and HOJD2D.
+
+Source: McCay et al. 2019 and their released program. Pose and movement are histograms of the arms' and legs' joints
+over a whole recording, fused by joining them, and told apart by linear classifiers (`training.baselines`). Chosen,
+where the sources are silent: bins of direction run from +y towards +x; a skeleton without neck takes the middle of the
+shoulders in its place. On the host, in float64.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from infantjax.errors import InputError
+from infantjax.motion.cleaning import weighted_mean
+from infantjax.motion.recording import Recording
+
+JOINTS = tuple(f"{side}_{part}" for part in ("elbow", "wrist", "knee", "ankle") for side in ("right", "left"))
+"""Joints that have histograms."""
+CONFIDENCE = 0.07
+"""How far below its mean a joint's confidence may lie before a frame of it is dropped."""
+
+Points = Float[np.ndarray, "time joint 2"]
+
+
+def prepare(recording: Recording) -> Points:
+    """Drop frames of low confidence, refill them, smooth, and set the body upright in every frame.
+
+    Gaps are filled by modified Akima interpolation, at the ends by the nearest seen place; the mean runs over 5 frames.
+    The middle of the hips is the origin, and the neck lies on +y.
+
+    Raises:
+        InputError: the skeleton lacks the hips, the neck and shoulders, or a joint of `JOINTS`; one of them was seen in
+            fewer than two frames; or neck and hips coincide.
+    """
+    joints = recording.skeleton.joints
+    neck = ("neck",) if "neck" in joints else ("right_shoulder", "left_shoulder")
+    needed = ("right_hip", "left_hip", *neck, *JOINTS)
+    if lacking := [joint for joint in needed if joint not in joints]:
+        raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton lacks it")
+    points = recording.keypoints[..., :2].copy()
+    if recording.confidence is not None:
+        points[recording.confidence < np.nanmean(recording.confidence, axis=0) - CONFIDENCE] = np.nan
+    for joint in needed:
+        column = joints.index(joint)
+        points[:, column] = _refilled(points[:, column], f"{recording.name}, {joint}")
+    points = weighted_mean(points, np.ones(5))
+    hips, top = (points[:, [joints.index(j) for j in names]].mean(axis=1) for names in (needed[:2], neck))
+    line = top - hips
+    length = np.hypot(*line.T)
+    if not length.all():
+        raise InputError(recording.name, "has neck and hips in one place", "check its keypoints")
+    (sine, cosine), centred = (line / length[:, None]).T[..., None], points - hips[:, None]
+    x, y = centred[..., 0], centred[..., 1]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+
+
+def _refilled(track: Float[np.ndarray, "time 2"], where: str) -> Float[np.ndarray, "time 2"]:
+    from scipy.interpolate import Akima1DInterpolator
+
+    seen = np.flatnonzero(~np.isnan(track).any(axis=1))
+    if len(seen) < 2:
+        raise InputError(where, f"is seen in {len(seen)} frames", "histograms need at least 2")
+    inside = np.clip(np.arange(len(track)), seen[0], seen[-1])
+    return Akima1DInterpolator(seen, track[seen], method="makima")(inside)
+
+
+def orientations(points: Points, joint: int, parent: int, bins: int = 8) -> Float[np.ndarray, " bin"]:
+    """How often a bone points each way (HOJO2D); sums to one.
+
+    Each frame is shared by the two nearest bins, in inverse proportion to their cosine distances. Frames in which the
+    bone has no length, or a point is missing, do not count.
+
+    Args:
+        points: `prepare`.
+        joint: the bone's end.
+        parent: its beginning.
+        bins: directions, at least 3; published are 8, and 16.
+
+    Raises:
+        ValueError: fewer than 3 bins, or no frame counts.
+    """
+    if bins < 3:
+        raise ValueError(f"directions need at least 3 bins, got {bins}")
+    bone = points[:, joint] - points[:, parent]
+    length = np.hypot(*bone.T)
+    bone = bone[length > 0] / length[length > 0, None]
+    if not len(bone):
+        raise ValueError("the bone has a length in no frame")
+    angle = 2 * np.pi * np.arange(bins) / bins
+    distance = 1 - bone @ np.stack([np.sin(angle), np.cos(angle)])
+    nearest = np.argsort(distance, axis=1)[:, :2]
+    first, second = np.take_along_axis(distance, nearest, axis=1).clip(min=0).T
+    histogram = np.bincount(nearest[:, 0], second / (first + second), bins)
+    return (histogram + np.bincount(nearest[:, 1], first / (first + second), bins)) / len(bone)
+
+
+def displacements(
+    points: Points, joint: int, bins: int = 8, width: float = 2.0, frames: int = 5
+) -> Float[np.ndarray, " bin"]:
+    """How often a joint moves how far (HOJD2D); sums to one.
+
+    Args:
+        points: `prepare`; steps in which the joint is missing do not count.
+        joint: which.
+        bins: the last one is open; published are 8, and 16.
+        width: of a bin in the unit of the points: published are 2 pixels, which depends on the resolution. Divide the
+            points by the trunk's length for bins that do not.
+        frames: from one place to the next; steps do not overlap.
+
+    Raises:
+        ValueError: fewer than one bin or frame, a width not above 0, or no step counts.
+    """
+    if bins < 1 or frames < 1 or not width > 0:
+        raise ValueError(f"bins, frames and width must be positive, got {bins}, {frames}, {width}")
+    step = np.linalg.norm(np.diff(points[::frames, joint], axis=0), axis=-1)
+    step = step[np.isfinite(step)]
+    if not len(step):
+        raise ValueError(f"the joint is seen in no two frames {frames} apart")
+    return np.bincount(np.minimum(step // width, bins - 1).astype(int), minlength=bins) / len(step)
+
+
+def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[np.ndarray, " feature"]:
+    """Both histograms of every joint of `JOINTS`, directions first: 128 features with 8 bins.
+
+    Args:
+        recording: as `prepare`.
+        bins: of either histogram.
+        width: of a bin of displacement.
+
+    Raises:
+        InputError: as `prepare`.
+        ValueError: as `orientations` and `displacements`.
+    """
+    points, skeleton = prepare(recording), recording.skeleton
+    at = [skeleton.index(joint) for joint in JOINTS]
+    pose = [orientations(points, joint, skeleton.parent_indices[joint], bins) for joint in at]
+    return np.concatenate([*pose, *(displacements(points, joint, bins, width) for joint in at)])

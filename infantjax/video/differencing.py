@@ -1,0 +1,106 @@
+"""How much of a picture moves, and where: the quantity and the centroid of motion, without keypoints.
+
+Source: Adde et al. 2009 and 2010; Stoeen et al. 2017. Published for the standard deviation of the centroid: an AUC of
+0.83 and of 0.73 for fidgety movements, 0.88 and 0.82 for CP. Chosen, since the threshold is not given: a tenth of full
+scale; grey is the mean of red, green and blue. The camera must stand still, and the frame show the infant alone; light
+that changes counts as movement.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+
+class Motion(NamedTuple):
+    """Movement from each frame to the next.
+
+    Attributes:
+        quantity: `[time]` share of the pixels that move, 0..1.
+        centroid: `[time, 2]` their mean x and y in units of the picture's sides, 0..1; NaN where nothing moves.
+    """
+
+    quantity: Float[np.ndarray, " time"]
+    centroid: Float[np.ndarray, "time 2"]
+
+
+def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: float = 0.1, median: int = 1) -> Motion:
+    """Pixels whose grey changes by more than a threshold.
+
+    Args:
+        frames: RGB, 0..255, for example `(frame.pixels() for frame in open_frames(path))`; one at a time is kept.
+        threshold: share of full scale.
+        median: side of a median filter over the moving pixels, odd, against noise; 1 leaves it out.
+
+    Returns:
+        One entry less than there are frames.
+
+    Raises:
+        ValueError: fewer than two frames, frames of different sides, a threshold outside 0..1 or an even filter.
+    """
+    from scipy.ndimage import median_filter
+
+    if not 0 <= threshold < 1 or median < 1 or median % 2 == 0:
+        raise ValueError(f"threshold must lie within 0..1 and the filter be odd, got {threshold} and {median}")
+    before, quantity, centroid = None, [], []
+    for frame in frames:
+        grey = np.asarray(frame, np.float32).mean(axis=-1) / 255
+        if before is not None:
+            if grey.shape != before.shape:
+                raise ValueError(f"frames differ in their sides, {before.shape} and {grey.shape}")
+            moving = np.abs(grey - before) > threshold
+            if median > 1:
+                moving = median_filter(moving, median)
+            quantity.append(moving.mean())
+            centroid.append(_centre(moving))
+        before = grey
+    if not quantity:
+        raise ValueError("movement needs at least two frames")
+    return Motion(np.array(quantity), np.array(centroid))
+
+
+def _centre(moving: Shaped[np.ndarray, "height width"]) -> tuple[float, float]:
+    y, x = np.nonzero(moving)
+    if not len(x):
+        return math.nan, math.nan
+    return float((x.mean() + 0.5) / moving.shape[1]), float((y.mean() + 0.5) / moving.shape[0])
+
+
+class Features(NamedTuple):
+    """What the papers classify by; NaN where nothing ever moves.
+
+    Attributes:
+        q_mean: mean quantity.
+        q_median: its median.
+        q_sd: its standard deviation.
+        c_sd: standard deviation of the centroid, x and y added in squares.
+        v_sd: the same of its velocity, a second.
+        a_sd: the same of its acceleration.
+    """
+
+    q_mean: float
+    q_median: float
+    q_sd: float
+    c_sd: float
+    v_sd: float
+    a_sd: float
+
+
+def features(found: Motion, fps: float) -> Features:
+    """Features of a recording. Frames without movement have no centroid and count for none of its figures.
+
+    Args:
+        found: `motion`.
+        fps: hertz.
+    """
+    velocity = np.diff(found.centroid, axis=0) * fps
+    spreads = (_spread(values) for values in (found.centroid, velocity, np.diff(velocity, axis=0) * fps))
+    q = found.quantity
+    return Features(float(q.mean()), float(np.median(q)), float(q.std()), *spreads)
+
+
+def _spread(values: Float[np.ndarray, "time 2"]) -> float:
+    seen = values[np.isfinite(values).all(axis=1)]
+    return float(np.sqrt(seen.var(axis=0).sum())) if len(seen) else math.nan
