@@ -429,6 +429,29 @@ def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
     return tuple((parent, joint) for joint, parent in skeleton.edges)
 
 
+PARTS = ("head", "trunk", "right_arm", "left_arm", "right_leg", "left_leg")
+"""Parts of the body."""
+
+_HEAD = ("head", "head_top", "crown", "chin", "nose", "neck_nose", "eye", "ear")
+_LIMBS = {"arm": ("elbow", "wrist", "hand"), "leg": ("knee", "ankle", "heel", "foot", "toe", "big_toe", "small_toe")}
+
+
+def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Joints of each of `PARTS` by index; shoulders and hips belong to the trunk, parts without joints are left out."""
+    parts: dict[str, tuple[int, ...]] = dict.fromkeys(PARTS, ())
+    for index, joint in enumerate(skeleton.joints):
+        parts[_part_of(joint)] += (index,)
+    return {part: joints for part, joints in parts.items() if joints}
+
+
+def _part_of(joint: str) -> str:
+    side, _, kind = joint.partition("_")
+    if side not in ("right", "left"):
+        return "head" if joint in _HEAD else "trunk"
+    limb = next((limb for limb, kinds in _LIMBS.items() if kind in kinds), None)
+    return f"{side}_{limb}" if limb else "head" if kind in _HEAD else "trunk"
+
+
 GraphKind = Literal["spatial", "dis2", "dis4", "uniform", "distance"]
 
 

@@ -145,3 +145,21 @@ def test_graphs_of_in_motion_equal_the_released_ones(shared):
     for count in range(1, 8):
         released = golden[f"disentangled_{count}_unmasked"]
         np.testing.assert_allclose(adjacency(IN_MOTION_19, f"dis{count}"), released, atol=1e-7)
+
+
+def test_every_joint_belongs_to_one_part_of_the_body():
+    for name in skeletons.SKELETONS:
+        skeleton = skeletons.get(name)
+        parts = skeletons.body_parts(skeleton)
+        assert sorted(i for joints in parts.values() for i in joints) == list(range(len(skeleton.joints)))
+        mirrored = {part.replace("right", "left"): len(joints) for part, joints in parts.items() if "right" in part}
+        assert mirrored == {part: len(joints) for part, joints in parts.items() if "left" in part}
+
+
+def test_the_parts_of_in_motion_19_by_name():
+    parts = skeletons.body_parts(skeletons.IN_MOTION_19)
+    names = {part: {skeletons.IN_MOTION_19.joints[i] for i in joints} for part, joints in parts.items()}
+    assert names["head"] == {"head_top", "nose", "right_ear", "left_ear"}
+    assert names["right_arm"] == {"right_elbow", "right_wrist"}
+    assert names["left_leg"] == {"left_knee", "left_ankle"}
+    assert {"pelvis", "left_hip", "thorax", "upper_neck"} < names["trunk"]

@@ -12,14 +12,8 @@ from jaxtyping import Float
 from infantjax.errors import InputError
 from infantjax.motion.cleaning import fill_gaps
 from infantjax.motion.recording import Recording
+from infantjax.skeletons import PARTS, body_parts
 
-PARTS: dict[str, tuple[str, ...]] = {
-    "head": ("nose", "head_top", "right_ear", "left_ear", "right_eye", "left_eye"),
-    "trunk": ("right_shoulder", "left_shoulder", "right_hip", "left_hip"),
-    **{f"{side}_arm": (f"{side}_elbow", f"{side}_wrist") for side in ("right", "left")},
-    **{f"{side}_leg": (f"{side}_knee", f"{side}_ankle") for side in ("right", "left")},
-}
-"""Keypoints of each part; a set that lacks some of them takes the rest."""
 SECONDS = 10
 """Length of the pieces whose spectra are averaged."""
 FREQUENCIES = tuple(k / SECONDS for k in range(1, 10 * SECONDS + 1))
@@ -28,17 +22,16 @@ _FLOOR = 1e-12
 
 
 def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
-    """The mean of each part's keypoints; gaps are filled, points that were never seen are left out.
+    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points never seen are left out.
 
     Raises:
         InputError: no point of a part was ever seen.
     """
     points = fill_gaps(recording.keypoints)[..., :2]
     seen = ~np.asarray(recording.missing.all(axis=0))
-    joints = recording.skeleton.joints
-    tracks = []
-    for part, names in PARTS.items():
-        columns = [joints.index(name) for name in names if name in joints and seen[joints.index(name)]]
+    joints, tracks = body_parts(recording.skeleton), []
+    for part in PARTS:
+        columns = [joint for joint in joints.get(part, ()) if seen[joint]]
         if not columns:
             raise InputError(recording.name, f"has no point of the {part.replace('_', ' ')}", "it has no spectrum")
         tracks.append(points[:, columns].mean(axis=1))

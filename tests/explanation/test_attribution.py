@@ -1,0 +1,130 @@
+"""Attributions: functions whose answer is known, graph networks, and maps that do or do not follow the weights."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from infantjax.explanation import attribution
+from infantjax.explanation.class_activation import class_weights
+from infantjax.models.gcn import ALTERNATIVES, Architecture, GraphNetwork, StGcn
+from infantjax.nn.initialisers import initialise
+from infantjax.skeletons import IN_MOTION_19, body_parts
+
+# What is tested holds however well a program is compiled.
+quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})
+RNG = np.random.default_rng(0)
+
+
+def polynomial(x):
+    """Each sample's score is 3 a + b^2 + a b of its two values."""
+    a, b = x[:, 0], x[:, 1]
+    return 3 * a + b**2 + a * b
+
+
+def test_the_gradient_is_of_each_sample_alone():
+    x = jnp.array([[1.0, 2.0], [4.0, -1.0]])
+    np.testing.assert_allclose(attribution.gradient(polynomial, x), [[5, 5], [2, 2]])
+
+
+def test_integrated_gradients_of_a_polynomial_by_hand():
+    found = attribution.integrated_gradients(polynomial, jnp.array([[1.0, 2.0]]), steps=3)
+    np.testing.assert_allclose(found, [[3 + 1, 4 + 1]], rtol=1e-6)
+
+
+def test_integrated_gradients_add_up_to_the_difference_from_the_baseline():
+    weights = jnp.asarray(RNG.normal(size=(6, 4)), jnp.float32)
+    x, baseline = jnp.asarray(RNG.normal(size=(3, 6)), jnp.float32), jnp.linspace(-1.0, 1.0, 6)
+
+    def score(x):
+        return jnp.tanh(x @ weights).sum(axis=1)
+
+    found = attribution.integrated_gradients(score, x, baseline, 100)
+    np.testing.assert_allclose(found.sum(axis=1), score(x) - score(baseline[None]), atol=1e-3)
+    np.testing.assert_array_equal(attribution.integrated_gradients(score, x, x), 0)
+    with pytest.raises(ValueError, match="at least one step"):
+        attribution.integrated_gradients(score, x, steps=0)
+
+
+def test_grad_cam_weighs_channels_by_their_mean_gradient():
+    features = jnp.asarray(RNG.normal(size=(2, 5, 3, 4)), jnp.float32)
+    weights = jnp.array([1.0, -2.0, 0.5, 0.0])
+    found = attribution.grad_cam(lambda f: (f @ weights).mean(axis=(1, 2)), features)
+    np.testing.assert_allclose(found, np.maximum(features @ weights / 15, 0), atol=1e-6)
+
+
+@pytest.fixture(scope="module", params=["global", "spatial"])
+def network(request):
+    """A small network with its weights, a window, and its scores and features."""
+    base = {name: alternatives[0] for name, alternatives in ALTERNATIVES.items()} | {"bottleneck_factor": 2}
+    module = GraphNetwork(Architecture.from_choices(base | {"pool": request.param}), lean=True)
+    x = jnp.asarray(RNG.normal(size=(2, 20, 19, 6)), jnp.float32)
+    variables = quick(lambda key: initialise(module, key, x))(jax.random.key(0))
+    logits, aux = quick(module.apply)(variables, x)
+    return variables["params"], aux["features"], logits[:, 1] - logits[:, 0]
+
+
+def test_the_head_of_a_graph_network_gives_its_score(network):
+    params, features, score = network
+    np.testing.assert_allclose(attribution.graph_head(params)(features), score, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["global"], indirect=True)
+def test_grad_cam_is_class_activation_where_the_joints_are_averaged(network):
+    params, features, _ = network
+    weights = class_weights(params)[0]
+    activation = np.maximum(features @ (weights[:, 1] - weights[:, 0]), 0)
+    found = attribution.grad_cam(attribution.graph_head(params), features) * features.shape[1] * features.shape[2]
+    np.testing.assert_allclose(found, activation, atol=1e-5)
+
+
+def test_only_the_part_that_a_score_reads_matters_when_hidden():
+    parts = body_parts(IN_MOTION_19)
+    wrist = IN_MOTION_19.index("left_wrist")
+    x = jnp.asarray(RNG.normal(size=(2, 8, 19, 2)), jnp.float32)
+
+    def score(x):
+        return jnp.abs(jnp.diff(x[:, :, wrist], axis=1)).sum(axis=(1, 2))
+
+    found = attribution.occlusion(score, x, parts)
+    np.testing.assert_allclose(found.pop("left_arm"), score(x), rtol=1e-6)
+    assert set(found) == set(parts) - {"left_arm"}
+    assert not np.any(list(found.values()))
+
+
+def test_hidden_joints_take_the_baseline():
+    x = jnp.ones((1, 3, 2, 1))
+    found = attribution.occlusion(lambda x: x.sum(axis=(1, 2, 3)), x, {"both": (0, 1), "none": ()}, baseline=5.0)
+    np.testing.assert_array_equal([found["both"][0], found["none"][0]], [6 - 30, 0])
+
+
+def test_a_map_of_the_input_alone_is_found_out_and_a_map_of_the_weights_is_not():
+    trained, untrained = jnp.asarray(RNG.normal(size=200)), jnp.asarray(RNG.normal(size=(3, 200)))
+    x = jnp.asarray(RNG.normal(size=200))
+    np.testing.assert_allclose(attribution.agreement_with_untrained(lambda _: jnp.diff(x), trained, untrained), 1)
+    learnt = attribution.agreement_with_untrained(lambda weights: weights, trained, untrained)
+    expected = [stats.spearmanr(trained, other).statistic for other in untrained]
+    np.testing.assert_allclose(learnt, expected, atol=1e-5)
+    flat = attribution.agreement_with_untrained(lambda weights: 0 * weights, trained, untrained)
+    assert np.isnan(flat).all()
+
+
+def test_gradients_of_a_graph_network_follow_its_weights():
+    module = StGcn(widths=(4,))
+    x = jnp.asarray(RNG.normal(size=(1, 12, 19, 2)), jnp.float32)
+
+    def explain(variables):
+        return attribution.gradient(lambda x: module.apply(variables, x)[0][:, 1], x)
+
+    @quick
+    def agreement(keys):
+        drawn = jax.vmap(lambda key: initialise(module, key, x))(keys)
+        one, others = (jax.tree.map(part, dict(drawn)) for part in (lambda a: a[0], lambda a: a[1:]))
+        return attribution.agreement_with_untrained(explain, one, others)
+
+    found = agreement(jax.random.split(jax.random.key(0), 6))
+    assert found.shape == (5,)
+    assert float(jnp.abs(found).max()) < 0.9
