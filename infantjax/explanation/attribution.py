@@ -142,5 +142,7 @@ def agreement_with_untrained(
 
 def _ranks(values: Array) -> Array:
     """Ranks about their mean; equal values share one."""
-    ranks = jax.scipy.stats.rankdata(values.reshape(-1))
+    flat = values.reshape(-1)
+    ordered = jnp.sort(flat)
+    ranks = jnp.searchsorted(ordered, flat) + jnp.searchsorted(ordered, flat, side="right")
     return ranks - ranks.mean()

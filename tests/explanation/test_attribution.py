@@ -62,7 +62,7 @@ def network(request):
     base = {name: alternatives[0] for name, alternatives in ALTERNATIVES.items()} | {"bottleneck_factor": 2}
     module = GraphNetwork(Architecture.from_choices(base | {"pool": request.param}), lean=True)
     x = jnp.asarray(RNG.normal(size=(2, 20, 19, 6)), jnp.float32)
-    variables = quick(lambda key: initialise(module, key, x))(jax.random.key(0))
+    variables = quick(lambda key: initialise(module, key, x))(jax.random.key(0, impl="rbg"))
     logits, aux = quick(module.apply)(variables, x)
     return variables["params"], aux["features"], logits[:, 1] - logits[:, 0]
 
@@ -102,9 +102,12 @@ def test_hidden_joints_take_the_baseline():
 
 
 def test_a_map_of_the_input_alone_is_found_out_and_a_map_of_the_weights_is_not():
-    trained, untrained = jnp.asarray(RNG.normal(size=200)), jnp.asarray(RNG.normal(size=(3, 200)))
-    x = jnp.asarray(RNG.normal(size=200))
-    np.testing.assert_allclose(attribution.agreement_with_untrained(lambda _: jnp.diff(x), trained, untrained), 1)
+    # With ties.
+    trained, untrained = (jnp.asarray(RNG.integers(0, 20, size), jnp.float32) for size in (200, (3, 200)))
+    x = jnp.asarray(RNG.normal(size=200), jnp.float32)
+    np.testing.assert_allclose(
+        attribution.agreement_with_untrained(lambda _: jnp.diff(x), trained, untrained), 1, rtol=1e-5
+    )
     learnt = attribution.agreement_with_untrained(lambda weights: weights, trained, untrained)
     expected = [stats.spearmanr(trained, other).statistic for other in untrained]
     np.testing.assert_allclose(learnt, expected, atol=1e-5)
@@ -125,6 +128,6 @@ def test_gradients_of_a_graph_network_follow_its_weights():
         one, others = (jax.tree.map(part, dict(drawn)) for part in (lambda a: a[0], lambda a: a[1:]))
         return attribution.agreement_with_untrained(explain, one, others)
 
-    found = agreement(jax.random.split(jax.random.key(0), 6))
+    found = agreement(jax.random.split(jax.random.key(0, impl="rbg"), 6))
     assert found.shape == (5,)
-    assert float(jnp.abs(found).max()) < 0.9
+    assert float(jnp.abs(found).mean()) < 0.5
