@@ -144,6 +144,11 @@ RULES: dict[tuple[str, str], dict[str, Rule]] = {
         "right_ear": _sum(head=0.41, neck_nose=0.22, thorax=0.22, right_shoulder=0.15),
         "left_ear": _sum(head=0.41, neck_nose=0.22, thorax=0.22, left_shoulder=0.15),
     },
+    ("in-motion-19", "human36m-17"): {
+        **_same("pelvis", "thorax", *_ARMS_AND_LEGS),
+        **_nearest(neck_nose="nose", head="head_top"),
+        "spine": _middle("pelvis", "thorax"),
+    },
 }
 """(source, target) -> joint of the target -> rule. A joint without a rule has no counterpart."""
 
