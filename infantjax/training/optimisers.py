@@ -1,7 +1,9 @@
 """Optimisers and their schedules, as optax transformations."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
@@ -88,3 +90,53 @@ def rising(lowest: float, highest: float, steps: int) -> Schedule:
         return lowest * (highest / lowest) ** (jnp.asarray(step) / max(steps - 1, 1))
 
     return rate
+
+
+class CyclicalState(NamedTuple):
+    """Memory of `cyclical`.
+
+    Attributes:
+        step: `[]` how many there were.
+        velocity: as the parameters.
+    """
+
+    step: Array
+    velocity: Any
+
+
+def cyclical(
+    lowest: float, highest: float, steps: int, momentum: tuple[float, float] = (0.8, 0.9), decay: float = 0.0
+) -> optax.GradientTransformation:
+    """Stochastic gradient descent whose rate goes up and down in a triangle, and whose momentum goes against it.
+
+    `g <- g + decay * p`, `v <- m * v + g`, and the step is `-rate * v`.
+
+    Args:
+        lowest: rate of the first step.
+        highest: rate `steps` steps later.
+        steps: from one to the other; as many back.
+        momentum: at the highest rate, and at the lowest.
+        decay: of all parameters.
+
+    Raises:
+        ValueError: a value out of its range.
+
+    Source: Smith 2017. That MAM's cyclic schedule is of this kind, and its values, are chosen.
+    """
+    if not (0 < lowest <= highest and steps >= 1 and 0 <= min(momentum) <= max(momentum) < 1 and decay >= 0):
+        raise ValueError(
+            f"two rising rates above 0, steps from 1, momenta from 0 below 1 and a decay from 0 are needed, got "
+            f"{lowest}, {highest}, {steps}, {momentum}, {decay}"
+        )
+
+    def init(params: Any) -> CyclicalState:
+        return CyclicalState(jnp.int32(0), jax.tree.map(jnp.zeros_like, params))
+
+    def update(gradient: Any, state: CyclicalState, params: Any = None) -> tuple[Any, CyclicalState]:
+        height = 1 - jnp.abs((state.step % (2 * steps)) / steps - 1)
+        rate = lowest + (highest - lowest) * height
+        kept = momentum[1] + (momentum[0] - momentum[1]) * height
+        velocity = jax.tree.map(lambda v, g, p: kept * v + g + decay * p, state.velocity, gradient, params)
+        return jax.tree.map(lambda v: -rate * v, velocity), CyclicalState(state.step + 1, velocity)
+
+    return optax.GradientTransformation(init, update)

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from infantjax.training.optimisers import amsgrad, nesterov, rising, triangular
+from infantjax.training.optimisers import amsgrad, cyclical, nesterov, rising, triangular
 
 
 def test_the_first_step_is_one_plus_the_momentum_times_the_gradient():
@@ -70,3 +70,18 @@ def test_amsgrad_never_forgets_a_large_gradient():
         change, state = optimiser.update(jnp.full(1, 1.0), state)
     # Adam would by now step by the full rate.
     assert abs(float(change[0])) < 2e-4
+
+
+def test_the_cyclical_rate_goes_up_and_down_and_the_momentum_against_it():
+    optimiser = cyclical(0.1, 0.3, 2, momentum=(0.5, 0.9), decay=0.01)
+    p, v, params = 2.0, 0.0, jnp.array(2.0)
+    state = optimiser.init(params)
+    for rate, momentum in [(0.1, 0.9), (0.2, 0.7), (0.3, 0.5), (0.2, 0.7), (0.1, 0.9), (0.2, 0.7)]:
+        v = momentum * v + 1.0 + 0.01 * p
+        p -= rate * v
+        change, state = optimiser.update(jnp.array(1.0), state, params)
+        params = optax.apply_updates(params, change)
+        assert float(params) == pytest.approx(p, rel=1e-5)
+    for wrong in ((0.0, 0.1, 5), (0.2, 0.1, 5), (0.1, 0.2, 0), (0.1, 0.2, 5, (0.9, 1.0))):
+        with pytest.raises(ValueError, match="are needed"):
+            cyclical(*wrong)

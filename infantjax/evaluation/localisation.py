@@ -1,0 +1,90 @@
+"""From the clips of a video to where its fidgety movements are, and how much of it they fill.
+
+Everything runs on the host in float64.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from infantjax.evaluation.discrimination import tail_of
+
+
+class Frequency(NamedTuple):
+    """The share of a video's clips that are fidgety, and between which values that of a longer video may lie."""
+
+    value: float
+    low: float
+    high: float
+
+
+def intervals(
+    probabilities: ArrayLike, starts: ArrayLike, clip: int, fps: float, threshold: float = 0.5
+) -> Float[np.ndarray, "interval 2"]:
+    """Seconds from and to which clips are fidgety; clips that overlap or touch are merged.
+
+    Args:
+        probabilities: `[clip]` of fidgety movements.
+        starts: `[clip]` first frames, ascending.
+        clip: frames of a clip.
+        fps: frames per second.
+        threshold: a clip above it is fidgety.
+
+    Raises:
+        ValueError: another number of starts than clips.
+    """
+    p, at = _clips(probabilities, starts)
+    found: list[list[float]] = []
+    for start in at[p > threshold]:
+        if found and start <= found[-1][1]:
+            found[-1][1] = start + clip
+        else:
+            found.append([start, start + clip])
+    return np.array(found, np.float64).reshape(-1, 2) / fps
+
+
+def frequency(
+    probabilities: ArrayLike, starts: ArrayLike, clip: int, threshold: float = 0.5, level: float = 0.95
+) -> Frequency:
+    """The FMs frequency: the share of a video's clips that are fidgety.
+
+    The interval is chosen, none is published. It is Clopper-Pearson's for as many independent clips as fit into the
+    video side by side: clips that overlap say little new. It tells how far a longer video of the same kind might
+    differ, and nothing of wrong clips.
+
+    Args:
+        probabilities: `[clip]` of fidgety movements.
+        starts: `[clip]` first frames, ascending.
+        clip: frames of a clip.
+        threshold: a clip above it is fidgety.
+        level: confidence.
+
+    Returns:
+        NaN throughout for no clips.
+
+    Raises:
+        ValueError: another number of starts than clips, or a level not between 0 and 1.
+
+    Source: Gao, Yao, Tian et al. 2023 (MAM), "quantitative GMA".
+    """
+    from scipy import stats
+
+    p, at = _clips(probabilities, starts)
+    tail = tail_of(level)
+    if not len(p):
+        return Frequency(math.nan, math.nan, math.nan)
+    share, independent = float((p > threshold).mean()), (at[-1] - at[0] + clip) / clip
+    some, others = share * independent, (1 - share) * independent
+    low = stats.beta.ppf(tail, some, others + 1) if some > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, some + 1, others) if others > 0 else 1.0
+    return Frequency(share, float(low), float(high))
+
+
+def _clips(probabilities: ArrayLike, starts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    p, at = np.asarray(probabilities, np.float64), np.asarray(starts)
+    if p.shape != at.shape or p.ndim != 1:
+        raise ValueError(f"every clip needs a start, got {p.shape} and {at.shape}")
+    return p, at
