@@ -1,0 +1,269 @@
+"""A reading of MAM: fidgety movements in clips and the risk of videos, cross-validated, beside the published figures.
+
+    python experiments/mam.py --simulate 24
+    python experiments/mam.py --simulate 24 --without closeness --inputs velocities
+    python experiments/mam.py --cohort FOLDER --annotated FOLDER --fps 30
+
+Trains one run for each fold, all as one stack: the reference branch on annotated clips of other infants, then all
+branches. Videos that a run holds out are judged by its last weights. Prints the AUC of the risk and its figures at one
+half, the FMs frequency of both groups and its AUC, and, where every second is annotated, the median kappa of clips.
+
+Of MAM only the outline is published; what is chosen is told in `infantjax.models.mam` and `infantjax.training.mam`, and
+the loss of no option here was compared with the authors' program. A cohort is a folder of keypoint files with
+`outcomes.csv` (id, outcome; 1: sporadic or absent), and `truth.csv` (id, second, fidgety) for kappa; the annotated
+infants are another such folder, whose `truth.csv` is needed. `infantjax simulate` writes both.
+
+The published figures belong to 1127 infants who are not public. `--simulate` lifts nothing: infants are known in space.
+It trains a narrower network for fewer epochs at larger rates, on two CPU cores for some minutes; its figures say
+nothing of infants.
+"""
+
+import csv
+import dataclasses
+import math
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jax
+import numpy as np
+import tyro
+from scipy.special import expit
+
+from infantjax import models
+from infantjax.errors import InputError
+from infantjax.evaluation.agreement import median_kappa
+from infantjax.evaluation.discrimination import auc, counts
+from infantjax.evaluation.localisation import frequency
+from infantjax.motion import mam
+from infantjax.motion.cohort import read_cohort
+from infantjax.motion.mam import Distance, Input
+from infantjax.motion.recording import Recording
+from infantjax.simulation import InfantConfig, draw_infant, move
+from infantjax.simulation.cohort import outcomes as simulated_outcomes
+from infantjax.skeletons import IN_MOTION_19
+from infantjax.training.folds import stratified_folds
+from infantjax.training.mam import HeldOut, MamConfig, Videos, localise, train
+
+PUBLISHED = {
+    "AUC": 0.967,
+    "accuracy": 0.934,
+    "sensitivity": 0.925,
+    "specificity": 0.936,
+    "PPV": 0.802,
+    "NPV": 0.978,
+    "FMs frequency, normal": 0.553,
+    "FMs frequency, risk": 0.135,
+    "AUC of FMs frequency": 0.956,
+    "median kappa of clips": 0.601,
+}
+"""External validation; which threshold was used, and whether with the info branch, is not known. Frequencies are
+medians; kappa is the lower end of 0.601 to 0.620, without closeness or reference about 0.224, without both 0.064."""
+
+SIMULATED = MamConfig(
+    pretraining=30, joint=12, clips=24, instances=6, lowest_rate=0.01, highest_rate=0.05, half_cycle=150
+)
+SMALL = {"width": 32, "blocks": 2, "hidden": 64, "token": 8}
+"""A training and a network that end in minutes; all else is as chosen."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that the result depends on.
+
+    Attributes:
+        cohort: folder of keypoint files with `outcomes.csv`.
+        annotated: folder of other infants with `truth.csv`.
+        fps: of files that do not say theirs, hertz.
+        simulate: number of simulated infants instead, and half as many annotated ones.
+        inputs: what the network reads.
+        distance: how two joints are compared.
+        flat: two dimensions in place of three, of simulated infants.
+        without: ablations: the closeness loss, the reference branch, or both.
+        folds: of the cohort.
+        epochs: of the second stage; None for 300, or a few if simulated.
+        pretraining: epochs of the first stage; None for 50, or a few if simulated.
+        output: folder for checkpoints and logs; an interrupted run continues there.
+        seed: of folds, weights and batches, and of the simulation.
+    """
+
+    cohort: Path | None = None
+    annotated: Path | None = None
+    fps: float | None = None
+    simulate: int = 0
+    inputs: tuple[Input, ...] = ("distances",)
+    distance: Distance = "euclidean"
+    flat: bool = False
+    without: tuple[Literal["closeness", "reference"], ...] = ()
+    folds: int = 5
+    epochs: int | None = None
+    pretraining: int | None = None
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Video:
+    """One infant: positions `[time, 17, axis]`, outcome, and 0 or 1 for every frame, None where not annotated."""
+
+    name: str
+    positions: np.ndarray
+    outcome: int
+    fidgety: np.ndarray | None
+
+
+def main(options: Options) -> None:
+    """Read or simulate, train, localise, print."""
+    cohort, annotated = simulated_videos(options) if options.simulate else read_videos(options)
+    config = settings(options)
+    cuts = [(v, mam.clip_starts(len(v.positions))) for v in annotated]
+    clips = np.concatenate([mam.cut(v.positions, starts)[0] for v, starts in cuts])
+    labels = np.concatenate([mam.clip_labels(v.fidgety, starts) for v, starts in cuts if v.fidgety is not None])
+    if len(clips) < config.clips:
+        raise InputError("--annotated", f"gives {len(clips)} clips", f"a step needs {config.clips}; annotate more")
+    outcomes = [video.outcome for video in cohort]
+    data = Videos.of([video.positions for video in cohort], outcomes, clips, labels)
+    axes = clips.shape[-1]
+    channels = mam.channels(config.inputs, axes, distance=config.distance)
+    module = models.get("mam").build(channels=channels, **(SMALL if options.simulate else {}))
+    folds = stratified_folds(outcomes, options.folds, seed=options.seed)
+    description = {"name": "mam", "inputs": list(config.inputs), "axes": axes}
+    print(
+        f"a reading of MAM, {' + '.join(config.inputs)} in {axes} dimensions"
+        + (f", without {' and '.join(options.without)}" if options.without else "")
+        + f"; {len(cohort)} {'simulated infants' if options.simulate else 'videos'}, {sum(outcomes)} risk; "
+        f"{len(clips)} annotated clips, {labels.sum()} fidgety"
+    )
+    found = train(module, data, folds, config, directory=options.output, description=description, quiet=False)
+    clip_probabilities: dict[int, np.ndarray] = {}
+    for run, fold in enumerate(folds):
+        variables = jax.tree.map(lambda leaf, run=run: leaf[run], found.variables)
+        for row in fold.validation:
+            clip_probabilities[row] = localise(module, variables, cohort[row].positions, config)
+    print(table(judge(cohort, found, [clip_probabilities[row] for row in range(len(cohort))])))
+
+
+def settings(options: Options) -> MamConfig:
+    """The configuration of a run."""
+    config = dataclasses.replace(
+        SIMULATED if options.simulate else MamConfig(),
+        inputs=options.inputs,
+        distance=options.distance,
+        seed=options.seed,
+    )
+    if options.epochs is not None:
+        config = dataclasses.replace(config, joint=options.epochs)
+    if options.pretraining is not None:
+        config = dataclasses.replace(config, pretraining=options.pretraining)
+    for part in options.without:
+        config = config.without(part)
+    return config
+
+
+def judge(cohort: list[Video], found: HeldOut, probabilities: list[np.ndarray]) -> dict[str, float]:
+    """The figures of the held-out videos."""
+    outcomes = np.array([video.outcome for video in cohort])
+    whole = np.isfinite(found.logits)
+    if not whole.all():
+        print(f"{(~whole).sum()} videos belong to runs that diverged and are left out", file=sys.stderr)
+    figures = {"AUC": area(found.logits[whole], outcomes[whole])}
+    metrics = counts(expit(found.logits[whole]), outcomes[whole], 0.5).metrics()
+    for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv"):
+        figures[name.upper() if len(name) == 3 else name] = metrics[name]
+    starts = [mam.localisation_starts(len(video.positions)) for video in cohort]
+    shares = np.array([frequency(p, s, mam.CLIP).value for p, s in zip(probabilities, starts)])
+    for name, label in (("normal", 0), ("risk", 1)):
+        figures[f"FMs frequency, {name}"] = float(np.median(shares[whole & (outcomes == label)]))
+    figures["AUC of FMs frequency"] = area(-shares[whole], outcomes[whole])
+    known = [row for row, video in enumerate(cohort) if video.fidgety is not None and whole[row]]
+    if known:
+        truth = [mam.clip_labels(cohort[row].fidgety, starts[row]) for row in known]
+        called = [(probabilities[row] > 0.5).astype(int) for row in known]
+        agreed = median_kappa(called, truth)
+        figures["median kappa of clips"] = agreed.median
+        figures["videos without kappa"] = agreed.undefined
+        figures["AUC of clips"] = area(np.concatenate([probabilities[row] for row in known]), np.concatenate(truth))
+    return figures
+
+
+def area(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The AUC; NaN for one class."""
+    return auc(scores, labels) if len(np.unique(labels)) == 2 else math.nan
+
+
+def table(figures: dict[str, float]) -> str:
+    """Beside the published figures, those of the external validation."""
+    lines = [f"{'figure':<26}{'here':>8}{'published':>12}"]
+    for name, value in figures.items():
+        published = f"{PUBLISHED[name]:.3f}" if name in PUBLISHED else "-"
+        lines.append(f"{name:<26}{value:>8.3f}{published:>12}")
+    return "\n".join(lines)
+
+
+def read_videos(options: Options) -> tuple[list[Video], list[Video]]:
+    """A user's cohort and annotated infants."""
+    if options.cohort is None or options.annotated is None:
+        missing = "--cohort" if options.cohort is None else "--annotated"
+        raise InputError(missing, "is missing", "name a folder, or give --simulate 24")
+    cohort, annotated = (read_folder(folder, options.fps) for folder in (options.cohort, options.annotated))
+    for video in annotated:
+        if video.fidgety is None:
+            raise InputError(options.annotated / "truth.csv", f'has no seconds of "{video.name}"', "annotate it")
+    if both := {video.name for video in cohort} & {video.name for video in annotated}:
+        raise InputError(options.annotated, f'has "{min(both)}", which the cohort has too', "annotate other infants")
+    return cohort, annotated
+
+
+def read_folder(folder: Path, fps: float | None) -> list[Video]:
+    """Keypoints, outcomes and, where there is a `truth.csv`, the annotation of every second."""
+    seconds: dict[str, dict[int, int]] = defaultdict(dict)
+    if (path := folder / "truth.csv").is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            for line, row in enumerate(csv.DictReader(file, delimiter=";", quotechar="|"), 2):
+                try:
+                    seconds[row["id"]][int(row["second"])] = int(row["fidgety"])
+                except (KeyError, TypeError, ValueError):
+                    raise InputError(path, f"line {line} is no id;second;fidgety", "see infantjax simulate") from None
+    cohort = read_cohort(folder, fps=fps)
+    return [
+        video_of(recording, outcome, seconds.get(name))
+        for recording, outcome, name in zip(cohort.recordings, cohort.outcomes, cohort.names)
+    ]
+
+
+def video_of(recording: Recording, outcome: int, seconds: dict[int, int] | None) -> Video:
+    """Prepared, with an annotation for every frame; a second that is not annotated counts as without."""
+    positions = mam.prepare(recording)
+    at = (np.arange(len(positions)) / mam.RATE).astype(int)
+    fidgety = None if seconds is None else np.array([seconds.get(int(second), 0) for second in at])
+    return Video(recording.name, positions, outcome, fidgety)
+
+
+def simulated_videos(options: Options) -> tuple[list[Video], list[Video]]:
+    """A minute of each infant, known in space; the annotated ones are others, and half of them risk."""
+    return (
+        simulated(options.simulate, options.seed, 0.3, options.flat),
+        simulated(max(options.simulate // 2, 6), options.seed + 1000, 0.5, options.flat),
+    )
+
+
+def simulated(number: int, seed: int, prevalence: float, flat: bool) -> list[Video]:
+    """Infants of whom every second is known; those at risk have no fidgety movements."""
+    videos = []
+    base = InfantConfig(duration=60, fps=mam.RATE)
+    for index, outcome in enumerate(simulated_outcomes(number, seed, prevalence)):
+        movement = move((seed, index), draw_infant(seed, index, outcome, base))
+        # From above, a camera far away would see the first two axes.
+        points = movement.positions[..., :2] if flat else movement.positions
+        recording = Recording(points, mam.RATE, IN_MOTION_19, name=f"sim{index:04d}")
+        videos.append(video_of(recording, outcome, dict(enumerate(movement.fidgety.tolist()))))
+    return videos
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Options, description=__doc__))
+    except InputError as problem:
+        sys.exit(f"error: {problem}")
