@@ -23,6 +23,7 @@ def run(name, *arguments):
     [
         ("baby_moves.py", ("--simulate", 20, "--repeats", 2, "--epochs", 12, "--metadata"), "auc_of_cohort_alone"),
         ("sma_cnn.py", ("--simulate", 3, "--iterations", 10), "fence"),
+        ("mam.py", ("--simulate", 6, "--folds", 2, "--epochs", 1, "--pretraining", 1), "AUC of clips"),
     ],
 )
 def test_a_simulated_experiment_prints_the_published_table(name, arguments, last):
@@ -33,7 +34,7 @@ def test_a_simulated_experiment_prints_the_published_table(name, arguments, last
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["baby_moves.py", "sma_cnn.py"])
+@pytest.mark.parametrize("name", ["baby_moves.py", "sma_cnn.py", "mam.py"])
 def test_without_data_an_experiment_says_what_it_needs(name):
     done = run(name)
     assert done.returncode == 1
