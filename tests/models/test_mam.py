@@ -114,7 +114,7 @@ def test_frames_that_are_filled_up_do_not_matter(small):
 
 
 def test_the_risk_is_the_weighted_mean_of_both_log_odds(small):
-    network, variables, x, info, apply = small
+    _, variables, x, info, apply = small
     logit, aux = apply(variables, x, info)
     share = jax.nn.sigmoid(variables["params"]["share"])
     np.testing.assert_allclose(logit, share * aux["main"] + (1 - share) * aux["info"], rtol=1e-5)
