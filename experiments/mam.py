@@ -61,7 +61,7 @@ PUBLISHED = {
 """External validation; which threshold was used, and whether with the info branch, is not known. Frequencies are
 medians; kappa is the lower end of 0.601 to 0.620, without closeness or reference about 0.224, without both 0.064."""
 
-SIMULATED = MamConfig(pretraining=15, joint=6, clips=24, instances=6, half_cycle=100)
+SIMULATED = MamConfig(pretraining=40, joint=15, clips=24, instances=6, half_cycle=100)
 SMALL = {"width": 32, "blocks": 1, "hidden": 64, "token": 24}
 """A training and a network that end in minutes; all else is as chosen."""
 

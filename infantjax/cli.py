@@ -957,7 +957,7 @@ class Models:
         for row in rows:
             published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
             flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
-            agree = {True: "yes", False: "no", None: "-"}[row.agree]
+            agree = "a reading" if row.reading else {True: "yes", False: "no", None: "-"}[row.agree]
             counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
             print(
                 f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}", flush=True

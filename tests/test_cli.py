@@ -633,6 +633,10 @@ def test_pose_networks_are_listed_for_both_skeletons(run):
     assert re.search(r"efficientpose-rt\s+in-motion-19\s+481,336\s+481,336\s+0.96\s+0.96\s+0.78\s+yes", lines[2])
 
 
+def test_a_network_of_which_only_the_outline_is_published_is_a_reading(run):
+    assert run("models", "mam").out[1].endswith("a reading")
+
+
 # --- pose ------------------------------------------------------------------------------------------------------------
 
 

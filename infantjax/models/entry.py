@@ -67,6 +67,7 @@ class Entry:
         pixels: how an image network's input is normalised (`pose.pictures`).
         counted: overrides of `build` that give what the published figures count.
         counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
+        reading: whether the inside is chosen, because only the outline is published.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Entry:
     pixels: Literal["imagenet", "lite", "vgg"] | None = None
     counted: Mapping[str, Any] = field(default_factory=dict)
     counts: Literal["trained", "stored"] = "trained"
+    reading: bool = False
 
     @property
     def skeletons(self) -> tuple[str, ...]:

@@ -349,5 +349,6 @@ ENTRIES = (
             {"auc": 0.967, "auc_internal": 0.934, "kappa": 0.601},
         ),
         build=build,
+        reading=True,
     ),
 )

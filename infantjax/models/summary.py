@@ -23,6 +23,7 @@ class Summary:
         executed_flops: operations that are computed, where they differ: the upscaling of image networks.
         agree: what was printed is equal, operations to the printed decimals; None where nothing was printed.
         source: paper and table.
+        reading: whether the inside is chosen, because only the outline is published.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Summary:
     executed_flops: int
     agree: bool | None
     source: str
+    reading: bool
 
 
 def summarise(entry: Entry, rule: CountingRule = "published", skeleton: str | None = None) -> Summary:
@@ -75,4 +77,5 @@ def summarise(entry: Entry, rule: CountingRule = "published", skeleton: str | No
         executed,
         all(checks) if checks else None,
         published.source,
+        entry.reading,
     )
