@@ -65,7 +65,7 @@ def cache(tmp_path_factory):
 @pytest.fixture
 def run(capsys, monkeypatch, cache) -> Callable[..., Outcome]:
     """Runs the program in this process, without its settings of the whole process."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()

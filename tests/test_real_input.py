@@ -13,7 +13,7 @@ from infantjax.weights import load_ensemble
 
 @pytest.fixture
 def recordings(shared, monkeypatch) -> list[Path]:
-    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
     found = sorted((shared / "data" / "minirgbd").glob("pz*.csv"))
     assert len(found) == 6
     return found

@@ -22,7 +22,7 @@ ONE = {name: [values[0]] for name, values in PUBLISHED.alternatives}
 @pytest.fixture
 def run(capsys, monkeypatch):
     """Runs the command in this process; returns its status and both streams."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
