@@ -310,6 +310,7 @@ def kill_and_continue(toy, cache, folder, kills, epochs):
     assert history[0] == history[1]
 
 
+@pytest.mark.slow
 def test_three_kills_lose_no_epoch_and_change_no_bit(toy, compilation_cache, tmp_path):
     kill_and_continue(toy, compilation_cache, tmp_path, kills=3, epochs=12)
 
@@ -319,6 +320,7 @@ def test_twenty_kills_lose_no_epoch_and_change_no_bit(toy, compilation_cache, tm
     kill_and_continue(toy, compilation_cache, tmp_path, kills=20, epochs=60)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_keeps_the_finished_epochs(toy, compilation_cache, tmp_path):
     process = start(toy, compilation_cache, tmp_path, epochs=4, limit=100)
     _, error = process.communicate(timeout=240)

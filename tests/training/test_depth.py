@@ -95,9 +95,10 @@ def test_a_detection_learns_binary_maps_by_cross_entropy():
 def test_a_regression_reads_what_the_fixed_detection_makes_of_the_frames():
     data = jax.device_put(clips(detector()))
     task = ClipTask(RegressionNetwork(), CONFIG, (1, 3, 16, 32, 21))
-    x, points = task.clips(jnp.array([2]), data)
-    maps = DetectionNetwork().apply(data.detector, data.frames[2:5][None, ..., None])[1]["maps"]
-    np.testing.assert_allclose(x[..., 1:], maps, rtol=1e-6)
+    x, points = jax.jit(task.clips)(jnp.array([2]), data)
+    detect = jax.jit(lambda x: DetectionNetwork().apply(data.detector, x)[1]["maps"])
+    maps = detect(data.frames[2:5][None, ..., None])
+    np.testing.assert_allclose(x[..., 1:], maps, atol=1e-6)
     wanted = task.wanted(points, BABYPOSE_12, (16, 32))
     assert 0.8 < wanted.max() <= 1
     assert len(np.unique(wanted)) > 2
@@ -121,6 +122,7 @@ def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_rate_falls_by_a_tenth_behind_every_ten_epochs():
     data = jax.device_put(clips())
     config = replace(CONFIG, optimiser="momentum", momentum=0.0, learning_rate=0.1)
