@@ -104,7 +104,8 @@ def test_a_regression_reads_what_the_fixed_detection_makes_of_the_frames():
     assert len(np.unique(wanted)) > 2
 
 
-@pytest.mark.parametrize("kind", [pytest.param("detection", marks=pytest.mark.slow), "regression"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["detection", "regression"])
 def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
     data = clips(None if kind == "detection" else detector())
     module = DetectionNetwork() if kind == "detection" else RegressionNetwork(asymmetric=True)
