@@ -28,7 +28,7 @@ from infantjax.motion.baby_moves import CLIP, FEATURES, STEP, clip_starts
 from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Partition
 from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
-from infantjax.training.state import RunState, Status, run_keys, stack_tables
+from infantjax.training.state import RunState, run_keys, stack_tables
 
 
 @dataclass(frozen=True)
@@ -145,27 +145,17 @@ class VideoRun(NamedTuple):
     held_video: Array
 
 
-@dataclass(frozen=True, eq=False)
-class Repeats:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Repeats(loop.Outcome):
     """What a stack of runs came to; arrays are NumPy with a leading run axis.
 
     Attributes:
-        variables: of the best epoch of each run.
-        best_epoch: `[run]`, counted from 1; 0 where a run did not get beyond its warm-up (they are then the last ones).
         best_loss: `[run]` validation loss at that epoch, with smoothed labels and penalty.
         validation_logits: for each run those of its validation videos at that epoch, in the order of the partition.
-        status: how each run ended; `STOPPED` is early stopping.
-        ended: `[run]` the last epoch that counts.
-        history: `[run, epoch]` each of `training_loss`, `validation_loss`, `auc`.
     """
 
-    variables: dict[str, Any]
-    best_epoch: np.ndarray
     best_loss: np.ndarray
     validation_logits: tuple[np.ndarray, ...]
-    status: tuple[Status, ...]
-    ended: np.ndarray
-    history: dict[str, np.ndarray]
 
 
 def train(
@@ -230,13 +220,9 @@ def train(
     )
     held = [len(partition.validation) for partition in partitions]
     return Repeats(
-        variables=state.best,
-        best_epoch=np.asarray(state.best_epoch),
+        **loop.Outcome.of(state),
         best_loss=-np.asarray(state.best_score),
         validation_logits=tuple(np.asarray(logits[:n]) for logits, n in zip(state.best_outputs, held)),
-        status=tuple(Status(int(s)) for s in state.status),
-        ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
-        history=jax.tree.map(np.asarray, state.history),
     )
 
 

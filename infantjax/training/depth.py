@@ -29,7 +29,7 @@ from infantjax.skeletons import Skeleton
 from infantjax.training import loop
 from infantjax.training.folds import Fold
 from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
-from infantjax.training.state import RunState, Status, run_keys, stack_tables
+from infantjax.training.state import RunState, run_keys, stack_tables
 
 RADIUS = 6.0
 """Of discs and limbs, pixels of a frame of 96 x 128."""
@@ -126,23 +126,15 @@ class ClipRun(NamedTuple):
     held_first: Array
 
 
-@dataclass(frozen=True, eq=False)
-class ClipResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClipResult(loop.Outcome):
     """What the training of a network of clips came to; arrays are NumPy with a leading run axis.
 
     Attributes:
-        variables: of the best epoch of each run.
-        best_epoch: `[run]`, counted from 1; 0 where none was finished.
         best_score: `[run]`: pixel accuracy of a detection, minus the mean absolute error of a regression.
-        status: how each run ended.
-        history: `[run, epoch]` each of `training_loss`, `validation_loss`, and `accuracy` or `mean_absolute_error`.
     """
 
-    variables: dict[str, Any]
-    best_epoch: np.ndarray
     best_score: np.ndarray
-    status: tuple[Status, ...]
-    history: dict[str, np.ndarray]
 
 
 class TimeSplit(NamedTuple):
@@ -284,11 +276,8 @@ def train(
         summary=lambda scores: f"best {task.figure} {abs(scores.max()):.4f}",
     )
     return ClipResult(
-        variables=state.best,
-        best_epoch=np.asarray(state.best_epoch),
+        **loop.Outcome.of(state),
         best_score=np.asarray(state.best_score),
-        status=tuple(Status(int(s)) for s in state.status),
-        history=jax.tree.map(np.asarray, state.history),
     )
 
 

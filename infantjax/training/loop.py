@@ -9,6 +9,7 @@ The page is in the order of execution: `train` sets up, then come the epoch and 
 
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -82,8 +83,38 @@ class Judged(NamedTuple):
     figures: dict[str, Array]
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """What a stack of runs came to; arrays are NumPy with a leading run axis. Each task adds what it measures.
+
+    Attributes:
+        variables: of the best epoch of each run; the last ones where no epoch was good enough.
+        best_epoch: `[run]`, counted from 1; 0 where no epoch was good enough.
+        status: how each run ended.
+        ended: `[run]` the last epoch that counts; for a diverged run the one before it diverged.
+        history: `[run, epoch]` of each figure; NaN where a run did not get so far, and where it diverged.
+    """
+
+    variables: dict[str, Any]
+    best_epoch: np.ndarray
+    status: tuple[Status, ...]
+    ended: np.ndarray
+    history: dict[str, np.ndarray]
+
+    @staticmethod
+    def of(state: RunState) -> dict[str, Any]:
+        """These fields, from the state that `train` returns."""
+        return {
+            "variables": state.best,
+            "best_epoch": np.asarray(state.best_epoch),
+            "status": tuple(Status(int(s)) for s in state.status),
+            "ended": np.asarray(state.epoch - (state.status == Status.DIVERGED)),
+            "history": jax.tree.map(np.asarray, state.history),
+        }
+
+
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(ABC):
     """What a run trains. Closes over what never changes; every method is pure, and about one run.
 
     In the compiled program each collection of variables is one vector, see `training.packing`. What differs between
@@ -110,17 +141,17 @@ class Task:
         return initialise(self.module, key, jnp.zeros(self.input_shape))
 
     @property
+    @abstractmethod
     def optimiser(self) -> optax.GradientTransformation:
         """Of the vector of all parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def train_epoch(self, state: RunState, run: Any, data: Any, key: Array, running: Array) -> Trained:
         """All steps of an epoch; none of a run that is not running."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, variables: dict[str, Array], run: Any, data: Any, running: Array) -> Judged:
         """Judge weights on what the run is validated on."""
-        raise NotImplementedError
 
     def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
         """Whether a run ends before its last epoch."""

@@ -31,7 +31,7 @@ from infantjax.skeletons import Skeleton, segments
 from infantjax.training import loop, optimisers
 from infantjax.training.folds import Fold
 from infantjax.training.loop import Judged, Trained, shuffled, spread
-from infantjax.training.state import RunState, Status, run_keys
+from infantjax.training.state import RunState, run_keys
 from infantjax.weights import filled
 
 Optimiser = Literal["amsgrad", "cyclical"]
@@ -152,27 +152,17 @@ class PoseRun(NamedTuple):
     held_rows: Array
 
 
-@dataclass(frozen=True, eq=False)
-class PoseResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PoseResult(loop.Outcome):
     """What the training of pose networks came to; arrays are NumPy with a leading run axis.
 
     Attributes:
-        variables: of the best epoch of each run.
-        best_epoch: `[run]`, counted from 1; 0 where none was finished.
         mean_error: `[run]` over the validation pictures at that epoch, fractions of the square.
         keypoint_errors: `[run, keypoint]`; NaN where none was annotated.
-        status: how each run ended.
-        ended: `[run]` the last epoch that counts.
-        history: `[run, epoch]` each of `training_loss`, `validation_loss` and `mean_error`.
     """
 
-    variables: dict[str, Any]
-    best_epoch: np.ndarray
     mean_error: np.ndarray
     keypoint_errors: np.ndarray
-    status: tuple[Status, ...]
-    ended: np.ndarray
-    history: dict[str, np.ndarray]
 
 
 def train(
@@ -242,13 +232,9 @@ def train(
         summary=lambda scores: f"smallest mean error {100 * -scores.max():.2f} % of the side",
     )
     return PoseResult(
-        variables=state.best,
-        best_epoch=np.asarray(state.best_epoch),
+        **loop.Outcome.of(state),
         mean_error=-np.asarray(state.best_score),
         keypoint_errors=np.asarray(state.best_outputs),
-        status=tuple(Status(int(s)) for s in state.status),
-        ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
-        history=jax.tree.map(np.asarray, state.history),
     )
 
 

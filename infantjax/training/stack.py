@@ -29,7 +29,6 @@ from infantjax.training.state import (
     CohortData,
     Run,
     RunState,
-    Status,
     TrainingConfig,
     index_sets,
     run_keys,
@@ -40,28 +39,17 @@ __all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "take_runs", 
 FEATURES = ("position", "velocity", "bone")
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result(loop.Outcome):
     """What a stack of runs came to; arrays are NumPy with a leading run axis.
 
     Attributes:
-        variables: of the best epoch of each run: `params`, `batch_stats` and constant collections.
-        best_epoch: `[run]`, counted from 1; 0 where no AUC was above 0 (the variables are then the last ones).
         best_auc: `[run]` validation AUC at that epoch.
         risks: for each run the risks of its validation recordings at that epoch, in the order of the fold.
-        status: how each run ended.
-        ended: `[run]` the last epoch that counts; for a diverged run the one before it diverged.
-        history: `[run, epoch]` each of `training_loss`, `validation_loss`, `auc`; NaN where a run did not get so far,
-            and where it diverged.
     """
 
-    variables: dict[str, Any]
-    best_epoch: np.ndarray
     best_auc: np.ndarray
     risks: tuple[np.ndarray, ...]
-    status: tuple[Status, ...]
-    ended: np.ndarray
-    history: dict[str, np.ndarray]
 
 
 def train(
@@ -134,13 +122,9 @@ def train(
         on_epoch=on_epoch,
     )
     return Result(
-        variables=state.best,
-        best_epoch=np.asarray(state.best_epoch),
+        **loop.Outcome.of(state),
         best_auc=np.asarray(state.best_score),
         risks=tuple(np.asarray(risks[: len(fold.validation)]) for risks, fold in zip(state.best_outputs, folds)),
-        status=tuple(Status(int(s)) for s in state.status),
-        ended=np.asarray(state.epoch - (state.status == Status.DIVERGED)),
-        history=jax.tree.map(np.asarray, state.history),
     )
 
 
