@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from infantjax.assessment.result import Assessment, Colour, InstanceRisk, WindowRisks
+from infantjax.assessment.result import Assessed, Assessment, Colour, Finding, InstanceRisk, WindowRisks
 
 if TYPE_CHECKING:
     from infantjax.assessment.pipeline import Assessor
 
-__all__ = ["Assessment", "Assessor", "Colour", "InstanceRisk", "WindowRisks"]
+__all__ = ["Assessed", "Assessment", "Assessor", "Colour", "Finding", "InstanceRisk", "WindowRisks"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
-"""The result of an assessment: plain data that a report can be made of without any model code."""
+"""The results of assessments: plain data that a report can be made of without any model code."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -45,25 +46,14 @@ class WindowRisks:
     length: float
 
 
-@dataclass(frozen=True, eq=False)
-class Assessment:
-    """What the ensemble says of one recording.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Assessed:
+    """What every system says of one recording beside its own figures.
 
     Attributes:
         name: name of the recording (free text from the user: escape it).
-        risk: CP risk of the infant, 0..1: median over windows of the median over instances.
-        threshold: decision threshold.
-        positive: the risk is on the CP side of the threshold.
-        colour: certainty: red (CP, certain), orange, yellow, green (no CP, certain).
-        certainty_rule: `fraction` (paper) or `quartile` (released code).
-        fraction_positive: share of the instances that predict CP, 0..1.
-        quartiles: 25th and 75th percentile of the instance risks.
-        instances: risk of every instance, in the order of the ensemble.
-        windows: the course over time.
-        contributions: keypoint -> contribution to the CP score, 0..1 (class activation, median over instances and
-            windows).
-        skeleton: name of the skeleton of `contributions` and `movement`.
-        movement: `[time, joint, 2]` float32, the standardised positions, y upwards, thinned for an animation.
+        skeleton: name of the skeleton of `movement`.
+        movement: `[time, joint, 2]` float32, the positions that the networks see, y upwards, thinned for an animation.
         movement_fps: frames per second of `movement`.
         fps: frame rate of the input, hertz.
         duration: length of the input in seconds.
@@ -74,20 +64,10 @@ class Assessment:
         provenance: versions, model names, digests of input and weights, preprocessing, history of the recording. Holds
             no time stamp, path or device count, so the same input gives the same bytes.
         validated: False where the weights were never validated on infants.
-        statement: the caveat to print with every risk.
+        statement: the caveat to print with every figure.
     """
 
     name: str
-    risk: float
-    threshold: float
-    positive: bool
-    colour: Colour
-    certainty_rule: Literal["fraction", "quartile"]
-    fraction_positive: float
-    quartiles: tuple[float, float]
-    instances: tuple[InstanceRisk, ...]
-    windows: WindowRisks
-    contributions: Mapping[str, float]
     skeleton: str
     movement: np.ndarray
     movement_fps: float
@@ -100,3 +80,108 @@ class Assessment:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     validated: bool = False
     statement: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Assessment(Assessed):
+    """What an ensemble of graph networks says of one recording.
+
+    Attributes:
+        risk: CP risk of the infant, 0..1: median over windows of the median over instances.
+        threshold: decision threshold.
+        positive: the risk is on the CP side of the threshold.
+        colour: certainty: red (CP, certain), orange, yellow, green (no CP, certain).
+        certainty_rule: `fraction` (paper) or `quartile` (released code).
+        fraction_positive: share of the instances that predict CP, 0..1.
+        quartiles: 25th and 75th percentile of the instance risks.
+        instances: risk of every instance, in the order of the ensemble.
+        windows: the course over time.
+        contributions: keypoint -> contribution to the CP score, 0..1 (class activation, median over instances and
+            windows).
+    """
+
+    risk: float
+    threshold: float
+    positive: bool
+    colour: Colour
+    certainty_rule: Literal["fraction", "quartile"]
+    fraction_positive: float
+    quartiles: tuple[float, float]
+    instances: tuple[InstanceRisk, ...]
+    windows: WindowRisks
+    contributions: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One figure that a system finds.
+
+    Attributes:
+        name: key in the record and column of the summary.
+        words: what it is.
+        value: of the ensemble; NaN where it is not defined.
+        low: lower end of what lies around it.
+        high: upper end.
+        around: what `low` and `high` are; empty without them.
+        unit: of the value; empty for a share of one.
+    """
+
+    name: str
+    words: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    around: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A quantity over time. All arrays are `[window]`.
+
+    Attributes:
+        words: what it is.
+        start: start of the window in seconds of the recording.
+        median: over the instances.
+        q1: 25th percentile over instances.
+        q3: 75th percentile over instances.
+        length: length of every window in seconds.
+        limits: of the scale.
+        threshold: above which a window counts; None where none does.
+    """
+
+    words: str
+    start: np.ndarray
+    median: np.ndarray
+    q1: np.ndarray
+    q3: np.ndarray
+    length: float
+    limits: tuple[float, float] = (0.0, 1.0)
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Finding(Assessed):
+    """What an ensemble of another published system finds in one recording.
+
+    Attributes:
+        system: its name in `infantjax.systems`.
+        title: its name in words; of one whose inside is not published, "a reading of".
+        source: where it was published.
+        reading: what is published of it and what is chosen; empty where the source tells everything that counts.
+        decision: what it calls the recording; empty where it decides nothing.
+        quantities: its figures, the most important first.
+        course: what it sees over time.
+        intervals: `[interval, 2]` seconds from and to which it finds fidgety movements; None where it localises none.
+        instances: the first quantity by every instance, in the order of the ensemble.
+    """
+
+    system: str
+    title: str
+    source: str
+    reading: str = ""
+    decision: str = ""
+    quantities: tuple[Quantity, ...]
+    course: Course
+    intervals: np.ndarray | None = None
+    instances: tuple[float, ...]

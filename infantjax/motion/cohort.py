@@ -1,16 +1,19 @@
 """Recordings with their outcomes: a folder of keypoint files and a table.
 
 The table is text, separated by `;` or `,`, with a header row: an id, an outcome (1: cerebral palsy or the abnormal
-class, 0: not), and optionally `group` (recordings of one group are never in training and test at once) and anything
-else, which goes into each recording's metadata. The id is text (`007` stays `007`) and names a file: its name without
-ending and without `orgcoords_`.
+class, 0: not; or a score on a scale), and optionally `group` (recordings of one group are never in training and test at
+once) and anything else, which goes into each recording's metadata. The id is text (`007` stays `007`) and names a file:
+its name without ending and without `orgcoords_`.
 """
 
+import math
 import os
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,9 +27,15 @@ from infantjax.skeletons import Skeleton
 
 TABLE = "outcomes.csv"
 """Name of the outcomes table in a cohort's folder."""
+TRUTH = "truth.csv"
+"""Name of the table of annotated seconds."""
 
 _IDS = ("id", "individual", "infant", "recording", "subject", "name")
-_OUTCOMES = ("outcome", "label", "cp")
+_OUTCOMES = ("outcome", "score", "label", "cp")
+
+Scale = tuple[float, float]
+"""Lowest and highest value of a score."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +44,26 @@ class Cohort:
 
     Attributes:
         recordings: each named by its id, in the order of the table.
-        outcomes: 0 or 1 for each.
+        outcomes: 0 or 1 for each; with a scale, a score.
         groups: a name for each, or None; recordings of one group belong together when data are split.
         problems: what was left out or looks odd, one line each; empty if nothing.
+        scale: of the outcomes where they are scores; None where they are classes.
 
     Raises:
-        ValueError: lengths differ, an outcome is neither 0 nor 1, or two recordings have one name.
+        ValueError: lengths differ, an outcome is neither 0 nor 1 or not on the scale, or two recordings have one name.
     """
 
     recordings: tuple[Recording, ...]
-    outcomes: tuple[int, ...]
+    outcomes: tuple[float, ...]
     groups: tuple[str, ...] | None = None
     problems: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         if len(self.outcomes) != len(self.recordings) or len(self.groups or self.outcomes) != len(self.recordings):
             raise ValueError(f"{len(self.recordings)} recordings need as many outcomes and groups")
-        if not set(self.outcomes) <= {0, 1}:
-            raise ValueError("outcomes must be 0 or 1")
+        if not all(_is_outcome(outcome, self.scale) for outcome in self.outcomes):
+            raise ValueError(f"outcomes must be {_outcomes_in_words(self.scale)}")
         if len(set(self.names)) != len(self.names):
             raise ValueError("two recordings of a cohort have one name")
 
@@ -64,12 +75,51 @@ class Cohort:
         """The ids, in order."""
         return tuple(r.name for r in self.recordings)
 
+    def only(self, rows: Iterable[int]) -> "Cohort":
+        """Some of the recordings, by index."""
+        rows = list(rows)
+        groups = None if self.groups is None else tuple(self.groups[row] for row in rows)
+        recordings = tuple(self.recordings[row] for row in rows)
+        return replace(self, recordings=recordings, outcomes=tuple(self.outcomes[r] for r in rows), groups=groups)
+
+    def each(self, prepare: Callable[[Recording], T], leave_out: bool = False) -> tuple["Cohort", list[T]]:
+        """What every recording gives, and the cohort of those that give something.
+
+        Args:
+            prepare: raises an `InputError` for a recording that cannot be used.
+            leave_out: leave such recordings out and name them in the cohort's problems.
+
+        Raises:
+            InputError: recordings that cannot be used, one line that names all; or none is left.
+        """
+        prepared, kept, problems = [], [], []
+        for row, recording in enumerate(self.recordings):
+            try:
+                prepared.append(prepare(recording))
+                kept.append(row)
+            except InputError as error:
+                problems.append(f"{error.where} {error.what}")
+        if problems and not (leave_out and kept):
+            listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+            what = f"{len(problems)} of {len(self)} recordings cannot be used: {listed}"
+            raise InputError("cohort", what, "mend or leave them out")
+        left = tuple(f"left out: {problem}" for problem in problems)
+        return replace(self.only(kept), problems=(*self.problems, *left)), prepared
+
+
+def _is_outcome(value: float, scale: Scale | None) -> bool:
+    return value in (0, 1) if scale is None else scale[0] <= value <= scale[1]
+
+
+def _outcomes_in_words(scale: Scale | None) -> str:
+    return "0 or 1" if scale is None else f"a number from {scale[0]:g} to {scale[1]:g}"
+
 
 @dataclass
 class _Infant:
     """One row of the table."""
 
-    outcome: int
+    outcome: float
     group: str
     metadata: dict[str, str]
 
@@ -82,13 +132,14 @@ def read_cohort(
     format: str | None = None,
     skeleton: Skeleton | str | None = None,
     strict: bool = False,
+    scale: Scale | None = None,
 ) -> Cohort:
     """Read a folder of recordings and the table of their outcomes.
 
     Files that are hidden, temporary or no keypoint files are passed over. A file that cannot be read, a file without
     outcome, an outcome without file, equal rows and equal recordings are `problems` of a usable cohort. Contradicting
-    rows, outcomes that are neither 0 nor 1, two different files of one infant, and no usable recording at all are
-    errors.
+    rows, outcomes that are neither 0 nor 1 or not on their scale, two different files of one infant, and no usable
+    recording at all are errors.
 
     Args:
         folder: with keypoint files (or folders of OpenPose).
@@ -97,6 +148,7 @@ def read_cohort(
         format: as in `readers.read`, for all files.
         skeleton: convert every recording to this keypoint set; None leaves each in its own.
         strict: refuse joints that can only be approximated in that set.
+        scale: of outcomes that are scores; None for 0 or 1.
 
     Returns:
         The recordings that have an outcome, in the order of the table, `skeleton` and metadata of the table filled in.
@@ -112,7 +164,7 @@ def read_cohort(
     if outcomes is None and not table.exists():
         raise InputError(folder, f"has no table {TABLE}", "add one with columns id;outcome, or name it with --outcomes")
     findings = Findings()
-    infants, grouped = _read_table(table, findings)
+    infants, grouped = _read_table(table, findings, scale)
     if not infants and not findings.fatal:
         raise InputError(table, "names no infant", "add one row an infant: id;outcome")
     files = _files(folder, table, infants, findings)
@@ -134,7 +186,101 @@ def read_cohort(
         outcomes=tuple(infants[name].outcome for name in converted),
         groups=tuple(infants[name].group for name in converted) if grouped else None,
         problems=tuple(f"{subject}: {what}" for subject, what in findings.problems),
+        scale=scale,
     )
+
+
+def read_annotated(folder: str | Path, *, fps: float | None = None, format: str | None = None) -> tuple[Recording, ...]:
+    """Read recordings whose seconds are annotated.
+
+    Args:
+        folder: with keypoint files and `truth.csv`: id, second (from 0) and fidgety, 1 where that second of the
+            recording holds fidgety movements.
+        fps: as in `read_cohort`.
+        format: as in `read_cohort`.
+
+    Returns:
+        The recordings of the table; `fidgety` of their metadata has 0 or 1 for every second, 0 where none is annotated.
+
+    Raises:
+        InputError: the table cannot be read, or a recording of it; one line that lists everything that is wrong.
+    """
+    folder = edge.check_readable(folder)
+    if not folder.is_dir():
+        raise InputError(folder, "is not a folder", f"give the folder with the keypoint files and {TRUTH}")
+    seconds = read_seconds(folder / TRUTH)
+    findings = Findings()
+    annotated = {name: _Infant(0, name, {}) for name in seconds}
+    files = _files(folder, folder / TRUTH, annotated, findings)
+    findings.problems.clear()  # other files of the folder are no concern
+    found = {name: _read_infant(name, files.get(name, []), fps, format, findings) for name in annotated}
+    if findings.fatal or findings.problems:
+        raise findings.error(folder / TRUTH, "correct these and try again")
+    recordings = []
+    for name, recording in found.items():
+        assert recording is not None
+        fidgety = [seconds[name].get(second, 0) for second in range(math.ceil(recording.duration))]
+        recordings.append(replace(recording, name=name, metadata={**recording.metadata, "fidgety": fidgety}))
+    return tuple(recordings)
+
+
+def read_seconds(path: str | Path) -> dict[str, dict[int, int]]:
+    """The annotated seconds of each recording of a table `id;second;fidgety`: 1 for fidgety movements, 0 for none.
+
+    Raises:
+        InputError: it cannot be read, holds nothing, or a line is no such entry.
+    """
+    path = edge.check_readable(path)
+    remedy = "write id;second;fidgety, one row a second, as `infantjax simulate` does"
+    if edge.kind_of(path) != "text":
+        raise InputError(path, "is not a text table", remedy)
+    lines = text.rows(path, text.dialect_of(path))
+    header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
+    if not {"id", "second", "fidgety"} <= set(header):
+        raise InputError(path, "needs columns id, second and fidgety", remedy)
+    seconds: dict[str, dict[int, int]] = defaultdict(dict)
+    for line, cells in lines:
+        row = dict(zip(header, (cell.strip() for cell in cells)))
+        second, fidgety = row.get("second", ""), row.get("fidgety", "")
+        if not (row["id"] and second.isdecimal() and fidgety in ("0", "1")):
+            raise InputError(path, f'line {line} has second "{second[:20]}" and fidgety "{fidgety[:20]}"', remedy)
+        seconds[row["id"]][int(second)] = int(fidgety)
+    if not seconds:
+        raise InputError(path, "holds no annotated second", remedy)
+    return dict(seconds)
+
+
+def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
+    """What a table says of each recording, by id: every column but the id, without empty entries.
+
+    Args:
+        path: text table with a header; the id names a file as in the table of `read_cohort`, which will do too.
+
+    Raises:
+        InputError: it cannot be read, has no rows, or a line without id or a second one of the same id.
+    """
+    path = edge.check_readable(path)
+    remedy = "write id and the other columns, one row a recording"
+    if edge.kind_of(path) != "text":
+        raise InputError(path, "is not a text table", remedy)
+    lines = text.rows(path, text.dialect_of(path))
+    header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
+    of_id = next((i for i, name in enumerate(header) if name in _IDS), 0)
+    found: dict[str, dict[str, str]] = {}
+    for line, cells in lines:
+        row = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
+        name = row[of_id] if row else ""
+        if not name or name in found:
+            raise InputError(path, f"line {line} {'repeats an id' if name else 'has no id'}", remedy)
+        found[name] = {h: row[i] for i, h in enumerate(header) if h and i != of_id and row[i]}
+    if not found:
+        raise InputError(path, "has no rows", remedy)
+    return found
+
+
+def metadata_of(path: str | Path, table: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    """The row of a table that a recording's file belongs to; empty without one."""
+    return next((table[name] for name in _ids_of(Path(path)) if name in table), {})
 
 
 def read_outcomes(path: str | Path) -> dict[str, int]:
@@ -146,7 +292,7 @@ def read_outcomes(path: str | Path) -> dict[str, int]:
     Raises:
         InputError: the table cannot be read, names no infant, or contradicts itself.
     """
-    return {name: infant.outcome for name, infant in _infants(Path(path)).items()}
+    return {name: int(infant.outcome) for name, infant in _infants(Path(path)).items()}
 
 
 def read_column(path: str | Path, column: str) -> dict[str, str]:
@@ -179,7 +325,7 @@ def _infants(path: Path) -> dict[str, _Infant]:
     return infants
 
 
-def _read_table(path: Path, findings: Findings) -> tuple[dict[str, _Infant], bool]:
+def _read_table(path: Path, findings: Findings, scale: Scale | None = None) -> tuple[dict[str, _Infant], bool]:
     path = edge.check_readable(path)
     if edge.kind_of(path) != "text":
         raise InputError(path, "is not a text table", "write the outcomes as id;outcome, one row an infant")
@@ -193,7 +339,7 @@ def _read_table(path: Path, findings: Findings) -> tuple[dict[str, _Infant], boo
     of_id = next((i for i, name in enumerate(plain) if name in _IDS and i != of_outcome), 0)
     if of_id == of_outcome:
         raise InputError(path, "needs two columns, id and outcome", "put the id first")
-    if plain[of_outcome] in ("0", "1"):
+    if scale is None and plain[of_outcome] in ("0", "1"):
         raise InputError(path, "has no header row", "let the first row be id;outcome")
     of_group = plain.index("group") if "group" in plain else None
     infants: dict[str, _Infant] = {}
@@ -201,12 +347,14 @@ def _read_table(path: Path, findings: Findings) -> tuple[dict[str, _Infant], boo
         if count >= MAX_FRAMES:
             raise InputError(path, f"has more than {MAX_FRAMES} rows", "is it an outcomes table?")
         row = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
-        name, outcome = row[of_id], row[of_outcome]
+        name, outcome = row[of_id], _outcome_of(row[of_outcome], scale)
         if not name:
             findings.fatal.append((f"line {line}", "has no id"))
-        elif outcome not in ("0", "1"):
-            findings.fatal.append((f"line {line} ({name[:60]})", f'has outcome "{outcome[:20]}", which is not 0 or 1'))
-        elif name in infants and infants[name].outcome != int(outcome):
+        elif outcome is None:
+            kind, wanted = "outcome" if scale is None else "score", _outcomes_in_words(scale)
+            what = f'has {kind} "{row[of_outcome][:20]}", which is not {wanted}'
+            findings.fatal.append((f"line {line} ({name[:60]})", what))
+        elif name in infants and infants[name].outcome != outcome:
             findings.fatal.append((f"line {line} ({name[:60]})", "contradicts an earlier line of the same infant"))
         elif name in infants:
             findings.problems.append((f"line {line} ({name[:60]})", "repeats an earlier line"))
@@ -214,8 +362,19 @@ def _read_table(path: Path, findings: Findings) -> tuple[dict[str, _Infant], boo
             others = {h: row[i] for i, h in enumerate(header) if h and i not in (of_id, of_outcome) and row[i]}
             # Without a group an infant stands for itself, so that it is never split.
             group = (row[of_group] if of_group is not None else "") or name
-            infants[name] = _Infant(int(outcome), group, others)
+            infants[name] = _Infant(outcome, group, others)
     return infants, of_group is not None
+
+
+def _outcome_of(cell: str, scale: Scale | None) -> float | None:
+    """An outcome, or None for what is none."""
+    if scale is None:
+        return int(cell) if cell in ("0", "1") else None
+    try:
+        value = float(cell.replace(",", ".") if "." not in cell else cell)
+    except ValueError:
+        return None
+    return value if _is_outcome(value, scale) else None
 
 
 def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: Findings) -> dict[str, list[Path]]:

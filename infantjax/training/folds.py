@@ -72,7 +72,7 @@ def released_split(
 
 
 def stratified_folds(
-    outcomes: Sequence[int],
+    outcomes: Sequence[float],
     folds: int,
     *,
     groups: Sequence[Hashable] | None = None,
@@ -123,7 +123,7 @@ def stratified_folds(
         rarest = min((stratum_of[r] for r in rows), key=rank.__getitem__)
         outcome = rarest[0]
 
-        def fullness(part: list[int], rarest: tuple = rarest, outcome: int = outcome) -> tuple[int, int, int]:
+        def fullness(part: list[int], rarest: tuple = rarest, outcome: float = outcome) -> tuple[int, int, int]:
             return (
                 sum(stratum_of[r] == rarest for r in part),
                 sum(outcomes[r] == outcome for r in part),
@@ -144,7 +144,7 @@ def stratified_folds(
 
 
 def random_partitions(
-    outcomes: Sequence[int],
+    outcomes: Sequence[float],
     repeats: int = 25,
     *,
     shares: tuple[float, float] = (0.15, 0.15),
@@ -205,7 +205,7 @@ def random_partitions(
     return tuple(partitions)
 
 
-def _refuse_impossible(outcomes: Sequence[int], names: Sequence[Hashable], folds: int, where: str, unit: str) -> None:
+def _refuse_impossible(outcomes: Sequence[float], names: Sequence[Hashable], folds: int, where: str, unit: str) -> None:
     if len(outcomes) < 2:
         raise InputError(where, f"holds {len(outcomes)} recording(s)", "training needs recordings of both outcomes")
     if len(set(outcomes)) < 2:

@@ -158,17 +158,7 @@ def prepare(
         InputError: recordings that cannot be used; one line that names all of them.
     """
     skeleton = skeletons.get(skeleton)
-    positions, problems = [], []
-    for recording in cohort.recordings:
-        try:
-            positions.append(_prepared(recording, skeleton, preprocessing, strict))
-        except InputError as error:
-            problems.append(f"{error.where} {error.what}")
-    if problems:
-        listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
-        raise InputError(
-            "cohort", f"{len(problems)} of {len(cohort)} recordings cannot be used: {listed}", "mend or leave them out"
-        )
+    _, positions = cohort.each(lambda recording: _prepared(recording, skeleton, preprocessing, strict))
     return CohortData.from_recordings(positions, cohort.outcomes, skeleton, preprocessing.rotation)
 
 

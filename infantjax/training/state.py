@@ -96,7 +96,7 @@ class CohortData:
     def from_recordings(
         cls,
         positions: Sequence[Float[np.ndarray, "time joint 2"]],
-        labels: Sequence[int],
+        labels: Sequence[float],
         skeleton: Skeleton,
         rotation: str = "frame",
     ) -> "CohortData":
