@@ -6,8 +6,9 @@ The flow, and the package that holds each step::
 
 `video` reads frames; `pose` finds keypoints in them; `motion` reads keypoint files into a `Recording` and makes windows
 of it; `models` holds the published networks; `training` trains stacks of them as one compiled program; `search` looks
-for better ones; `assessment` turns a recording into a risk with its uncertainty; `report` writes it down; `evaluation`
-judges methods; `simulation` makes infants of known movement.
+for better ones; `assessment` turns a recording into a risk with its uncertainty; `systems` names every published
+system and trains and uses it; `report` writes down what it finds; `evaluation` judges methods; `simulation` makes
+infants of known movement.
 
 Importing this module is light: subpackages load on first use, and no JAX backend starts.
 """
@@ -32,6 +33,7 @@ _SUBMODULES = frozenset(
         "search",
         "simulation",
         "skeletons",
+        "systems",
         "training",
         "video",
         "weights",

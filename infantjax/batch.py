@@ -8,20 +8,23 @@ kept.
 import glob
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from infantjax.assessment import Assessor
-from infantjax.assessment.result import Assessment
+from infantjax.assessment.result import Assessed
 from infantjax.errors import InputError
 from infantjax.files import locked, safe_stem, sha256, write_atomically
 from infantjax.motion import readers
+from infantjax.motion.cohort import metadata_of
 from infantjax.motion.recording import Recording
 from infantjax.pose.tracking import Tracker
 from infantjax.report import page, record, table
 from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
+
+if TYPE_CHECKING:
+    from infantjax.systems import Finder
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
 """Names of tables that lie beside recordings and are none."""
@@ -40,6 +43,8 @@ class Reading:
     individual: str | None = None
     tracker: Tracker | None = None
     """What finds the keypoints of videos."""
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What a table says of each recording, see `motion.cohort.read_metadata`."""
 
 
 def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[Path]:
@@ -96,7 +101,7 @@ def _may_be_recording(path: Path, videos: bool) -> bool:
 def assess_files(
     paths: Sequence[Path],
     output: Path,
-    assessor: Assessor,
+    assessor: "Finder",
     reading: Reading = Reading(),
     *,
     overwrite: bool = False,
@@ -107,7 +112,7 @@ def assess_files(
     Args:
         paths: keypoint files.
         output: folder for the results; made if missing.
-        assessor: the ensemble with its options.
+        assessor: the ensemble of a system with its options.
         reading: how the files are read.
         overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
         report: called with the number of finished recordings and the newest row.
@@ -136,7 +141,7 @@ def assess_files(
 
 
 def _assess_one(
-    path: Path, target: Path, assessor: Assessor, reading: Reading, overwrite: bool, seen: dict[str, Path]
+    path: Path, target: Path, assessor: "Finder", reading: Reading, overwrite: bool, seen: dict[str, Path]
 ) -> table.Row:
     if (reading.tracker or path.suffix.lower() in _VIDEOS) and is_frames(path):
         recording = _tracked(path, target.with_name(f".{target.name}.parts"), reading)
@@ -144,6 +149,7 @@ def _assess_one(
         recording = readers.read(
             path, fps=reading.fps, format=reading.format, skeleton=reading.skeleton, individual=reading.individual
         )
+    recording = replace(recording, metadata={**recording.metadata, **metadata_of(path, reading.metadata)})
     digest = _digest(path)
     assessment = assessor.assess(recording, digest)
     text = record.to_json(assessment)
@@ -178,7 +184,7 @@ def _digest(path: Path) -> str:
     return sha256("".join(f"{sha256(p)} {p.name}\n" for p in frames if p.is_file()).encode("utf-8", "surrogateescape"))
 
 
-def _refuse_foreign(path: Path, assessment: Assessment) -> None:
+def _refuse_foreign(path: Path, assessment: Assessed) -> None:
     """Refuse to write over results that another input or other settings gave."""
     if not path.exists():
         return

@@ -20,11 +20,13 @@ from infantjax import __version__
 from infantjax.errors import InputError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
-    from infantjax.assessment import Assessor
+    from infantjax.motion.cohort import Cohort
     from infantjax.report.table import Row
     from infantjax.scores import Scores
+    from infantjax.systems import Finder, System
     from infantjax.weights import Ensemble
 
+SystemName = Literal["groos", "mam", "baby-moves", "sma"]
 Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 
 
@@ -75,10 +77,14 @@ class Demo:
 
 @dataclass(frozen=True)
 class Assess:
-    """Risk with its uncertainty from keypoint recordings or videos: one JSON and one page each, one summary over all.
+    """What a system finds in keypoint recordings or videos: one JSON and one page each, one summary over all.
+
+    The graph networks (groos) find a risk with its certainty; a reading of MAM where fidgety movements are and how
+    frequent; Baby Moves a calibrated risk and the clips it attends to; the SMA CNN a motor score.
 
     Example:
         infantjax assess clinic/*.csv --fps 30 -o results
+        infantjax assess clinic/*.csv --system sma --ensemble scores -o results
     """
 
     inputs: Positional[tuple[str, ...]]
@@ -87,6 +93,10 @@ class Assess:
     """Folder for the results."""
     ensemble: Path | None = None
     """Ensemble folder (from crossval or train); the bundled demonstration ensemble if not given."""
+    system: SystemName | None = None
+    """Published system that the ensemble must belong to; that of the ensemble if not given."""
+    metadata: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Table of id and what a network reads beside keypoints (age, cohort, ...), or what a report should show."""
     fps: float | None = None
     """Frames per second of the recordings, where the files do not say."""
     format: str | None = None
@@ -96,17 +106,17 @@ class Assess:
     individual: str | None = None
     """Which individual, in files that hold several."""
     threshold: float | None = None
-    """Decision threshold, 0..1; the ensemble's own if not given."""
+    """Decision threshold of a risk, 0..1; the ensemble's own if not given."""
     threshold_file: Path | None = None
     """Text file that holds the threshold and nothing else."""
     certainty: Literal["fraction", "quartile"] = "fraction"
-    """Certainty rule: of the paper, or of the released program."""
+    """For groos: certainty rule of the paper, or of the released program."""
     strict: bool = False
     """Refuse recordings whose points had to be approximated from others."""
     exact_contributions: bool = False
-    """Contributions through the spatial pooling layer, which the released program ignores."""
+    """For groos: contributions through the spatial pooling layer, which the released program ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
-    """Instances that explain: all, as in the paper, or those of the first network, as the released program takes."""
+    """For groos: instances that explain: all, as in the paper, or those of the first network, as released."""
     pose_weights: Path | None = None
     """Weights of a pose network, for videos: a released file of EfficientPose or EfficientHourglass."""
     overwrite: bool = False
@@ -119,9 +129,11 @@ class Assess:
     def run(self) -> int:
         """Assess every recording."""
         from infantjax import batch
+        from infantjax.motion.cohort import read_metadata
         from infantjax.progress import Progress
 
         _require_known(self.format, self.skeleton)
+        table = read_metadata(self.metadata) if self.metadata else {}
         _prepare_process()
         assessor = self._assessor()
         tracker = None
@@ -130,7 +142,7 @@ class Assess:
 
             tracker = Tracker(load_network(self.pose_weights))
         paths = batch.find_recordings(self.inputs, videos=tracker is not None)
-        reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual, tracker)
+        reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual, tracker, table)
         # One recording is one step: there is nothing to tell between its beginning and its result.
         with Progress(len(paths), "assessing", quiet=self.quiet or len(paths) == 1) as progress:
 
@@ -149,8 +161,8 @@ class Assess:
             _say(f"{len(failed)} of {len(rows)} recordings failed; see {self.output / 'summary.csv'}")
         return 1 if failed else 0
 
-    def _assessor(self) -> "Assessor":
-        from infantjax.assessment import Assessor
+    def _assessor(self) -> "Finder":
+        from infantjax import systems
         from infantjax.weights import bundled, load_ensemble
 
         threshold = self.threshold
@@ -161,10 +173,23 @@ class Assess:
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError("--threshold", f"is {threshold}, must be within 0..1")
         _require_fps(self.fps)
+        if self.ensemble is None and self.system not in (None, systems.DEFAULT):
+            what = f"is {self.system}, of which no weights come with infantjax"
+            raise InputError("--system", what, "train an ensemble by crossval and name it by --ensemble")
         ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
-        return Assessor(
-            ensemble, threshold, self.certainty, self.strict, self.exact_contributions, self.contributions_of
-        )
+        options = {"rule": self.certainty, "exact": self.exact_contributions, "contributions_of": self.contributions_of}
+        if systems.name_of(ensemble) != systems.DEFAULT:
+            given = {"rule": "--certainty", "exact": "--exact-contributions", "contributions_of": "--contributions-of"}
+            defaults = {"rule": "fraction", "exact": False, "contributions_of": "all"}
+            if foreign := [given[name] for name, value in options.items() if value != defaults[name]]:
+                raise InputError(
+                    foreign[0], f"is for groos, the ensemble is of {systems.name_of(ensemble)}", "leave it out"
+                )
+            options = {}
+        try:
+            return systems.assessor(ensemble, self.system, threshold=threshold, strict=self.strict, **options)
+        except ValueError as error:
+            raise InputError("options", str(error)) from None
 
 
 def _require_fps(fps: float | None) -> None:
@@ -185,11 +210,11 @@ def _require_known(format: str | None, skeleton: str | None = None) -> None:
 
 def _line(row: "Row") -> str:
     """A row of the summary for the terminal."""
-    result = row.assessment
-    if result is None:
+    from infantjax.report.table import in_words
+
+    if row.assessment is None:
         return f"{one_line(row.file)}  error: {row.message}"
-    decision = "CP" if result.positive else "no CP"
-    line = f"{one_line(row.file)}  risk {result.risk:.3f}  {decision}  {result.colour}"
+    line = f"{one_line(row.file)}  {in_words(row.assessment)}"
     return f"{line}  ({row.message})" if row.message else line
 
 
@@ -356,8 +381,10 @@ class _Training:
     """Folder of keypoint files with their outcomes.csv."""
     output: Output
     """Folder for the ensemble, the logs and the checkpoints. Run again on it, an interrupted training continues."""
+    system: SystemName = "groos"
+    """Published system: graph networks, a reading of MAM, Baby Moves, or the SMA CNN (outcomes are scores, 0..72)."""
     model: str | None = None
-    """Network; kbest-gcn-2 if not given, for pose that of the weights. `infantjax models` lists them."""
+    """For groos: network; kbest-gcn-2 if not given, for pose that of the weights. `infantjax models` lists them."""
     outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
     """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
     fps: Annotated[float | None, arg(metavar="HZ")] = None
@@ -367,9 +394,9 @@ class _Training:
     preprocessing: Literal["released", "paper"] = "released"
     """How recordings are standardised; stored with the ensemble."""
     epochs: int | None = None
-    """Passes over the training samples; 200 as published if not given, 100 for pose."""
+    """Passes over the training samples; 200 as published if not given, 100 for pose, 10 000 at most for baby-moves."""
     batch_size: int | None = None
-    """Windows or pictures of a step; 32 as published if not given, 16 for pose."""
+    """Windows or pictures of a step; as published if not given: 32, for pose 16, for baby-moves 8, for sma 400."""
     learning_rate: float | None = None
     """5e-4 as published if not given, 1e-3 for pose; for pose by cyclical SGD what a range test finds."""
     samples_per_negative: int = 12
@@ -386,56 +413,79 @@ class _Training:
     """Be one of several processes that train together; auto on Slurm and TPU pods. See docs/guides/accelerators.md."""
     strict: bool = False
     """Refuse recordings whose points have to be approximated from others."""
+    leave_out: bool = False
+    """Leave out recordings that cannot be used, in place of refusing the cohort."""
+    with_metadata: bool = False
+    """For baby-moves and mam: the network reads age and cohort, or sex, gestational age, birth weight and age too."""
+    image: Annotated[tuple[float, float] | None, arg(metavar="WIDTH HEIGHT")] = None
+    """For baby-moves: sides of the videos in pixels; 640 480 if not given."""
+    annotated: Annotated[Path | None, arg(metavar="DIR")] = None
+    """For mam: folder of other infants with truth.csv (id;second;fidgety), which it needs."""
+    set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME=VALUE")] = ()
+    """Any other setting of the system, its network or its training by name; may be repeated."""
     quiet: bool = False
     """Print results only."""
     debug: bool = False
     """Show a traceback when something fails."""
 
-    def _train(self, protocol: Callable[..., "Ensemble"], **options: Any) -> int:
+    def _train(self, train: Callable[["System", "Cohort", dict[str, Any]], "Ensemble"], **flags: Any) -> int:
         """Read the cohort, train, tell."""
-        from infantjax import models
-        from infantjax.motion.cohort import read_cohort
-        from infantjax.motion.normalisation import PRESETS
-        from infantjax.training import TrainingConfig
+        from infantjax import systems
+        from infantjax.motion.cohort import read_annotated, read_cohort
 
         _require_fps(self.fps)
         _require_known(self.format)
         _prepare_process(self.distributed)
         try:
-            model, published = self.model or "kbest-gcn-2", TrainingConfig()
-            if (task := models.get(model).task) != "risk":
-                raise ValueError(f"{model} is a network for {task}; give one for risk")
-            config = TrainingConfig(
-                epochs=_given(self.epochs, published.epochs),
-                batch_size=_given(self.batch_size, published.batch_size),
-                learning_rate=_given(self.learning_rate, published.learning_rate),
-                samples_per_negative=self.samples_per_negative,
-                positive_ratio=self.positive_ratio,
-                seed=self.seed,
-            )
-            cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
+            system = systems.get(self.system).configured(self._settings(flags))
+            cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format, scale=system.scale)
             for problem in cohort.problems:
                 _say(f"note: {problem}", self.quiet)
-            ensemble = protocol(
-                cohort,
-                model=model,
-                directory=self.output,
-                config=config,
-                preprocessing=PRESETS[self.preprocessing],
-                threshold=self.threshold,
-                strict=self.strict,
-                save_every=self.save_every,
-                quiet=self.quiet,
-                **options,
-            )
+            how: dict[str, Any] = {
+                "strict": self.strict,
+                "leave_out": self.leave_out,
+                "save_every": self.save_every,
+                "quiet": self.quiet,
+            }
+            if self.annotated is not None:
+                how["annotated"] = read_annotated(self.annotated, fps=self.fps, format=self.format)
+            ensemble = train(system, cohort, how)
         except ValueError as error:
             raise InputError("options", str(error)) from error
-        for run in ensemble.info["training"]["runs"]:
-            ended = f"{run['status']} after {run['epochs']} of {config.epochs} epochs"
-            print(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended})")
+        for line in system.told(ensemble):
+            print(line)
         print(f"ensemble: {self.output}")
-        _say(f"note: {ensemble.info['statement']}")
+        if system.reading:
+            _say(f"note: {system.reading}")
+        for note in (*ensemble.info.get("notes", ()), ensemble.info["statement"]):
+            _say(f"note: {note}")
         return 0
+
+    def _settings(self, flags: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of the system that were given: by options of their own, and by --set."""
+        named = ["model", "preprocessing", "epochs", "batch_size", "learning_rate", "samples_per_negative"]
+        named += ["positive_ratio", "seed", "threshold", "image"]
+        given = {name: getattr(self, name) for name in named} | dict(flags)
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        found = {name: value for name, value in given.items() if value is not None and value != defaults[name]}
+        if self.with_metadata:
+            found["metadata"] = True
+        for setting in self.set:
+            name, equals, value = setting.partition("=")
+            if not equals:
+                raise InputError("--set", f'is "{setting}"', "give NAME=VALUE, for example dropout=0.2")
+            found[name.strip().replace("-", "_")] = _value_of(value.strip())
+        return found
+
+
+def _value_of(text: str) -> Any:
+    """A setting as JSON; what is none is a text, or with commas a list of texts."""
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.split(",") if "," in text else text
 
 
 Value = TypeVar("Value")
@@ -447,22 +497,29 @@ def _given(value: Value | None, default: Value) -> Value:
 
 @dataclass(frozen=True)
 class Crossval(_Training):
-    """Train one instance of a network for each fold of a cohort, all at once, and write them as an ensemble.
+    """Train one instance of a network for each part of a cohort, all at once, and write them as an ensemble.
+
+    Parts are folds; for baby-moves random splits, for sma each infant left out.
 
     Example:
         infantjax crossval cohort -o ensemble --model kbest-gcn-2
+        infantjax crossval cohort -o ensemble --system mam --annotated others
     """
 
-    folds: int = 7
-    """Number of folds; 7 as published."""
+    folds: int | None = None
+    """For groos and mam: number of folds; 7 as published if not given, for mam 5 (chosen)."""
+    repeats: int | None = None
+    """For baby-moves: random splits; 25 as published if not given."""
     stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
     """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
 
     def run(self) -> int:
         """Cross-validate."""
-        from infantjax.training import crossval
-
-        return self._train(crossval, folds=self.folds, stratify=self.stratify)
+        return self._train(
+            lambda system, cohort, how: system.crossval(cohort, self.output, stratify=self.stratify, **how),
+            folds=self.folds,
+            repeats=self.repeats,
+        )
 
 
 @dataclass(frozen=True)
@@ -511,9 +568,8 @@ class Train(_Training):
         return self._pose() if self.task == "pose" else self._risk()
 
     def _risk(self) -> int:
-        from infantjax.training import train_single
-
-        return self._train(train_single, validation=_validation_from(self.validation or "0.25"))
+        validation = _validation_from(self.validation or "0.25")
+        return self._train(lambda system, cohort, how: system.train(cohort, self.output, validation, **how))
 
     def _pose(self) -> int:
         from infantjax.pose import load_network

@@ -210,15 +210,33 @@ def _compile(lowered: Future) -> _Compiled:
     return _Compiled(program.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend())), groups)
 
 
+_OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
+
+
 def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton) -> nn.Module:
     """The network of a member, once its weights are known to fit."""
-    where, remedy = f"weights of {member.model}", "use the weights with the model and skeleton they were trained for"
+    where, remedy = f"weights of {member.model}", _OTHER_WEIGHTS
     try:
         module = entry.build(skeleton=skeleton, **member.overrides)
         shapes = models.variable_shapes(module, (WINDOW, len(skeleton.joints), entry.input_shape[-1]))
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(where, f"name settings that the network does not take ({reason})", remedy) from error
+    require_fit(member, shapes)
+    return module
+
+
+def require_fit(member: Member, shapes: Any) -> None:
+    """Refuse weights that are not those of a network.
+
+    Args:
+        member: the weights.
+        shapes: of the network's variables.
+
+    Raises:
+        InputError: a variable that is missing, too many, or of another shape.
+    """
+    where, remedy = f"weights of {member.model}", _OTHER_WEIGHTS
     needed = {path: (member.instances, *leaf.shape) for path, leaf in _flat(shapes)}
     found = {path: leaf.shape for path, leaf in _flat(member.variables)}
     for path in sorted({*needed, *found}):
@@ -228,7 +246,6 @@ def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton
             raise InputError(where, f"hold {path}, which the network has not", remedy)
         if found[path] != needed[path]:
             raise InputError(where, f"hold {path} of shape {found[path]}, the network needs {needed[path]}", remedy)
-    return module
 
 
 def _flat(tree: Any) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Reports of an assessment: JSON with a published schema, CSV over recordings, offline HTML. No model code."""
+"""Reports of an assessment: JSON with published schemas, CSV over recordings, offline HTML. No model code."""
 
 from infantjax.report.page import to_html
 from infantjax.report.record import SCHEMA_VERSION, schema, to_json, to_record

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.assessment.result import Assessment
+from infantjax.assessment.result import Assessed, Assessment
 from infantjax.report.markup import number, place, text
 from infantjax.skeletons import SKELETONS
 
@@ -49,13 +49,15 @@ class Pose:
     fps: float
 
     @classmethod
-    def of(cls, assessment: Assessment) -> "Pose":
+    def of(cls, assessment: Assessed) -> "Pose":
         """From an assessment's movement, thinned to `MAX_FRAMES`; a skeleton that is not published has no bones."""
         step = max(1, -(-len(assessment.movement) // MAX_FRAMES))
         points = np.asarray(assessment.movement[::step], dtype=np.float64) * (1, -1)
         points[~np.isfinite(points).all(-1)] = np.nan
         skeleton = SKELETONS.get(assessment.skeleton)
-        joints: tuple[str, ...] = tuple(assessment.contributions)
+        joints: tuple[str, ...] = tuple(
+            assessment.contributions if isinstance(assessment, Assessment) else assessment.missing
+        )
         edges: tuple[tuple[int, int], ...] = ()
         pairs: tuple[tuple[int, int], ...] = ()
         if skeleton is not None:

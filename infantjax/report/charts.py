@@ -75,6 +75,56 @@ def course(record: Mapping[str, Any], words: Mapping[str, str]) -> str:
     )
 
 
+def line(record: Mapping[str, Any]) -> str:
+    """Median and quartiles of every window of a finding over time, on the scale of its course."""
+    course, length = record["course"], record["window_length"]
+    (low, high), threshold = course["limits"], course["threshold"]
+    duration = max([record["duration"], *(w["start"] + length for w in record["windows"])]) or 1.0
+    keys = ("median", "q1", "q3")
+    windows: list[dict[str, Any]] = [
+        {k: None if w[k] is None else (w[k] - low) / (high - low) for k in keys} for w in record["windows"]
+    ]
+    x = [1000 * (w["start"] + length / 2) / duration for w in record["windows"]]
+    half = 500 * length / duration
+    runs = list(_runs(windows))
+    band = "".join(_band(windows, x, run, half) for run in runs)
+    median = "".join(_polyline([w["median"] for w in windows], x, run, half) for run in runs)
+    shares = (0, 0.25, 0.5, 0.75, 1)
+    grid = "".join(f'<line class="grid" x1="0" x2="1000" y1="{100 * y:g}" y2="{100 * y:g}"/>' for y in shares)
+    labels = "".join(
+        f'<span class="tick y" style="top:{100 * (1 - y):g}%" aria-hidden="true">{low + y * (high - low):.3g}</span>'
+        for y in shares
+    )
+    limit, legend = "", '<span><i class="key line"></i>median</span><span><i class="key area"></i>middle half</span>'
+    if threshold is not None:
+        y = 100 * (1 - (threshold - low) / (high - low))
+        limit = f'<line class="limit-line" x1="0" x2="1000" y1="{y:.2f}" y2="{y:.2f}"/>'
+        legend += f'<span><i class="key dashed"></i>threshold {number(threshold)}</span>'
+    known = [w["median"] for w in record["windows"] if w["median"] is not None]
+    between = f", medians from {min(known):.2f} to {max(known):.2f}" if known else ""
+    spoken = f"Over time: {course['words']}; {count(len(windows), 'window')}{between}."
+    rows = [
+        f"<tr><td>{clock(w['start'], 1)} to {clock(w['start'] + length, 1)}</td>"
+        + "".join(f'<td class="number">{number(w[k])}</td>' for k in keys)
+        + "</tr>"
+        for w in record["windows"]
+    ]
+    head = '<th scope="col">Window</th>' + "".join(
+        f'<th scope="col" class="number">{title}</th>' for title in ("Median", "Lower quartile", "Upper quartile")
+    )
+    return (
+        f'<figure class="course"><div class="legend"><span>{text(course["words"])}</span>{legend}</div>'
+        f'<div class="plot" id="plot"><div class="box"><svg class="lines" viewBox="0 0 1000 100" '
+        f'preserveAspectRatio="none" role="img" aria-label="{text(spoken)}">{grid}<path class="band" d="{band}"/>'
+        f'<path class="median" d="{median}"/>{limit}</svg>{labels}</div>'
+        f'<div class="ticks" aria-hidden="true">{_ticks(duration)}</div>'
+        f'<div class="hover" id="hover" hidden></div><div class="cursor" id="cursor" hidden></div></div>'
+        f'<div class="readout" id="readout"></div><details><summary>All windows as a table</summary>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="All windows"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></details></figure>"
+    )
+
+
 def instances(record: Mapping[str, Any]) -> str:
     """The risk of every instance as a dot, one row for each architecture."""
     models: dict[str, list[Mapping[str, Any]]] = {}

@@ -83,11 +83,14 @@
       part.append(label + " ", strong);
       return part;
     });
-    const colour = document.createElement("span"), dot = document.createElement("i");
-    colour.className = w.colour;
-    dot.className = "dot";
-    colour.append(dot, data.words[w.colour]);
-    readout.replaceChildren(...parts, colour);
+    if (w.colour) {
+      const colour = document.createElement("span"), dot = document.createElement("i");
+      colour.className = w.colour;
+      dot.className = "dot";
+      colour.append(dot, data.words[w.colour]);
+      parts.push(colour);
+    }
+    readout.replaceChildren(...parts);
     hover.style.left = (100 * w.start) / data.duration + "%";
     hover.style.width = (100 * data.length) / data.duration + "%";
   };

@@ -12,7 +12,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from infantjax.assessment.result import Assessment
+from infantjax.assessment.result import Assessed, Finding
 from infantjax.report import body, charts
 from infantjax.report.markup import clock, count, free, line, number, percent, script_json, table, text, tree
 from infantjax.report.record import WORDS, to_record
@@ -28,8 +28,8 @@ _PAUSE = (
 _NOT_VALIDATED = "Not validated on infants"
 
 
-def to_html(assessment: Assessment) -> str:
-    """A self-contained page of the assessment; equal assessments give equal bytes.
+def to_html(assessed: Assessed) -> str:
+    """A self-contained page of an assessment by any system; equal assessments give equal bytes.
 
     The page works in browsers of 2023 and later, from a file, in light and dark, on paper, by keyboard and without its
     script (which adds the animation and the reading of the chart). A movement of more than `body.MAX_FRAMES` frames
@@ -38,30 +38,21 @@ def to_html(assessment: Assessment) -> str:
     Raises:
         TypeError: metadata or provenance hold something that is not JSON-compatible.
     """
-    record = to_record(assessment)
-    pose = body.Pose.of(assessment)
-    script = _part("page.js")
-    known = record["risk"] is not None
-    return Template(_part("page.html")).substitute(
+    record, pose, script = to_record(assessed), body.Pose.of(assessed), _part("page.js")
+    if isinstance(assessed, Finding):
+        template, own = "finding.html", _of_finding(record, pose)
+    else:
+        template, own = "page.html", _of_assessment(record, pose)
+    return Template(_part(template)).substitute(
         policy=_policy(script),
-        title=line(f"{record['name']}: movement assessment"),
         style=_part("page.css"),
         print_caveat="" if record["validated"] else _print_caveat(),
         banner=_banner(record),
         name=text(record["name"]),
-        facts=_facts(record),
-        colour=record["certainty"]["colour"] if known else "unknown",
-        risk=number(record["risk"]),
-        words=text(record["certainty"]["words"]) if known else "not known",
-        sentence=_sentence(record),
         caveat=_caveat(record),
-        scale=charts.scale(record),
         notes=_notes(record),
-        window_length=f"{record['window_length']:g} s",
-        course=charts.course(record, WORDS),
-        instances=charts.instances(record),
+        window_length=f"{record['window_length']:.3g} s",
         player=_player(pose),
-        contributions=_contributions(record, pose),
         keypoints=_keypoints(record, pose),
         metadata=_section("metadata", "Metadata", "As the input gives it.", record["metadata"]),
         provenance=_section(
@@ -73,7 +64,80 @@ def to_html(assessment: Assessment) -> str:
         footer=_footer(record),
         data=_data(record, pose),
         script=script,
+        **own,
     )
+
+
+def _of_assessment(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]:
+    """What the page of the graph networks has of its own."""
+    known = record["risk"] is not None
+    return {
+        "title": line(f"{record['name']}: movement assessment"),
+        "facts": _facts(record),
+        "colour": record["certainty"]["colour"] if known else "unknown",
+        "risk": number(record["risk"]),
+        "words": text(record["certainty"]["words"]) if known else "not known",
+        "sentence": _sentence(record),
+        "scale": charts.scale(record),
+        "course": charts.course(record, WORDS),
+        "instances": charts.instances(record),
+        "contributions": _contributions(record, pose),
+    }
+
+
+def _of_finding(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]:
+    """What the page of another system has of its own."""
+    first = next(iter(record["quantities"].values()))
+    facts = (
+        *_length_and_rate(record),
+        count(len(record["windows"]), "window"),
+        count(len(record["instances"]), "instance"),
+    )
+    reading = ""
+    if record["reading"]:
+        reading = (
+            '<section aria-labelledby="h-reading"><div class="gutter"><h2 id="h-reading">A reading</h2>'
+            f"<p>Only the outline of this system is published.</p></div><p>{text(record['reading'])}</p></section>"
+        )
+    intervals = ""
+    if record["intervals"] is not None:
+        found = "".join(f"<li>{clock(a, 1)} to {clock(b, 1)}</li>" for a, b in record["intervals"])
+        intervals = (
+            '<section aria-labelledby="h-intervals"><div class="gutter"><h2 id="h-intervals">Where</h2><p>Stretches '
+            f"with fidgety movements.</p></div>{f'<ul>{found}</ul>' if found else '<p>none found</p>'}</section>"
+        )
+    return {
+        "head": line(f"{record['name']}: movement assessment by {record['title']}"),
+        "title": text(record["title"]),
+        "facts": "".join(f"<span>{text(fact)}</span>" for fact in facts),
+        "label": text(first["words"]),
+        "value": number(first["value"]),
+        "unit": text(first["unit"] or "0 to 1"),
+        "decision": text(record["decision"] or ""),
+        "sentence": text(f"{first['words']}. By {record['title']}. {record['source']}."),
+        "reading": reading,
+        "quantities": _quantities(record),
+        "course": charts.line(record),
+        "intervals": intervals,
+    }
+
+
+def _quantities(record: Mapping[str, Any]) -> str:
+    rows = []
+    for quantity in record["quantities"].values():
+        around = ""
+        if quantity["around"]:
+            around = f"{number(quantity['low'])} to {number(quantity['high'])}<small>{text(quantity['around'])}</small>"
+        value = f"{number(quantity['value'])} {text(quantity['unit'])}".strip()
+        rows.append(
+            f'<tr><th scope="row">{text(quantity["words"])}</th><td class="number">{value}</td><td>{around}</td></tr>'
+        )
+    head = (
+        '<th scope="col">Figure</th>',
+        '<th scope="col" class="number">Value</th>',
+        '<th scope="col">Around it</th>',
+    )
+    return table(head, rows)
 
 
 @cache
@@ -112,12 +176,16 @@ def _caveat(record: Mapping[str, Any]) -> str:
 def _facts(record: Mapping[str, Any]) -> str:
     models = len({i["model"] for i in record["instances"]})
     facts = (
-        f"{clock(record['duration'])} min" if record["duration"] < 3600 else f"{clock(record['duration'])} h",
-        f"{record['fps']:g} frames a second",
+        *_length_and_rate(record),
         count(len(record["windows"]), "window"),
         f"{count(len(record['instances']), 'instance')} of {count(models, 'architecture')}",
     )
     return "".join(f"<span>{text(fact)}</span>" for fact in facts)
+
+
+def _length_and_rate(record: Mapping[str, Any]) -> tuple[str, str]:
+    unit = "min" if record["duration"] < 3600 else "h"
+    return f"{clock(record['duration'])} {unit}", f"{record['fps']:g} frames a second"
 
 
 def _sentence(record: Mapping[str, Any]) -> str:
@@ -174,7 +242,9 @@ def _contributions(record: Mapping[str, Any], pose: body.Pose) -> str:
 
 
 def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> str:
-    values, missing, approximated = record["contributions"], record["missing"], record["approximated"]
+    values, missing, approximated = record.get("contributions"), record["missing"], record["approximated"]
+    contributing = values is not None
+    values = values or {}
     names = [*dict.fromkeys([*pose.joints, *values, *missing, *approximated])]
     order = {name: index for index, name in enumerate(names)}
     names.sort(key=lambda name: (-(values.get(name) or 0.0), order[name]))
@@ -183,17 +253,24 @@ def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> str:
         value, share = values.get(name), missing.get(name)
         how = f"<small>approximated: {free(approximated[name])}</small>" if name in approximated else ""
         rows.append(
-            f'<tr{"" if value else " class=muted"}><th scope="row">{text(name.replace("_", " "))}{how}</th>'
-            f'<td class="bar">{body.bar(value) if value else ""}</td><td class="number">{number(value)}</td>'
+            f'<tr{"" if value or not contributing else " class=muted"}><th scope="row">'
+            f"{text(name.replace('_', ' '))}{how}</th>{_contribution(value) if contributing else ''}"
             f'<td class="number">{percent(share)}</td></tr>'
         )
-    head = (
-        '<th scope="col">Keypoint</th>',
+    columns = (
         '<th scope="col" class="bar"><span class="sr">Contribution as a bar</span></th>',
         '<th scope="col" class="number">Contribution</th>',
+    )
+    head = (
+        '<th scope="col">Keypoint</th>',
+        *(columns if contributing else ()),
         '<th scope="col" class="number">Missing</th>',
     )
     return table(head, rows)
+
+
+def _contribution(value: float | None) -> str:
+    return f'<td class="bar">{body.bar(value) if value else ""}</td><td class="number">{number(value)}</td>'
 
 
 def _section(name: str, title: str, explanation: str, content: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The assessment as JSON, and the words in which every report speaks of it.
 
-`assessment.schema.json` beside this file describes the record (JSON Schema, draft 2020-12). The CSV and the page are
-made of the same record, so that no two reports can show different figures.
+`assessment.schema.json` beside this file describes the record of the graph networks (JSON Schema, draft 2020-12),
+`finding.schema.json` that of the other systems. The CSV and the page are made of the same record, so that no two
+reports can show different figures.
 """
 
 import json
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from infantjax import files
-from infantjax.assessment.result import Assessment
+from infantjax.assessment.result import Assessed, Assessment, Finding
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Version of the record. The second number grows when a field is added, the first when one changes or goes."""
 
 WORDS = {
@@ -43,7 +44,8 @@ REASONS = {
 """Why a colour was given: certainty rule -> colour -> its inequality in words."""
 
 UNVALIDATED = (
-    "The weights behind this risk were never validated on infants. It must not be used for any decision about a child."
+    "The weights behind this figure were never validated on infants. "
+    "It must not be used for any decision about a child."
 )
 """The caveat where the weights are not validated and bring no words of their own."""
 
@@ -85,25 +87,48 @@ def plain(value: Any, where: str = "value") -> Any:
     raise TypeError(f"{where}: JSON cannot hold a {type(value).__name__}")
 
 
-def statement_of(assessment: Assessment) -> str:
-    """The caveat to print with the risk; never empty where the weights are not validated."""
+def statement_of(assessment: Assessed) -> str:
+    """The caveat to print with every figure; never empty where the weights are not validated."""
     return assessment.statement.strip() or ("" if assessment.validated else UNVALIDATED)
 
 
-def to_record(assessment: Assessment) -> dict[str, Any]:
-    """The assessment as JSON types, all of it but the movement.
+def to_record(assessed: Assessed) -> dict[str, Any]:
+    """An assessment as JSON types, all of it but the movement.
 
     Returns:
-        What `assessment.schema.json` describes; floats by `rounded`, NaN as None, times in seconds.
+        What the system's schema describes; floats by `rounded`, NaN as None, times in seconds.
 
     Raises:
-        TypeError: metadata or provenance hold something that is not JSON-compatible.
+        TypeError: metadata or provenance hold something that is not JSON-compatible, or no known kind of assessment.
     """
+    if isinstance(assessed, Assessment):
+        own = _of_assessment(assessed)
+    elif isinstance(assessed, Finding):
+        own = _of_finding(assessed)
+    else:
+        raise TypeError(f"there is no record of a {type(assessed).__name__}")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": plain(assessed.name),
+        "skeleton": plain(assessed.skeleton),
+        "fps": plain(assessed.fps),
+        "duration": plain(assessed.duration),
+        "missing": plain(assessed.missing, "missing"),
+        "approximated": plain(assessed.approximated, "approximated"),
+        "notes": plain(assessed.notes, "notes"),
+        "metadata": plain(assessed.metadata, "metadata"),
+        "provenance": plain(assessed.provenance, "provenance"),
+        "validated": bool(assessed.validated),
+        "statement": plain(statement_of(assessed)),
+        **own,
+    }
+
+
+def _of_assessment(assessment: Assessment) -> dict[str, Any]:
     windows = assessment.windows
     courses = (windows.start, windows.median, windows.q1, windows.q3, windows.colour)
     return {
-        "schema_version": SCHEMA_VERSION,
-        "name": plain(assessment.name),
+        "system": "groos",
         "risk": plain(assessment.risk),
         "threshold": plain(assessment.threshold),
         "decision": "CP" if assessment.positive else "no CP",
@@ -125,21 +150,42 @@ def to_record(assessment: Assessment) -> dict[str, Any]:
             {"model": plain(i.model), "instance": plain(i.instance), "risk": plain(i.risk)}
             for i in assessment.instances
         ],
-        "skeleton": plain(assessment.skeleton),
         "contributions": plain(assessment.contributions, "contributions"),
-        "fps": plain(assessment.fps),
-        "duration": plain(assessment.duration),
-        "missing": plain(assessment.missing, "missing"),
-        "approximated": plain(assessment.approximated, "approximated"),
-        "notes": plain(assessment.notes, "notes"),
-        "metadata": plain(assessment.metadata, "metadata"),
-        "provenance": plain(assessment.provenance, "provenance"),
-        "validated": bool(assessment.validated),
-        "statement": plain(statement_of(assessment)),
     }
 
 
-def to_json(assessment: Assessment) -> str:
+def _of_finding(finding: Finding) -> dict[str, Any]:
+    course = finding.course
+    columns = (course.start, course.median, course.q1, course.q3)
+    return {
+        "system": plain(finding.system),
+        "title": plain(finding.title),
+        "source": plain(finding.source),
+        "reading": plain(finding.reading),
+        "decision": plain(finding.decision) or None,
+        "quantities": {
+            quantity.name: {
+                "words": plain(quantity.words),
+                "value": plain(quantity.value),
+                "low": plain(quantity.low),
+                "high": plain(quantity.high),
+                "around": plain(quantity.around),
+                "unit": plain(quantity.unit),
+            }
+            for quantity in finding.quantities
+        },
+        "instances": plain(finding.instances),
+        "window_length": plain(course.length),
+        "course": {"words": plain(course.words), "limits": plain(course.limits), "threshold": plain(course.threshold)},
+        "windows": [
+            {"start": plain(start), "median": plain(median), "q1": plain(q1), "q3": plain(q3)}
+            for start, median, q1, q3 in zip(*columns, strict=True)
+        ],
+        "intervals": plain(finding.intervals),
+    }
+
+
+def to_json(assessment: Assessed) -> str:
     """The record as canonical JSON text: equal assessments give equal bytes.
 
     Raises:
@@ -148,6 +194,7 @@ def to_json(assessment: Assessment) -> str:
     return files.canonical_json(to_record(assessment))
 
 
-def schema() -> dict[str, Any]:
-    """The published JSON Schema of the record."""
-    return json.loads(resources.files("infantjax.report").joinpath("assessment.schema.json").read_text("utf-8"))
+def schema(system: str = "groos") -> dict[str, Any]:
+    """The published JSON Schema of the record of a system."""
+    name = "assessment.schema.json" if system == "groos" else "finding.schema.json"
+    return json.loads(resources.files("infantjax.report").joinpath(name).read_text("utf-8"))

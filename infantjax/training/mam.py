@@ -217,21 +217,15 @@ class MamRun(NamedTuple):
     held_video: Array
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What a stack of runs came to.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeldOut(loop.Outcome):
+    """What a stack of runs came to, after their last epochs.
 
     Attributes:
         logits: `[video]` log-odds of risk by the run that held the video out; NaN where none did or it diverged.
-        variables: `[run, ...]` after the last epoch.
-        status: how each run ended.
-        history: `[run, epoch]` each of `training_loss`, `validation_loss` and `auc` of the videos held out.
     """
 
     logits: Float[np.ndarray, " video"]
-    variables: dict[str, Any]
-    status: tuple[Status, ...]
-    history: dict[str, np.ndarray]
 
 
 def train(
@@ -306,12 +300,7 @@ def train(
     for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):
         if status != Status.DIVERGED:
             logits[list(fold.validation)] = held[: len(fold.validation)]
-    return HeldOut(
-        logits=logits,
-        variables=state.variables,
-        status=tuple(Status(int(s)) for s in state.status),
-        history=jax.tree.map(np.asarray, state.history),
-    )
+    return HeldOut(**loop.Outcome.of(state), logits=logits)
 
 
 def _tables(labels: np.ndarray, fold: Fold) -> dict[str, np.ndarray]:
@@ -554,12 +543,56 @@ def moved(
 
 
 @lru_cache(maxsize=8)
-def _fidgety(module: MAM, names: tuple[Input, ...], distance: Distance) -> Callable[..., Array]:
-    def probabilities(variables: Any, clips: Array, real: Array) -> Array:
-        encoded: Any = module.apply(variables, motion.inputs(clips, names, distance), real, method="encode")
-        return jax.nn.softmax(encoded[1])[:, 1]
+def _encoder(module: MAM, names: tuple[Input, ...], distance: Distance) -> Callable[..., Any]:
+    def encode(variables: Any, clips: Array, real: Array) -> Any:
+        return module.apply(variables, motion.inputs(clips, names, distance), real, method="encode")
 
-    return jax.jit(probabilities)
+    return jax.jit(encode)
+
+
+def _encoded(
+    module: MAM,
+    variables: Any,
+    positions: Float[np.ndarray, "time joint axis"],
+    starts: Int[np.ndarray, " clip"],
+    config: MamConfig,
+    batch: int,
+) -> tuple[Float[np.ndarray, "clip width"], Float[np.ndarray, "clip 2"]]:
+    """Embeddings and logits of clips, a fixed number of them at once."""
+    encode, found = _encoder(module, config.inputs, config.distance), []
+    for first in range(0, len(starts), batch):
+        clips, real = motion.cut(positions, np.resize(starts[first : first + batch], batch), module.frames)
+        encoded = encode(variables, np.asarray(clips, np.float32), real)
+        found.append(tuple(np.asarray(part)[: len(starts) - first] for part in encoded))
+    z, logits = (np.concatenate(parts) for parts in zip(*found))
+    return z, logits
+
+
+def video_logit(
+    module: MAM,
+    variables: Any,
+    positions: Float[np.ndarray, "time joint axis"],
+    info: Float[np.ndarray, "4"] | None = None,
+    config: MamConfig | None = None,
+    *,
+    batch: int = 32,
+) -> float:
+    """The log-odds of risk of a whole video, from all of its instances.
+
+    Args:
+        module: the network.
+        variables: of one run.
+        positions: of the video (`motion.mam.prepare`).
+        info: entries of `models.mam.INFO`, for a network that reads them.
+        config: gives the inputs and how far instances are apart.
+        batch: instances that are computed at once; memory, not method.
+    """
+    config = config or MamConfig()
+    starts = motion.clip_starts(len(positions), module.frames, config.step)
+    z, clips = _encoded(module, variables, positions, starts, config, batch)
+    known = None if info is None else np.asarray(info, np.float32)[None]
+    fused: Any = module.apply(variables, z[None], clips[None], known, method="fuse")
+    return float(fused[0][0])
 
 
 def localise(
@@ -583,9 +616,5 @@ def localise(
     """
     config = config or MamConfig()
     starts = motion.localisation_starts(len(positions), module.frames, step)
-    found = []
-    for first in range(0, len(starts), batch):
-        clips, real = motion.cut(positions, np.resize(starts[first : first + batch], batch), module.frames)
-        p = _fidgety(module, config.inputs, config.distance)(variables, np.asarray(clips, np.float32), real)
-        found.append(np.asarray(p)[: len(starts) - first])
-    return np.concatenate(found)
+    _, logits = _encoded(module, variables, positions, starts, config, batch)
+    return np.asarray(jax.nn.softmax(logits)[:, 1])

@@ -19,6 +19,7 @@ from typing import Any, TypedDict, Unpack
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from infantjax import models, skeletons
 from infantjax.errors import InputError
@@ -158,11 +159,24 @@ def prepare(
         InputError: recordings that cannot be used; one line that names all of them.
     """
     skeleton = skeletons.get(skeleton)
-    _, positions = cohort.each(lambda recording: _prepared(recording, skeleton, preprocessing, strict))
+    _, positions = cohort.each(lambda recording: positions_of(recording, skeleton, preprocessing, strict))
     return CohortData.from_recordings(positions, cohort.outcomes, skeleton, preprocessing.rotation)
 
 
-def _prepared(recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing, strict: bool) -> np.ndarray:
+def positions_of(
+    recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing = RELEASED, strict: bool = False
+) -> Float[np.ndarray, "time joint 2"]:
+    """The standardised positions of a recording, float32.
+
+    Args:
+        recording: of any keypoint set that converts to the network's.
+        skeleton: that the network reads.
+        preprocessing: how recordings are standardised.
+        strict: refuse a recording whose points have to be approximated.
+
+    Raises:
+        InputError: three coordinates, shorter than a window, or without a joint that the network needs.
+    """
     if recording.keypoints.shape[-1] != 2:
         raise InputError(recording.name, "has three coordinates, the networks read two")
     prepared = standardise(convert(recording, skeleton, strict=strict), preprocessing)

@@ -107,22 +107,15 @@ class SmaRun(NamedTuple):
     held_window: Array
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What a stack of runs came to.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeldOut(loop.Outcome):
+    """What a stack of runs came to, after their last iterations; its epochs are reports.
 
     Attributes:
-        predictions: `[window]` by the run that held the window's subject out; NaN where it diverged.
-        variables: `[run, ...]` after the last iteration.
-        status: how each run ended.
-        history: `[run, report]` each of `training_loss`, `validation_loss` and `error`, the mean absolute error of the
-            held-out windows.
+        predictions: `[window]` by the run that held the window's subject out; NaN where none did or it diverged.
     """
 
     predictions: Float[np.ndarray, " window"]
-    variables: dict[str, Any]
-    status: tuple[Status, ...]
-    history: dict[str, np.ndarray]
 
 
 def leave_one_out(subjects: Sequence[Hashable]) -> tuple[Fold, ...]:
@@ -150,7 +143,9 @@ def train(
     description: Mapping[str, Any] | None = None,
     mapping: RunMapping = "auto",
     devices: Sequence[jax.Device] | None = None,
+    save_every: int = 1,
     quiet: bool = True,
+    folds: Sequence[Fold] | None = None,
 ) -> HeldOut:
     """Train one run for each subject on the windows of all others, all at once.
 
@@ -164,7 +159,9 @@ def train(
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         mapping: how runs are mapped on one device. A run of the published size holds 430 MB.
         devices: over which the runs are spread; None is all local ones.
+        save_every: reports between checkpoints.
         quiet: no progress on stderr.
+        folds: of the windows, in place of leaving each subject out.
 
     Raises:
         ValueError: lengths that differ, missing values, one subject only, or fewer training windows than a batch.
@@ -176,7 +173,7 @@ def train(
         raise ValueError(f"windows [window, row, frame] need scores and subjects, got {given.shape}, {targets.shape}")
     if not (np.isfinite(given).all() and np.isfinite(targets).all()):
         raise ValueError("windows and scores must not hold missing values")
-    folds = leave_one_out(subjects)
+    folds = leave_one_out(subjects) if folds is None else folds
     if (fewest := min(len(fold.train) for fold in folds)) < config.batch_size:
         raise ValueError(f"{fewest} training windows do not fill a batch of {config.batch_size}")
     tables = [
@@ -202,18 +199,14 @@ def train(
         directory=directory,
         mapping=mapping,
         devices=devices,
+        save_every=save_every,
         quiet=quiet,
     )
     predictions = np.full(len(given), np.nan)
     for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):
         if status != Status.DIVERGED:
             predictions[list(fold.validation)] = held[: len(fold.validation)]
-    return HeldOut(
-        predictions=predictions,
-        variables=state.variables,
-        status=tuple(Status(int(s)) for s in state.status),
-        history=jax.tree.map(np.asarray, state.history),
-    )
+    return HeldOut(**loop.Outcome.of(state), predictions=predictions)
 
 
 @dataclass(frozen=True, eq=False)
