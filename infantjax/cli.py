@@ -332,7 +332,11 @@ class Simulate:
     output: Output
     """Folder for the cohort."""
     n: Annotated[int, arg(aliases=["-n"])] = 60
-    """Number of infants."""
+    """Number of infants; for sma each has three recordings."""
+    system: SystemName = "groos"
+    """Published system that reads the cohort: its keypoints, metadata, camera, and for sma scores for outcomes."""
+    first: int = 0
+    """Number of the first infant; cohorts of one seed that share no numbers share no infants."""
     seed: int = 0
     """Seed; infant i of a seed is the same in every cohort."""
     duration: float = 60.0
@@ -363,6 +367,8 @@ class Simulate:
                     self.prevalence,
                     self.fps,
                     overwrite=self.overwrite,
+                    system=self.system,
+                    first=self.first,
                     progress=lambda done, n: progress.update(done),
                 )
         except ValueError as error:

@@ -16,13 +16,18 @@ from infantjax.simulation.cohort import (
     write_cohort,
 )
 from infantjax.simulation.movement import STATEMENT, InfantConfig, Movement, move, project, simulate
+from infantjax.simulation.systems import baby_moves_points, draw_metadata, graded, infants_for
 
 __all__ = [
     "STATEMENT",
     "InfantConfig",
     "Movement",
+    "baby_moves_points",
     "draw_infant",
+    "draw_metadata",
+    "graded",
     "infants",
+    "infants_for",
     "move",
     "outcomes",
     "project",

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
 from infantjax.motion.recording import Recording
 from infantjax.simulation.movement import OUTCOME_SHARE, STATEMENT, InfantConfig, simulate, stream
+
+if TYPE_CHECKING:
+    from infantjax.simulation.systems import System
 
 MAX_INFANTS = 100_000
 """Largest cohort that is simulated."""
@@ -99,10 +103,11 @@ def infants(
     prevalence: float = 0.15,
     fps: float = 30.0,
     base: InfantConfig | None = None,
+    first: int = 0,
 ) -> Iterator[tuple[Recording, int]]:
-    """As `simulate_cohort`, one infant after the other, so that memory does not grow with n."""
+    """As `simulate_cohort`, one infant after the other, so that memory does not grow with n; from a number on."""
     base = replace(base or InfantConfig(), duration=duration, fps=fps)
-    for index, outcome in enumerate(outcomes(n, seed, prevalence)):
+    for index, outcome in list(enumerate(outcomes(first + n, seed, prevalence)))[first:]:
         config = draw_infant(seed, index, outcome, base)
         yield simulate((seed, index), config, name=f"sim{index:04d}"), outcome
 
@@ -146,13 +151,16 @@ def write_cohort(
     fps: float = 30.0,
     base: InfantConfig | None = None,
     overwrite: bool = False,
+    system: "System" = "groos",
+    first: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Simulate a cohort into a folder that `crossval`, `assess` and the readers take.
 
     - `orgcoords_<id>.csv`: the released layout (`frame`, then x and y of each joint, pixels to 0.01, empty where
       missing) with one more column `time`, seconds, from which readers take the frame rate.
-    - `outcomes.csv`: `id;outcome`, quote character `|`.
+    - `outcomes.csv`: `id;outcome` and what the system reads beside (`simulation.systems.COLUMNS`); for `sma` a `score`
+      in place of the outcome. Quote character `|`.
     - `truth.csv`: `id;second;fidgety`, 1 where that second of the recording holds fidgety movements.
     - `simulation.json`: seed, arguments, the configuration of each infant, version, and that no infant is shown.
 
@@ -167,6 +175,8 @@ def write_cohort(
         fps: hertz.
         base: what is not drawn for each infant.
         overwrite: replace an earlier simulated cohort in that folder.
+        system: published system that is to read it, see `simulation.systems.infants_for`.
+        first: number of the first infant; cohorts of one seed that share no numbers share no infants.
         progress: called with (infants written, n) after each; a minute of one infant takes about 50 ms.
 
     Returns:
@@ -179,14 +189,17 @@ def write_cohort(
         OSError: the disk is full or the place read-only; nothing is left behind.
     """
     base = replace(base or InfantConfig(), duration=duration, fps=fps)
+    if first < 0:
+        raise ValueError(f"the first infant has a number from 0 on, got {first}")
     outcomes(n, seed, prevalence)
+    outcomes(first + n, seed, prevalence)
     target = Path(folder).resolve()
     _require_free(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = _beside(target)
     fresh.mkdir()
     try:
-        _fill(fresh, n, seed, prevalence, base, progress or (lambda done, n: None))
+        _fill(fresh, n, seed, prevalence, base, system, first, progress or (lambda done, n: None))
         _move_into_place(fresh, target, overwrite)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -208,19 +221,28 @@ def to_csv(recording: Recording) -> str:
 
 
 def _fill(
-    folder: Path, n: int, seed: int, prevalence: float, base: InfantConfig, progress: Callable[[int, int], None]
+    folder: Path,
+    n: int,
+    seed: int,
+    prevalence: float,
+    base: InfantConfig,
+    system: "System",
+    first: int,
+    progress: Callable[[int, int], None],
 ) -> None:
+    from infantjax.simulation.systems import COLUMNS, VISITS, infants_for
+
     labels, truth, configs = io.StringIO(), io.StringIO(), {}
     rows = csv.writer(labels, delimiter=";", quotechar="|", lineterminator="\n")
     seconds = csv.writer(truth, delimiter=";", quotechar="|", lineterminator="\n")
-    rows.writerow(["id", "outcome"])
+    rows.writerow(["id", "score" if system == "sma" else "outcome", *COLUMNS[system]])
     seconds.writerow(["id", "second", "fidgety"])
-    for recording, outcome in infants(n, seed, base.duration, prevalence, base.fps, base):
+    for recording, outcome in infants_for(system, n, seed, base.duration, prevalence, base.fps, base, first):
         write_atomically(folder / f"orgcoords_{recording.name}.csv", to_csv(recording))
-        rows.writerow([recording.name, outcome])
+        rows.writerow([recording.name, outcome, *(recording.metadata[column] for column in COLUMNS[system])])
         seconds.writerows([recording.name, s, value] for s, value in enumerate(recording.metadata["fidgety"]))
         configs[recording.name] = recording.metadata["simulation"]
-        progress(len(configs), n)
+        progress(len(configs) // (VISITS if system == "sma" else 1), n)
     write_atomically(folder / "outcomes.csv", labels.getvalue())
     write_atomically(folder / "truth.csv", truth.getvalue())
     record = {
@@ -228,6 +250,8 @@ def _fill(
         "infantjax": infantjax.__version__,
         "seed": seed,
         "infants": n,
+        "first": first,
+        "system": system,
         "prevalence": prevalence,
         "duration": base.duration,
         "fps": base.fps,

@@ -88,6 +88,7 @@ class InfantConfig:
         activity: scales how often events of the repertoire happen (proportionally) and how large they are (by its
             square root); 1 is average, 0 is an infant without kicks, sweeps and turns.
         monotony: 0 every event differs in size, direction and duration, 1 all repeat one pattern.
+        coupling: share of the restlessness that all limbs have in common: 0 each moves on its own, 1 all move alike.
         length: crown to heel, centimetres; all segments scale with it.
         camera_height: centimetres above the surface.
         camera_rotation: about the view axis, degrees; 0 shows the head at the top.
@@ -95,6 +96,8 @@ class InfantConfig:
         focal_length: pixels.
         image_size: width and height, pixels. Points outside the image keep their coordinates.
         camera_jitter: root mean square shift of the whole picture by a hand-held camera, pixels (each axis).
+        camera_drift: root mean square of its slow shift (over some 3 s), pixels (each axis).
+        camera_roll: root mean square of its slow turning about the middle of the picture, degrees.
         noise: root mean square error of a keypoint, pixels (each axis); wrists, ankles and head top have 1.5 times it.
         noise_seconds: correlation time of that error, seconds.
         dropout_rate: runs of missing points per minute and joint.
@@ -114,6 +117,7 @@ class InfantConfig:
     restlessness: float = 1.4
     activity: float = 1.0
     monotony: float = 0.0
+    coupling: float = 0.0
     length: float = 60.6
     camera_height: float = 110.0
     camera_rotation: float = 0.0
@@ -121,6 +125,8 @@ class InfantConfig:
     focal_length: float = 1000.0
     image_size: tuple[int, int] = (1280, 720)
     camera_jitter: float = 0.5
+    camera_drift: float = 0.0
+    camera_roll: float = 0.0
     noise: float = 0.7
     noise_seconds: float = 0.1
     dropout_rate: float = 0.5
@@ -140,6 +146,7 @@ class InfantConfig:
             (0 <= self.restlessness <= 5, "restlessness must be from 0 to 5 cm"),
             (0 <= self.activity <= 10, "activity must be from 0 to 10"),
             (0 <= self.monotony <= 1, "monotony must be from 0 to 1"),
+            (0 <= self.coupling <= 1, "coupling must be a share from 0 to 1"),
             (40 <= self.length <= 90, "length must be from 40 to 90 cm"),
             (60 <= self.camera_height <= 1000, "camera_height must be from 60 to 1000 cm"),
             (math.isfinite(self.camera_rotation), "camera_rotation must be a finite number of degrees"),
@@ -147,6 +154,8 @@ class InfantConfig:
             (10 <= self.focal_length <= 100_000, "focal_length must be from 10 to 100000 pixels"),
             (min(self.image_size) >= 1, "image_size must be two positive numbers of pixels"),
             (0 <= self.camera_jitter <= 100, "camera_jitter must be from 0 to 100 pixels"),
+            (0 <= self.camera_drift <= 100, "camera_drift must be from 0 to 100 pixels"),
+            (0 <= self.camera_roll <= 45, "camera_roll must be from 0 to 45 degrees"),
             (0 <= self.noise <= 100, "noise must be from 0 to 100 pixels"),
             (0 < self.noise_seconds <= 10, "noise_seconds must be above 0 and at most 10"),
             (0 <= self.dropout_rate <= 600, "dropout_rate must be from 0 to 600 runs a minute"),
@@ -299,6 +308,8 @@ def simulate(
     error = _low_pass_noise(rng, config, 2 * joints, config.noise_seconds).reshape(-1, joints, 2)
     error *= config.noise * coarse[:, None]
     pixels += shake[:, None] + error
+    if config.camera_drift or config.camera_roll:
+        pixels = _held(pixels, stream(entropy, "hand"), config)
     missing = _dropouts(stream(entropy, "dropouts"), config, joints)
     pixels[missing] = np.nan
     confidence = None
@@ -353,6 +364,17 @@ def project(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) 
     return np.stack([config.image_size[0] / 2 + scale * x, config.image_size[1] / 2 - scale * y], axis=-1)
 
 
+def _held(
+    pixels: Float[np.ndarray, "time joint 2"], rng: np.random.Generator, config: InfantConfig
+) -> Float[np.ndarray, "time joint 2"]:
+    """The picture of a camera in somebody's hand, which slowly drifts and turns."""
+    slow = _low_pass_noise(rng, config, 3, 3.0)
+    roll = np.radians(config.camera_roll * slow[:, 2, None])
+    x, y = np.moveaxis(pixels - np.array(config.image_size) / 2, -1, 0)
+    turned = np.stack([np.cos(roll) * x - np.sin(roll) * y, np.sin(roll) * x + np.cos(roll) * y], axis=-1)
+    return turned + np.array(config.image_size) / 2 + config.camera_drift * slow[:, None, :2]
+
+
 def _entropy(seed: int | Sequence[int] | np.random.Generator) -> tuple[int, ...]:
     if isinstance(seed, np.random.Generator):
         return (int(seed.integers(2**63)),)
@@ -364,7 +386,7 @@ def _entropy(seed: int | Sequence[int] | np.random.Generator) -> tuple[int, ...]
 
 _STREAMS = (
     *("outcomes", "traits", "body", "repertoire", "bouts", "oscillation", "restlessness", "place"),
-    *("camera", "detector", "dropouts"),
+    *("camera", "detector", "dropouts", "hand", "coupling", "metadata", "scores"),
 )
 
 
@@ -442,7 +464,7 @@ def _angles(entropy: tuple[int, ...], config: InfantConfig, fidgety: np.ndarray)
         pattern = _PATTERNS[part.split("_")[-1]]
         angles[:, _COLUMNS[part]] += _pulses(repertoire, config, times, rate, duration, pattern)
     if config.restlessness > 0:
-        angles += _restlessness(stream(entropy, "restlessness"), config) * oscillation
+        angles += _restlessness(stream(entropy, "restlessness"), config, stream(entropy, "coupling")) * oscillation
     if fidgety.any():
         angles += _oscillation(stream(entropy, "oscillation"), config, times, fidgety) * oscillation
     # A soft stop at the joint's limits keeps movement smooth.
@@ -469,8 +491,16 @@ def _oscillation(
     return config.fidgety_amplitude * gate[:, None] * noise
 
 
-def _restlessness(rng: np.random.Generator, config: InfantConfig) -> Float[np.ndarray, "time channel"]:
+def _restlessness(
+    rng: np.random.Generator, config: InfantConfig, common: np.random.Generator
+) -> Float[np.ndarray, "time channel"]:
     noise = _band_noise(rng, config, 0.1, 0.9, len(_TABLE))
+    if config.coupling:
+        shared, size = _band_noise(common, config, 0.1, 0.9, len(_ARM)), math.sqrt(config.coupling)
+        for limb in ("right_arm", "left_arm", "right_leg", "left_leg"):
+            columns = _COLUMNS[limb]
+            own = math.sqrt(1 - config.coupling) * noise[:, columns]
+            noise[:, columns] = own + size * shared[:, : len(columns)]
     return config.restlessness * noise * _strength(rng, config, 0.2)
 
 

@@ -142,8 +142,6 @@ class BabyMoves(NetworkSystem):
         quiet: bool,
     ) -> Fitted:
         """Train, calibrate each run on its validation, judge its test."""
-        if annotated:
-            raise ValueError("baby-moves learns from no annotated seconds")
         common.require_members(cohort.outcomes, partitions)
         labels = np.asarray(cohort.outcomes, np.int32)
         known: Any = np.stack([metadata for _, metadata in prepared]) if self.metadata else None

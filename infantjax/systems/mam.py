@@ -106,6 +106,16 @@ class Mam(NetworkSystem):
 
     def prepared(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Positions at 25 frames per second, and the entries of the info branch where they are read."""
+        return self.positions(recording, strict), info_of(recording) if self.metadata else None
+
+    def annotation(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, and 0 or 1 for every frame."""
+        positions, seconds = self.positions(recording, strict), np.asarray(recording.metadata["fidgety"])
+        at = (np.arange(len(positions)) / motion.RATE).astype(int)
+        return positions, seconds[np.minimum(at, len(seconds) - 1)]
+
+    def positions(self, recording: Recording, strict: bool = False) -> np.ndarray:
+        """As `motion.mam.prepare`, of a recording that moves and is as long as a token."""
         common.require_movement(recording)
         if (axes := recording.keypoints.shape[-1]) != self.dimensions:
             what = f"has {axes} coordinates, {self.dimensions} are needed"
@@ -115,7 +125,7 @@ class Mam(NetworkSystem):
             seconds = self.network.token / motion.RATE
             what = f"lasts {recording.duration:.2f} s, shorter than a token of {seconds:g} s"
             raise InputError(recording.name, what, "give a longer recording")
-        return positions, info_of(recording) if self.metadata else None
+        return positions
 
     def fit(
         self,
@@ -167,12 +177,10 @@ class Mam(NetworkSystem):
         if not annotated:
             raise InputError("mam", "needs annotated infants", "name their folder by --annotated")
         cut, labels = [], []
-        for recording, (positions, _) in annotated:
+        for positions, fidgety in annotated:
             starts = motion.clip_starts(len(positions), self.network.frames, self.training.step)
-            seconds = recording.metadata["fidgety"]
-            at = np.minimum((np.arange(len(positions)) / motion.RATE).astype(int), len(seconds) - 1)
             cut.append(motion.cut(positions, starts, self.network.frames)[0])
-            labels.append(motion.clip_labels(np.asarray(seconds)[at], starts, self.network.frames))
+            labels.append(motion.clip_labels(fidgety, starts, self.network.frames))
         clips, of_clips = np.concatenate(cut), np.concatenate(labels)
         if self.training.reference and len(clips) < self.training.clips:
             what = f"give {len(clips)} clips, a step needs {self.training.clips}"

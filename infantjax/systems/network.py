@@ -62,11 +62,13 @@ class NetworkSystem(System):
 
     Attributes:
         value: column of the tables of held-out recordings.
+        rounds: what the epochs of its training are.
         skeleton_name: keypoints that the network reads.
         model: registry name of the network.
     """
 
     value: ClassVar[str] = "risk"
+    rounds: ClassVar[str] = "epochs"
     skeleton_name: ClassVar[str]
     model: ClassVar[str]
     seed: int
@@ -86,6 +88,15 @@ class NetworkSystem(System):
         Raises:
             InputError: it cannot be used.
         """
+
+    def annotation(self, recording: Recording, strict: bool = False) -> Any:
+        """What the network's training needs of a recording whose seconds are annotated.
+
+        Raises:
+            InputError: it cannot be used.
+            ValueError: the system learns from no such recordings.
+        """
+        raise ValueError(f"{self.name} learns from no annotated seconds")
 
     @abstractmethod
     def fit(
@@ -131,7 +142,7 @@ class NetworkSystem(System):
         directory = Path(directory)
         cohort, prepared = cohort.each(lambda recording: self.prepared(recording, strict), leave_out)
         partitions = self.splits(cohort, stratify) if validation is None else (self.split(cohort, validation),)
-        others = [(recording, self.prepared(recording, strict)) for recording in annotated]
+        others = [self.annotation(recording, strict) for recording in annotated]
         if both := {recording.name for recording in annotated} & set(cohort.names):
             raise InputError("annotated", f'has "{min(both)}", which the cohort has too', "annotate other infants")
         fitted = self.fit(cohort, prepared, partitions, directory, others, save_every, quiet)
@@ -207,7 +218,7 @@ class NetworkSystem(System):
             own = "  ".join(
                 f"{name} {value:.3f}" for name, value in run.get("figures", {}).items() if value is not None
             )
-            lines.append(f"run {run['run']}  {own or '-'}  ({run['status']} after {run['epochs']} epochs)")
+            lines.append(f"run {run['run']}  {own or '-'}  ({run['status']} after {run['epochs']} {self.rounds})")
         figures = (f"{name} {'-' if v is None else f'{v:.3f}'}" for name, v in training["figures"].items())
         return [*lines, f"held out: {', '.join(figures)}"]
 

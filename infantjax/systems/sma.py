@@ -49,6 +49,7 @@ class Sma(NetworkSystem):
     source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights were released"
     scale = (0.0, 72.0)
     value = "score"
+    rounds = "reports"
     skeleton_name = "limbs-4"
     model = "sma-cnn"
 
@@ -126,8 +127,6 @@ class Sma(NetworkSystem):
         quiet: bool,
     ) -> Fitted:
         """Train, and judge windows and recordings of the infants left out."""
-        if annotated:
-            raise ValueError("sma learns from no annotated seconds")
         if len(set(cohort.outcomes)) < 2:
             what = f"all {len(cohort)} recordings have score {cohort.outcomes[0]:g}"
             raise InputError("cohort", what, "there is nothing to learn; add others")
