@@ -550,6 +550,15 @@ def _encoder(module: MAM, names: tuple[Input, ...], distance: Distance) -> Calla
     return jax.jit(encode)
 
 
+@lru_cache(maxsize=8)
+def _fuser(module: MAM) -> Callable[..., Array]:
+    def fuse(variables: Any, z: Array, clips: Array, info: Array | None, present: Array) -> Array:
+        fused: Any = module.apply(variables, z, clips, info, present, method="fuse")
+        return fused[0]
+
+    return jax.jit(fuse)
+
+
 def _encoded(
     module: MAM,
     variables: Any,
@@ -589,10 +598,12 @@ def video_logit(
     """
     config = config or MamConfig()
     starts = motion.clip_starts(len(positions), module.frames, config.step)
-    z, clips = _encoded(module, variables, positions, starts, config, batch)
+    parts = _encoded(module, variables, positions, starts, config, batch)
+    # Filled up, so that videos of like length share a program.
+    z, clips = (np.pad(part, ((0, -len(starts) % batch), (0, 0)))[None] for part in parts)
+    present = (np.arange(z.shape[1]) < len(starts))[None]
     known = None if info is None else np.asarray(info, np.float32)[None]
-    fused: Any = module.apply(variables, z[None], clips[None], known, method="fuse")
-    return float(fused[0][0])
+    return float(_fuser(module)(variables, z, clips, known, present)[0])
 
 
 def localise(
