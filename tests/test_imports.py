@@ -45,11 +45,13 @@ LAYERS = {
     "explanation": {"models"},
     "assessment": {"motion", "models", "weights", "explanation"},
     "evaluation": set(),
+    "systems": {"assessment", "training", "evaluation"},
     "report": {"assessment.result", "skeletons"},
-    "batch": {"assessment", "report", "motion", "pose", "video"},
+    "batch": {"systems", "assessment", "report", "motion", "pose", "video"},
     "scores": {"motion"},
     "cli": {
         "batch",
+        "systems",
         "scores",
         "report",
         "assessment",
@@ -111,7 +113,8 @@ def test_importing_and_asking_for_help_loads_nothing_heavy_and_starts_no_backend
 
 
 @pytest.mark.parametrize(
-    "name", ["models", "assessment", "weights", "training", "simulation", "motion", "explanation", "pose", "search"]
+    "name",
+    ["models", "assessment", "weights", "training", "simulation", "motion", "explanation", "pose", "search", "systems"],
 )
 def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
     loaded = loaded_by(f"import infantjax\ninfantjax.{name}\nassert 'infantjax.{name}' in __import__('sys').modules")

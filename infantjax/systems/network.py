@@ -170,7 +170,8 @@ class NetworkSystem(System):
             return ensemble
         try:
             ensemble = save_ensemble(ensemble, directory)
-            for name, table in held_out_tables(cohort, fitted.held, self.value).items():
+            repeated = any(partition.test for partition in partitions)
+            for name, table in held_out_tables(cohort, fitted.held, self.value, repeated).items():
                 write_atomically(directory / name, table)
             write_atomically(directory / record, canonical_json(told))
         except OSError as error:
@@ -286,15 +287,17 @@ def instances(ensemble: Ensemble, module: nn.Module, input_shape: tuple[int, ...
     return found
 
 
-def held_out_tables(cohort: Cohort, held: Sequence[tuple[int, int, float]], column: str) -> dict[str, str]:
-    """Of each recording the median over the runs that held it out; and each of these, where there are several."""
+def held_out_tables(
+    cohort: Cohort, held: Sequence[tuple[int, int, float]], column: str, repeated: bool
+) -> dict[str, str]:
+    """Of each recording the median over the runs that held it out; and each of these, where there may be several."""
     order = {row: number for number, row in enumerate(dict.fromkeys(row for row, _, _ in held))}
     by_row: dict[int, list[float]] = {row: [] for row in order}
     for row, _, value in held:
         by_row[row].append(value)
     lines = [(row, len(values), _median(values)) for row, values in sorted(by_row.items())]
     tables = {OUT_OF_FOLD: _table(cohort, lines, ("id", "runs", "outcome", column))}
-    if len(held) > len(by_row):
+    if repeated:
         tables[REPEATS] = _table(cohort, list(held), ("id", "run", "outcome", column))
     return tables
 
