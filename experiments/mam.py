@@ -2,26 +2,26 @@
 
     python experiments/mam.py --simulate 24
     python experiments/mam.py --simulate 24 --without closeness --inputs velocities
-    python experiments/mam.py --cohort FOLDER --annotated FOLDER --fps 30
+    python experiments/mam.py --cohort FOLDER --annotated FOLDER --fps 30 [--metadata]
 
 Trains one run for each fold, all as one stack: the reference branch on annotated clips of other infants, then all
 branches. Videos that a run holds out are judged by its last weights. Prints the AUC of the risk and its figures at one
 half, the FMs frequency of both groups and its AUC, and, where every second is annotated, the median kappa of clips.
 
 Of MAM only the outline is published; what is chosen is told in `infantjax.models.mam` and `infantjax.training.mam`, and
-the loss of no option here was compared with the authors' program. A cohort is a folder of keypoint files with
-`outcomes.csv` (id, outcome; 1: sporadic or absent), and `truth.csv` (id, second, fidgety) for kappa; the annotated
-infants are another such folder, whose `truth.csv` is needed. `infantjax simulate` writes both.
+no option here was compared with the authors' program. A cohort is a folder of keypoint files with `outcomes.csv` (id,
+outcome; 1: sporadic or absent), perhaps `truth.csv` (id, second, fidgety) for kappa, and for `--metadata` (the info
+branch) columns sex, gestational_age, birth_weight and corrected_age; the annotated infants are another folder, with
+`truth.csv`. `infantjax simulate --system mam` writes both. Training alone is `infantjax crossval --system mam`.
 
 The published figures belong to 1127 infants who are not public. `--simulate` lifts nothing: infants are known in space.
 It trains a smaller network for fewer epochs on two CPU cores for some minutes; its figures say nothing of infants.
 """
 
-import csv
 import dataclasses
 import math
 import sys
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -37,29 +37,31 @@ from infantjax.evaluation.agreement import median_kappa
 from infantjax.evaluation.discrimination import auc, counts
 from infantjax.evaluation.localisation import frequency
 from infantjax.motion import mam
-from infantjax.motion.cohort import read_cohort
+from infantjax.motion.cohort import TRUTH, read_annotated, read_cohort, read_seconds
 from infantjax.motion.mam import Distance, Input
 from infantjax.motion.recording import Recording
-from infantjax.simulation import InfantConfig, draw_infant, move
+from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
 from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19
+from infantjax.systems.mam import info_of
 from infantjax.training.folds import stratified_folds
 from infantjax.training.mam import HeldOut, MamConfig, Videos, localise, train
 
 PUBLISHED = {
-    "AUC": 0.967,
-    "accuracy": 0.934,
-    "sensitivity": 0.925,
-    "specificity": 0.936,
-    "PPV": 0.802,
-    "NPV": 0.978,
-    "FMs frequency, normal": 0.553,
-    "FMs frequency, risk": 0.135,
-    "AUC of FMs frequency": 0.956,
-    "median kappa of clips": 0.601,
+    "AUC": ("0.934 +- 0.014", "0.967 +- 0.005"),
+    "accuracy": ("-", "0.934 +- 0.003"),
+    "sensitivity": ("-", "0.925 +- 0.004"),
+    "specificity": ("-", "0.936 +- 0.009"),
+    "PPV": ("0.526 +- 0.031", "0.802 +- 0.022"),
+    "NPV": ("0.900 +- 0.006", "0.978 +- 0.008"),
+    "FMs frequency, normal": ("-", "0.553 (0.412, 0.706)"),
+    "FMs frequency, risk": ("-", "0.135 (0.082, 0.215)"),
+    "AUC of FMs frequency": ("-", "0.956 (0.924, 0.989)"),
+    "median kappa of clips": ("-", "0.601 to 0.620"),
 }
-"""External validation; which threshold was used, and whether with the info branch, is not known. Frequencies are
-medians; kappa is the lower end of 0.601 to 0.620, without closeness or reference about 0.224, without both 0.064."""
+"""Internal cross-validation and external validation; which threshold was used, and whether with the info branch, is not
+known. Frequencies are medians with quartiles; kappa without closeness or reference was about 0.224, without both 0.064.
+"""
 
 SIMULATED = MamConfig(pretraining=40, joint=15, clips=24, instances=6, half_cycle=100)
 SMALL = {"width": 32, "blocks": 1, "hidden": 64, "token": 24}
@@ -79,6 +81,7 @@ class Options:
         distance: how two joints are compared.
         flat: two dimensions in place of three, of simulated infants.
         without: ablations: the closeness loss, the reference branch, or both.
+        metadata: read sex, gestational age, birth weight and corrected age.
         folds: of the cohort.
         epochs: of the second stage; None for 300, or a few if simulated.
         pretraining: epochs of the first stage; None for 50, or a few if simulated.
@@ -94,6 +97,7 @@ class Options:
     distance: Distance = "euclidean"
     flat: bool = False
     without: tuple[Literal["closeness", "reference"], ...] = ()
+    metadata: bool = False
     folds: int = 5
     epochs: int | None = None
     pretraining: int | None = None
@@ -103,12 +107,21 @@ class Options:
 
 @dataclass(frozen=True)
 class Video:
-    """One infant: positions `[time, 17, axis]`, outcome, and 0 or 1 for every frame, None where not annotated."""
+    """One infant.
+
+    Attributes:
+        name: its id.
+        positions: `[time, 17, axis]`.
+        outcome: 0 or 1.
+        fidgety: 0 or 1 for every frame; None where not annotated.
+        info: entries of the info branch; None where they are not read.
+    """
 
     name: str
     positions: np.ndarray
-    outcome: int
+    outcome: float
     fidgety: np.ndarray | None
+    info: np.ndarray | None
 
 
 def main(options: Options) -> None:
@@ -121,10 +134,12 @@ def main(options: Options) -> None:
     if len(clips) < config.clips:
         raise InputError("--annotated", f"gives {len(clips)} clips", f"a step needs {config.clips}; annotate more")
     outcomes = [video.outcome for video in cohort]
-    data = Videos.of([video.positions for video in cohort], outcomes, clips, labels)
+    info = [video.info for video in cohort] if options.metadata else None
+    data = Videos.of([video.positions for video in cohort], outcomes, clips, labels, info)
     axes = clips.shape[-1]
     channels = mam.channels(config.inputs, axes, distance=config.distance)
-    module = models.get("mam").build(channels=channels, **(SMALL if options.simulate else {}))
+    sizes = {"info": 16} if options.metadata else {}
+    module = models.get("mam").build(channels=channels, **sizes, **(SMALL if options.simulate else {}))
     folds = stratified_folds(outcomes, options.folds, seed=options.seed)
     description = {"name": "mam", "inputs": list(config.inputs), "axes": axes}
     print(
@@ -191,11 +206,11 @@ def area(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def table(figures: dict[str, float]) -> str:
-    """Beside the published figures, those of the external validation."""
-    lines = [f"{'figure':<26}{'here':>8}{'published':>12}"]
+    """Beside the published figures."""
+    lines = [f"{'figure':<26}{'here':>8}{'published, internal':>24}{'published, external':>24}"]
     for name, value in figures.items():
-        published = f"{PUBLISHED[name]:.3f}" if name in PUBLISHED else "-"
-        lines.append(f"{name:<26}{value:>8.3f}{published:>12}")
+        internal, external = PUBLISHED.get(name, ("-", "-"))
+        lines.append(f"{name:<26}{value:>8.3f}{internal:>24}{external:>24}")
     return "\n".join(lines)
 
 
@@ -204,49 +219,39 @@ def read_videos(options: Options) -> tuple[list[Video], list[Video]]:
     if options.cohort is None or options.annotated is None:
         missing = "--cohort" if options.cohort is None else "--annotated"
         raise InputError(missing, "is missing", "name a folder, or give --simulate 24")
-    cohort, annotated = (read_folder(folder, options.fps) for folder in (options.cohort, options.annotated))
-    for video in annotated:
-        if video.fidgety is None:
-            raise InputError(options.annotated / "truth.csv", f'has no seconds of "{video.name}"', "annotate it")
+    known = (options.cohort / TRUTH).is_file()
+    seconds = read_seconds(options.cohort / TRUTH) if known else {}
+    read = read_cohort(options.cohort, fps=options.fps)
+    cohort = [
+        video_of(recording, outcome, seconds.get(recording.name), options.metadata)
+        for recording, outcome in zip(read.recordings, read.outcomes)
+    ]
+    annotated = [
+        video_of(recording, 0, dict(enumerate(recording.metadata["fidgety"])), False)
+        for recording in read_annotated(options.annotated, fps=options.fps)
+    ]
     if both := {video.name for video in cohort} & {video.name for video in annotated}:
         raise InputError(options.annotated, f'has "{min(both)}", which the cohort has too', "annotate other infants")
     return cohort, annotated
 
 
-def read_folder(folder: Path, fps: float | None) -> list[Video]:
-    """Keypoints, outcomes and, where there is a `truth.csv`, the annotation of every second."""
-    seconds: dict[str, dict[int, int]] = defaultdict(dict)
-    if (path := folder / "truth.csv").is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            for line, row in enumerate(csv.DictReader(file, delimiter=";", quotechar="|"), 2):
-                try:
-                    seconds[row["id"]][int(row["second"])] = int(row["fidgety"])
-                except (KeyError, TypeError, ValueError):
-                    raise InputError(path, f"line {line} is no id;second;fidgety", "see infantjax simulate") from None
-    cohort = read_cohort(folder, fps=fps)
-    return [
-        video_of(recording, outcome, seconds.get(name))
-        for recording, outcome, name in zip(cohort.recordings, cohort.outcomes, cohort.names)
-    ]
-
-
-def video_of(recording: Recording, outcome: int, seconds: dict[int, int] | None) -> Video:
+def video_of(recording: Recording, outcome: float, seconds: Mapping[int, int] | None, metadata: bool) -> Video:
     """Prepared, with an annotation for every frame; a second that is not annotated counts as without."""
     positions = mam.prepare(recording)
     at = (np.arange(len(positions)) / mam.RATE).astype(int)
     fidgety = None if seconds is None else np.array([seconds.get(int(second), 0) for second in at])
-    return Video(recording.name, positions, outcome, fidgety)
+    return Video(recording.name, positions, outcome, fidgety, info_of(recording) if metadata else None)
 
 
 def simulated_videos(options: Options) -> tuple[list[Video], list[Video]]:
     """A minute of each infant, known in space; the annotated ones are others, and half of them risk."""
     return (
-        simulated(options.simulate, options.seed, 0.3, options.flat),
-        simulated(options.simulate, options.seed + 1000, 0.5, options.flat),
+        simulated(options.simulate, options.seed, 0.3, options.flat, options.metadata),
+        simulated(options.simulate, options.seed + 1000, 0.5, options.flat, False),
     )
 
 
-def simulated(number: int, seed: int, prevalence: float, flat: bool) -> list[Video]:
+def simulated(number: int, seed: int, prevalence: float, flat: bool, metadata: bool) -> list[Video]:
     """Infants of whom every second is known; those at risk have no fidgety movements."""
     videos = []
     base = InfantConfig(duration=60, fps=mam.RATE)
@@ -254,8 +259,9 @@ def simulated(number: int, seed: int, prevalence: float, flat: bool) -> list[Vid
         movement = move((seed, index), draw_infant(seed, index, outcome, base))
         # From above, a camera far away would see the first two axes.
         points = movement.positions[..., :2] if flat else movement.positions
-        recording = Recording(points, mam.RATE, IN_MOTION_19, name=f"sim{index:04d}")
-        videos.append(video_of(recording, outcome, dict(enumerate(movement.fidgety.tolist()))))
+        known = draw_metadata(seed, index, outcome)
+        recording = Recording(points, mam.RATE, IN_MOTION_19, name=f"sim{index:04d}", metadata=known)
+        videos.append(video_of(recording, outcome, dict(enumerate(movement.fidgety.tolist())), metadata))
     return videos
 
 
@@ -263,4 +269,5 @@ if __name__ == "__main__":
     try:
         main(tyro.cli(Options, description=__doc__))
     except InputError as problem:
-        sys.exit(f"error: {problem}")
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)

@@ -1,35 +1,38 @@
 """SMA CNN: a motor score from the tracks of hands and feet, leaving one infant out, and the published tables.
 
     python experiments/sma_cnn.py --simulate 8
-    python experiments/sma_cnn.py --recordings FOLDER --scores scores.csv --fps 30
+    python experiments/sma_cnn.py --cohort FOLDER --fps 30
 
 reproduces the protocol of the workshop paper: windows of 30 s, one run for each infant left out, all as one stack; the
 error of windows and of recordings, each averaged over infants and over all samples; beside it linear regression and
-LASSO on the correlations between limbs, and the mean of the training scores. A user's data are keypoint files in any
-format that `infantjax convert` reads and a table with columns id (the file's name without ending), score (0..72) and
-subject.
+LASSO on the correlations between limbs, and the mean of the training scores. A cohort is a folder of keypoint files
+with `outcomes.csv`: id (the file's name without ending), score (0..72) and group (the infant). It is what `infantjax
+crossval --system sma` does, with the comparisons and the published figures beside.
 
-The published errors belong to 70 recordings of 15 infants, which are not public. Simulated tracks, whose coordination
-and pace follow the score, show that the program runs and can learn; they say nothing of infants. The published network
-has 36 million parameters and is trained for 1000 steps of 400 windows, once an infant: an accelerator's work.
+The published errors belong to 70 recordings of 15 infants, which are not public. Simulated infants, whose movement
+grows with the score and is the less alike, show that the program runs; they say nothing of infants. The published
+network has 36 million parameters and is trained for 1000 steps of 400 windows, once an infant: an accelerator's work.
 `--simulate` uses a network of a few thousand and fewer steps; two CPU cores need a minute or two.
 """
 
-import csv
 import math
 import sys
-from dataclasses import dataclass, replace
+import tempfile
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
-from infantjax import models
+from infantjax import systems
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation.regression import aggregate, subject_errors
-from infantjax.motion import limbs, readers
-from infantjax.training.sma_cnn import SmaConfig, leave_one_out, train
+from infantjax.motion import limbs
+from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.simulation import InfantConfig, infants_for
+from infantjax.training.sma_cnn import leave_one_out, train
 
 PUBLISHED = {
     ("windows", "sma-cnn"): (6.9645, 8.1287),
@@ -41,24 +44,25 @@ PUBLISHED = {
 }
 """Mean absolute errors in points: mean over infants, mean over samples (tables 2 and 3)."""
 
+SIMULATED = {"iterations": 200, "batch_size": 32, "features": (8, 8, 8, 16), "decay": 0.1}
+"""A network and a training that end in minutes."""
+
 
 @dataclass(frozen=True)
 class Options:
     """Everything that the result depends on.
 
     Attributes:
-        recordings: folder of keypoint files.
-        scores: table of id, score and subject.
+        cohort: folder of keypoint files with `outcomes.csv`.
         fps: of files that do not say theirs, hertz.
-        simulate: number of simulated infants instead, three recordings each.
+        simulate: number of simulated infants instead, three recordings of 50 s each.
         output: folder for checkpoints and logs; an interrupted run continues there.
         iterations: steps of a run; None for 1000, or 200 if simulated.
         batch_size: windows of a step; None for 400, or 32 if simulated.
         seed: of weights and batches, and of the simulation.
     """
 
-    recordings: Path | None = None
-    scores: Path | None = None
+    cohort: Path | None = None
     fps: float | None = None
     simulate: int = 0
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -67,55 +71,38 @@ class Options:
     seed: int = 1
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The track of a recording with its score."""
-
-    name: str
-    subject: str
-    score: float
-    track: np.ndarray
-    times: np.ndarray
-
-
 def main(options: Options) -> None:
     """Window, train, judge, print."""
-    recordings = simulated(options) if options.simulate else list(read(options))
-    found = [limbs.windows(r.track, r.times) for r in recordings]
-    for recording, cut in zip(recordings, found):
-        if not len(cut):
-            print(f"left out: {recording.name} has no {limbs.WINDOW} frames without a gap", file=sys.stderr)
-    count = [len(cut) for cut in found]
-    if len({r.subject for r, n in zip(recordings, count) if n}) < 2:
-        raise InputError("recordings", "hold windows of fewer than two infants", "one is left out at a time")
-    windows, place = np.concatenate(found), np.repeat(np.arange(len(recordings)), count)
-    scores = np.array([r.score for r in recordings])[place]
-    subjects = [recordings[i].subject for i in place]
-
-    steps = options.iterations or (200 if options.simulate else 1000)
-    batch = options.batch_size or (32 if options.simulate else 400)
+    given: dict[str, Any] = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
+    settings = (SIMULATED if options.simulate else {}) | {k: v for k, v in given.items() if v is not None}
+    settings["report"] = math.gcd(settings.get("iterations", 1000), 50)
+    system = systems.get("sma").configured(settings)
+    cohort, found = (simulated(options) if options.simulate else read(options)).each(system.prepared, leave_out=True)
+    for problem in cohort.problems:
+        print(problem, file=sys.stderr)
+    infants = list(cohort.groups or cohort.names)
+    if len(set(infants)) < 2:
+        raise InputError("cohort", "holds windows of fewer than two infants", "one is left out at a time")
+    windows, place = np.concatenate(found), np.repeat(np.arange(len(cohort)), [len(cut) for cut in found])
+    scores, subjects = np.array(cohort.outcomes)[place], [infants[i] for i in place]
+    batch = system.training.batch_size
     if (fewest := min(len(fold.train) for fold in leave_one_out(subjects))) < batch:
         raise InputError(
-            "recordings", f"give {fewest} windows to train on, fewer than a batch of {batch}", "--batch-size"
+            "cohort", f"gives {fewest} windows to train on, fewer than a batch of {batch}", "give --batch-size"
         )
-    config = SmaConfig(iterations=steps, report=math.gcd(steps, 50), batch_size=batch, seed=options.seed)
-    network = models.get("sma-cnn").build()
-    if options.simulate:
-        network, config = network.clone(features=(8, 8, 8, 16)), replace(config, decay=0.1)
-    result = train(network, windows, scores.tolist(), subjects, config, directory=options.output, quiet=False)
+    with nullcontext(options.output) if options.output else tempfile.TemporaryDirectory() as directory:
+        result = train(
+            system.network, windows, scores.tolist(), subjects, system.training, directory=directory, quiet=False
+        )
 
     methods = {"sma-cnn": result.predictions, **baselines(windows, scores, subjects)}
-    lines = [
-        f"{len(windows)} windows of {len(recordings)} recordings of {len(set(subjects))} infants; mean absolute errors"
-    ]
+    lines = [f"{len(windows)} windows of {len(cohort)} recordings of {len(set(infants))} infants; mean absolute errors"]
     lines.append(f"{'':<12}{'method':<20}{'per infant':>11}{'overall':>9}{'published':>18}")
     for name, predictions in methods.items():
         lines.append(row("windows", name, predictions, scores, subjects))
     for how in ("mean", "median", "fence"):
-        kept = sorted(set(place))
-        whole = [aggregate(result.predictions[place == i], how) for i in kept]
-        measured, names = [recordings[i].score for i in kept], [recordings[i].subject for i in kept]
-        lines.append(row("recordings", how, np.array(whole), np.array(measured), names))
+        whole = np.array([aggregate(result.predictions[place == i], how) for i in range(len(cohort))])
+        lines.append(row("recordings", how, whole, np.array(cohort.outcomes), infants))
     print("\n".join(lines))
 
 
@@ -148,57 +135,23 @@ def baselines(windows: np.ndarray, scores: np.ndarray, subjects: list[str]) -> d
     return found
 
 
-def read(options: Options) -> list[Scored]:
-    """The recordings of a table, each with its score."""
-    if options.recordings is None or options.scores is None:
-        raise InputError("--recordings", "and --scores are needed", "or give --simulate 8")
-    try:
-        lines = options.scores.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(options.scores, f"cannot be read ({error})") from None
-    table = list(csv.DictReader(lines, delimiter=";" if ";" in (lines or [""])[0] else ","))
-    if not table or not {"id", "score", "subject"} <= set(table[0]):
-        raise InputError(options.scores, "needs columns id, score and subject", "write one row a recording")
-    found = []
-    for number, line in enumerate(table, 2):
-        try:
-            score = float(line["score"])
-        except (TypeError, ValueError):
-            score = math.nan
-        if not 0 <= score <= 72:
-            raise InputError(options.scores, f'line {number} has score "{line["score"]}"', "scores are 0 to 72 points")
-        files = sorted(options.recordings.glob(f"{line['id']}.*"))
-        if len(files) != 1:
-            raise InputError(options.recordings, f"holds {len(files)} files named {line['id']}", "one is needed")
-        recording = readers.read(files[0], fps=options.fps)
-        times = np.arange(recording.frames) / recording.fps
-        found.append(Scored(line["id"], line["subject"], score, limbs.track(recording), times))
-    return found
+def read(options: Options) -> Cohort:
+    """A user's cohort."""
+    if options.cohort is None:
+        raise InputError("--cohort", "is missing", "name a folder, or give --simulate 8")
+    return read_cohort(options.cohort, fps=options.fps, scale=(0.0, 72.0))
 
 
-def simulated(options: Options) -> list[Scored]:
-    """Tracks of 50 s: the higher the score, the faster limbs move and, by and large, the less they move alike."""
-    rng = np.random.default_rng(options.seed)
-    times = np.arange(1500) / 30
-    found = []
-    for infant in range(options.simulate):
-        for visit in range(3):
-            score = float(np.clip(72 * (infant + 0.5) / options.simulate + rng.normal(0, 8), 0, 72))
-            alike, pace = 0.3 * (1 - score / 72) + rng.uniform(0, 0.5), 0.2 + score / 72
-            common = wander(rng, pace, times, (1, 3))
-            track = np.sqrt(alike) * common + np.sqrt(1 - alike) * wander(rng, pace, times, (4, 3))
-            found.append(Scored(f"sim{infant}-{visit}", f"sim{infant}", score, track, times))
-    return found
-
-
-def wander(rng: np.random.Generator, pace: float, times: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Slow irregular movement, a sum of waves of up to about `pace` hertz."""
-    rate, phase = rng.uniform(0.05, pace, (20, *shape)), rng.uniform(0, 2 * np.pi, (20, *shape))
-    return np.sin(2 * np.pi * rate * times[:, None, None, None] + phase).mean(axis=1)
+def simulated(options: Options) -> Cohort:
+    """Simulated infants: the higher the score, the more they move and the less alike."""
+    pairs = infants_for("sma", options.simulate, options.seed, 50, 0.5, 30, InfantConfig(dropout_rate=0))
+    recordings, scores = zip(*pairs)
+    return Cohort(recordings, scores, tuple(r.metadata["group"] for r in recordings), scale=(0.0, 72.0))
 
 
 if __name__ == "__main__":
     try:
         main(tyro.cli(Options, description=__doc__))
     except (InputError, MissingExtraError) as problem:
-        sys.exit(f"error: {problem}")
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)

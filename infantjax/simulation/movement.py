@@ -88,7 +88,7 @@ class InfantConfig:
         activity: scales how often events of the repertoire happen (proportionally) and how large they are (by its
             square root); 1 is average, 0 is an infant without kicks, sweeps and turns.
         monotony: 0 every event differs in size, direction and duration, 1 all repeat one pattern.
-        coupling: share of the restlessness that all limbs have in common: 0 each moves on its own, 1 all move alike.
+        coupling: share of the restlessness that all limbs have in common: 0 each moves on its own, 1 all turn alike.
         length: crown to heel, centimetres; all segments scale with it.
         camera_height: centimetres above the surface.
         camera_rotation: about the view axis, degrees; 0 shows the head at the top.

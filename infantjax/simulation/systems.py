@@ -55,7 +55,7 @@ def draw_metadata(seed: int, index: int, outcome: int) -> dict[str, Any]:
     """
     rng = stream((seed, index), "metadata")
     early = rng.random() < (0.7 if outcome else 0.3)
-    gestation = round(float(rng.uniform(24, 32) if early else rng.uniform(37, 41)), 1)
+    gestation = round(float(rng.uniform(24, 31.9) if early else rng.uniform(37, 41)), 1)
     # About the growth of the last trimester: 1000 g at 28 weeks, 3400 g at 40.
     weight = round(float((1000 + 200 * (gestation - 28)) * math.exp(0.12 * rng.standard_normal())))
     age = round(float(rng.uniform(12, 18)), 1)

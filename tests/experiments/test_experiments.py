@@ -21,7 +21,7 @@ def run(name, *arguments):
 @pytest.mark.parametrize(
     ("name", "arguments", "last"),
     [
-        ("baby_moves.py", ("--simulate", 20, "--repeats", 2, "--epochs", 12, "--metadata"), "auc_of_cohort_alone"),
+        ("baby_moves.py", ("--simulate", 20, "--repeats", 2, "--epochs", 12, "--metadata"), "AUC of cohort alone"),
         ("sma_cnn.py", ("--simulate", 3, "--iterations", 10), "fence"),
         ("mam.py", ("--simulate", 6, "--folds", 2, "--epochs", 1, "--pretraining", 1), "AUC of clips"),
     ],
@@ -37,22 +37,22 @@ def test_a_simulated_experiment_prints_the_published_table(name, arguments, last
 @pytest.mark.parametrize("name", ["baby_moves.py", "sma_cnn.py", "mam.py"])
 def test_without_data_an_experiment_says_what_it_needs(name):
     done = run(name)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: --")
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
 def test_a_score_outside_its_scale_is_named(tmp_path):
-    (tmp_path / "scores.csv").write_text("id;score;subject\na;73;one\n")
-    done = run("sma_cnn.py", "--recordings", tmp_path, "--scores", tmp_path / "scores.csv")
-    assert done.stderr.strip().endswith('line 2 has score "73"; scores are 0 to 72 points')
+    (tmp_path / "outcomes.csv").write_text("id;score;group\na;73;one\n")
+    done = run("sma_cnn.py", "--cohort", tmp_path)
+    assert 'outcomes.csv: line 2 (a): has score "73", which is not a number from 0 to 72' in done.stderr
 
 
 @pytest.mark.slow
 def test_own_keypoints_are_read_and_too_few_are_told(tmp_path):
     rng = np.random.default_rng(0)
-    rows = ["id;score;subject"]
+    rows = ["id;score;group"]
     joints = ("right_wrist", "left_wrist", "right_ankle", "left_ankle", "right_hip", "left_hip")
     for i in range(3):
         points = np.cumsum(rng.standard_normal((2000, 2 * len(joints))), axis=0)
@@ -60,7 +60,7 @@ def test_own_keypoints_are_read_and_too_few_are_told(tmp_path):
         lines = [",".join([str(t), *(f"{v:.2f}" for v in values)]) for t, values in enumerate(points)]
         (tmp_path / f"r{i}.csv").write_text("\n".join([header, *lines]))
         rows.append(f"r{i};{20 * i};infant{i}")
-    (tmp_path / "scores.csv").write_text("\n".join(rows))
-    done = run("sma_cnn.py", "--recordings", tmp_path, "--scores", tmp_path / "scores.csv", "--fps", 30)
+    (tmp_path / "outcomes.csv").write_text("\n".join(rows))
+    done = run("sma_cnn.py", "--cohort", tmp_path, "--fps", 30)
     # 69 windows do not fill the published batch.
-    assert done.stderr == "error: recordings: give 46 windows to train on, fewer than a batch of 400; --batch-size\n"
+    assert done.stderr == "error: cohort: gives 46 windows to train on, fewer than a batch of 400; give --batch-size\n"
