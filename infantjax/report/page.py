@@ -114,7 +114,9 @@ def _of_finding(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]:
         "value": number(first["value"]),
         "unit": text(first["unit"] or "0 to 1"),
         "decision": text(record["decision"] or ""),
-        "sentence": text(f"{first['words']}. By {record['title']}. {record['source']}."),
+        "sentence": text(
+            f"{first['words'][:1].upper()}{first['words'][1:]}. By {record['title']}. {record['source']}."
+        ),
         "reading": reading,
         "quantities": _quantities(record),
         "course": charts.line(record),
@@ -127,7 +129,7 @@ def _quantities(record: Mapping[str, Any]) -> str:
     for quantity in record["quantities"].values():
         around = ""
         if quantity["around"]:
-            around = f"{number(quantity['low'])} to {number(quantity['high'])}<small>{text(quantity['around'])}</small>"
+            around = f"{number(quantity['low'])} to {number(quantity['high'])}, {text(quantity['around'])}"
         value = f"{number(quantity['value'])} {text(quantity['unit'])}".strip()
         rows.append(
             f'<tr><th scope="row">{text(quantity["words"])}</th><td class="number">{value}</td><td>{around}</td></tr>'

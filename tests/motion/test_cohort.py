@@ -7,7 +7,7 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.motion import readers
-from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.motion.cohort import Cohort, metadata_of, read_cohort, read_metadata
 from infantjax.motion.recording import Recording
 from infantjax.skeletons import COCO_17, IN_MOTION_19, OPENPOSE_25
 
@@ -291,3 +291,46 @@ def test_real_infants_are_read_with_their_outcomes(shared):
     assert cohort.names == ("pz101", "pz102", "pz103", "pz104", "pz105", "pz106")
     assert sum(cohort.outcomes) == 1
     assert cohort.problems == ()
+
+
+# --- scores, parts, metadata -----------------------------------------------------------------------------------------
+
+
+def test_scores_are_read_on_their_scale(folder):
+    outcomes(folder, "id;score;group", "007;70,5;one", "b;0;two", "c.d;12;one")
+    cohort = read_cohort(folder, scale=(0.0, 72.0))
+    assert (cohort.outcomes, cohort.groups) == ((70.5, 0.0, 12.0), ("one", "two", "one"))
+    with pytest.raises(ValueError, match="outcomes must be a number from 0 to 72"):
+        Cohort(cohort.recordings, (73, 0, 1), scale=(0.0, 72.0))
+
+
+def test_a_part_of_a_cohort_keeps_what_belongs_to_its_recordings(folder):
+    outcomes(folder, "id;outcome;group", "007;1;x", "b;0;y", "c.d;0;z")
+    part = read_cohort(folder).only([2, 0])
+    assert (part.names, part.outcomes, part.groups) == (("c.d", "007"), (0, 1), ("z", "x"))
+
+
+def test_recordings_that_cannot_be_used_are_named_together_or_left_out(folder):
+    def prepare(recording):
+        if recording.name != "b":
+            raise InputError(recording.name, "is odd", "mend it")
+        return recording.frames
+
+    cohort = read_cohort(folder)
+    with pytest.raises(InputError) as caught:
+        cohort.each(prepare)
+    expected = "cohort: 2 of 3 recordings cannot be used: 007 is odd; c.d is odd; mend or leave them out"
+    assert str(caught.value) == expected
+    left, prepared = cohort.each(prepare, leave_out=True)
+    assert (left.names, prepared, left.problems) == (("b",), [5], ("left out: 007 is odd", "left out: c.d is odd"))
+    with pytest.raises(InputError, match="3 of 3 recordings cannot be used"):
+        cohort.only([0, 2, 1]).each(lambda r: prepare(r.with_step("", name="x")), leave_out=True)
+
+
+def test_metadata_belong_to_the_files_that_their_ids_name(tmp_path):
+    outcomes(tmp_path, "infant,age,cohort", "007,12,term", "8,,preterm")
+    known = read_metadata(tmp_path / "outcomes.csv")
+    assert known == {"007": {"age": "12", "cohort": "term"}, "8": {"cohort": "preterm"}}
+    assert metadata_of("clinic/orgcoords_007.csv", known) == known["007"]
+    assert metadata_of("8DLC_resnet50.h5", known) == known["8"]
+    assert metadata_of("9.csv", known) == {}
