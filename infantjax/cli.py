@@ -579,15 +579,16 @@ def _validation_from(text: str) -> float | tuple[str, ...]:
 class Search:
     """Search the published space for the network that suits a cohort best, or look at a search.
 
-    In place of a cohort, `status` tells how a search stands, `best` its best candidates, and `export` writes its trials
-    into the output folder. Run again with the same options, an interrupted search continues; others join it by name.
+    In place of a cohort, `status` tells how a search stands and `best` its best candidates; `export` writes its trials
+    into the output folder, and `analyse` what they show. Run again with the same options, an interrupted search
+    continues; others join it by name.
 
     Example:
         infantjax search cohort -o search --study first --workers 2
     """
 
     cohort: Positional[str]
-    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export."""
+    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export, analyse."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """Folder for what the workers leave, and for exports; of this machine, or shared by all."""
     study: Annotated[str, arg(metavar="NAME")] = "search"
@@ -645,6 +646,10 @@ class Search:
     """Seconds without a sign of life after which the trial of another machine is run again."""
     top: int = 1
     """For best and export: how many of the best candidates."""
+    also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
+    """For analyse: another search of the storage, as a repeat or to compare; may be repeated."""
+    importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
+    """For analyse: how the importance of the choices is estimated."""
     json: bool = False
     """Print JSON."""
     quiet: bool = False
@@ -656,9 +661,17 @@ class Search:
         """Search, or look at a search."""
         from infantjax.search import study
 
-        looking = self.cohort if self.cohort in ("status", "best", "export") else None
+        looking = self.cohort if self.cohort in ("status", "best", "export", "analyse") else None
         if looking is None:
             self._search()
+        if looking == "analyse":
+            from infantjax.search import analysis
+
+            names = dict.fromkeys((self.study, *self.also))
+            founds = [study.find(name, self._storage()) for name in names]
+            for path in analysis.write(founds, self._folder() / "analysis", self.importance):
+                print(path)
+            return 0
         found = study.find(self.study, self._storage())
         if looking == "export":
             return self._export(study.table(found), study.best(found, self.top))
