@@ -28,7 +28,6 @@ from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
 from infantjax.motion.normalisation import RELEASED, Preprocessing, standardise
 from infantjax.motion.recording import Recording
-from infantjax.motion.windows import WINDOW
 from infantjax.skeletons import Skeleton
 from infantjax.training import metrics, processes, stack
 from infantjax.training.folds import Fold, stratified_folds
@@ -169,17 +168,19 @@ def prepare(
         raise InputError(
             "cohort", f"{len(problems)} of {len(cohort)} recordings cannot be used: {listed}", "mend or leave them out"
         )
-    return CohortData.from_recordings(positions, cohort.outcomes, skeleton, preprocessing.rotation)
+    return CohortData.from_recordings(
+        positions, cohort.outcomes, skeleton, preprocessing.rotation, preprocessing.window
+    )
 
 
 def _prepared(recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing, strict: bool) -> np.ndarray:
     if recording.keypoints.shape[-1] != 2:
         raise InputError(recording.name, "has three coordinates, the networks read two")
     prepared = standardise(convert(recording, skeleton, strict=strict), preprocessing)
-    if prepared.frames < WINDOW:
+    if prepared.frames < preprocessing.window:
         raise InputError(
             recording.name,
-            f"lasts {prepared.duration:.1f} s, shorter than a window of {WINDOW / preprocessing.fps:g} s",
+            f"lasts {prepared.duration:.1f} s, shorter than a window of {preprocessing.window / preprocessing.fps:g} s",
         )
     if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
         raise InputError(recording.name, f"lacks {', '.join(absent)}, which the network needs")

@@ -290,3 +290,14 @@ def test_folds_that_do_not_fit_are_refused(toy):
         stack.train(toy.Toy(), data, [Fold((0,), (1,))], toy.CONFIG)
     with pytest.raises(ValueError, match="different run ids"):
         stack.train(toy.Toy(), data, toy.toy_folds()[:2], toy.CONFIG, run_ids=[1, 1])
+
+
+def test_a_stack_trains_on_windows_of_any_length(toy):
+    data = CohortData.from_recordings(*toy.toy_positions(), toy.STICK, window=60)
+    folds = toy.toy_folds()[:1]
+    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, toy.CONFIG, 60)
+    lengths = np.asarray(data.lengths)[tables["window_recording"]]
+    assert (tables["window_start"] + 60 <= lengths).all()
+    assert set(np.diff(tables["window_start"][0])) >= {30}
+    result = stack.train(toy.Toy(), data, folds, replace(toy.CONFIG, epochs=1), names=("position",))
+    assert np.isfinite(result.best_auc).all()
