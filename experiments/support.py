@@ -5,12 +5,16 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import tyro
 
 from infantjax.errors import InputError
 from infantjax.motion.cohort import Cohort, read_cohort
 from infantjax.simulation import write_cohort
 from infantjax.training import TrainingConfig
+
+T = TypeVar("T")
 
 BASE = "kbest-gcn-1"
 """Registry entry whose twenty choices a candidate overrides."""
@@ -82,6 +86,12 @@ def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(head)
     writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
     return stream.getvalue()
+
+
+def options_of(kind: type[T], published: dict[str, Any], description: str | None) -> T:
+    """The options of a program from its command line; `--published` changes defaults, others still override them."""
+    changed = published | {"published": True} if "--published" in sys.argv[1:] else {}
+    return tyro.cli(kind, default=kind(output=tyro.MISSING, **changed), description=description)
 
 
 def run(program: Callable[[], None]) -> int:
