@@ -137,8 +137,8 @@ def main(options: Options) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     # As in the paper a quarter is held out: one of four stratified parts.
-    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[0]
-    development, test = support.part(cohort, split.train), support.part(cohort, split.validation)
+    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
+    development, test = cohort.part(split.train), cohort.part(split.validation)
 
     trained = evaluation.on_cohort(
         development,

@@ -129,8 +129,8 @@ def main(options: Options) -> None:
     """Train what the questions need, answer them, write the tables."""
     options.output.mkdir(parents=True, exist_ok=True)
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
-    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[0]
-    development, test = support.part(cohort, split.train), support.part(cohort, split.validation)
+    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
+    development, test = cohort.part(split.train), cohort.part(split.validation)
     seeds = options.seeds if "instances" in options.questions else 1
     whole = trained(options, development, seeds, RELEASED, "networks")
     tables = []

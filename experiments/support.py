@@ -63,16 +63,6 @@ def cohort_of(folder: Path | None, simulate: bool, output: Path, infants: int, d
     return read_cohort(folder)
 
 
-def part(cohort: Cohort, rows: Sequence[int]) -> Cohort:
-    """Some recordings of a cohort."""
-
-    def chosen(values: Sequence[Any]) -> tuple:
-        return tuple(values[row] for row in rows)
-
-    groups = None if cohort.groups is None else chosen(cohort.groups)
-    return Cohort(chosen(cohort.recordings), chosen(cohort.outcomes), groups)
-
-
 def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table under its title."""
     lines = [head, ["---"] * len(head), *rows]

@@ -453,8 +453,8 @@ class Crossval(_Training):
         infantjax crossval cohort -o ensemble --model kbest-gcn-2
     """
 
-    folds: int = 7
-    """Number of folds; 7 as published."""
+    folds: Annotated[int | str, arg(metavar="N|COLUMN")] = 7
+    """Number of folds, 7 as published; or the column of the outcomes table that names the fold of each recording."""
     stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
     """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
 
@@ -576,6 +576,80 @@ def _validation_from(text: str) -> float | tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Folds:
+    """Deal a cohort to folds, and hold infants out until the end, with equal shares of outcomes, centres, subtypes.
+
+    Writes two tables of outcomes with the fold of each recording, development.csv and test.csv, for `--outcomes` of
+    other commands, and tells what each part holds.
+
+    Example:
+        infantjax folds cohort -o split --stratify centre --stratify subtype
+    """
+
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv."""
+    output: Output
+    """Folder for the tables."""
+    folds: int = 7
+    """Number of folds; 7 as published."""
+    held_out: int = 4
+    """One of so many parts is held out, of four a quarter as published; 0 holds nobody out."""
+    stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
+    """Column of the outcomes table to balance beside the outcome; may be repeated. In the paper centre and subtype."""
+    rule: Literal["paper", "released"] = "paper"
+    """Balanced as in the paper, or the split of the released program, which balances the outcome alone."""
+    seed: int | None = None
+    """Of the shuffles; 1 if not given, for the released split 1433."""
+    outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Table of the outcomes; the cohort's outcomes.csv if not given."""
+    fps: Annotated[float | None, arg(metavar="HZ")] = None
+    """Frames per second of the recordings, where the files do not say."""
+    format: Annotated[str | None, arg(metavar="NAME")] = None
+    """Format of the files; found from their content if not given. See docs/formats.md."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def run(self) -> int:
+        """Deal, write, tell."""
+        from infantjax.files import write_atomically
+        from infantjax.motion.cohort import read_cohort
+        from infantjax.training import folds, protocols
+
+        _require_fps(self.fps)
+        _require_known(self.format)
+        cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
+        for problem in cohort.problems:
+            _say(f"note: {problem}", self.quiet)
+        try:
+            if self.rule == "paper":
+                seed = 1 if self.seed is None else self.seed
+                fold_of = protocols.deal(cohort, self.folds, self.held_out, self.stratify, seed)
+            elif self.stratify or cohort.groups is not None:
+                raise ValueError("the released split knows neither columns nor groups; take --rule paper")
+            else:
+                seed = folds.RELEASED_SEED if self.seed is None else self.seed
+                share = 1 / self.held_out if self.held_out else 0.0
+                dealt = folds.released_split(dict(zip(cohort.names, cohort.outcomes)), self.folds, share, seed)
+                number = {name: k for k, part in enumerate(dealt.folds, start=1) for name in part}
+                fold_of = tuple(number.get(name, 0) for name in cohort.names)
+        except ValueError as error:
+            raise InputError("options", str(error)) from error
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+            for name, held_out in (("development", False), ("test", True)):
+                rows = [row for row, k in enumerate(fold_of) if (k == 0) == held_out]
+                text = protocols.folds_table(cohort, fold_of, rows, self.stratify)
+                write_atomically(self.output / f"{name}.csv", text)
+        except OSError as error:
+            raise InputError(self.output, f"cannot be written ({error.strerror})", "give another place") from None
+        for line in protocols.folds_summary(cohort, fold_of, self.stratify):
+            print(line)
+        return 0
+
+
+@dataclass(frozen=True)
 class Search:
     """Search the published space for the network that suits a cohort best, or look at a search.
 
@@ -610,8 +684,8 @@ class Search:
     """Of the search; independent searches take different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
     """JSON file with the alternatives of some choices, to search no others; all published ones if not given."""
-    folds: int = 7
-    """Parts of the cohort; 7 as published."""
+    folds: Annotated[int | str, arg(metavar="N|COLUMN")] = 7
+    """Parts of the cohort, 7 as published; or the column of the outcomes table that names the part of each."""
     held_out: tuple[int, ...] = (2, 7)
     """Parts, from 1, whose infants together give the AUC: 2 and 7 as published, 1 as released."""
     stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
@@ -1129,6 +1203,7 @@ Command = (
     | Annotated[Pose, subcommand("pose", description=_help(Pose))]
     | Annotated[Crossval, subcommand("crossval", description=_help(Crossval))]
     | Annotated[Train, subcommand("train", description=_help(Train))]
+    | Annotated[Folds, subcommand("folds", description=_help(Folds))]
     | Annotated[Search, subcommand("search", description=_help(Search))]
     | Annotated[Evaluate, subcommand("evaluate", description=_help(Evaluate))]
     | Annotated[Simulate, subcommand("simulate", description=_help(Simulate))]

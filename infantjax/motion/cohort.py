@@ -64,6 +64,13 @@ class Cohort:
         """The ids, in order."""
         return tuple(r.name for r in self.recordings)
 
+    def part(self, rows: Iterable[int]) -> "Cohort":
+        """Some of the recordings, in this order; problems are of the whole and stay there."""
+        rows = list(rows)
+        groups = None if self.groups is None else tuple(self.groups[row] for row in rows)
+        recordings, outcomes = tuple(self.recordings[row] for row in rows), tuple(self.outcomes[row] for row in rows)
+        return Cohort(recordings, outcomes, groups)
+
 
 @dataclass
 class _Infant:
