@@ -9,6 +9,7 @@ same options, an interrupted training continues. The folder gets a CSV for each 
 
 - `instances`: accuracy and certainty of ensembles of 1 to 100 instances, drawn again and again from those that were
   trained; nothing is trained anew. The instances are folds times seeds of one architecture. Ranges are over the draws.
+  By the rule one instance alone is always certain.
 - `window`: one ensemble for each length from 1 to 30 s.
 - `epochs`: AUC of the held-out folds after each epoch, as it was and at the best epoch so far. The published choice of
   the epoch by these very infants makes the second optimistic; the table shows by how much the two differ.
@@ -137,7 +138,7 @@ def main(options: Options) -> None:
     for question in options.questions:
         head, rows, title = QUESTIONS[question](options, whole, development, test)
         write_atomically(options.output / f"{question}.csv", support.csv_text(head, rows))
-        tables.append(support.markdown(title, head, [[_shown(value) for value in row] for row in rows]))
+        tables.append(support.markdown(title, *_merged(head, rows)))
         write_atomically(options.output / "tables.md", "\n".join(tables))
         print(tables[-1], flush=True)
 
@@ -180,11 +181,15 @@ def instances(options: Options, whole: Trained, development: Cohort, test: Cohor
         figures = np.array(
             [_decided([infant[drawn] for infant in risks], labels, options.threshold) for drawn in draws]
         )
-        cells = [(np.nanmean(column), *np.nanquantile(column, (0.025, 0.975))) for column in figures.T]
-        rows.append((size, len(draws), *(float(value) for cell in cells for value in cell)))
-    names = ("auc", "accuracy", "certain", "right_of_certain")
-    head = ("instances", "draws", *(f"{name}{end}" for name in names for end in ("", "_low", "_high")))
+        rows.append((size, len(draws), *(value for column in figures.T for value in _range(column))))
+    head = ("instances", "draws", *_columns("auc", "accuracy", "certain", "right_of_certain"))
     return head, rows, f"Number of instances, {len(test)} held-out infants [95 % of the draws]"
+
+
+def _range(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean and central 95 % of what is defined."""
+    values = values[np.isfinite(values)]
+    return (float(values.mean()), *map(float, np.quantile(values, (0.025, 0.975)))) if len(values) else (np.nan,) * 3
 
 
 def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
@@ -213,7 +218,7 @@ def window(options: Options, whole: Trained, development: Cohort, test: Cohort) 
         validation = bootstrap_mean(found.result.best_auc[: options.folds])
         risks, _ = _risks(found.ensemble, test)
         rows.append((seconds, *_area(risks, test.outcomes), *map(float, validation)))
-    head = ("seconds", "auc", "low", "high", "fold_auc", "fold_low", "fold_high")
+    head = ("seconds", *_columns("auc", "fold_auc"))
     return head, rows, "Window length [95 % intervals: DeLong over infants, bootstrap over folds]"
 
 
@@ -225,8 +230,7 @@ def epochs(options: Options, whole: Trained, development: Cohort, test: Cohort) 
     for epoch, columns in enumerate(zip(history.T, best.T, (best - history).T), start=1):
         cells = [bootstrap_mean(column[np.isfinite(column)]) for column in columns]
         rows.append((epoch, *(float(value) for cell in cells for value in cell)))
-    names = ("auc", "best_so_far", "gap")
-    head = ("epoch", *(f"{name}{end}" for name in names for end in ("", "_low", "_high")))
+    head = ("epoch", *_columns("auc", "best_so_far", "gap"))
     return head, rows, f"Number of epochs, {len(history)} runs [95 % bootstrap interval over runs]"
 
 
@@ -257,7 +261,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
         accuracy = (right / len(test), *clopper_pearson(right, len(test)))
         difference = _or_nothing(lambda v=values: delong(v, published, test.outcomes)[:3])
         rows.append((name, *_area(values, test.outcomes), *difference, *accuracy))
-    head = ("aggregation", "auc", "low", "high", "difference", "from", "to", "accuracy", "acc_low", "acc_high")
+    head = ("aggregation", *_columns("auc", "difference", "accuracy"))
     return head, rows, "Aggregation [95 % intervals: DeLong, paired against the first; Clopper-Pearson]"
 
 
@@ -347,8 +351,7 @@ def noise(options: Options, whole: Trained, development: Cohort, test: Cohort) -
             change = bootstrap_mean(np.abs(risks - clean))
             share = (changed / len(test), *clopper_pearson(changed, len(test)))
             rows.append((kind, level, *_area(risks, labels), *map(float, change), *share, certain))
-    figures = ("auc", "risk_change", "decisions_changed")
-    head = ("errors", "sd_of_trunk", *(f"{name}{end}" for name in figures for end in ("", "_low", "_high")), "certain")
+    head = ("errors", "sd_of_trunk", *_columns("auc", "risk_change", "decisions_changed"), "certain")
     return head, rows, "Errors of the pose [95 % intervals: DeLong; bootstrap over infants; Clopper-Pearson]"
 
 
@@ -394,8 +397,24 @@ def _or_nothing(figure: Callable[[], tuple]) -> tuple[float, float, float]:
     return float(value), float(low), float(high)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _columns(*names: str) -> list[str]:
+    """Of figures with their intervals."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
+def _merged(head: tuple[str, ...], rows: list[tuple]) -> tuple[list[str], list[list[str]]]:
+    """The table as it is read: a figure and its interval in one cell."""
+
+    def cells(row: tuple) -> list[str]:
+        named = dict(zip(head, row))
+        shown = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in named.items()}
+        return [
+            f"{shown[name]} [{shown[f'{name}_low']}, {shown[f'{name}_high']}]" if f"{name}_low" in head else shown[name]
+            for name in head
+            if not name.endswith(("_low", "_high"))
+        ]
+
+    return [name for name in head if not name.endswith(("_low", "_high"))], [cells(row) for row in rows]
 
 
 if __name__ == "__main__":

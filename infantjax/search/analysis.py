@@ -416,7 +416,7 @@ def population_figure(steps: Sequence[Step]) -> "Figure":
     for n in drops:
         axes.axvline(at[n], color="0.7", linewidth=1)
         label = f"T = {steps[n].state.temperature:g}"
-        axes.annotate(label, (at[n], 1), xycoords=("data", "axes fraction"), rotation=90, va="top", fontsize="small")
+        axes.annotate(label, (at[n], 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", fontsize="small")
     axes.legend(loc="lower right")
     return figure
 

@@ -9,7 +9,7 @@ from infantjax.errors import InputError
 from infantjax.motion import readers
 from infantjax.motion.cohort import Cohort, read_cohort
 from infantjax.motion.recording import Recording
-from infantjax.skeletons import COCO_17, IN_MOTION_19, OPENPOSE_25
+from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19, OPENPOSE_25
 
 
 def recording(seed=0, skeleton=IN_MOTION_19):
@@ -291,3 +291,9 @@ def test_real_infants_are_read_with_their_outcomes(shared):
     assert cohort.names == ("pz101", "pz102", "pz103", "pz104", "pz105", "pz106")
     assert sum(cohort.outcomes) == 1
     assert cohort.problems == ()
+
+
+def test_a_part_of_a_cohort_keeps_outcomes_and_groups_together():
+    recordings = tuple(Recording(np.zeros((2, 12, 2)), 30.0, BABYPOSE_12, name=name) for name in "abc")
+    part = Cohort(recordings, (0, 1, 0), ("x", "y", "x"), ("odd",)).part((2, 1))
+    assert (part.names, part.outcomes, part.groups, part.problems) == (("c", "b"), (0, 1), ("x", "y"), ())
