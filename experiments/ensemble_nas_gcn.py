@@ -3,6 +3,11 @@
     python experiments/ensemble_nas_gcn.py --simulate -o nas             # minutes, far too small to learn from
     python experiments/ensemble_nas_gcn.py cohort -o nas --published     # as published; weeks on one device
 
+`--published` sets the sizes of the paper; other options still change them, so that its whole protocol is tried in less:
+
+    python experiments/ensemble_nas_gcn.py --simulate -o try --published --infants 40 --space small.json --searches 2
+        --trials 2 --populations 2 3 --search-training.epochs 10 --training.epochs 2   # in one line
+
 Run again with the same options it continues wherever it was. A quarter of the infants take no part until the end. The
 folder gets `tables.md`, in the form of the thesis' Tables A.2 to A.5 and D.1 and of eTable 5 of Paper III; the
 ensemble of all winners in `ensemble/`, as `infantjax assess` takes it; and the trials of all searches in `search.db`.
@@ -16,12 +21,13 @@ Source: Groos et al., thesis Section 3.5 and Appendix A; Paper III with suppleme
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import support
 import tyro
 
 from infantjax.assessment import Assessor
@@ -31,44 +37,30 @@ from infantjax.evaluation.discrimination import auc, counts, evaluate, threshold
 from infantjax.files import write_atomically
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
-from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.motion.cohort import Cohort
 from infantjax.search import KBest, RandomSearch, evaluation
-from infantjax.search.space import PUBLISHED, SearchSpace, build_published
+from infantjax.search.space import PUBLISHED, SearchSpace, build_published, read_space
 from infantjax.search.study import Found, best, find
 from infantjax.search.worker import Search, search
-from infantjax.simulation import write_cohort
 from infantjax.training import TrainingConfig, crossval
 from infantjax.training.protocols import cohort_folds
 from infantjax.weights import Ensemble, save_ensemble
 
-BASE = "kbest-gcn-1"
-"""Registry entry whose twenty choices a winner overrides."""
 COLOURS = ("red", "orange", "yellow", "green")
-SMALL: dict[str, Any] = {
-    "graph": "dis2",
-    "input_width": 6,
-    "num_input_modules": 1,
-    "initial_block_type": "basic",
-    "input_temporal_scales": 1,
-    "initial_main_width": 6,
-    "num_main_levels": 1,
-    "num_main_level_modules": 1,
-    "block_type": "basic",
-    "bottleneck_factor": 2,
-    "main_temporal_scales": 1,
+FIGURES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
+SMALL: dict[str, Any] = support.SMALL | {
+    "initial_residual": ["null", "block", "module", "dense"],
+    "residual": ["null", "block", "module", "dense"],
     "temporal_kernel_size": [3, 5],
-    "se": "null",
-    "se_ratio": 2,
-    "se_type": "absolute",
     "nonlinearity": ["relu", "swish"],
-    "attention": "null",
+    "pool": ["global", "spatial"],
 }
 """Networks that compile in seconds: what is searched unless the sizes are the published ones."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is searched and how long; the defaults are a small run, `--published` sets the sizes of the paper."""
+    """What is searched and how long; the defaults are a small run."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder for everything."""
@@ -77,7 +69,9 @@ class Options:
     simulate: bool = False
     """Simulate the cohort instead."""
     published: bool = False
-    """Ten searches with K = 5 over the whole space, 100 and 200 epochs, seven folds."""
+    """The sizes of the paper: ten searches with K = 5 over the whole space, 100 and 200 epochs, seven folds, ST-GCN."""
+    space: Path | None = None
+    """JSON file with the alternatives of some choices, to search no others, as `infantjax search --space`."""
     stratify: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Columns of the outcomes table to balance beside the outcome: centre and subtype in the paper."""
     workers: int = 1
@@ -106,52 +100,45 @@ class Options:
     """Decision thresholds of eTable 5."""
     sensitivity: float = 0.7
     """Of Table D.1: that of the human assessment."""
-    search_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(
-            epochs=2, batch_size=8, learning_rate=0.01, samples_per_negative=2, positive_ratio=2
-        )
-    )
+    search_training: TrainingConfig = field(default_factory=lambda: support.brief(2))
     """Of a trial."""
-    training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(
-            epochs=3, batch_size=8, learning_rate=0.01, samples_per_negative=2, positive_ratio=2
-        )
-    )
+    training: TrainingConfig = field(default_factory=lambda: support.brief(3))
     """Of the cross-validation."""
 
-    def sized(self) -> "Options":
-        """With the sizes of the paper, if they are asked for."""
-        if not self.published:
-            return self
-        checkpoints = dataclasses.replace(TrainingConfig(epochs=100), required_auc=evaluation.CHECKPOINTS)
-        return dataclasses.replace(
-            self,
-            searches=10,
-            populations=(2, 3, 4, 5, 6, 7),
-            random=True,
-            population=5,
-            threshold=0.9,
-            trials=None,
-            folds=7,
-            held_out=evaluation.HELD_OUT,
-            search_training=checkpoints,
-            training=TrainingConfig(),
-        )
+    st_gcn: bool = False
+    """Also a cross-validation of ST-GCN, the baseline of Tables A.5 and D.1; it is 3.1 million parameters."""
 
     @property
-    def space(self) -> SearchSpace:
+    def searched(self) -> SearchSpace:
         """What is searched."""
+        if self.space is not None:
+            return read_space(self.space, PUBLISHED)
         return PUBLISHED if self.published else PUBLISHED.restricted(SMALL)
+
+
+PAPER: dict[str, Any] = {
+    "searches": 10,
+    "populations": (2, 3, 4, 5, 6, 7),
+    "random": True,
+    "population": 5,
+    "threshold": 0.9,
+    "trials": None,
+    "folds": 7,
+    "held_out": evaluation.HELD_OUT,
+    "search_training": TrainingConfig(epochs=evaluation.EPOCHS, required_auc=evaluation.CHECKPOINTS),
+    "training": TrainingConfig(),
+    "st_gcn": True,
+}
+"""What `--published` changes."""
 
 
 def main(options: Options) -> None:
     """Search, cross-validate, test, write the tables."""
-    options = options.sized()
     options.output.mkdir(parents=True, exist_ok=True)
-    cohort = _cohort(options)
+    cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     # As in the paper a quarter is held out: one of four stratified parts.
-    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[0]
-    development, test = _part(cohort, split.train), _part(cohort, split.validation)
+    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
+    development, test = cohort.only(split.train), cohort.part(split.validation)
 
     trained = evaluation.on_cohort(
         development,
@@ -164,7 +151,9 @@ def main(options: Options) -> None:
 
     def run(name: str, rule: KBest | RandomSearch, seed: int, trials: int | None) -> Found:
         storage = f"sqlite:///{options.output / 'search.db'}"
-        task = Search(name, storage, options.output / "search", options.space, trained, rule, seed, trials, quiet=False)
+        task = Search(
+            name, storage, options.output / "search", options.searched, trained, rule, seed, trials, quiet=False
+        )
         search(task, options.workers)
         return find(name, storage)
 
@@ -174,37 +163,44 @@ def main(options: Options) -> None:
         k: run(f"population-{k}", dataclasses.replace(kbest, population=k), 1, options.trials)
         for k in options.populations
     }
-    trials = sum(len(found.evaluated) + len(found.failures) for found in searches)
+    trials = sum(len(found.history) for found in searches)
     drawn = run("random", RandomSearch(), 1, trials) if options.random else None
 
     if without := [found.name for found in searches if not found.evaluated]:
         raise InputError(
             ", ".join(without), "found no candidate that could be evaluated", "see `infantjax search status`"
         )
-    winners = [best(found)[0]["choices"] for found in searches]
-    ensembles = [
-        crossval(
+
+    def validated(name: str, model: str, overrides: dict[str, Any]) -> Ensemble:
+        return crossval(
             development,
-            model=BASE,
-            directory=options.output / "crossval" / str(i),
+            model=model,
+            directory=options.output / "crossval" / name,
             config=options.training,
             folds=options.folds,
             stratify=options.stratify,
-            overrides=choices,
+            overrides=overrides,
             quiet=False,
         )
-        for i, choices in enumerate(winners, start=1)
-    ]
+
+    winners = [best(found)[0]["choices"] for found in searches]
+    ensembles = [validated(str(i), support.BASE, choices) for i, choices in enumerate(winners, start=1)]
+    baseline = {"ST-GCN": validated("st-gcn", "st-gcn", {})} if options.st_gcn else {}
     members = tuple(member for ensemble in ensembles for member in ensemble.members)
     info = dict(ensembles[0].info) | {"training": [dict(ensemble.info["training"]) for ensemble in ensembles]}
     whole = save_ensemble(Ensemble(members, info), options.output / "ensemble")
 
+    named = baseline | {str(i): ensemble for i, ensemble in enumerate(ensembles, start=1)}
+    risks = {name: _risks(ensemble, test)[0] for name, ensemble in named.items()}
+    of_all, instances = _risks(whole, test)
+    methods = {name: risks[name] for name in baseline} | {f"Ensemble of {instances.shape[1]}": of_all}
     tables = [
         population_table(compared),
         comparison_table(drawn, searches),
         architecture_table(searches),
-        auc_table(searches, ensembles, [_risks(ensemble, test)[0] for ensemble in ensembles], test),
-        *decision_tables(*_risks(whole, test), test, options),
+        auc_table(named, risks, test),
+        method_table(methods, test, options.sensitivity),
+        threshold_table(of_all, instances, test, options.thresholds),
     ]
     text = "\n".join(table for table in tables if table)
     write_atomically(options.output / "tables.md", text)
@@ -215,9 +211,9 @@ def population_table(compared: dict[int, Found]) -> str:
     """A.2: the best AUC and the number of trials by K."""
     if not compared:
         return ""
-    aucs = [f"{found.evaluated[0].value:.3f}" for found in compared.values()]
-    rows = [("AUC", *aucs), ("No. trials", *(str(len(found.evaluated)) for found in compared.values()))]
-    return _table("Different values of K (Table A.2)", ("", *(f"K = {k}" for k in compared)), rows)
+    aucs = [f"{found.evaluated[0].value:.3f}" if found.evaluated else "-" for found in compared.values()]
+    rows = [("AUC", *aucs), ("No. trials", *(str(len(found.history)) for found in compared.values()))]
+    return support.markdown("Different values of K (Table A.2)", ("", *(f"K = {k}" for k in compared)), rows)
 
 
 def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
@@ -234,7 +230,7 @@ def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
         cells = [f"{count} ({100 * count / len(values):.1f} %)" for count in reached]
         rows.append((name, *cells, f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{values.max():.3f}"))
     head = ("Trials with AUC", f"< {levels[0]:g}", *(f">= {level:g}" for level in levels), "Median [IQR]", "Highest")
-    return _table("K-Best and random search (Table A.3)", head, rows)
+    return support.markdown("K-Best and random search (Table A.3)", head, rows)
 
 
 def architecture_table(searches: Sequence[Found]) -> str:
@@ -246,63 +242,60 @@ def architecture_table(searches: Sequence[Found]) -> str:
 
     rows = [(name, *(shown(top["choices"], name) for top in tops)) for name in PUBLISHED.names]
     rows.append(("AUC", *(f"{top['auc']:.3f}" for top in tops)))
-    rows.append(("No. trials", *(str(len(found.evaluated) + len(found.failures)) for found in searches)))
-    return _table("Architectures found (Table A.4)", ("Search", *map(str, range(1, len(tops) + 1))), rows)
+    rows.append(("No. trials", *(str(len(found.history)) for found in searches)))
+    return support.markdown("Architectures found (Table A.4)", ("Search", *map(str, range(1, len(tops) + 1))), rows)
 
 
-def auc_table(
-    searches: Sequence[Found], ensembles: Sequence[Ensemble], risks: Sequence[np.ndarray], test: Cohort
-) -> str:
+def auc_table(named: Mapping[str, Ensemble], risks: Mapping[str, np.ndarray], test: Cohort) -> str:
     """A.5: AUC of each fold and of the test infants, parameters and GFLOPs."""
     rows = []
-    entry = get(BASE)
-    for number, (found, ensemble, risk) in enumerate(zip(searches, ensembles, risks), start=1):
-        network = entry.build(**best(found)[0]["choices"])
+    for name, ensemble in named.items():
+        (member,) = ensemble.members
+        entry = get(member.model)
+        network = entry.build(**member.overrides)
         parameters = count_parameters(network, entry.input_shape)
         flops = count_flops(network, entry.input_shape)
         folds = [f"{run['auc']:.3f}" for run in ensemble.info["training"]["runs"]]
-        rows.append((str(number), *folds, f"{auc(risk, test.outcomes):.3f}", f"{parameters:,}", f"{flops / 1e9:.2f}"))
-    count = len(ensembles[0].info["training"]["runs"])
-    head = ("Search", *(f"Val{i}" for i in range(1, count + 1)), "Test", "Parameters", "GFLOPs")
-    return _table("AUC of the winners (Table A.5; test: ensemble of a winner's folds)", head, rows)
+        rows.append((name, *folds, f"{auc(risks[name], test.outcomes):.3f}", f"{parameters:,}", f"{flops / 1e9:.2f}"))
+    head = ("Search", *(f"Val{i}" for i in range(1, len(folds) + 1)), "Test", "Parameters", "GFLOPs")
+    return support.markdown("AUC of the winners (Table A.5; test: ensemble of a winner's folds)", head, rows)
 
 
-def decision_tables(risks: np.ndarray, instances: np.ndarray, test: Cohort, options: Options) -> list[str]:
-    """D.1 and eTable 5: decisions of the whole ensemble about the test infants."""
-    outcomes = np.asarray(test.outcomes)
-    names = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
-    threshold = threshold_at_sensitivity(risks, outcomes, options.sensitivity)
-    figures = evaluate(risks, outcomes, threshold)
-    cells = [f"{100 * f.value:.1f} [{100 * f.low:.1f}, {100 * f.high:.1f}]" for f in (figures[n] for n in names)]
-    decided = counts(risks, outcomes, threshold)
-    numbers = [str(n) for n in (decided.tp, decided.fp, decided.tn, decided.fn)]
-    head = ("Method", "TP", "FP", "TN", "FN", "Sensitivity", "Specificity", "PPV", "NPV", "Accuracy", "AUC")
-    row = (f"Ensemble of {instances.shape[1]}", *numbers, *cells, f"{auc(risks, outcomes):.3f}")
-    title = f"Predictive values at a sensitivity of at least {100 * options.sensitivity:g} % (Table D.1)"
-    tables = [_table(title, head, [row])]
-
+def method_table(methods: Mapping[str, np.ndarray], test: Cohort, sensitivity: float) -> str:
+    """D.1: decisions about the test infants, each method at its threshold with that sensitivity."""
     rows = []
-    for threshold in options.thresholds:
+    for name, risks in methods.items():
+        threshold = threshold_at_sensitivity(risks, test.outcomes, sensitivity)
+        figures = evaluate(risks, test.outcomes, threshold)
+        decided = counts(risks, test.outcomes, threshold)
+        cells = [f"{100 * f.value:.1f} [{100 * f.low:.1f}, {100 * f.high:.1f}]" for f in (figures[n] for n in FIGURES)]
+        area = f"{auc(risks, test.outcomes):.3f}"
+        rows.append((name, *(str(n) for n in (decided.tp, decided.fp, decided.tn, decided.fn)), *cells, area))
+    head = ("Method", "TP", "FP", "TN", "FN", "Sensitivity", "Specificity", "PPV", "NPV", "Accuracy", "AUC")
+    title = f"Predictive values at a sensitivity of at least {100 * sensitivity:g} % (Table D.1)"
+    return support.markdown(title, head, rows)
+
+
+def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thresholds: Sequence[float]) -> str:
+    """ETable 5: decisions and certainty of the whole ensemble by the threshold."""
+    rows = []
+    for threshold in thresholds:
         # The paper: CP if the risk exceeds the threshold.
-        decided = counts(risks, outcomes, threshold, strict=True)
-        figures = evaluate(risks, outcomes, threshold, strict=True, resamples=1)
-        seen = [(o, colour(r, i, threshold)) for o, r, i in zip(outcomes, risks, instances)]
+        decided = counts(risks, test.outcomes, threshold, strict=True)
+        figures = decided.metrics()
+        seen = [(o, colour(r, i, threshold)) for o, r, i in zip(test.outcomes, risks, instances)]
         rows.append(
             (
                 f"{threshold:.2f}",
                 *(str(n) for n in (decided.tp, decided.fp, decided.tn, decided.fn)),
-                *(f"{100 * figures[name].value:.1f}" for name in names),
-                ", ".join(str(seen.count((1, c))) for c in COLOURS),
-                ", ".join(str(seen.count((0, c))) for c in reversed(COLOURS)),
+                *(f"{100 * figures[name]:.1f}" for name in FIGURES),
+                *(str(seen.count((1, c))) for c in COLOURS),
+                *(str(seen.count((0, c))) for c in reversed(COLOURS)),
             )
         )
-    head = ("Thres.", *head[1:5], "Sens.", "Spec.", "PPV", "NPV", "Acc.", "CP: red to green", "No CP: green to red")
-    return [*tables, _table("Decision thresholds (eTable 5)", head, rows)]
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return f"## {title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    certainty = (*(f"CP: {c}" for c in COLOURS), *(f"No CP: {c}" for c in reversed(COLOURS)))
+    head = ("Thres.", "TP", "FP", "TN", "FN", "Sens. %", "Spec. %", "PPV %", "NPV %", "Acc. %", *certainty)
+    return support.markdown("Decision thresholds (eTable 5)", head, rows)
 
 
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, np.ndarray]:
@@ -313,37 +306,6 @@ def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, np.ndarray]:
     return risks, np.array([[instance.risk for instance in a.instances] for a in assessed])
 
 
-def _cohort(options: Options) -> Cohort:
-    if options.simulate == (options.cohort is not None):
-        raise InputError("cohort", "give a folder, or --simulate")
-    folder = options.cohort
-    if folder is None:
-        folder = options.output / "cohort"
-        if not folder.exists():
-            write_cohort(folder, options.infants, 1, options.duration, 0.4)
-    return read_cohort(folder)
-
-
-def _part(cohort: Cohort, rows: Sequence[int]) -> Cohort:
-    def chosen(values: Sequence[Any]) -> tuple:
-        return tuple(values[row] for row in rows)
-
-    groups = None if cohort.groups is None else chosen(cohort.groups)
-    return Cohort(chosen(cohort.recordings), chosen(cohort.outcomes), groups)
-
-
-def _quietly(program: Callable[[], None]) -> int:
-    try:
-        program()
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    given = tyro.cli(Options, description=__doc__)
-    sys.exit(_quietly(lambda: main(given)))
+    given = support.options_of(Options, PAPER, __doc__)
+    sys.exit(support.run(lambda: main(given)))

@@ -512,8 +512,9 @@ class Crossval(_Training):
         infantjax crossval cohort -o ensemble --system mam --annotated others
     """
 
-    folds: int | None = None
-    """For groos and mam: number of folds; 7 as published if not given, for mam 5 (chosen)."""
+    folds: Annotated[int | str | None, arg(metavar="N|COLUMN")] = None
+    """For groos and mam: number of folds, 7 as published if not given, for mam 5 (chosen); for groos also the column of
+    the outcomes table that names the fold of each recording."""
     repeats: int | None = None
     """For baby-moves: random splits; 25 as published if not given."""
     stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
@@ -638,18 +639,93 @@ def _validation_from(text: str) -> float | tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Folds:
+    """Deal a cohort to folds, and hold infants out until the end, with equal shares of outcomes, centres, subtypes.
+
+    Writes two tables of outcomes with the fold of each recording, development.csv and test.csv, for `--outcomes` of
+    other commands, and tells what each part holds.
+
+    Example:
+        infantjax folds cohort -o split --stratify centre --stratify subtype
+    """
+
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv."""
+    output: Output
+    """Folder for the tables."""
+    folds: int = 7
+    """Number of folds; 7 as published."""
+    held_out: int = 4
+    """One of so many parts is held out, of four a quarter as published; 0 holds nobody out."""
+    stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
+    """Column of the outcomes table to balance beside the outcome; may be repeated. In the paper centre and subtype."""
+    rule: Literal["paper", "released"] = "paper"
+    """Balanced as in the paper, or the split of the released program, which balances the outcome alone."""
+    seed: int | None = None
+    """Of the shuffles; 1 if not given, for the released split 1433."""
+    outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Table of the outcomes; the cohort's outcomes.csv if not given."""
+    fps: Annotated[float | None, arg(metavar="HZ")] = None
+    """Frames per second of the recordings, where the files do not say."""
+    format: Annotated[str | None, arg(metavar="NAME")] = None
+    """Format of the files; found from their content if not given. See docs/formats.md."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def run(self) -> int:
+        """Deal, write, tell."""
+        from infantjax.files import write_atomically
+        from infantjax.motion.cohort import read_cohort
+        from infantjax.training import folds, protocols
+
+        _require_fps(self.fps)
+        _require_known(self.format)
+        cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
+        for problem in cohort.problems:
+            _say(f"note: {problem}", self.quiet)
+        try:
+            if self.rule == "paper":
+                seed = 1 if self.seed is None else self.seed
+                fold_of = protocols.deal(cohort, self.folds, self.held_out, self.stratify, seed)
+            elif self.stratify or cohort.groups is not None:
+                raise ValueError("the released split knows neither columns nor groups; take --rule paper")
+            else:
+                seed = folds.RELEASED_SEED if self.seed is None else self.seed
+                share = 1 / self.held_out if self.held_out else 0.0
+                dealt = folds.released_split(dict(zip(cohort.names, cohort.outcomes)), self.folds, share, seed)
+                number = {name: k for k, part in enumerate(dealt.folds, start=1) for name in part}
+                fold_of = tuple(number.get(name, 0) for name in cohort.names)
+        except ValueError as error:
+            raise InputError("options", str(error)) from error
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+            for name, held_out in (("development", False), ("test", True)):
+                rows = [row for row, k in enumerate(fold_of) if (k == 0) == held_out]
+                text = protocols.folds_table(cohort, fold_of, rows, self.stratify)
+                write_atomically(self.output / f"{name}.csv", text)
+        except OSError as error:
+            raise InputError(self.output, f"cannot be written ({error.strerror})", "give another place") from None
+        for line in protocols.folds_summary(cohort, fold_of, self.stratify):
+            print(line)
+        return 0
+
+
+@dataclass(frozen=True)
 class Search:
     """Search the published space for the network that suits a cohort best, or look at a search.
 
-    In place of a cohort, `status` tells how a search stands, `best` its best candidates, and `export` writes its trials
-    into the output folder. Run again with the same options, an interrupted search continues; others join it by name.
+    In place of a cohort, `status` tells how a search stands and `best` its best candidates; `export` writes its trials
+    into the output folder, and `analyse` what they show. Run again with the same options, an interrupted search
+    continues; others join it by name.
 
     Example:
         infantjax search cohort -o search --study first --workers 2
     """
 
     cohort: Positional[str]
-    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export."""
+    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export, analyse."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """Folder for what the workers leave, and for exports; of this machine, or shared by all."""
     study: Annotated[str, arg(metavar="NAME")] = "search"
@@ -671,8 +747,8 @@ class Search:
     """Of the search; independent searches take different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
     """JSON file with the alternatives of some choices, to search no others; all published ones if not given."""
-    folds: int = 7
-    """Parts of the cohort; 7 as published."""
+    folds: Annotated[int | str, arg(metavar="N|COLUMN")] = 7
+    """Parts of the cohort, 7 as published; or the column of the outcomes table that names the part of each."""
     held_out: tuple[int, ...] = (2, 7)
     """Parts, from 1, whose infants together give the AUC: 2 and 7 as published, 1 as released."""
     stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
@@ -707,6 +783,10 @@ class Search:
     """Seconds without a sign of life after which the trial of another machine is run again."""
     top: int = 1
     """For best and export: how many of the best candidates."""
+    also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
+    """For analyse: another search of the storage, as a repeat or to compare; may be repeated."""
+    importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
+    """For analyse: how the importance of the choices is estimated."""
     json: bool = False
     """Print JSON."""
     quiet: bool = False
@@ -718,9 +798,17 @@ class Search:
         """Search, or look at a search."""
         from infantjax.search import study
 
-        looking = self.cohort if self.cohort in ("status", "best", "export") else None
+        looking = self.cohort if self.cohort in ("status", "best", "export", "analyse") else None
         if looking is None:
             self._search()
+        if looking == "analyse":
+            from infantjax.search import analysis
+
+            names = dict.fromkeys((self.study, *self.also))
+            founds = [study.find(name, self._storage()) for name in names]
+            for path in analysis.write(founds, self._folder() / "analysis", self.importance):
+                print(path)
+            return 0
         found = study.find(self.study, self._storage())
         if looking == "export":
             return self._export(study.table(found), study.best(found, self.top))
@@ -1178,6 +1266,7 @@ Command = (
     | Annotated[Pose, subcommand("pose", description=_help(Pose))]
     | Annotated[Crossval, subcommand("crossval", description=_help(Crossval))]
     | Annotated[Train, subcommand("train", description=_help(Train))]
+    | Annotated[Folds, subcommand("folds", description=_help(Folds))]
     | Annotated[Search, subcommand("search", description=_help(Search))]
     | Annotated[Evaluate, subcommand("evaluate", description=_help(Evaluate))]
     | Annotated[Simulate, subcommand("simulate", description=_help(Simulate))]

@@ -41,7 +41,7 @@ LAYERS = {
     "pose": {"models", "video", "weights", "motion"},
     "simulation": {"motion"},
     "training": {"models", "motion", "weights", "pose"},
-    "search": {"training"},
+    "search": {"training", "evaluation"},
     "explanation": {"models"},
     "assessment": {"motion", "models", "weights", "explanation"},
     "evaluation": set(),

@@ -84,6 +84,7 @@ class EnsembleProgram:
         rotation: which rotation each window gets.
         exact: contributions go through the spatial pooling layer.
         chunk: windows that go through a program at a time; None chooses by backend.
+        window: frames of a window.
     """
 
     members: Sequence[Member]
@@ -91,6 +92,7 @@ class EnsembleProgram:
     rotation: Rotation = "frame"
     exact: bool = False
     chunk: int | None = None
+    window: int = WINDOW
     _programs: list["Future[_Compiled]"] = field(default_factory=list, repr=False)
 
     def start(self) -> None:
@@ -110,13 +112,15 @@ class EnsembleProgram:
     def _lower(self, member: Member) -> tuple[Any, list[Variables]]:
         assert self.chunk is not None
         groups = [jax.device_put(jax.tree.map(lambda a, g=g: a[g], member.variables)) for g in _groups(member)]
-        given = groups[0], jax.ShapeDtypeStruct((self.chunk, WINDOW, len(self.skeleton.joints), 2), np.float32)
+        given = groups[0], jax.ShapeDtypeStruct((self.chunk, self.window, len(self.skeleton.joints), 2), np.float32)
         kept = runtime.traced(self._key(member, given), lambda: export.export(self._program(member))(*given))
         return (jax.jit(kept.call) if kept else self._program(member)).lower(*given), groups
 
     def _program(self, member: Member) -> Any:
         entry = models.get(member.model)
-        program = WindowProgram(_module_of(member, entry, self.skeleton), entry.features, self.rotation, self.exact)
+        program = WindowProgram(
+            _module_of(member, entry, self.skeleton, self.window), entry.features, self.rotation, self.exact
+        )
         return jax.jit(lambda stack, positions: tuple(program(stack, positions)))
 
     def _key(self, member: Member, given: Any) -> Any:
@@ -148,7 +152,7 @@ class EnsembleProgram:
             ValueError: shorter than a window.
             InputError: the weights of a member do not fit its architecture.
         """
-        starts = windows.window_starts(len(positions))
+        starts = windows.window_starts(len(positions), self.window)
         self.start()
         assert self.chunk is not None
         chunks = [starts[first : first + self.chunk] for first in range(0, len(starts), self.chunk)]
@@ -173,7 +177,7 @@ class EnsembleProgram:
         """Scores of one group of instances on one chunk, which is filled up with its last window."""
         assert self.chunk is not None
         padded = np.pad(chosen, (0, self.chunk - len(chosen)), mode="edge")
-        piece = jax.device_put(np.asarray(positions[padded[:, None] + np.arange(WINDOW)], np.float32))
+        piece = jax.device_put(np.asarray(positions[padded[:, None] + np.arange(self.window)], np.float32))
         compiled, groups = program.result()
         return Scores(*map(np.asarray, compiled(groups[group], piece)))
 
@@ -213,12 +217,12 @@ def _compile(lowered: Future) -> _Compiled:
 _OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
 
 
-def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton) -> nn.Module:
+def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton, window: int) -> nn.Module:
     """The network of a member, once its weights are known to fit."""
     where, remedy = f"weights of {member.model}", _OTHER_WEIGHTS
     try:
         module = entry.build(skeleton=skeleton, **member.overrides)
-        shapes = models.variable_shapes(module, (WINDOW, len(skeleton.joints), entry.input_shape[-1]))
+        shapes = models.variable_shapes(module, (window, len(skeleton.joints), entry.input_shape[-1]))
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(where, f"name settings that the network does not take ({reason})", remedy) from error

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from infantjax import __version__, models, skeletons
 from infantjax.assessment import aggregation, certainty
@@ -16,7 +17,6 @@ from infantjax.errors import InputError
 from infantjax.motion.conversion import convert
 from infantjax.motion.normalisation import Preprocessing, standardise
 from infantjax.motion.recording import Recording
-from infantjax.motion.windows import WINDOW
 from infantjax.weights.store import Ensemble
 
 ContributionsOf = Literal["all", "first_model"]
@@ -73,7 +73,10 @@ class Assessor:
         if self.contributions_of not in get_args(ContributionsOf):
             known = ", ".join(get_args(ContributionsOf))
             raise ValueError(f"unknown contributions_of {self.contributions_of!r}; known: {known}")
-        self._program = EnsembleProgram(self.ensemble.members, self._skeleton, self._preprocessing.rotation, self.exact)
+        cut = self._preprocessing
+        self._program = EnsembleProgram(
+            self.ensemble.members, self._skeleton, cut.rotation, self.exact, window=cut.window
+        )
 
     def compile(self) -> None:
         """Compile now instead of with the first recording."""
@@ -90,6 +93,21 @@ class Assessor:
             InputError: shorter than a window, a joint that the networks need is never seen, `strict` and points had to
                 be approximated, or the weights do not fit their architecture.
         """
+        converted, prepared = self._prepared(recording)
+        scores, starts = self._program.scores(prepared.keypoints.astype(np.float32))
+        return self._assessment(converted, prepared, scores, starts, source_digest)
+
+    def window_risks(self, recording: Recording) -> Float[np.ndarray, "instance window"]:
+        """Risk of every window by every instance, from which `aggregation` makes all others.
+
+        Args and Raises: as `assess`.
+        """
+        _, prepared = self._prepared(recording)
+        scores, _ = self._program.scores(prepared.keypoints.astype(np.float32))
+        return _risks(scores)
+
+    def _prepared(self, recording: Recording) -> tuple[Recording, Recording]:
+        """A recording in the ensemble's skeleton, as it is and standardised."""
         converted = self._converted(recording)
         # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.
         self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
@@ -97,9 +115,7 @@ class Assessor:
         prepared = standardise(converted, self._preprocessing)
         self._check_length(prepared, prepared.frames)
         self._check_joints(prepared)
-        positions = prepared.keypoints.astype(np.float32)
-        scores, starts = self._program.scores(positions)
-        return self._assessment(converted, prepared, scores, starts, source_digest)
+        return converted, prepared
 
     def _converted(self, recording: Recording) -> Recording:
         if recording.keypoints.shape[-1] != 2:
@@ -107,8 +123,8 @@ class Assessor:
         return convert(recording, self._skeleton, strict=self.strict)
 
     def _check_length(self, recording: Recording, frames: float) -> None:
-        if frames < WINDOW:
-            seconds = WINDOW / self._preprocessing.fps
+        if frames < self._preprocessing.window:
+            seconds = self._preprocessing.window / self._preprocessing.fps
             raise InputError(
                 recording.name,
                 f"lasts {recording.duration:.1f} s, shorter than a window of {seconds:g} s",
@@ -127,7 +143,7 @@ class Assessor:
         self, recording: Recording, prepared: Recording, scores: list[Scores], starts: np.ndarray, source_digest: str
     ) -> Assessment:
         assert self.threshold is not None
-        risks = np.concatenate([s.risk for s in scores]).astype(np.float64)
+        risks = _risks(scores)
         explaining = scores if self.contributions_of == "all" else scores[:1]
         contributions = np.concatenate([s.contributions for s in explaining]).astype(np.float64)
         if not np.isfinite(risks).all():
@@ -156,7 +172,7 @@ class Assessor:
                 colour=tuple(
                     certainty.colour(w, column, self.threshold, self.rule) for w, column in zip(windows, risks.T)
                 ),
-                length=WINDOW / prepared.fps,
+                length=self._preprocessing.window / prepared.fps,
             ),
             contributions=dict(
                 zip(self._skeleton.joints, aggregation.infant_contributions(contributions).tolist(), strict=True)
@@ -190,3 +206,7 @@ class Assessor:
             "contributions": "through the spatial pooling" if self.exact else "as released",
             "contributions_of": self.contributions_of,
         }
+
+
+def _risks(scores: list[Scores]) -> Float[np.ndarray, "instance window"]:
+    return np.concatenate([each.risk for each in scores]).astype(np.float64)

@@ -491,6 +491,36 @@ def bootstrap(
     return Interval(float(low), float(high))
 
 
+def bootstrap_mean(
+    values: Shaped[np.ndarray, "run *rest"], level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean over independent runs, with percentiles of the means of resampled runs. With few runs they are too near.
+
+    Args:
+        values: a row a run; a NaN makes the mean of its column NaN.
+        level: confidence.
+        resamples: how many.
+        seed: of the resamples.
+
+    Returns:
+        (mean, low, high) `[*rest]`; low and high are NaN for one run.
+
+    Raises:
+        ValueError: no runs, or a level outside 0..1.
+    """
+    values = np.asarray(values, np.float64)
+    if not len(values):
+        raise ValueError("a mean needs at least one run")
+    tail = tail_of(level)
+    mean = values.mean(axis=0)
+    if len(values) == 1:
+        return mean, np.full_like(mean, math.nan), np.full_like(mean, math.nan)
+    drawn = np.random.default_rng(seed).multinomial(len(values), [1 / len(values)] * len(values), resamples)
+    means = np.tensordot(drawn / len(values), values, 1)
+    low, high = np.quantile(means, (tail, 1 - tail), axis=0)
+    return mean, low, high
+
+
 def _resampled_weights(
     labels: np.ndarray, groups: Sequence[Hashable] | np.ndarray | None, resamples: int, seed: int
 ) -> Iterator[Shaped[np.ndarray, " row"]]:

@@ -52,7 +52,7 @@ def roc(risks: Risks, labels: ArrayLike) -> "Figure":
         MissingExtraError: Matplotlib is not installed.
         ValueError: one class only, or risks as `discrimination.roc_curve` refuses them.
     """
-    figure, axes = _axes("1 - specificity", "sensitivity")
+    figure, axes = blank("1 - specificity", "sensitivity")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, values in risks.items():
         curve = discrimination.roc_curve(values, labels)
@@ -101,7 +101,7 @@ def decision_curve(risks: Risks, labels: ArrayLike) -> "Figure":
         MissingExtraError: Matplotlib is not installed.
         ValueError: risks as `decision.decision_curve` refuses them.
     """
-    figure, axes = _axes("risk from which one acts", "net benefit per infant")
+    figure, axes = blank("risk from which one acts", "net benefit per infant")
     prevalence = float(np.mean(np.asarray(labels)))
     for number, (name, values) in enumerate(risks.items()):
         curve = decision.decision_curve(values, labels)
@@ -137,7 +137,7 @@ def correct_keypoints(
         raise ValueError("no keypoint is annotated")
     thresholds = np.linspace(0, largest, 201)
     correct = (errors[None] <= thresholds[:, None, None]).sum(axis=1)[:, shown] / annotated.sum(axis=0)[shown]
-    figure, axes = _axes(f"distance, {unit}", "share of correct keypoints")
+    figure, axes = blank(f"distance, {unit}", "share of correct keypoints")
     for number, (row, joint) in enumerate(zip(correct.T, np.asarray(joints)[shown])):
         axes.plot(thresholds, row, linewidth=1, linestyle=("-", "--", ":")[number // 10 % 3], label=joint)
     axes.plot(thresholds, correct.mean(axis=1), color="black", linewidth=2, label="mean")
@@ -183,7 +183,12 @@ def _figure() -> "Figure":
     return Figure(figsize=(6, 5), layout="constrained")
 
 
-def _axes(xlabel: str, ylabel: str) -> "tuple[Figure, Axes]":
+def blank(xlabel: str, ylabel: str) -> "tuple[Figure, Axes]":
+    """An empty figure with one pair of axes.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
     figure = _figure()
     axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)

@@ -76,11 +76,11 @@ class Cohort:
         return tuple(r.name for r in self.recordings)
 
     def only(self, rows: Iterable[int]) -> "Cohort":
-        """Some of the recordings, by index."""
+        """Some of the recordings, by index and in this order; problems are of the whole and stay there."""
         rows = list(rows)
         groups = None if self.groups is None else tuple(self.groups[row] for row in rows)
-        recordings = tuple(self.recordings[row] for row in rows)
-        return replace(self, recordings=recordings, outcomes=tuple(self.outcomes[r] for r in rows), groups=groups)
+        recordings, outcomes = tuple(self.recordings[row] for row in rows), tuple(self.outcomes[row] for row in rows)
+        return replace(self, recordings=recordings, outcomes=outcomes, groups=groups, problems=())
 
     def each(self, prepare: Callable[[Recording], T], leave_out: bool = False) -> tuple["Cohort", list[T]]:
         """What every recording gives, and the cohort of those that give something.

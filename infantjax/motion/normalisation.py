@@ -26,7 +26,7 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.motion import cleaning
 from infantjax.motion.recording import Recording
-from infantjax.motion.windows import Rotation
+from infantjax.motion.windows import WINDOW, Rotation
 
 Smoothing = Literal["none", "butterworth", "median5"]
 Centring = Literal["trunk_frame", "pelvis_sequence"]
@@ -39,7 +39,7 @@ LARGEST = 1e100
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a recording is standardised; the defaults are those of `RELEASED`.
+    """How a recording is standardised and cut into windows; the defaults are those of `RELEASED`.
 
     Attributes:
         fps: frame rate afterwards, hertz.
@@ -50,6 +50,7 @@ class Preprocessing:
         flip_y: whether y changes sign, so that an image's y points upwards.
         max_gap: seconds; longer gaps are filled as well, but a note of the recording names the longest.
         min_confidence: points of lower confidence count as missing; 0 keeps all. Trackers scale theirs differently.
+        window: frames of a window, at least 2; 150 (5 s at 30 Hz) as published. A new one starts every half window.
 
     Raises:
         ValueError: a value that is not allowed; the message names the allowed ones.
@@ -63,6 +64,7 @@ class Preprocessing:
     flip_y: bool = True
     max_gap: float = 1.0
     min_confidence: float = 0.0
+    window: int = WINDOW
 
     def __post_init__(self) -> None:
         for name, choices in (("smoothing", Smoothing), ("centring", Centring), ("rotation", Rotation)):
@@ -74,6 +76,8 @@ class Preprocessing:
                 raise ValueError(f"{name} must be a number, got {value!r}")
             if (least is None and value <= 0) or (least is not None and value < least):
                 raise ValueError(f"{name} must be {'above 0' if least is None else 'at least 0'}, got {value!r}")
+        if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 2:
+            raise ValueError(f"window must be a number of frames, at least 2, got {self.window!r}")
         if not isinstance(self.flip_y, bool):
             raise ValueError(f"flip_y must be true or false, got {self.flip_y!r}")
 

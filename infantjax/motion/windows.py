@@ -14,13 +14,11 @@ from infantjax.skeletons import Skeleton
 
 WINDOW = 150
 """Frames of a window: 5 s at 30 Hz."""
-STRIDE = 75
-"""Frames between the starts of two evaluation windows: 2.5 s at 30 Hz."""
 
 Rotation = Literal["frame", "window_first", "none"]
 
 
-def window_starts(length: int, window: int = WINDOW, stride: int = STRIDE) -> Int[np.ndarray, " window"]:
+def window_starts(length: int, window: int = WINDOW, stride: int | None = None) -> Int[np.ndarray, " window"]:
     """First frames of the evaluation windows of a recording, as released.
 
     Windows start at 0, `stride`, 2 `stride`, ... as long as they fit; then comes one more that ends with the
@@ -31,7 +29,7 @@ def window_starts(length: int, window: int = WINDOW, stride: int = STRIDE) -> In
     Args:
         length: frames of the recording.
         window: frames of a window.
-        stride: frames between starts.
+        stride: frames between starts; None is half a window, as published.
 
     Returns:
         int32 `[window]`, ascending.
@@ -39,6 +37,7 @@ def window_starts(length: int, window: int = WINDOW, stride: int = STRIDE) -> In
     Raises:
         ValueError: the recording is shorter than a window, or window or stride are below 1.
     """
+    stride = window // 2 if stride is None else stride
     if window < 1 or stride < 1:
         raise ValueError(f"window and stride must be at least 1 frame, got {window} and {stride}")
     if length < window:

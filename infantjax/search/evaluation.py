@@ -194,7 +194,7 @@ def on_cohort(
     *,
     skeleton: Skeleton | str = IN_MOTION_19,
     features: tuple[str, ...] = FEATURES,
-    folds: int = 7,
+    folds: int | str = 7,
     held_out: Sequence[int] = HELD_OUT,
     stratify: Sequence[str] = (),
     repeats: int = 1,
@@ -209,7 +209,7 @@ def on_cohort(
         config: of every training; its seed also deals the recordings to the folds.
         skeleton: that the networks read.
         features: that the networks read.
-        folds: parts of the cohort.
+        folds: parts of the cohort, or the column of the outcomes table that names the part of each recording.
         held_out: parts whose infants give a candidate's performance, see `protocol`.
         stratify: columns of the outcomes table to balance beside the outcome (centre, subtype).
         repeats: trainings of a candidate, one stack, with different random numbers; 1 as published.

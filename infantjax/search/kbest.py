@@ -13,10 +13,13 @@ that its ten searches repeat each other's candidates; here each search has its o
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import accumulate
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from infantjax.search.space import Alternative, Candidate, SearchSpace, pick
 
@@ -56,22 +59,30 @@ class State:
 class Rule(Protocol):
     """What decides which candidates come next."""
 
+    def after(self, state: State, trial: Trial) -> State:
+        """The state after one more finished trial."""
+
+    def states(self, space: SearchSpace, trials: Iterable[Trial]) -> Iterator[State]:
+        """The state before any trial, and after each of these finished ones, in order."""
+        return accumulate(trials, self.after, initial=State(space.uniform()))
+
     def replay(self, space: SearchSpace, trials: Iterable[Trial]) -> State:
-        """The state after these finished trials, in order."""
+        """The state after these finished trials, in order; trials behind the end change nothing."""
+        return reduce(self.after, trials, State(space.uniform()))
 
 
 @dataclass(frozen=True)
-class RandomSearch:
+class RandomSearch(Rule):
     """Uniform candidates, none of them twice; never ends by itself. The population is the best one."""
 
-    def replay(self, space: SearchSpace, trials: Iterable[Trial]) -> State:
-        """The state after these finished trials."""
-        best = max(trials, key=lambda trial: trial.performance, default=None)
-        return State(space.uniform(), (best,) if best and best.performance > FAILED else ())
+    def after(self, state: State, trial: Trial) -> State:
+        """The state after one more finished trial."""
+        best = max((FAILED, *(member.performance for member in state.population)))
+        return replace(state, population=(trial,)) if trial.performance > best else state
 
 
 @dataclass(frozen=True)
-class KBest:
+class KBest(Rule):
     """K-Best search; the defaults are the published settings.
 
     Attributes:
@@ -107,12 +118,8 @@ class KBest:
         if math.isnan(self.threshold):
             raise ValueError("threshold must be a number")
 
-    def replay(self, space: SearchSpace, trials: Iterable[Trial]) -> State:
-        """The state after these finished trials, in order; trials behind the end change nothing."""
-        return reduce(self.after, trials, State(space.uniform()))
-
     def after(self, state: State, trial: Trial) -> State:
-        """The state after one more finished trial."""
+        """The state after one more finished trial; behind the end nothing changes."""
         if state.ended:
             return state
         if state.temperature is None:
@@ -188,3 +195,34 @@ def draw(
         if candidate not in tried and (space.constraint is None or space.constraint(space.choices(candidate))):
             return candidate, attempt
     return None, limit
+
+
+def numbers(seed: int, place: int) -> Callable[[], float]:
+    """The random numbers in [0, 1) of the candidate at a place of a search, counted from 0; the same in any process."""
+    return np.random.default_rng((seed, place)).random
+
+
+def run(
+    rule: Rule, space: SearchSpace, worth: Callable[[Candidate], float], seed: int, trials: int | None = None
+) -> list[Trial]:
+    """A search in this process, without a study: the very trials of a study with one worker.
+
+    Args:
+        rule: which candidates come next.
+        space: what is searched.
+        worth: performance of a candidate, higher is better, or `FAILED`.
+        seed: of the search.
+        trials: at most; None leaves the end to the rule, which random search does not have.
+
+    Returns:
+        The trials in order; fewer where the rule ended or no untried candidate was found.
+    """
+    found: dict[Candidate, float] = {}
+    state = State(space.uniform())
+    while not state.ended and (trials is None or len(found) < trials):
+        candidate, _ = draw(space, state.probabilities, found, numbers(seed, len(found)))
+        if candidate is None:
+            break
+        found[candidate] = worth(candidate)
+        state = rule.after(state, Trial(candidate, found[candidate]))
+    return [Trial(candidate, reached) for candidate, reached in found.items()]

@@ -10,10 +10,8 @@ place of its first attempt. A trial that failed without a `reason` died with its
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from infantjax.errors import MissingExtraError
-from infantjax.search.kbest import FAILED, Rule, State, Trial, draw
+from infantjax.search.kbest import FAILED, Rule, State, Trial, draw, numbers
 from infantjax.search.space import Candidate, SearchSpace
 
 try:
@@ -70,11 +68,20 @@ class RuleSampler(BaseSampler):
         """The next candidate; nothing for a trial that has its choices already, or where none is left.
 
         Optuna asks for it when the first choice of several alternatives is suggested.
+
+        Raises:
+            ValueError: the study has several objectives, or minimises: the rules look for high values.
         """
+        self._raise_error_if_multi_objective(study)
+        if study.direction is not optuna.study.StudyDirection.MAXIMIZE:
+            raise ValueError("the rules look for high values; make the study with direction='maximize'")
         if candidate_of(self.space, trial) is not None:
             return {}
         candidate = self.propose(study.get_trials(deepcopy=False), trial.number)
-        return {} if candidate is None else self.space.choices(candidate)
+        if candidate is None:
+            return {}
+        # A sampler around this one may have fixed some choices.
+        return {name: value for name, value in self.space.choices(candidate).items() if name in search_space}
 
     def sample_independent(
         self, study: "optuna.Study", trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -99,7 +106,7 @@ class RuleSampler(BaseSampler):
         number = len(trials) if number is None else number
         state = self.state([trial for trial in trials if origin(trial) < number])
         tried = {candidate for trial in trials if (candidate := candidate_of(self.space, trial)) is not None}
-        random = np.random.default_rng((self.seed, place(self.space, trials, number))).random
+        random = numbers(self.seed, place(self.space, trials, number))
         return draw(self.space, state.probabilities, tried, random)[0]
 
     def state(self, trials: Sequence[FrozenTrial]) -> State:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from infantjax.errors import InputError, MissingExtraError, one_line
 from infantjax.files import canonical_json
-from infantjax.search.kbest import FAILED, KBest, RandomSearch, Rule, State
+from infantjax.search.kbest import FAILED, KBest, RandomSearch, Rule, State, Trial
 from infantjax.search.sampler import (
     GAVE_WAY,
     MAX_RETRIES,
@@ -300,17 +300,29 @@ class Found:
         space: that it searches.
         rule: that proposes.
         trials: all of them, in the order of their numbers.
+        required_auc: (epoch, AUC) pairs at which its trainings stop; empty where there are none.
     """
 
     name: str
     space: SearchSpace
     rule: Rule
     trials: tuple[FrozenTrial, ...]
+    required_auc: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def history(self) -> list[Trial]:
+        """The results in the order in which their candidates were first proposed, each candidate once."""
+        return history(self.space, self.trials)
+
+    @property
+    def performances(self) -> list[float]:
+        """Of the same."""
+        return [trial.performance for trial in self.history]
 
     @property
     def state(self) -> State:
         """Where the search stands."""
-        return self.rule.replay(self.space, history(self.space, self.trials))
+        return self.rule.replay(self.space, self.history)
 
     @property
     def evaluated(self) -> list[FrozenTrial]:
@@ -353,7 +365,9 @@ def find(name: str, url: str) -> Found:
         raise InputError(_shown(url), f"study {name} is no search of this program", "give another name by --study")
     settings = dict(setup["rule"])
     rule = RULES[settings.pop("name")](**settings)
-    return Found(name, SearchSpace(tuple((n, tuple(v)) for n, v in setup["space"])), rule, tuple(trials))
+    space = SearchSpace(tuple((n, tuple(v)) for n, v in setup["space"]))
+    required = setup.get("config", {}).get("required_auc", ())
+    return Found(name, space, rule, tuple(trials), tuple((epoch, auc) for epoch, auc in required))
 
 
 def status(found: Found) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Groos(System):
     Attributes:
         model: registry name of a network for risk.
         preprocessing: how recordings are standardised, `released` or `paper`.
-        folds: of the cross-validation; 7 as published.
+        folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each.
         threshold: of decisions, stored with the ensemble.
         training: of every run.
 
@@ -41,10 +41,11 @@ class Groos(System):
     name = "groos"
     title = "Ensemble-NAS-GCN"
     source = "Groos et al. 2022"
+    alternatives = {"folds": str}
 
     model: str = "kbest-gcn-2"
     preprocessing: Literal["released", "paper"] = "released"
-    folds: int = 7
+    folds: int | str = 7
     threshold: float = 0.5
     training: "TrainingConfig" = field(default_factory=_published)
 

@@ -76,6 +76,8 @@ class System(ABC):
     scale: ClassVar[Scale | None] = None
     derived: ClassVar[frozenset[str]] = frozenset()
     """Fields of parts that follow from others and cannot be set."""
+    alternatives: ClassVar[Mapping[str, type]] = {}
+    """Types that settings take beside that of their default."""
 
     @abstractmethod
     def crossval(self, cohort: Cohort, directory: str | Path, **how: Unpack[How]) -> Ensemble:
@@ -142,7 +144,9 @@ class System(ABC):
         parts: dict[str, dict[str, Any]] = {}
         for name, value in settings.items():
             part, known = places[name]
-            (parts.setdefault(part, {}) if part else own)[name] = _like(known, value, name)
+            (parts.setdefault(part, {}) if part else own)[name] = (
+                value if isinstance(value, cls.alternatives.get(name, ())) else _like(known, value, name)
+            )
         for part, values in parts.items():
             before = getattr(default, part)
             own[part] = before.clone(**values) if isinstance(before, nn.Module) else replace(before, **values)

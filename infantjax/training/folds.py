@@ -131,8 +131,9 @@ def stratified_folds(
             )
 
         min(parts, key=fullness).extend(rows)
+    held_out = [set(part) for part in parts]
     result = tuple(
-        Fold(tuple(r for r in range(len(outcomes)) if r not in set(part)), tuple(sorted(part))) for part in parts
+        Fold(tuple(r for r in range(len(outcomes)) if r not in part), tuple(sorted(part))) for part in held_out
     )
     if any(len({outcomes[r] for r in side}) < 2 for fold in result for side in (fold.train, fold.validation)):
         raise InputError(

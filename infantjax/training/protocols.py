@@ -11,7 +11,8 @@ Source: Groos et al., Paper III with supplement: seven folds, one instance each 
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +30,6 @@ from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
 from infantjax.motion.normalisation import RELEASED, Preprocessing, standardise
 from infantjax.motion.recording import Recording
-from infantjax.motion.windows import WINDOW
 from infantjax.skeletons import Skeleton
 from infantjax.training import metrics, processes, stack
 from infantjax.training.folds import Fold, stratified_folds
@@ -62,7 +62,7 @@ def crossval(
     model: str,
     directory: str | Path,
     config: TrainingConfig | None = None,
-    folds: int = 7,
+    folds: int | str = 7,
     stratify: Sequence[str] = (),
     **options: Unpack[Options],
 ) -> Ensemble:
@@ -73,7 +73,7 @@ def crossval(
         model: registry name.
         directory: of the ensemble; made if missing, continued if it holds the same training, interrupted.
         config: of every run; None is the published cross-validation.
-        folds: number of folds.
+        folds: number of folds, or the column of the outcomes table that names the fold of each recording.
         stratify: columns of the outcomes table to balance beside the outcome (centre, subtype).
         options: of `train_on`.
 
@@ -89,24 +89,118 @@ def crossval(
     return train_on(cohort, dealt, model=model, directory=directory, config=config, record="crossval.json", **options)
 
 
-def cohort_folds(cohort: Cohort, folds: int, stratify: Sequence[str], seed: int) -> tuple[Fold, ...]:
-    """The folds of a cross-validation: `stratified_folds` with the cohort's groups and columns.
+def cohort_folds(cohort: Cohort, folds: int | str, stratify: Sequence[str], seed: int) -> tuple[Fold, ...]:
+    """The folds of a cross-validation: `stratified_folds` with the cohort's groups and columns, or given ones.
 
     Args:
         cohort: recordings with outcomes.
-        folds: their number.
+        folds: their number; or a column of the outcomes table whose values are the folds, in the order of numbers if
+            they are numbers. Then nothing is dealt.
         stratify: columns of the outcomes table to balance beside the outcome.
         seed: of the shuffle.
 
     Raises:
-        InputError: the cohort cannot be dealt to that many folds.
-        ValueError: a column that no recording has.
+        InputError: the cohort cannot be dealt to that many folds, or the given folds cannot be used.
+        ValueError: a column that no recording has, or something to balance where the folds are given.
     """
-    for column in stratify:
+    for column in (*stratify, *([folds] if isinstance(folds, str) else [])):
         if all(column not in r.metadata for r in cohort.recordings):
-            raise ValueError(f'no recording has a column "{column}" to stratify on')
+            raise ValueError(f'no recording has a column "{column}"')
+    if isinstance(folds, str):
+        if stratify:
+            raise ValueError(f'the column "{folds}" gives the folds; nothing is left to stratify')
+        return _given_folds(cohort, folds)
     strata = [tuple(str(r.metadata.get(column)) for column in stratify) for r in cohort.recordings]
     return stratified_folds(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
+
+
+def _given_folds(cohort: Cohort, column: str) -> tuple[Fold, ...]:
+    """The folds that a column names."""
+    names = [str(recording.metadata.get(column, "")).strip() for recording in cohort.recordings]
+    if without := [recording.name for recording, name in zip(cohort.recordings, names) if not name]:
+        raise InputError("cohort", f'{", ".join(without[:5])} has no "{column}"', "name a fold for each recording")
+    order = sorted(set(names), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    if len(order) < 2:
+        raise InputError("cohort", f'"{column}" names one fold', "name at least two")
+    rows = range(len(cohort))
+    folds = tuple(
+        Fold(tuple(r for r in rows if names[r] != name), tuple(r for r in rows if names[r] == name)) for name in order
+    )
+    for name, fold in zip(order, folds):
+        if any(len({cohort.outcomes[row] for row in side}) < 2 for side in (fold.train, fold.validation)):
+            raise InputError("cohort", f'fold {name} of "{column}" does not leave both outcomes on both sides')
+        if cohort.groups and {cohort.groups[r] for r in fold.train} & {cohort.groups[r] for r in fold.validation}:
+            raise InputError("cohort", f'fold {name} of "{column}" shares a group with others', "keep groups together")
+    return folds
+
+
+def deal(
+    cohort: Cohort, folds: int = 7, held_out: int = 4, stratify: Sequence[str] = (), seed: int = 1
+) -> tuple[int, ...]:
+    """Infants that take no part until the end, and folds of the others, as in the paper.
+
+    Args:
+        cohort: recordings with outcomes; groups stay together.
+        folds: number of folds.
+        held_out: one of so many parts is held out: of four a quarter, as published; 0 is none.
+        stratify: columns of the outcomes table to balance beside the outcome; in the paper centre and CP subtype.
+        seed: of the shuffles.
+
+    Returns:
+        The fold of each recording, from 1; 0 is held out.
+
+    Raises:
+        InputError: the cohort cannot be dealt so.
+        ValueError: a column that no recording has.
+
+    Source: Groos et al., Paper III: 139 of 557 infants held out, seven folds of the other 418.
+    """
+    fold_of = [0] * len(cohort)
+    # The last part is never larger than the others, so that 139 of 557 are held out.
+    rest = cohort_folds(cohort, held_out, stratify, seed)[-1].train if held_out else tuple(range(len(cohort)))
+    for number, fold in enumerate(cohort_folds(cohort.only(rest), folds, stratify, seed), start=1):
+        for row in fold.validation:
+            fold_of[rest[row]] = number
+    return tuple(fold_of)
+
+
+def folds_table(cohort: Cohort, fold_of: Sequence[int], rows: Iterable[int], columns: Sequence[str] = ()) -> str:
+    """Some recordings as a table of outcomes with a column `fold`: `id;outcome;fold`, then group and columns.
+
+    Args:
+        cohort: recordings with outcomes.
+        fold_of: of each recording, see `deal`.
+        rows: which ones.
+        columns: of the outcomes table that are kept.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=";", quotechar="|", lineterminator="\n")
+    grouped = [] if cohort.groups is None else ["group"]
+    writer.writerow(["id", "outcome", "fold", *grouped, *columns])
+    for row in rows:
+        group = [] if cohort.groups is None else [cohort.groups[row]]
+        kept = [cohort.recordings[row].metadata.get(column, "") for column in columns]
+        writer.writerow([cohort.names[row], cohort.outcomes[row], fold_of[row], *group, *kept])
+    return stream.getvalue()
+
+
+def folds_summary(cohort: Cohort, fold_of: Sequence[int], columns: Sequence[str] = ()) -> list[str]:
+    """What each fold holds, a line each: recordings, those with outcome 1, and how often each value of a column occurs.
+
+    Args:
+        cohort: recordings with outcomes.
+        fold_of: of each recording, see `deal`.
+        columns: of the outcomes table.
+    """
+    lines = []
+    for number in sorted(set(fold_of), key=lambda k: (k == 0, k)):
+        rows = [row for row, k in enumerate(fold_of) if k == number]
+        line = f"{f'fold {number}' if number else 'held out'}: {len(rows)}, {sum(cohort.outcomes[r] for r in rows)} CP"
+        for column in columns:
+            counted = Counter(str(cohort.recordings[row].metadata.get(column, "")) or "none" for row in rows)
+            line += f"; {column} " + ", ".join(f"{value} {count}" for value, count in sorted(counted.items()))
+        lines.append(line)
+    return lines
 
 
 def train_single(
@@ -160,7 +254,9 @@ def prepare(
     """
     skeleton = skeletons.get(skeleton)
     _, positions = cohort.each(lambda recording: positions_of(recording, skeleton, preprocessing, strict))
-    return CohortData.from_recordings(positions, cohort.outcomes, skeleton, preprocessing.rotation)
+    return CohortData.from_recordings(
+        positions, cohort.outcomes, skeleton, preprocessing.rotation, preprocessing.window
+    )
 
 
 def positions_of(
@@ -180,10 +276,10 @@ def positions_of(
     if recording.keypoints.shape[-1] != 2:
         raise InputError(recording.name, "has three coordinates, the networks read two")
     prepared = standardise(convert(recording, skeleton, strict=strict), preprocessing)
-    if prepared.frames < WINDOW:
+    if prepared.frames < preprocessing.window:
         raise InputError(
             recording.name,
-            f"lasts {prepared.duration:.1f} s, shorter than a window of {WINDOW / preprocessing.fps:g} s",
+            f"lasts {prepared.duration:.1f} s, shorter than a window of {preprocessing.window / preprocessing.fps:g} s",
         )
     if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
         raise InputError(recording.name, f"lacks {', '.join(absent)}, which the network needs")

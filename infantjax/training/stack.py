@@ -97,8 +97,8 @@ def train(
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
     if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
         raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
-    task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints))
-    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
+    task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints), data.window)
+    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config, data.window)
     setup = {
         "config": asdict(config),
         "cohort": data.digest,
@@ -143,9 +143,16 @@ class WindowTask(loop.Task):
     """The published rule: the AUC of the best epoch is above 0."""
 
     @classmethod
-    def of(cls, module: nn.Module, names: tuple[str, ...], config: TrainingConfig, joints: int) -> "WindowTask":
-        """For a network that reads these features of so many joints."""
-        input_shape = (1, windows.WINDOW, joints, sum(features.CHANNELS[name] for name in names))
+    def of(
+        cls,
+        module: nn.Module,
+        names: tuple[str, ...],
+        config: TrainingConfig,
+        joints: int,
+        window: int = windows.WINDOW,
+    ) -> "WindowTask":
+        """For a network that reads these features of so many joints, in windows of so many frames."""
+        input_shape = (1, window, joints, sum(features.CHANNELS[name] for name in names))
         return cls(module, config, input_shape, names)
 
     @property
@@ -190,10 +197,10 @@ class WindowTask(loop.Task):
         length = data.lengths[recording]
         frames = jnp.broadcast_to(run.longest, length.shape) if self.config.roll else length
         keys = jax.vmap(lambda sample: jax.random.split(jax.random.fold_in(key, sample)))(samples)
-        low, high = windows.start_range(frames, run.part[samples], run.parts[samples])
+        low, high = windows.start_range(frames, run.part[samples], run.parts[samples], data.window)
         start = jax.vmap(lambda k, a, b: jax.random.randint(k, (), a, b + 1))(keys[:, 0], low, high)
         # A recording repeated end to end is read modulo its length; without repetition the remainder changes nothing.
-        times = (start[:, None] + jnp.arange(windows.WINDOW)) % length[:, None]
+        times = (start[:, None] + jnp.arange(data.window)) % length[:, None]
         positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
         if self.config.augmentation is not None:
             draw = jax.vmap(partial(augmentation.draw, augmentation=self.config.augmentation))(keys[:, 1])
@@ -212,7 +219,7 @@ class WindowTask(loop.Task):
             real = window < run.windows
             window = jnp.minimum(window, most - 1)
             recording = run.window_recording[window]
-            times = run.window_start[window][:, None] + jnp.arange(windows.WINDOW)
+            times = run.window_start[window][:, None] + jnp.arange(data.window)
             positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
             x = features.stack(positions, data.skeleton, self.names)
             logits, _ = self.module.apply(self.unpack(variables), x, train=False)

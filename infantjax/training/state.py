@@ -84,6 +84,7 @@ class CohortData:
         labels: `[recording]` int32, 1 is CP.
         skeleton: of the joints.
         rotation: of the preprocessing; `window_first` turns each window when it is cut.
+        window: frames of a window.
     """
 
     positions: Float[Array, "recording time joint 2"]
@@ -91,6 +92,7 @@ class CohortData:
     labels: Int[Array, " recording"]
     skeleton: Skeleton = field(metadata={"static": True})
     rotation: str = field(default="frame", metadata={"static": True})
+    window: int = field(default=windows.WINDOW, metadata={"static": True})
 
     @classmethod
     def from_recordings(
@@ -99,6 +101,7 @@ class CohortData:
         labels: Sequence[float],
         skeleton: Skeleton,
         rotation: str = "frame",
+        window: int = windows.WINDOW,
     ) -> "CohortData":
         """Pad standardised positions, one array a recording.
 
@@ -111,8 +114,8 @@ class CohortData:
         if not set(labels) <= {0, 1}:
             raise ValueError("labels must be 0 or 1")
         for number, array in enumerate(positions):
-            if array.ndim != 3 or array.shape[1:] != (len(skeleton.joints), 2) or len(array) < windows.WINDOW:
-                expected = f"[time from {windows.WINDOW}, {len(skeleton.joints)}, 2]"
+            if array.ndim != 3 or array.shape[1:] != (len(skeleton.joints), 2) or len(array) < window:
+                expected = f"[time from {window}, {len(skeleton.joints)}, 2]"
                 raise ValueError(f"recording {number} has shape {array.shape}, expected {expected}")
             if not np.isfinite(array).all():
                 raise ValueError(f"recording {number} has missing points; training needs every joint of every frame")
@@ -121,12 +124,12 @@ class CohortData:
         for row, array in zip(padded, positions):
             row[: len(array)] = array
         outcomes: Any = np.asarray(labels, np.int32)
-        return cls(padded, lengths, outcomes, skeleton, rotation)
+        return cls(padded, lengths, outcomes, skeleton, rotation, window)
 
     @property
     def digest(self) -> str:
         """SHA-256 over all that training sees of the cohort."""
-        text = f"{self.positions.shape} {self.skeleton} {self.rotation}".encode()
+        text = f"{self.positions.shape} {self.skeleton} {self.rotation} {self.window}".encode()
         return sha256(text + b"".join(np.asarray(a).tobytes() for a in (self.positions, self.lengths, self.labels)))
 
 
@@ -208,7 +211,11 @@ def run_keys(seed: int, run_ids: Sequence[int]) -> Array:
 
 
 def index_sets(
-    lengths: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], config: TrainingConfig
+    lengths: np.ndarray,
+    labels: np.ndarray,
+    folds: Sequence[Fold],
+    config: TrainingConfig,
+    window: int = windows.WINDOW,
 ) -> dict[str, np.ndarray]:
     """The fields of `Run` but its key for a stack: made for each fold, padded to the longest, stacked.
 
@@ -217,11 +224,12 @@ def index_sets(
         labels: `[recording]` 0 or 1.
         folds: of each run.
         config: samples per recording and batch size.
+        window: frames of a window.
 
     Raises:
         ValueError: a fold names a recording that does not exist or has none, or its samples do not fill a batch.
     """
-    return stack_tables([_run_tables(lengths, labels, fold, config) for fold in folds])
+    return stack_tables([_run_tables(lengths, labels, fold, config, window) for fold in folds])
 
 
 def stack_tables(tables: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -229,7 +237,9 @@ def stack_tables(tables: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarra
     return {name: _padded([t[name] for t in tables]) for name in tables[0]}
 
 
-def _run_tables(lengths: np.ndarray, labels: np.ndarray, fold: Fold, config: TrainingConfig) -> dict[str, np.ndarray]:
+def _run_tables(
+    lengths: np.ndarray, labels: np.ndarray, fold: Fold, config: TrainingConfig, window: int
+) -> dict[str, np.ndarray]:
     for side in (fold.train, fold.validation):
         if not side or min(side) < 0 or max(side) >= len(lengths):
             raise ValueError(f"a fold must name recordings 0..{len(lengths) - 1} to train and to validate on")
@@ -237,7 +247,7 @@ def _run_tables(lengths: np.ndarray, labels: np.ndarray, fold: Fold, config: Tra
     parts = config.samples_per_negative * np.where(labels[rows] == 1, config.positive_ratio, 1)
     if parts.sum() < config.batch_size:
         raise ValueError(f"{parts.sum()} training samples do not fill a batch of {config.batch_size}")
-    starts = [windows.window_starts(int(lengths[r])) for r in fold.validation]
+    starts = [windows.window_starts(int(lengths[r]), window) for r in fold.validation]
     counts = np.array([len(s) for s in starts])
     first = np.cumsum(counts) - counts
     tables = {

@@ -124,6 +124,22 @@ def test_the_threshold_decides_and_its_rule_is_named(assessor, record):
     assert set(lowest.windows.colour) == {"red"}
 
 
+def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
+    recording = record(200)
+    risks, assessment = assessor.window_risks(recording), assessor.assess(recording)
+    np.testing.assert_array_equal(aggregation.window_risk(risks), assessment.windows.median)
+    assert aggregation.instance_risks(risks).tolist() == [instance.risk for instance in assessment.instances]
+
+
+def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
+    shorter = replace(ensemble, info={**ensemble.info, "preprocessing": replace(RELEASED, window=60).to_dict()})
+    recording = record(200)
+    assessment = Assessor(shorter).assess(recording)
+    assert assessment.windows.length == 2.0
+    starts = windows.window_starts(standardise(recording, RELEASED).frames, 60)
+    np.testing.assert_allclose(assessment.windows.start, starts / 30)
+
+
 def test_other_preprocessing_gives_another_risk(ensemble, assessor, record):
     turned = Assessor(Ensemble(ensemble.members, ensemble.info | {"preprocessing": PAPER.to_dict()}))
     recording = record(200)

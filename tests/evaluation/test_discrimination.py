@@ -418,3 +418,22 @@ def test_released_windows_with_a_nan_have_an_auc_of_one_half():
 def test_the_released_evaluation_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"logits \[window, 2\], labels and ids must fit"):
         discrimination.evaluate_released(np.zeros((3, 2)), [0, 1], ["a", "b", "c"])
+
+
+def test_the_mean_of_runs_has_the_interval_of_their_resampled_means():
+    values = np.array([[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]])
+    mean, low, high = discrimination.bootstrap_mean(values)
+    np.testing.assert_allclose(mean, [3, 0])
+    # One resample of 27 is three times the same run, more than 2.5 %.
+    np.testing.assert_allclose([low, high], [[1, 0], [6, 0]])
+
+
+def test_one_run_has_a_mean_and_no_interval():
+    mean, low, high = discrimination.bootstrap_mean(np.array([[0.5]]))
+    assert mean == 0.5
+    assert np.isnan([low, high]).all()
+
+
+def test_a_mean_of_no_runs_is_refused():
+    with pytest.raises(ValueError, match="at least one run"):
+        discrimination.bootstrap_mean(np.empty((0, 3)))

@@ -323,6 +323,8 @@ def test_unknown_fields_are_named_beside_the_known_ones():
         ({"scale": "4"}, "scale must be a number"),
         ({"max_gap": -1.0}, "max_gap must be at least 0"),
         ({"flip_y": 1}, "flip_y must be true or false"),
+        ({"window": 1}, "window must be a number of frames, at least 2"),
+        ({"window": 7.5}, "window must be a number of frames"),
         ({"smoothing": ["none"]}, "smoothing must be one of"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infantjax.search.kbest import FAILED, KBest, RandomSearch, Trial, draw
+from infantjax.search.kbest import FAILED, KBest, RandomSearch, Trial, draw, numbers, run
 from infantjax.search.space import SearchSpace
 
 # --- the published traces --------------------------------------------------------------------------------------------
@@ -190,6 +190,31 @@ def test_trial_by_trial_gives_what_the_whole_history_gives(rule, space, seed):
     trials, states = search(rule, space, seed)
     for trial, before, after in zip(trials, states, states[1:]):
         assert rule.after(before, trial) == after
+
+
+@given(rules, spaces, seeds)
+def test_the_states_are_those_of_each_beginning(rule, space, seed):
+    trials, states = search(rule, space, seed, most=12)
+    assert list(rule.states(space, trials)) == states
+
+
+@given(spaces, seeds)
+def test_random_search_keeps_the_first_of_the_best(space, seed):
+    trials, states = search(RandomSearch(), space, seed, most=12)
+    assert states[-1].population == (max(trials, key=lambda trial: trial.performance),)
+
+
+@given(rules, spaces, seeds, st.integers(0, 12))
+def test_a_run_is_the_search_with_the_numbers_of_each_place(rule, space, seed, most):
+    trials, state = [], rule.replay(space, [])
+    while not state.ended and len(trials) < most:
+        tried = {trial.candidate for trial in trials}
+        candidate, _ = draw(space, state.probabilities, tried, numbers(seed, len(trials)))
+        if candidate is None:
+            break
+        trials.append(Trial(candidate, worth(candidate)))
+        state = rule.replay(space, trials)
+    assert run(rule, space, worth, seed, most) == trials
 
 
 @given(rules, spaces, seeds)

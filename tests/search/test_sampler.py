@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from infantjax.search.kbest import KBest, RandomSearch, Trial
+from infantjax.search.kbest import KBest, RandomSearch, Trial, run
 from infantjax.search.sampler import GAVE_WAY, MAX_RETRIES, REASON, RuleSampler, failure, history
 from infantjax.search.space import SearchSpace
 
@@ -65,19 +65,10 @@ def test_no_candidate_is_proposed_twice(rule):
     assert len(set(candidates(study))) == 8
 
 
-def test_the_study_is_the_replay_of_the_rule_with_the_numbers_of_each_place():
-    import numpy as np
-
-    from infantjax.search.kbest import draw
-
+def test_a_study_with_one_worker_is_the_run_of_its_rule():
     study = new_study()
     study.optimize(objective, n_trials=10)
-    rule, trials = RULE, []
-    for place, candidate in enumerate(candidates(study)):
-        tried = {trial.candidate for trial in trials}
-        odds = rule.replay(SPACE, trials).probabilities
-        assert draw(SPACE, odds, tried, np.random.default_rng((1, place)).random)[0] == candidate
-        trials.append(Trial(candidate, worth(SPACE.choices(candidate))))
+    assert run(RULE, SPACE, lambda c: worth(SPACE.choices(c)), 1, 10) == history(SPACE, study.trials)
 
 
 def test_another_process_proposes_the_same():

@@ -145,7 +145,7 @@ def test_a_search_needs_a_folder_or_a_storage(run, arguments):
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("module", ["sampler", "pruning", "study", "recovery", "worker"])
+@pytest.mark.parametrize("module", ["sampler", "pruning", "study", "analysis", "recovery", "worker"])
 def test_without_optuna_there_is_one_line_that_says_how_to_get_it(module):
     code = f"import sys; sys.modules['optuna'] = None; import infantjax.search.{module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -156,6 +156,18 @@ def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end
     assert crossed_the_seam > 0
 
 
+def test_windows_are_as_long_as_the_data_say(toy):
+    data, fold = CohortData.from_recordings(*toy.toy_positions(), toy.STICK, window=60), toy.toy_folds()[0]
+    tables = index_sets(data.lengths, data.labels, [fold], toy.CONFIG, 60)
+    assert (tables["window_start"] + 60 <= data.lengths[tables["window_recording"]]).all()
+    assert 30 in np.diff(tables["window_start"][0])
+    run = stack.Run(key=jax.random.key(0), **{name: jnp.asarray(table[0]) for name, table in tables.items()})
+    program = stack.WindowTask.of(toy.Toy(), ("position",), toy.CONFIG, 3, 60)
+    assert program.input_shape == (1, 60, 3, 2)
+    x, _ = jax.eval_shape(program.training_batch, jax.random.key(3), jnp.arange(4), run, data)
+    assert x.shape == (4, 60, 3, 2)
+
+
 def test_without_repetition_windows_lie_within_the_own_recording(toy):
     data, fold = toy.toy_cohort(), toy.toy_folds()[0]
     config = replace(toy.CONFIG, augmentation=None, roll=False)

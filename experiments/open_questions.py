@@ -1,0 +1,422 @@
+"""Open questions of Ensemble-NAS-GCN: instances, length of a window, epochs, aggregation, errors of the pose.
+
+    python experiments/open_questions.py --simulate -o questions          # minutes, far too small to learn from
+    python experiments/open_questions.py cohort -o questions --published  # 105 instances of a network; days
+    python experiments/open_questions.py cohort -o questions --questions instances noise
+
+A quarter of the infants take no part in training and give all figures, unless it says otherwise. Run again with the
+same options, an interrupted training continues. The folder gets a CSV for each question, and `tables.md`:
+
+- `instances`: accuracy and certainty of ensembles of 1 to 100 instances, drawn again and again from those that were
+  trained; nothing is trained anew. The instances are folds times seeds of one architecture. Ranges are over the draws.
+  By the rule one instance alone is always certain.
+- `window`: one ensemble for each length from 1 to 30 s.
+- `epochs`: AUC of the held-out folds after each epoch, as it was and at the best epoch so far. The published choice of
+  the epoch by these very infants makes the second optimistic; the table shows by how much the two differ.
+- `aggregation`: from windows to the infant by the median (published), the mean, and attention (Ilse et al. 2018): for
+  each instance, weights of the windows from what it sees in them, fitted to the infants it was trained on. The networks
+  stay as they are.
+- `noise`: errors added to the keypoints of the held-out infants: `jitter` is new in each frame, `drift` stays for about
+  a second, as a tracker's that loses a limb; in parts of the trunk's length.
+
+Figures of simulated infants say nothing of real ones. The questions are those that the thesis leaves open; how they
+are put to the test here is chosen.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import support
+import tyro
+
+from infantjax.assessment import Assessor, aggregation
+from infantjax.assessment.certainty import colour
+from infantjax.evaluation.comparison import delong
+from infantjax.evaluation.discrimination import auc, auc_interval, bootstrap_mean, clopper_pearson
+from infantjax.files import write_atomically
+from infantjax.models import get
+from infantjax.models.mam import GatedAttention
+from infantjax.motion import features, windows
+from infantjax.motion.cohort import Cohort
+from infantjax.motion.normalisation import RELEASED, Preprocessing
+from infantjax.motion.recording import Recording
+from infantjax.training import TrainingConfig
+from infantjax.training.folds import Fold
+from infantjax.training.protocols import cohort_folds, prepare
+from infantjax.training.stack import CohortData, Result, take_runs, train
+from infantjax.weights import Ensemble, Member
+
+Question = Literal["instances", "window", "epochs", "aggregation", "noise"]
+CHUNK = 64
+"""Windows that go through a network at a time."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked, and of what; the defaults are a small run."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder for everything."""
+    cohort: Annotated[Path | None, tyro.conf.Positional] = None
+    """Folder of keypoint files with their outcomes.csv."""
+    simulate: bool = False
+    """Simulate the cohort instead."""
+    questions: tuple[Question, ...] = get_args(Question)
+    """Which ones."""
+    published: bool = False
+    """Seven folds and fifteen seeds of a whole published network, 200 epochs."""
+    model: str = support.BASE
+    """Registry entry."""
+    stratify: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Columns of the outcomes table to balance beside the outcome."""
+    infants: int = 32
+    """Of a simulated cohort."""
+    duration: float = 32.0
+    """Seconds of each of its recordings."""
+    folds: int = 4
+    """Of the cross-validation; 7 in the paper."""
+    seeds: int = 25
+    """Trainings of each fold, for the number of instances; the other questions take one."""
+    instances: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 20, 35, 50, 70, 100)
+    """Sizes of ensembles."""
+    draws: int = 200
+    """Ensembles of each size."""
+    windows: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0)
+    """Lengths in seconds; those that a recording is too short for are left out."""
+    noise: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+    """Standard deviations of the errors, in trunk lengths."""
+    threshold: float = 0.5
+    """Decision threshold."""
+    training: TrainingConfig = field(default_factory=lambda: support.brief(4))
+    """Of every instance."""
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Of the network."""
+        return {} if self.published else support.SMALL
+
+
+PAPER: dict[str, Any] = {"folds": 7, "seeds": 15, "training": TrainingConfig()}
+"""What `--published` changes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Instances of one network: each fold once or with several seeds, seed by seed."""
+
+    result: Result
+    folds: tuple[Fold, ...]
+    data: CohortData
+    ensemble: Ensemble
+
+    def first(self, count: int) -> "Trained":
+        """Its first instances."""
+        (member,) = self.ensemble.members
+        fewer = dataclasses.replace(member, variables=take_runs(member.variables, np.arange(count)))
+        return dataclasses.replace(
+            self, folds=self.folds[:count], ensemble=dataclasses.replace(self.ensemble, members=(fewer,))
+        )
+
+
+def main(options: Options) -> None:
+    """Train what the questions need, answer them, write the tables."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
+    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
+    development, test = cohort.only(split.train), cohort.part(split.validation)
+    seeds = options.seeds if "instances" in options.questions else 1
+    whole = trained(options, development, seeds, RELEASED, "networks")
+    tables = []
+    for question in options.questions:
+        head, rows, title = QUESTIONS[question](options, whole, development, test)
+        write_atomically(options.output / f"{question}.csv", support.csv_text(head, rows))
+        tables.append(support.markdown(title, *_merged(head, rows)))
+        write_atomically(options.output / "tables.md", "\n".join(tables))
+        print(tables[-1], flush=True)
+
+
+def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preprocessing, name: str) -> Trained:
+    """Every fold with so many seeds, as one stack."""
+    entry = get(options.model)
+    folds = cohort_folds(cohort, options.folds, options.stratify, options.training.seed) * seeds
+    data = prepare(cohort, entry.skeleton, preprocessing)
+    result = train(
+        entry.build(**options.overrides),
+        data,
+        folds,
+        options.training,
+        names=entry.features,
+        directory=options.output / name,
+        description={"name": options.model, "overrides": options.overrides},
+        quiet=False,
+    )
+    info = {"skeleton": entry.skeleton, "preprocessing": preprocessing.to_dict(), "threshold": options.threshold}
+    member = Member(options.model, jax.tree.map(np.asarray, result.variables), options.overrides)
+    return Trained(result, folds, data, Ensemble((member,), info))
+
+
+Table = tuple[tuple[str, ...], list[tuple], str]
+"""Columns, rows, title."""
+
+
+def instances(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
+    """Accuracy and certainty by the number of instances."""
+    assessor = Assessor(whole.ensemble)
+    risks = [assessor.window_risks(recording) for recording in test.recordings]
+    count, labels = len(risks[0]), np.asarray(test.outcomes)
+    rows: list[tuple] = []
+    random = np.random.default_rng(1)
+    for size in sorted({*(size for size in options.instances if size <= count), count}):
+        draws = [
+            np.sort(random.choice(count, size, replace=False)) for _ in range(options.draws if size < count else 1)
+        ]
+        figures = np.array(
+            [_decided([infant[drawn] for infant in risks], labels, options.threshold) for drawn in draws]
+        )
+        rows.append((size, len(draws), *(value for column in figures.T for value in _range(column))))
+    head = ("instances", "draws", *_columns("auc", "accuracy", "certain", "right_of_certain"))
+    return head, rows, f"Number of instances, {len(test)} held-out infants [95 % of the draws]"
+
+
+def _range(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean and central 95 % of what is defined."""
+    values = values[np.isfinite(values)]
+    return (float(values.mean()), *map(float, np.quantile(values, (0.025, 0.975)))) if len(values) else (np.nan,) * 3
+
+
+def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
+    """AUC, accuracy, share certain, and how many of these are right, from `[instance, window]` of each infant."""
+    infant = np.array([aggregation.infant_risk(each) for each in risks])
+    colours = [colour(r, aggregation.instance_risks(each), threshold) for r, each in zip(infant, risks)]
+    right = (infant > threshold) == labels
+    certain = np.isin(colours, ("red", "green"))
+    return auc(infant, labels), right.mean(), certain.mean(), right[certain].mean() if certain.any() else np.nan
+
+
+def window(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
+    """AUC by the length of the windows: of the held-out infants, and of the folds at the best epoch."""
+    longest = min(recording.duration for recording in (*development.recordings, *test.recordings))
+    rows: list[tuple] = []
+    for seconds in options.windows:
+        frames = round(seconds * RELEASED.fps)
+        if seconds > longest:
+            print(f"note: windows of {seconds:g} s left out, a recording lasts {longest:.1f} s", file=sys.stderr)
+            continue
+        if frames == RELEASED.window:
+            found = whole.first(options.folds)
+        else:
+            preprocessing = dataclasses.replace(RELEASED, window=frames)
+            found = trained(options, development, 1, preprocessing, f"window-{frames}")
+        validation = bootstrap_mean(found.result.best_auc[: options.folds])
+        risks, _ = _risks(found.ensemble, test)
+        rows.append((seconds, *_area(risks, test.outcomes), *map(float, validation)))
+    head = ("seconds", *_columns("auc", "fold_auc"))
+    return head, rows, "Window length [95 % intervals: DeLong over infants, bootstrap over folds]"
+
+
+def epochs(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
+    """AUC of the held-out folds by the number of epochs."""
+    history = whole.result.history["auc"].astype(np.float64)
+    best = np.fmax.accumulate(history, axis=1)
+    rows: list[tuple] = []
+    for epoch, columns in enumerate(zip(history.T, best.T, (best - history).T), start=1):
+        cells = [bootstrap_mean(column[np.isfinite(column)]) for column in columns]
+        rows.append((epoch, *(float(value) for cell in cells for value in cell)))
+    head = ("epoch", *_columns("auc", "best_so_far", "gap"))
+    return head, rows, f"Number of epochs, {len(history)} runs [95 % bootstrap interval over runs]"
+
+
+def aggregated(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
+    """AUC by how the windows of an infant become one risk."""
+    found = whole.first(options.folds)
+    names, (member,) = get(options.model).features, found.ensemble.members
+    module = get(options.model).build(**options.overrides)
+    held_out = prepare(test, get(options.model).skeleton, RELEASED)
+    seen = [described(module, member.variables, data, names) for data in (found.data, held_out)]
+    weights = [attention(fold, found.data.labels, instance, *seen) for instance, fold in enumerate(found.folds)]
+    risks = [infant.risk for infant in seen[1]]
+    attended = [
+        np.array([each[number] @ infant.risk[instance] for instance, each in enumerate(weights)])
+        for number, infant in enumerate(seen[1])
+    ]
+    methods = {
+        "median over instances, then windows (published)": [aggregation.infant_risk(each) for each in risks],
+        "median over instances, mean over windows": [aggregation.window_risk(each).mean() for each in risks],
+        "median over windows, then instances": [np.median(aggregation.instance_risks(each)) for each in risks],
+        "mean over windows and instances": [each.mean() for each in risks],
+        "attention over windows, median over instances": [np.median(each) for each in attended],
+    }
+    published = next(iter(methods.values()))
+    rows: list[tuple] = []
+    for name, values in methods.items():
+        right = int(((np.array(values) > options.threshold) == np.asarray(test.outcomes)).sum())
+        accuracy = (right / len(test), *clopper_pearson(right, len(test)))
+        difference = _or_nothing(lambda v=values: delong(v, published, test.outcomes)[:3])
+        rows.append((name, *_area(values, test.outcomes), *difference, *accuracy))
+    head = ("aggregation", *_columns("auc", "difference", "accuracy"))
+    return head, rows, "Aggregation [95 % intervals: DeLong, paired against the first; Clopper-Pearson]"
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What instances say of an infant's windows: `risk [instance, window]`, `pooled [instance, window, channel]`."""
+
+    risk: np.ndarray
+    pooled: np.ndarray
+
+
+def described(module: Any, variables: Any, data: CohortData, names: tuple[str, ...]) -> list[Described]:
+    """Risks and pooled features of the evaluation windows of every recording."""
+
+    @jax.jit
+    def of_chunk(variables: Any, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x = features.stack(windows.finish(positions, data.skeleton, data.rotation), data.skeleton, names)
+
+        def one(instance: Any) -> tuple[jax.Array, jax.Array]:
+            logits, aux = module.apply(instance, x)
+            return jax.nn.softmax(logits)[:, 1], aux["pooled"].reshape(len(x), -1)
+
+        return jax.lax.map(one, variables)
+
+    starts = [windows.window_starts(int(length), data.window) for length in data.lengths]
+    cut = np.concatenate([p[s[:, None] + np.arange(data.window)] for p, s in zip(np.asarray(data.positions), starts)])
+    chunks = []
+    for first in range(0, len(cut), CHUNK):
+        piece = cut[first : first + CHUNK]
+        padded = np.pad(piece, ((0, CHUNK - len(piece)), (0, 0), (0, 0), (0, 0)))
+        chunks.append([np.asarray(leaf)[:, : len(piece)] for leaf in of_chunk(variables, padded)])
+    risk, pooled = (np.concatenate(leaves, axis=1) for leaves in zip(*chunks))
+    ends = np.cumsum([len(s) for s in starts])[:-1]
+    return [Described(r, p) for r, p in zip(np.split(risk, ends, axis=1), np.split(pooled, ends, axis=1))]
+
+
+def attention(
+    fold: Fold, labels: Any, instance: int, seen: list[Described], test: list[Described], steps: int = 300
+) -> list[np.ndarray]:
+    """Weights of the windows of each test infant, fitted to the infants that the instance was trained on."""
+    chosen = [seen[row] for row in fold.train]
+    most = max(infant.risk.shape[1] for infant in chosen)
+    z, p, present = (
+        np.stack([np.pad(v, ((0, most - len(v)), *((0, 0),) * (v.ndim - 1))) for v in values])
+        for values in zip(
+            *(
+                (infant.pooled[instance], infant.risk[instance], np.ones(len(infant.risk[instance]), bool))
+                for infant in chosen
+            )
+        )
+    )
+    centre, spread = z[present].mean(axis=0), z[present].std(axis=0) + 1e-6
+    module = GatedAttention(z.shape[-1], 8)
+    y = jnp.asarray(np.asarray(labels)[list(fold.train)])
+
+    def loss(params: Any) -> jax.Array:
+        weights = module.apply(params, (z - centre) / spread, present)
+        risk = jnp.clip((weights * p).sum(axis=1), 1e-6, 1 - 1e-6)
+        return -jnp.where(y == 1, jnp.log(risk), jnp.log1p(-risk)).mean()
+
+    optimiser = optax.adamw(1e-2, weight_decay=1e-3)
+    params = module.init(jax.random.key(instance), z[:1], present[:1])
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        params, state = carry
+        updates, state = optimiser.update(jax.grad(loss)(params), state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    (params, _), _ = jax.jit(lambda p: jax.lax.scan(step, (p, optimiser.init(p)), None, steps))(params)
+    return [
+        np.asarray(module.apply(params, (infant.pooled[instance][None] - centre) / spread, None))[0] for infant in test
+    ]
+
+
+def noise(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
+    """What errors of the keypoints of the held-out infants change."""
+    ensemble = whole.first(options.folds).ensemble
+    labels = np.asarray(test.outcomes)
+    clean, _ = _risks(ensemble, test)
+    rows: list[tuple] = []
+    for kind in ("jitter", "drift"):
+        for level in options.noise:
+            recordings = [disturbed(r, level, kind, (1, i)) for i, r in enumerate(test.recordings)]
+            risks, seen = _risks(ensemble, dataclasses.replace(test, recordings=tuple(recordings)))
+            changed = int(((risks > options.threshold) != (clean > options.threshold)).sum())
+            certain = float(np.mean([c in ("red", "green") for c in seen]))
+            change = bootstrap_mean(np.abs(risks - clean))
+            share = (changed / len(test), *clopper_pearson(changed, len(test)))
+            rows.append((kind, level, *_area(risks, labels), *map(float, change), *share, certain))
+    head = ("errors", "sd_of_trunk", *_columns("auc", "risk_change", "decisions_changed"), "certain")
+    return head, rows, "Errors of the pose [95 % intervals: DeLong; bootstrap over infants; Clopper-Pearson]"
+
+
+def disturbed(recording: Recording, level: float, kind: str, seed: tuple[int, int]) -> Recording:
+    """A recording whose points are off by errors of a standard deviation in trunk lengths."""
+    upper, lower = recording.skeleton.trunk_indices
+    trunk = np.nanmedian(np.linalg.norm(recording.keypoints[:, upper] - recording.keypoints[:, lower], axis=-1))
+    errors = np.random.default_rng(seed).standard_normal(recording.keypoints.shape)
+    if kind == "drift":
+        # A first-order process with a memory of a second, of unit variance throughout.
+        keep = np.exp(-1 / recording.fps)
+        for frame in range(1, len(errors)):
+            errors[frame] = keep * errors[frame - 1] + np.sqrt(1 - keep**2) * errors[frame]
+    return dataclasses.replace(recording, keypoints=recording.keypoints + level * trunk * errors)
+
+
+QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] = {
+    "instances": instances,
+    "window": window,
+    "epochs": epochs,
+    "aggregation": aggregated,
+    "noise": noise,
+}
+
+
+def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, list[str]]:
+    """Risk and colour of each infant."""
+    assessor = Assessor(ensemble)
+    assessed = [assessor.assess(recording) for recording in test.recordings]
+    return np.array([a.risk for a in assessed]), [a.colour for a in assessed]
+
+
+def _area(risks: Any, labels: Any) -> tuple[float, float, float]:
+    """AUC with its interval; without one where a class has fewer than two infants."""
+    return (auc(risks, labels), *_or_nothing(lambda: (0, *auc_interval(risks, labels)))[1:])
+
+
+def _or_nothing(figure: Callable[[], tuple]) -> tuple[float, float, float]:
+    try:
+        value, low, high = figure()
+    except ValueError:
+        return (np.nan,) * 3
+    return float(value), float(low), float(high)
+
+
+def _columns(*names: str) -> list[str]:
+    """Of figures with their intervals."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
+def _merged(head: tuple[str, ...], rows: list[tuple]) -> tuple[list[str], list[list[str]]]:
+    """The table as it is read: a figure and its interval in one cell."""
+
+    def cells(row: tuple) -> list[str]:
+        named = dict(zip(head, row))
+        shown = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in named.items()}
+        return [
+            f"{shown[name]} [{shown[f'{name}_low']}, {shown[f'{name}_high']}]" if f"{name}_low" in head else shown[name]
+            for name in head
+            if not name.endswith(("_low", "_high"))
+        ]
+
+    return [name for name in head if not name.endswith(("_low", "_high"))], [cells(row) for row in rows]
+
+
+if __name__ == "__main__":
+    given = support.options_of(Options, PAPER, __doc__)
+    sys.exit(support.run(lambda: main(given)))

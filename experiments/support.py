@@ -1,0 +1,97 @@
+"""What the experiments share: small networks, the cohort, tables, and how a program ends."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from infantjax.errors import InputError
+from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.simulation import write_cohort
+from infantjax.training import TrainingConfig
+
+T = TypeVar("T")
+
+BASE = "kbest-gcn-1"
+"""Registry entry whose twenty choices a candidate overrides."""
+SMALL: dict[str, Any] = {
+    "graph": "dis2",
+    "input_width": 6,
+    "num_input_modules": 1,
+    "initial_block_type": "basic",
+    "initial_residual": "null",
+    "input_temporal_scales": 1,
+    "initial_main_width": 6,
+    "num_main_levels": 1,
+    "num_main_level_modules": 1,
+    "block_type": "basic",
+    "bottleneck_factor": 2,
+    "residual": "null",
+    "main_temporal_scales": 1,
+    "temporal_kernel_size": 3,
+    "se": "null",
+    "se_ratio": 2,
+    "se_type": "absolute",
+    "nonlinearity": "relu",
+    "attention": "null",
+    "pool": "global",
+}
+"""A network that compiles in seconds."""
+
+
+def brief(epochs: int) -> TrainingConfig:
+    """A training of seconds, too short to learn much."""
+    return TrainingConfig(epochs=epochs, batch_size=8, learning_rate=0.01, samples_per_negative=2, positive_ratio=2)
+
+
+def cohort_of(folder: Path | None, simulate: bool, output: Path, infants: int, duration: float) -> Cohort:
+    """The cohort of a folder, or a simulated one that is kept in the output folder.
+
+    Raises:
+        InputError: neither or both are given, or the folder cannot be used.
+    """
+    if simulate == (folder is not None):
+        raise InputError("cohort", "give a folder, or --simulate")
+    if folder is None:
+        folder = output / "cohort"
+        if not folder.exists():
+            write_cohort(folder, infants, 1, duration, 0.4)
+    return read_cohort(folder)
+
+
+def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table under its title."""
+    lines = [head, ["---"] * len(head), *rows]
+    return f"## {title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV; numbers to six digits."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    return stream.getvalue()
+
+
+def options_of(kind: type[T], published: dict[str, Any], description: str | None) -> T:
+    """The options of a program from its command line; `--published` changes defaults, others still override them."""
+    changed = published | {"published": True} if "--published" in sys.argv[1:] else {}
+    return tyro.cli(kind, default=kind(output=tyro.MISSING, **changed), description=description)
+
+
+def run(program: Callable[[], None]) -> int:
+    """Exit status of a program: bad input is one line and 2, an interrupt 130."""
+    try:
+        program()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,180 @@
+"""Infants held out and folds, as in the paper: dealt, written, read again."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from infantjax import cli
+from infantjax.errors import InputError
+from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.motion.recording import Recording
+from infantjax.simulation import write_cohort
+from infantjax.skeletons import BABYPOSE_12
+from infantjax.training.protocols import cohort_folds, deal, folds_summary, folds_table
+
+CENTRES = ("Trondheim", "Chicago", "Chennai", "Ghent")
+SUBTYPES = ("unilateral", "bilateral", "dyskinetic")
+
+
+def cohort_of(outcomes, groups=None, **columns) -> Cohort:
+    recordings = tuple(
+        Recording(
+            np.zeros((2, 12, 2)),
+            30.0,
+            BABYPOSE_12,
+            name=f"i{row}",
+            metadata={name: values[row] for name, values in columns.items() if values[row]},
+        )
+        for row in range(len(outcomes))
+    )
+    return Cohort(recordings, tuple(outcomes), groups)
+
+
+@pytest.fixture(scope="module")
+def published() -> Cohort:
+    """As many infants as in the paper; centres and subtypes in shares of their own."""
+    random = np.random.default_rng(0)
+    outcomes = [1] * 84 + [0] * 473
+    centres = random.choice(CENTRES, 557, p=(0.5, 0.3, 0.15, 0.05)).tolist()
+    subtypes = random.choice(SUBTYPES, 84, p=(0.4, 0.5, 0.1)).tolist() + [""] * 473
+    return cohort_of(outcomes, centre=centres, subtype=subtypes)
+
+
+def counts_of(cohort, fold_of, column):
+    table = Counter((k, r.metadata.get(column, "")) for k, r in zip(fold_of, cohort.recordings))
+    return {value: [table[k, value] for k in range(1, 8)] for _, value in table}
+
+
+def test_the_published_sizes_come_out(published):
+    fold_of = np.array(deal(published, stratify=("centre", "subtype")))
+    cp = np.array(published.outcomes) == 1
+    assert (np.sum(fold_of == 0), np.sum(cp & (fold_of == 0))) == (139, 21)
+    assert [int(np.sum(cp & (fold_of == k))) for k in range(1, 8)] == [9] * 7
+    assert {int(np.sum(~cp & (fold_of == k))) for k in range(1, 8)} == {50, 51}
+
+
+@pytest.mark.parametrize("column", ["centre", "subtype"])
+def test_centres_and_subtypes_are_spread_over_the_folds(published, column):
+    balanced = counts_of(published, deal(published, stratify=("centre", "subtype")), column)
+    plain = counts_of(published, deal(published), column)
+    spread = [sum(np.ptp(counts) for counts in table.values()) for table in (balanced, plain)]
+    assert spread[0] < spread[1]
+
+
+def test_nobody_is_held_out_if_not_wanted(published):
+    assert set(deal(published, held_out=0)) == set(range(1, 8))
+
+
+def test_groups_stay_together():
+    groups = tuple(f"g{row // 2}" for row in range(48))
+    fold_of = deal(cohort_of([row // 2 % 2 for row in range(48)], groups), 3)
+    assert len({*zip(groups, fold_of)}) == 24
+
+
+def test_the_same_seed_deals_the_same(published):
+    assert deal(published, seed=3) == deal(published, seed=3) != deal(published, seed=4)
+
+
+def test_the_summary_tells_what_each_part_holds():
+    cohort = cohort_of([1, 0, 1, 0, 1, 0], centre=["a", "a", "b", "b", "b", ""])
+    assert folds_summary(cohort, (1, 1, 2, 2, 0, 0), ("centre",)) == [
+        *("fold 1: 2, 1 CP; centre a 2", "fold 2: 2, 1 CP; centre b 2", "held out: 2, 1 CP; centre b 1, none 1")
+    ]
+
+
+# --- folds that a column gives ---------------------------------------------------------------------------------------
+
+
+def test_a_column_gives_the_folds_in_the_order_of_its_numbers():
+    folds = cohort_folds(cohort_of([1, 0] * 3, fold=["10", "10", "9", "9", "2", "2"]), "fold", (), 1)
+    assert [fold.validation for fold in folds] == [(4, 5), (2, 3), (0, 1)]
+    assert folds[0].train == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "fold", "groups", "message"),
+    [
+        ([1, 0, 1, 0], ["1", "1", "2", ""], None, 'i3 has no "fold"'),
+        ([1, 0], ["1", "1"], None, '"fold" names one fold'),
+        ([1, 1, 0, 0], ["1", "1", "2", "2"], None, 'fold 1 of "fold" does not leave both outcomes'),
+        ([1, 0, 1, 0], ["1", "1", "2", "2"], ("a", "b", "a", "c"), 'fold 1 of "fold" shares a group'),
+    ],
+)
+def test_given_folds_that_cannot_be_used_are_told_in_one_line(outcomes, fold, groups, message):
+    with pytest.raises(InputError, match=message):
+        cohort_folds(cohort_of(outcomes, groups, fold=fold), "fold", (), 1)
+
+
+def test_what_is_given_is_not_stratified():
+    cohort = cohort_of([1, 0, 1, 0], fold=["1", "1", "2", "2"], centre=["a"] * 4)
+    with pytest.raises(ValueError, match="nothing is left to stratify"):
+        cohort_folds(cohort, "fold", ("centre",), 1)
+
+
+def test_a_column_that_nobody_has_is_named():
+    with pytest.raises(ValueError, match='no recording has a column "part"'):
+        cohort_folds(cohort_of([1, 0]), "part", (), 1)
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = write_cohort(tmp_path_factory.mktemp("folds") / "cohort", 16, 1, 1.0, 0.5)
+    rows = [line.split(";") for line in (folder / "outcomes.csv").read_text().split()]
+    centres = ["centre", *("north" if number % 4 < 2 else "south" for number in range(16))]
+    text = "\n".join(";".join([*row, centre]) for row, centre in zip(rows, centres))
+    (folder / "outcomes.csv").write_text(text)
+    return folder
+
+
+def run(capsys, *arguments):
+    capsys.readouterr()
+    return cli.run(["folds", *(str(argument) for argument in arguments)]), *capsys.readouterr()
+
+
+def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated, tmp_path, capsys):
+    options = ("--folds", 3, "--stratify", "centre")
+    status, out, _ = run(capsys, simulated, "-o", tmp_path, *options)
+    assert status == 0
+    assert out.splitlines()[0] == "fold 1: 4, 2 CP; centre north 2, south 2"
+    whole = read_cohort(simulated)
+    fold_of = dict(zip(whole.names, deal(whole, 3, 4, ("centre",))))
+    development = read_cohort(simulated, tmp_path / "development.csv")
+    for number, fold in enumerate(cohort_folds(development, "fold", (), 1), start=1):
+        assert {fold_of[development.names[row]] for row in fold.validation} == {number}
+    assert set(read_cohort(simulated, tmp_path / "test.csv").names) == {n for n, k in fold_of.items() if k == 0}
+
+
+def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path, capsys):
+    from infantjax.training.folds import released_split
+
+    status, _, _ = run(capsys, simulated, "-o", tmp_path, "--folds", 3, "--rule", "released")
+    assert status == 0
+    whole = read_cohort(simulated)
+    split = released_split(dict(zip(whole.names, whole.outcomes)), 3)
+    development = read_cohort(simulated, tmp_path / "development.csv")
+    folds = [{development.names[r] for r in f.validation} for f in cohort_folds(development, "fold", (), 1)]
+    assert folds == [set(part) for part in split.folds]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--stratify", "town"), 'no recording has a column "town"'),
+        (("--folds", 9), "for 9 folds"),
+        (("--rule", "released", "--stratify", "centre"), "knows neither columns nor groups"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line(simulated, tmp_path, capsys, options, message):
+    status, out, err = run(capsys, simulated, "-o", tmp_path, *options)
+    assert (status, out) == (2, "")
+    assert message in err.splitlines()[-1]
+
+
+def test_a_table_keeps_groups():
+    cohort = cohort_of([1, 0], ("a", "b"), centre=["north", ""])
+    head, row = folds_table(cohort, (1, 2), [0], ("centre",)).splitlines()
+    assert (head, row) == ("id;outcome;fold;group;centre", "i0;1;1;a;north")
