@@ -112,7 +112,7 @@ class HeldOut:
     """What a stack of runs came to.
 
     Attributes:
-        predictions: `[window]` by the run that held the window's subject out; NaN where it diverged.
+        predictions: `[window]` by the run that held the window's subject out; NaN where none did or it diverged.
         variables: `[run, ...]` after the last iteration.
         status: how each run ended.
         history: `[run, report]` each of `training_loss`, `validation_loss` and `error`, the mean absolute error of the
@@ -146,6 +146,7 @@ def train(
     subjects: Sequence[Hashable],
     config: SmaConfig | None = None,
     *,
+    folds: Sequence[Fold] | None = None,
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
     mapping: RunMapping = "auto",
@@ -160,6 +161,7 @@ def train(
         scores: `[window]` of the recording that each is cut from.
         subjects: `[window]`.
         config: the same for all runs; None is as published.
+        folds: of the windows, one for each run; None is `leave_one_out`.
         directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         mapping: how runs are mapped on one device. A run of the published size holds 430 MB.
@@ -176,7 +178,7 @@ def train(
         raise ValueError(f"windows [window, row, frame] need scores and subjects, got {given.shape}, {targets.shape}")
     if not (np.isfinite(given).all() and np.isfinite(targets).all()):
         raise ValueError("windows and scores must not hold missing values")
-    folds = leave_one_out(subjects)
+    folds = leave_one_out(subjects) if folds is None else folds
     if (fewest := min(len(fold.train) for fold in folds)) < config.batch_size:
         raise ValueError(f"{fewest} training windows do not fill a batch of {config.batch_size}")
     tables = [
