@@ -32,6 +32,7 @@ def test_the_twin_of_the_sma_cnn_gives_the_same_scores():
     np.testing.assert_allclose(found, jax.jit(network.apply)(variables, x)[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_twin_of_mam_gives_the_same_losses_and_centres():
     network = MAM(joints=3, channels=3, frames=12, token=4, width=8, blocks=1, heads=2, hidden=8, dropout=0.0)
     rng = np.random.default_rng(0)
