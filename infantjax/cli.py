@@ -931,8 +931,8 @@ class Evaluate:
     """From this risk on an infant is called positive."""
     at_sensitivity: float | None = None
     """In place of the threshold: of each method the highest one with at least this sensitivity; to compare only."""
-    versus: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Risks of a second method for the same infants, to compare with."""
+    versus: Annotated[tuple[Path, ...], UseAppendAction, arg(metavar="FILE")] = ()
+    """Risks of another method for the same infants, to compare with; may be repeated, P values are then corrected."""
     test: Literal["mcnemar", "published"] = "mcnemar"
     """Of the comparison: McNemar's exact test, or the rule of the Groos papers, which overstates significance."""
     subgroups: str | None = None
@@ -1009,28 +1009,34 @@ class Evaluate:
         from infantjax.evaluation import summary
 
         scores = tables.read_scores(self.risks, self.outcomes)
-        other = tables.read_scores(self.versus, self.outcomes) if self.versus is not None else None
-        paired = tables.pair(scores, other, self.versus) if self.versus is not None and other is not None else None
-        for problem in (*scores.problems, *(paired.problems if paired else ())):
+        others = {path: tables.read_scores(path, self.outcomes) for path in self.versus}
+        pairs = {path: tables.pair(scores, other, path) for path, other in others.items()}
+        for problem in (*scores.problems, *(p for paired in pairs.values() for p in paired.problems)):
             _say(f"note: {problem}", self.quiet)
+        infants = tables.read_infants(self.outcomes, scores)
+        if infants is not None:
+            what = "intervals are bootstraps over infants; those of slope and P values take recordings as independent"
+            _say(f"note: some infants have several recordings: {what}", self.quiet)
         threshold = self._threshold(scores)
-        found = summary.summarise(scores.risks, scores.outcomes, threshold)
-        if other is not None and paired is not None:
-            thresholds = threshold, self._threshold(other)
-            compared = summary.compare(*paired[:3], thresholds, self.test)
-            found = dataclasses.replace(found, comparison=compared)
-            _say(
-                f"note: thresholds {thresholds[0]:g} and {thresholds[1]:g}; P by {summary.TESTS[self.test]}", self.quiet
-            )
+        found = summary.summarise(scores.risks, scores.outcomes, threshold, groups=infants)
+        if pairs:
+            thresholds = {path: self._threshold(other) for path, other in others.items()}
+            compared = {
+                str(path): summary.compare(*paired[:3], (threshold, thresholds[path]), self.test)
+                for path, paired in pairs.items()
+            }
+            found = dataclasses.replace(found, comparisons=summary.corrected(compared))
+            shown = " and ".join(f"{t:g}" for t in (threshold, *thresholds.values()))
+            _say(f"note: thresholds {shown}; P by {summary.TESTS[self.test]}", self.quiet)
         if self.subgroups is not None:
             groups = tables.read_groups(self.outcomes or self.risks, self.subgroups, scores.names)
             parts = summary.subgroups(scores.risks, scores.outcomes, groups, threshold)
             found = dataclasses.replace(found, subgroups=parts)
         if self.plots is not None:
             curves = {self.risks.stem: scores.risks}
-            if paired is not None and self.versus is not None:
-                curves = {str(self.risks): paired.first, str(self.versus): paired.second}
-            outcomes = paired.outcomes if paired else scores.outcomes
+            outcomes = scores.outcomes
+            if others:
+                curves, outcomes = tables.common({str(p): s for p, s in {self.risks: scores, **others}.items()})
             self._plot(lambda plots: plots.risk_figures(curves, outcomes))
         print(json.dumps(found.to_dict(), indent=2) if self.json else "\n".join(found.lines()))
         return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from infantjax.errors import InputError
+from infantjax.motion import cohort
 from infantjax.motion.cohort import read_column, read_outcomes
 from infantjax.motion.readers import edge, text
 
@@ -74,9 +75,27 @@ def read_scores(path: str | Path, outcomes: str | Path | None = None) -> Scores:
         found.append(outcome)
     if not names:
         raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
-    if len(set(names)) < len(names):
-        problems.append("some infants have several risks; intervals take them as independent")
     return Scores(tuple(names), tuple(risks), tuple(found), tuple(problems))
+
+
+def read_infants(path: str | Path | None, scores: Scores) -> tuple[str, ...] | None:
+    """The infant of each recording, by the column `group` of a table of outcomes; None where each is of its own.
+
+    Args:
+        path: table of outcomes; without one, or where it is silent, an infant is an id.
+        scores: of the recordings.
+
+    Raises:
+        InputError: as `read_outcomes`, or recordings of an infant differ in their outcomes.
+    """
+    known = {} if path is None else cohort.read_infants(path)
+    infants = tuple(_known(known, name) or name for name in scores.names)
+    pairs = set(zip(infants, scores.outcomes))
+    if len(pairs) > len(set(infants)):
+        both = min(infant for infant, outcome in pairs if outcome and (infant, 0) in pairs)
+        what = f'gives recordings of infant "{both[:60]}" different outcomes'
+        raise InputError(path or "the table of risks", what, "correct the table")
+    return infants if len(set(infants)) < len(infants) else None
 
 
 def read_groups(path: str | Path, column: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -137,6 +156,27 @@ def pair(first: Scores, second: Scores, path: str | Path) -> Paired:
     problems = (f"{alone} infants are in one of the two tables only; the comparison leaves them out",) if alone else ()
     a, b, _, outcomes = zip(*both)
     return Paired(a, b, outcomes, problems)
+
+
+def common(methods: Mapping[str, Scores]) -> tuple[dict[str, tuple[float, ...]], tuple[int, ...]]:
+    """Risks of the infants that all methods have, by method and in the order of the first, and their outcomes.
+
+    Args:
+        methods: by name; an infant has one risk in each.
+
+    Raises:
+        InputError: no infant is common to all.
+    """
+    first = next(iter(methods.values()))
+    risks = {method: dict(zip(scores.names, scores.risks)) for method, scores in methods.items()}
+    names = [name for name in first.names if all(name in known for known in risks.values())]
+    if not names:
+        raise InputError("--versus", "leaves no infant that all methods have", "check that the ids of all tables agree")
+    outcomes = dict(zip(first.names, first.outcomes))
+    return (
+        {method: tuple(known[name] for name in names) for method, known in risks.items()},
+        tuple(outcomes[name] for name in names),
+    )
 
 
 def _outcome(path: Path, number: int, cell: str) -> int | None:

@@ -824,9 +824,27 @@ def test_two_methods_are_compared_on_the_infants_that_both_have(run, tables, mor
     more.write_text("id,risk\nb,0.3\na,0.8\nc,0.4\nd,0.9\n")
     outcome = run("evaluate", *tables, "--versus", more, "--json")
     assert outcome.status == 0
-    row = json.loads("\n".join(outcome.out))["comparison"]["sensitivity"]
-    assert (row["first"], row["second"], row["p"]) == (1, 0.5, 1)
+    row = json.loads("\n".join(outcome.out))["comparisons"][str(more)]["sensitivity"]
+    assert (row["first"], row["second"], row["p"], row["holm"]) == (1, 0.5, 1, 1)
     assert any("1 infants are in one of the two tables only" in line for line in outcome.err)
+
+
+def test_several_methods_are_compared_with_corrected_p_values(run, tables, more, tmp_path):
+    third = tmp_path / "third.csv"
+    third.write_text("id,risk\na,0.1\nb,0.2\nc,0.9\nd,0.9\ne,0.8\n")
+    outcome = run("evaluate", *tables, "--versus", more, "--versus", third)
+    assert outcome.status == 0
+    assert [line for line in outcome.out if line.startswith("against")] == [f"against {more}", f"against {third}"]
+    assert sum(line.endswith("Holm") for line in outcome.out) == 2
+
+
+def test_recordings_of_one_infant_are_not_taken_as_independent(run, tables):
+    tables[1].write_text("id;outcome;group\na;1;x\nb;1;x\nc;0;y\nd;0;z\ne;0;z\n")
+    outcome = run("evaluate", *tables)
+    assert outcome.out[0] == "5 recordings of 3 infants, 1 with outcome 1, threshold 0.5"
+    assert any("some infants have several recordings: intervals are bootstraps over infants" in e for e in outcome.err)
+    tables[1].write_text("id;outcome;group\na;1;x\nb;0;x\nc;0;\nd;0;\ne;0;\n")
+    refused(run("evaluate", *tables, "--quiet"), 'outcomes.csv: gives recordings of infant "x" different outcomes')
 
 
 def test_the_published_test_comes_with_its_warning(run, tables, more):

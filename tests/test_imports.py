@@ -25,6 +25,7 @@ HEAVY = (
     "sklearn",
     "pandas",
     "matplotlib",
+    "shap",
 )
 
 LAYERS = {

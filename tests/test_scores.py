@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.scores import read_scores
+from infantjax.scores import common, read_infants, read_scores
 
 
 @pytest.fixture
@@ -66,7 +66,17 @@ def test_recordings_without_a_risk_or_an_outcome_are_named_and_left_out(write):
 def test_an_infant_with_several_risks_is_told(write):
     scores = read_scores(write("r.csv", "id,risk,outcome\na,0.5,1\na,0.25,1\n"))
     assert scores.risks == (0.5, 0.25)
-    assert scores.problems == ("some infants have several risks; intervals take them as independent",)
+    assert read_infants(None, scores) == ("a", "a")
+    assert read_infants(None, read_scores(write("s.csv", "id,risk,outcome\na,0.5,1\nb,0.25,1\n"))) is None
+
+
+def test_methods_share_the_infants_that_all_have_in_the_order_of_the_first(write):
+    first = read_scores(write("r.csv", "id,risk,outcome\na,0.1,1\nb,0.2,0\nc,0.3,1\n"))
+    other = read_scores(write("s.csv", "id,risk,outcome\nc,0.6,1\nz,0.9,0\na,0.4,1\n"))
+    assert common({"first": first, "other": other}) == ({"first": (0.1, 0.3), "other": (0.4, 0.6)}, (1, 1))
+    alone = read_scores(write("t.csv", "id,risk,outcome\nb,0.6,0\n"))
+    with pytest.raises(InputError, match="no infant that all methods have"):
+        common({"first": first, "other": other, "alone": alone})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ scale unless said otherwise; `Isotonic` takes any. A calibrated risk holds at th
 """
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -311,7 +312,12 @@ def calibration_line(logits: ArrayLike, labels: ArrayLike) -> Platt:
 
 
 def figures(
-    risks: ArrayLike, labels: ArrayLike, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    risks: ArrayLike,
+    labels: ArrayLike,
+    level: float = 0.95,
+    groups: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> dict[str, Figure]:
     """What is said of the calibration of risks, each with its interval; NaN where it is not defined.
 
@@ -322,6 +328,7 @@ def figures(
         risks: `[infant]`, 0..1.
         labels: `[infant]`, 0 or 1.
         level: confidence.
+        groups: the infant of each recording, None if every one is of its own; Wald's intervals take no notice.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -336,7 +343,7 @@ def figures(
     risks, labels = _risks(risks, labels)
     squares = np.square(risks - labels)
     score = float(squares.mean())
-    around = bootstrap(lambda w: float(w @ squares / w.sum()), labels, None, tail_of(level), resamples, seed)
+    around = bootstrap(lambda w: float(w @ squares / w.sum()), labels, groups, tail_of(level), resamples, seed)
     slope, intercept = _line_figures(risks, labels, tail_of(level))
     return {
         "brier": Figure(score, *around),

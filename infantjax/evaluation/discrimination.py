@@ -239,8 +239,9 @@ def evaluate(
 ) -> dict[str, Figure]:
     """AUC and the figures at a threshold, each with its interval.
 
-    Proportions have Clopper-Pearson intervals, which take recordings as independent. The AUC has DeLong's, or with
-    `groups` a bootstrap over infants. Balanced accuracy and F1 are no proportions: they have a bootstrap interval.
+    Proportions have Clopper-Pearson intervals and the AUC has DeLong's, which take recordings as independent. Balanced
+    accuracy and F1 are no proportions: they have a bootstrap interval. With `groups` every interval is a bootstrap over
+    infants; that of a share of 0 or 1 then has no width, which is not certainty.
 
     Args:
         scores: `[recording]`.
@@ -267,7 +268,7 @@ def evaluate(
         name: Figure(metrics[name], *clopper_pearson(*fraction, level)) for name, fraction in found.fractions.items()
     }
     nothing = Interval(math.nan, math.nan)
-    for name in ("balanced_accuracy", "f1"):
+    for name in ("balanced_accuracy", "f1") if groups is None else (*found.fractions, "balanced_accuracy", "f1"):
         interval = nothing
         if not math.isnan(metrics[name]):
             interval = bootstrap(

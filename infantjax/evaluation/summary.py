@@ -4,7 +4,7 @@ The figures are those of `discrimination`, `calibration`, `comparison` and `deci
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,7 @@ class Compared(NamedTuple):
         low: of the interval of the difference.
         high: of the interval of the difference.
         p: two-sided.
+        holm: the same after Holm's correction over the methods that the first is compared with.
     """
 
     first: float
@@ -42,6 +43,7 @@ class Compared(NamedTuple):
     low: float
     high: float
     p: float
+    holm: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Summary:
         cases: how many of them have outcome 1.
         threshold: from which risk on an infant was called positive.
         figures: with their intervals, by name.
-        comparison: with a second method, by name of the figure; empty without one.
+        comparisons: with other methods, by their names, and by name of the figure.
+        recordings: how many, where infants have several; 0 where each has one.
         subgroups: the same of the infants of each group, by its name.
     """
 
@@ -61,15 +64,17 @@ class Summary:
     cases: int
     threshold: float
     figures: Mapping[str, Figure]
-    comparison: Mapping[str, Compared] = field(default_factory=dict)
+    comparisons: Mapping[str, Mapping[str, Compared]] = field(default_factory=dict)
     subgroups: Mapping[str, "Summary"] = field(default_factory=dict)
+    recordings: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: figures as `[value, low, high]`, comparisons by the names of `Compared`; null for NaN."""
         result: dict[str, Any] = {name: [_plain(v) for v in figure] for name, figure in self.figures.items()}
-        if self.comparison:
-            result["comparison"] = {
-                name: {key: _plain(v) for key, v in row._asdict().items()} for name, row in self.comparison.items()
+        if self.comparisons:
+            result["comparisons"] = {
+                method: {name: {key: _plain(v) for key, v in row._asdict().items()} for name, row in rows.items()}
+                for method, rows in self.comparisons.items()
             }
         if self.subgroups:
             result["subgroups"] = {
@@ -80,24 +85,34 @@ class Summary:
 
     def lines(self) -> list[str]:
         """As lines of text; `nan` where a figure is not defined, no interval where none was computed."""
-        lines = [f"{self.infants} infants, {self.cases} with outcome 1, threshold {self.threshold:g}"]
+        unit = f"{self.recordings} recordings of {self.infants}" if self.recordings else f"{self.infants}"
+        lines = [f"{unit} infants, {self.cases} with outcome 1, threshold {self.threshold:g}"]
         width = max(map(len, self.figures)) + 2
         for name, figure in self.figures.items():
             alone = math.isnan(figure.low) and not math.isnan(figure.value)
             interval = "" if alone else f"  ({figure.low:.3f} to {figure.high:.3f})"
             lines.append(f"{name:<{width}}{figure.value:.3f}{interval}")
-        if self.comparison:
-            lines += ["", f"{'':<14}{'first':>8}{'second':>8}{'difference':>12}{'95 % interval':>20}{'P':>8}"]
-        for name, row in self.comparison.items():
-            interval, p = f"{row.low:+.3f} to {row.high:+.3f}", "-" if math.isnan(row.p) else f"{row.p:.3f}"
-            lines.append(f"{name:<14}{row.first:>8.3f}{row.second:>8.3f}{row.difference:>+12.3f}{interval:>20}{p:>8}")
+        several = len(self.comparisons) > 1
+        for method, rows in self.comparisons.items():
+            columns = f"{'first':>8}{'second':>8}{'difference':>12}{'95 % interval':>20}{'P':>8}"
+            lines += ["", f"against {method}", f"{'':<14}{columns}" + f"{'Holm':>8}" * several]
+            for name, row in rows.items():
+                interval = f"{row.low:+.3f} to {row.high:+.3f}"
+                ps = "".join(f"{'-' if math.isnan(p) else f'{p:.3f}':>8}" for p in (row.p, row.holm)[: 1 + several])
+                lines.append(f"{name:<14}{row.first:>8.3f}{row.second:>8.3f}{row.difference:>+12.3f}{interval:>20}{ps}")
         for name, group in self.subgroups.items():
             lines += ["", f"{name}: {group.lines()[0]}", *group.lines()[1:]]
         return lines
 
 
 def summarise(
-    risks: ArrayLike, labels: ArrayLike, threshold: float = 0.5, *, resamples: int = 2000, seed: int = 0
+    risks: ArrayLike,
+    labels: ArrayLike,
+    threshold: float = 0.5,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Summary:
     """Discrimination, predictive values at the published prevalences, and calibration.
 
@@ -105,6 +120,7 @@ def summarise(
         risks: `[infant]`, 0..1.
         labels: `[infant]`, 0 or 1.
         threshold: from this risk on an infant is called positive.
+        groups: where infants have several recordings, that of each; intervals are then bootstraps over infants.
         resamples: of the bootstraps.
         seed: of the bootstraps.
 
@@ -113,10 +129,11 @@ def summarise(
         over, without interval), and those of `calibration.figures`.
 
     Raises:
-        ValueError: no infants, risks outside 0..1, labels other than 0 and 1, or lengths differ.
+        ValueError: no infants, risks outside 0..1, labels other than 0 and 1, lengths differ, or an infant with two
+            labels.
     """
-    calibrated = calibration.figures(risks, labels, resamples=resamples, seed=seed)
-    found = discrimination.evaluate(risks, labels, threshold, resamples=resamples, seed=seed)
+    calibrated = calibration.figures(risks, labels, groups=groups, resamples=resamples, seed=seed)
+    found = discrimination.evaluate(risks, labels, threshold, groups=groups, resamples=resamples, seed=seed)
     sensitivity, specificity = found["sensitivity"].value, found["specificity"].value
     elsewhere = {}
     for prevalence in decision.PREVALENCES.values():
@@ -126,7 +143,11 @@ def summarise(
         for name, value in zip(("ppv", "npv"), values):
             elsewhere[f"{name}_at_{prevalence:g}"] = Figure(value, math.nan, math.nan)
     labels = np.asarray(labels)
-    return Summary(len(labels), int(labels.sum()), threshold, {**found, **elsewhere, **calibrated})
+    figures = {**found, **elsewhere, **calibrated}
+    if groups is None:
+        return Summary(len(labels), int(labels.sum()), threshold, figures)
+    outcomes = dict(zip(groups, labels.tolist()))
+    return Summary(len(outcomes), sum(outcomes.values()), threshold, figures, recordings=len(labels))
 
 
 def compare(
@@ -172,7 +193,7 @@ def compare(
         if infants.any():
             a, b = (right[infants] for right in rights)
             interval = comparison.paired_difference(a, b, resamples=resamples, seed=seed)
-            rows[name] = Compared(*_values(a.mean(), b.mean()), *interval, comparison.mcnemar(a, b).p)
+            rows[name] = Compared(*_values(a.mean(), b.mean()), *interval, comparison.mcnemar(a, b).p, math.nan)
         else:
             rows[name] = _NOTHING
     for name, wanted in (("ppv", True), ("npv", False)):
@@ -183,7 +204,21 @@ def compare(
             (k, n), (other_k, other_n) = counts[0][name], counts[1][name]
             p = comparison.published_binomial(k, n, other_k, other_n) if n and other_n else math.nan
             rows[name] = rows[name]._replace(p=p)
-    return rows
+    return {name: row._replace(holm=row.p) for name, row in rows.items()}
+
+
+def corrected(comparisons: Mapping[str, Mapping[str, Compared]]) -> dict[str, dict[str, Compared]]:
+    """Comparisons of one method with several others, `holm` set: P values corrected figure by figure.
+
+    Args:
+        comparisons: what `compare` gives, by name of the other method; each of the same figures.
+    """
+    result: dict[str, dict[str, Compared]] = {method: {} for method in comparisons}
+    for name in next(iter(comparisons.values()), {}):
+        adjusted = comparison.holm({method: rows[name].p for method, rows in comparisons.items()})
+        for method, rows in comparisons.items():
+            result[method][name] = rows[name]._replace(holm=adjusted[method])
+    return result
 
 
 def subgroups(
@@ -222,7 +257,7 @@ def subgroups(
     return found
 
 
-_NOTHING = Compared(*[math.nan] * 6)
+_NOTHING = Compared(*[math.nan] * 7)
 
 
 def _values(first: float, second: float) -> tuple[float, float, float]:
@@ -233,7 +268,7 @@ def _compared_auc(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> 
     if min((labels == 0).sum(), (labels == 1).sum()) < 2:
         return _NOTHING
     areas = discrimination.auc(first, labels), discrimination.auc(second, labels)
-    return Compared(*areas, *comparison.delong(first, second, labels))
+    return Compared(*areas, *comparison.delong(first, second, labels), math.nan)
 
 
 def _compared_shares(
@@ -252,7 +287,7 @@ def _compared_shares(
     if math.isnan(values[2]):
         return _NOTHING._replace(first=values[0], second=values[1])
     interval = discrimination.bootstrap(difference, labels, None, discrimination.tail_of(0.95), resamples, seed)
-    return Compared(*values, *interval, math.nan)
+    return Compared(*values, *interval, math.nan, math.nan)
 
 
 def _plain(value: float) -> float | None:

@@ -117,6 +117,18 @@ def occlusion(
     }
 
 
+def by_joint(values: Float[Array, "batch time joint channel"]) -> Float[Array, " joint"]:
+    """What a map of the input says of each joint: the sum over time and channels, as a mean over the samples.
+
+    Sums of integrated gradients stay what each joint adds to the score. Gradients of either sign cancel: take their
+    magnitudes first.
+
+    Args:
+        values: a map of the input, for example `integrated_gradients`, or `jnp.abs(gradient(...))`.
+    """
+    return values.sum(axis=(1, 3)).mean(axis=0)
+
+
 def agreement_with_untrained(
     explain: Callable[[Any], Float[Array, "*axes"]], trained: Any, untrained: Any
 ) -> Float[Array, " draw"]:

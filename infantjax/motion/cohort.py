@@ -314,6 +314,18 @@ def read_column(path: str | Path, column: str) -> dict[str, str]:
     return found
 
 
+def read_infants(path: str | Path) -> dict[str, str]:
+    """The infant of each recording by the recording's id: the column `group`, the id itself where there is none.
+
+    Args:
+        path: as the table of `read_cohort`.
+
+    Raises:
+        InputError: as `read_outcomes`.
+    """
+    return {name: infant.group or name for name, infant in _infants(Path(path)).items()}
+
+
 def _infants(path: Path) -> dict[str, _Infant]:
     findings = Findings()
     infants, _ = _read_table(path, findings)

@@ -1,10 +1,14 @@
-"""Histograms of how limbs point and how far they move: HOJO2D and HOJD2D.
+"""Histograms of how limbs point and how far they move, HOJO2D and HOJD2D, and their relatives in frequencies.
 
 Source: McCay et al. 2019 and their released program. Pose and movement are histograms of the arms' and legs' joints
 over a whole recording, fused by joining them, and told apart by linear classifiers (`training.baselines`). Chosen,
 where the sources are silent: bins of direction run from +y towards +x; a skeleton without neck takes the middle of the
-shoulders in its place. On the host, in float64.
+shoulders in its place; bands of frequency end at the square of their number, and their amplitudes sum to one. On the
+host, in float64.
 """
+
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
@@ -116,6 +120,124 @@ def displacements(
     if not len(step):
         raise ValueError(f"the joint is seen in no two frames {frames} apart")
     return np.bincount(np.minimum(step // width, bins - 1).astype(int), minlength=bins) / len(step)
+
+
+def angular_displacements(
+    points: Points, joint: int, parent: int, bins: int = 8, frames: int = 10
+) -> Float[np.ndarray, " bin"]:
+    """How often a bone turns how far; sums to one.
+
+    Bins halve from 180 degrees downwards: 90 to 180, 45 to 90 and so on, the last one from 0.
+
+    Args:
+        points: `prepare`; steps at whose ends the bone has no length, or a point is missing, do not count.
+        joint: the bone's end.
+        parent: its beginning.
+        bins: how many.
+        frames: from one direction to the next; steps do not overlap.
+
+    Raises:
+        ValueError: fewer than one bin or frame, or no step counts.
+    """
+    if bins < 1 or frames < 1:
+        raise ValueError(f"bins and frames must be positive, got {bins}, {frames}")
+    turn = np.diff(_angles(points, joint, parent)[::frames])
+    turn = np.abs((turn + np.pi) % (2 * np.pi) - np.pi)
+    turn = turn[np.isfinite(turn)]
+    if not len(turn):
+        raise ValueError(f"the bone has a direction in no two frames {frames} apart")
+    edges = np.pi / 2.0 ** np.arange(1, bins)
+    return np.bincount((turn[:, None] < edges).sum(axis=1), minlength=bins) / len(turn)
+
+
+def relative_orientations(points: Points, joints: Sequence[int], bins: int = 8) -> Float[np.ndarray, "pair bin"]:
+    """How often each joint lies in which direction of each other one, as `orientations`: all pairs, in their order.
+
+    Args:
+        points: `prepare`.
+        joints: which; published are 15.
+        bins: as `orientations`.
+
+    Raises:
+        ValueError: as `orientations`, or fewer than two joints.
+    """
+    if len(joints) < 2:
+        raise ValueError(f"pairs need at least two joints, got {len(joints)}")
+    return np.stack([orientations(points, b, a, bins) for a, b in combinations(joints, 2)])
+
+
+def speed_spectrum(points: Points, joint: int, bands: int = 8, every: int = 1) -> Float[np.ndarray, " band"]:
+    """Amplitudes of a joint's speed in bands of frequency (FFT-JD); sums to one, or is 0 where nothing moves.
+
+    Args:
+        points: `prepare`; no NaN in the joint.
+        joint: which.
+        bands: published are 8, and 16.
+        every: 1 takes all speeds. The released program takes every ninth and leaves zeros between: 9.
+
+    Raises:
+        ValueError: fewer than one band or frame, or fewer frames than bands need.
+    """
+    if every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    speed = np.linalg.norm(np.diff(points[:, joint], axis=0), axis=-1)
+    return _in_bands(np.where(np.arange(len(speed)) % every == 0, speed, 0), bands)
+
+
+def angle_spectrum(points: Points, joint: int, parent: int, bands: int = 8) -> Float[np.ndarray, " band"]:
+    """Amplitudes of a bone's direction, without jumps at half a turn, in bands of frequency (FFT-JO); sums to one.
+
+    Args:
+        points: `prepare`; no NaN in the bone.
+        joint: the bone's end.
+        parent: its beginning.
+        bands: published are 8, and 16.
+
+    Raises:
+        ValueError: as `speed_spectrum`, or the bone has no length in a frame.
+    """
+    angles = _angles(points, joint, parent)
+    if not np.isfinite(angles).all():
+        raise ValueError("the bone has no direction in some frame")
+    return _in_bands(np.unwrap(angles), bands)
+
+
+def _angles(points: Points, joint: int, parent: int) -> Float[np.ndarray, " time"]:
+    """From +y towards +x, radians; NaN where the bone has no length."""
+    x, y = (points[:, joint] - points[:, parent]).T
+    return np.where(np.hypot(x, y) > 0, np.arctan2(x, y), np.nan)
+
+
+def _in_bands(series: Float[np.ndarray, " time"], bands: int) -> Float[np.ndarray, " band"]:
+    if bands < 1:
+        raise ValueError(f"bands must be positive, got {bands}")
+    amplitudes = np.abs(np.fft.rfft(series - series.mean()))[1:]
+    if len(amplitudes) < bands**2:
+        raise ValueError(f"{bands} bands need {2 * bands**2} frames, got {len(series)}")
+    # Frequencies k of n lie in the first band whose upper end, (i / bands)^2, is not below k / n.
+    place = np.ceil(bands * np.sqrt(np.arange(1, len(amplitudes) + 1) / len(amplitudes)) - 1e-9).astype(int) - 1
+    total = amplitudes.sum()
+    return np.bincount(place, amplitudes, bands) / total if total > 0 else np.zeros(bands)
+
+
+def spectral_features(recording: Recording, bands: int = 8, every: int = 1) -> Float[np.ndarray, " feature"]:
+    """FFT-JO and FFT-JD of every joint of `JOINTS`, directions first: 128 features with 8 bands.
+
+    Bands end at shares of half the frame rate: recordings must have one rate, of which the source names 50 Hz.
+
+    Args:
+        recording: as `prepare`.
+        bands: of either spectrum.
+        every: as `speed_spectrum`.
+
+    Raises:
+        InputError: as `prepare`.
+        ValueError: as `angle_spectrum` and `speed_spectrum`.
+    """
+    points, skeleton = prepare(recording), recording.skeleton
+    at = [skeleton.index(joint) for joint in JOINTS]
+    turns = [angle_spectrum(points, joint, skeleton.parent_indices[joint], bands) for joint in at]
+    return np.concatenate([*turns, *(speed_spectrum(points, joint, bands, every) for joint in at)])
 
 
 def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[np.ndarray, " feature"]:

@@ -1,9 +1,9 @@
 """Ensemble-NAS-GCN (Groos et al.) as a system: the risk of cerebral palsy with its certainty."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from infantjax import models, skeletons
 from infantjax.assessment.pipeline import Assessor
@@ -41,7 +41,7 @@ class Groos(System):
     name = "groos"
     title = "Ensemble-NAS-GCN"
     source = "Groos et al. 2022"
-    alternatives = {"folds": str}
+    alternatives: ClassVar[Mapping[str, type]] = {"folds": str}
 
     model: str = "kbest-gcn-2"
     preprocessing: Literal["released", "paper"] = "released"

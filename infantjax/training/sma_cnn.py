@@ -139,6 +139,7 @@ def train(
     subjects: Sequence[Hashable],
     config: SmaConfig | None = None,
     *,
+    folds: Sequence[Fold] | None = None,
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
     mapping: RunMapping = "auto",
@@ -155,6 +156,7 @@ def train(
         scores: `[window]` of the recording that each is cut from.
         subjects: `[window]`.
         config: the same for all runs; None is as published.
+        folds: of the windows, one for each run; None is `leave_one_out`.
         directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         mapping: how runs are mapped on one device. A run of the published size holds 430 MB.

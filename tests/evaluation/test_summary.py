@@ -33,7 +33,7 @@ def test_the_summary_holds_the_figures_of_the_modules():
 def test_a_comparison_is_made_of_the_paired_tests():
     first, second, labels = cohort()
     found = summary.compare(first, second, labels, (0.5, 0.3), **FEW)
-    assert found["auc"][2:] == pytest.approx(comparison.delong(first, second, labels))
+    assert found["auc"][2:6] == pytest.approx(comparison.delong(first, second, labels))
     controls = labels == 0
     assert found["specificity"].p == comparison.mcnemar(first[controls] < 0.5, second[controls] < 0.3).p
     assert found["sensitivity"].first == (first[~controls] >= 0.5).mean()
@@ -89,11 +89,11 @@ def test_a_summary_with_everything_is_json_without_nan():
         10,
         0.5,
         summary.summarise(risks, labels, **FEW).figures,
-        summary.compare(risks, other, labels, **FEW),
+        {"other": summary.compare(risks, other, labels, **FEW)},
         summary.subgroups(risks, labels, ["a", "b"] * 20, **FEW),
     )
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert set(document["comparison"]["auc"]) == {"first", "second", "difference", "low", "high", "p"}
+    assert set(document["comparisons"]["other"]["auc"]) == {*summary.Compared._fields}
     assert document["subgroups"]["b"]["infants"] == 20
     text = "\n".join(found.lines())
     assert "\na: 20 infants, 10 with outcome 1, threshold 0.5" in text
@@ -111,3 +111,28 @@ def test_a_summary_with_everything_is_json_without_nan():
 def test_what_cannot_be_summarised_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_p_values_of_several_comparisons_are_corrected_figure_by_figure():
+    def row(p):
+        return summary.Compared(1, 1, 0, 0, 0, p, p)
+
+    given = {"a": {"auc": row(0.01), "ppv": row(math.nan)}, "b": {"auc": row(0.04), "ppv": row(0.02)}}
+    found = summary.corrected(given)
+    assert [found[m]["auc"].holm for m in "ab"] == [0.02, 0.04]
+    assert (math.isnan(found["a"]["ppv"].holm), found["b"]["ppv"].holm, found["b"]["ppv"].p) == (True, 0.02, 0.02)
+    assert summary.corrected({}) == {}
+
+
+def test_infants_with_several_recordings_widen_the_intervals():
+    risks, _, labels = cohort()
+    alone = summary.summarise(risks, labels, **FEW)
+    twice = summary.summarise(np.repeat(risks, 2), np.repeat(labels, 2), groups=np.repeat(np.arange(40), 2), **FEW)
+    taken_as_own = summary.summarise(np.repeat(risks, 2), np.repeat(labels, 2), **FEW)
+    assert (twice.infants, twice.cases, twice.recordings) == (40, alone.cases, 80)
+
+    def width(found, name):
+        return found.figures[name].high - found.figures[name].low
+
+    for name in ("auc", "balanced_accuracy", "brier"):
+        assert width(twice, name) > 1.2 * width(taken_as_own, name)

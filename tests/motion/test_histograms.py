@@ -86,3 +86,71 @@ def test_what_has_no_histogram_is_refused():
         histograms.displacements(unseen, 0)
     with pytest.raises(ValueError, match="must be positive"):
         histograms.displacements(unseen, 0, width=0)
+
+
+def turning(angles):
+    """A bone of length 2 that points at these angles, from +y towards +x."""
+    points = np.zeros((len(angles), 2, 2))
+    points[:, 1] = 2 * np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+    return points
+
+
+def test_angular_displacements_lie_in_halving_bins():
+    degrees = np.repeat([0, 170, -170, -80, -79.9], 10)  # turns of 170, 20, 90 and 0.1
+    found = histograms.angular_displacements(turning(np.radians(degrees)), 1, 0)
+    np.testing.assert_allclose(found, [0.5, 0, 0, 0.25, 0, 0, 0, 0.25])
+
+
+def test_relative_orientations_are_those_of_every_pair():
+    points = np.array([[[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+    found = histograms.relative_orientations(points, (0, 1, 2))
+    np.testing.assert_allclose(found, np.eye(8)[[0, 1, 2]], atol=1e-12)
+
+
+@pytest.mark.parametrize(("rate", "band"), [(0.005, 0), (0.05, 2), (0.2, 5), (0.49, 7)])
+def test_a_bone_that_sways_at_one_frequency_is_in_one_band(rate, band):
+    # Band i ends at ((i + 1) / 8)^2 of half the frame rate: 0.0078, 0.03, 0.07 ... of the frame rate.
+    sway = 0.5 * np.sin(2 * np.pi * rate * np.arange(400))
+    np.testing.assert_allclose(histograms.angle_spectrum(turning(sway), 1, 0), np.eye(8)[band], atol=1e-9)
+
+
+def test_a_bone_that_turns_on_and_on_does_not_jump():
+    found = histograms.angle_spectrum(turning(np.linspace(0, 20, 400)), 1, 0)
+    assert found.argmax() == 0
+    assert (np.diff(found[:4]) < 0).all()
+
+
+def test_the_released_speeds_hold_zeros_between_every_ninth():
+    points = np.cumsum(np.random.default_rng(0).normal(size=(200, 1, 2)), axis=0)
+    assert not np.allclose(histograms.speed_spectrum(points, 0), histograms.speed_spectrum(points, 0, every=9))
+    steady = np.zeros((1 + 9 * 40, 1, 2))
+    steady[:, 0, 0] = np.arange(len(steady))
+    np.testing.assert_array_equal(histograms.speed_spectrum(steady, 0), 0)
+    # A comb of pulses has its ninth of the frame rate and the multiples, nothing below.
+    comb = histograms.speed_spectrum(steady, 0, every=9)
+    assert comb[:3].max() < 1e-9
+
+
+def test_spectral_features_are_as_many_as_histograms_and_do_not_turn(infant):
+    found = histograms.spectral_features(infant, 4)
+    assert (found.shape, np.isfinite(found).all()) == ((2 * 4 * 8,), True)
+    np.testing.assert_allclose(found.reshape(16, 4).sum(axis=1), 1)
+    turned = Recording(infant.keypoints @ np.array([[0.6, -0.8], [0.8, 0.6]]), infant.fps, infant.skeleton)
+    np.testing.assert_allclose(histograms.spectral_features(turned, 4)[32:], found[32:], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: histograms.angular_displacements(p, 1, 0, 0), "bins and frames must be positive"),
+        (lambda p: histograms.angular_displacements(p[:9], 1, 0), "no two frames 10 apart"),
+        (lambda p: histograms.relative_orientations(p, (0,)), "at least two joints"),
+        (lambda p: histograms.speed_spectrum(p, 1, every=0), "every must be at least 1"),
+        (lambda p: histograms.speed_spectrum(p, 1, 0), "bands must be positive"),
+        (lambda p: histograms.speed_spectrum(p[:20], 1), "8 bands need 128 frames"),
+        (lambda p: histograms.angle_spectrum(np.zeros_like(p), 1, 0), "no direction in some frame"),
+    ],
+)
+def test_what_no_spectrum_can_be_made_of_is_told(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(turning(np.linspace(0, 1, 200)))

@@ -1,0 +1,64 @@
+"""The PyTorch twins of the SMA CNN, of MAM and of VideoPose3D compute what ours compute."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from benchmarks.torch_systems import TorchLifting, TorchMam, TorchSmaCnn  # noqa: E402
+from infantjax.models.mam import MAM  # noqa: E402
+from infantjax.models.sma_cnn import SmaCnn  # noqa: E402
+from infantjax.models.videopose3d import LiftingNetwork  # noqa: E402
+from infantjax.motion import mam as motion  # noqa: E402
+from infantjax.nn.initialisers import initialise  # noqa: E402
+from infantjax.training.mam import MamConfig, Videos, VideoTask  # noqa: E402
+
+
+def drawn(network, x):
+    """Variables with biases, norms and statistics away from where they begin."""
+    variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
+    rng = np.random.default_rng(1)
+    return jax.tree.map(lambda leaf: (leaf + rng.uniform(0, 0.2, leaf.shape)).astype(np.float32), variables)
+
+
+def test_the_twin_of_the_sma_cnn_gives_the_same_scores():
+    x = np.random.default_rng(0).standard_normal((3, 12, 120, 1)).astype(np.float32)
+    network = SmaCnn(features=(3, 4, 5, 6))
+    variables = drawn(network, x)
+    with torch.inference_mode():
+        found = TorchSmaCnn(variables["params"]).eval()(torch.as_tensor(x.transpose(0, 3, 1, 2).copy())).numpy()
+    np.testing.assert_allclose(found, jax.jit(network.apply)(variables, x)[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_twin_of_mam_gives_the_same_losses_and_centres():
+    network = MAM(joints=3, channels=3, frames=12, token=4, width=8, blocks=1, heads=2, hidden=8, dropout=0.0)
+    rng = np.random.default_rng(0)
+    # Each video has as many instances as a step draws.
+    config = MamConfig(pretraining=0, joint=1, clips=6, instances=3, step=6)
+    positions = rng.standard_normal((2, 24, 3, 3)).astype(np.float32)
+    clips, labels = rng.standard_normal((6, 12, 3, 3)).astype(np.float32), np.arange(6) % 2
+    data = Videos.of(list(positions), [0, 1], clips, labels)
+    variables = drawn(network, jnp.zeros((1, 1, 12, 3, 3)))
+    task = VideoTask(network, config, (1, 1, 12, 3, 3))
+    step = jax.jit(lambda v, d: task.loss(v, d, jnp.arange(6), jnp.arange(2), jax.random.key(0)))
+    loss, updates = step(variables, jax.tree.map(jnp.asarray, data))
+    cuts = [motion.cut(video, motion.clip_starts(24, 12, 6), 12)[0] for video in positions]
+    centres = torch.as_tensor(variables["centres"]["centres"].copy())
+    twin = TorchMam(variables["params"], network.token, network.heads)
+    given = (torch.as_tensor(clips), torch.as_tensor(labels), torch.as_tensor(np.stack(cuts)))
+    assert float(twin.loss(*given, centres, config).detach()) == pytest.approx(float(loss), rel=1e-5)
+    np.testing.assert_allclose(centres.numpy(), updates["centres"]["centres"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_the_twin_of_videopose3d_gives_the_same_positions(strided):
+    network = LiftingNetwork(inputs=4, outputs=5, widths=(3, 3), channels=6)
+    x = np.random.default_rng(0).standard_normal((2, 18, 4, 2)).astype(np.float32)
+    variables = drawn(network, x)
+    expected = jax.jit(lambda v, x: network.apply(v, x, strided=strided)[0])(variables, x)
+    with torch.inference_mode():
+        found = TorchLifting(variables, network.widths).eval()(torch.as_tensor(x), strided).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
