@@ -95,6 +95,22 @@ def test_same_padding_is_that_of_jax(taps, stride, dilation, side):
         np.testing.assert_allclose(y, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2), (3, 1)])
+def test_the_largest_of_a_window_and_its_gradient_are_those_of_xla(side, stride):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 9, 8, 3)), jnp.float32)
+
+    def window(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, side, side, 1), (1, stride, stride, 1), "VALID")
+
+    def both(pool):
+        return jax.value_and_grad(lambda x: (jnp.square(y := pool(x)).sum(), y), has_aux=True)(x)
+
+    for found, expected in zip(
+        jax.tree.leaves(both(lambda x: image.pool(x, "max", side, stride))), jax.tree.leaves(both(window)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("strides", [(1, 1, 1), (1, 2, 2)])
 def test_gradients_for_loops_are_those_of_jax_for_clips(strides):
     rng = np.random.default_rng(0)
