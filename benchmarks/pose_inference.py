@@ -19,7 +19,6 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -161,17 +160,7 @@ def _called(name: str, batch: int, side: str) -> float | None:
     else:
         run = PEERS[side](network, squares)
         [run() for _ in range(3)]
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
-
-
-def lively(path: Any, leaf: np.ndarray) -> np.ndarray:
-    """Depthwise kernels as large as their taps want; those of a fresh network would make all maps zero."""
-    depthwise = leaf.ndim == 3
-    return leaf * np.sqrt(2 * leaf.shape[-1]).astype(np.float32) if depthwise else leaf
+    return common.peak_mb()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ start to end: decoding, the network, what is kept on the disk, and the file of k
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -64,13 +63,11 @@ def main(options: Options) -> None:
 
 
 def _peak_mb(video: Path, weights: Path, output: Path) -> float:
-    command = [sys.executable, "-m", "infantjax.cli", "pose", str(video), "--weights", str(weights), "-o", str(output)]
-    with subprocess.Popen(command) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"infantjax pose ended with status {process.returncode}")
-    return used.ru_maxrss / 1000  # kilobytes on Linux
+    code = "import sys; from benchmarks.common import peak_mb; from infantjax import cli; status = cli.main()"
+    code += "; print(peak_mb()); sys.exit(status)"
+    command = [sys.executable, "-c", code, "pose", str(video), "--weights", str(weights), "-o", str(output)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.split()[-1])
 
 
 if __name__ == "__main__":
