@@ -63,8 +63,8 @@ def main(options: Options) -> None:
 
 
 def _peak_mb(video: Path, weights: Path, output: Path) -> float:
-    code = "import sys; from benchmarks.common import peak_mb; from infantjax import cli; status = cli.run(sys.argv[1:])"
-    code += "; print(peak_mb()); sys.exit(status)"
+    code = "import sys; from benchmarks.common import peak_mb; from infantjax import cli"
+    code += "; status = cli.run(sys.argv[1:]); print(peak_mb()); sys.exit(status)"
     command = [sys.executable, "-c", code, "pose", str(video), "--weights", str(weights), "-o", str(output)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout.split()[-1])

@@ -121,6 +121,8 @@ def _depthwise_backward(stride: int, saved: tuple[Array, Array], gradient: Array
     x, kernel = saved
     if jax.default_backend() != "cpu":
         return jax.vjp(partial(depthwise, stride=stride), x, kernel)[1](gradient)
+    # Else whatever made the gradient would be computed again in every sum below.
+    gradient = finished(gradient)
     # For x: the gradient, spread to where it came from, convolved by the reversed kernel.
     edges = [
         (taps - 1 - before, side + before - stride * (outputs - 1) - 1, stride - 1)
