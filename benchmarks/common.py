@@ -196,6 +196,18 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def peak_mb() -> float | None:
+    """Largest resident memory of this process so far; None where the system does not tell.
+
+    What `getrusage` gives counts the process that started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), None)
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table with the columns of the first row; numbers with three figures."""
     columns = list(rows[0])

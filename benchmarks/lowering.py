@@ -1,14 +1,16 @@
-"""How XLA lowers the pieces of the graph networks on this backend, each form against the others.
+"""How XLA lowers the pieces of the graph and pose networks on this backend, each form against the others.
 
     python -m benchmarks.lowering
 
 The choices in `infantjax.nn.conv` come from this table: the layout of a temporal convolution, its lowering, the number
-of output channels, depthwise as a sum of shifts, and what a border for fusion is worth around a Swish.
+of output channels, depthwise as a sum of shifts, and what a border for fusion is worth around a Swish. So do the
+gradients of a depthwise convolution of pictures in `infantjax.nn.image`.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,6 +29,7 @@ from infantjax.nn.conv import (
     temporal_convolution,
     use_lowering,
 )
+from infantjax.nn.image import depthwise, trained_depthwise
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Options:
 
     windows: int = 8
     """Windows of a call."""
+    pictures: int = 8
+    """Pictures of a call."""
     rounds: int = 20
     """Timed rounds; the table shows the best of each form, since the interleaved rounds see the same disturbances."""
     write: bool = True
@@ -57,7 +62,14 @@ def main(options: Options) -> None:
     small = jnp.linspace(0.5, 1.5, 20)
     adjacency = jax.random.normal(jax.random.key(1), (19, 19)) / 19
     rows += _rows("norm, Swish and adjacency", _FUSED, (x, small, adjacency), 2 * x.size * 19, options)
-    shapes = {"windows": options.windows, "joints": 19, "frames": 150}
+    for side, channels, taps, stride in ((28, 240, 5, 1), (56, 144, 5, 2), (112, 32, 3, 1), (112, 96, 3, 2)):
+        x = jax.random.normal(jax.random.key(0), (options.pictures, side, side, channels))
+        kernel = jax.random.normal(jax.random.key(1), (taps, taps, channels)) / taps
+        y = jax.eval_shape(partial(depthwise, stride=stride), x, kernel)
+        what = f"depthwise {taps}x{taps} and gradients, {channels} channels, side {side}, stride {stride}"
+        given = (x, kernel, jax.random.normal(jax.random.key(2), y.shape))
+        rows += _rows(what, _depthwise_steps(stride), given, 6 * y.size * taps**2, options)
+    shapes = {"windows": options.windows, "joints": 19, "frames": 150, "pictures": options.pictures}
     print(common.write("lowering", rows, shapes) if options.write else common.table(rows))
 
 
@@ -140,6 +152,30 @@ def _grouped(x: Array, kernel: Array) -> Array:
 
 
 _DEPTHWISE: dict[str, Callable] = {"infantjax": depthwise_temporal_convolution, "grouped convolution": _grouped}
+
+
+def _depthwise_steps(stride: int) -> dict[str, Callable]:
+    """Value and both gradients, as one vector."""
+
+    def grouped(x: Array, kernel: Array, stride: int) -> Array:
+        return lax.conv_general_dilated(
+            x,
+            kernel[:, :, None],
+            (stride, stride),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=x.shape[-1],
+        )
+
+    def step(convolve: Callable) -> Callable:
+        def form(x: Array, kernel: Array, gradient: Array) -> Array:
+            y, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, stride), x, kernel)
+            return jnp.concatenate([part.ravel() for part in (y, *pull(gradient))])
+
+        return form
+
+    forms = {"infantjax": trained_depthwise, "gradients of JAX": depthwise, "grouped convolution": grouped}
+    return {name: step(convolve) for name, convolve in forms.items()}
 
 
 def _normed_swish(activation: Callable) -> Callable:

@@ -1,51 +1,66 @@
-"""Frames per second of the pose networks against the same networks in PyTorch.
+"""Frames per second of the pose networks against the same networks elsewhere.
 
+    python -m pip install -e ".[bench,export]" tensorflow-cpu ai-edge-litert
+    python -m pip install --no-deps jax2onnx
     python -m benchmarks.pose_inference
+    python -m benchmarks.pose_inference --models efficientpose-iv efficienthourglass-b4 --batches 1 --rounds 3
 
-Both sides get the same normalised pictures and the same random weights and give confidence maps before upscaling, which
-are shown to be equal; ours also runs as `pose.Tracker` does, several calls at a time, with decoding ("tracker"). The
-peer is PyTorch with norms folded and channels last, as it is fastest there.
+Both sides get the same pictures and the same random weights and give confidence maps before upscaling, which are shown
+to be equal. The peers (`benchmarks.pose_peers`) are those that are installed: PyTorch and LiteRT, of EfficientPose
+only, and ONNX Runtime. They get normalised pictures, one call after the other. Ours runs as `pose.Tracker` does,
+several calls at a time on a CPU: the network alone, and with normalising, upscaling and decoding ("tracker").
+
+Peak memory is that of a process of its own which makes the same calls; it includes the framework.
 """
 
 import json
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 import tyro
 
 from benchmarks import common
-from benchmarks.torch_pose import TorchEfficientPose
+from benchmarks.pose_peers import PEERS, Run, normalised
 from infantjax import models, runtime
 from infantjax.models import count_image
-from infantjax.models.efficientpose import EfficientPose
 from infantjax.nn.initialisers import initialise
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker
 from infantjax.skeletons import MPII_16
 
 TOLERANCE = 1e-4
+OURS = "infantjax"
 
 
 @dataclass(frozen=True)
 class Options:
     """What is measured."""
 
-    models: tuple[str, ...] = ("efficientpose-rt", "efficientpose-i", "efficientpose-rt-lite", "efficientpose-i-lite")
-    """Networks of the EfficientPose family."""
+    models: tuple[str, ...] = (
+        *(f"efficientpose-{name}" for name in ("rt", "i", "ii", "iii", "rt-lite", "i-lite", "ii-lite")),
+        *("efficienthourglass-b0", "efficienthourglass-l0", "cima-pose", "openpose"),
+    )
+    """Networks of `infantjax models`; without the largest two, which want hours and gigabytes."""
+    peers: tuple[str, ...] = tuple(PEERS)
+    """Those that are not installed, or lack a network, are left out."""
     batches: tuple[int, ...] = (1, 8, 32)
     """Pictures of a call."""
     frames: int = 96
-    """Pictures of a round."""
+    """Pictures of a round, at most."""
+    gflop: float = 100.0
+    """Work of a round: fewer pictures of a large network, but no less than a call."""
     rounds: int = 5
     """Timed rounds."""
     warm_up: int = 1
     """Untimed rounds after the first call."""
+    memory: bool = True
+    """Also measure peak memory."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -54,88 +69,104 @@ def main(options: Options) -> None:
     """Measure and print the table."""
     runtime.keep_freed_memory()
     where = common.environment()
+    ceiling = common.jax_ceiling()
     rows: list[dict[str, Any]] = []
     for name in options.models:
-        for row in _measure(name, options):
-            print(json.dumps(row), flush=True)
-            rows.append(row)
-    ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
-    if options.write:
-        print(common.write("pose_inference", rows, {"frames": options.frames, **ceilings}, where))
-    else:
-        print(common.table(rows), ceilings)
+        network = _network(name)
+        for batch in options.batches:
+            for row in _measure(network, batch, ceiling, options):
+                print(json.dumps(row), flush=True)
+                rows.append(row)
+    shapes = {"frames": options.frames, "jax_matmul_gflops": ceiling}
+    print(common.write("pose_inference", rows, shapes, where) if options.write else common.table(rows))
 
 
-def _measure(name: str, options: Options) -> list[dict[str, Any]]:
-    entry = models.get(name)
-    network: EfficientPose = entry.build(early_heads=False, upscale=False)
-    side = entry.input_shape[0]
-    squares = np.random.default_rng(0).integers(0, 256, (options.frames, side, side, 3)).astype(np.uint8)
-    pixels = squares[:8].astype(np.float32) / 127.5 - 1
-    x = jnp.asarray(pixels[:1])
-    variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
-    variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    twin = TorchEfficientPose(network, variables).to(device).eval()
-    apply = jax.jit(lambda v, x: network.apply(v, x)[0])
-    held = jax.device_put(variables)
-
-    def peer_of(batch: int) -> common.Contender:
-        given = torch.as_tensor(
-            np.resize(pixels, (batch, *pixels.shape[1:])).transpose(0, 3, 1, 2).copy(), device=device
-        )
-        given = given.contiguous(memory_format=torch.channels_last)
-
-        def run() -> torch.Tensor:
-            with torch.inference_mode():
-                for _ in range(options.frames // batch):
-                    found = twin(given)
-                return found.cpu()
-
-        return common.Contender("PyTorch", run)
-
-    rows = []
-    flops = count_image(network, entry.input_shape).executed * options.frames
-    for batch in options.batches:
-        given = jnp.asarray(np.resize(pixels, (batch, *pixels.shape[1:])))
-        peer = peer_of(batch)
-        found, expected = np.asarray(apply(held, given)), peer.run().numpy().transpose(0, 2, 3, 1)
-        error = common.require_equal(found, expected, TOLERANCE, name)
-        ours = common.Contender("infantjax", lambda g=given: _calls(apply, held, g, options.frames // len(g)))
-        tracker = Tracker(
-            PoseNetwork(network, variables, MPII_16, side, "lite", name, ""), PoseConfig(batch_size=batch)
-        )
-        whole = common.Contender("tracker", lambda t=tracker: _tracked(t, squares))
+def _measure(network: PoseNetwork, batch: int, ceiling: float, options: Options) -> list[dict[str, Any]]:
+    flops = count_image(network.module, (network.side, network.side, 3)).executed
+    calls = max(1, min(options.frames, int(1e9 * options.gflop / flops)) // batch)
+    count, squares = calls * batch, _squares(network, batch)
+    run = _ours(network, squares)
+    ours = common.Contender(OURS, lambda: _at_once(run, calls))
+    tracker = Tracker(network, PoseConfig(batch_size=batch))
+    whole = common.Contender("tracker", lambda: _at_once(lambda: tracker.find(squares), calls))
+    expected, rows = run(), []
+    for name in options.peers:
+        try:
+            peer = PEERS[name](network, squares)
+        except (ImportError, NotImplementedError) as error:
+            print(f"{network.name}: no {name} ({error})")
+            continue
+        scale = np.abs(expected).max()
+        error = common.require_equal(peer() / scale, expected / scale, TOLERANCE, f"{network.name}, {name}")
+        theirs = common.Contender(name, lambda peer=peer: [peer() for _ in range(calls)][-1])
+        peaks = [_peak_mb(network.name, batch, side) if options.memory else None for side in (OURS, name)]
         for contender in (ours, whole):
-            comparison = common.compare(contender, peer, options.rounds, options.warm_up).summary(flops)
-            fps = {
-                "ours_fps": options.frames / comparison["ours_median_s"],
-                "peer_fps": options.frames / comparison["peer_median_s"],
+            compared = common.compare(contender, theirs, options.rounds, options.warm_up).summary(flops * count)
+            figures = {
+                "ours_fps": count / compared["ours_median_s"],  # type: ignore[operator]
+                "peer_fps": count / compared["peer_median_s"],  # type: ignore[operator]
+                "ours_of_ceiling": compared["ours_gflops"] / ceiling,  # type: ignore[operator]
+                "peer_of_ceiling": compared["peer_gflops"] / ceiling,  # type: ignore[operator]
+                "ours_peak_mb": peaks[0],
+                "peer_peak_mb": peaks[1],
             }
-            rows.append(
-                {"model": name, "batch": batch, "what": contender.name, "difference": error, **fps, **comparison}
-            )
+            named = {"model": network.name, "batch": batch, "what": contender.name, "peer": name}
+            rows.append({**named, "frames": count, "difference": error, **figures, **compared})
     return rows
+
+
+def _network(name: str) -> PoseNetwork:
+    """With random weights."""
+    entry = models.get(name)
+    early = {"early_heads": False} if entry.system == "efficientpose" else {}
+    module, side = entry.build(upscale=False, **early), entry.input_shape[0]
+    x = jnp.zeros((1, side, side, 3))
+    variables = jax.device_get(dict(jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))))
+    variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
+    return PoseNetwork(module, variables, MPII_16, side, entry.pixels or "imagenet", name, "")
+
+
+def _squares(network: PoseNetwork, batch: int) -> np.ndarray:
+    shape = (min(batch, 8), network.side, network.side, 3)
+    return np.resize(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8), (batch, *shape[1:]))
+
+
+def _ours(network: PoseNetwork, squares: np.ndarray) -> Run:
+    apply = jax.jit(lambda variables, x: network.module.apply(variables, x)[0])
+    held, given = jax.device_put((network.variables, normalised(squares, network)))
+    return lambda: np.asarray(apply(held, given))
+
+
+def _at_once(run: Any, calls: int) -> Any:
+    """Calls from as many threads as the tracker has."""
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        pending = deque(pool.submit(run) for _ in range(calls))
+        return [one.result() for one in pending][-1]
+
+
+def _peak_mb(name: str, batch: int, side: str) -> float | None:
+    """Largest resident memory of a process that makes a few calls; None where the system does not tell."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_called, name, batch, side).result()
+
+
+def _called(name: str, batch: int, side: str) -> float | None:
+    if side == OURS:
+        runtime.keep_freed_memory()
+    network = _network(name)
+    squares = _squares(network, batch)
+    if side == OURS:
+        _at_once(_ours(network, squares), 2 * (os.cpu_count() or 1) + 2)
+    else:
+        run = PEERS[side](network, squares)
+        [run() for _ in range(3)]
+    return common.peak_mb()
 
 
 def lively(path: Any, leaf: np.ndarray) -> np.ndarray:
     """Depthwise kernels as large as their taps want; those of a fresh network would make all maps zero."""
     depthwise = leaf.ndim == 3
     return leaf * np.sqrt(2 * leaf.shape[-1]).astype(np.float32) if depthwise else leaf
-
-
-def _calls(apply: Any, variables: Any, given: jax.Array, calls: int) -> Any:
-    """Calls from as many threads as the tracker has."""
-    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        pending = deque(pool.submit(lambda: np.asarray(apply(variables, given))) for _ in range(calls))
-        return [one.result() for one in pending][-1]
-
-
-def _tracked(tracker: Tracker, squares: np.ndarray) -> Any:
-    size = tracker.batch_size
-    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        pending = [pool.submit(tracker.find, squares[i : i + size]) for i in range(0, len(squares), size)]
-        return [one.result() for one in pending][-1]
 
 
 if __name__ == "__main__":

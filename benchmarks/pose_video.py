@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +24,10 @@ import numpy as np
 import tyro
 from tyro.conf import Positional
 
-from benchmarks import common, tflite_pose
+from benchmarks import common
+from benchmarks.pose_peers import litert_call, normalised
 from infantjax import runtime
-from infantjax.pose import PoseConfig, Tracker, load_network, normalise
+from infantjax.pose import PoseConfig, Tracker, load_network
 from infantjax.pose.pictures import fit
 from infantjax.video import open_frames
 
@@ -57,22 +57,20 @@ def main(options: Options) -> None:
     runtime.keep_freed_memory()
     where = common.environment()
     network = load_network(options.weights)
-    call = _litert(tflite_pose.convert(network.module, network.variables))  # type: ignore[arg-type]
+    call = litert_call(network, 1)
     with tempfile.TemporaryDirectory() as folder:
         video = repeated(options.clip, options.seconds, Path(folder) / "video.mp4")
         frames = open_frames(video)
         square = fit(next(iter(frames)), network.side, "fast")
-        x = normalise(jnp.asarray(square[None]), network.pixels)
-        given = np.asarray(x)
+        given = normalised(square[None], network)
+        x = jnp.asarray(given)
         maps = jax.jit(lambda v, x: network.module.apply(v, x)[0])
         held = jax.device_put(network.variables)
         error = common.require_equal(np.asarray(maps(held, x)), call(given), TOLERANCE, "maps")
 
         def peer_video() -> int:
             points = [
-                np.argmax(
-                    call(np.asarray(_normalised(fit(frame, network.side, "fast"), network.pixels))).reshape(-1, 16), 0
-                )
+                np.argmax(call(normalised(fit(frame, network.side, "fast")[None], network)).reshape(-1, 16), 0)
                 for frame in open_frames(video)
             ]
             return len(points)
@@ -130,28 +128,6 @@ def repeated(clip: Path, seconds: float, output: Path) -> Path:
                 left -= 1
         container.mux(stream.encode())
     return output
-
-
-def _normalised(square: np.ndarray, pixels: Any) -> np.ndarray:
-    from infantjax.pose.pictures import NORMALISATIONS
-
-    mean, deviation = (np.asarray(v, np.float32) for v in NORMALISATIONS[pixels])
-    return ((square.astype(np.float32) / 255 - mean) / deviation)[None]
-
-
-def _litert(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def call(x: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given, x)
-        interpreter.invoke()
-        return interpreter.get_tensor(found)
-
-    return call
 
 
 def _calls(call: Callable[[], np.ndarray], count: int) -> int:

@@ -1,14 +1,15 @@
-"""How far keypoints move when weights are stored in fewer bits.
+"""How far keypoints move when weights are stored, or activations computed, in fewer bits.
 
     python -m benchmarks.weight_precision PICTURES WEIGHTS...
 
 For each file of weights: size of the saved network and distance between the keypoints of the stored and of the
 original weights, in percent of the picture's longer side, over the points whose confidence is at least 0.1. Decoding is
-`weighted`, which has no grid that would hide small differences.
+`weighted`, which has no grid that would hide small differences. `bfloat16` is what `--dtype bfloat16` computes; a CPU
+rounds as an accelerator does, but may add up in another order.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,34 @@ def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
     network = load_network(path)
     expected, rows = _track(network, pictures), []
     seen = expected.confidence >= CONFIG.min_confidence
-    for precision in ("float32", "float16", "int8"):
+    for precision, dtype in (
+        ("float32", "float32"),
+        ("float16", "float32"),
+        ("int8", "float32"),
+        ("float32", "bfloat16"),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             save_network(network, folder, precision=precision)  # type: ignore[arg-type]
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
-            found = _track(load_network(folder), pictures)
+            found = _track(load_network(folder), pictures, dtype)
         moved = np.linalg.norm(found.positions - expected.positions, axis=-1) / expected.sizes.max(1, keepdims=True)
         percent = 100 * moved[seen]
         figures = {"median_%": np.median(percent), "mean_%": percent.mean(), "largest_%": percent.max()}
         rows.append(
-            {"weights": path.name, "stored": precision, "kB": size // 1000, "points": int(seen.sum()), **figures}
+            {
+                "weights": path.name,
+                "stored": precision,
+                "computed": dtype,
+                "kB": size // 1000,
+                "points": int(seen.sum()),
+                **figures,
+            }
         )
     return rows
 
 
-def _track(network: PoseNetwork, pictures: Path) -> Track:
-    return Tracker(network, CONFIG).track(open_frames(pictures, 1.0))
+def _track(network: PoseNetwork, pictures: Path, dtype: str = "float32") -> Track:
+    return Tracker(network, replace(CONFIG, dtype=dtype)).track(open_frames(pictures, 1.0))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,10 @@ _lowering: ContextVar[Lowering | None] = ContextVar("lowering", default=None)
 
 
 class use_lowering:
-    """Trace networks inside the block with this lowering instead of the backend's own."""
+    """Trace networks inside the block with this lowering instead of the backend's own.
+
+    With `convolution` depthwise convolutions of pictures are grouped convolutions too.
+    """
 
     def __init__(self, lowering: Lowering) -> None:
         self._choice = lowering
@@ -57,6 +60,11 @@ class use_lowering:
 
     def __exit__(self, *_: object) -> None:
         _lowering.reset(self._token)
+
+
+def asked_lowering() -> Lowering | None:
+    """What `use_lowering` asks for; None outside of its blocks."""
+    return _lowering.get()
 
 
 class Affine(NamedTuple):
@@ -147,7 +155,7 @@ _OVERHEAD = 24
 
 
 def _is_convolution() -> bool:
-    return (_lowering.get() or LOWERINGS.get(jax.default_backend(), "convolution")) == "convolution"
+    return (asked_lowering() or LOWERINGS.get(jax.default_backend(), "convolution")) == "convolution"
 
 
 def _rows(x: Array) -> Array:

@@ -1,7 +1,7 @@
 """Pose networks for use elsewhere: StableHLO for any JAX, ONNX for runtimes without JAX.
 
 Both take what `pictures.fit` gives, `[picture, side, side, 3]` of 8 bits, in any number; the weights are inside. The
-lowerings are those of the backend that exports, right on every other.
+lowerings of StableHLO are those of the backend that exports, right on every other; ONNX has plain convolutions.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, UInt8
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
+from infantjax.nn.conv import use_lowering
 from infantjax.pose.decoding import DECODERS, Points
 from infantjax.pose.network import PoseNetwork
 from infantjax.pose.pictures import normalise
@@ -105,9 +106,11 @@ def write_onnx(network: PoseNetwork, path: str | Path) -> None:
         remedy = 'pip install "infantjax[export]", then pip install --no-deps jax2onnx'
         raise InputError(path, "cannot be made without jax2onnx", remedy) from None
     maps = maps_of(network)
-    model: Any = to_onnx(
-        maps, [("pictures", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"]
-    )
+    # Other runtimes have kernels for depthwise convolutions, which sums of shifted products would hide from them.
+    with use_lowering("convolution"):
+        model: Any = to_onnx(
+            maps, [("pictures", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"]
+        )
     write_atomically(Path(path), model.SerializeToString())
 
 

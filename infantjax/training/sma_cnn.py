@@ -146,7 +146,6 @@ def train(
     devices: Sequence[jax.Device] | None = None,
     save_every: int = 1,
     quiet: bool = True,
-    folds: Sequence[Fold] | None = None,
 ) -> HeldOut:
     """Train one run for each subject on the windows of all others, all at once.
 
@@ -156,14 +155,13 @@ def train(
         scores: `[window]` of the recording that each is cut from.
         subjects: `[window]`.
         config: the same for all runs; None is as published.
-        folds: of the windows, one for each run; None is `leave_one_out`.
+        folds: of the windows, one for each run; None leaves each subject out.
         directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         mapping: how runs are mapped on one device. A run of the published size holds 430 MB.
         devices: over which the runs are spread; None is all local ones.
         save_every: reports between checkpoints.
         quiet: no progress on stderr.
-        folds: of the windows, in place of leaving each subject out.
 
     Raises:
         ValueError: lengths that differ, missing values, one subject only, or fewer training windows than a batch.

@@ -86,3 +86,12 @@ def test_the_environment_names_device_and_versions():
     assert found["device"]
     assert found["versions"]["jax"]
     assert json.dumps(found)
+
+
+def test_the_peak_of_memory_grows_with_what_was_held():
+    before = common.peak_mb()
+    if before is None:
+        pytest.skip("the system does not tell")
+    held = bytearray(b"x" * 300_000_000)
+    assert common.peak_mb() > 299
+    assert len(held) == 300_000_000

@@ -1,12 +1,16 @@
 """Exported networks give what the network gives; damaged ones are refused."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infantjax import cli
+from infantjax import cli, models
 from infantjax.errors import InputError
-from infantjax.pose import PoseConfig, Tracker, load_network
+from infantjax.nn.initialisers import initialise
+from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network
 from infantjax.pose.export import difference, load_stablehlo, maps_of, onnx_maps, write_onnx, write_stablehlo
+from infantjax.skeletons import MPII_16
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,29 @@ def test_onnx_runtime_computes_the_maps(network, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
     found, expected = onnx_maps(path, pixels), np.asarray(maps_of(network)(pixels))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_depthwise_convolutions_are_convolutions_in_onnx(network, tmp_path):
+    pytest.importorskip("jax2onnx")
+    onnx = pytest.importorskip("onnx")
+    write_onnx(network, tmp_path / "a.onnx")
+    nodes = [node for node in onnx.load(tmp_path / "a.onnx").graph.node if node.op_type == "Conv"]
+    groups = [a.i for node in nodes for a in node.attribute if a.name == "group" and a.i > 1]
+    assert len(groups) == 14  # five blocks of the backbone, three of each pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientpose-i", "efficienthourglass-l0", "cima-pose", "openpose"])
+def test_every_kind_of_network_runs_in_onnx_runtime(name, tmp_path):
+    pytest.importorskip("jax2onnx")
+    pytest.importorskip("onnxruntime")
+    entry = models.get(name)
+    module = entry.build(upscale=False)
+    x = jnp.zeros((1, 64, 64, 3))
+    variables = jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))
+    network = PoseNetwork(module, variables, MPII_16, 64, entry.pixels, name, "")
+    write_onnx(network, tmp_path / "a.onnx")
+    assert difference(network, tmp_path / "a.onnx") < 1e-4
 
 
 def test_the_command_exports_and_says_how_exactly(pose_weights, tmp_path, capsys):

@@ -65,6 +65,13 @@ def test_an_ensemble_for_risks_is_no_pose_network(ensemble_folder):
         load_network(ensemble_folder)
 
 
+def test_weights_of_a_graph_network_are_no_pose_network(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"stgcn.gcn.conv.weight": np.zeros((4, 3, 1, 1), np.float32)})
+    with pytest.raises(InputError, match=r"a\.npz") as caught:
+        load_network(tmp_path / "a.npz")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_network_of_no_registered_kind_is_not_saved(tmp_path):
     import flax.linen as nn
 

@@ -1,11 +1,13 @@
 """Videos and pictures in: upright, in time, up to the damage, one line for what is no video."""
 
+import errno
 import math
 import os
 from pathlib import Path
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 
 from infantjax.errors import InputError
@@ -219,6 +221,12 @@ def made(tmp_path, kind, videos):
                 container.mux(packet)
     elif kind == "small":
         videos.write(path, height=MIN_SIDE - 2, width=64)
+    elif kind == "pixel":
+        path = path.with_suffix(".png")
+        PIL.Image.new("RGB", (1, 1)).save(path)
+    elif kind == "codec":
+        # A sample entry that no decoder has.
+        path.write_bytes(videos.write(tmp_path / "whole.mp4").read_bytes().replace(b"avc1", b"xyz1"))
     return path
 
 
@@ -236,6 +244,8 @@ def made(tmp_path, kind, videos):
         ("cut", "is incomplete: its index is missing"),
         ("sound", "has no video stream"),
         ("small", "too small"),
+        ("pixel", "1x1 pixels, too small"),
+        ("codec", "of a kind that cannot be decoded here"),
     ],
 )
 def test_what_is_no_video_gives_one_line(kind, what, tmp_path, videos):
@@ -244,6 +254,25 @@ def test_what_is_no_video_gives_one_line(kind, what, tmp_path, videos):
         read(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_read_gives_one_line(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check the folder") as caught:
+        list(open_frames(tmp_path, 30.0))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("sides", [(41, 33), (32, 64)])
+def test_pictures_of_all_kinds_and_odd_sides_are_frames_in_colours(mode, sides, tmp_path):
+    PIL.Image.new(mode, sides, 0).save(tmp_path / "a.png")
+    (frame,) = open_frames(tmp_path / "a.png", 1.0)
+    assert frame.pixels().shape == (sides[1], sides[0], 3)
+    assert frame.pixels().dtype == np.uint8
 
 
 def test_videos_are_told_from_keypoint_files(clip, tmp_path):

@@ -1,33 +1,36 @@
 """babyPose: depth pictures of preterm infants with a table of joints for each infant.
 
 A folder of one infant, or of several, each with PNG pictures (`*.png`, also one folder deeper; of 16 bits where there
-are two kinds) and a table `.csv`. Or, as the same group published its reduced MINI-RGBD, tables
-`annotations/result_NAME.csv` beside the folders NAME. A table has a row a picture: its number or file name, then
-columns NAME_x and NAME_y, or columns NAME with cells `x,y`. Cells that are empty, 0 in both coordinates or negative are
-missing joints. The infant is the group.
+are two kinds) and a table, `.csv` or the first sheet of an `.xlsx`. Or, as the same group published its reduced
+MINI-RGBD, tables `annotations/result_NAME.csv` beside the folders NAME. A table has a row a picture: its number or file
+name, then columns NAME_x and NAME_y, or columns NAME with cells `x,y`. Cells that are empty, 0 in both coordinates or
+negative are missing joints. The infant is the group.
 
-babyPose itself is published with spreadsheets (`.xlsx`) whose columns its description does not name: save each as
-`.csv` first, and rename columns that are not recognised.
+babyPose itself is published with spreadsheets whose columns its description does not name: rename those that are not
+recognised.
 
 Source: Migliorelli et al. 2020, "The babyPose dataset".
 """
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from infantjax.errors import Findings, InputError
+from infantjax.errors import Findings, InputError, MissingExtraError
 from infantjax.files import natural_order
 from infantjax.motion.readers import edge, naming, text
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
+from infantjax.weights.archive import DAMAGE, open_archive
 
 _COLUMN = re.compile(r"^(.*?)[_. ]?([xyXY])$")
 _PAIR = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*$")
 _PREFIX = "result_"
+_ENDINGS = (".csv", ".xlsx")
 
 
 def recognises(path: Path) -> bool:
@@ -40,6 +43,7 @@ def read(request: Request) -> Sheet:
 
     Raises:
         InputError: no such table.
+        MissingExtraError: a spreadsheet, and openpyxl is not installed.
     """
     findings, sheets = Findings(), []
     for table in filter(_is_table, _tables(request.path)):
@@ -89,20 +93,54 @@ def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Flo
 
 def _tables(path: Path) -> list[Path]:
     folders = [path, *(p for p in path.iterdir() if p.is_dir())]
-    return sorted((table for folder in folders for table in folder.glob("*.csv")), key=natural_order)
+    found = (file for folder in folders for file in folder.iterdir())
+    # Excel keeps a hidden file beside a table that is open.
+    tables = (file for file in found if file.suffix.lower() in _ENDINGS and not file.name.startswith((".", "~$")))
+    return sorted(tables, key=natural_order)
 
 
 def _is_table(table: Path) -> bool:
     try:
-        if edge.kind_of(edge.check_readable(table)) != "text" or not _pictures(_folder(table)):
+        if not _pictures(_folder(table)):
             return False
-        rows = text.rows(table, text.dialect_of(table))
+        rows = _rows(table)
         header, first = (next((cells for _, cells in rows), []) for _ in range(2))
         joints = list(_columns(header, first))
         matches = [_match(table, joints, skeleton) for skeleton in (BABYPOSE_12, MINI_RGBD_14)]
     except InputError:
         return False
     return any(2 * found > len(joints) for found in matches)
+
+
+def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, cells) of every line that is not blank."""
+    edge.check_readable(table)
+    if table.suffix.lower() == ".xlsx":
+        yield from _spreadsheet(table)
+    elif edge.kind_of(table) == "text":
+        yield from text.rows(table, text.dialect_of(table))
+
+
+def _spreadsheet(table: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        from openpyxl import load_workbook
+        from openpyxl.utils.exceptions import InvalidFileException
+    except ImportError:
+        raise MissingExtraError("openpyxl", "formats") from None
+    try:
+        open_archive(table).close()  # the limits of what it unpacks to
+        book = load_workbook(table, read_only=True, data_only=True)
+        with contextlib.closing(book):
+            sheet, width = book.worksheets[0], 0
+            # The range that the file declares may be far larger than what it holds.
+            sheet.reset_dimensions()
+            for line, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+                texts = ["" if cell is None else str(cell) for cell in cells]
+                if "".join(texts).strip():
+                    width = width or len(texts)
+                    yield line, texts + [""] * (width - len(texts))
+    except (*DAMAGE, InvalidFileException, SyntaxError) as error:  # of XML
+        raise InputError(table, f"is no spreadsheet that can be read ({type(error).__name__})") from error
 
 
 def _match(table: Path, joints: list[str], skeleton: Skeleton) -> int:
@@ -115,7 +153,8 @@ def _match(table: Path, joints: list[str], skeleton: Skeleton) -> int:
 
 def _infant(table: Path) -> str:
     """The name of the infant: of the table, or of the folder that it has to itself."""
-    if table.stem.startswith(_PREFIX) or len(list(table.parent.glob("*.csv"))) > 1:
+    beside = [file for file in _tables(table.parent) if file.parent == table.parent]
+    if table.stem.startswith(_PREFIX) or len(beside) > 1:
         return table.stem.removeprefix(_PREFIX)
     return table.parent.name
 
@@ -150,8 +189,7 @@ def _columns(header: Sequence[str], first: Sequence[str]) -> dict[str, tuple[int
 
 
 def _read_table(table: Path, request: Request, findings: Findings) -> tuple[list[str], list[Entry]]:
-    dialect = text.dialect_of(table)
-    lines = list(text.rows(table, dialect))
+    lines = list(_rows(table))
     header = text.header_of(table, lines[0][1])
     columns = _columns(header, lines[1][1] if len(lines) > 1 else [])
     folder, infant = _folder(table, request.pictures), _infant(table)
@@ -165,22 +203,20 @@ def _read_table(table: Path, request: Request, findings: Findings) -> tuple[list
         if picture is None:
             findings.problems.append((where, "names no picture that is there"))
             continue
-        points = np.array([_point(table, line, header, row, at, dialect.separator) for at in columns.values()])
+        points = np.array([_point(table, line, header, row, at) for at in columns.values()])
         points[(points < 0).any(1) | (points == 0).all(1)] = np.nan
         entries.append(Entry(where, f"{infant}_{_number(picture.stem):06d}", points, picture, group=infant))
     note_unannotated(folder, entries, findings)
     return list(columns), entries
 
 
-def _point(
-    table: Path, line: int, header: Sequence[str], row: Sequence[str], at: tuple[int, ...], separator: str
-) -> list[float]:
+def _point(table: Path, line: int, header: Sequence[str], row: Sequence[str], at: tuple[int, ...]) -> list[float]:
     if len(at) == 1:
         match = _PAIR.match(row[at[0]])
         if not match and row[at[0]].strip().casefold() not in text.MISSING:
             raise InputError(table, f'line {line}, column {header[at[0]]}: "{row[at[0]][:40]}" is not x,y')
         return [float(match[1]), float(match[2])] if match else [np.nan, np.nan]
-    return [text.parse(table, line, header[i], row[i], separator) for i in at]
+    return [text.parse(table, line, header[i], row[i], ";") for i in at]
 
 
 def _number(name: str) -> int:

@@ -1,5 +1,7 @@
 """babyPose: a table and depth pictures for each infant."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +35,40 @@ def test_a_cell_that_is_no_number_is_told(infants):
     table.write_text(table.read_text().replace(";21;", ";x;", 1))
     with pytest.raises(InputError, match=r"joints.csv: line 2, column right_elbow_y: .x. is not a number"):
         read_annotations(infants)
+
+
+def as_spreadsheet(table):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in table.read_text().splitlines():
+        book.active.append([float(cell) if cell.lstrip("-").isdigit() else cell for cell in row.split(";")])
+    book.save(table.with_suffix(".xlsx"))
+    table.unlink()
+    return table.with_suffix(".xlsx")
+
+
+def test_a_spreadsheet_is_read_as_the_table_that_it_holds(infants):
+    expected = read_annotations(infants)
+    for infant in ("pz1", "pz2"):
+        as_spreadsheet(infants / infant / "joints.csv")
+    found = read_annotations(infants)
+    np.testing.assert_array_equal(found.points, expected.points)
+    assert (found.names, found.groups, found.paths) == (expected.names, expected.groups, expected.paths)
+
+
+@pytest.mark.parametrize("damage", ["text", "cut", "bomb"])
+def test_a_damaged_spreadsheet_gives_one_line(damage, infants):
+    table = as_spreadsheet(infants / "pz1" / "joints.csv")
+    if damage == "text":
+        table.write_text("frame;x")
+    elif damage == "cut":
+        table.write_bytes(table.read_bytes()[:-100])
+    else:
+        with zipfile.ZipFile(table, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("xl/workbook.xml", bytes(10**7))
+    with pytest.raises(InputError, match="is no spreadsheet that can be read") as caught:
+        list(babypose._rows(table))
+    assert "\n" not in str(caught.value)
 
 
 def test_depth_pictures_become_a_clip_without_its_means(infants, tmp_path):

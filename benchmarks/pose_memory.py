@@ -1,0 +1,74 @@
+"""Largest resident memory of `infantjax pose` over videos of several lengths: it must not grow with the length.
+
+    python -m benchmarks.pose_memory clip.mp4 EfficientPoseRT.h5
+    python -m benchmarks.pose_memory clip.mp4 EfficientPoseRT.h5 --seconds 1800
+
+The clip is repeated to each length, as 640 pixels wide at 30 frames per second. Each run is a process of its own, from
+start to end: decoding, the network, what is kept on the disk, and the file of keypoints. Half an hour takes as long as
+54,000 frames do.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from benchmarks import common
+from benchmarks.pose_video import repeated
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    clip: Positional[Path]
+    """A video."""
+    weights: Positional[Path]
+    """A file that `infantjax pose` takes."""
+    seconds: tuple[float, ...] = (60.0, 300.0)
+    """Lengths."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    where = common.environment()
+    rows: list[dict[str, Any]] = []
+    for seconds in options.seconds:
+        with tempfile.TemporaryDirectory() as folder:
+            video = repeated(options.clip, seconds, Path(folder) / "video.mp4")
+            start = time.perf_counter()
+            peak = _peak_mb(video, options.weights, Path(folder) / "keypoints.csv")
+            frames, taken = int(30 * seconds), time.perf_counter() - start
+        rows.append(
+            {
+                "weights": options.weights.stem,
+                "video_s": seconds,
+                "frames": frames,
+                "peak_mb": peak,
+                "seconds": taken,
+                "fps": frames / taken,
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    print(common.write("pose_memory", rows, {}, where) if options.write else common.table(rows))
+
+
+def _peak_mb(video: Path, weights: Path, output: Path) -> float:
+    code = "import sys; from benchmarks.common import peak_mb; from infantjax import cli"
+    code += "; status = cli.run(sys.argv[1:]); print(peak_mb()); sys.exit(status)"
+    command = [sys.executable, "-c", code, "pose", str(video), "--weights", str(weights), "-o", str(output)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,134 @@
+"""The pose networks in other frameworks, with the same weights, as they are fastest there."""
+
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.models.efficientpose import EfficientPose
+from infantjax.pose import PoseNetwork
+from infantjax.pose.export import write_onnx
+from infantjax.pose.pictures import NORMALISATIONS
+
+Run = Callable[[], np.ndarray]
+"""Maps `[picture, row, column, keypoint]` of the pictures that a peer was made for."""
+
+
+def normalised(squares: np.ndarray, network: PoseNetwork) -> np.ndarray:
+    """What the network reads of 8-bit pictures, on the host."""
+    mean, deviation = (np.asarray(values, np.float32) for values in NORMALISATIONS[network.pixels])
+    return (squares.astype(np.float32) / 255 - mean) / deviation
+
+
+def pytorch(network: PoseNetwork, squares: np.ndarray) -> Run:
+    """Norms folded, channels last; on the GPU if there is one.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+        NotImplementedError: the network has no twin there.
+    """
+    import torch
+
+    twin = _twin(network)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    given = torch.as_tensor(normalised(squares, network).transpose(0, 3, 1, 2).copy(), device=device)
+    given, twin = given.contiguous(memory_format=torch.channels_last), twin.to(device)
+
+    def run() -> np.ndarray:
+        with torch.inference_mode():
+            return twin(given).permute(0, 2, 3, 1).cpu().numpy()
+
+    return run
+
+
+def onnx_runtime(network: PoseNetwork, squares: np.ndarray) -> Run:
+    """On the CPU: PyTorch's export of the twin where there is one, else what `infantjax export` writes.
+
+    The second is given 8-bit grey levels and normalises them itself.
+
+    Raises:
+        ImportError: ONNX Runtime, PyTorch or jax2onnx is not installed.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    try:
+        content = _exported_twin(network)
+        given, order = normalised(squares, network).transpose(0, 3, 1, 2).copy(), (0, 2, 3, 1)
+    except (ImportError, NotImplementedError):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            write_onnx(network, path)
+            content = path.read_bytes()
+        given, order = squares.astype(np.float32), (0, 1, 2, 3)
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda: session.run(None, {name: given})[0].transpose(order)
+
+
+def litert(network: PoseNetwork, squares: np.ndarray) -> Run:
+    """LiteRT, see `litert_call`."""
+    call, x = litert_call(network, len(squares)), normalised(squares, network)
+    return lambda: call(x)
+
+
+def litert_call(network: PoseNetwork, batch: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Maps of so many normalised pictures by LiteRT (XNNPACK), with as many threads as there are cores.
+
+    Raises:
+        ImportError: TensorFlow or LiteRT is not installed.
+        NotImplementedError: the network has no twin there.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    from benchmarks import tflite_pose
+
+    if not isinstance(network.module, EfficientPose):
+        raise NotImplementedError(network.name)
+    content = tflite_pose.convert(network.module, network.variables, batch)
+    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
+    interpreter.allocate_tensors()
+    given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def call(x: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given, x)
+        interpreter.invoke()
+        maps: np.ndarray = interpreter.get_tensor(found)
+        return maps
+
+    return call
+
+
+PEERS = {"PyTorch": pytorch, "ONNX Runtime": onnx_runtime, "LiteRT": litert}
+
+
+def _twin(network: PoseNetwork) -> Any:
+    from benchmarks.torch_pose import TorchEfficientPose
+
+    if not isinstance(network.module, EfficientPose):
+        raise NotImplementedError(network.name)
+    return TorchEfficientPose(network.module, network.variables).eval()
+
+
+def _exported_twin(network: PoseNetwork) -> bytes:
+    """An ONNX model of the twin, for any number of pictures."""
+    import torch
+
+    side, stream = network.side, io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # shapes become constants, as they should
+        torch.onnx.export(
+            _twin(network),
+            (torch.zeros(1, 3, side, side),),
+            stream,
+            input_names=["pictures"],
+            dynamic_axes={"pictures": {0: "count"}},
+            dynamo=False,
+        )
+    return stream.getvalue()
