@@ -87,7 +87,7 @@ def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] =
     )
     keys = jax.random.split(key, 4)
     if not augmentation.discrete:
-        low, high = (np.float32([m + sign * limit for m, limit in zip(middles, limits)]) for sign in (-1, 1))
+        low, high = (np.array([m + sign * n for m, n in zip(middles, limits)], np.float32) for sign in (-1, 1))
         return Draw(*jax.vmap(lambda key, a, b: jax.random.uniform(key, shape, jnp.float32, a, b))(keys, low, high))
     # From tables, so that each value is the float32 nearest to its decimal, which a compiled division is not. The four
     # are drawn side by side: a random generator is a hundred small kernels, which take a second to compile.
