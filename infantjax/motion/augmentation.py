@@ -79,22 +79,25 @@ def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] =
     Returns:
         float32 angle, scale, dx, dy, each of `shape`.
     """
-    angle_key, scale_key, dx_key, dy_key = jax.random.split(key, 4)
-
-    def around(key: PRNGKeyArray, middle: int, limit: float, steps_per_unit: int) -> Float[Array, "..."]:
-        if not augmentation.discrete:
-            return jax.random.uniform(key, shape, jnp.float32, middle - limit, middle + limit)
-        # From a table, so that each value is the float32 nearest to its decimal, which a compiled division is not.
-        steps, centre = round(limit * steps_per_unit), middle * steps_per_unit
-        grid = np.arange(centre - steps, centre + steps + 1) / steps_per_unit
-        return jnp.asarray(grid, jnp.float32)[jax.random.randint(key, shape, 0, len(grid))]
-
-    return Draw(
-        angle=around(angle_key, 0, augmentation.rotation_degrees, 1),
-        scale=around(scale_key, 1, augmentation.scale, 100),
-        dx=around(dx_key, 0, augmentation.translation, 100),
-        dy=around(dy_key, 0, augmentation.translation, 100),
+    middles, limits, steps_per_unit = zip(
+        (0, augmentation.rotation_degrees, 1),
+        (1, augmentation.scale, 100),
+        (0, augmentation.translation, 100),
+        (0, augmentation.translation, 100),
     )
+    keys = jax.random.split(key, 4)
+    if not augmentation.discrete:
+        low, high = (np.array([m + sign * n for m, n in zip(middles, limits)], np.float32) for sign in (-1, 1))
+        return Draw(*jax.vmap(lambda key, a, b: jax.random.uniform(key, shape, jnp.float32, a, b))(keys, low, high))
+    # From tables, so that each value is the float32 nearest to its decimal, which a compiled division is not. The four
+    # are drawn side by side: a random generator is a hundred small kernels, which take a second to compile.
+    steps = [round(limit * per_unit) for limit, per_unit in zip(limits, steps_per_unit)]
+    drawn = jax.vmap(lambda key, n: jax.random.randint(key, shape, 0, n))(keys, np.array([2 * n + 1 for n in steps]))
+    grids = [
+        np.arange(middle * per_unit - n, middle * per_unit + n + 1) / per_unit
+        for middle, n, per_unit in zip(middles, steps, steps_per_unit)
+    ]
+    return Draw(*(jnp.asarray(grid, jnp.float32)[index] for grid, index in zip(grids, drawn)))
 
 
 def apply(positions: Float[Array, "*batch time joint 2"], draw: Draw) -> Float[Array, "*batch time joint 2"]:

@@ -338,18 +338,50 @@ class Norm(nn.Module):
             multiplier, offset = self.affine()
             return x * multiplier + offset
         # Sums over a batch of pictures lose too much in bfloat16.
-        dtype, x = x.dtype, x.astype(self.mean.value.dtype)
-        mean = x.mean(self.axes)
-        centred = x - mean.reshape(self.shape)
-        var = jnp.square(centred).mean(self.axes)
+        y, mean, var = _normalised(x.astype(self.mean.value.dtype), self.scale, self.bias, self.axes, self.epsilon)
         if not self.is_initializing():
             count = x.size // mean.size
             keep = 1.0 - self.momentum
-            self.mean.value = keep * self.mean.value + self.momentum * mean.reshape(self.shape)
+            self.mean.value = keep * self.mean.value + self.momentum * mean
             seen = var * (count / max(count - 1, 1)) if self.unbiased else var
-            self.var.value = keep * self.var.value + self.momentum * seen.reshape(self.shape)
-        normalised = centred * (lax.rsqrt(var.reshape(self.shape) + self.epsilon) * self.scale) + self.bias
-        return normalised.astype(dtype)
+            self.var.value = keep * self.var.value + self.momentum * seen
+        return y.astype(x.dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _normalised(
+    x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float
+) -> tuple[Array, Array, Array]:
+    """Normalised by the statistics of the batch; mean and biased variance, through which no gradient flows.
+
+    The gradient is written out: two sums and one pass, where the one that JAX derives takes four sums, three passes and
+    twice as many kernels to compile.
+    """
+    return _normalised_forward(x, scale, bias, axes, epsilon)[0]
+
+
+def _normalised_forward(
+    x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float
+) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
+    mean = x.mean(axes).reshape(scale.shape)
+    centred = x - mean
+    var = jnp.square(centred).mean(axes).reshape(scale.shape)
+    factor = lax.rsqrt(var + epsilon)
+    return (centred * (factor * scale) + bias, mean, var), (x, mean, factor, scale)
+
+
+def _normalised_backward(
+    axes: tuple[int, ...], epsilon: float, saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
+    (x, mean, factor, scale), gradient = saved, gradients[0]
+    centred, count = x - mean, x.size // mean.size
+    for_bias = gradient.sum(axes).reshape(scale.shape)
+    for_scale = (gradient * centred).sum(axes).reshape(scale.shape) * factor
+    for_x = (gradient - for_bias / count - centred * (for_scale * factor / count)) * (factor * scale)
+    return for_x, for_scale, for_bias
+
+
+_normalised.defvjp(_normalised_forward, _normalised_backward)
 
 
 class Conv(nn.Module):

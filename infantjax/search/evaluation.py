@@ -22,8 +22,9 @@ from infantjax.motion.normalisation import RELEASED, Preprocessing
 from infantjax.search.space import Build, Choices
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 from infantjax.training.folds import Fold
+from infantjax.training.loop import Programs
 from infantjax.training.protocols import cohort_folds, prepare
-from infantjax.training.stack import FEATURES, CohortData, TrainingConfig, train
+from infantjax.training.stack import FEATURES, CohortData, TrainingConfig, trace, train
 from infantjax.training.state import RunState, Status
 
 CHECKPOINTS: tuple[tuple[int, float], ...] = tuple((10 * i, 0.725 + 0.025 * i) for i in range(1, 10))
@@ -84,7 +85,11 @@ class Outcome:
 
 
 class Evaluation(Protocol):
-    """How candidates are evaluated; goes to worker processes, so it is of a class of a module, with plain fields."""
+    """How candidates are evaluated; goes to worker processes, so it is of a class of a module, with plain fields.
+
+    It may have a method `ahead(choices)`, which workers call in another thread while they evaluate the candidate
+    before. What it returns is then the argument `ready` of the call.
+    """
 
     @property
     def description(self) -> dict[str, Any]:
@@ -130,8 +135,21 @@ class Training:
             "features": list(self.features),
         }
 
-    def __call__(self, choices: Choices, directory: Path, report: Report) -> Outcome:
-        """Train a candidate as one stack; continues from its checkpoints if there are any."""
+    def ahead(self, choices: Choices) -> Programs:
+        """Compile a candidate's training."""
+        module = self.build(choices)
+        tracing = trace(module, self.data, self.folds, self.config, names=self.features, devices=self._devices)
+        return tracing.compile()
+
+    def __call__(self, choices: Choices, directory: Path, report: Report, ready: Programs | None = None) -> Outcome:
+        """Train a candidate as one stack; continues from its checkpoints if there are any.
+
+        Args:
+            choices: of the candidate.
+            directory: of its checkpoints.
+            report: told at the checkpoints.
+            ready: what `ahead` made of the candidate; None compiles here.
+        """
         due = {epoch for epoch, _ in self.config.required_auc}
         began = time.perf_counter()
         first: list[float] = []
@@ -141,7 +159,6 @@ class Training:
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.folds)]))
 
-        devices = jax.local_devices()
         result = train(
             self.build(choices),
             self.data,
@@ -150,8 +167,9 @@ class Training:
             names=self.features,
             directory=directory,
             description={"choices": dict(choices)},
-            devices=None if self.device is None else [devices[self.device % len(devices)]],
+            devices=self._devices,
             on_epoch=on_epoch,
+            programs=ready,
         )
         ended = int(result.ended.max())
         so_far = np.fmax.accumulate(np.nan_to_num(result.history["auc"][:, : max(ended, 1)]), axis=1)
@@ -172,6 +190,11 @@ class Training:
                 "seconds_to_first_epoch": first[0] if first else None,
             },
         )
+
+    @property
+    def _devices(self) -> list[jax.Device] | None:
+        devices = jax.local_devices()
+        return None if self.device is None else [devices[self.device % len(devices)]]
 
 
 def _mean(auc: np.ndarray) -> float:

@@ -1,12 +1,14 @@
 """Workers: processes that join a study, evaluate candidates, and may die at any moment.
 
 A worker takes a trial, evaluates its candidate, writes the result into the outbox, tells the storage, and forgets it.
+Meanwhile it compiles the candidate that probably comes next, see `_Worker._likely_next`.
 What a candidate's training needs to continue lies under `candidates/`, so a trial that is run again goes on where it
 was. A candidate that cannot be evaluated is a failed trial with its reason; a storage that does not answer and a full
 disk are waited for.
 """
 
 import contextlib
+import copy
 import errno
 import multiprocessing
 import multiprocessing.connection
@@ -17,7 +19,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,7 @@ from typing import Any
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import locked, sha256
 from infantjax.search.evaluation import Evaluation, Outcome, Training
-from infantjax.search.kbest import KBest, Rule
+from infantjax.search.kbest import FAILED, KBest, Rule
 from infantjax.search.outbox import Outbox, Result
 from infantjax.search.recovery import Recovery, mark
 from infantjax.search.sampler import (
@@ -38,7 +42,7 @@ from infantjax.search.sampler import (
     origin,
     place,
 )
-from infantjax.search.space import Choices, SearchSpace
+from infantjax.search.space import Candidate, SearchSpace
 from infantjax.search.study import (
     OUTAGE,
     Heartbeat,
@@ -130,6 +134,8 @@ class _Worker:
         self.failures = 0
         self.result: Result | None = None
         self.fault: BaseException | None = None
+        prepare = getattr(search.evaluation, "ahead", None)
+        self.ahead = prepare and _Ahead(lambda candidate: prepare(search.space.choices(candidate)))
 
     def say(self, text: str) -> None:
         print(f"{self.search.study} ({self.name}): {text}", file=sys.stderr, flush=True)
@@ -209,7 +215,7 @@ class _Worker:
                 self.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
         outcome = self.outbox.late_outcome(self.search.study, label)
-        outcome = outcome or self._evaluate(space.choices(candidate), label, trial.number, report)
+        outcome = outcome or self._evaluate(candidate, trial.number, report)
         self.result = Result(self.search.study, trial.number, label, outcome)
         with contextlib.suppress(OSError):  # without room for the file it is told from memory
             self.outbox.put(self.result)
@@ -236,14 +242,36 @@ class _Worker:
         if self.search.trials is not None and place(self.search.space, trials, origin(own)) >= self.search.trials:
             raise NoCandidateError(f"{self.search.trials} candidates were begun")
 
-    def _evaluate(self, choices: Choices, label: str, number: int, report: Callable[[int, float], None]) -> Outcome:
+    def _likely_next(self, number: int) -> Candidate | None:
+        """The candidate of the next trial if the running one turns out not to be one of the best, as most do.
+
+        None where the search would then end, and where other workers have trials: they decide what comes next here.
+        """
+        supposed = []
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.number == number:
+                trial = copy.copy(trial)
+                trial.state, trial.value = TrialState.COMPLETE, FAILED
+            elif not trial.state.is_finished():
+                return None
+            supposed.append(trial)
+        return self.sampler.propose(supposed) if self._wants_another(supposed) else None
+
+    def _evaluate(self, candidate: Candidate, number: int, report: Callable[[int, float], None]) -> Outcome:
         """What a candidate comes to: its own faults are an outcome, room on the disk is waited for."""
-        directory = self._candidate_folder(label)
+        space = self.search.space
+        directory, choices = self._candidate_folder(space.label(candidate)), space.choices(candidate)
+        ready = {}
+        if self.ahead:
+            following = None
+            with contextlib.suppress(*OUTAGE):
+                following = self._likely_next(number)
+            ready = self.ahead.take(candidate, following)
 
         def evaluate() -> Outcome:
             nonlocal directory
             try:
-                return self.search.evaluation(choices, directory, report)
+                return self.search.evaluation(choices, directory, report, **ready)
             except InputError as error:
                 if "another process" in error.what:
                     # A worker that was given up as dead still trains there.
@@ -295,6 +323,27 @@ class _Worker:
         else:
             self.outbox.remove(result)
             shutil.rmtree(self._candidate_folder(result.label), ignore_errors=True)
+
+
+class _Ahead:
+    """Prepares the next candidate in another thread while one is evaluated; the compiler leaves Python's lock alone.
+
+    Nothing but time depends on it: a candidate that was not foreseen is prepared when it comes.
+    """
+
+    def __init__(self, prepare: Callable[[Candidate], Any]) -> None:
+        self._prepare = prepare
+        # Two, so that a candidate need not wait for one that was foreseen and did not come.
+        self._threads = ThreadPoolExecutor(2, "ahead")
+        self._begun: dict[Candidate, Future[Any]] = {}
+
+    def take(self, candidate: Candidate, following: Candidate | None) -> dict[str, Any]:
+        """What the evaluation of a candidate is given beside the rest; begins to prepare the following one."""
+        begun = self._begun.pop(candidate, None) or self._threads.submit(self._prepare, candidate)
+        wait([begun])
+        self._begun = {} if following is None else {following: self._threads.submit(self._prepare, following)}
+        # A fault of the candidate comes again when it is evaluated, and is dealt with there.
+        return {} if begun.exception() else {"ready": begun.result()}
 
 
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -422,10 +471,18 @@ def _worker_process(task: Search, number: int) -> None:
     runtime.use_compilation_cache()
     if isinstance(task.evaluation, Training):
         task = replace(task, evaluation=replace(task.evaluation, device=number))
+    status = 0
     try:
         work(task)
     except InputError as error:
-        print(f"{task.study}: {error}", file=sys.stderr, flush=True)
-        sys.exit(2)
+        print(f"{task.study}: {error}", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        status = _INTERRUPTED
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    # At once: what is being compiled ahead is of no use any more, and the interpreter would wait for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

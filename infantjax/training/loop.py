@@ -24,6 +24,7 @@ import optax
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.stages import Compiled, Traced
 from jaxtyping import Array
 
 from infantjax.nn.conv import COMPILER_OPTIONS
@@ -280,26 +281,89 @@ class Task(ABC):
             local, mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False, axis_names=frozenset({"run"})
         )
 
-    def compile(
-        self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[RunState], RunState]:
-        """The program of an epoch of the whole stack; it overwrites the state that it is given.
+    def program(self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
+        """An epoch of the whole stack, traced; it overwrites the state that it is given.
 
         Args:
             state: shapes with their shardings.
-            runs: on the devices.
-            data: on the devices.
-            mesh: of them.
+            runs: likewise, or arrays.
+            data: likewise, or arrays.
+            mesh: of the devices.
             mapping: of the runs on one device.
         """
-        run_epoch = jax.jit(self.over_runs(self.epoch, mesh, mapping), donate_argnums=0)
-        compiled = run_epoch.lower(state, runs, data).compile(compiler_options=compiler_options())
-        return lambda state: compiled(state, runs, data)
+        return jax.jit(self.over_runs(self.epoch, mesh, mapping), donate_argnums=0).trace(state, runs, data)
+
+    def compile(
+        self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[RunState], RunState]:
+        """`program` compiled, for runs and data that are on the devices."""
+        compiled = self.program(state, runs, data, mesh, mapping).lower().compile(compiler_options=compiler_options())
+        return partial(_advanced, compiled, runs, data)
 
 
 def compiler_options() -> dict[str, Any] | None:
     """Of the programs of a training on this backend."""
     return COMPILER_OPTIONS.get(jax.default_backend())
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """A training whose programs are compiled, and which has not begun.
+
+    Attributes:
+        task: what its runs train.
+        state: shapes of the padded stack with their shardings.
+        begin: the state before the first epoch, from which runs are active, the runs, and the data.
+        epoch: the state after an epoch, from that before it, the runs, and the data.
+    """
+
+    task: Task
+    state: RunState
+    begin: Compiled
+    epoch: Compiled
+
+
+@dataclass(frozen=True, eq=False)
+class Tracing:
+    """The same before it is compiled; see `trace`."""
+
+    task: Task
+    state: RunState
+    begin: Traced
+    epoch: Traced
+
+    def compile(self) -> Programs:
+        """Compile: this takes no device, and leaves Python's lock to other threads."""
+        begin, epoch = self.begin.lower().compile(), self.epoch.lower().compile(compiler_options=compiler_options())
+        return Programs(self.task, self.state, begin, epoch)
+
+
+def trace(
+    task: Task,
+    runs: Any,
+    data: Any,
+    count: int,
+    *,
+    mapping: RunMapping = "auto",
+    devices: Sequence[jax.Device] | None = None,
+) -> Tracing:
+    """The programs of a training that does not begin yet, for instance because another one still trains.
+
+    Args:
+        task: as for `train`, as all arguments; one that compiles its epoch as one program.
+        runs: only their shapes matter.
+        data: only their shapes matter.
+        count: of the runs.
+        mapping: of the runs on one device.
+        devices: over which the runs are spread.
+    """
+    layout = _Layout.of(count, devices, spread_batches=False)
+    runs, data = jax.eval_shape(lambda runs, data: (layout.padded(runs), data), runs, data)
+    runs, data = _with_sharding(runs, layout.per_run), _with_sharding(data, layout.replicated)
+    active = jax.ShapeDtypeStruct((count + layout.padding,), bool, sharding=layout.per_run)
+    begin = jax.jit(task.over_runs(task.begin, layout.mesh, mapping)).trace(active, runs, data)
+    state = _with_sharding(begin.out_info, layout.per_run)
+    return Tracing(task, state, begin, task.program(state, runs, data, layout.mesh, mapping))
 
 
 def train(
@@ -317,6 +381,7 @@ def train(
     quiet: bool = True,
     summary: Callable[[np.ndarray], str] = lambda scores: "",
     on_epoch: Callable[[int, RunState], None] | None = None,
+    programs: Programs | None = None,
 ) -> RunState:
     """Train all runs at once.
 
@@ -335,6 +400,7 @@ def train(
         summary: of the best scores so far `[run]`, for the progress.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
             which the next epoch overwrites.
+        programs: what `trace` made of the same task and arguments, compiled; None compiles here.
 
     Returns:
         The state of every run after its last epoch, on the host, with the network's variables.
@@ -345,19 +411,14 @@ def train(
     count = len(run_ids)
 
     # Devices: the run axis is spread over them, padded with runs that have ended already; or the batches are.
-    devices = list(devices or jax.devices())
-    # Several processes must each have a part in everything.
-    used = devices if processes.several() else devices[:count]
-    grid = np.asarray(devices)[None] if spread_batches else np.asarray(used)[:, None]
-    mesh = Mesh(grid, ("run", BATCH_AXIS), axis_types=(AxisType.Auto, AxisType.Auto))
-    per_run, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
-    padding = -count % len(grid)
-    runs = processes.place(jax.tree.map(partial(_pad_runs, padding=padding), runs), per_run)
+    layout = _Layout.of(count, devices, spread_batches)
+    mesh, per_run, padding = layout.mesh, layout.per_run, layout.padding
+    runs = processes.place(layout.padded(runs), per_run)
     active = processes.place(np.arange(count + padding) < count, per_run)
-    data = processes.place(data, replicated)
+    data = processes.place(data, layout.replicated)
 
-    begin = jax.jit(task.over_runs(task.begin, mesh, mapping))
-    shapes = jax.eval_shape(begin, active, runs, data)
+    begin = programs.begin if programs else jax.jit(task.over_runs(task.begin, mesh, mapping))
+    shapes = programs.state if programs else jax.eval_shape(begin, active, runs, data)
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet or not processes.leads()))
 
@@ -380,14 +441,17 @@ def train(
         done = int(processes.told(np.int32(found[0] if found else 0)))
         if done:
             restored = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
-            restored = jax.tree.map(partial(_pad_runs, padding=padding), processes.told(restored))
+            restored = layout.padded(processes.told(restored))
             ended = jnp.where(np.arange(count + padding) < count, restored.status, Status.FINISHED)
             state = processes.place(jax.vmap(task.packed)(restored._replace(status=ended)), per_run)
         else:
             state = begin(active, runs, data)
 
         # The program: compiled once, the state donated.
-        if _running(state):
+        advance: Callable[[RunState], RunState]
+        if programs:
+            advance = partial(_advanced, programs.epoch, runs, data)
+        elif _running(state):
             progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {mesh.size} device(s)")
             begun = time.perf_counter()
             advance = task.compile(_with_sharding(shapes, per_run), runs, data, mesh, mapping)
@@ -451,8 +515,37 @@ def _all_finite(tree: Any) -> Array:
     return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def _pad_runs(array: Any, padding: int) -> Any:
-    return jnp.concatenate([array, *[array[:1]] * padding]) if padding else array
+class _Layout(NamedTuple):
+    """How a stack lies on the devices: its run axis is spread over them, or its batches are."""
+
+    mesh: Mesh
+    padding: int
+
+    @classmethod
+    def of(cls, count: int, devices: Sequence[jax.Device] | None, spread_batches: bool) -> "_Layout":
+        devices = list(devices or jax.devices())
+        # Several processes must each have a part in everything.
+        used = devices if processes.several() else devices[:count]
+        grid = np.asarray(devices)[None] if spread_batches else np.asarray(used)[:, None]
+        mesh = Mesh(grid, ("run", BATCH_AXIS), axis_types=(AxisType.Auto, AxisType.Auto))
+        return cls(mesh, -count % len(grid))
+
+    @property
+    def per_run(self) -> NamedSharding:
+        return NamedSharding(self.mesh, P("run"))
+
+    @property
+    def replicated(self) -> NamedSharding:
+        return NamedSharding(self.mesh, P())
+
+    def padded(self, runs: "Tree") -> "Tree":
+        """With runs behind that only fill the devices."""
+        n = self.padding
+        return jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[:1]] * n]) if n else leaf, runs)
+
+
+def _advanced(compiled: Compiled, runs: Any, data: Any, state: RunState) -> RunState:
+    return compiled(state, runs, data)
 
 
 def _with_sharding(shapes: Any, sharding: NamedSharding) -> Any:

@@ -34,7 +34,7 @@ from infantjax.training.state import (
     run_keys,
 )
 
-__all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "take_runs", "train"]
+__all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "take_runs", "trace", "train"]
 
 FEATURES = ("position", "velocity", "bone")
 
@@ -67,6 +67,7 @@ def train(
     save_every: int = 1,
     quiet: bool = True,
     on_epoch: Callable[[int, RunState], None] | None = None,
+    programs: loop.Programs | None = None,
 ) -> Result:
     """Train one run for each fold, all at once, and keep each run's best epoch.
 
@@ -86,6 +87,7 @@ def train(
         quiet: no progress on stderr.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
             which the next epoch overwrites.
+        programs: what `trace` made of the same arguments, compiled; None compiles here.
 
     Returns:
         The best epoch of every run, and how each ended.
@@ -97,8 +99,7 @@ def train(
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
     if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
         raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
-    task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints), data.window)
-    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config, data.window)
+    task = programs.task if programs else _task(module, data, config, names)
     setup = {
         "config": asdict(config),
         "cohort": data.digest,
@@ -109,7 +110,7 @@ def train(
     }
     state = loop.train(
         task,
-        Run(key=run_keys(config.seed, run_ids), **tables),  # type: ignore[arg-type]
+        _runs(data, folds, config, run_ids),
         data,
         setup,
         run_ids=run_ids,
@@ -120,12 +121,38 @@ def train(
         quiet=quiet,
         summary=_summary,
         on_epoch=on_epoch,
+        programs=programs,
     )
     return Result(
         **loop.Outcome.of(state),
         best_auc=np.asarray(state.best_score),
         risks=tuple(np.asarray(risks[: len(fold.validation)]) for risks, fold in zip(state.best_outputs, folds)),
     )
+
+
+def trace(
+    module: nn.Module,
+    data: CohortData,
+    folds: Sequence[Fold],
+    config: TrainingConfig,
+    *,
+    names: Sequence[str] = FEATURES,
+    mapping: RunMapping = "auto",
+    devices: Sequence[jax.Device] | None = None,
+) -> loop.Tracing:
+    """The programs of a training that does not begin yet, see `loop.trace`; arguments and errors as of `train`."""
+    task = _task(module, data, config, names)
+    runs = _runs(data, folds, config, list(range(len(folds))))
+    return loop.trace(task, runs, data, len(folds), mapping=mapping, devices=devices)
+
+
+def _task(module: nn.Module, data: CohortData, config: TrainingConfig, names: Sequence[str]) -> "WindowTask":
+    return WindowTask.of(module, tuple(names), config, len(data.skeleton.joints), data.window)
+
+
+def _runs(data: CohortData, folds: Sequence[Fold], config: TrainingConfig, run_ids: Sequence[int]) -> Run:
+    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config, data.window)
+    return Run(key=run_keys(config.seed, run_ids), **tables)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

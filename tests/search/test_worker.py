@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from infantjax.search.kbest import KBest, RandomSearch, Trial, draw
 from infantjax.search.outbox import Outbox, Result
 from infantjax.search.recovery import WORKER, mark
 from infantjax.search.sampler import GAVE_WAY, MAX_RETRIES, REASON, RuleSampler, failure, history
+from infantjax.search.space import SearchSpace
 from infantjax.search.study import Heartbeat, find, join, open_storage
 from infantjax.search.worker import work
 
@@ -109,6 +111,99 @@ def test_nothing_is_left_behind(pretend, tmp_path, storage):
     work(task)
     for folder in ("outbox", "late", "candidates", "workers"):
         assert not list((tmp_path / folder).iterdir()), folder
+
+
+# --- candidates that are prepared while others are evaluated ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a candidate is worth follows from its name; what happens is written down in order."""
+
+    space: SearchSpace
+    events: list = field(default_factory=list)
+    spoilt: str = ""
+    last: str = ""
+    patience: float = 10.0
+
+    @property
+    def description(self):
+        return {"evaluation": "prepared"}
+
+    def ahead(self, choices):
+        label = self.space.label(self.space.candidate(choices))
+        self.events.append(("prepare", label))
+        if label == self.spoilt:
+            raise RuntimeError("no program")
+        return label
+
+    def __call__(self, choices, directory, report, ready=None):
+        from pretend import worth
+
+        label = self.space.label(self.space.candidate(choices))
+        self.events.append(("begin", label, ready))
+        # As long as a training, which goes on until the next candidate is being prepared.
+        until = time.monotonic() + self.patience
+        while len(self.of("prepare")) <= len(self.of("end")) + 1 and label != self.last and time.monotonic() < until:
+            time.sleep(0.001)
+        self.events.append(("end", label))
+        return Outcome("finished", worth(label), "")
+
+    def of(self, kind: str) -> list[str]:
+        return [label for event, label, *_ in self.events if event == kind]
+
+
+def prepared(pretend, tmp_path, storage, **given):
+    settings = {"rule": RandomSearch(), "trials": 4} | given.pop("settings", {})
+    return pretend.task(tmp_path, storage, evaluation=Prepared(pretend.SPACE, **given), **settings)
+
+
+def labels(task) -> list[str]:
+    return [task.space.label(trial.candidate) for trial in by_hand(task)]
+
+
+def test_the_next_candidate_is_prepared_while_one_is_evaluated(pretend, tmp_path, storage):
+    wanted = labels(prepared(pretend, tmp_path, storage))
+    task = prepared(pretend, tmp_path, storage, last=wanted[-1])
+    begin(task)
+    work(task)
+    events = task.evaluation.events
+    assert task.evaluation.of("prepare") == task.evaluation.of("end") == wanted
+    assert [event for event in events if event[0] == "begin"] == [("begin", label, label) for label in wanted]
+    for label, following in pairwise(wanted):
+        assert events.index(("prepare", following)) < events.index(("end", label))
+
+
+def test_what_is_foreseen_does_not_change_the_search(pretend, tmp_path, storage):
+    # Candidates that enter the population are followed by others than those that were foreseen.
+    task = prepared(pretend, tmp_path, storage, settings={"rule": KBest(3, 0.9), "trials": 25})
+    task = replace(task, evaluation=replace(task.evaluation, patience=0.0))
+    begin(task)
+    work(task)
+    assert results(task) == by_hand(task)
+    assert all(label == ready for kind, label, *rest in task.evaluation.events if kind == "begin" for ready in rest)
+    once = set(labels(task))
+    assert set(task.evaluation.of("prepare")) > once
+    assert len(task.evaluation.of("prepare")) < 1.5 * len(once)
+
+
+def test_a_candidate_that_cannot_be_prepared_is_evaluated_all_the_same(pretend, tmp_path, storage):
+    wanted = labels(prepared(pretend, tmp_path, storage))
+    task = prepared(pretend, tmp_path, storage, last=wanted[-1], spoilt=wanted[2])
+    begin(task)
+    work(task)
+    assert ("begin", wanted[2], None) in task.evaluation.events
+    assert results(task) == by_hand(task)
+
+
+def test_nothing_is_foreseen_while_another_worker_has_a_trial(pretend, tmp_path, storage):
+    task = prepared(pretend, tmp_path, storage)
+    begin(task)
+    other, own = die(task, "a"), die(task, "b")
+    here = worker._Worker(task, "b")
+    assert here._likely_next(own.number) is None
+    here.study.tell(other, 0.5)
+    assert here._likely_next(own.number) == by_hand(task)[2].candidate
 
 
 # --- candidates that cannot be evaluated -----------------------------------------------------------------------------

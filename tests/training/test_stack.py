@@ -1,6 +1,7 @@
 """The training loop: the same run alone, stacked and on several devices; what an epoch does; how runs end."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -220,6 +221,17 @@ def test_a_run_below_the_required_auc_stops_and_the_others_go_on(toy, stacked):
             assert_run_equals(result, run, stacked[0], run)
 
 
+def test_a_run_is_stopped_by_the_program_before_the_host_looks(toy, stacked):
+    statuses = []
+    config = replace(toy.CONFIG, required_auc=((1, 1.0),))
+    stack.train(
+        *(toy.Toy(), toy.toy_cohort(), toy.toy_folds(), config),
+        **{"mapping": "map", "devices": DEVICES},
+        on_epoch=lambda _, state: statuses.append(np.asarray(state.status)),
+    )
+    np.testing.assert_array_equal(statuses[0] == Status.STOPPED, stacked[0].history["auc"][:, 0] < 1)
+
+
 def test_a_stack_ends_when_its_last_run_has_ended(toy):
     epochs = []
     config = replace(toy.CONFIG, required_auc=((2, 1.0), (3, 1.0)), learning_rate=1e-9)
@@ -302,3 +314,24 @@ def test_folds_that_do_not_fit_are_refused(toy):
         stack.train(toy.Toy(), data, [Fold((0,), (1,))], toy.CONFIG)
     with pytest.raises(ValueError, match="different run ids"):
         stack.train(toy.Toy(), data, toy.toy_folds()[:2], toy.CONFIG, run_ids=[1, 1])
+
+
+# --- programs that are compiled before their training begins ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("runs", [1, 7])
+def test_a_training_that_was_compiled_ahead_gives_the_same_and_traces_nothing(toy, stacked, runs):
+    module, data, folds = toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:runs]
+    programs = stack.trace(module, data, folds, toy.CONFIG, mapping="map", devices=DEVICES).compile()
+    traces = len(toy.TRACES)
+    result = stack.train(module, data, folds, toy.CONFIG, mapping="map", devices=DEVICES, programs=programs)
+    assert len(toy.TRACES) == traces
+    for run in range(runs):
+        assert_run_equals(result, run, stacked[0], run)
+
+
+def test_an_epoch_is_one_program_that_asks_the_host_nothing(toy):
+    programs = stack.trace(toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], toy.CONFIG, devices=DEVICES).compile()
+    text = programs.epoch.as_text()
+    assert re.search(r" while\(", text)
+    assert not re.search(r" (infeed|outfeed|send|recv)\(|callback", text)

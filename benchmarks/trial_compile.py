@@ -1,0 +1,106 @@
+"""What a search trial spends before and in its first epoch, for the ten published architectures.
+
+    python -m benchmarks.trial_compile
+
+Trace, lowering, compilation, first epoch and a later one apart, of the program that a worker compiles for a candidate
+(`infantjax.search.space.build_published`): sampling, views, training and validation of an epoch. Compilation is also
+given in CPU seconds of all threads, which others on the machine disturb less, and with the number of kernels. Programs
+of earlier runs are not used.
+"""
+
+import gc
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+from benchmarks import common
+from benchmarks.search_throughput import simulated
+from infantjax import runtime
+from infantjax.models.gcn import KBEST
+from infantjax.search.space import build_published
+from infantjax.training import loop, stack
+from infantjax.training.folds import Fold
+from infantjax.training.state import CohortData, TrainingConfig, index_sets
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    networks: tuple[int, ...] = tuple(range(1, len(KBEST) + 1))
+    """Numbers of the published architectures."""
+    infants: int = 28
+    """Simulated, 40 % of them positive."""
+    duration: float = 20.0
+    """Seconds of each recording."""
+    batch_size: int = 32
+    """Windows of a step."""
+    samples_per_negative: int = 4
+    """Windows of a negative infant in an epoch; a positive one gives twice as many."""
+    write: bool = True
+    """Keep the result in benchmarks/results."""
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    where = common.environment()
+    data, fold = simulated(options.infants, options.duration)
+    config = TrainingConfig(
+        epochs=3, batch_size=options.batch_size, samples_per_negative=options.samples_per_negative, positive_ratio=2
+    )
+    rows = []
+    for number in options.networks:
+        module = build_published(KBEST[number - 1].to_choices())
+        rows.append({"network": f"kbest-gcn-{number}", **measured(module, data, fold, config)})
+        print(json.dumps(rows[-1]), flush=True)
+        jax.clear_caches()
+        gc.collect()
+    shapes = {name: getattr(options, name) for name in ("infants", "duration", "batch_size", "samples_per_negative")}
+    print(common.write("trial_compile", rows, shapes, where) if options.write else common.table(rows))
+
+
+def measured(module: Any, data: CohortData, fold: Fold, config: TrainingConfig) -> dict[str, float]:
+    """Seconds of each stage of a trial."""
+    taken: dict[str, float] = {}
+
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        taken[f"{stage}_s"] = time.perf_counter() - wall
+        taken[f"{stage}_cpu_s"] = time.process_time() - cpu
+
+    with timed("trace"):
+        tracing = stack.trace(module, data, [fold], config)
+    with timed("lower"):
+        begin, epoch = tracing.begin.lower(), tracing.epoch.lower()
+    with timed("compile"):
+        programs = loop.Programs(
+            tracing.task, tracing.state, begin.compile(), epoch.compile(compiler_options=loop.compiler_options())
+        )
+    moments = [time.perf_counter()]
+    stack.train(
+        *(module, data, [fold], config), programs=programs, on_epoch=lambda *_: moments.append(time.perf_counter())
+    )
+    first, *later = np.diff(moments).tolist()
+    steps = int(index_sets(np.asarray(data.lengths), np.asarray(data.labels), [fold], config)["samples"][0])
+    return {
+        **taken,
+        "kernels": programs.epoch.as_text().count(" fusion("),
+        "first_epoch_s": first,
+        "epoch_s": min(later),
+        "steps": steps // config.batch_size,
+        "time_to_first_epoch_s": sum(taken[f"{stage}_s"] for stage in ("trace", "lower", "compile")) + first,
+    }
+
+
+if __name__ == "__main__":
+    runtime.keep_freed_memory()
+    main(tyro.cli(Options, description=__doc__))
