@@ -10,21 +10,27 @@ Source: Groos et al., thesis Appendix A.2. The released program trains on folds 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from infantjax.errors import one_line
+from infantjax.models.gcn import GraphNetwork
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.normalisation import RELEASED, Preprocessing
-from infantjax.search.space import Build, Choices
+from infantjax.nn.initialisers import initialise
+from infantjax.search.space import Build, Choices, SearchSpace
+from infantjax.search.supernet import Embedding, SuperNetwork, group_of
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 from infantjax.training.folds import Fold
+from infantjax.training.loop import Programs
 from infantjax.training.protocols import cohort_folds, prepare
-from infantjax.training.stack import FEATURES, CohortData, TrainingConfig, train
-from infantjax.training.state import RunState, Status
+from infantjax.training.stack import FEATURES, CohortData, Result, TrainingConfig, WindowTask, train
+from infantjax.training.state import RunState, Status, run_keys
 
 CHECKPOINTS: tuple[tuple[int, float], ...] = tuple((10 * i, 0.725 + 0.025 * i) for i in range(1, 10))
 """Epoch and AUC that a training must have reached by then, as published."""
@@ -142,12 +148,8 @@ class Training:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.folds)]))
 
         devices = jax.local_devices()
-        result = train(
-            self.build(choices),
-            self.data,
-            self.folds,
-            self.config,
-            names=self.features,
+        result = self.train(
+            choices,
             directory=directory,
             description={"choices": dict(choices)},
             devices=None if self.device is None else [devices[self.device % len(devices)]],
@@ -172,6 +174,88 @@ class Training:
                 "seconds_to_first_epoch": first[0] if first else None,
             },
         )
+
+    def train(self, choices: Choices, **options: Any) -> Result:
+        """Train a candidate as one stack; `options` are those of `training.stack.train`."""
+        return train(self.build(choices), self.data, self.folds, self.config, names=self.features, **options)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SharedTraining(Training):
+    """As `Training`, of the published graph networks, with one compiled program for many candidates.
+
+    A candidate begins with the weights that it would have in a program of its own, draws the same numbers, and comes to
+    the same but for rounding. Programs are kept by the process that compiled them, one a group of candidates.
+
+    Attributes:
+        space: that is searched.
+        shared: choices in which candidates of one program may differ, see `supernet.group_of`.
+    """
+
+    space: SearchSpace
+    shared: tuple[str, ...]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that decides what a candidate comes to."""
+        return {**super().description, "shared": list(self.shared)}
+
+    def train(self, choices: Choices, **options: Any) -> Result:
+        """Train a candidate as one stack in the program of its group."""
+        return self.train_together([choices], **options)[0]
+
+    def train_together(self, candidates: Sequence[Choices], **options: Any) -> list[Result]:
+        """Train candidates of one group as one stack; each draws the numbers that it would draw alone.
+
+        Args:
+            candidates: of one group.
+            options: of `training.stack.train`.
+
+        Raises:
+            ValueError: candidates of several groups.
+        """
+        network = SuperNetwork(group_of(self.space, candidates[0], self.shared), self.data.skeleton)
+        embeddings = [Embedding.of(network, choices) for choices in candidates]
+        variables = [embedding.pack(drawn) for embedding in embeddings for drawn in self._drawn(embedding.module)]
+        runs = len(self.folds)
+        result = train(
+            network,
+            self.data,
+            self.folds * len(candidates),
+            self.config,
+            names=self.features,
+            variables=jax.tree.map(lambda *leaves: np.stack(leaves), *variables),
+            streams=[*range(runs)] * len(candidates),
+            programs=_programs(self, network, len(candidates)),
+            **options,
+        )
+        return [self._of(result, embedding, slice(i * runs, (i + 1) * runs)) for i, embedding in enumerate(embeddings)]
+
+    def _drawn(self, module: GraphNetwork) -> list[Any]:
+        """The variables with which each run of a stack of this network begins."""
+        task = WindowTask.of(module, self.features, self.config, len(self.data.skeleton.joints))
+        keys = run_keys(self.config.seed, range(len(self.folds)))
+        begin = jax.jit(lambda key: initialise(module, jax.random.fold_in(key, 0), jnp.zeros(task.input_shape)))
+        return [jax.device_get(begin(key)) for key in keys]
+
+    @staticmethod
+    def _of(result: Result, embedding: Embedding, runs: slice) -> Result:
+        """A candidate's part of what a stack came to, with the variables of its own network."""
+        return Result(
+            variables=embedding.unpack(jax.tree.map(lambda leaf: leaf[runs], result.variables)),
+            best_epoch=result.best_epoch[runs],
+            status=result.status[runs],
+            ended=result.ended[runs],
+            history={name: figures[runs] for name, figures in result.history.items()},
+            best_auc=result.best_auc[runs],
+            risks=result.risks[runs],
+        )
+
+
+@lru_cache(maxsize=32)
+def _programs(training: SharedTraining, network: SuperNetwork, candidates: int) -> Programs:
+    """What this process has compiled for stacks of so many candidates of a group."""
+    return Programs()
 
 
 def _mean(auc: np.ndarray) -> float:

@@ -324,10 +324,10 @@ class Embedding:
         return unflatten_dict(packed) | {"constants": self._constants(variables["constants"])}
 
     def unpack(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The inverse of `pack` for parameters, statistics, and gradients: of the collections that are given."""
+        """The inverse of `pack` for parameters, statistics and gradients, with any leading axes, as far as given."""
         flat = flatten_dict(dict(variables))
         return unflatten_dict(
-            {path: flat[there][indices] for path, (there, indices) in self.places.items() if there in flat}
+            {path: flat[there][..., *indices] for path, (there, indices) in self.places.items() if there in flat}
         )
 
     def _constants(self, constants: Mapping[str, Any]) -> dict[str, np.ndarray]:

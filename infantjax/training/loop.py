@@ -282,7 +282,7 @@ class Task(ABC):
 
     def compile(
         self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[RunState], RunState]:
+    ) -> Callable[[RunState, Any, Any], RunState]:
         """The program of an epoch of the whole stack; it overwrites the state that it is given.
 
         Args:
@@ -293,8 +293,22 @@ class Task(ABC):
             mapping: of the runs on one device.
         """
         run_epoch = jax.jit(self.over_runs(self.epoch, mesh, mapping), donate_argnums=0)
-        compiled = run_epoch.lower(state, runs, data).compile(compiler_options=compiler_options())
-        return lambda state: compiled(state, runs, data)
+        return run_epoch.lower(state, runs, data).compile(compiler_options=compiler_options())
+
+
+@dataclass
+class Programs:
+    """What was compiled for a training, for others on the same devices that differ from it in their arrays alone.
+
+    Attributes:
+        shapes: of the state.
+        begin: makes the first one.
+        epoch: makes the next one.
+    """
+
+    shapes: Any = None
+    begin: Callable[[Any, Any, Any], RunState] | None = None
+    epoch: Callable[[RunState, Any, Any], RunState] | None = None
 
 
 def compiler_options() -> dict[str, Any] | None:
@@ -317,6 +331,7 @@ def train(
     quiet: bool = True,
     summary: Callable[[np.ndarray], str] = lambda scores: "",
     on_epoch: Callable[[int, RunState], None] | None = None,
+    programs: Programs | None = None,
 ) -> RunState:
     """Train all runs at once.
 
@@ -335,6 +350,7 @@ def train(
         summary: of the best scores so far `[run]`, for the progress.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
             which the next epoch overwrites.
+        programs: of earlier trainings; what it lacks is compiled and kept there.
 
     Returns:
         The state of every run after its last epoch, on the host, with the network's variables.
@@ -356,8 +372,11 @@ def train(
     active = processes.place(np.arange(count + padding) < count, per_run)
     data = processes.place(data, replicated)
 
+    programs = Programs() if programs is None else programs
     begin = jax.jit(task.over_runs(task.begin, mesh, mapping))
-    shapes = jax.eval_shape(begin, active, runs, data)
+    if programs.shapes is None:
+        programs.shapes = jax.eval_shape(begin, active, runs, data)
+    shapes = programs.shapes
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet or not processes.leads()))
 
@@ -384,20 +403,23 @@ def train(
             ended = jnp.where(np.arange(count + padding) < count, restored.status, Status.FINISHED)
             state = processes.place(jax.vmap(task.packed)(restored._replace(status=ended)), per_run)
         else:
-            state = begin(active, runs, data)
+            if programs.begin is None:
+                programs.begin = begin.lower(active, runs, data).compile()
+            state = programs.begin(active, runs, data)
 
         # The program: compiled once, the state donated.
-        if _running(state):
+        if _running(state) and programs.epoch is None:
             progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {mesh.size} device(s)")
             begun = time.perf_counter()
-            advance = task.compile(_with_sharding(shapes, per_run), runs, data, mesh, mapping)
+            programs.epoch = task.compile(_with_sharding(shapes, per_run), runs, data, mesh, mapping)
             progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
 
         # The loop: the host saves, writes down, and looks whether all runs have ended.
         while _running(state):
+            assert programs.epoch is not None
             epoch = done = done + 1
             with jax.transfer_guard("disallow"):
-                state = advance(state)
+                state = programs.epoch(state, runs, data)
             saved = epoch % save_every == 0 or not _running(state)
             if directory is not None:
                 whole = processes.fetch(state) if saved else None

@@ -8,8 +8,8 @@ Source: Groos et al., Paper III with supplement, and the released movement-outco
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 from infantjax.motion import augmentation, features, windows
 from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled, take_runs
+from infantjax.training.loop import Judged, Programs, RunMapping, Trained, shuffled, take_runs
 from infantjax.training.state import (
     CohortData,
     Run,
@@ -67,6 +67,9 @@ def train(
     save_every: int = 1,
     quiet: bool = True,
     on_epoch: Callable[[int, RunState], None] | None = None,
+    variables: Any = None,
+    streams: Sequence[int] | None = None,
+    programs: Programs | None = None,
 ) -> Result:
     """Train one run for each fold, all at once, and keep each run's best epoch.
 
@@ -86,6 +89,9 @@ def train(
         quiet: no progress on stderr.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
             which the next epoch overwrites.
+        variables: `[run, ...]` of the network, with which the runs begin; None draws them.
+        streams: number of each run's random key; None is that of the run. Runs of equal numbers draw alike.
+        programs: of earlier trainings that differed from this one in arrays alone, see `training.loop`.
 
     Returns:
         The best epoch of every run, and how each ended.
@@ -98,6 +104,8 @@ def train(
     if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
         raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
     task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints))
+    if variables is not None:
+        task = replace(task, start=jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], variables)))
     tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
     setup = {
         "config": asdict(config),
@@ -109,7 +117,7 @@ def train(
     }
     state = loop.train(
         task,
-        Run(key=run_keys(config.seed, run_ids), **tables),  # type: ignore[arg-type]
+        Run(key=run_keys(config.seed, streams or run_ids), variables=variables, **tables),  # type: ignore[arg-type]
         data,
         setup,
         run_ids=run_ids,
@@ -120,6 +128,7 @@ def train(
         quiet=quiet,
         summary=_summary,
         on_epoch=on_epoch,
+        programs=programs,
     )
     return Result(
         **loop.Outcome.of(state),
@@ -134,10 +143,12 @@ class WindowTask(loop.Task):
 
     Attributes:
         names: input features.
+        start: shapes of the variables of a run, where runs begin with given ones.
     """
 
     config: TrainingConfig
     names: tuple[str, ...]
+    start: Any = None
 
     least_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""
@@ -147,6 +158,15 @@ class WindowTask(loop.Task):
         """For a network that reads these features of so many joints."""
         input_shape = (1, windows.WINDOW, joints, sum(features.CHANNELS[name] for name in names))
         return cls(module, config, input_shape, names)
+
+    @cached_property
+    def variables(self) -> Any:
+        """Shapes of the network's variables."""
+        return super().variables if self.start is None else self.start
+
+    def initial(self, key: Array, run: Run, data: CohortData) -> dict[str, Any]:
+        """The variables that the run begins with, or drawn ones."""
+        return super().initial(key, run, data) if run.variables is None else run.variables
 
     @property
     def optimiser(self) -> optax.GradientTransformation:
