@@ -617,6 +617,9 @@ class Search:
     """Column of the outcomes table to balance over the parts beside the outcome; may be repeated."""
     repeats: int = 1
     """Trainings of each candidate, whose mean AUC counts; 1 as published."""
+    share: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="CHOICE")] = ()
+    """Choice in which candidates of one compiled program may differ, any but the block types; may be repeated. Each
+    candidate has a program of its own if not given."""
     epochs: int = 100
     """Of a training; 100 as published."""
     no_checkpoints: bool = False
@@ -741,6 +744,8 @@ class Search:
                 preprocessing=PRESETS[self.preprocessing],
                 strict=self.strict,
             )
+            if self.share:
+                trained = evaluation.SharedTraining.of(trained, searched, self.share)
             task = worker.Search(
                 self.study,
                 self._storage(),

@@ -9,7 +9,7 @@ Source: Groos et al., thesis Appendix A.2. The released program trains on folds 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -194,6 +194,17 @@ class SharedTraining(Training):
 
     space: SearchSpace
     shared: tuple[str, ...]
+
+    @classmethod
+    def of(cls, training: Training, space: SearchSpace, shared: Sequence[str]) -> "SharedTraining":
+        """As `training`, whose networks are those of `space.build_published`.
+
+        Raises:
+            ValueError: choices that cannot be shared.
+        """
+        group_of(space, {name: values[0] for name, values in space.alternatives}, shared)
+        own = {each.name: getattr(training, each.name) for each in fields(training)}
+        return cls(**own, space=space, shared=tuple(shared))
 
     @property
     def description(self) -> dict[str, Any]:
