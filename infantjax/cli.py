@@ -694,7 +694,9 @@ class Folds:
             else:
                 seed = folds.RELEASED_SEED if self.seed is None else self.seed
                 share = 1 / self.held_out if self.held_out else 0.0
-                dealt = folds.released_split(dict(zip(cohort.names, cohort.outcomes)), self.folds, share, seed)
+                dealt = folds.released_split(
+                    dict(zip(cohort.names, map(int, cohort.outcomes))), self.folds, share, seed
+                )
                 number = {name: k for k, part in enumerate(dealt.folds, start=1) for name in part}
                 fold_of = tuple(number.get(name, 0) for name in cohort.names)
         except ValueError as error:
@@ -755,6 +757,9 @@ class Search:
     """Column of the outcomes table to balance over the parts beside the outcome; may be repeated."""
     repeats: int = 1
     """Trainings of each candidate, whose mean AUC counts; 1 as published."""
+    share: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="CHOICE")] = ()
+    """Choice in which candidates of one compiled program may differ, any but the block types; may be repeated. Each
+    candidate has a program of its own if not given."""
     epochs: int = 100
     """Of a training; 100 as published."""
     no_checkpoints: bool = False
@@ -891,6 +896,8 @@ class Search:
                 preprocessing=PRESETS[self.preprocessing],
                 strict=self.strict,
             )
+            if self.share:
+                trained = evaluation.SharedTraining.of(trained, searched, self.share)
             task = worker.Search(
                 self.study,
                 self._storage(),

@@ -24,17 +24,17 @@ Activations inside are `[joint, batch, time, channel]`; inputs and outputs are i
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
-from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, SqueezeExcitation
+from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, Channels, SqueezeExcitation
 from infantjax.nn.conv import (
     Affine,
     Conv,
@@ -45,6 +45,7 @@ from infantjax.nn.conv import (
     scattered_convolution,
     side_by_side,
 )
+from infantjax.nn.flags import Flag, select
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -77,6 +78,9 @@ ALTERNATIVES: dict[str, tuple[str | int, ...]] = {
     "pool": ("global", "spatial"),
 }
 """The published search space: 20 choices in the order in which seeded candidates are drawn."""
+
+MATRICES: dict[str, tuple[int, int]] = {"spatial": (3, 3), "dis2": (2, 2), "dis4": (4, 4), "dis42": (4, 2)}
+"""Adjacency matrices of each graph, in the input branches and in the main branch."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,49 @@ class ModuleSpec:
     se_inner: int
     se_outer: int
     matrices: int
+    factor: int
+    taps: int
+
+    @property
+    def outer_ratio(self) -> int:
+        """Reduction of the squeeze-and-excitation behind the fused scales; 0 is none."""
+        return max(1, self.se_outer // self.factor) if self.block_type == "mbconv" else self.se_outer
+
+
+class Parts(NamedTuple):
+    """Which of the parts that a module has sizes for take effect, and for which sizes: known when traced, or data.
+
+    Attributes:
+        block: residuals within the spatial and within the temporal block.
+        module: residual around both.
+        fused: all scales, fused; else the first alone.
+        se_inner: squeeze-and-excitation within the blocks.
+        se_outer: behind the fused scales.
+        attention: of each kind; one at most is set.
+        channels: which output channels there are.
+        sources: input channel of each output of a grouped graph convolution, see `GroupedGraphConv`.
+    """
+
+    block: Flag
+    module: Flag
+    fused: Flag
+    se_inner: Flag
+    se_outer: Flag
+    attention: Mapping[str, Flag]
+    channels: Channels = None
+    sources: Int[Array, "matrix channel"] | None = None
+
+    @classmethod
+    def of(cls, spec: ModuleSpec, attention: str) -> "Parts":
+        """Of a module that has what its sizes say."""
+        return cls(
+            block=spec.residual in ("block", "dense"),
+            module=spec.residual in ("module", "dense"),
+            fused=spec.scales > 1,
+            se_inner=spec.se_inner > 0,
+            se_outer=spec.outer_ratio > 0,
+            attention={} if attention == "null" else {attention: True},
+        )
 
 
 def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...], int, tuple[ModuleSpec, ...]]:
@@ -210,14 +257,15 @@ def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...]
     def width(base: int, block_type: BlockType) -> int:
         return base if block_type == "mbconv" else base * a.bottleneck_factor
 
-    def se(ratio: int) -> dict[str, int]:
+    def common(ratio: int) -> dict[str, int]:
         return {
             "se_inner": ratio if a.se in ("inner", "both") else 0,
             "se_outer": ratio if a.se in ("outer", "both") else 0,
+            "factor": a.bottleneck_factor,
+            "taps": a.temporal_kernel_size,
         }
 
-    input_matrices = {"spatial": 3, "dis2": 2, "dis4": 4, "dis42": 4}[a.graph]
-    main_matrices = 2 if a.graph == "dis42" else input_matrices
+    input_matrices, main_matrices = MATRICES[a.graph]
     branches = []
     for branch in range(3):
         modules, inputs = [], 2
@@ -227,7 +275,7 @@ def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...]
             scales = i + 1 if a.input_temporal_scales == "linear" else a.input_temporal_scales
             name = f"branch_{branch}_{i}"
             sizes = ModuleSpec(
-                name, inputs, features, block_type, residual, scales, 1, matrices=input_matrices, **se(a.se_ratio)
+                name, inputs, features, block_type, residual, scales, 1, matrices=input_matrices, **common(a.se_ratio)
             )
             modules.append(sizes)
             inputs = features
@@ -250,7 +298,7 @@ def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...]
                     scales,
                     stride,
                     matrices=main_matrices,
-                    **se(ratio),
+                    **common(ratio),
                 )
             )
             inputs = features
@@ -261,13 +309,16 @@ class SpatialBlock(nn.Module):
     """Convolution over the joints: basic, bottleneck or inverted residual."""
 
     spec: ModuleSpec
-    factor: int
     activation: Activation
     lean: bool
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint"], train: bool
+        self,
+        x: Float[Array, "joint batch time in"],
+        adjacency: Float[Array, "matrix joint joint"],
+        parts: Parts,
+        train: bool,
     ) -> Float[Array, "joint batch time out"]:
         """Convolve, excite, add the block residual, activate."""
         s, act = self.spec, self.activation
@@ -277,21 +328,22 @@ class SpatialBlock(nn.Module):
                 Conv(s.features, s.features, gain=_SQRT2, name="up").affine()
             y = GraphConv(s.inputs, s.features, s.matrices, name="graph")(x, adjacency, train)
         elif s.block_type == "bottleneck":
-            inner = s.features // self.factor
+            inner = s.features // s.factor
             y = act(Conv(s.inputs, inner, gain=_SQRT2, name="down")(x, train))
             y = act(GraphConv(inner, inner, s.matrices, name="graph")(y, adjacency, train))
             y = Conv(inner, s.features, gain=_SQRT2, name="up")(y, train)
         else:
-            inner = max(12, s.inputs * self.factor)
+            inner = max(12, s.inputs * s.factor)
             y = act(Conv(s.inputs, inner, gain=_SQRT2, use_bias=False, name="up")(x, train))
-            y = act(GroupedGraphConv(inner, s.matrices, name="graph")(y, adjacency, train))
+            y = act(GroupedGraphConv(inner, s.matrices, name="graph")(y, adjacency, train, parts.sources))
             if s.se_inner:
-                y = SqueezeExcitation(inner, s.se_inner, act, name="se")(y)
+                y = SqueezeExcitation(inner, s.se_inner, act, name="se")(y, parts.se_inner)
             y = Conv(inner, s.features, gain=_SQRT2, use_bias=False, name="down")(y, train)
         if s.se_inner and s.block_type != "mbconv":
-            y = SqueezeExcitation(s.features, s.se_inner, act, name="se")(y)
-        if s.residual in ("block", "dense"):
-            y = y + (x if s.inputs == s.features else Conv(s.inputs, s.features, name="residual")(x, train))
+            y = SqueezeExcitation(s.features, s.se_inner, act, name="se")(y, parts.se_inner)
+        if parts.block is not False:
+            block = x if s.inputs == s.features else Conv(s.inputs, s.features, name="residual")(x, train)
+            y = y + select(parts.block, block, 0.0)
         return act(y)
 
 
@@ -299,8 +351,6 @@ class TemporalBlock(nn.Module):
     """Convolutions over time at several dilations side by side: basic, bottleneck or inverted residual."""
 
     spec: ModuleSpec
-    factor: int
-    taps: int
     activation: Activation
     lean: bool
 
@@ -309,31 +359,36 @@ class TemporalBlock(nn.Module):
         self,
         x: Float[Array, "joint batch time channel"],
         residual: Float[Array, "joint batch time_out channel"] | float,
+        parts: Parts,
         train: bool,
     ) -> Float[Array, "joint batch time_out channel"]:
         """Convolve, fuse the scales, excite, add the residuals, activate."""
         s, act = self.spec, self.activation
-        outer = max(1, s.se_outer // self.factor) if s.block_type == "mbconv" else s.se_outer
         fuse = Conv(s.scales * s.features, s.features, name="fuse")
         # Squeeze-and-excitation behind a scale's last convolution keeps that from being composed with the fusion.
         excited = bool(s.se_inner) and s.block_type != "mbconv"
-        if s.scales > 1 and not train and not excited:
-            y = self._fused_scales(x, fuse.affine())
+        if parts.fused is True and not train and not excited:
+            y = self._fused_scales(x, fuse.affine(), parts)
         else:
             scales = []
             for i in range(s.scales):
                 opening = self._opening(i)
-                hidden, last = self._scale(i, opening(x, train) if opening else x, train)
+                hidden, last = self._scale(i, opening(x, train) if opening else x, parts, train)
                 y = last(hidden, train)
-                scales.append(SqueezeExcitation(s.features, s.se_inner, act, name=f"se_{i}")(y) if excited else y)
-            y = fuse(jnp.concatenate(scales, -1), train) if s.scales > 1 else scales[0]
-        if outer and s.scales > 1:
-            y = SqueezeExcitation(s.features, outer, act, name="outer_se")(y)
+                if excited:
+                    y = SqueezeExcitation(s.features, s.se_inner, act, name=f"se_{i}")(y, parts.se_inner)
+                scales.append(y)
+            y = scales[0]
+            if parts.fused is not False:
+                y = select(parts.fused, fuse(jnp.concatenate(scales, -1), train), y)
+        if s.outer_ratio and parts.fused is not False:
+            excite = SqueezeExcitation(s.features, s.outer_ratio, act, name="outer_se")
+            y = excite(y, parts.se_outer & parts.fused)
         if self.is_initializing() and not self.lean:
-            self._own_unused(fuse, outer)
-        if s.residual in ("block", "dense"):
+            self._own_unused(fuse)
+        if parts.block is not False:
             down = Conv(s.features, s.features, stride=s.stride, name="residual") if s.stride > 1 else None
-            y = y + (down(x, train) if down else x)
+            y = y + select(parts.block, down(x, train) if down else x, 0.0)
         return act(y + residual)
 
     def _opening(self, i: int) -> Conv | None:
@@ -342,25 +397,25 @@ class TemporalBlock(nn.Module):
         if s.block_type == "basic":
             return None
         if s.block_type == "bottleneck":
-            return Conv(s.features, s.features // self.factor, gain=_SQRT2, name=f"down_{i}")
-        return Conv(s.features, s.features * self.factor, gain=_SQRT2, use_bias=False, name=f"up_{i}")
+            return Conv(s.features, s.features // s.factor, gain=_SQRT2, name=f"down_{i}")
+        return Conv(s.features, s.features * s.factor, gain=_SQRT2, use_bias=False, name=f"up_{i}")
 
-    def _scale(self, i: int, x: Array, train: bool) -> tuple[Array, Conv]:
+    def _scale(self, i: int, x: Array, parts: Parts, train: bool) -> tuple[Array, Conv]:
         """Scale i from its opening up to its last convolution, and that convolution."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
-            return x, Conv(s.features, s.features, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+            return x, Conv(s.features, s.features, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
         if s.block_type == "bottleneck":
-            inner = s.features // self.factor
-            y = act(Conv(inner, inner, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
+            inner = s.features // s.factor
+            y = act(Conv(inner, inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
             return y, Conv(inner, s.features, gain=_SQRT2, name=f"up_{i}")
-        inner = s.features * self.factor
-        y = act(DepthwiseConv(inner, self.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
+        inner = s.features * s.factor
+        y = act(DepthwiseConv(inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
         if s.se_inner:
-            y = SqueezeExcitation(inner, s.se_inner, act, name=f"se_{i}")(y)
+            y = SqueezeExcitation(inner, s.se_inner, act, name=f"se_{i}")(y, parts.se_inner)
         return y, Conv(inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
 
-    def _fused_scales(self, x: Array, fuse: Affine) -> Array:
+    def _fused_scales(self, x: Array, fuse: Affine, parts: Parts) -> Array:
         """All scales and their fusion in evaluation mode.
 
         The openings read the same input and are one map; the last convolutions and the fusion are one map.
@@ -369,11 +424,11 @@ class TemporalBlock(nn.Module):
         rows = [fuse.kernel[:, i * s.features : (i + 1) * s.features] for i in range(s.scales)]
         fusing = [Affine(part, jnp.zeros_like(fuse.bias)) for part in rows]
         if s.block_type == "basic":
-            return self._fused_basic_scales(x, fusing, fuse.bias)
+            return self._fused_basic_scales(x, fusing, fuse.bias, parts)
         openings = [opening.affine() for i in range(s.scales) if (opening := self._opening(i))]
         hidden, maps = [], []
         for i, opened in enumerate(side_by_side(openings, x)):
-            y, last = self._scale(i, opened, False)
+            y, last = self._scale(i, opened, parts, False)
             hidden.append(y)
             maps.append(last.affine().then(fusing[i]))
         bias = finished(sum((m.bias for m in maps), fuse.bias))
@@ -381,11 +436,11 @@ class TemporalBlock(nn.Module):
             hidden[0], maps[0].kernel[0]
         )
 
-    def _fused_basic_scales(self, x: Array, fusing: list[Affine], bias: Array) -> Array:
+    def _fused_basic_scales(self, x: Array, fusing: list[Affine], bias: Array, parts: Parts) -> Array:
         """Scales of one convolution each: together one convolution with the taps of all dilations."""
         taps: dict[int, Array] = {}
         for i, part in enumerate(fusing):
-            _, conv = self._scale(i, x, False)
+            _, conv = self._scale(i, x, parts, False)
             fused = conv.affine().then(part)
             bias = bias + fused.bias
             for tap, weights in enumerate(fused.kernel):
@@ -393,7 +448,7 @@ class TemporalBlock(nn.Module):
                 taps[frame] = taps[frame] + weights if frame in taps else weights
         return scattered_convolution(x, taps, self.spec.stride) + finished(bias)
 
-    def _own_unused(self, fuse: Conv, outer: int) -> None:
+    def _own_unused(self, fuse: Conv) -> None:
         s = self.spec
         if s.block_type == "basic":
             for i in range(s.scales):
@@ -401,36 +456,40 @@ class TemporalBlock(nn.Module):
                 Conv(s.features, s.features, gain=_SQRT2, name=f"up_{i}").affine()
         if s.scales == 1:
             fuse.affine()
-            if outer:
-                SqueezeExcitation(s.features, outer, self.activation, name="outer_se")(jnp.zeros((1, 1, 1, s.features)))
+            if s.outer_ratio:
+                excite = SqueezeExcitation(s.features, s.outer_ratio, self.activation, name="outer_se")
+                excite(jnp.zeros((1, 1, 1, s.features)))
 
 
 class GraphModule(nn.Module):
     """Spatial block, temporal block, attention, with the module's edge importance and residual."""
 
     spec: ModuleSpec
-    architecture: Architecture
+    activation: Activation
     lean: bool
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint"], train: bool
+        self,
+        x: Float[Array, "joint batch time in"],
+        adjacency: Float[Array, "matrix joint joint"],
+        parts: Parts,
+        train: bool,
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the module."""
-        s, a = self.spec, self.architecture
-        act = ACTIVATIONS[a.nonlinearity]
+        s, act = self.spec, self.activation
         importance = parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
         counting.record("multiplication", adjacency.size)
         residual: Array | float = 0.0
-        if s.residual in ("module", "dense"):
+        if parts.module is not False:
             same = s.stride == 1 and s.inputs == s.features
-            residual = x if same else Conv(s.inputs, s.features, stride=s.stride, name="residual")(x, train)
-        y = SpatialBlock(s, a.bottleneck_factor, act, self.lean, name="spatial")(x, adjacency * importance, train)
-        temporal = TemporalBlock(s, a.bottleneck_factor, a.temporal_kernel_size, act, self.lean, name="temporal")
-        y = temporal(y, residual, train)
-        if a.attention != "null":
-            attention = Attention(a.attention, s.features, x.shape[0], a.temporal_kernel_size, act, name="attention")
-            y = attention(y, train)
+            around = x if same else Conv(s.inputs, s.features, stride=s.stride, name="residual")(x, train)
+            residual = select(parts.module, around, 0.0)
+        y = SpatialBlock(s, act, self.lean, name="spatial")(x, adjacency * importance, parts, train)
+        y = TemporalBlock(s, act, self.lean, name="temporal")(y, residual, parts, train)
+        if kinds := tuple(parts.attention):
+            attention = Attention(kinds, s.features, x.shape[0], s.taps, act, name="attention")
+            y = attention(y, train, parts.attention, parts.channels)
         return y
 
 
@@ -450,9 +509,10 @@ class SpatialPool(nn.Module):
         return jnp.einsum("vbc,vco->bo", pooled, kernel) + bias
 
 
-def _classify(
-    x: Float[Array, "joint batch time channel"], pooled: Array, classes: int
-) -> tuple[Array, dict[str, Array]]:
+def classify(
+    x: Float[Array, "joint batch time channel"], pooled: Float[Array, "batch channel"], classes: int
+) -> tuple[Float[Array, "batch classes"], dict[str, Array]]:
+    """Scores, and what they come from; called within a module, which owns the layer `classifier`."""
     logits = nn.Dense(
         classes,
         kernel_init=HeNormalFanOut(1.0),
@@ -506,8 +566,10 @@ class GraphNetwork(nn.Module):
             Scores (index 1: CP), and a dict with `features [batch, time', joint, channel]` before pooling and
             `pooled [batch, channel]`, the classifier's input.
         """
-        _check_input(x, self.skeleton, 6)
-        branches, fused, main = plan(self.architecture)
+        check_input(x, self.skeleton, 6)
+        a = self.architecture
+        branches, fused, main = plan(a)
+        act = ACTIVATIONS[a.nonlinearity]
         input_graph, main_graph = self._graphs()
         x = jnp.transpose(x, (2, 0, 1, 3))
         x = Norm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
@@ -515,13 +577,15 @@ class GraphNetwork(nn.Module):
         for branch, modules in enumerate(branches):
             y = x[..., 2 * branch : 2 * branch + 2]
             for spec in modules:
-                y = GraphModule(spec, self.architecture, self.lean, name=spec.name)(y, input_graph, train)
+                parts = Parts.of(spec, a.attention)
+                y = GraphModule(spec, act, self.lean, name=spec.name)(y, input_graph, parts, train)
             outputs.append(y)
         y = Conv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
         for spec in main:
-            y = GraphModule(spec, self.architecture, self.lean, name=spec.name)(y, main_graph, train)
-        pooled = SpatialPool(name="pool")(y) if self.architecture.pool == "spatial" else _global_mean(y)
-        return _classify(y, pooled, self.classes)
+            parts = Parts.of(spec, a.attention)
+            y = GraphModule(spec, act, self.lean, name=spec.name)(y, main_graph, parts, train)
+        pooled = SpatialPool(name="pool")(y) if a.pool == "spatial" else _global_mean(y)
+        return classify(y, pooled, self.classes)
 
     def _graphs(self) -> tuple[Array, Array]:
         kind = self.architecture.graph
@@ -597,7 +661,7 @@ class StGcn(nn.Module):
         self, x: Float[Array, "batch time joint 2"], train: bool = False
     ) -> tuple[Float[Array, "batch classes"], dict[str, Array]]:
         """Scores of windows; see `GraphNetwork`, with positions as the only input."""
-        _check_input(x, self.skeleton, 2)
+        check_input(x, self.skeleton, 2)
         make = partial(skeletons.adjacency, self.skeleton, "spatial")
         adjacency = self.variable("constants", "adjacency", lambda: jnp.asarray(make())).value
         x = jnp.transpose(x, (2, 0, 1, 3))
@@ -608,10 +672,15 @@ class StGcn(nn.Module):
             dropout = self.dropout if i else 0.0
             y = StGcnLayer(inputs, features, stride, i > 0, dropout, name=f"layer_{i}")(y, adjacency, train)
             inputs = features
-        return _classify(y, _global_mean(y), self.classes)
+        return classify(y, _global_mean(y), self.classes)
 
 
-def _check_input(x: Array, skeleton: Skeleton, channels: int) -> None:
+def check_input(x: Array, skeleton: Skeleton, channels: int) -> None:
+    """Refuse an input of another shape.
+
+    Raises:
+        ValueError: with both shapes.
+    """
     joints = len(skeleton.joints)
     if x.ndim != 4 or x.shape[2:] != (joints, channels):
         raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")

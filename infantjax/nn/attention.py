@@ -1,15 +1,18 @@
 """Squeeze-and-excitation and the attentions of the graph networks, in the layout `[joint, batch, time, channel]`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import or_
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from infantjax.nn import counting
 from infantjax.nn.conv import Conv, Norm, finished
+from infantjax.nn.flags import Flag, select
 from infantjax.nn.initialisers import HeNormalFanOut, parameter
 
 Activation = Callable[[Array], Array]
@@ -33,8 +36,12 @@ def swish(x: Array) -> Array:
 ACTIVATIONS: dict[str, Activation] = {"relu": relu, "swish": swish}
 
 
-def _mean(x: Array, axes: tuple[int, ...]) -> Array:
-    y = x.mean(axes)
+Channels = Bool[Array, " channel"] | None
+"""Which channels there are, in a network that is embedded in a larger one; None is all."""
+
+
+def _mean(x: Array, axes: tuple[int, ...], channels: Channels = None) -> Array:
+    y = jnp.mean(x, axes, dtype=x.dtype, where=channels)
     counting.record("pooling", y.size)
     return y
 
@@ -57,14 +64,16 @@ class SqueezeExcitation(nn.Module):
         self.squeeze = parameter(self, "squeeze", HeNormalFanOut(_SQRT2, (1,)), (self.features, inner))
         self.excite = parameter(self, "excite", HeNormalFanOut(1.0, (1,)), (inner, self.features))
 
-    def __call__(self, x: Float[Array, "joint batch time channel"]) -> Float[Array, "joint batch time channel"]:
-        """Scale the channels of x."""
+    def __call__(
+        self, x: Float[Array, "joint batch time channel"], flag: Flag = True
+    ) -> Float[Array, "joint batch time channel"]:
+        """Scale the channels of x where the flag is set."""
         pooled = _mean(x, (0, 2))
         inner = self.activation(pooled @ self.squeeze)
         weights = jax.nn.sigmoid(inner @ self.excite)
         counting.record("linear", 2 * pooled.size * self.squeeze.shape[1])
         counting.record("multiplication", x.size)
-        return x * weights[:, None, :]
+        return x * select(flag, weights[:, None, :], 1.0)
 
 
 class ChannelAttention(nn.Module):
@@ -75,13 +84,13 @@ class ChannelAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool
+        self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
     ) -> Float[Array, "one batch one channel"]:
         """Attention weights of each channel; they sum to 1."""
         inner = self.features // 4
         pooled = _mean(x, (0, 2))[None, :, None]
         hidden = self.activation(Conv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
-        return jax.nn.softmax(Conv(inner, self.features, norm=False, name="expand")(hidden, train), axis=-1)
+        return jax.nn.softmax(Conv(inner, self.features, norm=False, name="expand")(hidden, train), where=channels)
 
 
 class FrameAttention(nn.Module):
@@ -90,9 +99,12 @@ class FrameAttention(nn.Module):
     taps: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "one batch time one"]:
+    def __call__(
+        self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
+    ) -> Float[Array, "one batch time one"]:
         """Attention weights of each frame; not bounded."""
-        planes = jnp.stack([_mean(x, (0, 3)), x.max((0, 3))], -1)[None]
+        highest = jnp.max(x, (0, 3), where=channels, initial=None if channels is None else -jnp.inf)
+        planes = jnp.stack([_mean(x, (0, 3), channels), highest], -1)[None]
         return Conv(2, 1, self.taps, gain=_SQRT2, norm=False, name="conv")(planes, train)
 
 
@@ -103,10 +115,12 @@ class JointAttention(nn.Module):
     activation: Activation
 
     @nn.compact
-    def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "joint batch one one"]:
+    def __call__(
+        self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
+    ) -> Float[Array, "joint batch one one"]:
         """Attention weights of each joint; they sum to 1."""
         inner = self.joints // 2
-        pooled = _mean(x, (2, 3)).T[None, :, None]
+        pooled = _mean(x, (2, 3), channels).T[None, :, None]
         hidden = self.activation(Conv(self.joints, inner, gain=_SQRT2, name="reduce")(pooled, train))
         weights = jax.nn.softmax(Conv(inner, self.joints, norm=False, name="expand")(hidden, train), axis=-1)
         return weights[0, :, 0].T[:, :, None, None]
@@ -116,7 +130,7 @@ class Attention(nn.Module):
     """`act(norm(x * weights) + x)` with the weights of one of the three attentions.
 
     Attributes:
-        kind: `channel`, `frame` or `joint`.
+        kinds: the one of `channel`, `frame` and `joint`; several, where data decide which one it is, or none.
         features: channels of x.
         joints: joints of x.
         taps: kernel length of the frame attention.
@@ -125,7 +139,7 @@ class Attention(nn.Module):
     Source: Groos et al., Paper III; the reduction of 4 is fixed, independent of the squeeze-and-excitation ratio.
     """
 
-    kind: str
+    kinds: tuple[str, ...]
     features: int
     joints: int
     taps: int
@@ -133,14 +147,31 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool
+        self,
+        x: Float[Array, "joint batch time channel"],
+        train: bool,
+        flags: Mapping[str, Flag] | None = None,
+        channels: Channels = None,
     ) -> Float[Array, "joint batch time channel"]:
-        """Attend."""
-        if self.kind == "channel":
-            weights = ChannelAttention(self.features, self.activation, name="channel")(x, train)
-        elif self.kind == "frame":
-            weights = FrameAttention(self.taps, name="frame")(x, train)
-        else:
-            weights = JointAttention(self.joints, self.activation, name="joint")(x, train)
+        """Attend.
+
+        Args:
+            x: activations.
+            train: normalise by the batch.
+            flags: of each kind, of which one at most is set; None sets all.
+            channels: which channels there are.
+        """
+        flags = flags or dict.fromkeys(self.kinds, True)
+        weighted = x
+        for kind in self.kinds:
+            weighted = weighted * select(flags[kind], self._weights(kind)(x, train, channels), 1.0)
         counting.record("multiplication", x.size)
-        return self.activation(Norm((self.features,), name="norm")(x * weights, train) + x)
+        attended = self.activation(Norm((self.features,), name="norm")(weighted, train) + x)
+        return select(reduce(or_, flags.values()), attended, x)
+
+    def _weights(self, kind: str) -> "ChannelAttention | FrameAttention | JointAttention":
+        if kind == "channel":
+            return ChannelAttention(self.features, self.activation, name="channel")
+        if kind == "frame":
+            return FrameAttention(self.taps, name="frame")
+        return JointAttention(self.joints, self.activation, name="joint")

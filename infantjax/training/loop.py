@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -295,10 +295,9 @@ class Task(ABC):
 
     def compile(
         self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[RunState], RunState]:
+    ) -> Callable[[RunState, Any, Any], RunState]:
         """`program` compiled, for runs and data that are on the devices."""
-        compiled = self.program(state, runs, data, mesh, mapping).lower().compile(compiler_options=compiler_options())
-        return partial(_advanced, compiled, runs, data)
+        return self.program(state, runs, data, mesh, mapping).lower().compile(compiler_options=compiler_options())
 
 
 def compiler_options() -> dict[str, Any] | None:
@@ -448,9 +447,9 @@ def train(
             state = begin(active, runs, data)
 
         # The program: compiled once, the state donated.
-        advance: Callable[[RunState], RunState]
+        advance: Callable[[RunState, Any, Any], RunState]
         if programs:
-            advance = partial(_advanced, programs.epoch, runs, data)
+            advance = programs.epoch
         elif _running(state):
             progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {mesh.size} device(s)")
             begun = time.perf_counter()
@@ -461,7 +460,7 @@ def train(
         while _running(state):
             epoch = done = done + 1
             with jax.transfer_guard("disallow"):
-                state = advance(state)
+                state = advance(state, runs, data)
             saved = epoch % save_every == 0 or not _running(state)
             if directory is not None:
                 whole = processes.fetch(state) if saved else None
@@ -542,10 +541,6 @@ class _Layout(NamedTuple):
         """With runs behind that only fill the devices."""
         n = self.padding
         return jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[:1]] * n]) if n else leaf, runs)
-
-
-def _advanced(compiled: Compiled, runs: Any, data: Any, state: RunState) -> RunState:
-    return compiled(state, runs, data)
 
 
 def _with_sharding(shapes: Any, sharding: NamedSharding) -> Any:

@@ -8,8 +8,8 @@ Source: Groos et al., Paper III with supplement, and the released movement-outco
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ def train(
     save_every: int = 1,
     quiet: bool = True,
     on_epoch: Callable[[int, RunState], None] | None = None,
+    variables: Any = None,
+    streams: Sequence[int] | None = None,
     programs: loop.Programs | None = None,
 ) -> Result:
     """Train one run for each fold, all at once, and keep each run's best epoch.
@@ -87,7 +89,10 @@ def train(
         quiet: no progress on stderr.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
             which the next epoch overwrites.
-        programs: what `trace` made of the same arguments, compiled; None compiles here.
+        variables: `[run, ...]` of the network, with which the runs begin; None draws them.
+        streams: number of each run's random key; None is that of the run. Runs of equal numbers draw alike.
+        programs: what `trace` made of these arguments, or of others that differ in arrays alone, compiled; None
+            compiles here.
 
     Returns:
         The best epoch of every run, and how each ended.
@@ -99,7 +104,7 @@ def train(
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
     if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
         raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
-    task = programs.task if programs else _task(module, data, config, names)
+    task = programs.task if programs else _task(module, data, config, names, variables)
     setup = {
         "config": asdict(config),
         "cohort": data.digest,
@@ -110,7 +115,7 @@ def train(
     }
     state = loop.train(
         task,
-        _runs(data, folds, config, run_ids),
+        _runs(data, folds, config, streams or run_ids, variables),
         data,
         setup,
         run_ids=run_ids,
@@ -139,20 +144,28 @@ def trace(
     names: Sequence[str] = FEATURES,
     mapping: RunMapping = "auto",
     devices: Sequence[jax.Device] | None = None,
+    variables: Any = None,
 ) -> loop.Tracing:
     """The programs of a training that does not begin yet, see `loop.trace`; arguments and errors as of `train`."""
-    task = _task(module, data, config, names)
-    runs = _runs(data, folds, config, list(range(len(folds))))
+    task = _task(module, data, config, names, variables)
+    runs = _runs(data, folds, config, range(len(folds)), variables)
     return loop.trace(task, runs, data, len(folds), mapping=mapping, devices=devices)
 
 
-def _task(module: nn.Module, data: CohortData, config: TrainingConfig, names: Sequence[str]) -> "WindowTask":
-    return WindowTask.of(module, tuple(names), config, len(data.skeleton.joints), data.window)
+def _task(
+    module: nn.Module, data: CohortData, config: TrainingConfig, names: Sequence[str], variables: Any
+) -> "WindowTask":
+    task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints), data.window)
+    if variables is None:
+        return task
+    return replace(task, start=jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], variables)))
 
 
-def _runs(data: CohortData, folds: Sequence[Fold], config: TrainingConfig, run_ids: Sequence[int]) -> Run:
+def _runs(
+    data: CohortData, folds: Sequence[Fold], config: TrainingConfig, streams: Sequence[int], variables: Any
+) -> Run:
     tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config, data.window)
-    return Run(key=run_keys(config.seed, run_ids), **tables)  # type: ignore[arg-type]
+    return Run(key=run_keys(config.seed, streams), variables=variables, **tables)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +174,12 @@ class WindowTask(loop.Task):
 
     Attributes:
         names: input features.
+        start: shapes of the variables of a run, where runs begin with given ones.
     """
 
     config: TrainingConfig
     names: tuple[str, ...]
+    start: Any = None
 
     least_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""
@@ -181,6 +196,15 @@ class WindowTask(loop.Task):
         """For a network that reads these features of so many joints, in windows of so many frames."""
         input_shape = (1, window, joints, sum(features.CHANNELS[name] for name in names))
         return cls(module, config, input_shape, names)
+
+    @cached_property
+    def variables(self) -> Any:
+        """Shapes of the network's variables."""
+        return super().variables if self.start is None else self.start
+
+    def initial(self, key: Array, run: Run, data: CohortData) -> dict[str, Any]:
+        """The variables that the run begins with, or drawn ones."""
+        return super().initial(key, run, data) if run.variables is None else run.variables
 
     @property
     def optimiser(self) -> optax.GradientTransformation:

@@ -149,6 +149,7 @@ class Run(NamedTuple):
         infant_windows: `[infant, slot]` windows of each validation recording.
         infant_count: `[infant]` their number; 0 is padding.
         infant_label: `[infant]` its label.
+        variables: of the network, with which the run begins; None draws them.
     """
 
     key: Array
@@ -163,6 +164,7 @@ class Run(NamedTuple):
     infant_windows: Array
     infant_count: Array
     infant_label: Array
+    variables: Any = None
 
 
 class Status(enum.IntEnum):

@@ -94,7 +94,7 @@ class StreamedPoseTask(PoseTask):
 
     def compile(
         self, state: RunState, runs: PoseRun, data: PictureData, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[RunState], RunState]:
+    ) -> Callable[[RunState, PoseRun, PictureData], RunState]:
         """The programs of a part of the steps, of a part of the validation, and of what lies between."""
         assert self.stream is not None
         host, fold, part = self.stream
@@ -130,7 +130,7 @@ class StreamedPoseTask(PoseTask):
             pictures, points = jax.device_put(tuple(padded), everywhere)
             return replace(data, pictures=pictures, points=points)
 
-        def advance(state: RunState) -> RunState:
+        def advance(state: RunState, runs: PoseRun, data: PictureData) -> RunState:
             with jax.set_mesh(mesh):
                 one, plan, carry, total = begin(state, run)
                 order = np.asarray(fold.train)[jax.device_get(plan.samples)]

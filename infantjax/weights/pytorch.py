@@ -242,7 +242,7 @@ def _module(torch: str, importance: str, s: ModuleSpec, a: Architecture) -> _Nam
     if s.residual in ("module", "dense") and not (s.stride == 1 and s.inputs == s.features):
         yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", s.name, "residual")
     yield from _spatial(f"{torch}.gcn", s)
-    yield from _temporal(f"{torch}.tcn", s, a.bottleneck_factor)
+    yield from _temporal(f"{torch}.tcn", s)
     yield from _attention(f"{torch}.attention", s.name, a.attention)
 
 
@@ -265,7 +265,7 @@ def _spatial(torch: str, s: ModuleSpec) -> _Named:
         yield from _excitation(f"{torch}.se", *path, "se")
 
 
-def _temporal(torch: str, s: ModuleSpec, factor: int) -> _Named:
+def _temporal(torch: str, s: ModuleSpec) -> _Named:
     path = (s.name, "temporal")
     if s.residual in ("block", "dense") and s.stride > 1:
         yield from _conv(f"{torch}.residual.0", f"{torch}.residual.1", *path, "residual")
@@ -283,8 +283,7 @@ def _temporal(torch: str, s: ModuleSpec, factor: int) -> _Named:
         if s.se_inner:
             yield from _excitation(f"{scale}.{4 if s.block_type == 'mbconv' else 7}", *path, f"se_{i}")
     yield from _conv(f"{torch}.conv", f"{torch}.bn", *path, "fuse")
-    outer = max(1, s.se_outer // factor) if s.block_type == "mbconv" else s.se_outer
-    if outer:
+    if s.outer_ratio:
         yield from _excitation(f"{torch}.outer_se", *path, "outer_se")
 
 

@@ -97,7 +97,7 @@ KINDS = {"channel": channel_weights, "frame": frame_weights, "joint": joint_weig
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_attention_is_its_definition(kind, name, train):
-    layer = Attention(kind, CHANNELS, JOINTS, 3, ACTIVATIONS[name])
+    layer = Attention((kind,), CHANNELS, JOINTS, 3, ACTIVATIONS[name])
     variables = fresh(layer, train=False)
     params, stats, act = variables["params"], variables["batch_stats"], ACTIVATE[name]
     weights = KINDS[kind](params[kind], stats.get(kind), act, train)
@@ -111,7 +111,7 @@ def test_attention_is_its_definition(kind, name, train):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_attention_is_the_same_compiled_and_for_each_run_alone(kind):
-    layer = Attention(kind, CHANNELS, JOINTS, 3, relu)
+    layer = Attention((kind,), CHANNELS, JOINTS, 3, relu)
     variables = fresh(layer, train=False)
     stack = jax.tree.map(lambda a: np.stack([a, 1.5 * a]), variables)
 

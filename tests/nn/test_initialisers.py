@@ -1,5 +1,7 @@
 """Initial weights: the published variances, and a whole network drawn at once with the same distribution."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -135,3 +137,17 @@ def test_init_is_not_touched_by_initialise():
     before = kernel(jax.random.key(3), (4, 5))
     jax.eval_shape(lambda key: initialise(MODULE, key, X), jax.random.key(3))
     np.testing.assert_array_equal(kernel(jax.random.key(3), (4, 5)), before)
+
+
+def test_a_masked_parameter_is_zero_for_the_network_and_gets_no_gradient():
+    layer, x = SqueezeExcitation(4, 2, relu), np.ones((2, 3, 5, 4), np.float32)
+    params = jax.tree.map(np.array, layer.init(jax.random.key(0), x)["params"])
+    masks = jax.tree.map(np.ones_like, params)
+    masks["excite"][:, 1] = 0
+    removed = {**params, "excite": params["excite"] * masks["excite"]}
+    apply = partial(layer.apply, x=x)
+    found, gradient = jax.value_and_grad(lambda p: apply({"params": p, "masks": masks}).sum())(params)
+    wanted, own = jax.value_and_grad(lambda p: apply({"params": p}).sum())(removed)
+    assert found == wanted
+    np.testing.assert_array_equal(gradient["excite"], own["excite"] * masks["excite"])
+    np.testing.assert_array_equal(gradient["squeeze"], own["squeeze"])
