@@ -1,5 +1,8 @@
 """Fixtures shared by all tests."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs of one shape are compiled once for the whole session, in the processes that tests start too.
+
+    JAX reads the variables when it is imported, so they are set before any test module is. Each worker has a folder of
+    its own: JAX does not write an entry at once, and another worker would read half of it.
+    """
+    folder = tempfile.mkdtemp(prefix="infantjax-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ |= {
+        "INFANTJAX_CACHE": folder,
+        "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
 
 
 @pytest.fixture(scope="session")

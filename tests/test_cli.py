@@ -43,23 +43,12 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A compilation cache for these tests, so that a program is compiled once; switched off again behind them."""
-    import jax
-    from jax.experimental.compilation_cache import compilation_cache
-
-    settings = (
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    )
-    before = {name: getattr(jax.config, name) for name in settings}
-    runtime.use_compilation_cache(tmp_path_factory.mktemp("xla"))
-    compilation_cache.reset_cache()
+def cache():
+    """The session's compilation cache, with what JAX traced in it as well."""
+    before = runtime._folder
+    runtime.use_compilation_cache()
     yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
+    runtime._folder = before
 
 
 @pytest.fixture

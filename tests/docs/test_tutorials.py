@@ -45,10 +45,7 @@ def pages() -> list:
 @pytest.mark.parametrize("page", pages())
 def test_every_block_of_a_tutorial_runs(page, tmp_path):
     binaries = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
-        "INFANTJAX_CACHE": str(tmp_path / "cache"),
-    }
+    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
     work = tmp_path / "work"
     work.mkdir()
     done = subprocess.run(

@@ -3,7 +3,6 @@
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -41,17 +40,3 @@ def storage(tmp_path: Path, _tables: Path) -> str:
     path = tmp_path / "search.db"
     shutil.copy(_tables, path)
     return f"sqlite:///{path}"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs of one shape are compiled once for the whole session."""
-    import jax
-    from jax.experimental.compilation_cache import compilation_cache as cache
-
-    for folder in (str(tmp_path_factory.mktemp("xla")), None):
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if folder else 1.0)
-        cache.reset_cache()
-        if folder:
-            yield

@@ -7,7 +7,6 @@ import sys
 from types import ModuleType
 
 import flax.linen as nn
-import jax
 import numpy as np
 import pytest
 
@@ -69,20 +68,3 @@ def toy_folds(runs: int = 7, recordings: int = 14) -> list[Fold]:
 def toy() -> ModuleType:
     """This module: `toy.Toy`, `toy.CONFIG`, `toy.toy_cohort()`, `toy.toy_folds()`."""
     return sys.modules[__name__]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """Programs of one shape are compiled once for the whole session, in subprocesses too."""
-    folder = str(tmp_path_factory.mktemp("xla"))
-    use_cache(folder)
-    yield folder
-    use_cache(None)
-
-
-def use_cache(folder: str | None) -> None:
-    from jax.experimental.compilation_cache import compilation_cache as cache
-
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if folder else 1.0)
-    cache.reset_cache()

@@ -252,11 +252,10 @@ import jax, numpy as np
 spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
 toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
-toy.use_cache(sys.argv[2])
 from dataclasses import replace
 from infantjax.errors import InputError
 from infantjax.training import stack
-directory, epochs, limit = sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+directory, epochs, limit = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def pause(*_):
     time.sleep(0.05)
 if limit:
@@ -273,8 +272,8 @@ np.savez(directory + "/result.npz", *jax.tree.leaves((result.variables, result.b
 """
 
 
-def start(toy, cache, folder, epochs, limit=0) -> subprocess.Popen:
-    command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, cache, str(folder), str(epochs), str(limit)]
+def start(toy, folder, epochs, limit=0) -> subprocess.Popen:
+    command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, str(folder), str(epochs), str(limit)]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -285,14 +284,14 @@ def finish(process: subprocess.Popen) -> str:
     return error
 
 
-def kill_and_continue(toy, cache, folder, kills, epochs):
+def kill_and_continue(toy, folder, kills, epochs):
     """Kill a training at random moments, let it end, and hold it against one that was left alone."""
     rng = random.Random(0)
-    finish(start(toy, cache, folder / "whole", epochs))
+    finish(start(toy, folder / "whole", epochs))
     checkpoints = folder / "killed" / "checkpoints"
     for _ in range(kills):
         before = set(checkpoints.glob("*"))
-        process = start(toy, cache, folder / "killed", epochs)
+        process = start(toy, folder / "killed", epochs)
         # Starting takes seconds and an epoch a fraction of one: wait for a sign of life, then a random moment.
         while process.poll() is None and not set(checkpoints.glob("*")) - before:
             time.sleep(0.01)
@@ -302,7 +301,7 @@ def kill_and_continue(toy, cache, folder, kills, epochs):
         process.communicate()
         kept = [int(p.name) for p in checkpoints.glob("*") if p.name.isdigit()]
         assert max(kept, default=0) >= newest, "a finished epoch was lost"
-    assert "damaged" not in finish(start(toy, cache, folder / "killed", epochs))
+    assert "damaged" not in finish(start(toy, folder / "killed", epochs))
     with np.load(folder / "whole" / "result.npz") as a, np.load(folder / "killed" / "result.npz") as b:
         for x, y in zip(a.values(), b.values(), strict=True):
             np.testing.assert_array_equal(x, y)
@@ -311,21 +310,21 @@ def kill_and_continue(toy, cache, folder, kills, epochs):
 
 
 @pytest.mark.slow
-def test_three_kills_lose_no_epoch_and_change_no_bit(toy, compilation_cache, tmp_path):
-    kill_and_continue(toy, compilation_cache, tmp_path, kills=3, epochs=12)
+def test_three_kills_lose_no_epoch_and_change_no_bit(toy, tmp_path):
+    kill_and_continue(toy, tmp_path, kills=3, epochs=12)
 
 
 @pytest.mark.slow
-def test_twenty_kills_lose_no_epoch_and_change_no_bit(toy, compilation_cache, tmp_path):
-    kill_and_continue(toy, compilation_cache, tmp_path, kills=20, epochs=60)
+def test_twenty_kills_lose_no_epoch_and_change_no_bit(toy, tmp_path):
+    kill_and_continue(toy, tmp_path, kills=20, epochs=60)
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_keeps_the_finished_epochs(toy, compilation_cache, tmp_path):
-    process = start(toy, compilation_cache, tmp_path, epochs=4, limit=100)
+def test_a_full_disk_is_one_line_and_keeps_the_finished_epochs(toy, tmp_path):
+    process = start(toy, tmp_path, epochs=4, limit=100)
     _, error = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "cannot be written" in error.splitlines()[-1]
     assert "finished epochs are kept" in error.splitlines()[-1]
     assert {"1", "2"} <= set(steps(tmp_path))
-    finish(start(toy, compilation_cache, tmp_path, epochs=4))
+    finish(start(toy, tmp_path, epochs=4))
