@@ -811,6 +811,7 @@ class Search:
 
             names = dict.fromkeys((self.study, *self.also))
             founds = [study.find(name, self._storage()) for name in names]
+            _say("estimating the importance of the choices", self.quiet)
             for path in analysis.write(founds, self._folder() / "analysis", self.importance):
                 print(path)
             return 0

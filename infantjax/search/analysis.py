@@ -157,8 +157,8 @@ def importance(found: Found, method: Method = "impurity", resamples: int = 20, s
     """
     if method not in get_args(Method):
         raise ValueError(f'unknown method "{method}"; known: {", ".join(get_args(Method))}')
-    trials = [trial for trial in found.history if trial.performance > FAILED]
-    if len(trials) < LEAST or len({trial.performance for trial in trials}) == 1:
+    trials = _telling(found)
+    if not trials:
         raise InputError(f"study {found.name}", "has too few trials with an AUC to tell choices apart", "search on")
     shares = _shares(found.space, trials, method, seed)
     random = np.random.default_rng(seed)
@@ -174,6 +174,12 @@ def importance(found: Found, method: Method = "impurity", resamples: int = 20, s
         chance = np.quantile([each[name] for each in shuffled], 0.95) if shuffled else math.nan
         rows.append(Importance(name, share, float(low), float(high), float(chance)))
     return tuple(sorted(rows, key=lambda row: -row.share))
+
+
+def _telling(found: Found) -> list[Trial]:
+    """The trials with an AUC; none where they are too few to tell choices apart."""
+    trials = [trial for trial in found.history if trial.performance > FAILED]
+    return trials if len(trials) >= LEAST and len({trial.performance for trial in trials}) > 1 else []
 
 
 def _shares(space: SearchSpace, trials: Sequence[Trial], method: Method, seed: int) -> dict[str, float]:
@@ -306,11 +312,7 @@ def write(founds: Sequence[Found], folder: str | Path, method: Method = "impurit
     for found in founds:
         groups[_kind(found, founds)].append(found)
     converged = {name: convergence([found.performances for found in group]) for name, group in groups.items()}
-    important = {
-        found.name: importance(found, method, resamples)
-        for found in founds
-        if len({trial.value for trial in found.evaluated}) > 1 and len(found.evaluated) >= LEAST
-    }
+    important = {found.name: importance(found, method, resamples) for found in founds if _telling(found)}
     courses = {found.name: course(found) for found in founds}
     tables = {
         "importance": _csv(
