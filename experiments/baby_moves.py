@@ -85,7 +85,6 @@ def main(options: Options) -> None:
     cohort = simulated(options) if options.simulate else read(options)
     settings: dict[str, Any] = {
         **(SIMULATED if options.simulate else {}),
-        **({"point": baby_moves.PAPER.point} if options.variant == "paper" else {}),
         **({} if options.epochs is None else {"epochs": options.epochs}),
         "image": (options.width, options.height),
         "metadata": options.metadata,

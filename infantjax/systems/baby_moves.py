@@ -1,11 +1,11 @@
 """Baby Moves (Passmore et al.) as a system: a calibrated risk of abnormal or absent fidgety movements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import numpy as np
@@ -79,10 +79,12 @@ class BabyMoves(NetworkSystem):
             raise ValueError(f'calibration is "released" or "population", got "{self.calibration}"')
         object.__setattr__(self, "network", self.network.clone(metadata=self.metadata))
 
-    @property
-    def seed(self) -> int:  # type: ignore[override]
-        """Of the training, and of the splits."""
-        return self.training.seed
+    @classmethod
+    def configured(cls, settings: Mapping[str, Any]) -> Self:
+        """As of every system; the variant of the paper has an ellipse of its own, as in `motion.baby_moves.PAPER`."""
+        if settings.get("variant") == "paper":
+            settings = {"point": motion.PAPER.point, **settings}
+        return super().configured(settings)
 
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Random ones, stratified on the outcome and the columns, infants whole."""

@@ -86,11 +86,6 @@ class Mam(NetworkSystem):
         info = (self.network.info or 16) if self.metadata else 0
         object.__setattr__(self, "network", self.network.clone(channels=channels, info=info))
 
-    @property
-    def seed(self) -> int:  # type: ignore[override]
-        """Of the training, and of the folds."""
-        return self.training.seed
-
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Stratified folds, infants whole."""
         common.require_several(cohort)

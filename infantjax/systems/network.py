@@ -6,7 +6,6 @@ import io
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, Unpack
@@ -26,7 +25,7 @@ from infantjax.motion.cohort import Cohort
 from infantjax.motion.recording import Recording
 from infantjax.systems.system import How, System, plain
 from infantjax.training import loop, processes
-from infantjax.training.folds import Partition
+from infantjax.training.folds import Partition, stratified_folds
 from infantjax.training.state import Status
 from infantjax.weights.store import Ensemble, Member, save_ensemble
 
@@ -65,13 +64,19 @@ class NetworkSystem(System):
         rounds: what the epochs of its training are.
         skeleton_name: keypoints that the network reads.
         model: registry name of the network.
+        training: configuration of every run.
     """
 
     value: ClassVar[str] = "risk"
     rounds: ClassVar[str] = "epochs"
     skeleton_name: ClassVar[str]
     model: ClassVar[str]
-    seed: int
+    training: Any
+
+    @property
+    def seed(self) -> int:
+        """Of the training, and of the splits."""
+        return self.training.seed
 
     @abstractmethod
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
@@ -237,15 +242,9 @@ class NetworkSystem(System):
             raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
         if threshold is None:
             return system
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must be within 0..1, got {threshold}")
-        return replace(system, **_like_threshold(system, threshold))  # type: ignore[type-var]
-
-
-def _like_threshold(system: System, threshold: float) -> dict[str, float]:
-    if "threshold" not in system.settings:
-        raise ValueError(f"{system.name} decides nothing and has no threshold")
-    return {"threshold": threshold}
+        if "threshold" not in system.settings:
+            raise ValueError(f"{system.name} decides nothing and has no threshold")
+        return cls.configured({**system.settings, "threshold": float(threshold)})
 
 
 def members(model: str, module: nn.Module, outcome: loop.Outcome, together: bool = True) -> tuple[Member, ...]:
@@ -319,16 +318,19 @@ def _table(cohort: Cohort, rows: Sequence[tuple[int, int, float]], header: tuple
 
 
 def single_split(cohort: Cohort, validation: Sequence[str] | float, seed: int) -> tuple[list[int], list[int]]:
-    """Rows to train on and rows to hold out: by ids, or a share of the groups at random.
+    """Rows to train on and rows to hold out: by ids, or a share of the groups at random, stratified on classes.
 
     Raises:
-        InputError: ids that the cohort does not hold, a group on both sides, or nothing on one side.
+        InputError: ids that the cohort does not hold, a group on both sides, or nothing on one side or only one class.
         ValueError: a share that is not above 0 and at most a half.
     """
     groups = list(cohort.groups or cohort.names)
     if isinstance(validation, float):
         if not 0 < validation <= 0.5:
             raise ValueError(f"validation must be a share above 0 and at most 0.5, or ids; got {validation}")
+        if cohort.scale is None:
+            fold = stratified_folds(cohort.outcomes, round(1 / validation), groups=cohort.groups, seed=seed)[0]
+            return list(fold.train), list(fold.validation)
         order = np.random.default_rng(seed).permutation(sorted(set(groups)))
         chosen = set(order[: max(1, round(validation * len(order)))].tolist())
         held = [row for row, group in enumerate(groups) if group in chosen]

@@ -69,11 +69,6 @@ class Sma(NetworkSystem):
             )
         aggregate([0.0], self.aggregation)
 
-    @property
-    def seed(self) -> int:  # type: ignore[override]
-        """Of the training."""
-        return self.training.seed
-
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Each infant left out once."""
         if stratify:

@@ -13,6 +13,7 @@ from infantjax import cli, systems
 from infantjax.errors import InputError
 from infantjax.evaluation.localisation import frequency
 from infantjax.motion import mam as motion
+from infantjax.motion.baby_moves import PAPER
 from infantjax.report import schema, summary_csv, to_html, to_record
 from infantjax.report.table import Row
 from infantjax.training.mam import localise, video_logit
@@ -36,6 +37,7 @@ def test_a_setting_reaches_the_part_that_has_it():
     system = systems.get("baby-moves").configured({"features": 8, "epochs": 3, "variant": "paper", "image": [720, 480]})
     assert (system.network.features, system.training.epochs, system.preparation.variant) == (8, 3, "paper")
     assert system.image == (720, 480)
+    assert system.preparation == PAPER
 
 
 def test_the_network_follows_from_the_settings_of_its_system():
