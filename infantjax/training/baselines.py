@@ -130,6 +130,50 @@ def classify(
     return expit(fitted.decision_function(asked) if classifier == "svm" else 4 * (fitted.predict(asked).ravel() - 0.5))
 
 
+def window_share(
+    windows: Sequence[Float[np.ndarray, "window feature"]],
+    outcomes: Sequence[int],
+    train: Sequence[int],
+    test: Sequence[int],
+    *,
+    latent: int = MOST_LATENT,
+) -> Float[np.ndarray, " test"]:
+    """The share of a recording's windows that linear discriminants on latent variables call positive.
+
+    Every window has the outcome of its recording; windows are standardised by those of the training recordings.
+
+    Args:
+        windows: of each recording, for example `motion.cima.features`; no NaN.
+        outcomes: `[recording]`, 0 or 1.
+        train: rows to fit on.
+        test: rows to score.
+        latent: variables of the partial least squares (chosen; not published).
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+        ValueError: missing values, or training recordings of one outcome only.
+
+    Source: Ihlen et al. 2020 (CIMA); one model here, six from six folds there.
+    """
+    try:
+        from sklearn.cross_decomposition import PLSRegression
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+        from sklearn.preprocessing import StandardScaler
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "analysis") from None
+    x = np.concatenate([windows[row] for row in train])
+    y = np.repeat([outcomes[row] for row in train], [len(windows[row]) for row in train])
+    if not all(np.isfinite(of_one).all() for of_one in windows):
+        raise ValueError("features hold missing values")
+    if len(np.unique(y)) < 2:
+        raise ValueError("the training recordings are of one outcome only")
+    scale = StandardScaler().fit(x)
+    regression = PLSRegression(min(latent, x.shape[1], len(x) - 1), scale=False).fit(scale.transform(x), y)
+    discriminants = LinearDiscriminantAnalysis().fit(regression.transform(scale.transform(x)), y)
+    called = [discriminants.predict(regression.transform(scale.transform(windows[row]))) for row in test]
+    return np.array([calls.mean() for calls in called])
+
+
 def _checked(
     features: Float[np.ndarray, "recording feature"],
     outcomes: Sequence[int],

@@ -77,3 +77,16 @@ def test_an_unknown_classifier_is_refused():
     x, y = cohort()
     with pytest.raises(ValueError, match="known: lda, svm, pls"):
         baselines.classify(x, y, range(80), range(80, 120), "tree", folds=2)
+
+
+def test_the_share_of_windows_that_are_called_tells_recordings_apart():
+    rng = np.random.default_rng(0)
+    outcomes = [0, 1] * 8
+    windows = [rng.normal(size=(rng.integers(3, 9), 5)) + 3 * outcome for outcome in outcomes]
+    found = baselines.window_share(windows, outcomes, range(10), range(10, 16))
+    np.testing.assert_array_equal(found > 0.5, np.array(outcomes[10:]) == 1)
+    assert ((found >= 0) & (found <= 1)).all()
+    with pytest.raises(ValueError, match="one outcome only"):
+        baselines.window_share(windows, outcomes, [0, 2], [1])
+    with pytest.raises(ValueError, match="missing values"):
+        baselines.window_share([*windows[:-1], np.full((2, 5), np.nan)], outcomes, range(10), [15])
