@@ -4,7 +4,7 @@
 
 The choices in `infantjax.nn.conv` come from this table: the layout of a temporal convolution, its lowering, the number
 of output channels, depthwise as a sum of shifts, and what a border for fusion is worth around a Swish. So do the
-gradients of a depthwise convolution of pictures in `infantjax.nn.image`.
+gradients of a depthwise convolution of pictures, and the largest values of windows, in `infantjax.nn.image`.
 """
 
 import time
@@ -29,7 +29,7 @@ from infantjax.nn.conv import (
     temporal_convolution,
     use_lowering,
 )
-from infantjax.nn.image import depthwise, trained_depthwise
+from infantjax.nn.image import depthwise, pool, trained_depthwise
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def main(options: Options) -> None:
         what = f"depthwise {taps}x{taps} and gradients, {channels} channels, side {side}, stride {stride}"
         given = (x, kernel, jax.random.normal(jax.random.key(2), y.shape))
         rows += _rows(what, _depthwise_steps(stride), given, 6 * y.size * taps**2, options)
+    x = jax.random.normal(jax.random.key(0), (options.pictures, 184, 184, 64))
+    rows += _rows("largest of 3x3, 64 channels, side 184, stride 2", _LARGEST, (x,), 9 * x.size / 4, options)
     shapes = {"windows": options.windows, "joints": 19, "frames": 150, "pictures": options.pictures}
     print(common.write("lowering", rows, shapes) if options.write else common.table(rows))
 
@@ -176,6 +178,13 @@ def _depthwise_steps(stride: int) -> dict[str, Callable]:
 
     forms = {"infantjax": trained_depthwise, "gradients of JAX": depthwise, "grouped convolution": grouped}
     return {name: step(convolve) for name, convolve in forms.items()}
+
+
+def _window(x: Array) -> Array:
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
+
+
+_LARGEST: dict[str, Callable] = {"infantjax": lambda x: pool(x, "max", 3, 2), "window of XLA": _window}
 
 
 def _normed_swish(activation: Callable) -> Callable:
