@@ -179,6 +179,7 @@ def test_fms_frequency_and_intervals_are_those_of_the_median_instance(findings, 
     assert len(finding.intervals) == (np.diff(np.concatenate([[0], calls.astype(int)])) == 1).sum()
 
 
+@pytest.mark.slow
 def test_a_videos_log_odds_are_those_of_the_whole_network(finders, cohort_of):
     finder = finders["mam"]
     positions, network = finder.system.positions(cohort_of("mam", 2).recordings[0]), finder.system.network
