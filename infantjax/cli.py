@@ -463,6 +463,8 @@ class _Training:
         print(f"ensemble: {self.output}")
         if system.reading:
             _say(f"note: {system.reading}")
+        if left := len(cohort) - ensemble.info["training"]["cohort"]["recordings"]:
+            _say(f"note: {left} of {len(cohort)} recordings were left out; the record beside the ensemble names them")
         for note in (*ensemble.info.get("notes", ()), ensemble.info["statement"]):
             _say(f"note: {note}")
         return 0

@@ -181,7 +181,9 @@ class BabyMoves(NetworkSystem):
             runs.append({"figures": {k: float(v) if math.isfinite(v) else None for k, v in figures.items()}})
         trained = np.flatnonzero(outcome.ended > 0)
         if len(trained) and all(calibrations[run] is None for run in trained):
-            raise InputError(directory, reasons[0], "train longer, or validate on more infants; the weights are kept")
+            raise InputError(
+                directory, reasons[0], "train longer, or validate on more infants; its checkpoints are kept"
+            )
         names = dict.fromkeys(name for run in runs for name in run["figures"])
         return Fitted(
             outcome=outcome,

@@ -16,6 +16,7 @@ from infantjax.motion import mam as motion
 from infantjax.motion.baby_moves import PAPER
 from infantjax.report import schema, summary_csv, to_html, to_record
 from infantjax.report.table import Row
+from infantjax.systems.network import held_out_tables
 from infantjax.training.mam import localise, video_logit
 from infantjax.weights import load_ensemble
 
@@ -119,6 +120,63 @@ def test_a_score_has_no_threshold(ensembles):
         systems.assessor(load_ensemble(ensembles["sma"]), threshold=0.5)
 
 
+# --- splits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scored(cohort_of):
+    """Three infants with three recordings each."""
+    return cohort_of("sma", 3, duration=1)
+
+
+def test_a_score_is_learnt_from_all_other_infants(scored, small):
+    splits = small("sma").splits(scored)
+    assert [split.validation for split in splits] == [(0, 1, 2), (3, 4, 5), (6, 7, 8)]
+    assert splits[1].train == (0, 1, 2, 6, 7, 8)
+
+
+def test_a_single_split_holds_out_whole_infants(scored, small):
+    split = small("sma").split(scored, 0.4)
+    assert len(split.validation) == 3
+    assert {scored.groups[row] for row in split.validation}.isdisjoint(scored.groups[row] for row in split.train)
+    given = small("sma").split(scored, scored.names[3:6])
+    assert given.validation == (3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        (("sim0003", "nobody"), "validation: the cohort has no recordings nobody; check the ids"),
+        (("sim0003",), "validation: group infant0001 is on both sides; hold out whole groups"),
+        (tuple(f"sim000{i}" for i in range(9)), "validation: leaves nothing to train on or to hold out"),
+    ],
+)
+def test_ids_that_cannot_be_held_out_are_named(validation, message, scored, small):
+    with pytest.raises(InputError, match=message):
+        small("sma").split(scored, validation)
+
+
+def test_random_splits_keep_infants_whole_and_classes_on_every_side(cohort_of, small):
+    cohort = cohort_of("baby-moves", 12, duration=1)
+    pairs = replace(cohort, groups=tuple(f"g{i // 2}" for i in range(12)), outcomes=(0, 0, 1, 1) * 3)
+    for split in small("baby-moves", repeats=4, shares=(0.34, 0.34)).splits(pairs):
+        sides = (split.train, split.validation, split.test)
+        assert all({pairs.outcomes[row] for row in side} == {0, 1} for side in sides)
+        assert sum(len({pairs.groups[row] for row in side}) for side in sides) == 6
+
+
+def test_the_median_over_runs_stands_beside_every_run(scored):
+    held = [(0, 0, 1.0), (2, 0, 4.0), (0, 1, 3.0), (2, 1, float("nan"))]
+    tables = held_out_tables(scored, held, "score", True)
+    assert tables["out_of_fold.csv"].splitlines()[1:] == [
+        f"sim0000,2,{scored.outcomes[0]},2.0",
+        f"sim0002,2,{scored.outcomes[2]},4.0",
+    ]
+    assert len(tables["repeats.csv"].splitlines()) == 5
+    assert tables["repeats.csv"].splitlines()[4].endswith(",")
+    assert set(held_out_tables(scored, held, "score", False)) == {"out_of_fold.csv"}
+
+
 # --- findings --------------------------------------------------------------------------------------------------------
 
 
@@ -179,14 +237,15 @@ def test_fms_frequency_and_intervals_are_those_of_the_median_instance(findings, 
     assert len(finding.intervals) == (np.diff(np.concatenate([[0], calls.astype(int)])) == 1).sum()
 
 
+@pytest.mark.slow
 def test_a_videos_log_odds_are_those_of_the_whole_network(finders, cohort_of):
     finder = finders["mam"]
-    positions, network = finder.system.positions(cohort_of("mam", 2).recordings[0]), finder.system.network
+    positions, module = finder.system.positions(cohort_of("mam", 2).recordings[0]), finder.system.network
     starts = motion.clip_starts(len(positions), 120, 60)
     clips, real = motion.cut(positions, starts, 120)
     x = motion.inputs(np.asarray(clips, np.float32), finder.system.training.inputs)
-    expected, _ = jax.jit(network.apply)(finder._instances[0], x[None], None, real[None])
-    found = video_logit(network, finder._instances[0], positions, None, finder.system.training)
+    expected, _ = jax.jit(module.apply)(finder._instances[0], x[None], None, real[None])
+    found = video_logit(module, finder._instances[0], positions, None, finder.system.training)
     assert found == pytest.approx(float(expected[0]), abs=1e-5)
 
 
