@@ -947,6 +947,8 @@ class Evaluate:
     """Of the comparison: McNemar's exact test, or the rule of the Groos papers, which overstates significance."""
     subgroups: str | None = None
     """Column of the table of outcomes: the figures of each of its groups too."""
+    per_infant: bool = False
+    """Judge the mean risk of each infant's recordings, told by the column `group` of the table of outcomes."""
     plots: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder for pictures: ROC, reliability and decision curve; for pose the share of correct keypoints."""
     plot_format: Literal["svg", "png"] = "svg"
@@ -1018,12 +1020,18 @@ class Evaluate:
         from infantjax import scores as tables
         from infantjax.evaluation import summary
 
-        scores = tables.read_scores(self.risks, self.outcomes)
-        others = {path: tables.read_scores(path, self.outcomes) for path in self.versus}
+        if self.per_infant and self.subgroups is not None:
+            raise InputError("--per-infant", "gives no subgroups, which are of recordings", "leave one of them out")
+
+        def read(path: Path) -> tables.Scores:
+            found = tables.read_scores(path, self.outcomes)
+            return tables.per_infant(found, self.outcomes) if self.per_infant else found
+
+        scores, others = read(self.risks), {path: read(path) for path in self.versus}
         pairs = {path: tables.pair(scores, other, path) for path, other in others.items()}
         for problem in (*scores.problems, *(p for paired in pairs.values() for p in paired.problems)):
             _say(f"note: {problem}", self.quiet)
-        infants = tables.read_infants(self.outcomes, scores)
+        infants = None if self.per_infant else tables.read_infants(self.outcomes, scores)
         if infants is not None:
             what = "intervals are bootstraps over infants; those of slope and P values take recordings as independent"
             _say(f"note: some infants have several recordings: {what}", self.quiet)

@@ -98,6 +98,27 @@ def read_infants(path: str | Path | None, scores: Scores) -> tuple[str, ...] | N
     return infants if len(set(infants)) < len(infants) else None
 
 
+def per_infant(scores: Scores, path: str | Path | None) -> Scores:
+    """One row for each infant, by the infant's name: the mean risk of its recordings.
+
+    Args:
+        scores: of recordings.
+        path: as `read_infants`.
+
+    Raises:
+        InputError: as `read_infants`.
+    """
+    infants = read_infants(path, scores)
+    if infants is None:
+        return scores
+    risks: dict[str, list[float]] = {infant: [] for infant in infants}
+    for infant, risk in zip(infants, scores.risks):
+        risks[infant].append(risk)
+    outcomes = dict(zip(infants, scores.outcomes))
+    means = tuple(sum(of_one) / len(of_one) for of_one in risks.values())
+    return Scores(tuple(risks), means, tuple(outcomes[infant] for infant in risks), scores.problems)
+
+
 def read_groups(path: str | Path, column: str, names: Sequence[str]) -> tuple[str, ...]:
     """The subgroup of each infant, by a column of the table of outcomes; `not given` where the table is silent.
 

@@ -832,6 +832,10 @@ def test_recordings_of_one_infant_are_not_taken_as_independent(run, tables):
     outcome = run("evaluate", *tables)
     assert outcome.out[0] == "5 recordings of 3 infants, 1 with outcome 1, threshold 0.5"
     assert any("some infants have several recordings: intervals are bootstraps over infants" in e for e in outcome.err)
+    whole = run("evaluate", *tables, "--per-infant", "--json")
+    assert whole.err == []
+    assert json.loads("\n".join(whole.out))["specificity"][0] == 1  # z has a mean risk of 0.35
+    refused(run("evaluate", *tables, "--per-infant", "--subgroups", "group", "--quiet"), "gives no subgroups")
     tables[1].write_text("id;outcome;group\na;1;x\nb;0;x\nc;0;\nd;0;\ne;0;\n")
     refused(run("evaluate", *tables, "--quiet"), 'outcomes.csv: gives recordings of infant "x" different outcomes')
 

@@ -4,6 +4,7 @@ Everything runs on the host in float64.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,65 @@ def frequency(
     low = stats.beta.ppf(tail, some, others + 1) if some > 0 else 0.0
     high = stats.beta.ppf(1 - tail, some + 1, others) if others > 0 else 1.0
     return Frequency(share, float(low), float(high))
+
+
+OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Temporal overlaps of the published average precisions."""
+
+
+def average_precision(
+    found: Sequence[Float[np.ndarray, "interval 2"]],
+    scores: Sequence[Float[np.ndarray, " interval"]],
+    truth: Sequence[Float[np.ndarray, "interval 2"]],
+    overlap: float,
+) -> float:
+    """How well intervals of videos are found: the mean precision over the shares of annotated ones that are found.
+
+    Found intervals of all videos are taken by falling score. Each is right if it overlaps an annotated interval of its
+    video, that none before it has taken, by enough of what both cover together; of several the one with most. Precision
+    at a share found is the highest at that share or a larger one.
+
+    Args:
+        found: of each video, for example `intervals`.
+        scores: of each interval of each video, for example the mean probability of its clips.
+        truth: annotated ones of each video, in the same unit.
+        overlap: intersection over union from which on two intervals agree, see `OVERLAPS`.
+
+    Returns:
+        0..1; NaN where nothing is annotated.
+
+    Raises:
+        ValueError: numbers that do not fit, or an overlap not above 0 and at most 1.
+
+    Source: Luo et al. 2022 (WO-GMA), who detect abnormal segments.
+    """
+    if not len(found) == len(scores) == len(truth) or any(len(a) != len(b) for a, b in zip(found, scores)):
+        raise ValueError("every video needs its intervals, their scores and its annotated intervals")
+    if not 0 < overlap <= 1:
+        raise ValueError(f"an overlap must be above 0 and at most 1, got {overlap}")
+    if not (wanted := sum(map(len, truth))):
+        return math.nan
+    ranked = sorted(
+        ((float(score), video, row) for video, of_one in enumerate(scores) for row, score in enumerate(of_one)),
+        key=lambda item: -item[0],
+    )
+    free = [np.ones(len(annotated), bool) for annotated in truth]
+    right = np.zeros(len(ranked))
+    for place, (_, video, row) in enumerate(ranked):
+        shared = np.where(free[video], _overlaps(found[video][row], truth[video]), 0)
+        if shared.size and shared.max() >= overlap:
+            free[video][shared.argmax()], right[place] = False, 1
+    precision = np.cumsum(right) / np.arange(1, len(ranked) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((best * right).sum() / wanted)
+
+
+def _overlaps(one: Float[np.ndarray, "2"], others: Float[np.ndarray, "interval 2"]) -> Float[np.ndarray, " interval"]:
+    """Intersection over union."""
+    others = np.asarray(others, np.float64).reshape(-1, 2)
+    both = (np.minimum(one[1], others[:, 1]) - np.maximum(one[0], others[:, 0])).clip(min=0)
+    either = one[1] - one[0] + others[:, 1] - others[:, 0] - both
+    return np.divide(both, either, out=np.zeros(len(others)), where=either > 0)
 
 
 def _clips(probabilities: ArrayLike, starts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from infantjax.evaluation.discrimination import clopper_pearson
-from infantjax.evaluation.localisation import frequency, intervals
+from infantjax.evaluation.localisation import OVERLAPS, average_precision, frequency, intervals
 
 STARTS = np.arange(0, 200, 20)
 
@@ -53,3 +53,37 @@ def test_no_clips_have_no_frequency():
 def test_a_clip_without_start_is_refused():
     with pytest.raises(ValueError, match="needs a start"):
         intervals([0.1, 0.2], [0], 240, 25)
+
+
+def test_average_precision_by_hand():
+    truth = [np.array([[0.0, 10.0], [20.0, 30.0]]), np.array([[0.0, 10.0]])]
+    found = [np.array([[0.0, 9.0], [1.0, 10.0], [50.0, 60.0]]), np.array([[5.0, 15.0]])]
+    scores = [np.array([0.9, 0.8, 0.7]), np.array([0.6])]
+    # Right, taken already, nowhere, right (a third): precision 1 and 2/4 at two of three annotated intervals.
+    assert average_precision(found, scores, truth, 0.3) == pytest.approx((1 + 0.5) / 3)
+    assert average_precision(found, scores, truth, 0.5) == pytest.approx(1 / 3)
+    assert [average_precision(truth, [np.ones(2), np.ones(1)], truth, o) for o in OVERLAPS] == pytest.approx([1] * 5)
+
+
+def test_precision_is_made_monotone():
+    truth = [np.array([[0.0, 1.0], [2.0, 3.0]])]
+    found, scores = [np.array([[8.0, 9.0], [0.0, 1.0], [2.0, 3.0]])], [np.array([0.9, 0.8, 0.7])]
+    # 0, 1/2, 2/3: at the first found the precision of the second counts.
+    assert average_precision(found, scores, truth, 0.5) == pytest.approx(2 / 3)
+
+
+def test_of_several_annotated_intervals_the_one_with_most_in_common_is_taken():
+    truth = [np.array([[0.0, 4.0], [3.0, 10.0]])]
+    found, scores = [np.array([[2.0, 10.0], [0.0, 4.0]])], [np.array([0.9, 0.8])]
+    assert average_precision(found, scores, truth, 0.2) == 1
+
+
+def test_nothing_annotated_has_no_average_precision_and_nothing_found_has_none_right():
+    none, some = np.empty((0, 2)), np.array([[0.0, 1.0]])
+    assert math.isnan(average_precision([some], [np.ones(1)], [none], 0.5))
+    assert average_precision([none], [np.empty(0)], [some], 0.5) == 0
+    for overlap in (0.0, 1.1):
+        with pytest.raises(ValueError, match="an overlap must be"):
+            average_precision([none], [np.empty(0)], [some], overlap)
+    with pytest.raises(ValueError, match="every video needs"):
+        average_precision([some], [np.empty(0)], [some], 0.5)

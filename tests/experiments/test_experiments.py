@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infantjax.scores import read_scores
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,6 +26,7 @@ def run(name, *arguments):
         ("baby_moves.py", ("--simulate", 20, "--repeats", 2, "--epochs", 12, "--metadata"), "AUC of cohort alone"),
         ("sma_cnn.py", ("--simulate", 3, "--iterations", 10), "fence"),
         ("mam.py", ("--simulate", 6, "--folds", 2, "--epochs", 1, "--pretraining", 1), "AUC of clips"),
+        ("baselines.py", ("--simulate", 12, "--folds", 2, "--epochs", 1, "--methods", "stam", "fft-pls"), "fft-pls"),
     ],
 )
 def test_a_simulated_experiment_prints_the_published_table(name, arguments, last):
@@ -34,7 +37,19 @@ def test_a_simulated_experiment_prints_the_published_table(name, arguments, last
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["baby_moves.py", "sma_cnn.py", "mam.py"])
+def test_the_risks_of_the_baselines_are_tables_that_evaluate_reads(tmp_path):
+    done = run("baselines.py", "--simulate", 12, "--folds", 2, "--methods", "histograms-lda", "fft-pls", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = (read_scores(tmp_path / f"{name}.csv") for name in ("histograms-lda", "fft-pls"))
+    assert (len(first.names), first.names, first.problems) == (12, second.names, ())
+    unknown = run("baselines.py", "--simulate", 12, "--folds", 2, "--methods", "lda")
+    assert unknown.stderr.startswith("error: --methods: has no lda; known: st-gcn, stam, ")
+    alone = run("baselines.py", "--simulate", 12, "--folds", 2, "--methods", "differencing-logistic")
+    assert alone.stderr == "error: --videos: is missing; frame differencing reads no keypoints\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["baby_moves.py", "sma_cnn.py", "mam.py", "baselines.py"])
 def test_without_data_an_experiment_says_what_it_needs(name):
     done = run(name)
     assert done.returncode == 2
