@@ -12,10 +12,11 @@ import pytest
 
 from infantjax.evaluation import discrimination
 from infantjax.motion import features, windows
+from infantjax.nn.initialisers import initialise
 from infantjax.training import loop, stack
 from infantjax.training.folds import Fold
 from infantjax.training.stack import CohortData, TrainingConfig
-from infantjax.training.state import Status, index_sets
+from infantjax.training.state import Status, index_sets, run_keys
 
 DEVICES = jax.devices()[:1]
 
@@ -290,3 +291,31 @@ def test_folds_that_do_not_fit_are_refused(toy):
         stack.train(toy.Toy(), data, [Fold((0,), (1,))], toy.CONFIG)
     with pytest.raises(ValueError, match="different run ids"):
         stack.train(toy.Toy(), data, toy.toy_folds()[:2], toy.CONFIG, run_ids=[1, 1])
+
+
+def test_a_stack_that_begins_with_given_weights_is_the_one_that_drew_them_and_its_programs_serve_another(toy, stacked):
+    keys = run_keys(toy.CONFIG.seed, [0, 1])
+    x = jnp.zeros((1, windows.WINDOW, 3, 6))
+    drawn = jax.vmap(lambda key: initialise(toy.Toy(), jax.random.fold_in(key, 0), x))(keys)
+    programs = loop.Programs()
+
+    def train(**options):
+        return stack.train(
+            toy.Toy(),
+            toy.toy_cohort(),
+            toy.toy_folds(2),
+            toy.CONFIG,
+            mapping="map",
+            devices=DEVICES,
+            variables=drawn,
+            programs=programs,
+            **options,
+        )
+
+    given = train()
+    for run in range(2):
+        assert_run_equals(given, run, stacked[0], run)
+    traces = len(toy.TRACES)
+    other = train(run_ids=[4, 2], streams=[1, 0])
+    assert len(toy.TRACES) == traces
+    assert not np.array_equal(other.history["training_loss"], given.history["training_loss"])
