@@ -46,6 +46,18 @@ def _mean(x: Array, axes: tuple[int, ...], channels: Channels = None) -> Array:
     return y
 
 
+def _highest(x: Float[Array, "joint batch time channel"], channels: Channels) -> Float[Array, "batch time"]:
+    """Maximum over joints and channels; its gradient goes to the first place that has it.
+
+    The gradient of `jnp.max` looks for the maximum by comparison. Compiled, x may be computed once more for that, with
+    other rounding, and then it is not found and its gradient is lost (seen on a CPU, behind a Swish).
+    """
+    x = x if channels is None else jnp.where(channels, x, -jnp.inf)
+    joint = x.max(3, keepdims=True).argmax(0, keepdims=True)
+    of_joint = jnp.take_along_axis(x, joint, 0)[0]
+    return jnp.take_along_axis(of_joint, of_joint.argmax(-1, keepdims=True), -1)[..., 0]
+
+
 class SqueezeExcitation(nn.Module):
     """Channel weights from the mean over joints and time: linear, activation, linear, sigmoid; no biases.
 
@@ -103,8 +115,7 @@ class FrameAttention(nn.Module):
         self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
     ) -> Float[Array, "one batch time one"]:
         """Attention weights of each frame; not bounded."""
-        highest = jnp.max(x, (0, 3), where=channels, initial=None if channels is None else -jnp.inf)
-        planes = jnp.stack([_mean(x, (0, 3), channels), highest], -1)[None]
+        planes = jnp.stack([_mean(x, (0, 3), channels), _highest(x, channels)], -1)[None]
         return Conv(2, 1, self.taps, gain=_SQRT2, norm=False, name="conv")(planes, train)
 
 

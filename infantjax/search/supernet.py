@@ -43,7 +43,7 @@ from infantjax.models import gcn
 from infantjax.models.gcn import Architecture, GraphModule, GraphNetwork, ModuleSpec, Parts
 from infantjax.nn import initialisers
 from infantjax.nn.attention import relu, swish
-from infantjax.nn.conv import Conv, Norm, finished
+from infantjax.nn.conv import Conv, Norm
 from infantjax.nn.flags import Flag, select
 from infantjax.search.space import Choices, SearchSpace
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -144,9 +144,7 @@ class SuperNetwork(nn.Module):
 def _activation(is_swish: Flag, x: Array) -> Array:
     if isinstance(is_swish, bool):
         return swish(x) if is_swish else relu(x)
-    # Finished, as a swish of its own is: computed twice with other rounding, a maximum would not be found again by its
-    # gradient.
-    return finished(select(is_swish, swish(x), relu(x)))
+    return select(is_swish, swish(x), relu(x))
 
 
 def _alternatives(space: SearchSpace) -> dict[str, tuple[Any, ...]]:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from infantjax.nn.attention import ACTIVATIONS, Attention, SqueezeExcitation, relu, swish
+from infantjax.nn.attention import ACTIVATIONS, Attention, SqueezeExcitation, _highest, relu, swish
 
 JOINTS, BATCH, FRAMES, CHANNELS = 6, 2, 5, 8
 ACTIVATE = {
@@ -122,3 +122,16 @@ def test_attention_is_the_same_compiled_and_for_each_run_alone(kind):
     alone = np.stack([compiled(jax.tree.map(lambda a, i=i: a[i], stack)) for i in range(2)])
     np.testing.assert_allclose(apply(variables), alone[0], rtol=0, atol=1e-5)
     np.testing.assert_allclose(jax.jit(jax.vmap(apply))(stack), alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [None, np.arange(CHANNELS) < 5], ids=["all", "some"])
+def test_the_gradient_of_the_highest_activation_of_each_frame_is_at_its_place(channels):
+    def total(x):
+        return _highest(swish(x), channels).sum()
+
+    there = np.ones(CHANNELS, bool) if channels is None else channels
+    of_swish = np.where(there, ACTIVATE["swish"](X), -np.inf)
+    place = of_swish == of_swish.max((0, 3), keepdims=True)
+    assert place.sum() == BATCH * FRAMES
+    slope = jax.vmap(jax.grad(swish))(X.ravel()).reshape(X.shape)
+    np.testing.assert_allclose(jax.jit(jax.grad(total))(X), np.where(place, slope, 0), rtol=0, atol=1e-6)

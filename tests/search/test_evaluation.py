@@ -1,17 +1,19 @@
 """A trial as a stack of runs: a tiny network on a tiny cohort, and the published protocol."""
 
 from dataclasses import replace
+from functools import partial
 
 import flax.linen as nn
+import jax
 import numpy as np
 import optuna
 import pytest
 
-from infantjax.search.evaluation import HELD_OUT, Outcome, Training, protocol
+from infantjax.search.evaluation import HELD_OUT, Outcome, SharedTraining, Training, protocol
 from infantjax.search.kbest import RandomSearch
 from infantjax.search.pruning import CheckpointPruner
 from infantjax.search.sampler import RuleSampler
-from infantjax.search.space import SearchSpace
+from infantjax.search.space import PUBLISHED, SearchSpace, build_published
 from infantjax.search.study import find, join, open_storage, status, table
 from infantjax.search.worker import Search, work
 from infantjax.skeletons import Skeleton
@@ -162,6 +164,49 @@ def test_an_outcome_survives_json(training, tmp_path):
     assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == replace(
         outcome, details=json.loads(json.dumps(outcome.details))
     )
+
+
+# --- candidates that share a program ---------------------------------------------------------------------------------
+
+SMALL = PUBLISHED.restricted(
+    {
+        **{name: values[0] for name, values in PUBLISHED.alternatives},
+        "bottleneck_factor": 2,
+        "residual": ["null", "block"],
+        "attention": ["null", "channel"],
+        "pool": ["global", "spatial"],
+    }
+)
+
+
+@pytest.mark.slow
+def test_candidates_that_share_a_program_come_to_what_each_comes_to_in_its_own(training, tmp_path):
+    own = replace(training, build=partial(build_published, skeleton=STICK), config=replace(CONFIG, learning_rate=1e-3))
+    shared = SharedTraining.of(own, SMALL, ("residual", "attention", "pool"))
+    candidates = [
+        SMALL.choices(SMALL.sample(np.random.default_rng(seed).random)) | {"pool": pool}
+        for seed, pool in enumerate(("global", "spatial"))
+    ]
+    together = shared.train_together(candidates)
+    for choices, found in zip(candidates, together):
+        wanted = own.train(choices)
+        # Rounding alone tells them apart, which four epochs amplify.
+        np.testing.assert_allclose(found.history["training_loss"], wanted.history["training_loss"], rtol=1e-3)
+        np.testing.assert_allclose(found.history["training_loss"][:, 0], wanted.history["training_loss"][:, 0], 1e-5)
+        shapes = jax.tree.map(np.shape, found.variables["params"])
+        assert shapes == jax.tree.map(np.shape, wanted.variables["params"])
+    outcome = shared(candidates[0], tmp_path, never)
+    assert outcome.details["parameters"] == sum(a[0].size for a in jax.tree.leaves(together[0].variables["params"]))
+
+
+def test_what_is_shared_is_part_of_what_a_study_must_have_in_common(training):
+    shared = SharedTraining.of(training, SMALL, ("residual",))
+    assert shared.description == {**training.description, "shared": ["residual"]}
+
+
+def test_block_types_cannot_be_shared(training):
+    with pytest.raises(ValueError, match="cannot serve several alternatives of block_type"):
+        SharedTraining.of(training, SMALL, ("residual", "block_type"))
 
 
 # --- a study of real trainings ---------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ import pytest
 
 from infantjax.evaluation import discrimination
 from infantjax.motion import features, windows
+from infantjax.nn.initialisers import initialise
 from infantjax.training import loop, stack
 from infantjax.training.folds import Fold
 from infantjax.training.stack import CohortData, TrainingConfig
-from infantjax.training.state import Status, index_sets
+from infantjax.training.state import Status, index_sets, run_keys
 
 DEVICES = jax.devices()[:1]
 
@@ -334,3 +335,19 @@ def test_an_epoch_is_one_program_that_asks_the_host_nothing(toy):
     text = programs.epoch.as_text()
     assert re.search(r" while\(", text)
     assert not re.search(r" (infeed|outfeed|send|recv)\(|callback", text)
+
+
+def test_a_stack_that_begins_with_given_weights_is_the_one_that_drew_them_and_its_programs_serve_another(toy, stacked):
+    keys = run_keys(toy.CONFIG.seed, [0, 1])
+    x = jnp.zeros((1, windows.WINDOW, 3, 6))
+    drawn = jax.vmap(lambda key: initialise(toy.Toy(), jax.random.fold_in(key, 0), x))(keys)
+    given_to = toy.Toy(), toy.toy_cohort(), toy.toy_folds(2), toy.CONFIG
+    how = {"mapping": "map", "devices": DEVICES, "variables": drawn}
+    programs = stack.trace(*given_to, **how).compile()
+    given = stack.train(*given_to, **how, programs=programs)
+    for run in range(2):
+        assert_run_equals(given, run, stacked[0], run)
+    traces = len(toy.TRACES)
+    other = stack.train(*given_to, **how, programs=programs, run_ids=[4, 2], streams=[1, 0])
+    assert len(toy.TRACES) == traces
+    assert not np.array_equal(other.history["training_loss"], given.history["training_loss"])
