@@ -11,6 +11,7 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -332,9 +333,11 @@ class Tracing:
     epoch: Traced
 
     def compile(self) -> Programs:
-        """Compile: this takes no device, and leaves Python's lock to other threads."""
-        begin, epoch = self.begin.lower().compile(), self.epoch.lower().compile(compiler_options=compiler_options())
-        return Programs(self.task, self.state, begin, epoch)
+        """Compile both at once: this takes no device, and leaves Python's lock to other threads."""
+        with ThreadPoolExecutor(1) as other:
+            begin = other.submit(self.begin.lower().compile)
+            epoch = self.epoch.lower().compile(compiler_options=compiler_options())
+        return Programs(self.task, self.state, begin.result(), epoch)
 
 
 def trace(

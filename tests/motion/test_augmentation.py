@@ -91,6 +91,16 @@ def test_the_four_numbers_of_a_draw_are_independent():
     assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(KEYS))
 
 
+def test_each_value_is_drawn_from_its_own_key():
+    found = augmentation.draw(jax.random.key(7), Augmentation(), (5,))
+    keys = jax.random.split(jax.random.key(7), 4)
+    for values, key, middle, limit, per_unit in zip(
+        found, keys, (0, 100, 0, 0), (45, 30, 30, 30), (1, 100, 100, 100), strict=True
+    ):
+        steps = np.asarray(jax.random.randint(key, (5,), 0, 2 * limit + 1)) - limit
+        np.testing.assert_array_equal(values, ((middle + steps) / per_unit).astype(np.float32))
+
+
 def test_continuous_draws_fill_the_ranges_and_leave_the_grid():
     found = jax.vmap(lambda key: augmentation.draw(key, Augmentation(discrete=False)))(KEYS)
     for values, middle, limit in ((found.angle, 0, 45), (found.scale, 1, 0.3), (found.dx, 0, 0.3)):

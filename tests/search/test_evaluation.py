@@ -157,6 +157,14 @@ def test_a_training_that_is_run_again_continues_from_its_checkpoint(training, tm
     assert strip(again) == strip(whole)
 
 
+def test_a_candidate_that_was_compiled_ahead_comes_to_the_same(training, tmp_path):
+    choices = {"width": 3, "kind": "speed"}
+    ahead = training(choices, tmp_path / "ahead", never, training.ahead(choices))
+    here = training(choices, tmp_path / "here", never)
+    strip = lambda outcome: replace(outcome, details={k: v for k, v in outcome.details.items() if "seconds" not in k})  # noqa: E731
+    assert strip(ahead) == strip(here)
+
+
 def test_an_outcome_survives_json(training, tmp_path):
     import json
 
