@@ -40,8 +40,8 @@ def test_where_no_choice_matters_neither_rule_is_ahead(tmp_path):
     arguments = ("--surfaces", 10, "--searches", 5, "--main", 0, "--pairs", 0, "--populations")
     done = run("kbest_against_random.py", "-o", tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
-    low, high = map(float, re.search(r"\| difference \| \S+ \[(\S+), (\S+)\]", done.stdout).groups())
-    assert low < 0 < high
+    # A search of K-Best ends after trials in vain, so of as many random trials the best is expected a little higher.
+    assert -0.003 < float(re.search(r"\| difference \| (\S+)", done.stdout)[1]) < 0.001
 
 
 @pytest.mark.slow
