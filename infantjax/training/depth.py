@@ -12,8 +12,7 @@ Source: Migliorelli et al. 2021, "Asy-regression"; Moccia et al. 2020.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +27,7 @@ from infantjax.pose import targets
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
+from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.state import RunState, run_keys, stack_tables
 
 RADIUS = 6.0
@@ -206,13 +205,9 @@ def train(
     folds: Sequence[Fold],
     config: ClipTrainingConfig | None = None,
     *,
-    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
     spread_batches: bool = True,
-    save_every: int = 1,
-    quiet: bool = True,
+    **how: Unpack[Execution],
 ) -> ClipResult:
     """Train a network of clips for each fold and keep each run's best epoch.
 
@@ -221,13 +216,9 @@ def train(
         data: all infants.
         folds: first frames of the clips that each run trains and is validated on.
         config: the same for all runs; None is as published for the network.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        mapping: how runs are mapped on one device.
-        devices: over which the work is spread; None is all local ones.
         spread_batches: spread every batch over the devices, and not the runs.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
+        how: see `loop.Execution`.
 
     Raises:
         ValueError: no folds, clips that do not exist, too few for a batch, or no detector for a regression.
@@ -267,13 +258,9 @@ def train(
             "model": dict(description or {}),
         },
         run_ids=range(len(folds)),
-        directory=directory,
-        mapping=mapping,
-        devices=devices,
         spread_batches=spread_batches,
-        save_every=save_every,
-        quiet=quiet,
         summary=lambda scores: f"best {task.figure} {abs(scores.max()):.4f}",
+        **how,
     )
     return ClipResult(
         **loop.Outcome.of(state),

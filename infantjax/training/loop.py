@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict, TypeVar
 
 import flax.linen as nn
 import jax
@@ -366,6 +366,27 @@ def trace(
     begin = jax.jit(task.over_runs(task.begin, layout.mesh, mapping)).trace(active, runs, data)
     state = _with_sharding(begin.out_info, layout.per_run)
     return Tracing(task, state, begin, task.program(state, runs, data, layout.mesh, mapping))
+
+
+class Execution(TypedDict, total=False):
+    """How a training is carried out; none of it changes what is learnt. The trainings of all networks take these.
+
+    Attributes:
+        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
+        mapping: how runs are mapped on one device.
+        devices: over which the work is spread; None is all, also those of other processes.
+        save_every: epochs between checkpoints, and between tables of the history.
+        quiet: no progress on stderr.
+        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
+            which the next epoch overwrites.
+    """
+
+    directory: str | Path | None
+    mapping: RunMapping
+    devices: Sequence[jax.Device] | None
+    save_every: int
+    quiet: bool
+    on_epoch: Callable[[int, RunState], None] | None
 
 
 def train(

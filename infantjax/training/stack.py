@@ -7,11 +7,10 @@ of an epoch are one compiled call over the whole stack.
 Source: Groos et al., Paper III with supplement, and the released movement-outcome program.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import flax.linen as nn
 import jax
@@ -24,7 +23,7 @@ from jaxtyping import Array, Float, Int
 from infantjax.motion import augmentation, features, windows
 from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled, take_runs
+from infantjax.training.loop import Execution, Judged, RunMapping, Trained, shuffled, take_runs
 from infantjax.training.state import (
     CohortData,
     Run,
@@ -60,16 +59,11 @@ def train(
     *,
     names: Sequence[str] = FEATURES,
     run_ids: Sequence[int] | None = None,
-    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
-    save_every: int = 1,
-    quiet: bool = True,
-    on_epoch: Callable[[int, RunState], None] | None = None,
     variables: Any = None,
     streams: Sequence[int] | None = None,
     programs: loop.Programs | None = None,
+    **how: Unpack[Execution],
 ) -> Result:
     """Train one run for each fold, all at once, and keep each run's best epoch.
 
@@ -81,18 +75,12 @@ def train(
         config: the same for all runs.
         names: input features of the network, see `motion.features.stack`.
         run_ids: number of each run, from which its random key is derived; None counts from 0.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model (name, overrides), JSON-compatible; a checkpoint of another one is refused.
-        mapping: how runs are mapped on one device.
-        devices: over which the runs are spread; None is all local ones.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
-        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
-            which the next epoch overwrites.
         variables: `[run, ...]` of the network, with which the runs begin; None draws them.
         streams: number of each run's random key; None is that of the run. Runs of equal numbers draw alike.
         programs: what `trace` made of these arguments, or of others that differ in arrays alone, compiled; None
             compiles here.
+        how: see `loop.Execution`.
 
     Returns:
         The best epoch of every run, and how each ended.
@@ -119,14 +107,9 @@ def train(
         data,
         setup,
         run_ids=run_ids,
-        directory=directory,
-        mapping=mapping,
-        devices=devices,
-        save_every=save_every,
-        quiet=quiet,
         summary=_summary,
-        on_epoch=on_epoch,
         programs=programs,
+        **how,
     )
     return Result(
         **loop.Outcome.of(state),

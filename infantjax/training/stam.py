@@ -12,8 +12,7 @@ recordings that it is then judged on makes the figures too good.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +25,7 @@ from infantjax.files import sha256
 from infantjax.models.stam import CHANNELS, CLIP, FRAMES, Stam
 from infantjax.training import loop, metrics
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
+from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.state import RunState, run_keys, stack_tables
 
 
@@ -154,12 +153,8 @@ def train(
     folds: Sequence[Fold],
     config: StamConfig | None = None,
     *,
-    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
-    save_every: int = 10,
-    quiet: bool = True,
+    **how: Unpack[Execution],
 ) -> Result:
     """Train one run for each fold, all at once, and keep each run's best epoch.
 
@@ -168,12 +163,8 @@ def train(
         data: the cohort.
         folds: of the recordings.
         config: the same for all runs; None is as published.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        mapping: how runs are mapped on one device.
-        devices: over which the runs are spread; None is all local ones.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
+        how: see `loop.Execution`; checkpoints are 10 epochs apart if not said.
 
     Raises:
         ValueError: no folds, recordings that do not exist, or fewer training pieces than a batch.
@@ -195,12 +186,8 @@ def train(
             "model": dict(description or {}),
         },
         run_ids=range(len(folds)),
-        directory=directory,
-        mapping=mapping,
-        devices=devices,
-        save_every=save_every,
-        quiet=quiet,
         summary=lambda best: f"AUC {np.median(best):.3f} ({best.min():.3f} to {best.max():.3f})",
+        **(Execution(save_every=10) | how),
     )
     held = [len(fold.validation) for fold in folds]
     return Result(
