@@ -96,7 +96,10 @@ def main(options: Options) -> None:
     risks = {}
     for name in options.methods or METHODS:
         try:
-            risks[name] = METHODS[name](cohort, folds, options)
+            found = METHODS[name](cohort, folds, options)
+            if not np.isfinite(found).all():
+                raise InputError(name, "diverged in a fold", "try another --seed")
+            risks[name] = found
         except (InputError, MissingExtraError) as problem:
             if options.methods:
                 raise

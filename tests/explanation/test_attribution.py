@@ -131,3 +131,15 @@ def test_gradients_of_a_graph_network_follow_its_weights():
     found = agreement(jax.random.split(jax.random.key(0, impl="rbg"), 6))
     assert found.shape == (5,)
     assert float(jnp.abs(found).mean()) < 0.5
+
+
+def test_integrated_gradients_of_joints_add_up_to_the_mean_difference_of_the_scores():
+    x = jnp.asarray(RNG.normal(size=(3, 5, 4, 2)), jnp.float32)
+
+    def score(x):
+        return jnp.square(x[:, :, 1]).sum(axis=(1, 2)) - x[:, 0, 3, 0]
+
+    found = attribution.by_joint(attribution.integrated_gradients(score, x))
+    assert found.shape == (4,)
+    np.testing.assert_allclose(found.sum(), score(x).mean(), rtol=1e-5)
+    np.testing.assert_array_equal(found[jnp.array([0, 2])], 0)
