@@ -9,10 +9,9 @@ learning rate exists in it, between two equal rates, and is left out.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ from infantjax.motion import augmentation
 from infantjax.motion.baby_moves import CLIP, FEATURES, STEP, clip_starts
 from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Partition
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
+from infantjax.training.loop import Judged, Running, Trained, shuffled
 from infantjax.training.state import RunState, run_keys, stack_tables
 
 
@@ -164,13 +163,8 @@ def train(
     partitions: Sequence[Partition],
     config: BabyMovesConfig | None = None,
     *,
-    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
-    save_every: int = 10,
-    quiet: bool = True,
-    on_epoch: Callable[[int, RunState], None] | None = None,
+    **running: Unpack[Running],
 ) -> Repeats:
     """Train one run for each partition, all at once.
 
@@ -179,13 +173,8 @@ def train(
         data: the cohort; its curves are those of the configuration's seed.
         partitions: videos that each run trains on, stops by, and never sees.
         config: the same for all runs; None is as released.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        mapping: how runs are mapped on one device.
-        devices: over which the runs are spread; None is all local ones.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
-        on_epoch: as in `loop.train`.
+        running: see `loop.Running`; if not given, there are ten epochs between checkpoints.
 
     Raises:
         ValueError: no partitions, metadata that do not fit the network, or too few listings for a batch.
@@ -199,6 +188,7 @@ def train(
             "the network reads metadata and there are none" if module.metadata else "metadata are not read"
         )
     tables = [_tables(data, partition, config) for partition in partitions]
+    running.setdefault("save_every", 10)
     state = loop.train(
         VideoTask(module, config, (1, 1, CLIP, FEATURES)),
         VideoRun(key=run_keys(config.seed, range(len(partitions))), **stack_tables(tables)),  # type: ignore[arg-type]
@@ -210,13 +200,8 @@ def train(
             "model": dict(description or {}),
         },
         run_ids=range(len(partitions)),
-        directory=directory,
-        mapping=mapping,
-        devices=devices,
-        save_every=save_every,
-        quiet=quiet,
         summary=_summary,
-        on_epoch=on_epoch,
+        **running,
     )
     held = [len(partition.validation) for partition in partitions]
     return Repeats(

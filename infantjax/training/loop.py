@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict, TypeVar
 
 import flax.linen as nn
 import jax
@@ -300,6 +300,26 @@ class Task(ABC):
 def compiler_options() -> dict[str, Any] | None:
     """Of the programs of a training on this backend."""
     return COMPILER_OPTIONS.get(jax.default_backend())
+
+
+class Running(TypedDict, total=False):
+    """How a stack of runs is carried out; a task hands it on to `train`. None of it changes what a run learns.
+
+    Attributes:
+        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
+        mapping: how runs are mapped on one device.
+        devices: over which the runs are spread; None is all, also those of other processes.
+        save_every: epochs between checkpoints.
+        quiet: no progress on stderr.
+        on_epoch: see `train`.
+    """
+
+    directory: str | Path | None
+    mapping: RunMapping
+    devices: Sequence[jax.Device] | None
+    save_every: int
+    quiet: bool
+    on_epoch: Callable[[int, RunState], None] | None
 
 
 def train(

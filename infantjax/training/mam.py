@@ -13,8 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ from infantjax.motion import mam as motion
 from infantjax.motion.mam import Distance, Input
 from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
+from infantjax.training.loop import Judged, Running, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys, stack_tables
 
 Mining = Literal["all", "hardest"]
@@ -234,13 +233,8 @@ def train(
     folds: Sequence[Fold],
     config: MamConfig | None = None,
     *,
-    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
-    save_every: int = 10,
-    quiet: bool = True,
-    on_epoch: Callable[[int, RunState], None] | None = None,
+    **running: Unpack[Running],
 ) -> HeldOut:
     """Train one run for each fold, all at once.
 
@@ -249,13 +243,8 @@ def train(
         data: videos and annotated clips of as many frames as the network's.
         folds: of the videos (`folds.stratified_folds`); chosen are five, by infant.
         config: the same for all runs.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        mapping: how runs are mapped on one device.
-        devices: over which the runs are spread; None is all local ones.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
-        on_epoch: as in `loop.train`.
+        running: see `loop.Running`; if not given, there are ten epochs between checkpoints.
 
     Raises:
         ValueError: no folds, one without a training video of a class, data that do not fit the network, or fewer clips
@@ -278,6 +267,7 @@ def train(
         raise ValueError(f"{len(data.clips)} annotated clips do not fill the {config.clips} of a step")
     labels = np.asarray(data.labels)
     tables = [_tables(labels, fold) for fold in folds]
+    running.setdefault("save_every", 10)
     state = loop.train(
         VideoTask(module, config, (1, 1, frames, joints, channels)),
         MamRun(key=run_keys(config.seed, range(len(folds))), **stack_tables(tables)),  # type: ignore[arg-type]
@@ -289,12 +279,7 @@ def train(
             "model": dict(description or {}),
         },
         run_ids=range(len(folds)),
-        directory=directory,
-        mapping=mapping,
-        devices=devices,
-        save_every=save_every,
-        quiet=quiet,
-        on_epoch=on_epoch,
+        **running,
     )
     logits = np.full(len(labels), np.nan)
     for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):

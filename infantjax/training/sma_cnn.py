@@ -10,8 +10,7 @@ biases are not, and that the momentum is the classical one.
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ from infantjax.files import sha256
 from infantjax.models.sma_cnn import SmaCnn
 from infantjax.training import loop
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Judged, RunMapping, Trained, shuffled
+from infantjax.training.loop import Judged, Running, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys, stack_tables
 
 
@@ -139,13 +138,9 @@ def train(
     subjects: Sequence[Hashable],
     config: SmaConfig | None = None,
     *,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
-    save_every: int = 1,
-    quiet: bool = True,
     folds: Sequence[Fold] | None = None,
+    description: Mapping[str, Any] | None = None,
+    **running: Unpack[Running],
 ) -> HeldOut:
     """Train one run for each subject on the windows of all others, all at once.
 
@@ -155,13 +150,9 @@ def train(
         scores: `[window]` of the recording that each is cut from.
         subjects: `[window]`.
         config: the same for all runs; None is as published.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
-        description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        mapping: how runs are mapped on one device. A run of the published size holds 430 MB.
-        devices: over which the runs are spread; None is all local ones.
-        save_every: reports between checkpoints.
-        quiet: no progress on stderr.
         folds: of the windows, in place of leaving each subject out.
+        description: of the model, JSON-compatible; a checkpoint of another one is refused.
+        running: see `loop.Running`; its epochs are reports. A run of the published size holds 430 MB.
 
     Raises:
         ValueError: lengths that differ, missing values, one subject only, or fewer training windows than a batch.
@@ -196,11 +187,7 @@ def train(
             "model": dict(description or {}),
         },
         run_ids=range(len(folds)),
-        directory=directory,
-        mapping=mapping,
-        devices=devices,
-        save_every=save_every,
-        quiet=quiet,
+        **running,
     )
     predictions = np.full(len(given), np.nan)
     for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):
