@@ -366,8 +366,7 @@ def test_the_commands_train_and_use_baby_moves_with_age_and_cohort(run, tmp_path
     assert "AUC of cohort alone" in told["figures"]
     # Each split has a test of its own; the table of all is beside that of medians.
     assert (tmp_path / "e" / "repeats.csv").exists()
-    status, _, err = run(
-        "train", tmp_path / "c", "-o", tmp_path / "one", "--system", "baby-moves", *settings_of(sizes["baby-moves"])
-    )
+    flags = ("--system", "baby-moves", "--validation", 0.34, *settings_of(sizes["baby-moves"]))
+    status, _, err = run("train", tmp_path / "c", "-o", tmp_path / "one", *flags)
     assert status == 0, err
     assert json.loads((tmp_path / "one" / "training.json").read_text())["runs"][0]["run"] == 0
