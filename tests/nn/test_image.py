@@ -95,7 +95,7 @@ def test_same_padding_is_that_of_jax(taps, stride, dilation, side):
         np.testing.assert_allclose(y, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2), (3, 1)])
+@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2)])
 def test_the_largest_of_a_window_and_its_gradient_are_those_of_xla(side, stride):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 9, 8, 3)), jnp.float32)
 

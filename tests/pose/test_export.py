@@ -57,21 +57,24 @@ def test_an_unknown_decoder_is_refused(network, tmp_path):
         write_stablehlo(network, tmp_path / "a", "colour")
 
 
-def test_onnx_runtime_computes_the_maps(network, tmp_path):
+@pytest.fixture(scope="module")
+def onnx_model(network, tmp_path_factory):
     pytest.importorskip("jax2onnx")
-    pytest.importorskip("onnxruntime")
-    path = tmp_path / "a.onnx"
+    path = tmp_path_factory.mktemp("export") / "a.onnx"
     write_onnx(network, path)
+    return path
+
+
+def test_onnx_runtime_computes_the_maps(network, onnx_model):
+    pytest.importorskip("onnxruntime")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    found, expected = onnx_maps(path, pixels), np.asarray(maps_of(network)(pixels))
+    found, expected = onnx_maps(onnx_model, pixels), np.asarray(maps_of(network)(pixels))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_depthwise_convolutions_are_convolutions_in_onnx(network, tmp_path):
-    pytest.importorskip("jax2onnx")
+def test_depthwise_convolutions_are_convolutions_in_onnx(onnx_model):
     onnx = pytest.importorskip("onnx")
-    write_onnx(network, tmp_path / "a.onnx")
-    nodes = [node for node in onnx.load(tmp_path / "a.onnx").graph.node if node.op_type == "Conv"]
+    nodes = [node for node in onnx.load(onnx_model).graph.node if node.op_type == "Conv"]
     groups = [a.i for node in nodes for a in node.attribute if a.name == "group" and a.i > 1]
     assert len(groups) == 14  # five blocks of the backbone, three of each pass
 
