@@ -95,7 +95,13 @@ def require_equal(what, candidates: list[Embedding]) -> None:
 
 
 def test_training_scores_and_statistics_are_those_of_each_candidates_own_network():
-    require_equal(trained, embeddings(space_of("basic", "basic", SHALLOW), 2))
+    part = {
+        "main_temporal_scales": (1,),
+        "initial_residual": ("null",),
+        "se": ("null", "inner"),
+        "attention": ("null", "channel"),
+    }
+    require_equal(trained, embeddings(space_of("basic", "basic", {**SHALLOW, **part}), 2))
 
 
 @pytest.mark.slow
