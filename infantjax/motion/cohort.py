@@ -75,6 +75,17 @@ class Cohort:
         """The ids, in order."""
         return tuple(r.name for r in self.recordings)
 
+    def columns(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """What each recording has in some columns of the outcomes table, as text.
+
+        Raises:
+            ValueError: a column that no recording has.
+        """
+        for name in names:
+            if all(name not in recording.metadata for recording in self.recordings):
+                raise ValueError(f'no recording has a column "{name}"')
+        return [tuple(str(recording.metadata.get(name)) for name in names) for recording in self.recordings]
+
     def only(self, rows: Iterable[int]) -> "Cohort":
         """Some of the recordings, by index and in this order; problems are of the whole and stay there."""
         rows = list(rows)

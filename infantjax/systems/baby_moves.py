@@ -89,8 +89,7 @@ class BabyMoves(NetworkSystem):
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Random ones, stratified on the outcome and the columns, infants whole."""
         common.require_several(cohort)
-        common.require_columns(cohort, stratify)
-        strata = [(o, *(str(r.metadata.get(c)) for c in stratify)) for o, r in zip(cohort.outcomes, cohort.recordings)]
+        strata = [(outcome, *values) for outcome, values in zip(cohort.outcomes, cohort.columns(stratify))]
         return random_partitions(
             cohort.outcomes,
             self.repeats,

@@ -89,8 +89,7 @@ class Mam(NetworkSystem):
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Stratified folds, infants whole."""
         common.require_several(cohort)
-        common.require_columns(cohort, stratify)
-        strata = [tuple(str(r.metadata.get(column)) for column in stratify) for r in cohort.recordings]
+        strata = cohort.columns(stratify)
         folds = stratified_folds(cohort.outcomes, self.folds, groups=cohort.groups, strata=strata, seed=self.seed)
         return tuple(Partition(fold.train, fold.validation, ()) for fold in folds)
 

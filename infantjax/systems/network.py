@@ -358,17 +358,6 @@ def require_several(cohort: Cohort) -> None:
         )
 
 
-def require_columns(cohort: Cohort, columns: Sequence[str]) -> None:
-    """Columns that some recording has.
-
-    Raises:
-        ValueError: one that none has.
-    """
-    for column in columns:
-        if all(column not in recording.metadata for recording in cohort.recordings):
-            raise ValueError(f'no recording has a column "{column}" to stratify on')
-
-
 def require_movement(recording: Recording) -> None:
     """Something that moves.
 

@@ -103,14 +103,12 @@ def cohort_folds(cohort: Cohort, folds: int | str, stratify: Sequence[str], seed
         InputError: the cohort cannot be dealt to that many folds, or the given folds cannot be used.
         ValueError: a column that no recording has, or something to balance where the folds are given.
     """
-    for column in (*stratify, *([folds] if isinstance(folds, str) else [])):
-        if all(column not in r.metadata for r in cohort.recordings):
-            raise ValueError(f'no recording has a column "{column}"')
+    strata = cohort.columns(stratify)
     if isinstance(folds, str):
         if stratify:
             raise ValueError(f'the column "{folds}" gives the folds; nothing is left to stratify')
+        cohort.columns([folds])
         return _given_folds(cohort, folds)
-    strata = [tuple(str(r.metadata.get(column)) for column in stratify) for r in cohort.recordings]
     return stratified_folds(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
 
 
