@@ -160,6 +160,7 @@ def test_training_mode_gives_all_maps_and_changes_every_statistic(tiny):
     assert all(jax.tree.leaves(changed))
 
 
+@pytest.mark.slow
 def test_the_low_level_tap_changes_the_output_and_not_the_count(tiny):
     network, variables, x = tiny
     other = network.clone(low_level_tap="sum")

@@ -129,10 +129,8 @@ def network_of(name):
     return network, jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0)), x
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("efficienthourglass-h0", "cima-pose", "openpose")]
-
-
-@pytest.mark.parametrize("name", ["efficientpose-rt", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientpose-rt", "efficienthourglass-h0", "cima-pose", "openpose"])
 def test_a_batch_is_its_pictures(name):
     network, variables, x = network_of(name)
     compiled = jax.jit(network.apply)

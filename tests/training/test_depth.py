@@ -92,6 +92,7 @@ def test_a_detection_learns_binary_maps_by_cross_entropy():
     np.testing.assert_allclose(task.off(maps, points, BABYPOSE_12), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_regression_reads_what_the_fixed_detection_makes_of_the_frames():
     data = jax.device_put(clips(detector()))
     task = ClipTask(RegressionNetwork(), CONFIG, (1, 3, 16, 32, 21))

@@ -203,6 +203,7 @@ np.savez(sys.argv[2], *jax.tree.leaves(vars(result)))
 """
 
 
+@pytest.mark.slow
 def test_a_batch_over_eight_devices_gives_what_one_device_gives(tmp_path):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     subprocess.run(
@@ -231,6 +232,7 @@ def test_pictures_that_do_not_exist_are_refused():
         pose.train(Eye(), dots(), [Fold((0, 12), (1,))], CONFIG)
 
 
+@pytest.mark.slow
 def test_pictures_that_stay_on_the_host_train_the_same_network(trained, tmp_path):
     pytest.importorskip("grain")
     data = dots()

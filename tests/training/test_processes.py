@@ -50,6 +50,7 @@ def two_processes(toy, folder: Path, epochs: int) -> None:
     assert [process.returncode for process in started] == [0, 0], "\n".join(said)
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(toy, tmp_path):
     two_processes(toy, tmp_path, toy.CONFIG.epochs)
     one = stack.train(
