@@ -132,6 +132,32 @@ PAPER: dict[str, Any] = {
 """What `--published` changes."""
 
 
+BY_K = {2: (0.937, 10), 3: (0.939, 22), 4: (0.935, 25), 5: (0.949, 49), 6: (0.940, 65), 7: (0.946, 78)}
+"""Published best AUC and number of trials (Table A.2)."""
+
+BY_RULE = {
+    "Random search": ((385, 290, 279, 266, 256, 242, 214, 144, 32, 0), "0.720 [0.640, 0.894]", "0.944"),
+    "K-Best search": ((236, 439, 428, 423, 417, 407, 390, 335, 158, 4), "0.900 [0.695, 0.925]", "0.956"),
+}
+"""Published numbers of 675 trials, median and highest AUC (Table A.3)."""
+
+
+BY_MODEL = {
+    "st-gcn": (0.904, 0.989, 0.887, 0.887, 0.864, 0.933, 0.747, 0.851),
+    "kbest-gcn-1": (0.941, 1.000, 0.909, 0.950, 0.953, 0.944, 0.882, 0.921),
+    "kbest-gcn-2": (0.928, 0.991, 0.922, 0.913, 0.960, 0.878, 0.869, 0.917),
+    "kbest-gcn-3": (0.950, 1.000, 0.930, 0.939, 0.967, 0.947, 0.876, 0.903),
+    "kbest-gcn-4": (0.939, 1.000, 0.904, 0.965, 0.927, 0.902, 0.902, 0.906),
+    "kbest-gcn-5": (0.954, 0.998, 0.924, 0.937, 0.958, 0.900, 0.867, 0.921),
+    "kbest-gcn-6": (0.928, 1.000, 0.898, 0.963, 0.882, 0.891, 0.895, 0.931),
+    "kbest-gcn-7": (0.956, 1.000, 0.928, 0.963, 0.964, 0.878, 0.906, 0.918),
+    "kbest-gcn-8": (0.913, 1.000, 0.911, 0.952, 0.936, 0.884, 0.906, 0.904),
+    "kbest-gcn-9": (0.928, 1.000, 0.926, 0.967, 0.931, 0.911, 0.900, 0.929),
+    "kbest-gcn-10": (0.954, 1.000, 0.930, 0.946, 0.927, 0.898, 0.891, 0.916),
+}
+"""Published AUC of the seven folds and of the test infants (Table A.5)."""
+
+
 def main(options: Options) -> None:
     """Search, cross-validate, test, write the tables."""
     options.output.mkdir(parents=True, exist_ok=True)
@@ -212,7 +238,13 @@ def population_table(compared: dict[int, Found]) -> str:
     if not compared:
         return ""
     aucs = [f"{found.evaluated[0].value:.3f}" if found.evaluated else "-" for found in compared.values()]
-    rows = [("AUC", *aucs), ("No. trials", *(str(len(found.history)) for found in compared.values()))]
+    published = [BY_K.get(k) for k in compared]
+    rows = [
+        ("AUC", *aucs),
+        ("No. trials", *(str(len(found.history)) for found in compared.values())),
+        ("AUC, published", *(f"{known[0]:.3f}" if known else "-" for known in published)),
+        ("No. trials, published", *(str(known[1]) if known else "-" for known in published)),
+    ]
     return support.markdown("Different values of K (Table A.2)", ("", *(f"K = {k}" for k in compared)), rows)
 
 
@@ -227,10 +259,17 @@ def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
             continue
         reached = [(values < levels[0]).sum(), *((values >= level).sum() for level in levels)]
         q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
-        cells = [f"{count} ({100 * count / len(values):.1f} %)" for count in reached]
-        rows.append((name, *cells, f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{values.max():.3f}"))
+        rows.append((name, *_shares(reached), f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{values.max():.3f}"))
+    for name, (reached, median, highest) in BY_RULE.items():
+        rows.append((f"{name}, published", *_shares(reached), median, highest))
     head = ("Trials with AUC", f"< {levels[0]:g}", *(f">= {level:g}" for level in levels), "Median [IQR]", "Highest")
     return support.markdown("K-Best and random search (Table A.3)", head, rows)
+
+
+def _shares(reached: Sequence[int]) -> list[str]:
+    """Numbers of trials with their shares; the first two are those below and above the lowest level."""
+    whole = reached[0] + reached[1]
+    return [f"{count} ({100 * count / whole:.1f} %)" for count in reached]
 
 
 def architecture_table(searches: Sequence[Found]) -> str:
@@ -257,6 +296,11 @@ def auc_table(named: Mapping[str, Ensemble], risks: Mapping[str, np.ndarray], te
         flops = count_flops(network, entry.input_shape)
         folds = [f"{run['auc']:.3f}" for run in ensemble.info["training"]["runs"]]
         rows.append((name, *folds, f"{auc(risks[name], test.outcomes):.3f}", f"{parameters:,}", f"{flops / 1e9:.2f}"))
+    if len(folds) == 7:
+        for name, aucs in BY_MODEL.items():
+            published = get(name).published
+            cells = [f"{value:.3f}" for value in aucs]
+            rows.append((f"{name}, published", *cells, f"{published.parameters:,}", published.flops))
     head = ("Search", *(f"Val{i}" for i in range(1, len(folds) + 1)), "Test", "Parameters", "GFLOPs")
     return support.markdown("AUC of the winners (Table A.5; test: ensemble of a winner's folds)", head, rows)
 
