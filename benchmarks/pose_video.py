@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -113,20 +114,28 @@ def main(options: Options) -> None:
 
 
 def repeated(clip: Path, seconds: float, output: Path) -> Path:
-    """A video that shows a clip again and again for so long, 640 pixels wide, 30 frames per second, H.264."""
+    """A video that shows a clip again and again for so long, 640 pixels wide, 30 frames per second, H.264.
+
+    The clip is encoded once; its packets are written as often as needed, each time later.
+    """
     import av
 
     first = next(iter(open_frames(clip)))
-    height, left = 640 * first.height // first.width // 2 * 2, int(30 * seconds)
+    height, wanted = 640 * first.height // first.width // 2 * 2, int(30 * seconds)
     with av.open(str(output), "w") as container:
         stream = container.add_stream("libx264", rate=30)
-        stream.pix_fmt, stream.width, stream.height = "yuv420p", 640, height
-        while left > 0:
-            for frame in islice(open_frames(clip), left):
-                picture = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
-                container.mux(stream.encode(picture))
-                left -= 1
-        container.mux(stream.encode())
+        # Without frames that read later ones, a cut anywhere leaves a whole video.
+        stream.pix_fmt, stream.width, stream.height, stream.codec_context.max_b_frames = "yuv420p", 640, height, 0
+        packets = []
+        for frame in islice(open_frames(clip), wanted):
+            picture = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
+            packets += map(bytes, stream.encode(picture))
+        packets += map(bytes, stream.encode())
+        for number in range(wanted):
+            packet = av.Packet(packets[number % len(packets)])
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 30), number % len(packets) == 0
+            packet.pts = packet.dts = number
+            container.mux(packet)
     return output
 
 
