@@ -50,14 +50,21 @@ def keep_freed_memory() -> None:
         free(block)
 
 
+_CACHE_BYTES = 2**31
+
+
 def use_compilation_cache(folder: str | Path | None = None) -> None:
     """Keep programs between processes, in a folder that only this user can write: they are executable code.
+
+    The folder may grow to 2 GiB, then what was not used for longest goes. Any number of threads and processes may share
+    it: one writes or reads at a time. What a process left half written when it was killed is removed.
 
     Args:
         folder: None is `xla` in what the environment variable INFANTJAX_CACHE names, or in `~/.cache/infantjax`. A
             folder that cannot be made, or that others can write, is not used.
     """
     import jax
+    from filelock import FileLock, Timeout
 
     global _folder
     if folder is None:
@@ -67,9 +74,16 @@ def use_compilation_cache(folder: str | Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if hasattr(os, "getuid") and (folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022):
             return
-    except OSError:
+        with FileLock(folder / ".lockfile", timeout=10):  # JAX's own
+            for program in folder.glob("*-cache"):
+                # When a program was last used JAX writes behind the program itself.
+                if not program.with_name(program.name.removesuffix("-cache") + "-atime").exists():
+                    program.unlink()
+    except (OSError, Timeout):
         return
     _folder = folder
+    # With a limit JAX takes the lock around every read and write; without one it reads what another is still writing.
+    jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -17,13 +17,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Programs of one shape are compiled once for the whole session, in the processes that tests start too.
 
     JAX reads the variables when it is imported, so they are set before any test module is. Each worker has a folder of
-    its own: JAX does not write an entry at once, and another worker would read half of it.
+    its own. With a limit to its size JAX locks it: threads of one process would read what another is still writing.
     """
     folder = tempfile.mkdtemp(prefix="infantjax-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ |= {
         "INFANTJAX_CACHE": folder,
         "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla",
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }

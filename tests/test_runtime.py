@@ -1,6 +1,9 @@
 """Programs that are kept between processes: found again, made again where damaged, never taken from a shared folder."""
 
 import os
+import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,7 @@ from infantjax import runtime
 
 OPTIONS = (
     "jax_compilation_cache_dir",
+    "jax_compilation_cache_max_size",
     "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes",
 )
@@ -90,10 +94,28 @@ def test_a_folder_that_others_can_write_is_not_used(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    for name in ("whole-cache", "whole-atime", "torn-cache", "kept.traced"):
+        (tmp_path / name).write_bytes(bytes(8))
+    runtime.use_compilation_cache(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} - {".lockfile"} == {"whole-cache", "whole-atime", "kept.traced"}
+
+
+def test_jax_locks_the_folder(tmp_path):
+    code = "import jax, sys; from infantjax import runtime; runtime.use_compilation_cache(sys.argv[1]); "
+    code += "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); print(jax.jit(lambda x: x + 1)(1))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
+    stamps = {path.name.removesuffix("-atime") for path in tmp_path.glob("*-atime")}
+    # A stamp for each program: JAX held the lock.
+    assert stamps
+    assert stamps == {path.name.removesuffix("-cache") for path in tmp_path.glob("*-cache")}
+
+
 def test_a_folder_that_vanished_costs_only_time(tmp_path):
     folder = tmp_path / "cache"
     runtime.use_compilation_cache(folder)
-    folder.rmdir()
+    shutil.rmtree(folder)
     folder.write_bytes(b"")
     trace = Traced()
     assert runtime.traced("key", trace) is not None
