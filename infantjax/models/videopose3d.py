@@ -17,13 +17,14 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
-from infantjax.nn.conv import Dense, Norm, finished, pointwise
+from infantjax.nn.conv import Dense, Norm, pointwise
 from infantjax.nn.initialisers import UniformFanIn, parameter
 from infantjax.skeletons import Skeleton
 
@@ -54,24 +55,20 @@ class ValidConv(nn.Module):
         """Convolve; `strided` takes neighbouring frames, as many as taps at a time, instead of dilated ones."""
         shape = (self.taps, self.inputs, self.features)
         kernel = parameter(self, "kernel", UniformFanIn(self.taps * self.inputs), shape)
-        norm, offset = Norm((self.features,), name="norm"), None
-        if not train:
-            multiplier, offset = norm.affine()
-            kernel = kernel * multiplier
         frames = x.shape[2]
         if strided:
             whole = frames // self.taps
             x = x[:, :, : whole * self.taps].reshape(*x.shape[:2], whole, self.taps * self.inputs)
             y = pointwise(x, kernel.reshape(-1, self.features))
         else:
-            # Channels are so many that a matrix product a tap is as fast as a convolution, and it computes no padding.
+            # One product over the gathered taps: channels are so many that it is as fast as a convolution, and it
+            # computes no padding.
             outputs = frames - self.dilation * (self.taps - 1)
-            products = [
-                pointwise(x[:, :, tap * self.dilation :][:, :, :outputs], kernel[tap]) for tap in range(self.taps)
-            ]
-            y = sum(products[1:], products[0])
+            taps = [x[:, :, tap * self.dilation :][:, :, :outputs] for tap in range(self.taps)]
+            y = pointwise(jnp.concatenate(taps, -1), kernel.reshape(-1, self.features))
         counting.record("convolution", y.size * self.taps * self.inputs)
-        y = norm(y, train) if offset is None else y + finished(offset)
+        # Not into the kernel, also where it is constant: that is larger than the activations of a minute of video.
+        y = Norm((self.features,), name="norm")(y, train)
         return nn.Dropout(self.dropout)(jax.nn.relu(y), deterministic=not train)
 
 
