@@ -34,7 +34,7 @@ from infantjax.skeletons import Skeleton
 LIMBS, AXES, FRAMES = 4, 3, 900
 """Limbs, axes of each, and frames of a window: 30 s at 30 Hz."""
 
-Activations = Float[Array, "limb batch time channel"]
+Activations = Float[Array, "batch limb time channel"]
 
 
 class SmaCnn(nn.Module):
@@ -60,7 +60,7 @@ class SmaCnn(nn.Module):
 
         Returns:
             Scores `[batch]` in points, not bounded, and a dict of the activations `conv1`, `pool1` to `pool3`,
-            `[limb, batch, time, channel]`.
+            `[batch, limb, time, channel]`.
 
         Raises:
             ValueError: an input of another shape, or too few frames for the layers.
@@ -71,17 +71,18 @@ class SmaCnn(nn.Module):
         if frames < 108:
             raise ValueError(f"windows of {frames} frames are too short for the layers, which need 108")
         one, two, three, units = self.features
-        x = x[:, :, : frames // 3 * 3].reshape(batch, rows // AXES, AXES, frames // 3, 3).transpose(1, 0, 3, 2, 4)
+        x = x[:, :, : frames // 3 * 3].reshape(batch, rows // AXES, AXES, frames // 3, 3).swapaxes(2, 3)
         x = self._convolve("conv1", (AXES, 3, 1, one), x.reshape(*x.shape[:3], 9), lambda x, k: pointwise(x, k[0]))
         aux = {"conv1": x}
-        aux["pool1"] = x = pool(jax.nn.relu(x))
-        beside = jnp.pad(x, ((1, 1), (0, 0), (0, 0), (0, 0)))
-        x = jnp.concatenate([beside[:-2], x, beside[2:]], axis=-1)
+        # The largest of frames whose negative ones are zero, with half of the zeroing.
+        aux["pool1"] = x = jax.nn.relu(pool(x))
+        beside = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
+        x = jnp.concatenate([beside[:, :-2], x, beside[:, 2:]], axis=-1)
         x = self._convolve("conv2", (3, 3, one, two), x, temporal_convolution)
-        aux["pool2"] = x = pool(jax.nn.relu(x))
+        aux["pool2"] = x = jax.nn.relu(pool(x))
         x = self._convolve("conv3", (1, 7, two, three), x, _valid)
-        aux["pool3"] = x = pool(jax.nn.relu(x))
-        x = x.transpose(1, 0, 2, 3).reshape(batch, -1)
+        aux["pool3"] = x = jax.nn.relu(pool(x))
+        x = x.reshape(batch, -1)
         x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         return Dense(units, 1, GlorotUniform(), name="score")(x)[:, 0], aux
@@ -106,11 +107,42 @@ def _valid(x: Activations, kernel: Float[Array, "tap in out"]) -> Activations:
     return y[:, :, : x.shape[2] - len(kernel) + 1]
 
 
+@jax.custom_vjp
 def pool(x: Activations) -> Activations:
-    """The largest of three frames, at every second one; the last window is cut off at the border, not left out."""
+    """The largest of three frames, at every second one; the last window is cut off at the border, not left out.
+
+    Of equal frames the first has the gradient.
+    """
+    first, second, third = _parts(x)
+    return jnp.maximum(jnp.maximum(first, second), third)
+
+
+def _parts(x: Activations) -> tuple[Activations, Activations, Activations]:
+    """The first, second and third frame of every window."""
     frames = -(-(x.shape[2] - 3) // 2) + 1
     x = jnp.pad(x, ((0, 0), (0, 0), (0, 2 * frames + 1 - x.shape[2]), (0, 0)), constant_values=-jnp.inf)
-    return jnp.maximum(jnp.maximum(x[:, :, :-1:2], x[:, :, 1::2]), x[:, :, 2::2])
+    return x[:, :, :-1:2], x[:, :, 1::2], x[:, :, 2::2]
+
+
+def _pool_forward(x: Activations) -> tuple[Activations, Activations]:
+    return pool(x), x
+
+
+def _pool_backward(x: Activations, gradient: Activations) -> tuple[Activations]:
+    """Every frame's share, written once; the gradient that JAX derives passes over the frames five times."""
+    first, second, third = _parts(x)
+    is_first = (first >= second) & (first >= third)
+    is_second = ~is_first & (second >= third)
+    # The third frame of a window is the first of the next.
+    one, more = ((0, 0), (0, 0), (1, 0), (0, 0)), ((0, 0), (0, 0), (0, 1), (0, 0))
+    even = jnp.pad(jnp.where(is_first, gradient, 0), more)
+    even += jnp.pad(jnp.where(is_first | is_second, 0, gradient), one)
+    odd = jnp.pad(jnp.where(is_second, gradient, 0), more)
+    both = jnp.stack([even, odd], axis=3)
+    return (both.reshape(*x.shape[:2], -1, x.shape[3])[:, :, : x.shape[2]],)
+
+
+pool.defvjp(_pool_forward, _pool_backward)
 
 
 def build(skeleton: str | Skeleton = "limbs-4", **overrides: Any) -> SmaCnn:

@@ -27,10 +27,10 @@ def test_every_layer_has_its_published_shape():
         jax.random.key(0),
     )
     assert {name: leaf.shape for name, leaf in aux.items()} == {
-        "conv1": (4, 2, 300, 48),
-        "pool1": (4, 2, 150, 48),
-        "pool2": (4, 2, 75, 128),
-        "pool3": (4, 2, 34, 256),
+        "conv1": (2, 4, 300, 48),
+        "pool1": (2, 4, 150, 48),
+        "pool2": (2, 4, 75, 128),
+        "pool3": (2, 4, 34, 256),
     }
     sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(layer)) for name, layer in variables["params"].items()}
     convolutions = [sizes[f"conv{i}_kernel"] + sizes[f"conv{i}_bias"] for i in (1, 2, 3)]
@@ -52,6 +52,20 @@ def small():
     network = SmaCnn(features=(3, 4, 5, 6))
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 12, 120, 1)), jnp.float32)
     return network, jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0)), x
+
+
+@pytest.mark.parametrize("frames", [3, 4, 69, 150])
+def test_the_gradient_of_pooling_goes_to_the_first_of_the_largest(frames):
+    x = jax.random.randint(jax.random.key(frames), (2, 4, frames, 3), 0, 4).astype(jnp.float32)
+    outputs = sma_cnn.pool(x).shape[2]
+    weights = jax.random.normal(jax.random.key(0), (2, 4, outputs, 3))
+
+    def windows(x):
+        pad = ((0, 0), (0, 0), (0, 2 * outputs + 1 - frames), (0, 0))
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 3, 1), (1, 1, 2, 1), pad)
+
+    found, expected = (jax.grad(lambda x, f=f: (f(x) * weights).sum())(x) for f in (sma_cnn.pool, windows))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def reference(params, x):
@@ -97,7 +111,7 @@ def test_a_window_does_not_depend_on_the_others_of_the_batch(small):
 def test_the_first_layer_sees_one_limb(small):
     network, variables, x = small
     moved = jax.jit(network.apply)(variables, x.at[:, 3:6].add(1.0))[1]["conv1"]
-    changed = (moved != jax.jit(network.apply)(variables, x)[1]["conv1"]).any(axis=(1, 2, 3))
+    changed = (moved != jax.jit(network.apply)(variables, x)[1]["conv1"]).any(axis=(0, 2, 3))
     assert changed.tolist() == [False, True, False, False]
 
 
