@@ -110,18 +110,30 @@ def traced(key: Any, trace: Callable[[], "export.Exported"]) -> "export.Exported
 
     if _folder is None:
         return None
-    path = _folder / f"{sha256(canonical_json([_code(), key]).encode())}.traced"
+    return export.deserialize(bytearray(kept("traced", key, lambda: bytes(trace().serialize()))))
+
+
+def kept(kind: str, key: Any, make: Callable[[], bytes]) -> bytes:
+    """Bytes from the folder of `use_compilation_cache`, or else made, and kept there where one is in use.
+
+    Args:
+        kind: ending of the file's name.
+        key: as of `traced`.
+        make: gives the bytes.
+    """
+    if _folder is None:
+        return make()
+    path = _folder / f"{sha256(canonical_json([_code(), key]).encode())}.{kind}"
     try:
         digest, content = path.read_bytes().split(b"\n", 1)
         if digest.decode() == sha256(content):
-            return export.deserialize(bytearray(content))
+            return content
     except (OSError, ValueError):  # absent, or damaged: then it is made again
         pass
-    program = trace()
-    content = bytes(program.serialize())
+    content = make()
     with contextlib.suppress(OSError):
         write_atomically(path, sha256(content).encode() + b"\n" + content)
-    return program
+    return content
 
 
 @cache

@@ -2,28 +2,33 @@
 
 One program is compiled for each architecture and serves recordings of any length: windows go through it in chunks of a
 fixed number, so memory is bounded and nothing is compiled twice. On a CPU a call computes one instance, and as many
-calls run side by side as there are cores; on accelerators a call computes all instances side by side (`vmap`).
+calls run side by side as there are cores; on accelerators a call computes all instances side by side (`vmap`). What
+depends on the weights alone is computed once for each instance (`nn.folding`), and kept with the programs.
 """
 
+import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jax import export
+from jax.stages import Lowered
 from jaxtyping import Array, Float
 
 from infantjax import models, runtime, skeletons
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
+from infantjax.files import sha256
 from infantjax.motion import features, windows
 from infantjax.motion.windows import WINDOW, Rotation
 from infantjax.nn.conv import COMPILER_OPTIONS
+from infantjax.nn.folding import Folded, Split, split
 from infantjax.weights.store import Member
 
 Variables = dict[str, Any]
@@ -41,7 +46,7 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class WindowProgram:
-    """The program of one architecture: stacked variables and a chunk of standardised windows to their scores.
+    """The program of one instance: its variables and a chunk of standardised windows to their scores.
 
     Attributes:
         module: a graph network.
@@ -55,23 +60,18 @@ class WindowProgram:
     rotation: Rotation = "frame"
     exact: bool = False
 
-    def __call__(self, stack: Variables, positions: Float[Array, "window time joint 2"]) -> Scores:
-        """Scores of the windows; pure, to be compiled by `jax.jit`."""
+    def __call__(
+        self, variables: Variables, positions: Float[Array, "window time joint 2"]
+    ) -> tuple[Float[Array, " window"], Float[Array, "window joint"]]:
+        """Risk and contributions of the windows; pure, to be compiled by `jax.jit`."""
         skeleton = self.module.skeleton
         turned = windows.finish(positions, skeleton, self.rotation)
         inputs = features.stack(turned, skeleton, self.features)
-        one = partial(self._instance, inputs=inputs)
         # Published weights are exact only in full float32; accelerators round products of it by default.
         with jax.default_matmul_precision("highest"):
-            if jax.tree.leaves(stack)[0].shape[0] > 1:
-                return jax.vmap(one)(stack)
-            # Over one instance `vmap` would still turn convolutions into grouped ones.
-            return jax.tree.map(lambda a: a[None], one(jax.tree.map(lambda a: a[0], stack)))
-
-    def _instance(self, variables: Variables, inputs: Array) -> Scores:
-        logits, aux = self.module.apply(variables, inputs)
-        weights = class_weights(variables["params"], exact=self.exact)
-        return Scores(jax.nn.softmax(logits, -1)[:, 1], contributions(aux["features"], weights))
+            logits, aux = self.module.apply(variables, inputs)
+            weights = class_weights(variables["params"], exact=self.exact)
+            return jax.nn.softmax(logits, -1)[:, 1], contributions(aux["features"], weights)
 
 
 @dataclass
@@ -100,34 +100,15 @@ class EnsembleProgram:
         if self._programs:
             return
         self.chunk = self.chunk or CHUNKS.get(jax.default_backend(), 64)
-        # Tracing needs the interpreter, compiling and computing do not: the first member is compiled, and its windows
-        # computed, while the next is traced.
+        # Tracing and folding need the interpreter, compiling and computing do not: each member is compiled as soon
+        # as it is traced, folded while the compiler works, and its windows computed while the next is traced.
         tracing = ThreadPoolExecutor(1, thread_name_prefix="tracing")
         compiling = ThreadPoolExecutor(thread_name_prefix="compiling")
-        lowered = [tracing.submit(self._lower, member) for member in self.members]
-        self._programs = [compiling.submit(_compile, program) for program in lowered]
+        members = [_Traced(self, member) for member in self.members]
+        prepared = [(tracing.submit(member.lower), tracing.submit(member.fold)) for member in members]
+        self._programs = [compiling.submit(_compile, *both) for both in prepared]
         tracing.shutdown(wait=False)
         compiling.shutdown(wait=False)
-
-    def _lower(self, member: Member) -> tuple[Any, list[Variables]]:
-        assert self.chunk is not None
-        groups = [jax.device_put(jax.tree.map(lambda a, g=g: a[g], member.variables)) for g in _groups(member)]
-        given = groups[0], jax.ShapeDtypeStruct((self.chunk, self.window, len(self.skeleton.joints), 2), np.float32)
-        kept = runtime.traced(self._key(member, given), lambda: export.export(self._program(member))(*given))
-        return (jax.jit(kept.call) if kept else self._program(member)).lower(*given), groups
-
-    def _program(self, member: Member) -> Any:
-        entry = models.get(member.model)
-        program = WindowProgram(
-            _module_of(member, entry, self.skeleton, self.window), entry.features, self.rotation, self.exact
-        )
-        return jax.jit(lambda stack, positions: tuple(program(stack, positions)))
-
-    def _key(self, member: Member, given: Any) -> Any:
-        """All that the member's program depends on, which includes the shapes that were checked when it was traced."""
-        shapes = [[path, leaf.shape, str(leaf.dtype)] for path, leaf in _flat(given)]
-        settings = [member.model, member.overrides, self.rotation, self.exact, COMPILER_OPTIONS]
-        return [settings, shapes, asdict(self.skeleton)]
 
     def compile(self) -> None:
         """Compile every member's program and wait for it.
@@ -182,11 +163,91 @@ class EnsembleProgram:
         return Scores(*map(np.asarray, compiled(groups[group], piece)))
 
 
+class _Traced:
+    """A member on its way to an executable: `lower`, then `fold`."""
+
+    def __init__(self, ensemble: EnsembleProgram, member: Member) -> None:
+        assert ensemble.chunk is not None
+        self.ensemble, self.member = ensemble, member
+        shape = (ensemble.chunk, ensemble.window, len(ensemble.skeleton.joints), 2)
+        self.positions = jax.ShapeDtypeStruct(shape, np.float32)
+        self.one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), member.variables)
+
+    @cached_property
+    def key(self) -> Any:
+        """All that the program depends on, which includes the shapes that were checked when it was traced."""
+        ensemble, member = self.ensemble, self.member
+        shapes = [[path, leaf.shape, str(leaf.dtype)] for path, leaf in _flat((member.variables, self.positions))]
+        settings = [member.model, member.overrides, ensemble.rotation, ensemble.exact, COMPILER_OPTIONS]
+        return [settings, shapes, asdict(ensemble.skeleton)]
+
+    @cached_property
+    def divided(self) -> Split:
+        """The program of one instance, traced and divided, once its weights are known to fit."""
+        ensemble, member = self.ensemble, self.member
+        entry = models.get(member.model)
+        module = _module_of(member, entry, ensemble.skeleton)
+        program = WindowProgram(module, entry.features, ensemble.rotation, ensemble.exact)
+        shape = (ensemble.window, len(ensemble.skeleton.joints), entry.input_shape[-1])
+        try:
+            found = split(program, self.one, self.positions)
+        except Exception:
+            require_fit(member, models.variable_shapes(module, shape))
+            raise
+        # The layers compare the shapes of what they read. What none reads may be another network's.
+        if not found.reads_all:
+            require_fit(member, models.variable_shapes(module, shape))
+        return found
+
+    def lower(self) -> Lowered:
+        """The program that reads folded weights, from the folder of the compilation cache if it is there."""
+        first, *_ = _groups(self.member)
+
+        def computed(folded: Folded, positions: Array) -> tuple[Array, Array]:
+            return over_instances(self.divided, folded, positions)
+
+        def exported() -> export.Exported:
+            together = first.stop - first.start
+            folded = [jax.ShapeDtypeStruct((together, *leaf.shape), leaf.dtype) for leaf in self.divided.shapes()]
+            return export.export(jax.jit(computed))(folded, self.positions)
+
+        kept = runtime.traced(self.key, exported) or exported()
+        *folded, positions = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in kept.in_avals)
+        return jax.jit(kept.call).lower(folded, positions)
+
+    def fold(self) -> list[Folded]:
+        """The folded weights of each group of instances, on the device."""
+        member = self.member
+
+        def folded() -> bytes:
+            instances = [
+                self.divided.fold(jax.tree.map(lambda a, i=i: np.asarray(a[i]), member.variables))
+                for i in range(member.instances)
+            ]
+            content = io.BytesIO()
+            np.savez(content, *map(np.stack, zip(*instances)))
+            return content.getvalue()
+
+        weights = sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in jax.tree.leaves(member.variables)))
+        with np.load(io.BytesIO(runtime.kept("folded", [self.key, weights], folded)), allow_pickle=False) as arrays:
+            stack = [arrays[f"arr_{i}"] for i in range(len(arrays))]
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        return [jax.device_put([leaf[group] for leaf in stack], device) for group in _groups(member)]
+
+
 class _Compiled(NamedTuple):
-    """An executable and the weights that go into it, a group of instances a call."""
+    """An executable and the folded weights that go into it, a group of instances a call."""
 
     call: Any
-    groups: list[Variables]
+    groups: list[Folded]
+
+
+def over_instances(divided: Split, folded: Folded, positions: Array) -> tuple[Array, Array]:
+    """Risk `[instance, window]` and contributions `[instance, window, joint]` of a group."""
+    if len(folded[0]) > 1:
+        return jax.vmap(divided, in_axes=(0, None))(folded, positions)
+    # Over one instance `vmap` would still turn convolutions into grouped ones.
+    return jax.tree.map(lambda a: a[None], divided([a[0] for a in folded], positions))
 
 
 def _groups(member: Member) -> list[slice]:
@@ -209,25 +270,22 @@ def _workers() -> int:
     return min(os.cpu_count() or 1, 8) + 1 if jax.default_backend() == "cpu" else 2
 
 
-def _compile(lowered: Future) -> _Compiled:
-    program, groups = lowered.result()
-    return _Compiled(program.compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend())), groups)
+def _compile(lowered: "Future[Lowered]", folded: "Future[list[Folded]]") -> _Compiled:
+    program = lowered.result().compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
+    return _Compiled(program, folded.result())
 
 
 _OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
 
 
-def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton, window: int) -> nn.Module:
-    """The network of a member, once its weights are known to fit."""
-    where, remedy = f"weights of {member.model}", _OTHER_WEIGHTS
+def _module_of(member: Member, entry: models.Entry, skeleton: skeletons.Skeleton) -> nn.Module:
+    """The network of a member."""
     try:
-        module = entry.build(skeleton=skeleton, **member.overrides)
-        shapes = models.variable_shapes(module, (window, len(skeleton.joints), entry.input_shape[-1]))
+        return entry.build(skeleton=skeleton, **member.overrides)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(where, f"name settings that the network does not take ({reason})", remedy) from error
-    require_fit(member, shapes)
-    return module
+        where = f"weights of {member.model}"
+        raise InputError(where, f"name settings that the network does not take ({reason})", _OTHER_WEIGHTS) from error
 
 
 def require_fit(member: Member, shapes: Any) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -320,11 +321,18 @@ class Norm(nn.Module):
     unbiased: bool = True
 
     def setup(self) -> None:
-        """Declare the variables."""
+        """Declare the variables.
+
+        Raises:
+            flax.errors.ScopeParamShapeError: a variable has another shape.
+        """
         self.scale = parameter(self, "scale", nn.initializers.ones, self.shape)
         self.bias = parameter(self, "bias", nn.initializers.zeros, self.shape)
         self.mean = self.variable("batch_stats", "mean", jnp.zeros, self.shape)
         self.var = self.variable("batch_stats", "var", jnp.ones, self.shape)
+        for name, found in (("mean", self.mean.value.shape), ("var", self.var.value.shape)):
+            if found != self.shape:
+                raise flax.errors.ScopeParamShapeError(name, "/".join(self.path), found, self.shape)
 
     def affine(self) -> tuple[Array, Array]:
         """Multiplier and offset of evaluation mode."""

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from infantjax.assessment import Assessor
-from infantjax.assessment.ensemble import EnsembleProgram, Scores, WindowProgram
+from infantjax.assessment.ensemble import EnsembleProgram, Scores, WindowProgram, over_instances
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.motion import features, windows
+from infantjax.nn.folding import split
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights import Ensemble, load_ensemble
 
@@ -52,8 +53,16 @@ def positions():
     return np.random.default_rng(1).standard_normal((4, FRAMES, JOINTS, 2)).astype(np.float32)
 
 
+def instance(stack, number):
+    return jax.tree.map(lambda a: a[number], stack)
+
+
 def scores(stack, positions, names=("position", "velocity"), **options) -> Scores:
-    return Scores(*map(np.asarray, jax.jit(WindowProgram(NETWORK, names, **options))(stack, positions)))
+    divided = split(WindowProgram(NETWORK, names, **options), instance(stack, 0), positions)
+    count = len(jax.tree.leaves(stack)[0])
+    folded = [np.stack(arrays) for arrays in zip(*(divided.fold(instance(stack, i)) for i in range(count)))]
+    program = jax.jit(lambda folded, positions: over_instances(divided, folded, positions))
+    return Scores(*map(np.asarray, program(folded, positions)))
 
 
 def test_scores_are_the_network_of_each_instance_on_its_features(stack, positions):
@@ -61,7 +70,7 @@ def test_scores_are_the_network_of_each_instance_on_its_features(stack, position
     found = scores(stack, positions, exact=True)
     inputs = features.stack(positions, IN_MOTION_19, ("position", "velocity"))
     for i in range(INSTANCES):
-        variables = jax.tree.map(lambda a, i=i: a[i], stack)
+        variables = instance(stack, i)
         logits, aux = NETWORK.apply(variables, inputs)
         np.testing.assert_allclose(found.risk[i], jax.nn.softmax(logits)[:, 1], rtol=0, atol=1e-6)
         expected = contributions(aux["features"], class_weights(variables["params"], exact=True))
@@ -94,7 +103,9 @@ def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_s
 
 def test_products_are_computed_in_full_precision(stack, positions):
     """Accelerators round products of float32 by default; published weights are exact only without that."""
-    program = jax.make_jaxpr(WindowProgram(NETWORK, ("position", "velocity"), exact=True))(stack, positions)
+    program = jax.make_jaxpr(WindowProgram(NETWORK, ("position", "velocity"), exact=True))(
+        instance(stack, 0), positions
+    )
     text = str(program)
     assert text.count("dot_general") >= 3
     assert text.count("dot_general") == text.count("precision=Precision.HIGHEST") + text.count(
