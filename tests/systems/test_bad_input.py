@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from infantjax import cli, systems
+from infantjax.commands import common
 from infantjax.errors import InputError
 from infantjax.motion import readers
 from infantjax.motion.cohort import read_annotated, read_cohort, read_metadata
@@ -55,7 +56,7 @@ def points(folder: Path, change: Callable[[str, str], str], number: int = 0) -> 
 @pytest.fixture
 def refused(capsys, monkeypatch, tmp_path, sizes, folders):
     """Cross-validates with the smallest sizes and gives back the one line of refusal."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
 
     def refused(name: str, cohort: Path, *options: object, window: int = 120) -> str:
         small = {**sizes.get(name, {}), **({"window": window} if name == "sma" else {})}
@@ -297,7 +298,7 @@ def test_every_second_without_an_annotation_counts_as_none(annotated):
 @pytest.fixture
 def assess(capsys, monkeypatch, tmp_path):
     """Runs `assess`: status, standard output, standard error."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
 
     def assess(*arguments: object):
         capsys.readouterr()
