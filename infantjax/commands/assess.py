@@ -153,10 +153,8 @@ class Assess:
                     foreign[0], f"is for groos, the ensemble is of {systems.name_of(ensemble)}", "leave it out"
                 )
             options = {}
-        try:
+        with common.checked():
             return systems.assessor(ensemble, self.system, threshold=threshold, strict=self.strict, **options)
-        except ValueError as error:
-            raise InputError("options", str(error)) from None
 
 
 def _line(row: "Row") -> str:

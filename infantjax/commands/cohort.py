@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.commands import common
-from infantjax.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -46,24 +45,23 @@ class Simulate:
         from infantjax.progress import Progress
         from infantjax.simulation import write_cohort
 
-        try:
-            with Progress(self.n, "simulating", quiet=self.quiet) as progress:
-                write_cohort(
-                    self.output,
-                    self.n,
-                    self.seed,
-                    self.duration,
-                    self.prevalence,
-                    self.fps,
-                    overwrite=self.overwrite,
-                    system=self.system,
-                    first=self.first,
-                    progress=lambda done, n: progress.update(done),
-                )
-        except ValueError as error:
-            raise InputError("simulate", str(error)) from error
-        except OSError as error:
-            raise InputError(self.output, f"cannot be written ({error.strerror or error})", "make room") from error
+        with (
+            common.written(self.output, "make room"),
+            common.checked("simulate"),
+            Progress(self.n, "simulating", quiet=self.quiet) as progress,
+        ):
+            write_cohort(
+                self.output,
+                self.n,
+                self.seed,
+                self.duration,
+                self.prevalence,
+                self.fps,
+                overwrite=self.overwrite,
+                system=self.system,
+                first=self.first,
+                progress=lambda done, n: progress.update(done),
+            )
         print(self.output)
         return 0
 
@@ -113,9 +111,8 @@ class Folds:
         common.require_fps(self.fps)
         common.require_known(self.format)
         cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
-        for problem in cohort.problems:
-            common.say(f"note: {problem}", self.quiet)
-        try:
+        common.note(cohort.problems, self.quiet)
+        with common.checked():
             if self.rule == "paper":
                 seed = 1 if self.seed is None else self.seed
                 fold_of = protocols.deal(cohort, self.folds, self.held_out, self.stratify, seed)
@@ -129,16 +126,12 @@ class Folds:
                 )
                 number = {name: k for k, part in enumerate(dealt.folds, start=1) for name in part}
                 fold_of = tuple(number.get(name, 0) for name in cohort.names)
-        except ValueError as error:
-            raise InputError("options", str(error)) from error
-        try:
+        with common.written(self.output):
             self.output.mkdir(parents=True, exist_ok=True)
             for name, held_out in (("development", False), ("test", True)):
                 rows = [row for row, k in enumerate(fold_of) if (k == 0) == held_out]
                 text = protocols.folds_table(cohort, fold_of, rows, self.stratify)
                 write_atomically(self.output / f"{name}.csv", text)
-        except OSError as error:
-            raise InputError(self.output, f"cannot be written ({error.strerror})", "give another place") from None
         for line in protocols.folds_summary(cohort, fold_of, self.stratify):
             print(line)
         return 0

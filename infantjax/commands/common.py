@@ -1,6 +1,8 @@
 """What several commands share: options, checks of them, and what is told to the user."""
 
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +18,38 @@ def say(text: str, quiet: bool = False) -> None:
     """Something beside the results, on standard error."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+def note(lines: Iterable[str], quiet: bool = False) -> None:
+    """What the user should know, a line each."""
+    for line in lines:
+        say(f"note: {line}", quiet)
+
+
+@contextmanager
+def checked(where: str | Path = "options", remedy: str = "") -> Iterator[None]:
+    """A wrong call of the library is, for the user of a command, a wrong option.
+
+    Raises:
+        InputError: for a `ValueError`.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(where, str(error), remedy) from error
+
+
+@contextmanager
+def written(path: Path, remedy: str = "give another place") -> Iterator[None]:
+    """What the system refuses to write is told with its place.
+
+    Raises:
+        InputError: for an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror or error})", remedy) from error
 
 
 def prepare_process(distributed: str | None = None) -> None:

@@ -59,21 +59,12 @@ class Convert:
             self.input, fps=self.fps, format=self.format, skeleton=self.skeleton, individual=self.individual
         )
         if self.to_skeleton:
-            try:
+            with common.checked("--to-skeleton"):
                 target = skeletons.get(self.to_skeleton)
-            except ValueError as error:
-                raise InputError("--to-skeleton", str(error)) from None
             recording = convert(recording, target, strict=self.strict)
-        try:
+        with common.written(self.output), common.checked(self.output):
             readers.write(recording, self.output, self.to_format)
-        except ValueError as error:
-            raise InputError(self.output, str(error)) from None
-        except OSError as error:
-            raise InputError(
-                self.output, f"cannot be written ({error.strerror or error})", "give another place"
-            ) from None
-        for note in recording.notes:
-            common.say(f"note: {note}", self.quiet)
+        common.note(recording.notes, self.quiet)
         print(self.output)
         return 0
 
@@ -89,15 +80,13 @@ class Convert:
         from infantjax.pose.network import save_network
 
         network = load_network(self.input, skeleton=self.skeleton, early_heads=True)
-        try:
+        with common.written(self.output):
             save_network(
                 network,
                 self.output,
                 {"training": f"imported from {self.input.name}, {network.digest}"},
                 precision=self.precision,
             )
-        except OSError as error:
-            raise InputError(self.output, f"cannot be written ({error.strerror})", "give another place") from None
         print(self.output)
         return 0
 
@@ -137,14 +126,11 @@ class Export:
             raise InputError(self.output, "has an ending that names no format", "use .onnx or .stablehlo")
         common.prepare_process()
         network = load_network(self.weights, self.side)
-        try:
+        with common.written(self.output):
             if self.output.suffix == ".onnx":
                 export.write_onnx(network, self.output)
             else:
                 export.write_stablehlo(network, self.output, self.decoder, self.platforms)
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(self.output, f"cannot be written ({reason})", "give another place") from None
         difference = export.difference(network, self.output, self.decoder)
         print(f"{self.output}  largest relative difference {difference:.1e} on random pictures")
         return 0

@@ -81,15 +81,12 @@ class Evaluate:
             raise InputError(
                 self.risks, f"has {found.frames} pictures, {self.outcomes} has {len(names)}", "give those of the same"
             )
-        try:
+        with common.checked("--unit", "choose another"):
             length = metrics.body_length(annotated, found.skeleton, self.unit, annotations.heads)
-        except ValueError as error:
-            raise InputError("--unit", str(error), "choose another") from None
         distances = metrics.errors(found.keypoints[..., :2], annotated, length)
         if np.isnan(distances).all():
             raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
-        for problem in annotations.problems:
-            common.say(f"note: {problem}", self.quiet)
+        common.note(annotations.problems, self.quiet)
         self._plot(lambda plots: {"pck": plots.correct_keypoints(distances, found.skeleton.joints, self.unit)})
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
         if self.json:
@@ -123,8 +120,7 @@ class Evaluate:
 
         scores, others = read(self.risks), {path: read(path) for path in self.versus}
         pairs = {path: tables.pair(scores, other, path) for path, other in others.items()}
-        for problem in (*scores.problems, *(p for paired in pairs.values() for p in paired.problems)):
-            common.say(f"note: {problem}", self.quiet)
+        common.note((*scores.problems, *(p for paired in pairs.values() for p in paired.problems)), self.quiet)
         infants = None if self.per_infant else tables.read_infants(self.outcomes, scores)
         if infants is not None:
             what = "intervals are bootstraps over infants; those of slope and P values take recordings as independent"
@@ -160,10 +156,8 @@ class Evaluate:
             return self.threshold
         if not 0 < self.at_sensitivity <= 1:
             raise InputError("--at-sensitivity", f"is {self.at_sensitivity}, must be above 0 and at most 1")
-        try:
+        with common.checked("--at-sensitivity", "leave it out"):
             return threshold_at_sensitivity(scores.risks, scores.outcomes, self.at_sensitivity)
-        except ValueError as error:
-            raise InputError("--at-sensitivity", str(error), "leave it out") from None
 
     def _plot(self, draw: Callable[[Any], Mapping[str, Any]]) -> None:
         """Draw with `evaluation.plots`, if pictures are wanted."""
@@ -171,11 +165,9 @@ class Evaluate:
             return
         from infantjax.evaluation import plots
 
-        try:
+        with common.written(self.plots, "give another folder"):
             for path in plots.save(draw(plots), self.plots, self.plot_format):
                 common.say(f"picture: {path}", self.quiet)
-        except OSError as error:
-            raise InputError(self.plots, f"cannot be written ({error.strerror})", "give another folder") from None
 
 
 def _share(name: str, value: float) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from infantjax.errors import InputError
+from infantjax.commands import common
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,8 @@ class Models:
         from infantjax import models
         from infantjax.models.summary import summarise
 
-        try:
+        with common.checked("models"):
             entries = [models.get(name) for name in self.names or models.names()]
-        except ValueError as error:
-            raise InputError("models", str(error)) from None
         # One after the other: counting all takes a minute.
         rows = (summarise(entry, self.rule, name) for entry in entries for name in entry.skeletons)
         if self.json:

@@ -75,7 +75,7 @@ class Pose:
         if self.output.suffix.lower() not in SUFFIXES:
             raise InputError(self.output, "has an ending that names no format to write", "use .csv or .npz")
         frames = open_frames(self.input, self.fps)
-        try:
+        with common.checked():
             config = PoseConfig(
                 self.decoder,
                 self.resizing or ("fast" if is_video(frames) else "released"),
@@ -88,16 +88,13 @@ class Pose:
                 self.smoothing,
                 self.two_stage,
             )
-        except ValueError as error:
-            raise InputError("options", str(error)) from None
         common.prepare_process()
         network = load_network(self.weights, self.side, early_heads=self.person is not None)
         if self.person is not None and network.fields is None:
             raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
         tracker = Tracker(network, config)
         recording = write_keypoints(frames, tracker, self.output, self.overlay, quiet=self.quiet)
-        for line in (*recording.history, *recording.notes):
-            common.say(f"note: {line}", self.quiet)
+        common.note((*recording.history, *recording.notes), self.quiet)
         print(self.output)
         if self.overlay is not None:
             print(self.overlay)

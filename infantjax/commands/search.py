@@ -131,12 +131,10 @@ class Search:
         from infantjax.files import canonical_json, write_atomically
 
         folder = self._folder()
-        try:
+        with common.written(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / "trials.csv", table)
             write_atomically(folder / "best.json", canonical_json(best))
-        except OSError as error:
-            raise InputError(folder, f"cannot be written ({error.strerror})", "give another place") from None
         print(folder / "trials.csv")
         print(folder / "best.json")
         return 0
@@ -160,7 +158,7 @@ class Search:
         common.require_fps(self.fps)
         common.require_known(self.format)
         folder = self._folder()
-        try:
+        with common.written(folder), common.checked():
             rule = (
                 RandomSearch()
                 if self.rule == "random"
@@ -180,8 +178,7 @@ class Search:
             searched = space.PUBLISHED if self.space is None else space.read_space(self.space, space.PUBLISHED)
             common.say(f"{searched.size:,} candidates", self.quiet)
             cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
-            for problem in cohort.problems:
-                common.say(f"note: {problem}", self.quiet)
+            common.note(cohort.problems, self.quiet)
             trained = evaluation.on_cohort(
                 cohort,
                 space.build_published,
@@ -209,7 +206,3 @@ class Search:
             )
             folder.mkdir(parents=True, exist_ok=True)
             worker.search(task, self.workers)
-        except ValueError as error:
-            raise InputError("options", str(error)) from error
-        except OSError as error:
-            raise InputError(folder, f"cannot be written ({error.strerror})", "give another place") from None

@@ -80,11 +80,10 @@ class _Training:
         common.require_fps(self.fps)
         common.require_known(self.format)
         common.prepare_process(self.distributed)
-        try:
+        with common.checked():
             system = systems.get(self.system).configured(self._settings(flags))
             cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format, scale=system.scale)
-            for problem in cohort.problems:
-                common.say(f"note: {problem}", self.quiet)
+            common.note(cohort.problems, self.quiet)
             how: dict[str, Any] = {
                 "strict": self.strict,
                 "leave_out": self.leave_out,
@@ -94,8 +93,6 @@ class _Training:
             if self.annotated is not None:
                 how["annotated"] = read_annotated(self.annotated, fps=self.fps, format=self.format)
             ensemble = train(system, cohort, how)
-        except ValueError as error:
-            raise InputError("options", str(error)) from error
         for line in system.told(ensemble):
             print(line)
         print(f"ensemble: {self.output}")
@@ -105,8 +102,7 @@ class _Training:
             common.say(
                 f"note: {left} of {len(cohort)} recordings were left out; the record beside the ensemble names them"
             )
-        for note in (*ensemble.info.get("notes", ()), ensemble.info["statement"]):
-            common.say(f"note: {note}")
+        common.note((*ensemble.info.get("notes", ()), ensemble.info["statement"]))
         return 0
 
     def _settings(self, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,10 +223,9 @@ class Train(_Training):
         from infantjax.training import PoseTrainingConfig, Squares, train_pose
 
         common.prepare_process(self.distributed)
-        try:
+        with common.checked():
             annotations = read_annotations(self.cohort, self.skeleton, self.format, pictures=self.pictures)
-            for problem in annotations.problems:
-                common.say(f"note: {problem}", self.quiet)
+            common.note(annotations.problems, self.quiet)
             published = PoseTrainingConfig()
             config = PoseTrainingConfig(
                 epochs=_given(self.epochs, published.epochs),
@@ -256,15 +251,12 @@ class Train(_Training):
                 save_every=self.save_every,
                 quiet=self.quiet,
             )
-        except ValueError as error:
-            raise InputError("options", str(error)) from error
         result = trained.result
         ended = f"{result.status[0].name.lower()} after {result.ended[0]} of {config.epochs} epochs"
         off = 100 * result.mean_error[0]
         print(f"mean error {off:.2f} % of the square's side in epoch {result.best_epoch[0]}  ({ended})")
         print(f"network: {self.output}")
-        for note in trained.notes:
-            common.say(f"note: {note}", self.quiet)
+        common.note(trained.notes, self.quiet)
         return 0
 
 
