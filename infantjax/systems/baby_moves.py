@@ -18,7 +18,7 @@ from infantjax.models.baby_moves import BabyMoves as Network
 from infantjax.motion import baby_moves as motion
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.skeletons import BABY_MOVES_18
 from infantjax.systems import network as common
 from infantjax.systems.network import Fitted, NetworkSystem
@@ -117,7 +117,7 @@ class BabyMoves(NetworkSystem):
 
     def read(self, recording: Recording, strict: bool) -> Recording:
         """The 18 points of a recording that moves."""
-        common.require_movement(recording)
+        require_movement(recording)
         if recording.keypoints.shape[-1] != 2:
             raise InputError(recording.name, "has three coordinates, Baby Moves reads two", "project it first")
         return convert(recording, BABY_MOVES_18, strict=strict)

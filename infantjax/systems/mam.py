@@ -20,7 +20,7 @@ from infantjax.models.mam import INFO, MAM
 from infantjax.motion import mam as motion
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
 from infantjax.systems import network as common
 from infantjax.systems.network import Fitted, NetworkSystem
@@ -111,7 +111,7 @@ class Mam(NetworkSystem):
 
     def positions(self, recording: Recording, strict: bool = False) -> np.ndarray:
         """As `motion.mam.prepare`, of a recording that moves and is as long as a token."""
-        common.require_movement(recording)
+        require_movement(recording)
         if (axes := recording.keypoints.shape[-1]) != self.dimensions:
             what = f"has {axes} coordinates, {self.dimensions} are needed"
             raise InputError(recording.name, what, "lift or project it, or set dimensions")

@@ -358,20 +358,6 @@ def require_several(cohort: Cohort) -> None:
         )
 
 
-def require_movement(recording: Recording) -> None:
-    """Something that moves.
-
-    Raises:
-        InputError: no frames, no point in any frame, or every point is at one place throughout.
-    """
-    points = recording.keypoints.reshape(recording.frames, -1)
-    if not recording.frames or np.isnan(points).all():
-        raise InputError(recording.name, "holds no point in any frame", "track it again")
-    seen = points[:, ~np.isnan(points).all(axis=0)]
-    if (np.nanmax(seen, axis=0) == np.nanmin(seen, axis=0)).all():
-        raise InputError(recording.name, "every point is at one place in all frames", "check the tracking")
-
-
 def number_of(recording: Recording, column: str, what: str) -> float:
     """A number that the metadata must hold.
 

@@ -15,7 +15,7 @@ from infantjax.evaluation.regression import Aggregation, aggregate, subject_erro
 from infantjax.models.sma_cnn import AXES, SmaCnn
 from infantjax.motion import limbs
 from infantjax.motion.cohort import Cohort
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.systems import network as common
 from infantjax.systems.network import Fitted, NetworkSystem
 from infantjax.training.folds import Fold, Partition
@@ -88,7 +88,7 @@ class Sma(NetworkSystem):
         Raises:
             InputError: a limb that is missing, never seen, or at one place throughout; no window without a gap.
         """
-        common.require_movement(recording)
+        require_movement(recording)
         track = limbs.track(recording)
         for number, limb in enumerate(limbs.LIMBS):
             places = track[~np.isnan(track[:, number]).any(axis=-1), number]
