@@ -22,7 +22,7 @@ from benchmarks import common
 from benchmarks.pose_inference import lively
 from benchmarks.torch_pose import TorchEfficientPose
 from infantjax import models, runtime
-from infantjax.models import count_image, efficientnet
+from infantjax.models import count_image
 from infantjax.models.efficientpose import EfficientPose
 from infantjax.nn.initialisers import initialise
 from infantjax.pose import pictures, targets
@@ -57,7 +57,6 @@ class Options:
 def main(options: Options) -> None:
     """Measure and print the table."""
     runtime.keep_freed_memory()
-    efficientnet._SURVIVAL = 0.0
     where = common.environment()
     rows: list[dict[str, Any]] = []
     for name in options.models:
@@ -74,7 +73,7 @@ def main(options: Options) -> None:
 
 def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     entry = models.get(name)
-    network: EfficientPose = entry.build(upscale=False)
+    network: EfficientPose = entry.build(upscale=False, branch_dropout=0.0)
     side, count, rng = entry.input_shape[0], options.batch_size * options.steps, np.random.default_rng(0)
     squares = rng.integers(0, 256, (count, side, side, 3)).astype(np.uint8)
     points = rng.uniform(0.1, 0.9, (count, 16, 2)).astype(np.float32)

@@ -15,6 +15,7 @@ import pytest
 
 import infantjax
 from infantjax import cli, models, runtime
+from infantjax.commands import common
 from infantjax.motion import Recording, readers
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights import Member, load_ensemble, save_ensemble
@@ -54,7 +55,7 @@ def cache():
 @pytest.fixture
 def run(capsys, monkeypatch, cache) -> Callable[..., Outcome]:
     """Runs the program in this process, without its settings of the whole process."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()

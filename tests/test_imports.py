@@ -50,7 +50,7 @@ LAYERS = {
     "report": {"assessment.result", "skeletons"},
     "batch": {"systems", "assessment", "report", "motion", "pose", "video"},
     "scores": {"motion"},
-    "cli": {
+    "commands": {
         "batch",
         "systems",
         "scores",
@@ -63,6 +63,7 @@ LAYERS = {
         "video",
         "search",
     },
+    "cli": {"commands"},
 }
 """What each part may import besides what its parts import in turn; the table of the design, from the ground upwards.
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from infantjax import cli
+from infantjax.commands import common
 from infantjax.motion.cohort import read_cohort
 from infantjax.weights import load_ensemble
 
 
 @pytest.fixture
 def recordings(shared, monkeypatch) -> list[Path]:
-    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
     found = sorted((shared / "data" / "minirgbd").glob("pz*.csv"))
     assert len(found) == 6
     return found

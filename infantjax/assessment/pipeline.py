@@ -16,7 +16,7 @@ from infantjax.assessment.result import Assessment, InstanceRisk, WindowRisks
 from infantjax.errors import InputError
 from infantjax.motion.conversion import convert
 from infantjax.motion.normalisation import Preprocessing, standardise
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.weights.store import Ensemble
 
 ContributionsOf = Literal["all", "first_model"]
@@ -90,8 +90,8 @@ class Assessor:
             source_digest: SHA-256 of the file it came from, for the provenance.
 
         Raises:
-            InputError: shorter than a window, a joint that the networks need is never seen, `strict` and points had to
-                be approximated, or the weights do not fit their architecture.
+            InputError: shorter than a window, nothing moves, a joint that the networks need is never seen, `strict` and
+                points had to be approximated, or the weights do not fit their architecture.
         """
         converted, prepared = self._prepared(recording)
         scores, starts = self._program.scores(prepared.keypoints.astype(np.float32))
@@ -111,6 +111,7 @@ class Assessor:
         converted = self._converted(recording)
         # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.
         self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
+        require_movement(recording)
         self._program.start()  # in the background, while the recording is prepared
         prepared = standardise(converted, self._preprocessing)
         self._check_length(prepared, prepared.frames)

@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 
 from infantjax import skeletons
-from infantjax.models.efficientnet import Backbone, plan
+from infantjax.models.efficientnet import BRANCH_DROPOUT, Backbone, plan
 from infantjax.models.entry import Entry, Published
 from infantjax.nn.image import (
     Activation,
@@ -47,6 +47,7 @@ class EfficientHourglass(nn.Module):
         keypoints: confidence maps.
         se_ratios: by what the channels are divided inside the squeeze-and-excitations at strides 4, 8 and 16.
         upscale: two fixed bilinear doublings behind the maps.
+        branch_dropout: of the backbone, in training.
     """
 
     member: str = "b4"
@@ -54,6 +55,7 @@ class EfficientHourglass(nn.Module):
     keypoints: int = 16
     se_ratios: tuple[int, int, int] = PUBLISHED_RATIOS
     upscale: bool = True
+    branch_dropout: float = BRANCH_DROPOUT
 
     @property
     def version(self) -> str:
@@ -80,7 +82,7 @@ class EfficientHourglass(nn.Module):
         """
         form, version, deepest = self.member[0], self.version, self.depth
         act: Activation = relu6 if form == "l" else swish
-        found = Backbone(version, deepest, name="backbone")(x, train)
+        found = Backbone(version, deepest, self.branch_dropout, name="backbone")(x, train)
         aux = {name: value for name, value in found.items() if not name.endswith("_branch")}
         blocks = plan(version)[1]
         stages = [stage for stage in _STAGES if stage < deepest]

@@ -18,7 +18,8 @@ _SCALING = {
     **{"b0": (1.0, 1.0), "b1": (1.0, 1.1), "b2": (1.1, 1.2), "b3": (1.2, 1.4), "b4": (1.4, 1.8), "b5": (1.6, 2.2)},
     **{"b6": (1.8, 2.6), "b7": (2.0, 3.1)},
 }
-_SURVIVAL = 0.2
+BRANCH_DROPOUT = 0.2
+"""Published rate at which whole residual branches are dropped behind the last block of the full network."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,13 @@ class Backbone(nn.Module):
     Attributes:
         version: `b0` to `b7`, or `l0` to `l4`.
         blocks: how many of the seven.
+        branch_dropout: rate at which whole residual branches are dropped in training; it grows from 0 to this over the
+            full network. Lite backbones drop none.
     """
 
     version: str
     blocks: int = 7
+    branch_dropout: float = BRANCH_DROPOUT
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> dict[str, Image]:
@@ -81,8 +85,7 @@ class Backbone(nn.Module):
 
         Args:
             x: normalised pictures.
-            train: normalise by the batch, and drop whole residual branches: as published with a rate that grows from 0
-                to 0.2 over the full network. Needs the random stream `dropout`. Lite backbones drop none.
+            train: normalise by the batch, and drop residual branches; needs the random stream `dropout`.
 
         Returns:
             `stem`, and `block1`, `block2`, ... after their last residual sum, `block2_branch` and so on before it.
@@ -111,7 +114,7 @@ class Backbone(nn.Module):
                 found[f"block{number}_branch"] = y
                 if inputs == block.features and (repeat or block.stride == 1):
                     if train and not lite:
-                        rate = _SURVIVAL * index / total
+                        rate = self.branch_dropout * index / total
                         y = nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=False)(y)
                     y = add(y, x)
                 x, index = y, index + 1

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from infantjax import skeletons
-from infantjax.models.efficientnet import Backbone, plan
+from infantjax.models.efficientnet import BRANCH_DROPOUT, Backbone, plan
 from infantjax.models.entry import Entry, Published
 from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, double, e_swish, pool, relu6
 from infantjax.skeletons import Skeleton
@@ -69,6 +69,7 @@ class EfficientPose(nn.Module):
             after it (`sum`: as the paper draws it).
         early_heads: the maps of passes 1 and 2, which only training needs; Lite files lack them.
         upscale: three fixed bilinear doublings behind the maps.
+        branch_dropout: of the backbones, in training.
 
     Source: Groos et al., Paper I.
     """
@@ -80,6 +81,7 @@ class EfficientPose(nn.Module):
     low_level_tap: Tap = "branch"
     early_heads: bool = True
     upscale: bool = True
+    branch_dropout: float = BRANCH_DROPOUT
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
@@ -95,12 +97,12 @@ class EfficientPose(nn.Module):
             with `early_heads`, `pass1_pafs` and `pass2_confs`, the latter all `[batch, side / 8, side / 8, channel]`.
         """
         v = self.variant
-        aux = Backbone(v.high, 3, name="high")(x, train)
+        aux = Backbone(v.high, 3, self.branch_dropout, name="high")(x, train)
         features = [aux["block3"]]
         if v.low:
             halved = pool(x, "mean", 2, 2)
             tap = "block2_branch" if self.low_level_tap == "branch" else "block2"
-            features.append(Backbone(v.low, 2, name="low")(halved, train)[tap])
+            features.append(Backbone(v.low, 2, self.branch_dropout, name="low")(halved, train)[tap])
         y = read = jnp.concatenate(features, -1)
         for name, kind in PASSES:
             if name != "pass1":

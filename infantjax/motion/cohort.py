@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -241,12 +241,8 @@ def read_seconds(path: str | Path) -> dict[str, dict[int, int]]:
     Raises:
         InputError: it cannot be read, holds nothing, or a line is no such entry.
     """
-    path = edge.check_readable(path)
     remedy = "write id;second;fidgety, one row a second, as `infantjax simulate` does"
-    if edge.kind_of(path) != "text":
-        raise InputError(path, "is not a text table", remedy)
-    lines = text.rows(path, text.dialect_of(path))
-    header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
+    path, header, lines = _opened(path, remedy)
     if not {"id", "second", "fidgety"} <= set(header):
         raise InputError(path, "needs columns id, second and fidgety", remedy)
     seconds: dict[str, dict[int, int]] = defaultdict(dict)
@@ -261,6 +257,15 @@ def read_seconds(path: str | Path) -> dict[str, dict[int, int]]:
     return dict(seconds)
 
 
+def _opened(path: str | Path, remedy: str) -> tuple[Path, list[str], Iterator[tuple[int, list[str]]]]:
+    """A text table: its checked path, the lowercase names of its columns, and the numbered lines behind them."""
+    path = edge.check_readable(path)
+    if edge.kind_of(path) != "text":
+        raise InputError(path, "is not a text table", remedy)
+    lines = text.rows(path, text.dialect_of(path))
+    return path, [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))], lines
+
+
 def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
     """What a table says of each recording, by id: every column but the id, without empty entries.
 
@@ -270,12 +275,8 @@ def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
     Raises:
         InputError: it cannot be read, has no rows, or a line without id or a second one of the same id.
     """
-    path = edge.check_readable(path)
     remedy = "write id and the other columns, one row a recording"
-    if edge.kind_of(path) != "text":
-        raise InputError(path, "is not a text table", remedy)
-    lines = text.rows(path, text.dialect_of(path))
-    header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
+    path, header, lines = _opened(path, remedy)
     of_id = next((i for i, name in enumerate(header) if name in _IDS), 0)
     found: dict[str, dict[str, str]] = {}
     for line, cells in lines:

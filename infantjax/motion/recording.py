@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from infantjax.errors import InputError
 from infantjax.skeletons import Skeleton
 
 
@@ -73,3 +74,17 @@ class Recording:
     def with_step(self, step: str, **changes: Any) -> "Recording":
         """A copy with fields changed and one line appended to its history."""
         return replace(self, history=(*self.history, step), **changes)
+
+
+def require_movement(recording: Recording) -> None:
+    """Something that moves.
+
+    Raises:
+        InputError: no frames, no point in any frame, or every point is at one place throughout.
+    """
+    points = recording.keypoints.reshape(recording.frames, -1)
+    if not recording.frames or np.isnan(points).all():
+        raise InputError(recording.name, "holds no point in any frame", "track it again")
+    seen = points[:, ~np.isnan(points).all(axis=0)]
+    if (np.nanmax(seen, axis=0) == np.nanmin(seen, axis=0)).all():
+        raise InputError(recording.name, "every point is at one place in all frames", "check the tracking")

@@ -103,15 +103,6 @@ def line(record: Mapping[str, Any]) -> str:
     known = [w["median"] for w in record["windows"] if w["median"] is not None]
     between = f", medians from {min(known):.2f} to {max(known):.2f}" if known else ""
     spoken = f"Over time: {course['words']}; {count(len(windows), 'window')}{between}."
-    rows = [
-        f"<tr><td>{clock(w['start'], 1)} to {clock(w['start'] + length, 1)}</td>"
-        + "".join(f'<td class="number">{number(w[k])}</td>' for k in keys)
-        + "</tr>"
-        for w in record["windows"]
-    ]
-    head = '<th scope="col">Window</th>' + "".join(
-        f'<th scope="col" class="number">{title}</th>' for title in ("Median", "Lower quartile", "Upper quartile")
-    )
     return (
         f'<figure class="course"><div class="legend"><span>{text(course["words"])}</span>{legend}</div>'
         f'<div class="plot" id="plot"><div class="box"><svg class="lines" viewBox="0 0 1000 100" '
@@ -119,9 +110,7 @@ def line(record: Mapping[str, Any]) -> str:
         f'<path class="median" d="{median}"/>{limit}</svg>{labels}</div>'
         f'<div class="ticks" aria-hidden="true">{_ticks(duration)}</div>'
         f'<div class="hover" id="hover" hidden></div><div class="cursor" id="cursor" hidden></div></div>'
-        f'<div class="readout" id="readout"></div><details><summary>All windows as a table</summary>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="All windows"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></details></figure>"
+        f'<div class="readout" id="readout"></div>{_windows_table(record)}</figure>'
     )
 
 
@@ -255,19 +244,19 @@ def _course_in_words(record: Mapping[str, Any]) -> str:
     )
 
 
-def _windows_table(record: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    length = record["window_length"]
-    rows = "".join(
-        f"<tr><td>{clock(w['start'], 1)} to {clock(w['start'] + length, 1)}</td>"
-        f'<td class="number">{number(w["median"])}</td><td class="number">{number(w["q1"])}</td>'
-        f'<td class="number">{number(w["q3"])}</td><td>{words[w["colour"]]}</td></tr>'
-        for w in record["windows"]
-    )
-    head = '<th scope="col">Window</th>' + "".join(
+def _windows_table(record: Mapping[str, Any], words: Mapping[str, str] | None = None) -> str:
+    """Every window with its figures, and with words for its certainty where it has one."""
+    length, rows = record["window_length"], []
+    for w in record["windows"]:
+        figures = "".join(f'<td class="number">{number(w[key])}</td>' for key in ("median", "q1", "q3"))
+        certainty = f"<td>{words[w['colour']]}</td>" if words else ""
+        rows.append(f"<tr><td>{clock(w['start'], 1)} to {clock(w['start'] + length, 1)}</td>{figures}{certainty}</tr>")
+    head = "".join(
         f'<th scope="col" class="number">{title}</th>' for title in ("Median", "Lower quartile", "Upper quartile")
     )
+    certainty = '<th scope="col">Certainty</th>' if words else ""
     return (
         f'<details><summary>All windows as a table</summary><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="All windows"><table><thead><tr>{head}'
-        f'<th scope="col">Certainty</th></tr></thead><tbody>{rows}</tbody></table></div></details>'
+        f'aria-label="All windows"><table><thead><tr><th scope="col">Window</th>{head}{certainty}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
     )

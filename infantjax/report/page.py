@@ -40,10 +40,10 @@ def to_html(assessed: Assessed) -> str:
     """
     record, pose, script = to_record(assessed), body.Pose.of(assessed), _part("page.js")
     if isinstance(assessed, Finding):
-        template, own = "finding.html", _of_finding(record, pose)
+        template, own = "finding.html", _of_finding(record)
     else:
-        template, own = "page.html", _of_assessment(record, pose)
-    return Template(_part(template)).substitute(
+        template, own = "assessment.html", _of_assessment(record, pose)
+    values = dict(
         policy=_policy(script),
         style=_part("page.css"),
         print_caveat="" if record["validated"] else _print_caveat(),
@@ -66,6 +66,8 @@ def to_html(assessed: Assessed) -> str:
         script=script,
         **own,
     )
+    content = Template(_part(template)).substitute(values)
+    return Template(_part("page.html")).substitute(values, content=content)
 
 
 def _of_assessment(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]:
@@ -73,6 +75,7 @@ def _of_assessment(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]
     known = record["risk"] is not None
     return {
         "title": line(f"{record['name']}: movement assessment"),
+        "kind": "Movement assessment",
         "facts": _facts(record),
         "colour": record["certainty"]["colour"] if known else "unknown",
         "risk": number(record["risk"]),
@@ -85,7 +88,7 @@ def _of_assessment(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]
     }
 
 
-def _of_finding(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]:
+def _of_finding(record: Mapping[str, Any]) -> dict[str, str]:
     """What the page of another system has of its own."""
     first = next(iter(record["quantities"].values()))
     facts = (
@@ -107,8 +110,8 @@ def _of_finding(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]:
             f"with fidgety movements.</p></div>{f'<ul>{found}</ul>' if found else '<p>none found</p>'}</section>"
         )
     return {
-        "head": line(f"{record['name']}: movement assessment by {record['title']}"),
-        "title": text(record["title"]),
+        "title": line(f"{record['name']}: movement assessment by {record['title']}"),
+        "kind": f"Movement assessment by {text(record['title'])}",
         "facts": "".join(f"<span>{text(fact)}</span>" for fact in facts),
         "label": text(first["words"]),
         "value": number(first["value"]),

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import jax
 import numpy as np
@@ -18,12 +17,13 @@ from infantjax.models.baby_moves import BabyMoves as Network
 from infantjax.motion import baby_moves as motion
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.skeletons import BABY_MOVES_18
 from infantjax.systems import network as common
-from infantjax.systems.network import Fitted, NetworkSystem
+from infantjax.systems.network import Fitted, Given, NetworkFinder, NetworkSystem
 from infantjax.training.baby_moves import BabyMovesConfig, Videos, train, video_logit
 from infantjax.training.folds import Partition, random_partitions
+from infantjax.training.loop import Execution
 from infantjax.weights.store import Ensemble
 
 COHORTS = {"term": 0.0, "preterm": 1.0}
@@ -86,6 +86,11 @@ class BabyMoves(NetworkSystem):
             settings = {"point": motion.PAPER.point, **settings}
         return super().configured(settings)
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one clip, see `NetworkSystem`."""
+        return 1, motion.CLIP, motion.FEATURES
+
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Random ones, stratified on the outcome and the columns, infants whole."""
         common.require_several(cohort)
@@ -117,7 +122,7 @@ class BabyMoves(NetworkSystem):
 
     def read(self, recording: Recording, strict: bool) -> Recording:
         """The 18 points of a recording that moves."""
-        common.require_movement(recording)
+        require_movement(recording)
         if recording.keypoints.shape[-1] != 2:
             raise InputError(recording.name, "has three coordinates, Baby Moves reads two", "project it first")
         return convert(recording, BABY_MOVES_18, strict=strict)
@@ -133,17 +138,9 @@ class BabyMoves(NetworkSystem):
         except ValueError as error:
             raise InputError(recording.name, str(error), "check the tracking and the sides of the image") from None
 
-    def fit(
-        self,
-        cohort: Cohort,
-        prepared: list[Any],
-        partitions: Sequence[Partition],
-        directory: Path,
-        annotated: list[Any],
-        save_every: int,
-        quiet: bool,
-    ) -> Fitted:
+    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
         """Train, calibrate each run on its validation, judge its test."""
+        cohort, prepared, partitions, _ = given
         common.require_members(cohort.outcomes, partitions)
         labels = np.asarray(cohort.outcomes, np.int32)
         known: Any = np.stack([metadata for _, metadata in prepared]) if self.metadata else None
@@ -153,10 +150,8 @@ class BabyMoves(NetworkSystem):
             data,
             partitions,
             self.training,
-            directory=directory,
-            description={"system": self.name, "settings": self.settings},
-            save_every=save_every,
-            quiet=quiet,
+            description=self.description,
+            **how,
         )
         logit = jax.jit(lambda variables, series, metadata: video_logit(self.network, variables, series, metadata))
         calibrations, held, runs, reasons = [], [], [], []
@@ -181,7 +176,7 @@ class BabyMoves(NetworkSystem):
         trained = np.flatnonzero(outcome.ended > 0)
         if len(trained) and all(calibrations[run] is None for run in trained):
             raise InputError(
-                directory, reasons[0], "train longer, or validate on more infants; its checkpoints are kept"
+                str(how["directory"]), reasons[0], "train longer, or validate on more infants; its checkpoints are kept"
             )
         names = dict.fromkeys(name for run in runs for name in run["figures"])
         return Fitted(
@@ -214,18 +209,8 @@ class BabyMoves(NetworkSystem):
 
 
 @dataclass(frozen=True, eq=False)
-class BabyMovesFinder:
-    """Assesses videos with an ensemble of Baby Moves.
-
-    Attributes:
-        system: with the settings of the ensemble.
-        ensemble: its runs.
-        strict: refuse recordings whose points had to be approximated.
-    """
-
-    system: BabyMoves
-    ensemble: Ensemble
-    strict: bool = False
+class BabyMovesFinder(NetworkFinder[BabyMoves]):
+    """Assesses videos with an ensemble of Baby Moves."""
 
     def __post_init__(self) -> None:
         curves = self.ensemble.info.get("calibrations")
@@ -233,10 +218,6 @@ class BabyMovesFinder:
             raise InputError("ensemble", "has no calibration for every run", "use one that infantjax wrote")
         if all(curve is None for curve in curves):
             raise InputError("ensemble", "has no calibrated run", "train it again")
-
-    @cached_property
-    def _instances(self) -> list[Any]:
-        return common.instances(self.ensemble, self.system.network, (1, motion.CLIP, motion.FEATURES))
 
     @cached_property
     def _apply(self) -> Any:
@@ -266,9 +247,7 @@ class BabyMovesFinder:
             "population": "calibrated at the prevalence of the validation videos",
         }[system.calibration]
         left = len(risks) - len(calibrated)
-        return common.finding(
-            system,
-            self.ensemble,
+        return self._finding(
             recording,
             source_digest,
             quantities=(

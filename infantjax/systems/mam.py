@@ -6,9 +6,7 @@ Besides its cohort it needs clips of other infants whose seconds are annotated (
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -20,11 +18,12 @@ from infantjax.models.mam import INFO, MAM
 from infantjax.motion import mam as motion
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
 from infantjax.systems import network as common
-from infantjax.systems.network import Fitted, NetworkSystem
+from infantjax.systems.network import Fitted, Given, NetworkFinder, NetworkSystem
 from infantjax.training.folds import Fold, Partition, stratified_folds
+from infantjax.training.loop import Execution
 from infantjax.training.mam import MamConfig, Videos, localise, train, video_logit
 from infantjax.weights.store import Ensemble
 
@@ -86,6 +85,11 @@ class Mam(NetworkSystem):
         info = (self.network.info or 16) if self.metadata else 0
         object.__setattr__(self, "network", self.network.clone(channels=channels, info=info))
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one clip, see `NetworkSystem`."""
+        return 1, self.network.frames, self.network.joints, self.network.channels
+
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Stratified folds, infants whole."""
         common.require_several(cohort)
@@ -111,7 +115,7 @@ class Mam(NetworkSystem):
 
     def positions(self, recording: Recording, strict: bool = False) -> np.ndarray:
         """As `motion.mam.prepare`, of a recording that moves and is as long as a token."""
-        common.require_movement(recording)
+        require_movement(recording)
         if (axes := recording.keypoints.shape[-1]) != self.dimensions:
             what = f"has {axes} coordinates, {self.dimensions} are needed"
             raise InputError(recording.name, what, "lift or project it, or set dimensions")
@@ -122,17 +126,9 @@ class Mam(NetworkSystem):
             raise InputError(recording.name, what, "give a longer recording")
         return positions
 
-    def fit(
-        self,
-        cohort: Cohort,
-        prepared: list[Any],
-        partitions: Sequence[Partition],
-        directory: Path,
-        annotated: list[Any],
-        save_every: int,
-        quiet: bool,
-    ) -> Fitted:
+    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
         """Train both stages, and judge the videos held out."""
+        cohort, prepared, partitions, annotated = given
         common.require_members(cohort.outcomes, partitions)
         clips, of_clips = self._clips(annotated)
         labels = np.asarray(cohort.outcomes, np.int32)
@@ -143,10 +139,8 @@ class Mam(NetworkSystem):
             data,
             [Fold(p.train, p.validation) for p in partitions],
             self.training,
-            directory=directory,
-            description={"system": self.name, "settings": self.settings},
-            save_every=save_every,
-            quiet=quiet,
+            description=self.description,
+            **how,
         )
         risks, held, runs = common.sigmoid(outcome.logits), [], []
         for run, partition in enumerate(partitions):
@@ -192,23 +186,8 @@ class Mam(NetworkSystem):
 
 
 @dataclass(frozen=True, eq=False)
-class MamFinder:
-    """Assesses videos with an ensemble of a reading of MAM.
-
-    Attributes:
-        system: with the settings of the ensemble.
-        ensemble: its runs.
-        strict: refuse recordings whose points had to be approximated.
-    """
-
-    system: Mam
-    ensemble: Ensemble
-    strict: bool = False
-
-    @cached_property
-    def _instances(self) -> list[Any]:
-        network = self.system.network
-        return common.instances(self.ensemble, network, (1, network.frames, network.joints, network.channels))
+class MamFinder(NetworkFinder[Mam]):
+    """Assesses videos with an ensemble of a reading of MAM."""
 
     def assess(self, recording: Recording, source_digest: str = "") -> Finding:
         """See `Finder`."""
@@ -228,9 +207,7 @@ class MamFinder:
         if len(positions) < network.frames:
             seconds = network.frames / motion.RATE
             notes.append(f"shorter than a clip of {seconds:g} s: filled up with its last frame, which does not count")
-        return common.finding(
-            system,
-            self.ensemble,
+        return self._finding(
             convert(recording, HUMAN36M_17),
             source_digest,
             quantities=(

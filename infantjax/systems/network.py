@@ -6,9 +6,11 @@ import io
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, Unpack
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, Unpack
 
 import flax.linen as nn
 import jax
@@ -26,6 +28,7 @@ from infantjax.motion.recording import Recording
 from infantjax.systems.system import How, System, plain
 from infantjax.training import loop, processes
 from infantjax.training.folds import Partition, stratified_folds
+from infantjax.training.loop import Execution
 from infantjax.training.state import Status
 from infantjax.weights.store import Ensemble, Member, save_ensemble
 
@@ -34,6 +37,22 @@ REPEATS = "repeats.csv"
 STATEMENT = "Trained on {count} recordings with infantjax. It was never validated on infants. Research use only."
 MOVEMENT_FPS = 10.0
 """Frame rate of the movement that a report shows, hertz."""
+
+
+class Given(NamedTuple):
+    """What a system's own training is given.
+
+    Attributes:
+        cohort: recordings that can be used, with their outcomes.
+        prepared: what `NetworkSystem.prepared` makes of each of them.
+        partitions: who is trained on and held out, a run each.
+        annotated: what `NetworkSystem.annotation` makes of other infants.
+    """
+
+    cohort: Cohort
+    prepared: list[Any]
+    partitions: Sequence[Partition]
+    annotated: list[Any]
 
 
 class Fitted(NamedTuple):
@@ -64,6 +83,7 @@ class NetworkSystem(System):
         rounds: what the epochs of its training are.
         skeleton_name: keypoints that the network reads.
         model: registry name of the network.
+        network: the network.
         training: configuration of every run.
     """
 
@@ -71,12 +91,23 @@ class NetworkSystem(System):
     rounds: ClassVar[str] = "epochs"
     skeleton_name: ClassVar[str]
     model: ClassVar[str]
+    network: Any
     training: Any
 
     @property
     def seed(self) -> int:
         """Of the training, and of the splits."""
         return self.training.seed
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The system and its settings, for the records of a training."""
+        return {"system": self.name, "settings": self.settings}
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of what the network reads, of a batch of one."""
 
     @abstractmethod
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
@@ -104,16 +135,7 @@ class NetworkSystem(System):
         raise ValueError(f"{self.name} learns from no annotated seconds")
 
     @abstractmethod
-    def fit(
-        self,
-        cohort: Cohort,
-        prepared: list[Any],
-        partitions: Sequence[Partition],
-        directory: Path,
-        annotated: list[Any],
-        save_every: int,
-        quiet: bool,
-    ) -> Fitted:
+    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
         """Train the stack and judge what it held out."""
 
     def crossval(self, cohort: Cohort, directory: str | Path, **how: Unpack[How]) -> Ensemble:
@@ -150,15 +172,15 @@ class NetworkSystem(System):
         others = [self.annotation(recording, strict) for recording in annotated]
         if both := {recording.name for recording in annotated} & set(cohort.names):
             raise InputError("annotated", f'has "{min(both)}", which the cohort has too', "annotate other infants")
-        fitted = self.fit(cohort, prepared, partitions, directory, others, save_every, quiet)
+        given = Given(cohort, prepared, partitions, others)
+        fitted = self.fit(given, directory=directory, save_every=save_every, quiet=quiet)
         if not fitted.members:
             raise InputError(
                 directory, "the first epoch of every run diverged", "lower the learning rate or check the recordings"
             )
         told = self._record(cohort, partitions, fitted)
         info = {
-            "system": self.name,
-            "settings": self.settings,
+            **self.description,
             "skeleton": self.skeleton_name,
             "validated": False,
             "statement": STATEMENT.format(count=len(cohort)),
@@ -206,7 +228,7 @@ class NetworkSystem(System):
         ]
         content = b"".join(recording.keypoints.tobytes() for recording in cohort.recordings)
         return {
-            "model": {"name": self.model, "system": self.name, "settings": self.settings},
+            "model": {"name": self.model, **self.description},
             "cohort": {
                 "recordings": len(cohort),
                 "sha256": sha256(content + np.asarray(cohort.outcomes, np.float64).tobytes()),
@@ -247,6 +269,93 @@ class NetworkSystem(System):
         return cls.configured({**system.settings, "threshold": float(threshold)})
 
 
+SystemT = TypeVar("SystemT", bound=NetworkSystem)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFinder(Generic[SystemT]):
+    """Assesses recordings with an ensemble of a system's network.
+
+    Attributes:
+        system: with the settings of the ensemble.
+        ensemble: its runs.
+        strict: refuse recordings whose points had to be approximated.
+    """
+
+    system: SystemT
+    ensemble: Ensemble
+    strict: bool = False
+
+    @cached_property
+    def _instances(self) -> list[Any]:
+        """The variables of every instance.
+
+        Raises:
+            InputError: they do not fit the network.
+        """
+        shapes = variable_shapes(self.system.network, self.system.input_shape)
+        found = []
+        for member in self.ensemble.members:
+            require_fit(member, shapes)
+            # On the device once.
+            found += [
+                jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables))
+                for i in range(member.instances)
+            ]
+        return found
+
+    def _finding(
+        self,
+        recording: Recording,
+        source_digest: str,
+        *,
+        quantities: tuple[Quantity, ...],
+        course: Course,
+        instances: Sequence[float],
+        decision: str = "",
+        intervals: np.ndarray | None = None,
+        notes: Sequence[str] = (),
+        history: Sequence[str] = (),
+    ) -> Finding:
+        """What a system finds, with all that does not depend on the system."""
+        joints, step = recording.skeleton.joints, max(1, round(recording.fps / MOVEMENT_FPS))
+        system, ensemble, info = self.system, self.ensemble, self.ensemble.info
+        return Finding(
+            name=recording.name,
+            skeleton=recording.skeleton.name,
+            movement=_shown(recording.keypoints[::step, :, :2]),
+            movement_fps=recording.fps / step,
+            fps=recording.fps,
+            duration=recording.duration,
+            missing=dict(zip(joints, recording.missing.mean(0).tolist(), strict=True)),
+            approximated=dict(recording.approximated),
+            notes=(*recording.notes, *notes),
+            metadata=dict(recording.metadata),
+            provenance={
+                "infantjax": __version__,
+                "jax": jax.__version__,
+                "backend": jax.default_backend(),
+                "system": system.name,
+                "ensemble": ensemble.digest,
+                "models": [{"model": m.model, "instances": m.instances} for m in ensemble.members],
+                "settings": system.settings,
+                "input": {"sha256": source_digest},
+                "history": [*recording.history, *history],
+            },
+            validated=info.get("validated") is True,
+            statement=str(info.get("statement", "")),
+            system=system.name,
+            title=system.title,
+            source=system.source,
+            reading=system.reading,
+            decision=decision,
+            quantities=quantities,
+            course=course,
+            intervals=intervals,
+            instances=tuple(map(float, instances)),
+        )
+
+
 def members(model: str, module: nn.Module, outcome: loop.Outcome, together: bool = True) -> tuple[Member, ...]:
     """The runs that finished an epoch, as members of an ensemble.
 
@@ -267,23 +376,6 @@ def members(model: str, module: nn.Module, outcome: loop.Outcome, together: bool
         Member(model, jax.tree.map(lambda leaf, part=part: np.asarray(leaf)[part], outcome.variables), overrides)
         for part in parts
     )
-
-
-def instances(ensemble: Ensemble, module: nn.Module, input_shape: tuple[int, ...]) -> list[Any]:
-    """The variables of every instance of an ensemble of one network.
-
-    Raises:
-        InputError: they do not fit the network.
-    """
-    shapes = variable_shapes(module, input_shape)
-    found = []
-    for member in ensemble.members:
-        require_fit(member, shapes)
-        # On the device once.
-        found += [
-            jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables)) for i in range(member.instances)
-        ]
-    return found
 
 
 def held_out_tables(
@@ -358,20 +450,6 @@ def require_several(cohort: Cohort) -> None:
         )
 
 
-def require_movement(recording: Recording) -> None:
-    """Something that moves.
-
-    Raises:
-        InputError: no frames, no point in any frame, or every point is at one place throughout.
-    """
-    points = recording.keypoints.reshape(recording.frames, -1)
-    if not recording.frames or np.isnan(points).all():
-        raise InputError(recording.name, "holds no point in any frame", "track it again")
-    seen = points[:, ~np.isnan(points).all(axis=0)]
-    if (np.nanmax(seen, axis=0) == np.nanmin(seen, axis=0)).all():
-        raise InputError(recording.name, "every point is at one place in all frames", "check the tracking")
-
-
 def number_of(recording: Recording, column: str, what: str) -> float:
     """A number that the metadata must hold.
 
@@ -427,59 +505,6 @@ def require_members(labels: Sequence[float], partitions: Sequence[Partition]) ->
                 raise InputError(
                     "cohort", f"split {number} trains on no recording with outcome {outcome}", "use others"
                 )
-
-
-def finding(
-    system: NetworkSystem,
-    ensemble: Ensemble,
-    recording: Recording,
-    source_digest: str,
-    *,
-    quantities: tuple[Quantity, ...],
-    course: Course,
-    instances: Sequence[float],
-    decision: str = "",
-    intervals: np.ndarray | None = None,
-    notes: Sequence[str] = (),
-    history: Sequence[str] = (),
-) -> Finding:
-    """What a system finds, with all that does not depend on the system."""
-    joints, step = recording.skeleton.joints, max(1, round(recording.fps / MOVEMENT_FPS))
-    info = ensemble.info
-    return Finding(
-        name=recording.name,
-        skeleton=recording.skeleton.name,
-        movement=_shown(recording.keypoints[::step, :, :2]),
-        movement_fps=recording.fps / step,
-        fps=recording.fps,
-        duration=recording.duration,
-        missing=dict(zip(joints, recording.missing.mean(0).tolist(), strict=True)),
-        approximated=dict(recording.approximated),
-        notes=(*recording.notes, *notes),
-        metadata=dict(recording.metadata),
-        provenance={
-            "infantjax": __version__,
-            "jax": jax.__version__,
-            "backend": jax.default_backend(),
-            "system": system.name,
-            "ensemble": ensemble.digest,
-            "models": [{"model": m.model, "instances": m.instances} for m in ensemble.members],
-            "settings": system.settings,
-            "input": {"sha256": source_digest},
-            "history": [*recording.history, *history],
-        },
-        validated=info.get("validated") is True,
-        statement=str(info.get("statement", "")),
-        system=system.name,
-        title=system.title,
-        source=system.source,
-        reading=system.reading,
-        decision=decision,
-        quantities=quantities,
-        course=course,
-        intervals=intervals,
-        instances=tuple(map(float, instances)),
-    )
 
 
 def _shown(points: np.ndarray) -> np.ndarray:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -15,10 +14,11 @@ from infantjax.evaluation.regression import Aggregation, aggregate, subject_erro
 from infantjax.models.sma_cnn import AXES, SmaCnn
 from infantjax.motion import limbs
 from infantjax.motion.cohort import Cohort
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.systems import network as common
-from infantjax.systems.network import Fitted, NetworkSystem
+from infantjax.systems.network import Fitted, Given, NetworkFinder, NetworkSystem
 from infantjax.training.folds import Fold, Partition
+from infantjax.training.loop import Execution
 from infantjax.training.sma_cnn import SmaConfig, leave_one_out, train
 from infantjax.training.state import Status
 from infantjax.weights.store import Ensemble
@@ -69,6 +69,11 @@ class Sma(NetworkSystem):
             )
         aggregate([0.0], self.aggregation)
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one window, see `NetworkSystem`."""
+        return len(limbs.LIMBS) * AXES, self.window, 1
+
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
         """Each infant left out once."""
         if stratify:
@@ -88,7 +93,7 @@ class Sma(NetworkSystem):
         Raises:
             InputError: a limb that is missing, never seen, or at one place throughout; no window without a gap.
         """
-        common.require_movement(recording)
+        require_movement(recording)
         track = limbs.track(recording)
         for number, limb in enumerate(limbs.LIMBS):
             places = track[~np.isnan(track[:, number]).any(axis=-1), number]
@@ -111,17 +116,9 @@ class Sma(NetworkSystem):
             raise InputError(recording.name, what, "give a longer recording, or one with fewer gaps")
         return found
 
-    def fit(
-        self,
-        cohort: Cohort,
-        prepared: list[Any],
-        partitions: Sequence[Partition],
-        directory: Path,
-        annotated: list[Any],
-        save_every: int,
-        quiet: bool,
-    ) -> Fitted:
+    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
         """Train, and judge windows and recordings of the infants left out."""
+        cohort, prepared, partitions, _ = given
         if len(set(cohort.outcomes)) < 2:
             what = f"all {len(cohort)} recordings have score {cohort.outcomes[0]:g}"
             raise InputError("cohort", what, "there is nothing to learn; add others")
@@ -142,10 +139,8 @@ class Sma(NetworkSystem):
             scores[place].tolist(),
             [groups[row] for row in place],
             self.training,
-            directory=directory,
-            description={"system": self.name, "settings": self.settings},
-            save_every=save_every,
-            quiet=quiet,
+            description=self.description,
+            **how,
             folds=folds,
         )
         held: list[tuple[int, int, float]] = []
@@ -185,21 +180,8 @@ class Sma(NetworkSystem):
 
 
 @dataclass(frozen=True, eq=False)
-class SmaFinder:
-    """Assesses recordings with an ensemble of SMA CNNs.
-
-    Attributes:
-        system: with the settings of the ensemble.
-        ensemble: its runs.
-    """
-
-    system: Sma
-    ensemble: Ensemble
-
-    @cached_property
-    def _instances(self) -> list[Any]:
-        rows = len(limbs.LIMBS) * AXES
-        return common.instances(self.ensemble, self.system.network, (rows, self.system.window, 1))
+class SmaFinder(NetworkFinder[Sma]):
+    """Assesses recordings with an ensemble of SMA CNNs; nothing is approximated, `strict` or not."""
 
     @cached_property
     def _apply(self) -> Any:
@@ -236,9 +218,7 @@ class SmaFinder:
             Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points")
             for how, values in over_runs.items()
         ]
-        return common.finding(
-            system,
-            self.ensemble,
+        return self._finding(
             recording,
             source_digest,
             quantities=(

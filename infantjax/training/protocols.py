@@ -29,7 +29,7 @@ from infantjax.models.entry import Entry
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.conversion import convert
 from infantjax.motion.normalisation import RELEASED, Preprocessing, standardise
-from infantjax.motion.recording import Recording
+from infantjax.motion.recording import Recording, require_movement
 from infantjax.skeletons import Skeleton
 from infantjax.training import metrics, processes, stack
 from infantjax.training.folds import Fold, stratified_folds
@@ -269,7 +269,7 @@ def positions_of(
         strict: refuse a recording whose points have to be approximated.
 
     Raises:
-        InputError: three coordinates, shorter than a window, or without a joint that the network needs.
+        InputError: three coordinates, shorter than a window, nothing moves, or without a joint that the network needs.
     """
     if recording.keypoints.shape[-1] != 2:
         raise InputError(recording.name, "has three coordinates, the networks read two")
@@ -279,6 +279,7 @@ def positions_of(
             recording.name,
             f"lasts {prepared.duration:.1f} s, shorter than a window of {preprocessing.window / preprocessing.fps:g} s",
         )
+    require_movement(recording)
     if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
         raise InputError(recording.name, f"lacks {', '.join(absent)}, which the network needs")
     return prepared.keypoints.astype(np.float32)

@@ -26,6 +26,7 @@ from infantjax.models.stam import CHANNELS, CLIP, FRAMES, Stam
 from infantjax.training import loop, metrics
 from infantjax.training.folds import Fold
 from infantjax.training.loop import Execution, Judged, Trained, shuffled
+from infantjax.training.stack import Result
 from infantjax.training.state import RunState, run_keys, stack_tables
 
 
@@ -132,19 +133,6 @@ class StamRun(NamedTuple):
     held_of: Array
     recordings: Array
     recording: Array
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Result(loop.Outcome):
-    """What a stack of runs came to; arrays are NumPy with a leading run axis.
-
-    Attributes:
-        best_auc: `[run]` validation AUC at that epoch.
-        risks: for each run the risks of its validation recordings at that epoch, in the order of the fold.
-    """
-
-    best_auc: np.ndarray
-    risks: tuple[np.ndarray, ...]
 
 
 def train(

@@ -1,11 +1,13 @@
 """EfficientPose against the published counts, the reference vectors of the released weights, and its own laws."""
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from infantjax.models import efficientnet, efficientpose
+from infantjax.models.efficienthourglass import EfficientHourglass
 from infantjax.models.efficientpose import VARIANTS, build
 from infantjax.models.entry import count_image
 from infantjax.nn.image import ImageConv, TransposedConv, depthwise, double, same_padding
@@ -158,6 +160,21 @@ def test_training_mode_gives_all_maps_and_changes_every_statistic(tiny):
     _, state = train(variables)
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), state["batch_stats"], variables["batch_stats"])
     assert all(jax.tree.leaves(changed))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [efficientnet.Backbone("b0", 2), build("rt"), EfficientHourglass("b0", deepest=5)],
+    ids=["backbone", "efficientpose", "hourglass"],
+)
+def test_training_draws_random_numbers_only_to_drop_branches(network):
+    def train(network):
+        jax.eval_shape(lambda v, x: network.apply(v, x, True, mutable=["batch_stats"]), shapes(network, x), x)
+
+    x = jnp.zeros((1, 64, 64, 3))
+    train(network.clone(branch_dropout=0.0))
+    with pytest.raises(flax.errors.InvalidRngError, match="dropout"):
+        train(network)
 
 
 @pytest.mark.slow

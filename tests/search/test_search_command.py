@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infantjax import cli
+from infantjax.commands import common
 from infantjax.search import evaluation, worker
 from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.sampler import RuleSampler
@@ -22,7 +23,7 @@ ONE = {name: [values[0]] for name, values in PUBLISHED.alternatives}
 @pytest.fixture
 def run(capsys, monkeypatch):
     """Runs the command in this process; returns its status and both streams."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()

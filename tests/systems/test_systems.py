@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from infantjax import cli, systems
+from infantjax.commands import common
 from infantjax.errors import InputError
 from infantjax.evaluation.localisation import frequency
 from infantjax.motion import mam as motion
@@ -291,7 +292,7 @@ def test_the_windows_of_a_score_start_where_they_were_cut(finders, cohort_of):
 @pytest.fixture
 def run(capsys, monkeypatch):
     """Runs the program in this process: status, lines of standard output, lines of standard error."""
-    monkeypatch.setattr(cli, "_prepare_process", lambda distributed=None: None)
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
 
     def run(*arguments):
         capsys.readouterr()
