@@ -19,11 +19,12 @@ from infantjax.files import locked, safe_stem, sha256, write_atomically
 from infantjax.motion import readers
 from infantjax.motion.cohort import metadata_of
 from infantjax.motion.recording import Recording
-from infantjax.pose.tracking import Tracker
 from infantjax.report import page, record, table
 from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
 
 if TYPE_CHECKING:
+    # Its networks take a quarter of a second to import, and only videos need them.
+    from infantjax.pose.tracking import Tracker
     from infantjax.systems import Finder
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
@@ -41,7 +42,7 @@ class Reading:
     format: str | None = None
     skeleton: str | None = None
     individual: str | None = None
-    tracker: Tracker | None = None
+    tracker: "Tracker | None" = None
     """What finds the keypoints of videos."""
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What a table says of each recording, see `motion.cohort.read_metadata`."""
