@@ -211,7 +211,7 @@ def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Fl
         # The backend takes almost twice as long for ten or twelve columns as for sixteen; multiples of eight are fast,
         # and what is four above a multiple of sixteen is nearly so.
         surplus = next(n for n in range(16) if (outputs + n) % 8 == 0 or ((outputs + n) % 16 == 4 and outputs > 8))
-        kernel = jnp.pad(kernel, ((0, 0), (0, surplus)))
+        kernel = jnp.pad(kernel, ((0, 0), (0, surplus))) if surplus else kernel
     return (rows @ kernel)[:, :outputs].reshape(*x.shape[:-1], outputs)
 
 
