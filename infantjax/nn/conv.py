@@ -404,17 +404,25 @@ class Norm(nn.Module):
         multiplier = self.scale * lax.rsqrt(self.var.value + self.epsilon)
         return finished((multiplier, self.bias - self.mean.value * multiplier))
 
-    def __call__(self, x: Array, train: bool) -> Array:
-        """Normalise; in training mode by the statistics of `x`, updating the running ones."""
+    def __call__(self, x: Array, train: bool, shift: Array | None = None) -> Array:
+        """Normalise; in training mode by the statistics of `x`, updating the running ones.
+
+        Args:
+            x: activations.
+            train: normalise by the batch.
+            shift: what is still to be added to x. The mean of a batch takes it away again: in training mode it moves
+                the running mean and nothing else, its gradient is zero, and no pass over x is spent on either.
+        """
         counting.record("norm", x.size)
         if not train:
             multiplier, offset = self.affine()
-            return x * multiplier + offset
+            return (x if shift is None else x + shift) * multiplier + offset
         # Sums over a batch of pictures lose too much in bfloat16.
         y, mean, var = _normalised(x.astype(self.mean.value.dtype), self.scale, self.bias, self.axes, self.epsilon)
         if not self.is_initializing():
             count = x.size // mean.size
             keep = 1.0 - self.momentum
+            mean = mean if shift is None else mean + shift
             self.mean.value = keep * self.mean.value + self.momentum * mean
             seen = var * (count / max(count - 1, 1)) if self.unbiased else var
             self.var.value = keep * self.var.value + self.momentum * seen
@@ -505,9 +513,10 @@ class Conv(nn.Module):
             return self.affine()(x, self.stride, self.dilation)
         y = temporal_convolution(x, self.kernel, self.stride, self.dilation)
         counting.record("convolution", y.size * self.inputs * self.taps)
-        if self.use_bias:
-            y = y + self.bias
-        return self.batch_norm(y, train) if self.norm else y
+        bias = self.bias if self.use_bias else None
+        if self.norm:
+            return self.batch_norm(y, train, bias)
+        return y if bias is None else y + bias
 
 
 class Dense(nn.Module):

@@ -358,6 +358,21 @@ def test_a_convolution_layer_is_a_convolution_with_bias_and_norm(use_bias, norm,
     np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
 
 
+def test_a_bias_before_a_norm_moves_the_running_mean_and_has_no_gradient():
+    x, layer = numbers(2, 2, 9, 3), Conv(3, 4)
+    variables = fresh(layer, x)
+    params, old = variables["params"], variables["batch_stats"]["norm"]["mean"]
+
+    def loss(bias):
+        y, updates = layer.apply({**variables, "params": {**params, "bias": bias}}, x, True, mutable=["batch_stats"])
+        return jnp.square(y).sum(), updates["batch_stats"]["norm"]["mean"]
+
+    gradient, mean = jax.grad(loss, has_aux=True)(params["bias"])
+    y = x @ np.asarray(params["kernel"][0]) + np.asarray(params["bias"])
+    np.testing.assert_allclose(mean, 0.9 * old + 0.1 * y.mean((0, 1, 2)), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(gradient, 0)
+
+
 @pytest.mark.parametrize("train", [True, False])
 def test_a_depthwise_layer_convolves_each_channel_on_its_own(train):
     x, layer = numbers(2, 2, 9, 4), DepthwiseConv(4, 5, 2, 2)
