@@ -42,6 +42,7 @@ from infantjax.nn.conv import (
     Norm,
     finished,
     pointwise,
+    read_twice,
     scattered_convolution,
     side_by_side,
 )
@@ -365,6 +366,7 @@ class TemporalBlock(nn.Module):
         """Convolve, fuse the scales, excite, add the residuals, activate."""
         s, act = self.spec, self.activation
         fuse = Conv(s.scales * s.features, s.features, name="fuse")
+        x = read_twice(x, train)
         # Squeeze-and-excitation behind a scale's last convolution keeps that from being composed with the fusion.
         excited = bool(s.se_inner) and s.block_type != "mbconv"
         if parts.fused is True and not train and not excited:
@@ -407,7 +409,8 @@ class TemporalBlock(nn.Module):
             return x, Conv(s.features, s.features, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
         if s.block_type == "bottleneck":
             inner = s.features // s.factor
-            y = act(Conv(inner, inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
+            conv = Conv(inner, inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+            y = act(conv(read_twice(act(x), train), train))
             return y, Conv(inner, s.features, gain=_SQRT2, name=f"up_{i}")
         inner = s.features * s.factor
         y = act(DepthwiseConv(inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
@@ -629,7 +632,7 @@ class StGcnLayer(nn.Module):
             counting.record("multiplication", adjacency.size)
         y = GraphConv(self.inputs, self.features, adjacency.shape[0], name="graph")(x, adjacency, train)
         temporal = Conv(self.features, self.features, self.taps, self.stride, gain=_SQRT2, name="conv")
-        y = temporal(jax.nn.relu(y), train)
+        y = temporal(read_twice(jax.nn.relu(y), train), train)
         if self.dropout:
             y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if self.residual:

@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from infantjax.nn import counting
-from infantjax.nn.conv import Norm, asked_lowering, finished, pointwise
+from infantjax.nn.conv import Norm, asked_lowering, finished, pointwise, sums_of_products, unrolled
 from infantjax.nn.initialisers import GlorotUniform, parameter
 
 Activation = Callable[[Array], Array]
@@ -137,32 +137,18 @@ def _depthwise_backward(stride: int, saved: tuple[Array, Array], gradient: Array
 def _kernel_gradient(x: Array, kernel: Array, stride: int, gradient: Array) -> Array:
     """For each tap the sum over all pixels of what it reads times the gradient.
 
-    The taps of a row are summed by one reduction of several operands over a few rows of pixels. The backend makes one
-    loop of it, which reads the pixels once for all these taps, and is vectorised as long as the rows can be unrolled. A
-    reduction a tap is three times slower, and so is one over twice as many rows.
+    The taps of a row together, see `sums_of_products`.
     """
     batch, height, width, channels = gradient.shape
-    together = next((rows for rows in _UNROLLED if height % rows == 0), _UNROLLED[0])
-    surplus = -height % together
+    together, surplus = unrolled(height)
     (top, bottom), columns = _depthwise_padding(x, kernel, stride)
     padded = finished(jnp.pad(x, ((0, 0), (top, bottom + stride * surplus), columns, (0, 0))))
-    # Sums over a batch of pictures lose too much in bfloat16.
-    dtype = jnp.promote_types(gradient.dtype, jnp.float32)
-    given = jnp.pad(gradient, ((0, 0), (0, surplus), (0, 0), (0, 0))).astype(dtype)
+    given = jnp.pad(gradient, ((0, 0), (0, surplus), (0, 0), (0, 0)))
     given = given.reshape(batch, -1, together, width, channels)
     sums = []
     for row in _shifted(padded, kernel.shape, stride):
-        products = [part.reshape(given.shape) * given for part in row]
-        zeros = [jnp.zeros((), dtype)] * len(row)
-        sums += [part.sum((0, 1, 2)) for part in lax.reduce(products, zeros, _add_each, (2,))]
+        sums += sums_of_products([part.reshape(given.shape) for part in row], given)
     return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
-
-
-_UNROLLED = (8, 7, 6, 5, 4)
-
-
-def _add_each(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
-    return [x + y for x, y in zip(a, b)]
 
 
 trained_depthwise.defvjp(_depthwise_forward, _depthwise_backward)

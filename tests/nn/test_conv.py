@@ -140,17 +140,27 @@ def test_depthwise_convolution_is_a_grouped_one(s):
     channels, stride, dilation = s["outputs"], s["stride"], s["dilation"]
     x, kernel = numbers(2, 2, s["frames"], channels), numbers(s["taps"], channels)
     margin = dilation * (s["taps"] - 1) // 2
-    expected = lax.conv_general_dilated(
-        x.reshape(-1, *x.shape[2:]),
-        kernel[:, None],
-        (stride,),
-        [(margin, margin)],
-        rhs_dilation=(dilation,),
-        dimension_numbers=("NWC", "WIO", "NWC"),
-        feature_group_count=channels,
-    )
-    y = jax.jit(conv.depthwise_temporal_convolution, static_argnums=(2, 3))(x, kernel, stride, dilation)
-    np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=0, atol=1e-5)
+    outputs = len(range(0, s["frames"], stride))
+
+    def grouped(x, kernel):
+        return lax.conv_general_dilated(
+            x.reshape(-1, *x.shape[2:]),
+            kernel[:, None],
+            (stride,),
+            [(margin, margin)],
+            rhs_dilation=(dilation,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+            feature_group_count=channels,
+        ).reshape(2, 2, outputs, channels)
+
+    @jax.jit
+    def with_gradients(x, kernel, weights):
+        ways = grouped, lambda x, kernel: conv.depthwise_temporal_convolution(x, kernel, stride, dilation)
+        return [(y, *pull(weights)) for y, pull in (jax.vjp(way, x, kernel) for way in ways)]
+
+    both = with_gradients(x, kernel, numbers(2, 2, outputs, channels, seed=1))
+    for expected, found, tolerance in zip(*both, (1e-5, 1e-4, 1e-4)):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 # --- affine maps -----------------------------------------------------------------------------------------------------
@@ -346,6 +356,21 @@ def test_a_convolution_layer_is_a_convolution_with_bias_and_norm(use_bias, norm,
         y = (y - mean) / np.sqrt(var + 1e-5) * params["norm"]["scale"] + params["norm"]["bias"]
     found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
     np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
+
+
+def test_a_bias_before_a_norm_moves_the_running_mean_and_has_no_gradient():
+    x, layer = numbers(2, 2, 9, 3), Conv(3, 4)
+    variables = fresh(layer, x)
+    params, old = variables["params"], variables["batch_stats"]["norm"]["mean"]
+
+    def loss(bias):
+        y, updates = layer.apply({**variables, "params": {**params, "bias": bias}}, x, True, mutable=["batch_stats"])
+        return jnp.square(y).sum(), updates["batch_stats"]["norm"]["mean"]
+
+    gradient, mean = jax.grad(loss, has_aux=True)(params["bias"])
+    y = x @ np.asarray(params["kernel"][0]) + np.asarray(params["bias"])
+    np.testing.assert_allclose(mean, 0.9 * old + 0.1 * y.mean((0, 1, 2)), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(gradient, 0)
 
 
 @pytest.mark.parametrize("train", [True, False])
