@@ -147,6 +147,39 @@ def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
     assert task.first_epoch == CONFIG.epochs == 60
 
 
+@pytest.fixture(scope="module")
+def standards(data):
+    def of(standardise):
+        task = VideoTask(MODULE, replace(CONFIG, standardise=standardise), (1, 1, 8, 4, 4))
+        run = MamRun(jax.random.key(0), **mam._tables(data.labels, FOLDS[0]))
+        return jax.jit(task.initial)(run.key, run, data)["inputs"]
+
+    return of
+
+
+def test_channels_are_standardised_by_the_annotated_clips(data, standards):
+    found, x = standards("channel"), np.asarray(motion.inputs(data.clips), np.float64).reshape(-1, 4, 4)
+    np.testing.assert_allclose(found["mean"], x.mean(0), rtol=1e-5, atol=1e-6)
+    # A joint does not stand away from itself.
+    np.testing.assert_allclose(found["deviation"], x.std(0) + np.eye(4), rtol=1e-4)
+    np.testing.assert_array_equal(found["mixing"], np.eye(4))
+
+
+def test_the_frames_of_tokens_are_decorrelated_by_the_annotated_clips(data, standards):
+    found = standards("token")
+    z = (np.asarray(motion.inputs(data.clips)) - found["mean"]) / found["deviation"]
+    z = np.einsum("stf,tu->suf", z.reshape(-1, 4, 16), found["mixing"])
+    # Of 16 channels four are always zero.
+    np.testing.assert_allclose(np.einsum("stf,suf->tu", z, z) / len(z) / 16, np.eye(4), atol=0.01)
+
+
+def test_without_standardisation_inputs_are_read_as_they_are(standards):
+    found = standards("none")
+    assert not found["mean"].any()
+    np.testing.assert_array_equal(found["deviation"], np.ones((4, 4)))
+    np.testing.assert_array_equal(found["mixing"], np.eye(4))
+
+
 def test_instances_are_drawn_once_each_or_repeatedly_where_there_are_few(data):
     task = VideoTask(MODULE, replace(CONFIG, instances=4), (1, 1, 8, 4, 4))
     placed = jax.tree.map(jnp.asarray, data)
@@ -208,6 +241,7 @@ def test_data_that_do_not_fit_are_refused():
         {"margin": -1.0},
         {"centre_rate": 0.0},
         {"mining": "some"},
+        {"standardise": "some"},
         {"lowest_rate": 0.0},
         {"clip_weight": 0.0, "triplet_weight": 0.0},
         {"seed": -1},
