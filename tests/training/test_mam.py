@@ -7,8 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infantjax.evaluation.discrimination import auc
 from infantjax.models.mam import MAM
 from infantjax.motion import mam as motion
+from infantjax.motion.recording import Recording
+from infantjax.simulation import InfantConfig, draw_infant, move
+from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import mam
 from infantjax.training.folds import Fold
 from infantjax.training.mam import MamConfig, MamRun, Videos, VideoTask
@@ -178,6 +182,32 @@ def test_without_standardisation_inputs_are_read_as_they_are(standards):
     assert not found["mean"].any()
     np.testing.assert_array_equal(found["deviation"], np.ones((4, 4)))
     np.testing.assert_array_equal(found["mixing"], np.eye(4))
+
+
+def clips_of(seed, number):
+    """Annotated clips of simulated infants, half of them without fidgety movements."""
+    clips, labels = [], []
+    for index in range(number):
+        known = move((seed, index), draw_infant(seed, index, index % 2, InfantConfig(duration=60, fps=motion.RATE)))
+        positions = motion.prepare(Recording(known.positions, motion.RATE, IN_MOTION_19))
+        starts = motion.clip_starts(len(positions))
+        clips.append(motion.cut(positions, starts)[0])
+        labels.append(motion.clip_labels(np.repeat(known.fidgety, int(motion.RATE)), starts))
+    return np.concatenate(clips), np.concatenate(labels)
+
+
+@pytest.mark.slow
+def test_distances_teach_which_clips_of_other_infants_are_fidgety():
+    """Of 540 clips; without standardisation the AUC was 0.57, and embeddings differed by 0.016 (unit: their scale)."""
+    clips, labels = clips_of(1, 60)
+    others, truth = clips_of(2, 12)
+    module = MAM(width=32, blocks=1, hidden=64, token=24)
+    config = MamConfig(pretraining=18, joint=1, clips=24, instances=2, half_cycle=100)
+    data = Videos.of([*others[:4]], [0, 1, 0, 1], clips, labels)
+    found = mam.train(module, data, [Fold((0, 1), (2, 3))], config)
+    variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
+    p = np.concatenate([mam.localise(module, variables, clip, config, batch=1) for clip in others])
+    assert auc(p, truth) > 0.75
 
 
 def test_instances_are_drawn_once_each_or_repeatedly_where_there_are_few(data):
