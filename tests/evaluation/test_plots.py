@@ -66,7 +66,7 @@ def test_scores_of_an_infant_stand_side_by_side_with_the_measured_ones():
     np.testing.assert_array_equal(line(axes, "measured").get_ydata(), [10, 20, 40, 50, 60])
     np.testing.assert_array_equal(line(axes, "median").get_ydata(), [10, 20, 44, 52, 63])
     with pytest.raises(ValueError, match="samples need"):
-        plots.scores(SCORES, MEASURED[:4], SUBJECTS)
+        plots.scores(SCORES, MEASURED, SUBJECTS[:4])
 
 
 def test_one_class_has_no_roc():
