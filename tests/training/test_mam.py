@@ -153,16 +153,19 @@ def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
 
 @pytest.fixture(scope="module")
 def standards(data):
-    def of(standardise):
-        task = VideoTask(MODULE, replace(CONFIG, standardise=standardise), (1, 1, 8, 4, 4))
-        run = MamRun(jax.random.key(0), **mam._tables(data.labels, FOLDS[0]))
-        return jax.jit(task.initial)(run.key, run, data)["inputs"]
+    run = MamRun(jax.random.key(0), **mam._tables(data.labels, FOLDS[0]))
 
-    return of
+    @jax.jit
+    def all_kinds(run, data):
+        kinds = ("none", "channel", "token")
+        tasks = (VideoTask(MODULE, replace(CONFIG, standardise=kind), (1, 1, 8, 4, 4)) for kind in kinds)
+        return {kind: task.initial(run.key, run, data)["inputs"] for kind, task in zip(kinds, tasks)}
+
+    return all_kinds(run, data)
 
 
 def test_channels_are_standardised_by_the_annotated_clips(data, standards):
-    found, x = standards("channel"), np.asarray(motion.inputs(data.clips), np.float64).reshape(-1, 4, 4)
+    found, x = standards["channel"], np.asarray(motion.inputs(data.clips), np.float64).reshape(-1, 4, 4)
     np.testing.assert_allclose(found["mean"], x.mean(0), rtol=1e-5, atol=1e-6)
     # A joint does not stand away from itself.
     np.testing.assert_allclose(found["deviation"], x.std(0) + np.eye(4), rtol=1e-4)
@@ -170,7 +173,7 @@ def test_channels_are_standardised_by_the_annotated_clips(data, standards):
 
 
 def test_the_frames_of_tokens_are_decorrelated_by_the_annotated_clips(data, standards):
-    found = standards("token")
+    found = standards["token"]
     z = (np.asarray(motion.inputs(data.clips)) - found["mean"]) / found["deviation"]
     z = np.einsum("stf,tu->suf", z.reshape(-1, 4, 16), found["mixing"])
     # Of 16 channels four are always zero.
@@ -178,7 +181,7 @@ def test_the_frames_of_tokens_are_decorrelated_by_the_annotated_clips(data, stan
 
 
 def test_without_standardisation_inputs_are_read_as_they_are(standards):
-    found = standards("none")
+    found = standards["none"]
     assert not found["mean"].any()
     np.testing.assert_array_equal(found["deviation"], np.ones((4, 4)))
     np.testing.assert_array_equal(found["mixing"], np.eye(4))
