@@ -201,16 +201,16 @@ def clips_of(seed, number):
 
 @pytest.mark.slow
 def test_distances_teach_which_clips_of_other_infants_are_fidgety():
-    """Of 540 clips; without standardisation the AUC was 0.57, and embeddings differed by 0.016 (unit: their scale)."""
-    clips, labels = clips_of(1, 60)
+    """Of 120 infants, which it takes: those of 60 are learnt by heart. As they are, distances gave an AUC of 0.57."""
+    clips, labels = clips_of(1, 120)
     others, truth = clips_of(2, 12)
     module = MAM(width=32, blocks=1, hidden=64, token=24)
-    config = MamConfig(pretraining=18, joint=1, clips=24, instances=2, half_cycle=100)
+    config = MamConfig(pretraining=8, joint=1, clips=24, instances=2, half_cycle=100)
     data = Videos.of([*others[:4]], [0, 1, 0, 1], clips, labels)
     found = mam.train(module, data, [Fold((0, 1), (2, 3))], config)
     variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
     p = np.concatenate([mam.localise(module, variables, clip, config, batch=1) for clip in others])
-    assert auc(p, truth) > 0.75
+    assert auc(p, truth) > 0.65
 
 
 def test_instances_are_drawn_once_each_or_repeatedly_where_there_are_few(data):
