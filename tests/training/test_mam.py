@@ -201,7 +201,7 @@ def clips_of(seed, number):
 
 @pytest.mark.slow
 def test_distances_teach_which_clips_of_other_infants_are_fidgety():
-    """Of 120 infants, which it takes: those of 60 are learnt by heart. As they are, distances gave an AUC of 0.57."""
+    """Of 120 infants: with 60 the AUC was 0.51, and with distances as they are 0.57."""
     clips, labels = clips_of(1, 120)
     others, truth = clips_of(2, 12)
     module = MAM(width=32, blocks=1, hidden=64, token=24)
