@@ -45,7 +45,7 @@ from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.systems.mam import info_of
 from infantjax.training.folds import stratified_folds
-from infantjax.training.mam import HeldOut, MamConfig, Videos, localise, train
+from infantjax.training.mam import HeldOut, MamConfig, Standardise, Videos, localise, train
 
 PUBLISHED = {
     "AUC": ("0.934 +- 0.014", "0.967 +- 0.005"),
@@ -79,6 +79,7 @@ class Options:
         simulate: number of simulated infants instead, and as many annotated ones.
         inputs: what the network reads.
         distance: how two joints are compared.
+        standardise: how inputs are normalised.
         flat: two dimensions in place of three, of simulated infants.
         without: ablations: the closeness loss, the reference branch, or both.
         metadata: read sex, gestational age, birth weight and corrected age.
@@ -95,6 +96,7 @@ class Options:
     simulate: int = 0
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
+    standardise: Standardise = "token"
     flat: bool = False
     without: tuple[Literal["closeness", "reference"], ...] = ()
     metadata: bool = False
@@ -163,6 +165,7 @@ def settings(options: Options) -> MamConfig:
         SIMULATED if options.simulate else MamConfig(),
         inputs=options.inputs,
         distance=options.distance,
+        standardise=options.standardise,
         seed=options.seed,
     )
     if options.epochs is not None:

@@ -5,9 +5,10 @@
 
 reproduces the protocol of the workshop paper: windows of 30 s, one run for each infant left out, all as one stack; the
 error of windows and of recordings, each averaged over infants and over all samples; beside it linear regression and
-LASSO on the correlations between limbs, and the mean of the training scores. A cohort is a folder of keypoint files
-with `outcomes.csv`: id (the file's name without ending), score (0..72) and group (the infant). It is what `infantjax
-crossval --system sma` does, with the comparisons and the published figures beside.
+LASSO on the correlations between limbs, and the mean of the training scores. With `--pictures FOLDER` it draws the
+paper's figures 3 to 5: errors of windows and of infants, and the score of each recording. A cohort is a folder of
+keypoint files with `outcomes.csv`: id (the file's name without ending), score (0..72) and group (the infant). It is
+what `infantjax crossval --system sma` does, with the comparisons and the published figures beside.
 
 The published errors belong to 70 recordings of 15 infants, which are not public. Simulated infants, whose movement
 grows with the score and is the less alike, show that the program runs; they say nothing of infants. The published
@@ -28,6 +29,7 @@ import tyro
 
 from infantjax import systems
 from infantjax.errors import InputError, MissingExtraError
+from infantjax.evaluation import plots
 from infantjax.evaluation.regression import aggregate, subject_errors
 from infantjax.motion import limbs
 from infantjax.motion.cohort import Cohort, read_cohort
@@ -57,6 +59,7 @@ class Options:
         fps: of files that do not say theirs, hertz.
         simulate: number of simulated infants instead, three recordings of 50 s each.
         output: folder for checkpoints and logs; an interrupted run continues there.
+        pictures: folder for the paper's figures 3 to 5, of this run.
         iterations: steps of a run; None for 1000, or 200 if simulated.
         batch_size: windows of a step; None for 400, or 32 if simulated.
         seed: of weights and batches, and of the simulation.
@@ -66,6 +69,7 @@ class Options:
     fps: float | None = None
     simulate: int = 0
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    pictures: Path | None = None
     iterations: int | None = None
     batch_size: int | None = None
     seed: int = 1
@@ -100,10 +104,20 @@ def main(options: Options) -> None:
     lines.append(f"{'':<12}{'method':<20}{'per infant':>11}{'overall':>9}{'published':>18}")
     for name, predictions in methods.items():
         lines.append(row("windows", name, predictions, scores, subjects))
-    for how in ("mean", "median", "fence"):
-        whole = np.array([aggregate(result.predictions[place == i], how) for i in range(len(cohort))])
-        lines.append(row("recordings", how, whole, np.array(cohort.outcomes), infants))
+    whole = {
+        how: np.array([aggregate(result.predictions[place == i], how) for i in range(len(cohort))])
+        for how in ("mean", "median", "fence")
+    }
+    measured = np.array(cohort.outcomes)
+    lines += [row("recordings", how, values, measured, infants) for how, values in whole.items()]
     print("\n".join(lines))
+    if options.pictures is not None:
+        drawn = {
+            "window_errors": plots.window_errors(result.predictions, scores, subjects),
+            "subject_errors": plots.subject_errors(whole, measured, infants),
+            "scores": plots.scores(whole, measured, infants),
+        }
+        plots.save(drawn, options.pictures)
 
 
 def row(of: str, name: str, predictions: np.ndarray, scores: np.ndarray, subjects: list[str]) -> str:

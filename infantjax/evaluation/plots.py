@@ -1,10 +1,11 @@
-"""Pictures of an evaluation, by Matplotlib: ROC, reliability, decision curve, correct keypoints over thresholds.
+"""Pictures of an evaluation, by Matplotlib: ROC, reliability, decision curve, correct keypoints, errors of scores.
 
 Each function draws one figure; `save` writes it. The same figures give the same bytes.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from infantjax.errors import MissingExtraError
-from infantjax.evaluation import calibration, decision, discrimination
+from infantjax.evaluation import calibration, decision, discrimination, regression
 from infantjax.files import write_atomically
 
 if TYPE_CHECKING:
@@ -142,6 +143,86 @@ def correct_keypoints(
         axes.plot(thresholds, row, linewidth=1, linestyle=("-", "--", ":")[number // 10 % 3], label=joint)
     axes.plot(thresholds, correct.mean(axis=1), color="black", linewidth=2, label="mean")
     figure.legend(loc="outside right upper", fontsize="small")
+    return figure
+
+
+def window_errors(predicted: ArrayLike, measured: ArrayLike, subjects: Sequence[Hashable]) -> "Figure":
+    """How far the score of each window lies from the measured one, subject by subject.
+
+    Args:
+        predicted: `[window]`, by the run that held its subject out.
+        measured: `[window]`, of its recording.
+        subjects: `[window]`.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+        ValueError: as `regression.subject_errors`.
+
+    Source: the workshop paper of the SMA CNN, figure 3; its look is chosen.
+    """
+    means = regression.subject_errors(predicted, measured, subjects).subjects
+    figure, axes = blank("infant", "error of a window, points")
+    place = np.empty(len(subjects))
+    for number, subject in enumerate(means):
+        rows = [row for row, other in enumerate(subjects) if other == subject]
+        # In an infant's column windows follow one another.
+        place[rows] = number + np.linspace(-0.35, 0.35, len(rows))
+    errors = np.abs(np.asarray(predicted) - np.asarray(measured))
+    axes.plot(place, errors, ".", markersize=3, color="0.5", label="window")
+    axes.plot(np.arange(len(means)), list(means.values()), "_", markersize=14, color="C3", label="mean of an infant")
+    axes.set_xticks(np.arange(len(means)), [str(subject) for subject in means])
+    axes.legend()
+    return figure
+
+
+def subject_errors(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subjects: Sequence[Hashable]) -> "Figure":
+    """The mean error of each subject's recordings, for every way to one score.
+
+    Args:
+        predicted: `[recording]` by each way.
+        measured: `[recording]`.
+        subjects: `[recording]`.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+        ValueError: as `regression.subject_errors`.
+
+    Source: the workshop paper of the SMA CNN, figure 4.
+    """
+    figure, axes = blank("infant", "mean error of recordings, points")
+    width = 0.8 / max(len(predicted), 1)
+    for number, (name, values) in enumerate(predicted.items()):
+        errors = regression.subject_errors(values, measured, subjects).subjects
+        axes.bar(np.arange(len(errors)) + (number + 0.5) * width - 0.4, list(errors.values()), width, label=name)
+        axes.set_xticks(np.arange(len(errors)), [str(subject) for subject in errors])
+    axes.legend()
+    return figure
+
+
+def scores(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subjects: Sequence[Hashable]) -> "Figure":
+    """The score of each recording by every way to one, beside the measured one; recordings of a subject side by side.
+
+    Args:
+        predicted: `[recording]` by each way.
+        measured: `[recording]`.
+        subjects: `[recording]`.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+        ValueError: as `regression.subject_errors`.
+
+    Source: the workshop paper of the SMA CNN, figure 5.
+    """
+    figure, axes = blank("recording, by infant", "score, points")
+    names = list(dict.fromkeys(subjects))
+    order = sorted(range(len(subjects)), key=lambda row: names.index(subjects[row]))
+    for name, values in predicted.items():
+        regression.subject_errors(values, measured, subjects)
+        axes.plot(np.arange(len(order)), np.asarray(values)[order], ".", label=name)
+    axes.plot(np.arange(len(order)), np.asarray(measured)[order], "k_", markersize=8, label="measured")
+    for at in np.flatnonzero([subjects[a] != subjects[b] for a, b in pairwise(order)]):
+        axes.axvline(at + 0.5, color="0.85", linewidth=1)
+    axes.legend()
     return figure
 
 

@@ -1,8 +1,8 @@
-"""How a score is shared out among a few entries, by Shapley values: what the info branch of MAM adds to the video.
+"""How a score is shared out among a few entries, by Shapley values: what a reading of MAM takes from its info branch.
 
 An entry's value is what knowing it adds to the score, as a mean over all orders in which entries become known. An entry
 that is not known is drawn from a background of other infants, one by one, as if entries were independent. With the five
-entries of MAM every one of the 32 subsets is evaluated: the values are exact.
+entries of that reading every one of the 32 subsets is evaluated: the values are exact.
 
 Source: Lundberg and Lee 2017, by their package `shap`. Gao et al. 2023 show SHAP values of the info branch; which of
 its estimators, and which background, is not told.

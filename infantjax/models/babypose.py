@@ -2,7 +2,9 @@
 
 Source: Migliorelli et al. 2021, "Asy-regression" (table I for the asymmetric network). The detection network and the
 standard regression come from Moccia et al. 2020, whose layer table could only be recalled, not read again: no parameter
-counts are published to compare with, and long skip connections in the detection network are left out (chosen).
+counts are published to compare with. So `babypose-detection` is a reading of the published network. Published: an
+encoder and decoder of blocks with a branch for joints and one for connections, batch norm and ReLU behind every
+convolution, maps by a sigmoid. Chosen: its widths and kernels, as recalled, and no long skip connections.
 
 Kernels are written height x width x time in the papers; the layout here is `[batch, time, row, column, channel]`.
 """
@@ -91,13 +93,15 @@ def _doubled(x: Clip, kernel: Float[Array, "one 2 2 in out"]) -> Clip:
 
 
 class DetectionNetwork(nn.Module):
-    """An encoder and decoder whose blocks have a branch for joints and one for connections.
+    """A reading of the detection network: an encoder and decoder whose blocks have branches for joints and connections.
 
     Attributes:
         maps: joints and connections.
+        skips: a block of the decoder mixes in the encoder's output of its size; chosen is that it does not.
     """
 
     maps: int = 20
+    skips: bool = False
 
     @nn.compact
     def __call__(self, x: Clip, train: bool = False) -> tuple[Clip, dict[str, Any]]:
@@ -111,18 +115,23 @@ class DetectionNetwork(nn.Module):
             Logits `[batch, time, row, column, map]` and a dict with `maps`, their sigmoid.
         """
         x = ClipConv(x.shape[-1], 64, (3, 3, 3), name="entry")(x, train)
-        for sampling, widths in (("down", _DOWN), ("up", _UP)):
-            for number, width in enumerate(widths, 1):
-                x = self._block(f"{sampling}{number}", x, width, sampling, train)
+        encoded = []
+        for number, width in enumerate(_DOWN, 1):
+            encoded.append(x)
+            x = self._block(f"down{number}", x, width, "down", train)
+        for number, width in enumerate(_UP, 1):
+            skipped = encoded.pop()
+            x = self._block(f"up{number}", x, width, "up", train, [skipped] if self.skips else [])
         logits = ClipConv(x.shape[-1], self.maps, norm=False, name="maps")(x, train)
         return logits, {"maps": jax.nn.sigmoid(logits)}
 
-    def _block(self, name: str, x: Clip, width: int, sampling: Any, train: bool) -> Clip:
+    def _block(self, name: str, x: Clip, width: int, sampling: Any, train: bool, skipped: Sequence[Clip] = ()) -> Clip:
         branches = []
         for branch in ("joints", "connections"):
             y = ClipConv(x.shape[-1], width, sampling=sampling, name=f"{name}_{branch}_{sampling}")(x, train)
             branches.append(ClipConv(width, width, (3, 3, 3), name=f"{name}_{branch}_conv")(y, train))
-        return ClipConv(2 * width, 2 * width, name=f"{name}_mix")(jnp.concatenate(branches, -1), train)
+        joined = jnp.concatenate([*branches, *skipped], -1)
+        return ClipConv(joined.shape[-1], 2 * width, name=f"{name}_mix")(joined, train)
 
 
 class RegressionNetwork(nn.Module):
@@ -212,9 +221,10 @@ ENTRIES = tuple(
         features=(),
         published=Published(None, None, 1e9, source),
         build=partial(build, name),
+        reading=name == "babypose-detection",
     )
     for name, channels, source in (
-        ("babypose-detection", 1, "Moccia et al. 2020; no counts printed"),
+        ("babypose-detection", 1, "Moccia et al. 2020; a reading of it: its layers are recalled, no counts printed"),
         ("babypose-regression", 21, "Moccia et al. 2020; no counts printed"),
         ("asy-regression", 21, "Migliorelli et al. 2021, table I; no counts printed"),
     )

@@ -13,7 +13,9 @@ an info branch of four entries, and that both probabilities are combined. Chosen
 formulas of this file. So the number of parameters is this reading's; none is known of the published network.
 
 Variables: `params`; `centres`, the running means of embeddings without and with fidgety movements, which training
-changes; and with the info branch `standard`, mean and deviation of its entries in the training videos.
+changes; `inputs`, by which inputs are standardised, nothing unless training sets it: mean and deviation of each joint's
+each channel, and how the frames of a token are then mixed; and with the info branch `standard`, mean and deviation of
+its entries in the training videos.
 """
 
 import math
@@ -202,6 +204,9 @@ class MAM(nn.Module):
         if not 0 < self.main_share < 1:
             raise ValueError(f"main_share must be above 0 and below 1, got {self.main_share}")
         glorot, he, position = GlorotUniform(), HeUniform(), nn.initializers.normal(0.02)
+        self.input_mean = self.variable("inputs", "mean", jnp.zeros, (self.joints, self.channels))
+        self.input_deviation = self.variable("inputs", "deviation", jnp.ones, (self.joints, self.channels))
+        self.input_mixing = self.variable("inputs", "mixing", jnp.eye, self.token)
         self.embed = Dense(self.channels * self.token, self.width, glorot)
         self.joint_position = parameter(self, "joint_position", position, (self.joints, self.width))
         self.step_position = parameter(self, "step_position", position, (self.frames // self.token, self.width))
@@ -274,7 +279,10 @@ class MAM(nn.Module):
         count, steps = x.shape[0], self.frames // self.token
         frames = jnp.full(count, self.frames) if real is None else real
         seen = jnp.arange(steps) * self.token < frames[:, None]
-        x = x.reshape(count, steps, self.token, self.joints, self.channels).swapaxes(2, 3)
+        x = (x - self.input_mean.value) / self.input_deviation.value
+        x = x.reshape(count, steps, self.token, self.joints, self.channels)
+        x = jnp.einsum("bstjc,tu->bsjuc", x, self.input_mixing.value)
+        counting.record("multiplication", x.size * self.token)
         x = self.embed(x.reshape(count, steps, self.joints, -1)) + self.step_position[:, None] + self.joint_position
         for block in self.transformer:
             x = block(x, seen, train)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Any, Literal, NamedTuple, Unpack, get_args
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,10 @@ from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys, stack_tables
 
 Mining = Literal["all", "hardest"]
+Standardise = Literal["none", "channel", "token"]
+
+FLOOR = 1e-4
+"""Of the variances that are brought to one, relative to the largest: what lies far below is noise and stays small."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,9 @@ class MamConfig:
     Attributes:
         inputs: what the network reads, see `motion.mam.inputs`.
         distance: how two joints are compared.
+        standardise: by the annotated clips: with `channel` every joint's every channel has mean 0 and deviation 1,
+            with `token` the frames of a token are decorrelated too, so that what changes fast weighs as much as
+            posture. Published is that inputs are normalised, not how. Distances teach nothing with `none`.
         pretraining: epochs of the reference branch alone; one is every annotated clip once.
         joint: epochs of all branches; one is every risk video once.
         clips: annotated clips of a step.
@@ -68,6 +75,7 @@ class MamConfig:
 
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
+    standardise: Standardise = "token"
     pretraining: int = 50
     joint: int = 300
     clips: int = 32
@@ -103,6 +111,8 @@ class MamConfig:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
         if self.mining not in ("all", "hardest"):
             raise ValueError(f'mining is "all" or "hardest", got "{self.mining}"')
+        if self.standardise not in get_args(Standardise):
+            raise ValueError(f'standardise is none, channel or token, got "{self.standardise}"')
         if not self.reference and self.pretraining:
             raise ValueError("without the reference branch there is no pretraining")
         if not 0 <= self.seed < 2**32:
@@ -318,8 +328,10 @@ class VideoTask(loop.Task):
         return self.config.optimiser
 
     def initial(self, key: Array, run: MamRun, data: Videos) -> dict[str, Any]:
-        """The network's variables; info is standardised by the run's training videos."""
+        """The variables; inputs are standardised by the annotated clips, info by the training videos of the run."""
         variables = super().initial(key, run, data)
+        if self.config.standardise != "none":
+            variables = {**variables, "inputs": self.standards(data.clips)}
         if data.info is None:
             return variables
         rows = data.info[jnp.concatenate([run.normal, run.risk])]
@@ -328,6 +340,31 @@ class VideoTask(loop.Task):
         mean = (weights * rows).sum(axis=0)
         deviation = jnp.sqrt((weights * (rows - mean) ** 2).sum(axis=0))
         return {**variables, "standard": {"mean": mean, "deviation": jnp.where(deviation > 0, deviation, 1)}}
+
+    def standards(self, clips: Float[Array, "clip time joint axis"]) -> dict[str, Array]:
+        """What the network standardises its inputs by, from annotated clips; see `MamConfig.standardise`."""
+
+        def inputs(clip: Array) -> Array:
+            return motion.inputs(clip, self.config.inputs, self.config.distance)
+
+        def moments(clip: Array) -> tuple[Array, Array]:
+            return inputs(clip).mean(axis=0), inputs(clip).var(axis=0)
+
+        def products(clip: Array) -> Array:
+            z = ((inputs(clip) - mean) / deviation).reshape(-1, token, mean.size)
+            return jnp.einsum("stf,suf->tu", z, z) * token / z.size
+
+        # One clip after the other: the distances of all of them would not fit into memory.
+        means, variances = lax.map(moments, clips)
+        mean, deviation = means.mean(axis=0), jnp.sqrt(variances.mean(axis=0) + means.var(axis=0))
+        # A joint is always as far from itself, and bones hardly change.
+        deviation = jnp.where(deviation > 1e-4 * deviation.max(), deviation, 1)
+        token = self.module.token
+        if self.config.standardise == "channel":
+            return {"mean": mean, "deviation": deviation, "mixing": jnp.eye(token)}
+        values, vectors = jnp.linalg.eigh(lax.map(products, clips).mean(axis=0))
+        mixing = vectors * lax.rsqrt(values + FLOOR * values[-1]) @ vectors.T
+        return {"mean": mean, "deviation": deviation, "mixing": mixing}
 
     def train_epoch(self, state: RunState, run: MamRun, data: Videos, key: Array, running: Array) -> Trained:
         """All steps of an epoch of either stage."""

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from infantjax.evaluation.discrimination import Counts, clopper_pearson
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "ensemble_nas_gcn.py"
 SMALL = ("--simulate", "--infants", "20", "--duration", "6", "--searches", "1", "--trials", "2", "--folds", "2")
@@ -28,9 +31,14 @@ def test_a_small_run_ends_in_the_tables_and_the_same_when_run_again(tmp_path):
     assert "compiling" not in again.stderr
 
 
-def test_published_rows_stand_under_our_own_and_their_shares_are_the_published_ones(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    tables = importlib.import_module("ensemble_nas_gcn")
+@pytest.fixture(scope="module")
+def tables():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        yield importlib.import_module("ensemble_nas_gcn")
+
+
+def test_published_rows_stand_under_our_own_and_their_shares_are_the_published_ones(tables):
     found = SimpleNamespace(evaluated=[SimpleNamespace(value=0.94), SimpleNamespace(value=0.7)], history=[1, 2])
     by_rule = tables.comparison_table(None, [found]).splitlines()
     assert by_rule[-3].startswith("| K-Best search | 1 (50.0 %) | 1 (50.0 %) |")
@@ -38,3 +46,35 @@ def test_published_rows_stand_under_our_own_and_their_shares_are_the_published_o
     assert "| 335 (49.6 %) | 158 (23.4 %) | 4 (0.6 %) |" in by_rule[-1]
     by_k = tables.population_table({5: found, 9: found}).splitlines()
     assert by_k[-2:] == ["| AUC, published | 0.949 | - |", "| No. trials, published | 49 | - |"]
+
+
+def test_decisions_about_the_test_infants_stand_over_the_published_ones(tables):
+    test, risks = SimpleNamespace(outcomes=np.array([0, 0, 1, 1])), np.array([0.1, 0.6, 0.5, 0.9])
+    lines = tables.method_table({"Ensemble of 70": risks}, test, 0.7).splitlines()[-5:]
+    assert lines[0].startswith("| Ensemble of 70 | 2 | 1 | 1 | 0 | 100.0 [15.8, 100.0] | 50.0 [1.3, 98.7] |")
+    assert lines[-1] == (
+        "| Ensemble of 70, published | 15 | 7 | 111 | 6 | 71.4 [47.8, 88.7] | 94.1 [88.2, 97.6] | 68.2 [45.1, 86.1] "
+        "| 94.9 [89.2, 98.1] | 90.6 [84.5, 94.9] | 0.921 |"
+    )
+    for decisions, percentages, _ in tables.BY_METHOD.values():
+        found = Counts(*decisions)
+        for name, printed in zip(tables.FIGURES, percentages):
+            value, interval = found.metrics()[name], clopper_pearson(*found.fractions[name])
+            # Two bounds of the human assessment are printed 0.06 from the exact ones.
+            assert printed == pytest.approx([100 * part for part in (value, *interval)], abs=0.07)
+
+
+def test_thresholds_stand_over_the_published_ones_whose_cells_agree_with_one_another(tables):
+    risks, instances = np.array([0.1, 0.9]), np.array([[0.1, 0.1, 0.1, 0.1], [0.9, 0.9, 0.9, 0.9]])
+    lines = tables.threshold_table(risks, instances, SimpleNamespace(outcomes=(0, 1)), (0.5,)).splitlines()
+    ours = "| 0.50 | 1 | 0 | 1 | 0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 1 | 0 | 0 | 0 | 1 | 0 | 0 | 0 |"
+    assert lines[-6] == ours
+    assert lines[-1] == (
+        "| 0.35, published | 15 | 7 | 111 | 6 | 71.4 | 94.1 | 68.2 | 94.9 | 90.6 | 12 | 3 | 4 | 2 | 102 | 9 | 5 | 2 |"
+    )
+    for decisions, percentages, with_cp, without in tables.BY_THRESHOLD.values():
+        found = Counts(*decisions)
+        assert (found.tp, found.tn) == (sum(with_cp[:2]), sum(without[:2]))
+        assert (sum(with_cp), sum(without)) == (21, 118)
+        # 54.6 is printed for 18 of 33.
+        assert percentages == pytest.approx([100 * found.metrics()[name] for name in tables.FIGURES], abs=0.06)

@@ -22,13 +22,26 @@ COUNTS = {
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_counts_are_the_derived_ones(name):
+    assert counts_of(name) == COUNTS[name]
+
+
+def counts_of(name, **overrides):
     entry = models.get(name)
-    variables = models.variable_shapes(entry.build(), entry.input_shape)
+    variables = models.variable_shapes(entry.build(**overrides), entry.input_shape)
     leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
     bare = sum(leaf.size for path, leaf in leaves if "norm" not in jax.tree_util.keystr(path))
     trained = sum(leaf.size for _, leaf in leaves)
     stored = sum(leaf.size for leaf in jax.tree.leaves(variables))
-    assert (bare, trained, stored) == COUNTS[name]
+    return bare, trained, stored
+
+
+def test_long_skip_connections_are_an_option_of_the_detection_network():
+    assert counts_of("babypose-detection", skips=True)[:2] == (31_172_052, 31_189_460)
+
+
+def test_the_detection_network_is_a_reading():
+    assert [name for name in COUNTS if models.get(name).reading] == ["babypose-detection"]
+    assert "a reading of" in models.get("babypose-detection").published.source
 
 
 @pytest.mark.parametrize(("name", "billions"), [("babypose-regression", 109.94), ("asy-regression", 48.05)])

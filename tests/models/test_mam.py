@@ -129,6 +129,16 @@ def test_info_is_standardised(small):
     np.testing.assert_allclose(found, apply(variables, x, info)[0], atol=1e-4)
 
 
+def test_inputs_are_standardised(small):
+    _, variables, x, info, apply = small
+    mean, deviation = jnp.arange(9.0).reshape(3, 3), 1 + jnp.arange(9.0).reshape(3, 3) ** 2
+    # Of a token's four frames the last comes first.
+    mixing, turned = jnp.eye(4)[::-1], x.reshape(2, 4, 3, 4, 3, 3)[:, :, :, ::-1].reshape(x.shape)
+    known = {**variables, "inputs": {"mean": mean, "deviation": deviation, "mixing": mixing}}
+    found, _ = apply(known, turned * deviation + mean, info)
+    np.testing.assert_allclose(found, apply(variables, x, info)[0], atol=1e-4)
+
+
 @pytest.mark.slow
 def test_gradients_reach_every_parameter(small):
     network, variables, x, info, _ = small

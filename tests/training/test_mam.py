@@ -7,8 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infantjax.evaluation.discrimination import auc
 from infantjax.models.mam import MAM
 from infantjax.motion import mam as motion
+from infantjax.motion.recording import Recording
+from infantjax.simulation import InfantConfig, draw_infant, move
+from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import mam
 from infantjax.training.folds import Fold
 from infantjax.training.mam import MamConfig, MamRun, Videos, VideoTask
@@ -147,6 +151,68 @@ def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
     assert task.first_epoch == CONFIG.epochs == 60
 
 
+@pytest.fixture(scope="module")
+def standards(data):
+    run = MamRun(jax.random.key(0), **mam._tables(data.labels, FOLDS[0]))
+
+    @jax.jit
+    def all_kinds(run, data):
+        kinds = ("none", "channel", "token")
+        tasks = (VideoTask(MODULE, replace(CONFIG, standardise=kind), (1, 1, 8, 4, 4)) for kind in kinds)
+        return {kind: task.initial(run.key, run, data)["inputs"] for kind, task in zip(kinds, tasks)}
+
+    return all_kinds(run, data)
+
+
+def test_channels_are_standardised_by_the_annotated_clips(data, standards):
+    found, x = standards["channel"], np.asarray(motion.inputs(data.clips), np.float64).reshape(-1, 4, 4)
+    np.testing.assert_allclose(found["mean"], x.mean(0), rtol=1e-5, atol=1e-6)
+    # A joint does not stand away from itself.
+    np.testing.assert_allclose(found["deviation"], x.std(0) + np.eye(4), rtol=1e-4)
+    np.testing.assert_array_equal(found["mixing"], np.eye(4))
+
+
+def test_the_frames_of_tokens_are_decorrelated_by_the_annotated_clips(data, standards):
+    found = standards["token"]
+    z = (np.asarray(motion.inputs(data.clips)) - found["mean"]) / found["deviation"]
+    z = np.einsum("stf,tu->suf", z.reshape(-1, 4, 16), found["mixing"])
+    # Of 16 channels four are always zero.
+    np.testing.assert_allclose(np.einsum("stf,suf->tu", z, z) / len(z) / 16, np.eye(4), atol=0.01)
+
+
+def test_without_standardisation_inputs_are_read_as_they_are(standards):
+    found = standards["none"]
+    assert not found["mean"].any()
+    np.testing.assert_array_equal(found["deviation"], np.ones((4, 4)))
+    np.testing.assert_array_equal(found["mixing"], np.eye(4))
+
+
+def clips_of(seed, number):
+    """Annotated clips of simulated infants, half of them without fidgety movements."""
+    clips, labels = [], []
+    for index in range(number):
+        known = move((seed, index), draw_infant(seed, index, index % 2, InfantConfig(duration=60, fps=motion.RATE)))
+        positions = motion.prepare(Recording(known.positions, motion.RATE, IN_MOTION_19))
+        starts = motion.clip_starts(len(positions))
+        clips.append(motion.cut(positions, starts)[0])
+        labels.append(motion.clip_labels(np.repeat(known.fidgety, int(motion.RATE)), starts))
+    return np.concatenate(clips), np.concatenate(labels)
+
+
+@pytest.mark.slow
+def test_distances_teach_which_clips_of_other_infants_are_fidgety():
+    """Of 120 infants: with 60 the AUC was 0.51, and with distances as they are 0.57."""
+    clips, labels = clips_of(1, 120)
+    others, truth = clips_of(2, 12)
+    module = MAM(width=32, blocks=1, hidden=64, token=24)
+    config = MamConfig(pretraining=8, joint=1, clips=24, instances=2, half_cycle=100)
+    data = Videos.of([*others[:4]], [0, 1, 0, 1], clips, labels)
+    found = mam.train(module, data, [Fold((0, 1), (2, 3))], config)
+    variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
+    p = np.concatenate([mam.localise(module, variables, clip, config, batch=1) for clip in others])
+    assert auc(p, truth) > 0.65
+
+
 def test_instances_are_drawn_once_each_or_repeatedly_where_there_are_few(data):
     task = VideoTask(MODULE, replace(CONFIG, instances=4), (1, 1, 8, 4, 4))
     placed = jax.tree.map(jnp.asarray, data)
@@ -208,6 +274,7 @@ def test_data_that_do_not_fit_are_refused():
         {"margin": -1.0},
         {"centre_rate": 0.0},
         {"mining": "some"},
+        {"standardise": "some"},
         {"lowest_rate": 0.0},
         {"clip_weight": 0.0, "triplet_weight": 0.0},
         {"seed": -1},
