@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import flax.errors
@@ -74,10 +75,16 @@ def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array
     return value
 
 
-def shapes(module: nn.Module, x: jax.Array) -> Any:
-    """Shapes and dtypes of a network's variables, from an abstract trace without the initialisers."""
+def shapes(module: nn.Module, x: jax.Array, **options: Any) -> Any:
+    """Shapes and dtypes of a network's variables, from an abstract trace without the initialisers.
+
+    Args:
+        module: a network.
+        x: an input; only its shape and dtype matter.
+        options: further arguments of the network, such as `train`.
+    """
     with _dealing(_Pool()):
-        return jax.eval_shape(module.init, jax.random.key(0), x)
+        return jax.eval_shape(partial(module.init, **options), jax.random.key(0), x)
 
 
 def initialise(module: nn.Module, key: jax.Array, x: jax.Array) -> Any:

@@ -7,6 +7,7 @@ is the best AUC over the infants of folds 2 and 7 together, the easiest and the 
 Source: Groos et al., thesis Appendix A.2. The released program trains on folds 2 to 7 and takes the AUC of fold 1.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -30,7 +31,7 @@ from infantjax.training.folds import Fold
 from infantjax.training.loop import Programs, RunMapping
 from infantjax.training.protocols import cohort_folds, prepare
 from infantjax.training.stack import FEATURES, CohortData, Result, TrainingConfig, WindowTask, trace, train
-from infantjax.training.state import RunState, Status, run_keys
+from infantjax.training.state import RunState, Status, index_sets, run_keys
 
 CHECKPOINTS: tuple[tuple[int, float], ...] = tuple((10 * i, 0.725 + 0.025 * i) for i in range(1, 10))
 """Epoch and AUC that a training must have reached by then, as published."""
@@ -139,6 +140,14 @@ class Training:
             "config": asdict(self.config),
             "features": list(self.features),
         }
+
+    @property
+    def windows(self) -> int:
+        """That a candidate's training passes forwards if nothing stops it; a gradient counts as two more passes."""
+        lengths, labels = np.asarray(self.data.lengths), np.asarray(self.data.labels)
+        runs = index_sets(lengths, labels, self.folds, self.config, self.data.window)
+        steps = runs["samples"] // self.config.batch_size
+        return self.config.epochs * int((3 * steps * self.config.batch_size + runs["windows"]).sum())
 
     def ahead(self, choices: Choices) -> Programs:
         """Compile a candidate's training."""
@@ -285,19 +294,21 @@ class SharedTraining(Training):
 
     def _programs(self, network: SuperNetwork, variables: Any, candidates: int, mapping: RunMapping) -> Programs:
         kept = _kept(self, network, candidates, mapping)
-        if not kept:
-            traced = trace(
-                network,
-                self.data,
-                self.folds * candidates,
-                self.config,
-                names=self.features,
-                mapping=mapping,
-                devices=self._devices,
-                variables=variables,
+        with kept.lock:
+            kept.programs = (
+                kept.programs
+                or trace(
+                    network,
+                    self.data,
+                    self.folds * candidates,
+                    self.config,
+                    names=self.features,
+                    mapping=mapping,
+                    devices=self._devices,
+                    variables=variables,
+                ).compile()
             )
-            kept.append(traced.compile())
-        return kept[0]
+            return kept.programs
 
     def _drawn(self, module: GraphNetwork) -> list[Any]:
         """The variables with which each run of a stack of this network begins."""
@@ -320,10 +331,18 @@ class SharedTraining(Training):
         )
 
 
+@dataclass
+class _Kept:
+    """Room for programs, and a lock: of two threads that want them one compiles, and the other waits."""
+
+    programs: Programs | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @lru_cache(maxsize=32)
-def _kept(training: SharedTraining, network: SuperNetwork, candidates: int, mapping: RunMapping) -> list[Programs]:
-    """Room for what this process compiles for stacks of so many candidates of a group."""
-    return []
+def _kept(training: SharedTraining, network: SuperNetwork, candidates: int, mapping: RunMapping) -> _Kept:
+    """What this process has compiled for stacks of so many candidates of a group."""
+    return _Kept()
 
 
 def _mean(auc: np.ndarray) -> float:
