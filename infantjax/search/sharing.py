@@ -11,8 +11,8 @@ The programs are the groups among so many different candidates, drawn uniformly:
 of its best, has fewer, so the estimate is on the side of programs of their own. Operations are those that the layers
 record (`nn.counting`), means over a few candidates; compilation goes by the number of parameter arrays.
 
-There are too many sets of choices to try them all. One choice at a time is shared and counted; in the order of what they
-add to the arithmetic per alternative they make a chain of sets, of which the cheapest is taken.
+There are too many sets of choices to try them all. One choice at a time is shared and counted; in the order of what
+they add to the arithmetic per alternative they make a chain of sets, of which the cheapest is taken.
 """
 
 import math

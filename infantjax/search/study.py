@@ -13,7 +13,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -312,7 +312,7 @@ class Found:
     rule: Rule
     trials: tuple[FrozenTrial, ...]
     required_auc: tuple[tuple[int, float], ...] = ()
-    sharing: Sharing = Sharing((), "")
+    sharing: Sharing = field(default_factory=lambda: Sharing((), ""))
 
     @property
     def history(self) -> list[Trial]:

@@ -110,7 +110,9 @@ class Search:
 
 
 def sharing_what_pays(task: Search) -> Search:
-    """The search with programs for many candidates where they pay, see `sharing.decide`; a study keeps what it began with.
+    """The search with one program for many candidates where that pays, see `sharing.decide`.
+
+    A study that was begun keeps what it shares.
 
     Args:
         task: of published graph networks, each in a program of its own, by a `Training`.

@@ -12,7 +12,7 @@ from infantjax.search.space import PUBLISHED, SearchSpace, build_published
 from infantjax.search.supernet import GROUPING, group_of
 
 GROWTH = {"input_width": 2.0, "graph": 1.3, "pool": 1.01, "attention": 1.05}
-SPACE = SearchSpace({"block_type": ("basic", "mbconv")} | {name: (0, 1, 2) for name in GROWTH})
+SPACE = SearchSpace({"block_type": ("basic", "mbconv")} | dict.fromkeys(GROWTH, (0, 1, 2)))
 COSTS = Costs(array=0.1, operation=1e-9)
 
 
@@ -48,7 +48,7 @@ def test_one_candidate_shares_nothing():
 
 
 def test_a_space_of_one_candidate_a_group_shares_nothing():
-    single = SPACE.restricted({name: 0 for name in GROWTH})
+    single = SPACE.restricted(dict.fromkeys(GROWTH, 0))
     assert decide(single, 60, 0, size, COSTS).shared == ()
 
 
