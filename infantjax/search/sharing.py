@@ -2,7 +2,7 @@
 
 A candidate of a program of its own is compiled, and then does its own arithmetic in every epoch. A program that serves
 all alternatives of some choices (`supernet`) is compiled once for all candidates that agree in the others, and each of
-them does the arithmetic of the largest. `decide` estimates both in seconds and takes what is less:
+them does the arithmetic of the largest. `decide` estimates both in seconds and takes what is clearly less:
 
     own:     candidates x (compilation + windows x operations)
     shared:  programs x compilation' + candidates x windows x operations'
@@ -33,6 +33,8 @@ from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 CANDIDATES = 60
 """Of a search whose rule decides when it ends; chosen. Published searches took 49 to 85."""
+WORTH = 0.9
+"""Sharing must take less than this part of the time of programs of their own; chosen: the estimate is not finer."""
 DRAWN = 3
 """Candidates over which sizes are averaged; chosen."""
 
@@ -51,19 +53,21 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Costs:
-    """CPU seconds of a machine; the defaults are measured, see the guide on searching.
+    """CPU seconds of a machine; the defaults are measured on two cores, see the guide on searching.
 
     Attributes:
-        array: to trace and compile the epoch of a network, for each of its parameter arrays.
+        program: to trace and compile the epoch of any network.
+        array: the same, for each of its parameter arrays.
         operation: for each operation of a training.
     """
 
-    array: float = 0.1
-    operation: float = 1.5e-10
+    program: float = 8.0
+    array: float = 0.17
+    operation: float = 9e-11
 
     def compilation(self, size: Size) -> float:
         """Of one program."""
-        return self.array * size.arrays
+        return self.program + self.array * size.arrays
 
     def arithmetic(self, size: Size, windows: float) -> float:
         """Of one candidate's training, see `Training.windows`."""
@@ -127,7 +131,7 @@ def decide(
     if not tried:
         return Sharing((), "nothing is shared: it would not save a program")
     together, shared, programs = min(tried)
-    if together < apart:
+    if together < WORTH * apart:
         needed = f"{candidates} candidates need about {programs:.0f} programs and {_hours(together)} of CPU time"
         return Sharing(shared, f"sharing {', '.join(shared)}: {needed} in place of {_hours(apart)}")
     needed = f"{candidates} candidates take about {_hours(apart)} of CPU time"

@@ -1,5 +1,7 @@
 """A trial as a stack of runs: a tiny network on a tiny cohort, and the published protocol."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +11,8 @@ import numpy as np
 import optuna
 import pytest
 
+from infantjax.motion.windows import window_starts
+from infantjax.search import evaluation
 from infantjax.search.evaluation import HELD_OUT, Outcome, SharedTraining, Training, protocol
 from infantjax.search.kbest import RandomSearch
 from infantjax.search.pruning import CheckpointPruner
@@ -90,6 +94,11 @@ def test_the_released_protocol_is_the_first_fold():
 def test_folds_that_cannot_be_held_out_are_refused(held_out):
     with pytest.raises(ValueError, match="held_out must be some of the folds 1 to 7"):
         protocol(FOLDS, held_out)
+
+
+def test_windows_of_a_training_are_counted_with_those_of_its_gradients(training):
+    # 5 infants with 2 windows and 5 with 4 are three steps of 8; 4 are held out.
+    assert training.windows == 4 * (3 * 24 + 4 * len(window_starts(200)))
 
 
 # --- one candidate ---------------------------------------------------------------------------------------------------
@@ -205,6 +214,23 @@ def test_candidates_that_share_a_program_come_to_what_each_comes_to_in_its_own(t
         assert shapes == jax.tree.map(np.shape, wanted.variables["params"])
     outcome = shared(candidates[0], tmp_path, never)
     assert outcome.details["parameters"] == sum(a[0].size for a in jax.tree.leaves(together[0].variables["params"]))
+
+
+def test_two_threads_that_want_the_program_of_a_group_compile_it_once(training, monkeypatch):
+    shared = SharedTraining.of(training, SMALL, ("residual",))
+    monkeypatch.setattr(SharedTraining, "_embedded", lambda self, candidates: (None, [], None))
+    traced = []
+
+    class Tracing:
+        def compile(self):
+            time.sleep(0.2)
+            return traced.append(self) or object()
+
+    monkeypatch.setattr(evaluation, "trace", lambda *arguments, **options: Tracing())
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(shared.ahead, [{}, {}])
+    assert first is second
+    assert len(traced) == 1
 
 
 def test_what_is_shared_is_part_of_what_a_study_must_have_in_common(training):

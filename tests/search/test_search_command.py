@@ -4,17 +4,22 @@ import csv
 import json
 import subprocess
 import sys
+import time
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState
 
 from infantjax import cli
 from infantjax.commands import common
 from infantjax.search import evaluation, worker
 from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.sampler import RuleSampler
+from infantjax.search.sharing import Sharing
 from infantjax.search.space import PUBLISHED
-from infantjax.search.study import close, join, open_storage
+from infantjax.search.study import close, find, join, open_storage
 from infantjax.simulation import write_cohort
 
 ONE = {name: [values[0]] for name, values in PUBLISHED.alternatives}
@@ -118,9 +123,54 @@ def test_options_reach_the_search(run, cohort, asked, tmp_path):
     assert task.evaluation.config.required_auc == ()
 
 
+def test_choices_to_share_reach_the_search_and_its_status(run, cohort, asked, tmp_path):
+    options = ("-o", tmp_path / "out", "--share", "pool", "--share", "se", "--quiet")
+    status, out, err = run(cohort, *options, "--json")
+    assert (status, err) == (0, "")
+    ((task, _),) = asked
+    assert isinstance(task.evaluation, evaluation.SharedTraining)
+    told = json.loads(out)
+    assert (told["shared"], told["why_shared"]) == (["pool", "se"], "as asked for")
+
+
+def test_auto_shares_what_the_rule_decides_and_says_why(run, cohort, asked, tmp_path, monkeypatch):
+    given = []
+
+    def decide(space, candidates, windows, size):
+        given.append((space, candidates, windows))
+        return Sharing(("pool",), "sharing pool: because")
+
+    monkeypatch.setattr(worker, "decide", decide)
+    status, _, err = run(cohort, "-o", tmp_path / "out", "--trials", 7, "--share", "auto")
+    assert status == 0, err
+    assert "sharing pool: because" in err
+    ((task, _),) = asked
+    assert given == [(PUBLISHED, 7, task.evaluation.windows)]
+    assert task.evaluation.shared == ("pool",)
+    assert task.why_shared == "sharing pool: because"
+
+
+def test_a_study_that_was_begun_keeps_what_it_shares(run, cohort, asked, tmp_path, monkeypatch):
+    run(cohort, "-o", tmp_path / "out", "--share", "se", "--quiet")
+    monkeypatch.delattr(worker, "decide")
+    status, _, err = run(cohort, "-o", tmp_path / "out", "--share", "auto", "--quiet")
+    assert (status, err) == (0, "")
+    assert asked[1][0].evaluation.shared == ("se",)
+
+
+def test_a_study_that_was_begun_without_sharing_goes_on_without(run, cohort, asked, tmp_path, monkeypatch):
+    run(cohort, "-o", tmp_path / "out", "--quiet")
+    monkeypatch.delattr(worker, "decide")
+    status, _, err = run(cohort, "-o", tmp_path / "out", "--share", "auto", "--quiet")
+    assert (status, err) == (0, "")
+    assert not isinstance(asked[1][0].evaluation, evaluation.SharedTraining)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--share", "colour"), "cannot serve several alternatives of colour"),
+        (("--share", "auto", "--share", "pool"), "finds the choices by itself"),
         (("--rule", "random"), "random search has no end"),
         (("--held-out", "9"), "held_out must be some of the folds 1 to 7"),
         (("--population", "0"), "population must be at least 1"),
@@ -151,6 +201,35 @@ def test_without_optuna_there_is_one_line_that_says_how_to_get_it(module):
     code = f"import sys; sys.modules['optuna'] = None; import infantjax.search.{module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].endswith('this needs optuna: pip install "infantjax[search]"')
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_with_shared_programs_goes_on_with_two_workers(cohort, tmp_path):
+    differing = {"attention": ["null", "channel"], "pool": ["global", "spatial"]}
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps(ONE | differing))
+    training = ("--epochs", 4, "--batch-size", 8, "--samples-per-negative", 2, "--positive-ratio", 1)
+    where = (cohort, "-o", tmp_path / "out", "--space", space, "--share", "attention", "--share", "pool")
+    options = (*where, *training, "--rule", "random", "--trials", 4, "--workers", 2, "--json")
+    program = str(Path(sys.executable).with_name("infantjax"))
+    command = [program, "search", *(str(option) for option in options)]
+    interrupted = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while interrupted.poll() is None and not list((tmp_path / "out").glob("candidates/*/*")):
+        time.sleep(0.2)
+    interrupted.terminate()
+    assert interrupted.wait(60) == 130, interrupted.stderr.read()
+    url = f"sqlite:///{tmp_path / 'out' / 'search.db'}"
+    assert not find("search", url).count(TrialState.RUNNING)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["shared"], told["why_shared"]) == (["attention", "pool"], "as asked for")
+    found = find("search", url)
+    results = [found.space.choices(trial.candidate) for trial in found.history]
+    assert not found.failures
+    assert sorted(tuple(choices[name] for name in differing) for choices in results) == sorted(
+        product(*differing.values())
+    )
 
 
 @pytest.mark.slow
