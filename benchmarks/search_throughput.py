@@ -34,18 +34,17 @@ import tyro
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import common, torch_twin
+from benchmarks.cohort import simulated
 from benchmarks.stack_training import require_equal_step
 from infantjax import runtime
 from infantjax.evaluation.discrimination import auc
 from infantjax.models.gcn import Architecture
 from infantjax.motion import features
-from infantjax.motion.normalisation import RELEASED, standardise
 from infantjax.motion.windows import WINDOW, window_starts
-from infantjax.search.evaluation import Training, protocol
+from infantjax.search.evaluation import Training
 from infantjax.search.space import PUBLISHED, build_published
-from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.folds import Fold, stratified_folds
+from infantjax.training.folds import Fold
 from infantjax.training.loop import Programs
 from infantjax.training.state import CohortData, TrainingConfig
 
@@ -152,14 +151,6 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "candidate"}
     mean["difference"] = max(row["difference"] for row in rows)
     return {"candidate": "mean", **mean, "ratio": mean["peer_s"] / mean["ours_s"]}
-
-
-def simulated(infants: int, duration: float) -> tuple[CohortData, Fold]:
-    """Recordings of a simulated cohort, 40 % of them positive, and the published fold of a trial."""
-    cohort = simulate_cohort(infants, 1, duration, 0.4)
-    positions = [standardise(recording, RELEASED).keypoints.astype(np.float32) for recording, _ in cohort]
-    outcomes = [outcome for _, outcome in cohort]
-    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), protocol(stratified_folds(outcomes, 7))
 
 
 class Windows(Dataset):

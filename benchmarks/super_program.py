@@ -6,14 +6,14 @@ Candidates of one group (`infantjax.search.supernet.group_of`) are drawn at rand
 in a program of its own (`evaluation.Training`) and as stacks of 1, 2, 4 and 8 in one program
 (`evaluation.SharedTraining`), in turns. Both are traced, compiled and trained with nothing kept from before; `further`
 is a second stack of the same size in the programs of the first, which is what the later candidates of a search cost.
-First, the weights after training must be those of the candidate's own program.
+First, the losses of the first epoch must be those of the candidate's own program; later epochs amplify rounding.
 
 A shared program has the sizes of the largest candidate, so an epoch takes longer (`epoch_ratio`); it pays where that is
 less than what compilation takes. `worth_from` is the number of candidates of a group from which on it does, at this
 number of epochs, if they are trained one stack after the other; empty where it never does.
 
 Seconds are of the process's CPU time as well as of the wall: on a machine that does other things only the former mean
-something, and on an accelerator only the latter.
+something, and on an accelerator only the latter. `an_hour` is by the wall.
 """
 
 import json
@@ -31,16 +31,12 @@ import numpy as np
 import tyro
 
 from benchmarks import common
-from infantjax.motion.normalisation import RELEASED, standardise
-from infantjax.search import evaluation
+from benchmarks.cohort import simulated
 from infantjax.search.evaluation import SharedTraining, Training
 from infantjax.search.space import PUBLISHED, Choices, SearchSpace, build_published, read_space
 from infantjax.search.supernet import GROUPING
-from infantjax.simulation import simulate_cohort
-from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.folds import stratified_folds
 from infantjax.training.stack import Result
-from infantjax.training.state import CohortData, TrainingConfig
+from infantjax.training.state import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,8 @@ def main(options: Options) -> None:
     where = common.environment()
     whole = PUBLISHED if options.space is None else read_space(options.space, PUBLISHED)
     space = whole.restricted({"initial_block_type": options.initial_block_type, "block_type": options.block_type})
+    if max(options.batches) > space.size:
+        raise ValueError(f"the space has {space.size} candidates, too few for a stack of {max(options.batches)}")
     separate = _training(options)
     shared = SharedTraining.of(separate, space, [name for name in space.names if name not in GROUPING])
     candidates = _candidates(space, max(options.batches), options.seed)
@@ -92,6 +90,12 @@ def main(options: Options) -> None:
     shapes = {name: getattr(options, name) for name in ("epochs", "batch_size", "infants", "seed", "mapping")}
     shapes |= {"group": f"{options.initial_block_type}/{options.block_type}", "candidates_of_space": space.size}
     print(common.write("super_program", rows, shapes, where) if options.write else common.table(rows))
+    for row in rows:
+        hourly = ", ".join(f"{row[f'{name}_an_hour']:.1f} {how}" for name, how in _WAYS.items())
+        print(f"{row['batch']} in a stack, candidates an hour: {hourly}")
+
+
+_WAYS = {"separate": "apart", "together": "in a shared program", "further": "once that is compiled"}
 
 
 def _candidates(space: SearchSpace, count: int, seed: int) -> list[dict[str, Any]]:
@@ -107,17 +111,13 @@ def _alone(training: Training, choices: Choices, **told: Any) -> list[Result]:
 
 
 def _training(options: Options) -> Training:
-    cohort = simulate_cohort(options.infants, 1, options.duration, 0.4)
-    positions = [standardise(recording, RELEASED).keypoints.astype(np.float32) for recording, _ in cohort]
-    outcomes = [outcome for _, outcome in cohort]
+    data, fold = simulated(options.infants, options.duration)
     config = TrainingConfig(
         epochs=options.epochs,
         batch_size=options.batch_size,
         samples_per_negative=options.samples_per_negative,
         positive_ratio=2,
     )
-    fold = evaluation.protocol(stratified_folds(outcomes, 7))
-    data = CohortData.from_recordings(positions, outcomes, IN_MOTION_19)
     return Training(build_published, data, (fold,), config)
 
 
@@ -154,7 +154,7 @@ def _row(
             f"epoch_ratio_{name}": stack["epoch"][clock] / batch / separate_epoch[clock],
             f"worth_from_{name}": (stack["total"][clock] - further["total"][clock]) / gain if gain > 0 else None,
         }
-    row |= {f"{name}_an_hour": 3600 / row[f"{name}_wall_s"] for name in ("separate", "together", "further")}
+    row |= {f"{name}_an_hour": 3600 / row[f"{name}_wall_s"] for name in _WAYS}
     return row
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from benchmarks import common
-from benchmarks.search_throughput import simulated
+from benchmarks.cohort import simulated
 from infantjax import runtime
 from infantjax.models.gcn import KBEST
 from infantjax.search.space import build_published
