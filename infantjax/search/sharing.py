@@ -123,9 +123,9 @@ def decide(
         programs = expected_groups(space, shared, candidates)
         if programs > candidates - 1:
             continue  # not one is saved
-        together = mean(shared)
-        arithmetic = candidates * costs.arithmetic(together, windows)
-        tried.append((programs * costs.compilation(together) + arithmetic, shared, programs))
+        large = mean(shared)
+        arithmetic = candidates * costs.arithmetic(large, windows)
+        tried.append((programs * costs.compilation(large) + arithmetic, shared, programs))
         if arithmetic >= apart:
             break  # as that of all longer sets
     if not tried:
