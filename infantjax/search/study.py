@@ -400,7 +400,8 @@ def sharing_of(name: str, url: str) -> Sharing | None:
 
 def _sharing(attributes: Mapping[str, Any]) -> Sharing:
     shared = tuple(attributes[SETUP].get("shared", ()))
-    return Sharing(shared, attributes.get(WHY_SHARED, "as asked for"))
+    what = f"sharing {', '.join(shared)}" if shared else "nothing is shared"
+    return Sharing(shared, attributes.get(WHY_SHARED, f"{what}, as asked for"))
 
 
 def status(found: Found) -> dict[str, Any]:

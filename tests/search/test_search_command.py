@@ -130,7 +130,7 @@ def test_choices_to_share_reach_the_search_and_its_status(run, cohort, asked, tm
     ((task, _),) = asked
     assert isinstance(task.evaluation, evaluation.SharedTraining)
     told = json.loads(out)
-    assert (told["shared"], told["why_shared"]) == (["pool", "se"], "as asked for")
+    assert (told["shared"], told["why_shared"]) == (["pool", "se"], "sharing pool, se, as asked for")
 
 
 def test_auto_shares_what_the_rule_decides_and_says_why(run, cohort, asked, tmp_path, monkeypatch):
@@ -223,7 +223,7 @@ def test_an_interrupted_search_with_shared_programs_goes_on_with_two_workers(coh
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["shared"], told["why_shared"]) == (["attention", "pool"], "as asked for")
+    assert (told["shared"], told["why_shared"]) == (["attention", "pool"], "sharing attention, pool, as asked for")
     found = find("search", url)
     results = [found.space.choices(trial.candidate) for trial in found.history]
     assert not found.failures
