@@ -217,7 +217,8 @@ def test_an_interrupted_search_with_shared_programs_goes_on_with_two_workers(coh
     while interrupted.poll() is None and not list((tmp_path / "out").glob("candidates/*/*")):
         time.sleep(0.2)
     interrupted.terminate()
-    assert interrupted.wait(120) == 130, interrupted.stderr.read()
+    _, err = interrupted.communicate(timeout=120)
+    assert interrupted.returncode == 130, err
     url = f"sqlite:///{tmp_path / 'out' / 'search.db'}"
     assert not find("search", url).count(TrialState.RUNNING)
     done = subprocess.run(command, capture_output=True, text=True)
