@@ -2,7 +2,8 @@
 
 Source: a workshop paper on 15 infants with spinal muscular atrophy type I, scored with the extremity items of CHOP
 INTEND (0 to 72 points). Neither code nor weights were released. Published are the layers and their shapes; the number
-of parameters follows from them. Chosen, the paper does not say: dropout of one half, and biases that begin at zero.
+of parameters follows from them. Chosen, the paper does not say, and options: dropout of one half, and biases that begin
+at zero.
 
 | layer | output, channels x limbs x frames | parameters |
 | --- | --- | --- |
@@ -43,10 +44,12 @@ class SmaCnn(nn.Module):
     Attributes:
         features: channels of the three convolutions, and units of the first linear layer.
         dropout: share of units that training drops behind it.
+        bias: where all biases begin; the paper's is a constant that it does not tell, zero is chosen.
     """
 
     features: tuple[int, int, int, int] = (48, 128, 256, 1024)
     dropout: float = 0.5
+    bias: float = 0.0
 
     @nn.compact
     def __call__(
@@ -83,14 +86,14 @@ class SmaCnn(nn.Module):
         x = self._convolve("conv3", (1, 7, two, three), x, _valid)
         aux["pool3"] = x = jax.nn.relu(pool(x))
         x = x.reshape(batch, -1)
-        x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), name="dense")(x))
+        x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), self.bias, name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
-        return Dense(units, 1, GlorotUniform(), name="score")(x)[:, 0], aux
+        return Dense(units, 1, GlorotUniform(), self.bias, name="score")(x)[:, 0], aux
 
     def _convolve(self, name: str, shape: tuple[int, int, int, int], x: Activations, lowering: Any) -> Activations:
         """A convolution over limbs and time, whose rows are among the channels of x already, with bias."""
         kernel = parameter(self, f"{name}_kernel", GlorotUniform(), shape)
-        bias = parameter(self, f"{name}_bias", nn.initializers.zeros, shape[-1:])
+        bias = parameter(self, f"{name}_bias", nn.initializers.constant(self.bias), shape[-1:])
         rows, taps, inputs, features = shape
         if name == "conv1":
             kernel = kernel.reshape(1, rows * taps * inputs, features)

@@ -545,17 +545,19 @@ class Dense(nn.Module):
     Attributes:
         inputs: input channels.
         features: output channels.
-        initialiser: of the kernel; biases begin at zero.
+        initialiser: of the kernel.
+        bias_begin: where biases begin.
     """
 
     inputs: int
     features: int
     initialiser: Callable[..., Array]
+    bias_begin: float = 0.0
 
     def setup(self) -> None:
         """Declare the variables."""
         self.kernel = parameter(self, "kernel", self.initialiser, (self.inputs, self.features))
-        self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+        self.bias = parameter(self, "bias", nn.initializers.constant(self.bias_begin), (self.features,))
 
     def __call__(self, x: Float[Array, "*axes in"]) -> Float[Array, "*axes out"]:
         """Multiply and add."""

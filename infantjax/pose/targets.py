@@ -3,6 +3,7 @@
 Positions are x and y, NaN where missing; a missing keypoint gives an empty map, which is trained like any other.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import jax.numpy as jnp
@@ -87,36 +88,63 @@ def affinity_fields(
     Source: Groos et al., Paper I; Cao et al. 2017.
     """
     at = jnp.floor(positions * side)
-    _, inside, direction = _limb(at, limbs, side, side, width)
+    _, _, inside, direction = _limb(at, limbs, side, side, width)
     fields = inside[..., None] * direction[..., None, None, :, :]
     return fields.reshape(*fields.shape[:-2], -1)
 
 
+@dataclass(frozen=True)
+class FallOff:
+    """How the targets of a regression fall off from keypoints and limbs; the defaults are the paper's words.
+
+    Attributes:
+        deviation: of the Gaussian, in radii. Three, read literally, is nearly flat inside of a disc (0.946 to 1); the
+            paper may have meant a sharper peak, such as a third.
+        truncated: zero outside of the discs and rectangles of detection; else a limb has ends, but no sides.
+        direction: of limbs: `across`, from their line, or `along` it, from their middle.
+
+    Raises:
+        ValueError: a deviation that is not above 0, or another direction.
+
+    Source: Migliorelli et al. 2021; what else the words can mean is chosen.
+    """
+
+    deviation: float = 3.0
+    truncated: bool = True
+    direction: Literal["across", "along"] = "across"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.deviation < np.inf:
+            raise ValueError(f"deviation must be above 0, got {self.deviation}")
+        if self.direction not in ("across", "along"):
+            raise ValueError(f"unknown direction {self.direction!r}; known: across, along")
+
+    def __call__(self, square: Array, radius: float) -> Array:
+        """The Gaussian of a squared distance."""
+        return jnp.exp(-square / (2 * (self.deviation * radius) ** 2))
+
+
 def discs(
-    positions: Float[Array, "*batch keypoint 2"],
-    height: int,
-    width: int,
-    radius: float,
-    kind: Literal["binary", "gaussian"],
+    positions: Float[Array, "*batch keypoint 2"], height: int, width: int, radius: float, fall_off: FallOff | None
 ) -> Float[Array, "*batch row column keypoint"]:
-    """Discs around the keypoints: 1 inside, or falling off with a deviation of three radii, 0 outside.
+    """Discs around the keypoints: 1 inside, or falling off, and 0 outside.
 
     Args:
-        positions: pixels of the map.
+        positions: pixels of the map; the disc of a missing one is empty.
         height: of the map.
         width: of the map.
         radius: pixels.
-        kind: `binary` for detection; `gaussian` for regression, read literally, which is nearly flat (0.946 to 1); the
-            paper may have meant a sharper peak.
+        fall_off: of the targets of a regression; None are the binary ones of detection.
 
     Source: Migliorelli et al. 2021.
     """
     rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
     x, y = positions[..., 0][..., None, None, :], positions[..., 1][..., None, None, :]
     square = jnp.square(columns - x) + jnp.square(rows - y)
-    inside = square <= radius**2  # false where a coordinate is NaN
-    value = 1.0 if kind == "binary" else jnp.exp(-square / (2 * (3 * radius) ** 2))
-    return jnp.where(inside, value, 0.0)
+    if fall_off is None:
+        return jnp.where(square <= radius**2, 1.0, 0.0)
+    shown = square <= (radius**2 if fall_off.truncated else jnp.inf)  # false where a coordinate is NaN
+    return jnp.where(shown, fall_off(square, radius), 0.0)
 
 
 def limb_masks(
@@ -125,21 +153,24 @@ def limb_masks(
     height: int,
     width: int,
     radius: float,
-    kind: Literal["binary", "gaussian"],
+    fall_off: FallOff | None,
 ) -> Float[Array, "*batch row column limb"]:
-    """Rectangles of thickness `radius` along the limbs: 1, or falling off from the limb's line as in `discs`.
+    """Rectangles of thickness `radius` along the limbs: 1, or falling off as in `discs`.
 
     Source: Migliorelli et al. 2021.
     """
-    across, inside, _ = _limb(positions, limbs, height, width, radius / 2)
-    value = 1.0 if kind == "binary" else jnp.exp(-jnp.square(across) / (2 * (3 * radius) ** 2))
+    reach = radius / 2 if fall_off is None or fall_off.truncated else jnp.inf
+    across, along, inside, _ = _limb(positions, limbs, height, width, reach)
+    if fall_off is None:
+        return inside
+    value = fall_off(jnp.square(across if fall_off.direction == "across" else along), radius)
     return jnp.where(inside > 0, value, 0.0)
 
 
 def _limb(
     at: Array, limbs: tuple[tuple[int, int], ...], height: int, width: int, reach: float | Array
-) -> tuple[Array, Array, Array]:
-    """Per pixel and limb the distance from its line and whether it is on it; and the limbs' directions."""
+) -> tuple[Array, Array, Array, Array]:
+    """Per pixel and limb the distances from its line and its middle and whether it is on it; the limbs' directions."""
     starts, ends = (np.array([limb[i] for limb in limbs]) for i in (0, 1))
     a, b = at[..., starts, :], at[..., ends, :]
     difference = b - a
@@ -153,4 +184,4 @@ def _limb(
     # The ends belong to it, whatever single precision makes of them.
     inside = (along >= -_ROUNDING) & (along <= length[..., None, None, :] + _ROUNDING)
     inside &= jnp.abs(across) <= reach + _ROUNDING
-    return across, inside.astype(jnp.float32), direction
+    return across, along - length[..., None, None, :] / 2, inside.astype(jnp.float32), direction

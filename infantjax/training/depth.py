@@ -47,6 +47,9 @@ class ClipTrainingConfig:
         decay: factor of the learning rate behind every `decay_every` epochs. "Reduced by 10 %" is read as 0.9.
         decay_every: epochs.
         radius: of discs and limbs, pixels.
+        deviation: of the targets of a regression, see `pose.targets.FallOff`.
+        truncated: likewise.
+        fall_off: likewise, its direction.
         evaluation_batch: validation clips that are computed at once; memory, not method.
         seed: root of every random number.
 
@@ -62,6 +65,9 @@ class ClipTrainingConfig:
     decay: float = 0.9
     decay_every: int = 10
     radius: float = RADIUS
+    deviation: float = 3.0
+    truncated: bool = True
+    fall_off: Literal["across", "along"] = "across"
     evaluation_batch: int = 4
     seed: int = 1
 
@@ -76,6 +82,7 @@ class ClipTrainingConfig:
             raise ValueError(f"unknown optimiser {self.optimiser!r}; known: adam, momentum")
         if not (0 <= self.momentum < 1 and 0 <= self.seed < 2**32):
             raise ValueError(f"momentum or seed out of range: {self.momentum}, {self.seed}")
+        targets.FallOff(self.deviation, self.truncated, self.fall_off)
 
 
 DETECTION = ClipTrainingConfig()
@@ -327,9 +334,10 @@ class ClipTask(loop.Task):
 
     def wanted(self, points: Float[Array, "batch time joint 2"], skeleton: Skeleton, shape: tuple[int, ...]) -> Array:
         """Maps of joints and connections: binary for a detection, falling off for a regression."""
-        kind: Literal["binary", "gaussian"] = "binary" if self.detects else "gaussian"
-        discs = targets.discs(points, shape[0], shape[1], self.config.radius, kind)
-        limbs = targets.limb_masks(points, connections(skeleton), shape[0], shape[1], self.config.radius, kind)
+        config = self.config
+        fall_off = None if self.detects else targets.FallOff(config.deviation, config.truncated, config.fall_off)
+        discs = targets.discs(points, shape[0], shape[1], config.radius, fall_off)
+        limbs = targets.limb_masks(points, connections(skeleton), shape[0], shape[1], config.radius, fall_off)
         return jnp.concatenate([discs, limbs], -1)
 
     def off(self, maps: Array, points: Array, skeleton: Skeleton) -> Float[Array, "batch time row column map"]:

@@ -3,8 +3,8 @@
 Every iteration draws its batch anew from all training windows. Nothing is selected and nothing stops: a run keeps its
 last weights. The held-out subject's errors are measured on the way and choose nothing.
 
-Source: the workshop paper of the SMA CNN. Chosen, where it is silent: how much more the linear layers are shrunk, that
-biases are not, and that the momentum is the classical one.
+Source: the workshop paper of the SMA CNN. Chosen, where it is silent, and options: how much more the linear layers are
+shrunk, that biases are not, and that the momentum is the classical one.
 """
 
 import math
@@ -36,9 +36,11 @@ class SmaConfig:
         report: iterations between two measurements of the held-out windows; divides `iterations`.
         batch_size: windows of a step.
         learning_rate: constant.
-        momentum: classical.
+        momentum: of the descent.
+        nesterov: its form; chosen is the classical one.
         decay: times a kernel is added to its gradient.
         linear_decay: how much more for the kernels of the linear layers (chosen; published is that it is more).
+        bias_decay: the same for biases; chosen is none.
         evaluation_batch: held-out windows that are computed at once; memory, not method.
         seed: root of every random number.
 
@@ -51,8 +53,10 @@ class SmaConfig:
     batch_size: int = 400
     learning_rate: float = 1e-4
     momentum: float = 0.95
+    nesterov: bool = False
     decay: float = 0.9
     linear_decay: float = 2.0
+    bias_decay: float = 0.0
     evaluation_batch: int = 50
     seed: int = 1
 
@@ -62,7 +66,7 @@ class SmaConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.iterations % self.report:
             raise ValueError(f"report must divide the {self.iterations} iterations, got {self.report}")
-        for name in ("learning_rate", "decay", "linear_decay"):
+        for name in ("learning_rate", "decay", "linear_decay", "bias_decay"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
         if not 0 <= self.momentum < 1:
@@ -210,17 +214,21 @@ class ScoreTask(loop.Task):
 
     @property
     def optimiser(self) -> optax.GradientTransformation:
-        """Gradient descent with classical momentum."""
-        return optax.sgd(self.config.learning_rate, momentum=self.config.momentum)
+        """Gradient descent with momentum."""
+        config = self.config
+        return optax.sgd(config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
 
     def penalty(self, params: Any) -> Float[Array, ""]:
-        """Half the decay times the sum of squares of all kernels, so that its gradient is the decay times each."""
+        """Half the decay times the sums of squares, so that its gradient is the decay times each weight."""
         total = jnp.float32(0)
         for name, layer in params.items():
             if name.endswith("_kernel"):
                 total += jnp.sum(jnp.square(layer))
             elif not name.endswith("_bias"):
                 total += self.config.linear_decay * jnp.sum(jnp.square(layer["kernel"]))
+            if self.config.bias_decay and not name.endswith("_kernel"):
+                bias = layer if name.endswith("_bias") else layer["bias"]
+                total += self.config.bias_decay * jnp.sum(jnp.square(bias))
         return self.config.decay / 2 * total
 
     def train_epoch(self, state: RunState, run: SmaRun, data: ScoredWindows, key: Array, running: Array) -> Trained:

@@ -15,7 +15,7 @@ from infantjax.pose.linking import (
     match,
     only,
 )
-from infantjax.pose.targets import affinity_fields, discs, heatmaps, limb_masks
+from infantjax.pose.targets import FallOff, discs, limb_masks
 from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, segments
 
 
@@ -32,7 +32,7 @@ def test_maxima_come_in_the_order_of_their_values_and_not_too_close():
 
 def test_a_connection_that_is_there_scores_one_and_another_less():
     a, b = np.array([10.0, 10.0]), np.array([40.0, 30.0])
-    limb = np.asarray(limb_masks(np.stack([a, b]), ((0, 1),), 60, 60, 6, "binary"))[..., 0]
+    limb = np.asarray(limb_masks(np.stack([a, b]), ((0, 1),), 60, 60, 6, None))[..., 0]
     starts = Candidates(np.stack([a, [10.0, 40.0]]), np.ones(2))
     ends = Candidates(np.stack([b, [50.0, 5.0]]), np.ones(2))
     scores = connection_scores(limb, starts, ends)
@@ -47,8 +47,8 @@ def test_the_matching_has_the_largest_sum_and_not_the_largest_first():
 
 
 def maps_of(*infants):
-    joints = sum(np.asarray(discs(points, 96, 128, 6, "gaussian")) for points in infants)
-    limbs = sum(np.asarray(limb_masks(points, connections(BABYPOSE_12), 96, 128, 6, "gaussian")) for points in infants)
+    joints = sum(np.asarray(discs(points, 96, 128, 6, FallOff())) for points in infants)
+    limbs = sum(np.asarray(limb_masks(points, connections(BABYPOSE_12), 96, 128, 6, FallOff())) for points in infants)
     return np.minimum(joints, 1), np.minimum(limbs, 1)
 
 

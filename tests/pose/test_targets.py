@@ -91,13 +91,42 @@ def test_published_segments_are_as_many_as_the_channels():
 
 def test_discs_and_limbs_have_their_size_and_their_values():
     positions = np.array([[30.0, 40.0], [70.0, 40.0]])
-    disc = np.asarray(targets.discs(positions, 96, 128, 6, "binary"))
+    disc = np.asarray(targets.discs(positions, 96, 128, 6, None))
     assert disc[..., 0].sum() == sum(x * x + y * y <= 36 for x in range(-6, 7) for y in range(-6, 7))
-    flat = np.asarray(targets.discs(positions, 96, 128, 6, "gaussian"))[..., 0]
+    flat = np.asarray(targets.discs(positions, 96, 128, 6, targets.FallOff()))[..., 0]
     np.testing.assert_allclose(flat[40, [30, 33, 36]], np.exp(-np.array([0, 9, 36]) / 648), rtol=1e-5)
     assert flat[40, 37] == 0
-    limb = np.asarray(targets.limb_masks(positions, ((0, 1),), 96, 128, 6, "binary"))[..., 0]
+    limb = np.asarray(targets.limb_masks(positions, ((0, 1),), 96, 128, 6, None))[..., 0]
     assert limb[37:44, 30:71].all()
     assert limb.sum() == 7 * 41  # thickness 6: three pixels on either side of the line
-    soft = np.asarray(targets.limb_masks(positions, ((0, 1),), 96, 128, 6, "gaussian"))[..., 0]
+    soft = np.asarray(targets.limb_masks(positions, ((0, 1),), 96, 128, 6, targets.FallOff()))[..., 0]
     np.testing.assert_allclose(soft[43, 50], np.exp(-9 / 648), rtol=1e-5)
+
+
+def test_other_readings_of_the_fall_off():
+    positions = np.array([[30.0, 40.0], [70.0, 40.0]])
+    sharp = targets.FallOff(deviation=1 / 3)
+    disc = np.asarray(targets.discs(positions, 96, 128, 6, sharp))[..., 0]
+    np.testing.assert_allclose(disc[40, [30, 32, 36]], np.exp(-np.array([0, 4, 36]) / 8), rtol=1e-5)
+    wide = np.asarray(targets.discs(positions, 96, 128, 6, targets.FallOff(truncated=False)))[..., 0]
+    np.testing.assert_allclose(wide[40, 60], np.exp(-900 / 648), rtol=1e-5)
+    along = targets.FallOff(direction="along")
+    limb = np.asarray(targets.limb_masks(positions, ((0, 1),), 96, 128, 6, along))[..., 0]
+    np.testing.assert_allclose(limb[[40, 43], [50, 32]], np.exp(-np.array([0, 324]) / 648), rtol=1e-5)
+    assert limb[44, 50] == 0
+    sides = np.asarray(targets.limb_masks(positions, ((0, 1),), 96, 128, 6, targets.FallOff(truncated=False)))[..., 0]
+    np.testing.assert_allclose(sides[50, 50], np.exp(-100 / 648), rtol=1e-5)
+    assert sides[40, 71] == 0
+
+
+def test_a_missing_keypoint_has_an_empty_map_also_without_an_edge():
+    missing = np.array([[np.nan, np.nan], [70.0, 40.0]])
+    wide = targets.FallOff(truncated=False)
+    assert not np.asarray(targets.discs(missing, 96, 128, 6, wide))[..., 0].any()
+    assert not np.asarray(targets.limb_masks(missing, ((0, 1),), 96, 128, 6, wide)).any()
+
+
+@pytest.mark.parametrize("wrong", [{"deviation": 0}, {"direction": "around"}])
+def test_a_fall_off_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"deviation|direction"):
+        targets.FallOff(**wrong)

@@ -36,7 +36,7 @@ def clips(detector=None) -> ClipData:
     """Nine frames of 16 x 32 pixels, bright at the joints; the last joint is missing in the first frame."""
     rng = np.random.default_rng(0)
     points = rng.uniform((3, 3), (29, 13), (9, 12, 2)).astype(np.float32)
-    frames = np.asarray(targets.discs(jnp.asarray(points), 16, 32, 2, "binary")).max(-1)
+    frames = np.asarray(targets.discs(jnp.asarray(points), 16, 32, 2, None)).max(-1)
     points[0, 11] = np.nan
     return ClipData(frames - frames.mean((1, 2), keepdims=True), points, detector, BABYPOSE_12)
 
@@ -81,8 +81,8 @@ def test_a_detection_learns_binary_maps_by_cross_entropy():
     maps = jax.random.normal(jax.random.key(0), (2, 3, 16, 32, 20))
     wanted = np.concatenate(
         [
-            targets.discs(points, 16, 32, 2, "binary"),
-            targets.limb_masks(points, babypose.connections(BABYPOSE_12), 16, 32, 2, "binary"),
+            targets.discs(points, 16, 32, 2, None),
+            targets.limb_masks(points, babypose.connections(BABYPOSE_12), 16, 32, 2, None),
         ],
         -1,
     )

@@ -32,6 +32,29 @@ def test_every_kernel_is_shrunk_and_linear_ones_twice_as_much():
     assert all((bias == 0).all() for bias in biases)
 
 
+def test_what_the_paper_does_not_say_of_biases_is_an_option():
+    x = jnp.zeros((1, 12, 120, 1))
+    params = jax.jit(lambda key: initialise(MODULE.clone(bias=0.2), key, x))(jax.random.key(0))["params"]
+    biases = [params["conv1_bias"], params["conv3_bias"], params["dense"]["bias"], params["score"]["bias"]]
+    assert all((bias == np.float32(0.2)).all() for bias in biases)
+    shrinking = jax.jit(jax.grad(ScoreTask(MODULE, SmaConfig(bias_decay=3.0), x.shape).penalty))(params)
+    np.testing.assert_allclose(shrinking["dense"]["bias"], 0.9 * 3 * 0.2, rtol=1e-5)
+    np.testing.assert_allclose(shrinking["conv2_bias"], 0.9 * 3 * 0.2, rtol=1e-5)
+    np.testing.assert_allclose(shrinking["conv2_kernel"], 0.9 * params["conv2_kernel"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("nesterov", "way"), [(False, 1 + 1.95), (True, 1.95 + (1 + 0.95 * 1.95))])
+def test_the_form_of_the_momentum_is_an_option(nesterov, way):
+    """Two steps along one gradient."""
+    optimiser = ScoreTask(MODULE, SmaConfig(learning_rate=1.0, nesterov=nesterov), (1, 12, 120, 1)).optimiser
+    weight, one = jnp.float32(0), jnp.float32(1)
+    memory = optimiser.init(weight)
+    for _ in range(2):
+        change, memory = optimiser.update(one, memory, weight)
+        weight += change
+    np.testing.assert_allclose(-weight, way, rtol=1e-6)
+
+
 def test_each_subject_is_held_out_once():
     folds = sma_cnn.leave_one_out(["b", "a", "b", "c"])
     assert [fold.validation for fold in folds] == [(0, 2), (1,), (3,)]
