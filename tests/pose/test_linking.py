@@ -15,7 +15,7 @@ from infantjax.pose.linking import (
     match,
     only,
 )
-from infantjax.pose.targets import FallOff, discs, limb_masks
+from infantjax.pose.targets import FallOff, affinity_fields, discs, heatmaps, limb_masks
 from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, segments
 
 
