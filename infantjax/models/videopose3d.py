@@ -60,9 +60,9 @@ class ValidConv(nn.Module):
             whole = frames // self.taps
             x = x[:, :, : whole * self.taps].reshape(*x.shape[:2], whole, self.taps * self.inputs)
             y = pointwise(x, kernel.reshape(-1, self.features))
+        elif self.taps == 3:
+            y = _three_taps(x, kernel, self.dilation)
         else:
-            # One product over the gathered taps: channels are so many that it is as fast as a convolution, and it
-            # computes no padding.
             outputs = frames - self.dilation * (self.taps - 1)
             taps = [x[:, :, tap * self.dilation :][:, :, :outputs] for tap in range(self.taps)]
             y = pointwise(jnp.concatenate(taps, -1), kernel.reshape(-1, self.features))
@@ -70,6 +70,30 @@ class ValidConv(nn.Module):
         # Not into the kernel, also where it is constant: that is larger than the activations of a minute of video.
         y = Norm((self.features,), name="norm")(y, train)
         return nn.Dropout(self.dropout)(jax.nn.relu(y), deterministic=not train)
+
+
+def _three_taps(x: Activations, kernel: Float[Array, "tap in out"], dilation: int) -> Activations:
+    """A convolution of three taps by two thirds of the multiplications: four products for two output frames.
+
+    Of four frames a dilation apart, `d0` to `d3`, and taps `g0` to `g2`
+
+        y0 = d0 g0 + d1 g1 + d2 g2 = (d0 - d2) g0 + m + n
+        y1 = d1 g0 + d2 g1 + d3 g2 = m - n - (d1 - d3) g2
+        m = (d1 + d2) (g0 + g1 + g2) / 2,  n = (d2 - d1) (g0 - g1 + g2) / 2
+
+    (Winograd 1980). Channels are so many that the sums cost little beside the products.
+    """
+    channels, frames = x.shape[-1], x.shape[2] - 2 * dilation
+    blocks = -(-frames // (2 * dilation))
+    x = jnp.pad(x, ((0, 0), (0, 0), (0, 2 * dilation * (blocks + 1) - x.shape[2]), (0, 0)))
+    x = x.reshape(*x.shape[:2], blocks + 1, 2, dilation, channels)
+    d0, d1, d2, d3 = x[:, :, :-1, 0], x[:, :, :-1, 1], x[:, :, 1:, 0], x[:, :, 1:, 1]
+    outer = (kernel[0] + kernel[2]) / 2
+    m = pointwise(d1 + d2, outer + kernel[1] / 2)
+    n = pointwise(d2 - d1, outer - kernel[1] / 2)
+    y0, y1 = pointwise(d0 - d2, kernel[0]) + m + n, m - n - pointwise(d1 - d3, kernel[2])
+    y = jnp.stack([y0, y1], axis=3)
+    return y.reshape(*x.shape[:2], -1, kernel.shape[-1])[:, :, :frames]
 
 
 class LiftingNetwork(nn.Module):

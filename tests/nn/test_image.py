@@ -31,7 +31,7 @@ def test_gradients_for_loops_are_those_of_jax(size, taps, stride, dilation, padd
             convolved = convolve(x, kernel, (stride, stride), dilation, (padding, padding[::-1]))
             return (jnp.square(convolved) * weights).sum()
 
-        return jax.value_and_grad(total, (0, 1))(x, kernel)
+        return jax.jit(jax.value_and_grad(total, (0, 1)))(x, kernel)
 
     for a, b in zip(jax.tree.leaves(both(image.trained_spatial)), jax.tree.leaves(both(image.spatial)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max(), rtol=0)

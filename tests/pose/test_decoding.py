@@ -22,12 +22,13 @@ def bump(x, y, side=28, width=2.0):
 
 
 places = st.floats(6, 22)
+COMPILED = {name: jax.jit(decoder, static_argnums=1) for name, decoder in DECODERS.items()}
 
 
 @settings(deadline=None, max_examples=25)  # the first call of a decoder compiles
 @given(places, places)
 def test_every_decoder_finds_a_bump(x, y):
-    for name, decoder in DECODERS.items():
+    for name, decoder in COMPILED.items():
         found = decoder(bump(x, y), 224)
         # In pixels of the small map, and an eighth of one is a pixel of the picture. A quarter offset knows no finer
         # step; the soft maximum is sharp, so that the background of a weak map has no say, and stays near the grid.
