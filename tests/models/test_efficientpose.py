@@ -151,6 +151,7 @@ def test_folded_norms_give_what_the_norms_give(kind):
     np.testing.assert_allclose(layer.apply(variables, x, False), expected, rtol=0, atol=1e-5 * scale)
 
 
+@pytest.mark.slow
 def test_training_mode_gives_all_maps_and_changes_every_statistic(tiny):
     network, variables, x = tiny
     upscaled, aux = jax.jit(network.apply)(variables, x)

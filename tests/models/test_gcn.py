@@ -145,7 +145,7 @@ def leaves(tree, path=()):
             yield (*path, key), value
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("name", slow_but(set(REFERENCES) - {"random_04"}, REFERENCES))
 def test_scores_and_features_are_those_of_the_reference(name, shared):
     z, module, variables, x = reference(shared, name)
     logits, aux = jax.jit(module.apply)(variables, x)

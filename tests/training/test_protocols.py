@@ -101,6 +101,7 @@ def test_groups_are_never_on_both_sides(tmp_path):
         assert held.isdisjoint(of[name] for name in data.names if name not in run["held_out"])
 
 
+@pytest.mark.slow
 def test_a_single_split_by_share_or_by_id_gives_an_ensemble_of_one(tmp_path):
     ensemble = training.train_single(cohort(), model="toy", directory=tmp_path / "a", config=CONFIG)
     assert ensemble.members[0].instances == 1
