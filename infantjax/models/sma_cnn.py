@@ -132,7 +132,7 @@ def _pool_forward(x: Activations) -> tuple[Activations, Activations]:
 
 
 def _pool_backward(x: Activations, gradient: Activations) -> tuple[Activations]:
-    """Every frame's share, written once; the gradient that JAX derives passes over the frames five times."""
+    """Every frame's share, written once; the gradient that JAX derives takes several passes over the frames."""
     first, second, third = _parts(x)
     is_first = (first >= second) & (first >= third)
     is_second = ~is_first & (second >= third)

@@ -60,7 +60,7 @@ class ValidConv(nn.Module):
             whole = frames // self.taps
             x = x[:, :, : whole * self.taps].reshape(*x.shape[:2], whole, self.taps * self.inputs)
             y = pointwise(x, kernel.reshape(-1, self.features))
-        elif self.taps == 3:
+        elif self.taps == 3 and _pays(frames - 2 * self.dilation, self.dilation):
             y = _three_taps(x, kernel, self.dilation)
         else:
             outputs = frames - self.dilation * (self.taps - 1)
@@ -70,6 +70,12 @@ class ValidConv(nn.Module):
         # Not into the kernel, also where it is constant: that is larger than the activations of a minute of video.
         y = Norm((self.features,), name="norm")(y, train)
         return nn.Dropout(self.dropout)(jax.nn.relu(y), deterministic=not train)
+
+
+def _pays(outputs: int, dilation: int) -> bool:
+    """Whether `_three_taps` multiplies less than the definition: it fills up to pairs of frames a dilation apart."""
+    filled = -(-outputs // (2 * dilation)) * 2 * dilation
+    return 2 * filled < 3 * outputs
 
 
 def _three_taps(x: Activations, kernel: Float[Array, "tap in out"], dilation: int) -> Activations:
