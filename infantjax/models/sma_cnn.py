@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
-from infantjax.nn.conv import Dense, pointwise, scattered_convolution, temporal_convolution
+from infantjax.nn.conv import Dense, pointwise, valid_convolution
 from infantjax.nn.initialisers import GlorotUniform, parameter
 from infantjax.skeletons import Skeleton
 
@@ -79,11 +79,11 @@ class SmaCnn(nn.Module):
         aux = {"conv1": x}
         # The largest of frames whose negative ones are zero, with half of the zeroing.
         aux["pool1"] = x = jax.nn.relu(pool(x))
-        beside = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
-        x = jnp.concatenate([beside[:, :-2], x, beside[:, 2:]], axis=-1)
-        x = self._convolve("conv2", (3, 3, one, two), x, temporal_convolution)
+        beside = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        x = jnp.concatenate([beside[:, :-2], beside[:, 1:-1], beside[:, 2:]], axis=-1)
+        x = self._convolve("conv2", (3, 3, one, two), x, valid_convolution)
         aux["pool2"] = x = jax.nn.relu(pool(x))
-        x = self._convolve("conv3", (1, 7, two, three), x, _valid)
+        x = self._convolve("conv3", (1, 7, two, three), x, valid_convolution)
         aux["pool3"] = x = jax.nn.relu(pool(x))
         x = x.reshape(batch, -1)
         x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), self.bias, name="dense")(x))
@@ -102,12 +102,6 @@ class SmaCnn(nn.Module):
         y = lowering(x, kernel) + bias
         counting.record("convolution", y.size * rows * taps * inputs)
         return y
-
-
-def _valid(x: Activations, kernel: Float[Array, "tap in out"]) -> Activations:
-    """Convolution over time without padding."""
-    y = scattered_convolution(x, dict(enumerate(kernel)))
-    return y[:, :, : x.shape[2] - len(kernel) + 1]
 
 
 @jax.custom_vjp

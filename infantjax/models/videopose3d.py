@@ -17,14 +17,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
-from infantjax.nn.conv import Dense, Norm, pointwise
+from infantjax.nn.conv import Dense, Norm, pointwise, valid_convolution
 from infantjax.nn.initialisers import UniformFanIn, parameter
 from infantjax.skeletons import Skeleton
 
@@ -60,46 +59,12 @@ class ValidConv(nn.Module):
             whole = frames // self.taps
             x = x[:, :, : whole * self.taps].reshape(*x.shape[:2], whole, self.taps * self.inputs)
             y = pointwise(x, kernel.reshape(-1, self.features))
-        elif self.taps == 3 and _pays(frames - 2 * self.dilation, self.dilation):
-            y = _three_taps(x, kernel, self.dilation)
         else:
-            outputs = frames - self.dilation * (self.taps - 1)
-            taps = [x[:, :, tap * self.dilation :][:, :, :outputs] for tap in range(self.taps)]
-            y = pointwise(jnp.concatenate(taps, -1), kernel.reshape(-1, self.features))
+            y = valid_convolution(x, kernel, self.dilation)
         counting.record("convolution", y.size * self.taps * self.inputs)
         # Not into the kernel, also where it is constant: that is larger than the activations of a minute of video.
         y = Norm((self.features,), name="norm")(y, train)
         return nn.Dropout(self.dropout)(jax.nn.relu(y), deterministic=not train)
-
-
-def _pays(outputs: int, dilation: int) -> bool:
-    """Whether `_three_taps` multiplies less than the definition: it fills up to pairs of frames a dilation apart."""
-    filled = -(-outputs // (2 * dilation)) * 2 * dilation
-    return 2 * filled < 3 * outputs
-
-
-def _three_taps(x: Activations, kernel: Float[Array, "tap in out"], dilation: int) -> Activations:
-    """A convolution of three taps by two thirds of the multiplications: four products for two output frames.
-
-    Of four frames a dilation apart, `d0` to `d3`, and taps `g0` to `g2`
-
-        y0 = d0 g0 + d1 g1 + d2 g2 = (d0 - d2) g0 + m + n
-        y1 = d1 g0 + d2 g1 + d3 g2 = m - n - (d1 - d3) g2
-        m = (d1 + d2) (g0 + g1 + g2) / 2,  n = (d2 - d1) (g0 - g1 + g2) / 2
-
-    (Winograd 1980). Channels are so many that the sums cost little beside the products.
-    """
-    channels, frames = x.shape[-1], x.shape[2] - 2 * dilation
-    blocks = -(-frames // (2 * dilation))
-    x = jnp.pad(x, ((0, 0), (0, 0), (0, 2 * dilation * (blocks + 1) - x.shape[2]), (0, 0)))
-    x = x.reshape(*x.shape[:2], blocks + 1, 2, dilation, channels)
-    d0, d1, d2, d3 = x[:, :, :-1, 0], x[:, :, :-1, 1], x[:, :, 1:, 0], x[:, :, 1:, 1]
-    outer = (kernel[0] + kernel[2]) / 2
-    m = pointwise(d1 + d2, outer + kernel[1] / 2)
-    n = pointwise(d2 - d1, outer - kernel[1] / 2)
-    y0, y1 = pointwise(d0 - d2, kernel[0]) + m + n, m - n - pointwise(d1 - d3, kernel[2])
-    y = jnp.stack([y0, y1], axis=3)
-    return y.reshape(*x.shape[:2], -1, kernel.shape[-1])[:, :, :frames]
 
 
 class LiftingNetwork(nn.Module):

@@ -192,19 +192,3 @@ def test_a_damaged_state_dict_is_refused_in_one_line(change, message):
     state = {name: value for name, value in (random_state() | change).items() if value is not None}
     with pytest.raises(InputError, match=message):
         import_videopose3d(state)
-
-
-@pytest.mark.parametrize(("frames", "dilation"), [(20, 1), (21, 1), (30, 3), (40, 7)])
-def test_three_taps_with_fewer_products_are_the_definition(frames, dilation):
-    rng = np.random.default_rng(frames)
-    x, kernel = rng.standard_normal((1, 2, frames, 5)), rng.standard_normal((3, 5, 4))
-    outputs = frames - 2 * dilation
-    expected = sum(x[:, :, tap * dilation :][:, :, :outputs] @ kernel[tap] for tap in range(3))
-    with jax.enable_x64(True):
-        found = videopose3d._three_taps(jnp.asarray(x), jnp.asarray(kernel), dilation)
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-def test_a_single_window_is_not_filled_up_to_pairs_of_frames():
-    assert not videopose3d._pays(1, 81)
-    assert videopose3d._pays(1500, 81)

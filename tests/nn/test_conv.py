@@ -10,7 +10,7 @@ from jax import lax
 from jax.test_util import check_grads
 
 from infantjax.nn import conv
-from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, temporal_convolution, use_lowering
+from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, temporal_convolution, use_lowering, valid_convolution
 
 FEW = settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True)
 """Every example compiles programs of its own shapes."""
@@ -193,6 +193,44 @@ def test_maps_side_by_side_are_each_alone(outputs):
 
 
 # --- taps at any frames ----------------------------------------------------------------------------------------------
+
+
+def without_padding(x, kernel, dilation):
+    outputs = x.shape[2] - dilation * (len(kernel) - 1)
+    return sum(x[:, :, tap * dilation :][:, :, :outputs] @ weights for tap, weights in enumerate(kernel))
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize(("frames", "dilation"), [(20, 1), (21, 1), (35, 3), (42, 5)])
+def test_pairs_of_frames_with_fewer_products_are_the_definition(frames, dilation, taps):
+    x, kernel = numbers(1, 2, frames, 5, dtype=np.float64), numbers(taps, 5, 4, dtype=np.float64)
+    expected = without_padding(x, kernel, dilation)
+    with jax.enable_x64(True):
+        found = conv._in_pairs(jnp.asarray(x), jnp.asarray(kernel), dilation)
+        chosen = valid_convolution(jnp.asarray(x), jnp.asarray(kernel), dilation)
+    np.testing.assert_allclose(found[:, :, : expected.shape[2]], expected, atol=1e-12)
+    np.testing.assert_allclose(chosen, expected, atol=1e-12)
+
+
+def test_gradients_of_pairs_of_frames_are_those_of_the_definition():
+    x, kernel = numbers(1, 2, 16, 5), numbers(7, 5, 4)
+
+    def gradients(convolution):
+        return jax.grad(lambda x, kernel: (convolution(x, kernel, 1) ** 2).sum(), (0, 1))(x, kernel)
+
+    for found, expected in zip(gradients(valid_convolution), gradients(without_padding)):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_pairs_of_frames_are_filled_up_only_where_that_saves_products():
+    def multiplied(frames):
+        products = jax.make_jaxpr(valid_convolution, static_argnums=2)(
+            jnp.zeros((1, 1, frames, 5)), jnp.zeros((3, 5, 4)), 81
+        )
+        return str(products).count("dot_general[")
+
+    assert multiplied(1500 + 162) == 4
+    assert multiplied(1 + 162) == 1, "a single frame, whose pair would be filled up with 161"
 
 
 @pytest.mark.parametrize("lowering", ["convolution", "matmul"])
