@@ -29,7 +29,7 @@ from jaxtyping import Array, Bool, Float, Int
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
-from infantjax.nn.conv import Dense, finished
+from infantjax.nn.conv import Dense, finished, pointwise
 from infantjax.nn.initialisers import GlorotUniform, HeUniform, parameter
 from infantjax.skeletons import Skeleton
 
@@ -90,7 +90,8 @@ class SelfAttention(nn.Module):
         scores = jnp.einsum("...qhc,...khc->...hqk", query, key) * size**-0.5
         if real is not None:
             scores = jnp.where(real[..., None, None, :], scores, jnp.finfo(scores.dtype).min)
-        weights = Dropout(self.dropout)(jax.nn.softmax(scores, axis=-1), train)
+        # Finished: inside the product that follows, the exponential is not computed in vectors.
+        weights = Dropout(self.dropout)(finished(jax.nn.softmax(scores, axis=-1)), train)
         counting.record("multiplication", 2 * weights.size * size)
         mixed = jnp.einsum("...hqk,...khc->...qhc", weights, value).reshape(x.shape)
         return Dense(self.width, self.width, GlorotUniform(), name="out")(mixed)
@@ -280,16 +281,22 @@ class MAM(nn.Module):
         frames = jnp.full(count, self.frames) if real is None else real
         seen = jnp.arange(steps) * self.token < frames[:, None]
         x = (x - self.input_mean.value) / self.input_deviation.value
-        x = x.reshape(count, steps, self.token, self.joints, self.channels)
-        x = jnp.einsum("bstjc,tu->bsjuc", x, self.input_mixing.value)
-        counting.record("multiplication", x.size * self.token)
-        x = self.embed(x.reshape(count, steps, self.joints, -1)) + self.step_position[:, None] + self.joint_position
+        x = x.reshape(count, steps, self.token, self.joints, self.channels).swapaxes(2, 3)
+        x = self._embedded(x.reshape(count, steps, self.joints, -1)) + self.step_position[:, None] + self.joint_position
         for block in self.transformer:
             x = block(x, seen, train)
         weights = seen / seen.sum(axis=1, keepdims=True)
         counting.record("pooling", count * self.width)
         z = self.norm(jnp.einsum("bsjw,bs->bw", x, weights) / self.joints)
         return z, self.clip_out(jax.nn.relu(self.clip_hidden(z)))
+
+    def _embedded(self, x: Float[Array, "*axes frame_channel"]) -> Float[Array, "*axes width"]:
+        """Tokens from their frames: the mixing of frames and the first layer are linear, so they are one product."""
+        kernel = self.embed.kernel.reshape(self.token, -1)
+        kernel = (self.input_mixing.value @ kernel).reshape(-1, self.width)
+        y = pointwise(x, kernel) + self.embed.bias
+        counting.record("linear", y.size * x.shape[-1])
+        return y
 
     def fuse(
         self,

@@ -153,7 +153,8 @@ def _distances(positions: Array, distance: Distance) -> Array:
     apart = positions[..., :, None, :] - positions[..., None, :, :]
     if distance == "per-axis":
         return jnp.abs(apart).reshape(*positions.shape[:-1], -1)
-    squared = jnp.sum(apart**2, axis=-1)
+    # Written out: a sum over two or three neighbours is a slow loop of its own.
+    squared = sum(apart[..., axis] ** 2 for axis in range(positions.shape[-1]))
     # The root has no slope at zero, which is all of the diagonal.
     return jnp.where(squared == 0, 0, jnp.sqrt(jnp.where(squared == 0, 1, squared)))
 
