@@ -24,15 +24,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
-from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import comparison, discrimination
 from infantjax.files import write_atomically
+from infantjax.models.gcn import build_st_gcn
+from infantjax.models.stam import build as build_stam
 from infantjax.motion import catch22, cima, histograms, spectra
 from infantjax.motion import stam as stam_channels
 from infantjax.motion.cohort import Cohort, read_cohort
@@ -161,14 +162,16 @@ def out_of_fold(cohort: Cohort, folds: Sequence[Fold], fit: Fit) -> np.ndarray:
     return risks
 
 
-def linear(features: Callable[[Recording, Options], np.ndarray], classifier: str) -> Method:
+def linear(
+    features: Callable[[Recording, Options], np.ndarray], classifier: Literal["logistic", "lda", "svm", "pls"]
+) -> Method:
     """A linear classifier on features of each recording."""
 
     def method(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
         x = np.stack([features(recording, options).ravel() for recording in cohort.recordings])
 
         def fit(cohort: Cohort, fold: Fold) -> np.ndarray:
-            known = {"groups": cohort.groups, "folds": inner(cohort, fold), "seed": options.seed}
+            known: dict[str, Any] = {"groups": cohort.groups, "folds": inner(cohort, fold), "seed": options.seed}
             if classifier == "logistic":
                 return baselines.logistic(x, cohort.outcomes, fold.train, fold.validation, **known)
             return baselines.classify(x, cohort.outcomes, fold.train, fold.validation, classifier, **known)
@@ -219,7 +222,8 @@ def cima_like(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.nda
 
 def st_gcn(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
     """ST-GCN on positions."""
-    config, sizes = TrainingConfig(seed=options.seed), {}
+    config = TrainingConfig(seed=options.seed)
+    sizes: dict[str, Any] = {}
     if options.simulate:
         config = dataclasses.replace(
             config, epochs=8, batch_size=16, learning_rate=5e-3, samples_per_negative=2, positive_ratio=2
@@ -228,15 +232,15 @@ def st_gcn(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarra
     if options.epochs is not None:
         config = dataclasses.replace(config, epochs=options.epochs)
     data = protocols.prepare(cohort, IN_MOTION_19)
-    module = models.get("st-gcn").build(**sizes)
-    result = stack.train(module, data, folds, config, names=("position",), quiet=False)
+    result = stack.train(build_st_gcn(**sizes), data, folds, config, names=("position",), quiet=False)
     return gathered(cohort, folds, result.risks)
 
 
 def stam_network(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
     """STAM on the cohort's own points; pieces of the published length, or of the shortest recording."""
     skeleton = cohort.recordings[0].skeleton
-    config, sizes, frames = stam.StamConfig(seed=options.seed), {}, stam.FRAMES
+    config, frames = stam.StamConfig(seed=options.seed), stam.FRAMES
+    sizes: dict[str, Any] = {}
     if options.simulate:
         config = dataclasses.replace(config, epochs=4, batch_size=8, learning_rate=2e-3)
         sizes, frames = {"widths": (8, 16, 16)}, 300
@@ -244,7 +248,7 @@ def stam_network(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.
         config = dataclasses.replace(config, epochs=options.epochs)
     channels = [stam_channels.channels(stam_channels.prepare(r), r.fps) for r in cohort.recordings]
     data = stam.Pieces.of(channels, cohort.outcomes, min(frames, *map(len, channels)))
-    result = stam.train(models.get("stam").build(skeleton, **sizes), data, folds, config, quiet=False)
+    result = stam.train(build_stam(skeleton, **sizes), data, folds, config, quiet=False)
     return gathered(cohort, folds, result.risks)
 
 

@@ -2,11 +2,16 @@
 
     python experiments/mam.py --simulate 24
     python experiments/mam.py --simulate 24 --without closeness --inputs velocities
+    python experiments/mam.py --simulate 12 --folds 2 --pretraining 10 --epochs 2 --compare inputs
+    python experiments/mam.py --simulate 12 --folds 2 --pretraining 10 --epochs 2 --compare ablations
     python experiments/mam.py --cohort FOLDER --annotated FOLDER --fps 30 [--metadata]
 
 Trains one run for each fold, all as one stack: the reference branch on annotated clips of other infants, then all
 branches. Videos that a run holds out are judged by its last weights. Prints the AUC of the risk and its figures at one
 half, the FMs frequency of both groups and its AUC, and, where every second is annotated, the median kappa of clips.
+`--compare inputs` does so for coordinates, velocities, accelerations and distances, of simulated infants in three
+dimensions and in two; `--compare ablations` for all parts, without the closeness loss, without the reference branch and
+without both. Each is a table with a line for every training.
 
 Of MAM only the outline is published; what is chosen is told in `infantjax.models.mam` and `infantjax.training.mam`, and
 no option here was compared with the authors' program. A cohort is a folder of keypoint files with `outcomes.csv` (id,
@@ -24,18 +29,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import jax
 import numpy as np
 import tyro
 from scipy.special import expit
 
-from infantjax import models
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import median_kappa
 from infantjax.evaluation.discrimination import auc, counts
 from infantjax.evaluation.localisation import frequency
+from infantjax.models.mam import build
 from infantjax.motion import mam
 from infantjax.motion.cohort import TRUTH, read_annotated, read_cohort, read_seconds
 from infantjax.motion.mam import Distance, Input
@@ -46,6 +51,8 @@ from infantjax.skeletons import IN_MOTION_19
 from infantjax.systems.mam import info_of
 from infantjax.training.folds import stratified_folds
 from infantjax.training.mam import HeldOut, MamConfig, Standardise, Videos, localise, train
+
+Part = Literal["closeness", "reference"]
 
 PUBLISHED = {
     "AUC": ("0.934 +- 0.014", "0.967 +- 0.005"),
@@ -60,8 +67,21 @@ PUBLISHED = {
     "median kappa of clips": ("-", "0.601 to 0.620"),
 }
 """Internal cross-validation and external validation; which threshold was used, and whether with the info branch, is not
-known. Frequencies are medians with quartiles; kappa without closeness or reference was about 0.224, without both 0.064.
+known. Frequencies are medians with quartiles.
 """
+
+ABLATIONS: dict[str, tuple[Part, ...]] = {
+    "all parts": (),
+    "without closeness": ("closeness",),
+    "without reference": ("reference",),
+    "without both": ("closeness", "reference"),
+}
+PUBLISHED_KAPPA = dict(zip(ABLATIONS, ("0.601 to 0.620", "about 0.224", "about 0.224", "0.064")))
+"""Medians over videos."""
+RANKING = "published of inputs: distances did best, in three dimensions better than in two"
+
+COLUMNS = ("AUC", "AUC of FMs frequency", "AUC of clips", "median kappa of clips")
+"""Figures of a comparison."""
 
 SIMULATED = MamConfig(pretraining=40, joint=15, clips=24, instances=6, half_cycle=100)
 SMALL = {"width": 32, "blocks": 1, "hidden": 64, "token": 24}
@@ -82,6 +102,7 @@ class Options:
         standardise: how inputs are normalised.
         flat: two dimensions in place of three, of simulated infants.
         without: ablations: the closeness loss, the reference branch, or both.
+        compare: all inputs, or all ablations, in place of one training.
         metadata: read sex, gestational age, birth weight and corrected age.
         folds: of the cohort.
         epochs: of the second stage; None for 300, or a few if simulated.
@@ -98,7 +119,8 @@ class Options:
     distance: Distance = "euclidean"
     standardise: Standardise = "token"
     flat: bool = False
-    without: tuple[Literal["closeness", "reference"], ...] = ()
+    without: tuple[Part, ...] = ()
+    compare: Literal["inputs", "ablations"] | None = None
     metadata: bool = False
     folds: int = 5
     epochs: int | None = None
@@ -127,7 +149,34 @@ class Video:
 
 
 def main(options: Options) -> None:
-    """Read or simulate, train, localise, print."""
+    """Print the figures of one training, or a line for each of a comparison."""
+    if options.compare is None:
+        print(table(figures_of(options)))
+    else:
+        print(comparison({name: figures_of(variant) for name, variant in variants(options).items()}))
+        if options.compare == "inputs":
+            print(RANKING)
+
+
+def variants(options: Options) -> dict[str, Options]:
+    """The trainings of a comparison by name."""
+    if options.compare == "ablations":
+        found = {name: dataclasses.replace(options, without=parts) for name, parts in ABLATIONS.items()}
+    else:
+        # What a camera saw cannot be told from files in three dimensions.
+        flats = {"3-D": False, "2-D": True} if options.simulate else {"as given": options.flat}
+        found = {
+            f"{name}, {space}": dataclasses.replace(options, inputs=(name,), flat=flat)
+            for space, flat in flats.items()
+            for name in get_args(Input)
+        }
+    if options.output is None:
+        return found
+    return {name: dataclasses.replace(v, output=options.output / name) for name, v in found.items()}
+
+
+def figures_of(options: Options) -> dict[str, float]:
+    """Read or simulate, train, localise, judge."""
     cohort, annotated = simulated_videos(options) if options.simulate else read_videos(options)
     config = settings(options)
     cuts = [(v, mam.clip_starts(len(v.positions))) for v in annotated]
@@ -136,12 +185,12 @@ def main(options: Options) -> None:
     if len(clips) < config.clips:
         raise InputError("--annotated", f"gives {len(clips)} clips", f"a step needs {config.clips}; annotate more")
     outcomes = [video.outcome for video in cohort]
-    info = [video.info for video in cohort] if options.metadata else None
+    info = [video.info for video in cohort if video.info is not None] or None
     data = Videos.of([video.positions for video in cohort], outcomes, clips, labels, info)
     axes = clips.shape[-1]
     channels = mam.channels(config.inputs, axes, distance=config.distance)
-    sizes = {"info": 16} if options.metadata else {}
-    module = models.get("mam").build(channels=channels, **sizes, **(SMALL if options.simulate else {}))
+    sizes: dict[str, Any] = ({"info": 16} if options.metadata else {}) | (SMALL if options.simulate else {})
+    module = build(channels=channels, **sizes)
     folds = stratified_folds(outcomes, options.folds, seed=options.seed)
     description = {"name": "mam", "inputs": list(config.inputs), "axes": axes}
     print(
@@ -156,7 +205,7 @@ def main(options: Options) -> None:
         variables = jax.tree.map(lambda leaf, run=run: leaf[run], found.variables)
         for row in fold.validation:
             clip_probabilities[row] = localise(module, variables, cohort[row].positions, config)
-    print(table(judge(cohort, found, [clip_probabilities[row] for row in range(len(cohort))])))
+    return judge(cohort, found, [clip_probabilities[row] for row in range(len(cohort))])
 
 
 def settings(options: Options) -> MamConfig:
@@ -192,14 +241,14 @@ def judge(cohort: list[Video], found: HeldOut, probabilities: list[np.ndarray]) 
     for name, label in (("normal", 0), ("risk", 1)):
         figures[f"FMs frequency, {name}"] = float(np.median(shares[whole & (outcomes == label)]))
     figures["AUC of FMs frequency"] = area(-shares[whole], outcomes[whole])
-    known = [row for row, video in enumerate(cohort) if video.fidgety is not None and whole[row]]
-    if known:
-        truth = [mam.clip_labels(cohort[row].fidgety, starts[row]) for row in known]
-        called = [(probabilities[row] > 0.5).astype(int) for row in known]
+    marked = {row: video.fidgety for row, video in enumerate(cohort) if video.fidgety is not None and whole[row]}
+    if marked:
+        truth = [mam.clip_labels(fidgety, starts[row]) for row, fidgety in marked.items()]
+        called = [(probabilities[row] > 0.5).astype(int) for row in marked]
         agreed = median_kappa(called, truth)
         figures["median kappa of clips"] = agreed.median
         figures["videos without kappa"] = agreed.undefined
-        figures["AUC of clips"] = area(np.concatenate([probabilities[row] for row in known]), np.concatenate(truth))
+        figures["AUC of clips"] = area(np.concatenate([probabilities[row] for row in marked]), np.concatenate(truth))
     return figures
 
 
@@ -213,8 +262,23 @@ def table(figures: dict[str, float]) -> str:
     lines = [f"{'figure':<26}{'here':>8}{'published, internal':>24}{'published, external':>24}"]
     for name, value in figures.items():
         internal, external = PUBLISHED.get(name, ("-", "-"))
-        lines.append(f"{name:<26}{value:>8.3f}{internal:>24}{external:>24}")
+        lines.append(f"{name:<26}{value if isinstance(value, int) else shown(value):>8}{internal:>24}{external:>24}")
     return "\n".join(lines)
+
+
+def comparison(found: dict[str, dict[str, float]]) -> str:
+    """A line for each training; beside the ablations the published kappa."""
+    width = max(map(len, COLUMNS)) + 2
+    lines = [f"{'training':<24}" + "".join(f"{name:>{width}}" for name in COLUMNS) + f"{'published kappa':>18}"]
+    for training, figures in found.items():
+        cells = "".join(f"{shown(figures.get(name, math.nan)):>{width}}" for name in COLUMNS)
+        lines.append(f"{training:<24}{cells}{PUBLISHED_KAPPA.get(training, '-'):>18}")
+    return "\n".join(lines)
+
+
+def shown(value: float) -> str:
+    """Three decimals; a dash for what is not defined."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def read_videos(options: Options) -> tuple[list[Video], list[Video]]:

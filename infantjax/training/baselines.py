@@ -23,7 +23,7 @@ MOST_LATENT = 6
 
 def logistic(
     features: Float[np.ndarray, "recording feature"],
-    outcomes: Sequence[int],
+    outcomes: Sequence[float],
     train: Sequence[int],
     test: Sequence[int],
     *,
@@ -73,7 +73,7 @@ def logistic(
 
 def classify(
     features: Float[np.ndarray, "recording feature"],
-    outcomes: Sequence[int],
+    outcomes: Sequence[float],
     train: Sequence[int],
     test: Sequence[int],
     classifier: Literal["lda", "svm", "pls"],
@@ -132,7 +132,7 @@ def classify(
 
 def window_share(
     windows: Sequence[Float[np.ndarray, "window feature"]],
-    outcomes: Sequence[int],
+    outcomes: Sequence[float],
     train: Sequence[int],
     test: Sequence[int],
     *,
@@ -176,7 +176,7 @@ def window_share(
 
 def _checked(
     features: Float[np.ndarray, "recording feature"],
-    outcomes: Sequence[int],
+    outcomes: Sequence[float],
     train: Sequence[int],
     groups: Sequence[Hashable] | None,
     folds: int,

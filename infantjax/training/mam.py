@@ -164,10 +164,10 @@ class Videos(NamedTuple):
     def of(
         cls,
         positions: Sequence[Float[np.ndarray, "time joint axis"]],
-        labels: Sequence[int],
+        labels: Sequence[float],
         clips: Float[np.ndarray, "clip time joint axis"],
         clip_labels: Sequence[int] | np.ndarray,
-        info: Sequence[Sequence[float]] | None = None,
+        info: Sequence[Sequence[float] | np.ndarray] | None = None,
     ) -> "Videos":
         """Pad and check.
 

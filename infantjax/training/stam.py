@@ -80,7 +80,7 @@ class Pieces(NamedTuple):
 
     @classmethod
     def of(
-        cls, recordings: Sequence[Float[np.ndarray, "time joint 7"]], labels: Sequence[int], frames: int = FRAMES
+        cls, recordings: Sequence[Float[np.ndarray, "time joint 7"]], labels: Sequence[float], frames: int = FRAMES
     ) -> "Pieces":
         """Cut.
 
