@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
@@ -21,7 +22,8 @@ import tyro
 
 from benchmarks import common
 from benchmarks.torch_baby_moves import TorchBabyMoves
-from infantjax import models, runtime
+from infantjax import runtime
+from infantjax.models.baby_moves import BabyMoves
 from infantjax.motion.baby_moves import clip_starts
 from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.nn.initialisers import initialise
@@ -62,12 +64,13 @@ def main(options: Options) -> None:
 
 def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
     """Ours and PyTorch for each kind of work, after they were shown to be equal."""
-    module = models.get("baby-moves").build(dropout=0.0)
+    module = BabyMoves(dropout=0.0)
     rng = np.random.default_rng(0)
     series = rng.standard_normal((4500, 46)).astype(np.float32)
     clips = rng.standard_normal((8, 1, 128, 46)).astype(np.float32)
     labels = (np.arange(8) % 3 == 0).astype(np.int32)
-    variables = jax.device_get(dict(jax.jit(lambda key: initialise(module, key, clips))(jax.random.key(0))))
+    first = jax.jit(lambda key: initialise(module, key, jnp.asarray(clips)))
+    variables = jax.device_get(dict(first(jax.random.key(0))))
     options = COMPILER_OPTIONS.get(jax.default_backend())
     name = f"torch {torch.__version__}"
 
@@ -129,9 +132,9 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     config = BabyMovesConfig(epochs=options.epochs, warm_up=0, curves=1000)
     rng = np.random.default_rng(0)
     labels = (np.arange(24) % 4 == 0).astype(int).tolist()
-    data = Videos.of(rng.standard_normal((24, 4500, 46)).astype(np.float32), labels, None, config)
+    data = Videos.of(list(rng.standard_normal((24, 4500, 46)).astype(np.float32)), labels, None, config)
     partitions = random_partitions(labels, options.runs)
-    module = models.get("baby-moves").build()
+    module = BabyMoves()
     begun = time.perf_counter()
     together = train(module, data, partitions, config)
     stack = time.perf_counter() - begun

@@ -74,7 +74,7 @@ class Comparison:
         low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
         return float(low), float(middle), float(high)
 
-    def summary(self, flops: float | None = None) -> dict[str, float | None]:
+    def summary(self, flops: float | None = None) -> dict[str, Any]:
         """Figures for a table; with the floating-point operations of one run also GFLOP/s at the median time."""
         low, middle, high = self.ratio_quartiles
         ours, peer = float(np.median(self.ours_seconds)), float(np.median(self.peer_seconds))

@@ -10,9 +10,11 @@ operations of the networks by the published rule.
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 import tyro
@@ -62,7 +64,7 @@ def main(options: Options) -> None:
     positions = recording.keypoints.astype(np.float32)
     starts = windows.window_starts(len(positions))
     cut = positions[starts[:, None] + np.arange(windows.WINDOW)]
-    channels = features.stack(cut, IN_MOTION_19, ("position", "velocity", "bone"))
+    channels = features.stack(jnp.asarray(cut), IN_MOTION_19, ("position", "velocity", "bone"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = torch.as_tensor(np.asarray(channels).transpose(0, 3, 1, 2).copy(), device=device)
 
@@ -72,7 +74,7 @@ def main(options: Options) -> None:
         twins = [_twin(name, inputs) for _ in range(options.instances)]
         program = EnsembleProgram([_member(name, twins)], IN_MOTION_19, chunk=options.chunk)
         batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, twice=True).seconds())
-        ours = common.Contender("infantjax", lambda p=program: p.scores(positions)[0][0])
+        ours = common.Contender("infantjax", partial(_first_scores, program, positions))
         peer = _peer(twins, inputs, batch)
         comparison = common.compare(ours, peer, options.rounds, options.warm_up)
         found, expected = ours.run().risk, peer.run().softmax(-1)[..., 1].cpu().numpy()
@@ -111,6 +113,10 @@ def _total(rows: list[dict[str, Any]], ours: float, peer: float, flops: float) -
         "ratio_q1": float(np.quantile(ratios, 0.25)),
         "ratio_q3": float(np.quantile(ratios, 0.75)),
     }
+
+
+def _first_scores(program: EnsembleProgram, positions: np.ndarray) -> Any:
+    return program.scores(positions)[0][0]
 
 
 def _twin(name: str, inputs: torch.Tensor) -> torch.nn.Module:

@@ -176,8 +176,11 @@ def _depthwise_steps(stride: int) -> dict[str, Callable]:
 
         return form
 
-    forms = {"infantjax": trained_depthwise, "gradients of JAX": depthwise, "grouped convolution": grouped}
-    return {name: step(convolve) for name, convolve in forms.items()}
+    return {
+        "infantjax": step(trained_depthwise),
+        "gradients of JAX": step(depthwise),
+        "grouped convolution": step(grouped),
+    }
 
 
 def _window(x: Array) -> Array:

@@ -16,8 +16,10 @@ Peak memory is that of a process of its own which makes the same calls; it inclu
 import json
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -93,20 +95,20 @@ def _measure(network: PoseNetwork, batch: int, ceiling: float, options: Options)
     for name in options.peers:
         try:
             peer = PEERS[name](network, squares)
-        except (ImportError, NotImplementedError) as error:
-            print(f"{network.name}: no {name} ({error})")
+        except (ImportError, NotImplementedError) as missing:
+            print(f"{network.name}: no {name} ({missing})")
             continue
         scale = np.abs(expected).max()
         error = common.require_equal(peer() / scale, expected / scale, TOLERANCE, f"{network.name}, {name}")
-        theirs = common.Contender(name, lambda peer=peer: [peer() for _ in range(calls)][-1])
+        theirs = common.Contender(name, partial(_repeated, peer, calls))
         peaks = [_peak_mb(network.name, batch, side) if options.memory else None for side in (OURS, name)]
         for contender in (ours, whole):
             compared = common.compare(contender, theirs, options.rounds, options.warm_up).summary(flops * count)
             figures = {
-                "ours_fps": count / compared["ours_median_s"],  # type: ignore[operator]
-                "peer_fps": count / compared["peer_median_s"],  # type: ignore[operator]
-                "ours_of_ceiling": compared["ours_gflops"] / ceiling,  # type: ignore[operator]
-                "peer_of_ceiling": compared["peer_gflops"] / ceiling,  # type: ignore[operator]
+                "ours_fps": count / compared["ours_median_s"],
+                "peer_fps": count / compared["peer_median_s"],
+                "ours_of_ceiling": compared["ours_gflops"] / ceiling,
+                "peer_of_ceiling": compared["peer_gflops"] / ceiling,
                 "ours_peak_mb": peaks[0],
                 "peer_peak_mb": peaks[1],
             }
@@ -135,6 +137,10 @@ def _ours(network: PoseNetwork, squares: np.ndarray) -> Run:
     apply = jax.jit(lambda variables, x: network.module.apply(variables, x)[0])
     held, given = jax.device_put((network.variables, normalised(squares, network)))
     return lambda: np.asarray(apply(held, given))
+
+
+def _repeated(run: Callable[[], Any], calls: int) -> Any:
+    return [run() for _ in range(calls)][-1]
 
 
 def _at_once(run: Any, calls: int) -> Any:

@@ -23,7 +23,6 @@ from benchmarks.pose_inference import lively
 from benchmarks.torch_pose import TorchEfficientPose
 from infantjax import models, runtime
 from infantjax.models import count_image
-from infantjax.models.efficientpose import EfficientPose
 from infantjax.nn.initialisers import initialise
 from infantjax.pose import pictures, targets
 from infantjax.pose.augmentation import PictureAugmentation
@@ -73,15 +72,16 @@ def main(options: Options) -> None:
 
 def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     entry = models.get(name)
-    network: EfficientPose = entry.build(upscale=False, branch_dropout=0.0)
+    network: Any = entry.build(upscale=False, branch_dropout=0.0)
     side, count, rng = entry.input_shape[0], options.batch_size * options.steps, np.random.default_rng(0)
     squares = rng.integers(0, 256, (count, side, side, 3)).astype(np.uint8)
     points = rng.uniform(0.1, 0.9, (count, 16, 2)).astype(np.float32)
+    shown, marked = jnp.asarray(squares), jnp.asarray(points)
     variables = jax.device_get(
         dict(jax.jit(lambda key: initialise(network, key, jnp.zeros((1, side, side, 3))))(jax.random.key(0)))
     )
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
-    data = jax.device_put(PictureData(squares, points, variables, MPII_16, entry.pixels or "imagenet"))
+    data = jax.device_put(PictureData(shown, marked, variables, MPII_16, entry.pixels or "imagenet"))
     fold = Fold(tuple(range(count)), (0,))
 
     def ours(views: PictureAugmentation | None) -> tuple[Any, PoseTask]:
@@ -135,8 +135,8 @@ def _peer_batch(
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Normalised pictures and the targets of the three passes, channels last in memory."""
     map_side = squares.shape[1] // 8
-    fields = targets.affinity_fields(points, segments(MPII_16), map_side, width * map_side / 32)
-    peaks = targets.heatmaps(points, map_side, sigma * map_side / 32)
+    fields = targets.affinity_fields(jnp.asarray(points), segments(MPII_16), map_side, width * map_side / 32)
+    peaks = targets.heatmaps(jnp.asarray(points), map_side, sigma * map_side / 32)
 
     def given(array: Any) -> torch.Tensor:
         tensor = torch.as_tensor(np.asarray(array).transpose(0, 3, 1, 2).copy(), device=device)

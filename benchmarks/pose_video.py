@@ -126,7 +126,7 @@ def repeated(clip: Path, seconds: float, output: Path) -> Path:
         stream = container.add_stream("libx264", rate=30)
         # Without frames that read later ones, a cut anywhere leaves a whole video.
         stream.pix_fmt, stream.width, stream.height, stream.codec_context.max_b_frames = "yuv420p", 640, height, 0
-        packets = []
+        packets: list[bytes] = []
         for frame in islice(open_frames(clip), wanted):
             picture = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
             packets += map(bytes, stream.encode(picture))

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import torch
 import tyro
@@ -84,14 +85,14 @@ def main(options: Options) -> None:
     )
     training = Training(build_published, data, (fold,), config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    window = np.asarray(data.positions[:1, :WINDOW])
-    common.require_equal(
-        _described(window[0]), features.stack(window, data.skeleton)[0].transpose(2, 0, 1), 1e-6, "features"
-    )
+    window = jnp.asarray(data.positions[:1, :WINDOW])
+    found = features.stack(window, data.skeleton)[0].transpose(2, 0, 1)
+    common.require_equal(_described(np.asarray(window[0])), found, 1e-6, "features")
 
     generator = random.Random(options.seed)
     candidates = [PUBLISHED.choices(PUBLISHED.sample(generator.random)) for _ in range(options.candidates)]
-    twins, rows = [], []
+    twins = []
+    rows: list[dict[str, Any]] = []
     for number, choices in enumerate(candidates):
         twins.append(torch_twin.GraphNetwork(choices).to(device))
         size, module = min(8, options.batch_size), build_published(choices)

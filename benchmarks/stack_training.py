@@ -28,7 +28,7 @@ from infantjax.motion.windows import WINDOW, window_starts
 from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import metrics, stack
-from infantjax.training.folds import stratified_folds
+from infantjax.training.folds import Fold, stratified_folds
 from infantjax.training.optimisers import nesterov
 from infantjax.training.state import CohortData, Run, TrainingConfig, index_sets, run_keys
 from infantjax.weights.pytorch import import_movement_outcome
@@ -114,11 +114,11 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     initialise = jax.jit(jax.vmap(task.begin, in_axes=(0, 0, None)))
     states = initialise(jnp.ones(len(folds), bool), runs, data)
     one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
-    train = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
-    train = train.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
+    traced = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
+    train = traced.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:1]), ("run",))
-    epoch = jax.jit(task.over_runs(task.epoch, mesh))
-    epoch = epoch.lower(states, runs, data).compile(compiler_options=options_of_compiler)
+    whole = jax.jit(task.over_runs(task.epoch, mesh))
+    epoch = whole.lower(states, runs, data).compile(compiler_options=options_of_compiler)
 
     forward = count_flops(module, entry.input_shape)
     version = torch.__version__.partition("+")[0]
@@ -147,7 +147,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-def _cohort(options: Options) -> tuple[CohortData, list[Any]]:
+def _cohort(options: Options) -> tuple[CohortData, tuple[Fold, ...]]:
     rng = np.random.default_rng(0)
     labels = [i % 2 for i in range(options.infants)]
     positions = [rng.standard_normal((300, 19, 2)).astype(np.float32) for _ in labels]
@@ -168,7 +168,7 @@ def require_equal_step(
 
     def loss(params: Any) -> Any:
         (logits, _), _ = module.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
-        return metrics.cross_entropy(logits, y).mean()
+        return metrics.cross_entropy(logits, jnp.asarray(y)).mean()
 
     rate = 0.01
     value, gradient = jax.jit(jax.value_and_grad(loss))(variables["params"])

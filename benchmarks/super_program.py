@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -33,7 +33,7 @@ import tyro
 from benchmarks import common
 from benchmarks.cohort import simulated
 from infantjax.search.evaluation import SharedTraining, Training
-from infantjax.search.space import PUBLISHED, Choices, SearchSpace, build_published, read_space
+from infantjax.search.space import PUBLISHED, Candidate, Choices, SearchSpace, build_published, read_space
 from infantjax.search.supernet import GROUPING
 from infantjax.training.stack import Result
 from infantjax.training.state import TrainingConfig
@@ -63,7 +63,7 @@ class Options:
     """Windows of a step."""
     samples_per_negative: int = 12
     """Windows of a negative infant in an epoch; a positive one gives twice as many."""
-    mapping: str = "auto"
+    mapping: Literal["auto", "map", "vmap"] = "auto"
     """How the candidates of a stack are mapped: one after the other, or side by side; `auto` is by backend."""
     write: bool = True
     """Keep the result in benchmarks/results."""
@@ -99,7 +99,8 @@ _WAYS = {"separate": "apart", "together": "in a shared program", "further": "onc
 
 
 def _candidates(space: SearchSpace, count: int, seed: int) -> list[dict[str, Any]]:
-    generator, drawn = random.Random(seed), {}
+    generator = random.Random(seed)
+    drawn: dict[Candidate, dict[str, Any]] = {}
     while len(drawn) < min(count, space.size):
         candidate = space.sample(generator.random)
         drawn[candidate] = space.choices(candidate)
@@ -160,8 +161,8 @@ def _row(
 
 def _difference(own: Any, shared: Any) -> float:
     """Of the first epochs' losses: later ones drift apart, since training amplifies rounding."""
-    losses = (np.asarray(each.history["training_loss"][:, :1]) for each in (shared, own))
-    return common.require_equal(*losses, 1e-3, "training loss of the first epoch")
+    found, expected = (np.asarray(each.history["training_loss"][:, :1]) for each in (shared, own))
+    return common.require_equal(found, expected, 1e-3, "training loss of the first epoch")
 
 
 if __name__ == "__main__":

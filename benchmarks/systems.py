@@ -29,6 +29,8 @@ import tyro
 from benchmarks import common
 from benchmarks.torch_systems import TorchLifting, TorchMam, TorchSmaCnn
 from infantjax import models, runtime
+from infantjax.models.mam import MAM
+from infantjax.models.sma_cnn import SmaCnn
 from infantjax.motion import mam as motion
 from infantjax.nn.initialisers import initialise
 from infantjax.training import loop, sma_cnn
@@ -79,8 +81,9 @@ def main(options: Options) -> None:
         work = f"stack of {options.subjects} subjects"
         rows.append({"system": "sma-cnn", "work": work, **stack_against_loop(options)})
         print(json.dumps(rows[-1]), flush=True)
-    shapes = {"windows": options.windows, "output_frames": options.output_frames, "subjects": options.subjects}
-    shapes |= {"iterations": options.iterations, "jax_matmul_gflops": common.jax_ceiling()}
+    names = ("windows", "output_frames", "subjects", "iterations")
+    shapes = {name: getattr(options, name) for name in names}
+    shapes |= {"jax_matmul_gflops": common.jax_ceiling()}
     print(common.write("systems", rows, shapes, where) if options.write else common.table(rows))
 
 
@@ -112,7 +115,7 @@ def score_network(options: Options) -> Iterator[tuple[str, Pair]]:
     x, y = torch.as_tensor(windows[:-1, None]), torch.as_tensor(scores[:-1])
 
     def descent(dropout: float) -> tuple[Any, Callable[[], Any], TorchSmaCnn]:
-        task = sma_cnn.ScoreTask(entry.build(dropout=dropout), config, (1, *entry.input_shape))
+        task = sma_cnn.ScoreTask(SmaCnn(dropout=dropout), config, (1, *entry.input_shape))
         twin = TorchSmaCnn(variables["params"], dropout).train()
         optimiser = twin.optimiser(config)
         return task, lambda: descend(optimiser, (twin(x) - y).square().mean() / 2), twin
@@ -159,7 +162,7 @@ def video_network(options: Options) -> Iterator[tuple[str, Pair]]:
     given, classes = torch.as_tensor(clips), torch.as_tensor(labels)
 
     def descent(dropout: float) -> tuple[Any, Callable[[], Any], TorchMam]:
-        task = mam_training.VideoTask(entry.build(dropout=dropout), config, (1, *entry.input_shape))
+        task = mam_training.VideoTask(MAM(dropout=dropout), config, (1, *entry.input_shape))
         twin, centres = TorchMam(variables["params"], module.token, module.heads, dropout).train(), torch.zeros(2, 64)
         optimiser = torch.optim.SGD(twin.parameters(), config.lowest_rate, 0.9, weight_decay=config.decay)
         return task, lambda: descend(optimiser, twin.loss(given, classes, pair, centres, config)), twin
@@ -304,13 +307,13 @@ def contenders(ours: Callable[[], Any], peer: Callable[[], Any]) -> Pair:
 def stack_against_loop(options: Options) -> dict[str, float]:
     """Seconds of runs as one stack, and of the same runs one after the other; their errors are equal."""
     rng = np.random.default_rng(0)
-    subjects = np.repeat(np.arange(options.subjects), 4)
+    subjects = np.repeat(np.arange(options.subjects), 4).tolist()
     windows = rng.standard_normal((len(subjects), 12, 900)).astype(np.float32)
-    scores = rng.uniform(0, 72, len(subjects))
+    scores = rng.uniform(0, 72, len(subjects)).tolist()
     config = sma_cnn.SmaConfig(
         iterations=options.iterations, report=options.iterations, batch_size=min(40, 4 * options.subjects - 4)
     )
-    module = models.get("sma-cnn").build()
+    module = SmaCnn()
     begun = time.perf_counter()
     together = sma_cnn.train(module, windows, scores, subjects, config)
     stack = time.perf_counter() - begun

@@ -74,7 +74,7 @@ def _conv(params: Any, statistics: Any, x: tf.Tensor, stride: int = 1) -> tf.Ten
         multiplier = np.asarray(norm["scale"]) / np.sqrt(np.asarray(moving["var"], np.float64) + _EPSILON)
         kernel, bias = kernel * multiplier, np.asarray(norm["bias"]) + (bias - np.asarray(moving["mean"])) * multiplier
     if kernel.ndim == 3:
-        y = tf.nn.depthwise_conv2d(x, np.float32(kernel)[..., None], (1, stride, stride, 1), "SAME")
+        y = tf.nn.depthwise_conv2d(x, kernel.astype(np.float32)[..., None], (1, stride, stride, 1), "SAME")
     else:
-        y = tf.nn.conv2d(x, np.float32(kernel), stride, "SAME")
+        y = tf.nn.conv2d(x, kernel.astype(np.float32), stride, "SAME")
     return y + np.float32(bias)

@@ -3,6 +3,7 @@
 It reads the variables of `infantjax.models.efficientpose`, so that both sides compute the same numbers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class TorchEfficientPose(torch.nn.Module):
         variant = network.variant
         self.tap, self.low_version = network.low_level_tap, variant.low
         params, statistics = variables["params"], variables["batch_stats"]
-        act = functional.relu6 if variant.lite else functional.silu
+        act: Callable[..., torch.Tensor] = functional.relu6 if variant.lite else functional.silu
         self.act = act
         self.parts = torch.nn.ModuleDict()
         for name, version, blocks in (("high", variant.high, 3), ("low", variant.low, 2)):

@@ -97,7 +97,7 @@ def measured(module: Any, data: CohortData, fold: Fold, config: TrainingConfig) 
     steps = int(index_sets(np.asarray(data.lengths), np.asarray(data.labels), [fold], config)["samples"][0])
     return {
         **taken,
-        "kernels": programs.epoch.as_text().count(" fusion("),
+        "kernels": str(programs.epoch.as_text()).count(" fusion("),
         "first_epoch_s": first,
         "epoch_s": min(later),
         "steps": steps // config.batch_size,

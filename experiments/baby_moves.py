@@ -114,7 +114,7 @@ def table(runs: Sequence[dict[str, float | None]], options: Options, videos: int
         f"{'figure':<22}{'mean':>8}{'SD':>8}{'published':>18}",
     ]
     for name, published in PUBLISHED.items():
-        values = [run[name] for run in runs if run.get(name) is not None]
+        values = [value for run in runs if (value := run.get(name)) is not None]
         if not any(name in run for run in runs):
             continue
         mean, spread = (np.mean(values), np.std(values, ddof=1)) if len(values) > 1 else (math.nan, math.nan)

@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -95,7 +95,7 @@ def main(options: Demonstration) -> None:
             {"model": name, "validation_auc": result.best_auc.tolist(), "best_epoch": result.best_epoch.tolist()}
         )
 
-    info = {
+    info: dict[str, Any] = {
         "skeleton": IN_MOTION_19.name,
         "preprocessing": RELEASED.to_dict(),
         "threshold": options.threshold,
@@ -127,7 +127,7 @@ def held_out_statement(ensemble: Ensemble, options: Demonstration) -> str:
     )
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

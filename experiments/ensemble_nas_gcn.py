@@ -295,8 +295,8 @@ def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
         reached = [(values < levels[0]).sum(), *((values >= level).sum() for level in levels)]
         q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
         rows.append((name, *_shares(reached), f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{values.max():.3f}"))
-    for name, (reached, median, highest) in BY_RULE.items():
-        rows.append((f"{name}, published", *_shares(reached), median, highest))
+    for name, (published, middle, highest) in BY_RULE.items():
+        rows.append((f"{name}, published", *_shares(published), middle, highest))
     head = ("Trials with AUC", f"< {levels[0]:g}", *(f">= {level:g}" for level in levels), "Median [IQR]", "Highest")
     return support.markdown("K-Best and random search (Table A.3)", head, rows)
 
@@ -335,7 +335,7 @@ def auc_table(named: Mapping[str, Ensemble], risks: Mapping[str, np.ndarray], te
         for name, aucs in BY_MODEL.items():
             published = get(name).published
             cells = [f"{value:.3f}" for value in aucs]
-            rows.append((f"{name}, published", *cells, f"{published.parameters:,}", published.flops))
+            rows.append((f"{name}, published", *cells, f"{published.parameters:,}", str(published.flops)))
     head = ("Search", *(f"Val{i}" for i in range(1, len(folds) + 1)), "Test", "Parameters", "GFLOPs")
     return support.markdown("AUC of the winners (Table A.5; test: ensemble of a winner's folds)", head, rows)
 
@@ -368,7 +368,8 @@ def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thre
         # The paper: CP if the risk exceeds the threshold.
         decided = counts(risks, test.outcomes, threshold, strict=True)
         figures = decided.metrics()
-        seen = [(o, colour(r, i, threshold)) for o, r, i in zip(test.outcomes, risks, instances)]
+        colours_of = [str(colour(r, i, threshold)) for r, i in zip(risks, instances)]
+        seen = list(zip(test.outcomes, colours_of))
         rows.append(
             (
                 f"{threshold:.2f}",

@@ -29,6 +29,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -266,14 +267,16 @@ def level_table(found: list[Pair], unit: str) -> str:
     for name, which in (("Random search", "random"), ("K-Best search", "kbest")):
         aucs = np.concatenate([getattr(each, which) for each in found])
         q1, median, q3 = np.quantile(aucs, (0.25, 0.5, 0.75))
-        shares = [
-            _over(found, lambda p, w=which, level=level: np.mean(np.array(getattr(p, w)) >= level), unit)
-            for level in LEVELS
-        ]
+        shares = [_over(found, partial(_share, which=which, level=level), unit) for level in LEVELS]
         cells = [f"{100 * m:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" for m, low, high in shares]
         rows.append((name, *cells, f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{aucs.max():.3f}"))
     head = ("Trials with AUC", *(f">= {level:g}" for level in LEVELS), "Median [IQR]", "Highest")
     return support.markdown(f"Shares of trials [95 % interval over {unit}] (as Table A.3)", head, rows)
+
+
+def _share(pair: Pair, which: str, level: float) -> float:
+    """Of the trials of one rule, those that reach a level."""
+    return float(np.mean(np.array(getattr(pair, which)) >= level))
 
 
 def population_table(found: dict[int, list[Pair]]) -> str:
@@ -324,7 +327,7 @@ def _table(path: Path) -> tuple[SearchSpace, dict[Candidate, float]]:
     if not known:
         raise InputError(path, "holds no trial with an AUC", "make it by infantjax search export")
     values = zip(columns, zip(*known))
-    return _known(SearchSpace({name: tuple(dict.fromkeys(column)) for name, column in values}), known)
+    return _known(SearchSpace(tuple((name, tuple(dict.fromkeys(column))) for name, column in values)), known)
 
 
 def _known(space: SearchSpace, known: dict[Candidate, float]) -> tuple[SearchSpace, dict[Candidate, float]]:

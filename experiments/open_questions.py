@@ -27,6 +27,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -57,6 +58,8 @@ from infantjax.weights import Ensemble, Member
 Question = Literal["instances", "window", "epochs", "aggregation", "noise"]
 CHUNK = 64
 """Windows that go through a network at a time."""
+NOTHING = (np.nan, np.nan, np.nan)
+"""A figure with its interval that is not defined."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,10 @@ def instances(options: Options, whole: Trained, development: Cohort, test: Cohor
 def _range(values: np.ndarray) -> tuple[float, float, float]:
     """Mean and central 95 % of what is defined."""
     values = values[np.isfinite(values)]
-    return (float(values.mean()), *map(float, np.quantile(values, (0.025, 0.975)))) if len(values) else (np.nan,) * 3
+    if not len(values):
+        return NOTHING
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(values.mean()), float(low), float(high)
 
 
 def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
@@ -240,12 +246,12 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     names, (member,) = get(options.model).features, found.ensemble.members
     module = get(options.model).build(**options.overrides)
     held_out = prepare(test, get(options.model).skeleton, RELEASED)
-    seen = [described(module, member.variables, data, names) for data in (found.data, held_out)]
-    weights = [attention(fold, found.data.labels, instance, *seen) for instance, fold in enumerate(found.folds)]
-    risks = [infant.risk for infant in seen[1]]
+    seen, asked = (described(module, member.variables, data, names) for data in (found.data, held_out))
+    weights = [attention(fold, found.data.labels, instance, seen, asked) for instance, fold in enumerate(found.folds)]
+    risks = [infant.risk for infant in asked]
     attended = [
         np.array([each[number] @ infant.risk[instance] for instance, each in enumerate(weights)])
-        for number, infant in enumerate(seen[1])
+        for number, infant in enumerate(asked)
     ]
     methods = {
         "median over instances, then windows (published)": [aggregation.infant_risk(each) for each in risks],
@@ -259,7 +265,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     for name, values in methods.items():
         right = int(((np.array(values) > options.threshold) == np.asarray(test.outcomes)).sum())
         accuracy = (right / len(test), *clopper_pearson(right, len(test)))
-        difference = _or_nothing(lambda v=values: delong(v, published, test.outcomes)[:3])
+        difference = _or_nothing(partial(delong, values, published, test.outcomes))
         rows.append((name, *_area(values, test.outcomes), *difference, *accuracy))
     head = ("aggregation", *_columns("auc", "difference", "accuracy"))
     return head, rows, "Aggregation [95 % intervals: DeLong, paired against the first; Clopper-Pearson]"
@@ -318,7 +324,7 @@ def attention(
     y = jnp.asarray(np.asarray(labels)[list(fold.train)])
 
     def loss(params: Any) -> jax.Array:
-        weights = module.apply(params, (z - centre) / spread, present)
+        weights: Any = module.apply(params, (z - centre) / spread, present)
         risk = jnp.clip((weights * p).sum(axis=1), 1e-6, 1 - 1e-6)
         return -jnp.where(y == 1, jnp.log(risk), jnp.log1p(-risk)).mean()
 
@@ -391,9 +397,9 @@ def _area(risks: Any, labels: Any) -> tuple[float, float, float]:
 
 def _or_nothing(figure: Callable[[], tuple]) -> tuple[float, float, float]:
     try:
-        value, low, high = figure()
+        value, low, high, *_ = figure()
     except ValueError:
-        return (np.nan,) * 3
+        return NOTHING
     return float(value), float(low), float(high)
 
 

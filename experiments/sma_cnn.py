@@ -27,13 +27,13 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from infantjax import systems
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import plots
 from infantjax.evaluation.regression import aggregate, subject_errors
 from infantjax.motion import limbs
 from infantjax.motion.cohort import Cohort, read_cohort
 from infantjax.simulation import InfantConfig, infants_for
+from infantjax.systems.sma import Sma
 from infantjax.training.sma_cnn import leave_one_out, train
 
 PUBLISHED = {
@@ -78,9 +78,10 @@ class Options:
 def main(options: Options) -> None:
     """Window, train, judge, print."""
     given: dict[str, Any] = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
-    settings = (SIMULATED if options.simulate else {}) | {k: v for k, v in given.items() if v is not None}
+    settings: dict[str, Any] = dict(SIMULATED) if options.simulate else {}
+    settings |= {name: value for name, value in given.items() if value is not None}
     settings["report"] = math.gcd(settings.get("iterations", 1000), 50)
-    system = systems.get("sma").configured(settings)
+    system = Sma.configured(settings)
     cohort, found = (simulated(options) if options.simulate else read(options)).each(system.prepared, leave_out=True)
     for problem in cohort.problems:
         print(problem, file=sys.stderr)

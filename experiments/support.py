@@ -81,7 +81,8 @@ def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def options_of(kind: type[T], published: dict[str, Any], description: str | None) -> T:
     """The options of a program from its command line; `--published` changes defaults, others still override them."""
     changed = published | {"published": True} if "--published" in sys.argv[1:] else {}
-    return tyro.cli(kind, default=kind(output=tyro.MISSING, **changed), description=description)
+    defaults: Callable[..., T] = kind
+    return tyro.cli(kind, default=defaults(output=tyro.MISSING, **changed), description=description)
 
 
 def run(program: Callable[[], None]) -> int:
