@@ -33,12 +33,16 @@ class Models:
         import json
 
         from infantjax import models
-        from infantjax.models.summary import summarise
+        from infantjax.models.summary import kept_counts, summarise
 
         with common.checked("models"):
             entries = [models.get(name) for name in self.names or models.names()]
-        # One after the other: counting all takes a minute.
-        rows = (summarise(entry, self.rule, name) for entry in entries for name in entry.skeletons)
+        kept = kept_counts()
+        rows = (
+            summarise(entry, self.rule, name, kept.get(entry.name, {}).get(name))
+            for entry in entries
+            for name in entry.skeletons
+        )
         if self.json:
             print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
             return 0

@@ -136,8 +136,12 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...], rule: CountingR
     """
     if rule not in COUNTING_RULES:
         raise ValueError(f"unknown counting rule {rule!r}; known: {', '.join(COUNTING_RULES)}")
-    operations = count_operations(module, input_shape)
-    return sum(operations[kind] for kind in COUNTING_RULES[rule]) // 2 * 2
+    return flops_of_two(count_operations(module, input_shape), rule)
+
+
+def flops_of_two(operations: Mapping[str, int], rule: CountingRule) -> int:
+    """Floating-point operations of one sample from the operations of two by kind (`count_operations`)."""
+    return sum(operations.get(kind, 0) for kind in COUNTING_RULES[rule]) // 2 * 2
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,27 @@
-"""A network's size beside its published figures."""
+"""A network's size beside its published figures.
 
+Counting all networks takes most of a minute, so their counts are kept in `counts.json`; tests count again. After a
+network was added or changed, `python -m infantjax.models.summary > infantjax/models/counts.json` writes it anew.
+"""
+
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from infantjax.models.entry import CountingRule, Entry, count_flops, count_image, count_parameters
+from infantjax import models
+from infantjax.models.entry import (
+    CountingRule,
+    Entry,
+    count_image,
+    count_operations,
+    count_parameters,
+    flops_of_two,
+)
+
+COUNTS = Path(__file__).with_name("counts.json")
+"""What `count` gives for each network and skeleton."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +60,51 @@ class Summary:
     reading: bool
 
 
-def summarise(entry: Entry, rule: CountingRule = "published", skeleton: str | None = None) -> Summary:
-    """Count a network and compare it with what was published.
+def count(entry: Entry, skeleton: str | None = None) -> dict[str, int]:
+    """Count a network, from abstract traces.
+
+    Args:
+        entry: the network.
+        skeleton: one of `entry.skeletons`; None is the one it was published for.
+
+    Returns:
+        `parameters` as in `Summary`; of an image network `flops` and `executed`, of others the operations of two
+        samples in training by kind.
+    """
+    module = entry.build(skeleton=skeleton or entry.skeleton, **entry.counted)
+    if entry.pixels:
+        found = count_image(module, entry.input_shape)
+        return {"parameters": found.stored, "flops": found.flops, "executed": found.executed}
+    parameters = count_parameters(module, entry.input_shape, entry.counts)
+    return {"parameters": parameters, **count_operations(module, entry.input_shape)}
+
+
+@cache
+def kept_counts() -> dict[str, dict[str, dict[str, int]]]:
+    """What is kept, by name and skeleton."""
+    return json.loads(COUNTS.read_text(encoding="utf-8"))
+
+
+def summarise(
+    entry: Entry,
+    rule: CountingRule = "published",
+    skeleton: str | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> Summary:
+    """Compare a network with what was published.
 
     Args:
         entry: the network.
         rule: how operations of keypoint networks are counted.
         skeleton: one of `entry.skeletons`; None is the one it was published for.
+        counts: of the network (`count`); None counts it.
     """
     skeleton = skeleton or entry.skeleton
+    counts = count(entry, skeleton) if counts is None else counts
     published = entry.published if skeleton == entry.skeleton else entry.others[skeleton]
-    module = entry.build(skeleton=skeleton, **entry.counted)
-    if entry.pixels:
-        counts = count_image(module, entry.input_shape)
-        parameters, flops, executed = counts.stored, counts.flops, counts.executed
-    else:
-        parameters = count_parameters(module, entry.input_shape, entry.counts)
-        flops = executed = count_flops(module, entry.input_shape, rule)
+    parameters = counts["parameters"]
+    flops = counts["flops"] if entry.pixels else flops_of_two(counts, rule)
+    executed = counts["executed"] if entry.pixels else flops
     checks = []
     if published.parameters is not None:
         checks.append(parameters == published.parameters)
@@ -79,3 +126,9 @@ def summarise(entry: Entry, rule: CountingRule = "published", skeleton: str | No
         published.source,
         entry.reading,
     )
+
+
+if __name__ == "__main__":
+    entries = map(models.get, models.names())
+    found = {entry.name: {name: count(entry, name) for name in entry.skeletons} for entry in entries}
+    print(json.dumps(found, indent=1))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from infantjax import models
 from infantjax.models.gcn import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
-from infantjax.models.summary import summarise
+from infantjax.models.summary import kept_counts, summarise
 from infantjax.nn.initialisers import initialise
 from infantjax.skeletons import Skeleton
 from infantjax.weights import import_movement_outcome, import_st_gcn
@@ -56,6 +56,7 @@ def test_parameters_and_flops_are_the_published_ones_to_the_printed_decimals(nam
     assert summary.parameters == models.get(name).published.parameters
     assert summary.published_flops == f"{summary.flops / 1e9:.2f}"
     assert summary.agree
+    assert summary == summarise(models.get(name), counts=kept_counts()[name][summary.skeleton])
 
 
 def test_a_newer_counting_rule_gives_what_that_version_printed():

@@ -11,7 +11,7 @@ import pytest
 from infantjax import models
 from infantjax.models import count_image, efficienthourglass, efficientpose
 from infantjax.models.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
-from infantjax.models.summary import summarise
+from infantjax.models.summary import kept_counts, summarise
 from infantjax.nn.image import ImageConv, depthwise, transposed
 from infantjax.nn.initialisers import initialise
 from infantjax.skeletons import Skeleton
@@ -57,6 +57,7 @@ def test_parameters_and_operations_are_the_published_ones(name, skeleton):
     row = summary(name, skeleton)
     assert row.parameters == row.published_parameters
     assert row.agree
+    assert row == summarise(models.get(name), skeleton=skeleton, counts=kept_counts()[name][skeleton])
 
 
 @pytest.mark.parametrize(("name", "skeleton"), COMPUTED)
