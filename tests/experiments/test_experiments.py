@@ -1,13 +1,16 @@
 """The experiments run to their end on simulated data, and tell in one line what is wrong with a user's."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from infantjax.motion.mam import Input
 from infantjax.scores import read_scores
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(name, *arguments):
     command = [sys.executable, str(ROOT / "experiments" / name), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3000)
 
 
 @pytest.mark.slow
@@ -34,6 +37,23 @@ def test_a_simulated_experiment_prints_the_published_table(name, arguments, last
     assert done.returncode == 0, done.stderr
     assert "published" in done.stdout
     assert last in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("what", "trainings"),
+    [
+        ("inputs", [f"{name}, {axes}-D" for axes in (3, 2) for name in get_args(Input)]),
+        ("ablations", ["all parts", "without closeness", "without reference", "without both"]),
+    ],
+)
+def test_a_comparison_of_mam_is_a_line_for_each_training(what, trainings):
+    done = run("mam.py", "--simulate", 6, "--folds", 2, "--epochs", 1, "--pretraining", 1, "--compare", what)
+    assert done.returncode == 0, done.stderr
+    _, table = done.stdout.split("training  ")
+    rows = [re.split(r"\s{2,}", line) for line in table.splitlines()[1 : len(trainings) + 1]]
+    assert [row[0] for row in rows] == trainings
+    assert all(0 <= float(row[1]) <= 1 for row in rows)
 
 
 @pytest.mark.slow
