@@ -132,16 +132,6 @@ PAPER: dict[str, Any] = {
 """What `--published` changes."""
 
 
-BY_K = {2: (0.937, 10), 3: (0.939, 22), 4: (0.935, 25), 5: (0.949, 49), 6: (0.940, 65), 7: (0.946, 78)}
-"""Published best AUC and number of trials (Table A.2)."""
-
-BY_RULE = {
-    "Random search": ((385, 290, 279, 266, 256, 242, 214, 144, 32, 0), "0.720 [0.640, 0.894]", "0.944"),
-    "K-Best search": ((236, 439, 428, 423, 417, 407, 390, 335, 158, 4), "0.900 [0.695, 0.925]", "0.956"),
-}
-"""Published numbers of 675 trials, median and highest AUC (Table A.3)."""
-
-
 BY_MODEL = {
     "st-gcn": (0.904, 0.989, 0.887, 0.887, 0.864, 0.933, 0.747, 0.851),
     "kbest-gcn-1": (0.941, 1.000, 0.909, 0.950, 0.953, 0.944, 0.882, 0.921),
@@ -273,7 +263,7 @@ def population_table(compared: dict[int, Found]) -> str:
     if not compared:
         return ""
     aucs = [f"{found.evaluated[0].value:.3f}" if found.evaluated else "-" for found in compared.values()]
-    published = [BY_K.get(k) for k in compared]
+    published = [support.BY_K.get(k) for k in compared]
     rows = [
         ("AUC", *aucs),
         ("No. trials", *(str(len(found.history)) for found in compared.values())),
@@ -295,7 +285,7 @@ def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
         reached = [(values < levels[0]).sum(), *((values >= level).sum() for level in levels)]
         q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
         rows.append((name, *_shares(reached), f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{values.max():.3f}"))
-    for name, (published, middle, highest) in BY_RULE.items():
+    for name, (published, middle, highest) in support.BY_RULE.items():
         rows.append((f"{name}, published", *_shares(published), middle, highest))
     head = ("Trials with AUC", f"< {levels[0]:g}", *(f">= {level:g}" for level in levels), "Median [IQR]", "Highest")
     return support.markdown("K-Best and random search (Table A.3)", head, rows)

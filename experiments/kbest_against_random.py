@@ -270,6 +270,9 @@ def level_table(found: list[Pair], unit: str) -> str:
         shares = [_over(found, partial(_share, which=which, level=level), unit) for level in LEVELS]
         cells = [f"{100 * m:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" for m, low, high in shares]
         rows.append((name, *cells, f"{median:.3f} [{q1:.3f}, {q3:.3f}]", f"{aucs.max():.3f}"))
+    for name, ((below, *reached), middle, highest) in support.BY_RULE.items():
+        published = [f"{100 * count / (below + reached[0]):.1f} %" for count in reached]
+        rows.append((f"{name}, published", *published, middle, highest))
     head = ("Trials with AUC", *(f">= {level:g}" for level in LEVELS), "Median [IQR]", "Highest")
     return support.markdown(f"Shares of trials [95 % interval over {unit}] (as Table A.3)", head, rows)
 
@@ -283,8 +286,14 @@ def population_table(found: dict[int, list[Pair]]) -> str:
     """The best AUC and the trials of a search by K, in the form of Table A.2."""
     best = [_shown(*_over(pairs, lambda p: max(p.kbest), "surfaces")) for pairs in found.values()]
     trials = [_shown(*_over(pairs, lambda p: len(p.kbest), "surfaces")) for pairs in found.values()]
-    head = ("", *(f"K = {k}" for k in found))
-    return support.markdown("Different values of K (as Table A.2)", head, [("AUC", *best), ("No. trials", *trials)])
+    known = [support.BY_K.get(k) for k in found]
+    rows = [
+        ("AUC", *best),
+        ("No. trials", *trials),
+        ("AUC, published", *(f"{of[0]:.3f}" if of else "-" for of in known)),
+        ("No. trials, published", *(str(of[1]) if of else "-" for of in known)),
+    ]
+    return support.markdown("Different values of K (as Table A.2)", ("", *(f"K = {k}" for k in found)), rows)
 
 
 def _shown(mean: float, low: float, high: float) -> str:

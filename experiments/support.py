@@ -42,6 +42,15 @@ SMALL: dict[str, Any] = {
 }
 """A network that compiles in seconds."""
 
+BY_K = {2: (0.937, 10), 3: (0.939, 22), 4: (0.935, 25), 5: (0.949, 49), 6: (0.940, 65), 7: (0.946, 78)}
+"""Published best AUC and number of trials (thesis Table A.2)."""
+
+BY_RULE = {
+    "Random search": ((385, 290, 279, 266, 256, 242, 214, 144, 32, 0), "0.720 [0.640, 0.894]", "0.944"),
+    "K-Best search": ((236, 439, 428, 423, 417, 407, 390, 335, 158, 4), "0.900 [0.695, 0.925]", "0.956"),
+}
+"""Published numbers of 675 trials below and from each checkpoint, median and highest AUC (Table A.3)."""
+
 
 def brief(epochs: int) -> TrainingConfig:
     """A training of seconds, too short to learn much."""

@@ -32,6 +32,8 @@ def test_on_made_up_aucs_kbest_is_ahead_where_choices_matter_and_random_search_i
     assert sum(float(p["kbest"]) > float(p["random"]) for p in pairs) > 25
     share = float(re.search(r"Random search(?: \|[^|]*){6} \| ([\d.]+) %", done.stdout)[1])
     assert abs(share - 21.3) < 6  # at least 0.9; some 1500 trials on six surfaces
+    assert "| Random search, published | 43.0 % | 41.3 % |" in done.stdout
+    assert "| AUC, published | 0.937 | 0.949 |" in done.stdout  # K = 2 and 5
     assert (tmp_path / "convergence.png").exists()
 
 
