@@ -409,18 +409,18 @@ def _columns(*names: str) -> list[str]:
 
 
 def _merged(head: tuple[str, ...], rows: list[tuple]) -> tuple[list[str], list[list[str]]]:
-    """The table as it is read: a figure and its interval in one cell."""
+    """The table as it is read: a figure and its interval in one cell, a dash for what is not defined."""
 
-    def cells(row: tuple) -> list[str]:
-        named = dict(zip(head, row))
-        shown = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in named.items()}
-        return [
-            f"{shown[name]} [{shown[f'{name}_low']}, {shown[f'{name}_high']}]" if f"{name}_low" in head else shown[name]
-            for name in head
-            if not name.endswith(("_low", "_high"))
-        ]
+    def cell(named: dict[str, Any], name: str) -> str:
+        value = named[name]
+        if not isinstance(value, float):
+            return str(value)
+        low, high = named.get(f"{name}_low", np.nan), named.get(f"{name}_high", np.nan)
+        interval = "" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+        return "-" if np.isnan(value) else f"{value:.3f}{interval}"
 
-    return [name for name in head if not name.endswith(("_low", "_high"))], [cells(row) for row in rows]
+    shown = [name for name in head if not name.endswith(("_low", "_high"))]
+    return shown, [[cell(dict(zip(head, row)), name) for name in shown] for row in rows]
 
 
 if __name__ == "__main__":

@@ -47,6 +47,14 @@ def test_where_no_choice_matters_neither_rule_is_ahead(tmp_path):
 
 
 @pytest.mark.slow
+def test_all_networks_of_the_small_space_are_trained(tmp_path):
+    done = run("kbest_against_random.py", "--simulate", "-o", tmp_path, "--seeds", 20, "--training.epochs", 1)
+    assert done.returncode == 0, done.stderr
+    assert "16 candidates with known AUCs" in done.stdout
+    assert len(rows_of(tmp_path / "searches.csv")) == 20
+
+
+@pytest.mark.slow
 def test_searches_are_run_on_the_trials_of_an_exported_study(tmp_path):
     trials = tmp_path / "trials.csv"
     lines = [f"{3 * w + d},{3 * w + d},complete,0.{5 + w}{d},,,,,{w},{d}" for w in range(4) for d in range(3)]
