@@ -386,8 +386,8 @@ class Execution(TypedDict, total=False):
         devices: over which the work is spread; None is all, also those of other processes.
         save_every: epochs between checkpoints, and between tables of the history.
         quiet: no progress on stderr.
-        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
-            which the next epoch overwrites.
+        on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
+            that the next epoch may overwrite.
     """
 
     directory: str | Path | None
@@ -430,8 +430,8 @@ def train(
         save_every: epochs between checkpoints, and between tables of the history.
         quiet: no progress on stderr.
         summary: of the best scores so far `[run]`, for the progress.
-        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
-            which the next epoch overwrites.
+        on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
+            that the next epoch may overwrite.
         programs: what `trace` made of the same task and arguments, compiled; None compiles here.
 
     Returns:
@@ -494,18 +494,19 @@ def train(
             epoch = done = done + 1
             with jax.transfer_guard("disallow"):
                 state = advance(state, runs, data)
-            saved = epoch % save_every == 0 or not _running(state)
+            saved = directory is not None and (epoch % save_every == 0 or not _running(state))
+            # On the host, where a thousand variables are views; on a device each would be a program to compile.
+            whole = task.unpacked(processes.fetch(state)) if saved or on_epoch else None
             if directory is not None:
-                whole = processes.fetch(state) if saved else None
                 history = whole.history if whole else processes.fetch(state.history)
                 if store is not None:
-                    if whole:
+                    if whole and saved:
                         # Runs that only pad the stack stay out: the devices may be others when it continues.
-                        store.save(epoch, take_runs(task.unpacked(whole), range(count)))
+                        store.save(epoch, take_runs(whole, range(count)))
                     with store.writing():
                         log.write(epoch, history, table=saved)
-            if on_epoch is not None:
-                on_epoch(epoch, task.unpacked(state))
+            if whole and on_epoch:
+                on_epoch(epoch, whole)
             progress.update(epoch, summary(np.asarray(processes.fetch(state.best_score))[:count]))
         return take_runs(task.unpacked(processes.fetch(state)), range(count))
 

@@ -1,4 +1,4 @@
-"""The arrays in a vector: the same however they are read, and places that are data where XLA would make kernels of them."""
+"""The arrays in a vector: the same however they are read; in programs for a CPU their places are data."""
 
 import re
 
