@@ -4,11 +4,12 @@
 parameters, which takes XLA half a minute for a graph network; `initialise` draws all numbers at once instead.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any, Literal
 
 import flax.errors
@@ -17,28 +18,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infantjax.nn.parts import parts
+
+Kind = Literal["normal", "uniform"]
+
 
 @dataclass
 class _Pool:
     """Random numbers for the parameters of one network, dealt out in the order in which they are declared.
 
     Attributes:
-        normal: standard normal numbers; None only counts.
-        uniform: numbers uniform on -1..1; None only counts.
-        used: how many of each were dealt.
+        numbers: arrays of standard normal numbers, and of numbers uniform on -1..1; None only counts.
+        asked: shapes of what was asked for.
     """
 
-    normal: jax.Array | None = None
-    uniform: jax.Array | None = None
-    used_normal: int = 0
-    used_uniform: int = 0
+    numbers: Mapping[Kind, Iterator[jax.Array]] | None = None
+    asked: dict[Kind, list[tuple[int, ...]]] = field(default_factory=lambda: {"normal": [], "uniform": []})
 
-    def deal(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> jax.Array:
-        size = int(np.prod(shape))
-        first = getattr(self, f"used_{kind}")
-        setattr(self, f"used_{kind}", first + size)
-        numbers = getattr(self, kind)
-        return jnp.zeros(shape) if numbers is None else numbers[first : first + size].reshape(shape)
+    def deal(self, kind: Kind, shape: tuple[int, ...]) -> jax.Array:
+        self.asked[kind].append(shape)
+        return next(self.numbers[kind]) if self.numbers else jnp.zeros(shape)
 
 
 _pool: ContextVar[_Pool | None] = ContextVar("pool", default=None)
@@ -100,11 +99,13 @@ def initialise(module: nn.Module, key: jax.Array, x: jax.Array) -> Any:
     """
     with _dealing(_Pool()) as needed:
         jax.eval_shape(module.init, key, x)
+    counts = {kind: sum(map(prod, asked)) for kind, asked in needed.asked.items()}
     normal, uniform = jax.random.split(key)
-    pool = _Pool(
-        jax.random.normal(normal, (needed.used_normal,)),
-        jax.random.uniform(uniform, (needed.used_uniform,), minval=-1.0),
-    )
+    vectors: dict[Kind, jax.Array] = {
+        "normal": jax.random.normal(normal, (counts["normal"],)),
+        "uniform": jax.random.uniform(uniform, (counts["uniform"],), minval=-1.0),
+    }
+    pool = _Pool({kind: iter(parts(vector, needed.asked[kind])) for kind, vector in vectors.items()})
     with _dealing(pool):
         return module.init(key, x)
 

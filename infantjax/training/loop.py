@@ -28,8 +28,8 @@ from jax.sharding import PartitionSpec as P
 from jax.stages import Compiled, Traced
 from jaxtyping import Array
 
+from infantjax.nn import initialisers
 from infantjax.nn.conv import COMPILER_OPTIONS
-from infantjax.nn.initialisers import initialise
 from infantjax.progress import Progress
 from infantjax.training import processes
 from infantjax.training.packing import Packing
@@ -140,7 +140,7 @@ class Task(ABC):
 
     def initial(self, key: Array, run: Any, data: Any) -> dict[str, Any]:
         """The network's variables before the first epoch."""
-        return initialise(self.module, key, jnp.zeros(self.input_shape))
+        return initialisers.initialise(self.module, key, jnp.zeros(self.input_shape))
 
     @property
     @abstractmethod
@@ -160,9 +160,14 @@ class Task(ABC):
         return jnp.bool_(False)
 
     @cached_property
+    def judgement(self) -> Callable[..., Judged]:
+        """`judge`, traced once: for the shapes of what it returns, and for the epoch."""
+        return jax.jit(self.judge)
+
+    @cached_property
     def variables(self) -> Any:
         """Shapes of the network's variables."""
-        return jax.eval_shape(self.module.init, jax.random.key(0), jnp.zeros(self.input_shape))
+        return initialisers.shapes(self.module, jnp.zeros(self.input_shape))
 
     @cached_property
     def packings(self) -> dict[str, Packing]:
@@ -219,7 +224,7 @@ class Task(ABC):
     def begin(self, active: Array, run: Any, data: Any) -> RunState:
         """State of a run before its first epoch; a run that only pads the stack has ended."""
         variables = self.pack(self.initial(jax.random.fold_in(run.key, 0), run, data))
-        judged = jax.eval_shape(self.judge, variables, run, data, active)
+        judged = jax.eval_shape(self.judgement, variables, run, data, active)
         nothing = jnp.full(self.config.epochs, jnp.nan)
         return RunState(
             variables=variables,
@@ -237,7 +242,7 @@ class Task(ABC):
         """One epoch: train, judge, keep the best. A run that has ended does not change."""
         running = state.status == Status.RUNNING
         trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, state.epoch + 1), running)
-        return self.conclude(state, trained, self.judge(trained.variables, run, data, running))
+        return self.conclude(state, trained, self.judgement(trained.variables, run, data, running))
 
     def conclude(self, state: RunState, trained: Trained, judged: Judged) -> RunState:
         """The state after an epoch, from that before it."""
@@ -281,6 +286,10 @@ class Task(ABC):
         return jax.shard_map(
             local, mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False, axis_names=frozenset({"run"})
         )
+
+    def beginning(self, mesh: Mesh, mapping: RunMapping) -> Any:
+        """`begin` of the whole stack, to be traced or called."""
+        return jax.jit(self.over_runs(self.begin, mesh, mapping), compiler_options=compiler_options())
 
     def program(self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
         """An epoch of the whole stack, traced; it overwrites the state that it is given.
@@ -363,7 +372,7 @@ def trace(
     runs, data = jax.eval_shape(lambda runs, data: (layout.padded(runs), data), runs, data)
     runs, data = _with_sharding(runs, layout.per_run), _with_sharding(data, layout.replicated)
     active = jax.ShapeDtypeStruct((count + layout.padding,), bool, sharding=layout.per_run)
-    begin = jax.jit(task.over_runs(task.begin, layout.mesh, mapping)).trace(active, runs, data)
+    begin = task.beginning(layout.mesh, mapping).trace(active, runs, data)
     state = _with_sharding(begin.out_info, layout.per_run)
     return Tracing(task, state, begin, task.program(state, runs, data, layout.mesh, mapping))
 
@@ -377,8 +386,8 @@ class Execution(TypedDict, total=False):
         devices: over which the work is spread; None is all, also those of other processes.
         save_every: epochs between checkpoints, and between tables of the history.
         quiet: no progress on stderr.
-        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
-            which the next epoch overwrites.
+        on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
+            that the next epoch may overwrite.
     """
 
     directory: str | Path | None
@@ -421,8 +430,8 @@ def train(
         save_every: epochs between checkpoints, and between tables of the history.
         quiet: no progress on stderr.
         summary: of the best scores so far `[run]`, for the progress.
-        on_epoch: called on the host after each epoch with its number and the state of the padded stack on the devices,
-            which the next epoch overwrites.
+        on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
+            that the next epoch may overwrite.
         programs: what `trace` made of the same task and arguments, compiled; None compiles here.
 
     Returns:
@@ -440,7 +449,7 @@ def train(
     active = processes.place(np.arange(count + padding) < count, per_run)
     data = processes.place(data, layout.replicated)
 
-    begin = programs.begin if programs else jax.jit(task.over_runs(task.begin, mesh, mapping))
+    begin = programs.begin if programs else task.beginning(mesh, mapping)
     shapes = programs.state if programs else jax.eval_shape(begin, active, runs, data)
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet or not processes.leads()))
@@ -485,18 +494,19 @@ def train(
             epoch = done = done + 1
             with jax.transfer_guard("disallow"):
                 state = advance(state, runs, data)
-            saved = epoch % save_every == 0 or not _running(state)
+            saved = directory is not None and (epoch % save_every == 0 or not _running(state))
+            # On the host, where a thousand variables are views; on a device each would be a program to compile.
+            whole = task.unpacked(processes.fetch(state)) if saved or on_epoch else None
             if directory is not None:
-                whole = processes.fetch(state) if saved else None
                 history = whole.history if whole else processes.fetch(state.history)
                 if store is not None:
-                    if whole:
+                    if whole and saved:
                         # Runs that only pad the stack stay out: the devices may be others when it continues.
-                        store.save(epoch, take_runs(task.unpacked(whole), range(count)))
+                        store.save(epoch, take_runs(whole, range(count)))
                     with store.writing():
                         log.write(epoch, history, table=saved)
-            if on_epoch is not None:
-                on_epoch(epoch, task.unpacked(state))
+            if whole and on_epoch:
+                on_epoch(epoch, whole)
             progress.update(epoch, summary(np.asarray(processes.fetch(state.best_score))[:count]))
         return take_runs(task.unpacked(processes.fetch(state)), range(count))
 

@@ -6,13 +6,14 @@ the memory.
 """
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
+
+from infantjax.nn.parts import parts
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,4 @@ class Packing:
 
     def unpack(self, vector: Any) -> Any:
         """The tree of a vector `[..., n]`; its arrays get the leading axes too. NumPy stays NumPy."""
-        sizes = [_size(shape) for shape in self.shapes]
-        ends = list(accumulate(sizes))
-        leaves = [
-            vector[..., end - size : end].reshape((*vector.shape[:-1], *shape))
-            for end, size, shape in zip(ends, sizes, self.shapes)
-        ]
-        return jax.tree.unflatten(self.structure, leaves)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
+        return jax.tree.unflatten(self.structure, parts(vector, self.shapes))
