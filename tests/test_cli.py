@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,33 @@ def test_a_reader_of_the_output_that_goes_away_is_no_error(tmp_path):
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(60) == 0
+
+
+def ended(work: str, **options) -> subprocess.CompletedProcess:
+    """What becomes of a process whose command does this work."""
+    script = f"import atexit, threading, time\nfrom infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
+    script += "cli.Models.run = work\ncli.main(['models'])\n"
+    return subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, **options)
+
+
+def test_a_process_ends_when_its_threads_have_and_all_is_closed():
+    work = "threading.Thread(target=lambda: (time.sleep(0.2), print('computed'))).start()\n"
+    work += "atexit.register(print, 'closed')\nprint('done')\nreturn 3"
+    done = ended(work, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "done\ncomputed\nclosed\n", "")
+
+
+def test_an_error_that_nobody_expected_is_status_1_with_its_traceback():
+    done = ended("raise RuntimeError('unheard of')", stdout=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("RuntimeError: unheard of\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_results_that_could_not_be_written_are_no_success():
+    with open("/dev/full", "w") as full:
+        assert ended("print('a line')\nreturn 0", stdout=full).returncode == 1
 
 
 def test_a_recording_is_assessed_by_the_installed_program(good, ensemble_folder, tmp_path):

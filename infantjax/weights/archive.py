@@ -77,12 +77,13 @@ def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise ValueError(f"{name} has an unknown version {version}")
-        shape, _, dtype = _HEADERS[version](stream)
+        shape, column_major, dtype = _HEADERS[version](stream)
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects, which are never loaded")
         # The declared shape decides what is allocated, so it must agree with what the archive really holds.
         held = member.file_size - stream.tell()
         if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != held:
             raise ValueError(f"{name} declares shape {shape} but holds {held} bytes")
-    with archive.open(member) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        # `np.lib.format.read_array` would begin again, and most of the time of a small array is its header's.
+        content = bytearray(stream.read())
+    return np.ndarray(shape, dtype, content, order="F" if column_major else "C")

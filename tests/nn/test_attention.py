@@ -57,6 +57,15 @@ def test_activations_of_large_numbers_are_finite():
     np.testing.assert_array_equal(relu(large), [0, 0, 100, np.float32(1e30)])
 
 
+def test_relu_of_what_is_no_number_is_none():
+    np.testing.assert_array_equal(relu(np.array([-np.inf, np.nan, np.inf], np.float32)), [0, np.nan, np.inf])
+
+
+def test_the_gradient_of_relu_at_zero_is_zero():
+    x = np.array([-1, -0.0, 0, 2], np.float32)
+    np.testing.assert_array_equal(jax.grad(lambda x: relu(x).sum())(x), [0, 0, 0, 1])
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_squeeze_and_excitation_weights_channels_by_their_mean(name):
     layer = SqueezeExcitation(CHANNELS, 2, ACTIVATIONS[name])
