@@ -2,8 +2,8 @@
 
     python -m benchmarks.assess_command
 
-The bundled ensemble on a simulated recording of three minutes. `cold` begins with an empty compilation cache, `warm` with
-that of the first cold run. Every run is a process of its own. CPU seconds are those of all of its threads: over
+The bundled ensemble on a simulated recording of three minutes. `cold` begins with an empty compilation cache, `warm`
+with that of the first cold run. Every run is a process of its own. CPU seconds are those of all of its threads: over
 wall-clock seconds they tell how many cores were busy, and others on the machine disturb them least. The benchmark stops
 unless every run wrote the same bytes.
 """

@@ -188,7 +188,9 @@ def test_a_reader_of_the_output_that_goes_away_is_no_error(tmp_path):
 
 def ended(work: str, **options) -> subprocess.CompletedProcess:
     """What becomes of a process whose command does this work."""
-    script = f"import atexit, threading, time\nfrom infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
+    script = (
+        f"import atexit, threading, time\nfrom infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
+    )
     script += "cli.Models.run = work\ncli.main(['models'])\n"
     return subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, **options)
 
