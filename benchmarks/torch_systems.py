@@ -160,7 +160,8 @@ class TorchMam(nn.Module):
         p = of_instances.detach().softmax(-1)[..., 1]
         kept = int(np.ceil(config.fidgety_share * p.shape[1]))
         p[1, p[1] < p[1].sort(descending=True).values[kept - 1]] = 0
-        without, fidgety = ((instances - centre).square().sum(-1) for centre in centres)
+        over = torch.mean if config.squares == "mean" else torch.sum
+        without, fidgety = (over((instances - centre).square(), -1) for centre in centres)
         return total + (p * fidgety + (1 - p) * without).mean()
 
 

@@ -132,9 +132,14 @@ def table(risks: dict[str, np.ndarray], cohort: Cohort, sensitivity: float) -> s
         lines.append(
             f"{name:<26}{area.value:>7.3f}{f'{area.low:.3f} to {area.high:.3f}':>17}"
             f"{figures['sensitivity'].value:>7.2f}{figures['specificity'].value:>7.2f}"
-            f"{f'{p[name]:.3f}' if name in p else '':>8}{PUBLISHED.get(name, '-'):>14}"
+            f"{rounded(p[name]) if name in p else '':>8}{PUBLISHED.get(name, '-'):>14}"
         )
     return "\n".join(lines)
+
+
+def rounded(p: float) -> str:
+    """Three decimals, which are never all zero."""
+    return f"{p:.3f}" if p >= 0.0005 else "<0.001"
 
 
 def save(folder: Path, cohort: Cohort, risks: dict[str, np.ndarray]) -> None:

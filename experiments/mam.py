@@ -50,7 +50,7 @@ from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.systems.mam import info_of
 from infantjax.training.folds import stratified_folds
-from infantjax.training.mam import HeldOut, MamConfig, Standardise, Videos, localise, train
+from infantjax.training.mam import HeldOut, MamConfig, Squares, Standardise, Videos, localise, train
 
 Part = Literal["closeness", "reference"]
 
@@ -100,6 +100,7 @@ class Options:
         inputs: what the network reads.
         distance: how two joints are compared.
         standardise: how inputs are normalised.
+        squares: of the closeness loss, their mean over the entries of an embedding or their sum.
         flat: two dimensions in place of three, of simulated infants.
         without: ablations: the closeness loss, the reference branch, or both.
         compare: all inputs, or all ablations, in place of one training.
@@ -118,6 +119,7 @@ class Options:
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
     standardise: Standardise = "token"
+    squares: Squares = "mean"
     flat: bool = False
     without: tuple[Part, ...] = ()
     compare: Literal["inputs", "ablations"] | None = None
@@ -213,6 +215,7 @@ def settings(options: Options) -> MamConfig:
         inputs=options.inputs,
         distance=options.distance,
         standardise=options.standardise,
+        squares=options.squares,
         seed=options.seed,
     )
     if options.epochs is not None:

@@ -32,6 +32,7 @@ from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys, stack_tables
 
 Mining = Literal["all", "hardest"]
+Squares = Literal["mean", "sum"]
 Standardise = Literal["none", "channel", "token"]
 
 FLOOR = 1e-4
@@ -63,6 +64,8 @@ class MamConfig:
         centre_rate: of the running means of embeddings.
         fidgety_share: of a risk video's instances that may count as fidgety.
         hard: the closeness loss pulls to the nearest centre.
+        squares: of the closeness loss: their mean over the entries of an embedding, or their sum, which is the width
+            times as much and drowns the other losses.
         clip_weight: of the clips' cross-entropy; without it and the triplets there is no reference branch.
         triplet_weight: of the triplet loss.
         bag_weight: of the videos' cross-entropy.
@@ -91,6 +94,7 @@ class MamConfig:
     centre_rate: float = 0.1
     fidgety_share: float = 0.1
     hard: bool = False
+    squares: Squares = "mean"
     clip_weight: float = 1.0
     triplet_weight: float = 1.0
     bag_weight: float = 1.0
@@ -111,6 +115,8 @@ class MamConfig:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
         if self.mining not in ("all", "hardest"):
             raise ValueError(f'mining is "all" or "hardest", got "{self.mining}"')
+        if self.squares not in get_args(Squares):
+            raise ValueError(f'squares is "mean" or "sum", got "{self.squares}"')
         if self.standardise not in get_args(Standardise):
             raise ValueError(f'standardise is none, channel or token, got "{self.standardise}"')
         if not self.reference and self.pretraining:
@@ -442,7 +448,7 @@ class VideoTask(loop.Task):
             if not config.reference:
                 weights = jnp.stack([1 - p.reshape(-1), p.reshape(-1)])
                 centres = moved(centres, z, weights, config.centre_rate)
-            total += config.closeness_weight * closeness(instances, p, centres, config.hard)
+            total += config.closeness_weight * closeness(instances, p, centres, config.hard, config.squares)
         return total, {"centres": {"centres": centres}}
 
     def draw(self, key: Array, data: Videos, video: Int[Array, ""]) -> tuple[Array, Array]:
@@ -531,18 +537,27 @@ def presence(p: Float[Array, "video instance"], risk: Array, share: float = 0.1)
 
 
 def closeness(
-    z: Float[Array, "*n width"], p: Float[Array, "*n"], centres: Float[Array, "2 width"], hard: bool = False
+    z: Float[Array, "*n width"],
+    p: Float[Array, "*n"],
+    centres: Float[Array, "2 width"],
+    hard: bool = False,
+    squares: Squares = "mean",
 ) -> Float[Array, ""]:
     """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is chosen.
+
+    Embeddings are normalised, so their entries are about 1, and the mean of squares is about as large as the other
+    losses, whatever the width.
 
     Args:
         z: embeddings of instances.
         p: how far each counts as fidgety; without gradient.
         centres: c_N and c_F, of embeddings without and with fidgety movements; without gradient.
         hard: the nearest centre in place of the mean by p.
+        squares: `|.|^2` is the mean over entries, or the sum.
     """
     p, centres = lax.stop_gradient(p), lax.stop_gradient(centres)
-    without, fidgety = (jnp.sum((z - centre) ** 2, axis=-1) for centre in centres)
+    over = jnp.mean if squares == "mean" else jnp.sum
+    without, fidgety = (over((z - centre) ** 2, axis=-1) for centre in centres)
     return (jnp.minimum(without, fidgety) if hard else p * fidgety + (1 - p) * without).mean()
 
 

@@ -54,8 +54,10 @@ def test_the_hardest_triplets_are_no_easier_and_one_class_has_none():
 def test_closeness_by_hand():
     centres = jnp.array([[0.0, 0.0], [2.0, 0.0]])
     p = jnp.array([1.0, 0.5, 0.0])
-    assert float(mam.closeness(POINTS, p, centres)) == pytest.approx((0 + (13 + 9) / 2 + 1) / 3)
-    assert float(mam.closeness(POINTS, p, centres, hard=True)) == pytest.approx((0 + 9 + 1) / 3)
+    for squares, width in (("sum", 1), ("mean", 2)):
+        found = [float(mam.closeness(POINTS, p, centres, hard, squares)) for hard in (False, True)]
+        assert found == pytest.approx([(0 + (13 + 9) / 2 + 1) / 3 / width, (0 + 9 + 1) / 3 / width])
+    assert mam.closeness(POINTS, p, centres) == mam.closeness(POINTS, p, centres, squares="mean")
 
 
 def test_neither_centres_nor_probabilities_have_a_gradient():
@@ -274,6 +276,7 @@ def test_data_that_do_not_fit_are_refused():
         {"margin": -1.0},
         {"centre_rate": 0.0},
         {"mining": "some"},
+        {"squares": "root"},
         {"standardise": "some"},
         {"lowest_rate": 0.0},
         {"clip_weight": 0.0, "triplet_weight": 0.0},
