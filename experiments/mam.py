@@ -100,7 +100,7 @@ class Options:
         inputs: what the network reads.
         distance: how two joints are compared.
         standardise: how inputs are normalised.
-        squares: of the closeness loss, their mean over the entries of an embedding or their sum.
+        squares: of the closeness loss, their sum over the entries of an embedding or their mean.
         flat: two dimensions in place of three, of simulated infants.
         without: ablations: the closeness loss, the reference branch, or both.
         compare: all inputs, or all ablations, in place of one training.
@@ -119,7 +119,7 @@ class Options:
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
     standardise: Standardise = "token"
-    squares: Squares = "mean"
+    squares: Squares = "sum"
     flat: bool = False
     without: tuple[Part, ...] = ()
     compare: Literal["inputs", "ablations"] | None = None

@@ -32,7 +32,7 @@ from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.state import RunState, Status, run_keys, stack_tables
 
 Mining = Literal["all", "hardest"]
-Squares = Literal["mean", "sum"]
+Squares = Literal["sum", "mean"]
 Standardise = Literal["none", "channel", "token"]
 
 FLOOR = 1e-4
@@ -64,8 +64,8 @@ class MamConfig:
         centre_rate: of the running means of embeddings.
         fidgety_share: of a risk video's instances that may count as fidgety.
         hard: the closeness loss pulls to the nearest centre.
-        squares: of the closeness loss: their mean over the entries of an embedding, or their sum, which is the width
-            times as much and drowns the other losses.
+        squares: of the closeness loss: their sum over the entries of an embedding, or their mean, which does not grow
+            with the width and leaves the other losses their share.
         clip_weight: of the clips' cross-entropy; without it and the triplets there is no reference branch.
         triplet_weight: of the triplet loss.
         bag_weight: of the videos' cross-entropy.
@@ -94,7 +94,7 @@ class MamConfig:
     centre_rate: float = 0.1
     fidgety_share: float = 0.1
     hard: bool = False
-    squares: Squares = "mean"
+    squares: Squares = "sum"
     clip_weight: float = 1.0
     triplet_weight: float = 1.0
     bag_weight: float = 1.0
@@ -116,7 +116,7 @@ class MamConfig:
         if self.mining not in ("all", "hardest"):
             raise ValueError(f'mining is "all" or "hardest", got "{self.mining}"')
         if self.squares not in get_args(Squares):
-            raise ValueError(f'squares is "mean" or "sum", got "{self.squares}"')
+            raise ValueError(f'squares is "sum" or "mean", got "{self.squares}"')
         if self.standardise not in get_args(Standardise):
             raise ValueError(f'standardise is none, channel or token, got "{self.standardise}"')
         if not self.reference and self.pretraining:
@@ -541,19 +541,19 @@ def closeness(
     p: Float[Array, "*n"],
     centres: Float[Array, "2 width"],
     hard: bool = False,
-    squares: Squares = "mean",
+    squares: Squares = "sum",
 ) -> Float[Array, ""]:
     """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is chosen.
 
-    Embeddings are normalised, so their entries are about 1, and the mean of squares is about as large as the other
-    losses, whatever the width.
+    Embeddings are normalised, so their entries are about 1: the mean of squares is about as large as the other losses,
+    their sum the width times as large.
 
     Args:
         z: embeddings of instances.
         p: how far each counts as fidgety; without gradient.
         centres: c_N and c_F, of embeddings without and with fidgety movements; without gradient.
         hard: the nearest centre in place of the mean by p.
-        squares: `|.|^2` is the mean over entries, or the sum.
+        squares: `|.|^2` is the sum over entries, or the mean.
     """
     p, centres = lax.stop_gradient(p), lax.stop_gradient(centres)
     over = jnp.mean if squares == "mean" else jnp.sum
