@@ -9,7 +9,6 @@ unless every run wrote the same bytes.
 """
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -72,19 +71,15 @@ def main(options: Options) -> None:
 
 def measured(arguments: Sequence[str], cache: Path) -> Run:
     """Run a command of infantjax with its compilation cache in a folder."""
-    code = "import sys; from infantjax import cli; status = cli.run(sys.argv[1:])"
-    code += "; from benchmarks.common import peak_mb; print(peak_mb()); sys.exit(status)"
-    environment = {**os.environ, "INFANTJAX_CACHE": str(cache)}
-    before, start = _cpu_seconds(), time.perf_counter()
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    return Run(time.perf_counter() - start, _cpu_seconds() - before, float(done.stdout.split()[-1]))
-
-
-def _cpu_seconds() -> float:
-    """Of all processes that this one has started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    command = [sys.executable, "-c", "from infantjax.cli import main; main()", *arguments]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "INFANTJAX_CACHE": str(cache)})
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    # The system counts kilobytes.
+    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)
 
 
 def summary(state: str, runs: Sequence[Run]) -> dict[str, Any]:
