@@ -17,7 +17,14 @@ def test_kept_counts_give_what_counting_gives():
     assert summarise(entry, counts=kept_counts()[entry.name][entry.skeleton]) == summarise(entry)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "skeleton"), ROWS)
+def other_tests_count(name: str) -> bool:
+    """Whether it is among those that the tests of graph and pose networks count, most of them, by default."""
+    return bool(models.get(name).pixels) or models.get(name).system == "ensemble-nas-gcn"
+
+
+@pytest.mark.parametrize(
+    ("name", "skeleton"),
+    [pytest.param(*row, marks=pytest.mark.slow if other_tests_count(row[0]) else ()) for row in ROWS],
+)
 def test_kept_counts_are_those_of_the_network(name, skeleton):
     assert count(models.get(name), skeleton) == kept_counts()[name][skeleton]
