@@ -39,8 +39,9 @@ def graph_convolution(
     The two products commute; the adjacency goes first, which leaves fewer channels for it and is fast both ways.
     """
     parts = [graph_product(x[..., block.start : block.stop], matrix) for matrix, block in zip(adjacency, blocks)]
-    if x.shape[-1] < _FEW_CHANNELS:
-        # A product over two channels keeps no unit busy: the matrices' channels side by side make it one product.
+    if x.shape[-1] < _FEW_CHANNELS or sum(block.stop - block.start for block in blocks) < 2 * x.shape[-1]:
+        # A product over two channels keeps no unit busy, and matrices that share the channels out would each write a
+        # full output from a few of them: their channels side by side make it one product.
         return pointwise(jnp.concatenate(parts, -1), jnp.concatenate([block.kernel for block in blocks]))
     return sum(
         (pointwise(part, block.kernel) for part, block in zip(parts[1:], blocks[1:])),

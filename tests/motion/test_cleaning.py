@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 
 from infantjax.motion import cleaning
 
@@ -164,6 +165,26 @@ def test_the_low_pass_is_linear(seed):
     first, second = wobble(80, seed), wobble(80, seed + 1)
     both = cleaning.butterworth(first) - 3 * cleaning.butterworth(second)
     np.testing.assert_allclose(cleaning.butterworth(first - 3 * second), both, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    order=st.integers(1, 10),
+    cutoff=st.floats(0.02, 0.98) | st.just(0.5),
+    frames=st.integers(34, 200),
+)
+def test_the_low_pass_is_that_of_scipy(seed, order, cutoff, frames):
+    series = wobble(frames, seed) * 300 + 200
+    expected = signal.sosfiltfilt(signal.butter(order, cutoff, output="sos"), series, axis=0)
+    # Steep filters far below the frame rate lose digits on both sides.
+    np.testing.assert_allclose(cleaning.butterworth(series, order, cutoff), expected, rtol=0, atol=1e-8)
+
+
+def test_the_released_low_pass_is_that_of_scipy_to_the_last_digits():
+    series = wobble(5400).cumsum(axis=0) + 500
+    expected = signal.sosfiltfilt(signal.butter(8, 0.5, output="sos"), series, axis=0)
+    np.testing.assert_allclose(cleaning.butterworth(series), expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
 def test_the_low_pass_keeps_what_does_not_move():
