@@ -25,8 +25,8 @@ from benchmarks.torch_baby_moves import TorchBabyMoves
 from infantjax import runtime
 from infantjax.models.baby_moves import BabyMoves
 from infantjax.motion.baby_moves import clip_starts
-from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.nn.initialisers import initialise
+from infantjax.runtime import COMPILER_OPTIONS
 from infantjax.training import optimisers
 from infantjax.training.baby_moves import BabyMovesConfig, Videos, penalty, smoothed_cross_entropy, train, video_logit
 from infantjax.training.folds import random_partitions

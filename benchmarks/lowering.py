@@ -23,13 +23,9 @@ from jaxtyping import Array
 from benchmarks import common
 from infantjax import runtime
 from infantjax.nn.attention import swish
-from infantjax.nn.conv import (
-    COMPILER_OPTIONS,
-    depthwise_temporal_convolution,
-    temporal_convolution,
-    use_lowering,
-)
+from infantjax.nn.conv import depthwise_temporal_convolution, temporal_convolution, use_lowering
 from infantjax.nn.image import depthwise, pool, trained_depthwise
+from infantjax.runtime import COMPILER_OPTIONS
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from infantjax import models, runtime
 from infantjax.models.entry import count_flops
 from infantjax.models.gcn import KBEST, Architecture
 from infantjax.motion.windows import WINDOW, window_starts
-from infantjax.nn.conv import COMPILER_OPTIONS
+from infantjax.runtime import COMPILER_OPTIONS
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import metrics, stack
 from infantjax.training.folds import Fold, stratified_folds

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,13 @@ from infantjax.files import canonical_json, sha256, write_atomically
 
 if TYPE_CHECKING:
     from jax import export
+
+COMPILER_OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_disable_hlo_passes": "cse_barrier_expander"}}
+"""Options of `jax.jit` by backend, for programs that run networks over keypoints often.
+
+The CPU backend removes optimisation barriers before it fuses; without the named pass they last (`nn.conv.finished`).
+Where a version of XLA has no such pass the option does nothing.
+"""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _NEVER, _GROWTH_BYTES = -1, 2**26
@@ -139,10 +147,9 @@ def kept(kind: str, key: Any, make: Callable[[], bytes]) -> bytes:
 @cache
 def _code() -> list[str]:
     """What decides how this package's code is traced."""
-    import flax
     import jax
     import jaxlib
 
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = sha256(b"".join(path.read_bytes() for path in sources))
-    return [digest, jax.__version__, jaxlib.__version__, flax.__version__, jax.default_backend()]
+    return [digest, jax.__version__, jaxlib.__version__, version("flax"), jax.default_backend()]

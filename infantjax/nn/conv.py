@@ -37,13 +37,6 @@ measured (`benchmarks/lowering.py`); those for GPU and TPU are derived from how 
 convolutions and were not measured.
 """
 
-COMPILER_OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_disable_hlo_passes": "cse_barrier_expander"}}
-"""Options of `jax.jit` by backend, for programs that run these networks often.
-
-The CPU backend removes optimisation barriers before it fuses; without the named pass they last (see `finished`). Where
-a version of XLA has no such pass the option does nothing.
-"""
-
 _lowering: ContextVar[Lowering | None] = ContextVar("lowering", default=None)
 
 
@@ -91,7 +84,8 @@ def finished(arrays: Any) -> Any:
 
     Fusing is right almost everywhere, but on a CPU it is slow to repeat the dozen operations that a norm's offset comes
     from for every activation, or to compute an activation inside a reshape, padding or concatenation, whose loops are
-    not vectorised. Holds where the program is compiled with `COMPILER_OPTIONS`; on other backends it is no border.
+    not vectorised. Holds where the program is compiled with `runtime.COMPILER_OPTIONS`; on other backends it is no
+    border.
     """
     return lax.optimization_barrier(arrays) if jax.default_backend() == "cpu" else arrays
 

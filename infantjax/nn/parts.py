@@ -16,7 +16,7 @@ def parts(vector: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
     XLA's CPU backend compiles equal kernels once, but a slice is a part of the kernel that reads it, and so is the
     place where it begins: two layers alike in all but that place would be two kernels. In a program for a CPU the
     places are therefore data, which XLA does not look into: half of the kernels of a network's training are left. This
-    holds where the program is compiled with `nn.conv.COMPILER_OPTIONS`.
+    holds where the program is compiled with `runtime.COMPILER_OPTIONS`.
     """
     sizes = [prod(shape) for shape in shapes]
     starts = [end - size for end, size in zip(accumulate(sizes), sizes)]

@@ -17,8 +17,8 @@ import jax
 import numpy as np
 
 from infantjax import __version__
-from infantjax.assessment.ensemble import require_fit
 from infantjax.assessment.result import Course, Finding, Quantity
+from infantjax.assessment.tracing import require_fit
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.files import canonical_json, sha256, write_atomically

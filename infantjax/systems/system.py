@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 
-import flax.linen as nn
-
 from infantjax.assessment.result import Assessed
 from infantjax.motion.cohort import Cohort, Scale
 from infantjax.motion.recording import Recording
@@ -149,7 +147,7 @@ class System(ABC):
             )
         for part, values in parts.items():
             before = getattr(default, part)
-            own[part] = before.clone(**values) if isinstance(before, nn.Module) else replace(before, **values)
+            own[part] = before.clone(**values) if _is_network(before) else replace(before, **values)
         return replace(default, **own)  # type: ignore[type-var]
 
     @property
@@ -166,9 +164,16 @@ class System(ABC):
                 continue
             for inner in dataclasses.fields(value):
                 held = getattr(value, inner.name)
-                hidden = isinstance(value, nn.Module) and inner.name in ("parent", "name")
+                hidden = _is_network(value) and inner.name in ("parent", "name")
                 if not hidden and inner.name not in self.derived and not dataclasses.is_dataclass(held):
                     yield inner.name, field.name, held
+
+
+def _is_network(part: Any) -> bool:
+    # Flax takes a quarter of a second to import: not for an assessment whose programs are compiled.
+    import flax.linen as nn
+
+    return isinstance(part, nn.Module)
 
 
 def _like(known: Any, value: Any, name: str) -> Any:

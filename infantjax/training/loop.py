@@ -29,8 +29,8 @@ from jax.stages import Compiled, Traced
 from jaxtyping import Array
 
 from infantjax.nn import initialisers
-from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.progress import Progress
+from infantjax.runtime import COMPILER_OPTIONS
 from infantjax.training import processes
 from infantjax.training.packing import Packing
 from infantjax.training.state import RunState, Status

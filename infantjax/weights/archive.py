@@ -6,6 +6,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -33,6 +34,7 @@ DAMAGE = (
 """What the standard library and NumPy raise on files that are damaged or crafted."""
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_MAX_HEADER_BYTES = 10_000  # NumPy's own limit
 
 
 def open_archive(source: Path | IO[bytes]) -> zipfile.ZipFile:
@@ -70,6 +72,21 @@ def read_npz(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
         return {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
 
 
+def _header(stream: IO[bytes], name: str, length: int) -> bytes:
+    """The header of an array with the bytes that tell its length."""
+    told = stream.read(length)
+    size = int.from_bytes(told, "little")
+    if size > _MAX_HEADER_BYTES:
+        raise ValueError(f"{name} has a header of {size} bytes")
+    return told + stream.read(size)
+
+
+@lru_cache(maxsize=1024)
+def _declared(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and dtype that a header declares. An ensemble has thousands of arrays, but few shapes."""
+    return _HEADERS[version](io.BytesIO(header))
+
+
 def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """One array of an open .npz. Raises as `read_npz`."""
     member = archive.getinfo(name)
@@ -77,7 +94,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise ValueError(f"{name} has an unknown version {version}")
-        shape, column_major, dtype = _HEADERS[version](stream)
+        shape, column_major, dtype = _declared(version, _header(stream, name, 2 if version == (1, 0) else 4))
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects, which are never loaded")
         # The declared shape decides what is allocated, so it must agree with what the archive really holds.

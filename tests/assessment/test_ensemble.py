@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from infantjax.assessment import Assessor
-from infantjax.assessment.ensemble import EnsembleProgram, Scores, WindowProgram, over_instances
+from infantjax.assessment.ensemble import EnsembleProgram, Scores, over_instances
+from infantjax.assessment.tracing import WindowProgram
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.motion import features, windows

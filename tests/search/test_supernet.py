@@ -10,8 +10,8 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from infantjax.models.gcn import Architecture, GraphNetwork
-from infantjax.nn.conv import COMPILER_OPTIONS
 from infantjax.nn.initialisers import shapes
+from infantjax.runtime import COMPILER_OPTIONS
 from infantjax.search.space import PUBLISHED, SearchSpace
 from infantjax.search.supernet import Embedding, SuperNetwork, group_of
 from infantjax.skeletons import Skeleton
