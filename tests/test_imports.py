@@ -125,6 +125,13 @@ def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
     assert loaded["backends"] == []
 
 
+def test_an_assessment_with_compiled_programs_loads_neither_flax_nor_scipy_nor_a_network():
+    code = "import infantjax.batch, infantjax.systems.groos\nfrom infantjax.weights import bundled\nbundled.ensemble()"
+    modules = loaded_by(code)["modules"]
+    assert {"jax", "infantjax.assessment.ensemble"} <= modules
+    assert not loaded_packages(modules, (*HEAVY, "flax", "scipy", "infantjax.nn", "infantjax.models.gcn"))
+
+
 def test_reports_are_made_without_any_model_code():
     loaded = loaded_by("import infantjax.report")
     assert not loaded_packages(loaded["modules"], (*HEAVY, "jax", "flax", "infantjax.models", "infantjax.nn"))

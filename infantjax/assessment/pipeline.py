@@ -58,8 +58,8 @@ class Assessor:
             if self._skeleton.trunk is None:
                 raise ValueError(f"its skeleton {self._skeleton.name} has no trunk")
             self._preprocessing = Preprocessing.from_dict(info["preprocessing"])
-            if unknown := [member.model for member in self.ensemble.members if member.model not in models.names()]:
-                models.get(unknown[0])
+            for member in self.ensemble.members:
+                models.require_known(member.model)
             if self.threshold is None:
                 self.threshold = float(info["threshold"])
                 if not 0 <= self.threshold <= 1:

@@ -32,6 +32,7 @@ __all__ = [
     "gcn",
     "get",
     "names",
+    "require_known",
     "variable_shapes",
 ]
 
@@ -66,14 +67,23 @@ def names() -> list[str]:
     return list(_FILE_OF)
 
 
-def get(name: str) -> "Entry":
-    """The entry of a network.
+def require_known(name: str) -> None:
+    """Refuse a name that no network has; loads none.
 
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
     if name not in _FILE_OF:
         raise ValueError(f'unknown model "{name}"; known: {", ".join(_FILE_OF)}')
+
+
+def get(name: str) -> "Entry":
+    """The entry of a network.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    require_known(name)
     entries = importlib.import_module(f"infantjax.models.{_FILE_OF[name]}").ENTRIES
     return next(entry for entry in entries if entry.name == name)
 
@@ -82,6 +92,6 @@ def __getattr__(name: str) -> Any:
     """Load a file of networks, or what all of them share, when it is first named."""
     if name in FILES:
         return importlib.import_module(f"infantjax.models.{name}")
-    if name in __all__:
+    if name in __all__:  # those that are here were found before
         return getattr(importlib.import_module("infantjax.models.entry"), name)
     raise AttributeError(f"module 'infantjax.models' has no attribute {name!r}")

@@ -76,9 +76,12 @@ def _header(stream: IO[bytes], name: str, length: int) -> bytes:
     """The header of an array with the bytes that tell its length."""
     told = stream.read(length)
     size = int.from_bytes(told, "little")
-    if size > _MAX_HEADER_BYTES:
+    header = stream.read(min(size, _MAX_HEADER_BYTES + 1))
+    if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"{name} has a header of {size} bytes")
-    return told + stream.read(size)
+    if len(told) < length or len(header) < size:
+        raise ValueError(f"EOF in the header of {name}")
+    return told + header
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,11 @@ def test_counts_are_kept_of_all_networks_and_skeletons():
     assert [(name, skeleton) for name, of in kept_counts().items() for skeleton in of] == ROWS
 
 
+@pytest.mark.parametrize("file", models.FILES)
+def test_the_registry_names_the_entries_of_each_file(file):
+    assert tuple(entry.name for entry in getattr(models, file).ENTRIES) == models.FILES[file]
+
+
 def test_kept_counts_give_what_counting_gives():
     entry = models.get("efficientpose-rt-lite")
     assert summarise(entry, counts=kept_counts()[entry.name][entry.skeleton]) == summarise(entry)

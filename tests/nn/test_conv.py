@@ -311,6 +311,21 @@ def test_norm_follows_the_published_formula(shape, axes):
     np.testing.assert_allclose(stats["var"], 0.9 * var + 0.1 * batch_var * count / (count - 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [(4, 4), (1, 11)], ids=["in one loop", "rows that no unrolling divides"])
+@pytest.mark.parametrize("shape", [(4,), (1, 1, 1, 4)], ids=["channel", "joint"])
+def test_norm_of_activations_far_from_zero_keeps_its_digits(rows, shape):
+    x = (3000 + numbers(*rows, 7, 4)).astype(np.float32)
+    axes = (0, 1, 2) if shape == (4,) else (1, 2)
+    if axes == (1, 2):
+        x, shape = x.reshape(1, -1, 7, 4), (1, 1, 1, 4)
+    norm = Norm(shape, axes)
+    y, _ = norm.apply(norm.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
+    exact = x.astype(np.float64)
+    wanted = (exact - exact.mean(axes, keepdims=True)) / np.sqrt(exact.var(axes, keepdims=True) + 1e-5)
+    # A float32 near 3000 is rounded to 2.4e-4, and so is the mean.
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=5e-4)
+
+
 def test_norm_is_that_of_the_published_framework():
     torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')
     x, norm = 3 + 2 * numbers(3, 2, 5, 4), Norm((4,))

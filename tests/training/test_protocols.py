@@ -2,8 +2,10 @@
 
 import csv
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -43,7 +45,8 @@ def toy_model(toy, monkeypatch):
     published = Published(parameters=0, flops=None, flops_unit=1, source="test")
     features = ("position", "velocity", "bone")
     entry = Entry("toy", "test", "risk", (150, 19, 6), "in-motion-19", features, published, build)
-    monkeypatch.setitem(models._ENTRIES, "toy", entry)
+    monkeypatch.setitem(models._FILE_OF, "toy", "toy")
+    monkeypatch.setitem(sys.modules, "infantjax.models.toy", SimpleNamespace(ENTRIES=(entry,)))
 
 
 def test_crossval_writes_an_ensemble_with_one_instance_for_each_fold(tmp_path):
