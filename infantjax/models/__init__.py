@@ -92,6 +92,6 @@ def __getattr__(name: str) -> Any:
     """Load a file of networks, or what all of them share, when it is first named."""
     if name in FILES:
         return importlib.import_module(f"infantjax.models.{name}")
-    if name in __all__:  # those that are here were found before
+    if name in __all__:
         return getattr(importlib.import_module("infantjax.models.entry"), name)
     raise AttributeError(f"module 'infantjax.models' has no attribute {name!r}")
