@@ -95,24 +95,50 @@ class Comparison:
 def compare(ours: Contender, peer: Contender, rounds: int = 15, warm_up: int = 2) -> Comparison:
     """Time two contenders in turns.
 
-    Which of them begins changes from round to round, so that neither always finds the other's cache.
-
     Args:
         ours: the first.
         peer: the second.
         rounds: timed rounds, one run of each; at least 1.
         warm_up: untimed rounds after the first call of each.
     """
+    return compare_all((ours,), (peer,), rounds, warm_up)[0]
+
+
+def compare_all(
+    ours: Sequence[Contender], peers: Sequence[Contender], rounds: int = 15, warm_up: int = 2
+) -> list[Comparison]:
+    """Time several contenders in turns, and compare each of ours with each peer, ours in the outer loop.
+
+    The order is reversed from round to round, so that none always finds the same one's cache.
+
+    Args:
+        ours: one side.
+        peers: the other.
+        rounds: timed rounds, one run of each; at least 1.
+        warm_up: untimed rounds after the first call of each.
+    """
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, not {rounds}")
-    first_call = ours.seconds(), peer.seconds()
+    contenders = (*ours, *peers)
+    first_calls = [one.seconds() for one in contenders]
     for _ in range(warm_up):
-        ours.seconds(), peer.seconds()
-    times: dict[int, list[float]] = {0: [], 1: []}
+        for one in contenders:
+            one.seconds()
+    times: list[list[float]] = [[] for _ in contenders]
     for i in range(rounds):
-        for side in (0, 1) if i % 2 == 0 else (1, 0):
-            times[side].append((ours, peer)[side].seconds())
-    return Comparison(ours.name, peer.name, first_call, tuple(times[0]), tuple(times[1]))
+        for side in range(len(contenders))[:: -1 if i % 2 else 1]:
+            times[side].append(contenders[side].seconds())
+    return [
+        Comparison(
+            contenders[a].name,
+            contenders[b].name,
+            (first_calls[a], first_calls[b]),
+            tuple(times[a]),
+            tuple(times[b]),
+        )
+        for a in range(len(ours))
+        for b in range(len(ours), len(contenders))
+    ]
 
 
 def require_equal(found: Any, expected: Any, tolerance: float, what: str) -> float:

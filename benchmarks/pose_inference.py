@@ -6,9 +6,9 @@
     python -m benchmarks.pose_inference --models efficientpose-iv efficienthourglass-b4 --batches 1 --rounds 3
 
 Both sides get the same pictures and the same random weights and give confidence maps before upscaling, which are shown
-to be equal. The peers (`benchmarks.pose_peers`) are those that are installed: PyTorch and LiteRT, of EfficientPose
-only, and ONNX Runtime. They get normalised pictures, one call after the other. Ours runs as `pose.Tracker` does,
-several calls at a time on a CPU: the network alone, and with normalising, upscaling and decoding ("tracker").
+to be equal. The peers (`benchmarks.pose_peers`) are those that are installed of PyTorch, ONNX Runtime and LiteRT. They
+get normalised pictures, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
+the network alone, and with normalising, upscaling and decoding ("tracker").
 
 Peak memory is that of a process of its own which makes the same calls; it includes the framework.
 """
@@ -91,30 +91,36 @@ def _measure(network: PoseNetwork, batch: int, ceiling: float, options: Options)
     ours = common.Contender(OURS, lambda: _at_once(run, calls))
     tracker = Tracker(network, PoseConfig(batch_size=batch))
     whole = common.Contender("tracker", lambda: _at_once(lambda: tracker.find(squares), calls))
-    expected, rows = run(), []
+    expected = run()
+    scale = np.abs(expected).max()
+    peers, errors = [], {}
     for name in options.peers:
         try:
             peer = PEERS[name](network, squares)
         except (ImportError, NotImplementedError) as missing:
             print(f"{network.name}: no {name} ({missing})")
             continue
-        scale = np.abs(expected).max()
-        error = common.require_equal(peer() / scale, expected / scale, TOLERANCE, f"{network.name}, {name}")
-        theirs = common.Contender(name, partial(_repeated, peer, calls))
-        peaks = [_peak_mb(network.name, batch, side) if options.memory else None for side in (OURS, name)]
-        for contender in (ours, whole):
-            compared = common.compare(contender, theirs, options.rounds, options.warm_up).summary(flops * count)
-            figures = {
-                "ours_fps": count / compared["ours_median_s"],
-                "peer_fps": count / compared["peer_median_s"],
-                "ours_of_ceiling": compared["ours_gflops"] / ceiling,
-                "peer_of_ceiling": compared["peer_gflops"] / ceiling,
-                "ours_peak_mb": peaks[0],
-                "peer_peak_mb": peaks[1],
-            }
-            named = {"model": network.name, "batch": batch, "what": contender.name, "peer": name}
-            rows.append({**named, "frames": count, "difference": error, **figures, **compared})
-    return rows
+        errors[name] = common.require_equal(peer() / scale, expected / scale, TOLERANCE, f"{network.name}, {name}")
+        peers.append(common.Contender(name, partial(_repeated, peer, calls)))
+    peaks = {name: _peak_mb(network.name, batch, name) if options.memory else None for name in (OURS, *errors)}
+    return [
+        {
+            "model": network.name,
+            "batch": batch,
+            "what": compared.ours,
+            "peer": compared.peer,
+            "frames": count,
+            "difference": errors[compared.peer],
+            "ours_fps": count / (summary := compared.summary(flops * count))["ours_median_s"],
+            "peer_fps": count / summary["peer_median_s"],
+            "ours_of_ceiling": summary["ours_gflops"] / ceiling,
+            "peer_of_ceiling": summary["peer_gflops"] / ceiling,
+            "ours_peak_mb": peaks[OURS],
+            "peer_peak_mb": peaks[compared.peer],
+            **summary,
+        }
+        for compared in common.compare_all((ours, whole), peers, options.rounds, options.warm_up)
+    ]
 
 
 def _network(name: str) -> PoseNetwork:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.models.efficientpose import EfficientPose
 from infantjax.pose import PoseNetwork
 from infantjax.pose.export import write_onnx
 from infantjax.pose.pictures import NORMALISATIONS
@@ -89,9 +88,7 @@ def litert_call(network: PoseNetwork, batch: int) -> Callable[[np.ndarray], np.n
 
     from benchmarks import tflite_pose
 
-    if not isinstance(network.module, EfficientPose):
-        raise NotImplementedError(network.name)
-    content = tflite_pose.convert(network.module, network.variables, batch)
+    content = tflite_pose.convert(network.module, network.variables, network.side, batch)
     interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
     interpreter.allocate_tensors()
     given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
@@ -109,11 +106,9 @@ PEERS = {"PyTorch": pytorch, "ONNX Runtime": onnx_runtime, "LiteRT": litert}
 
 
 def _twin(network: PoseNetwork) -> Any:
-    from benchmarks.torch_pose import TorchEfficientPose
+    from benchmarks.torch_pose import TorchPose
 
-    if not isinstance(network.module, EfficientPose):
-        raise NotImplementedError(network.name)
-    return TorchEfficientPose(network.module, network.variables).eval()
+    return TorchPose(network.module, network.variables).eval()
 
 
 def _exported_twin(network: PoseNetwork) -> bytes:

@@ -103,12 +103,12 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     ]
 
     def peer() -> list[float]:
-        twin = TorchEfficientPose(network, variables, trained=True).to(device).train()
+        twin = TorchEfficientPose(network, variables["params"]).to(device).train()
         optimiser = torch.optim.Adam(twin.parameters(), 1e-3, (0.9, 0.999), 1e-7, amsgrad=True)
         losses = []
         for x, wanted in batches:
             optimiser.zero_grad(set_to_none=True)
-            loss = sum(((maps - w) ** 2).mean() for maps, w in zip(twin.passes(x), wanted))
+            loss = sum(((maps - w) ** 2).mean() for maps, w in zip(twin(x), wanted))
             loss.backward()
             optimiser.step()
             losses.append(loss)

@@ -1,4 +1,4 @@
-"""The PyTorch twin of EfficientPose computes what ours computes."""
+"""The twins of the pose networks compute what ours compute."""
 
 import jax
 import numpy as np
@@ -6,23 +6,48 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_pose import TorchEfficientPose  # noqa: E402
+from benchmarks.torch_pose import TorchEfficientPose, TorchPose  # noqa: E402
+from infantjax.models.cima_pose import CimaPose  # noqa: E402
+from infantjax.models.efficienthourglass import EfficientHourglass  # noqa: E402
 from infantjax.models.efficientpose import EfficientPose, Variant  # noqa: E402
+from infantjax.models.openpose import OpenPose  # noqa: E402
 from infantjax.nn.initialisers import initialise  # noqa: E402
 
+NETWORKS = {
+    "efficientpose-branch": EfficientPose(
+        Variant(32, "b0", "b0", 2), early_heads=False, upscale=False, low_level_tap="branch"
+    ),
+    "efficientpose-sum": EfficientPose(
+        Variant(32, "b0", "b0", 2), early_heads=False, upscale=False, low_level_tap="sum"
+    ),
+    "efficientpose-lite": EfficientPose(Variant(32, "l0", None, 1), early_heads=False, upscale=False),
+    "efficienthourglass-b0": EfficientHourglass("b0", se_ratios=(3, 6, 12), upscale=False),
+    "efficienthourglass-l0": EfficientHourglass("l0", upscale=False),
+    "efficienthourglass-h0": EfficientHourglass("h0", se_ratios=(3, 6, 12), upscale=False),
+    "cima-pose": CimaPose(upscale=False),
+    "openpose": OpenPose(upscale=False),
+}
 
-@pytest.mark.parametrize("tap", ["branch", "sum"])
-@pytest.mark.parametrize("variant", [Variant(32, "b0", "b0", 2), Variant(32, "l0", None, 1)], ids=["b0", "lite"])
-def test_the_twin_gives_the_same_maps(variant, tap):
-    network = EfficientPose(variant, early_heads=False, upscale=False, low_level_tap=tap)
-    x = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+
+def variables_of(network, x):
+    """Random ones, with statistics and slopes that no mistake leaves alone."""
     variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
     rng = np.random.default_rng(1)
-    variables["batch_stats"] = jax.tree.map(
-        lambda leaf: (leaf + rng.uniform(0, 0.3, leaf.shape)).astype(np.float32), variables["batch_stats"]
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: (
+            leaf if path[-1].key == "kernel" else (leaf + rng.uniform(0, 0.3, leaf.shape)).astype(np.float32)
+        ),
+        variables,
     )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_twin_gives_the_same_maps(name):
+    network = NETWORKS[name]
+    x = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float32)
+    variables = variables_of(network, x)
     ours = np.asarray(jax.jit(network.apply)(variables, x)[0])
-    twin = TorchEfficientPose(network, variables).eval()
+    twin = TorchPose(network, variables).eval()
     with torch.inference_mode():
         found = twin(torch.as_tensor(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, ours, rtol=0, atol=1e-5 * np.abs(ours).max())
@@ -33,8 +58,8 @@ def test_the_twin_that_is_trained_gives_the_maps_of_every_pass():
     x = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype(np.float32)
     variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
     (_, aux), _ = jax.jit(lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]))(variables, x)
-    twin = TorchEfficientPose(network, variables, trained=True).train()
-    found = twin.passes(torch.as_tensor(x.transpose(0, 3, 1, 2).copy()))
+    twin = TorchEfficientPose(network, variables["params"]).train()
+    found = twin(torch.as_tensor(x.transpose(0, 3, 1, 2).copy()))
     for name, maps in zip(("pass1_pafs", "pass2_confs", "pass3_confs"), found, strict=True):
         ours = np.asarray(aux[name])
         theirs = maps.detach().numpy().transpose(0, 2, 3, 1)
