@@ -226,5 +226,6 @@ def _peer_trial(
 
 
 if __name__ == "__main__":
+    runtime.shorten_compilation()
     runtime.keep_freed_memory()
     main(tyro.cli(Options, description=__doc__))

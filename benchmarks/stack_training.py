@@ -197,6 +197,7 @@ def require_equal_step(
 
 
 if __name__ == "__main__":
+    runtime.shorten_compilation()
     runtime.keep_freed_memory()
     runtime.use_compilation_cache()
     main(tyro.cli(Options, description=__doc__))

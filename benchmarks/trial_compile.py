@@ -106,5 +106,6 @@ def measured(module: Any, data: CohortData, fold: Fold, config: TrainingConfig) 
 
 
 if __name__ == "__main__":
+    runtime.shorten_compilation()
     runtime.keep_freed_memory()
     main(tyro.cli(Options, description=__doc__))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infantjax import runtime
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Programs of one shape are compiled once for the whole session, in the processes that tests start too.
@@ -19,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     JAX reads the variables when it is imported, so they are set before any test module is. Each worker has a folder of
     its own. With a limit to its size JAX locks it: threads of one process would read what another is still writing.
     """
+    runtime.shorten_compilation()
     folder = tempfile.mkdtemp(prefix="infantjax-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ |= {

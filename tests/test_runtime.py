@@ -120,3 +120,36 @@ def test_a_folder_that_vanished_costs_only_time(tmp_path):
     trace = Traced()
     assert runtime.traced("key", trace) is not None
     assert trace.times == 1
+
+
+@pytest.fixture
+def cpu_only(monkeypatch):
+    """An environment without options and without plugins of other backends."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+
+
+def test_compilation_is_shortened_behind_the_flags_that_are_there(cpu_only, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    runtime.shorten_compilation()
+    first, second = os.environ["XLA_FLAGS"].split()
+    assert first == "--xla_force_host_platform_device_count=2"
+    assert second.startswith("--xla_backend_extra_options=")
+    runtime.shorten_compilation()
+    assert os.environ["XLA_FLAGS"].split() == [first, second]
+
+
+def test_compilation_is_not_touched_where_a_gpu_would_read_the_options(cpu_only, monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: name == "jax_plugins" or None)
+    runtime.shorten_compilation()
+    assert "XLA_FLAGS" not in os.environ
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    runtime.shorten_compilation()
+    assert "XLA_FLAGS" in os.environ
+
+
+def test_options_of_the_user_stay(cpu_only, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=-unroll-runtime=true")
+    runtime.shorten_compilation()
+    assert os.environ["XLA_FLAGS"] == "--xla_backend_extra_options=-unroll-runtime=true"

@@ -74,11 +74,12 @@ class _Training:
 
     def _train(self, train: Callable[["System", "Cohort", dict[str, Any]], "Ensemble"], **flags: Any) -> int:
         """Read the cohort, train, tell."""
-        from infantjax import systems
+        from infantjax import runtime, systems
         from infantjax.motion.cohort import read_annotated, read_cohort
 
         common.require_fps(self.fps)
         common.require_known(self.format)
+        runtime.shorten_compilation()
         common.prepare_process(self.distributed)
         with common.checked():
             system = systems.get(self.system).configured(self._settings(flags))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from infantjax.skeletons import Skeleton
 
@@ -79,25 +79,36 @@ def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] =
     Returns:
         float32 angle, scale, dx, dy, each of `shape`.
     """
+    return drawn(jax.random.bits(key, (*shape, len(Draw._fields))), augmentation)
+
+
+def drawn(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> Draw:
+    """The draw that random bits stand for, see `draw`.
+
+    A random generator is a hundred small kernels for every shape that it fills, which take a second to compile: whoever
+    needs other numbers too draws the bits of all at once.
+
+    Args:
+        bits: uniform 32-bit numbers; of n equally likely values none gets more than n / 2**32 too much.
+        augmentation: the ranges.
+    """
     middles, limits, steps_per_unit = zip(
         (0, augmentation.rotation_degrees, 1),
         (1, augmentation.scale, 100),
         (0, augmentation.translation, 100),
         (0, augmentation.translation, 100),
     )
-    keys = jax.random.split(key, 4)
     if not augmentation.discrete:
-        low, high = (np.array([m + sign * n for m, n in zip(middles, limits)], np.float32) for sign in (-1, 1))
-        return Draw(*jax.vmap(lambda key, a, b: jax.random.uniform(key, shape, jnp.float32, a, b))(keys, low, high))
-    # From tables, so that each value is the float32 nearest to its decimal, which a compiled division is not. The four
-    # are drawn side by side: a random generator is a hundred small kernels, which take a second to compile.
+        share = (bits >> 8).astype(jnp.float32) * np.float32(2**-24)  # all 24 bits of a float32, below 1
+        return Draw(*(m + n * (2 * share[..., i] - 1) for i, (m, n) in enumerate(zip(middles, limits))))
+    # From tables, so that each value is the float32 nearest to its decimal, which a compiled division is not.
     steps = [round(limit * per_unit) for limit, per_unit in zip(limits, steps_per_unit)]
-    drawn = jax.vmap(lambda key, n: jax.random.randint(key, shape, 0, n))(keys, np.array([2 * n + 1 for n in steps]))
+    chosen = bits % np.array([2 * n + 1 for n in steps], np.uint32)
     grids = [
         np.arange(middle * per_unit - n, middle * per_unit + n + 1) / per_unit
         for middle, n, per_unit in zip(middles, steps, steps_per_unit)
     ]
-    return Draw(*(jnp.asarray(grid, jnp.float32)[index] for grid, index in zip(grids, drawn)))
+    return Draw(*(jnp.asarray(grid, jnp.float32)[chosen[..., i]] for i, grid in enumerate(grids)))
 
 
 def apply(positions: Float[Array, "*batch time joint 2"], draw: Draw) -> Float[Array, "*batch time joint 2"]:

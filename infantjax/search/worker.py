@@ -496,6 +496,7 @@ def _worker_process(task: Search, number: int) -> None:
         signal.signal(each, stop)
     # Workers that share an accelerator must not each take all of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    runtime.shorten_compilation()
     runtime.keep_freed_memory()
     runtime.use_compilation_cache()
     if isinstance(task.evaluation, Training):

@@ -9,7 +9,7 @@ Source: Groos et al., Paper III with supplement, and the released movement-outco
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Unpack
 
 import flax.linen as nn
@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from infantjax.motion import augmentation, features, windows
 from infantjax.training import loop, metrics, optimisers
 from infantjax.training.folds import Fold
-from infantjax.training.loop import Execution, Judged, RunMapping, Trained, shuffled, take_runs
+from infantjax.training.loop import Execution, Judged, RunMapping, Trained, by_lot, take_runs
 from infantjax.training.state import (
     CohortData,
     Run,
@@ -203,13 +203,15 @@ class WindowTask(loop.Task):
         """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
         size = self.config.batch_size
         sample_key, step_key = jax.random.split(key)
-        order = shuffled(sample_key, run.samples, run.recording.shape[0])
+        # The random numbers of the epoch, see `augmentation.drawn`; those of a sample do not depend on the padding.
+        bits = jax.random.bits(sample_key, (run.recording.shape[0], 2 + len(augmentation.Draw._fields)))
+        order = by_lot(bits[:, 0], run.samples)
         steps = jnp.where(running, run.samples // size, 0)
 
         def step(i: Array, carry: tuple) -> tuple:
             variables, optimiser, total = carry
             samples = lax.dynamic_slice_in_dim(order, i * size, size)
-            x, labels = self.training_batch(sample_key, samples, run, data)
+            x, labels = self.training_batch(bits[samples, 1:], samples, run, data)
 
             def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
                 rngs = {"dropout": jax.random.fold_in(step_key, i)}
@@ -224,21 +226,19 @@ class WindowTask(loop.Task):
         return Trained(variables, optimiser, total / steps)
 
     def training_batch(
-        self, key: Array, samples: Int[Array, " batch"], run: Run, data: CohortData
+        self, bits: UInt32[Array, "batch 5"], samples: Int[Array, " batch"], run: Run, data: CohortData
     ) -> tuple[Float[Array, "batch time joint channel"], Int[Array, " batch"]]:
-        """Cut, augment and describe the windows of some samples; a sample's draws depend on its own number only."""
+        """Cut, augment and describe the windows of some samples, by random bits for the start and the view."""
         recording = run.recording[samples]
         length = data.lengths[recording]
         frames = jnp.broadcast_to(run.longest, length.shape) if self.config.roll else length
-        keys = jax.vmap(lambda sample: jax.random.split(jax.random.fold_in(key, sample)))(samples)
         low, high = windows.start_range(frames, run.part[samples], run.parts[samples], data.window)
-        start = jax.vmap(lambda k, a, b: jax.random.randint(k, (), a, b + 1))(keys[:, 0], low, high)
+        start = low + (bits[:, 0] % (high - low + 1).astype(jnp.uint32)).astype(low.dtype)
         # A recording repeated end to end is read modulo its length; without repetition the remainder changes nothing.
         times = (start[:, None] + jnp.arange(data.window)) % length[:, None]
         positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
         if self.config.augmentation is not None:
-            draw = jax.vmap(partial(augmentation.draw, augmentation=self.config.augmentation))(keys[:, 1])
-            positions = augmentation.apply(positions, draw)
+            positions = augmentation.apply(positions, augmentation.drawn(bits[:, 1:], self.config.augmentation))
         return features.stack(positions, data.skeleton, self.names), data.labels[recording]
 
     def judge(self, variables: dict[str, Array], run: Run, data: CohortData, running: Array) -> Judged:

@@ -91,14 +91,21 @@ def test_the_four_numbers_of_a_draw_are_independent():
     assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(KEYS))
 
 
-def test_each_value_is_drawn_from_its_own_key():
-    found = augmentation.draw(jax.random.key(7), Augmentation(), (5,))
-    keys = jax.random.split(jax.random.key(7), 4)
-    for values, key, middle, limit, per_unit in zip(
-        found, keys, (0, 100, 0, 0), (45, 30, 30, 30), (1, 100, 100, 100), strict=True
-    ):
-        steps = np.asarray(jax.random.randint(key, (5,), 0, 2 * limit + 1)) - limit
-        np.testing.assert_array_equal(values, ((middle + steps) / per_unit).astype(np.float32))
+@pytest.mark.parametrize("discrete", [True, False])
+def test_the_views_of_some_windows_do_not_depend_on_how_many_follow(discrete):
+    few, many = (augmentation.draw(jax.random.key(7), Augmentation(discrete=discrete), (n,)) for n in (5, 9))
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_array_equal(one, other[:5])
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_the_least_and_the_largest_bits_are_the_ends_of_the_ranges(discrete):
+    given = Augmentation(discrete=discrete)
+    low = augmentation.drawn(jnp.zeros(4, jnp.uint32), given)
+    np.testing.assert_allclose(low, [-45, 0.7, -0.3, -0.3], rtol=1e-6)
+    last = np.array([90, 60, 60, 60], np.uint32) if discrete else np.full(4, 2**32 - 1, np.uint32)
+    high = augmentation.drawn(jnp.asarray(last), given)
+    np.testing.assert_allclose(high, [45, 1.3, 0.3, 0.3], rtol=1e-6)
 
 
 def test_continuous_draws_fill_the_ranges_and_leave_the_grid():

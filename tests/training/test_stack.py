@@ -73,7 +73,8 @@ for mapping, devices in (("map", 8), ("vmap", 4)):
 
 
 def test_eight_devices_give_the_same_runs(toy, stacked, tmp_path):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, str(tmp_path)]
     subprocess.run(command, check=True, env=environment, timeout=240)
     expected = [*leaves(stacked[0]), *stacked[0].risks]
@@ -133,6 +134,11 @@ def only_run(data, fold, config):
     return stack.Run(key=jax.random.key(0), **{name: jnp.asarray(table[0]) for name, table in tables.items()})
 
 
+def bits_of(samples):
+    """Random bits as an epoch draws them: for the start and the view."""
+    return jax.random.bits(jax.random.key(3), (len(samples), 5))
+
+
 def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end(toy):
     data, fold = toy.toy_cohort(), toy.toy_folds()[0]
     config = replace(toy.CONFIG, augmentation=None)
@@ -142,7 +148,7 @@ def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end
     }
     run = stack.Run(key=jax.random.key(0), **tables)
     samples = jnp.arange(int(run.samples))
-    x, labels = jax.jit(program.training_batch)(jax.random.key(3), samples, run, data)
+    x, labels = jax.jit(program.training_batch)(bits_of(samples), samples, run, data)
     longest = max(data.lengths[list(fold.train)])
     crossed_the_seam = 0
     for i, window in enumerate(np.asarray(x)):
@@ -165,7 +171,7 @@ def test_windows_are_as_long_as_the_data_say(toy):
     run = stack.Run(key=jax.random.key(0), **{name: jnp.asarray(table[0]) for name, table in tables.items()})
     program = stack.WindowTask.of(toy.Toy(), ("position",), toy.CONFIG, 3, 60)
     assert program.input_shape == (1, 60, 3, 2)
-    x, _ = jax.eval_shape(program.training_batch, jax.random.key(3), jnp.arange(4), run, data)
+    x, _ = jax.eval_shape(program.training_batch, bits_of(jnp.arange(4)), jnp.arange(4), run, data)
     assert x.shape == (4, 60, 3, 2)
 
 
@@ -177,7 +183,8 @@ def test_without_repetition_windows_lie_within_the_own_recording(toy):
         name: jnp.asarray(table[0]) for name, table in index_sets(data.lengths, data.labels, [fold], config).items()
     }
     run = stack.Run(key=jax.random.key(0), **tables)
-    x, _ = jax.jit(program.training_batch)(jax.random.key(3), jnp.arange(int(run.samples)), run, data)
+    samples = jnp.arange(int(run.samples))
+    x, _ = jax.jit(program.training_batch)(bits_of(samples), samples, run, data)
     for i, window in enumerate(np.asarray(x)):
         own = data.positions[int(run.recording[i]), : data.lengths[int(run.recording[i])]]
         assert any(np.array_equal(own[s : s + 150], window) for s in range(len(own) - 149))
