@@ -107,7 +107,7 @@ class EnsembleProgram:
         pool = ThreadPoolExecutor(_workers(), thread_name_prefix="computing")
         try:
             pending = [
-                [[pool.submit(self._run, program, i, positions, c) for c in chunks] for i in range(len(groups(member)))]
+                [[pool.submit(self._run, program, i, positions, c) for c in chunks] for i in range(len(_groups(member)))]
                 for member, program in zip(self.members, self._programs)
             ]
             parts = [[_join([chunk.result() for chunk in group], 1) for group in member] for member in pending]
@@ -156,7 +156,7 @@ class _Prepared:
     @cached_property
     def program(self) -> export.Exported:
         """The program that reads folded weights, from the folder of the compilation cache if it is there."""
-        first, *_ = groups(self.member)
+        first, *_ = _groups(self.member)
 
         def computed(folded: "Folded", positions: Array) -> tuple[Array, Array]:
             return over_instances(self.divided, folded, positions)
@@ -191,7 +191,7 @@ class _Prepared:
             stack.append(np.frombuffer(content, leaf.dtype, prod(shape), place).reshape(shape))
             place += stack[-1].nbytes
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        return [jax.device_put([leaf[group] for leaf in stack], device) for group in groups(member)]
+        return [jax.device_put([leaf[group] for leaf in stack], device) for group in _groups(member)]
 
 
 class _Compiled(NamedTuple):
@@ -209,7 +209,7 @@ def over_instances(divided: "Split", folded: "Folded", positions: Array) -> tupl
     return jax.tree.map(lambda a: a[None], divided([a[0] for a in folded], positions))
 
 
-def groups(member: Member) -> list[slice]:
+def _groups(member: Member) -> list[slice]:
     """The instances that a call computes."""
     together = 1 if jax.default_backend() == "cpu" else member.instances
     return [slice(i, i + together) for i in range(0, member.instances, together)]

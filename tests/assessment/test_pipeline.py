@@ -267,7 +267,8 @@ def test_the_same_recording_twice_gives_the_same_bytes(assessor, record):
 
 
 def test_eight_devices_give_the_same_bytes_as_one(files, ensemble_folder, batch, tmp_path):
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    devices = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    flags = {"XLA_FLAGS": devices, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SCRIPT, str(ensemble_folder), str(tmp_path), *map(str, files)]
     subprocess.run(command, check=True, env=os.environ | flags, timeout=300)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json")} == batch
