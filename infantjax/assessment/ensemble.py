@@ -107,8 +107,8 @@ class EnsembleProgram:
         pool = ThreadPoolExecutor(_workers(), thread_name_prefix="computing")
         try:
             pending = [
-                [[pool.submit(self._run, program, i, positions, c) for c in chunks] for i in range(len(_groups(member)))]
-                for member, program in zip(self.members, self._programs)
+                [[pool.submit(self._run, program, i, positions, c) for c in chunks] for i, _ in enumerate(_groups(one))]
+                for one, program in zip(self.members, self._programs)
             ]
             parts = [[_join([chunk.result() for chunk in group], 1) for group in member] for member in pending]
         finally:
