@@ -1,9 +1,10 @@
 """The pose networks, written once for the frameworks that the benchmarks measure against, norms folded.
 
-`maps` gives the confidence maps before upscaling in any framework that has the operations of `Framework`. Weights come
+`twin` gives the confidence maps before upscaling in any framework that has the operations of `Framework`. Weights come
 from the variables of `infantjax.models`, so that all sides compute the same numbers; the structure is written anew.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -79,34 +80,6 @@ def _folded(params: Any, statistics: Any, epsilon: float) -> Weights:
     return {name: _folded(inner, statistics.get(name, {}), epsilon) for name, inner in params.items()}
 
 
-def has_twin(network: nn.Module) -> bool:
-    """Whether `maps` knows the network."""
-    return isinstance(network, (EfficientPose, EfficientHourglass, CimaPose, OpenPose))
-
-
-def maps(ops: Framework, network: nn.Module, weights: Weights, x: Any) -> Any:
-    """Confidence maps before upscaling.
-
-    Args:
-        ops: a framework.
-        network: a pose network.
-        weights: `folded` ones, the arrays as the framework wants them.
-        x: normalised pictures.
-
-    Raises:
-        NotImplementedError: no twin of this network was written.
-    """
-    if isinstance(network, EfficientPose):
-        return _efficientpose(ops, network, weights, x)
-    if isinstance(network, EfficientHourglass):
-        return _efficienthourglass(ops, network, weights, x)
-    if isinstance(network, CimaPose):
-        return _cima_pose(ops, weights, x)
-    if isinstance(network, OpenPose):
-        return _openpose(ops, weights, x)
-    raise NotImplementedError(type(network).__name__)
-
-
 def _block(ops: Framework, weights: Weights, x: Any, stride: int, act: Any, first_act: Any = None) -> Any:
     """An inverted residual, without its sum."""
     if "expand" in weights:
@@ -171,7 +144,7 @@ def _efficienthourglass(ops: Framework, network: EfficientHourglass, weights: We
     return ops.conv(y, weights["confs"])
 
 
-def _cima_pose(ops: Framework, weights: Weights, x: Any) -> Any:
+def _cima_pose(ops: Framework, _: CimaPose, weights: Weights, x: Any) -> Any:
     x = ops.relu(ops.conv(x, weights["stem"], 2, padding=3))
     x = ops.pool(x, "max", 3, 2, padding=1)
     for block, layers in ((1, 6), (2, 12)):
@@ -190,7 +163,7 @@ def _cima_pose(ops: Framework, weights: Weights, x: Any) -> Any:
     return found
 
 
-def _openpose(ops: Framework, weights: Weights, x: Any) -> Any:
+def _openpose(ops: Framework, _: OpenPose, weights: Weights, x: Any) -> Any:
     def conv(name: str, x: Any) -> Any:
         return ops.prelu(ops.conv(x, weights[name]), weights[f"{name}_prelu"])
 
@@ -209,3 +182,22 @@ def _openpose(ops: Framework, weights: Weights, x: Any) -> Any:
         found = ops.conv(conv(f"{stage}_last", y), weights[f"{stage}_maps"])
         y = ops.concat([read, found])
     return found
+
+
+_TWINS: dict[type[nn.Module], Callable[..., Any]] = {
+    EfficientPose: _efficientpose,
+    EfficientHourglass: _efficienthourglass,
+    CimaPose: _cima_pose,
+    OpenPose: _openpose,
+}
+
+
+def twin(network: nn.Module) -> Callable[[Framework, nn.Module, Weights, Any], Any]:
+    """What gives maps before upscaling of a framework, the network, `folded` weights laid out for it, and pictures.
+
+    Raises:
+        NotImplementedError: no twin of this network was written.
+    """
+    if type(network) not in _TWINS:
+        raise NotImplementedError(type(network).__name__)
+    return _TWINS[type(network)]

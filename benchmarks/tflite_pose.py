@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import tensorflow as tf
 
-from benchmarks.pose_twins import Weights, folded, maps
+from benchmarks.pose_twins import Weights, folded, twin
 
 
 def convert(network: nn.Module, variables: Any, side: int, batch: int = 1) -> bytes:
@@ -14,7 +14,7 @@ def convert(network: nn.Module, variables: Any, side: int, batch: int = 1) -> by
     Raises:
         NotImplementedError: the network has no twin.
     """
-    weights = folded(network, variables)
+    maps, weights = twin(network), folded(network, variables)
 
     @tf.function(input_signature=[tf.TensorSpec((batch, side, side, 3), tf.float32)], autograph=False)
     def found(x: tf.Tensor) -> tf.Tensor:

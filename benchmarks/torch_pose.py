@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.pose_twins import Weights, folded, has_twin, maps
+from benchmarks.pose_twins import Weights, folded, twin
 from infantjax.models.efficientnet import plan
 from infantjax.models.efficientpose import PASSES, EfficientPose
 
@@ -28,15 +28,13 @@ class TorchPose(torch.nn.Module):
 
     def __init__(self, network: nn.Module, variables: Any) -> None:
         super().__init__()
-        if not has_twin(network):
-            raise NotImplementedError(type(network).__name__)
-        self.network = network
+        self.network, self.maps = network, twin(network)
         arrays, self.structure = jax.tree.flatten(folded(network, variables))
         self.arrays = torch.nn.ParameterList(torch.nn.Parameter(_laid_out(array), False) for array in arrays)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The maps."""
-        return maps(Torch(), self.network, jax.tree.unflatten(self.structure, list(self.arrays)), x)
+        return self.maps(Torch(), self.network, jax.tree.unflatten(self.structure, list(self.arrays)), x)
 
 
 def _laid_out(array: np.ndarray) -> torch.Tensor:
