@@ -22,7 +22,7 @@ Activations inside are `[joint, batch, time, channel]`; inputs and outputs are i
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -39,7 +39,9 @@ from infantjax.nn.conv import (
     Affine,
     Conv,
     DepthwiseConv,
+    Lowering,
     Norm,
+    asked_lowering,
     finished,
     pointwise,
     read_twice,
@@ -190,9 +192,9 @@ def _parsed(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """Sizes of one module; see `plan`."""
+    """Sizes of one module; see `plan`. Modules are alike whose sizes are equal, whatever their names."""
 
-    name: str
+    name: str = field(compare=False)
     inputs: int
     features: int
     block_type: BlockType
@@ -496,6 +498,29 @@ class GraphModule(nn.Module):
         return y
 
 
+def _apply(
+    module: GraphModule,
+    attention: str,
+    train: bool,
+    lowering: Lowering | None,
+    variables: Mapping[str, Any],
+    x: Float[Array, "joint batch time in"],
+    adjacency: Float[Array, "matrix joint joint"],
+) -> tuple[Float[Array, "joint batch time_out out"], Mapping[str, Any]]:
+    """What a module makes of its variables and input, and the collections that it changes.
+
+    The lowering is known to the layers already; here it only tells what was traced with another one apart.
+    """
+    parts = Parts.of(module.spec, attention)
+    y, changed = module.apply(variables, x, adjacency, parts, train, mutable=["batch_stats"] if train else [])
+    return y, changed
+
+
+_apply_in_training = jax.jit(_apply, static_argnums=(0, 1, 2, 3))
+# A part of the program around it, where `nn.folding` looks for what depends on the weights alone.
+_apply_in_evaluation = jax.jit(_apply, static_argnums=(0, 1, 2, 3), inline=True)
+
+
 class SpatialPool(nn.Module):
     """Mean over time, then one linear layer over joints and channels; no norm, no activation."""
 
@@ -572,7 +597,6 @@ class GraphNetwork(nn.Module):
         check_input(x, self.skeleton, 6)
         a = self.architecture
         branches, fused, main = plan(a)
-        act = ACTIVATIONS[a.nonlinearity]
         input_graph, main_graph = self._graphs()
         x = jnp.transpose(x, (2, 0, 1, 3))
         x = Norm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
@@ -580,15 +604,27 @@ class GraphNetwork(nn.Module):
         for branch, modules in enumerate(branches):
             y = x[..., 2 * branch : 2 * branch + 2]
             for spec in modules:
-                parts = Parts.of(spec, a.attention)
-                y = GraphModule(spec, act, self.lean, name=spec.name)(y, input_graph, parts, train)
+                y = self._module(spec, y, input_graph, train)
             outputs.append(y)
         y = Conv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
         for spec in main:
-            parts = Parts.of(spec, a.attention)
-            y = GraphModule(spec, act, self.lean, name=spec.name)(y, main_graph, parts, train)
+            y = self._module(spec, y, main_graph, train)
         pooled = SpatialPool(name="pool")(y) if a.pool == "spatial" else _global_mean(y)
         return classify(y, pooled, self.classes)
+
+    def _module(self, spec: ModuleSpec, x: Array, adjacency: Array, train: bool) -> Array:
+        """Apply a module; those that are alike are traced once, which takes longer than what they compute."""
+        a = self.architecture
+        make = partial(GraphModule, spec, ACTIVATIONS[a.nonlinearity], self.lean)
+        # Who draws the variables, counts operations or asks for what lies between the layers wants every module itself.
+        if counting.is_open() or any(map(self.is_mutable_collection, ("params", "intermediates"))):
+            return make(name=spec.name)(x, adjacency, Parts.of(spec, a.attention), train)
+        variables = {name: of[spec.name] for name, of in self.variables.items() if spec.name in of}
+        apply = _apply_in_training if train else _apply_in_evaluation
+        y, changed = apply(make(parent=None), a.attention, train, asked_lowering(), variables, x, adjacency)
+        for name, of in changed.items():
+            self.put_variable(name, spec.name, of)
+        return y
 
     def _graphs(self) -> tuple[Array, Array]:
         kind = self.architecture.graph

@@ -37,6 +37,11 @@ def record(kind: Kind, operations: int) -> None:
         counter[kind] += operations
 
 
+def is_open() -> bool:
+    """Whether operations are being counted."""
+    return _tally.get() is not None
+
+
 @contextmanager
 def tally() -> Iterator[Counter[str]]:
     """Collect what the layers record inside the block: operations by kind."""

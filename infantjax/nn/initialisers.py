@@ -4,10 +4,9 @@
 parameters, which takes XLA half a minute for a graph network; `initialise` draws all numbers at once instead.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, Literal
@@ -17,39 +16,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 from infantjax.nn.parts import parts
 
 Kind = Literal["normal", "uniform"]
 
 
-@dataclass
-class _Pool:
-    """Random numbers for the parameters of one network, dealt out in the order in which they are declared.
+_dealt = core.Primitive("dealt")
+_dealt.def_abstract_eval(lambda *, kind, shape: jax.core.ShapedArray(shape, jnp.result_type(float)))
 
-    Attributes:
-        numbers: arrays of standard normal numbers, and of numbers uniform on -1..1; None only counts.
-        asked: shapes of what was asked for.
-    """
-
-    numbers: Mapping[Kind, Iterator[jax.Array]] | None = None
-    asked: dict[Kind, list[tuple[int, ...]]] = field(default_factory=lambda: {"normal": [], "uniform": []})
-
-    def deal(self, kind: Kind, shape: tuple[int, ...]) -> jax.Array:
-        self.asked[kind].append(shape)
-        return next(self.numbers[kind]) if self.numbers else jnp.zeros(shape)
+_dealing: ContextVar[bool] = ContextVar("dealing", default=False)
+"""Whether a parameter's numbers are dealt: left open while a network is traced, see `Initialisation`."""
 
 
-_pool: ContextVar[_Pool | None] = ContextVar("pool", default=None)
-
-
-@contextmanager
-def _dealing(pool: _Pool) -> Iterator[_Pool]:
-    token = _pool.set(pool)
-    try:
-        yield pool
-    finally:
-        _pool.reset(token)
+def _deal(kind: Kind, shape: Sequence[int]) -> jax.Array | None:
+    return _dealt.bind(kind=kind, shape=tuple(shape)) if _dealing.get() else None
 
 
 def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array], shape: tuple[int, ...]) -> jax.Array:
@@ -74,40 +56,83 @@ def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array
     return value
 
 
-def shapes(module: nn.Module, x: jax.Array, **options: Any) -> Any:
-    """Shapes and dtypes of a network's variables, from an abstract trace without the initialisers.
+@dataclass(frozen=True, eq=False)
+class Initialisation:
+    """How the variables of a network begin, from one trace of it.
 
-    Args:
-        module: a network.
-        x: an input; only its shape and dtype matter.
-        options: further arguments of the network, such as `train`.
+    Attributes:
+        variables: their shapes and dtypes.
+        dealt: kind and shape of the random numbers of each parameter, in the order in which they are declared.
+        program: the leaves of the variables, from a random key for parameters of other initialisers than this module's,
+            and from those numbers; nothing of what the network computes.
     """
-    with _dealing(_Pool()):
-        return jax.eval_shape(partial(module.init, **options), jax.random.key(0), x)
+
+    variables: Any
+    dealt: tuple[tuple[Kind, tuple[int, ...]], ...]
+    program: Callable[..., list[jax.Array]]
+
+    @classmethod
+    def of(cls, module: nn.Module, x: Any, **options: Any) -> "Initialisation":
+        """Of a network.
+
+        Args:
+            module: a network.
+            x: an input; only its shape and dtype matter.
+            options: further arguments of the network, such as `train`.
+
+        Raises:
+            ValueError: a variable depends on the values of the input.
+        """
+        token = _dealing.set(True)
+        try:
+            traced, variables = jax.make_jaxpr(partial(module.init, **options), return_shape=True)(
+                jax.random.key(0), jax.ShapeDtypeStruct(jnp.shape(x), x.dtype)
+            )
+        finally:
+            _dealing.reset(token)
+        jaxpr = traced.jaxpr
+        dealt = [eqn for eqn in jaxpr.eqns if eqn.primitive is _dealt]
+        # What the variables are made of; the rest is what the network computes.
+        needed, made = {var for var in jaxpr.outvars if isinstance(var, core.Var)}, []
+        for eqn in reversed(jaxpr.eqns):
+            if eqn.primitive is not _dealt and not needed.isdisjoint(eqn.outvars):
+                made.append(eqn)
+                needed.update(var for var in eqn.invars if isinstance(var, core.Var))
+        if needed.intersection(jaxpr.invars[1:]):
+            raise ValueError(f"the variables of {type(module).__name__} depend on its input")
+        given = [jaxpr.invars[0], *(eqn.outvars[0] for eqn in dealt)]
+        program = core.ClosedJaxpr(core.Jaxpr(jaxpr.constvars, given, jaxpr.outvars, made[::-1]), traced.consts)
+        kinds = tuple((eqn.params["kind"], eqn.params["shape"]) for eqn in dealt)
+        return cls(variables, kinds, core.jaxpr_as_fun(program))
+
+    def draw(self, key: jax.Array) -> Any:
+        """The variables: as `module.init(key, x)` gives them, but other numbers of the same distributions.
+
+        Pure and made for `jit`: the program holds two random generators, however many parameters there are. Parameters
+        of initialisers other than this module's are drawn as Flax does.
+        """
+        asked: dict[Kind, list[tuple[int, ...]]] = {"normal": [], "uniform": []}
+        for kind, shape in self.dealt:
+            asked[kind].append(shape)
+        counts = {kind: sum(map(prod, shapes)) for kind, shapes in asked.items()}
+        normal, uniform = jax.random.split(key)
+        vectors: dict[Kind, jax.Array] = {
+            "normal": jax.random.normal(normal, (counts["normal"],)),
+            "uniform": jax.random.uniform(uniform, (counts["uniform"],), minval=-1.0),
+        }
+        numbers = {kind: iter(parts(vector, asked[kind])) for kind, vector in vectors.items()}
+        leaves = self.program(key, *(next(numbers[kind]) for kind, _ in self.dealt))
+        return jax.tree.unflatten(jax.tree.structure(self.variables), leaves)
 
 
-def initialise(module: nn.Module, key: jax.Array, x: jax.Array) -> Any:
-    """The variables of a network, as `module.init(key, x)` but other numbers of the same distributions.
+def shapes(module: nn.Module, x: Any, **options: Any) -> Any:
+    """Shapes and dtypes of a network's variables; arguments as of `Initialisation.of`."""
+    return Initialisation.of(module, x, **options).variables
 
-    Pure and made for `jit`: the program holds two random generators, however many parameters there are. Parameters of
-    initialisers other than this module's are drawn as Flax does.
 
-    Args:
-        module: a network.
-        key: random key.
-        x: an input; only its shape and dtype matter.
-    """
-    with _dealing(_Pool()) as needed:
-        jax.eval_shape(module.init, key, x)
-    counts = {kind: sum(map(prod, asked)) for kind, asked in needed.asked.items()}
-    normal, uniform = jax.random.split(key)
-    vectors: dict[Kind, jax.Array] = {
-        "normal": jax.random.normal(normal, (counts["normal"],)),
-        "uniform": jax.random.uniform(uniform, (counts["uniform"],), minval=-1.0),
-    }
-    pool = _Pool({kind: iter(parts(vector, needed.asked[kind])) for kind, vector in vectors.items()})
-    with _dealing(pool):
-        return module.init(key, x)
+def initialise(module: nn.Module, key: jax.Array, x: Any) -> Any:
+    """The variables of a network, drawn from a random key; see `Initialisation`."""
+    return Initialisation.of(module, x).draw(key)
 
 
 @dataclass(frozen=True)
@@ -129,8 +154,8 @@ class HeNormalFanOut:
     def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         """Draw an array."""
         fan_out = int(np.prod([shape[axis] for axis in (*self.out_axes, *self.kernel_axes)]))
-        pool = _pool.get()
-        numbers = pool.deal("normal", tuple(shape)) if pool else jax.random.normal(key, tuple(shape), dtype)
+        numbers = _deal("normal", shape)
+        numbers = jax.random.normal(key, tuple(shape), dtype) if numbers is None else numbers
         return (self.gain / np.sqrt(fan_out) * numbers).astype(dtype)
 
 
@@ -175,6 +200,6 @@ class GlorotUniform:
 
 def _uniform(key: jax.Array, shape: Sequence[int], limit: float, dtype: Any) -> jax.Array:
     """Numbers uniform on +-limit."""
-    pool = _pool.get()
-    numbers = pool.deal("uniform", tuple(shape)) if pool else jax.random.uniform(key, tuple(shape), dtype, minval=-1.0)
+    numbers = _deal("uniform", shape)
+    numbers = jax.random.uniform(key, tuple(shape), dtype, minval=-1.0) if numbers is None else numbers
     return (limit * numbers).astype(dtype)

@@ -23,12 +23,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, Sharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 from jax.stages import Compiled, Traced
 from jaxtyping import Array
 
-from infantjax.nn import initialisers
+from infantjax.nn.initialisers import Initialisation
 from infantjax.progress import Progress
 from infantjax.runtime import COMPILER_OPTIONS
 from infantjax.training import processes
@@ -140,7 +140,7 @@ class Task(ABC):
 
     def initial(self, key: Array, run: Any, data: Any) -> dict[str, Any]:
         """The network's variables before the first epoch."""
-        return initialisers.initialise(self.module, key, jnp.zeros(self.input_shape))
+        return self.initialisation.draw(key)
 
     @property
     @abstractmethod
@@ -167,7 +167,12 @@ class Task(ABC):
     @cached_property
     def variables(self) -> Any:
         """Shapes of the network's variables."""
-        return initialisers.shapes(self.module, jnp.zeros(self.input_shape))
+        return self.initialisation.variables
+
+    @cached_property
+    def initialisation(self) -> Initialisation:
+        """How the network begins, traced once."""
+        return Initialisation.of(self.module, jnp.zeros(self.input_shape))
 
     @cached_property
     def packings(self) -> dict[str, Packing]:
@@ -571,12 +576,16 @@ class _Layout(NamedTuple):
         return cls(mesh, -count % len(grid))
 
     @property
-    def per_run(self) -> NamedSharding:
-        return NamedSharding(self.mesh, P("run"))
+    def per_run(self) -> Sharding:
+        return self._over(P("run"))
 
     @property
-    def replicated(self) -> NamedSharding:
-        return NamedSharding(self.mesh, P())
+    def replicated(self) -> Sharding:
+        return self._over(P())
+
+    def _over(self, spec: P) -> Sharding:
+        # A mesh is a part of the type of what lies on it: beside arrays that do not, all would be traced twice.
+        return NamedSharding(self.mesh, spec) if self.mesh.size > 1 else SingleDeviceSharding(self.mesh.devices.item())
 
     def padded(self, runs: "Tree") -> "Tree":
         """With runs behind that only fill the devices."""
@@ -584,7 +593,7 @@ class _Layout(NamedTuple):
         return jax.tree.map(lambda leaf: jnp.concatenate([leaf, *[leaf[:1]] * n]) if n else leaf, runs)
 
 
-def _with_sharding(shapes: Any, sharding: NamedSharding) -> Any:
+def _with_sharding(shapes: Any, sharding: Sharding) -> Any:
     return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes)
 
 

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from infantjax import models
 from infantjax.models.gcn import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
 from infantjax.models.summary import kept_counts, summarise
+from infantjax.nn.conv import use_lowering
 from infantjax.nn.initialisers import initialise
 from infantjax.skeletons import Skeleton
 from infantjax.weights import import_movement_outcome, import_st_gcn
@@ -353,6 +355,46 @@ def test_training_mode_changes_statistics_and_nothing_else(network):
         jax.tree.map(lambda a, b: bool((a != b).any()), updates, {"batch_stats": variables["batch_stats"]})
     )
     assert any(changed)
+
+
+def inner_programs(function, *arguments) -> list[int]:
+    """Of each module that a program applies, which trace it is."""
+    eqns = jax.make_jaxpr(function)(*arguments).jaxpr.eqns
+    return [id(eqn.params["jaxpr"].jaxpr) for eqn in eqns if eqn.params.get("name") == "_apply"]
+
+
+def test_modules_that_are_alike_are_traced_once_in_training(network):
+    module, variables, x, _ = network
+    branches, _, main = plan(module.architecture)
+    modules = [*(spec for branch in branches for spec in branch), *main]
+    train = partial(module.apply, train=True, mutable=["batch_stats"])
+    found = inner_programs(lambda x: train(variables, x), x)
+    assert len(found) == len(modules)
+    assert len(set(found)) == len(set(modules)) <= len(modules) - 2 * len(branches[0])
+
+
+def test_another_lowering_is_another_trace(network):
+    module, variables, x, _ = network
+    train = partial(module.apply, train=True, mutable=["batch_stats"])
+    own = str(jax.make_jaxpr(lambda x: train(variables, x))(x))
+    with use_lowering("matmul"):
+        gathered = str(jax.make_jaxpr(lambda x: train(variables, x))(x))
+    assert own.count("conv_general_dilated[") > gathered.count("conv_general_dilated[") == 0
+
+
+def test_what_lies_between_the_modules_can_be_asked_for(network):
+    module, variables, x, _ = network
+    ask = partial(module.apply, capture_intermediates=True, mutable=["intermediates"])
+    _, found = jax.eval_shape(ask, variables, x)
+    branches, _, main = plan(module.architecture)
+    names = {spec.name for spec in (*(spec for branch in branches for spec in branch), *main)}
+    assert names <= found["intermediates"].keys()
+
+
+def test_training_mode_without_room_for_its_statistics_is_refused(network):
+    module, variables, x, _ = network
+    with pytest.raises(flax.errors.ModifyScopeVariableError):
+        jax.eval_shape(partial(module.apply, train=True), variables, x)
 
 
 @pytest.mark.parametrize("shape", [(1, 150, 18, 6), (1, 150, 19, 2), (150, 19, 6)])

@@ -132,6 +132,25 @@ def test_the_same_key_gives_the_same_and_another_another(draw, drawn):
     assert (drawn["params"]["third"]["kernel"] != other["params"]["third"]["kernel"]).mean() > 0.99
 
 
+def test_the_program_that_draws_computes_nothing_of_the_network():
+    assert "conv_general_dilated" in str(jax.make_jaxpr(MODULE.init)(jax.random.key(0), X))
+    found = str(jax.make_jaxpr(lambda key: initialise(MODULE, key, X))(jax.random.key(0)))
+    assert not [name for name in ("conv_general_dilated", "dot_general", "rsqrt") if name in found]
+
+
+class OfItsInput(nn.Module):
+    """Its bias begins with a value of the input."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x + self.param("bias", lambda key: x.mean())
+
+
+def test_variables_that_depend_on_the_input_are_refused():
+    with pytest.raises(ValueError, match="the variables of OfItsInput depend on its input"):
+        initialise(OfItsInput(), jax.random.key(0), X)
+
+
 def test_init_is_not_touched_by_initialise():
     kernel = HeNormalFanOut()
     before = kernel(jax.random.key(3), (4, 5))

@@ -342,6 +342,18 @@ def test_a_training_that_was_compiled_ahead_gives_the_same_and_traces_nothing(to
         assert_run_equals(result, run, stacked[0], run)
 
 
+def test_a_training_is_traced_once_on_one_device(toy, monkeypatch):
+    judge, calls = stack.WindowTask.judge, []
+
+    def counted(self, *arguments):
+        calls.append(self)
+        return judge(self, *arguments)
+
+    monkeypatch.setattr(stack.WindowTask, "judge", counted)
+    stack.trace(toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], toy.CONFIG, devices=DEVICES)
+    assert len(calls) == 1
+
+
 def test_an_epoch_is_one_program_that_asks_the_host_nothing(toy):
     programs = stack.trace(toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], toy.CONFIG, devices=DEVICES).compile()
     text = programs.epoch.as_text()
