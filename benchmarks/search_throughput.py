@@ -7,7 +7,8 @@ write checkpoints. While one candidate trains the next one is compiled, as by a 
 comes next always is. The peer is the loop that one would write in PyTorch: a `Dataset` that cuts, augments and
 describes a window in NumPy, a `DataLoader`, one candidate after the other in one process, an evaluation after each
 epoch, no checkpoints. Both have the same cohort, batch size, epochs and number of windows; no training is stopped
-early, since then the two would do different work. First, the features of a window, and the loss and the weights after
+early, since then the two would do different work, and where ours ends because it diverges the peer has as many
+epochs. First, the features of a window, and the loss and the weights after
 one step of each candidate, must be equal on both sides.
 
 All of ours run first, then all of the peer's, since compilation goes on between candidates. A candidate's `ours_s` is
@@ -24,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def main(options: Options) -> None:
         row |= ours
         print(json.dumps(row), flush=True)
     for row, twin in zip(rows, twins):
-        row["peer_s"] = _peer_trial(twin, data, fold, config, device)
+        row["peer_s"] = _peer_trial(twin, data, fold, replace(config, epochs=row["epochs"]), device)
         row["ratio"] = row["peer_s"] / row["ours_s"]
         print(json.dumps(row), flush=True)
     rows.append(_summary(rows))
@@ -118,7 +119,7 @@ def main(options: Options) -> None:
         print(f"{side}: {3600 / rows[-1][f'{side}_s']:.1f} trials an hour")
 
 
-def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterator[dict[str, float]]:
+def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One candidate after the other, the next one compiled while one trains."""
 
     def prepare(choices: dict[str, Any]) -> tuple[Programs, float]:
@@ -137,6 +138,8 @@ def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterato
                 details = training(choices, Path(folder), lambda epoch, value: None, programs).details
             ended, now = time.perf_counter(), time.process_time()
             yield {
+                # A training that diverges has computed the epoch in which it does.
+                "epochs": details["epochs"] + ("diverged" in details["runs"]),
                 "ours_s": ended - began,
                 "ours_cpu_s": now - used,
                 "ahead_s": seconds,
