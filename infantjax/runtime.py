@@ -59,7 +59,7 @@ def keep_freed_memory() -> None:
         free(block)
 
 
-_SHORT_LOOPS = "--xla_backend_extra_options=-unroll-full-max-count=8,-unroll-runtime=false"
+_SHORT_LOOPS = "--xla_backend_extra_options=-unroll-full-max-count=4,-unroll-runtime=false"
 
 
 def shorten_compilation() -> None:
