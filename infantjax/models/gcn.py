@@ -21,7 +21,7 @@ Variables of both networks: `params` (trained), `batch_stats` (running statistic
 Activations inside are `[joint, batch, time, channel]`; inputs and outputs are in the order of the library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -39,9 +39,7 @@ from infantjax.nn.conv import (
     Affine,
     Conv,
     DepthwiseConv,
-    Lowering,
     Norm,
-    asked_lowering,
     finished,
     pointwise,
     read_twice,
@@ -498,27 +496,24 @@ class GraphModule(nn.Module):
         return y
 
 
-def _apply(
-    module: GraphModule,
-    attention: str,
-    train: bool,
-    lowering: Lowering | None,
-    variables: Mapping[str, Any],
-    x: Float[Array, "joint batch time in"],
-    adjacency: Float[Array, "matrix joint joint"],
-) -> tuple[Float[Array, "joint batch time_out out"], Mapping[str, Any]]:
-    """What a module makes of its variables and input, and the collections that it changes.
+Applied = Callable[
+    [Mapping[str, Any], Float[Array, "joint batch time in"], Float[Array, "matrix joint joint"]],
+    tuple[Float[Array, "joint batch time_out out"], Mapping[str, Any]],
+]
+"""A module as a function of its variables, input and adjacency: its output, and the collections that it changes."""
 
-    The lowering is known to the layers already; here it only tells what was traced with another one apart.
+
+def applied(module: GraphModule, parts: Parts, train: bool) -> Applied:
+    """A module that is traced once, however often it is called.
+
+    In evaluation mode it becomes a part of the program around it, where `nn.folding` looks for what depends on the
+    weights alone.
     """
-    parts = Parts.of(module.spec, attention)
-    y, changed = module.apply(variables, x, adjacency, parts, train, mutable=["batch_stats"] if train else [])
-    return y, changed
 
+    def apply(variables: Mapping[str, Any], x: Array, adjacency: Array) -> tuple[Array, Mapping[str, Any]]:
+        return module.apply(variables, x, adjacency, parts, train, mutable=["batch_stats"] if train else [])
 
-_apply_in_training = jax.jit(_apply, static_argnums=(0, 1, 2, 3))
-# A part of the program around it, where `nn.folding` looks for what depends on the weights alone.
-_apply_in_evaluation = jax.jit(_apply, static_argnums=(0, 1, 2, 3), inline=True)
+    return jax.jit(apply, inline=not train)
 
 
 class SpatialPool(nn.Module):
@@ -600,28 +595,33 @@ class GraphNetwork(nn.Module):
         input_graph, main_graph = self._graphs()
         x = jnp.transpose(x, (2, 0, 1, 3))
         x = Norm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
+        # Of this pass alone: JAX keeps what it knows of a function as long as that lives, and a search has no end.
+        traced: dict[ModuleSpec, Applied] = {}
         outputs = []
         for branch, modules in enumerate(branches):
             y = x[..., 2 * branch : 2 * branch + 2]
             for spec in modules:
-                y = self._module(spec, y, input_graph, train)
+                y = self._module(spec, y, input_graph, train, traced)
             outputs.append(y)
         y = Conv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
         for spec in main:
-            y = self._module(spec, y, main_graph, train)
+            y = self._module(spec, y, main_graph, train, traced)
         pooled = SpatialPool(name="pool")(y) if a.pool == "spatial" else _global_mean(y)
         return classify(y, pooled, self.classes)
 
-    def _module(self, spec: ModuleSpec, x: Array, adjacency: Array, train: bool) -> Array:
-        """Apply a module; those that are alike are traced once, which takes longer than what they compute."""
-        a = self.architecture
-        make = partial(GraphModule, spec, ACTIVATIONS[a.nonlinearity], self.lean)
+    def _module(
+        self, spec: ModuleSpec, x: Array, adjacency: Array, train: bool, traced: dict[ModuleSpec, Applied]
+    ) -> Array:
+        """Apply a module; those that are alike are traced once, since tracing takes longer than computing."""
+        make = partial(GraphModule, spec, ACTIVATIONS[self.architecture.nonlinearity], self.lean)
+        parts = Parts.of(spec, self.architecture.attention)
         # Who draws the variables, counts operations or asks for what lies between the layers wants every module itself.
         if counting.is_open() or any(map(self.is_mutable_collection, ("params", "intermediates"))):
-            return make(name=spec.name)(x, adjacency, Parts.of(spec, a.attention), train)
+            return make(name=spec.name)(x, adjacency, parts, train)
         variables = {name: of[spec.name] for name, of in self.variables.items() if spec.name in of}
-        apply = _apply_in_training if train else _apply_in_evaluation
-        y, changed = apply(make(parent=None), a.attention, train, asked_lowering(), variables, x, adjacency)
+        if spec not in traced:
+            traced[spec] = applied(make(parent=None), parts, train)
+        y, changed = traced[spec](variables, x, adjacency)
         for name, of in changed.items():
             self.put_variable(name, spec.name, of)
         return y
