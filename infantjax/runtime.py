@@ -76,6 +76,11 @@ def shorten_compilation() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {_SHORT_LOOPS}".strip()
 
 
+def loops_are_short() -> bool:
+    """Whether this process compiles as `shorten_compilation` asks for."""
+    return _SHORT_LOOPS in os.environ.get("XLA_FLAGS", "")
+
+
 _CACHE_BYTES = 2**31
 
 

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 from infantjax.nn import counting
 from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.runtime import loops_are_short
 
 Lowering = Literal["convolution", "matmul"]
 
@@ -399,13 +400,15 @@ def _weighted(parts: list[Array], weights: Array) -> Array:
 
 def unrolled(rows: int) -> tuple[int, int]:
     """How many rows to sum at a time (see `sums_of_products`), and how many are missing for a multiple of that."""
-    together = next((n for n in _UNROLLED if rows % n == 0), _UNROLLED[0])
+    sizes = _UNROLLED_IN_SHORT_LOOPS if loops_are_short() else _UNROLLED
+    together = next((n for n in sizes if rows % n == 0), sizes[0])
     return together, -rows % together
 
 
-_UNROLLED = (4, 7, 6, 5)
-"""Rows at a time, the best first. Eight are as fast, but not where trainings are compiled in loops of four turns
-(`runtime.shorten_compilation`): there they take twice as long."""
+_UNROLLED = (8, 7, 6, 5, 4)
+_UNROLLED_IN_SHORT_LOOPS = (4, 7, 6, 5)
+"""Rows at a time, the best first. Four are up to a sixth slower than eight, but LLVM unrolls no more in a training that
+is compiled with short loops, and there eight take twice as long."""
 
 
 def sums_of_products(
@@ -423,7 +426,7 @@ def sums_at_once(values: Sequence[Float[Array, "*outer together column channel"]
 
     All are summed by one reduction of several operands over a few rows. XLA's CPU backend makes one loop of it, which
     reads what the values are computed from once for all, and is vectorised as long as the rows can be unrolled
-    (`unrolled`). A reduction for each is three times slower, and so is one over twice as many rows.
+    (`unrolled`). A reduction for each is three times slower, and so is one over sixteen.
     """
     zeros = [jnp.zeros((), values[0].dtype)] * len(values)
     axis = values[0].ndim - 3

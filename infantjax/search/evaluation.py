@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from infantjax.errors import one_line
 from infantjax.models.gcn import GraphNetwork
 from infantjax.motion.cohort import Cohort
 from infantjax.motion.normalisation import RELEASED, Preprocessing
-from infantjax.nn.initialisers import initialise
 from infantjax.search.space import Build, Choices, SearchSpace
 from infantjax.search.supernet import Embedding, SuperNetwork, group_of
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -314,7 +312,7 @@ class SharedTraining(Training):
         """The variables with which each run of a stack of this network begins."""
         task = WindowTask.of(module, self.features, self.config, len(self.data.skeleton.joints), self.data.window)
         keys = run_keys(self.config.seed, range(len(self.folds)))
-        begin = jax.jit(lambda key: initialise(module, jax.random.fold_in(key, 0), jnp.zeros(task.input_shape)))
+        begin = jax.jit(lambda key: task.initialisation.draw(jax.random.fold_in(key, 0)))
         return [jax.device_get(begin(key)) for key in keys]
 
     @staticmethod

@@ -10,7 +10,17 @@ from jax import lax
 from jax.test_util import check_grads
 
 from infantjax.nn import conv
-from infantjax.nn.conv import Affine, Conv, DepthwiseConv, Norm, temporal_convolution, use_lowering, valid_convolution
+from infantjax.nn.conv import (
+    Affine,
+    Conv,
+    DepthwiseConv,
+    Norm,
+    temporal_convolution,
+    unrolled,
+    use_lowering,
+    valid_convolution,
+)
+from infantjax.runtime import shorten_compilation
 
 FEW = settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True)
 """Every example compiles programs of its own shapes."""
@@ -437,3 +447,11 @@ def test_a_depthwise_layer_convolves_each_channel_on_its_own(train):
     y = (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
     found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
     np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
+
+
+def test_sums_run_over_as_many_rows_as_the_compiler_unrolls(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("XLA_FLAGS", "")
+    assert [unrolled(rows) for rows in (16, 12, 14, 11)] == [(8, 0), (6, 0), (7, 0), (8, 5)]
+    shorten_compilation()
+    assert [unrolled(rows) for rows in (16, 12, 14, 11)] == [(4, 0), (4, 0), (7, 0), (4, 1)]
