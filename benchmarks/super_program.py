@@ -1,6 +1,7 @@
 """One program for many candidates of a search against a program for each: candidates per hour, compilation included.
 
     python -m benchmarks.super_program
+    python -m benchmarks.super_program --space benchmarks/spaces/tiny.json --epochs 2 --batch-size 4 --duration 7
 
 Candidates of one group (`infantjax.search.supernet.group_of`) are drawn at random and trained without checkpoints, each
 in a program of its own (`evaluation.Training`) and as stacks of 1, 2, 4 and 8 in one program
@@ -32,6 +33,7 @@ import tyro
 
 from benchmarks import common
 from benchmarks.cohort import simulated
+from infantjax import runtime
 from infantjax.search.evaluation import SharedTraining, Training
 from infantjax.search.space import PUBLISHED, Candidate, Choices, SearchSpace, build_published, read_space
 from infantjax.search.supernet import GROUPING
@@ -88,6 +90,7 @@ def main(options: Options) -> None:
         rows.append(_row(batch, alone[:batch], stack, further, options.epochs))
         print(json.dumps(rows[-1]), flush=True)
     shapes = {name: getattr(options, name) for name in ("epochs", "batch_size", "infants", "seed", "mapping")}
+    shapes |= {"space": options.space.stem if options.space else "published"}
     shapes |= {"group": f"{options.initial_block_type}/{options.block_type}", "candidates_of_space": space.size}
     print(common.write("super_program", rows, shapes, where) if options.write else common.table(rows))
     for row in rows:
@@ -166,4 +169,6 @@ def _difference(own: Any, shared: Any) -> float:
 
 
 if __name__ == "__main__":
+    runtime.shorten_compilation()
+    runtime.keep_freed_memory()
     main(tyro.cli(Options, description=__doc__.partition("\n")[0]))

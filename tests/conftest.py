@@ -18,9 +18,12 @@ from infantjax import runtime
 def pytest_configure(config: pytest.Config) -> None:
     """Programs of one shape are compiled once for the whole session, in the processes that tests start too.
 
-    JAX reads the variables when it is imported, so they are set before any test module is. Each worker has a folder of
-    its own. With a limit to its size JAX locks it: threads of one process would read what another is still writing.
+    JAX reads the variables when it is imported, so they are set before any test module is. Workers have them from the
+    process that starts them, and so one folder. With a limit to its size JAX locks it: threads and processes would read
+    what another is still writing.
     """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
     runtime.shorten_compilation()
     folder = tempfile.mkdtemp(prefix="infantjax-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
