@@ -62,8 +62,8 @@ class Costs:
     """
 
     program: float = 8.0
-    array: float = 0.17
-    operation: float = 9e-11
+    array: float = 0.1
+    operation: float = 7e-11
 
     def compilation(self, size: Size) -> float:
         """Of one program."""
