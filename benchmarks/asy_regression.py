@@ -70,7 +70,7 @@ def _programs(name: str, clips: int) -> dict[str, Any]:
     network = entry.build()
     x = jax.random.normal(jax.random.key(1), (clips, *entry.input_shape))
     y = jnp.zeros((*x.shape[:-1], 20))
-    variables = jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))
+    variables = initialise(network, jax.random.key(0), x)
     optimiser = nesterov(0.01, 0.98)
 
     @jax.jit

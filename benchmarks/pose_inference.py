@@ -129,7 +129,7 @@ def _network(name: str) -> PoseNetwork:
     early = {"early_heads": False} if entry.system == "efficientpose" else {}
     module, side = entry.build(upscale=False, **early), entry.input_shape[0]
     x = jnp.zeros((1, side, side, 3))
-    variables = jax.device_get(dict(jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))))
+    variables = jax.device_get(dict(initialise(module, jax.random.key(0), x)))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     return PoseNetwork(module, variables, MPII_16, side, entry.pixels or "imagenet", name, "")
 

@@ -77,9 +77,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     squares = rng.integers(0, 256, (count, side, side, 3)).astype(np.uint8)
     points = rng.uniform(0.1, 0.9, (count, 16, 2)).astype(np.float32)
     shown, marked = jnp.asarray(squares), jnp.asarray(points)
-    variables = jax.device_get(
-        dict(jax.jit(lambda key: initialise(network, key, jnp.zeros((1, side, side, 3))))(jax.random.key(0)))
-    )
+    variables = jax.device_get(dict(initialise(network, jax.random.key(0), jnp.zeros((1, side, side, 3)))))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     data = jax.device_put(PictureData(shown, marked, variables, MPII_16, entry.pixels or "imagenet"))
     fold = Fold(tuple(range(count)), (0,))

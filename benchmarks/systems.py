@@ -237,7 +237,7 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
 def drawn(module: Any, shape: tuple[int, ...]) -> Any:
     """Random variables of a network, on the host."""
     x = jnp.zeros(shape)
-    return jax.device_get(dict(jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))))
+    return jax.device_get(dict(initialise(module, jax.random.key(0), x)))
 
 
 def predicted(predict: Callable, variables: Any, x: np.ndarray, twin: Callable, given: torch.Tensor) -> Pair:

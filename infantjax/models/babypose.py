@@ -24,7 +24,7 @@ from infantjax.models.entry import Entry, Published
 from infantjax.nn import counting
 from infantjax.nn.conv import Norm
 from infantjax.nn.image import same_padding, spatial, trained_spatial
-from infantjax.nn.initialisers import parameter
+from infantjax.nn.initialisers import TruncatedFanIn, parameter
 from infantjax.skeletons import Skeleton
 
 Clip = Float[Array, "batch time row column channel"]
@@ -63,7 +63,7 @@ class ClipConv(nn.Module):
         """Convolve, normalise, rectify. He normal kernels: chosen, the papers do not say."""
         taps = self.taps if self.sampling == "same" else (1, 2, 2)
         shape = (*taps, self.inputs, self.features)
-        kernel = parameter(self, "kernel", nn.initializers.he_normal(), shape)
+        kernel = parameter(self, "kernel", TruncatedFanIn(2.0), shape)
         bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
         norm = (
             Norm((self.features,), axes=(0, 1, 2, 3), epsilon=1e-3, momentum=0.01, name="norm") if self.norm else None

@@ -26,6 +26,7 @@ from infantjax.nn.image import (
     relu6,
     swish,
 )
+from infantjax.nn.initialisers import TruncatedFanIn
 from infantjax.skeletons import Skeleton
 
 FAMILY = tuple(f"{form}{size}" for form in "blh" for size in range(5))
@@ -35,7 +36,6 @@ FRAMEWORK_RATIOS = (3, 6, 12)
 PUBLISHED_RATIOS = (24, 24, 24)
 
 _STAGES = (2, 3, 5)  # blocks of the backbone at strides 4, 8, 16
-_scaled = partial(nn.initializers.variance_scaling, mode="fan_in", distribution="truncated_normal")
 
 
 class EfficientHourglass(nn.Module):
@@ -100,16 +100,18 @@ class EfficientHourglass(nn.Module):
                 use_bias=True,
                 activate_last=True,
                 first_activation=relu6 if form == "h" else act,
-                initialiser=_scaled(1.0),
+                initialiser=TruncatedFanIn(1.0),
                 name=f"bridge{number}",
             )(aux[f"block{stage}"], train)
-            initialiser = _scaled(1 / (step + 1))
+            initialiser = TruncatedFanIn(1 / (step + 1))
             y = act(TransposedConv(channels, width, initialiser, name=f"up{step}")(y, train))
             y = aux[f"up{step}"] = add(y, aux[f"bridge{number}"])
             if form != "l":
                 y = SqueezeExcite(width, max(1, width // ratio), act, initialiser, name=f"up{step}_se")(y)
             channels = width
-        head = ImageConv(channels, self.keypoints, use_bias=True, norm=False, initialiser=_scaled(1.0), name="confs")
+        head = ImageConv(
+            channels, self.keypoints, use_bias=True, norm=False, initialiser=TruncatedFanIn(1.0), name="confs"
+        )
         aux["confs"] = head(y, train)
         return double(double(aux["confs"])) if self.upscale else aux["confs"], aux
 

@@ -47,7 +47,7 @@ class Split:
         """What depends on the variables alone, for variables of the traced shapes."""
         jaxpr, leaves = self.traced.jaxpr, [np.asarray(leaf) for leaf in jax.tree.leaves(variables)]
         known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*map(np.asarray, self.traced.consts), *leaves]))
-        _evaluate([eqn for eqn, first in zip(jaxpr.eqns, self.first) if first], known)
+        evaluate([eqn for eqn, first in zip(jaxpr.eqns, self.first) if first], known)
         return [known[var] for var in self.carried]
 
     def shapes(self) -> list[jax.ShapeDtypeStruct]:
@@ -96,8 +96,8 @@ def _value(known: dict, var: Any) -> Any:
     return var.val if isinstance(var, core.Literal) else known[var]
 
 
-def _evaluate(eqns: Sequence[core.JaxprEqn], known: dict) -> None:
-    """Run operations in their order; adds what they give to what is known."""
+def evaluate(eqns: Sequence[core.JaxprEqn], known: dict) -> None:
+    """Run operations in their order, in NumPy where it can; adds what they give to what is known of their variables."""
     for eqn in eqns:
         known.update(zip(eqn.outvars, _run(eqn, [_value(known, var) for var in eqn.invars])))
 
@@ -109,7 +109,7 @@ def _run(eqn: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
     if name == "jit":
         inner = eqn.params["jaxpr"]
         known = dict(zip([*inner.jaxpr.constvars, *inner.jaxpr.invars], [*inner.consts, *values]))
-        _evaluate(inner.jaxpr.eqns, known)
+        evaluate(inner.jaxpr.eqns, known)
         return [_value(known, var) for var in inner.jaxpr.outvars]
     if name in _NUMPY and (found := _NUMPY[name](eqn.params, *values)) is not NotImplemented:
         return [found]

@@ -312,8 +312,7 @@ class SharedTraining(Training):
         """The variables with which each run of a stack of this network begins."""
         task = WindowTask.of(module, self.features, self.config, len(self.data.skeleton.joints), self.data.window)
         keys = run_keys(self.config.seed, range(len(self.folds)))
-        begin = jax.jit(lambda key: task.initialisation.draw(jax.random.fold_in(key, 0)))
-        return [jax.device_get(begin(key)) for key in keys]
+        return [jax.device_get(task.initialisation.draw(jax.random.fold_in(key, 0))) for key in keys]
 
     @staticmethod
     def _of(result: Result, embedding: Embedding, runs: slice) -> Result:

@@ -138,9 +138,9 @@ class Task(ABC):
     first_epoch = 1
     """Of an epoch before it no score is the best; its weights stand in for them."""
 
-    def initial(self, key: Array, run: Any, data: Any) -> dict[str, Any]:
-        """The network's variables before the first epoch."""
-        return self.initialisation.draw(key)
+    def initial(self, key: Array, run: Any, data: Any) -> dict[str, Array]:
+        """The network's variables before the first epoch, each collection as one vector."""
+        return self.initialisation.vectors(key)
 
     @property
     @abstractmethod
@@ -228,7 +228,7 @@ class Task(ABC):
 
     def begin(self, active: Array, run: Any, data: Any) -> RunState:
         """State of a run before its first epoch; a run that only pads the stack has ended."""
-        variables = self.pack(self.initial(jax.random.fold_in(run.key, 0), run, data))
+        variables = self.initial(jax.random.fold_in(run.key, 0), run, data)
         judged = jax.eval_shape(self.judgement, variables, run, data, active)
         nothing = jnp.full(self.config.epochs, jnp.nan)
         return RunState(

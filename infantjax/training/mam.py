@@ -333,11 +333,11 @@ class VideoTask(loop.Task):
         """As configured."""
         return self.config.optimiser
 
-    def initial(self, key: Array, run: MamRun, data: Videos) -> dict[str, Any]:
+    def initial(self, key: Array, run: MamRun, data: Videos) -> dict[str, Array]:
         """The variables; inputs are standardised by the annotated clips, info by the training videos of the run."""
         variables = super().initial(key, run, data)
         if self.config.standardise != "none":
-            variables = {**variables, "inputs": self.standards(data.clips)}
+            variables = {**variables, "inputs": self.packings["inputs"].pack(self.standards(data.clips))}
         if data.info is None:
             return variables
         rows = data.info[jnp.concatenate([run.normal, run.risk])]
@@ -345,7 +345,8 @@ class VideoTask(loop.Task):
         weights = jnp.concatenate(real)[:, None] / (run.normals + run.risks)
         mean = (weights * rows).sum(axis=0)
         deviation = jnp.sqrt((weights * (rows - mean) ** 2).sum(axis=0))
-        return {**variables, "standard": {"mean": mean, "deviation": jnp.where(deviation > 0, deviation, 1)}}
+        standard = {"mean": mean, "deviation": jnp.where(deviation > 0, deviation, 1)}
+        return {**variables, "standard": self.packings["standard"].pack(standard)}
 
     def standards(self, clips: Float[Array, "clip time joint axis"]) -> dict[str, Array]:
         """What the network standardises its inputs by, from annotated clips; see `MamConfig.standardise`."""

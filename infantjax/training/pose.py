@@ -301,9 +301,10 @@ class PoseTask(loop.Task):
         steps = -(-max(len(fold.train) for fold in folds) // config.batch_size)
         return cls(module, config, (1, *data.pictures.shape[1:]), steps)
 
-    def initial(self, key: Array, run: PoseRun, data: PictureData) -> dict[str, Any]:
+    def initial(self, key: Array, run: PoseRun, data: PictureData) -> dict[str, Array]:
         """From the initialiser, but what `data.start` holds."""
-        return filled(super().initial(key, run, data), data.start)
+        drawn = super().initial(key, run, data)
+        return self.pack(filled(self.unpack(drawn), data.start)) if jax.tree.leaves(data.start) else drawn
 
     @cached_property
     def optimiser(self) -> optax.GradientTransformation:

@@ -185,9 +185,9 @@ class WindowTask(loop.Task):
         """Shapes of the network's variables."""
         return super().variables if self.start is None else self.start
 
-    def initial(self, key: Array, run: Run, data: CohortData) -> dict[str, Any]:
+    def initial(self, key: Array, run: Run, data: CohortData) -> dict[str, Array]:
         """The variables that the run begins with, or drawn ones."""
-        return super().initial(key, run, data) if run.variables is None else run.variables
+        return super().initial(key, run, data) if run.variables is None else self.pack(run.variables)
 
     @property
     def optimiser(self) -> optax.GradientTransformation:

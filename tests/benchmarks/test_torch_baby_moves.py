@@ -15,7 +15,7 @@ from infantjax.training.baby_moves import penalty  # noqa: E402
 def test_the_twin_gives_the_same_logits_and_penalty():
     network = baby_moves.build(dropout=0.0)
     x = np.random.default_rng(0).standard_normal((3, 2, 128, 46)).astype(np.float32)
-    variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
+    variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
     rng = np.random.default_rng(1)
     variables["batch_stats"] = jax.tree.map(
         lambda leaf: (leaf + rng.uniform(0, 0.3, leaf.shape)).astype(np.float32), variables["batch_stats"]

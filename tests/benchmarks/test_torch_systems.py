@@ -18,7 +18,7 @@ from infantjax.training.mam import MamConfig, Videos, VideoTask  # noqa: E402
 
 def drawn(network, x):
     """Variables with biases, norms and statistics away from where they begin."""
-    variables = jax.device_get(dict(jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))))
+    variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
     rng = np.random.default_rng(1)
     return jax.tree.map(lambda leaf: (leaf + rng.uniform(0, 0.2, leaf.shape)).astype(np.float32), variables)
 

@@ -130,7 +130,7 @@ def test_each_joint_has_its_own_exact_weights():
 
 
 def initialised(module, x):
-    variables = jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))
+    variables = initialise(module, jax.random.key(0), x)
     return variables["params"], *jax.jit(module.apply)(variables, x)
 
 

@@ -25,7 +25,7 @@ def of():
 
 
 def weights(seed, series):
-    return jax.jit(lambda key: initialise(NETWORK, key, series[None, None, :128]))(jax.random.key(seed))
+    return initialise(NETWORK, jax.random.key(seed), series[None, None, :128])
 
 
 def test_a_video_of_one_clip_has_the_reference_gradient(shared, baby_moves_variables):

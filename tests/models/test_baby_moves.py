@@ -95,7 +95,7 @@ def small():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((3, 2, 128, 46)), jnp.float32)
     metadata = jnp.asarray(rng.uniform(0, 14, (3, 2)), jnp.float32)
-    return network, jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0)), x, metadata
+    return network, initialise(network, jax.random.key(0), x), x, metadata
 
 
 def test_a_convolution_reads_no_later_frame():

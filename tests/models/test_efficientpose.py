@@ -117,7 +117,7 @@ def test_the_other_released_files_are_read(file, name, keypoints, shared):
 def tiny():
     network = efficientpose.EfficientPose(efficientpose.Variant(32, "b0", "b0", 2))
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 32, 32, 3)), jnp.float32)
-    return network, jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0)), x
+    return network, initialise(network, jax.random.key(0), x), x
 
 
 @pytest.mark.parametrize("kind", ["pointwise", "dense", "depthwise", "with bias", "transposed"])

@@ -308,7 +308,7 @@ def network(request):
     """A network with random statistics, so that evaluation differs from the identity of fresh ones, and its scores."""
     module = GraphNetwork(VARIANTS[request.param])
     x = jax.random.normal(jax.random.key(1), (3, 20, 19, 6))
-    variables = quick(lambda key: initialise(module, key, x))(jax.random.key(0))
+    variables = initialise(module, jax.random.key(0), x)
     keys = iter(jax.random.split(jax.random.key(2), 1000))
     stats = jax.tree.map(lambda a: jnp.abs(a + 0.3 * jax.random.normal(next(keys), a.shape)), variables["batch_stats"])
     variables = variables | {"batch_stats": stats}

@@ -42,7 +42,7 @@ def small():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((2, 4, 12, 3, 3)), jnp.float32)
     info = jnp.asarray(rng.standard_normal((2, 4)), jnp.float32)
-    variables = jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))
+    variables = initialise(network, jax.random.key(0), x)
     assert jax.nn.sigmoid(variables["params"]["share"]) == pytest.approx(0.9)
     # Biases begin at zero; away from it every law is put to a harder test.
     variables["params"] = jax.tree.map(

@@ -51,7 +51,7 @@ def test_pooling_rounds_up_and_keeps_the_last_frame():
 def small():
     network = SmaCnn(features=(3, 4, 5, 6))
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 12, 120, 1)), jnp.float32)
-    return network, jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0)), x
+    return network, initialise(network, jax.random.key(0), x), x
 
 
 @pytest.mark.parametrize("frames", [3, 4, 69, 150])

@@ -22,7 +22,7 @@ quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": 
 def small():
     network = Stam(widths=(3, 4, 4), dropout=0.5)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 55, 18, 7)), jnp.float32)
-    variables = quick(lambda key: initialise(network, key, x))(jax.random.key(0))
+    variables = initialise(network, jax.random.key(0), x)
     return network, variables, x, quick(network.apply)
 
 

@@ -85,7 +85,7 @@ def test_strides_give_what_dilations_give(golden):
 def small():
     network = LiftingNetwork(inputs=5, outputs=4, widths=(3, 5, 3), channels=6)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 60, 5, 2)), jnp.float32)
-    variables = jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))
+    variables = initialise(network, jax.random.key(0), x)
     # Statistics and offsets that are not those of a beginning.
     rng = np.random.default_rng(1)
     return network, jax.tree.map(lambda leaf: leaf * jnp.asarray(rng.uniform(0.8, 1.2, leaf.shape)), variables), x
@@ -115,7 +115,7 @@ def test_the_strided_form_is_every_so_many_frames_of_the_dilated_one(causal, sma
 def test_training_changes_all_statistics_and_drops_units():
     network = LiftingNetwork(inputs=5, outputs=4, widths=(3, 3), channels=6)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 18, 5, 2)), jnp.float32)
-    variables = jax.jit(lambda key: initialise(network, key, x))(jax.random.key(0))
+    variables = initialise(network, jax.random.key(0), x)
 
     @jax.jit
     def train(key):

@@ -11,7 +11,14 @@ import pytest
 from infantjax.nn.attention import SqueezeExcitation, relu
 from infantjax.nn.conv import Conv, DepthwiseConv
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
-from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, initialise
+from infantjax.nn.initialisers import (
+    HeNormalFanOut,
+    Initialisation,
+    TruncatedFanIn,
+    UniformFanIn,
+    initialise,
+    parameter,
+)
 
 X = jnp.ones((5, 1, 3, 64))
 ADJACENCY = jnp.ones((4, 5, 5))
@@ -51,7 +58,7 @@ def test_biases_are_uniform_within_the_root_of_their_inputs():
 
 
 def test_another_dtype_is_kept():
-    for make in (HeNormalFanOut(1.0), UniformFanIn(3)):
+    for make in (HeNormalFanOut(1.0), UniformFanIn(3), TruncatedFanIn()):
         assert make(jax.random.key(0), (4, 5), jnp.bfloat16).dtype == jnp.bfloat16
 
 
@@ -66,6 +73,7 @@ class Small(nn.Module):
         y = Conv(64, 24, 3, gain=2**0.5, name="first")(x, False)
         y = GraphConv(24, 24, 4, name="second")(y, ADJACENCY, False)
         y = Conv(24, 24, 3, name="third")(y, False)
+        y = y * parameter(self, "truncated", TruncatedFanIn(2.0), (3, 8, 24))[0, 0]
         return nn.Dense(2, name="flax")(y)
 
 
@@ -95,11 +103,54 @@ VARIANCES = {
     "second/kernel": 1 / (4 * 24),
     "second/bias": 1 / 3 / 24,
     "third/kernel": 1 / (24 * 3),
+    "truncated": 2 / (3 * 8),
     "third/bias": 1 / 3 / (24 * 3),
     "flax/kernel": 1 / 24,
     "flax/bias": 0,
     **{f"{layer}/norm/{name}": 0 for layer in ("first", "second", "third") for name in ("scale", "bias")},
 }
+
+
+def test_drawn_alone_and_within_jit_are_the_same_numbers(drawn):
+    alone = initialise(MODULE, jax.random.key(3), X)
+    assert jax.tree.structure(alone) == jax.tree.structure(drawn)
+    for found, wanted in zip(jax.tree.leaves(alone), jax.tree.leaves(drawn)):
+        assert isinstance(found, jax.Array)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_vectors_are_the_collections_leaf_by_leaf(drawn):
+    vectors = jax.jit(Initialisation.of(MODULE, X).vectors)(jax.random.key(3))
+    assert vectors.keys() == drawn.keys()
+    for name, tree in drawn.items():
+        np.testing.assert_array_equal(vectors[name], np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]))
+
+
+def test_known_arrays_are_what_the_network_says():
+    class Known(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            ramp = self.variable("constants", "ramp", lambda: jnp.arange(6.0).reshape(2, 3)).value
+            return (
+                Conv(64, 3, name="first")(x, False) * ramp.sum()
+                + self.param("half", nn.initializers.constant(0.5), (4,))[0]
+            )
+
+    found = initialise(Known(), jax.random.key(0), X)
+    np.testing.assert_array_equal(found["constants"]["ramp"], np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(found["params"]["half"], np.full(4, 0.5))
+    assert np.std(found["params"]["first"]["kernel"]) > 0
+
+
+def test_a_collection_of_several_dtypes_is_refused():
+    class Mixed(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            count = self.variable("constants", "count", lambda: jnp.zeros((), jnp.int32)).value
+            return x * self.variable("constants", "one", lambda: jnp.ones(())).value + count
+
+    with pytest.raises(ValueError, match="must have one dtype, those of constants"):
+        initialise(Mixed(), jax.random.key(0), X)
 
 
 def test_initialise_draws_from_the_distributions_of_init():
@@ -115,6 +166,8 @@ def test_initialise_draws_from_the_distributions_of_init():
         elif name.count("/") == 1 and name.endswith("bias") and variance:
             # Uniform: no number beyond the limit, some close to it.
             assert np.abs(a).max() == pytest.approx((3 * variance) ** 0.5, rel=0.02), name
+        elif name == "truncated":
+            assert np.abs(a).max() == pytest.approx(2 * variance**0.5 / 0.8796, rel=0.01), name
         else:
             assert abs(a.mean()) <= 4 * (variance / a.size) ** 0.5, name
 

@@ -29,7 +29,7 @@ def network():
     """The smallest EfficientPose, with random weights."""
     module = EfficientPose(Variant(32, "b0", None, 1), early_heads=False, upscale=False)
     x = np.zeros((1, 32, 32, 3), np.float32)
-    variables = jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))
+    variables = initialise(module, jax.random.key(0), x)
     return PoseNetwork(module, jax.device_get(dict(variables)), MPII_16, 32, "imagenet", "tiny", "0" * 64)
 
 

@@ -110,7 +110,7 @@ def test_smoothed_labels_are_least_wrong_at_ninety_five_and_five_percent():
 def test_the_penalty_is_of_seven_kernels_and_of_nothing_else():
     module = network.build(metadata=True, features=4)
     x = jnp.zeros((1, 1, 128, 46))
-    params = jax.jit(lambda key: initialise(module, key, x))(jax.random.key(0))["params"]
+    params = initialise(module, jax.random.key(0), x)["params"]
     shrinking = jax.jit(jax.grad(baby_moves.penalty))(params)
     taken = [
         jax.tree_util.keystr(path) for path, leaf in jax.tree_util.tree_leaves_with_path(shrinking) if (leaf != 0).any()
@@ -151,7 +151,7 @@ def test_the_logit_of_a_video_is_of_all_its_clips():
     module = network.build(features=4)
     series = jnp.asarray(np.random.default_rng(0).standard_normal((150, 46)), jnp.float32)
     clips = jnp.stack([series[start : start + 128] for start in (0, 8, 16)])[None]
-    variables = jax.jit(lambda key: initialise(module, key, clips))(jax.random.key(0))
+    variables = initialise(module, jax.random.key(0), clips)
     expected = jax.jit(module.apply)(variables, clips)[0][0]
     found = jax.jit(lambda variables, series: baby_moves.video_logit(module, variables, series))(variables, series)
     assert float(found) == pytest.approx(float(expected), abs=1e-5)

@@ -161,7 +161,7 @@ def standards(data):
     def all_kinds(run, data):
         kinds = ("none", "channel", "token")
         tasks = (VideoTask(MODULE, replace(CONFIG, standardise=kind), (1, 1, 8, 4, 4)) for kind in kinds)
-        return {kind: task.initial(run.key, run, data)["inputs"] for kind, task in zip(kinds, tasks)}
+        return {kind: task.unpack(task.initial(run.key, run, data))["inputs"] for kind, task in zip(kinds, tasks)}
 
     return all_kinds(run, data)
 

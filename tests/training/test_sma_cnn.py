@@ -23,7 +23,7 @@ def test_the_loss_is_half_the_mean_square():
 
 def test_every_kernel_is_shrunk_and_linear_ones_twice_as_much():
     x = jnp.zeros((1, 12, 120, 1))
-    params = jax.jit(lambda key: initialise(MODULE, key, x))(jax.random.key(0))["params"]
+    params = initialise(MODULE, jax.random.key(0), x)["params"]
     task = ScoreTask(MODULE, SmaConfig(), x.shape)
     shrinking = jax.jit(jax.grad(task.penalty))(params)
     np.testing.assert_allclose(shrinking["conv2_kernel"], 0.9 * params["conv2_kernel"], rtol=1e-5)
