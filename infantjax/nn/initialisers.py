@@ -155,6 +155,8 @@ class Initialisation:
                 dealt[leaf] if isinstance(leaf, int) else next(made) if leaf is None else leaf for leaf in self.leaves
             ]
             return jax.tree.map(jnp.asarray, jax.tree.unflatten(jax.tree.structure(self.variables), leaves))
+        if self._mixed:
+            return jax.jit(self.draw)(key)
         vectors = jax.device_get(jax.jit(self.vectors)(key))
         return jax.device_put(
             {
@@ -169,9 +171,10 @@ class Initialisation:
         Raises:
             ValueError: the variables of a collection differ in dtype.
         """
-        dtypes = {name: {leaf.dtype for leaf in jax.tree.leaves(tree)} for name, tree in self.variables.items()}
-        if mixed := [name for name, found in dtypes.items() if len(found) > 1]:
-            raise ValueError(f"the variables of a collection must have one dtype, those of {mixed[0]} have several")
+        if self._mixed:
+            raise ValueError(
+                f"the variables of a collection must have one dtype, those of {self._mixed[0]} have several"
+            )
         standard = self._standard(key)
         made = self.program(key, *self._dealt(standard)) if any(leaf is None for leaf in self.leaves) else []
         # One kernel: each number of the result is found by the place at which its array begins in the source.
@@ -187,9 +190,19 @@ class Initialisation:
         vector = numbers * jnp.asarray(scale, source.dtype)[segment] + jnp.asarray(offset, source.dtype)[segment]
         counts = [sum(map(prod, _shapes(tree))) for tree in self.variables.values()]
         return {
-            name: vector[end - count : end].astype(*(dtypes[name] or {vector.dtype}))
+            name: vector[end - count : end].astype(*(self._dtypes[name] or {vector.dtype}))
             for name, count, end in zip(self.variables, counts, accumulate(counts))
         }
+
+    @cached_property
+    def _dtypes(self) -> dict[str, set[Any]]:
+        """Of each collection."""
+        return {name: {leaf.dtype for leaf in jax.tree.leaves(tree)} for name, tree in self.variables.items()}
+
+    @property
+    def _mixed(self) -> list[str]:
+        """Collections of several dtypes."""
+        return [name for name, found in self._dtypes.items() if len(found) > 1]
 
     def _standard(self, key: jax.Array) -> jax.Array:
         """All random numbers that are dealt, those of a kind together."""

@@ -142,15 +142,18 @@ def test_known_arrays_are_what_the_network_says():
     assert np.std(found["params"]["first"]["kernel"]) > 0
 
 
-def test_a_collection_of_several_dtypes_is_refused():
+def test_a_collection_of_several_dtypes_is_drawn_but_is_no_vector():
     class Mixed(nn.Module):
         @nn.compact
         def __call__(self, x):
             count = self.variable("constants", "count", lambda: jnp.zeros((), jnp.int32)).value
             return x * self.variable("constants", "one", lambda: jnp.ones(())).value + count
 
+    drawn = initialise(Mixed(), jax.random.key(0), X)["constants"]
+    assert (drawn["count"].dtype, drawn["one"].dtype) == (jnp.int32, jnp.float32)
+    assert (drawn["count"], drawn["one"]) == (0, 1)
     with pytest.raises(ValueError, match="must have one dtype, those of constants"):
-        initialise(Mixed(), jax.random.key(0), X)
+        Initialisation.of(Mixed(), X).vectors(jax.random.key(0))
 
 
 def test_initialise_draws_from_the_distributions_of_init():
