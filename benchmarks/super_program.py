@@ -1,7 +1,10 @@
 """One program for many candidates of a search against a program for each: candidates per hour, compilation included.
 
     python -m benchmarks.super_program
-    python -m benchmarks.super_program --space benchmarks/spaces/tiny.json --epochs 2 --batch-size 4 --duration 7
+    python -m benchmarks.super_program --space benchmarks/spaces/tiny.json --epochs 2 --batch-size 4 --infants 20 \
+        --duration 7 --batches 1 4
+    python -m benchmarks.super_program --space benchmarks/spaces/middle.json --epochs 3 --batch-size 16 --infants 20 \
+        --duration 10 --batches 1 4
 
 Candidates of one group (`infantjax.search.supernet.group_of`) are drawn at random and trained without checkpoints, each
 in a program of its own (`evaluation.Training`) and as stacks of 1, 2, 4 and 8 in one program
@@ -90,9 +93,9 @@ def main(options: Options) -> None:
         rows.append(_row(batch, alone[:batch], stack, further, options.epochs))
         print(json.dumps(rows[-1]), flush=True)
     shapes = {name: getattr(options, name) for name in ("epochs", "batch_size", "infants", "seed", "mapping")}
-    shapes |= {"space": options.space.stem if options.space else "published"}
+    name = f"super_program_{options.space.stem if options.space else 'published'}"
     shapes |= {"group": f"{options.initial_block_type}/{options.block_type}", "candidates_of_space": space.size}
-    print(common.write("super_program", rows, shapes, where) if options.write else common.table(rows))
+    print(common.write(name, rows, shapes, where) if options.write else common.table(rows))
     for row in rows:
         hourly = ", ".join(f"{row[f'{name}_an_hour']:.1f} {how}" for name, how in _WAYS.items())
         print(f"{row['batch']} in a stack, candidates an hour: {hourly}")

@@ -157,7 +157,7 @@ class Initialisation:
             return jax.tree.map(jnp.asarray, jax.tree.unflatten(jax.tree.structure(self.variables), leaves))
         if self._mixed:
             return jax.jit(self.draw)(key)
-        vectors = jax.device_get(jax.jit(self.vectors)(key))
+        vectors = jax.device_get(self._compiled(key))
         return jax.device_put(
             {
                 name: jax.tree.unflatten(jax.tree.structure(tree), parts(vectors[name], _shapes(tree)))
@@ -193,6 +193,11 @@ class Initialisation:
             name: vector[end - count : end].astype(*(self._dtypes[name] or {vector.dtype}))
             for name, count, end in zip(self.variables, counts, accumulate(counts))
         }
+
+    @cached_property
+    def _compiled(self) -> Callable[[jax.Array], dict[str, jax.Array]]:
+        """`vectors`, compiled once for all draws."""
+        return jax.jit(self.vectors)
 
     @cached_property
     def _dtypes(self) -> dict[str, set[Any]]:

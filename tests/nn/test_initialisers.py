@@ -119,6 +119,15 @@ def test_drawn_alone_and_within_jit_are_the_same_numbers(drawn):
         np.testing.assert_array_equal(found, wanted)
 
 
+def test_many_draws_need_one_program(monkeypatch):
+    traces, standard = [], Initialisation._standard
+    monkeypatch.setattr(Initialisation, "_standard", lambda self, key: traces.append(key) or standard(self, key))
+    begin = Initialisation.of(MODULE, X)
+    first, second = (begin.draw(jax.random.key(i))["params"]["first"]["kernel"] for i in range(2))
+    assert len(traces) == 1
+    assert (first != second).mean() > 0.99
+
+
 def test_vectors_are_the_collections_leaf_by_leaf(drawn):
     vectors = jax.jit(Initialisation.of(MODULE, X).vectors)(jax.random.key(3))
     assert vectors.keys() == drawn.keys()
