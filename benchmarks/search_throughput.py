@@ -1,6 +1,7 @@
 """A search: trials per hour over a fixed list of candidates, compilation included.
 
     python -m benchmarks.search_throughput
+    python -m benchmarks.search_throughput --workers 2
 
 Ours is what a worker does with a candidate (`infantjax.search.evaluation.Training`): trace, compile, train, evaluate,
 write checkpoints. While one candidate trains the next one is compiled, as by a worker; the list is known, so what
@@ -17,18 +18,27 @@ and that of the next one runs beside it. `ahead_s` is what tracing and compiling
 `ours_cpu_s` the CPU seconds of the process, and `idle` the share of the time in which nothing trained, the proxy for
 the idle share of the device. The paper's trials have 100 epochs, the first checkpoint after ten of them: fewer epochs
 overstate what compilation costs. Compiled programs of earlier runs are not used.
+
+With several workers each is a process with its part of the cores, as `infantjax search --workers` starts them, and
+takes the next candidate of the list when it is done with one; nothing is compiled ahead, since other workers train
+meanwhile. A candidate's seconds are then those in its worker, divided by the number of workers; those of the mean
+trial are the time from the start of the processes to the end of the last, so what a worker waits for the others at
+the end is in it (`ended_s` is when a trial and those before it had ended). The peer stays the one process that uses
+all cores.
 """
 
 import json
+import multiprocessing
 import random
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -69,6 +79,8 @@ class Options:
     """Windows of a step."""
     samples_per_negative: int = 12
     """Windows of a negative infant in an epoch; a positive one gives twice as many."""
+    workers: int = 1
+    """Processes that evaluate candidates side by side."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -101,7 +113,9 @@ def main(options: Options) -> None:
             f"candidate {number}", Architecture.from_choices(choices), module, twins[-1], size, str(device)
         )
         rows.append({"candidate": str(number), "difference": error})
-    for row, ours in zip(rows, _our_trials(training, candidates)):
+    several = options.workers > 1
+    trials = _trials_of_workers(training, candidates, options.workers) if several else _our_trials(training, candidates)
+    for row, ours in zip(rows, trials):
         row |= ours
         print(json.dumps(row), flush=True)
     for row, twin in zip(rows, twins):
@@ -109,10 +123,12 @@ def main(options: Options) -> None:
         row["ratio"] = row["peer_s"] / row["ours_s"]
         print(json.dumps(row), flush=True)
     rows.append(_summary(rows))
-    shapes = {name: getattr(options, name) for name in ("epochs", "batch_size", "infants", "seed", "candidates")}
+    names = ("epochs", "batch_size", "infants", "seed", "candidates", "workers")
+    shapes = {name: getattr(options, name) for name in names}
     shapes["programs"] = 2 * len(candidates)
     if options.write:
-        print(common.write("search_throughput", rows, shapes, where))
+        name = f"search_throughput_{options.workers}_workers" if several else "search_throughput"
+        print(common.write(name, rows, shapes, where))
     else:
         print(common.table(rows), shapes)
     for side in ("ours", "peer"):
@@ -150,9 +166,59 @@ def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterato
             began, used = ended, now
 
 
+def _trials_of_workers(training: Training, candidates: list[dict[str, Any]], workers: int) -> Iterator[dict[str, Any]]:
+    """Candidates evaluated by processes beside each other."""
+    context = multiprocessing.get_context("spawn")
+    numbers, ready = context.SimpleQueue(), context.Barrier(workers)
+    for number in range(workers):
+        numbers.put(number)
+    with ProcessPoolExecutor(workers, context, _begin_worker, (numbers, workers, ready)) as pool:
+        wait([pool.submit(_nothing) for _ in range(workers)])  # imported, as the peer is
+        began = time.perf_counter()
+        for found in [pool.submit(_trial_of_worker, training, choices) for choices in candidates]:
+            trial = found.result()
+            yield trial | {"ours_s": trial["ours_s"] / workers, "ended_s": time.perf_counter() - began}
+
+
+def _begin_worker(numbers: Any, workers: int, ready: Any) -> None:
+    """What `infantjax.search.worker` does when a worker begins, but that compiled programs are not kept."""
+    runtime.take_part_of_the_cores(numbers.get(), workers)
+    runtime.shorten_compilation()
+    runtime.keep_freed_memory()
+    jax.devices()
+    ready.wait()
+
+
+def _nothing() -> None:
+    """Wait for the process to begin."""
+
+
+def _trial_of_worker(training: Training, choices: dict[str, Any]) -> dict[str, Any]:
+    """A candidate in a worker; the same figures as of `_our_trials`."""
+    began, used = time.perf_counter(), time.process_time()
+    programs = training.ahead(choices)
+    ahead = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        details = training(choices, Path(folder), lambda epoch, value: None, programs).details
+    jax.clear_caches()
+    seconds = time.perf_counter() - began
+    return {
+        "epochs": details["epochs"] + ("diverged" in details["runs"]),
+        "ours_s": seconds,
+        "ours_cpu_s": time.process_time() - used,
+        "ahead_s": ahead,
+        "waited_s": ahead,
+        "first_epoch_s": ahead + details["seconds_to_first_epoch"],
+        "idle": 1 - details["seconds"] / seconds,
+    }
+
+
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Seconds of a mean trial; the ratio is that of all trials."""
     mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "candidate"}
+    if "ended_s" in mean:
+        mean["ended_s"] = max(row["ended_s"] for row in rows)
+        mean["ours_s"] = mean["ended_s"] / len(rows)
     mean["difference"] = max(row["difference"] for row in rows)
     return {"candidate": "mean", **mean, "ratio": mean["peer_s"] / mean["ours_s"]}
 

@@ -392,6 +392,7 @@ def search(task: Search, workers: int = 1) -> None:
     Args:
         task: the search.
         workers: processes; on accelerators each takes one device, and devices are shared where there are fewer.
+            On a CPU each takes its part of the cores.
 
     Raises:
         InputError: the storage holds another search of this name, or cannot be used; or the workers gave up.
@@ -419,7 +420,7 @@ def search(task: Search, workers: int = 1) -> None:
 
 def _supervise(task: Search, study: optuna.Study, workers: int) -> int:
     """Keep workers running until all have ended by themselves; the number of those that gave up."""
-    crew = {number: _start(task, number) for number in range(workers)}
+    crew = {number: _start(task, number, workers) for number in range(workers)}
     fruitless, before, faults = 0, 0, 0
     try:
         while crew:
@@ -441,7 +442,7 @@ def _supervise(task: Search, study: optuna.Study, workers: int) -> int:
                     faults += 1
                     continue
                 time.sleep(min(fruitless, 10))
-                crew[number] = _start(task, number)
+                crew[number] = _start(task, number, workers)
     except KeyboardInterrupt:
         for process in crew.values():
             process.terminate()
@@ -475,14 +476,14 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start(task: Search, number: int) -> Any:
+def _start(task: Search, number: int, workers: int) -> Any:
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_worker_process, args=(task, number), name=f"{task.study}-{number}")
+    process = context.Process(target=_worker_process, args=(task, number, workers), name=f"{task.study}-{number}")
     process.start()
     return process
 
 
-def _worker_process(task: Search, number: int) -> None:
+def _worker_process(task: Search, number: int, workers: int) -> None:
     """A worker in a process of its own; its exit status is that of a command."""
     from infantjax import runtime
 
@@ -496,6 +497,7 @@ def _worker_process(task: Search, number: int) -> None:
         signal.signal(each, stop)
     # Workers that share an accelerator must not each take all of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    runtime.take_part_of_the_cores(number, workers)
     runtime.shorten_compilation()
     runtime.keep_freed_memory()
     runtime.use_compilation_cache()
