@@ -51,7 +51,7 @@ def test_different_results_are_not_timed(found, message):
         common.require_equal(found, [1.0, 2.0], 1e-3, "scores")
 
 
-@pytest.mark.parametrize("ceiling", [common.jax_ceiling, common.torch_ceiling])
+@pytest.mark.parametrize("ceiling", [common.jax_ceiling, pytest.param(common.torch_ceiling, marks=pytest.mark.peers)])
 def test_a_ceiling_is_a_positive_rate(ceiling):
     if ceiling is common.torch_ceiling:
         pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')

@@ -11,6 +11,8 @@ from infantjax.models import baby_moves  # noqa: E402
 from infantjax.nn.initialisers import initialise  # noqa: E402
 from infantjax.training.baby_moves import penalty  # noqa: E402
 
+pytestmark = pytest.mark.peers
+
 
 def test_the_twin_gives_the_same_logits_and_penalty():
     network = baby_moves.build(dropout=0.0)

@@ -13,6 +13,8 @@ from infantjax.models.efficientpose import EfficientPose, Variant  # noqa: E402
 from infantjax.models.openpose import OpenPose  # noqa: E402
 from infantjax.nn.initialisers import initialise  # noqa: E402
 
+pytestmark = pytest.mark.peers
+
 NETWORKS = {
     "efficientpose-branch": EfficientPose(
         Variant(32, "b0", "b0", 2), early_heads=False, upscale=False, low_level_tap="branch"
@@ -41,7 +43,11 @@ def variables_of(network, x):
     )
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+SLOW = {"efficientpose-sum", "efficienthourglass-b0", "efficienthourglass-l0"}
+"""Which differ from another one only in what `tests/models` tests by itself."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NETWORKS])
 def test_the_twin_gives_the_same_maps(name):
     network = NETWORKS[name]
     x = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float32)

@@ -15,6 +15,8 @@ from infantjax.motion import mam as motion  # noqa: E402
 from infantjax.nn.initialisers import initialise  # noqa: E402
 from infantjax.training.mam import MamConfig, Videos, VideoTask  # noqa: E402
 
+pytestmark = pytest.mark.peers
+
 
 def drawn(network, x):
     """Variables with biases, norms and statistics away from where they begin."""

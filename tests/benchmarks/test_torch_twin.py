@@ -12,6 +12,8 @@ torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "i
 
 from benchmarks import torch_twin as twin  # noqa: E402
 
+pytestmark = pytest.mark.peers
+
 NAMES = (
     "graph",
     "input_width",

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infantjax.explanation.class_activation import class_weights, contributions
+from infantjax.explanation import class_activation
+from infantjax.explanation.class_activation import class_weights
 from infantjax.models.gcn import ALTERNATIVES, Architecture, GraphNetwork, StGcn
 from infantjax.nn.initialisers import initialise
 
 seeds = st.integers(0, 2**32 - 1)
+contributions = jax.jit(class_activation.contributions)
 
 
 def case(seed: int, windows: int = 2, frames: int = 5, joints: int = 4, channels: int = 3):
@@ -103,8 +105,8 @@ def test_a_window_without_activation_gives_zeros_and_leaves_its_neighbour_alone(
 
 def test_contributions_are_the_same_compiled_and_not_and_for_each_window_alone():
     features, classifier = case(3)
-    expected = contributions(features, classifier)
-    np.testing.assert_allclose(jax.jit(contributions)(features, classifier), expected, rtol=0, atol=1e-6)
+    expected = class_activation.contributions(features, classifier)
+    np.testing.assert_allclose(contributions(features, classifier), expected, rtol=0, atol=1e-6)
     alone = jax.vmap(lambda window: contributions(window[None], classifier)[0])(features)
     np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-6)
 

@@ -96,7 +96,7 @@ def test_maps_have_the_size_of_the_clip_and_training_changes_all_statistics(smal
     if aux:
         np.testing.assert_allclose(aux["maps"], 1 / (1 + np.exp(-np.asarray(maps))), atol=1e-6)
     _, state = jax.jit(lambda v, x: network.apply(v, x, True, mutable=["batch_stats"]))(variables, x)
-    changed = jax.tree.map(lambda a, b: bool((a != b).any()), state["batch_stats"], variables["batch_stats"])
+    changed = jax.tree.map(lambda a, b: np.any(np.asarray(a) != b), state["batch_stats"], variables["batch_stats"])
     assert all(jax.tree.leaves(changed))
 
 

@@ -55,11 +55,11 @@ GRAPH = [name for name in models.names() if models.get(name).task == "risk"]
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_parameters_and_flops_are_the_published_ones_to_the_printed_decimals(name):
-    summary = summarise(models.get(name))
+    # The counts that are kept are those of the networks: `test_summary.py`.
+    summary = summarise(models.get(name), counts=kept_counts()[name][models.get(name).skeleton])
     assert summary.parameters == models.get(name).published.parameters
     assert summary.published_flops == f"{summary.flops / 1e9:.2f}"
     assert summary.agree
-    assert summary == summarise(models.get(name), counts=kept_counts()[name][summary.skeleton])
 
 
 def test_a_newer_counting_rule_gives_what_that_version_printed():
@@ -149,7 +149,7 @@ def leaves(tree, path=()):
             yield (*path, key), value
 
 
-@pytest.mark.parametrize("name", slow_but(set(REFERENCES) - {"random_04"}, REFERENCES))
+@pytest.mark.parametrize("name", slow_but(("random_01", "random_02", "random_06", "published_03"), REFERENCES))
 def test_scores_and_features_are_those_of_the_reference(name, shared):
     z, module, variables, x = reference(shared, name)
     logits, aux = jax.jit(module.apply)(variables, x)
@@ -203,7 +203,7 @@ def test_double_precision_scores_and_input_gradients_are_those_of_the_reference(
         assert relative(np.transpose(gradient, (0, 3, 1, 2)), z["grad_logit1_x"]) < 1e-6
 
 
-@pytest.mark.parametrize("name", slow_but(("random_06",), ("random_01", "random_03", "random_06")))
+@pytest.mark.parametrize("name", slow_but((), ("random_01", "random_03", "random_06")))
 def test_five_nesterov_steps_lose_what_the_reference_loses(name, shared):
     z, module, variables, x = reference(shared, name)
     settings_ = json.loads(str(z["meta"]))["nesterov_sgd"]
@@ -303,14 +303,16 @@ VARIANTS = (
 )
 
 
-@pytest.fixture(scope="module", params=slow_but((0, 2), range(len(VARIANTS))), ids=lambda i: f"variant{i}")
+@pytest.fixture(scope="module", params=slow_but((2,), range(len(VARIANTS))), ids=lambda i: f"variant{i}")
 def network(request):
     """A network with random statistics, so that evaluation differs from the identity of fresh ones, and its scores."""
     module = GraphNetwork(VARIANTS[request.param])
     x = jax.random.normal(jax.random.key(1), (3, 20, 19, 6))
     variables = initialise(module, jax.random.key(0), x)
-    keys = iter(jax.random.split(jax.random.key(2), 1000))
-    stats = jax.tree.map(lambda a: jnp.abs(a + 0.3 * jax.random.normal(next(keys), a.shape)), variables["batch_stats"])
+    rng = np.random.default_rng(2)
+    stats = jax.tree.map(
+        lambda a: np.abs(a + 0.3 * rng.standard_normal(a.shape).astype(np.float32)), variables["batch_stats"]
+    )
     variables = variables | {"batch_stats": stats}
     return module, variables, x, quick(module.apply)(variables, x)[0]
 
@@ -341,7 +343,7 @@ def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
 
 def test_stacked_weights_give_what_each_gives_alone(network):
     module, variables, x, scores = network
-    stack = jax.tree.map(lambda a: jnp.stack([a, 1.1 * a]), variables)
+    stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.1) * a]), variables)
     side_by_side = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
     other = quick(module.apply)(jax.tree.map(lambda a: a[1], stack), x)[0]
     np.testing.assert_allclose(side_by_side, np.stack([scores, other]), rtol=0, atol=2e-5)
@@ -353,7 +355,7 @@ def test_training_mode_changes_statistics_and_nothing_else(network):
     _, updates = quick(lambda v: module.apply(v, x, train=True, mutable=["batch_stats"]))(variables)
     assert set(updates) == {"batch_stats"}
     changed = jax.tree.leaves(
-        jax.tree.map(lambda a, b: bool((a != b).any()), updates, {"batch_stats": variables["batch_stats"]})
+        jax.tree.map(lambda a, b: np.any(np.asarray(a) != b), updates, {"batch_stats": variables["batch_stats"]})
     )
     assert any(changed)
 
@@ -380,7 +382,8 @@ def test_little_of_a_trace_is_kept():
         train = partial(module.apply, train=True, mutable=["batch_stats"])
         operations = str(jax.make_jaxpr(train)(shapes(module, x), x)).count(" = ")
         gc.collect()
-        return operations, sum(isinstance(found, jax.extend.core.JaxprEqn) for found in gc.get_objects())
+        # Not `isinstance`, which asks every object of every library for its class.
+        return operations, sum(type(found) is jax.extend.core.JaxprEqn for found in gc.get_objects())
 
     operations_and_kept(6)
     _, before = operations_and_kept(8)

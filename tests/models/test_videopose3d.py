@@ -95,8 +95,8 @@ def test_an_output_sees_its_receptive_field_and_no_other_frame(small):
     network, variables, x = small
     assert network.receptive_field == 45
     for causal, offset in ((False, 22), (True, 44)):
-        apply = jax.jit(network.clone(causal=causal).apply)
-        moved = jax.grad(lambda x, f=apply: f(variables, x)[0][0, 3].sum())(x)
+        apply = network.clone(causal=causal).apply
+        moved = jax.jit(jax.grad(lambda x, f=apply: f(variables, x)[0][0, 3].sum()))(x)
         frames = np.flatnonzero(np.asarray(moved[0] != 0).any((1, 2)))
         assert set(frames) <= set(range(3, 48))
         assert 3 + offset in frames

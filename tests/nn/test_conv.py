@@ -109,7 +109,8 @@ def test_gradients_inside_a_loop_over_runs_are_those_of_each_run():
     def slope(kernel):
         return jax.grad(lambda k: jnp.square(temporal_convolution(x, k, 2, 1)).sum())(kernel)
 
-    expected = np.stack([slope(k) for k in kernels])
+    one = jax.jit(slope)
+    expected = np.stack([one(k) for k in kernels])
     np.testing.assert_allclose(jax.jit(lambda k: lax.map(slope, k))(kernels), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(jax.jit(jax.vmap(slope))(kernels), expected, rtol=1e-5, atol=1e-5)
 
@@ -197,8 +198,9 @@ def test_one_map_after_another_is_their_composition():
 def test_maps_side_by_side_are_each_alone(outputs):
     # More than 256 rows, from where on the number of columns is rounded up.
     x, maps = numbers(4, 5, 20, 6), [affine(1, 6, outputs, 1), affine(1, 6, 3, 2), affine(1, 6, outputs, 3)]
-    for found, m in zip(conv.side_by_side(maps, jnp.asarray(x)), maps, strict=True):
-        np.testing.assert_allclose(found, m(x), rtol=0, atol=1e-5)
+    together, alone = jax.jit(lambda maps, x: (conv.side_by_side(maps, x), [m(x) for m in maps]))(maps, x)
+    for found, each, m in zip(together, alone, maps, strict=True):
+        np.testing.assert_allclose(found, each, rtol=0, atol=1e-5)
         np.testing.assert_allclose(found, np.einsum("jbti,io->jbto", x, m.kernel[0]) + m.bias, rtol=0, atol=1e-5)
 
 
@@ -215,9 +217,13 @@ def without_padding(x, kernel, dilation):
 def test_pairs_of_frames_with_fewer_products_are_the_definition(frames, dilation, taps):
     x, kernel = numbers(1, 2, frames, 5, dtype=np.float64), numbers(taps, 5, 4, dtype=np.float64)
     expected = without_padding(x, kernel, dilation)
+
+    @jax.jit
+    def both(x, kernel):
+        return conv._in_pairs(x, kernel, dilation), valid_convolution(x, kernel, dilation)
+
     with jax.enable_x64(True):
-        found = conv._in_pairs(jnp.asarray(x), jnp.asarray(kernel), dilation)
-        chosen = valid_convolution(jnp.asarray(x), jnp.asarray(kernel), dilation)
+        found, chosen = both(x, kernel)
     np.testing.assert_allclose(found[:, :, : expected.shape[2]], expected, atol=1e-12)
     np.testing.assert_allclose(chosen, expected, atol=1e-12)
 
@@ -226,7 +232,7 @@ def test_gradients_of_pairs_of_frames_are_those_of_the_definition():
     x, kernel = numbers(1, 2, 16, 5), numbers(7, 5, 4)
 
     def gradients(convolution):
-        return jax.grad(lambda x, kernel: (convolution(x, kernel, 1) ** 2).sum(), (0, 1))(x, kernel)
+        return jax.jit(jax.grad(lambda x, kernel: (convolution(x, kernel, 1) ** 2).sum(), (0, 1)))(x, kernel)
 
     for found, expected in zip(gradients(valid_convolution), gradients(without_padding)):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
@@ -251,9 +257,14 @@ def test_taps_of_several_dilations_are_the_sum_of_the_dilated_convolutions(lower
     kernels = [numbers(length, channels, 4, seed=i) for i in (1, 2, 3)]
     frames = [{(tap - length // 2) * d: k[tap] for tap in range(length)} for d, k in enumerate(kernels, 1)]
     taps = {i: sum(f[i] for f in frames if i in f) for i in {*frames[0], *frames[1], *frames[2]}}
+
+    @jax.jit
+    def dilated(x, kernels):
+        return sum(temporal_convolution(x, k, stride, d) for d, k in enumerate(kernels, 1))
+
     with use_lowering(lowering):
-        found = conv.scattered_convolution(x, jax.tree.map(jnp.asarray, taps), stride)
-    expected = sum(temporal_convolution(x, k, stride, d) for d, k in enumerate(kernels, 1))
+        found = jax.jit(lambda x, taps: conv.scattered_convolution(x, taps, stride))(x, taps)
+    expected = dilated(x, kernels)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
@@ -270,9 +281,8 @@ def test_gradients_of_taps_to_one_side_are_those_of_the_shifted_products(frames)
         padded = jnp.pad(x, ((0, 0), (0, 0), (10, 10), (0, 0)))
         return (sum(padded[:, :, 10 + i : 23 + i : 2] @ k for i, k in taps.items()) * weights).sum()
 
-    for found, expected in zip(
-        jax.tree.leaves(jax.grad(ours, (0, 1))(x, taps)), jax.tree.leaves(jax.grad(shifted, (0, 1))(x, taps))
-    ):
+    both = (jax.tree.leaves(jax.jit(jax.grad(way, (0, 1)))(x, taps)) for way in (ours, shifted))
+    for found, expected in zip(*both):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
@@ -336,6 +346,7 @@ def test_norm_of_activations_far_from_zero_keeps_its_digits(rows, shape):
     np.testing.assert_allclose(y, wanted, rtol=0, atol=5e-4)
 
 
+@pytest.mark.peers
 def test_norm_is_that_of_the_published_framework():
     torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')
     x, norm = 3 + 2 * numbers(3, 2, 5, 4), Norm((4,))
@@ -382,7 +393,8 @@ def test_gradients_of_the_norm_are_those_of_its_formula(shape, axes, train):
             return norm.apply({"params": params, "batch_stats": stats}, x, train=train, mutable=["batch_stats"])[0]
 
         def gradients(function):
-            return jax.grad(lambda params, x: jnp.sin(function(params, x)).sum(), (0, 1))(variables["params"], x)
+            loss = jax.grad(lambda params, x: jnp.sin(function(params, x)).sum(), (0, 1))
+            return jax.jit(loss)(variables["params"], x)
 
         for found, wanted in zip(jax.tree.leaves(gradients(layer)), jax.tree.leaves(gradients(formula))):
             np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10)

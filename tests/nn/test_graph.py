@@ -1,7 +1,6 @@
 """Graph convolutions against their definition, in either order of the two products, and the layers with their norm."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -91,7 +90,7 @@ def test_the_grouped_layer_reads_channels_as_the_released_program_lays_them(feat
 def test_a_layer_is_the_same_compiled_and_for_each_run_alone(make):
     x, adjacency, layer = numbers(5, 2, 3, 9), numbers(3, 5, 5), make()
     variables = fresh(layer, x, adjacency)
-    stack = jax.tree.map(lambda a: jnp.stack([a, 1.5 * a]), variables)
+    stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.5) * a]), variables)
 
     def apply(v):
         return layer.apply(v, x, adjacency, train=False)

@@ -59,7 +59,8 @@ def test_a_depthwise_convolution_has_the_same_gradients_where_it_is_a_grouped_on
 def test_a_kernel_gradient_in_bfloat16_is_summed_in_float32():
     x = jnp.ones((2, 32, 32, 1), jnp.bfloat16)
     kernel = jnp.zeros((1, 1, 1), jnp.bfloat16)
-    gradient = jax.grad(lambda kernel: image.trained_depthwise(x, kernel).astype(jnp.float32).sum())(kernel)
+    total = jax.grad(lambda kernel: image.trained_depthwise(x, kernel).astype(jnp.float32).sum())
+    gradient = jax.jit(total)(kernel)
     assert gradient.dtype == jnp.bfloat16
     assert gradient.item() == 2048  # a sum in bfloat16 ends at 256
 
@@ -103,7 +104,7 @@ def test_the_largest_of_a_window_and_its_gradient_are_those_of_xla(side, stride)
         return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, side, side, 1), (1, stride, stride, 1), "VALID")
 
     def both(pool):
-        return jax.value_and_grad(lambda x: (jnp.square(y := pool(x)).sum(), y), has_aux=True)(x)
+        return jax.jit(jax.value_and_grad(lambda x: (jnp.square(y := pool(x)).sum(), y), has_aux=True))(x)
 
     for found, expected in zip(
         jax.tree.leaves(both(lambda x: image.pool(x, "max", side, stride))), jax.tree.leaves(both(window)), strict=True
@@ -118,7 +119,8 @@ def test_gradients_for_loops_are_those_of_jax_for_clips(strides):
     padding = ((1, 1), (0, 0), (0, 1))
 
     def both(convolve):
-        return jax.grad(lambda x, kernel: jnp.square(convolve(x, kernel, strides, 1, padding)).sum(), (0, 1))(x, kernel)
+        loss = jax.grad(lambda x, kernel: jnp.square(convolve(x, kernel, strides, 1, padding)).sum(), (0, 1))
+        return jax.jit(loss)(x, kernel)
 
     for a, b in zip(both(image.trained_spatial), both(image.spatial), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max(), rtol=0)

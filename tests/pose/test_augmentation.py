@@ -115,9 +115,8 @@ def test_colours_shift_one_channel_and_stay_in_range():
 
 
 def test_draws_fill_the_published_ranges():
-    many = jax.vmap(lambda key: augmentation.draw(key, PictureAugmentation()))(
-        jax.random.split(jax.random.key(0), 4000)
-    )
+    draw = jax.jit(jax.vmap(lambda key: augmentation.draw(key, PictureAugmentation())))
+    many = draw(jax.random.split(jax.random.key(0), 4000))
     for values, low, high in (
         (np.degrees(many.angle), -45, 45),
         (many.zoom[:, 0], 0.75, 1.25),

@@ -50,8 +50,9 @@ def test_decoding_gives_one_point_a_keypoint_and_the_same_compiled(name):
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_maps_of_zeros_and_flat_maps_give_numbers_and_no_confidence(name):
+    decode = jax.jit(lambda maps: DECODERS[name](maps, 32))
     for value in (0.0, -1.0, 1.0):
-        found = DECODERS[name](jnp.full((1, 8, 8, 2), value), 32)
+        found = decode(jnp.full((1, 8, 8, 2), value))
         assert np.isfinite(np.concatenate([np.ravel(leaf) for leaf in found])).all()
         if value <= 0:
             assert float(found.confidence.max()) <= 0
@@ -80,9 +81,9 @@ def test_upscaling_by_a_product_is_the_fixed_upscaling_and_the_filter():
     from scipy import ndimage
 
     maps = np.random.default_rng(1).standard_normal((1, 6, 6, 3)).astype(np.float32)
-    large = np.asarray(double(double(double(jnp.asarray(maps)))))
+    large = np.asarray(jax.jit(lambda maps: double(double(double(maps))))(maps))
     filtered = ndimage.gaussian_filter(large[0], (1, 1, 0), mode="reflect", truncate=4)
-    found = smoothed(jnp.asarray(maps), 48)
+    found = jax.jit(smoothed, static_argnums=1)(maps, 48)
     for k in range(3):
         row, column = np.unravel_index(filtered[..., k].argmax(), (48, 48))
         np.testing.assert_allclose(found.positions[0, k], [(column + 0.5) / 48, (row + 0.5) / 48], atol=1e-6)
@@ -105,7 +106,7 @@ def test_keypoints_are_those_of_the_reference(file, maps, rule, shared):
     expected = json.loads((golden / f"{file}_keypoints.json").read_text("utf-8"))
     with np.load(golden / f"{file}.npz") as arrays:
         side = arrays["upscaled"].shape[1]
-        found: Points = DECODERS[rule](jnp.asarray(arrays[maps]), side)
+        found: Points = jax.jit(DECODERS[rule], static_argnums=1)(arrays[maps], side)
     height, width = expected["image_height"], expected["image_width"]
     pixels = unplace(np.asarray(found.positions[0]), height, width, side)
     for joint, point, peak in zip(MPII_16.joints, pixels, np.asarray(found.confidence[0])):
@@ -122,7 +123,7 @@ def test_weighted_keypoints_are_those_of_the_reference(reach, upscale, shared):
     expected = json.loads((golden / f"{name}_keypoints.json").read_text("utf-8"))
     reference = expected[f"{'upscaled' if upscale else 'raw'}_radius_{reach}"]
     with np.load(golden / f"{name}.npz") as arrays:
-        found = weighted(jnp.asarray(arrays["confs"]), 128, reach, upscale)
+        found = jax.jit(lambda maps: weighted(maps, 128, reach, upscale))(arrays["confs"])
     for joint, point in zip(MPII_16.joints, np.asarray(found.positions[0])):
         given = reference[joint]
         x, y = (given["x"], given["y"]) if isinstance(given, dict) else given

@@ -1,9 +1,11 @@
 """Joints from maps: the right ones of two infants, and missing ones."""
 
+import jax
 import numpy as np
 import pytest
 
 from infantjax.models.babypose import connections
+from infantjax.pose import targets
 from infantjax.pose.linking import (
     Candidates,
     choose,
@@ -15,8 +17,13 @@ from infantjax.pose.linking import (
     match,
     only,
 )
-from infantjax.pose.targets import FallOff, affinity_fields, discs, heatmaps, limb_masks
+from infantjax.pose.targets import FallOff
 from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, segments
+
+heatmaps = jax.jit(targets.heatmaps, static_argnums=1)
+affinity_fields = jax.jit(targets.affinity_fields, static_argnums=(1, 2))
+discs = jax.jit(targets.discs, static_argnums=(1, 2, 4))
+limb_masks = jax.jit(targets.limb_masks, static_argnums=(1, 2, 3, 5))
 
 
 def test_maxima_come_in_the_order_of_their_values_and_not_too_close():

@@ -100,12 +100,17 @@ def test_an_epoch_changes_every_parameter_of_every_pass(trained):
 def test_the_loss_is_the_mean_square_of_every_pass_added_up():
     task, _, data, state = first_run()
     variables = task.unpack(state.variables)
-    x = pictures.normalise(jnp.asarray(data.pictures[:4]), "lite")
-    loss, _ = task.loss(variables, x, jnp.asarray(data.points[:4]), 3.5, 1.75, ARM, jax.random.key(0))
-    (maps, aux), _ = Eye().apply(variables, x, train=True, mutable=["batch_stats"])
-    fields = targets.affinity_fields(data.points[:4], ((0, 1), (0, 2)), 8, 1.75 / 4)
-    peaks = targets.heatmaps(data.points[:4], 8, 3.5 / 4)
-    expected = np.square(aux["pass1_pafs"] - fields).mean() + np.square(maps - peaks).mean()
+
+    @jax.jit
+    def both(variables, shown, points):
+        x = pictures.normalise(shown, "lite")
+        loss, _ = task.loss(variables, x, points, 3.5, 1.75, ARM, jax.random.key(0))
+        (maps, aux), _ = Eye().apply(variables, x, train=True, mutable=["batch_stats"])
+        fields = targets.affinity_fields(points, ((0, 1), (0, 2)), 8, 1.75 / 4)
+        peaks = targets.heatmaps(points, 8, 3.5 / 4)
+        return loss, jnp.square(aux["pass1_pafs"] - fields).mean() + jnp.square(maps - peaks).mean()
+
+    loss, expected = both(variables, jnp.asarray(data.pictures[:4]), jnp.asarray(data.points[:4]))
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
@@ -119,13 +124,15 @@ def test_an_epoch_has_every_picture_and_fills_its_last_batch_up():
 
 def test_a_missing_point_is_no_error_and_padding_changes_nothing():
     task, run, data, state = first_run()
-    judged = task.judge(state.variables, run, data, jnp.bool_(True))
-    whole = replace(task, config=replace(CONFIG, evaluation_batch=4)).judge(state.variables, run, data, jnp.bool_(True))
+    judge = jax.jit(task.judge)
+    judged = judge(state.variables, run, data, jnp.bool_(True))
+    larger = replace(task, config=replace(CONFIG, evaluation_batch=4))
+    whole = jax.jit(larger.judge)(state.variables, run, data, jnp.bool_(True))
     for a, b in zip(jax.tree.leaves(judged), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
     points = np.array(data.points)
     points[8:, 2] = np.nan
-    hidden = task.judge(state.variables, run, replace(data, points=jnp.asarray(points)), jnp.bool_(True))
+    hidden = judge(state.variables, run, replace(data, points=jnp.asarray(points)), jnp.bool_(True))
     np.testing.assert_allclose(hidden.outputs[:2], judged.outputs[:2], rtol=1e-6)
     assert np.isnan(hidden.outputs[2])
     np.testing.assert_allclose(hidden.score, -np.mean(judged.outputs[:2]), rtol=1e-6)

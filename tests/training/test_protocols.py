@@ -83,7 +83,7 @@ def test_ids_of_infants_do_not_travel_with_the_weights(tmp_path):
 
 def test_the_same_training_writes_the_same_bytes(tmp_path):
     for folder in ("a", "b"):
-        training.crossval(cohort(), model="toy", directory=tmp_path / folder, config=CONFIG, folds=2)
+        training.crossval(cohort(), model="toy", directory=tmp_path / folder, config=CONFIG, folds=3)
     for name in ("ensemble.json", "crossval.json", "out_of_fold.csv", "history.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -94,8 +94,8 @@ def test_calling_again_changes_nothing(tmp_path):
 
 
 def test_groups_are_never_on_both_sides(tmp_path):
-    groups = ("a", "b", "a", "b", "c", "d", "c", "d", "e", "f", "e", "f")
-    data = cohort(12, groups)
+    groups = ("a", "b", "a", "b", "c", "d", "e", "f")
+    data = cohort(8, groups)
     training.crossval(data, model="toy", directory=tmp_path, config=CONFIG, folds=3)
     of = dict(zip(data.names, groups))
     record = json.loads((tmp_path / "crossval.json").read_text())
@@ -155,10 +155,11 @@ def test_an_unknown_column_to_stratify_on_is_refused(tmp_path):
 
 def test_names_that_a_spreadsheet_would_run_are_defused(tmp_path):
     recordings = (recording("=1+1", 0), *cohort().recordings[1:])
-    training.crossval(Cohort(recordings, cohort().outcomes), model="toy", directory=tmp_path, config=CONFIG, folds=2)
+    training.crossval(Cohort(recordings, cohort().outcomes), model="toy", directory=tmp_path, config=CONFIG, folds=3)
     assert "'=1+1" in (tmp_path / "out_of_fold.csv").read_text()
 
 
+@pytest.mark.slow  # `test_five_joints.py` shows it by default
 def test_st_gcn_trains_on_a_skeleton_of_five_joints():
     joints = ("pelvis", "thorax", "head", "left_hand", "right_hand")
     five = Skeleton("five", joints, ("thorax",) * 5, trunk=("thorax", "pelvis"), source="test")
@@ -180,6 +181,7 @@ def test_st_gcn_trains_on_a_skeleton_of_five_joints():
         assert any((a != b).any() for a, b in pairs) is changes
 
 
+@pytest.mark.slow
 def test_real_infant_movement_goes_through_crossval(shared: Path, tmp_path):
     from infantjax.motion.cohort import read_cohort
 

@@ -294,6 +294,7 @@ def test_the_arrays_of_a_file_are_read_with_their_shapes_and_types(tmp_path, wri
         np.testing.assert_array_equal(found[name], expected)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_file_that_pytorch_wrote_is_read(tmp_path, legacy):
     torch = pytest.importorskip("torch")

@@ -69,10 +69,11 @@ def test_csv_with_four_header_rows_is_read(tmp_path):
     np.testing.assert_array_equal(recording.keypoints, points(data, "nurse"))
 
 
+@pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")  # of movement and what it imports
 @pytest.mark.parametrize("name", ["table.h5", "fixed.h5", "a.csv"])
 def test_the_result_is_that_of_movement(name, tmp_path):
-    load_poses = pytest.importorskip("movement.io.load_poses")
+    load_poses = pytest.importorskip("movement.io.load_poses", reason='pip install "infantjax[peers]"')
     data, path = frame(), tmp_path / name
     if name.endswith("h5"):
         data.to_hdf(path, key="df_with_missing", format=name.removesuffix(".h5"), mode="w")

@@ -48,9 +48,10 @@ def test_the_order_of_axes_is_taken_from_the_file(tmp_path):
     np.testing.assert_array_equal(recording.keypoints, points[0].transpose(2, 1, 0))
 
 
+@pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")  # of movement and what it imports
 def test_the_result_is_that_of_movement(tmp_path):
-    load_poses = pytest.importorskip("movement.io.load_poses")
+    load_poses = pytest.importorskip("movement.io.load_poses", reason='pip install "infantjax[peers]"')
     write(tmp_path / "a.h5")
     theirs = load_poses.from_sleap_file(tmp_path / "a.h5", fps=25)
     ours = readers.read(tmp_path / "a.h5", fps=25)
