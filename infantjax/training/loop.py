@@ -2,7 +2,7 @@
 
 A `Task` says what a run trains: its batches, its loss and how it is judged. The loop does the rest for all tasks: runs
 over devices, the best epoch, divergence, checkpoints and exact resume, logs, progress. A run gives the same weights
-alone, in any stack, and on any number of devices.
+alone, in any stack, and on any number of devices, up to the rounding of programs that the compiler fuses differently.
 
 The page is in the order of execution: `train` sets up, then come the epoch and its parts.
 """

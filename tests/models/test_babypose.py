@@ -80,7 +80,10 @@ def narrow():
         yield
 
 
-@pytest.fixture(scope="module", params=COUNTS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=pytest.mark.slow if n == "babypose-detection" else ()) for n in COUNTS],
+)
 def small(request, narrow):
     """A network on a clip of 16 x 32 pixels."""
     entry = models.get(request.param)
@@ -100,6 +103,7 @@ def test_maps_have_the_size_of_the_clip_and_training_changes_all_statistics(smal
     assert all(jax.tree.leaves(changed))
 
 
+@pytest.mark.slow
 def test_recomputed_activations_give_the_same_gradients(narrow):
     given = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 8, 8, 21)), jnp.float32)
     network = babypose.build("asy-regression")

@@ -96,7 +96,7 @@ def labelme(path, **points):
     ("file", "published"),
     [
         ("EfficientPoseRT.h5", (35.9, 59.0, 92.3, 0.218)),
-        ("EfficientPoseI_LITE.h5", (48.7, 82.1, 100.0, 0.124)),
+        pytest.param("EfficientPoseI_LITE.h5", (48.7, 82.1, 100.0, 0.124), marks=pytest.mark.slow),
     ],
 )
 def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, published, shared, tmp_path, capsys):

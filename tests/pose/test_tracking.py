@@ -391,7 +391,10 @@ def test_a_side_that_the_network_cannot_read_is_refused(side, shared):
         load_network(shared / "data" / "pose" / "EfficientPoseRT_LITE.h5", side)
 
 
-@pytest.mark.parametrize(("file", "key"), [("EfficientPoseRT.h5", "RT"), ("EfficientPoseI_LITE.h5", "I_LITE")])
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [("EfficientPoseRT.h5", "RT"), pytest.param("EfficientPoseI_LITE.h5", "I_LITE", marks=pytest.mark.slow)],
+)
 def test_pictures_of_an_infant_give_the_keypoints_of_the_reference(file, key, shared):
     """From the file of the picture to pixels in it, by the released resizing and decoding."""
     tracker = Tracker(load_network(shared / "data" / "pose" / file), PoseConfig(resizing="released"))

@@ -180,6 +180,7 @@ def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, cap
     assert cli.run([*arguments[:-2], "nonsense"]) == 2
 
 
+@pytest.mark.slow
 def test_streamed_squares_do_not_stay_in_the_folder(trained, annotations, tmp_path):
     pytest.importorskip("grain")
     streamed = train_pose(annotations, model="eye", directory=tmp_path / "s", config=CONFIG, validation=0.2, stream=1)

@@ -73,6 +73,7 @@ def test_folds_by_infant_share_none():
     assert fold.validation == (5, 8)
 
 
+@pytest.mark.slow
 def test_a_detection_learns_binary_maps_by_cross_entropy():
     data = clips()
     task = ClipTask(DetectionNetwork(), CONFIG, (1, 3, 16, 32, 1))

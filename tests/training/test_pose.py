@@ -173,6 +173,7 @@ def test_training_starts_from_given_variables():
     np.testing.assert_array_equal(*second)
 
 
+@pytest.mark.slow
 def test_half_precision_keeps_weights_and_statistics_in_float32(trained):
     result = pose.train(Eye(), dots(), [FOLD], replace(CONFIG, dtype="bfloat16"), devices=DEVICES)
     assert {leaf.dtype for leaf in jax.tree.leaves(result.variables)} == {np.dtype(np.float32)}

@@ -91,6 +91,7 @@ def test_eight_devices_give_the_same_runs(toy, stacked, tmp_path):
                 np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow  # as over four of eight devices, above
 def test_vmap_gives_the_same_runs_as_map(toy, stacked):
     folds = toy.toy_folds()[:3]
     vmapped = stack.train(toy.Toy(), toy.toy_cohort(), folds, toy.CONFIG, mapping="vmap", devices=DEVICES)
