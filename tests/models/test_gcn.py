@@ -149,7 +149,7 @@ def leaves(tree, path=()):
             yield (*path, key), value
 
 
-@pytest.mark.parametrize("name", slow_but(("random_01", "random_02", "random_06", "published_03"), REFERENCES))
+@pytest.mark.parametrize("name", slow_but(("random_01", "random_06", "published_03"), REFERENCES))
 def test_scores_and_features_are_those_of_the_reference(name, shared):
     z, module, variables, x = reference(shared, name)
     logits, aux = jax.jit(module.apply)(variables, x)

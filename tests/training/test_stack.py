@@ -49,10 +49,13 @@ def assert_run_equals(result, run, other, other_run, **tolerance):
 
 
 def test_a_stack_of_seven_equals_seven_separate_runs_bit_for_bit(toy, stacked):
+    module, data, programs = toy.Toy(), toy.toy_cohort(), {}
     for run, fold in enumerate(toy.toy_folds()):
-        alone = stack.train(
-            toy.Toy(), toy.toy_cohort(), [fold], toy.CONFIG, run_ids=[run], mapping="map", devices=DEVICES
-        )
+        size = len(fold.validation)
+        if size not in programs:
+            programs[size] = stack.trace(module, data, [fold], toy.CONFIG, mapping="map", devices=DEVICES).compile()
+        ready = programs[size]
+        alone = stack.train(module, data, [fold], toy.CONFIG, run_ids=[run], devices=DEVICES, programs=ready)
         assert_run_equals(stacked[0], run, alone, 0)
 
 
@@ -65,13 +68,14 @@ spec.loader.exec_module(toy)
 from infantjax.training import stack
 assert jax.local_device_count() == 8
 last = jax.devices()[-1:]
-traced = stack.trace(toy.Toy(), toy.toy_cohort(), toy.toy_folds(), toy.CONFIG, mapping="map", devices=last)
-placed = traced.epoch.lower().compile().output_shardings
+setting = toy.Toy(), toy.toy_cohort(), toy.toy_folds(), toy.CONFIG
+programs = stack.trace(*setting, mapping="map", devices=last).compile()
+placed = programs.epoch.output_shardings
 assert {device for sharding in jax.tree.leaves(placed) for device in sharding.device_set} == set(last)
-for name, mapping, devices in (
-    ("map", "map", jax.devices()), ("vmap", "vmap", jax.devices()[:4]), ("last", "map", last)
+for name, mapping, devices, ready in (
+    ("map", "map", jax.devices(), None), ("vmap", "vmap", jax.devices()[:4], None), ("last", "map", last, programs)
 ):
-    result = stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds(), toy.CONFIG, mapping=mapping, devices=devices)
+    result = stack.train(*setting, mapping=mapping, devices=devices, programs=ready)
     arrays = jax.tree.leaves((result.variables, result.best_epoch, result.best_auc, result.ended, result.history))
     np.savez(f"{sys.argv[2]}/{name}.npz", *arrays, *result.risks)
 """
