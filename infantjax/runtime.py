@@ -92,7 +92,7 @@ def take_part_of_the_cores(part: int, parts: int) -> None:
     XLA has a thread for every core that it finds. Two trainings on one core each take less time than two after each
     other on both cores: most operations are too short to be shared out (`search_throughput`). To be called before JAX
     starts a backend. Where there are more processes than cores, cores are shared; where JAX may find another backend,
-    or the system knows no such bond, nothing is changed.
+    or the system knows no such bond or forbids it, nothing is changed.
 
     Args:
         part: number of this process, counted from 0.
@@ -103,7 +103,8 @@ def take_part_of_the_cores(part: int, parts: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     parts = min(parts, len(cores))
     part %= parts
-    os.sched_setaffinity(0, cores[part * len(cores) // parts : (part + 1) * len(cores) // parts])
+    with contextlib.suppress(OSError):  # where a container forbids it
+        os.sched_setaffinity(0, cores[part * len(cores) // parts : (part + 1) * len(cores) // parts])
 
 
 _CACHE_BYTES = 2**31
