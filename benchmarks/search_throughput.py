@@ -32,7 +32,7 @@ import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,16 +153,7 @@ def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterato
             with tempfile.TemporaryDirectory() as folder:
                 details = training(choices, Path(folder), lambda epoch, value: None, programs).details
             ended, now = time.perf_counter(), time.process_time()
-            yield {
-                # A training that diverges has computed the epoch in which it does.
-                "epochs": details["epochs"] + ("diverged" in details["runs"]),
-                "ours_s": ended - began,
-                "ours_cpu_s": now - used,
-                "ahead_s": seconds,
-                "waited_s": waited,
-                "first_epoch_s": waited + details["seconds_to_first_epoch"],
-                "idle": 1 - (details["seconds"] / (ended - began)),
-            }
+            yield _figures(details, ended - began, now - used, seconds, waited)
             began, used = ended, now
 
 
@@ -202,13 +193,21 @@ def _trial_of_worker(training: Training, choices: dict[str, Any]) -> dict[str, A
         details = training(choices, Path(folder), lambda epoch, value: None, programs).details
     jax.clear_caches()
     seconds = time.perf_counter() - began
+    return _figures(details, seconds, time.process_time() - used, ahead, ahead)
+
+
+def _figures(
+    details: Mapping[str, Any], seconds: float, cpu_seconds: float, ahead: float, waited: float
+) -> dict[str, Any]:
+    """What a row tells of a trial: its seconds, of them those until its programs were there, and what these took."""
     return {
+        # A training that diverges has computed the epoch in which it does.
         "epochs": details["epochs"] + ("diverged" in details["runs"]),
         "ours_s": seconds,
-        "ours_cpu_s": time.process_time() - used,
+        "ours_cpu_s": cpu_seconds,
         "ahead_s": ahead,
-        "waited_s": ahead,
-        "first_epoch_s": ahead + details["seconds_to_first_epoch"],
+        "waited_s": waited,
+        "first_epoch_s": waited + details["seconds_to_first_epoch"],
         "idle": 1 - details["seconds"] / seconds,
     }
 

@@ -32,7 +32,7 @@ class Search:
     """Where the trials are kept: sqlite:///FILE for one machine, postgresql://USER@HOST/DATABASE for several; search.db
     in the output folder if not given."""
     workers: int = 1
-    """Processes of this machine; on accelerators one for each device."""
+    """Processes of this machine; on accelerators one for each device, on a CPU each with its part of the cores."""
     trials: int | None = None
     """Candidates to evaluate at most; the rule decides if not given."""
     rule: Literal["released", "paper", "random"] = "released"

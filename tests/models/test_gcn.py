@@ -203,7 +203,7 @@ def test_double_precision_scores_and_input_gradients_are_those_of_the_reference(
         assert relative(np.transpose(gradient, (0, 3, 1, 2)), z["grad_logit1_x"]) < 1e-6
 
 
-@pytest.mark.parametrize("name", slow_but((), ("random_01", "random_03", "random_06")))
+@pytest.mark.parametrize("name", slow_but(("random_06",), ("random_01", "random_03", "random_06")))
 def test_five_nesterov_steps_lose_what_the_reference_loses(name, shared):
     z, module, variables, x = reference(shared, name)
     settings_ = json.loads(str(z["meta"]))["nesterov_sgd"]

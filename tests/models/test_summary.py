@@ -23,23 +23,21 @@ def test_kept_counts_give_what_counting_gives():
 
 
 COUNTED = {
-    # Of each kind of network one at least, and graph networks that together hold all kinds of blocks.
-    ("kbest-gcn-2", "in-motion-19"),
-    ("kbest-gcn-5", "in-motion-19"),
+    # Of each kind of network one at least.
     ("efficientpose-rt", "mpii-16"),
     ("efficientpose-rt-lite", "in-motion-19"),
     ("efficienthourglass-h0", "in-motion-19"),
     ("cima-pose", "in-motion-19"),
     ("openpose", "mpii-16"),
 }
-"""Of the graph and pose networks those that are counted by default; the slow tests count all of them.
+"""Of the pose networks those that are counted by default, as all other networks are; the slow tests count all.
 
 What is published is compared with the kept counts of all networks, in the tests of the networks.
 """
 
 
 def by_default(name: str, skeleton: str) -> bool:
-    return (name, skeleton) in COUNTED or not (models.get(name).pixels or name.startswith("kbest"))
+    return (name, skeleton) in COUNTED or not models.get(name).pixels
 
 
 def test_the_networks_that_are_counted_by_default_are_there():

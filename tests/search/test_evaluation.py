@@ -246,7 +246,6 @@ def test_block_types_cannot_be_shared(training):
 # --- a study of real trainings ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow  # the trials of `test_worker.py` are pretended, the trainings above are real
 def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, tmp_path):
     url = f"sqlite:///{tmp_path / 'search.db'}"
     task = Search("toy", url, tmp_path, SPACE, training, RandomSearch(), seed=3, trials=4)
