@@ -6,6 +6,7 @@ The study opens in optuna-dashboard.
 """
 
 import contextlib
+import copy
 import csv
 import io
 import json
@@ -192,7 +193,9 @@ def _refuse_damaged(name: str, create: bool) -> None:
 def run_again(study: "optuna.Study", trial: FrozenTrial) -> None:
     """Queue the candidate of a trial that died with its worker, up to `MAX_RETRIES` times."""
     if has_candidate(study, trial):
-        _retry(study, trial)
+        # Optuna adds the attempt to the trial's own list, and the trial may be the one that its cache keeps: this process
+        # would count an attempt too many and take the candidate for failed.
+        _retry(study, copy.deepcopy(trial))
 
 
 def hand_over(study: "optuna.Study", trial: FrozenTrial) -> None:

@@ -379,13 +379,17 @@ def test_a_trial_that_died_before_its_first_heartbeat_is_run_again_after_the_gra
     assert results(task) == by_hand(task)
 
 
-def test_a_trial_that_failed_but_was_not_queued_again_is_found(pretend, tmp_path, storage):
+@pytest.mark.parametrize("attempt", [1, MAX_RETRIES])
+def test_a_trial_that_failed_but_was_not_queued_again_is_found(pretend, tmp_path, storage, attempt):
     task = pretend.task(tmp_path, storage, heartbeat=Heartbeat(1, 1), rule=RandomSearch(), trials=3)
     study = begin(task)
-    trial = _ask(study)
-    for name, values in task.space.alternatives:
-        trial.suggest_categorical(name, values)
-    study.tell(trial, state=TrialState.FAIL)
+    for number in range(attempt):
+        if number:
+            studies.run_again(study, study.trials[-1])
+        trial = _ask(study)
+        for name, values in task.space.alternatives:
+            trial.suggest_categorical(name, values)
+        study.tell(trial, state=TrialState.FAIL)
     work(task)
     assert results(task) == by_hand(task)
 
