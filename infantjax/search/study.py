@@ -193,8 +193,8 @@ def _refuse_damaged(name: str, create: bool) -> None:
 def run_again(study: "optuna.Study", trial: FrozenTrial) -> None:
     """Queue the candidate of a trial that died with its worker, up to `MAX_RETRIES` times."""
     if has_candidate(study, trial):
-        # Optuna adds the attempt to the trial's own list, and the trial may be the one that its cache keeps: this process
-        # would count an attempt too many and take the candidate for failed.
+        # Optuna adds the attempt to the trial's own list, and the trial may be the one that its cache keeps: this
+        # process would count an attempt too many and take the candidate for failed.
         _retry(study, copy.deepcopy(trial))
 
 

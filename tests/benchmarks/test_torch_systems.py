@@ -19,7 +19,7 @@ pytestmark = pytest.mark.peers
 
 
 def drawn(network, x):
-    """Variables with biases, norms and statistics away from where they begin; inputs are not scaled, as in the twins."""
+    """Variables with biases, norms and statistics away from where they begin; inputs unscaled, as in the twins."""
     variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
     rng = np.random.default_rng(1)
     moved = jax.tree.map(lambda leaf: (leaf + rng.uniform(0, 0.2, leaf.shape)).astype(np.float32), variables)
