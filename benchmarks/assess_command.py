@@ -78,7 +78,7 @@ def measured(arguments: Sequence[str], cache: Path) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    # The system counts kilobytes.
+    # In kilobytes, and beginning with the memory of this process (350 MB): less than that would not be seen.
     return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)
 
 

@@ -1,7 +1,10 @@
 """Fixtures shared by all tests."""
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -142,6 +145,25 @@ def videos() -> SimpleNamespace:
         return path
 
     return SimpleNamespace(picture=picture, write=write)
+
+
+@pytest.fixture
+def with_its_peak() -> Callable[..., tuple[str, int]]:
+    """Runs code in a process of its own: `with_its_peak(code, *arguments)` gives what it printed and its peak in bytes.
+
+    Not by `getrusage`: its peak begins with the memory of the process that started the other one.
+    """
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process is read from /proc, which this system lacks")
+    tell = "\nimport sys; print(*(l for l in open('/proc/self/status') if l[:5] == 'VmHWM'), file=sys.stderr)"
+
+    def run(code: str, *arguments: object) -> tuple[str, int]:
+        command = [sys.executable, "-c", code + tell, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-800:]
+        return done.stdout, 1024 * int(re.findall(r"^VmHWM:\s*(\d+) kB", done.stderr, re.M)[-1])
+
+    return run
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import io
 import json
 import os
 import pickle
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -721,36 +719,30 @@ def test_tables_are_left_where_they_pass_a_limit(format, limit, message, tmp_pat
         readers.read(path, fps=FPS)
 
 
+READ_TEN_HOURS = (
+    "import sys; from infantjax.motion import readers; assert readers.read(sys.argv[1], fps=30).frames == 1080000"
+)
+
+
 @pytest.mark.slow
-def test_ten_hours_of_arrays_are_read_within_a_gigabyte(tmp_path):
+def test_ten_hours_of_arrays_are_read_within_a_gigabyte(tmp_path, with_its_peak):
     # The points alone take 330 MB; they are read by a process of its own, whose peak can be measured.
     path = tmp_path / "a.npz"
     keypoints = np.random.default_rng(0).random((1_080_000, 19, 2))
     np.savez(path, keypoints=keypoints, joints=np.array(JOINTS), fps=FPS)
     del keypoints
-    assert peak_memory(path) < 1_000_000_000
+    assert with_its_peak(READ_TEN_HOURS, path)[1] < 1_000_000_000
 
 
 @pytest.mark.slow
-def test_ten_hours_of_text_are_read_in_bounded_memory(tmp_path):
+def test_ten_hours_of_text_are_read_in_bounded_memory(tmp_path, with_its_peak):
     path = table(movement(3000))(tmp_path)
     header, *rows = path.read_text().splitlines()
     with path.open("w") as stream:
         stream.write(header + "\n")
         for block in range(360):
             stream.writelines(f"{block * 3000 + i},{row.partition(',')[2]}\n" for i, row in enumerate(rows))
-    assert peak_memory(path) < 2_000_000_000
-
-
-def peak_memory(path: Path) -> int:
-    program = (
-        "import re, sys; from infantjax.motion import readers; r = readers.read(sys.argv[1], fps=30);"
-        "assert r.frames == 1080000; status = open('/proc/self/status').read();"
-        # Not getrusage: its peak begins with that of the process that started this one.
-        "print(int(re.search(r'VmHWM:\\s*(\\d+) kB', status)[1]) * 1024)"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, check=True, text=True)
-    return int(done.stdout)
+    assert with_its_peak(READ_TEN_HOURS, path)[1] < 2_000_000_000
 
 
 def seeds(folder: Path) -> list[Path]:
