@@ -17,10 +17,11 @@ import numpy as np
 import tyro
 
 from benchmarks import common
-from infantjax import models, runtime
+from infantjax import cache as runtime
+from infantjax import models
 from infantjax.models.summary import summarise
-from infantjax.nn.initialisers import initialise
-from infantjax.training.optimisers import nesterov
+from infantjax.nn.initializers import initialise
+from infantjax.training.optimizers import nesterov
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,21 @@ import tyro
 
 from benchmarks import common
 from benchmarks.torch_baby_moves import TorchBabyMoves
-from infantjax import runtime
-from infantjax.models.baby_moves import BabyMoves
-from infantjax.motion.baby_moves import clip_starts
-from infantjax.nn.initialisers import initialise
-from infantjax.runtime import COMPILER_OPTIONS
-from infantjax.training import optimisers
-from infantjax.training.baby_moves import BabyMovesConfig, Videos, penalty, smoothed_cross_entropy, train, video_logit
-from infantjax.training.folds import random_partitions
+from infantjax import cache as runtime
+from infantjax.cache import COMPILER_OPTIONS
+from infantjax.methods.baby_moves.model import BabyMoves
+from infantjax.methods.baby_moves.preprocessing import clip_starts
+from infantjax.methods.baby_moves.training import (
+    BabyMovesConfig,
+    Videos,
+    penalty,
+    smoothed_cross_entropy,
+    train,
+    video_logit,
+)
+from infantjax.nn.initializers import initialise
+from infantjax.training import optimizers as optimisers
+from infantjax.training.splits import random_partitions
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from infantjax.motion.normalisation import RELEASED, standardise
+from infantjax.recording.preprocessing import RELEASED, standardise
 from infantjax.search.evaluation import protocol
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.folds import Fold, stratified_folds
+from infantjax.training.splits import Fold, stratified_folds
 from infantjax.training.state import CohortData
 
 

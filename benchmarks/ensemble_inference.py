@@ -20,16 +20,17 @@ import torch
 import tyro
 
 from benchmarks import common, torch_twin
-from infantjax import models, runtime
-from infantjax.assessment.ensemble import EnsembleProgram
+from infantjax import cache as runtime
+from infantjax import models
+from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
+from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.models.entry import count_flops
-from infantjax.models.gcn import KBEST
-from infantjax.motion import features, windows
-from infantjax.motion.normalisation import RELEASED, standardise
+from infantjax.recording import features, windows
+from infantjax.recording.preprocessing import RELEASED, standardise
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
+from infantjax.weights.ensemble import Member
 from infantjax.weights.pytorch import import_movement_outcome
-from infantjax.weights.store import Member
 
 TOLERANCE = 1e-4
 """On risks: the difference of two float32 libraries, after a softmax."""

@@ -21,11 +21,11 @@ from jax import lax
 from jaxtyping import Array
 
 from benchmarks import common
-from infantjax import runtime
+from infantjax import cache as runtime
+from infantjax.cache import COMPILER_OPTIONS
 from infantjax.nn.attention import swish
 from infantjax.nn.conv import depthwise_temporal_convolution, temporal_convolution, use_lowering
 from infantjax.nn.image import depthwise, pool, trained_depthwise
-from infantjax.runtime import COMPILER_OPTIONS
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,10 @@ import tyro
 
 from benchmarks import common
 from benchmarks.pose_peers import PEERS, Run, normalised
-from infantjax import models, runtime
+from infantjax import cache as runtime
+from infantjax import models
 from infantjax.models import count_image
-from infantjax.nn.initialisers import initialise
+from infantjax.nn.initializers import initialise
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker
 from infantjax.skeletons import MPII_16
 

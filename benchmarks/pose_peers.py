@@ -12,7 +12,7 @@ import numpy as np
 
 from infantjax.pose import PoseNetwork
 from infantjax.pose.export import write_onnx
-from infantjax.pose.pictures import NORMALISATIONS
+from infantjax.pose.images import NORMALISATIONS
 
 Run = Callable[[], np.ndarray]
 """Maps `[picture, row, column, keypoint]` of the pictures that a peer was made for."""

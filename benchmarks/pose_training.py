@@ -21,15 +21,17 @@ import tyro
 from benchmarks import common
 from benchmarks.pose_inference import lively
 from benchmarks.torch_pose import TorchEfficientPose
-from infantjax import models, runtime
+from infantjax import cache as runtime
+from infantjax import models
 from infantjax.models import count_image
-from infantjax.nn.initialisers import initialise
-from infantjax.pose import pictures, targets
+from infantjax.nn.initializers import initialise
+from infantjax.pose import images as pictures
+from infantjax.pose import targets
 from infantjax.pose.augmentation import PictureAugmentation
+from infantjax.pose.training import PictureData, PoseTask, PoseTrainingConfig, runs_of
 from infantjax.skeletons import MPII_16, segments
-from infantjax.training.folds import Fold
 from infantjax.training.loop import compiler_options
-from infantjax.training.pose import PictureData, PoseTask, PoseTrainingConfig, runs_of
+from infantjax.training.splits import Fold
 
 TOLERANCE = 1e-3
 """Of the losses of later steps: sums over a batch in another order, through norms and a root."""

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import flax.linen as nn
 import numpy as np
 
-from infantjax.models.cima_pose import CimaPose
-from infantjax.models.efficienthourglass import EfficientHourglass
-from infantjax.models.efficientnet import plan
-from infantjax.models.efficientpose import PASSES, EfficientPose
-from infantjax.models.openpose import OpenPose
+from infantjax.pose.networks.cima_pose import CimaPose
+from infantjax.pose.networks.efficienthourglass import EfficientHourglass
+from infantjax.pose.networks.efficientnet import plan
+from infantjax.pose.networks.efficientpose import PASSES, EfficientPose
+from infantjax.pose.networks.openpose import OpenPose
 
 Weights = dict[str, Any]
 """By layer: `kernel` and `bias`, or `multiplier` and `offset` of a norm by itself, or the `slope` of a PReLU."""

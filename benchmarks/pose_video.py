@@ -27,9 +27,9 @@ from tyro.conf import Positional
 
 from benchmarks import common
 from benchmarks.pose_peers import litert_call, normalised
-from infantjax import runtime
+from infantjax import cache as runtime
 from infantjax.pose import PoseConfig, Tracker, load_network
-from infantjax.pose.pictures import fit
+from infantjax.pose.images import fit
 from infantjax.video import open_frames
 
 TOLERANCE = 1e-4

@@ -48,16 +48,16 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks import common, torch_twin
 from benchmarks.cohort import simulated
 from benchmarks.stack_training import require_equal_step
-from infantjax import runtime
+from infantjax import cache as runtime
 from infantjax.evaluation.discrimination import auc
-from infantjax.models.gcn import Architecture
-from infantjax.motion import features
-from infantjax.motion.windows import WINDOW, window_starts
+from infantjax.methods.ensemble_gcn.model import Architecture
+from infantjax.recording import features
+from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.search.evaluation import Training
 from infantjax.search.space import PUBLISHED, build_published
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.folds import Fold
 from infantjax.training.loop import Programs
+from infantjax.training.splits import Fold
 from infantjax.training.state import CohortData, TrainingConfig
 
 

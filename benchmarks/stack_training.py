@@ -28,15 +28,17 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from benchmarks import common, torch_twin
-from infantjax import models, runtime
+from infantjax import cache as runtime
+from infantjax import models
+from infantjax.cache import COMPILER_OPTIONS
+from infantjax.methods.ensemble_gcn import training as stack
+from infantjax.methods.ensemble_gcn.model import KBEST, Architecture
 from infantjax.models.entry import count_flops
-from infantjax.models.gcn import KBEST, Architecture
-from infantjax.motion.windows import WINDOW, window_starts
-from infantjax.runtime import COMPILER_OPTIONS
+from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training import metrics, stack
-from infantjax.training.folds import Fold, stratified_folds
-from infantjax.training.optimisers import nesterov
+from infantjax.training import metrics
+from infantjax.training.optimizers import nesterov
+from infantjax.training.splits import Fold, stratified_folds
 from infantjax.training.state import CohortData, Run, TrainingConfig, index_sets, run_keys
 from infantjax.weights.pytorch import import_movement_outcome
 

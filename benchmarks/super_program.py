@@ -36,11 +36,11 @@ import tyro
 
 from benchmarks import common
 from benchmarks.cohort import simulated
-from infantjax import runtime
+from infantjax import cache as runtime
+from infantjax.methods.ensemble_gcn.training import Result
 from infantjax.search.evaluation import SharedTraining, Training
 from infantjax.search.space import PUBLISHED, Candidate, Choices, SearchSpace, build_published, read_space
 from infantjax.search.supernet import GROUPING
-from infantjax.training.stack import Result
 from infantjax.training.state import TrainingConfig
 
 

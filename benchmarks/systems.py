@@ -28,13 +28,15 @@ import tyro
 
 from benchmarks import common
 from benchmarks.torch_systems import TorchLifting, TorchMam, TorchSmaCnn
-from infantjax import models, runtime
-from infantjax.models.mam import MAM
-from infantjax.models.sma_cnn import SmaCnn
-from infantjax.motion import mam as motion
-from infantjax.nn.initialisers import initialise
-from infantjax.training import loop, sma_cnn
-from infantjax.training import mam as mam_training
+from infantjax import cache as runtime
+from infantjax import models
+from infantjax.methods.mam import preprocessing as motion
+from infantjax.methods.mam import training as mam_training
+from infantjax.methods.mam.model import MAM
+from infantjax.methods.sma_cnn import training as sma_cnn
+from infantjax.methods.sma_cnn.model import SmaCnn
+from infantjax.nn.initializers import initialise
+from infantjax.training import loop
 
 TOLERANCE = 1e-3
 """On how a step changes weights, relative to the largest change, beside the rounding of the weights."""

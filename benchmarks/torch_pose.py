@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional
 
 from benchmarks.pose_twins import Weights, folded, twin
-from infantjax.models.efficientnet import plan
-from infantjax.models.efficientpose import PASSES, EfficientPose
+from infantjax.pose.networks.efficientnet import plan
+from infantjax.pose.networks.efficientpose import PASSES, EfficientPose
 
 _EPSILON = 1e-3
 

@@ -4,7 +4,7 @@
 modules in the layout [batch, channel, time, joint], 2-D convolutions over time, one `einsum` for the graph convolution.
 They follow the published state names and shapes, parameters that exist but are never used included, so that one set of
 weights runs in both libraries and the outputs can be shown to be equal before anything is timed. The mathematics is
-that of `infantjax.models.gcn`; nothing is shared with it but the skeleton's adjacency matrices.
+that of `infantjax.methods.ensemble_gcn.model`; nothing is shared with it but the skeleton's adjacency matrices.
 
 Needs PyTorch: `pip install "infantjax[bench]"`.
 """

@@ -22,11 +22,12 @@ import tyro
 
 from benchmarks import common
 from benchmarks.cohort import simulated
-from infantjax import runtime
-from infantjax.models.gcn import KBEST
+from infantjax import cache as runtime
+from infantjax.methods.ensemble_gcn import training as stack
+from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.search.space import build_published
-from infantjax.training import loop, stack
-from infantjax.training.folds import Fold
+from infantjax.training import loop
+from infantjax.training.splits import Fold
 from infantjax.training.state import CohortData, TrainingConfig, index_sets
 
 STAGES = ("trace", "lower", "compile", "compile_begin")

@@ -27,10 +27,10 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from infantjax import systems
 from infantjax.errors import InputError
-from infantjax.motion import baby_moves
-from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.methods import registry as systems
+from infantjax.methods.baby_moves import preprocessing as baby_moves
+from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.simulation import InfantConfig, infants_for
 from infantjax.skeletons import BABY_MOVES_18
 

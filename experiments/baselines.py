@@ -26,23 +26,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import baseline_classifiers as baselines
+import catch22
+import cima
+import frame_differencing as differencing
+import histograms
 import numpy as np
+import spectra
+import stam_preprocessing as stam_channels
+import stam_training as stam
 import tyro
+from stam_model import build as build_stam
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import comparison, discrimination
 from infantjax.files import write_atomically
-from infantjax.models.gcn import build_st_gcn
-from infantjax.models.stam import build as build_stam
-from infantjax.motion import catch22, cima, histograms, spectra
-from infantjax.motion import stam as stam_channels
-from infantjax.motion.cohort import Cohort, read_cohort
-from infantjax.motion.recording import Recording
+from infantjax.methods.ensemble_gcn import crossval as protocols
+from infantjax.methods.ensemble_gcn import training as stack
+from infantjax.methods.ensemble_gcn.model import build_st_gcn
+from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.recording.recording import Recording
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training import TrainingConfig, baselines, protocols, stack, stam
-from infantjax.training.folds import Fold, stratified_folds
-from infantjax.video import differencing
+from infantjax.training.splits import Fold, stratified_folds
+from infantjax.training.state import TrainingConfig
 from infantjax.video.reading import open_frames
 
 PUBLISHED = {

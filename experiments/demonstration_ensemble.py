@@ -21,16 +21,16 @@ import numpy as np
 import tyro
 
 from infantjax import models
-from infantjax.assessment import Assessor
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
-from infantjax.motion.normalisation import RELEASED, standardise
+from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.training import train
+from infantjax.recording.preprocessing import RELEASED, standardise
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.folds import stratified_folds
-from infantjax.training.stack import train
+from infantjax.training.splits import stratified_folds
 from infantjax.training.state import CohortData, TrainingConfig
-from infantjax.weights import Ensemble, Member, save_ensemble
+from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
 CAVEAT = (
     "Demonstration only: these weights were trained on simulated movement and never validated on infants. "

@@ -30,21 +30,21 @@ import numpy as np
 import support
 import tyro
 
-from infantjax.assessment import Assessor
 from infantjax.assessment.certainty import colour
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, counts, evaluate, threshold_at_sensitivity
 from infantjax.files import write_atomically
+from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.crossval import cohort_folds, crossval
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
-from infantjax.motion.cohort import Cohort
+from infantjax.recording.cohort import Cohort
 from infantjax.search import KBest, RandomSearch, evaluation
 from infantjax.search.space import PUBLISHED, SearchSpace, build_published, read_space
 from infantjax.search.study import Found, best, find
 from infantjax.search.worker import Search, search
-from infantjax.training import TrainingConfig, crossval
-from infantjax.training.protocols import cohort_folds
-from infantjax.weights import Ensemble, save_ensemble
+from infantjax.training.state import TrainingConfig
+from infantjax.weights.ensemble import Ensemble, save_ensemble
 
 COLOURS = ("red", "orange", "yellow", "green")
 FIGURES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")

@@ -49,7 +49,7 @@ from infantjax.search.kbest import run
 from infantjax.search.space import Candidate
 from infantjax.search.study import find
 from infantjax.search.worker import Search, search
-from infantjax.training import TrainingConfig
+from infantjax.training.state import TrainingConfig
 
 LEVELS = tuple(least for _, least in evaluation.CHECKPOINTS)
 SPREAD = {

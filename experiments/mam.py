@@ -13,7 +13,7 @@ half, the FMs frequency of both groups and its AUC, and, where every second is a
 dimensions and in two; `--compare ablations` for all parts, without the closeness loss, without the reference branch and
 without both. Each is a table with a line for every training.
 
-Of MAM only the outline is published; what is chosen is told in `infantjax.models.mam` and `infantjax.training.mam`, and
+Of MAM only the outline is published; what is chosen is told in `infantjax.methods.mam`, and
 no option here was compared with the authors' program. A cohort is a folder of keypoint files with `outcomes.csv` (id,
 outcome; 1: sporadic or absent), perhaps `truth.csv` (id, second, fidgety) for kappa, and for `--metadata` (the info
 branch) columns sex, gestational_age, birth_weight and corrected_age; the annotated infants are another folder, with
@@ -39,18 +39,18 @@ from scipy.special import expit
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import median_kappa
 from infantjax.evaluation.discrimination import auc, counts
-from infantjax.evaluation.localisation import frequency
-from infantjax.models.mam import build
-from infantjax.motion import mam
-from infantjax.motion.cohort import TRUTH, read_annotated, read_cohort, read_seconds
-from infantjax.motion.mam import Distance, Input
-from infantjax.motion.recording import Recording
+from infantjax.methods.mam import preprocessing as mam
+from infantjax.methods.mam.localization import frequency
+from infantjax.methods.mam.method import info_of
+from infantjax.methods.mam.model import build
+from infantjax.methods.mam.preprocessing import Distance, Input
+from infantjax.methods.mam.training import HeldOut, MamConfig, Squares, Standardise, Videos, localise, train
+from infantjax.recording.cohort import TRUTH, read_annotated, read_cohort, read_seconds
+from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
 from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.systems.mam import info_of
-from infantjax.training.folds import stratified_folds
-from infantjax.training.mam import HeldOut, MamConfig, Squares, Standardise, Videos, localise, train
+from infantjax.training.splits import stratified_folds
 
 Part = Literal["closeness", "reference"]
 

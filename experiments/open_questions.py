@@ -38,22 +38,23 @@ import optax
 import support
 import tyro
 
-from infantjax.assessment import Assessor, aggregation
+from infantjax.assessment import aggregation
 from infantjax.assessment.certainty import colour
 from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval, bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
+from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.crossval import cohort_folds, prepare
+from infantjax.methods.ensemble_gcn.training import CohortData, Result, take_runs, train
+from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
-from infantjax.models.mam import GatedAttention
-from infantjax.motion import features, windows
-from infantjax.motion.cohort import Cohort
-from infantjax.motion.normalisation import RELEASED, Preprocessing
-from infantjax.motion.recording import Recording
-from infantjax.training import TrainingConfig
-from infantjax.training.folds import Fold
-from infantjax.training.protocols import cohort_folds, prepare
-from infantjax.training.stack import CohortData, Result, take_runs, train
-from infantjax.weights import Ensemble, Member
+from infantjax.recording import features, windows
+from infantjax.recording.cohort import Cohort
+from infantjax.recording.preprocessing import RELEASED, Preprocessing
+from infantjax.recording.recording import Recording
+from infantjax.training.splits import Fold
+from infantjax.training.state import TrainingConfig
+from infantjax.weights.ensemble import Ensemble, Member
 
 Question = Literal["instances", "window", "epochs", "aggregation", "noise"]
 CHUNK = 64

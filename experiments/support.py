@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import tyro
 
 from infantjax.errors import InputError
-from infantjax.motion.cohort import Cohort, read_cohort
+from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.simulation import write_cohort
-from infantjax.training import TrainingConfig
+from infantjax.training.state import TrainingConfig
 
 T = TypeVar("T")
 

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -9,13 +10,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from infantjax import runtime
+from infantjax import cache as runtime
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,14 +50,23 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    """The module `toy.py` beside this file: `toy.Toy`, `toy.CONFIG`, `toy.toy_cohort()`, `toy.toy_folds()`."""
+    spec = importlib.util.spec_from_file_location("toy", Path(__file__).with_name("toy.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved ensemble of two small ST-GCN with random weights: compiles in a second and means nothing."""
     import jax
 
     from infantjax import models
-    from infantjax.motion.normalisation import RELEASED
-    from infantjax.nn.initialisers import initialise
-    from infantjax.weights import Ensemble, Member, save_ensemble
+    from infantjax.nn.initializers import initialise
+    from infantjax.recording.preprocessing import RELEASED
+    from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
     entry, overrides = models.get("st-gcn"), {"widths": [4, 8]}
     module, x = entry.build(**overrides), np.zeros((1, *entry.input_shape), np.float32)
@@ -78,9 +88,9 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of EfficientPose RT Lite with random weights and the norms folded in: it reads and means nothing."""
-    from infantjax.models.efficientpose import build
     from infantjax.models.entry import variable_shapes
-    from infantjax.weights import keras
+    from infantjax.pose import keras_weights as keras
+    from infantjax.pose.networks.efficientpose import build
 
     network, rng = build("rt-lite", early_heads=False), np.random.default_rng(0)
     params = variable_shapes(network, (64, 64, 3))["params"]

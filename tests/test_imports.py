@@ -126,10 +126,12 @@ def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
 
 
 def test_an_assessment_with_compiled_programs_loads_neither_flax_nor_scipy_nor_a_network():
-    code = "import infantjax.batch, infantjax.systems.groos\nfrom infantjax.weights import bundled\nbundled.ensemble()"
+    code = "from infantjax.methods import ensemble_gcn\nfrom infantjax.methods.ensemble_gcn import method\nfrom infantjax.weights import bundled\nbundled.ensemble()"
     modules = loaded_by(code)["modules"]
-    assert {"jax", "infantjax.assessment.ensemble"} <= modules
-    assert not loaded_packages(modules, (*HEAVY, "flax", "scipy", "infantjax.nn", "infantjax.models.gcn"))
+    assert {"jax", "infantjax.methods.ensemble_gcn.inference"} <= modules
+    assert not loaded_packages(
+        modules, (*HEAVY, "flax", "scipy", "infantjax.nn", "infantjax.methods.ensemble_gcn.model")
+    )
 
 
 def test_reports_are_made_without_any_model_code():

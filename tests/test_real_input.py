@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from infantjax import cli
-from infantjax.commands import common
-from infantjax.motion.cohort import read_cohort
-from infantjax.weights import load_ensemble
+from infantjax.cli import common
+from infantjax.recording.cohort import read_cohort
+from infantjax.weights.ensemble import load_ensemble
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ class Finding(Assessed):
     """What an ensemble of another published system finds in one recording.
 
     Attributes:
-        system: its name in `infantjax.systems`.
+        system: its name in `infantjax.methods.registry`.
         title: its name in words; of one whose inside is not published, "a reading of".
         source: where it was published.
         reading: what is published of it and what is chosen; empty where the source tells everything that counts.

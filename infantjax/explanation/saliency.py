@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from infantjax.models.baby_moves import FRAMES, STEP, BabyMoves
+from infantjax.methods.baby_moves.model import FRAMES, STEP, BabyMoves
 from infantjax.skeletons import BABY_MOVES_18
 
 

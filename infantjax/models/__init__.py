@@ -1,13 +1,16 @@
-"""The published networks, one file each, and the registry that names them.
+"""The registry of networks: their names, published figures, and how they are built.
 
-A file is loaded when one of its networks is first asked for: an assessment whose programs are compiled needs none.
+A network is registered where it is defined: the packages below `infantjax.methods` and `infantjax.pose` list in
+`NETWORKS` the names in each of their modules, and a module lists its `ENTRIES`. A module is imported when one of its
+networks is first asked for, so listing names imports neither JAX nor Flax.
 """
 
 import importlib
+import pkgutil
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infantjax.models import gcn
     from infantjax.models.entry import (
         COUNTING_RULES,
         CountingRule,
@@ -29,42 +32,29 @@ __all__ = [
     "count_image",
     "count_operations",
     "count_parameters",
-    "gcn",
     "get",
     "names",
     "require_known",
     "variable_shapes",
 ]
 
-FILES: dict[str, tuple[str, ...]] = {
-    "gcn": ("st-gcn", *(f"kbest-gcn-{i}" for i in range(1, 11))),
-    "efficientpose": (
-        *(f"efficientpose-{variant}" for variant in ("rt", "i", "ii", "iii", "iv")),
-        *(f"efficientpose-{variant}-lite" for variant in ("rt", "i", "ii")),
-    ),
-    "efficienthourglass": (
-        "efficienthourglass-b4",
-        *(f"efficienthourglass-b{i}" for i in range(4)),
-        *(f"efficienthourglass-l{i}" for i in range(5)),
-        *(f"efficienthourglass-h{i}" for i in range(5)),
-    ),
-    "cima_pose": ("cima-pose",),
-    "openpose": ("openpose",),
-    "babypose": ("babypose-detection", "babypose-regression", "asy-regression"),
-    "baby_moves": ("baby-moves",),
-    "mam": ("mam",),
-    "sma_cnn": ("sma-cnn",),
-    "stam": ("stam",),
-    "videopose3d": ("videopose3d",),
-}
-"""Names of the networks in each file, in the order of its entries."""
 
-_FILE_OF = {name: file for file, names in FILES.items() for name in names}
+@cache
+def _modules() -> dict[str, str]:
+    """The module of each network by name."""
+    found = {}
+    for root in ("infantjax.methods", "infantjax.pose"):
+        for info in pkgutil.iter_modules(importlib.import_module(root).__path__):
+            if info.ispkg:
+                package = importlib.import_module(f"{root}.{info.name}")
+                for module, names in getattr(package, "NETWORKS", {}).items():
+                    found |= dict.fromkeys(names, f"{package.__name__}.{module}")
+    return found
 
 
 def names() -> list[str]:
     """Names of all registered networks."""
-    return list(_FILE_OF)
+    return list(_modules())
 
 
 def require_known(name: str) -> None:
@@ -73,8 +63,8 @@ def require_known(name: str) -> None:
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
-    if name not in _FILE_OF:
-        raise ValueError(f'unknown model "{name}"; known: {", ".join(_FILE_OF)}')
+    if name not in _modules():
+        raise ValueError(f'unknown model "{name}"; known: {", ".join(_modules())}')
 
 
 def get(name: str) -> "Entry":
@@ -84,14 +74,12 @@ def get(name: str) -> "Entry":
         ValueError: unknown name; the message lists the known ones.
     """
     require_known(name)
-    entries = importlib.import_module(f"infantjax.models.{_FILE_OF[name]}").ENTRIES
+    entries = importlib.import_module(_modules()[name]).ENTRIES
     return next(entry for entry in entries if entry.name == name)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a file of networks, or what all of them share, when it is first named."""
-    if name in FILES:
-        return importlib.import_module(f"infantjax.models.{name}")
+    """Load what all entries share when it is first named."""
     if name in __all__:
         return getattr(importlib.import_module("infantjax.models.entry"), name)
     raise AttributeError(f"module 'infantjax.models' has no attribute {name!r}")

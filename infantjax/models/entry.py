@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infantjax.nn import counting
-from infantjax.nn.initialisers import shapes
+from infantjax.nn import flops as counting
+from infantjax.nn.initializers import shapes
 
 CountingRule = Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"]
 

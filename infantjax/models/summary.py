@@ -11,14 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from infantjax import models
-from infantjax.models.entry import (
-    CountingRule,
-    Entry,
-    count_image,
-    count_operations,
-    count_parameters,
-    flops_of_two,
-)
+from infantjax.models.entry import CountingRule, Entry, count_image, count_operations, count_parameters, flops_of_two
 
 COUNTS = Path(__file__).with_name("counts.json")
 """What `count` gives for each network and skeleton."""

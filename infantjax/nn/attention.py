@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from infantjax.nn import counting
+from infantjax.nn import flops as counting
 from infantjax.nn.conv import Conv, Norm, finished
 from infantjax.nn.flags import Flag, select
-from infantjax.nn.initialisers import HeNormalFanOut, parameter
+from infantjax.nn.initializers import HeNormalFanOut, parameter
 
 Activation = Callable[[Array], Array]
 

@@ -24,9 +24,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from infantjax.nn import counting
-from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
-from infantjax.runtime import loops_are_short
+from infantjax.cache import loops_are_short
+from infantjax.nn import flops as counting
+from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
 
 Lowering = Literal["convolution", "matmul"]
 

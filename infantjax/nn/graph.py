@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from infantjax.nn import counting
+from infantjax.nn import flops as counting
 from infantjax.nn.conv import Norm, finished, pointwise
-from infantjax.nn.initialisers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
 
 _FEW_CHANNELS = 8
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from infantjax.nn import counting
+from infantjax.nn import flops as counting
 from infantjax.nn.conv import Norm, asked_lowering, finished, pointwise, sums_of_products, unrolled
-from infantjax.nn.initialisers import GlorotUniform, parameter
+from infantjax.nn.initializers import GlorotUniform, parameter
 
 Activation = Callable[[Array], Array]
 Image = Float[Array, "batch height width channel"]

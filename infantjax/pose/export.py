@@ -17,8 +17,8 @@ from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
 from infantjax.nn.conv import use_lowering
 from infantjax.pose.decoding import DECODERS, Points
+from infantjax.pose.images import normalise
 from infantjax.pose.network import PoseNetwork
-from infantjax.pose.pictures import normalise
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 

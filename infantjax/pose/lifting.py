@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from infantjax.models.videopose3d import LiftingNetwork
+from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.skeletons import Skeleton
 
 Positions = Float[np.ndarray, "time joint 3"]

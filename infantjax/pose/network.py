@@ -12,11 +12,11 @@ import numpy as np
 from infantjax import models, skeletons
 from infantjax.errors import InputError
 from infantjax.files import sha256
-from infantjax.models.efficientpose import EfficientPose
-from infantjax.models.openpose import OpenPose
+from infantjax.pose.keras_weights import import_pose
+from infantjax.pose.networks.efficientpose import EfficientPose
+from infantjax.pose.networks.openpose import OpenPose
 from infantjax.skeletons import Skeleton
-from infantjax.weights import import_pose
-from infantjax.weights.store import Ensemble, Member, Precision, load_ensemble, save_ensemble
+from infantjax.weights.ensemble import Ensemble, Member, Precision, load_ensemble, save_ensemble
 
 _SKELETONS = {16: "mpii-16", 19: "in-motion-19"}
 

@@ -22,13 +22,13 @@ from jaxtyping import Float, UInt8
 from infantjax import __version__
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256, write_atomically
-from infantjax.motion import cleaning
-from infantjax.motion.recording import Recording
 from infantjax.pose import linking
 from infantjax.pose.decoding import DECODERS, Points
+from infantjax.pose.images import Resizing, fit, look_closer, normalise, place, unplace
 from infantjax.pose.network import PoseNetwork
-from infantjax.pose.pictures import Resizing, fit, look_closer, normalise, place, unplace
 from infantjax.pose.scales import MAX_SCALE, MIN_SCALE, mean_maps
+from infantjax.recording import cleaning
+from infantjax.recording.recording import Recording
 from infantjax.video.reading import GAP_SECONDS, Frame, Frames
 
 CHUNK = 256

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
-from infantjax.motion import readers
-from infantjax.motion.recording import Recording
 from infantjax.pose import tracking
 from infantjax.pose.tracking import Tracker
 from infantjax.progress import Progress
+from infantjax.recording.recording import Recording
 from infantjax.video import write_overlay
 from infantjax.video.reading import Frames
 

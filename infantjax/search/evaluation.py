@@ -19,16 +19,24 @@ import jax
 import numpy as np
 
 from infantjax.errors import one_line
-from infantjax.models.gcn import GraphNetwork
-from infantjax.motion.cohort import Cohort
-from infantjax.motion.normalisation import RELEASED, Preprocessing
+from infantjax.methods.ensemble_gcn.crossval import cohort_folds, prepare
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.training import (
+    FEATURES,
+    CohortData,
+    Result,
+    TrainingConfig,
+    WindowTask,
+    trace,
+    train,
+)
+from infantjax.recording.cohort import Cohort
+from infantjax.recording.preprocessing import RELEASED, Preprocessing
 from infantjax.search.space import Build, Choices, SearchSpace
 from infantjax.search.supernet import Embedding, SuperNetwork, group_of
 from infantjax.skeletons import IN_MOTION_19, Skeleton
-from infantjax.training.folds import Fold
 from infantjax.training.loop import Programs, RunMapping
-from infantjax.training.protocols import cohort_folds, prepare
-from infantjax.training.stack import FEATURES, CohortData, Result, TrainingConfig, WindowTask, trace, train
+from infantjax.training.splits import Fold
 from infantjax.training.state import RunState, Status, index_sets, run_keys
 
 CHECKPOINTS: tuple[tuple[int, float], ...] = tuple((10 * i, 0.725 + 0.025 * i) for i in range(1, 10))

@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infantjax.nn import counting
-from infantjax.nn.initialisers import shapes
+from infantjax.nn import flops as counting
+from infantjax.nn.initializers import shapes
 from infantjax.search.space import SearchSpace
 from infantjax.search.supernet import GROUPING, SuperNetwork, group_of
 from infantjax.skeletons import IN_MOTION_19, Skeleton

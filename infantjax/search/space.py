@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 
 from infantjax.errors import InputError
-from infantjax.models import gcn
+from infantjax.methods.ensemble_gcn import model as gcn
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 Alternative = str | int | float | bool | None

@@ -39,9 +39,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float
 
-from infantjax.models import gcn
-from infantjax.models.gcn import Architecture, GraphModule, GraphNetwork, ModuleSpec, Parts
-from infantjax.nn import initialisers
+from infantjax.methods.ensemble_gcn import model as gcn
+from infantjax.methods.ensemble_gcn.model import Architecture, GraphModule, GraphNetwork, ModuleSpec, Parts
+from infantjax.nn import initializers as initialisers
 from infantjax.nn.attention import relu, swish
 from infantjax.nn.conv import Conv, Norm
 from infantjax.nn.flags import Flag, select

@@ -485,7 +485,7 @@ def _start(task: Search, number: int, workers: int) -> Any:
 
 def _worker_process(task: Search, number: int, workers: int) -> None:
     """A worker in a process of its own; its exit status is that of a command."""
-    from infantjax import runtime
+    from infantjax import cache as runtime
 
     def stop(signum: int, frame: Any) -> None:
         # Once: the terminal and the launcher may both say it, and handing a trial over must not be interrupted.

@@ -21,7 +21,7 @@ import numpy as np
 import infantjax
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
-from infantjax.motion.recording import Recording
+from infantjax.recording.recording import Recording
 from infantjax.simulation.movement import OUTCOME_SHARE, STATEMENT, InfantConfig, simulate, stream
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infantjax.files import MAX_FRAMES
-from infantjax.motion.recording import Recording
+from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
 
 STATEMENT = "Simulated movement, not an infant: for demonstration, tests and benchmarks only."

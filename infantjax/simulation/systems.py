@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from infantjax.motion.recording import Recording
+from infantjax.recording.recording import Recording
 from infantjax.simulation.cohort import draw_infant, infants
 from infantjax.simulation.movement import InfantConfig, simulate, stream
 from infantjax.skeletons import BABY_MOVES_18

@@ -28,10 +28,10 @@ from jax.sharding import PartitionSpec as P
 from jax.stages import Compiled, Traced
 from jaxtyping import Array
 
-from infantjax.nn.initialisers import Initialisation
+from infantjax.cache import COMPILER_OPTIONS
+from infantjax.nn.initializers import Initialisation
 from infantjax.progress import Progress
-from infantjax.runtime import COMPILER_OPTIONS
-from infantjax.training import processes
+from infantjax.training import distributed as processes
 from infantjax.training.packing import Packing
 from infantjax.training.state import RunState, Status
 

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from infantjax.files import sha256
-from infantjax.motion import windows
-from infantjax.motion.augmentation import Augmentation
+from infantjax.recording import windows
+from infantjax.recording.augmentation import Augmentation
 from infantjax.skeletons import Skeleton
-from infantjax.training.folds import Fold
+from infantjax.training.splits import Fold
 
 
 @dataclass(frozen=True)

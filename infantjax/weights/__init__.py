@@ -6,11 +6,16 @@ What imports published files is loaded when it is first named: it needs the netw
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from infantjax.weights.store import Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
 
 if TYPE_CHECKING:
-    from infantjax.weights.backbones import filled, imagenet
-    from infantjax.weights.keras import import_efficienthourglass, import_efficientpose, import_pose, is_pose_weights
+    from infantjax.pose.backbones import filled, imagenet
+    from infantjax.pose.keras_weights import (
+        import_efficienthourglass,
+        import_efficientpose,
+        import_pose,
+        is_pose_weights,
+    )
     from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn, import_videopose3d
 
 __all__ = [
@@ -30,20 +35,20 @@ __all__ = [
 ]
 
 _FILE_OF = {
-    "filled": "backbones",
-    "imagenet": "backbones",
-    "import_efficienthourglass": "keras",
-    "import_efficientpose": "keras",
-    "import_pose": "keras",
-    "is_pose_weights": "keras",
-    "import_movement_outcome": "pytorch",
-    "import_st_gcn": "pytorch",
-    "import_videopose3d": "pytorch",
+    "filled": "pose.backbones",
+    "imagenet": "pose.backbones",
+    "import_efficienthourglass": "pose.keras_weights",
+    "import_efficientpose": "pose.keras_weights",
+    "import_pose": "pose.keras_weights",
+    "is_pose_weights": "pose.keras_weights",
+    "import_movement_outcome": "weights.pytorch",
+    "import_st_gcn": "weights.pytorch",
+    "import_videopose3d": "weights.pytorch",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Load the file that holds a name."""
     if name in _FILE_OF:
-        return getattr(importlib.import_module(f"infantjax.weights.{_FILE_OF[name]}"), name)
+        return getattr(importlib.import_module(f"infantjax.{_FILE_OF[name]}"), name)
     raise AttributeError(f"module 'infantjax.weights' has no attribute {name!r}")

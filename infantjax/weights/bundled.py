@@ -6,7 +6,7 @@ every risk, says so.
 
 from pathlib import Path
 
-from infantjax.weights.store import Ensemble, load_ensemble
+from infantjax.weights.ensemble import Ensemble, load_ensemble
 
 _FOLDER = Path(__file__).parent / "bundled_data"
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES
+from infantjax.methods.ensemble_gcn.model import Architecture, GraphNetwork, ModuleSpec, StGcn, plan
 from infantjax.models.entry import variable_shapes
-from infantjax.models.gcn import Architecture, GraphNetwork, ModuleSpec, StGcn, plan
-from infantjax.models.videopose3d import LiftingNetwork
+from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 
 State = Mapping[str, Any]

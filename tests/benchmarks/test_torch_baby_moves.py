@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from benchmarks.torch_baby_moves import TorchBabyMoves  # noqa: E402
-from infantjax.models import baby_moves  # noqa: E402
-from infantjax.nn.initialisers import initialise  # noqa: E402
-from infantjax.training.baby_moves import penalty  # noqa: E402
+from infantjax.methods.baby_moves import model as baby_moves  # noqa: E402
+from infantjax.methods.baby_moves.training import penalty  # noqa: E402
+from infantjax.nn.initializers import initialise  # noqa: E402
 
 pytestmark = pytest.mark.peers
 

@@ -7,11 +7,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from benchmarks.torch_pose import TorchEfficientPose, TorchPose  # noqa: E402
-from infantjax.models.cima_pose import CimaPose  # noqa: E402
-from infantjax.models.efficienthourglass import EfficientHourglass  # noqa: E402
-from infantjax.models.efficientpose import EfficientPose, Variant  # noqa: E402
-from infantjax.models.openpose import OpenPose  # noqa: E402
-from infantjax.nn.initialisers import initialise  # noqa: E402
+from infantjax.nn.initializers import initialise  # noqa: E402
+from infantjax.pose.networks.cima_pose import CimaPose  # noqa: E402
+from infantjax.pose.networks.efficienthourglass import EfficientHourglass  # noqa: E402
+from infantjax.pose.networks.efficientpose import EfficientPose, Variant  # noqa: E402
+from infantjax.pose.networks.openpose import OpenPose  # noqa: E402
 
 pytestmark = pytest.mark.peers
 

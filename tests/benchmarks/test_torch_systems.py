@@ -8,12 +8,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from benchmarks.torch_systems import TorchLifting, TorchMam, TorchSmaCnn  # noqa: E402
-from infantjax.models.mam import MAM  # noqa: E402
-from infantjax.models.sma_cnn import SmaCnn  # noqa: E402
-from infantjax.models.videopose3d import LiftingNetwork  # noqa: E402
-from infantjax.motion import mam as motion  # noqa: E402
-from infantjax.nn.initialisers import initialise  # noqa: E402
-from infantjax.training.mam import MamConfig, Videos, VideoTask  # noqa: E402
+from infantjax.methods.mam import preprocessing as motion  # noqa: E402
+from infantjax.methods.mam.model import MAM  # noqa: E402
+from infantjax.methods.mam.training import MamConfig, Videos, VideoTask  # noqa: E402
+from infantjax.methods.sma_cnn.model import SmaCnn  # noqa: E402
+from infantjax.nn.initializers import initialise  # noqa: E402
+from infantjax.pose.networks.videopose3d import LiftingNetwork  # noqa: E402
 
 pytestmark = pytest.mark.peers
 

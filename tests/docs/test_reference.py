@@ -13,7 +13,7 @@ PACKAGES = {m.name for m in pkgutil.walk_packages(infantjax.__path__, "infantjax
 
 BEHIND = {
     # Parts of one of the pages' modules, which users reach through it.
-    *(m for m in MODULES if m.startswith(("infantjax.commands.", "infantjax.motion.readers."))),
+    *(m for m in MODULES if m.startswith(("infantjax.cli.", "infantjax.formats."))),
     "infantjax.report.body",
     "infantjax.report.charts",
     "infantjax.report.markup",

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from infantjax.motion.mam import Input
-from infantjax.scores import read_scores
+from infantjax.evaluation.tables import read_scores
+from infantjax.methods.mam.preprocessing import Input
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,8 +10,8 @@ from scipy import stats
 
 from infantjax.explanation import attribution
 from infantjax.explanation.class_activation import class_weights
-from infantjax.models.gcn import ALTERNATIVES, Architecture, GraphNetwork, StGcn
-from infantjax.nn.initialisers import initialise
+from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
+from infantjax.nn.initializers import initialise
 from infantjax.skeletons import IN_MOTION_19, body_parts
 
 # What is tested holds however well a program is compiled.

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from infantjax.explanation import class_activation
 from infantjax.explanation.class_activation import class_weights
-from infantjax.models.gcn import ALTERNATIVES, Architecture, GraphNetwork, StGcn
-from infantjax.nn.initialisers import initialise
+from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
+from infantjax.nn.initializers import initialise
 
 seeds = st.integers(0, 2**32 - 1)
 contributions = jax.jit(class_activation.contributions)

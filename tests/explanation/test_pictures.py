@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from stam_model import Stam
 
 from infantjax.evaluation import plots
 from infantjax.explanation import attribution, pictures, saliency
-from infantjax.models.baby_moves import BabyMoves
-from infantjax.models.mam import MAM
-from infantjax.models.sma_cnn import SmaCnn
-from infantjax.models.stam import Stam
-from infantjax.nn.initialisers import initialise
+from infantjax.methods.baby_moves.model import BabyMoves
+from infantjax.methods.mam.model import MAM
+from infantjax.methods.sma_cnn.model import SmaCnn
+from infantjax.nn.initializers import initialise
 from infantjax.skeletons import BABY_MOVES_18, HUMAN36M_17, IN_MOTION_19, OPENPOSE_18, body_parts
 
 pytest.importorskip("matplotlib")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from infantjax.explanation import saliency
-from infantjax.models import baby_moves
-from infantjax.nn.initialisers import initialise
+from infantjax.methods.baby_moves import model as baby_moves
+from infantjax.nn.initializers import initialise
 from infantjax.skeletons import BABY_MOVES_18
 
 NETWORK = baby_moves.build(features=6, metadata=True)

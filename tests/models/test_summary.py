@@ -12,9 +12,9 @@ def test_counts_are_kept_of_all_networks_and_skeletons():
     assert [(name, skeleton) for name, of in kept_counts().items() for skeleton in of] == ROWS
 
 
-@pytest.mark.parametrize("file", models.FILES)
-def test_the_registry_names_the_entries_of_each_file(file):
-    assert tuple(entry.name for entry in getattr(models, file).ENTRIES) == models.FILES[file]
+def test_each_module_has_the_entries_that_its_folder_names():
+    for name in models.names():
+        assert models.get(name).name == name
 
 
 def test_kept_counts_give_what_counting_gives():

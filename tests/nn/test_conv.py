@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jax import lax
 from jax.test_util import check_grads
 
+from infantjax.cache import shorten_compilation
 from infantjax.nn import conv
 from infantjax.nn.conv import (
     Affine,
@@ -20,7 +21,6 @@ from infantjax.nn.conv import (
     use_lowering,
     valid_convolution,
 )
-from infantjax.runtime import shorten_compilation
 
 FEW = settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True)
 """Every example compiles programs of its own shapes."""

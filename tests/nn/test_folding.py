@@ -8,7 +8,7 @@ from jax import lax
 
 from infantjax import models
 from infantjax.nn.folding import split
-from infantjax.nn.initialisers import initialise
+from infantjax.nn.initializers import initialise
 
 VARIABLES = {"scale": np.linspace(0.5, 2, 6, dtype=np.float32), "kernel": np.arange(18, dtype=np.float32).reshape(6, 3)}
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 6)

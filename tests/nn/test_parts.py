@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infantjax.cache import COMPILER_OPTIONS
 from infantjax.nn.parts import parts
-from infantjax.runtime import COMPILER_OPTIONS
 
 SHAPES = [(2, 3), (), (3,), (0, 4), (3,)]
 VECTOR = np.arange(13, dtype=np.float32)

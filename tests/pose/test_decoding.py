@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from infantjax.nn.image import double
 from infantjax.pose.decoding import DECODERS, Points, real_time, smoothed, weighted
-from infantjax.pose.pictures import unplace
+from infantjax.pose.images import unplace
 from infantjax.skeletons import MPII_16
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from infantjax import cli, models
 from infantjax.errors import InputError
-from infantjax.nn.initialisers import initialise
+from infantjax.nn.initializers import initialise
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network
 from infantjax.pose.export import difference, load_stablehlo, maps_of, onnx_maps, write_onnx, write_stablehlo
 from infantjax.skeletons import MPII_16

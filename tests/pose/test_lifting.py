@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infantjax.models.videopose3d import LiftingNetwork
-from infantjax.nn.initialisers import initialise
+from infantjax.nn.initializers import initialise
 from infantjax.pose import lifting
+from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.skeletons import HUMAN36M_17
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from infantjax.models.babypose import connections
+from infantjax.methods.asy_regression.model import connections
 from infantjax.pose import targets
 from infantjax.pose.linking import (
     Candidates,
@@ -210,7 +210,7 @@ def test_nobody_is_found_in_empty_maps():
 def test_the_fields_of_released_weights_link_the_person_of_the_photograph(shared):
     """All joints of one person: the points are those that the decoder finds without asking who."""
     from infantjax.pose import PoseConfig, Tracker, load_network
-    from infantjax.pose.pictures import fit
+    from infantjax.pose.images import fit
     from infantjax.video import open_frames
 
     network = load_network(shared / "data" / "pose" / "EfficientPoseRT.h5", early_heads=True)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.models import cima_pose, efficienthourglass, efficientpose
 from infantjax.models.entry import variable_shapes
 from infantjax.pose import PoseNetwork, load_network
 from infantjax.pose.network import save_network
+from infantjax.pose.networks import cima_pose, efficienthourglass, efficientpose
 from infantjax.skeletons import IN_MOTION_19
 
 

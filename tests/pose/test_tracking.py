@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from infantjax.errors import InputError
-from infantjax.models.efficientpose import EfficientPose, Variant
-from infantjax.nn.initialisers import initialise
+from infantjax.nn.initializers import initialise
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network, tracking
-from infantjax.pose.pictures import fit
+from infantjax.pose.images import fit
+from infantjax.pose.networks.efficientpose import EfficientPose, Variant
 from infantjax.pose.targets import affinity_fields, heatmaps
 from infantjax.skeletons import MPII_16, segments
 from infantjax.video import open_frames

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
-from infantjax.motion import readers
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker, tracking, writing
 from infantjax.skeletons import MPII_16
 from infantjax.video import open_frames

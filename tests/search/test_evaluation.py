@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 import pytest
 
-from infantjax.motion.windows import window_starts
+from infantjax.recording.windows import window_starts
 from infantjax.search import evaluation
 from infantjax.search.evaluation import HELD_OUT, Outcome, SharedTraining, Training, protocol
 from infantjax.search.kbest import RandomSearch
@@ -21,7 +21,7 @@ from infantjax.search.space import PUBLISHED, SearchSpace, build_published
 from infantjax.search.study import find, join, open_storage, status, table
 from infantjax.search.worker import Search, work
 from infantjax.skeletons import Skeleton
-from infantjax.training.folds import stratified_folds
+from infantjax.training.splits import stratified_folds
 from infantjax.training.state import CohortData, TrainingConfig
 
 STICK = Skeleton(
@@ -105,7 +105,7 @@ def test_windows_of_a_training_are_counted_with_those_of_its_gradients(training)
 
 
 def test_a_candidate_is_worth_the_best_auc_of_its_training(training, tmp_path):
-    from infantjax.training.stack import train
+    from infantjax.methods.ensemble_gcn.training import train
 
     outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
     result = train(Toy(3, "speed"), training.data, training.folds, training.config)

@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from infantjax import cli
-from infantjax.commands import common
+from infantjax.cli import common
 from infantjax.search import evaluation, worker
 from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.sampler import RuleSampler

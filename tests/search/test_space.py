@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
-from infantjax.models.gcn import KBEST, Architecture
+from infantjax.methods.ensemble_gcn.model import KBEST, Architecture
 from infantjax.search.space import PUBLISHED, SearchSpace, build_published, pick, read_space
 
 spaces = st.dictionaries(st.text("abcdef", min_size=1), st.integers(1, 4), min_size=1, max_size=5).map(

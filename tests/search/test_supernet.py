@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from infantjax.models.gcn import Architecture, GraphNetwork
-from infantjax.nn.initialisers import shapes
-from infantjax.runtime import COMPILER_OPTIONS
+from infantjax.cache import COMPILER_OPTIONS
+from infantjax.methods.ensemble_gcn.model import Architecture, GraphNetwork
+from infantjax.nn.initializers import shapes
 from infantjax.search.space import PUBLISHED, SearchSpace
 from infantjax.search.supernet import Embedding, SuperNetwork, group_of
 from infantjax.skeletons import Skeleton

@@ -8,9 +8,9 @@ import os
 import numpy as np
 import pytest
 
+from infantjax import formats as readers
 from infantjax import simulation
 from infantjax.errors import InputError
-from infantjax.motion import readers
 from infantjax.simulation import InfantConfig, draw_infant, outcomes, simulate_cohort, to_csv, write_cohort
 from infantjax.skeletons import IN_MOTION_19 as SKELETON
 

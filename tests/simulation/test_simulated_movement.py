@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from infantjax.motion import normalisation
+from infantjax.recording import preprocessing as normalisation
 from infantjax.simulation import InfantConfig, move, project, simulate, simulate_cohort
 from infantjax.skeletons import IN_MOTION_19 as SKELETON
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.training import stack
+from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.training.checkpoints import CheckpointStore
 
 RUNS = 2
@@ -254,7 +254,7 @@ toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
 from dataclasses import replace
 from infantjax.errors import InputError
-from infantjax.training import stack
+from infantjax.methods.ensemble_gcn import training as stack
 directory, epochs, limit = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def pause(*_):
     time.sleep(0.05)

@@ -7,11 +7,11 @@ import pytest
 
 from infantjax import cli
 from infantjax.errors import InputError
-from infantjax.motion.cohort import Cohort, read_cohort
-from infantjax.motion.recording import Recording
+from infantjax.methods.ensemble_gcn.crossval import cohort_folds, deal, folds_summary, folds_table
+from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
 from infantjax.skeletons import BABYPOSE_12
-from infantjax.training.protocols import cohort_folds, deal, folds_summary, folds_table
 
 CENTRES = ("Trondheim", "Chicago", "Chennai", "Ghent")
 SUBTYPES = ("unilateral", "bilateral", "dyskinetic")
@@ -149,7 +149,7 @@ def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated,
 
 
 def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path, capsys):
-    from infantjax.training.folds import released_split
+    from infantjax.training.splits import released_split
 
     status, _, _ = run(capsys, simulated, "-o", tmp_path, "--folds", 3, "--rule", "released")
     assert status == 0

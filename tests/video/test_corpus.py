@@ -401,7 +401,7 @@ def test_v39_frames_of_8k_take_under_a_gigabyte(tmp_path, with_its_peak):
     )
     code = (
         "import sys"
-        "\nfrom infantjax.pose.pictures import fit"
+        "\nfrom infantjax.pose.images import fit"
         "\nfrom infantjax.video import open_frames"
         "\nfor frame in open_frames(sys.argv[1]): square = fit(frame, 224, 'fast')"
         "\nprint(frame.index, square.shape, int(square[112, 112, 0]))"
@@ -429,7 +429,7 @@ def test_half_an_hour_of_video_with_a_slow_consumer_takes_under_two_gigabytes(tm
                     other.mux(packet)
     code = (
         "import sys, time"
-        "\nfrom infantjax.pose.pictures import fit"
+        "\nfrom infantjax.pose.images import fit"
         "\nfrom infantjax.video import open_frames"
         "\nfor frame in open_frames(sys.argv[1]):"
         "\n    if frame.index % 16 == 0: fit(frame, 224, 'fast')"

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
+from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
 from infantjax.models import count_parameters, variable_shapes
-from infantjax.models.gcn import ALTERNATIVES, Architecture, GraphNetwork, StGcn
-from infantjax.weights import import_movement_outcome, import_st_gcn, pytorch
-from infantjax.weights.pytorch import read_state
+from infantjax.weights import pytorch
+from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn, read_state
 
 SMALL = Architecture.from_choices({name: alternatives[0] for name, alternatives in ALTERNATIVES.items()})
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from infantjax import formats as readers
 from infantjax import skeletons
 from infantjax.errors import InputError
-from infantjax.motion import readers
-from infantjax.motion.readers import edge
+from infantjax.formats import edge
 from infantjax.pose.annotations import babypose, coco, in_motion, labelme, mini_rgbd, mpii
 from infantjax.pose.annotations.data import Annotations, Entry, Persons, Request, Sheet, assemble
 from infantjax.pose.annotations.splits import Split, split_as_given, split_as_released, split_by_group

@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from infantjax.errors import Findings, InputError, MissingExtraError
 from infantjax.files import natural_order
-from infantjax.motion.readers import edge, naming, text
+from infantjax.formats import edge, naming, text
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
 from infantjax.weights.archive import DAMAGE, open_archive

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import Findings, InputError
-from infantjax.motion.readers import json_file, people
-from infantjax.motion.readers.source import Source
+from infantjax.formats import json_file, people
+from infantjax.formats.source import Source
 from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
 
 _SETS = ("coco-17",)

@@ -10,7 +10,7 @@ import numpy as np
 
 from infantjax.errors import Findings, InputError
 from infantjax.files import MAX_COORDINATE, natural_order
-from infantjax.motion.readers import naming
+from infantjax.formats import naming
 from infantjax.skeletons import Skeleton
 from infantjax.video.reading import PICTURES
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from infantjax.errors import Findings, InputError
 from infantjax.files import natural_order, write_atomically
-from infantjax.motion.readers import edge, text
+from infantjax.formats import edge, text
 from infantjax.pose.annotations.data import Annotations, Entry, Request, Sheet, note_unannotated, pictures_in
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.video.reading import picture_size

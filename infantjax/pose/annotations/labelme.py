@@ -12,7 +12,7 @@ import numpy as np
 
 from infantjax.errors import Findings, InputError
 from infantjax.files import natural_order
-from infantjax.motion.readers import json_file
+from infantjax.formats import json_file
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
 
 _ALIASES = {"head": "head_top", "vertex": "head_top", "neck": "upper_neck"}

@@ -14,7 +14,7 @@ import numpy as np
 from infantjax import skeletons
 from infantjax.errors import Findings, InputError
 from infantjax.files import natural_order
-from infantjax.motion.readers import edge
+from infantjax.formats import edge
 from infantjax.pose.annotations.data import Entry, Request, Sheet
 from infantjax.skeletons import IN_MOTION_19
 

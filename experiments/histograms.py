@@ -1,0 +1,258 @@
+"""Histograms of how limbs point and how far they move, HOJO2D and HOJD2D, and their relatives in frequencies.
+
+Source: McCay et al. 2019 and their released program. Pose and movement are histograms of the arms' and legs' joints
+over a whole recording, fused by joining them, and told apart by linear classifiers (`training.baselines`). Chosen,
+where the sources are silent: bins of direction run from +y towards +x; a skeleton without neck takes the middle of the
+shoulders in its place; bands of frequency end at the square of their number, and their amplitudes sum to one. On the
+host, in float64.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from infantjax.errors import InputError
+from infantjax.recording.cleaning import weighted_mean
+from infantjax.recording.recording import Recording
+
+JOINTS = tuple(f"{side}_{part}" for part in ("elbow", "wrist", "knee", "ankle") for side in ("right", "left"))
+"""Joints that have histograms."""
+CONFIDENCE = 0.07
+"""How far below its mean a joint's confidence may lie before a frame of it is dropped."""
+
+Points = Float[np.ndarray, "time joint 2"]
+
+
+def prepare(recording: Recording) -> Points:
+    """Drop frames of low confidence, refill them, smooth, and set the body upright in every frame.
+
+    Gaps are filled by modified Akima interpolation, at the ends by the nearest seen place; the mean runs over 5 frames.
+    The middle of the hips is the origin, and the neck lies on +y.
+
+    Raises:
+        InputError: the skeleton lacks the hips, the neck and shoulders, or a joint of `JOINTS`; one of them was seen in
+            fewer than two frames; or neck and hips coincide.
+    """
+    joints = recording.skeleton.joints
+    neck = ("neck",) if "neck" in joints else ("right_shoulder", "left_shoulder")
+    needed = ("right_hip", "left_hip", *neck, *JOINTS)
+    if lacking := [joint for joint in needed if joint not in joints]:
+        raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton lacks it")
+    points = recording.keypoints[..., :2].copy()
+    if recording.confidence is not None:
+        points[recording.confidence < np.nanmean(recording.confidence, axis=0) - CONFIDENCE] = np.nan
+    for joint in needed:
+        column = joints.index(joint)
+        points[:, column] = _refilled(points[:, column], f"{recording.name}, {joint}")
+    points = weighted_mean(points, np.ones(5))
+    hips, top = (points[:, [joints.index(j) for j in names]].mean(axis=1) for names in (needed[:2], neck))
+    line = top - hips
+    length = np.hypot(*line.T)
+    if not length.all():
+        raise InputError(recording.name, "has neck and hips in one place", "check its keypoints")
+    (sine, cosine), centred = (line / length[:, None]).T[..., None], points - hips[:, None]
+    x, y = centred[..., 0], centred[..., 1]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+
+
+def _refilled(track: Float[np.ndarray, "time 2"], where: str) -> Float[np.ndarray, "time 2"]:
+    from scipy.interpolate import Akima1DInterpolator
+
+    seen = np.flatnonzero(~np.isnan(track).any(axis=1))
+    if len(seen) < 2:
+        raise InputError(where, f"is seen in {len(seen)} frames", "histograms need at least 2")
+    inside = np.clip(np.arange(len(track)), seen[0], seen[-1])
+    return Akima1DInterpolator(seen, track[seen], method="makima")(inside)
+
+
+def orientations(points: Points, joint: int, parent: int, bins: int = 8) -> Float[np.ndarray, " bin"]:
+    """How often a bone points each way (HOJO2D); sums to one.
+
+    Each frame is shared by the two nearest bins, in inverse proportion to their cosine distances. Frames in which the
+    bone has no length, or a point is missing, do not count.
+
+    Args:
+        points: `prepare`.
+        joint: the bone's end.
+        parent: its beginning.
+        bins: directions, at least 3; published are 8, and 16.
+
+    Raises:
+        ValueError: fewer than 3 bins, or no frame counts.
+    """
+    if bins < 3:
+        raise ValueError(f"directions need at least 3 bins, got {bins}")
+    bone = points[:, joint] - points[:, parent]
+    length = np.hypot(*bone.T)
+    bone = bone[length > 0] / length[length > 0, None]
+    if not len(bone):
+        raise ValueError("the bone has a length in no frame")
+    angle = 2 * np.pi * np.arange(bins) / bins
+    distance = 1 - bone @ np.stack([np.sin(angle), np.cos(angle)])
+    nearest = np.argsort(distance, axis=1)[:, :2]
+    first, second = np.take_along_axis(distance, nearest, axis=1).clip(min=0).T
+    histogram = np.bincount(nearest[:, 0], second / (first + second), bins)
+    return (histogram + np.bincount(nearest[:, 1], first / (first + second), bins)) / len(bone)
+
+
+def displacements(
+    points: Points, joint: int, bins: int = 8, width: float = 2.0, frames: int = 5
+) -> Float[np.ndarray, " bin"]:
+    """How often a joint moves how far (HOJD2D); sums to one.
+
+    Args:
+        points: `prepare`; steps in which the joint is missing do not count.
+        joint: which.
+        bins: the last one is open; published are 8, and 16.
+        width: of a bin in the unit of the points: published are 2 pixels, which depends on the resolution. Divide the
+            points by the trunk's length for bins that do not.
+        frames: from one place to the next; steps do not overlap.
+
+    Raises:
+        ValueError: fewer than one bin or frame, a width not above 0, or no step counts.
+    """
+    if bins < 1 or frames < 1 or not width > 0:
+        raise ValueError(f"bins, frames and width must be positive, got {bins}, {frames}, {width}")
+    step = np.linalg.norm(np.diff(points[::frames, joint], axis=0), axis=-1)
+    step = step[np.isfinite(step)]
+    if not len(step):
+        raise ValueError(f"the joint is seen in no two frames {frames} apart")
+    return np.bincount(np.minimum(step // width, bins - 1).astype(int), minlength=bins) / len(step)
+
+
+def angular_displacements(
+    points: Points, joint: int, parent: int, bins: int = 8, frames: int = 10
+) -> Float[np.ndarray, " bin"]:
+    """How often a bone turns how far; sums to one.
+
+    Bins halve from 180 degrees downwards: 90 to 180, 45 to 90 and so on, the last one from 0.
+
+    Args:
+        points: `prepare`; steps at whose ends the bone has no length, or a point is missing, do not count.
+        joint: the bone's end.
+        parent: its beginning.
+        bins: how many.
+        frames: from one direction to the next; steps do not overlap.
+
+    Raises:
+        ValueError: fewer than one bin or frame, or no step counts.
+    """
+    if bins < 1 or frames < 1:
+        raise ValueError(f"bins and frames must be positive, got {bins}, {frames}")
+    turn = np.diff(_angles(points, joint, parent)[::frames])
+    turn = np.abs((turn + np.pi) % (2 * np.pi) - np.pi)
+    turn = turn[np.isfinite(turn)]
+    if not len(turn):
+        raise ValueError(f"the bone has a direction in no two frames {frames} apart")
+    edges = np.pi / 2.0 ** np.arange(1, bins)
+    return np.bincount((turn[:, None] < edges).sum(axis=1), minlength=bins) / len(turn)
+
+
+def relative_orientations(points: Points, joints: Sequence[int], bins: int = 8) -> Float[np.ndarray, "pair bin"]:
+    """How often each joint lies in which direction of each other one, as `orientations`: all pairs, in their order.
+
+    Args:
+        points: `prepare`.
+        joints: which; published are 15.
+        bins: as `orientations`.
+
+    Raises:
+        ValueError: as `orientations`, or fewer than two joints.
+    """
+    if len(joints) < 2:
+        raise ValueError(f"pairs need at least two joints, got {len(joints)}")
+    return np.stack([orientations(points, b, a, bins) for a, b in combinations(joints, 2)])
+
+
+def speed_spectrum(points: Points, joint: int, bands: int = 8, every: int = 1) -> Float[np.ndarray, " band"]:
+    """Amplitudes of a joint's speed in bands of frequency (FFT-JD); sums to one, or is 0 where nothing moves.
+
+    Args:
+        points: `prepare`; no NaN in the joint.
+        joint: which.
+        bands: published are 8, and 16.
+        every: 1 takes all speeds. The released program takes every ninth and leaves zeros between: 9.
+
+    Raises:
+        ValueError: fewer than one band or frame, or fewer frames than bands need.
+    """
+    if every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    speed = np.linalg.norm(np.diff(points[:, joint], axis=0), axis=-1)
+    return _in_bands(np.where(np.arange(len(speed)) % every == 0, speed, 0), bands)
+
+
+def angle_spectrum(points: Points, joint: int, parent: int, bands: int = 8) -> Float[np.ndarray, " band"]:
+    """Amplitudes of a bone's direction, without jumps at half a turn, in bands of frequency (FFT-JO); sums to one.
+
+    Args:
+        points: `prepare`; no NaN in the bone.
+        joint: the bone's end.
+        parent: its beginning.
+        bands: published are 8, and 16.
+
+    Raises:
+        ValueError: as `speed_spectrum`, or the bone has no length in a frame.
+    """
+    angles = _angles(points, joint, parent)
+    if not np.isfinite(angles).all():
+        raise ValueError("the bone has no direction in some frame")
+    return _in_bands(np.unwrap(angles), bands)
+
+
+def _angles(points: Points, joint: int, parent: int) -> Float[np.ndarray, " time"]:
+    """From +y towards +x, radians; NaN where the bone has no length."""
+    x, y = (points[:, joint] - points[:, parent]).T
+    return np.where(np.hypot(x, y) > 0, np.arctan2(x, y), np.nan)
+
+
+def _in_bands(series: Float[np.ndarray, " time"], bands: int) -> Float[np.ndarray, " band"]:
+    if bands < 1:
+        raise ValueError(f"bands must be positive, got {bands}")
+    amplitudes = np.abs(np.fft.rfft(series - series.mean()))[1:]
+    if len(amplitudes) < bands**2:
+        raise ValueError(f"{bands} bands need {2 * bands**2} frames, got {len(series)}")
+    # Frequencies k of n lie in the first band whose upper end, (i / bands)^2, is not below k / n.
+    place = np.ceil(bands * np.sqrt(np.arange(1, len(amplitudes) + 1) / len(amplitudes)) - 1e-9).astype(int) - 1
+    total = amplitudes.sum()
+    return np.bincount(place, amplitudes, bands) / total if total > 0 else np.zeros(bands)
+
+
+def spectral_features(recording: Recording, bands: int = 8, every: int = 1) -> Float[np.ndarray, " feature"]:
+    """FFT-JO and FFT-JD of every joint of `JOINTS`, directions first: 128 features with 8 bands.
+
+    Bands end at shares of half the frame rate: recordings must have one rate, of which the source names 50 Hz.
+
+    Args:
+        recording: as `prepare`.
+        bands: of either spectrum.
+        every: as `speed_spectrum`.
+
+    Raises:
+        InputError: as `prepare`.
+        ValueError: as `angle_spectrum` and `speed_spectrum`.
+    """
+    points, skeleton = prepare(recording), recording.skeleton
+    at = [skeleton.index(joint) for joint in JOINTS]
+    turns = [angle_spectrum(points, joint, skeleton.parent_indices[joint], bands) for joint in at]
+    return np.concatenate([*turns, *(speed_spectrum(points, joint, bands, every) for joint in at)])
+
+
+def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[np.ndarray, " feature"]:
+    """Both histograms of every joint of `JOINTS`, directions first: 128 features with 8 bins.
+
+    Args:
+        recording: as `prepare`.
+        bins: of either histogram.
+        width: of a bin of displacement.
+
+    Raises:
+        InputError: as `prepare`.
+        ValueError: as `orientations` and `displacements`.
+    """
+    points, skeleton = prepare(recording), recording.skeleton
+    at = [skeleton.index(joint) for joint in JOINTS]
+    pose = [orientations(points, joint, skeleton.parent_indices[joint], bins) for joint in at]
+    return np.concatenate([*pose, *(displacements(points, joint, bins, width) for joint in at)])

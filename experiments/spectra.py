@@ -1,0 +1,60 @@
+"""Spectra of the parts of the body, for linear classifiers (`training.baselines`).
+
+Source: Rahmati et al. 2015 and 2016, who gathered amplitude spectra of body parts' tracks into 2376 features for
+partial least squares; how these are made up could not be read, so this is a reading of it. Chosen: six parts as means
+of keypoints, Welch's spectrum over 10 s, its logarithm at every 0.1 Hz up to 10 Hz: 1200 features. On the host, in
+float64.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from infantjax.errors import InputError
+from infantjax.recording.cleaning import fill_gaps
+from infantjax.recording.recording import Recording
+from infantjax.skeletons import PARTS, body_parts
+
+SECONDS = 10
+"""Length of the pieces whose spectra are averaged."""
+FREQUENCIES = tuple(k / SECONDS for k in range(1, 10 * SECONDS + 1))
+"""Hertz."""
+_FLOOR = 1e-12
+
+
+def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
+    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points never seen are left out.
+
+    Raises:
+        InputError: no point of a part was ever seen.
+    """
+    points = fill_gaps(recording.keypoints)[..., :2]
+    seen = ~np.asarray(recording.missing.all(axis=0))
+    joints, tracks = body_parts(recording.skeleton), []
+    for part in PARTS:
+        columns = [joint for joint in joints.get(part, ()) if seen[joint]]
+        if not columns:
+            raise InputError(recording.name, f"has no point of the {part.replace('_', ' ')}", "it has no spectrum")
+        tracks.append(points[:, columns].mean(axis=1))
+    return np.stack(tracks, axis=1)
+
+
+def features(recording: Recording) -> Float[np.ndarray, "part axis frequency"]:
+    """Logarithm to base 10 of the spectral density of each part's velocity at `FREQUENCIES`.
+
+    Velocities and not places: a place that drifts would drown what moves. Divide the keypoints by the trunk's length
+    beforehand where infants differ in size. What does not move has -12.
+
+    Raises:
+        InputError: as `part_tracks`; shorter than `SECONDS`, or below 20 frames per second.
+    """
+    from scipy.signal import welch
+
+    if recording.fps < 2 * FREQUENCIES[-1]:
+        raise InputError(recording.name, f"has {recording.fps:g} frames per second", "spectra up to 10 Hz need 20")
+    velocity = np.diff(part_tracks(recording), axis=0) * recording.fps
+    piece = round(SECONDS * recording.fps)
+    if len(velocity) < piece - 1:
+        raise InputError(recording.name, f"lasts {recording.duration:.1f} s", f"spectra need {SECONDS} s")
+    at, density = welch(velocity, recording.fps, nperseg=min(piece, len(velocity)), axis=0)
+    density = np.apply_along_axis(lambda series: np.interp(FREQUENCIES, at, series), 0, density)
+    return np.log10(np.moveaxis(density, 0, -1) + _FLOOR)

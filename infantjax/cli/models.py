@@ -1,0 +1,61 @@
+"""The networks that there are: `models`."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from tyro.conf import Positional
+
+from infantjax.cli import common
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the networks: parameters and operations, as counted and as published, and whether they agree.
+
+    Example:
+        infantjax models --json
+    """
+
+    names: Positional[tuple[str, ...]] = ()
+    """Only these networks."""
+    json: bool = False
+    """Print JSON."""
+    rule: Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"] = "published"
+    """How operations of keypoint networks are counted."""
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
+
+    def run(self) -> int:
+        """Count and compare."""
+        import json
+
+        from infantjax import models
+        from infantjax.models.summary import kept_counts, summarise
+
+        with common.checked("models"):
+            entries = [models.get(name) for name in self.names or models.names()]
+        kept = kept_counts()
+        rows = (
+            summarise(entry, self.rule, name, kept.get(entry.name, {}).get(name))
+            for entry in entries
+            for name in entry.skeletons
+        )
+        if self.json:
+            print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+            return 0
+        print(
+            f"{'name':<24}{'skeleton':<14}{'parameters':>12}{'published':>12}  {'GFLOPs':>8}{'published':>10}"
+            f"{'executed':>10}  agree"
+        )
+        for row in rows:
+            published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
+            flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
+            agree = "a reading" if row.reading else {True: "yes", False: "no", None: "-"}[row.agree]
+            counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
+            print(
+                f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}", flush=True
+            )
+        return 0

@@ -1,0 +1,161 @@
+"""The project's own file: arrays and a JSON text in a .npz, nothing lost in writing and reading.
+
+Arrays: `keypoints [time, joint, 2|3]`, `fps`, `joints` (text, `[joint]`), optionally `confidence [time, joint]`, and
+`info` (the bytes of a JSON object: name, skeleton, metadata, approximated, history, notes). The first three suffice in
+a file that others make. It is written without compression and read without pickle.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import write_atomically
+from infantjax.formats.edge import check_shape, check_unpacked, damage
+from infantjax.formats.json_file import parse
+from infantjax.formats.source import Source
+from infantjax.formats.tracks import Own, Tracks
+from infantjax.recording.recording import Recording
+from infantjax.skeletons import Skeleton
+
+_KINDS = {"keypoints": "fiu", "confidence": "fiu", "fps": "fiu", "joints": "U", "info": "u"}
+
+
+def recognises(source: Source) -> bool:
+    """Whether the file is an archive."""
+    return source.kind == "zip"
+
+
+def read(source: Source, individual: str | None) -> Tracks:
+    """Read an archive of arrays.
+
+    Raises:
+        InputError: an array is missing, is of the wrong shape or type, holds objects, or unpacks to too much.
+    """
+    path = source.path
+    with damage(path, "an .npz archive"), zipfile.ZipFile(path) as archive:
+        arrays = {name: _array(path, archive, name) for name in _KINDS if f"{name}.npy" in archive.namelist()}
+    if absent := [name for name in ("keypoints", "joints") if name not in arrays]:
+        raise InputError(
+            path,
+            f'has no array "{absent[0]}"',
+            "it needs keypoints [time, joint, 2], joints and fps: docs/formats.md shows how to save them",
+        )
+    keypoints = np.asarray(arrays["keypoints"], dtype=np.float64)
+    joints = [str(j) for j in arrays["joints"].ravel()]
+    if keypoints.ndim != 3 or keypoints.shape[1] != len(joints) or keypoints.shape[2] not in (2, 3):
+        raise InputError(
+            path, f"keypoints have shape {keypoints.shape}, expected (time, {len(joints)}, 2 or 3)", "save them again"
+        )
+    check_shape(path, *keypoints.shape)
+    confidence = None
+    if "confidence" in arrays:
+        confidence = np.asarray(arrays["confidence"], dtype=np.float64)
+        if confidence.shape != keypoints.shape[:2]:
+            raise InputError(
+                path, f"confidence has shape {confidence.shape}, expected {keypoints.shape[:2]}", "save it again"
+            )
+    rate = None
+    if "fps" in arrays:
+        if arrays["fps"].size != 1:
+            raise InputError(path, f"fps holds {arrays['fps'].size} values", "save one number")
+        rate = float(arrays["fps"].ravel()[0])
+    tracks = Tracks(joints=joints, keypoints=keypoints, confidence=confidence, fps=rate)
+    return _with_info(path, tracks, arrays["info"]) if "info" in arrays else tracks
+
+
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    member = archive.getinfo(f"{name}.npy")
+    where = f"{path} ({name})"
+    check_unpacked(where, member.file_size, member.compress_size)
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read_header:
+            raise InputError(where, f"is an array of an unknown version {version}", "save it again with NumPy")
+        shape, _, dtype = read_header[version](stream)
+        if dtype.kind not in _KINDS[name]:
+            what = "Python objects, which are never loaded" if dtype.hasobject else f"values of type {dtype}"
+            raise InputError(where, f"holds {what}", "save it as a plain array of numbers or text")
+        # The declared shape decides what is allocated, so it must agree with what the archive really holds.
+        declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+        if declared < 0 or declared != member.file_size - stream.tell():
+            raise InputError(
+                where, f"declares {declared} bytes but holds {member.file_size - stream.tell()}", "save it again"
+            )
+    with archive.open(member) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _with_info(path: Path, tracks: Tracks, data: np.ndarray) -> Tracks:
+    info = parse(path, data.tobytes())
+    if not isinstance(info, dict):
+        raise InputError(path, "info is not a JSON object", "save it again")
+
+    def field(name: str, kind: type, default: Any) -> Any:
+        value = info.get(name, default)
+        if not isinstance(value, kind):
+            raise InputError(path, f"info: {name} is not {kind.__name__}", "save it again")
+        return value
+
+    tree = field("skeleton", dict, {})
+    try:
+        skeleton = Skeleton(
+            name=str(tree["name"]),
+            joints=tuple(tracks.joints),
+            parents=tuple(str(p) for p in tree["parents"]),
+            mirror_pairs=tuple((str(a), str(b)) for a, b in tree["mirror_pairs"]),
+            trunk=None if tree["trunk"] is None else (str(tree["trunk"][0]), str(tree["trunk"][1])),
+            source=str(tree.get("source", "")),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(path, f"info: the skeleton cannot be used ({error})", "save it again") from None
+    return Tracks(
+        joints=tracks.joints,
+        keypoints=tracks.keypoints,
+        confidence=tracks.confidence,
+        fps=tracks.fps,
+        name=field("name", str, "") or None,
+        notes=tuple(str(n) for n in field("notes", list, [])),
+        metadata=field("metadata", dict, {}),
+        own=Own(
+            skeleton=skeleton,
+            approximated={str(k): str(v) for k, v in field("approximated", dict, {}).items()},
+            history=tuple(str(h) for h in field("history", list, [])),
+        ),
+    )
+
+
+def write(recording: Recording, path: Path) -> None:
+    """Write all of a recording; reading it gives an equal one."""
+    skeleton = recording.skeleton
+    info = {
+        "version": 1,
+        "name": recording.name,
+        "skeleton": {
+            "name": skeleton.name,
+            "parents": skeleton.parents,
+            "mirror_pairs": skeleton.mirror_pairs,
+            "trunk": skeleton.trunk,
+            "source": skeleton.source,
+        },
+        "metadata": dict(recording.metadata),
+        "approximated": dict(recording.approximated),
+        "history": recording.history,
+        "notes": recording.notes,
+    }
+    arrays: dict[str, Any] = {
+        "keypoints": recording.keypoints,
+        "fps": np.float64(recording.fps),
+        "joints": np.array(skeleton.joints),
+        "info": np.frombuffer(json.dumps(info, sort_keys=True).encode("utf-8"), dtype=np.uint8),
+    }
+    if recording.confidence is not None:
+        arrays["confidence"] = np.asarray(recording.confidence, dtype=np.float64)
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    write_atomically(path, stream.getvalue())

@@ -1,0 +1,164 @@
+"""OpenPose: a folder with one JSON file a frame.
+
+`people[k].pose_keypoints_2d` holds x, y, confidence of 25 (BODY_25) or 18 (COCO) points; a point that was not found
+is 0, 0, 0 and becomes NaN. The frame number is in the file's name, zero-padded or not; a missing file is a missing
+frame.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import MAX_FRAMES
+from infantjax.formats import json_file, people
+from infantjax.formats.edge import check_readable, check_shape
+from infantjax.formats.source import Source
+from infantjax.formats.tracks import Tracks
+from infantjax.recording.recording import Recording
+
+SETS = ("openpose-25", "openpose-18")
+
+
+def recognises(source: Source) -> bool:
+    """Whether a folder holds files named as OpenPose names them, or one of the first few is a frame of OpenPose.
+
+    Folders of recordings may hold other .json files.
+    """
+    names = sorted(source.json_names)
+    return any(n.endswith("_keypoints.json") for n in names) or any(_is_frame(source.path / n) for n in names[:3])
+
+
+def _is_frame(path: Path) -> bool:
+    try:
+        document = json_file.load(check_readable(path))
+    except InputError:
+        return False
+    return isinstance(document, dict) and isinstance(document.get("people"), list)
+
+
+def read(source: Source, individual: str | None) -> Tracks:
+    """Read a folder of frames.
+
+    Raises:
+        InputError: no frame can be read, a file's name has no number, two have the same, the number of points changes.
+    """
+    path = source.path
+    if source.kind != "folder":
+        raise InputError(path, "is one file", "give the folder with one OpenPose .json a frame")
+    names = source.json_names
+    if not names:
+        raise InputError(path, "holds no .json files", "give the folder with one OpenPose .json a frame")
+    if len(names) > MAX_FRAMES:
+        raise InputError(path, f"holds {len(names)} frames; at most {MAX_FRAMES} are read", "split the recording")
+    numbers = {_number(path, name): name for name in names}
+    if len(numbers) < len(names):
+        number, first = next((_number(path, n), n) for n in names if numbers[_number(path, n)] != n)
+        raise InputError(
+            path, f'frame number {number} occurs twice, in "{first}" and "{numbers[number]}"', "remove one of the two"
+        )
+    frames = sorted(numbers)
+    found: list[np.ndarray | None] = []
+    size, of, several = 0, "", 0
+    broken: list[InputError] = []
+    for frame in frames:
+        name = numbers[frame]
+        try:
+            persons = _persons(path / name)
+        except InputError as error:
+            broken.append(error)
+            persons = []
+        for person in persons:
+            if size and len(person) != size:
+                raise InputError(
+                    path / name, f'holds {len(person)} points a person, "{of}" holds {size}', "keep one model's files"
+                )
+            size, of = len(person), name
+        several += len(persons) > 1
+        found.append(persons[people.largest(persons)] if persons else None)
+    if len(broken) == len(frames):
+        raise broken[0]
+    if size == 0:
+        raise InputError(path, "no person was found in any frame", "run OpenPose again")
+    check_shape(path, len(frames), size)
+    values = np.full((len(frames), size, 3), np.nan)
+    for i, chosen in enumerate(found):
+        if chosen is not None:
+            values[i] = chosen
+    values[(values[..., :2] == 0).all(axis=-1), :2] = np.nan
+    notes = people.several_note(several)
+    if broken:
+        notes += (f"{len(broken)} frames could not be read and are missing, the first: {broken[0]}",)
+    if empty := sum(person is None for person in found) - len(broken):
+        notes += (f"{empty} frames show nobody",)
+    return Tracks(
+        joints=[str(i) for i in range(size)],
+        keypoints=values[..., :2],
+        confidence=values[..., 2],
+        frames=np.array(frames, dtype=np.float64),
+        among=SETS,
+        place=lambda row, joint: numbers[frames[row]] + (f", joint {joint}" if joint else ""),
+        notes=notes,
+    )
+
+
+def _number(path: Path, name: str) -> int:
+    digits = re.findall(r"\d+", name.removesuffix(".json").removesuffix("_keypoints"))
+    if not digits or len(digits[-1]) > 15:
+        raise InputError(path, f'"{name}" has no frame number in its name', "keep only OpenPose's .json files there")
+    return int(digits[-1])
+
+
+def _persons(path: Path) -> list[np.ndarray]:
+    document = json_file.load(check_readable(path))
+    persons = document.get("people") if isinstance(document, dict) else None
+    if not isinstance(persons, list):
+        raise InputError(path, 'has no list "people"', "keep only OpenPose's .json files in the folder")
+    result = []
+    for person in persons:
+        values = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
+        array = people.points(values, 3)
+        if array is None:
+            raise InputError(path, "pose_keypoints_2d is not a list of x, y, confidence", "export the frame again")
+        if len(array):
+            result.append(array)
+    return result
+
+
+def write(recording: Recording, path: Path) -> None:
+    """Write a folder with one file a frame, whole or not at all. It has no place for the frame rate.
+
+    Raises:
+        ValueError: another keypoint set than openpose-25 or openpose-18, or three dimensions.
+        FileExistsError: the folder exists.
+    """
+    if recording.skeleton.name not in SETS or recording.keypoints.shape[2] != 2:
+        raise ValueError(f"an OpenPose folder holds {' or '.join(SETS)} in two dimensions; convert the recording first")
+    if path.exists():
+        raise FileExistsError(f"{path} exists; name a new folder")
+    confidence = np.ones(recording.keypoints.shape[:2]) if recording.confidence is None else recording.confidence
+    values = np.concatenate([recording.keypoints, confidence[..., None]], axis=-1)
+    values[np.isnan(values).any(axis=-1)] = 0.0
+    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
+    try:
+        for frame, row in enumerate(values):
+            person = {"person_id": [-1], "pose_keypoints_2d": row.ravel().tolist()}
+            document: dict[str, Any] = {"version": 1.3, "people": [person] if row.any() else []}
+            (temporary / f"{path.name}_{frame:012d}_keypoints.json").write_text(json.dumps(document), encoding="utf-8")
+        temporary.chmod(0o777 & ~_umask())
+        os.rename(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,388 @@
+"""From what a format's reader found in a file to a checked `Recording`.
+
+Each format hands over `Tracks`: points in the file's own order and under its own names. What all formats have in
+common happens here once: names, frame numbers, frame rate, missing points, and every check of the values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from infantjax.errors import InputError
+from infantjax.files import MAX_COORDINATE, MAX_FPS
+from infantjax.formats import naming
+from infantjax.formats.edge import check_shape
+from infantjax.recording.recording import Recording
+from infantjax.skeletons import Skeleton
+
+_NORMALISED = 1.0
+_MOSTLY_MISSING = 0.9
+_SWAPPED = 0.8
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The points of one individual as a file has them.
+
+    Attributes:
+        joints: the file's names; for a format without names their numbers as text, with `among` set.
+        keypoints: `[row, joint, 2|3]`, NaN where missing.
+        confidence: `[row, joint]`, or None.
+        frames: `[row]` frame numbers in any order, or None where rows are consecutive frames.
+        times: `[row]` seconds, or None.
+        fps: the frame rate that the file states, or None.
+        among: for a format without names, the keypoint sets it may hold.
+        place: words for the place of a row (and joint) in the file.
+        name: the recording's name if the file states one.
+        notes: what the report should say about the file.
+        metadata: what else the file says.
+        own: what the project's own file says besides; then points at the origin are kept and no note is added.
+    """
+
+    joints: Sequence[str]
+    keypoints: Float[np.ndarray, "row joint axis"]
+    confidence: Float[np.ndarray, "row joint"] | None = None
+    frames: np.ndarray | None = None
+    times: np.ndarray | None = None
+    fps: float | None = None
+    among: tuple[str, ...] = ()
+    place: Callable[[int, str], str] = lambda row, joint: f"frame {row}" + (f", joint {joint}" if joint else "")
+    name: str | None = None
+    notes: tuple[str, ...] = ()
+    metadata: dict[str, Any] | None = None
+    own: "Own | None" = None
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the project's own file says of a recording besides its points, taken over as it is.
+
+    Attributes:
+        skeleton: the keypoint set, published or not.
+        approximated: as in `Recording`.
+        history: as in `Recording`.
+    """
+
+    skeleton: Skeleton
+    approximated: Mapping[str, str]
+    history: tuple[str, ...]
+
+
+def to_recording(
+    path: Path, tracks: Tracks, format: str, fps: float | None = None, skeleton: Skeleton | str | None = None
+) -> Recording:
+    """Check what a reader found, bring it in order, and make a `Recording` of it.
+
+    Args:
+        path: the file, for messages and for the recording's name (its stem without `orgcoords_`).
+        tracks: what the format's reader handed over.
+        format: the format's name, for the history.
+        fps: frame rate in hertz; overrules the file's own.
+        skeleton: the keypoint set the file is known to hold; None finds it by the names.
+
+    Returns:
+        Frames in order, gaps in the frame numbers filled with NaN; points at exactly the origin are missing, as
+        trackers write them so.
+
+    Raises:
+        InputError: anything that cannot be used, with its place in the file.
+    """
+    own = tracks.own
+    match = naming.identify(path, tracks.joints, skeleton or (own.skeleton if own else None), tracks.among)
+    keypoints, confidence = _select(tracks, match)
+    _check_values(path, tracks, match.skeleton, keypoints)
+    confidence, notes = _scale_confidence(path, tracks, match.skeleton, confidence)
+    notes = [*_naming_notes(match), *tracks.notes, *notes]
+    rate, rate_source, frames, order, rate_notes = _timing(path, tracks, fps)
+    notes += rate_notes
+    keypoints, confidence, gap_notes = _place(path, tracks, keypoints, confidence, frames, order)
+    notes += gap_notes
+    keypoints, missing_notes = _mark_missing(path, keypoints, keep_origin=own is not None)
+    notes += missing_notes
+    step = (
+        f"read from {path.name} ({format}): {len(keypoints)} frames of {match.skeleton.name} "
+        f"at {rate:.6g} Hz ({rate_source})"
+    )
+    if own is None:
+        notes += _suspicions(match.skeleton, keypoints)
+    else:
+        notes = list(tracks.notes)
+    return Recording(
+        keypoints=keypoints,
+        fps=rate,
+        skeleton=match.skeleton,
+        name=tracks.name or stem_of(path),
+        confidence=confidence,
+        metadata=tracks.metadata or {},
+        approximated=own.approximated if own else {},
+        history=(*own.history, *([step] if fps is not None else [])) if own else (step,),
+        notes=tuple(notes),
+    )
+
+
+def stem_of(path: Path) -> str:
+    """The name of the infant or recording in a file's name: the stem, without `orgcoords_`."""
+    stem = path.name if path.is_dir() else path.stem
+    return stem.removeprefix("orgcoords_") or stem
+
+
+def check_fps(where: str | Path, fps: Any) -> float:
+    """A frame rate that a file or a user states.
+
+    Raises:
+        InputError: not a number, not above 0, or above 1000 Hz.
+    """
+    try:
+        value = float(fps)
+    except (TypeError, ValueError):
+        raise InputError(where, f'frame rate "{fps}" is not a number', "give it in hertz with --fps") from None
+    if not (np.isfinite(value) and 0 < value <= MAX_FPS):
+        raise InputError(
+            where,
+            f"frame rate {value:g} is not above 0 and at most {MAX_FPS:g} Hz",
+            "give the frames per second of the video with --fps",
+        )
+    return value
+
+
+def _select(tracks: Tracks, match: naming.Match) -> tuple[np.ndarray, np.ndarray | None]:
+    columns = [-1 if c is None else c for c in match.columns]
+    absent = np.array([c is None for c in match.columns])
+    keypoints = np.asarray(tracks.keypoints[:, columns], dtype=np.float64)  # a copy: filled and marked below
+    keypoints[:, absent] = np.nan
+    if tracks.confidence is None:
+        return keypoints, None
+    confidence = np.asarray(tracks.confidence[:, columns], dtype=np.float64)
+    confidence[:, absent] = np.nan
+    return keypoints, confidence
+
+
+def _check_values(path: Path, tracks: Tracks, skeleton: Skeleton, keypoints: np.ndarray) -> None:
+    bad = (keypoints > MAX_COORDINATE) | (keypoints < -MAX_COORDINATE)
+    if bad.any():
+        row, joint, axis = np.argwhere(bad)[0]
+        value = keypoints[row, joint, axis]
+        what = "infinite" if np.isinf(value) else f"{value:g}, larger than {MAX_COORDINATE:g}"
+        raise InputError(
+            path,
+            f"{tracks.place(int(row), skeleton.joints[joint])}: the {'xyz'[axis]} coordinate is {what}",
+            "leave the cell empty where a point is missing, and use pixels",
+        )
+
+
+def _scale_confidence(
+    path: Path, tracks: Tracks, skeleton: Skeleton, confidence: np.ndarray | None
+) -> tuple[np.ndarray | None, list[str]]:
+    if confidence is None or np.isnan(confidence).all():
+        return None, []
+    bad = np.argwhere((confidence < 0) | (confidence > 100))
+    if len(bad):
+        row, joint = bad[0]
+        raise InputError(
+            path,
+            f"{tracks.place(int(row), skeleton.joints[joint])}: confidence {confidence[row, joint]:g} is not in 0..1",
+            "give confidences from 0 to 1, or remove their columns",
+        )
+    largest = np.nanmax(confidence)
+    if largest > 10:
+        return confidence / 100, [f"confidences up to {largest:g} were taken as percent and divided by 100"]
+    if largest > 1:
+        return np.minimum(confidence, 1), [f"confidences up to {largest:g} were cut at 1"]
+    return confidence, []
+
+
+def _naming_notes(match: naming.Match) -> list[str]:
+    notes = []
+    if match.ignored:
+        shown = ", ".join(match.ignored[:10]) + (", ..." if len(match.ignored) > 10 else "")
+        notes.append(f"points ignored since {match.skeleton.name} does not have them: {shown}")
+    if match.missing:
+        notes.append(f"joints of {match.skeleton.name} that the file lacks: {', '.join(match.missing)}")
+    return notes
+
+
+def _timing(
+    path: Path, tracks: Tracks, given: float | None
+) -> tuple[float, str, np.ndarray | None, np.ndarray, list[str]]:
+    """Frame rate, its source in words, frame number per row, order of rows by time, notes."""
+    rows = len(tracks.keypoints)
+    given = None if given is None else check_fps(path, given)
+    stated = None if tracks.fps is None else check_fps(path, tracks.fps)
+    frames = None if tracks.frames is None else _whole_frames(path, tracks)
+    notes = []
+    if tracks.times is not None:
+        timed, frames, note = _from_times(path, tracks, frames, given)
+        notes += note
+        stated = stated or timed
+    order = np.arange(rows) if frames is None else np.argsort(frames, kind="stable")
+    if given is not None:
+        if stated is not None and abs(stated - given) > 0.01 * given:
+            notes.append(f"the file states {stated:.6g} frames a second; {given:.6g} was given and used")
+        return given, "given by the caller", frames, order, notes
+    if stated is None:
+        raise InputError(path, "states no frame rate", "give the frames per second of the video with --fps")
+    return stated, "from the file", frames, order, notes
+
+
+def _whole_frames(path: Path, tracks: Tracks) -> np.ndarray:
+    frames = np.asarray(tracks.frames, dtype=np.float64)
+    bad = np.flatnonzero(~(np.abs(frames) < 2**53) | (frames != np.floor(frames)))
+    if len(bad):
+        raise InputError(
+            path,
+            f"{tracks.place(int(bad[0]), '')}: frame number {frames[bad[0]]:g} is not a whole number",
+            "number the frames 0, 1, 2, ..., or remove the column",
+        )
+    return frames.astype(np.int64)
+
+
+def _from_times(
+    path: Path, tracks: Tracks, frames: np.ndarray | None, given: float | None
+) -> tuple[float | None, np.ndarray | None, list[str]]:
+    """Frame rate and frame numbers from time stamps, which are often rounded to milliseconds."""
+    times = np.asarray(tracks.times, dtype=np.float64)
+    if not np.isfinite(times).all():
+        row = int(np.flatnonzero(~np.isfinite(times))[0])
+        raise InputError(
+            path, f"{tracks.place(row, '')}: the time stamp is missing", "fill it in, or remove the column"
+        )
+    order = np.argsort(times if frames is None else frames, kind="stable")
+    ordered = times[order]
+    steps = np.diff(ordered)
+    if not len(steps):
+        return None, frames, []
+    if (steps <= 0).any():
+        row = int(order[int(np.flatnonzero(steps <= 0)[0]) + 1])
+        what = "occurs twice" if frames is None else "does not grow with the frame number"
+        raise InputError(
+            path, f"{tracks.place(row, '')}: time stamp {times[row]:g} {what}", "repair or remove the column"
+        )
+    counts = np.diff(frames[order]) if frames is not None else np.rint(steps / np.median(steps))
+    unit = np.median(steps / np.maximum(counts, 1))
+    uneven = np.abs(steps / unit - counts) > 0.5 if frames is not None else np.abs(steps / unit - counts) > 0.3
+    if uneven.any():
+        if given is not None:
+            return None, frames, ["time stamps are uneven and were ignored: frames are taken as equally spaced"]
+        row = int(order[int(np.flatnonzero(uneven)[0]) + 1])
+        raise InputError(
+            path,
+            f"{tracks.place(row, '')}: time stamps are uneven ({steps.min():.4g} to {steps.max():.4g} s apart)",
+            "resample to a constant rate, or give --fps to take the frames as equally spaced",
+        )
+    ticks = np.concatenate([[0], np.cumsum(counts)])
+    rate = float(ticks[-1] / (ordered[-1] - ordered[0]))
+    if rate < 1 and given is None:
+        raise InputError(
+            path,
+            f"time stamps are {unit:g} s apart, which looks like milliseconds",
+            "name the column time_ms, or give --fps",
+        )
+    if frames is None:
+        frames = np.empty(len(times), dtype=np.int64)
+        frames[order] = ticks
+    return _tidy_rate(rate, ordered - ordered[0], ticks), frames, []
+
+
+def _tidy_rate(rate: float, times: np.ndarray, ticks: np.ndarray) -> float:
+    """The whole number that a measured rate stands for, where rounded time stamps cannot tell the two apart."""
+    noise = 1e-9 * max(1.0, times[-1])
+    whole = max(1, round(rate))
+    if np.abs(times - ticks / whole).max() <= noise:
+        return float(whole)
+    if np.abs(times - ticks / rate).max() <= noise:
+        return round(rate, 9)  # the stamps are exact
+    decimals = next((d for d in range(1, 8) if np.abs(times - np.round(times, d)).max() <= noise), None)
+    fits = decimals is not None and np.abs(times - ticks / whole).max() <= 1.1 * 10.0**-decimals
+    return float(whole) if fits else rate
+
+
+def _place(
+    path: Path,
+    tracks: Tracks,
+    keypoints: np.ndarray,
+    confidence: np.ndarray | None,
+    frames: np.ndarray | None,
+    order: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    rows = len(keypoints)
+    if rows == 0:
+        raise InputError(path, "holds no frames", "export the keypoints again")
+    if frames is not None:
+        ordered = frames[order]
+        if len(repeated := np.flatnonzero(np.diff(ordered) == 0)):
+            row = int(order[repeated[0] + 1])
+            raise InputError(
+                path,
+                f"{tracks.place(row, '')}: frame number {frames[row]} occurs twice",
+                "keep one row for each frame (one individual)",
+            )
+        span = int(ordered[-1] - ordered[0]) + 1
+        if span > 100 * rows + 100_000:
+            raise InputError(
+                path,
+                f"frame numbers run from {ordered[0]} to {ordered[-1]} in {rows} rows",
+                "correct the frame numbers, or remove the column",
+            )
+        check_shape(path, span, keypoints.shape[1], keypoints.shape[2])
+        if span > rows or (np.diff(order) != 1).any():
+            keypoints = _spread(keypoints, ordered - ordered[0], order, span)
+            confidence = None if confidence is None else _spread(confidence, ordered - ordered[0], order, span)
+        if span > rows:
+            return keypoints, confidence, [f"{span - rows} of {span} frames are absent from the file and left missing"]
+    if len(keypoints) == 1:
+        raise InputError(path, "holds a single frame", "give a recording of several seconds")
+    return keypoints, confidence, []
+
+
+def _spread(values: np.ndarray, positions: np.ndarray, order: np.ndarray, span: int) -> np.ndarray:
+    result = np.full((span, *values.shape[1:]), np.nan)
+    result[positions] = values[order]
+    return result
+
+
+def _mark_missing(path: Path, keypoints: np.ndarray, keep_origin: bool) -> tuple[np.ndarray, list[str]]:
+    absent = np.isnan(keypoints).any(axis=-1)
+    if absent.all():
+        raise InputError(path, "every point is missing", "check the columns, or track the video again")
+    origin = (keypoints == 0).all(axis=-1)
+    if (origin | absent).all():
+        raise InputError(path, "every point is 0 or missing", "check the columns, or track the video again")
+    if keep_origin:
+        return keypoints, []
+    missing = origin | absent
+    keypoints[missing] = np.nan
+    notes = []
+    if origin.any():
+        notes.append(f"{int(origin.sum())} points at exactly (0, 0) were taken as missing")
+    if missing.mean() >= _MOSTLY_MISSING:
+        notes.append(f"{missing.mean():.0%} of all points are missing")
+    return keypoints, notes
+
+
+def _suspicions(skeleton: Skeleton, keypoints: np.ndarray) -> list[str]:
+    """What can be read but looks odd; documented in docs/formats.md."""
+    notes = []
+    highest, lowest = np.fmax.reduce(keypoints, axis=0), np.fmin.reduce(keypoints, axis=0)
+    if max(np.nanmax(highest), -np.nanmin(lowest)) <= _NORMALISED:
+        notes.append(
+            "all coordinates lie within -1..1: if they are fractions of the width and height of a picture that is "
+            "not square, angles and lengths are distorted"
+        )
+    if len(keypoints) > 2 and not (highest > lowest).any():
+        notes.append("the pose never changes")
+    trunk = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    if set(trunk) <= set(skeleton.joints):
+        left, right, left_hip, right_hip = (keypoints[:, skeleton.index(j), :2] for j in trunk)
+        up, across = left + right - left_hip - right_hip, left - right
+        turn = up[:, 0] * across[:, 1] - up[:, 1] * across[:, 0]
+        turn = turn[~np.isnan(turn)]
+        # With the front of the body towards the camera and y downwards, the infant's left lies clockwise of its head.
+        if len(turn) and (turn < 0).mean() > _SWAPPED:
+            notes.append(
+                "left and right look exchanged: a mirrored video, y pointing up, or the back towards the camera"
+            )
+    return notes

@@ -1,0 +1,243 @@
+"""Baby Moves: causal convolutions over clips, and attention over the clips of a video.
+
+    clip [128, 46] -> 3 x (causal convolution, ReLU, norm, max pool) -> linear, ReLU -> m_c
+    video -> mean over its clips of sigmoid(u . tanh(W m_c + b)) m_c -> with age and cohort -> logit
+
+Source: Passmore et al., "Automated identification of abnormal infant movements from smart phone videos", and its
+released program, from which the layer sizes come. Where they differ this is the released network: the norm follows the
+ReLU, convolutions have no bias, the last dropout also drops what comes from age and cohort.
+
+Variables: `params`, and `batch_stats`, which training changes. No trained weights were released.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from infantjax import skeletons
+from infantjax.models.entry import Entry, Published
+from infantjax.nn import flops as counting
+from infantjax.nn.conv import Dense, Norm, scattered_convolution
+from infantjax.nn.initializers import HeUniform, parameter
+from infantjax.skeletons import Skeleton
+
+CLIPS, FRAMES, STEP, SERIES = 547, 128, 8, 46
+"""Clips of a whole video, frames of a clip, frames between the starts of two, and series of a frame."""
+
+_NORM: dict[str, Any] = {"epsilon": 1e-3, "momentum": 0.01}
+
+
+class CausalBlock(nn.Module):
+    """Convolution that reads no later frame, ReLU, norm, and the largest of every few frames.
+
+    Variables: `params` kernel `[tap, in, out]`, and those of the norm.
+
+    Attributes:
+        inputs: input channels.
+        features: output channels.
+        taps: of the kernel.
+        pool: frames that become one; what is left over at the end is dropped.
+    """
+
+    inputs: int
+    features: int
+    taps: int
+    pool: int
+
+    def setup(self) -> None:
+        """Declare the variables."""
+        self.kernel = parameter(self, "kernel", HeUniform(), (self.taps, self.inputs, self.features))
+        self.norm = Norm((self.features,), **_NORM)
+
+    def __call__(self, x: Float[Array, "one clip time in"], train: bool) -> Float[Array, "one clip time_out out"]:
+        """Convolve, rectify, normalise, pool."""
+        return self._pooled(self._convolved(x, train))
+
+    def of_series(
+        self, x: Float[Array, "one batch time in"], starts: Int[np.ndarray, " clip"], frames: int
+    ) -> Float[Array, "one batch_clip time_out out"]:
+        """As evaluation of every clip of whole series, but what clips share is computed once.
+
+        All frames of a clip but its first, whose taps reach to zeros in front of it, are those of the series.
+
+        Args:
+            x: series.
+            starts: first frames of the clips, multiples of the frames that become one.
+            frames: of a clip, more than one such multiple.
+        """
+        batch, clips = x.shape[1], len(starts)
+        shared = self._pooled(self._convolved(x, False))
+        within = starts[:, None] // self.pool + np.arange(1, frames // self.pool)
+        heads = x[:, :, starts[:, None] + np.arange(self.pool)].reshape(1, batch * clips, self.pool, self.inputs)
+        first = self._pooled(self._convolved(heads, False)).reshape(1, batch, clips, 1, self.features)
+        joined = jnp.concatenate([first, shared[:, :, within]], axis=3)
+        return joined.reshape(1, batch * clips, -1, self.features)
+
+    def _convolved(self, x: Array, train: bool) -> Array:
+        x = scattered_convolution(x, {tap - self.taps + 1: self.kernel[tap] for tap in range(self.taps)})
+        counting.record("convolution", x.size * self.taps * self.inputs)
+        return self.norm(jax.nn.relu(x), train)
+
+    def _pooled(self, x: Array) -> Array:
+        frames = x.shape[2] // self.pool
+        x = x[:, :, : frames * self.pool].reshape(*x.shape[:2], frames, self.pool, self.features)
+        return x.max(axis=3)
+
+
+class ClipAttention(nn.Module):
+    """The mean of a video's clips, each weighted by a sigmoid: the weights do not sum to one.
+
+    Variables: `params` kernel `[in, unit]`, bias `[unit]`, context `[unit]`.
+
+    Attributes:
+        features: channels of a clip, and units.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(
+        self, clips: Float[Array, "batch clip channel"]
+    ) -> tuple[Float[Array, "batch channel"], Float[Array, "batch clip"]]:
+        """The video's features, and the weight of each clip, 0..1."""
+        units = jnp.tanh(Dense(self.features, self.features, HeUniform(), name="units")(clips))
+        context = parameter(self, "context", HeUniform(), (self.features,))
+        weights = jax.nn.sigmoid(units @ context)
+        counting.record("linear", units.size)
+        counting.record("multiplication", clips.size)
+        return (weights[..., None] * clips).mean(axis=1), weights
+
+
+class MetadataBranch(nn.Module):
+    """Age and cohort: norm, and one linear map to a few features without bias, ReLU.
+
+    Variables: `params` kernel `[in, out]`, and those of the norm.
+
+    Attributes:
+        inputs: entries of the metadata.
+        features: output channels.
+    """
+
+    inputs: int
+    features: int
+
+    @nn.compact
+    def __call__(self, metadata: Float[Array, "batch entry"], train: bool) -> Float[Array, "batch feature"]:
+        """Standardise and map."""
+        norm = Norm((self.inputs,), axes=(0,), **_NORM, unbiased=False, name="norm")
+        kernel = parameter(self, "kernel", HeUniform(), (self.inputs, self.features))
+        counting.record("convolution", metadata.shape[0] * self.inputs * self.features)
+        return jax.nn.relu(norm(metadata, train) @ kernel)
+
+
+class BabyMoves(nn.Module):
+    """The network for any number of clips: one in training, all 547 of a video afterwards.
+
+    Attributes:
+        series: channels of a frame.
+        features: channels of every convolution, of the linear layer and of the attention.
+        blocks: number of convolutions.
+        taps: of each.
+        pool: frames that become one after each.
+        dropout: share of units that training drops at three places.
+        metadata: whether age and cohort are read.
+    """
+
+    series: int = SERIES
+    features: int = 64
+    blocks: int = 3
+    taps: int = 3
+    pool: int = 4
+    dropout: float = 0.5
+    metadata: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch clip time series"] | Float[Array, "batch time series"],
+        metadata: Float[Array, "batch 2"] | None = None,
+        train: bool = False,
+    ) -> tuple[Float[Array, " batch"], dict[str, Any]]:
+        """The logit of abnormal or absent fidgety movements.
+
+        Args:
+            x: standardised series of clips (`motion.baby_moves.features`), no NaN; or whole series, which are cut into
+                all of their clips of 128 frames, one every 8. That is the same in a fraction of the time; it is for
+                evaluation.
+            metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only.
+            train: normalise by the batch, update `batch_stats`, and drop units (key `dropout`).
+
+        Returns:
+            Logits `[batch]`, and a dict of `attention` `[batch, clip]`, `clips` `[batch, clip, channel]` and `pooled`
+            `[batch, channel]`, the features of the video.
+
+        Raises:
+            ValueError: an input of another shape, metadata that are missing, or not read, or training on whole series.
+        """
+        whole = x.ndim == 3
+        if x.ndim not in (3, 4) or x.shape[-1] != self.series:
+            raise ValueError(f"x must be [batch, clip, time, {self.series}] or whole series, got {x.shape}")
+        if whole and (train or STEP % self.pool or self.taps > self.pool):
+            raise ValueError("whole series are for evaluation, of networks that pool 4 frames or 8")
+        batch = x.shape[0]
+        if metadata is None and self.metadata and self.is_initializing():
+            metadata = jnp.zeros((batch, 2), x.dtype)
+        if (metadata is not None) != self.metadata or (metadata is not None and metadata.shape != (batch, 2)):
+            wanted = f"metadata must be [{batch}, 2]" if self.metadata else "this network reads no metadata"
+            raise ValueError(f"{wanted}, got {None if metadata is None else metadata.shape}")
+        starts = np.arange(0, x.shape[1] - FRAMES + 1, STEP)
+        x = x[None] if whole else x.reshape(1, -1, *x.shape[2:])
+        for number in range(1, self.blocks + 1):
+            block = CausalBlock(x.shape[-1], self.features, self.taps, self.pool, name=f"block{number}")
+            x = block.of_series(x, starts, FRAMES) if whole and number == 1 else block(x, train)
+        x = x.reshape(batch, -1, x.shape[2] * self.features)
+        x = nn.Dropout(self.dropout)(x, deterministic=not train)
+        x = jax.nn.relu(Dense(x.shape[-1], self.features, HeUniform(), name="dense")(x))
+        x = nn.Dropout(self.dropout)(x, deterministic=not train)
+        pooled, attention = ClipAttention(self.features, name="attention")(x)
+        y = pooled
+        if metadata is not None:
+            y = jnp.concatenate([y, MetadataBranch(2, 4, name="metadata_branch")(metadata, train)], axis=-1)
+        y = nn.Dropout(self.dropout)(y, deterministic=not train)
+        logit = Dense(y.shape[-1], 1, HeUniform(), name="logit")(y)[:, 0]
+        return logit, {"attention": attention, "clips": x, "pooled": pooled}
+
+
+def build(skeleton: str | Skeleton = "baby-moves-18", **overrides: Any) -> BabyMoves:
+    """The network; its 46 series are those of one keypoint set.
+
+    Args:
+        skeleton: `baby-moves-18`.
+        overrides: fields of `BabyMoves`.
+
+    Raises:
+        ValueError: another skeleton.
+    """
+    if skeletons.get(skeleton).name != "baby-moves-18":
+        raise ValueError(f"baby-moves reads the series of baby-moves-18, not of {skeletons.get(skeleton).name}")
+    return BabyMoves(**overrides)
+
+
+ENTRIES = (
+    Entry(
+        name="baby-moves",
+        system="baby-moves",
+        task="gma",
+        input_shape=(CLIPS, FRAMES, SERIES),
+        skeleton="baby-moves-18",
+        features=(),
+        published=Published(
+            46_721,
+            None,
+            1e6,
+            "Passmore et al., released program: stored values without age and cohort; 46 741 with",
+            {"auc": 0.749, "auc_with_metadata": 0.795},
+        ),
+        build=build,
+        counts="stored",
+    ),
+)

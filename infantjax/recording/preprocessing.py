@@ -1,0 +1,263 @@
+"""Standardisation: from the pixels of any camera to positions that networks compare between infants.
+
+Two published presets exist and each step can be chosen on its own:
+
+| step | `RELEASED` (the public program) | `PAPER` (the article with its supplement) |
+| --- | --- | --- |
+| frame rate | linear interpolation to 30 Hz | 30 Hz, method not stated; linear here |
+| smoothing | `butterworth`, order 8 at half of half the frame rate | `median5`, edges not stated; repeated here |
+| y axis | upwards | not stated; upwards here |
+| centre | `trunk_frame`: trunk midpoint of each frame | `pelvis_sequence`: median pelvis over the recording |
+| rotation | `frame`: each frame's trunk upright | `window_first`: each window by its first frame (`windows.finish`) |
+| scale | 4 median trunk lengths are 1 | 2 median trunk lengths are 1 |
+
+With `RELEASED` the trunk stands upright at the origin in every frame, from (0, -1/8) to (0, 1/8) on average; with
+`PAPER` the trunk's movement within a window is kept and lengths are twice as large.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.recording import cleaning
+from infantjax.recording.recording import Recording
+from infantjax.recording.windows import WINDOW, Rotation
+
+Smoothing = Literal["none", "butterworth", "median5"]
+Centring = Literal["trunk_frame", "pelvis_sequence"]
+
+FARTHEST = 1e6
+"""A standardised coordinate beyond this is refused: a marker for missing points, or damage, but no joint."""
+LARGEST = 1e100
+"""A raw coordinate beyond this is refused, whatever the trunk's length: its square would overflow."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a recording is standardised and cut into windows; the defaults are those of `RELEASED`.
+
+    Attributes:
+        fps: frame rate afterwards, hertz.
+        smoothing: low-pass filter over time.
+        centring: what becomes the origin.
+        rotation: which trunk is turned onto the y axis; `window_first` is done by `windows.finish`.
+        scale: this many median trunk lengths become 1; published are 4 and 2.
+        flip_y: whether y changes sign, so that an image's y points upwards.
+        max_gap: seconds; longer gaps are filled as well, but a note of the recording names the longest.
+        min_confidence: points of lower confidence count as missing; 0 keeps all. Trackers scale theirs differently.
+        window: frames of a window, at least 2; 150 (5 s at 30 Hz) as published. A new one starts every half window.
+
+    Raises:
+        ValueError: a value that is not allowed; the message names the allowed ones.
+    """
+
+    fps: float = 30.0
+    smoothing: Smoothing = "butterworth"
+    centring: Centring = "trunk_frame"
+    rotation: Rotation = "frame"
+    scale: float = 4.0
+    flip_y: bool = True
+    max_gap: float = 1.0
+    min_confidence: float = 0.0
+    window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        for name, choices in (("smoothing", Smoothing), ("centring", Centring), ("rotation", Rotation)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
+        for name, least in (("fps", None), ("scale", None), ("max_gap", 0), ("min_confidence", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a number, got {value!r}")
+            if (least is None and value <= 0) or (least is not None and value < least):
+                raise ValueError(f"{name} must be {'above 0' if least is None else 'at least 0'}, got {value!r}")
+        if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 2:
+            raise ValueError(f"window must be a number of frames, at least 2, got {self.window!r}")
+        if not isinstance(self.flip_y, bool):
+            raise ValueError(f"flip_y must be true or false, got {self.flip_y!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, JSON-compatible."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
+        """From fields by name; those left out take their defaults.
+
+        Raises:
+            ValueError: an unknown field, or a value that is not allowed.
+        """
+        allowed = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(set(values) - set(allowed)):
+            raise ValueError(f"unknown preprocessing fields {', '.join(unknown)}; known: {', '.join(allowed)}")
+        return cls(**values)
+
+
+RELEASED = Preprocessing()
+"""As the public movement-outcome program does by default, and what weights of it expect. Its Butterworth filter is on:
+the reference scores of the whole chain from a file are reproduced with it, and not without it or with the median."""
+
+PAPER = Preprocessing(smoothing="median5", centring="pelvis_sequence", rotation="window_first", scale=2.0)
+"""As Groos et al., Paper III and its supplement, describe it."""
+
+PRESETS: dict[str, Preprocessing] = {"released": RELEASED, "paper": PAPER}
+"""The published preprocessings by name."""
+
+
+def standardise(recording: Recording, preprocessing: Preprocessing = RELEASED) -> Recording:
+    """Fill gaps, resample, smooth, flip, centre, rotate and scale a recording, in this order.
+
+    Runs on the host, in float64, for any skeleton with a trunk. Frames whose trunk has no length (as when a tracker
+    writes zeros) have no direction; they count as missing and are interpolated, where the released program gives NaN.
+
+    Args:
+        recording: two-dimensional keypoints, image coordinates; NaN is missing.
+        preprocessing: which steps, and how.
+
+    Returns:
+        A new recording with `fps` of the preprocessing. No NaN but in joints that were never seen, which stay NaN
+        throughout. History names each step, notes say what share of the frames was interpolated and which joints were
+        never seen. Confidence is resampled with the keypoints.
+
+    Raises:
+        InputError: an end of the trunk is never seen, the trunk never has a length, the recording is too short for
+            its filter, or a coordinate is absurdly far away.
+        ValueError: keypoints with three coordinates, or a skeleton without trunk.
+
+    Source: Groos et al., Paper III with supplement; the released movement-outcome program.
+    """
+    if recording.keypoints.shape[-1] != 2:
+        raise ValueError(
+            "standardisation is defined for two coordinates, got three; project the keypoints onto the camera's plane"
+            " first, for example keypoints[..., :2]"
+        )
+    _refuse_far(recording.keypoints, LARGEST, recording)
+    recording = _resampled(_filled(recording, preprocessing), preprocessing)
+    return _placed(_smoothed(recording, preprocessing), preprocessing)
+
+
+def _filled(recording: Recording, preprocessing: Preprocessing) -> Recording:
+    """No gaps but joints that were never seen; notes tell how much was filled."""
+    upper, lower = recording.skeleton.trunk_indices
+    joints = recording.skeleton.joints
+    keypoints = np.array(recording.keypoints)
+    if recording.confidence is not None and preprocessing.min_confidence > 0:
+        keypoints[~(np.asarray(recording.confidence) >= preprocessing.min_confidence)] = np.nan
+    for joint in (upper, lower):
+        if np.isnan(keypoints[:, joint]).any(axis=-1).all():
+            raise InputError(
+                recording.name,
+                f'joint "{joints[joint]}" is never seen',
+                "both ends of the trunk are needed to centre and scale the movement",
+            )
+    collapsed = (keypoints[:, upper] == keypoints[:, lower]).all(axis=-1)
+    keypoints[collapsed] = np.nan
+    missing = np.isnan(keypoints).any(axis=-1)
+    if missing[:, upper].all() or missing[:, lower].all():
+        raise InputError(
+            recording.name,
+            f'"{joints[upper]}" and "{joints[lower]}" are never apart',
+            "a trunk without length gives neither direction nor scale; check the columns of the file",
+        )
+    never = missing.all(axis=0)
+    notes = list(recording.notes)
+    if never.any():
+        notes.append("never seen: " + ", ".join(j for j, absent in zip(joints, never) if absent))
+    if not (missing & ~never).any():
+        return replace(recording, keypoints=keypoints, notes=tuple(notes))
+    share, points = (missing & ~never).any(axis=1).mean(), missing[:, ~never].mean()
+    frames, joint = cleaning.longest_gap(missing)
+    gap = frames / recording.fps
+    note = f"{_percent(share)} of the frames had missing points ({_percent(points)} of all points), now interpolated"
+    if collapsed.any():
+        note += f"; in {_percent(collapsed.mean())} of the frames the trunk had no length: they count as missing"
+    if gap > preprocessing.max_gap:
+        note += f"; the longest gap ({joints[joint]}, {gap:.1f} s) exceeds {preprocessing.max_gap:g} s"
+    return recording.with_step(
+        "missing points interpolated (linear, nearest at the ends)",
+        keypoints=cleaning.fill_gaps(keypoints),
+        notes=(*notes, note),
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
+
+
+def _resampled(recording: Recording, preprocessing: Preprocessing) -> Recording:
+    fps, new_fps = recording.fps, float(preprocessing.fps)
+    if fps == new_fps:
+        return recording
+    confidence = recording.confidence
+    return recording.with_step(
+        f"resampled from {fps:g} to {new_fps:g} Hz (linear)",
+        keypoints=cleaning.resample(recording.keypoints, fps, new_fps),
+        confidence=None if confidence is None else cleaning.resample(np.asarray(confidence), fps, new_fps),
+        fps=new_fps,
+    )
+
+
+def _smoothed(recording: Recording, preprocessing: Preprocessing) -> Recording:
+    if preprocessing.smoothing == "none":
+        return recording
+    if preprocessing.smoothing == "median5":
+        return recording.with_step("median over 5 frames", keypoints=cleaning.median_filter(recording.keypoints))
+    try:
+        keypoints = cleaning.butterworth(recording.keypoints)
+    except ValueError as error:
+        raise InputError(recording.name, str(error), "use a longer recording") from None
+    return recording.with_step(
+        f"Butterworth low-pass, order 8, {recording.fps / 4:g} Hz, forwards and backwards", keypoints=keypoints
+    )
+
+
+def _placed(recording: Recording, preprocessing: Preprocessing) -> Recording:
+    """Flip, centre, rotate, scale."""
+    upper, lower = recording.skeleton.trunk_indices
+    keypoints = np.array(recording.keypoints)
+    steps: list[str] = []
+    # Filtering and interpolating can make a trunk vanish in a frame that had one (medians of whole pixels).
+    collapsed = (keypoints[:, upper] == keypoints[:, lower]).all(axis=-1)
+    if collapsed.all():
+        raise InputError(recording.name, "the trunk has no length after smoothing", "check the columns of the file")
+    if collapsed.any():
+        keypoints[collapsed] = np.nan
+        keypoints = cleaning.fill_gaps(keypoints)
+        steps.append(f"{collapsed.sum()} frames whose trunk vanished in smoothing interpolated")
+    if preprocessing.flip_y:
+        keypoints[..., 1] *= -1
+        steps.append("y turned upwards")
+    if preprocessing.centring == "trunk_frame":
+        keypoints -= (keypoints[:, [upper]] + keypoints[:, [lower]]) / 2
+        steps.append("centred on the trunk of each frame")
+    else:
+        keypoints -= np.median(keypoints[:, lower], axis=0)
+        steps.append("centred on the median pelvis of the recording")
+    trunk = keypoints[:, upper] - keypoints[:, lower]
+    length = np.hypot(trunk[:, 0], trunk[:, 1])
+    if preprocessing.rotation == "frame":
+        cosine, sine = (trunk[:, 1] / length)[:, None], (trunk[:, 0] / length)[:, None]
+        x, y = keypoints[..., 0], keypoints[..., 1]
+        keypoints = np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+        steps.append("trunk of each frame turned upright")
+    with np.errstate(over="ignore"):
+        keypoints /= preprocessing.scale * np.median(length)
+    steps.append(f"divided by {preprocessing.scale:g} median trunk lengths")
+    _refuse_far(keypoints, FARTHEST, recording)
+    return replace(recording, keypoints=keypoints, history=(*recording.history, *steps))
+
+
+def _refuse_far(keypoints: np.ndarray, limit: float, recording: Recording) -> None:
+    far = (np.abs(keypoints) > limit).any(axis=-1)
+    if far.any():
+        frame, joint = np.argwhere(far)[0]
+        raise InputError(
+            recording.name,
+            f'joint "{recording.skeleton.joints[joint]}" is absurdly far away at second {frame / recording.fps:.1f}',
+            "check for damaged numbers and for markers of missing points that should be empty",
+        )

@@ -1,0 +1,95 @@
+"""STAM: the published counts, and that attention is what it says."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import stam_model as stam
+from stam_model import Stam
+
+from infantjax import models, skeletons
+from infantjax.models import count_parameters
+from infantjax.models.summary import summarise
+from infantjax.nn.initializers import initialise
+from infantjax.skeletons import OPENPOSE_18
+
+# What is tested holds however well a program is compiled.
+quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})
+
+
+@pytest.fixture(scope="module")
+def small():
+    network = Stam(widths=(3, 4, 4), dropout=0.5)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 55, 18, 7)), jnp.float32)
+    variables = initialise(network, jax.random.key(0), x)
+    return network, variables, x, quick(network.apply)
+
+
+def test_the_count_is_the_published_one():
+    row = summarise(models.get("stam"))
+    assert row.parameters == row.published_parameters == 435_264
+    assert row.agree
+
+
+@pytest.mark.parametrize(("matrices", "published"), [(4, 511_296), (7, 587_328)])
+def test_other_partitions_give_their_published_counts(matrices, published, monkeypatch):
+    many = np.repeat(stam.neighbourhood(OPENPOSE_18), matrices, axis=0)
+    monkeypatch.setattr(stam, "neighbourhood", lambda skeleton: many)
+    # Another field: the shapes of equal networks are remembered.
+    assert count_parameters(Stam(dropout=0.01 * matrices), models.get("stam").input_shape) == published
+
+
+def test_without_the_unused_norm_there_are_256_less():
+    assert count_parameters(Stam(lean=True), models.get("stam").input_shape) == 435_264 - 256
+
+
+def test_a_joint_hears_of_those_within_three_hops_alike():
+    (matrix,) = stam.neighbourhood(OPENPOSE_18)
+    hops = sum(skeletons.adjacency(OPENPOSE_18, "dis4"))
+    np.testing.assert_array_equal(matrix > 0, hops > 0)
+    np.testing.assert_allclose(matrix.sum(axis=0), 1, rtol=1e-6)
+    wrist, hip, elbow = (OPENPOSE_18.index(f"right_{part}") for part in ("wrist", "hip", "elbow"))
+    assert matrix[wrist, hip] == 0 < matrix[elbow, hip]
+
+
+def test_attention_weights_sum_to_one_and_make_the_mean(small):
+    _, variables, x, apply = small
+    logits, aux = apply(variables, x)
+    assert aux["clips"].shape == (2, 2)
+    assert aux["joints"].shape == (2, 2, 18)
+    for name in ("clips", "joints"):
+        np.testing.assert_allclose(aux[name].sum(axis=-1), 1, rtol=1e-5)
+    context = (aux["clips"][..., None] * aux["features"]).sum(axis=1)
+    dense = variables["params"]["classifier"]
+    np.testing.assert_allclose(logits, context @ dense["kernel"] + dense["bias"], atol=1e-5)
+
+
+def test_a_clip_is_seen_alone(small):
+    _, variables, x, apply = small
+    _, aux = apply(variables, x)
+    _, changed = apply(variables, x.at[:, 30:].set(0.3))
+    np.testing.assert_allclose(changed["features"][:, 0], aux["features"][:, 0], atol=1e-6)
+    assert not np.allclose(changed["features"][:, 1], aux["features"][:, 1])
+    # Two clips end with frame 50.
+    logits, _ = apply(variables, x.at[:, 50:].set(9.0))
+    np.testing.assert_array_equal(logits, apply(variables, x)[0])
+
+
+def test_training_drops_values_and_updates_the_statistics(small):
+    network, variables, x, _ = small
+    train = quick(lambda key: network.apply(variables, x, True, rngs={"dropout": key}, mutable=["batch_stats"]))
+    # A generator that compiles in no time.
+    (first, _), state = train(jax.random.key(1, impl="rbg"))
+    (again, _), _ = train(jax.random.key(2, impl="rbg"))
+    assert not np.allclose(first, again)
+    before, after = (v["batch_stats"]["data_norm"]["mean"] for v in (variables, state))
+    assert not np.allclose(before, after)
+
+
+def test_what_it_cannot_read_is_refused(small):
+    network, variables, x, _ = small
+    for wrong in (x[:, :29], x[:, :, :17], x[..., :6]):
+        with pytest.raises(ValueError, match="at least 30 frames, 18 joints, 7"):
+            network.apply(variables, wrong)

@@ -1,0 +1,164 @@
+"""The program of one architecture: what it does to the windows before the network, and to the scores behind it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.errors import InputError
+from infantjax.explanation.class_activation import class_weights, contributions
+from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores, over_instances
+from infantjax.methods.ensemble_gcn.tracing import WindowProgram
+from infantjax.nn.folding import split
+from infantjax.recording import features, windows
+from infantjax.skeletons import IN_MOTION_19
+from infantjax.weights.ensemble import Ensemble, load_ensemble
+
+INSTANCES, FRAMES, JOINTS = 3, 12, len(IN_MOTION_19.joints)
+
+
+class Network:
+    """One layer: a linear map of the joints' channels, pooled through a layer of its own."""
+
+    skeleton = IN_MOTION_19
+
+    @staticmethod
+    def apply(variables, inputs):
+        params = variables["params"]
+        hidden = jnp.tanh(inputs @ params["hidden"])
+        pooled = jnp.einsum("btvc,vco->bo", hidden, params["pool"]["kernel"]) / inputs.shape[1]
+        return pooled @ params["classifier"]["kernel"], {"features": hidden}
+
+
+NETWORK = Network()
+
+
+@pytest.fixture(scope="module")
+def stack():
+    rng = np.random.default_rng(0)
+
+    def array(*shape):
+        return rng.standard_normal((INSTANCES, *shape)).astype(np.float32)
+
+    params = {
+        "hidden": array(4, 5),
+        "pool": {"kernel": array(JOINTS, 5, 6) / 10},
+        "classifier": {"kernel": array(6, 2)},
+    }
+    return {"params": params}
+
+
+@pytest.fixture(scope="module")
+def positions():
+    return np.random.default_rng(1).standard_normal((4, FRAMES, JOINTS, 2)).astype(np.float32)
+
+
+def instance(stack, number):
+    return jax.tree.map(lambda a: a[number], stack)
+
+
+def scores(stack, positions, names=("position", "velocity"), **options) -> Scores:
+    divided = split(WindowProgram(NETWORK, names, **options), instance(stack, 0), positions)
+    count = len(jax.tree.leaves(stack)[0])
+    folded = [np.stack(arrays) for arrays in zip(*(divided.fold(instance(stack, i)) for i in range(count)))]
+    program = jax.jit(lambda folded, positions: over_instances(divided, folded, positions))
+    return Scores(*map(np.asarray, program(folded, positions)))
+
+
+def test_scores_are_the_network_of_each_instance_on_its_features(stack, positions):
+    # The feature map of this network has other channels than its classifier reads, which the exact way needs.
+    found = scores(stack, positions, exact=True)
+    inputs = features.stack(positions, IN_MOTION_19, ("position", "velocity"))
+    for i in range(INSTANCES):
+        variables = instance(stack, i)
+        logits, aux = NETWORK.apply(variables, inputs)
+        np.testing.assert_allclose(found.risk[i], jax.nn.softmax(logits)[:, 1], rtol=0, atol=1e-6)
+        expected = contributions(aux["features"], class_weights(variables["params"], exact=True))
+        np.testing.assert_allclose(found.contributions[i], expected, rtol=0, atol=1e-5)
+
+
+def test_instances_side_by_side_are_those_one_after_the_other(stack, positions):
+    together = scores(stack, positions, exact=True)
+    for i in range(INSTANCES):
+        alone = scores(jax.tree.map(lambda a, i=i: a[i : i + 1], stack), positions, exact=True)
+        np.testing.assert_allclose(together.risk[i : i + 1], alone.risk, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(together.contributions[i : i + 1], alone.contributions, rtol=0, atol=1e-5)
+    assert np.ptp(together.risk, axis=0).min() > 1e-3
+
+
+def test_the_exact_way_goes_through_the_pooling_and_the_released_one_does_not(stack, positions):
+    square = {"params": {**stack["params"], "classifier": {"kernel": stack["params"]["classifier"]["kernel"][:, :5]}}}
+    square["params"]["pool"] = {"kernel": stack["params"]["pool"]["kernel"][..., :5]}
+    released, exact = (scores(square, positions, exact=exact) for exact in (False, True))
+    np.testing.assert_array_equal(released.risk, exact.risk)
+    assert np.abs(released.contributions - exact.contributions).max() > 0.1
+
+
+def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_so(stack, positions):
+    turned = windows.finish(jnp.asarray(positions), IN_MOTION_19, "window_first")
+    found = scores(stack, positions, exact=True, rotation="window_first")
+    np.testing.assert_allclose(found.risk, scores(stack, turned, exact=True).risk, rtol=0, atol=1e-5)
+    assert np.abs(found.risk - scores(stack, positions, exact=True).risk).max() > 1e-3
+
+
+def test_products_are_computed_in_full_precision(stack, positions):
+    """Accelerators round products of float32 by default; published weights are exact only without that."""
+    program = jax.make_jaxpr(WindowProgram(NETWORK, ("position", "velocity"), exact=True))(
+        instance(stack, 0), positions
+    )
+    text = str(program)
+    assert text.count("dot_general") >= 3
+    assert text.count("dot_general") == text.count("precision=Precision.HIGHEST") + text.count(
+        "precision=(Precision.HIGHEST, Precision.HIGHEST)"
+    )
+
+
+# --- the ensemble ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ensemble(ensemble_folder) -> Ensemble:
+    return load_ensemble(ensemble_folder)
+
+
+class Fixed(EnsembleProgram):
+    """An ensemble whose risks are given."""
+
+    def __init__(self, risks) -> None:
+        super().__init__((), IN_MOTION_19)
+        self.risks = np.asarray(risks, np.float32)
+
+    def scores(self, positions):
+        shape = (*self.risks.shape, JOINTS)
+        return [Scores(self.risks, np.zeros(shape, np.float32))], np.arange(self.risks.shape[1]) * 75
+
+
+def with_risks(ensemble, risks, **options) -> Assessor:
+    made = Assessor(ensemble, **options)
+    made._program = Fixed(risks)
+    return made
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_risk_that_is_not_a_number_is_refused(ensemble, record, bad):
+    with pytest.raises(InputError, match="gives a risk that is not a number; check its coordinates"):
+        with_risks(ensemble, [[0.2, 0.3], [0.4, bad]]).assess(record(200))
+
+
+def test_the_infant_is_judged_by_instances_and_each_window_by_its_own(ensemble, record):
+    risks = [[0.1, 0.9, 0.9], [0.4, 0.6, 0.4]]
+    found = with_risks(ensemble, risks, threshold=0.5).assess(record(300))
+    np.testing.assert_allclose(found.windows.median, [0.25, 0.75, 0.65], rtol=0, atol=1e-7)
+    assert found.risk == pytest.approx(0.65)
+    assert [i.risk for i in found.instances] == pytest.approx([0.9, 0.4])
+    assert (found.positive, found.fraction_positive, found.colour) == (True, 0.5, "orange")
+    assert found.windows.colour == ("green", "red", "orange")
+    assert found.quartiles == pytest.approx((0.525, 0.775))
+
+
+@pytest.mark.parametrize(("given", "validated"), [(True, True), (False, False), ("false", False), (1, False)])
+def test_weights_are_validated_only_where_their_ensemble_says_exactly_so(ensemble, record, given, validated):
+    info = ensemble.info | {"validated": given}
+    found = with_risks(Ensemble(ensemble.members, info), [[0.2, 0.3], [0.4, 0.4]]).assess(record(200))
+    assert found.validated is validated

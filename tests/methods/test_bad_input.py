@@ -1,0 +1,382 @@
+"""Bad input of every system: one line that says what, where and what to do, status 2, and what was done is kept."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infantjax import cli
+from infantjax import formats as readers
+from infantjax.cli import common
+from infantjax.errors import InputError
+from infantjax.methods import registry as systems
+from infantjax.recording.cohort import read_annotated, read_cohort, read_metadata
+from infantjax.simulation import InfantConfig, write_cohort
+from infantjax.weights.ensemble import load_ensemble
+
+ALL = ("groos", "mam", "baby-moves", "sma")
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    """A cohort of each system: 8 infants, for sma 4 with three recordings each; 6 seconds."""
+    folder, base = tmp_path_factory.mktemp("cohorts"), InfantConfig(dropout_rate=0)
+    for name in ALL:
+        write_cohort(folder / name, 4 if name == "sma" else 8, 0, 6.0, 0.4, base=base, system=name)
+    return {name: folder / name for name in ALL}
+
+
+@pytest.fixture
+def copy(folders, tmp_path) -> Callable[[str], Path]:
+    """A cohort of a system of one's own, to spoil."""
+    return lambda name: Path(shutil.copytree(folders[name], tmp_path / name))
+
+
+def table(folder: Path, change: Callable[[list[dict[str, str]]], None]) -> None:
+    """Change the rows of the table of outcomes."""
+    path = folder / "outcomes.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines(), delimiter=";"))
+    change(rows)
+    path.write_text("\n".join(";".join(row) for row in [list(rows[0]), *(list(row.values()) for row in rows)]) + "\n")
+
+
+def points(folder: Path, change: Callable[[str, str], str], number: int = 0) -> None:
+    """Change the cells of one recording: `change(column, cell)`."""
+    path = sorted(folder.glob("orgcoords_*.csv"))[number]
+    header, *lines = path.read_text().splitlines()
+    names = header.split(",")
+    rows = [[change(name, cell) for name, cell in zip(names, line.split(","))] for line in lines]
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+
+
+def still(folder: Path, number: int = 0) -> None:
+    """Hold one recording in its first pose."""
+    first: dict[str, str] = {}
+    points(folder, lambda column, cell: cell if column in ("frame", "time") else first.setdefault(column, cell), number)
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch, tmp_path, sizes, folders):
+    """Cross-validates with the smallest sizes and gives back the one line of refusal."""
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
+
+    def refused(name: str, cohort: Path, *options: object, window: int = 120) -> str:
+        small = {**sizes.get(name, {}), **({"window": window} if name == "sma" else {})}
+        if name == "groos":
+            options = ("--folds", 2, *options)
+        given = [part for setting, value in small.items() for part in ("--set", f"{setting}={json.dumps(value)}")]
+        command = ["crossval", cohort, "-o", tmp_path / "out", "--system", name, *given, *options, "--quiet"]
+        capsys.readouterr()
+        assert cli.run([str(part) for part in command]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = err.splitlines()
+        assert line.startswith("infantjax: ")
+        assert line.isprintable()
+        return line.removeprefix("infantjax: ")
+
+    return refused
+
+
+# --- recordings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "message"),
+    [
+        ("groos", 100, "lasts 3.3 s, shorter than a window of 5 s"),
+        ("mam", 25, "lasts 0.83 s, shorter than a token of 0.96 s"),
+        ("baby-moves", 127, "has 127 frames, fewer than a clip's 128"),
+        ("sma", 119, r"has no 120 frames \(4.0 s\) in which all four limbs are seen"),
+    ],
+)
+def test_a_recording_too_short_for_one_window_is_named(name, kept, message, copy, refused):
+    folder = copy(name)
+    path = sorted(folder.glob("orgcoords_*.csv"))[0]
+    path.write_text("\n".join(path.read_text().splitlines()[: kept + 1]) + "\n")
+    line = refused(name, folder)
+    assert re.search(rf"1 of \d+ recordings cannot be used: sim0000 {message}; mend or leave them out", line), line
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_recording_in_which_nothing_moves_is_named(name, copy, refused):
+    folder = copy(name)
+    still(folder)
+    assert "sim0000 every point is at one place in all frames" in refused(name, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "joint", "message"),
+    [
+        ("groos", "left_wrist", "lacks left_wrist, which the network needs"),
+        ("mam", "left_wrist", "has no left wrist in any frame"),
+        ("baby-moves", "left_hip", 'joint "left_hip" is never seen'),
+        ("sma", "left_wrist", "never shows the left hand"),
+    ],
+)
+def test_a_missing_limb_is_named(name, joint, message, copy, refused):
+    folder = copy(name)
+    points(folder, lambda column, cell: "" if column.startswith(joint) else cell)
+    assert f"sim0000 {message}" in refused(name, folder)
+
+
+def test_a_limb_that_never_moves_is_named(copy, refused):
+    folder = copy("sma")
+    points(folder, lambda column, cell: "77.5" if column.startswith("right_ankle") else cell)
+    assert "sim0000 has the right foot at one place in all frames" in refused("sma", folder)
+
+
+def test_points_that_coincide_are_no_bug_but_bad_input(copy, refused):
+    folder = copy("baby-moves")
+    path = sorted(folder.glob("orgcoords_*.csv"))[0]
+    header, *lines = path.read_text().splitlines()
+    names, rows = header.split(","), [line.split(",") for line in lines]
+    for row in rows:
+        for axis in "xy":
+            hips = [names.index(f"{side}_hip_{axis}") for side in ("left", "right")]
+            row[names.index(f"crown_{axis}")] = row[hips[1]] = row[hips[0]]
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    assert "sim0000 crown and hips are never apart in a frame" in refused("baby-moves", folder)
+
+
+@pytest.mark.parametrize("name", ["mam", "baby-moves", "sma"])
+def test_with_leave_out_the_rest_is_trained_on(name, copy, small):
+    folder = copy(name)
+    still(folder, 2)
+    system = small(name, **({"window": 120} if name == "sma" else {}))
+    cohort, prepared = read_cohort(folder, scale=system.scale).each(system.prepared, leave_out=True)
+    assert len(cohort) == len(prepared) == len(list(folder.glob("orgcoords_*.csv"))) - 1
+    assert "sim0002" not in cohort.names
+    assert cohort.problems == ("left out: sim0002 every point is at one place in all frames",)
+
+
+# --- metadata and labels ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "column"), [("mam", "birth_weight"), ("baby-moves", "age")])
+def test_metadata_that_the_network_needs_and_lacks_are_named(name, column, copy, refused):
+    folder = copy(name)
+    table(folder, lambda rows: [row.update({column: ""}) for row in rows[:2]])
+    line = refused(name, folder, "--with-metadata")
+    assert f"2 of 8 recordings cannot be used: sim0000 has no {column}; sim0001 has no {column}" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [("mam", "sex", "x"), ("mam", "gestational_age", "early"), ("baby-moves", "cohort", "late")],
+)
+def test_an_unknown_group_or_number_is_named(name, column, value, copy, refused):
+    folder = copy(name)
+    table(folder, lambda rows: rows[1].update({column: value}))
+    assert f'sim0001 has "{value}" as {column}' in refused(name, folder, "--with-metadata")
+
+
+def test_a_column_to_balance_that_no_recording_has_is_named(folders, refused):
+    assert 'no recording has a column "centre"' in refused("groos", folders["groos"], "--stratify", "centre")
+    for name in ("mam", "baby-moves"):
+        assert 'has a column "centre"' in refused(name, folders[name], "--stratify", "centre")
+    assert "balances no columns" in refused("sma", folders["sma"], "--stratify", "age")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "message"),
+    [
+        ("groos", "outcome", "2", 'has outcome "2", which is not 0 or 1'),
+        ("mam", "outcome", "risk", 'has outcome "risk", which is not 0 or 1'),
+        ("baby-moves", "outcome", "", 'has outcome "", which is not 0 or 1'),
+        ("sma", "score", "73", 'has score "73", which is not a number from 0 to 72'),
+        ("sma", "score", "-1", 'has score "-1", which is not a number from 0 to 72'),
+        ("sma", "score", "good", 'has score "good", which is not a number from 0 to 72'),
+    ],
+)
+def test_a_label_outside_its_scale_is_named(name, column, value, message, copy, refused):
+    folder = copy(name)
+    table(folder, lambda rows: rows[2].update({column: value}))
+    line = refused(name, folder)
+    assert f"outcomes.csv: line 4 (sim0002): {message}" in line
+    assert line.endswith("correct these and try again")
+
+
+def test_scores_that_are_all_equal_are_refused(copy, refused):
+    folder = copy("sma")
+    table(folder, lambda rows: [row.update(score="30") for row in rows])
+    assert refused("sma", folder) == "cohort: all 12 recordings have score 30; there is nothing to learn; add others"
+
+
+def test_validation_scores_that_are_all_equal_cannot_be_calibrated(small):
+    system = small("baby-moves")
+    with pytest.raises(ValueError, match="needs both outcomes and scores that differ"):
+        system._curve(np.zeros(4), np.array([0, 1, 0, 1]))
+    # Scores that separate the outcomes have no finite map as released, but one by smooth labels.
+    curve = system._curve(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
+    assert np.isfinite([curve.slope, curve.intercept]).all()
+
+
+# --- infants and splits ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mam", "baby-moves", "sma"])
+def test_one_infant_only_is_refused(name, copy, refused):
+    folder = copy(name)
+    table(folder, lambda rows: [row.update(group="one") for row in rows])
+    assert re.search(
+        r"cohort: its \d+ recording\(s\) are of one infant; nothing can be held out", refused(name, folder)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "positive", "message"),
+    [
+        ("groos", 0, "all 8 recordings have outcome 0; training needs both outcomes"),
+        ("mam", 0, "all 8 recordings have outcome 0; training needs both outcomes"),
+        ("mam", 1, "1 recordings with outcome 1 for 2 folds; add recordings"),
+        ("baby-moves", 0, "split 0 lacks an outcome on one side; three groups of each outcome"),
+        ("baby-moves", 2, "split 0 lacks an outcome on one side; three groups of each outcome"),
+    ],
+)
+def test_a_class_without_members_on_a_side_is_named(name, positive, message, copy, refused):
+    folder = copy(name)
+    table(folder, lambda rows: [row.update(outcome=str(int(i < positive))) for i, row in enumerate(rows)])
+    assert message in refused(name, folder)
+
+
+def test_too_few_windows_for_a_batch_say_which_batch_would_do(folders, refused):
+    line = refused("sma", folders["sma"], "--set", "batch_size=50")
+    assert line == (
+        "cohort: gives 9 windows to train on, fewer than a batch of 50; add recordings, or use --batch-size 9 at most"
+    )
+
+
+# --- annotated infants -----------------------------------------------------------------------------------------------
+
+
+def test_a_reading_of_mam_needs_annotated_infants(folders, refused):
+    assert refused("mam", folders["mam"]) == "mam: needs annotated infants; name their folder by --annotated"
+
+
+def test_other_systems_take_none(folders, refused):
+    line = refused("sma", folders["sma"], "--annotated", folders["mam"])
+    assert "sma learns from no annotated seconds" in line
+
+
+def test_annotated_infants_of_the_cohort_are_refused(folders, refused):
+    line = refused("mam", folders["mam"], "--annotated", folders["mam"])
+    assert line == 'annotated: has "sim0000", which the cohort has too; annotate other infants'
+
+
+@pytest.fixture
+def annotated(tmp_path) -> Path:
+    """Two other infants."""
+    base = InfantConfig(dropout_rate=0)
+    return write_cohort(tmp_path / "annotated", 2, 0, 6.0, 0.4, base=base, system="mam", first=50)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["id;second;fidgety", "sim0050;0;2"], 'line 2 has second "0" and fidgety "2"'),
+        (["id;second;fidgety", "sim0050;now;1"], 'line 2 has second "now" and fidgety "1"'),
+        (["id;second;fidgety", "sim0050;0"], 'line 2 has second "0" and fidgety ""'),
+        (["id;second", "sim0050;0"], "needs columns id, second and fidgety"),
+        (["id;second;fidgety"], "holds no annotated second"),
+        (["id;second;fidgety", "nobody;0;1"], "nobody: has an outcome but no file"),
+        (["id;second;fidgety", "sim0050;0;1", "sim0051;0;1"], "give 4 clips, all without fidgety movements"),
+    ],
+)
+def test_annotations_that_cannot_be_used_are_named(lines, message, annotated, folders, refused):
+    (annotated / "truth.csv").write_text("\n".join(lines) + "\n")
+    assert message in refused("mam", folders["mam"], "--annotated", annotated)
+
+
+def test_every_second_without_an_annotation_counts_as_none(annotated):
+    (annotated / "truth.csv").write_text("id;second;fidgety\nsim0050;1;1\nsim0050;3;1\n")
+    (recording,) = read_annotated(annotated)
+    assert recording.metadata["fidgety"] == [0, 1, 0, 1, 0, 0]
+
+
+# --- assessing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def assess(capsys, monkeypatch, tmp_path):
+    """Runs `assess`: status, standard output, standard error."""
+    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
+
+    def assess(*arguments: object):
+        capsys.readouterr()
+        status = cli.run(["assess", *(str(a) for a in arguments), "-o", str(tmp_path / "results")])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return assess
+
+
+def test_an_ensemble_of_another_system_is_refused(assess, folders, ensembles):
+    status, out, err = assess(folders["sma"], "--system", "mam", "--ensemble", ensembles["sma"])
+    assert (status, out) == (2, "")
+    assert err == "infantjax: --system: is mam, the ensemble belongs to sma; give another ensemble or system\n"
+
+
+def test_no_weights_come_with_other_systems(assess, folders):
+    status, _, err = assess(folders["sma"], "--system", "sma")
+    assert status == 2
+    assert err.startswith("infantjax: --system: is sma, of which no weights come with infantjax; train an ensemble")
+
+
+def test_options_of_the_graph_networks_are_refused_elsewhere(assess, folders, ensembles):
+    status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--certainty", "quartile")
+    assert (status, err) == (2, "infantjax: --certainty: is for groos, the ensemble is of sma; leave it out\n")
+    status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--threshold", "0.5")
+    assert (status, err) == (2, "infantjax: options: sma decides nothing and has no threshold\n")
+
+
+def test_a_bad_file_of_a_batch_is_a_row_and_the_rest_go_on(assess, copy, ensembles, tmp_path):
+    folder = copy("sma")
+    points(folder, lambda column, cell: "5" if column.startswith("left_wrist") else cell, 1)
+    files = sorted(folder.glob("orgcoords_*.csv"))[:3]
+    status, out, err = assess(*files, "--ensemble", ensembles["sma"])
+    assert status == 1
+    lines = out.splitlines()
+    assert re.match(r"orgcoords_sim0000.csv  score -?\d+\.\d{3}  score mean .*\(SMA CNN\)", lines[0])
+    assert lines[1].startswith("orgcoords_sim0001.csv  error: sim0001: has the left hand at one place")
+    assert "1 of 3 recordings failed" in err
+    assert {p.name for p in (tmp_path / "results").iterdir()} >= {"sim0000.json", "sim0002.html", "summary.csv"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_single_file_in_which_nothing_moves_leaves_with_its_one_line(name, assess, copy, ensembles):
+    folder = copy(name)
+    still(folder)
+    ensemble = ("--ensemble", ensembles[name]) if name != "groos" else ()
+    status, out, err = assess(sorted(folder.glob("orgcoords_*.csv"))[0], *ensemble)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"infantjax: \S+: every point is at one place in all frames; check the tracking\n", err)
+
+
+def test_metadata_that_an_ensemble_reads_come_from_a_table(random_ensemble, folders, tmp_path):
+    finder = systems.assessor(load_ensemble(random_ensemble("mam", metadata=True)))
+    recording = readers.read(folders["mam"] / "orgcoords_sim0001.csv")
+    with pytest.raises(InputError, match="has no gestational_age; give weeks in its table"):
+        finder.assess(recording)
+    known = read_metadata(folders["mam"] / "outcomes.csv")
+    assert set(known["sim0001"]) == {"outcome", "sex", "gestational_age", "birth_weight", "corrected_age"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["id;age"], "has no rows"),
+        (["id;age", ";3"], "line 2 has no id"),
+        (["id;age", "a;3", "a;4"], "line 3 repeats an id"),
+    ],
+)
+def test_a_table_of_metadata_that_cannot_be_used_is_named(lines, message, tmp_path):
+    path = tmp_path / "known.csv"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=message):
+        read_metadata(path)

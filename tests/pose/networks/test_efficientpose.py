@@ -1,0 +1,227 @@
+"""EfficientPose against the published counts, the reference vectors of the released weights, and its own laws."""
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.models.entry import count_image
+from infantjax.nn.image import ImageConv, TransposedConv, depthwise, double, same_padding
+from infantjax.nn.initializers import initialise, shapes
+from infantjax.pose.keras_weights import import_efficientpose
+from infantjax.pose.networks import efficientnet, efficientpose
+from infantjax.pose.networks.efficienthourglass import EfficientHourglass
+from infantjax.pose.networks.efficientpose import VARIANTS, build
+
+UNPRINTED = {"rt-lite": 425_660, "i-lite": 615_372, "ii-lite": 1_491_388}
+"""Values of the Lite networks for In-Motion by the rule of the printed counts, which the papers do not print."""
+
+STORED = {"rt": 465_608, "i": 726_116, "ii": 1_740_380, "iii": 3_238_264, "iv": 6_571_542}
+"""Values of a released file with all three heads, upscaling included."""
+
+
+def variables_of(network):
+    side = network.variant.side
+    return shapes(network, jnp.zeros((1, side, side, 3)))
+
+
+@pytest.mark.parametrize("name", UNPRINTED)
+def test_the_lite_networks_are_counted_for_the_other_skeleton_too(name):
+    side = VARIANTS[name].side
+    assert count_image(build(name, "in-motion-19", early_heads=False), (side, side, 3)).stored == UNPRINTED[name]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in ("iii", "iv") else ()) for n in STORED]
+)
+def test_stored_values_are_those_of_the_released_file(name):
+    upscaling = 3 * (16 * 16**2 + 16)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables_of(build(name)))) + upscaling == STORED[name]
+
+
+@pytest.mark.parametrize(
+    ("version", "blocks", "values"),
+    [
+        ("b0", 2, 20_306),
+        ("b1", 2, 32_316),
+        ("b3", 2, 55_390),
+        ("b7", 2, 275_256),
+        ("b0", 3, 68_642),
+        ("b4", 3, 278_082),
+        ("b7", 3, 1_005_116),
+        ("l0", 3, 58_416),
+        ("l2", 3, 116_464),
+        ("l4", 3, 230_240),
+    ],
+)
+def test_backbones_have_their_size(version, blocks, values):
+    found = shapes(efficientnet.Backbone(version, blocks), jnp.zeros((1, 64, 64, 3)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(found)) == values
+
+
+@pytest.mark.parametrize("version", ["b8", "l5", "x0", ""])
+def test_an_unknown_backbone_is_refused(version):
+    with pytest.raises(ValueError, match="unknown backbone"):
+        efficientnet.plan(version)
+
+
+@pytest.mark.parametrize(("arguments", "what"), [(("v",), "variant"), (("rt", "colour"), "skeleton")])
+def test_what_was_not_published_is_refused(arguments, what):
+    with pytest.raises(ValueError, match=what):
+        build(*arguments)
+
+
+# --- the reference ---------------------------------------------------------------------------------------------------
+
+FILES = {
+    "efficientpose_rt_random": "EfficientPoseRT.h5",
+    "efficientpose_rt_mpii": "EfficientPoseRT.h5",
+    "efficientpose_i-lite_random": "EfficientPoseI_LITE.h5",
+    "efficientpose_i-lite_mpii": "EfficientPoseI_LITE.h5",
+    "efficientpose_ii-lite_mpii": "EfficientPoseII_LITE_folded_fp16.npz",
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n.startswith("efficientpose_rt") else pytest.mark.slow) for n in FILES]
+)
+def test_every_array_is_that_of_the_reference(name, shared):
+    network, variables = import_efficientpose(shared / "data" / "pose" / FILES[name])
+    with np.load(shared / "golden" / "pose" / f"{name}.npz") as expected:
+        upscaled, aux = jax.jit(network.apply)(variables, expected["input"])
+        found = aux | {"upscaled": upscaled}
+        keys = set(expected.files) - {"input", "image_uint8"}
+        assert keys
+        for key in keys:
+            scale = np.abs(expected[key]).max()
+            np.testing.assert_allclose(found[key], expected[key], rtol=0, atol=1e-5 * scale, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "keypoints"),
+    [
+        pytest.param("EfficientPoseI.h5", "i", 16, marks=pytest.mark.slow),
+        ("EfficientPoseRT_LITE.h5", "rt-lite", 16),
+        pytest.param("EfficientPoseII_folded_fp16.npz", "ii", 16, marks=pytest.mark.slow),
+    ],
+)
+def test_the_other_released_files_are_read(file, name, keypoints, shared):
+    network, variables = import_efficientpose(shared / "data" / "pose" / file)
+    assert network.variant == VARIANTS[name]
+    assert network.keypoints == keypoints
+    given, needed = (jax.tree.map(jnp.shape, dict(tree)) for tree in (variables, variables_of(network)))
+    assert given == needed
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    network = efficientpose.EfficientPose(efficientpose.Variant(32, "b0", "b0", 2))
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 32, 32, 3)), jnp.float32)
+    return network, initialise(network, jax.random.key(0), x), x
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "dense", "depthwise", "with bias", "transposed"])
+def test_folded_norms_give_what_the_norms_give(kind):
+    """Evaluation mode against the convolution, and behind it the norm by its running statistics."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 8, 8, 6)), jnp.float32)
+    layer = {
+        "pointwise": ImageConv(6, 5),
+        "dense": ImageConv(6, 5, 3, 2),
+        "depthwise": ImageConv(6, 6, 5, 1, True),
+        "with bias": ImageConv(6, 5, 3, use_bias=True),
+        "transposed": TransposedConv(6, 5),
+    }[kind]
+    variables = layer.init(jax.random.key(0), x, False)
+    variables = jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.5, 2, leaf.shape), jnp.float32), dict(variables))
+    params, moving = variables["params"], variables["batch_stats"]["norm"]
+    if kind == "depthwise":
+        y = depthwise(x, params["kernel"])
+    elif kind == "transposed":
+        y = jax.lax.conv_transpose(x, params["kernel"].swapaxes(2, 3), (2, 2), "SAME", transpose_kernel=True)
+    else:
+        stride = (layer.stride, layer.stride)
+        y = jax.lax.conv_general_dilated(
+            x, params["kernel"], stride, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    y = y + params.get("bias", 0)
+    norm = params["norm"]
+    expected = (y - moving["mean"]) / jnp.sqrt(moving["var"] + 1e-3) * norm["scale"] + norm["bias"]
+    scale = float(jnp.abs(expected).max())
+    found = jax.jit(lambda v, x: layer.apply(v, x, False))(variables, x)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.slow
+def test_training_mode_gives_all_maps_and_changes_every_statistic(tiny):
+    network, variables, x = tiny
+    upscaled, aux = jax.jit(network.apply)(variables, x)
+    assert upscaled.shape == (2, 32, 32, 16)
+    assert aux["pass1_pafs"].shape == (2, 4, 4, 28)
+    train = jax.jit(lambda v: network.apply(v, x, True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(1)}))
+    _, state = train(variables)
+    changed = jax.tree.map(lambda a, b: np.any(np.asarray(a) != b), state["batch_stats"], variables["batch_stats"])
+    assert all(jax.tree.leaves(changed))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [efficientnet.Backbone("b0", 2), build("rt"), EfficientHourglass("b0", deepest=5)],
+    ids=["backbone", "efficientpose", "hourglass"],
+)
+def test_training_draws_random_numbers_only_to_drop_branches(network):
+    def train(network):
+        jax.eval_shape(lambda v, x: network.apply(v, x, True, mutable=["batch_stats"]), shapes(network, x), x)
+
+    x = jnp.zeros((1, 64, 64, 3))
+    train(network.clone(branch_dropout=0.0))
+    with pytest.raises(flax.errors.InvalidRngError, match="dropout"):
+        train(network)
+
+
+@pytest.mark.slow
+def test_the_low_level_tap_changes_the_output_and_not_the_count(tiny):
+    network, variables, x = tiny
+    other = network.clone(low_level_tap="sum")
+    assert jax.tree.map(jnp.shape, variables_of(other)) == jax.tree.map(jnp.shape, variables_of(network))
+    one, two = (jax.jit(n.apply)(variables, x)[0] for n in (network, other))
+    assert float(jnp.abs(one - two).max()) > 0.1 * float(jnp.abs(one).max())
+
+
+@pytest.mark.parametrize("side", [7, 8, 75])
+@pytest.mark.parametrize(("taps", "stride"), [(3, 1), (3, 2), (5, 2)])
+def test_depthwise_is_the_sum_over_the_padded_picture(side, taps, stride):
+    rng = np.random.default_rng(side)
+    x, kernel = rng.standard_normal((1, side, side, 2)), rng.standard_normal((taps, taps, 2))
+    before, after = same_padding(side, taps, stride)
+    padded = np.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
+    out = -(-side // stride)
+    expected = np.zeros((1, out, out, 2))
+    for i in range(out):
+        for j in range(out):
+            patch = padded[0, i * stride : i * stride + taps, j * stride : j * stride + taps]
+            expected[0, i, j] = (patch * kernel).sum((0, 1))
+    found = jax.jit(depthwise, static_argnums=2)(x.astype(np.float32), kernel.astype(np.float32), stride)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("side", "taps", "padding"), [(224, 3, (0, 1)), (224, 5, (1, 2)), (75, 3, (1, 1)), (75, 5, (2, 2))]
+)
+def test_a_stride_of_two_pads_as_the_reference(side, taps, padding):
+    assert same_padding(side, taps, 2) == padding
+
+
+def test_doubling_is_the_dense_transposed_convolution_with_the_stored_kernel():
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 3, 4)), jnp.float32)
+    profile = np.array([0.25, 0.75, 0.75, 0.25], np.float32)
+    kernel = np.einsum("i,j,ab->ijab", profile, profile, np.eye(4, dtype=np.float32))
+    dense = jax.lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)
+    np.testing.assert_allclose(jax.jit(double)(x), dense, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(double)(jnp.ones((1, 2, 2, 1)))[0, 0, :, 0], [0.5625, 0.75, 0.75, 0.5625], atol=1e-7
+    )

@@ -1,0 +1,221 @@
+"""The pose networks in the registry: every published count, and EfficientHourglass against its reference."""
+
+from functools import cache
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax import models
+from infantjax.models import count_image
+from infantjax.models.summary import kept_counts, summarise
+from infantjax.nn.image import ImageConv, depthwise, transposed
+from infantjax.nn.initializers import initialise
+from infantjax.pose.keras_weights import import_efficienthourglass
+from infantjax.pose.networks import efficienthourglass, efficientpose
+from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
+from infantjax.skeletons import Skeleton
+
+POSE = [name for name in models.names() if models.get(name).task == "pose"]
+
+PRINTED = [
+    (name, skeleton)
+    for name in POSE
+    for skeleton in models.get(name).skeletons
+    if (
+        models.get(name).published if skeleton == models.get(name).skeleton else models.get(name).others[skeleton]
+    ).flops
+]
+
+COMPUTED = {
+    # Operations to the last one, where the papers print two decimals.
+    ("openpose", "mpii-16"): 160_357_501_696,
+    ("efficientpose-rt", "mpii-16"): 874_983_640,
+    ("efficientpose-i", "mpii-16"): 1_674_776_210,
+    ("efficientpose-ii", "mpii-16"): 7_704_255_674,
+    ("efficientpose-iii", "mpii-16"): 23_350_096_318,
+    ("efficientpose-iv", "mpii-16"): 72_892_496_666,
+    ("efficientpose-rt-lite", "mpii-16"): 857_652_102,
+    ("efficientpose-i-lite", "mpii-16"): 1_537_556_486,
+    ("efficientpose-ii-lite", "mpii-16"): 7_250_363_974,
+    ("efficienthourglass-b4", "mpii-16"): 26_615_505_752,
+}
+
+
+@cache
+def summary(name, skeleton):
+    """With the counts that are kept, which are those of the networks (`test_summary.py`)."""
+    return summarise(models.get(name), skeleton=skeleton, counts=kept_counts()[name][skeleton])
+
+
+def test_all_networks_with_printed_figures_are_registered():
+    assert len(PRINTED) == 18  # ten on MPII, eight on In-Motion
+
+
+@pytest.mark.parametrize(("name", "skeleton"), PRINTED)
+def test_parameters_and_operations_are_the_published_ones(name, skeleton):
+    row = summary(name, skeleton)
+    assert row.parameters == row.published_parameters
+    assert row.agree
+
+
+@pytest.mark.parametrize(("name", "skeleton"), COMPUTED)
+def test_operations_are_those_of_the_rule(name, skeleton):
+    assert summary(name, skeleton).flops == COMPUTED[name, skeleton]
+
+
+def test_the_upscaling_is_cheaper_than_it_is_counted():
+    row = summary("efficientpose-rt", "mpii-16")
+    # Three dense doublings of 16 maps against channel by channel: the 15/16 of them that are zeros.
+    dense = sum(2 * 16 * side**2 * 16 * 16 for side in (28, 56, 112))
+    assert row.flops - row.executed_flops == dense * 15 // 16
+
+
+ABLATIONS = [
+    # Paper I, tables 6 and 8: no low-level branch; the printed millions and billions.
+    ("i", {"low": None}, 678_694, 1_580_766_686),
+    ("ii", {"low": None}, 1_688_446, 7_495_374_758),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "stored", "flops"), ABLATIONS)
+def test_the_ablation_without_the_low_level_branch_counts_as_published(name, changes, stored, flops):
+    from dataclasses import replace
+
+    variant = replace(efficientpose.VARIANTS[name], **changes)
+    network = efficientpose.EfficientPose(variant, early_heads=False, low_level_tap="sum")
+    counts = count_image(network, (variant.side, variant.side, 3))
+    assert (counts.stored, counts.flops) == (stored, flops)
+
+
+HOURGLASSES = [
+    # Values stored for 16 keypoints without upscaling, with the ratios of the framework.
+    ("b0", 5, 1_030_038),
+    ("b0", 6, 3_671_795),
+    pytest.param("b0", 7, 3_671_795, marks=pytest.mark.slow),
+    pytest.param("b1", 7, 7_149_319, marks=pytest.mark.slow),
+    pytest.param("b2", 6, 5_409_548, marks=pytest.mark.slow),
+    ("b3", 5, 2_465_580),
+    pytest.param("b4", 7, 18_818_536, marks=pytest.mark.slow),
+    ("l0", 5, 844_560),
+    pytest.param("l2", 6, 4_451_936, marks=pytest.mark.slow),
+    ("l4", 7, 11_335_360),
+    ("h0", 5, 878_998),
+    pytest.param("h3", 6, 6_726_569, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("member", "deepest", "values"), HOURGLASSES)
+def test_hourglasses_have_their_size(member, deepest, values):
+    network = EfficientHourglass(member, deepest, 16, FRAMEWORK_RATIOS, upscale=False)
+    assert count_image(network, (64, 64, 3)).stored == values
+
+
+def test_every_pose_network_takes_any_skeleton():
+    three = Skeleton("three", ("a", "b", "c"), ("a", "a", "b"))
+    for name in ("efficientpose-rt", "efficienthourglass-l0", "cima-pose", "openpose"):
+        entry = models.get(name)
+        maps, _ = jax.eval_shape(
+            lambda key, entry=entry: entry.build(skeleton=three).init_with_output(key, jnp.zeros((1, 64, 64, 3)))[0],
+            jax.random.key(0),
+        )
+        assert maps.shape == (1, 64, 64, 3), name
+
+
+def network_of(name):
+    entry = models.get(name)
+    network = entry.build()
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 32, 32, 3)), jnp.float32)
+    return network, initialise(network, jax.random.key(0), x), x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientpose-rt", "efficienthourglass-h0", "cima-pose", "openpose"])
+def test_a_batch_is_its_pictures(name):
+    network, variables, x = network_of(name)
+    compiled = jax.jit(network.apply)
+    both = compiled(variables, x)[0]
+    side = 4 if name == "openpose" else 32  # on MPII it had no upscaling
+    assert both.shape == (2, side, side, 19 if name == "cima-pose" else 16)
+    one = jnp.concatenate([compiled(variables, x[i : i + 1])[0] for i in (0, 1)])
+    np.testing.assert_allclose(one, both, rtol=0, atol=1e-5 * float(jnp.abs(both).max()))
+
+
+@pytest.mark.slow  # an eager pass compiles every operation of its own: half a minute each
+@pytest.mark.parametrize("name", ["efficientpose-rt", "efficienthourglass-h0", "cima-pose", "openpose"])
+def test_jit_computes_what_eager_computes(name):
+    network, variables, x = network_of(name)
+    compiled, eager = jax.jit(network.apply)(variables, x)[0], network.apply(variables, x)[0]
+    np.testing.assert_allclose(compiled, eager, rtol=0, atol=1e-5 * float(jnp.abs(eager).max()))
+
+
+@pytest.mark.parametrize(("arguments", "what"), [(("x9",), "member"), (("b4", "coco-18"), "skeleton")])
+def test_an_unknown_hourglass_is_refused(arguments, what):
+    with pytest.raises(ValueError, match=what):
+        efficienthourglass.build(*arguments)
+
+
+@pytest.mark.parametrize("name", ["efficienthourglass_l0-128_random", "efficienthourglass_l0-128_mpii"])
+def test_every_array_of_the_hourglass_is_that_of_the_reference(name, shared):
+    network, variables = import_efficienthourglass(shared / "data" / "pose" / "EfficientHourglassL0_128x128.hdf5")
+    with np.load(shared / "golden" / "pose" / f"{name}.npz") as expected:
+        upscaled, aux = jax.jit(network.apply)(variables, expected["input"])
+        found = aux | {"upscaled": upscaled}
+        keys = set(expected.files) - {"input", "image_uint8"}
+        assert len(keys) > 8
+        for key in keys:
+            scale = np.abs(expected[key]).max()
+            np.testing.assert_allclose(found[key], expected[key], rtol=0, atol=1e-5 * scale, err_msg=key)
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_trained_doubling_is_the_transposed_convolution():
+    rng = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((2, 5, 3, 4), (4, 4, 4, 6)))
+    expected = jax.lax.conv_transpose(x, kernel.swapaxes(2, 3), (2, 2), "SAME", transpose_kernel=True)
+    np.testing.assert_allclose(jax.jit(transposed)(x, kernel), expected, rtol=0, atol=1e-5)
+
+
+def test_its_gradients_are_those_of_the_transposed_convolution():
+    rng = np.random.default_rng(1)
+    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((1, 4, 3, 2), (4, 4, 2, 3)))
+
+    def dense(x, kernel):
+        return jax.lax.conv_transpose(x, kernel.swapaxes(2, 3), (2, 2), "SAME", transpose_kernel=True)
+
+    found, expected = (
+        jax.jit(jax.grad(lambda x, k, f=f: (f(x, k) ** 2).sum(), (0, 1)))(x, kernel) for f in (transposed, dense)
+    )
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * float(jnp.abs(b).max()))
+
+
+def test_gradients_of_the_depthwise_convolution_are_those_of_the_grouped_one():
+    rng = np.random.default_rng(2)
+    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((1, 9, 8, 3), (5, 5, 3)))
+
+    def grouped(x, kernel):
+        return jax.lax.conv_general_dilated(
+            x, kernel[:, :, None], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3
+        )
+
+    found, expected = (
+        jax.jit(jax.grad(lambda x, k, f=f: (f(x, k) ** 2).sum(), (0, 1)))(x, kernel)
+        for f in (lambda x, k: depthwise(x, k, 2), grouped)
+    )
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * float(jnp.abs(b).max()))
+
+
+def test_a_dilated_convolution_is_counted_on_the_larger_map():
+    class One(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return ImageConv(2, 3, 3, dilation=4, norm=False)(x, False)
+
+    counts = count_image(One(), (46, 46, 2))
+    assert counts.flops == 2 * 9 * 2 * 3 * 48 * 48

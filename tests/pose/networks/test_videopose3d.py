@@ -1,0 +1,195 @@
+"""The lifting network: published counts, reference outputs of all its forms, its laws, import of its weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax import models
+from infantjax.errors import InputError
+from infantjax.models import count_parameters
+from infantjax.models.summary import summarise
+from infantjax.nn.initializers import initialise
+from infantjax.pose.networks import videopose3d
+from infantjax.pose.networks.videopose3d import LiftingNetwork
+from infantjax.weights.pytorch import import_videopose3d
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parameters"),
+    [
+        ({"widths": (3, 3, 3)}, 8_555_571),
+        ({"widths": (3, 3, 3, 3)}, 12_753_971),
+        ({}, 16_952_371),
+        ({"outputs": 1}, 16_903_171),
+        ({"channels": 48}, 45_123),
+    ],
+)
+def test_counts_are_the_published_ones(sizes, parameters):
+    network = LiftingNetwork(**sizes)
+    assert count_parameters(network, (network.receptive_field, 17, 2)) == parameters
+
+
+def test_the_registry_agrees():
+    assert summarise(models.get("videopose3d")).agree
+
+
+# --- reference vectors -----------------------------------------------------------------------------------------------
+
+
+def state_of(z):
+    """The reference weights as the state dict that the public program would save."""
+    names = {"expand.conv": "expand_conv", "expand.bn": "expand_bn"}
+    for i in range(4):
+        for j, part in ((2 * i, "a"), (2 * i + 1, "b")):
+            names |= {f"block{i}.conv_{part}": f"layers_conv.{j}", f"block{i}.bn_{part}": f"layers_bn.{j}"}
+    state = {"shrink.weight": z["w.shrink.kernel"].transpose(2, 1, 0), "shrink.bias": z["w.shrink.bias"]}
+    torch = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+    for ours, theirs in names.items():
+        if "bn" in ours:
+            state |= {f"{theirs}.{t}": z[f"w.{ours}.{k}"] for k, t in torch.items()}
+            state[f"{theirs}.num_batches_tracked"] = np.array(7)
+        else:
+            state[f"{theirs}.weight"] = z[f"w.{ours}"].transpose(2, 1, 0)
+    return state
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden" / "videopose3d" / "temporal_model.npz") as archive:
+        z = dict(archive)
+    return (*import_videopose3d(state_of(z)), z)
+
+
+def test_the_import_reads_the_sizes_from_the_arrays(golden):
+    assert golden[0] == LiftingNetwork(channels=48)
+
+
+@pytest.mark.parametrize(("causal", "key"), [(False, "output"), (True, "output_causal")])
+def test_outputs_are_those_of_the_reference(causal, key, golden):
+    network, variables, z = golden
+    found, _ = jax.jit(network.clone(causal=causal).apply)(variables, z["input"][None])
+    np.testing.assert_allclose(found[0], z[key], rtol=0, atol=1e-5 * np.abs(z[key]).max())
+
+
+def test_strides_give_what_dilations_give(golden):
+    network, variables, z = golden
+    found, _ = jax.jit(lambda v, x: network.apply(v, x, strided=True))(variables, z["input"][None, :243])
+    expected = z["output_strided_first"]
+    np.testing.assert_allclose(found[0, 0], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small():
+    network = LiftingNetwork(inputs=5, outputs=4, widths=(3, 5, 3), channels=6)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 60, 5, 2)), jnp.float32)
+    variables = initialise(network, jax.random.key(0), x)
+    # Statistics and offsets that are not those of a beginning.
+    rng = np.random.default_rng(1)
+    return network, jax.tree.map(lambda leaf: leaf * jnp.asarray(rng.uniform(0.8, 1.2, leaf.shape)), variables), x
+
+
+def test_an_output_sees_its_receptive_field_and_no_other_frame(small):
+    network, variables, x = small
+    assert network.receptive_field == 45
+    for causal, offset in ((False, 22), (True, 44)):
+        apply = network.clone(causal=causal).apply
+        moved = jax.jit(jax.grad(lambda x, f=apply: f(variables, x)[0][0, 3].sum()))(x)
+        frames = np.flatnonzero(np.asarray(moved[0] != 0).any((1, 2)))
+        assert set(frames) <= set(range(3, 48))
+        assert 3 + offset in frames
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_strided_form_is_every_so_many_frames_of_the_dilated_one(causal, small):
+    network, variables, x = small
+    network, x = network.clone(causal=causal), jnp.concatenate([x, x], 1)
+    dense = jax.jit(network.apply)(variables, x)[0]
+    strided = jax.jit(lambda v, x: network.apply(v, x, strided=True))(variables, x)[0]
+    assert strided.shape == (2, 2, 4, 3)
+    np.testing.assert_allclose(strided, dense[:, ::45], atol=1e-5)
+
+
+def test_training_changes_all_statistics_and_drops_units():
+    network = LiftingNetwork(inputs=5, outputs=4, widths=(3, 3), channels=6)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 18, 5, 2)), jnp.float32)
+    variables = initialise(network, jax.random.key(0), x)
+
+    @jax.jit
+    def train(key):
+        rngs = {"dropout": key}
+        return network.apply(variables, x, train=True, strided=True, mutable=["batch_stats"], rngs=rngs)
+
+    ((a, _), state), ((b, _), _) = train(jax.random.key(0)), train(jax.random.key(1))
+    assert (a != b).any()
+    changed = jax.tree.map(lambda new, old: bool((new != old).any()), state["batch_stats"], variables["batch_stats"])
+    assert all(jax.tree.leaves(changed))
+
+
+def test_a_recording_does_not_depend_on_the_others_of_the_batch(small):
+    network, variables, x = small
+    apply = jax.jit(network.apply)
+    np.testing.assert_allclose(apply(variables, x[1:])[0][0], apply(variables, x)[0][1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((1, 60, 17, 2), r"\[batch, time, 5, 2\], got \(1, 60, 17, 2\)"), ((1, 44, 5, 2), "receptive field of 45")],
+)
+def test_an_input_of_another_shape_is_refused(shape, message, small):
+    with pytest.raises(ValueError, match=message):
+        small[0].apply(small[1], jnp.zeros(shape))
+
+
+def test_it_is_built_for_any_skeleton():
+    assert videopose3d.build("coco-17", channels=8) == LiftingNetwork(17, 17, channels=8)
+    assert videopose3d.build("baby-moves-18").inputs == 18
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def random_state(channels=4, widths=(3, 3)):
+    rng = np.random.default_rng(0)
+    sizes = {"expand_conv": (channels, 10, widths[0])}
+    for i, width in enumerate(widths[1:]):
+        sizes |= {
+            f"layers_conv.{2 * i}": (channels, channels, width),
+            f"layers_conv.{2 * i + 1}": (channels, channels, 1),
+        }
+    state = {f"{name}.weight": rng.standard_normal(shape).astype(np.float32) for name, shape in sizes.items()}
+    for name in sizes:
+        norm = name.replace("conv", "bn")
+        state |= {
+            f"{norm}.{k}": np.ones(channels, np.float32) for k in ("weight", "bias", "running_mean", "running_var")
+        }
+    return state | {"shrink.weight": np.ones((15, channels, 1), np.float32), "shrink.bias": np.ones(15, np.float32)}
+
+
+def test_a_state_dict_in_a_file_is_the_same(tmp_path):
+    state = random_state()
+    np.savez(tmp_path / "lifting.npz", **state)
+    (a, one), (b, two) = import_videopose3d(state), import_videopose3d(tmp_path / "lifting.npz")
+    assert a == b == LiftingNetwork(5, 5, (3, 3), 4)
+    assert jax.tree.all(jax.tree.map(lambda x, y: (x == y).all(), one, two))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"expand_conv.weight": None}, "lacks expand_conv.weight"),
+        ({"layers_bn.1.bias": None}, "lacks layers_bn.1.bias"),
+        ({"optimizer.weight": np.ones(3, np.float32)}, "holds optimizer.weight"),
+        ({"shrink.weight": np.ones((16, 4, 1), np.float32)}, "do not fit together"),
+        ({"layers_conv.1.weight": np.ones((4, 5, 1), np.float32)}, "the architecture needs"),
+        ({"shrink.bias": np.full(15, np.nan, np.float32)}, "not an array of finite numbers"),
+        ({"expand_bn.weight": np.array(["a"])}, "not an array of finite numbers"),
+    ],
+)
+def test_a_damaged_state_dict_is_refused_in_one_line(change, message):
+    state = {name: value for name, value in (random_state() | change).items() if value is not None}
+    with pytest.raises(InputError, match=message):
+        import_videopose3d(state)

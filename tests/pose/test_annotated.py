@@ -1,0 +1,207 @@
+"""From annotated pictures to a pose network in a folder."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from infantjax import cli, models
+from infantjax.errors import InputError
+from infantjax.models.entry import Entry, Published
+from infantjax.nn.image import ImageConv
+from infantjax.pose import load_network
+from infantjax.pose.annotated import Squares, _kept, read_squares, train_pose
+from infantjax.pose.annotations import Annotations
+from infantjax.pose.annotations.in_motion import write
+from infantjax.pose.training import PoseTrainingConfig
+from infantjax.skeletons import MPII_16
+
+CONFIG = PoseTrainingConfig(epochs=2, batch_size=4, augmentation=None, evaluation_batch=2)
+
+
+class Eye(nn.Module):
+    """Maps of a quarter of the side."""
+
+    keypoints: int = 16
+    upscale: bool = True
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        y = nn.relu(ImageConv(3, 8, 3, 4, name="first")(x, train))
+        maps = ImageConv(8, self.keypoints, use_bias=True, norm=False, name="confs")(y, train)
+        return maps, {"features": y, "confs": maps}
+
+
+def build(skeleton="mpii-16", **overrides):
+    from infantjax import skeletons
+
+    return Eye(**({"keypoints": len(skeletons.get(skeleton).joints)} | overrides))
+
+
+@pytest.fixture(autouse=True)
+def eye(monkeypatch):
+    """A small network in the registry."""
+    entry = Entry(
+        "eye", "test", "pose", (32, 32, 3), "mpii-16", (), Published(None, None, 1, "test"), build, pixels="lite"
+    )
+    known = models.get
+    monkeypatch.setattr(models, "get", lambda name: entry if name == "eye" else known(name))
+    monkeypatch.setattr(models, "names", partial(list, ["eye"]))
+
+
+@pytest.fixture(scope="module")
+def annotations(tmp_path_factory) -> Annotations:
+    """Ten pictures of five infants."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    names = [f"infant{number // 2}_{number % 2:03d}" for number in range(10)]
+    paths = tuple(folder / f"{name}.png" for name in names)
+    points = rng.uniform([10, 5], [40, 35], (10, 16, 2))
+    points[0, 3] = np.nan
+    for path in paths:
+        Image.fromarray(rng.integers(0, 255, (40, 50, 3), np.uint8)).save(path)
+    groups = tuple(name.partition("_")[0] for name in names)
+    return Annotations(tuple(names), points, MPII_16, paths, groups=groups, sizes=np.tile([40.0, 50.0], (10, 1)))
+
+
+@pytest.fixture
+def trained(annotations, tmp_path):
+    return train_pose(annotations, model="eye", directory=tmp_path, config=CONFIG, validation=0.2), tmp_path
+
+
+def test_the_folder_of_a_training_is_the_network_of_its_best_epoch(trained, annotations):
+    result, folder = trained
+    network = load_network(folder)
+    assert (network.side, network.skeleton, network.pixels) == (32, MPII_16, "lite")
+    for a, b in zip(jax.tree.leaves(network.variables), jax.tree.leaves(result.result.variables), strict=True):
+        np.testing.assert_array_equal(a, b[0])
+    record = json.loads((folder / "training.json").read_text())
+    assert record["mean_error"] == float(result.result.mean_error[0])
+    assert (record["epochs"], record["status"]) == (2, "finished")
+    held = {annotations.groups[annotations.names.index(name)] for name in record["held_out"]}
+    assert len(record["held_out"]) == 2 * len(held) == 2
+
+
+def test_names_of_pictures_do_not_travel_with_the_weights(trained):
+    assert "infant" not in (trained[1] / "ensemble.json").read_text().replace("infantjax", "").replace("infants", "")
+
+
+def test_a_finished_training_is_not_done_again(trained, annotations):
+    result, folder = trained
+    again = train_pose(annotations, model="eye", directory=folder, config=CONFIG, validation=0.2)
+    assert again.network.digest == result.network.digest
+
+
+def test_other_squares_are_another_training(trained, annotations):
+    with pytest.raises(InputError, match=r"model\.squares\.crop was true, now false"):
+        train_pose(
+            annotations,
+            model="eye",
+            directory=trained[1],
+            config=CONFIG,
+            validation=0.2,
+            squares=Squares(crop=False),
+        )
+
+
+def test_parts_that_the_annotations_name_are_kept(annotations, tmp_path):
+    named = replace(annotations, splits=(*["train"] * 6, *["val"] * 2, *["test"] * 2))
+    train_pose(named, model="eye", directory=tmp_path, config=CONFIG)
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["held_out"] == list(annotations.names[6:8])
+    assert record["pictures"]["trained_on"] == 6
+
+
+def test_training_starts_from_the_weights_of_a_folder(trained, annotations, tmp_path):
+    start = load_network(trained[1], early_heads=True)
+    module = build()
+    assert jax.tree.structure(_kept(module, 32, start, True)) == jax.tree.structure(start.variables)
+    assert set(_kept(module, 32, start, False)["params"]) == {"first"}
+    again = train_pose(
+        annotations, model=None, directory=tmp_path / "again", config=CONFIG, start=start, validation=0.2
+    )
+    assert again.result.history["training_loss"][0, 0] < trained[0].result.history["training_loss"][0, 0]
+
+
+def test_weights_of_another_network_are_refused(trained):
+    start = load_network(trained[1])
+    other = models.get("cima-pose").build(skeleton="mpii-16")
+    with pytest.raises(InputError, match="are not of this network"):
+        _kept(other, 64, start, True)
+
+
+def test_all_pictures_that_cannot_be_read_are_named(annotations, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    paths = (broken, *annotations.paths[1:9], tmp_path / "absent.png")
+    with pytest.raises(InputError, match=r"2 of 10 cannot be used: .*broken\.png.*absent\.png"):
+        read_squares(replace(annotations, paths=paths), Squares(32))
+
+
+def test_squares_hold_the_surroundings_of_the_points(annotations):
+    pictures, points = read_squares(annotations, Squares(32))
+    whole, inside = read_squares(annotations, Squares(32, crop=False))
+    assert pictures.shape == whole.shape == (10, 32, 32, 3)
+    assert np.isnan(points[0, 3]).all()
+    assert np.nanmin(points) >= 0
+    assert np.nanmax(points) <= 1
+    assert np.nanmax(np.ptp(points[1:], axis=1)) > np.nanmax(np.ptp(inside[1:], axis=1))
+
+
+def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path):
+    config = replace(CONFIG, optimiser="cyclical", cycle=1)
+    first = train_pose(annotations, model="eye", directory=tmp_path, config=config)
+    found = json.loads((tmp_path / "range_test.json").read_text())
+    assert len(found["rates"]) == len(found["losses"]) == 2
+    again = train_pose(annotations, model="eye", directory=tmp_path, config=config)
+    assert again.network.digest == first.network.digest
+    (tmp_path / "range_test.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        train_pose(annotations, model="eye", directory=tmp_path, config=config)
+
+
+def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, capsys):
+    folder = tmp_path / "raw" / "annotations"
+    folder.mkdir(parents=True)
+    write(annotations, folder / "annotations.csv")
+    arguments = ["train", str(folder), "-o", str(tmp_path / "net"), "--task", "pose", "--model", "eye"]
+    arguments += ["--pictures", str(annotations.paths[0].parent), "--skeleton", "mpii-16", "--quiet"]
+    assert cli.run([*arguments, "--epochs", "1", "--batch-size", "4"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("mean error ")
+    assert "in epoch 1  (finished after 1 of 1 epochs)" in said.out
+    assert load_network(tmp_path / "net").skeleton == MPII_16
+    assert cli.run([*arguments, "--epochs", "0"]) == 2
+    assert "epochs must be at least 1" in capsys.readouterr().err
+    assert cli.run([*arguments[:-2], "nonsense"]) == 2
+
+
+@pytest.mark.slow
+def test_streamed_squares_do_not_stay_in_the_folder(trained, annotations, tmp_path):
+    pytest.importorskip("grain")
+    streamed = train_pose(annotations, model="eye", directory=tmp_path / "s", config=CONFIG, validation=0.2, stream=1)
+    # Another program, which adds in another order.
+    np.testing.assert_allclose(streamed.result.mean_error, trained[0].result.mean_error, rtol=1e-4)
+    assert not list((tmp_path / "s").rglob("*squares*"))
+
+
+def test_a_network_for_risk_is_refused(annotations, tmp_path):
+    with pytest.raises(ValueError, match="is a network for risk"):
+        train_pose(annotations, model="st-gcn", directory=tmp_path)
+
+
+def test_training_starts_from_backbones_or_from_a_network(trained, annotations, tmp_path):
+    options = {"directory": tmp_path / "b", "config": CONFIG, "backbones": {}}
+    with pytest.raises(ValueError, match="not from both"):
+        train_pose(annotations, model=None, start=load_network(trained[1]), **options)
+    with pytest.raises(ValueError, match="Eye has no backbone"):
+        train_pose(annotations, model="eye", **options)
+
+
+def test_a_model_or_weights_are_needed(annotations, tmp_path):
+    with pytest.raises(ValueError, match="needs a model, or weights"):
+        train_pose(annotations, model=None, directory=tmp_path)

@@ -1,0 +1,218 @@
+"""Backbones trained on ImageNet: from packages, from files of both kinds, into the networks that hold them."""
+
+from pathlib import Path
+
+import h5py
+import jax
+import numpy as np
+import pytest
+
+from infantjax import models
+from infantjax.errors import InputError, MissingExtraError
+from infantjax.models.entry import variable_shapes
+from infantjax.pose import backbones
+from infantjax.pose import keras_weights as keras
+from infantjax.pose.backbones import filled, imagenet
+from infantjax.pose.networks.cima_pose import CimaPose
+from infantjax.pose.networks.efficientnet import Backbone
+
+
+def drawn(backbone):
+    """A backbone with random numbers, and the state dict of PyTorch that holds them."""
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32), dict(variable_shapes(backbone, (64, 64, 3)))
+    )
+    state = {}
+    for where, names in backbones._convolutions(backbone):
+        params, statistics = variables["params"], variables["batch_stats"]
+        for key in where:
+            params, statistics = params[key], statistics.get(key, {})
+        for kind, name in names.items():
+            if kind == "kernel":
+                kernel = params["kernel"]
+                depthwise = where[-1] == "depthwise"
+                state[name] = kernel.transpose(2, 0, 1)[:, None] if depthwise else kernel.transpose(3, 2, 0, 1)
+            elif kind in ("mean", "var"):
+                state[name] = statistics["norm"][kind]
+            else:
+                state[name] = params.get("norm", params)[kind]
+    return variables, state
+
+
+def as_keras(path, backbone, variables):
+    """A file as Keras' applications write it: with layers of the input, and with those behind the blocks."""
+    with h5py.File(path, "w") as file:
+        layers = {"normalization": {"count": np.array(3)}, "top_conv": {"kernel": np.zeros((1, 1, 3, 3), np.float32)}}
+        for place in keras.backbone_places((), backbone.version, backbone.blocks):
+            params, statistics = variables["params"], variables["batch_stats"]
+            for key in place.path:
+                params, statistics = params[key], statistics.get(key, {})
+            depthwise = place.path[-1] == "depthwise"
+            kernel = {"depthwise_kernel": params["kernel"][..., None]} if depthwise else {"kernel": params["kernel"]}
+            layers[place.convolution] = kernel | ({"bias": params["bias"]} if place.norm is None else {})
+            if place.norm:
+                norm, moving = params["norm"], statistics["norm"]
+                layers[place.norm] = {"gamma": norm["scale"], "beta": norm["bias"]}
+                layers[place.norm] |= {"moving_mean": moving["mean"], "moving_variance": moving["var"]}
+        file.attrs["layer_names"] = [name.encode() for name in layers]
+        for name, arrays in layers.items():
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/{kind}:0".encode() for kind in arrays]
+            for kind, values in arrays.items():
+                group[f"{name}/{kind}:0"] = values
+    return path
+
+
+@pytest.mark.parametrize("version", ["b0", "l0"])
+def test_what_was_written_is_read_from_both_kinds_of_files(version, tmp_path):
+    backbone = Backbone(version, 3)
+    variables, state = drawn(backbone)
+    np.savez(tmp_path / "a.npz", **state)
+    as_keras(tmp_path / "a.h5", backbone, variables)
+    for name in ("a.npz", "a.h5"):
+        found = imagenet(backbone, {version: tmp_path / name})
+        jax.tree.map(np.testing.assert_array_equal, found, variables)
+
+
+def test_both_backbones_of_a_network_are_filled(tmp_path):
+    b2, b0 = Backbone("b2", 3), Backbone("b0", 2)
+    files = {}
+    for backbone in (b2, b0):
+        np.savez(files.setdefault(backbone.version, tmp_path / f"{backbone.version}.npz"), **drawn(backbone)[1])
+    module = models.get("efficientpose-i").build()
+    found = imagenet("efficientpose-i", files)
+    shapes = variable_shapes(module, (64, 64, 3))
+    variables = filled(jax.tree.map(lambda leaf: np.zeros(leaf.shape), dict(shapes)), found)
+    assert variables["params"]["high"]["stem"]["kernel"].any()
+    assert variables["params"]["low"]["block2a"]["expand"]["kernel"].any()
+    assert not variables["params"]["pass1_pafs"]["kernel"].any()
+    jax.tree.map(lambda a, b: np.testing.assert_equal(a.shape, b.shape), variables, dict(shapes))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda state: state.pop("_conv_stem.weight"), "lacks _conv_stem.weight"),
+        (
+            lambda state: state.update({"_bn0.weight": np.full(32, np.nan)}),
+            "_bn0.weight with values that are not finite",
+        ),
+        (
+            lambda state: state.update({"_bn0.weight": np.ones(5)}),
+            r"of shape \(5,\) for stem/norm/scale of shape \(32,\)",
+        ),
+    ],
+)
+def test_weights_of_something_else_are_refused(change, what, tmp_path):
+    backbone = Backbone("l0", 2)
+    _, state = drawn(backbone)
+    change(state)
+    np.savez(tmp_path / "a.npz", **state)
+    with pytest.raises(InputError, match=what):
+        imagenet(backbone, {"l0": tmp_path / "a.npz"})
+
+
+def test_what_no_package_ships_needs_a_file(monkeypatch):
+    with pytest.raises(InputError, match="of l4: come with no package; name a file for l4"):
+        imagenet("efficientpose-ii-lite")
+    monkeypatch.setattr(backbones, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"infantjax\[imagenet\]"):
+        imagenet("efficientpose-rt-lite")
+    with pytest.raises(ValueError, match="has no backbone"):
+        imagenet(CimaPose())
+
+
+def test_what_does_not_fit_is_not_filled_in():
+    with pytest.raises(ValueError, match="have no b"):
+        filled({"a": np.zeros(2)}, {"b": np.zeros(2)})
+    with pytest.raises(ValueError, match=r"a has shape \(3,\)"):
+        filled({"a": np.zeros(2)}, {"a": np.zeros(3)})
+
+
+# --- the packages ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["l0", "l1", "l2"])
+def packaged(request):
+    """A version whose package is there, and its file."""
+    try:
+        return request.param, backbones._packaged(request.param)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+def test_packaged_weights_fill_the_networks(packaged):
+    version, path = packaged
+    state = backbones.pytorch.read_state(path)
+    hourglass = imagenet(f"efficienthourglass-{version}")
+    np.testing.assert_array_equal(
+        hourglass["params"]["backbone"]["stem"]["kernel"], state["_conv_stem.weight"].transpose(2, 3, 1, 0)
+    )
+    names = {"l0": "efficientpose-rt-lite", "l2": "efficientpose-i-lite"}
+    if version in names:
+        pose = imagenet(names[version])
+        np.testing.assert_array_equal(
+            pose["params"]["high"]["block3a"]["depthwise"]["kernel"],
+            hourglass["params"]["backbone"]["block3a"]["depthwise"]["kernel"],
+        )
+
+
+def logits(state, features):
+    """The classifier behind the blocks, from its arrays."""
+    x = features @ state["_conv_head.weight"][:, :, 0, 0].T
+    scale = state["_bn1.weight"] / np.sqrt(state["_bn1.running_var"] + 1e-3)
+    x = np.clip(x * scale + state["_bn1.bias"] - state["_bn1.running_mean"] * scale, 0, 6)
+    return x.mean((1, 2)) @ state["_fc.weight"].T + state["_fc.bias"]
+
+
+@pytest.mark.slow
+def test_packaged_weights_know_a_temple(packaged):
+    """Classes 663, 698 and 832 are monastery, palace and stupa."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    from PIL import Image
+
+    version, path = packaged
+    side = {"l0": 224, "l1": 240, "l2": 260}[version]
+    backbone, state = Backbone(version), backbones.pytorch.read_state(path)
+    picture = Image.fromarray(datasets.load_sample_image("china.jpg")).resize((side, side), Image.Resampling.BICUBIC)
+    x = (np.asarray(picture, np.float32)[None] - 127) / 128
+    features = backbone.apply(imagenet(backbone), x)["block7"]
+    assert {663, 698, 832} & set(np.argsort(-logits(state, np.asarray(features))[0])[:5])
+
+
+@pytest.mark.slow
+def test_packaged_weights_give_what_pytorch_gives(packaged):
+    torch = pytest.importorskip("torch")
+    from torch.nn import functional
+
+    version, path = packaged
+    state = {name: torch.tensor(value) for name, value in backbones.pytorch.read_state(Path(path)).items()}
+
+    def conv(x, name, norm, stride=1, groups=1):
+        kernel = state[f"{name}.weight"]
+        pads = []
+        for side in (x.shape[3], x.shape[2]):
+            total = max((-(-side // stride) - 1) * stride + kernel.shape[-1] - side, 0)
+            pads += [total // 2, total - total // 2]
+        x = functional.conv2d(functional.pad(x, pads), kernel, stride=stride, groups=groups)
+        moving = (state[f"{norm}.running_mean"], state[f"{norm}.running_var"])
+        return functional.batch_norm(x, *moving, state[f"{norm}.weight"], state[f"{norm}.bias"], eps=1e-3)
+
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 96, 96, 3)).astype(np.float32)
+    x = functional.relu6(conv(torch.tensor(picture.transpose(0, 3, 1, 2)), "_conv_stem", "_bn0", 2))
+    index = 0
+    for block in models.efficientnet.plan(version)[1]:
+        for repeat in range(block.repeats):
+            name, before = f"_blocks.{index}.", x
+            if block.expansion > 1:
+                x = functional.relu6(conv(x, f"{name}_expand_conv", f"{name}_bn0"))
+            stride = 1 if repeat else block.stride
+            x = functional.relu6(conv(x, f"{name}_depthwise_conv", f"{name}_bn1", stride, x.shape[1]))
+            x = conv(x, f"{name}_project_conv", f"{name}_bn2")
+            x = x + before if repeat or (stride == 1 and block.inputs == block.features) else x
+            index += 1
+    backbone = Backbone(version)
+    found = np.asarray(backbone.apply(imagenet(backbone), picture)["block7"])
+    expected = x.numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())

@@ -1,0 +1,270 @@
+"""Pose networks trained on pictures whose keypoints are coloured dots."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import infantjax
+from infantjax.errors import InputError
+from infantjax.nn.image import ImageConv
+from infantjax.pose import images as pictures
+from infantjax.pose import targets
+from infantjax.pose import training as pose
+from infantjax.pose.augmentation import PictureAugmentation
+from infantjax.pose.training import PictureData, PoseTask, PoseTrainingConfig
+from infantjax.skeletons import Skeleton
+from infantjax.training.splits import Fold
+from infantjax.training.state import Status
+
+SIDE = 32
+DEVICES = jax.devices()[:1]
+ARM = Skeleton(
+    "arm-3", ("chest", "right_hand", "left_hand"), ("chest", "chest", "chest"), (("right_hand", "left_hand"),)
+)
+FOLD = Fold(tuple(range(8)), tuple(range(8, 12)))
+CONFIG = PoseTrainingConfig(
+    epochs=3,
+    batch_size=3,
+    learning_rate=3e-3,
+    augmentation=PictureAugmentation(rotation_degrees=10, scale=0.1),
+    evaluation_batch=3,
+)
+
+
+class Eye(nn.Module):
+    """Two convolutions to maps of a quarter of the side, with an early head for fields."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        y = nn.relu(ImageConv(3, 12, 3, 2, name="first")(x, train))
+        y = nn.relu(ImageConv(12, 12, 3, 2, name="second")(y, train))
+        fields = ImageConv(12, 4, use_bias=True, norm=False, name="fields")(y, train)
+        maps = ImageConv(12, 3, use_bias=True, norm=False, name="maps")(y, train)
+        return maps, {"features": y, "pass1_pafs": fields, "confs": maps}
+
+
+def dots(count: int = 12) -> PictureData:
+    """A red, a green and a blue dot in each picture; the blue one is not annotated in the first."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0.2, 0.8, (count, 3, 2)).astype(np.float32)
+    middle = np.arange(SIDE) + 0.5
+    x, y = np.moveaxis(points * SIDE, -1, 0)
+    square = (middle[:, None] - y[:, None, None]) ** 2 + (middle[:, None, None] - x[:, None, None]) ** 2
+    drawn = 255 * np.exp(-np.transpose(square, (0, 2, 1, 3)) / 4)
+    points[0, 2] = np.nan
+    return PictureData(drawn.astype(np.uint8), points, {}, ARM, "lite")
+
+
+def assert_same(result, other, **tolerance):
+    for a, b in zip(jax.tree.leaves(vars(result)), jax.tree.leaves(vars(other)), strict=True):
+        np.testing.assert_allclose(a, b, **({"rtol": 0, "atol": 0} | tolerance))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Three epochs, with their folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    return pose.train(Eye(), dots(), [FOLD], CONFIG, directory=folder, devices=DEVICES), folder
+
+
+def test_the_network_learns_where_the_dots_are():
+    config = replace(CONFIG, epochs=100, batch_size=4, learning_rate=1e-2, augmentation=None, sigmas="cropped")
+    result = pose.train(Eye(), dots(24), [Fold(tuple(range(20)), tuple(range(20, 24)))], config, devices=DEVICES)
+    assert result.mean_error[0] < 0.06
+    assert result.history["mean_error"][0, result.best_epoch[0] - 1] == result.mean_error[0]
+    np.testing.assert_allclose(np.nanmean(result.keypoint_errors[0]), result.mean_error[0], rtol=1e-6)
+
+
+def first_run(config=CONFIG, data=None):
+    """A task, its run, its data and its first state."""
+    data = data or dots()
+    task = PoseTask.of(Eye(), data, [FOLD], config)
+    run = jax.tree.map(lambda leaf: leaf[0], pose.runs_of([FOLD], config.seed, [0]))
+    run, data = jax.device_put((run, data))
+    return task, run, data, jax.jit(task.begin)(jnp.bool_(True), run, data)
+
+
+def test_an_epoch_changes_every_parameter_of_every_pass(trained):
+    begun = first_run()[3]
+    start = PoseTask.of(Eye(), dots(), [FOLD], CONFIG).unpack(begun.variables)
+    changed = jax.tree.map(lambda a, b: bool((np.asarray(a) != b[0]).all()), start, trained[0].variables)
+    assert all(jax.tree.leaves(changed)), changed
+
+
+def test_the_loss_is_the_mean_square_of_every_pass_added_up():
+    task, _, data, state = first_run()
+    variables = task.unpack(state.variables)
+
+    @jax.jit
+    def both(variables, shown, points):
+        x = pictures.normalise(shown, "lite")
+        loss, _ = task.loss(variables, x, points, 3.5, 1.75, ARM, jax.random.key(0))
+        (maps, aux), _ = Eye().apply(variables, x, train=True, mutable=["batch_stats"])
+        fields = targets.affinity_fields(points, ((0, 1), (0, 2)), 8, 1.75 / 4)
+        peaks = targets.heatmaps(points, 8, 3.5 / 4)
+        return loss, jnp.square(aux["pass1_pafs"] - fields).mean() + jnp.square(maps - peaks).mean()
+
+    loss, expected = both(variables, jnp.asarray(data.pictures[:4]), jnp.asarray(data.points[:4]))
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_an_epoch_has_every_picture_and_fills_its_last_batch_up():
+    task, run, data, state = first_run(replace(CONFIG, augmentation=None))
+    assert task.steps == 3  # 8 pictures in batches of 3
+    _, optimiser, losses = jax.jit(task.take_steps)(state, run, data, jax.random.key(0), jnp.bool_(True))
+    assert (losses > 0).all()
+    assert {int(c) for c in jax.tree.leaves(optimiser) if jnp.ndim(c) == 0} == {3}
+
+
+def test_a_missing_point_is_no_error_and_padding_changes_nothing():
+    task, run, data, state = first_run()
+    judge = jax.jit(task.judge)
+    judged = judge(state.variables, run, data, jnp.bool_(True))
+    larger = replace(task, config=replace(CONFIG, evaluation_batch=4))
+    whole = jax.jit(larger.judge)(state.variables, run, data, jnp.bool_(True))
+    for a, b in zip(jax.tree.leaves(judged), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    points = np.array(data.points)
+    points[8:, 2] = np.nan
+    hidden = judge(state.variables, run, replace(data, points=jnp.asarray(points)), jnp.bool_(True))
+    np.testing.assert_allclose(hidden.outputs[:2], judged.outputs[:2], rtol=1e-6)
+    assert np.isnan(hidden.outputs[2])
+    np.testing.assert_allclose(hidden.score, -np.mean(judged.outputs[:2]), rtol=1e-6)
+
+
+def test_an_interrupted_training_continues_bit_for_bit(trained):
+    result, folder = trained
+    for epoch in ("2", "3"):
+        newest = folder / "checkpoints" / epoch
+        newest.rename(folder / f"away-{epoch}")
+    again = pose.train(Eye(), dots(), [FOLD], CONFIG, directory=folder, devices=DEVICES)
+    assert_same(again, result)
+
+
+def test_other_pictures_are_refused_in_the_folder_of_a_training(trained):
+    data = dots()
+    with pytest.raises(InputError, match="pictures was"):
+        pose.train(
+            Eye(), replace(data, points=data.points * 0.9), [FOLD], CONFIG, directory=trained[1], devices=DEVICES
+        )
+
+
+def test_folds_are_runs_of_one_stack(trained):
+    other = Fold(tuple(range(4, 12)), tuple(range(4)))
+    both = pose.train(Eye(), dots(), [FOLD, other], CONFIG, devices=DEVICES)
+    one = jax.tree.map(lambda leaf: leaf[:1], both.variables)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(trained[0].variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert both.mean_error[0] == trained[0].mean_error[0] != both.mean_error[1]
+
+
+def test_training_starts_from_given_variables():
+    given = {"params": {"first": {"kernel": np.full((3, 3, 3, 12), 0.25, np.float32)}}}
+    task, _, _, state = first_run(data=replace(dots(), start=given))
+    assert (task.unpack(state.variables)["params"]["first"]["kernel"] == 0.25).all()
+    plain = first_run()[3]
+    second = [task.unpack(s.variables)["params"]["second"]["kernel"] for s in (state, plain)]
+    np.testing.assert_array_equal(*second)
+
+
+@pytest.mark.slow
+def test_half_precision_keeps_weights_and_statistics_in_float32(trained):
+    result = pose.train(Eye(), dots(), [FOLD], replace(CONFIG, dtype="bfloat16"), devices=DEVICES)
+    assert {leaf.dtype for leaf in jax.tree.leaves(result.variables)} == {np.dtype(np.float32)}
+    # Eight bits of mantissa in every activation.
+    np.testing.assert_allclose(result.history["training_loss"], trained[0].history["training_loss"], rtol=3e-2)
+
+
+def test_a_training_that_diverges_ends_and_keeps_the_epoch_before():
+    config = replace(CONFIG, optimiser="cyclical", learning_rate=1e12)
+    result = pose.train(Eye(), dots(), [FOLD], config, devices=DEVICES)
+    assert result.status == (Status.DIVERGED,)
+    assert result.ended[0] < 3
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.variables))
+
+
+def test_the_range_test_finds_where_the_loss_runs_away():
+    rates, losses, highest = pose.range_test(Eye(), dots(), range(8), replace(CONFIG, cycle=8, augmentation=None))
+    assert len(rates) == len(losses) == 24
+    np.testing.assert_allclose((rates[0], rates[-1]), (1e-4, 1e3), rtol=1e-4)
+    assert 1e-2 < highest < 1e3
+    before = losses[rates <= highest]
+    assert np.isfinite(before).all()
+    assert before.min() < losses[0]
+
+
+IN_SUBPROCESS = """
+import importlib.util, sys
+import jax, numpy as np
+spec = importlib.util.spec_from_file_location("here", sys.argv[1])
+here = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(here)
+assert len(jax.devices()) == 8
+result = here.pose.train(here.Eye(), here.dots(), [here.FOLD], here.replace(here.CONFIG, batch_size=8))
+np.savez(sys.argv[2], *jax.tree.leaves(vars(result)))
+"""
+
+
+@pytest.mark.slow
+def test_a_batch_over_eight_devices_gives_what_one_device_gives(tmp_path):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    subprocess.run(
+        [sys.executable, "-c", IN_SUBPROCESS, __file__, tmp_path / "eight.npz"],
+        check=True,
+        cwd=Path(infantjax.__file__).parents[1],
+        env={**os.environ, "XLA_FLAGS": flags},
+    )
+    one = pose.train(Eye(), dots(), [FOLD], replace(CONFIG, batch_size=8), devices=DEVICES)
+    with np.load(tmp_path / "eight.npz") as eight:
+        for name, leaf in zip(eight.files, jax.tree.leaves(vars(one)), strict=True):
+            # The order of the sums over a batch differs.
+            np.testing.assert_allclose(eight[name], leaf, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("epochs", 0), ("learning_rate", 0.0), ("optimiser", "adam"), ("sigmas", "x"), ("dtype", "f2")]
+)
+def test_a_setting_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        PoseTrainingConfig(**{name: value})
+
+
+def test_pictures_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match=r"0\.\.11"):
+        pose.train(Eye(), dots(), [Fold((0, 12), (1,))], CONFIG)
+
+
+@pytest.mark.slow
+def test_pictures_that_stay_on_the_host_train_the_same_network(trained, tmp_path):
+    pytest.importorskip("grain")
+    data = dots()
+    np.save(tmp_path / "pictures.npy", data.pictures)
+    on_disk = replace(data, pictures=np.load(tmp_path / "pictures.npy", mmap_mode="r"))
+    for part in (1, 2):
+        result = pose.train(
+            Eye(), on_disk, [FOLD], CONFIG, directory=tmp_path / str(part), devices=DEVICES, stream=part
+        )
+        # Other programs, which add in another order.
+        assert_same(result, trained[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_streamed_training_continues_bit_for_bit(tmp_path):
+    pytest.importorskip("grain")
+    options = {"directory": tmp_path, "devices": DEVICES, "stream": 2}
+    whole = pose.train(Eye(), dots(), [FOLD], CONFIG, **options)
+    for epoch in ("2", "3"):
+        (tmp_path / "checkpoints" / epoch).rename(tmp_path / f"away-{epoch}")
+    assert_same(pose.train(Eye(), dots(), [FOLD], CONFIG, **options), whole)
+
+
+def test_only_one_run_is_streamed():
+    with pytest.raises(ValueError, match="one fold"):
+        pose.train(Eye(), dots(), [FOLD, FOLD], CONFIG, stream=1)

@@ -1,0 +1,254 @@
+"""Augmentation: golden windows, the released grids, inverses, order, keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infantjax.recording import augmentation, features, windows
+from infantjax.recording.augmentation import Augmentation, Draw
+from infantjax.skeletons import IN_MOTION_19
+
+KEYS = jax.random.split(jax.random.key(0), 4000)
+
+
+def draw_of(angle=0.0, scale=1.0, dx=0.0, dy=0.0):
+    return Draw(*(jnp.asarray(v, jnp.float32) for v in (angle, scale, dx, dy)))
+
+
+def random_window(seed, *leading):
+    return np.random.default_rng(seed).uniform(-1, 1, (*leading, 6, 19, 2)).astype(np.float32)
+
+
+def test_the_released_training_windows_are_reproduced_from_their_draws(shared):
+    folder = shared / "golden/preprocess"
+    with np.load(folder / "train_windows.npz", allow_pickle=False) as golden:
+        rows = [dict(zip(golden["columns"].tolist(), row, strict=True)) for row in golden["rows"]]
+        ids, expected, length = golden["ids"], golden["features6"], int(golden["sequence_length"])
+    with np.load(folder / "processed.npz", allow_pickle=False) as data:
+        # Released default: shorter recordings are repeated end to end up to the longest.
+        positions = np.stack([np.resize(data[f"butterworth/{i}"].transpose(1, 2, 0), (length, 19, 2)) for i in ids])
+    starts = np.array([row["start"] for row in rows], np.int32)
+    cut = jax.vmap(lambda p, s: windows.cut(p, s[None])[0])(positions, starts)
+    draws = Draw(*(np.array([row[c] for row in rows], np.float32) for c in ("angle_deg", "scale", "dx", "dy")))
+    found = features.stack(augmentation.apply(cut, draws), IN_MOTION_19)
+    np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=0, atol=1e-6)
+
+
+def test_a_rotation_by_ninety_degrees_turns_x_to_minus_y():
+    found = augmentation.apply(np.array([[[1.0, 0.0]]], np.float32), draw_of(angle=90))
+    np.testing.assert_allclose(found, [[[0, -1]]], atol=1e-7)
+
+
+def test_rotation_comes_before_scaling_before_translation():
+    found = augmentation.apply(np.array([[[1.0, 0.0]]], np.float32), draw_of(angle=90, scale=2, dx=0.25, dy=0.5))
+    np.testing.assert_allclose(found, [[[0.25, -1.5]]], atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(angle=st.floats(-180, 180), seed=st.integers(0, 2**32 - 1))
+def test_turning_there_and_back_gives_the_window_again(angle, seed):
+    window = random_window(seed)
+    there = augmentation.apply(window, draw_of(angle=angle))
+    np.testing.assert_allclose(augmentation.apply(there, draw_of(angle=-angle)), window, atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(angle=st.floats(-45, 45), scale=st.floats(0.7, 1.3), seed=st.integers(0, 2**32 - 1))
+def test_distances_change_by_the_scale_alone(angle, scale, seed):
+    window = random_window(seed)
+    found = np.asarray(augmentation.apply(window, draw_of(angle, scale, 0.1, -0.2)))
+    before = np.linalg.norm(window - window[:, :1], axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(found - found[:, :1], axis=-1), scale * before, atol=2e-6)
+
+
+def test_the_neutral_draw_changes_nothing():
+    window = random_window(1)
+    np.testing.assert_array_equal(augmentation.apply(window, draw_of()), window)
+
+
+def test_missing_points_stay_missing_and_others_do_not_become_so():
+    window = random_window(2)
+    window[3, 4] = np.nan
+    found = np.asarray(augmentation.apply(window, draw_of(10, 1.1, 0.1, 0.1)))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(window))
+
+
+def test_discrete_draws_are_exactly_the_released_grids():
+    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation()))(KEYS)
+    assert np.unique(found.angle).tolist() == list(range(-45, 46))
+    np.testing.assert_array_equal(np.unique(found.scale), np.array([k / 100 for k in range(70, 131)], np.float32))
+    for shift in (found.dx, found.dy):
+        np.testing.assert_array_equal(np.unique(shift), np.array([k / 100 for k in range(-30, 31)], np.float32))
+
+
+def test_the_four_numbers_of_a_draw_are_independent():
+    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation()))(KEYS)
+    correlation = np.corrcoef(np.stack(found))
+    # Four standard deviations of the correlation of 4000 independent pairs.
+    assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(KEYS))
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_the_views_of_some_windows_do_not_depend_on_how_many_follow(discrete):
+    few, many = (augmentation.draw(jax.random.key(7), Augmentation(discrete=discrete), (n,)) for n in (5, 9))
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_array_equal(one, other[:5])
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_the_least_and_the_largest_bits_are_the_ends_of_the_ranges(discrete):
+    given = Augmentation(discrete=discrete)
+    low = augmentation.drawn(jnp.zeros(4, jnp.uint32), given)
+    np.testing.assert_allclose(low, [-45, 0.7, -0.3, -0.3], rtol=1e-6)
+    last = np.array([90, 60, 60, 60], np.uint32) if discrete else np.full(4, 2**32 - 1, np.uint32)
+    high = augmentation.drawn(jnp.asarray(last), given)
+    np.testing.assert_allclose(high, [45, 1.3, 0.3, 0.3], rtol=1e-6)
+
+
+def test_continuous_draws_fill_the_ranges_and_leave_the_grid():
+    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation(discrete=False)))(KEYS)
+    for values, middle, limit in ((found.angle, 0, 45), (found.scale, 1, 0.3), (found.dx, 0, 0.3)):
+        assert np.abs(np.asarray(values) - middle).max() <= limit * (1 + 1e-6)
+        assert np.abs(np.asarray(values) - middle).max() > 0.99 * limit
+    assert len(np.unique(found.angle)) > 1000
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_ranges_of_zero_draw_nothing_but_the_neutral_element(discrete):
+    found = augmentation.draw(jax.random.key(3), Augmentation(0, 0, 0, discrete))
+    assert [float(v) for v in found] == [0, 1, 0, 0]
+
+
+def test_the_same_key_gives_the_same_view_and_another_key_another():
+    window = random_window(4)
+    first = augmentation.augment(jax.random.key(1), window, Augmentation())
+    np.testing.assert_array_equal(first, augmentation.augment(jax.random.key(1), window, Augmentation()))
+    assert np.abs(first - augmentation.augment(jax.random.key(2), window, Augmentation())).max() > 0.01
+
+
+def test_augment_is_draw_then_apply_for_each_window():
+    batch = random_window(5, 3)
+    drawn = augmentation.draw(jax.random.key(1), Augmentation(), (3,))
+    looped = np.stack([augmentation.apply(w, Draw(*(v[i] for v in drawn))) for i, w in enumerate(batch)])
+    np.testing.assert_array_equal(augmentation.augment(jax.random.key(1), batch, Augmentation()), looped)
+
+
+def test_vmap_over_keys_equals_a_loop():
+    batch, keys = random_window(6, 3), jax.random.split(jax.random.key(9), 3)
+    mapped = jax.vmap(lambda k, w: augmentation.augment(k, w, Augmentation()))(keys, batch)
+    looped = np.stack([augmentation.augment(k, w, Augmentation()) for k, w in zip(keys, batch, strict=True)])
+    # Fused multiply and add rounds once less.
+    np.testing.assert_allclose(mapped, looped, rtol=0, atol=1e-6)
+
+
+def test_jit_equals_eager():
+    window = random_window(7)
+    compiled = jax.jit(augmentation.augment, static_argnames="augmentation")
+    np.testing.assert_allclose(
+        compiled(jax.random.key(1), window, augmentation=Augmentation()),
+        augmentation.augment(jax.random.key(1), window, Augmentation()),
+        rtol=0,
+        atol=1e-6,  # fused multiply and add rounds once less
+    )
+
+
+def test_a_mirror_twice_gives_the_window_again():
+    window = random_window(8)
+    once = augmentation.mirror(window, IN_MOTION_19)
+    np.testing.assert_array_equal(augmentation.mirror(once, IN_MOTION_19), window)
+
+
+def test_a_mirror_puts_the_right_wrist_where_the_left_one_was_seen():
+    window = random_window(9)
+    found = augmentation.mirror(window, IN_MOTION_19)
+    right, left = IN_MOTION_19.index("right_wrist"), IN_MOTION_19.index("left_wrist")
+    np.testing.assert_array_equal(found[:, right], window[:, left] * np.array([-1, 1], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rotation_degrees": -1}, "rotation_degrees must be a number of at least 0"),
+        ({"scale": float("nan")}, "scale must be a number of at least 0"),
+        ({"scale": 1.0}, "scale must be below 1"),
+        (
+            {"translation": 0.305},
+            r"translation must be a multiple of 0.01 when discrete, got 0.305; or set discrete=False",
+        ),
+        ({"rotation_degrees": 0.5}, "rotation_degrees must be a multiple of 1"),
+    ],
+)
+def test_ranges_that_make_no_sense_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**values)
+
+
+def test_ranges_off_the_grid_are_allowed_when_continuous():
+    assert Augmentation(rotation_degrees=0.5, translation=0.305, discrete=False).translation == 0.305
+
+
+# --- warps -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["0", "1", "2"])
+def test_curves_and_warps_are_those_of_the_reference(case, shared):
+    with np.load(shared / "golden" / "baby_moves" / "augmentation.npz") as archive:
+        z = {name.removeprefix(f"{case}."): value for name, value in archive.items() if name.startswith(f"{case}.")}
+    knots = np.zeros(16)
+    knots[: len(z["knots_y"])] = z["knots_y"]
+    matrix = augmentation._spline_matrices(128, 3, 14)[len(z["knots_y"]) - 5]
+    np.testing.assert_allclose(matrix @ knots, z["curve"], rtol=0, atol=1e-12)
+    clip, curve = jnp.asarray(z["clip"].T), jnp.asarray(z["curve"], jnp.float32)
+    for warp in (augmentation.magnitude_warp, augmentation.time_warp):
+        # Times are sums of 128 steps in float32.
+        np.testing.assert_allclose(warp(clip, curve).T, z[warp.__name__], rtol=0, atol=2e-5)
+
+
+def test_curves_are_smooth_and_have_the_mean_and_spread_of_their_knots():
+    curves = jax.jit(augmentation.smooth_curves, static_argnums=1)(jax.random.key(0), 2000)
+    assert curves.shape == (2000, 128)
+    ends = curves[:, [0, -1]]
+    assert float(ends.mean()) == pytest.approx(1, abs=0.06)
+    assert float(ends.std()) == pytest.approx(1, abs=0.05)
+    # Sixteen knots at most: eight frames apart.
+    assert float(jnp.abs(jnp.diff(curves, axis=1)).max()) < 1.5
+
+
+curves_of = jax.jit(augmentation.smooth_curves, static_argnames=("count", "inner"))
+
+
+def test_a_curve_with_fewer_knots_turns_less_often():
+    turns = [
+        (np.diff(np.sign(np.diff(curves_of(jax.random.key(1), 300, inner=(k, k)))), axis=1) != 0).sum(1).mean()
+        for k in (3, 14)
+    ]
+    assert turns[0] < 3 < turns[1]
+
+
+def test_a_magnitude_warp_scales_all_channels_alike_and_a_time_warp_keeps_a_constant():
+    curve = curves_of(jax.random.key(2), 3)
+    x = np.random.default_rng(0).standard_normal((3, 128, 4)).astype(np.float32)
+    factor = np.asarray(jax.jit(augmentation.magnitude_warp)(x, curve)) / x
+    np.testing.assert_allclose(factor, factor[..., :1].repeat(4, -1), rtol=1e-4)
+    assert np.abs(np.log(factor)).max() <= 1
+    np.testing.assert_allclose(jax.jit(augmentation.time_warp)(jnp.ones((3, 128, 2)), curve), 1, rtol=1e-6)
+
+
+def test_an_even_pace_is_no_time_warp():
+    """Steps of one, but the first and smallest of none: the clip begins at its second frame."""
+    curve = jnp.ones(128).at[0].set(0.0)
+    x = jnp.arange(128.0)[:, None]
+    np.testing.assert_allclose(augmentation.time_warp(x, curve), x, atol=1e-4)
+
+
+def test_warps_under_vmap_are_those_one_by_one():
+    curve = curves_of(jax.random.key(3), 4)
+    x = jnp.asarray(np.random.default_rng(1).standard_normal((4, 128, 3)), jnp.float32)
+    for warp in (augmentation.magnitude_warp, augmentation.time_warp):
+        compiled = jax.jit(warp)
+        together = compiled(x, curve)
+        np.testing.assert_allclose(jax.jit(jax.vmap(warp))(x, curve), together, atol=1e-5)
+        np.testing.assert_allclose(np.stack([compiled(a, c) for a, c in zip(x, curve)]), together, atol=1e-5)

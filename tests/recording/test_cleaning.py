@@ -1,0 +1,327 @@
+"""Cleaning: gaps, frame rate, median and Butterworth filters, each against cases by hand and its laws."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from infantjax.recording import cleaning
+
+NAN = np.nan
+
+
+def points(*x):
+    """One joint whose x is given and whose y is twice as large."""
+    return np.array(x, np.float64)[:, None, None] * np.array([1.0, 2.0])
+
+
+def wobble(frames, seed=0, joints=3):
+    return np.cumsum(np.random.default_rng(seed).normal(size=(frames, joints, 2)), axis=0)
+
+
+def test_a_gap_is_filled_linearly_inside_and_by_the_nearest_point_at_the_ends():
+    filled = cleaning.fill_gaps(points(NAN, 1, NAN, NAN, 4, NAN))
+    np.testing.assert_allclose(filled, points(1, 1, 2, 3, 4, 4), rtol=1e-15)
+
+
+def test_a_point_with_one_missing_coordinate_is_missing_as_a_whole():
+    keypoints = points(0, 5, 2)
+    keypoints[1, 0, 0] = NAN
+    np.testing.assert_allclose(cleaning.fill_gaps(keypoints), points(0, 1, 2), rtol=1e-15)
+
+
+def test_a_joint_that_was_never_seen_stays_missing():
+    keypoints = np.concatenate([points(1, 2, 3), points(NAN, NAN, NAN)], axis=1)
+    filled = cleaning.fill_gaps(keypoints)
+    np.testing.assert_array_equal(filled[:, 0], keypoints[:, 0])
+    assert np.isnan(filled[:, 1]).all()
+
+
+def test_filling_gaps_leaves_its_input_alone():
+    keypoints = points(1, NAN, 3)
+    cleaning.fill_gaps(keypoints)
+    assert np.isnan(keypoints[1]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 0.95))
+def test_seen_points_are_kept_and_filled_ones_stay_within_what_was_seen(seed, share):
+    keypoints = wobble(40, seed)
+    missing = np.random.default_rng(seed + 1).random((40, 3)) < share
+    missing[7] = False
+    keypoints[missing] = NAN
+    filled = cleaning.fill_gaps(keypoints)
+    np.testing.assert_array_equal(filled[~missing], keypoints[~missing])
+    assert (filled.min(axis=0) >= np.nanmin(keypoints, axis=0) - 1e-9).all()
+    assert (filled.max(axis=0) <= np.nanmax(keypoints, axis=0) + 1e-9).all()
+
+
+def test_the_longest_gap_names_its_length_and_joint():
+    missing = np.zeros((10, 3), bool)
+    missing[2:5, 0] = missing[6:10, 2] = True
+    assert cleaning.longest_gap(missing) == (4, 2)
+
+
+def test_a_joint_that_was_never_seen_has_no_gap():
+    missing = np.zeros((10, 2), bool)
+    missing[:, 1] = True
+    assert cleaning.longest_gap(missing) == (0, 0)
+
+
+def test_resampling_to_the_same_rate_changes_nothing():
+    series = wobble(20)
+    np.testing.assert_array_equal(cleaning.resample(series, 25, 25), series)
+
+
+def test_doubling_the_rate_puts_midpoints_between_frames_and_repeats_the_last():
+    np.testing.assert_array_equal(cleaning.resample(np.array([0.0, 4, 6]), 10, 20), [0, 2, 4, 5, 6, 6])
+
+
+def test_halving_the_rate_takes_every_second_frame():
+    series = wobble(9)
+    np.testing.assert_array_equal(cleaning.resample(series, 60, 30), series[::2])
+
+
+def test_a_missing_frame_makes_its_neighbours_missing_but_not_samples_that_need_it_not():
+    found = cleaning.resample(np.array([0.0, NAN, 2, 3]), 10, 20)
+    np.testing.assert_array_equal(np.isnan(found), [False, True, True, True, False, False, False, False])
+
+
+@settings(max_examples=100, deadline=None)
+@given(frames=st.integers(1, 200), fps=st.sampled_from([10, 24, 25, 29.97, 30, 50, 60, 120, 240]))
+def test_resampling_a_straight_line_keeps_it_straight(frames, fps):
+    found = cleaning.resample(np.arange(frames) / fps, fps, 30)
+    assert len(found) == int(np.ceil(frames * 30 / fps - 1e-9))
+    np.testing.assert_allclose(found, np.minimum(np.arange(len(found)) / 30, (frames - 1) / fps), atol=1e-12)
+
+
+@pytest.mark.parametrize("seconds", [1, 40, 3600])
+@pytest.mark.parametrize("fps", [10, 24, 25, 50, 60, 120])
+def test_whole_seconds_have_the_new_rate_of_frames_each_whatever_the_rounding(seconds, fps):
+    assert len(cleaning.resample(np.zeros(seconds * fps), fps, 30)) == 30 * seconds
+
+
+@pytest.mark.parametrize("rate", [0, -25, NAN, np.inf])
+def test_a_frame_rate_that_is_not_above_zero_is_refused(rate):
+    with pytest.raises(ValueError, match="frame rate must be a number above 0"):
+        cleaning.resample(np.zeros(3), rate, 30)
+
+
+def test_a_recording_without_frames_cannot_be_resampled():
+    with pytest.raises(ValueError, match="without frames"):
+        cleaning.resample(np.zeros((0, 2)), 25, 30)
+
+
+def test_the_median_removes_a_spike_of_two_frames():
+    np.testing.assert_array_equal(cleaning.median_filter(np.array([1.0, 1, 9, 9, 1, 1])), np.ones(6))
+
+
+def test_the_median_repeats_the_values_at_the_ends():
+    np.testing.assert_array_equal(cleaning.median_filter(np.array([5.0, 1, 2])), [5, 2, 2])
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 30), width=st.sampled_from([1, 3, 5, 7]))
+def test_the_median_equals_the_plain_one_of_each_neighbourhood(seed, frames, width):
+    series = wobble(frames, seed)
+    padded = np.pad(series, [(width // 2, width // 2), (0, 0), (0, 0)], mode="edge")
+    expected = np.stack([np.median(padded[i : i + width], axis=0) for i in range(frames)])
+    np.testing.assert_array_equal(cleaning.median_filter(series, width), expected)
+
+
+def test_the_median_is_missing_wherever_a_value_in_its_width_is():
+    series = np.arange(12.0)
+    series[6] = NAN
+    assert np.flatnonzero(np.isnan(cleaning.median_filter(series))).tolist() == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("width", [0, 2, -1])
+def test_a_median_needs_an_odd_width(width):
+    with pytest.raises(ValueError, match="odd and at least 1"):
+        cleaning.median_filter(np.zeros(9), width)
+
+
+def test_the_low_pass_keeps_a_slow_wave_in_place_and_removes_a_fast_one():
+    seconds = np.arange(600) / 30
+    slow, fast = np.sin(2 * np.pi * 1.5 * seconds), np.sin(2 * np.pi * 12 * seconds)
+    middle = slice(200, -200)
+    found = cleaning.butterworth(np.stack([slow, fast], axis=1))[middle]
+    np.testing.assert_allclose(found[:, 0], slow[middle], atol=1e-6)
+    np.testing.assert_allclose(found[:, 1], 0, atol=1e-6)
+
+
+def test_the_low_pass_halves_a_wave_at_its_cutoff():
+    # 1 / sqrt(2) in each of the two directions.
+    wave = np.sin(2 * np.pi * 7.5 * np.arange(3000) / 30 + 0.3)
+    np.testing.assert_allclose(cleaning.butterworth(wave)[500:-500], wave[500:-500] / 2, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_low_pass_is_linear(seed):
+    first, second = wobble(80, seed), wobble(80, seed + 1)
+    both = cleaning.butterworth(first) - 3 * cleaning.butterworth(second)
+    np.testing.assert_allclose(cleaning.butterworth(first - 3 * second), both, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    order=st.integers(1, 10),
+    cutoff=st.floats(0.02, 0.98) | st.just(0.5),
+    frames=st.integers(34, 200),
+)
+def test_the_low_pass_is_that_of_scipy(seed, order, cutoff, frames):
+    series = wobble(frames, seed) * 300 + 200
+    expected = signal.sosfiltfilt(signal.butter(order, cutoff, output="sos"), series, axis=0)
+    # Steep filters far below the frame rate lose digits on both sides.
+    np.testing.assert_allclose(cleaning.butterworth(series, order, cutoff), expected, rtol=0, atol=1e-8)
+
+
+def test_the_released_low_pass_is_that_of_scipy_to_the_last_digits():
+    series = wobble(5400).cumsum(axis=0) + 500
+    expected = signal.sosfiltfilt(signal.butter(8, 0.5, output="sos"), series, axis=0)
+    np.testing.assert_allclose(cleaning.butterworth(series), expected, rtol=0, atol=1e-14 * np.abs(expected).max())
+
+
+def test_the_low_pass_keeps_what_does_not_move():
+    still = np.full((80, 2), 312.5)
+    np.testing.assert_allclose(cleaning.butterworth(still), still, atol=1e-9)
+
+
+def test_the_low_pass_backwards_in_time_is_the_same_far_from_the_ends():
+    series = wobble(400)
+    found, reversed_ = cleaning.butterworth(series), cleaning.butterworth(series[::-1])[::-1]
+    np.testing.assert_allclose(found[150:-150], reversed_[150:-150], atol=1e-7)
+
+
+def test_the_low_pass_leaves_joints_that_were_never_seen_missing():
+    series = wobble(60)
+    series[:, 1] = NAN
+    found = cleaning.butterworth(series)
+    assert np.isnan(found[:, 1]).all()
+    np.testing.assert_array_equal(found[:, 0], cleaning.butterworth(series[:, 0]))
+
+
+def test_the_low_pass_needs_28_frames_at_order_8():
+    with pytest.raises(ValueError, match="27 frames are too few for a Butterworth filter of order 8, which needs 28"):
+        cleaning.butterworth(wobble(27))
+    assert len(cleaning.butterworth(wobble(28))) == 28
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
+def test_the_frames_that_other_orders_need_are_stated_rightly(order):
+    with pytest.raises(ValueError, match="too few") as caught:
+        cleaning.butterworth(wobble(2), order)
+    needed = int(str(caught.value).split()[-1])
+    assert len(cleaning.butterworth(wobble(needed), order)) == needed
+
+
+def test_the_low_pass_refuses_gaps():
+    series = wobble(60)
+    series[30, 1] = NAN
+    with pytest.raises(ValueError, match="fill the gaps first"):
+        cleaning.butterworth(series)
+
+
+@pytest.mark.parametrize("cutoff", [0, 1, 1.5, NAN])
+def test_a_cutoff_outside_the_band_is_refused(cutoff):
+    with pytest.raises(ValueError, match="cutoff must lie between 0 and 1"):
+        cleaning.butterworth(wobble(60), cutoff=cutoff)
+
+
+def test_an_order_below_one_is_refused():
+    with pytest.raises(ValueError, match="order of a filter"):
+        cleaning.butterworth(wobble(60), order=0)
+
+
+# --- smoothing with gaps ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["median5", "butterworth"])
+def test_smoothing_keeps_gaps_and_is_the_filter_where_there_are_none(kind):
+    keypoints = np.random.default_rng(0).normal(size=(60, 3, 2))
+    whole = cleaning.median_filter(keypoints) if kind == "median5" else cleaning.butterworth(keypoints)
+    np.testing.assert_array_equal(cleaning.smooth(keypoints, kind), whole)
+    gapped = keypoints.copy()
+    gapped[10:14, 1, 0] = np.nan
+    gapped[:, 2] = np.nan
+    found = cleaning.smooth(gapped, kind)
+    np.testing.assert_array_equal(found[:, 0], whole[:, 0])
+    assert np.isnan(found[10:14, 1]).all()
+    assert np.isfinite(np.delete(found[:, 1], range(10, 14), 0)).all()
+    assert np.isnan(found[:, 2]).all()
+
+
+def test_an_unknown_filter_is_refused():
+    with pytest.raises(ValueError, match="known: median5, butterworth"):
+        cleaning.smooth(np.zeros((60, 1, 2)), "mean")
+
+
+# --- gaps, means, imputation, number of frames -----------------------------------------------------------------------
+
+
+def test_interpolation_forwards_fills_the_first_frames_of_every_gap():
+    series = np.array([NAN, 0, NAN, NAN, 3, NAN, NAN, NAN])
+    np.testing.assert_allclose(cleaning.interpolate_forwards(series, 2), [NAN, 0, 1, 2, 3, 3, 3, NAN])
+    np.testing.assert_allclose(cleaning.interpolate_forwards(series, 1), [NAN, 0, 1, NAN, 3, 3, NAN, NAN])
+
+
+def test_short_gaps_are_filled_whole_or_not_at_all():
+    series = np.array([NAN, 0, NAN, NAN, 3, NAN, 5, NAN])
+    np.testing.assert_allclose(cleaning.fill_short_gaps(series, 2), [NAN, 0, 1, 2, 3, 4, 5, NAN])
+    np.testing.assert_allclose(cleaning.fill_short_gaps(series, 1), [NAN, 0, NAN, NAN, 3, 4, 5, NAN])
+
+
+@pytest.mark.parametrize("width", [4, 5, 30])
+def test_a_weighted_mean_is_that_of_the_frames_it_covers(width):
+    series = wobble(40)
+    series[np.random.default_rng(5).random(series.shape) < 0.4] = NAN
+    weights = np.random.default_rng(6).uniform(0.1, 1, width)
+    found = cleaning.weighted_mean(series, weights, least=3)
+    half = (width - 1) // 2
+    for i in range(40):
+        frames = [t for t in range(i + half - width + 1, i + half + 1) if 0 <= t < 40]
+        w = np.array([weights[t - (i + half - width + 1)] for t in frames])[:, None, None]
+        there = ~np.isnan(series[frames])
+        with np.errstate(invalid="ignore"):
+            mean = np.where(there, w * series[frames], 0).sum(0) / np.where(there, w, 0).sum(0)
+        np.testing.assert_allclose(found[i], np.where(there.sum(0) >= 3, mean, NAN), rtol=1e-9)
+
+
+def test_imputation_finds_a_linear_relation_and_keeps_what_is_present():
+    a = np.random.default_rng(0).normal(size=(80, 2))
+    series = np.column_stack([a, a @ [2.0, -1.0] + 3, np.full(80, NAN)])
+    gaps = series.copy()
+    gaps[20:30, 2] = NAN
+    filled = cleaning.impute(gaps)
+    np.testing.assert_allclose(filled[:, 2], series[:, 2], atol=1e-3)
+    assert np.isnan(filled[:, 3]).all()
+    np.testing.assert_array_equal(filled[:, :2], a)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.experimental", None)
+    with pytest.raises(ImportError, match=r"infantjax\[analysis\]"):
+        cleaning.impute(np.array([[1.0, NAN], [2.0, 3.0]]))
+    np.testing.assert_array_equal(cleaning.impute(np.ones((2, 2))), np.ones((2, 2)))
+
+
+def test_stretching_a_cubic_gives_it_at_other_frames():
+    t = np.linspace(0, 1, 11)
+    found = cleaning.stretch(np.stack([t**3 - t, np.where(t > 0.5, NAN, t)], -1), 101)
+    fine = np.linspace(0, 1, 101)
+    np.testing.assert_allclose(found[:, 0], fine**3 - fine, atol=1e-12)
+    assert np.isnan(found[:, 1]).all()
+    with pytest.raises(ValueError, match="at least 4 frames"):
+        cleaning.stretch(t[:3], 10)
+
+
+def test_points_outside_an_ellipse_are_removed_whole():
+    keypoints = np.array([[[1.9, 0.0], [0.0, 1.1], [2.0, 0.0]]])
+    kept = cleaning.remove_outside(keypoints, np.zeros(2), (2, 1))
+    np.testing.assert_array_equal(kept, [[[1.9, 0.0], [NAN, NAN], [2.0, 0.0]]])
+    np.testing.assert_array_equal(cleaning.remove_outside(keypoints, np.full(2, NAN), (2, 1)), keypoints)

@@ -1,0 +1,342 @@
+"""Folders of recordings with the table of their outcomes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from infantjax import formats as readers
+from infantjax.errors import InputError
+from infantjax.recording.cohort import Cohort, metadata_of, read_cohort, read_metadata
+from infantjax.recording.recording import Recording
+from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19, OPENPOSE_25
+
+
+def recording(seed=0, skeleton=IN_MOTION_19):
+    keypoints = np.random.default_rng(seed).normal(300, 50, (5, len(skeleton.joints), 2)).round(1)
+    return Recording(keypoints, 25.0, skeleton)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three infants 007, b and c.d with outcomes 1, 0, 0."""
+    for seed, name in enumerate(["orgcoords_007", "b", "c.d"]):
+        readers.write(recording(seed), tmp_path / f"{name}.csv", "wide-csv")
+    outcomes(tmp_path, "id;outcome", "007;1", "b;0", "c.d;0")
+    return tmp_path
+
+
+def outcomes(folder, *lines, name="outcomes.csv"):
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def fails(folder, *parts, **options):
+    with pytest.raises(InputError) as caught:
+        read_cohort(folder, **options)
+    message = str(caught.value)
+    assert message.isprintable()
+    for part in parts:
+        assert part in message
+    return message
+
+
+def test_recordings_come_with_their_outcomes_in_the_order_of_the_table(folder):
+    outcomes(folder, "id;outcome", "c.d;0", "007;1", "b;0")
+    cohort = read_cohort(folder)
+    assert (cohort.names, cohort.outcomes) == (("c.d", "007", "b"), (0, 1, 0))
+    assert (cohort.groups, cohort.problems) == (None, ())
+    assert len(cohort) == 3
+    np.testing.assert_array_equal(cohort.recordings[1].keypoints, recording(0).keypoints)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("id,outcome", "007,1", "b,0", "c.d,0"),
+        ("id\toutcome", "007\t1", "b\t0", "c.d\t0"),
+        ("id;outcome", "|007|;|1|", "b;0", "c.d;0"),
+        ('"id","outcome"', '"007","1"', "b,0", "c.d,0"),
+        ("individual;CP", "007;1", "b;0", "c.d;0"),
+        ("\ufeffInfant; Outcome", " 007 ; 1", "b;0 ", "c.d; 0", ""),
+        ("outcome;id", "1;007", "0;b", "0;c.d"),
+        ("who;what;more", "007;1;x", "b;0;y", "c.d;0"),
+    ],
+)
+def test_separators_quotes_and_names_of_columns_are_free(lines, folder):
+    outcomes(folder, *lines)
+    cohort = read_cohort(folder)
+    assert (cohort.names, cohort.outcomes, cohort.problems) == (("007", "b", "c.d"), (1, 0, 0), ())
+
+
+def test_an_id_is_text(folder):  # O10
+    assert read_cohort(folder).names[0] == "007"
+    outcomes(folder, "id;outcome", "7;1", "b;0")
+    assert read_cohort(folder).problems == (
+        "c.d.csv: has no outcome in the table",
+        "orgcoords_007.csv: has no outcome in the table",
+        "7: has an outcome but no file",
+    )
+
+
+def test_an_infant_without_a_file_and_a_file_without_an_outcome_are_problems(folder):  # O01, O02
+    outcomes(folder, "id;outcome", "007;1", "b;0", "x;1")
+    cohort = read_cohort(folder)
+    assert cohort.names == ("007", "b")
+    assert cohort.problems == ("c.d.csv: has no outcome in the table", "x: has an outcome but no file")
+
+
+def test_equal_rows_are_a_problem(folder):  # O03
+    outcomes(folder, "id;outcome", "007;1", "b;0", "c.d;0", "b;0")
+    cohort = read_cohort(folder)
+    assert cohort.names == ("007", "b", "c.d")
+    assert cohort.problems == ("line 5 (b): repeats an earlier line",)
+
+
+def test_contradicting_rows_are_an_error(folder):  # O04
+    outcomes(folder, "id;outcome", "007;1", "b;0", "c.d;0", "b;1")
+    fails(folder, "outcomes.csv: line 5 (b): contradicts an earlier line of the same infant")
+
+
+@pytest.mark.parametrize("value", ["2", "yes", "", "1.0", "-1", "NA"])
+def test_an_outcome_that_is_neither_0_nor_1_is_an_error(value, folder):  # O05
+    outcomes(folder, "id;outcome", "007;1", f"b;{value}", "c.d;0")
+    fails(folder, f'line 3 (b): has outcome "{value}", which is not 0 or 1')
+
+
+def test_everything_that_is_wrong_is_said_in_one_line(folder):
+    (folder / "c.d.csv").write_text("nothing")
+    outcomes(folder, "id;outcome", "007;1", "007;0", "b;3", "c.d;0", "x;0", ";1")
+    fails(
+        folder,
+        "line 3 (007): contradicts",
+        'line 4 (b): has outcome "3"',
+        "line 7: has no id",
+        "b.csv: has no outcome",
+        "x: has an outcome but no file",
+        "c.d.csv: is a text table without columns",
+        "correct these and try again",
+    )
+
+
+def test_what_is_wrong_with_many_is_said_once(tmp_path):
+    for seed in range(9):
+        readers.write(recording(seed), tmp_path / f"orgcoords_{seed}.csv")
+    outcomes(tmp_path, "id;outcome", *(f"{seed};0" for seed in range(9)))
+    message = fails(tmp_path, "orgcoords_4.csv and 4 more: states no frame rate", "--fps")
+    assert message.count("--fps") == 1
+
+
+def test_many_different_problems_are_cut(tmp_path):
+    outcomes(tmp_path, "id;outcome", *(f"{i};{i + 5}" for i in range(30)))
+    fails(tmp_path, "and 10 more")
+
+
+def test_a_file_that_cannot_be_read_leaves_the_rest_usable(folder):  # K85
+    (folder / "b.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
+    cohort = read_cohort(folder)
+    assert cohort.names == ("007", "c.d")
+    assert cohort.problems == ("b.csv: holds a picture (png); give a file with keypoints",)
+
+
+def test_the_same_recording_under_two_names_is_named(folder):  # K86
+    (folder / "b.csv").write_bytes((folder / "c.d.csv").read_bytes())
+    assert read_cohort(folder).problems == ("b and c.d: are the same recording",)
+
+
+def test_the_same_recording_in_two_formats_is_read_once(folder):
+    readers.write(recording(1), folder / "b.npz")
+    cohort = read_cohort(folder)
+    assert cohort.names == ("007", "b", "c.d")
+    assert cohort.problems == ("b.csv and b.npz: hold the same recording; the first is used",)
+
+
+def test_two_different_files_of_one_infant_are_an_error(folder):  # K87
+    readers.write(recording(8), folder / "b.npz")
+    fails(folder, "b.csv and b.npz: are files of one infant and differ")
+
+
+def test_hidden_temporary_and_other_files_are_passed_over(folder):  # K88
+    for name in (".hidden.csv", "~b.csv", "b.csv~", "b.csv.tmp", "#b.csv#", "notes.md", "truth.csv", "about.json"):
+        (folder / name).write_text("{}" if name.endswith("json") else "id;second\nb;1\n")
+    (folder / "figures").mkdir()
+    (folder / "settings").mkdir()
+    (folder / "settings" / "camera1.json").write_text('{"angle": 3}')
+    assert read_cohort(folder).problems == ()
+
+
+def test_a_folder_of_recordings_with_some_json_is_no_recording_itself(folder):
+    (folder / "simulation.json").write_text('{"seed": 1}')
+    assert readers.format_of(folder) is None
+    assert readers.format_of(folder / "b.csv") == "wide-csv"
+
+
+def test_a_link_to_itself_is_named_and_passed_over(folder):  # K89
+    (folder / "loop.csv").symlink_to("loop.csv")
+    (folder / "d").symlink_to(folder, target_is_directory=True)
+    cohort = read_cohort(folder)
+    assert cohort.names == ("007", "b", "c.d")
+    assert cohort.problems == ("loop.csv: is a link that leads back to itself",)
+
+
+def test_a_link_to_a_recording_is_read(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "x.csv"
+    (folder / "b.csv").rename(elsewhere)
+    (folder / "b.csv").symlink_to(elsewhere)
+    assert read_cohort(folder).names == ("007", "b", "c.d")
+
+
+def test_folders_of_openpose_are_recordings(folder):
+    readers.write(recording(5, OPENPOSE_25), folder / "d.e", "openpose")
+    outcomes(folder, "id;outcome", "007;1", "b;0", "c.d;0", "d.e;1")
+    cohort = read_cohort(folder, fps=25)
+    assert cohort.names == ("007", "b", "c.d", "d.e")
+    assert cohort.recordings[3].skeleton is OPENPOSE_25
+
+
+def test_the_name_that_deeplabcut_appends_is_taken_away(folder):
+    readers.write(recording(6), folder / "eDLC_resnet50_infantsNov21shuffle1_100000.csv", "deeplabcut-csv")
+    outcomes(folder, "id;outcome", "007;1", "e;0")
+    assert read_cohort(folder, fps=25).names == ("007", "e")
+
+
+def test_recordings_are_converted_to_one_keypoint_set(folder):
+    readers.write(recording(5, COCO_17), folder / "b.csv", "wide-csv")
+    cohort = read_cohort(folder, skeleton="in-motion-19")
+    assert {r.skeleton.name for r in cohort.recordings} == {"in-motion-19"}
+    assert "thorax" in cohort.recordings[1].approximated
+
+
+def test_strict_refuses_approximations(folder):
+    readers.write(recording(5, COCO_17), folder / "b.csv", "wide-csv")
+    fails(folder, "b: cannot be used: 4 joints of in-motion-19 can only be", skeleton="in-motion-19", strict=True)
+
+
+def test_groups_and_all_other_columns_are_kept(folder):
+    outcomes(
+        folder, "id;outcome;group;centre;subtype", "007;1;twins;Trondheim;", "b;0;twins;Chicago;spastic", "c.d;0;;;"
+    )
+    cohort = read_cohort(folder)
+    assert cohort.groups == ("twins", "twins", "c.d")
+    assert cohort.recordings[0].metadata == {"group": "twins", "centre": "Trondheim"}
+    assert cohort.recordings[1].metadata == {"group": "twins", "centre": "Chicago", "subtype": "spastic"}
+
+
+def test_the_table_may_lie_elsewhere_and_have_any_name(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    outcomes(elsewhere, "id,outcome", "b,1", name="diagnoses.txt")
+    cohort = read_cohort(folder, elsewhere / "diagnoses.txt")
+    assert (cohort.names, cohort.outcomes) == (("b",), (1,))
+
+
+def test_a_table_with_another_name_in_the_folder_is_not_a_recording(folder):
+    (folder / "outcomes.csv").rename(folder / "table.csv")
+    assert read_cohort(folder, folder / "table.csv").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (("id", "b"), "needs two columns, id and outcome"),
+        (("b;0", "c.d;1"), "has no header row"),
+        (("1;0", "2;1"), "has no header row"),
+        (("id;id", "b;0"), 'column "id" occurs twice'),
+        (("id;outcome",), "outcomes.csv: names no infant"),
+        (("name;outcome", "nobody;0"), "nobody: has an outcome but no file"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(lines, message, folder):
+    outcomes(folder, *lines)
+    fails(folder, message)
+
+
+def test_a_table_that_is_no_text_is_refused(folder):
+    (folder / "outcomes.csv").write_text(json.dumps({"b": 0}))
+    fails(folder, "is named .csv but holds JSON")
+
+
+def test_a_folder_without_table_says_how_one_looks(tmp_path):
+    fails(tmp_path, "has no table outcomes.csv; add one with columns id;outcome, or name it with --outcomes")
+
+
+def test_a_missing_table_and_a_missing_folder_are_named(folder):
+    fails(folder, "other.csv: does not exist", outcomes=folder / "other.csv")
+    fails(folder / "nowhere", "nowhere: does not exist")
+    fails(folder / "b.csv", "b.csv: is not a folder")
+
+
+def test_no_usable_recording_is_an_error(folder):
+    for path in folder.glob("*.csv"):
+        if path.name != "outcomes.csv":
+            path.write_text("nothing")
+    fails(folder, "no usable recording is left")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"outcomes": (0,)}, "need as many outcomes"),
+        ({"outcomes": (0, 2)}, "must be 0 or 1"),
+        ({"groups": ("a",)}, "need as many outcomes and groups"),
+        ({"recordings": (recording(), recording())}, "two recordings of a cohort have one name"),
+    ],
+)
+def test_a_cohort_that_does_not_fit_together_is_a_wrong_call(changes, message):
+    two = tuple(Recording(recording().keypoints, 25.0, IN_MOTION_19, name) for name in "ab")
+    with pytest.raises(ValueError, match=message):
+        Cohort(**({"recordings": two, "outcomes": (0, 1)} | changes))
+
+
+def test_real_infants_are_read_with_their_outcomes(shared):
+    cohort = read_cohort(shared / "data" / "minirgbd", fps=25, skeleton="in-motion-19")
+    assert cohort.names == ("pz101", "pz102", "pz103", "pz104", "pz105", "pz106")
+    assert sum(cohort.outcomes) == 1
+    assert cohort.problems == ()
+
+
+# --- scores, parts, metadata -----------------------------------------------------------------------------------------
+
+
+def test_scores_are_read_on_their_scale(folder):
+    outcomes(folder, "id;score;group", "007;70,5;one", "b;0;two", "c.d;12;one")
+    cohort = read_cohort(folder, scale=(0.0, 72.0))
+    assert (cohort.outcomes, cohort.groups) == ((70.5, 0.0, 12.0), ("one", "two", "one"))
+    with pytest.raises(ValueError, match="outcomes must be a number from 0 to 72"):
+        Cohort(cohort.recordings, (73, 0, 1), scale=(0.0, 72.0))
+
+
+def test_a_part_of_a_cohort_keeps_what_belongs_to_its_recordings(folder):
+    outcomes(folder, "id;outcome;group", "007;1;x", "b;0;y", "c.d;0;z")
+    part = read_cohort(folder).only([2, 0])
+    assert (part.names, part.outcomes, part.groups) == (("c.d", "007"), (0, 1), ("z", "x"))
+
+
+def test_recordings_that_cannot_be_used_are_named_together_or_left_out(folder):
+    def prepare(recording):
+        if recording.name != "b":
+            raise InputError(recording.name, "is odd", "mend it")
+        return recording.frames
+
+    cohort = read_cohort(folder)
+    with pytest.raises(InputError) as caught:
+        cohort.each(prepare)
+    expected = "cohort: 2 of 3 recordings cannot be used: 007 is odd; c.d is odd; mend or leave them out"
+    assert str(caught.value) == expected
+    left, prepared = cohort.each(prepare, leave_out=True)
+    assert (left.names, prepared, left.problems) == (("b",), [5], ("left out: 007 is odd", "left out: c.d is odd"))
+    with pytest.raises(InputError, match="3 of 3 recordings cannot be used"):
+        cohort.only([0, 2, 1]).each(lambda r: prepare(r.with_step("", name="x")), leave_out=True)
+
+
+def test_metadata_belong_to_the_files_that_their_ids_name(tmp_path):
+    outcomes(tmp_path, "infant,age,cohort", "007,12,term", "8,,preterm")
+    known = read_metadata(tmp_path / "outcomes.csv")
+    assert known == {"007": {"age": "12", "cohort": "term"}, "8": {"cohort": "preterm"}}
+    assert metadata_of("clinic/orgcoords_007.csv", known) == known["007"]
+    assert metadata_of("8DLC_resnet50.h5", known) == known["8"]
+    assert metadata_of("9.csv", known) == {}
+
+
+def test_a_part_of_a_cohort_keeps_outcomes_and_groups_together():
+    recordings = tuple(Recording(np.zeros((2, 12, 2)), 30.0, BABYPOSE_12, name=name) for name in "abc")
+    part = Cohort(recordings, (0, 1, 0), ("x", "y", "x"), ("odd",)).only((2, 1))
+    assert (part.names, part.outcomes, part.groups, part.problems) == (("c", "b"), (0, 1), ("x", "y"), ())

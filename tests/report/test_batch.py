@@ -1,0 +1,346 @@
+"""Which files a batch takes, and what it leaves behind when some are bad, doubled, or the work is cut off."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infantjax import formats as readers
+from infantjax.errors import InputError
+from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.recording.recording import Recording
+from infantjax.report import batch
+from infantjax.report.batch import Reading, assess_files, find_recordings
+from infantjax.skeletons import IN_MOTION_19, get
+from infantjax.weights.ensemble import load_ensemble
+
+
+def infant(seed: int = 0, frames: int = 170, name: str = "infant", skeleton=IN_MOTION_19) -> Recording:
+    """Points at rest places that each swing a little: two windows."""
+    rng = np.random.default_rng(seed)
+    joints, t = len(skeleton.joints), np.arange(frames)[:, None, None]
+    rest = rng.uniform(100, 500, (joints, 2))
+    upper, lower = skeleton.trunk_indices
+    rest[upper], rest[lower] = (300, 200), (300, 320)
+    swing = rng.uniform(2, 20, (joints, 2)) * np.sin(t * rng.uniform(0.05, 0.6, (joints, 2)))
+    return Recording((rest + swing).round(3), 30.0, skeleton, name)
+
+
+def write(path: Path, seed: int = 0, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    readers.write(infant(seed, name=path.stem, **options), path)
+    return path
+
+
+def write_openpose(folder: Path, seed: int = 0) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    readers.write(infant(seed, skeleton=get("openpose-25")), folder, "openpose")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def assessor(ensemble_folder) -> Assessor:
+    """One for all tests: its program is compiled once."""
+    return Assessor(load_ensemble(ensemble_folder))
+
+
+def relative(paths, folder: Path) -> list[str]:
+    return [str(p.relative_to(folder)) for p in paths]
+
+
+# --- which files -----------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_stands_for_its_keypoint_files_in_the_order_of_their_names(tmp_path):
+    for name in ("b.csv", "a.npz", "c/deeper.csv", ".hidden.csv", "~lock.csv", "outcomes.csv", "truth.csv"):
+        write(tmp_path / name) if not name.startswith(("o", "t")) else (tmp_path / name).write_text("id;outcome\n")
+    for name in ("summary.csv", "notes.txt.bak", "film.mp4", "simulation.json"):
+        (tmp_path / name).write_text("x")
+    assert relative(find_recordings([tmp_path]), tmp_path) == ["a.npz", "b.csv"]
+
+
+def test_an_openpose_export_is_a_recording_itself_and_inside_a_folder(tmp_path):
+    export = write_openpose(tmp_path / "one")
+    write_openpose(tmp_path / "two", 1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.txt").write_text("none")
+    assert find_recordings([export]) == [export]
+    assert relative(find_recordings([tmp_path]), tmp_path) == ["one", "two"]
+
+
+def test_any_iterable_of_inputs_will_do(tmp_path):
+    paths = [write(tmp_path / f"{n}.csv") for n in "ba"]
+    assert find_recordings(iter(paths)) == paths
+    assert find_recordings(p for p in paths) == paths
+    assert find_recordings({str(p): 0 for p in paths}) == paths
+
+
+def test_files_stay_in_the_order_in_which_they_are_given_each_once(tmp_path):
+    a, b = write(tmp_path / "a.csv"), write(tmp_path / "b.csv")
+    (tmp_path / "link.csv").symlink_to(b)
+    given = [b, a, tmp_path / "link.csv", str(tmp_path / "*.csv"), tmp_path, tmp_path / "." / "a.csv"]
+    assert find_recordings(given) == [b, a]
+
+
+def test_a_pattern_stands_for_what_it_matches(tmp_path):
+    for name in ("a1.csv", "a2.csv", "b1.csv", "a3.html", "outcomes.csv"):
+        write(tmp_path / name) if name.endswith(".csv") else (tmp_path / name).write_text("x")
+    write_openpose(tmp_path / "a4")
+    assert relative(find_recordings([str(tmp_path / "a*")]), tmp_path) == ["a1.csv", "a2.csv", "a4"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
+    path = write(tmp_path / "infant[1].csv")
+    write(tmp_path / "infant1.csv")
+    assert find_recordings([str(path)]) == [path]
+
+
+def test_a_table_beside_recordings_is_passed_over_among_others_and_taken_alone(tmp_path):
+    a = write(tmp_path / "a.csv")
+    (tmp_path / "outcomes.csv").write_text("id;outcome\n")
+    assert find_recordings([a, tmp_path / "outcomes.csv"]) == [a]
+    assert find_recordings(iter([tmp_path / "outcomes.csv", a])) == [a]
+    # Alone it was meant: the reader says what is wrong with it.
+    assert find_recordings([tmp_path / "outcomes.csv"]) == [tmp_path / "outcomes.csv"]
+
+
+def test_records_of_an_earlier_report_are_no_recordings(tmp_path, assessor):
+    a = write(tmp_path / "a.csv")
+    assess_files([a], tmp_path, assessor)
+    assert (tmp_path / "a.json").exists()
+    assert find_recordings([tmp_path]) == [a]
+
+
+def test_a_missing_file_is_left_to_the_reader_who_names_it(tmp_path):
+    assert find_recordings([tmp_path / "none.csv"]) == [tmp_path / "none.csv"]
+
+
+@pytest.mark.parametrize("name", ["empty", "nothing*"])
+def test_a_folder_or_pattern_without_recordings_is_refused(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no keypoint file; give files, folders of files, or a pattern"):
+        find_recordings([write(tmp_path / "a.csv"), str(tmp_path / name)])
+
+
+def test_nothing_at_all_is_refused():
+    with pytest.raises(InputError, match="names no recording"):
+        find_recordings([])
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if not p.name.startswith(".lock")}
+
+
+def test_each_recording_gets_its_record_and_page_and_a_line_of_the_summary(tmp_path, assessor):
+    paths = [write(tmp_path / "in" / f"{n}.csv", seed) for seed, n in enumerate("ab")]
+    told = []
+    rows = assess_files(paths, tmp_path / "out", assessor, report=lambda done, row: told.append((done, row.file)))
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "b.html", "summary.csv"}
+    assert told == [(1, "a.csv"), (2, "b.csv")]
+    assert [row.status for row in rows] == ["ok", "ok"]
+    summary = (tmp_path / "out" / "summary.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in summary] == ["file", "a.csv", "b.csv"]
+    record = json.loads((tmp_path / "out" / "b.json").read_text())
+    assert record["name"] == "b"
+    assert record["risk"] == pytest.approx(rows[1].assessment.risk, abs=1e-6)
+
+
+def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assessor):
+    inputs = tmp_path / "in"
+    paths = [write(inputs / "a.csv"), inputs / "none.csv", inputs / "empty.csv", write(inputs / "z.csv", 1)]
+    paths[2].write_text("")
+    short = infant(2, frames=100, name="short")
+    readers.write(short, inputs / "short.csv")
+    rows = assess_files([*paths, inputs / "short.csv"], tmp_path / "out", assessor)
+    assert [row.status for row in rows] == ["ok", "error", "error", "ok", "error"]
+    assert "none.csv: does not exist" in rows[1].message
+    assert "shorter than a window of 5 s" in rows[4].message
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "z.json", "z.html", "summary.csv"}
+    assert [line.split(",")[2] for line in (tmp_path / "out" / "summary.csv").read_text().splitlines()[1:]] == [
+        row.status for row in rows
+    ]
+
+
+def test_a_good_recording_gives_the_same_bytes_alone_and_among_others(tmp_path, assessor):
+    paths = [write(tmp_path / "in" / f"{n}.csv", seed, frames=150 + 40 * seed) for seed, n in enumerate("abc")]
+    (tmp_path / "in" / "bad.csv").write_text("nothing")
+    assess_files([paths[1]], tmp_path / "alone", assessor)
+    assess_files([paths[0], tmp_path / "in" / "bad.csv", *paths[1:]], tmp_path / "among", assessor)
+    alone, among = files_in(tmp_path / "alone"), files_in(tmp_path / "among")
+    for name in ("b.json", "b.html"):
+        assert alone[name] == among[name]
+
+
+def test_files_of_one_name_from_several_folders_get_results_of_their_own(tmp_path, assessor):
+    paths = [write(tmp_path / folder / "infant.csv", seed) for seed, folder in enumerate(("one", "two"))]
+    paths.append(write(tmp_path / "three" / "INFANT.npz", 3))
+    rows = assess_files(find_recordings(tmp_path / f for f in ("one", "two", "three")), tmp_path / "out", assessor)
+    results = {"infant": 0, "infant-2": 1, "INFANT-3": 2}
+    for stem, number in results.items():
+        record = json.loads((tmp_path / "out" / f"{stem}.json").read_text())
+        assert record["risk"] == pytest.approx(rows[number].assessment.risk, abs=1e-6)
+    assert len({row.assessment.risk for row in rows}) == 3
+
+
+def test_the_same_content_under_another_name_is_assessed_and_told(tmp_path, assessor):
+    a, b = write(tmp_path / "a.csv"), tmp_path / "b.csv"
+    b.write_bytes(a.read_bytes())
+    rows = assess_files([a, b], tmp_path / "out", assessor)
+    assert [row.message for row in rows] == ["", "same content as a.csv"]
+    assert [row.status for row in rows] == ["ok", "warning"]
+
+
+def test_openpose_exports_are_told_apart_by_their_frames(tmp_path):
+    one, two = write_openpose(tmp_path / "one"), write_openpose(tmp_path / "two", 1)
+    copy = Path(shutil.copytree(one, tmp_path / "copy"))
+    digests = [batch._digest(folder) for folder in (one, two, copy)]
+    assert digests[0] == digests[2] != digests[1]
+    (copy / "notes.txt").write_text("beside the frames")
+    assert batch._digest(copy) == digests[0]
+    frame = min(copy.glob("*.json"))
+    frame.write_bytes(frame.read_bytes() + b" ")
+    assert batch._digest(copy) != digests[0]
+
+
+def test_how_files_are_read_is_passed_on(tmp_path, assessor):
+    path = write(tmp_path / "a.csv")
+    (row,) = assess_files([path], tmp_path / "out", assessor, Reading(format="coco"))
+    assert row.status == "error"
+    (row,) = assess_files([path], tmp_path / "out", assessor, Reading(skeleton="coco-17"))
+    assert row.assessment.approximated
+    rows = [path.read_text().splitlines()[i].split(",", 2)[2] for i in range(171)]
+    path.write_text("\n".join(rows))
+    (row,) = assess_files([path], tmp_path / "out", assessor)
+    assert "frame rate" in row.message or "fps" in row.message
+    (row,) = assess_files([path], tmp_path / "again", assessor, Reading(fps=30.0))
+    assert row.status == "ok"
+    assert row.assessment.fps == 30
+
+
+# --- writing over results --------------------------------------------------------------------------------------------
+
+
+def test_results_of_the_same_input_and_settings_are_written_again(tmp_path, assessor):
+    path = write(tmp_path / "a.csv")
+    assess_files([path], tmp_path / "out", assessor)
+    before = files_in(tmp_path / "out")
+    (tmp_path / "out" / "a.html").unlink()
+    (row,) = assess_files([path], tmp_path / "out", assessor)
+    assert row.status == "ok"
+    assert files_in(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("change", ["input", "settings", "no record"])
+def test_results_of_another_input_or_other_settings_are_kept_unless_told(tmp_path, assessor, ensemble_folder, change):
+    path, out, other = write(tmp_path / "a.csv"), tmp_path / "out", assessor
+    assess_files([path], out, assessor)
+    if change == "input":
+        write(path, seed=1)
+    elif change == "settings":
+        other = Assessor(assessor.ensemble, threshold=0.4)
+        other._program = assessor._program  # compiled already
+    else:
+        (out / "a.json").write_text("something of the user's")
+    before = files_in(out)
+    (row,) = assess_files([path], out, other)
+    assert row.status == "error"
+    assert "holds results of another input or other settings; use --overwrite or another folder" in row.message
+    after = files_in(out)
+    assert {k: v for k, v in after.items() if k != "summary.csv"} == {
+        k: v for k, v in before.items() if k != "summary.csv"
+    }
+    (row,) = assess_files([path], out, other, overwrite=True)
+    assert row.status == "ok"
+    assert files_in(out)["a.json"] != before["a.json"]
+
+
+def test_the_output_folder_is_made_with_its_parents(tmp_path, assessor):
+    assess_files([write(tmp_path / "a.csv")], tmp_path / "new" / "deeper", assessor)
+    assert (tmp_path / "new" / "deeper" / "a.html").exists()
+
+
+def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path, assessor):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="is a file, a folder is needed"):
+        assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from infantjax.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_that_another_process_writes_is_refused(tmp_path, assessor):
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="is in use by another process"):
+            assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
+        other.stdin.close()
+    assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
+
+
+def test_a_full_disk_is_an_error_of_each_recording_and_leaves_no_torn_file(tmp_path, assessor, monkeypatch):
+    def full(path, content):
+        if Path(path).suffix == ".html":
+            raise OSError(28, "No space left on device")
+        original(path, content)
+
+    original = batch.write_atomically
+    monkeypatch.setattr(batch, "write_atomically", full)
+    (row,) = assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
+    assert row.status == "error"
+    assert "a.html: cannot be written (No space left on device); make room" in row.message
+
+
+# --- interruption ----------------------------------------------------------------------------------------------------
+
+
+def test_an_interruption_keeps_what_was_finished_and_the_rest_can_be_done_later(tmp_path, assessor):
+    paths = [write(tmp_path / "in" / f"{n}.csv", seed) for seed, n in enumerate("abc")]
+
+    def interrupt(done, row):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        assess_files(paths, tmp_path / "out", assessor, report=interrupt)
+    kept = files_in(tmp_path / "out")
+    assert set(kept) == {"a.json", "a.html", "b.json", "b.html", "summary.csv"}
+    assert len(kept["summary.csv"].splitlines()) == 3
+    assess_files(paths, tmp_path / "out", assessor)
+    assess_files(paths, tmp_path / "whole", assessor)
+    assert files_in(tmp_path / "out") == files_in(tmp_path / "whole")
+
+
+def test_an_interruption_within_a_recording_leaves_whole_files_only(tmp_path, assessor, monkeypatch):
+    paths = [write(tmp_path / "in" / f"{n}.csv", seed) for seed, n in enumerate("ab")]
+
+    def interrupted(assessment):
+        if assessment.name == "b":
+            raise KeyboardInterrupt
+        return original(assessment)
+
+    original = batch.page.to_html
+    monkeypatch.setattr(batch.page, "to_html", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        assess_files(paths, tmp_path / "out", assessor)
+    monkeypatch.undo()
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "summary.csv"}
+    json.loads((tmp_path / "out" / "b.json").read_text())
+    assess_files(paths, tmp_path / "out", assessor)
+    assess_files(paths, tmp_path / "whole", assessor)
+    assert files_in(tmp_path / "out") == files_in(tmp_path / "whole")

@@ -1,0 +1,185 @@
+"""Programs that are kept between processes: found again, made again where damaged, never taken from a shared folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from jax.experimental.compilation_cache import compilation_cache
+
+from infantjax import cache as runtime
+
+OPTIONS = (
+    "jax_compilation_cache_dir",
+    "jax_compilation_cache_max_size",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+GIVEN = jax.ShapeDtypeStruct((3,), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def unchanged(monkeypatch):
+    """The process as it was before."""
+    before = {name: getattr(jax.config, name) for name in OPTIONS}
+    monkeypatch.setattr(runtime, "_folder", None)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+class Traced:
+    """Counts how often it is traced."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> export.Exported:
+        self.times += 1
+        return export.export(jax.jit(lambda x: {"twice": x * 2}))(GIVEN)
+
+
+def test_without_a_folder_nothing_is_kept():
+    trace = Traced()
+    assert runtime.traced("key", trace) is None
+    assert not trace.times
+
+
+def test_a_program_is_traced_once_for_each_key(tmp_path):
+    runtime.use_compilation_cache(tmp_path)
+    first, again, other = Traced(), Traced(), Traced()
+    runtime.traced(["key", 1], first)
+    found = runtime.traced(["key", 1], again)
+    runtime.traced(["key", 2], other)
+    assert (first.times, again.times, other.times) == (1, 0, 1)
+    np.testing.assert_array_equal(jax.jit(found.call)(jnp.arange(3.0))["twice"], [0, 2, 4])
+    assert len(list(tmp_path.glob("*.traced"))) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:90] + bytes([b[90] ^ 1]) + b[91:]])
+def test_a_damaged_program_is_traced_again_and_replaced(tmp_path, damage):
+    runtime.use_compilation_cache(tmp_path)
+    runtime.traced("key", Traced())
+    (path,) = tmp_path.glob("*.traced")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    trace = Traced()
+    runtime.traced("key", trace)
+    assert trace.times == 1
+    trace = Traced()
+    runtime.traced("key", trace)
+    assert trace.times == 0
+
+
+def test_other_code_or_another_version_is_another_program(tmp_path, monkeypatch):
+    runtime.use_compilation_cache(tmp_path)
+    runtime.traced("key", Traced())
+    monkeypatch.setattr(runtime, "_code", lambda: ["another"])
+    trace = Traced()
+    runtime.traced("key", trace)
+    assert trace.times == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions of POSIX")
+def test_a_folder_that_others_can_write_is_not_used(tmp_path):
+    tmp_path.chmod(0o777)
+    runtime.use_compilation_cache(tmp_path)
+    assert runtime.traced("key", Traced()) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    for name in ("whole-cache", "whole-atime", "torn-cache", "kept.traced"):
+        (tmp_path / name).write_bytes(bytes(8))
+    runtime.use_compilation_cache(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} - {".lockfile"} == {"whole-cache", "whole-atime", "kept.traced"}
+
+
+def test_jax_locks_the_folder(tmp_path):
+    code = "import jax, sys; from infantjax import cache as runtime; runtime.use_compilation_cache(sys.argv[1]); "
+    code += "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); print(jax.jit(lambda x: x + 1)(1))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
+    stamps = {path.name.removesuffix("-atime") for path in tmp_path.glob("*-atime")}
+    # A stamp for each program: JAX held the lock.
+    assert stamps
+    assert stamps == {path.name.removesuffix("-cache") for path in tmp_path.glob("*-cache")}
+
+
+def test_a_folder_that_vanished_costs_only_time(tmp_path):
+    folder = tmp_path / "cache"
+    runtime.use_compilation_cache(folder)
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+    trace = Traced()
+    assert runtime.traced("key", trace) is not None
+    assert trace.times == 1
+
+
+@pytest.fixture
+def cpu_only(monkeypatch):
+    """An environment without options and without plugins of other backends."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+
+
+def test_compilation_is_shortened_behind_the_flags_that_are_there(cpu_only, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    runtime.shorten_compilation()
+    first, second = os.environ["XLA_FLAGS"].split()
+    assert first == "--xla_force_host_platform_device_count=2"
+    assert second.startswith("--xla_backend_extra_options=")
+    runtime.shorten_compilation()
+    assert os.environ["XLA_FLAGS"].split() == [first, second]
+
+
+def test_compilation_is_not_touched_where_a_gpu_would_read_the_options(cpu_only, monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: name == "jax_plugins" or None)
+    runtime.shorten_compilation()
+    assert "XLA_FLAGS" not in os.environ
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    runtime.shorten_compilation()
+    assert "XLA_FLAGS" in os.environ
+
+
+def test_options_of_the_user_stay(cpu_only, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=-unroll-runtime=true")
+    runtime.shorten_compilation()
+    assert os.environ["XLA_FLAGS"] == "--xla_backend_extra_options=-unroll-runtime=true"
+
+
+@pytest.fixture
+def bonds(cpu_only, monkeypatch):
+    """Five cores, 0 and 2 to 5, and the sets that processes are bound to."""
+    bound = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5, 0, 4, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: bound.append(cores), raising=False)
+    return bound
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_processes_have_all_cores_between_them_and_none_twice(bonds, parts):
+    for part in range(parts):
+        runtime.take_part_of_the_cores(part, parts)
+    assert sorted(core for cores in bonds for core in cores) == [0, 2, 3, 4, 5]
+    assert max(map(len, bonds)) - min(map(len, bonds)) <= 1
+
+
+def test_more_processes_than_cores_take_one_each(bonds):
+    for part in range(10):
+        runtime.take_part_of_the_cores(part, 10)
+    assert sorted(bonds) == sorted([[0], [2], [3], [4], [5]] * 2)
+
+
+def test_cores_are_left_alone_by_one_process_and_where_there_may_be_a_gpu(bonds, monkeypatch):
+    runtime.take_part_of_the_cores(0, 1)
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: name == "jax_plugins" or None)
+    runtime.take_part_of_the_cores(0, 2)
+    assert bonds == []

@@ -1,0 +1,89 @@
+"""Optimisers and rates as the published weights were trained."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from infantjax.training.optimizers import amsgrad, cyclical, nesterov, rising, triangular
+
+
+def test_the_first_step_is_one_plus_the_momentum_times_the_gradient():
+    optimiser, gradient = nesterov(5e-4, 0.9), jnp.array([1.0, -2.0])
+    change, _ = optimiser.update(gradient, optimiser.init(gradient))
+    np.testing.assert_allclose(change, -5e-4 * 1.9 * gradient, rtol=1e-6)
+
+
+def test_three_steps_by_hand():
+    rate, momentum, w, v = 0.1, 0.9, 1.0, 0.0
+    optimiser = nesterov(rate, momentum)
+    params = jnp.array(1.0)
+    state = optimiser.init(params)
+    for _ in range(3):
+        gradient = 2 * w
+        v = momentum * v + gradient
+        w = w - rate * (gradient + momentum * v)
+        change, state = optimiser.update(2 * params, state)
+        params = optax.apply_updates(params, change)
+        np.testing.assert_allclose(params, w, rtol=1e-5)
+
+
+def test_the_triangular_rate_begins_low_peaks_in_the_middle_of_a_cycle_and_closes_on_the_published_limit():
+    rate = triangular(30.0, steps=100, cycles=20)
+    rates = np.asarray(jax.jit(jax.vmap(rate))(np.arange(2000)))
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[:100].argmax() == 50
+    assert rates[50] == pytest.approx(30)
+    assert rates.max() == rates[50]
+    limit = 30 / np.sqrt(3000) * 2**2.25
+    np.testing.assert_allclose(rates[-100:], limit, rtol=0.01)
+    highest, lowest = rates.reshape(20, 100).max(1), rates.reshape(20, 100).min(1)
+    assert (np.diff(highest) < 0).all()
+    assert (np.diff(lowest) > 0).all()
+
+
+def test_behind_its_last_cycle_the_rate_stays_at_the_limit():
+    rate = triangular(1.0, steps=10, cycles=3)
+    assert rate(1000) == pytest.approx(2**2.25 / np.sqrt(3000))
+
+
+def test_a_single_cycle_is_the_open_band():
+    rate = triangular(1.0, steps=10, cycles=1)
+    assert [float(rate(0)), float(rate(5))] == pytest.approx([1 / 3000, 1])
+
+
+def test_a_band_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="rate above 0"):
+        triangular(0.0, 10, 3)
+
+
+def test_the_rate_of_the_range_test_rises_by_equal_factors():
+    rate = rising(1e-4, 1e2, 7)
+    np.testing.assert_allclose([rate(i) for i in range(7)], 10.0 ** np.arange(-4, 3), rtol=1e-5)
+
+
+def test_amsgrad_never_forgets_a_large_gradient():
+    optimiser = amsgrad(1e-3)
+    state = optimiser.init(jnp.zeros(1))
+    _, state = optimiser.update(jnp.full(1, 100.0), state)
+    update = jax.jit(optimiser.update)
+    for _ in range(3000):
+        change, state = update(jnp.full(1, 1.0), state)
+    # Adam would by now step by the full rate.
+    assert abs(float(change[0])) < 2e-4
+
+
+def test_the_cyclical_rate_goes_up_and_down_and_the_momentum_against_it():
+    optimiser = cyclical(0.1, 0.3, 2, momentum=(0.5, 0.9), decay=0.01)
+    p, v, params = 2.0, 0.0, jnp.array(2.0)
+    state = optimiser.init(params)
+    for rate, momentum in [(0.1, 0.9), (0.2, 0.7), (0.3, 0.5), (0.2, 0.7), (0.1, 0.9), (0.2, 0.7)]:
+        v = momentum * v + 1.0 + 0.01 * p
+        p -= rate * v
+        change, state = optimiser.update(jnp.array(1.0), state, params)
+        params = optax.apply_updates(params, change)
+        assert float(params) == pytest.approx(p, rel=1e-5)
+    for wrong in ((0.0, 0.1, 5), (0.2, 0.1, 5), (0.1, 0.2, 0), (0.1, 0.2, 5, (0.9, 1.0))):
+        with pytest.raises(ValueError, match="are needed"):
+            cyclical(*wrong)
