@@ -19,8 +19,8 @@ import tyro
 from benchmarks import common
 from infantjax import cache as runtime
 from infantjax import models
-from infantjax.models.summary import summarise
-from infantjax.nn.initializers import initialise
+from infantjax.models.summary import summarize
+from infantjax.nn.initializers import initialize
 from infantjax.training.optimizers import nesterov
 
 
@@ -43,7 +43,7 @@ def main(options: Options) -> None:
     runtime.keep_freed_memory()
     where = common.environment()
     programs = {name: _programs(name, options.clips) for name in ("asy-regression", "babypose-regression")}
-    adds = {name: summarise(models.get(name)).flops / 2 for name in programs}
+    adds = {name: summarize(models.get(name)).flops / 2 for name in programs}
     rows: list[dict[str, Any]] = []
     for work in ("prediction", "training step"):
         ours, peer = (common.Contender(name, programs[name][work], jax.block_until_ready) for name in programs)
@@ -71,8 +71,8 @@ def _programs(name: str, clips: int) -> dict[str, Any]:
     network = entry.build()
     x = jax.random.normal(jax.random.key(1), (clips, *entry.input_shape))
     y = jnp.zeros((*x.shape[:-1], 20))
-    variables = initialise(network, jax.random.key(0), x)
-    optimiser = nesterov(0.01, 0.98)
+    variables = initialize(network, jax.random.key(0), x)
+    optimizer = nesterov(0.01, 0.98)
 
     @jax.jit
     def predict(variables: Any, x: jax.Array) -> jax.Array:
@@ -86,11 +86,11 @@ def _programs(name: str, clips: int) -> dict[str, Any]:
             return jnp.square(maps - y).mean(), updates
 
         (_, updates), gradient = jax.value_and_grad(loss, has_aux=True)(variables["params"])
-        change, state = optimiser.update(gradient, state)
+        change, state = optimizer.update(gradient, state)
         params = jax.tree.map(jnp.add, variables["params"], change)
         return {**variables, **updates, "params": params}, state
 
-    state = optimiser.init(variables["params"])
+    state = optimizer.init(variables["params"])
     return {"prediction": lambda: predict(variables, x), "training step": lambda: step(variables, state, x, y)}
 
 

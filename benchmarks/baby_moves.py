@@ -34,8 +34,8 @@ from infantjax.methods.baby_moves.training import (
     train,
     video_logit,
 )
-from infantjax.nn.initializers import initialise
-from infantjax.training import optimizers as optimisers
+from infantjax.nn.initializers import initialize
+from infantjax.training import optimizers as optimizers
 from infantjax.training.splits import random_partitions
 
 
@@ -76,7 +76,7 @@ def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
     series = rng.standard_normal((4500, 46)).astype(np.float32)
     clips = rng.standard_normal((8, 1, 128, 46)).astype(np.float32)
     labels = (np.arange(8) % 3 == 0).astype(np.int32)
-    first = jax.jit(lambda key: initialise(module, key, jnp.asarray(clips)))
+    first = jax.jit(lambda key: initialize(module, key, jnp.asarray(clips)))
     variables = jax.device_get(dict(first(jax.random.key(0))))
     options = COMPILER_OPTIONS.get(jax.default_backend())
     name = f"torch {torch.__version__}"
@@ -93,7 +93,7 @@ def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
         with torch.inference_mode():
             return twin(given, 547)
 
-    optimiser = optimisers.nesterov(0.005, 0.9)
+    optimizer = optimizers.nesterov(0.005, 0.9)
 
     def step(variables: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
         def loss(params: Any) -> Any:
@@ -101,7 +101,7 @@ def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
             return smoothed_cross_entropy(logits, y).mean() + penalty(params), updates
 
         gradient, updates = jax.grad(loss, has_aux=True)(variables["params"])
-        change, state = optimiser.update(gradient, state)
+        change, state = optimizer.update(gradient, state)
         return {"params": optax.apply_updates(variables["params"], change), **updates}, state
 
     compiled = jax.jit(step, compiler_options=options)
@@ -117,7 +117,7 @@ def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
         sgd.step()
         return loss.detach()
 
-    state, on_clips, on_labels = optimiser.init(on["params"]), jax.device_put(clips), jax.device_put(labels)
+    state, on_clips, on_labels = optimizer.init(on["params"]), jax.device_put(clips), jax.device_put(labels)
     stepped, _ = compiled(on, state, on_clips, on_labels)
     descend()
     kernel = trained.convs[0].weight.detach().numpy().transpose(2, 1, 0)

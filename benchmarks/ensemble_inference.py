@@ -26,7 +26,7 @@ from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.models.entry import count_flops
 from infantjax.recording import features, windows
-from infantjax.recording.preprocessing import RELEASED, standardise
+from infantjax.recording.preprocessing import RELEASED, standardize
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights.ensemble import Member
@@ -61,7 +61,7 @@ class Options:
 def main(options: Options) -> None:
     """Measure and print the table."""
     torch.manual_seed(0)
-    recording = standardise(simulate(0, InfantConfig(duration=options.seconds)), RELEASED)
+    recording = standardize(simulate(0, InfantConfig(duration=options.seconds)), RELEASED)
     positions = recording.keypoints.astype(np.float32)
     starts = windows.window_starts(len(positions))
     cut = positions[starts[:, None] + np.arange(windows.WINDOW)]

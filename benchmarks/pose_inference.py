@@ -7,8 +7,8 @@
 
 Both sides get the same pictures and the same random weights and give confidence maps before upscaling, which are shown
 to be equal. The peers (`benchmarks.pose_peers`) are those that are installed of PyTorch, ONNX Runtime and LiteRT. They
-get normalised pictures, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
-the network alone, and with normalising, upscaling and decoding ("tracker").
+get normalized pictures, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
+the network alone, and with normalizing, upscaling and decoding ("tracker").
 
 Peak memory is that of a process of its own which makes the same calls; it includes the framework.
 """
@@ -29,11 +29,11 @@ import numpy as np
 import tyro
 
 from benchmarks import common
-from benchmarks.pose_peers import PEERS, Run, normalised
+from benchmarks.pose_peers import PEERS, Run, normalized
 from infantjax import cache as runtime
 from infantjax import models
 from infantjax.models import count_image
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker
 from infantjax.skeletons import MPII_16
 
@@ -130,7 +130,7 @@ def _network(name: str) -> PoseNetwork:
     early = {"early_heads": False} if entry.system == "efficientpose" else {}
     module, side = entry.build(upscale=False, **early), entry.input_shape[0]
     x = jnp.zeros((1, side, side, 3))
-    variables = jax.device_get(dict(initialise(module, jax.random.key(0), x)))
+    variables = jax.device_get(dict(initialize(module, jax.random.key(0), x)))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     return PoseNetwork(module, variables, MPII_16, side, entry.pixels or "imagenet", name, "")
 
@@ -142,7 +142,7 @@ def _squares(network: PoseNetwork, batch: int) -> np.ndarray:
 
 def _ours(network: PoseNetwork, squares: np.ndarray) -> Run:
     apply = jax.jit(lambda variables, x: network.module.apply(variables, x)[0])
-    held, given = jax.device_put((network.variables, normalised(squares, network)))
+    held, given = jax.device_put((network.variables, normalized(squares, network)))
     return lambda: np.asarray(apply(held, given))
 
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from infantjax.pose import PoseNetwork
 from infantjax.pose.export import write_onnx
-from infantjax.pose.images import NORMALISATIONS
+from infantjax.pose.images import NORMALIZATIONS
 
 Run = Callable[[], np.ndarray]
 """Maps `[picture, row, column, keypoint]` of the pictures that a peer was made for."""
 
 
-def normalised(squares: np.ndarray, network: PoseNetwork) -> np.ndarray:
+def normalized(squares: np.ndarray, network: PoseNetwork) -> np.ndarray:
     """What the network reads of 8-bit pictures, on the host."""
-    mean, deviation = (np.asarray(values, np.float32) for values in NORMALISATIONS[network.pixels])
+    mean, deviation = (np.asarray(values, np.float32) for values in NORMALIZATIONS[network.pixels])
     return (squares.astype(np.float32) / 255 - mean) / deviation
 
 
@@ -35,7 +35,7 @@ def pytorch(network: PoseNetwork, squares: np.ndarray) -> Run:
 
     twin = _twin(network)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    given = torch.as_tensor(normalised(squares, network).transpose(0, 3, 1, 2).copy(), device=device)
+    given = torch.as_tensor(normalized(squares, network).transpose(0, 3, 1, 2).copy(), device=device)
     given, twin = given.contiguous(memory_format=torch.channels_last), twin.to(device)
 
     def run() -> np.ndarray:
@@ -48,7 +48,7 @@ def pytorch(network: PoseNetwork, squares: np.ndarray) -> Run:
 def onnx_runtime(network: PoseNetwork, squares: np.ndarray) -> Run:
     """On the CPU: PyTorch's export of the twin where there is one, else what `infantjax export` writes.
 
-    The second is given 8-bit grey levels and normalises them itself.
+    The second is given 8-bit gray levels and normalizes them itself.
 
     Raises:
         ImportError: ONNX Runtime, PyTorch or jax2onnx is not installed.
@@ -59,7 +59,7 @@ def onnx_runtime(network: PoseNetwork, squares: np.ndarray) -> Run:
     options.intra_op_num_threads = os.cpu_count() or 1
     try:
         content = _exported_twin(network)
-        given, order = normalised(squares, network).transpose(0, 3, 1, 2).copy(), (0, 2, 3, 1)
+        given, order = normalized(squares, network).transpose(0, 3, 1, 2).copy(), (0, 2, 3, 1)
     except (ImportError, NotImplementedError):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
@@ -73,12 +73,12 @@ def onnx_runtime(network: PoseNetwork, squares: np.ndarray) -> Run:
 
 def litert(network: PoseNetwork, squares: np.ndarray) -> Run:
     """LiteRT, see `litert_call`."""
-    call, x = litert_call(network, len(squares)), normalised(squares, network)
+    call, x = litert_call(network, len(squares)), normalized(squares, network)
     return lambda: call(x)
 
 
 def litert_call(network: PoseNetwork, batch: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Maps of so many normalised pictures by LiteRT (XNNPACK), with as many threads as there are cores.
+    """Maps of so many normalized pictures by LiteRT (XNNPACK), with as many threads as there are cores.
 
     Raises:
         ImportError: TensorFlow or LiteRT is not installed.

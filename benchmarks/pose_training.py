@@ -3,8 +3,8 @@
     python -m benchmarks.pose_training
 
 Both sides take the same pictures and weights; their losses and what a step makes of the weights are shown to be equal.
-Ours are steps of `training.pose.PoseTask` as an epoch has them, normalisation and targets included, without and with
-random views ("views"). The peer gets normalised pictures and finished targets, channels last, and its own AMSGrad.
+Ours are steps of `training.pose.PoseTask` as an epoch has them, normalization and targets included, without and with
+random views ("views"). The peer gets normalized pictures and finished targets, channels last, and its own AMSGrad.
 Stochastic depth is off on both sides: it is random.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.torch_pose import TorchEfficientPose
 from infantjax import cache as runtime
 from infantjax import models
 from infantjax.models import count_image
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose import images as pictures
 from infantjax.pose import targets
 from infantjax.pose.augmentation import PictureAugmentation
@@ -79,7 +79,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     squares = rng.integers(0, 256, (count, side, side, 3)).astype(np.uint8)
     points = rng.uniform(0.1, 0.9, (count, 16, 2)).astype(np.float32)
     shown, marked = jnp.asarray(squares), jnp.asarray(points)
-    variables = jax.device_get(dict(initialise(network, jax.random.key(0), jnp.zeros((1, side, side, 3)))))
+    variables = jax.device_get(dict(initialize(network, jax.random.key(0), jnp.zeros((1, side, side, 3)))))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     data = jax.device_put(PictureData(shown, marked, variables, MPII_16, entry.pixels or "imagenet"))
     fold = Fold(tuple(range(count)), (0,))
@@ -104,13 +104,13 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
 
     def peer() -> list[float]:
         twin = TorchEfficientPose(network, variables["params"]).to(device).train()
-        optimiser = torch.optim.Adam(twin.parameters(), 1e-3, (0.9, 0.999), 1e-7, amsgrad=True)
+        optimizer = torch.optim.Adam(twin.parameters(), 1e-3, (0.9, 0.999), 1e-7, amsgrad=True)
         losses = []
         for x, wanted in batches:
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss = sum(((maps - w) ** 2).mean() for maps, w in zip(twin(x), wanted))
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss)
         return [float(loss.detach()) for loss in losses]
 
@@ -133,7 +133,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
 def _peer_batch(
     squares: np.ndarray, points: np.ndarray, pixels: Any, sigma: float, width: float, device: str
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Normalised pictures and the targets of the three passes, channels last in memory."""
+    """Normalized pictures and the targets of the three passes, channels last in memory."""
     map_side = squares.shape[1] // 8
     fields = targets.affinity_fields(jnp.asarray(points), segments(MPII_16), map_side, width * map_side / 32)
     peaks = targets.heatmaps(jnp.asarray(points), map_side, sigma * map_side / 32)
@@ -142,7 +142,7 @@ def _peer_batch(
         tensor = torch.as_tensor(np.asarray(array).transpose(0, 3, 1, 2).copy(), device=device)
         return tensor.contiguous(memory_format=torch.channels_last)
 
-    return given(pictures.normalise(jnp.asarray(squares), pixels)), [given(fields), given(peaks), given(peaks)]
+    return given(pictures.normalize(jnp.asarray(squares), pixels)), [given(fields), given(peaks), given(peaks)]
 
 
 if __name__ == "__main__":

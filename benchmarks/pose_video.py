@@ -26,7 +26,7 @@ import tyro
 from tyro.conf import Positional
 
 from benchmarks import common
-from benchmarks.pose_peers import litert_call, normalised
+from benchmarks.pose_peers import litert_call, normalized
 from infantjax import cache as runtime
 from infantjax.pose import PoseConfig, Tracker, load_network
 from infantjax.pose.images import fit
@@ -63,7 +63,7 @@ def main(options: Options) -> None:
         video = repeated(options.clip, options.seconds, Path(folder) / "video.mp4")
         frames = open_frames(video)
         square = fit(next(iter(frames)), network.side, "fast")
-        given = normalised(square[None], network)
+        given = normalized(square[None], network)
         x = jnp.asarray(given)
         maps = jax.jit(lambda v, x: network.module.apply(v, x)[0])
         held = jax.device_put(network.variables)
@@ -71,7 +71,7 @@ def main(options: Options) -> None:
 
         def peer_video() -> list[np.ndarray]:
             return [
-                np.argmax(call(normalised(fit(frame, network.side, "fast")[None], network)).reshape(-1, 16), 0)
+                np.argmax(call(normalized(fit(frame, network.side, "fast")[None], network)).reshape(-1, 16), 0)
                 for frame in open_frames(video)
             ]
 

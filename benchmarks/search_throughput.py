@@ -276,11 +276,11 @@ def _peer_trial(
     began = time.perf_counter()
     training = DataLoader(Windows(data, fold.train, config, True), config.batch_size, shuffle=True, drop_last=True)
     validation = DataLoader(Windows(data, fold.validation, config, False), config.batch_size)
-    optimiser = torch_twin.nesterov_sgd(model, config.learning_rate, config.momentum)
+    optimizer = torch_twin.nesterov_sgd(model, config.learning_rate, config.momentum)
     best = 0.0
     for _ in range(config.epochs):
         for x, y, _row in training:
-            torch_twin.torch_training_step(model, optimiser, x.to(device), y.to(device))
+            torch_twin.torch_training_step(model, optimizer, x.to(device), y.to(device))
         risks: dict[int, list[float]] = {}
         for x, _y, rows in validation:
             scores = torch_twin.torch_inference(model, x.to(device), config.batch_size)

@@ -7,7 +7,7 @@ Against PyTorch twins of the same networks in eager mode that begin with the sam
 must give the same loss and the same weights on both sides. Then two things are timed in turns: the steps of an epoch of
 one run, and a whole epoch of the stack with its evaluation. Our side cuts, augments and describes every window inside
 the compiled epoch, aggregates the risks and computes the AUC; the peer gets finished batches and runs nothing but the
-networks and their optimiser. GFLOP/s count a step as three forward passes by the published rule.
+networks and their optimizer. GFLOP/s count a step as three forward passes by the published rule.
 
 With several devices the runs of an epoch are spread over so many virtual devices of the CPU, as by
 `XLA_FLAGS=--xla_force_host_platform_device_count=2 infantjax crossval`; the steps of one run stay on one.
@@ -111,11 +111,11 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
 
     batch = torch.randn(options.batch_size, 6, WINDOW, len(data.skeleton.joints), device=device)
     labels = torch.arange(options.batch_size, device=device) % 2
-    optimiser = torch_twin.nesterov_sgd(twin, config.learning_rate)
+    optimizer = torch_twin.nesterov_sgd(twin, config.learning_rate)
 
     def peer_steps(count: int) -> None:
         for _ in range(count):
-            torch_twin.torch_training_step(twin, optimiser, batch, labels)
+            torch_twin.torch_training_step(twin, optimizer, batch, labels)
 
     def peer_epoch() -> None:
         for fold in range(len(folds)):
@@ -124,15 +124,15 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
             torch_twin.torch_inference(twin, held_out, options.batch_size)
 
     options_of_compiler = COMPILER_OPTIONS.get(jax.default_backend())
-    initialise = jax.jit(jax.vmap(task.begin, in_axes=(0, 0, None)))
-    states = initialise(jnp.ones(len(folds), bool), runs, data)
+    initialize = jax.jit(jax.vmap(task.begin, in_axes=(0, 0, None)))
+    states = initialize(jnp.ones(len(folds), bool), runs, data)
     one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
     traced = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
     train = traced.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
     mesh = Mesh(np.asarray(jax.devices()[: options.devices]), ("run",))
     # Every device has as many runs as any other; those that only fill up the stack have ended.
     padding = -len(folds) % options.devices
-    filling = initialise(jnp.zeros(len(folds), bool), runs, data)
+    filling = initialize(jnp.zeros(len(folds), bool), runs, data)
     padded = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:padding]]), (states, runs), (filling, runs))
     stacked, every_run = jax.device_put(padded, NamedSharding(mesh, P("run")))
     everywhere = jax.device_put(data, NamedSharding(mesh, P()))
@@ -197,8 +197,8 @@ def require_equal_step(
             return metrics.cross_entropy(logits, jnp.asarray(y)).mean()
 
         value, gradient = jax.jit(jax.value_and_grad(loss))(variables["params"])
-        optimiser = nesterov(rate, 0.9)
-        change, _ = optimiser.update(gradient, optimiser.init(variables["params"]))
+        optimizer = nesterov(rate, 0.9)
+        change, _ = optimizer.update(gradient, optimizer.init(variables["params"]))
         ours = jax.device_get(optax.apply_updates(variables["params"], change))
 
     inputs = torch.as_tensor(x.transpose(0, 3, 1, 2).copy(), device=device)

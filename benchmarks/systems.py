@@ -4,7 +4,7 @@
 
 The twins in PyTorch have the same weights, and are shown to give the same outputs, and without dropout the same
 change of weights by a step. Then the same is timed in turns with dropout as published. A prediction is what a
-recording needs: the 55 windows of two minutes for the SMA CNN, the 64 clips that localise in one minute for MAM,
+recording needs: the 55 windows of two minutes for the SMA CNN, the 64 clips that localize in one minute for MAM,
 distances of joints included, and all frames of one minute for VideoPose3D. A step of the SMA CNN and of MAM is that of
 `infantjax train`, in its loop and with its draws; the peer gets finished batches. VideoPose3D has no training here: its
 step is that of the published program (strided form, AMSGrad), of fewer output frames than the published 1024.
@@ -35,7 +35,7 @@ from infantjax.methods.mam import training as mam_training
 from infantjax.methods.mam.model import MAM
 from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.training import loop
 
 TOLERANCE = 1e-3
@@ -119,8 +119,8 @@ def score_network(options: Options) -> Iterator[tuple[str, Pair]]:
     def descent(dropout: float) -> tuple[Any, Callable[[], Any], TorchSmaCnn]:
         task = sma_cnn.ScoreTask(SmaCnn(dropout=dropout), config, (1, *entry.input_shape))
         twin = TorchSmaCnn(variables["params"], dropout).train()
-        optimiser = twin.optimiser(config)
-        return task, lambda: descend(optimiser, (twin(x) - y).square().mean() / 2), twin
+        optimizer = twin.optimizer(config)
+        return task, lambda: descend(optimizer, (twin(x) - y).square().mean() / 2), twin
 
     def kernels(params: Any, twin: TorchSmaCnn) -> list[tuple[Any, torch.Tensor]]:
         return [
@@ -141,7 +141,7 @@ def video_network(options: Options) -> Iterator[tuple[str, Pair]]:
     labels = np.arange(32) % 2
     module = entry.build()
     variables = drawn(module, (1, *entry.input_shape))
-    minute, _ = motion.cut(positions[0], motion.localisation_starts(1500))
+    minute, _ = motion.cut(positions[0], motion.localization_starts(1500))
     twin = TorchMam(variables["params"], module.token, module.heads)
     yield (
         "prediction",
@@ -165,9 +165,9 @@ def video_network(options: Options) -> Iterator[tuple[str, Pair]]:
 
     def descent(dropout: float) -> tuple[Any, Callable[[], Any], TorchMam]:
         task = mam_training.VideoTask(MAM(dropout=dropout), config, (1, *entry.input_shape))
-        twin, centres = TorchMam(variables["params"], module.token, module.heads, dropout).train(), torch.zeros(2, 64)
-        optimiser = torch.optim.SGD(twin.parameters(), config.lowest_rate, 0.9, weight_decay=config.decay)
-        return task, lambda: descend(optimiser, twin.loss(given, classes, pair, centres, config)), twin
+        twin, centers = TorchMam(variables["params"], module.token, module.heads, dropout).train(), torch.zeros(2, 64)
+        optimizer = torch.optim.SGD(twin.parameters(), config.lowest_rate, 0.9, weight_decay=config.decay)
+        return task, lambda: descend(optimizer, twin.loss(given, classes, pair, centers, config)), twin
 
     def kernels(params: Any, twin: TorchMam) -> list[tuple[Any, torch.Tensor]]:
         return [
@@ -194,7 +194,7 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
     cut = rng.standard_normal((options.output_frames, 243, 17, 2)).astype(np.float32)
     goal = rng.standard_normal((options.output_frames, 1, 17, 3)).astype(np.float32)
     rate = 0.001
-    optimiser = optax.amsgrad(rate)
+    optimizer = optax.amsgrad(rate)
 
     def descent(dropout: float) -> tuple[Any, Callable[[], Any], TorchLifting]:
         network = models.get("videopose3d").build(dropout=dropout)
@@ -208,12 +208,12 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
                 return jnp.linalg.norm(found - y, axis=-1).mean(), updates
 
             gradient, updates = jax.grad(loss, has_aux=True)(variables["params"])
-            change, memory = optimiser.update(gradient, memory)
+            change, memory = optimizer.update(gradient, memory)
             return {"params": optax.apply_updates(variables["params"], change), **updates}, memory
 
         compiled = jax.jit(step, compiler_options=loop.compiler_options())
         state, arrays = jax.device_put(variables), jax.device_put((cut, goal))
-        memory = optimiser.init(state["params"])
+        memory = optimizer.init(state["params"])
         twin = TorchLifting(variables, network.widths, dropout).train()
         peer = torch.optim.Adam(twin.parameters(), rate, amsgrad=True)
         x, y = torch.as_tensor(cut), torch.as_tensor(goal)
@@ -239,7 +239,7 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
 def drawn(module: Any, shape: tuple[int, ...]) -> Any:
     """Random variables of a network, on the host."""
     x = jnp.zeros(shape)
-    return jax.device_get(dict(initialise(module, jax.random.key(0), x)))
+    return jax.device_get(dict(initialize(module, jax.random.key(0), x)))
 
 
 def predicted(predict: Callable, variables: Any, x: np.ndarray, twin: Callable, given: torch.Tensor) -> Pair:
@@ -290,11 +290,11 @@ def trained(
     return contenders(step, peer)
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
+def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
     """One step; the loss before it."""
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss.detach()
 
 

@@ -9,7 +9,7 @@ from benchmarks.pose_twins import Weights, folded, twin
 
 
 def convert(network: nn.Module, variables: Any, side: int, batch: int = 1) -> bytes:
-    """A `.tflite` file that gives confidence maps before upscaling of `[batch, side, side, 3]` normalised pictures.
+    """A `.tflite` file that gives confidence maps before upscaling of `[batch, side, side, 3]` normalized pictures.
 
     Raises:
         NotImplementedError: the network has no twin.

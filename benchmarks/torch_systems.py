@@ -49,7 +49,7 @@ class TorchSmaCnn(nn.Module):
             x = functional.max_pool2d(functional.relu(conv(x)), (1, 3), (1, 2), ceil_mode=True)
         return self.score(self.dropout(functional.relu(self.dense(x.flatten(1)))))[:, 0]
 
-    def optimiser(self, config: Any) -> torch.optim.Optimizer:
+    def optimizer(self, config: Any) -> torch.optim.Optimizer:
         """Gradient descent with the decay of each kind of kernel."""
         dense = [self.dense.weight, self.score.weight]
         biases = [layer.bias for layer in (*self.convs, self.dense, self.score)]
@@ -138,14 +138,14 @@ class TorchMam(nn.Module):
         logits = self.bag_out(bag)
         return logits[:, 1] - logits[:, 0]
 
-    def loss(self, clips: Tensor, labels: Tensor, pair: Tensor, centres: Tensor, config: Any) -> Tensor:
-        """The sum of all losses of a step; the centres `[2, width]` move in place.
+    def loss(self, clips: Tensor, labels: Tensor, pair: Tensor, centers: Tensor, config: Any) -> Tensor:
+        """The sum of all losses of a step; the centers `[2, width]` move in place.
 
         Args:
             clips: annotated ones, positions.
             labels: of them.
             pair: `[2, instance, time, joint, axis]` of a normal and of a risk video.
-            centres: of embeddings without and with fidgety movements.
+            centers: of embeddings without and with fidgety movements.
             config: `MamConfig`.
         """
         z, logits = self.encode(torch.cat([clips, pair.flatten(0, 1)]))
@@ -153,7 +153,7 @@ class TorchMam(nn.Module):
         total = functional.cross_entropy(logits[:count], labels) + triplet(z[:count], labels, config.margin)
         with torch.no_grad():
             for label in (0, 1):
-                centres[label] += config.centre_rate * (z[:count][labels == label].mean(0) - centres[label])
+                centers[label] += config.center_rate * (z[:count][labels == label].mean(0) - centers[label])
         instances, of_instances = z[count:].unflatten(0, (2, -1)), logits[count:].unflatten(0, (2, -1))
         fused = self.fuse(instances, of_instances)
         total = total + functional.binary_cross_entropy_with_logits(fused, torch.tensor([0.0, 1.0]))
@@ -161,7 +161,7 @@ class TorchMam(nn.Module):
         kept = int(np.ceil(config.fidgety_share * p.shape[1]))
         p[1, p[1] < p[1].sort(descending=True).values[kept - 1]] = 0
         over = torch.mean if config.squares == "mean" else torch.sum
-        without, fidgety = (over((instances - centre).square(), -1) for centre in centres)
+        without, fidgety = (over((instances - center).square(), -1) for center in centers)
         return total + (p * fidgety + (1 - p) * without).mean()
 
 

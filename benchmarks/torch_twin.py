@@ -56,7 +56,7 @@ def convolution(
 
 
 def projection(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Residual path where the shape changes: pointwise convolution and batch normalisation."""
+    """Residual path where the shape changes: pointwise convolution and batch normalization."""
     return nn.Sequential(convolution(inputs, outputs, 1.0, stride=stride), nn.BatchNorm2d(outputs))
 
 
@@ -77,7 +77,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class GraphConvolution(nn.Module):
-    """One pointwise convolution for all matrices, then the weighted sum over neighbouring joints.
+    """One pointwise convolution for all matrices, then the weighted sum over neighboring joints.
 
     With `groups` the channels of the convolution come out input-major and are read matrix-major, as the released
     program does: the weights of the published networks were trained that way.
@@ -564,7 +564,7 @@ def load(model: nn.Module, state: Mapping[str, Any]) -> nn.Module:
 
 
 def nesterov_sgd(model: nn.Module, learning_rate: float, momentum: float = 0.9) -> torch.optim.Optimizer:
-    """The optimiser of the published training."""
+    """The optimizer of the published training."""
     return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, nesterov=True)
 
 
@@ -586,11 +586,11 @@ def torch_inference(models: nn.Module | Sequence[nn.Module], windows: Tensor, ba
         return torch.cat([models(part)[0] for part in windows.split(batch)])
 
 
-def torch_training_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:
+def torch_training_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:
     """One step on a batch in training mode; returns the mean cross-entropy before the step."""
     model.train()
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     loss = functional.cross_entropy(model(x)[0], y)
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss.detach()

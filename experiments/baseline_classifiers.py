@@ -2,7 +2,7 @@
 
 Source: Passmore et al. (Baby Moves): ridge logistic regression and the same on a Nystroem approximation of a kernel.
 Chosen, where it is silent: a search over seven decades of the penalty, an RBF kernel whose width is in the same search,
-100 components, and the area under the curve as what the search maximises.
+100 components, and the area under the curve as what the search maximizes.
 """
 
 from collections.abc import Hashable, Sequence
@@ -16,7 +16,7 @@ from infantjax.errors import MissingExtraError
 PENALTIES = tuple(10.0**k for k in range(-3, 4))
 """Inverse strengths of the penalty."""
 WIDTHS = tuple(10.0**k for k in range(-5, 0))
-"""Gammas of the RBF kernel, for standardised features by the hundred."""
+"""Gammas of the RBF kernel, for standardized features by the hundred."""
 MOST_LATENT = 6
 """Most latent variables of partial least squares."""
 
@@ -35,7 +35,7 @@ def logistic(
 ) -> Float[np.ndarray, " test"]:
     """Risks of recordings from a logistic regression that never saw them.
 
-    Features are standardised by the training recordings; penalty and kernel width are chosen by cross-validation within
+    Features are standardized by the training recordings; penalty and kernel width are chosen by cross-validation within
     them, groups kept whole.
 
     Args:
@@ -140,7 +140,7 @@ def window_share(
 ) -> Float[np.ndarray, " test"]:
     """The share of a recording's windows that linear discriminants on latent variables call positive.
 
-    Every window has the outcome of its recording; windows are standardised by those of the training recordings.
+    Every window has the outcome of its recording; windows are standardized by those of the training recordings.
 
     Args:
         windows: of each recording, for example `motion.cima.features`; no NaN.
@@ -202,7 +202,7 @@ def _fitted(
     folds: int,
     seed: int,
 ) -> Any:
-    """The steps behind a standardisation, fitted to the rows with what a cross-validation within them chooses."""
+    """The steps behind a standardization, fitted to the rows with what a cross-validation within them chooses."""
     from sklearn.metrics import make_scorer, roc_auc_score
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.pipeline import Pipeline

@@ -18,7 +18,7 @@ def catch22(
     Args:
         series: `[time, series]`; those of Baby Moves make 46 x 22 features, which with age and cohort are the published
             1014.
-        mean_and_deviation: 24 instead: mean and standard deviation too, which say nothing of standardised series.
+        mean_and_deviation: 24 instead: mean and standard deviation too, which say nothing of standardized series.
 
     Returns:
         float64. A series that does not vary, or holds a NaN, has zeros: the library would return numbers.

@@ -2,7 +2,7 @@
 
 Source: Ihlen et al. 2020, whose list of 990 features, number of modes and latent variables could not be read.
 Published: six parts' tracks, empirical modes, their instantaneous amplitudes and frequencies (Hilbert-Huang),
-summarised in windows of 5 s; partial least squares and linear discriminants call each window, and the share of
+summarized in windows of 5 s; partial least squares and linear discriminants call each window, and the share of
 windows called CP is the score (`training.baselines.window_share`). This is a reading that must not be called CIMA. It
 differs in what matters: the model decomposes all tracks jointly (multivariate modes, which no maintained package
 has), here each is decomposed alone by the package PyEMD, so modes of two parts need not be of one frequency. Chosen:

@@ -30,7 +30,7 @@ import numpy as np
 import support
 import tyro
 
-from infantjax.assessment.certainty import colour
+from infantjax.assessment.certainty import color
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, counts, evaluate, threshold_at_sensitivity
 from infantjax.files import write_atomically
@@ -46,7 +46,7 @@ from infantjax.search.worker import Search, search
 from infantjax.training.state import TrainingConfig
 from infantjax.weights.ensemble import Ensemble, save_ensemble
 
-COLOURS = ("red", "orange", "yellow", "green")
+COLORS = ("red", "orange", "yellow", "green")
 FIGURES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 SMALL: dict[str, Any] = support.SMALL | {
     "initial_residual": ["null", "block", "module", "dense"],
@@ -73,7 +73,7 @@ class Options:
     space: Path | None = None
     """JSON file with the alternatives of some choices, to search no others, as `infantjax search --space`."""
     stratify: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Columns of the outcomes table to balance beside the outcome: centre and subtype in the paper."""
+    """Columns of the outcomes table to balance beside the outcome: center and subtype in the paper."""
     workers: int = 1
     """Processes that search."""
     infants: int = 32
@@ -358,21 +358,21 @@ def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thre
         # The paper: CP if the risk exceeds the threshold.
         decided = counts(risks, test.outcomes, threshold, strict=True)
         figures = decided.metrics()
-        colours_of = [str(colour(r, i, threshold)) for r, i in zip(risks, instances)]
-        seen = list(zip(test.outcomes, colours_of))
+        colors_of = [str(color(r, i, threshold)) for r, i in zip(risks, instances)]
+        seen = list(zip(test.outcomes, colors_of))
         rows.append(
             (
                 f"{threshold:.2f}",
                 *(str(n) for n in (decided.tp, decided.fp, decided.tn, decided.fn)),
                 *(f"{100 * figures[name]:.1f}" for name in FIGURES),
-                *(str(seen.count((1, c))) for c in COLOURS),
-                *(str(seen.count((0, c))) for c in reversed(COLOURS)),
+                *(str(seen.count((1, c))) for c in COLORS),
+                *(str(seen.count((0, c))) for c in reversed(COLORS)),
             )
         )
-    for name, (decisions, percentages, *colours) in BY_THRESHOLD.items():
-        infants = (str(count) for counted in colours for count in counted)
+    for name, (decisions, percentages, *colors) in BY_THRESHOLD.items():
+        infants = (str(count) for counted in colors for count in counted)
         rows.append((f"{name}, published", *map(str, decisions), *map(str, percentages), *infants))
-    certainty = (*(f"CP: {c}" for c in COLOURS), *(f"No CP: {c}" for c in reversed(COLOURS)))
+    certainty = (*(f"CP: {c}" for c in COLORS), *(f"No CP: {c}" for c in reversed(COLORS)))
     head = ("Thres.", "TP", "FP", "TN", "FN", "Sens. %", "Spec. %", "PPV %", "NPV %", "Acc. %", *certainty)
     return support.markdown("Decision thresholds (eTable 5)", head, rows)
 

@@ -2,7 +2,7 @@
 
 Source: Adde et al. 2009 and 2010; Stoeen et al. 2017. Published for the standard deviation of the centroid: an AUC of
 0.83 and of 0.73 for fidgety movements, 0.88 and 0.82 for CP. Chosen, since the threshold is not given: a tenth of full
-scale; grey is the mean of red, green and blue. The camera must stand still, and the frame show the infant alone; light
+scale; gray is the mean of red, green and blue. The camera must stand still, and the frame show the infant alone; light
 that changes counts as movement.
 """
 
@@ -27,7 +27,7 @@ class Motion(NamedTuple):
 
 
 def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: float = 0.1, median: int = 1) -> Motion:
-    """Pixels whose grey changes by more than a threshold.
+    """Pixels whose gray changes by more than a threshold.
 
     Args:
         frames: RGB, 0..255, for example `(frame.pixels() for frame in open_frames(path))`; one at a time is kept.
@@ -46,22 +46,22 @@ def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: fl
         raise ValueError(f"threshold must lie within 0..1 and the filter be odd, got {threshold} and {median}")
     before, quantity, centroid = None, [], []
     for frame in frames:
-        grey = np.asarray(frame, np.float32).mean(axis=-1) / 255
+        gray = np.asarray(frame, np.float32).mean(axis=-1) / 255
         if before is not None:
-            if grey.shape != before.shape:
-                raise ValueError(f"frames differ in their sides, {before.shape} and {grey.shape}")
-            moving = np.abs(grey - before) > threshold
+            if gray.shape != before.shape:
+                raise ValueError(f"frames differ in their sides, {before.shape} and {gray.shape}")
+            moving = np.abs(gray - before) > threshold
             if median > 1:
                 moving = median_filter(moving, median)
             quantity.append(moving.mean())
-            centroid.append(_centre(moving))
-        before = grey
+            centroid.append(_center(moving))
+        before = gray
     if not quantity:
         raise ValueError("movement needs at least two frames")
     return Motion(np.array(quantity), np.array(centroid))
 
 
-def _centre(moving: Shaped[np.ndarray, "height width"]) -> tuple[float, float]:
+def _center(moving: Shaped[np.ndarray, "height width"]) -> tuple[float, float]:
     y, x = np.nonzero(moving)
     if not len(x):
         return math.nan, math.nan

@@ -52,8 +52,8 @@ def prepare(recording: Recording) -> Points:
     length = np.hypot(*line.T)
     if not length.all():
         raise InputError(recording.name, "has neck and hips in one place", "check its keypoints")
-    (sine, cosine), centred = (line / length[:, None]).T[..., None], points - hips[:, None]
-    x, y = centred[..., 0], centred[..., 1]
+    (sine, cosine), centered = (line / length[:, None]).T[..., None], points - hips[:, None]
+    x, y = centered[..., 0], centered[..., 1]
     return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 

@@ -44,7 +44,7 @@ from infantjax.methods.mam.localization import frequency
 from infantjax.methods.mam.method import info_of
 from infantjax.methods.mam.model import build
 from infantjax.methods.mam.preprocessing import Distance, Input
-from infantjax.methods.mam.training import HeldOut, MamConfig, Squares, Standardise, Videos, localise, train
+from infantjax.methods.mam.training import HeldOut, MamConfig, Squares, Standardize, Videos, localize, train
 from infantjax.recording.cohort import TRUTH, read_annotated, read_cohort, read_seconds
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
@@ -99,7 +99,7 @@ class Options:
         simulate: number of simulated infants instead, and as many annotated ones.
         inputs: what the network reads.
         distance: how two joints are compared.
-        standardise: how inputs are normalised.
+        standardize: how inputs are normalized.
         squares: of the closeness loss, their sum over the entries of an embedding or their mean.
         flat: two dimensions in place of three, of simulated infants.
         without: ablations: the closeness loss, the reference branch, or both.
@@ -118,7 +118,7 @@ class Options:
     simulate: int = 0
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
-    standardise: Standardise = "token"
+    standardize: Standardize = "token"
     squares: Squares = "sum"
     flat: bool = False
     without: tuple[Part, ...] = ()
@@ -176,7 +176,7 @@ def variants(options: Options) -> dict[str, Options]:
 
 
 def figures_of(options: Options) -> dict[str, float]:
-    """Read or simulate, train, localise, judge."""
+    """Read or simulate, train, localize, judge."""
     cohort, annotated = simulated_videos(options) if options.simulate else read_videos(options)
     config = settings(options)
     cuts = [(v, mam.clip_starts(len(v.positions))) for v in annotated]
@@ -204,7 +204,7 @@ def figures_of(options: Options) -> dict[str, float]:
     for run, fold in enumerate(folds):
         variables = jax.tree.map(lambda leaf, run=run: leaf[run], found.variables)
         for row in fold.validation:
-            clip_probabilities[row] = localise(module, variables, cohort[row].positions, config)
+            clip_probabilities[row] = localize(module, variables, cohort[row].positions, config)
     return judge(cohort, found, [clip_probabilities[row] for row in range(len(cohort))])
 
 
@@ -214,7 +214,7 @@ def settings(options: Options) -> MamConfig:
         SIMULATED if options.simulate else MamConfig(),
         inputs=options.inputs,
         distance=options.distance,
-        standardise=options.standardise,
+        standardize=options.standardize,
         squares=options.squares,
         seed=options.seed,
     )
@@ -237,7 +237,7 @@ def judge(cohort: list[Video], found: HeldOut, probabilities: list[np.ndarray]) 
     metrics = counts(expit(found.logits[whole]), outcomes[whole], 0.5).metrics()
     for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv"):
         figures[name.upper() if len(name) == 3 else name] = metrics[name]
-    starts = [mam.localisation_starts(len(video.positions)) for video in cohort]
+    starts = [mam.localization_starts(len(video.positions)) for video in cohort]
     shares = np.array([frequency(p, s, mam.CLIP).value for p, s in zip(probabilities, starts)])
     for name, label in (("normal", 0), ("risk", 1)):
         figures[f"FMs frequency, {name}"] = float(np.median(shares[whole & (outcomes == label)]))

@@ -39,7 +39,7 @@ import support
 import tyro
 
 from infantjax.assessment import aggregation
-from infantjax.assessment.certainty import colour
+from infantjax.assessment.certainty import color
 from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval, bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
@@ -202,9 +202,9 @@ def _range(values: np.ndarray) -> tuple[float, float, float]:
 def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
     """AUC, accuracy, share certain, and how many of these are right, from `[instance, window]` of each infant."""
     infant = np.array([aggregation.infant_risk(each) for each in risks])
-    colours = [colour(r, aggregation.instance_risks(each), threshold) for r, each in zip(infant, risks)]
+    colors = [color(r, aggregation.instance_risks(each), threshold) for r, each in zip(infant, risks)]
     right = (infant > threshold) == labels
-    certain = np.isin(colours, ("red", "green"))
+    certain = np.isin(colors, ("red", "green"))
     return auc(infant, labels), right.mean(), certain.mean(), right[certain].mean() if certain.any() else np.nan
 
 
@@ -320,26 +320,26 @@ def attention(
             )
         )
     )
-    centre, spread = z[present].mean(axis=0), z[present].std(axis=0) + 1e-6
+    center, spread = z[present].mean(axis=0), z[present].std(axis=0) + 1e-6
     module = GatedAttention(z.shape[-1], 8)
     y = jnp.asarray(np.asarray(labels)[list(fold.train)])
 
     def loss(params: Any) -> jax.Array:
-        weights: Any = module.apply(params, (z - centre) / spread, present)
+        weights: Any = module.apply(params, (z - center) / spread, present)
         risk = jnp.clip((weights * p).sum(axis=1), 1e-6, 1 - 1e-6)
         return -jnp.where(y == 1, jnp.log(risk), jnp.log1p(-risk)).mean()
 
-    optimiser = optax.adamw(1e-2, weight_decay=1e-3)
+    optimizer = optax.adamw(1e-2, weight_decay=1e-3)
     params = module.init(jax.random.key(instance), z[:1], present[:1])
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         params, state = carry
-        updates, state = optimiser.update(jax.grad(loss)(params), state, params)
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
         return (optax.apply_updates(params, updates), state), None
 
-    (params, _), _ = jax.jit(lambda p: jax.lax.scan(step, (p, optimiser.init(p)), None, steps))(params)
+    (params, _), _ = jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), None, steps))(params)
     return [
-        np.asarray(module.apply(params, (infant.pooled[instance][None] - centre) / spread, None))[0] for infant in test
+        np.asarray(module.apply(params, (infant.pooled[instance][None] - center) / spread, None))[0] for infant in test
     ]
 
 
@@ -385,10 +385,10 @@ QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] =
 
 
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, list[str]]:
-    """Risk and colour of each infant."""
+    """Risk and color of each infant."""
     assessor = Assessor(ensemble)
     assessed = [assessor.assess(recording) for recording in test.recordings]
-    return np.array([a.risk for a in assessed]), [a.colour for a in assessed]
+    return np.array([a.risk for a in assessed]), [a.color for a in assessed]
 
 
 def _area(risks: Any, labels: Any) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """STAM: fidgety movements from a whole recording, of which only the recording has a label.
 
-Source: Nguyen-Thai et al. 2021, whose released program has no licence: written anew from a description of it. Published
+Source: Nguyen-Thai et al. 2021, whose released program has no license: written anew from a description of it. Published
 are 435 264 parameters with one adjacency matrix, 511 296 with one for each distance and 587 328 with the spatial
 partition; the layers below give the first, and the other two with 3 and 6 matrices more. Chosen, where the description
 is silent: kernels of linear layers begin uniform within one over the root of what they read.
@@ -63,9 +63,9 @@ class AdditiveAttention(nn.Module):
         self, items: Float[Array, "*batch item channel"]
     ) -> tuple[Float[Array, "*batch channel"], Float[Array, "*batch item"]]:
         """The mean, and the weights."""
-        initialiser = UniformFanIn(self.features)
-        hidden = jnp.tanh(Dense(self.features, self.features, initialiser, name="hidden")(items))
-        weights = jax.nn.softmax(Dense(self.features, 1, initialiser, name="score")(hidden)[..., 0], axis=-1)
+        initializer = UniformFanIn(self.features)
+        hidden = jnp.tanh(Dense(self.features, self.features, initializer, name="hidden")(items))
+        weights = jax.nn.softmax(Dense(self.features, 1, initializer, name="score")(hidden)[..., 0], axis=-1)
         counting.record("multiplication", items.size)
         return (weights[..., None] * items).sum(axis=-2), weights
 
@@ -95,7 +95,7 @@ class Stam(nn.Module):
 
         Args:
             x: `CHANNELS` of each point (`motion.stam`), no NaN; frames that fill no clip at the end are not read.
-            train: normalise by the batch, update `batch_stats`, and drop values (key `dropout`).
+            train: normalize by the batch, update `batch_stats`, and drop values (key `dropout`).
 
         Returns:
             Scores (index 1: abnormal), and a dict with the weights `clips [batch, clip]` and
@@ -113,7 +113,7 @@ class Stam(nn.Module):
         clips = x[:, starts[:, None] + np.arange(CLIP)].reshape(-1, CLIP, joints, len(CHANNELS))
         y = jnp.transpose(clips, (2, 0, 1, 3))
         y = Norm((joints, 1, 1, len(CHANNELS)), (1, 2), name="data_norm")(y, train)
-        adjacency = self.variable("constants", "adjacency", lambda: jnp.asarray(neighbourhood(self.skeleton))).value
+        adjacency = self.variable("constants", "adjacency", lambda: jnp.asarray(neighborhood(self.skeleton))).value
         inputs = len(CHANNELS)
         for i, features in enumerate(self.widths):
             dropout = self.dropout if i else 0.0
@@ -133,7 +133,7 @@ class Stam(nn.Module):
         return logits, {"clips": of_clips, "joints": of_joints, "features": pooled}
 
 
-def neighbourhood(skeleton: Skeleton) -> Float[np.ndarray, "1 joint joint"]:
+def neighborhood(skeleton: Skeleton) -> Float[np.ndarray, "1 joint joint"]:
     """One matrix of all joints within `HOPS` of each other, itself included; what a joint receives sums to one."""
     near = skeletons.adjacency(skeleton, f"dis{HOPS + 1}").sum(axis=0) > 0
     return (near / near.sum(axis=0)).astype(np.float32)[None]

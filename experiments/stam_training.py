@@ -214,7 +214,7 @@ class PieceTask(loop.Task):
     config: StamConfig
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """Adam, the decay as part of the gradient."""
         return optax.chain(optax.add_decayed_weights(self.config.decay), optax.adam(self.config.learning_rate))
 
@@ -225,7 +225,7 @@ class PieceTask(loop.Task):
         steps = jnp.where(running, run.samples // size, 0)
 
         def step(i: Array, carry: tuple) -> tuple:
-            variables, optimiser, total = carry
+            variables, optimizer, total = carry
             drawn = run.piece[lax.dynamic_slice_in_dim(order, i * size, size)]
             labels = data.labels[data.recording[drawn]]
 
@@ -236,12 +236,12 @@ class PieceTask(loop.Task):
                 )
                 return metrics.cross_entropy(logits, labels).mean(), updates
 
-            variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, total + value
+            variables, optimizer, value = self.step(variables, optimizer, loss)
+            return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimiser, jnp.float32(0))
-        variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimiser, total / steps)
+        carry = (state.variables, state.optimizer, jnp.float32(0))
+        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
+        return Trained(variables, optimizer, total / steps)
 
     def judge(self, variables: dict[str, Array], run: StamRun, data: Pieces, running: Array) -> Judged:
         """AUC and cross-entropy of the held-out recordings."""

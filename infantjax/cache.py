@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_disable_hlo_passes": "cse_barrier_expander"}}
 """Options of `jax.jit` by backend, for programs that run networks over keypoints often.
 
-The CPU backend removes optimisation barriers before it fuses; without the named pass they last (`nn.conv.finished`).
+The CPU backend removes optimization barriers before it fuses; without the named pass they last (`nn.conv.finished`).
 Where a version of XLA has no such pass the option does nothing.
 """
 
@@ -66,7 +66,7 @@ def shorten_compilation() -> None:
     """Let XLA's CPU backend compile trainings of graph networks in two thirds of the time (see `trial_compile`).
 
     LLVM unrolls every loop over a few channels, to thousands of instructions a kernel, and then takes most of its time
-    to optimise them; the kernels are no faster for it. Those of image networks are, by a tenth, so this is not for
+    to optimize them; the kernels are no faster for it. Those of image networks are, by a tenth, so this is not for
     them. It is for this process and those that it starts, to be called before JAX starts a backend. Nothing is changed
     where JAX may find another backend, which would read the options too, or where the environment has such options.
     """

@@ -20,9 +20,9 @@ class Skeleton:
     Attributes:
         name: registry name, for example `in-motion-19`.
         joints: joint names in the order of the arrays.
-        parents: for each joint its parent's name; the root (the graph's centre) is its own parent.
+        parents: for each joint its parent's name; the root (the graph's center) is its own parent.
         mirror_pairs: (right, left) names that a horizontal flip exchanges.
-        trunk: (upper, lower) end of the trunk, used for centring, rotation and scale; None if the set has none.
+        trunk: (upper, lower) end of the trunk, used for centering, rotation and scale; None if the set has none.
         source: where the set is defined.
 
     Raises:
@@ -70,8 +70,8 @@ class Skeleton:
         return tuple(self.joints.index(p) for p in self.parents)
 
     @cached_property
-    def centre(self) -> int:
-        """Index of the root: the centre joint of the graph."""
+    def center(self) -> int:
+        """Index of the root: the center joint of the graph."""
         return next(j for j, p in enumerate(self.parent_indices) if j == p)
 
     @cached_property
@@ -132,7 +132,7 @@ IN_MOTION_19 = _from_parents(
     },
     ("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
     ("thorax", "pelvis"),
-    "Groos et al., In-Motion: 19 keypoints, tree and centre as in the movement-outcome system",
+    "Groos et al., In-Motion: 19 keypoints, tree and center as in the movement-outcome system",
 )
 
 MPII_16 = _from_parents(
@@ -460,17 +460,17 @@ def adjacency(
 ) -> Float[np.ndarray, "matrix joint joint"]:
     """Adjacency matrices of the skeleton's graph, as the movement-outcome system makes them.
 
-    `A[k, v, w]` weighs what joint `w` receives from joint `v`. `spatial` (3 matrices): the column-normalised
-    neighbourhood split into self, centrifugal and centripetal parts; `disK` (K matrices, `dis2` and `dis4` in the
+    `A[k, v, w]` weighs what joint `w` receives from joint `v`. `spatial` (3 matrices): the column-normalized
+    neighborhood split into self, centrifugal and centripetal parts; `disK` (K matrices, `dis2` and `dis4` in the
     search space): disentangled aggregation over pairs at distance exactly 0..K-1, self-loops always added;
     `uniform` (1) and `distance` (2) exist in the released code only.
 
-    Two points look odd and are kept, since weights were trained with them: in `spatial` the distance to the centre
+    Two points look odd and are kept, since weights were trained with them: in `spatial` the distance to the center
     is known up to one hop only, all farther joints being equally (infinitely) far; in `disK` the hop count starts at
     0, so that `dis4` reaches three hops.
 
     Args:
-        skeleton: any skeleton; its root is the centre.
+        skeleton: any skeleton; its root is the center.
         kind: the construction.
         mask: for `disK`, a generator from which a constant mask, uniform on (-1e-6, 1e-6), is drawn and added to
             every entry as the released code does; None leaves it out.
@@ -493,19 +493,19 @@ def adjacency(
             matrices = matrices + mask.uniform(-1e-6, 1e-6, matrices.shape)
         return matrices.astype(np.float32)
     looped = edge + np.eye(n)
-    normalised = looped / looped.sum(axis=0, keepdims=True)
-    loops = np.diag(np.diag(normalised))
+    normalized = looped / looped.sum(axis=0, keepdims=True)
+    loops = np.diag(np.diag(normalized))
     if kind == "uniform":
-        return normalised[None].astype(np.float32)
+        return normalized[None].astype(np.float32)
     if kind == "distance":
-        return np.stack([loops, normalised - loops]).astype(np.float32)
+        return np.stack([loops, normalized - loops]).astype(np.float32)
     if kind == "spatial":
         distance = np.full(n, np.inf)
-        distance[edge[skeleton.centre] > 0] = 1
-        distance[skeleton.centre] = 0
+        distance[edge[skeleton.center] > 0] = 1
+        distance[skeleton.center] = 0
         outward = distance[:, None] >= distance[None, :]
-        neighbours = normalised - loops
-        return np.stack([loops, np.where(outward, neighbours, 0), np.where(outward, 0, neighbours)]).astype(np.float32)
+        neighbors = normalized - loops
+        return np.stack([loops, np.where(outward, neighbors, 0), np.where(outward, 0, neighbors)]).astype(np.float32)
     raise ValueError(f'unknown graph "{kind}"; known: spatial, dis2, dis4 (any disK), uniform, distance')
 
 

@@ -64,13 +64,13 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import jax
 
     from infantjax import models
-    from infantjax.nn.initializers import initialise
+    from infantjax.nn.initializers import initialize
     from infantjax.recording.preprocessing import RELEASED
     from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
     entry, overrides = models.get("st-gcn"), {"widths": [4, 8]}
     module, x = entry.build(**overrides), np.zeros((1, *entry.input_shape), np.float32)
-    draw = jax.jit(jax.vmap(lambda key: initialise(module, key, x)))
+    draw = jax.jit(jax.vmap(lambda key: initialize(module, key, x)))
     drawn = draw(jax.random.split(jax.random.key(3), 2))
     variables = jax.tree.map(np.asarray, dict(drawn))
     info = {

@@ -126,7 +126,10 @@ def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
 
 
 def test_an_assessment_with_compiled_programs_loads_neither_flax_nor_scipy_nor_a_network():
-    code = "from infantjax.methods import ensemble_gcn\nfrom infantjax.methods.ensemble_gcn import method\nfrom infantjax.weights import bundled\nbundled.ensemble()"
+    code = (
+        "import infantjax.report.batch, infantjax.methods.ensemble_gcn.method\n"
+        "from infantjax.weights import bundled\nbundled.ensemble()"
+    )
     modules = loaded_by(code)["modules"]
     assert {"jax", "infantjax.methods.ensemble_gcn.inference"} <= modules
     assert not loaded_packages(
@@ -146,8 +149,8 @@ def test_the_watch_sees_what_it_looks_for():
 
 
 def test_a_name_that_the_package_lacks_is_refused():
-    with pytest.raises(AttributeError, match="module 'infantjax' has no attribute 'colours'"):
-        infantjax.colours  # noqa: B018
+    with pytest.raises(AttributeError, match="module 'infantjax' has no attribute 'colors'"):
+        infantjax.colors  # noqa: B018
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------

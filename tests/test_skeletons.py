@@ -33,7 +33,7 @@ def test_a_skeleton_says_where_it_comes_from(name):
 def test_edges_are_a_tree_over_all_joints(name):
     skeleton = SKELETONS[name]
     assert len(skeleton.edges) == len(skeleton.joints) - 1
-    assert {j for j, _ in skeleton.edges} == set(range(len(skeleton.joints))) - {skeleton.centre}
+    assert {j for j, _ in skeleton.edges} == set(range(len(skeleton.joints))) - {skeleton.center}
 
 
 @pytest.mark.parametrize("name", SKELETONS)
@@ -84,8 +84,8 @@ def test_human36m_has_the_parents_of_videopose3d():
     assert parents == (0, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
 
 
-def test_in_motion_is_centred_at_the_thorax():
-    assert IN_MOTION_19.centre == IN_MOTION_19.index("thorax") == 8
+def test_in_motion_is_centered_at_the_thorax():
+    assert IN_MOTION_19.center == IN_MOTION_19.index("thorax") == 8
     assert IN_MOTION_19.trunk_indices == (8, 12)
 
 
@@ -123,7 +123,7 @@ def test_what_is_no_tree_is_refused(joints, parents, mirror, message):
 def test_a_skeleton_of_five_joints_has_its_own_graphs():
     star = Skeleton("star-5", tuple("abcde"), ("a", "a", "a", "b", "c"))
     assert adjacency(star, "spatial").shape == (3, 5, 5)
-    # Columns of the normalised neighbourhood sum to one, split over the three parts.
+    # Columns of the normalized neighborhood sum to one, split over the three parts.
     np.testing.assert_allclose(adjacency(star, "spatial").sum(axis=(0, 1)), np.ones(5), rtol=1e-6)
 
 

@@ -1,13 +1,13 @@
 """How sure the ensemble is: green, yellow, orange or red, by the paper's rule or by the released one.
 
-| colour | meaning | `fraction` (paper), q = share of instances that predict CP | `quartile` (released) |
+| color | meaning | `fraction` (paper), q = share of instances that predict CP | `quartile` (released) |
 | --- | --- | --- | --- |
 | red | CP, certain | q > 0.75 | risk on the CP side and Q1 > threshold |
 | orange | CP, uncertain | 0.50 < q <= 0.75 | risk on the CP side and Q1 <= threshold |
 | yellow | no CP, uncertain | 0.25 <= q <= 0.50 | risk on the other side and Q3 >= threshold |
 | green | no CP, certain | q < 0.25 | risk on the other side and Q3 < threshold |
 
-Risk and q are different medians, so the colour of the bare `fraction` rule can in principle contradict the decision.
+Risk and q are different medians, so the color of the bare `fraction` rule can in principle contradict the decision.
 For an infant the risk decides here and q only chooses between certain and uncertain; the published table holds no case
 in which that makes a difference.
 
@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from infantjax.assessment.result import Colour
+from infantjax.assessment.result import Color
 
 Rule = Literal["fraction", "quartile"]
 RULES: tuple[Rule, ...] = ("fraction", "quartile")
@@ -35,7 +35,7 @@ def fraction_positive(risks: Float[np.ndarray, " instance"], threshold: float, r
     return float(np.mean(predicts_cp(np.asarray(risks), threshold, rule)))
 
 
-def fraction_colour(fraction: float) -> Colour:
+def fraction_color(fraction: float) -> Color:
     """The paper's four classes of the share of instances that predict CP."""
     if fraction > 0.75:
         return "red"
@@ -44,7 +44,7 @@ def fraction_colour(fraction: float) -> Colour:
     return "yellow" if fraction >= 0.25 else "green"
 
 
-def colour(risk: float, instances: Float[np.ndarray, " instance"], threshold: float, rule: Rule = "fraction") -> Colour:
+def color(risk: float, instances: Float[np.ndarray, " instance"], threshold: float, rule: Rule = "fraction") -> Color:
     """Certainty of a decision.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-Colour = Literal["green", "yellow", "orange", "red"]
+Color = Literal["green", "yellow", "orange", "red"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class WindowRisks:
         median: median over instances of the window risk, 0..1.
         q1: 25th percentile over instances.
         q3: 75th percentile over instances.
-        colour: certainty of each window.
+        color: certainty of each window.
         length: length of every window in seconds.
     """
 
@@ -42,7 +42,7 @@ class WindowRisks:
     median: np.ndarray
     q1: np.ndarray
     q3: np.ndarray
-    colour: tuple[Colour, ...]
+    color: tuple[Color, ...]
     length: float
 
 
@@ -90,7 +90,7 @@ class Assessment(Assessed):
         risk: CP risk of the infant, 0..1: median over windows of the median over instances.
         threshold: decision threshold.
         positive: the risk is on the CP side of the threshold.
-        colour: certainty: red (CP, certain), orange, yellow, green (no CP, certain).
+        color: certainty: red (CP, certain), orange, yellow, green (no CP, certain).
         certainty_rule: `fraction` (paper) or `quartile` (released code).
         fraction_positive: share of the instances that predict CP, 0..1.
         quartiles: 25th and 75th percentile of the instance risks.
@@ -103,7 +103,7 @@ class Assessment(Assessed):
     risk: float
     threshold: float
     positive: bool
-    colour: Colour
+    color: Color
     certainty_rule: Literal["fraction", "quartile"]
     fraction_positive: float
     quartiles: tuple[float, float]
@@ -172,7 +172,7 @@ class Finding(Assessed):
         decision: what it calls the recording; empty where it decides nothing.
         quantities: its figures, the most important first.
         course: what it sees over time.
-        intervals: `[interval, 2]` seconds from and to which it finds fidgety movements; None where it localises none.
+        intervals: `[interval, 2]` seconds from and to which it finds fidgety movements; None where it localizes none.
         instances: the first quantity by every instance, in the order of the ensemble.
     """
 

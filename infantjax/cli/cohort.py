@@ -68,13 +68,13 @@ class Simulate:
 
 @dataclass(frozen=True)
 class Folds:
-    """Deal a cohort to folds, and hold infants out until the end, with equal shares of outcomes, centres, subtypes.
+    """Deal a cohort to folds, and hold infants out until the end, with equal shares of outcomes, centers, subtypes.
 
     Writes two tables of outcomes with the fold of each recording, development.csv and test.csv, for `--outcomes` of
     other commands, and tells what each part holds.
 
     Example:
-        infantjax folds cohort -o split --stratify centre --stratify subtype
+        infantjax folds cohort -o split --stratify center --stratify subtype
     """
 
     cohort: Positional[Path]
@@ -86,7 +86,7 @@ class Folds:
     held_out: int = 4
     """One of so many parts is held out, of four a quarter as published; 0 holds nobody out."""
     stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
-    """Column of the outcomes table to balance beside the outcome; may be repeated. In the paper centre and subtype."""
+    """Column of the outcomes table to balance beside the outcome; may be repeated. In the paper center and subtype."""
     rule: Literal["paper", "released"] = "paper"
     """Balanced as in the paper, or the split of the released program, which balances the outcome alone."""
     seed: int | None = None

@@ -125,7 +125,7 @@ class Evaluate:
             what = "intervals are bootstraps over infants; those of slope and P values take recordings as independent"
             common.say(f"note: some infants have several recordings: {what}", self.quiet)
         threshold = self._threshold(scores)
-        found = summary.summarise(scores.risks, scores.outcomes, threshold, groups=infants)
+        found = summary.summarize(scores.risks, scores.outcomes, threshold, groups=infants)
         if pairs:
             thresholds = {path: self._threshold(other) for path, other in others.items()}
             compared = {

@@ -33,13 +33,13 @@ class Models:
         import json
 
         from infantjax import models
-        from infantjax.models.summary import kept_counts, summarise
+        from infantjax.models.summary import kept_counts, summarize
 
         with common.checked("models"):
             entries = [models.get(name) for name in self.names or models.names()]
         kept = kept_counts()
         rows = (
-            summarise(entry, self.rule, name, kept.get(entry.name, {}).get(name))
+            summarize(entry, self.rule, name, kept.get(entry.name, {}).get(name))
             for entry in entries
             for name in entry.skeletons
         )

@@ -15,7 +15,7 @@ class Search:
     """Search the published space for the network that suits a cohort best, or look at a search.
 
     In place of a cohort, `status` tells how a search stands and `best` its best candidates; `export` writes its trials
-    into the output folder, and `analyse` what they show. Run again with the same options, an interrupted search
+    into the output folder, and `analyze` what they show. Run again with the same options, an interrupted search
     continues; others join it by name.
 
     Example:
@@ -23,7 +23,7 @@ class Search:
     """
 
     cohort: Positional[str]
-    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export, analyse."""
+    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export, analyze."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """Folder for what the workers leave, and for exports; of this machine, or shared by all."""
     study: Annotated[str, arg(metavar="NAME")] = "search"
@@ -68,7 +68,7 @@ class Search:
     format: Annotated[str | None, arg(metavar="NAME")] = None
     """Format of the files; found from their content if not given. See docs/formats.md."""
     preprocessing: Literal["released", "paper"] = "released"
-    """How recordings are standardised."""
+    """How recordings are standardized."""
     batch_size: int = 32
     """Windows of a step; 32 as published."""
     learning_rate: float = 5e-4
@@ -86,9 +86,9 @@ class Search:
     top: int = 1
     """For best and export: how many of the best candidates."""
     also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
-    """For analyse: another search of the storage, as a repeat or to compare; may be repeated."""
+    """For analyze: another search of the storage, as a repeat or to compare; may be repeated."""
     importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
-    """For analyse: how the importance of the choices is estimated."""
+    """For analyze: how the importance of the choices is estimated."""
     json: bool = False
     """Print JSON."""
     quiet: bool = False
@@ -100,10 +100,10 @@ class Search:
         """Search, or look at a search."""
         from infantjax.search import study
 
-        looking = self.cohort if self.cohort in ("status", "best", "export", "analyse") else None
+        looking = self.cohort if self.cohort in ("status", "best", "export", "analyze") else None
         if looking is None:
             self._search()
-        if looking == "analyse":
+        if looking == "analyze":
             from infantjax.search import analysis
 
             names = dict.fromkeys((self.study, *self.also))

@@ -36,7 +36,7 @@ class _Training:
     format: Annotated[str | None, arg(metavar="NAME")] = None
     """Format of the files; found from their content if not given. See docs/formats.md."""
     preprocessing: Literal["released", "paper"] = "released"
-    """How recordings are standardised; stored with the ensemble."""
+    """How recordings are standardized; stored with the ensemble."""
     epochs: int | None = None
     """Passes over the training samples; 200 as published if not given, 100 for pose, 10 000 at most for baby-moves."""
     batch_size: int | None = None
@@ -197,7 +197,7 @@ class Train(_Training):
     """For pose: height and width of the network's input in pixels; the network's own if not given."""
     whole: bool = False
     """For pose: train on whole pictures and not on the surroundings of the keypoints."""
-    optimiser: Literal["amsgrad", "cyclical"] = "amsgrad"
+    optimizer: Literal["amsgrad", "cyclical"] = "amsgrad"
     """For pose: as published for infants, or SGD under a cyclical rate as published on MPII."""
     sigmas: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
     """For pose: how the peaks of the maps narrow over the epochs."""
@@ -233,7 +233,7 @@ class Train(_Training):
             config = PoseTrainingConfig(
                 epochs=_given(self.epochs, published.epochs),
                 batch_size=_given(self.batch_size, published.batch_size),
-                optimiser=self.optimiser,
+                optimizer=self.optimizer,
                 learning_rate=self.learning_rate,
                 sigmas=self.sigmas,
                 augmentation=PictureAugmentation(self.rotation, self.scale),

@@ -84,7 +84,7 @@ def platt_released(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
 
 
 def _logistic(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of the most likely logistic curve, by Newton's method on standardised scores."""
+    """Slope and intercept of the most likely logistic curve, by Newton's method on standardized scores."""
     from scipy.special import expit
 
     middle, spread = scores.mean(), scores.std()

@@ -105,7 +105,7 @@ class Summary:
         return lines
 
 
-def summarise(
+def summarize(
     risks: ArrayLike,
     labels: ArrayLike,
     threshold: float = 0.5,

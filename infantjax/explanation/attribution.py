@@ -42,7 +42,7 @@ def integrated_gradients(
         score: of samples.
         x: samples.
         baseline: an input that says nothing, which broadcasts against the samples; chosen is 0, the mean of
-            standardised features.
+            standardized features.
         steps: at least 1.
 
     Raises:
@@ -141,7 +141,7 @@ def agreement_with_untrained(
         explain: from variables to a map, for one input.
         trained: variables of the network.
         untrained: the same of freshly drawn ones, stacked along a leading axis, for example
-            `jax.jit(jax.vmap(lambda key: nn.initialisers.initialise(module, key, x)))(keys)`.
+            `jax.jit(jax.vmap(lambda key: nn.initializers.initialize(module, key, x)))(keys)`.
     """
     ranks = _ranks(explain(trained))
 

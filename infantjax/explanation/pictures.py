@@ -30,16 +30,16 @@ def over_body(
     upwards: bool = False,
     named: int = 5,
 ) -> "Figure":
-    """The median pose with each joint in colour and size of its value, one panel for each map.
+    """The median pose with each joint in color and size of its value, one panel for each map.
 
-    Where a map has values below 0 they are blue and those above are red, else all are red. The colours of each panel
+    Where a map has values below 0 they are blue and those above are red, else all are red. The colors of each panel
     reach to its largest magnitude.
 
     Args:
         maps: `[joint]` values by name, for example `attribution.by_joint`; NaN is not drawn.
         keypoints: two or three coordinates, of which the first two are drawn; NaN is missing.
         skeleton: of the keypoints and of the maps.
-        upwards: y points upwards, as in standardised positions, not downwards as in pictures.
+        upwards: y points upwards, as in standardized positions, not downwards as in pictures.
         named: how many joints of the largest magnitude are named.
 
     Raises:

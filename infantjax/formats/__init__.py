@@ -1,4 +1,4 @@
-"""Keypoint files in and out: one file a format, recognised by its content or named.
+"""Keypoint files in and out: one file a format, recognized by its content or named.
 
 `read` gives a checked `Recording` of any of `FORMATS`; `write` writes one. A file that cannot be used raises one
 `InputError` that names the file, what is wrong and what to do; nothing in a file is ever executed.
@@ -26,7 +26,7 @@ class Format:
         name: for `--format`.
         suffixes: endings such files usually have; `/` is a folder.
         description: one line for the documentation.
-        recognises: whether a file is of this kind, by its content.
+        recognizes: whether a file is of this kind, by its content.
         read: what the file holds; the second argument names one of several individuals.
         write: writes a recording, or None where the format is only read.
         individuals: whether such a file names individuals to choose from.
@@ -35,7 +35,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     description: str
-    recognises: Callable[[Source], bool]
+    recognizes: Callable[[Source], bool]
     read: Callable[[Source, str | None], Tracks]
     write: Callable[[Recording, Path], None] | None = None
     individuals: bool = False
@@ -48,7 +48,7 @@ FORMATS: dict[str, Format] = {
             "released-csv",
             (".csv",),
             "coordinate table of the movement-outcome program, orgcoords_<id>.csv",
-            table.recognises_released,
+            table.recognizes_released,
             table.read_wide,
             table.write_released,
         ),
@@ -56,7 +56,7 @@ FORMATS: dict[str, Format] = {
             "wide-csv",
             (".csv", ".tsv", ".txt"),
             "text table with one row a frame: <joint>_x, <joint>_y, ...",
-            table.recognises_wide,
+            table.recognizes_wide,
             table.read_wide,
             table.write_wide,
         ),
@@ -64,7 +64,7 @@ FORMATS: dict[str, Format] = {
             "long-csv",
             (".csv", ".tsv", ".txt"),
             "text table with one row a point: frame, joint, x, y, ...",
-            table.recognises_long,
+            table.recognizes_long,
             table.read_long,
             table.write_long,
         ),
@@ -72,7 +72,7 @@ FORMATS: dict[str, Format] = {
             "deeplabcut-csv",
             (".csv",),
             "table of DeepLabCut with three or four header rows",
-            deeplabcut.recognises_csv,
+            deeplabcut.recognizes_csv,
             deeplabcut.read_csv,
             deeplabcut.write_csv,
             individuals=True,
@@ -81,7 +81,7 @@ FORMATS: dict[str, Format] = {
             "deeplabcut-h5",
             (".h5", ".hdf5"),
             "table of DeepLabCut in HDF5, written by pandas",
-            deeplabcut.recognises_h5,
+            deeplabcut.recognizes_h5,
             deeplabcut.read_h5,
             individuals=True,
         ),
@@ -89,16 +89,16 @@ FORMATS: dict[str, Format] = {
             "openpose",
             ("/",),
             "folder of OpenPose with one .json a frame",
-            openpose.recognises,
+            openpose.recognizes,
             openpose.read,
             openpose.write,
         ),
-        Format("coco", (".json",), "COCO keypoints: annotations or detections", coco.recognises, coco.read, coco.write),
+        Format("coco", (".json",), "COCO keypoints: annotations or detections", coco.recognizes, coco.read, coco.write),
         Format(
             "mmpose",
             (".json",),
             "predictions of MMPose: frames with instances",
-            mmpose.recognises,
+            mmpose.recognizes,
             mmpose.read,
             mmpose.write,
         ),
@@ -106,12 +106,12 @@ FORMATS: dict[str, Format] = {
             "sleap-h5",
             (".h5", ".hdf5"),
             "analysis file of SLEAP",
-            sleap.recognises,
+            sleap.recognizes,
             sleap.read,
             sleap.write,
             individuals=True,
         ),
-        Format("npz", (".npz",), "the project's own archive of arrays", npz.recognises, npz.read, npz.write),
+        Format("npz", (".npz",), "the project's own archive of arrays", npz.recognizes, npz.read, npz.write),
     )
 }
 """The formats by name."""
@@ -146,7 +146,7 @@ def read(
         raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
     path = edge.check_readable(path)
     source = Source(path, trust_suffix=format is None)
-    chosen = _recognise(source) if format is None else FORMATS[format]
+    chosen = _recognize(source) if format is None else FORMATS[format]
     if individual is not None and not chosen.individuals:
         raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
     tracks = chosen.read(source, individual)
@@ -154,7 +154,7 @@ def read(
 
 
 def format_of(path: str | Path) -> str | None:
-    """The name of the format that a file or folder is recognised as, or None if it holds no known one.
+    """The name of the format that a file or folder is recognized as, or None if it holds no known one.
 
     Raises:
         InputError: it cannot be opened, is damaged or no data at all, or is of several formats.
@@ -187,7 +187,7 @@ def write(recording: Recording, path: str | Path, format: str | None = None) -> 
     writers[format](recording, path)
 
 
-def _recognise(source: Source) -> Format:
+def _recognize(source: Source) -> Format:
     if found := _candidates(source):
         return _only(source, found)
     raise InputError(
@@ -196,7 +196,7 @@ def _recognise(source: Source) -> Format:
 
 
 def _candidates(source: Source) -> list[Format]:
-    return [f for f in FORMATS.values() if f.recognises(source)]
+    return [f for f in FORMATS.values() if f.recognizes(source)]
 
 
 def _only(source: Source, found: list[Format]) -> Format:

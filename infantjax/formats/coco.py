@@ -22,7 +22,7 @@ from infantjax.recording.recording import Recording
 SETS = ("coco-17",)
 
 
-def recognises(source: Source) -> bool:
+def recognizes(source: Source) -> bool:
     """Whether JSON holds annotations with images, or a list of detections."""
     document = source.document
     if isinstance(document, dict):
@@ -63,14 +63,14 @@ def read(source: Source, individual: str | None) -> Tracks:
     for i, frame in enumerate(frames):
         if frame in persons:
             values[i] = persons[frame][people.largest(persons[frame])]
-    labelled = isinstance(document, dict)
-    if labelled:
+    labeled = isinstance(document, dict)
+    if labeled:
         values[values[..., 2] == 0] = np.nan
     names = _names(document, size)
     return Tracks(
         joints=names or [str(i) for i in range(size)],
         keypoints=values[..., :2],
-        confidence=None if labelled else values[..., 2],
+        confidence=None if labeled else values[..., 2],
         frames=np.array(frames, dtype=np.float64),
         fps=_fps(document),
         among=() if names else SETS,

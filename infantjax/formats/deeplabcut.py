@@ -25,16 +25,16 @@ from infantjax.recording.recording import Recording
 
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _MAX_NAMES_BYTES = 1 << 24
-_LABELLED = "holds labelled training frames (pictures as index), not the track of a video"
-_ANALYSE = "analyse the video in DeepLabCut and give the resulting file"
+_LABELED = "holds labeled training frames (pictures as index), not the track of a video"
+_ANALYZE = "analyze the video in DeepLabCut and give the resulting file"
 
 
-def recognises_csv(source: Source) -> bool:
+def recognizes_csv(source: Source) -> bool:
     """Whether a text table begins with the header row `scorer`."""
     return source.kind == "text" and [c.strip().lower() for c in source.first_cells[:1]] == ["scorer"]
 
 
-def recognises_h5(source: Source) -> bool:
+def recognizes_h5(source: Source) -> bool:
     """Whether an HDF5 file has a group of the shape that pandas writes."""
     return source.kind == "hdf5" and bool(source.hdf5 and source.hdf5.groups)
 
@@ -43,7 +43,7 @@ def read_csv(source: Source, individual: str | None) -> Tracks:
     """Read a .csv of DeepLabCut.
 
     Raises:
-        InputError: the header rows are not those of DeepLabCut, labelled training data, several individuals and none
+        InputError: the header rows are not those of DeepLabCut, labeled training data, several individuals and none
             named, ragged rows, cells that are no numbers.
     """
     path, separator = source.path, source.dialect.separator
@@ -66,9 +66,9 @@ def read_csv(source: Source, individual: str | None) -> Tracks:
         raise InputError(path, f"has {width} columns", "leave some individuals or points out")
     first = next(lines, None)
     if first is None:
-        raise InputError(path, "has a header but no frames", "analyse the video again")
+        raise InputError(path, "has a header but no frames", "analyze the video again")
     if header["coords"][1] == "" or not _is_number(first[1][0]):
-        raise InputError(path, _LABELLED, _ANALYSE)
+        raise InputError(path, _LABELED, _ANALYZE)
     columns = list(zip(*(header[level][1:] for level in levels)))
     names = ["frame", *("_".join(c[1:]) for c in columns)]
     numbers, line = text.numbers(path, chain([first], lines), names, range(width), separator)
@@ -87,7 +87,7 @@ def read_h5(source: Source, individual: str | None) -> Tracks:
     """Read a .h5 of DeepLabCut, in pandas' table or fixed layout, without running what it may carry.
 
     Raises:
-        InputError: damaged, crafted, of another layout, labelled training data, several individuals and none named.
+        InputError: damaged, crafted, of another layout, labeled training data, several individuals and none named.
     """
     path, content = source.path, source.hdf5
     if content is None or len(content.groups) != 1:
@@ -96,7 +96,7 @@ def read_h5(source: Source, individual: str | None) -> Tracks:
     group = content.groups[0]
     columns, values, frames = (_table if f"{group}/table" in content.names else _fixed)(content, group)
     if frames.dtype.kind not in "iu":
-        raise InputError(path, _LABELLED, _ANALYSE)
+        raise InputError(path, _LABELED, _ANALYZE)
     if values.ndim != 2 or frames.ndim != 1 or values.shape != (len(frames), len(columns)):
         raise InputError(
             path, f"has values {values.shape} for {frames.shape} frames, {len(columns)} columns", "export it again"
@@ -107,7 +107,7 @@ def read_h5(source: Source, individual: str | None) -> Tracks:
 def _table(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
     table = f"{group}/table"
     if f"{table}/index" not in content.arrays:
-        raise InputError(content.path, _LABELLED, _ANALYSE)
+        raise InputError(content.path, _LABELED, _ANALYZE)
     if f"{table}/values_block_1" in content.arrays:
         raise InputError(content.path, "its table has more than one block of values", "export it from DeepLabCut again")
     values = content.array(f"{table}/values_block_0").astype(np.float64)
@@ -118,7 +118,7 @@ def _table(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np
 def _fixed(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
     path = content.path
     if f"{group}/axis1" not in content.arrays:
-        raise InputError(path, _LABELLED, _ANALYSE)
+        raise InputError(path, _LABELED, _ANALYZE)
     if f"{group}/block1_values" in content.names:
         raise InputError(path, "its table has more than one block of values", "export it from DeepLabCut again")
     values = content.array(f"{group}/block0_values").astype(np.float64)

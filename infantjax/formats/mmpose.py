@@ -21,7 +21,7 @@ from infantjax.recording.recording import Recording
 SETS = ("coco-17",)
 
 
-def recognises(source: Source) -> bool:
+def recognizes(source: Source) -> bool:
     """Whether JSON holds `instance_info`, or a list of frames with instances."""
     document = source.document
     if isinstance(document, dict):

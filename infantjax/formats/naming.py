@@ -57,13 +57,13 @@ def identify(
     """The keypoint set that a file's joint names belong to.
 
     Case and separators do not matter, and sides may be written out or as a letter (`RightWrist`, `right-wrist`,
-    `R_wrist`, `rwrist`). The set that recognises most names wins, of equals the one that lacks fewest joints; at
+    `R_wrist`, `rwrist`). The set that recognizes most names wins, of equals the one that lacks fewest joints; at
     least half of its joints must be there.
 
     Args:
         where: the file, for messages.
         names: joint names as the file has them, or nothing but their number (`["0", "1", ...]`) with `among`.
-        wanted: the set the file is known to hold; then a single recognised joint suffices and the rest is missing.
+        wanted: the set the file is known to hold; then a single recognized joint suffices and the rest is missing.
         among: for formats that number their points: the sets these may be, chosen by the number of points.
 
     Raises:

@@ -25,7 +25,7 @@ from infantjax.skeletons import Skeleton
 _KINDS = {"keypoints": "fiu", "confidence": "fiu", "fps": "fiu", "joints": "U", "info": "u"}
 
 
-def recognises(source: Source) -> bool:
+def recognizes(source: Source) -> bool:
     """Whether the file is an archive."""
     return source.kind == "zip"
 

@@ -26,7 +26,7 @@ from infantjax.recording.recording import Recording
 SETS = ("openpose-25", "openpose-18")
 
 
-def recognises(source: Source) -> bool:
+def recognizes(source: Source) -> bool:
     """Whether a folder holds files named as OpenPose names them, or one of the first few is a frame of OpenPose.
 
     Folders of recordings may hold other .json files.

@@ -22,7 +22,7 @@ _TRACKS = ("track", "xy", "node", "frame")
 _SCORES = ("track", "node", "frame")
 
 
-def recognises(source: Source) -> bool:
+def recognizes(source: Source) -> bool:
     """Whether an HDF5 file has the data sets of an analysis file."""
     return source.hdf5 is not None and {"tracks", "node_names"} <= set(source.hdf5.names)
 

@@ -1,4 +1,4 @@
-"""A file that is being recognised: what every format may ask of it, read once."""
+"""A file that is being recognized: what every format may ask of it, read once."""
 
 import os
 from functools import cached_property

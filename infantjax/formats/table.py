@@ -31,17 +31,17 @@ _JOINT = frozenset({"joint", "keypoint", "bodypart", "body_part", "landmark", "p
 _CONFIDENCE = frozenset({"confidence", "likelihood", "score", "conf", "c", "p"})
 
 
-def recognises_released(source: Source) -> bool:
+def recognizes_released(source: Source) -> bool:
     """Whether a text table is named `orgcoords_*` and has columns for coordinates."""
     return source.path.name.startswith("orgcoords_") and _is_wide(source)
 
 
-def recognises_wide(source: Source) -> bool:
+def recognizes_wide(source: Source) -> bool:
     """Whether a text table has a pair of columns `<joint>_x`, `<joint>_y`, and is no released coordinate CSV."""
     return not source.path.name.startswith("orgcoords_") and _is_wide(source)
 
 
-def recognises_long(source: Source) -> bool:
+def recognizes_long(source: Source) -> bool:
     """Whether a text table has columns for the joint's name, x and y."""
     columns = {_plain(c) for c in source.first_cells}
     return source.kind == "text" and bool(columns & _JOINT) and {"x", "y"} <= columns

@@ -19,7 +19,7 @@ from infantjax.formats.edge import check_shape
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
 
-_NORMALISED = 1.0
+_NORMALIZED = 1.0
 _MOSTLY_MISSING = 0.9
 _SWAPPED = 0.8
 
@@ -367,7 +367,7 @@ def _suspicions(skeleton: Skeleton, keypoints: np.ndarray) -> list[str]:
     """What can be read but looks odd; documented in docs/formats.md."""
     notes = []
     highest, lowest = np.fmax.reduce(keypoints, axis=0), np.fmin.reduce(keypoints, axis=0)
-    if max(np.nanmax(highest), -np.nanmin(lowest)) <= _NORMALISED:
+    if max(np.nanmax(highest), -np.nanmin(lowest)) <= _NORMALIZED:
         notes.append(
             "all coordinates lie within -1..1: if they are fractions of the width and height of a picture that is "
             "not square, angles and lengths are distorted"

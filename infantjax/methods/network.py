@@ -77,7 +77,7 @@ class Fitted(NamedTuple):
 
 
 class NetworkSystem(System):
-    """A system of one network: what all of them do around their own preparation, training and judgement.
+    """A system of one network: what all of them do around their own preparation, training and judgment.
 
     Attributes:
         value: column of the tables of held-out recordings.

@@ -64,7 +64,7 @@ class Entry:
         published: published figures.
         build: `build(skeleton=..., **overrides) -> nn.Module`.
         others: published figures for other skeletons by name.
-        pixels: how an image network's input is normalised (`pose.pictures`).
+        pixels: how an image network's input is normalized (`pose.pictures`).
         counted: overrides of `build` that give what the published figures count.
         counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
         reading: whether the inside is chosen, because only the outline is published.

@@ -78,7 +78,7 @@ def kept_counts() -> dict[str, dict[str, dict[str, int]]]:
     return json.loads(COUNTS.read_text(encoding="utf-8"))
 
 
-def summarise(
+def summarize(
     entry: Entry,
     rule: CountingRule = "published",
     skeleton: str | None = None,

@@ -22,7 +22,7 @@ _SQRT2 = float(np.sqrt(2))
 
 def relu(x: Array) -> Array:
     """max(x, 0); NaN stays NaN."""
-    # The CPU backend does not vectorise a maximum over ten or twenty channels, a choice it does.
+    # The CPU backend does not vectorize a maximum over ten or twenty channels, a choice it does.
     return jnp.where(x <= 0, 0, x)
 
 
@@ -169,7 +169,7 @@ class Attention(nn.Module):
 
         Args:
             x: activations.
-            train: normalise by the batch.
+            train: normalize by the batch.
             flags: of each kind, of which one at most is set; None sets all.
             channels: which channels there are.
         """

@@ -64,7 +64,7 @@ def asked_lowering() -> Lowering | None:
 
 
 class Affine(NamedTuple):
-    """A convolution over time as data: `kernel [tap, in, out]`, `bias [out]`; taps are centred and one frame apart."""
+    """A convolution over time as data: `kernel [tap, in, out]`, `bias [out]`; taps are centered and one frame apart."""
 
     kernel: Float[Array, "tap in out"]
     bias: Float[Array, " out"]
@@ -86,7 +86,7 @@ def finished(arrays: Any) -> Any:
 
     Fusing is right almost everywhere, but on a CPU it is slow to repeat the dozen operations that a norm's offset comes
     from for every activation, or to compute an activation inside a reshape, padding or concatenation, whose loops are
-    not vectorised. Holds where the program is compiled with `runtime.COMPILER_OPTIONS`; on other backends it is no
+    not vectorized. Holds where the program is compiled with `runtime.COMPILER_OPTIONS`; on other backends it is no
     border.
     """
     return lax.optimization_barrier(arrays) if jax.default_backend() == "cpu" else arrays
@@ -425,7 +425,7 @@ def sums_at_once(values: Sequence[Float[Array, "*outer together column channel"]
     """The sum of each array over all axes but the last, in one loop.
 
     All are summed by one reduction of several operands over a few rows. XLA's CPU backend makes one loop of it, which
-    reads what the values are computed from once for all, and is vectorised as long as the rows can be unrolled
+    reads what the values are computed from once for all, and is vectorized as long as the rows can be unrolled
     (`unrolled`). A reduction for each is three times slower, and so is one over sixteen.
     """
     zeros = [jnp.zeros((), values[0].dtype)] * len(values)
@@ -447,15 +447,15 @@ def _shifted(x: jax.Array, offsets: Sequence[int], stride: int) -> list[jax.Arra
 
 
 class Norm(nn.Module):
-    """Batch normalisation with the running statistics of the published framework.
+    """Batch normalization with the running statistics of the published framework.
 
-    Training mode normalises by the biased variance of the batch; the running variance follows the unbiased one:
+    Training mode normalizes by the biased variance of the batch; the running variance follows the unbiased one:
     `running = 0.9 * running + 0.1 * batch`, variance times n / (n - 1), or the biased one itself.
 
     Variables: `params` scale and bias; `batch_stats` mean and var, changed by training mode only.
 
     Attributes:
-        shape: shape of the normalised trailing axes, `(channel,)` or `(joint, 1, 1, channel)` for a norm per joint.
+        shape: shape of the normalized trailing axes, `(channel,)` or `(joint, 1, 1, channel)` for a norm per joint.
         axes: axes that the statistics run over.
         unbiased: what the running variance follows.
     """
@@ -486,11 +486,11 @@ class Norm(nn.Module):
         return finished((multiplier, self.bias - self.mean.value * multiplier))
 
     def __call__(self, x: Array, train: bool, shift: Array | None = None) -> Array:
-        """Normalise; in training mode by the statistics of `x`, updating the running ones.
+        """Normalize; in training mode by the statistics of `x`, updating the running ones.
 
         Args:
             x: activations.
-            train: normalise by the batch.
+            train: normalize by the batch.
             shift: what is still to be added to x. The mean of a batch takes it away again: in training mode it moves
                 the running mean and nothing else, its gradient is zero, and no pass over x is spent on either.
         """
@@ -499,7 +499,7 @@ class Norm(nn.Module):
             multiplier, offset = self.affine()
             return (x if shift is None else x + shift) * multiplier + offset
         # Sums over a batch of pictures lose too much in bfloat16.
-        y, mean, var = _normalised(x.astype(self.mean.value.dtype), self.scale, self.bias, self.axes, self.epsilon)
+        y, mean, var = _normalized(x.astype(self.mean.value.dtype), self.scale, self.bias, self.axes, self.epsilon)
         if not self.is_initializing():
             count = x.size // mean.size
             keep = 1.0 - self.momentum
@@ -511,18 +511,18 @@ class Norm(nn.Module):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _normalised(
+def _normalized(
     x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float
 ) -> tuple[Array, Array, Array]:
-    """Normalised by the statistics of the batch; mean and biased variance, through which no gradient flows.
+    """Normalized by the statistics of the batch; mean and biased variance, through which no gradient flows.
 
     Forwards and backwards take one pass for two sums and one for the result, as many as can be: activations of a batch
     fit in no cache, so passes are what a norm costs. The variance is that of the distances to a value near the mean.
     """
-    return _normalised_forward(x, scale, bias, axes, epsilon)[0]
+    return _normalized_forward(x, scale, bias, axes, epsilon)[0]
 
 
-def _normalised_forward(
+def _normalized_forward(
     x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
     first, *others = axes
@@ -535,14 +535,14 @@ def _normalised_forward(
     return ((x - mean) * (factor * scale) + bias, mean, var), (x, mean, factor, scale)
 
 
-def _normalised_backward(
+def _normalized_backward(
     axes: tuple[int, ...], epsilon: float, saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]
 ) -> tuple[Array, Array, Array]:
     (x, mean, factor, scale), gradient = saved, gradients[0]
-    centred, count = x - mean, x.size // mean.size
-    for_bias, products = _two_sums(gradient, centred, axes, scale.shape)
+    centered, count = x - mean, x.size // mean.size
+    for_bias, products = _two_sums(gradient, centered, axes, scale.shape)
     for_scale = products * factor
-    for_x = (gradient - for_bias / count - centred * (for_scale * factor / count)) * (factor * scale)
+    for_x = (gradient - for_bias / count - centered * (for_scale * factor / count)) * (factor * scale)
     return for_x, for_scale, for_bias
 
 
@@ -557,7 +557,7 @@ def _two_sums(a: Array, b: Array, axes: tuple[int, ...], shape: tuple[int, ...])
     return total.reshape(shape), products.reshape(shape)
 
 
-_normalised.defvjp(_normalised_forward, _normalised_backward)
+_normalized.defvjp(_normalized_forward, _normalized_backward)
 
 
 class Conv(nn.Module):
@@ -571,7 +571,7 @@ class Conv(nn.Module):
         taps: kernel length, odd.
         stride: frames between outputs.
         dilation: frames between taps.
-        gain: gain of the initialiser.
+        gain: gain of the initializer.
         use_bias: whether the convolution has a bias of its own.
         norm: whether a `Norm` follows.
     """
@@ -603,7 +603,7 @@ class Conv(nn.Module):
         return Affine(self.kernel * multiplier, bias * multiplier + offset)
 
     def __call__(self, x: Float[Array, "joint batch time in"], train: bool) -> Float[Array, "joint batch time_out out"]:
-        """Convolve and normalise."""
+        """Convolve and normalize."""
         if not train:
             return self.affine()(x, self.stride, self.dilation)
         y = temporal_convolution(x, self.kernel, self.stride, self.dilation)
@@ -622,18 +622,18 @@ class Dense(nn.Module):
     Attributes:
         inputs: input channels.
         features: output channels.
-        initialiser: of the kernel.
+        initializer: of the kernel.
         bias_begin: where biases begin.
     """
 
     inputs: int
     features: int
-    initialiser: Callable[..., Array]
+    initializer: Callable[..., Array]
     bias_begin: float = 0.0
 
     def setup(self) -> None:
         """Declare the variables."""
-        self.kernel = parameter(self, "kernel", self.initialiser, (self.inputs, self.features))
+        self.kernel = parameter(self, "kernel", self.initializer, (self.inputs, self.features))
         self.bias = parameter(self, "bias", nn.initializers.constant(self.bias_begin), (self.features,))
 
     def __call__(self, x: Float[Array, "*axes in"]) -> Float[Array, "*axes out"]:
@@ -664,7 +664,7 @@ class DepthwiseConv(nn.Module):
     def __call__(
         self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "joint batch time_out channel"]:
-        """Convolve and normalise."""
+        """Convolve and normalize."""
         if not train:
             multiplier, offset = self.batch_norm.affine()
             return depthwise_temporal_convolution(x, self.kernel * multiplier, self.stride, self.dilation) + offset

@@ -76,7 +76,7 @@ class GraphConv(nn.Module):
         adjacency: Float[Array, "matrix joint joint_out"],
         train: bool,
     ) -> Float[Array, "joint batch time out"]:
-        """Convolve and normalise."""
+        """Convolve and normalize."""
         spread = jnp.einsum("kc,kvw->wc", self.bias, adjacency)[:, None, None]
         kernel = self.kernel
         if train:
@@ -119,12 +119,12 @@ class GroupedGraphConv(nn.Module):
         train: bool,
         sources: Int[Array, "matrix channel"] | None = None,
     ) -> Float[Array, "joint batch time channel"]:
-        """Convolve and normalise.
+        """Convolve and normalize.
 
         Args:
             x: activations.
             adjacency: matrices.
-            train: normalise by the batch.
+            train: normalize by the batch.
             sources: input channel that each output of each matrix reads; None is the released order.
         """
         kernel, offset = self.kernel, jnp.zeros((), self.kernel.dtype)

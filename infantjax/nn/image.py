@@ -21,7 +21,7 @@ from infantjax.nn.initializers import GlorotUniform, parameter
 
 Activation = Callable[[Array], Array]
 Image = Float[Array, "batch height width channel"]
-Initialiser = Callable[..., Array]
+Initializer = Callable[..., Array]
 
 
 def swish(x: Array) -> Array:
@@ -266,7 +266,7 @@ class ImageConv(nn.Module):
         epsilon: of the norm.
         dilation: pixels between taps.
         padding: zeros on every side instead of those of "same".
-        initialiser: of the kernel.
+        initializer: of the kernel.
     """
 
     inputs: int
@@ -280,7 +280,7 @@ class ImageConv(nn.Module):
     epsilon: float = 1e-3
     dilation: int = 1
     padding: int | None = None
-    initialiser: Initialiser = GlorotUniform()
+    initializer: Initializer = GlorotUniform()
 
     def setup(self) -> None:
         """Declare the variables."""
@@ -288,7 +288,7 @@ class ImageConv(nn.Module):
         self.kernel = parameter(
             self,
             "kernel",
-            self.initialiser,
+            self.initializer,
             shape if self.depthwise else (*shape[:2], self.inputs, self.features),
         )
         if self.use_bias:
@@ -297,7 +297,7 @@ class ImageConv(nn.Module):
             self.batch_norm = Norm((self.features,), epsilon=self.epsilon, momentum=1 - self.momentum, name="norm")
 
     def __call__(self, x: Image, train: bool) -> Image:
-        """Convolve and normalise; in training mode with gradients that are fast inside of loops."""
+        """Convolve and normalize; in training mode with gradients that are fast inside of loops."""
         kernel = self.kernel
         bias = self.bias if self.use_bias else None
         if self.norm and not train:
@@ -333,18 +333,18 @@ class SqueezeExcite(nn.Module):
         features: channels of x.
         squeezed: channels in between.
         activation: in between.
-        initialiser: of both kernels.
+        initializer: of both kernels.
     """
 
     features: int
     squeezed: int
     activation: Activation
-    initialiser: Initialiser = GlorotUniform()
+    initializer: Initializer = GlorotUniform()
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         """Scale the channels of x."""
-        given: dict[str, Any] = {"use_bias": True, "norm": False, "initialiser": self.initialiser}
+        given: dict[str, Any] = {"use_bias": True, "norm": False, "initializer": self.initializer}
         counting.record("pooling", x.size)
         counting.record("multiplication", x.size)
         y = x.mean((1, 2), keepdims=True)
@@ -371,7 +371,7 @@ class InvertedResidual(nn.Module):
         activate_last: an activation behind the projection, as in those bridges.
         momentum: of the norms.
         first_activation: the one behind the expansion, where it is another.
-        initialiser: of the pointwise kernels.
+        initializer: of the pointwise kernels.
     """
 
     inputs: int
@@ -386,21 +386,21 @@ class InvertedResidual(nn.Module):
     activate_last: bool = False
     momentum: float = 0.99
     first_activation: Activation | None = None
-    initialiser: Initialiser = GlorotUniform()
+    initializer: Initializer = GlorotUniform()
 
     @nn.compact
     def __call__(self, x: Image, train: bool) -> Image:
         """Apply the block."""
         act = self.activation
         given: dict[str, Any] = {"use_bias": self.use_bias, "momentum": self.momentum}
-        pointwise: dict[str, Any] = given | {"initialiser": self.initialiser}
+        pointwise: dict[str, Any] = given | {"initializer": self.initializer}
         if self.expand:
             x = ImageConv(self.inputs, self.expanded, **pointwise, name="expand")(x, train)
             x = (self.first_activation or act)(x)
         conv = ImageConv(self.expanded, self.expanded, self.taps, self.stride, True, **given, name="depthwise")
         x = act(conv(x, train))
         if self.squeezed:
-            x = SqueezeExcite(self.expanded, self.squeezed, act, self.initialiser, name="se")(x)
+            x = SqueezeExcite(self.expanded, self.squeezed, act, self.initializer, name="se")(x)
         x = ImageConv(self.expanded, self.features, **pointwise, name="project")(x, train)
         return act(x) if self.activate_last else x
 
@@ -413,21 +413,21 @@ class TransposedConv(nn.Module):
     Attributes:
         inputs: input channels.
         features: output channels.
-        initialiser: of the kernel.
+        initializer: of the kernel.
     """
 
     inputs: int
     features: int
-    initialiser: Initialiser = GlorotUniform()
+    initializer: Initializer = GlorotUniform()
 
     def setup(self) -> None:
         """Declare the variables."""
-        self.kernel = parameter(self, "kernel", self.initialiser, (4, 4, self.inputs, self.features))
+        self.kernel = parameter(self, "kernel", self.initializer, (4, 4, self.inputs, self.features))
         self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
         self.batch_norm = Norm((self.features,), epsilon=1e-3, momentum=0.01, name="norm")
 
     def __call__(self, x: Image, train: bool) -> Image:
-        """Convolve and normalise."""
+        """Convolve and normalize."""
         counting.record("convolution", x.size * 16 * self.features)
         counting.record("shape", 2)
         counting.record("bias", 4 * x.shape[0] * x.shape[1] * x.shape[2] * self.features)

@@ -1,7 +1,7 @@
-"""Initialisers as the papers name them, and initialising a whole network as one small program.
+"""Initializers as the papers name them, and initializing a whole network as one small program.
 
 `module.init(key, x)` works as everywhere in Flax. Compiled, it holds one random generator for each of some two hundred
-parameters, which takes XLA half a minute for a graph network; `initialise` draws all numbers at once instead, and
+parameters, which takes XLA half a minute for a graph network; `initialize` draws all numbers at once instead, and
 scales and orders them by a table: a program of some ten kernels, however many parameters there are.
 """
 
@@ -31,17 +31,17 @@ _dealt = core.Primitive("dealt")
 _dealt.def_abstract_eval(lambda *, kind, shape, scale: jax.core.ShapedArray(shape, jnp.result_type(float)))
 
 _dealing: ContextVar[bool] = ContextVar("dealing", default=False)
-"""Whether a parameter's numbers are dealt: left open while a network is traced, see `Initialisation`."""
+"""Whether a parameter's numbers are dealt: left open while a network is traced, see `Initialization`."""
 
 
 def _deal(kind: Kind, shape: Sequence[int], scale: float) -> jax.Array | None:
     return _dealt.bind(kind=kind, shape=tuple(shape), scale=float(scale)) if _dealing.get() else None
 
 
-def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array], shape: tuple[int, ...]) -> jax.Array:
-    """As `module.param(name, initialiser, shape)`, but an existing parameter is only looked up.
+def parameter(module: nn.Module, name: str, initializer: Callable[..., jax.Array], shape: tuple[int, ...]) -> jax.Array:
+    """As `module.param(name, initializer, shape)`, but an existing parameter is only looked up.
 
-    Flax traces the initialiser of every parameter again on each application, to compare shapes: half of the time that
+    Flax traces the initializer of every parameter again on each application, to compare shapes: half of the time that
     tracing a network takes.
 
     Where the collection `masks` has an array of the same name, the parameter is multiplied by it: what is masked is
@@ -51,7 +51,7 @@ def parameter(module: nn.Module, name: str, initialiser: Callable[..., jax.Array
         flax.errors.ScopeParamShapeError: the parameter has another shape.
     """
     if not module.has_variable("params", name):
-        return module.param(name, initialiser, shape)
+        return module.param(name, initializer, shape)
     value: jax.Array = module.get_variable("params", name)
     if value.shape != shape:  # a tracer of an exporter has one too
         raise flax.errors.ScopeParamShapeError(name, "/".join(module.path), value.shape, shape)
@@ -77,14 +77,14 @@ class _Segment(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Initialisation:
+class Initialization:
     """How the variables of a network begin, from one trace of it.
 
     Attributes:
         variables: their shapes and dtypes.
         dealt: the random numbers of each parameter, in the order in which they are declared.
         leaves: what each array is: the number of what is dealt for it, an array, or None where the program makes it.
-        program: the arrays that are None, from a random key for parameters of other initialisers than this module's,
+        program: the arrays that are None, from a random key for parameters of other initializers than this module's,
             and from what is dealt; nothing of what the network computes.
     """
 
@@ -94,7 +94,7 @@ class Initialisation:
     program: Callable[..., list[jax.Array]]
 
     @classmethod
-    def of(cls, module: nn.Module, x: Any, **options: Any) -> "Initialisation":
+    def of(cls, module: nn.Module, x: Any, **options: Any) -> "Initialization":
         """Of a network.
 
         Args:
@@ -145,7 +145,7 @@ class Initialisation:
         """The variables: as `module.init(key, x)` gives them, but other numbers of the same distributions.
 
         Pure. Within `jit` every array is a kernel to compile; called by itself it compiles `vectors` alone, which takes
-        a tenth of the time for a network of three hundred arrays. Parameters of initialisers other than this module's
+        a tenth of the time for a network of three hundred arrays. Parameters of initializers other than this module's
         are drawn as Flax does.
         """
         if isinstance(key, jax.core.Tracer):
@@ -280,13 +280,13 @@ def _made_of(jaxpr: core.Jaxpr, results: Sequence[core.Var]) -> tuple[set[core.V
 
 
 def shapes(module: nn.Module, x: Any, **options: Any) -> Any:
-    """Shapes and dtypes of a network's variables; arguments as of `Initialisation.of`."""
-    return Initialisation.of(module, x, **options).variables
+    """Shapes and dtypes of a network's variables; arguments as of `Initialization.of`."""
+    return Initialization.of(module, x, **options).variables
 
 
-def initialise(module: nn.Module, key: jax.Array, x: Any) -> Any:
-    """The variables of a network, drawn from a random key; see `Initialisation`."""
-    return Initialisation.of(module, x).draw(key)
+def initialize(module: nn.Module, key: jax.Array, x: Any) -> Any:
+    """The variables of a network, drawn from a random key; see `Initialization`."""
+    return Initialization.of(module, x).draw(key)
 
 
 @dataclass(frozen=True)

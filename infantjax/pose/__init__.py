@@ -2,15 +2,15 @@
 
 from infantjax.lazy import lazy_attributes
 
-__all__ = ["DECODERS", "NORMALISATIONS", "Decoder", "PoseConfig", "PoseNetwork", "Tracker", "load_network", "normalise"]
+__all__ = ["DECODERS", "NORMALIZATIONS", "Decoder", "PoseConfig", "PoseNetwork", "Tracker", "load_network", "normalize"]
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "DECODERS": "infantjax.pose.decoding",
         "Decoder": "infantjax.pose.decoding",
-        "NORMALISATIONS": "infantjax.pose.images",
-        "normalise": "infantjax.pose.images",
+        "NORMALIZATIONS": "infantjax.pose.images",
+        "normalize": "infantjax.pose.images",
         "PoseConfig": "infantjax.pose.tracking",
         "Tracker": "infantjax.pose.tracking",
         "PoseNetwork": "infantjax.pose.network",

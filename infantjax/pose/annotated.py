@@ -105,7 +105,7 @@ def train_pose(
         start: a network of the same kind to start from, with its early heads. Of another skeleton, the layers that
             depend on the keypoints begin anew, as in the framework.
         backbones: start the backbones from weights trained on ImageNet, see `weights.imagenet`: a file for each version
-            that no package ships; empty takes the packages alone, None the initialiser. Not beside `start`.
+            that no package ships; empty takes the packages alone, None the initializer. Not beside `start`.
         squares: how pictures are cut and resized.
         validation: share of the pictures that choose the epoch, where the annotations do not name any.
         overrides: arguments for the network's `build`, JSON-compatible.

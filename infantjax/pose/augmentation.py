@@ -1,4 +1,4 @@
-"""Random views of annotated pictures for training: colour, rotation, two scales, mirror image; on the device.
+"""Random views of annotated pictures for training: color, rotation, two scales, mirror image; on the device.
 
 Points are x and y as fractions of the square, NaN where missing; row and column 0 have their middle half a pixel inside
 the square.
@@ -27,9 +27,9 @@ class PictureAugmentation:
         rotation_degrees: angles lie within plus or minus this.
         scale: two independent factors, for height and width, lie within 1 plus or minus this.
         flip: share of mirror images.
-        colour: one channel is shifted by up to plus or minus this share of the full scale; the framework knows 0.25,
+        color: one channel is shifted by up to plus or minus this share of the full scale; the framework knows 0.25,
             and has it off.
-        quantise: side of the map through which points are turned, so that they move by whole pixels, as the framework
+        quantize: side of the map through which points are turned, so that they move by whole pixels, as the framework
             does; 0 turns the coordinates themselves.
 
     Raises:
@@ -39,11 +39,11 @@ class PictureAugmentation:
     rotation_degrees: float = 45.0
     scale: float = 0.25
     flip: float = 0.5
-    colour: float = 0.0
-    quantise: int = 0
+    color: float = 0.0
+    quantize: int = 0
 
     def __post_init__(self) -> None:
-        for name, highest in (("rotation_degrees", 180), ("scale", 0.9), ("flip", 1), ("colour", 1), ("quantise", 512)):
+        for name, highest in (("rotation_degrees", 180), ("scale", 0.9), ("flip", 1), ("color", 1), ("quantize", 512)):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= highest):
                 raise ValueError(f"{name} must lie in 0..{highest}, got {value}")
@@ -56,7 +56,7 @@ class View(NamedTuple):
         angle: `[]` radians; the picture turns against the clock.
         zoom: `[2]` of rows and of columns; above 1 shows more, the infant becomes smaller.
         mirrored: `[]` whether left and right change places.
-        shift: `[3]` of each colour, share of the full scale.
+        shift: `[3]` of each color, share of the full scale.
     """
 
     angle: Float[Array, ""]
@@ -73,7 +73,7 @@ def draw(key: PRNGKeyArray, augmentation: PictureAugmentation) -> View:
     """A random view; `vmap` over keys for a batch."""
     turn, stretch, side, channel, strength = jax.random.split(key, 5)
     largest = math.radians(augmentation.rotation_degrees)
-    shift = jax.random.uniform(strength, (), minval=-augmentation.colour, maxval=augmentation.colour)
+    shift = jax.random.uniform(strength, (), minval=-augmentation.color, maxval=augmentation.color)
     return View(
         jax.random.uniform(turn, (), minval=-largest, maxval=largest),
         jax.random.uniform(stretch, (2,), minval=1 - augmentation.scale, maxval=1 + augmentation.scale),
@@ -85,12 +85,12 @@ def draw(key: PRNGKeyArray, augmentation: PictureAugmentation) -> View:
 def view_picture(picture: Picture, view: View) -> Picture:
     """A picture as the view shows it, by linear interpolation.
 
-    What lies outside the picture becomes 0, and so mean grey when the picture is normalised before, as it is in the
+    What lies outside the picture becomes 0, and so mean gray when the picture is normalized before, as it is in the
     framework; the padding around a picture stays what it was.
 
     Args:
-        picture: normalised.
-        view: of it; its colours are not applied here, see `shift_colours`.
+        picture: normalized.
+        view: of it; its colors are not applied here, see `shift_colors`.
     """
     side = picture.shape[0]
     rows, columns = jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")
@@ -111,12 +111,12 @@ def view_picture(picture: Picture, view: View) -> Picture:
     return result
 
 
-def shift_colours(picture: Picture, view: View) -> Picture:
-    """A picture of values 0..1 with its colours shifted, cut off to 0..1."""
+def shift_colors(picture: Picture, view: View) -> Picture:
+    """A picture of values 0..1 with its colors shifted, cut off to 0..1."""
     return jnp.clip(picture + view.shift, 0, 1)
 
 
-def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quantise: int = 0) -> Points:
+def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quantize: int = 0) -> Points:
     """Where the view shows the points; NaN outside of the picture.
 
     Args:
@@ -124,14 +124,14 @@ def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quant
         view: of the picture.
         mirror: `[keypoint]` the index of each keypoint's mirror image, of the skeleton.
         side: of the picture, pixels.
-        quantise: side of the map, see `PictureAugmentation`.
+        quantize: side of the map, see `PictureAugmentation`.
     """
-    size = quantise or side
+    size = quantize or side
     middle = _middle(size)
     at = points[:, ::-1] * size
-    at = jnp.floor(at) if quantise else at - 0.5
+    at = jnp.floor(at) if quantize else at - 0.5
     shown = jnp.einsum("ji,kj->ki", _turn(view.angle), at - middle, precision="highest") / view.zoom + middle
-    if quantise:
+    if quantize:
         shown = _brightest(shown, at, view, size)
     found = (shown[:, ::-1] + 0.5) / size
     found = jnp.where(view.mirrored, jnp.stack([1 - found[:, 0], found[:, 1]], -1)[mirror], found)

@@ -77,7 +77,7 @@ def weighted(maps: Maps, side: int, reach: int = 4, upscale: bool = True) -> Poi
 
 
 def quarter(maps: Maps, side: int) -> Points:
-    """The maximum of the small maps, moved a quarter of a pixel towards the larger neighbour on each axis."""
+    """The maximum of the small maps, moved a quarter of a pixel towards the larger neighbor on each axis."""
     peak, confidence = _peak(maps)
     step = 0.25 * jnp.sign(_slope(maps, peak))
     return _refined(maps, peak, step, confidence)
@@ -174,7 +174,7 @@ def _at(maps: Maps, peak: Array, dx: int, dy: int) -> Array:
 
 
 def _slope(maps: Maps, peak: Array) -> Float[Array, "batch keypoint 2"]:
-    """Half the difference of the neighbours on each axis; 0 at the border."""
+    """Half the difference of the neighbors on each axis; 0 at the border."""
     height, width = maps.shape[1:3]
     x = (_at(maps, peak, 1, 0) - _at(maps, peak, -1, 0)) / 2
     y = (_at(maps, peak, 0, 1) - _at(maps, peak, 0, -1)) / 2

@@ -17,7 +17,7 @@ from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
 from infantjax.nn.conv import use_lowering
 from infantjax.pose.decoding import DECODERS, Points
-from infantjax.pose.images import normalise
+from infantjax.pose.images import normalize
 from infantjax.pose.network import PoseNetwork
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
@@ -32,7 +32,7 @@ def maps_of(
     variables = jax.tree.map(jnp.asarray, network.variables)
 
     def run(pixels: Array) -> Array:
-        maps: Array = network.module.apply(variables, normalise(pixels, network.pixels))[0]
+        maps: Array = network.module.apply(variables, normalize(pixels, network.pixels))[0]
         return maps
 
     return run
@@ -94,7 +94,7 @@ def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "picture sid
 
 
 def write_onnx(network: PoseNetwork, path: str | Path) -> None:
-    """Write an ONNX model: input `pixels`, float32 grey levels 0..255, output `maps` before upscaling.
+    """Write an ONNX model: input `pixels`, float32 gray levels 0..255, output `maps` before upscaling.
 
     Raises:
         InputError: jax2onnx is not installed.

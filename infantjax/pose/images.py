@@ -1,6 +1,6 @@
-"""Pictures as the networks read them: resized, padded to a square, normalised.
+"""Pictures as the networks read them: resized, padded to a square, normalized.
 
-Source: behaviour of the released program.
+Source: behavior of the released program.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from infantjax.video.reading import Frame
 
 Resizing = Literal["released", "fast"]
 
-NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "lite": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     # Blue, green and red minus their means, not divided: chosen, the papers do not say.
@@ -101,7 +101,7 @@ def surround(
     Returns:
         None where no point is there, or none inside the picture.
 
-    Source: behaviour of the authors' training framework.
+    Source: behavior of the authors' training framework.
     """
     seen = points[np.isfinite(points).all(-1)]
     if not len(seen):
@@ -135,7 +135,7 @@ def look_closer(
     Returns:
         None where fewer than two points are there, or all in one place.
 
-    Source: behaviour of the authors' training framework, two-stage tracking.
+    Source: behavior of the authors' training framework, two-stage tracking.
     """
     seen = points[np.isfinite(points).all(-1)]
     if len(seen) < 2:
@@ -176,12 +176,12 @@ def annotated_square(
 
 
 def fit(frame: Frame, side: int, resizing: Resizing, box: Box | None = None) -> UInt8[np.ndarray, "side side 3"]:
-    """A frame as the networks read it but for the normalisation: resized to fit a square, zeros around it.
+    """A frame as the networks read it but for the normalization: resized to fit a square, zeros around it.
 
     Args:
         frame: of a video, or a picture.
         side: of the square, pixels.
-        resizing: `released` low-passes and samples exactly as the released program does (to one grey level); `fast`
+        resizing: `released` low-passes and samples exactly as the released program does (to one gray level); `fast`
             takes area means by the decoder's own scaler.
         box: the part of the frame to take; None is the whole.
     """
@@ -200,7 +200,7 @@ def fit(frame: Frame, side: int, resizing: Resizing, box: Box | None = None) -> 
 def resize(
     picture: UInt8[np.ndarray, "height width 3"], height: int, width: int
 ) -> UInt8[np.ndarray, "small_height small_width 3"]:
-    """The released resizing: a low-pass where it shrinks, linear interpolation, cut off to whole grey levels."""
+    """The released resizing: a low-pass where it shrinks, linear interpolation, cut off to whole gray levels."""
     values = picture.astype(np.float32) / np.float32(255)
     low, high = values.min(), values.max()
     rows, columns = _operator(picture.shape[0], height), _operator(picture.shape[1], width)
@@ -226,16 +226,16 @@ def _operator(old: int, new: int) -> Any:
     return sparse.csr_matrix(matrix.astype(np.float32))
 
 
-def normalise(
+def normalize(
     pixels: UInt8[Array, "*batch height width 3"], kind: Literal["imagenet", "lite", "vgg"]
 ) -> Float[Array, "*batch height width 3"]:
     """A network's input of a padded picture; the padding is black, not zero, at the network's input.
 
     Args:
         pixels: RGB, 8 bit.
-        kind: a name of `NORMALISATIONS`, that of the network's entry.
+        kind: a name of `NORMALIZATIONS`, that of the network's entry.
     """
-    mean, deviation = (jnp.asarray(v, jnp.float32) for v in NORMALISATIONS[kind])
+    mean, deviation = (jnp.asarray(v, jnp.float32) for v in NORMALIZATIONS[kind])
     return (jax.lax.convert_element_type(pixels, jnp.float32) / 255 - mean) / deviation
 
 

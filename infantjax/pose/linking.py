@@ -236,7 +236,7 @@ def find_people(
 ) -> Crowd:
     """Everybody in a picture: candidates of all joints, linked along the limbs that have a field.
 
-    A joint in no limb (the pelvis of `mpii-16`) goes to the person whose neighbouring joints it is nearest to.
+    A joint in no limb (the pelvis of `mpii-16`) goes to the person whose neighboring joints it is nearest to.
 
     Args:
         joint_maps: one a joint.
@@ -276,10 +276,10 @@ def find_people(
 
 def _assign(joint: int, candidates: Candidates, persons: list[Person], skeleton: Skeleton) -> None:
     """Give the candidates of a joint without limb to the persons; none farther away than the person is large."""
-    neighbours = [a if b == joint else b for a, b in skeleton.edges if joint in (a, b)]
+    neighbors = [a if b == joint else b for a, b in skeleton.edges if joint in (a, b)]
     if not persons or not len(candidates.values):
         return
-    around = [person.positions[neighbours] for person in persons]
+    around = [person.positions[neighbors] for person in persons]
     seen = [np.isfinite(points).all(-1) for points in around]
     expected = np.array([p[s].mean(0) if s.any() else (np.nan, np.nan) for p, s in zip(around, seen)])
     distance = np.hypot(*np.moveaxis(expected[:, None] - candidates.positions[None], -1, 0))

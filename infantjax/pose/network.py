@@ -30,7 +30,7 @@ class PoseNetwork:
         variables: its weights.
         skeleton: the keypoints of its maps.
         side: height and width of its input, pixels.
-        pixels: how its input is normalised, a name of `pictures.NORMALISATIONS`.
+        pixels: how its input is normalized, a name of `pictures.NORMALIZATIONS`.
         name: for the provenance.
         digest: SHA-256 of the file, or of the saved network.
         fields: name of its affinity fields among its further outputs, by which persons are told apart; None if it has

@@ -22,7 +22,7 @@ def mean_maps(predict: Predict, squares: UInt8[Array, "batch side side 3"], scal
     """Mean of the maps over scales.
 
     Args:
-        predict: maps of pictures in grey levels 0..255, not normalised.
+        predict: maps of pictures in gray levels 0..255, not normalized.
         squares: pictures, resized and padded.
         scales: below 1 the picture is padded with black and looks smaller, above 1 it loses its border and looks
             larger; 1 is the picture as it is.

@@ -107,7 +107,7 @@ class StreamedPoseTask(PoseTask):
         @compiled
         def begin(state: RunState, run: PoseRun) -> tuple[RunState, Plan, Any, Tally]:
             one = jax.tree.map(lambda leaf: leaf[0], state)
-            carry = one.variables, one.optimiser, jnp.zeros(self.steps)
+            carry = one.variables, one.optimizer, jnp.zeros(self.steps)
             return one, self.plan(run, jax.random.fold_in(run.key, one.epoch + 1)), carry, self.nothing(data)
 
         @compiled
@@ -121,8 +121,8 @@ class StreamedPoseTask(PoseTask):
 
         @compiled
         def conclude(state: RunState, carry: Any, tally: Tally, run: PoseRun) -> RunState:
-            variables, optimiser, losses = carry
-            ended = self.conclude(state, self.trained(variables, optimiser, losses, run), self.judged(tally, run))
+            variables, optimizer, losses = carry
+            ended = self.conclude(state, self.trained(variables, optimizer, losses, run), self.judged(tally, run))
             return jax.tree.map(lambda leaf: leaf[None], ended)
 
         def put(arrays: tuple[np.ndarray, np.ndarray], rows: int) -> PictureData:

@@ -24,7 +24,7 @@ from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.pose import linking
 from infantjax.pose.decoding import DECODERS, Points
-from infantjax.pose.images import Resizing, fit, look_closer, normalise, place, unplace
+from infantjax.pose.images import Resizing, fit, look_closer, normalize, place, unplace
 from infantjax.pose.network import PoseNetwork
 from infantjax.pose.scales import MAX_SCALE, MIN_SCALE, mean_maps
 from infantjax.recording import cleaning
@@ -153,7 +153,7 @@ class Tracker:
         mirror = np.array(network.skeleton.mirror)
 
         def outputs(variables: Any, pixels: jax.Array) -> tuple[jax.Array, Any]:
-            x = normalise(pixels, network.pixels).astype(config.dtype)
+            x = normalize(pixels, network.pixels).astype(config.dtype)
             found, aux = network.module.apply(variables, x)
             return jnp.asarray(found, jnp.float32), aux
 

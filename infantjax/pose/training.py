@@ -1,6 +1,6 @@
 """Pose networks, trained on annotated pictures.
 
-The pictures lie on the device as 8-bit squares; views, targets, the optimiser and the validation of an epoch are one
+The pictures lie on the device as 8-bit squares; views, targets, the optimizer and the validation of an epoch are one
 compiled call, see `training.loop`. Over several devices every batch is spread, with the statistics of the whole batch.
 
 Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
@@ -31,12 +31,12 @@ from infantjax.pose.augmentation import PictureAugmentation
 from infantjax.pose.backbones import filled
 from infantjax.skeletons import Skeleton, segments
 from infantjax.training import loop
-from infantjax.training import optimizers as optimisers
+from infantjax.training import optimizers as optimizers
 from infantjax.training.loop import Judged, Trained, shuffled, spread
 from infantjax.training.splits import Fold
 from infantjax.training.state import RunState, run_keys
 
-Optimiser = Literal["amsgrad", "cyclical"]
+Optimizer = Literal["amsgrad", "cyclical"]
 
 RANGE_TEST = "range_test.json"
 """Rates and losses of the test that found the learning rate."""
@@ -50,7 +50,7 @@ class PoseTrainingConfig:
         epochs: passes over the pictures; 100 for infants, 200 on MPII.
         batch_size: pictures of a step; 20 on MPII (10 for III, 5 for IV), 4 on infants for IV, not published for the
             others: 16 is the framework's. The last batch of an epoch is filled up with its first pictures.
-        optimiser: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
+        optimizer: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
             decaying triangular cyclical rate, for EfficientPose on MPII.
         learning_rate: constant for `amsgrad`, 1e-3 if None; for `cyclical` the highest rate of the first cycle, what
             `range_test` finds if None.
@@ -68,7 +68,7 @@ class PoseTrainingConfig:
 
     epochs: int = 100
     batch_size: int = 16
-    optimiser: Optimiser = "amsgrad"
+    optimizer: Optimizer = "amsgrad"
     learning_rate: float | None = None
     momentum: float = 0.9
     cycle: int = 3
@@ -89,7 +89,7 @@ class PoseTrainingConfig:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
         for name, known in (
-            ("optimiser", ("amsgrad", "cyclical")),
+            ("optimizer", ("amsgrad", "cyclical")),
             ("sigmas", tuple(targets.SIGMAS)),
             ("dtype", ("float32", "bfloat16")),
         ):
@@ -105,9 +105,9 @@ class PictureData:
     Attributes:
         pictures: `[picture, side, side, 3]`, 8 bit.
         points: `[picture, keypoint, 2]` float32, x and y as fractions of the square; NaN where missing.
-        start: variables that replace those of the initialiser, nested as the network's; a part of them will do.
+        start: variables that replace those of the initializer, nested as the network's; a part of them will do.
         skeleton: of the points.
-        pixels: how the network's input is normalised, a name of `pose.pictures.NORMALISATIONS`.
+        pixels: how the network's input is normalized, a name of `pose.pictures.NORMALIZATIONS`.
     """
 
     pictures: UInt8[Array, "picture side side 3"]
@@ -204,7 +204,7 @@ def train(
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
-    if config.optimiser == "cyclical" and config.learning_rate is None and folds:
+    if config.optimizer == "cyclical" and config.learning_rate is None and folds:
         config = replace(config, learning_rate=_highest_rate(module, data, folds[0].train, config, directory))
     task = PoseTask.of(module, data, folds, config)
     setup = {
@@ -279,12 +279,12 @@ class PoseTask(loop.Task):
 
     Attributes:
         steps: of an epoch of the largest run.
-        rate: of plain momentum in place of the configured optimiser.
+        rate: of plain momentum in place of the configured optimizer.
     """
 
     config: PoseTrainingConfig
     steps: int
-    rate: optimisers.Schedule | None = None
+    rate: optimizers.Schedule | None = None
 
     @classmethod
     def of(cls, module: nn.Module, data: PictureData, folds: Sequence[Fold], config: PoseTrainingConfig) -> "PoseTask":
@@ -304,22 +304,22 @@ class PoseTask(loop.Task):
         return cls(module, config, (1, *data.pictures.shape[1:]), steps)
 
     def initial(self, key: Array, run: PoseRun, data: PictureData) -> dict[str, Array]:
-        """From the initialiser, but what `data.start` holds."""
+        """From the initializer, but what `data.start` holds."""
         drawn = super().initial(key, run, data)
         return self.pack(filled(self.unpack(drawn), data.start)) if jax.tree.leaves(data.start) else drawn
 
     @cached_property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """The configured one."""
         config, rate = self.config, self.rate
-        if rate is None and config.optimiser == "amsgrad":
-            return optimisers.amsgrad(config.learning_rate or 1e-3)
+        if rate is None and config.optimizer == "amsgrad":
+            return optimizers.amsgrad(config.learning_rate or 1e-3)
         if rate is None:
             narrowing = float(self.sigmas[0] - self.sigmas[-1])
             cycles = -(-config.epochs // config.cycle)
             highest = config.learning_rate or 1.0  # `train` has filled it in
-            rate = optimisers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
-        return optimisers.momentum(rate, config.momentum)
+            rate = optimizers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
+        return optimizers.momentum(rate, config.momentum)
 
     @cached_property
     def sigmas(self) -> np.ndarray:
@@ -335,12 +335,12 @@ class PoseTask(loop.Task):
 
     def train_epoch(self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array) -> Trained:
         """All steps of an epoch."""
-        variables, optimiser, losses = self.take_steps(state, run, data, key, running)
-        return self.trained(variables, optimiser, losses, run)
+        variables, optimizer, losses = self.take_steps(state, run, data, key, running)
+        return self.trained(variables, optimizer, losses, run)
 
-    def trained(self, variables: dict[str, Array], optimiser: Any, losses: Array, run: PoseRun) -> Trained:
+    def trained(self, variables: dict[str, Array], optimizer: Any, losses: Array, run: PoseRun) -> Trained:
         """What the steps of an epoch gave."""
-        return Trained(variables, optimiser, losses.sum() / -(-run.samples // self.config.batch_size))
+        return Trained(variables, optimizer, losses.sum() / -(-run.samples // self.config.batch_size))
 
     def take_steps(
         self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array
@@ -348,7 +348,7 @@ class PoseTask(loop.Task):
         """All steps of an epoch, with the loss of each; 0 behind the last one of a smaller run."""
         plan = self.plan(run, key)
         steps = jnp.where(running, -(-run.samples // self.config.batch_size), 0)
-        carry = (state.variables, state.optimiser, jnp.zeros(self.steps))
+        carry = (state.variables, state.optimizer, jnp.zeros(self.steps))
         return self.steps_of_part(carry, plan, run.rows[plan.samples], data, state.epoch, jnp.int32(0), steps)
 
     def plan(self, run: PoseRun, key: Array) -> "Plan":
@@ -370,7 +370,7 @@ class PoseTask(loop.Task):
         """Some steps of an epoch, one after the other.
 
         Args:
-            carry: variables, the optimiser's memory, and the losses of the epoch's steps.
+            carry: variables, the optimizer's memory, and the losses of the epoch's steps.
             plan: of the epoch.
             rows: pictures of `data` in the order of these steps.
             data: with these pictures.
@@ -383,7 +383,7 @@ class PoseTask(loop.Task):
         sigma, width = jnp.asarray(self.sigmas)[epoch], jnp.asarray(self.widths)[epoch]
 
         def step(i: Array, carry: tuple) -> tuple:
-            variables, optimiser, losses = carry
+            variables, optimizer, losses = carry
             number = first + i
             samples = lax.dynamic_slice_in_dim(plan.samples, number * size, size)
             at = lax.dynamic_slice_in_dim(rows, i * size, size)
@@ -397,8 +397,8 @@ class PoseTask(loop.Task):
                 skeleton=data.skeleton,
                 key=jax.random.fold_in(plan.step_key, number),
             )
-            variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, losses.at[number].set(value)
+            variables, optimizer, value = self.step(variables, optimizer, loss)
+            return variables, optimizer, losses.at[number].set(value)
 
         return lax.fori_loop(0, count, step, carry)
 
@@ -409,15 +409,15 @@ class PoseTask(loop.Task):
         chosen, points = spread(data.pictures[rows]), spread(data.points[rows])
         given = self.config.augmentation
         if given is None:
-            return pictures.normalise(chosen, data.pixels), points
+            return pictures.normalize(chosen, data.pixels), points
         mirror, side = np.array(data.skeleton.mirror), chosen.shape[1]
 
         def view(sample: Array, picture: Array, points: Array) -> tuple[Array, Array]:
             drawn = augmentation.draw(jax.random.fold_in(key, sample), given)
-            if given.colour:
-                picture = 255 * augmentation.shift_colours(picture / 255, drawn)
-            shown = augmentation.view_picture(pictures.normalise(picture, data.pixels), drawn)
-            return shown, augmentation.view_points(points, drawn, mirror, side, given.quantise)
+            if given.color:
+                picture = 255 * augmentation.shift_colors(picture / 255, drawn)
+            shown = augmentation.view_picture(pictures.normalize(picture, data.pixels), drawn)
+            return shown, augmentation.view_points(points, drawn, mirror, side, given.quantize)
 
         return jax.vmap(view)(samples, chosen, points)
 
@@ -435,7 +435,7 @@ class PoseTask(loop.Task):
 
         Args:
             variables: of the network.
-            x: normalised pictures.
+            x: normalized pictures.
             points: fractions of the square; a missing one is trained towards an empty map.
             sigma: of the heatmaps, 1/32 of the map's side.
             width: of the affinity fields, likewise.
@@ -495,7 +495,7 @@ class PoseTask(loop.Task):
             at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = spread(pictures.normalise(data.pictures[at], data.pixels))
+            x = spread(pictures.normalize(data.pictures[at], data.pixels))
             maps, _ = self.module.apply(unpacked, x)
             found = decoding.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
@@ -559,7 +559,7 @@ def range_test(
         module: as in `train`.
         data: the pictures.
         rows: training pictures.
-        config: of the training; its optimiser is taken as `cyclical`.
+        config: of the training; its optimizer is taken as `cyclical`.
         lowest: rate of the first step.
         highest: rate of the last one.
 
@@ -572,7 +572,7 @@ def range_test(
     fold = Fold(tuple(rows), tuple(rows[:1]))
     task = PoseTask.of(module, data, [fold], config)
     steps = config.cycle * task.steps
-    rate = optimisers.rising(lowest, highest, steps)
+    rate = optimizers.rising(lowest, highest, steps)
     task = replace(task, rate=rate)
     run: Any = jax.tree.map(lambda leaf: leaf[0], runs_of([fold], config.seed, [0]))
 
@@ -581,11 +581,11 @@ def range_test(
         state = task.begin(jnp.bool_(True), run, data)
 
         def epoch(carry: tuple, key: Array) -> tuple:
-            now = state._replace(variables=carry[0], optimiser=carry[1])
-            variables, optimiser, found = task.take_steps(now, run, data, key, jnp.bool_(True))
-            return (variables, optimiser), found
+            now = state._replace(variables=carry[0], optimizer=carry[1])
+            variables, optimizer, found = task.take_steps(now, run, data, key, jnp.bool_(True))
+            return (variables, optimizer), found
 
-        return lax.scan(epoch, (state.variables, state.optimiser), jax.random.split(run.key, config.cycle))[1]
+        return lax.scan(epoch, (state.variables, state.optimizer), jax.random.split(run.key, config.cycle))[1]
 
     found = np.asarray(losses(run, data)).ravel()
     rates = np.asarray(rate(jnp.arange(steps)))

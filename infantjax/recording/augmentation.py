@@ -24,7 +24,7 @@ class Augmentation:
     Attributes:
         rotation_degrees: angles lie within plus or minus this, about the origin.
         scale: factors lie within 1 plus or minus this.
-        translation: shifts of x and of y lie within plus or minus this, in standardised units (not scaled).
+        translation: shifts of x and of y lie within plus or minus this, in standardized units (not scaled).
         discrete: draw from the released grids (whole degrees, hundredths), each value equally likely; else uniformly
             from the whole ranges.
 
@@ -58,7 +58,7 @@ class Draw(NamedTuple):
     Attributes:
         angle: degrees; counted as the released program counts, so a positive angle turns clockwise when y is up.
         scale: factor.
-        dx: shift along x, standardised units.
+        dx: shift along x, standardized units.
         dy: shift along y.
     """
 
@@ -115,7 +115,7 @@ def apply(positions: Float[Array, "*batch time joint 2"], draw: Draw) -> Float[A
     """Rotate about the origin, scale, then translate each window by its draw.
 
     Args:
-        positions: `[..., time, joint, 2]` standardised positions.
+        positions: `[..., time, joint, 2]` standardized positions.
         draw: one value for each window (or one for all: its shape broadcasts against the leading axes).
 
     Returns:
@@ -136,8 +136,8 @@ def augment(
 
     Args:
         key: a JAX key; the draws of a batch depend on the batch's shape, so give each window its own key under `vmap`
-            where a window's view must not depend on its neighbours.
-        positions: `[..., time, joint, 2]` standardised positions.
+            where a window's view must not depend on its neighbors.
+        positions: `[..., time, joint, 2]` standardized positions.
         augmentation: the ranges.
 
     Returns:
@@ -152,7 +152,7 @@ def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -
     No published system trains with it; it is not part of `augment`.
 
     Args:
-        positions: `[..., time, joint, 2]`, x = 0 on the mirror's line (standardised positions are).
+        positions: `[..., time, joint, 2]`, x = 0 on the mirror's line (standardized positions are).
         skeleton: gives the mirror pairs.
 
     Returns:
@@ -215,9 +215,9 @@ def magnitude_warp(
 
     Source: Baby Moves (Passmore et al.), the released program; the paper multiplies by a curve of mean 1.
     """
-    centred = curve - curve.mean(axis=-1, keepdims=True)
+    centered = curve - curve.mean(axis=-1, keepdims=True)
     spread = curve.max(axis=-1, keepdims=True) - curve.min(axis=-1, keepdims=True)
-    return series * jnp.exp(centred / spread)[..., None]
+    return series * jnp.exp(centered / spread)[..., None]
 
 
 def time_warp(

@@ -62,7 +62,7 @@ def resample(series: Series, fps: float, new_fps: float) -> Series:
     last frame take its value. There is no low-pass filter before a reduction, as in the released program.
 
     Args:
-        series: `[time, ...]`, at least one frame; NaN where a neighbour that the new sample needs is NaN.
+        series: `[time, ...]`, at least one frame; NaN where a neighbor that the new sample needs is NaN.
         fps: frame rate of the series, hertz.
         new_fps: frame rate to have, hertz.
 
@@ -412,19 +412,19 @@ def stretch(series: Series, frames: int) -> Series:
 
 def remove_outside(
     keypoints: Float[np.ndarray, "time joint 2"],
-    centre: Float[np.ndarray, "time joint 2"],
+    center: Float[np.ndarray, "time joint 2"],
     semi_axes: tuple[float, float],
 ) -> Float[np.ndarray, "time joint 2"]:
     """Points outside of an ellipse become missing.
 
     Args:
         keypoints: `[time, joint, 2]`; NaN is missing.
-        centre: of the ellipse; anything that broadcasts to the keypoints. Where it is NaN nothing is removed.
+        center: of the ellipse; anything that broadcasts to the keypoints. Where it is NaN nothing is removed.
         semi_axes: along x and along y.
 
     Returns:
         Same shape, float64.
     """
     keypoints = np.asarray(keypoints, dtype=np.float64)
-    outside = np.square((keypoints - centre) / np.asarray(semi_axes)).sum(axis=-1) > 1
+    outside = np.square((keypoints - center) / np.asarray(semi_axes)).sum(axis=-1) > 1
     return np.where(outside[..., None], np.nan, keypoints)

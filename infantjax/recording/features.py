@@ -16,13 +16,13 @@ Positions = Float[Array, "*batch time joint 2"]
 
 RELATIVE_JOINT = 1
 """The joint that `relative` is relative to, by index: the nose in in-motion-19. The released program takes index 1, not
-the centre of the skeleton; other skeletons get whichever joint they hold there."""
+the center of the skeleton; other skeletons get whichever joint they hold there."""
 
 
 def stack(
     positions: Positions, skeleton: Skeleton, names: Sequence[str] = ("position", "velocity", "bone")
 ) -> Float[Array, "*batch time joint channel"]:
-    """Features of standardised positions, stacked along channels in the order of `names`.
+    """Features of standardized positions, stacked along channels in the order of `names`.
 
     | name | channels | definition |
     | --- | --- | --- |
@@ -38,7 +38,7 @@ def stack(
     frames, which the released program has for `velocity` too, end every window.
 
     Args:
-        positions: `[..., time, joint, 2]`, any float, standardised units; NaN is missing.
+        positions: `[..., time, joint, 2]`, any float, standardized units; NaN is missing.
         skeleton: gives the parents; its number of joints must fit.
         names: which features, in which order.
 

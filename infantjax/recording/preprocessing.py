@@ -1,4 +1,4 @@
-"""Standardisation: from the pixels of any camera to positions that networks compare between infants.
+"""Standardization: from the pixels of any camera to positions that networks compare between infants.
 
 Two published presets exist and each step can be chosen on its own:
 
@@ -7,7 +7,7 @@ Two published presets exist and each step can be chosen on its own:
 | frame rate | linear interpolation to 30 Hz | 30 Hz, method not stated; linear here |
 | smoothing | `butterworth`, order 8 at half of half the frame rate | `median5`, edges not stated; repeated here |
 | y axis | upwards | not stated; upwards here |
-| centre | `trunk_frame`: trunk midpoint of each frame | `pelvis_sequence`: median pelvis over the recording |
+| center | `trunk_frame`: trunk midpoint of each frame | `pelvis_sequence`: median pelvis over the recording |
 | rotation | `frame`: each frame's trunk upright | `window_first`: each window by its first frame (`windows.finish`) |
 | scale | 4 median trunk lengths are 1 | 2 median trunk lengths are 1 |
 
@@ -29,22 +29,22 @@ from infantjax.recording.recording import Recording
 from infantjax.recording.windows import WINDOW, Rotation
 
 Smoothing = Literal["none", "butterworth", "median5"]
-Centring = Literal["trunk_frame", "pelvis_sequence"]
+Centering = Literal["trunk_frame", "pelvis_sequence"]
 
 FARTHEST = 1e6
-"""A standardised coordinate beyond this is refused: a marker for missing points, or damage, but no joint."""
+"""A standardized coordinate beyond this is refused: a marker for missing points, or damage, but no joint."""
 LARGEST = 1e100
 """A raw coordinate beyond this is refused, whatever the trunk's length: its square would overflow."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a recording is standardised and cut into windows; the defaults are those of `RELEASED`.
+    """How a recording is standardized and cut into windows; the defaults are those of `RELEASED`.
 
     Attributes:
         fps: frame rate afterwards, hertz.
         smoothing: low-pass filter over time.
-        centring: what becomes the origin.
+        centering: what becomes the origin.
         rotation: which trunk is turned onto the y axis; `window_first` is done by `windows.finish`.
         scale: this many median trunk lengths become 1; published are 4 and 2.
         flip_y: whether y changes sign, so that an image's y points upwards.
@@ -58,7 +58,7 @@ class Preprocessing:
 
     fps: float = 30.0
     smoothing: Smoothing = "butterworth"
-    centring: Centring = "trunk_frame"
+    centering: Centering = "trunk_frame"
     rotation: Rotation = "frame"
     scale: float = 4.0
     flip_y: bool = True
@@ -67,7 +67,7 @@ class Preprocessing:
     window: int = WINDOW
 
     def __post_init__(self) -> None:
-        for name, choices in (("smoothing", Smoothing), ("centring", Centring), ("rotation", Rotation)):
+        for name, choices in (("smoothing", Smoothing), ("centering", Centering), ("rotation", Rotation)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
         for name, least in (("fps", None), ("scale", None), ("max_gap", 0), ("min_confidence", 0)):
@@ -102,15 +102,15 @@ RELEASED = Preprocessing()
 """As the public movement-outcome program does by default, and what weights of it expect. Its Butterworth filter is on:
 the reference scores of the whole chain from a file are reproduced with it, and not without it or with the median."""
 
-PAPER = Preprocessing(smoothing="median5", centring="pelvis_sequence", rotation="window_first", scale=2.0)
+PAPER = Preprocessing(smoothing="median5", centering="pelvis_sequence", rotation="window_first", scale=2.0)
 """As Groos et al., Paper III and its supplement, describe it."""
 
 PRESETS: dict[str, Preprocessing] = {"released": RELEASED, "paper": PAPER}
 """The published preprocessings by name."""
 
 
-def standardise(recording: Recording, preprocessing: Preprocessing = RELEASED) -> Recording:
-    """Fill gaps, resample, smooth, flip, centre, rotate and scale a recording, in this order.
+def standardize(recording: Recording, preprocessing: Preprocessing = RELEASED) -> Recording:
+    """Fill gaps, resample, smooth, flip, center, rotate and scale a recording, in this order.
 
     Runs on the host, in float64, for any skeleton with a trunk. Frames whose trunk has no length (as when a tracker
     writes zeros) have no direction; they count as missing and are interpolated, where the released program gives NaN.
@@ -133,7 +133,7 @@ def standardise(recording: Recording, preprocessing: Preprocessing = RELEASED) -
     """
     if recording.keypoints.shape[-1] != 2:
         raise ValueError(
-            "standardisation is defined for two coordinates, got three; project the keypoints onto the camera's plane"
+            "standardization is defined for two coordinates, got three; project the keypoints onto the camera's plane"
             " first, for example keypoints[..., :2]"
         )
     _refuse_far(recording.keypoints, LARGEST, recording)
@@ -153,7 +153,7 @@ def _filled(recording: Recording, preprocessing: Preprocessing) -> Recording:
             raise InputError(
                 recording.name,
                 f'joint "{joints[joint]}" is never seen',
-                "both ends of the trunk are needed to centre and scale the movement",
+                "both ends of the trunk are needed to center and scale the movement",
             )
     collapsed = (keypoints[:, upper] == keypoints[:, lower]).all(axis=-1)
     keypoints[collapsed] = np.nan
@@ -217,7 +217,7 @@ def _smoothed(recording: Recording, preprocessing: Preprocessing) -> Recording:
 
 
 def _placed(recording: Recording, preprocessing: Preprocessing) -> Recording:
-    """Flip, centre, rotate, scale."""
+    """Flip, center, rotate, scale."""
     upper, lower = recording.skeleton.trunk_indices
     keypoints = np.array(recording.keypoints)
     steps: list[str] = []
@@ -232,12 +232,12 @@ def _placed(recording: Recording, preprocessing: Preprocessing) -> Recording:
     if preprocessing.flip_y:
         keypoints[..., 1] *= -1
         steps.append("y turned upwards")
-    if preprocessing.centring == "trunk_frame":
+    if preprocessing.centering == "trunk_frame":
         keypoints -= (keypoints[:, [upper]] + keypoints[:, [lower]]) / 2
-        steps.append("centred on the trunk of each frame")
+        steps.append("centered on the trunk of each frame")
     else:
         keypoints -= np.median(keypoints[:, lower], axis=0)
-        steps.append("centred on the median pelvis of the recording")
+        steps.append("centered on the median pelvis of the recording")
     trunk = keypoints[:, upper] - keypoints[:, lower]
     length = np.hypot(trunk[:, 0], trunk[:, 1])
     if preprocessing.rotation == "frame":

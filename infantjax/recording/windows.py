@@ -71,17 +71,17 @@ def cut(
 def finish(
     windows: Float[Array, "*batch time joint 2"], skeleton: Skeleton, rotation: Rotation | str
 ) -> Float[Array, "*batch time joint 2"]:
-    """The part of standardisation that needs the window: its rotation, where the preprocessing has one.
+    """The part of standardization that needs the window: its rotation, where the preprocessing has one.
 
     With `window_first` every window is turned about the origin by one angle, such that the trunk of its first frame
     points along +y (thorax above pelvis); a trunk of no length leaves the window as it is. With `frame` (done
     already, frame by frame) and `none` nothing happens.
 
     Args:
-        windows: `[..., time, joint, 2]` standardised positions; NaN stays NaN, and a window whose first trunk is NaN
+        windows: `[..., time, joint, 2]` standardized positions; NaN stays NaN, and a window whose first trunk is NaN
             becomes NaN.
         skeleton: gives the trunk.
-        rotation: `normalisation.Preprocessing.rotation`.
+        rotation: `normalization.Preprocessing.rotation`.
 
     Returns:
         Same shape and dtype.
@@ -89,8 +89,8 @@ def finish(
     Raises:
         ValueError: unknown rotation, or `window_first` on a skeleton without trunk.
 
-    Source: Groos et al., Paper III, supplement; the main text names no rotation, and its centre is not stated (the
-        origin after centring here). The released program rotates every frame instead.
+    Source: Groos et al., Paper III, supplement; the main text names no rotation, and its center is not stated (the
+        origin after centering here). The released program rotates every frame instead.
     """
     if rotation not in get_args(Rotation):
         raise ValueError(f'unknown rotation "{rotation}"; known: {", ".join(get_args(Rotation))}')

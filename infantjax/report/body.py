@@ -20,7 +20,7 @@ NAMES = 128.0
 MAX_FRAMES = 9_000
 """Most frames that the page carries (five minutes at 30 Hz); longer movements are thinned, and drawn in between."""
 MISSING = -32768
-"""Marks a missing coordinate among the quantised ones."""
+"""Marks a missing coordinate among the quantized ones."""
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 """(left, upper) and (right, lower) corner of a drawing."""
@@ -90,18 +90,18 @@ class Pose:
 
 
 def heat(contribution: float) -> str:
-    """The published colour of a contribution c: red c^(1/4), green 1 - c^(1/4), blue 0."""
+    """The published color of a contribution c: red c^(1/4), green 1 - c^(1/4), blue 0."""
     red = min(max(contribution, 0.0), 1.0) ** 0.25
     return f"rgb({round(255 * red)} {round(255 * (1 - red))} 0)"
 
 
 def bar(contribution: float) -> str:
-    """A contribution as a bar in its published colour."""
+    """A contribution as a bar in its published color."""
     return f'<span style="width:{place(contribution)};background:{heat(contribution)}"></span>'
 
 
 def legend() -> str:
-    """What colour and size mean."""
+    """What color and size mean."""
     dots = "".join(
         f'<span><svg viewBox="-12 -12 24 24" aria-hidden="true"><circle r="{4 + 8 * c:g}" fill="{heat(c)}"/></svg>'
         f"{c:g}</span>"
@@ -127,7 +127,7 @@ def moving(pose: Pose) -> str:
 
 
 def contributions(pose: Pose, values: Mapping[str, float | None], named: int = 8) -> str:
-    """The median pose with each joint in colour and size of its contribution; the largest ones are named."""
+    """The median pose with each joint in color and size of its contribution; the largest ones are named."""
     known = {j: c for j, name in enumerate(pose.joints) if (c := values.get(name)) is not None}
     order = sorted(known, key=lambda j: (known[j], j))
     dots = "".join(

@@ -49,7 +49,7 @@ def course(record: Mapping[str, Any], words: Mapping[str, str]) -> str:
     band = "".join(_band(windows, x, run, half) for run in runs)
     median = "".join(_polyline([w["median"] for w in windows], x, run, half) for run in runs)
     grid = "".join(f'<line class="grid" x1="0" x2="1000" y1="{y}" y2="{y}"/>' for y in (0, 25, 50, 75, 100))
-    colours = "".join(f'<span class="{c}"><i class="dot"></i>{text(w)}</span>' for c, w in words.items())
+    colors = "".join(f'<span class="{c}"><i class="dot"></i>{text(w)}</span>' for c, w in words.items())
     labels = "".join(
         f'<span class="tick y" style="top:{100 * (1 - y):g}%" aria-hidden="true">{y:g}</span>'
         for y in (0, 0.25, 0.5, 0.75, 1)
@@ -70,7 +70,7 @@ def course(record: Mapping[str, Any], words: Mapping[str, str]) -> str:
         f"{_strip(windows, x, half, words)}"
         f'<div class="ticks" aria-hidden="true">{_ticks(duration)}</div>'
         f'<div class="hover" id="hover" hidden></div><div class="cursor" id="cursor" hidden></div></div>'
-        f'<div class="legend">{colours}</div><div class="readout" id="readout"></div>'
+        f'<div class="legend">{colors}</div><div class="readout" id="readout"></div>'
         f"{_windows_table(record, words)}</figure>"
     )
 
@@ -197,23 +197,23 @@ _LEVELS = {"red": (0, 10), "orange": (5, 5), "yellow": (10, 5), "green": (10, 10
 
 
 def _strip(windows: Sequence[Mapping[str, Any]], x: Sequence[float], half: float, words: Mapping[str, str]) -> str:
-    """Bars around a middle line: up for CP, down for no CP, long for certain, so that the colour is not needed."""
+    """Bars around a middle line: up for CP, down for no CP, long for certain, so that the color is not needed."""
     cells: list[list[Any]] = []
     for i, window in enumerate(windows):
         begin = (x[i - 1] + x[i]) / 2 if i else x[i] - half
         end = (x[i] + x[i + 1]) / 2 if i + 1 < len(windows) else x[i] + half
         if window["median"] is None:
             continue
-        if cells and cells[-1][0] == window["colour"] and cells[-1][2] == begin:
+        if cells and cells[-1][0] == window["color"] and cells[-1][2] == begin:
             cells[-1][2] = end
         else:
-            cells.append([window["colour"], begin, end])
+            cells.append([window["color"], begin, end])
     bars = "".join(
         f'<rect class="{c}" x="{a:.2f}" width="{b - a:.2f}" y="{_LEVELS[c][0]}" height="{_LEVELS[c][1]}"/>'
         for c, a, b in cells
     )
-    colours = [w["colour"] for w in windows]
-    spoken = ", ".join(f"{words[c]} {colours.count(c)}" for c in words if c in colours)
+    colors = [w["color"] for w in windows]
+    spoken = ", ".join(f"{words[c]} {colors.count(c)}" for c in words if c in colors)
     return (
         f'<div class="box"><svg class="strip" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" '
         f'aria-label="{text(f"Certainty of the windows: {spoken}")}">{bars}'
@@ -249,7 +249,7 @@ def _windows_table(record: Mapping[str, Any], words: Mapping[str, str] | None = 
     length, rows = record["window_length"], []
     for w in record["windows"]:
         figures = "".join(f'<td class="number">{number(w[key])}</td>' for key in ("median", "q1", "q3"))
-        certainty = f"<td>{words[w['colour']]}</td>" if words else ""
+        certainty = f"<td>{words[w['color']]}</td>" if words else ""
         rows.append(f"<tr><td>{clock(w['start'], 1)} to {clock(w['start'] + length, 1)}</td>{figures}{certainty}</tr>")
     head = "".join(
         f'<th scope="col" class="number">{title}</th>' for title in ("Median", "Lower quartile", "Upper quartile")

@@ -16,7 +16,7 @@ def text(value: object) -> str:
 
 
 def free(value: object) -> str:
-    """A text of the user: escaped, and set apart so that its writing direction does not reach its neighbours."""
+    """A text of the user: escaped, and set apart so that its writing direction does not reach its neighbors."""
     return f"<bdi>{text(value)}</bdi>"
 
 

@@ -83,12 +83,12 @@
       part.append(label + " ", strong);
       return part;
     });
-    if (w.colour) {
-      const colour = document.createElement("span"), dot = document.createElement("i");
-      colour.className = w.colour;
+    if (w.color) {
+      const color = document.createElement("span"), dot = document.createElement("i");
+      color.className = w.color;
       dot.className = "dot";
-      colour.append(dot, data.words[w.colour]);
-      parts.push(colour);
+      color.append(dot, data.words[w.color]);
+      parts.push(color);
     }
     readout.replaceChildren(...parts);
     hover.style.left = (100 * w.start) / data.duration + "%";

@@ -77,7 +77,7 @@ def _of_assessment(record: Mapping[str, Any], pose: body.Pose) -> dict[str, str]
         "title": line(f"{record['name']}: movement assessment"),
         "kind": "Movement assessment",
         "facts": _facts(record),
-        "colour": record["certainty"]["colour"] if known else "unknown",
+        "color": record["certainty"]["color"] if known else "unknown",
         "risk": number(record["risk"]),
         "words": text(record["certainty"]["words"]) if known else "not known",
         "sentence": _sentence(record),
@@ -242,7 +242,7 @@ def _player(pose: body.Pose) -> str:
 def _contributions(record: Mapping[str, Any], pose: body.Pose) -> str:
     return (
         f'<figure class="card">{body.contributions(pose, record["contributions"])}'
-        f"<figcaption>{body.legend()}Colour and size grow with the contribution, 0 to 1.</figcaption></figure>"
+        f"<figcaption>{body.legend()}Color and size grow with the contribution, 0 to 1.</figcaption></figure>"
     )
 
 

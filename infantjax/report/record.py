@@ -25,7 +25,7 @@ WORDS = {
     "yellow": "no CP, uncertain",
     "green": "no CP, certain",
 }
-"""What each certainty colour means."""
+"""What each certainty color means."""
 
 REASONS = {
     "fraction": {
@@ -41,7 +41,7 @@ REASONS = {
         "green": "the upper quartile of the instance risks is below the threshold",
     },
 }
-"""Why a colour was given: certainty rule -> colour -> its inequality in words."""
+"""Why a color was given: certainty rule -> color -> its inequality in words."""
 
 UNVALIDATED = (
     "The weights behind this figure were never validated on infants. "
@@ -126,25 +126,25 @@ def to_record(assessed: Assessed) -> dict[str, Any]:
 
 def _of_assessment(assessment: Assessment) -> dict[str, Any]:
     windows = assessment.windows
-    courses = (windows.start, windows.median, windows.q1, windows.q3, windows.colour)
+    courses = (windows.start, windows.median, windows.q1, windows.q3, windows.color)
     return {
         "system": "groos",
         "risk": plain(assessment.risk),
         "threshold": plain(assessment.threshold),
         "decision": "CP" if assessment.positive else "no CP",
         "certainty": {
-            "colour": assessment.colour,
-            "words": WORDS[assessment.colour],
+            "color": assessment.color,
+            "words": WORDS[assessment.color],
             "rule": assessment.certainty_rule,
-            "reason": REASONS[assessment.certainty_rule][assessment.colour],
+            "reason": REASONS[assessment.certainty_rule][assessment.color],
             "fraction_positive": plain(assessment.fraction_positive),
             "q1": plain(assessment.quartiles[0]),
             "q3": plain(assessment.quartiles[1]),
         },
         "window_length": plain(windows.length),
         "windows": [
-            {"start": plain(start), "median": plain(median), "q1": plain(q1), "q3": plain(q3), "colour": colour}
-            for start, median, q1, q3, colour in zip(*courses, strict=True)
+            {"start": plain(start), "median": plain(median), "q1": plain(q1), "q3": plain(q3), "color": color}
+            for start, median, q1, q3, color in zip(*courses, strict=True)
         ],
         "instances": [
             {"model": plain(i.model), "instance": plain(i.instance), "risk": plain(i.risk)}

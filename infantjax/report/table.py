@@ -88,7 +88,7 @@ def figures_of(result: Assessed) -> dict[str, str]:
             "risk": _number(result.risk),
             "threshold": _number(result.threshold),
             "decision": "CP" if result.positive else "no CP",
-            "certainty": result.colour,
+            "certainty": result.color,
             "fraction_positive": _number(result.fraction_positive),
         } | duration
     assert isinstance(result, Finding)
@@ -103,7 +103,7 @@ def figures_of(result: Assessed) -> dict[str, str]:
 def in_words(result: Assessed) -> str:
     """A result in a few words, for a terminal."""
     if isinstance(result, Assessment):
-        return f"risk {result.risk:.3f}  {'CP' if result.positive else 'no CP'}  {result.colour}"
+        return f"risk {result.risk:.3f}  {'CP' if result.positive else 'no CP'}  {result.color}"
     assert isinstance(result, Finding)
     words = [f"{q.name.replace('_', ' ')} {q.value:.3f}" for q in result.quantities[:2]]
     return "  ".join((*words, *([result.decision] if result.decision else []), f"({result.title})"))

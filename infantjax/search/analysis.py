@@ -424,7 +424,7 @@ def population_figure(steps: Sequence[Step]) -> "Figure":
 
 
 def checkpoints_figure(found: Found) -> "Figure":
-    """Best AUC so far of every trial over the epochs, stopped ones grey, and what was required.
+    """Best AUC so far of every trial over the epochs, stopped ones gray, and what was required.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -433,8 +433,8 @@ def checkpoints_figure(found: Found) -> "Figure":
     for trial in found.trials:
         told = sorted(trial.intermediate_values.items())
         if told:
-            colour = "0.7" if trial.state is TrialState.PRUNED else "tab:blue"
-            axes.plot(*zip(*told), color=colour, linewidth=1, marker=".", markersize=3)
+            color = "0.7" if trial.state is TrialState.PRUNED else "tab:blue"
+            axes.plot(*zip(*told), color=color, linewidth=1, marker=".", markersize=3)
     if found.required_auc:
         axes.plot(*zip(*found.required_auc), "_", color="tab:red", markersize=12, label="required")
         axes.legend(loc="lower right")

@@ -320,7 +320,7 @@ class SharedTraining(Training):
         """The variables with which each run of a stack of this network begins."""
         task = WindowTask.of(module, self.features, self.config, len(self.data.skeleton.joints), self.data.window)
         keys = run_keys(self.config.seed, range(len(self.folds)))
-        return [jax.device_get(task.initialisation.draw(jax.random.fold_in(key, 0))) for key in keys]
+        return [jax.device_get(task.initialization.draw(jax.random.fold_in(key, 0))) for key in keys]
 
     @staticmethod
     def _of(result: Result, embedding: Embedding, runs: slice) -> Result:
@@ -387,7 +387,7 @@ def on_cohort(
         features: that the networks read.
         folds: parts of the cohort, or the column of the outcomes table that names the part of each recording.
         held_out: parts whose infants give a candidate's performance, see `protocol`.
-        stratify: columns of the outcomes table to balance beside the outcome (centre, subtype).
+        stratify: columns of the outcomes table to balance beside the outcome (center, subtype).
         repeats: trainings of a candidate, one stack, with different random numbers; 1 as published.
         preprocessing: of the recordings.
         strict: refuse recordings whose points have to be approximated.

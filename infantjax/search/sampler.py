@@ -70,7 +70,7 @@ class RuleSampler(BaseSampler):
         Optuna asks for it when the first choice of several alternatives is suggested.
 
         Raises:
-            ValueError: the study has several objectives, or minimises: the rules look for high values.
+            ValueError: the study has several objectives, or minimizes: the rules look for high values.
         """
         self._raise_error_if_multi_objective(study)
         if study.direction is not optuna.study.StudyDirection.MAXIMIZE:

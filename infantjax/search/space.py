@@ -103,13 +103,13 @@ class SearchSpace:
         """Text form: `choice-alternative` pairs joined by `+`, in the order of the space."""
         return "+".join(f"{name}-{value}" for name, value in self.choices(candidate).items())
 
-    def neighbours(self, candidate: Candidate) -> Iterator[Candidate]:
+    def neighbors(self, candidate: Candidate) -> Iterator[Candidate]:
         """The candidates of the space that differ from this one in one choice."""
         for place, (_, values) in enumerate(self.alternatives):
             for value in values:
-                neighbour = (*candidate[:place], value, *candidate[place + 1 :])
-                if value != candidate[place] and self.contains(neighbour):
-                    yield neighbour
+                neighbor = (*candidate[:place], value, *candidate[place + 1 :])
+                if value != candidate[place] and self.contains(neighbor):
+                    yield neighbor
 
     def uniform(self) -> dict[str, dict[Alternative, float]]:
         """Equal probabilities for the alternatives of each choice."""

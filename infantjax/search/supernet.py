@@ -41,7 +41,7 @@ from jaxtyping import Array, Float
 
 from infantjax.methods.ensemble_gcn import model as gcn
 from infantjax.methods.ensemble_gcn.model import Architecture, GraphModule, GraphNetwork, ModuleSpec, Parts
-from infantjax.nn import initializers as initialisers
+from infantjax.nn import initializers as initializers
 from infantjax.nn.attention import relu, swish
 from infantjax.nn.conv import Conv, Norm
 from infantjax.nn.flags import Flag, select
@@ -78,7 +78,7 @@ class SuperNetwork(nn.Module):
 
     Attributes:
         space: of the names and alternatives of `models.gcn.ALTERNATIVES`, with one alternative of each block type.
-        skeleton: joints, tree and centre.
+        skeleton: joints, tree and center.
         classes: number of scores.
     """
 
@@ -93,8 +93,8 @@ class SuperNetwork(nn.Module):
         """Scores of windows, as those of `GraphNetwork`.
 
         Args:
-            x: position, velocity and bone, two channels each, of standardised windows.
-            train: normalise by the batch and update `batch_stats`.
+            x: position, velocity and bone, two channels each, of standardized windows.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Scores (index 1: CP), and a dict with `pooled [batch, channel]`, whose masked channels are zero.
@@ -344,7 +344,7 @@ class Embedding:
 @lru_cache
 def _shapes(module: SuperNetwork | GraphNetwork) -> dict[Path, jax.ShapeDtypeStruct]:
     """Of parameters and statistics, by path."""
-    variables = initialisers.shapes(module, jnp.zeros((1, 8, len(module.skeleton.joints), 6), jnp.float32))
+    variables = initializers.shapes(module, jnp.zeros((1, 8, len(module.skeleton.joints), 6), jnp.float32))
     return {path: leaf for path, leaf in flatten_dict(variables).items() if path[0] in ("params", "batch_stats")}
 
 

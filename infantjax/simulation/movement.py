@@ -3,7 +3,7 @@
 The body is a tree of rigid segments. Every joint angle is the sum of a resting posture, slow drift, posture changes
 (arm sweeps, hand to mouth, head turns), pulses (kicks, arm flaps) and, in bouts, fidgety movements. The pose in
 centimetres is projected by a camera above into pixels, and jitter, keypoint noise and dropouts are added. Runs on
-the host, vectorised over time; memory and time grow linearly with the duration.
+the host, vectorized over time; memory and time grow linearly with the duration.
 
 Fidgety movements (FMs) are "small movements of moderate speed and variable acceleration, of neck, trunk and limbs, in
 all directions" (Einspieler et al., as quoted by Groos 2022). Here: band-limited Gaussian oscillation of all joint
@@ -354,7 +354,7 @@ def project(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) 
     """Centimetres above the surface to pixels of the configured camera.
 
     The camera looks down on the point of the surface 6 cm above the resting pelvis, which appears in the image's
-    centre. Perspective without lens distortion; x to the right, y downwards.
+    center. Perspective without lens distortion; x to the right, y downwards.
     """
     turn, tilt = math.radians(config.camera_rotation), math.radians(config.camera_tilt)
     x, y, z = positions[..., 0], positions[..., 1] - 6.0, positions[..., 2]

@@ -29,7 +29,7 @@ from jax.stages import Compiled, Traced
 from jaxtyping import Array
 
 from infantjax.cache import COMPILER_OPTIONS
-from infantjax.nn.initializers import Initialisation
+from infantjax.nn.initializers import Initialization
 from infantjax.progress import Progress
 from infantjax.training import distributed as processes
 from infantjax.training.packing import Packing
@@ -60,12 +60,12 @@ class Trained(NamedTuple):
 
     Attributes:
         variables: each collection as one vector.
-        optimiser: its memory.
+        optimizer: its memory.
         loss: `[]` mean over the steps.
     """
 
     variables: dict[str, Any]
-    optimiser: Any
+    optimizer: Any
     loss: Array
 
 
@@ -140,11 +140,11 @@ class Task(ABC):
 
     def initial(self, key: Array, run: Any, data: Any) -> dict[str, Array]:
         """The network's variables before the first epoch, each collection as one vector."""
-        return self.initialisation.vectors(key)
+        return self.initialization.vectors(key)
 
     @property
     @abstractmethod
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """Of the vector of all parameters."""
 
     @abstractmethod
@@ -160,19 +160,19 @@ class Task(ABC):
         return jnp.bool_(False)
 
     @cached_property
-    def judgement(self) -> Callable[..., Judged]:
+    def judgment(self) -> Callable[..., Judged]:
         """`judge`, traced once: for the shapes of what it returns, and for the epoch."""
         return jax.jit(self.judge)
 
     @cached_property
     def variables(self) -> Any:
         """Shapes of the network's variables."""
-        return self.initialisation.variables
+        return self.initialization.variables
 
     @cached_property
-    def initialisation(self) -> Initialisation:
+    def initialization(self) -> Initialization:
         """How the network begins, traced once."""
-        return Initialisation.of(self.module, jnp.zeros(self.input_shape))
+        return Initialization.of(self.module, jnp.zeros(self.input_shape))
 
     @cached_property
     def packings(self) -> dict[str, Packing]:
@@ -198,17 +198,17 @@ class Task(ABC):
     def step(
         self,
         variables: dict[str, Array],
-        optimiser: Any,
+        optimizer: Any,
         loss: Callable[[dict[str, Any]], tuple[Array, Mapping[str, Any]]],
         factor: Array | None = None,
     ) -> tuple[dict[str, Array], Any, Array]:
-        """One step of the optimiser.
+        """One step of the optimizer.
 
         Args:
             variables: each collection as one vector.
-            optimiser: its memory.
+            optimizer: its memory.
             loss: of the network's variables, and the collections that this pass has changed.
-            factor: of the change, for a rate that is not the optimiser's.
+            factor: of the change, for a rate that is not the optimizer's.
 
         Returns:
             Variables and memory after the step, and the loss before it.
@@ -220,20 +220,20 @@ class Task(ABC):
 
         (value, updates), tree = jax.value_and_grad(of_parameters, has_aux=True)(unpacked["params"])
         gradient = self.packings["params"].pack(tree)
-        change, optimiser = self.optimiser.update(gradient, optimiser, variables["params"])
+        change, optimizer = self.optimizer.update(gradient, optimizer, variables["params"])
         change = change if factor is None else factor * change
         changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
         changed["params"] = optax.apply_updates(variables["params"], change)
-        return {**variables, **changed}, optimiser, value
+        return {**variables, **changed}, optimizer, value
 
     def begin(self, active: Array, run: Any, data: Any) -> RunState:
         """State of a run before its first epoch; a run that only pads the stack has ended."""
         variables = self.initial(jax.random.fold_in(run.key, 0), run, data)
-        judged = jax.eval_shape(self.judgement, variables, run, data, active)
+        judged = jax.eval_shape(self.judgment, variables, run, data, active)
         nothing = jnp.full(self.config.epochs, jnp.nan)
         return RunState(
             variables=variables,
-            optimiser=self.optimiser.init(variables["params"]),
+            optimizer=self.optimizer.init(variables["params"]),
             epoch=jnp.int32(0),
             status=jnp.where(active, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
             best=variables,
@@ -247,7 +247,7 @@ class Task(ABC):
         """One epoch: train, judge, keep the best. A run that has ended does not change."""
         running = state.status == Status.RUNNING
         trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, state.epoch + 1), running)
-        return self.conclude(state, trained, self.judgement(trained.variables, run, data, running))
+        return self.conclude(state, trained, self.judgment(trained.variables, run, data, running))
 
     def conclude(self, state: RunState, trained: Trained, judged: Judged) -> RunState:
         """The state after an epoch, from that before it."""
@@ -268,7 +268,7 @@ class Task(ABC):
         recorded = {name: past.at[epoch - 1].set(measured[name]) for name, past in state.history.items()}
         return RunState(
             variables=_where(accepted, trained.variables, state.variables),
-            optimiser=_where(accepted, trained.optimiser, state.optimiser),
+            optimizer=_where(accepted, trained.optimizer, state.optimizer),
             epoch=jnp.where(running, epoch, state.epoch),
             status=jnp.where(running, status, state.status).astype(jnp.int32),
             best=_where(take, trained.variables, state.best),

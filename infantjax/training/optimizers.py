@@ -1,4 +1,4 @@
-"""Optimisers and their schedules, as optax transformations."""
+"""Optimizers and their schedules, as optax transformations."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

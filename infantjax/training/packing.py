@@ -1,7 +1,7 @@
 """A tree of arrays as one vector.
 
 A loop that carries the thousand arrays of a network takes XLA minutes to compile, since its analysis of what flows
-where grows with the square of their number; as a few vectors it takes seconds, and an optimiser's step is one pass over
+where grows with the square of their number; as a few vectors it takes seconds, and an optimizer's step is one pass over
 the memory.
 """
 

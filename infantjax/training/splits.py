@@ -53,7 +53,7 @@ def released_split(
         test_size: share of the test set.
         seed: of Python's generator.
 
-    Source: Groos et al., the released movement-outcome program. The paper also stratifies on centre and subtype.
+    Source: Groos et al., the released movement-outcome program. The paper also stratifies on center and subtype.
     """
     generator = random.Random(seed)
     parts: list[list[str]] = [[] for _ in range(folds)]
@@ -82,14 +82,14 @@ def stratified_folds(
 ) -> tuple[Fold, ...]:
     """Folds with equal shares of each outcome, in which no group is held out and trained on at once.
 
-    Whole groups (an infant, or a centre) are dealt one by one, largest first within a stratum, to the fold that has
+    Whole groups (an infant, or a center) are dealt one by one, largest first within a stratum, to the fold that has
     least of that stratum, the smaller fold on ties. Without groups every recording is one of its own.
 
     Args:
         outcomes: of each recording, 0 or 1.
         folds: number of folds, at least 2.
         groups: name of the group of each recording.
-        strata: what to balance beside the outcome, for each recording (subtype, centre).
+        strata: what to balance beside the outcome, for each recording (subtype, center).
         seed: of the shuffle within strata.
         where: named in errors.
 
@@ -114,7 +114,7 @@ def stratified_folds(
     order = list(members.values())
     np.random.default_rng(seed).shuffle(order)
     stratum_of = [(o, s) for o, s in zip(outcomes, strata if strata is not None else [None] * len(outcomes))]
-    # A group counts in the stratum of its rarest kind of member (a centre with one CP infant is a CP group).
+    # A group counts in the stratum of its rarest kind of member (a center with one CP infant is a CP group).
     frequency = {s: stratum_of.count(s) for s in stratum_of}
     rank = {s: i for i, s in enumerate(sorted(frequency, key=lambda s: (frequency[s], str(s))))}
     order.sort(key=lambda rows: (min(rank[stratum_of[r]] for r in rows), -len(rows)))

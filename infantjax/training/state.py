@@ -76,7 +76,7 @@ class TrainingConfig:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class CohortData:
-    """Standardised positions of a whole cohort, padded to the longest recording: what lies on the device once.
+    """Standardized positions of a whole cohort, padded to the longest recording: what lies on the device once.
 
     Attributes:
         positions: `[recording, time, joint, 2]` float32, 0 after a recording's end.
@@ -103,7 +103,7 @@ class CohortData:
         rotation: str = "frame",
         window: int = windows.WINDOW,
     ) -> "CohortData":
-        """Pad standardised positions, one array a recording.
+        """Pad standardized positions, one array a recording.
 
         Raises:
             ValueError: no recordings, a number of labels or joints that does not fit, a recording shorter than a
@@ -184,7 +184,7 @@ class RunState(NamedTuple):
     Attributes:
         variables: of the network: `params`, `batch_stats`, and any other collection, which stays constant; within the
             compiled program each collection is one vector.
-        optimiser: memory of the optimiser.
+        optimizer: memory of the optimizer.
         epoch: `[]` epochs begun.
         status: `[]` a `Status`.
         best: variables after the epoch with the highest score, the first on ties; the newest ones as long as none was
@@ -196,7 +196,7 @@ class RunState(NamedTuple):
     """
 
     variables: dict[str, Any]
-    optimiser: Any
+    optimizer: Any
     epoch: Array
     status: Array
     best: dict[str, Any]
@@ -207,7 +207,7 @@ class RunState(NamedTuple):
 
 
 def run_keys(seed: int, run_ids: Sequence[int]) -> Array:
-    """The key of each run: a function of the seed and the run's number alone, so that neighbours do not matter."""
+    """The key of each run: a function of the seed and the run's number alone, so that neighbors do not matter."""
     root = jax.random.key(seed)
     return jax.vmap(lambda run: jax.random.fold_in(root, run))(jnp.asarray(run_ids, jnp.uint32))
 

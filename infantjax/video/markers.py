@@ -1,6 +1,6 @@
-"""Tracks of coloured markers, from where they are clicked on in the first frame.
+"""Tracks of colored markers, from where they are clicked on in the first frame.
 
-Source: the workshop paper of the SMA CNN, whose infants wore coloured tape under a depth camera. It gives the rule
+Source: the workshop paper of the SMA CNN, whose infants wore colored tape under a depth camera. It gives the rule
 (near the last place, of a like hue) and no figures: those of `MarkerSettings` are chosen.
 """
 
@@ -69,7 +69,7 @@ def track_markers(
 
     Raises:
         ValueError: no frames, fewer depths than frames, intrinsics without depths, a click outside of the first frame
-            or on a pixel without colour.
+            or on a pixel without color.
     """
     settings = settings or MarkerSettings()
     if intrinsics is not None and depths is None:
@@ -104,7 +104,7 @@ def _clicked(frame: np.ndarray, place: np.ndarray, settings: MarkerSettings) -> 
         raise ValueError(f"click ({place[0]:g}, {place[1]:g}) lies outside of the frame of {frame.shape[1::-1]}")
     hue, saturation, value = hsv(frame[line, column])
     if saturation < settings.saturation or value < settings.value:
-        raise ValueError(f"the pixel at click ({place[0]:g}, {place[1]:g}) is too grey or dark to be a marker")
+        raise ValueError(f"the pixel at click ({place[0]:g}, {place[1]:g}) is too gray or dark to be a marker")
     return float(hue)
 
 
@@ -146,7 +146,7 @@ def _in_space(row: np.ndarray, camera: Intrinsics) -> np.ndarray:
 
 
 def hsv(rgb: Shaped[np.ndarray, "*pixel 3"]) -> Float[np.ndarray, "*pixel 3"]:
-    """Hue in degrees, 0 for grey, saturation and value in 0..1, of colours in 0..255."""
+    """Hue in degrees, 0 for gray, saturation and value in 0..1, of colors in 0..255."""
     rgb = np.asarray(rgb, np.float64) / 255
     most, least = rgb.max(axis=-1), rgb.min(axis=-1)
     span = most - least

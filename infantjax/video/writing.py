@@ -14,7 +14,7 @@ from infantjax.skeletons import Skeleton, segments
 from infantjax.video.reading import Frames
 
 RIGHT, LEFT, MIDDLE = (230, 120, 30), (40, 110, 220), (60, 170, 90)
-"""Colours of the infant's right, its left, and what is neither."""
+"""Colors of the infant's right, its left, and what is neither."""
 
 
 def write_overlay(
@@ -83,16 +83,16 @@ def draw(
     """
     width = max(2.0, max(picture.shape[:2]) / 200)
     for a, b in segments(skeleton):
-        _stroke(picture, points[a], points[b], width / 2, _colour(skeleton.joints[b]))
+        _stroke(picture, points[a], points[b], width / 2, _color(skeleton.joints[b]))
     for joint, point in zip(skeleton.joints, points):
-        _stroke(picture, point, point, width, _colour(joint))
+        _stroke(picture, point, point, width, _color(joint))
 
 
-def _colour(joint: str) -> tuple[int, int, int]:
+def _color(joint: str) -> tuple[int, int, int]:
     return RIGHT if joint.startswith("right") else LEFT if joint.startswith("left") else MIDDLE
 
 
-def _stroke(picture: np.ndarray, a: np.ndarray, b: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+def _stroke(picture: np.ndarray, a: np.ndarray, b: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
     """Every pixel within a radius of a segment."""
     if not np.isfinite([*a, *b]).all():
         return
@@ -107,4 +107,4 @@ def _stroke(picture: np.ndarray, a: np.ndarray, b: np.ndarray, radius: float, co
     t = ((x - a[0]) * along[0] + (y - a[1]) * along[1]) / max(float(along @ along), 1e-9)
     t = np.clip(t, 0, 1)
     distance = np.hypot(x - a[0] - t * along[0], y - a[1] - t * along[1])
-    picture[top:bottom, left:right][distance <= radius] = colour
+    picture[top:bottom, left:right][distance <= radius] = color

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from benchmarks.torch_baby_moves import TorchBabyMoves  # noqa: E402
 from infantjax.methods.baby_moves import model as baby_moves  # noqa: E402
 from infantjax.methods.baby_moves.training import penalty  # noqa: E402
-from infantjax.nn.initializers import initialise  # noqa: E402
+from infantjax.nn.initializers import initialize  # noqa: E402
 
 pytestmark = pytest.mark.peers
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.peers
 def test_the_twin_gives_the_same_logits_and_penalty():
     network = baby_moves.build(dropout=0.0)
     x = np.random.default_rng(0).standard_normal((3, 2, 128, 46)).astype(np.float32)
-    variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
+    variables = jax.device_get(dict(initialize(network, jax.random.key(0), x)))
     rng = np.random.default_rng(1)
     variables["batch_stats"] = jax.tree.map(
         lambda leaf: (leaf + rng.uniform(0, 0.3, leaf.shape)).astype(np.float32), variables["batch_stats"]

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from benchmarks.torch_pose import TorchEfficientPose, TorchPose  # noqa: E402
-from infantjax.nn.initializers import initialise  # noqa: E402
+from infantjax.nn.initializers import initialize  # noqa: E402
 from infantjax.pose.networks.cima_pose import CimaPose  # noqa: E402
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass  # noqa: E402
 from infantjax.pose.networks.efficientpose import EfficientPose, Variant  # noqa: E402
@@ -33,7 +33,7 @@ NETWORKS = {
 
 def variables_of(network, x):
     """Random ones, with statistics and slopes that no mistake leaves alone."""
-    variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
+    variables = jax.device_get(dict(initialize(network, jax.random.key(0), x)))
     rng = np.random.default_rng(1)
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: (
@@ -62,7 +62,7 @@ def test_the_twin_gives_the_same_maps(name):
 def test_the_twin_that_is_trained_gives_the_maps_of_every_pass():
     network = EfficientPose(Variant(32, "l0", None, 1), upscale=False)
     x = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype(np.float32)
-    variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
+    variables = jax.device_get(dict(initialize(network, jax.random.key(0), x)))
     (_, aux), _ = jax.jit(lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]))(variables, x)
     twin = TorchEfficientPose(network, variables["params"]).train()
     found = twin(torch.as_tensor(x.transpose(0, 3, 1, 2).copy()))

@@ -12,7 +12,7 @@ from infantjax.methods.mam import preprocessing as motion  # noqa: E402
 from infantjax.methods.mam.model import MAM  # noqa: E402
 from infantjax.methods.mam.training import MamConfig, Videos, VideoTask  # noqa: E402
 from infantjax.methods.sma_cnn.model import SmaCnn  # noqa: E402
-from infantjax.nn.initializers import initialise  # noqa: E402
+from infantjax.nn.initializers import initialize  # noqa: E402
 from infantjax.pose.networks.videopose3d import LiftingNetwork  # noqa: E402
 
 pytestmark = pytest.mark.peers
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.peers
 
 def drawn(network, x):
     """Variables with biases, norms and statistics away from where they begin; inputs unscaled, as in the twins."""
-    variables = jax.device_get(dict(initialise(network, jax.random.key(0), x)))
+    variables = jax.device_get(dict(initialize(network, jax.random.key(0), x)))
     rng = np.random.default_rng(1)
     moved = jax.tree.map(lambda leaf: (leaf + rng.uniform(0, 0.2, leaf.shape)).astype(np.float32), variables)
     return moved | {name: of for name, of in variables.items() if name == "inputs"}
@@ -36,7 +36,7 @@ def test_the_twin_of_the_sma_cnn_gives_the_same_scores():
 
 
 @pytest.mark.slow
-def test_the_twin_of_mam_gives_the_same_losses_and_centres():
+def test_the_twin_of_mam_gives_the_same_losses_and_centers():
     network = MAM(joints=3, channels=3, frames=12, token=4, width=8, blocks=1, heads=2, hidden=8, dropout=0.0)
     rng = np.random.default_rng(0)
     # Each video has as many instances as a step draws.
@@ -49,11 +49,11 @@ def test_the_twin_of_mam_gives_the_same_losses_and_centres():
     step = jax.jit(lambda v, d: task.loss(v, d, jnp.arange(6), jnp.arange(2), jax.random.key(0)))
     loss, updates = step(variables, jax.tree.map(jnp.asarray, data))
     cuts = [motion.cut(video, motion.clip_starts(24, 12, 6), 12)[0] for video in positions]
-    centres = torch.as_tensor(variables["centres"]["centres"].copy())
+    centers = torch.as_tensor(variables["centers"]["centers"].copy())
     twin = TorchMam(variables["params"], network.token, network.heads)
     given = (torch.as_tensor(clips), torch.as_tensor(labels), torch.as_tensor(np.stack(cuts)))
-    assert float(twin.loss(*given, centres, config).detach()) == pytest.approx(float(loss), rel=1e-5)
-    np.testing.assert_allclose(centres.numpy(), updates["centres"]["centres"], rtol=0, atol=1e-5)
+    assert float(twin.loss(*given, centers, config).detach()) == pytest.approx(float(loss), rel=1e-5)
+    np.testing.assert_allclose(centers.numpy(), updates["centers"]["centers"], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("strided", [False, True])

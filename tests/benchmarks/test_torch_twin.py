@@ -114,15 +114,15 @@ def test_training_steps_change_only_what_is_used():
     torch.manual_seed(0)
     model = twin.GraphNetwork(choices_of(list(PUBLISHED)[1]))
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
-    optimiser = twin.nesterov_sgd(model, 1e-2)
+    optimizer = twin.nesterov_sgd(model, 1e-2)
     x, y = torch.randn(4, 6, 150, 19), torch.tensor([0, 1, 0, 1])
-    losses = [float(twin.torch_training_step(model, optimiser, x, y)) for _ in range(3)]
+    losses = [float(twin.torch_training_step(model, optimizer, x, y)) for _ in range(3)]
     assert losses[-1] < losses[0]
     unused = {n for n, p in model.named_parameters() if p.grad is None}
     assert sum(before[n].numel() for n in unused) == 9960  # spec/gcn.md 15.1, "never used"
     after = dict(model.named_parameters())
     assert all(torch.equal(after[n], before[n]) for n in unused)
-    # Biases before a batch normalisation have a gradient of zero, so only the weights are sure to move.
+    # Biases before a batch normalization have a gradient of zero, so only the weights are sure to move.
     assert not any(torch.equal(after[n], before[n]) for n in before if n not in unused and n.endswith("weight"))
 
 
@@ -190,11 +190,11 @@ def test_graph_network_and_its_training_equal_the_reference_in_double(shared: Pa
     check_double_precision(model, stored)
 
     sgd = meta["nesterov_sgd"]
-    optimiser = twin.nesterov_sgd(model, sgd["lr"], sgd["momentum"])
+    optimizer = twin.nesterov_sgd(model, sgd["lr"], sgd["momentum"])
     x, labels = torch.from_numpy(stored["x"]).double(), torch.tensor(meta["labels"])
     losses = []
     for step in range(sgd["steps"]):
-        losses.append(float(twin.torch_training_step(model, optimiser, x, labels)))
+        losses.append(float(twin.torch_training_step(model, optimizer, x, labels)))
         if step == 0:
             gradients = {n: p.grad.numpy().copy() for n, p in model.named_parameters() if p.grad is not None}
     np.testing.assert_allclose(losses, stored["train_losses"], rtol=0, atol=1e-12)

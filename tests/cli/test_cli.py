@@ -136,7 +136,7 @@ def test_the_version_is_the_package_s(run):
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("colour",), ("assess",), ("assess", "a.csv"), ("assess", "a.csv", "-o", "b", "--fps", "fast")],
+    [(), ("color",), ("assess",), ("assess", "a.csv"), ("assess", "a.csv", "-o", "b", "--fps", "fast")],
     ids=["nothing", "unknown command", "no arguments", "no output", "no number"],
 )
 def test_a_wrong_call_is_status_2_on_stderr(run, arguments):
@@ -396,8 +396,8 @@ def test_a_missing_frame_rate_is_asked_for(run, good, ensemble_folder, tmp_path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--format", "colour"), '--format: is "colour", known are released-csv, wide-csv'),
-        (("--skeleton", "colour"), '--skeleton: is "colour", known are in-motion-19'),
+        (("--format", "color"), '--format: is "color", known are released-csv, wide-csv'),
+        (("--skeleton", "color"), '--skeleton: is "color", known are in-motion-19'),
         (("--threshold", "1.5"), "--threshold: is 1.5, must be within 0..1"),
         (("--threshold", "nan"), "--threshold: is nan, must be within 0..1"),
         (("--threshold", "0.5", "--threshold-file", "t"), "--threshold: is given twice"),
@@ -518,7 +518,7 @@ def cohort(tmp_path, run) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--model", "colour"), 'unknown model "colour"; known: st-gcn'),
+        (("--model", "color"), 'unknown model "color"; known: st-gcn'),
         (("--epochs", "0"), "epochs must be at least 1, got 0"),
         (("--batch-size", "0"), "batch_size must be at least 1, got 0"),
         (("--learning-rate", "-1"), "learning_rate must be above 0"),
@@ -526,11 +526,11 @@ def cohort(tmp_path, run) -> Path:
         (("--positive-ratio", "0"), "positive_ratio must be"),
         (("--threshold", "2"), "threshold must be within 0..1"),
         (("--seed", "-1"), "seed must lie in 0"),
-        (("--format", "colour"), '--format: is "colour"'),
+        (("--format", "color"), '--format: is "color"'),
         (("--outcomes", "nowhere.csv"), "nowhere.csv: does not exist"),
         (("--folds", "1"), "folds must be at least 2, got 1"),
         (("--folds", "3"), "2 recordings with outcome 1 for 3 folds"),
-        (("--stratify", "colour"), 'no recording has a column "colour"'),
+        (("--stratify", "color"), 'no recording has a column "color"'),
         (("--save-every", "0"), "save_every must be at least 1"),
     ],
 )
@@ -553,7 +553,7 @@ def test_a_validation_that_cannot_be_is_refused(run, cohort, tmp_path, validatio
 
 
 def test_an_unknown_network_is_told_before_any_file_is_read(run, tmp_path):
-    refused(run("crossval", tmp_path / "nowhere", "-o", tmp_path / "e", "--model", "colour"), 'unknown model "colour"')
+    refused(run("crossval", tmp_path / "nowhere", "-o", tmp_path / "e", "--model", "color"), 'unknown model "color"')
 
 
 def test_outcomes_of_unknown_infants_are_listed_together(run, cohort, tmp_path):
@@ -606,10 +606,10 @@ def test_conversion_to_another_keypoint_set_tells_what_it_did(run, good, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--to-skeleton", "colour"), "--to-skeleton: .*colour"),
-        (("--to-format", "colour"), "colour"),
-        (("--format", "colour"), '--format: is "colour"'),
-        (("--skeleton", "colour"), '--skeleton: is "colour"'),
+        (("--to-skeleton", "color"), "--to-skeleton: .*color"),
+        (("--to-format", "color"), "color"),
+        (("--format", "color"), '--format: is "color"'),
+        (("--skeleton", "color"), '--skeleton: is "color"'),
     ],
 )
 def test_options_of_convert_that_cannot_be_are_refused(run, good, tmp_path, options, message):
@@ -639,7 +639,7 @@ def test_models_are_listed_for_reading(run):
     assert outcome.status == 0
     assert len(outcome.out) == 2
     assert re.search(r"st-gcn\s+in-motion-19\s+3,075,740\s+3,075,740\s+6.21\s+6.21\s+6.21\s+yes", outcome.out[1])
-    refused(run("models", "colour"), 'unknown model "colour"; known: st-gcn')
+    refused(run("models", "color"), 'unknown model "color"; known: st-gcn')
 
 
 def test_pose_networks_are_listed_for_both_skeletons(run):

@@ -20,7 +20,7 @@ def cohort(n=400, slope=1.0, intercept=0.0, seed=0):
 def test_the_released_calibration_is_that_of_the_reference(shared):
     with np.load(shared / "golden" / "baby_moves" / "calibration.npz") as z:
         fitted = calibration.platt_released(z["prob"], z["label"])
-        # The reference's optimiser stops at a gradient of 1e-4.
+        # The reference's optimizer stops at a gradient of 1e-4.
         assert fitted.slope == pytest.approx(float(z["coef"]), rel=1e-3)
         assert fitted.intercept == pytest.approx(float(z["intercept"]), rel=1e-3)
         np.testing.assert_allclose(fitted(z["query"]), z["calibrated"], atol=1e-4)

@@ -21,7 +21,7 @@ def cohort(n: int = 40, seed: int = 0):
 
 def test_the_summary_holds_the_figures_of_the_modules():
     risks, _, labels = cohort()
-    found = summary.summarise(risks, labels, 0.4, **FEW)
+    found = summary.summarize(risks, labels, 0.4, **FEW)
     assert (found.infants, found.cases, found.threshold) == (40, 10, 0.4)
     expected = discrimination.evaluate(risks, labels, 0.4, **FEW) | calibration.figures(risks, labels, **FEW)
     for name, figure in expected.items():
@@ -68,7 +68,7 @@ def test_subgroups_are_judged_by_their_own_infants():
 
 def test_what_one_class_cannot_give_is_null_in_json_and_nan_in_text():
     risks = np.linspace(0.1, 0.9, 5)
-    found = summary.summarise(risks, np.ones(5, int), **FEW)
+    found = summary.summarize(risks, np.ones(5, int), **FEW)
     assert found.to_dict()["auc"] == found.to_dict()["calibration_slope"] == [None] * 3
     assert "nan (nan to nan)" in " ".join(" ".join(found.lines()).split())
     rows = summary.compare(risks, risks, np.ones(5, int), **FEW)
@@ -77,7 +77,7 @@ def test_what_one_class_cannot_give_is_null_in_json_and_nan_in_text():
 
 
 def test_equal_risks_have_an_auc_of_one_half_and_no_calibration_line():
-    found = summary.summarise(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], **FEW)
+    found = summary.summarize(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], **FEW)
     assert found.figures["auc"].value == 0.5
     assert math.isnan(found.figures["calibration_slope"].value)
 
@@ -88,7 +88,7 @@ def test_a_summary_with_everything_is_json_without_nan():
         40,
         10,
         0.5,
-        summary.summarise(risks, labels, **FEW).figures,
+        summary.summarize(risks, labels, **FEW).figures,
         {"other": summary.compare(risks, other, labels, **FEW)},
         summary.subgroups(risks, labels, ["a", "b"] * 20, **FEW),
     )
@@ -105,10 +105,10 @@ def test_a_summary_with_everything_is_json_without_nan():
     [
         (lambda: summary.compare([0.1], [0.2], [1], test="t"), "unknown test"),
         (lambda: summary.subgroups([0.1, 0.2], [0, 1], ["a"]), "each of the 2 infants"),
-        (lambda: summary.summarise([], []), "must be given"),
+        (lambda: summary.summarize([], []), "must be given"),
     ],
 )
-def test_what_cannot_be_summarised_is_refused(call, message):
+def test_what_cannot_be_summarized_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -126,9 +126,9 @@ def test_p_values_of_several_comparisons_are_corrected_figure_by_figure():
 
 def test_infants_with_several_recordings_widen_the_intervals():
     risks, _, labels = cohort()
-    alone = summary.summarise(risks, labels, **FEW)
-    twice = summary.summarise(np.repeat(risks, 2), np.repeat(labels, 2), groups=np.repeat(np.arange(40), 2), **FEW)
-    taken_as_own = summary.summarise(np.repeat(risks, 2), np.repeat(labels, 2), **FEW)
+    alone = summary.summarize(risks, labels, **FEW)
+    twice = summary.summarize(np.repeat(risks, 2), np.repeat(labels, 2), groups=np.repeat(np.arange(40), 2), **FEW)
+    taken_as_own = summary.summarize(np.repeat(risks, 2), np.repeat(labels, 2), **FEW)
     assert (twice.infants, twice.cases, twice.recordings) == (40, alone.cases, 80)
 
     def width(found, name):

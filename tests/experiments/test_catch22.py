@@ -17,7 +17,7 @@ def test_values_that_no_version_changed_are_those_of_the_reference(shared):
     with np.load(folder / "catch24.npz") as z, np.load(folder / "model_input.npz") as given:
         found = catch22.catch22(given["timeseries"][:, z["series_columns"]], mean_and_deviation=True)
         assert found.shape == z["values"].shape
-        # Series are standardised in another way: by n and by n - 1.
+        # Series are standardized in another way: by n and by n - 1.
         np.testing.assert_allclose(found[:, list(SAME)], z["values"][:, list(SAME.values())], rtol=3e-4, atol=5e-5)
 
 

@@ -51,7 +51,7 @@ def test_still_frames_have_no_centroid():
 def test_a_video_is_read_frame_by_frame(clip):
     found = motion(one.pixels() for one in open_frames(clip))
     assert len(found.quantity) == 29
-    # The blue square lies in rows 40 to 56 of 120; towards its end it loses its edges in the colours behind it.
+    # The blue square lies in rows 40 to 56 of 120; towards its end it loses its edges in the colors behind it.
     np.testing.assert_allclose(found.centroid[:, 1], 48 / 120, atol=0.02)
 
 

@@ -12,7 +12,7 @@ import shapley
 
 from infantjax.errors import MissingExtraError
 from infantjax.methods.mam.model import MAM
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 
 RNG = np.random.default_rng(0)
 
@@ -78,7 +78,7 @@ def test_the_risk_of_mam_is_shared_out_among_video_and_info():
     network = MAM(joints=3, channels=3, frames=12, token=4, width=8, blocks=1, heads=2, hidden=8, info=4)
     x = jnp.asarray(RNG.normal(size=(6, 2, 12, 3, 3)), jnp.float32)
     info = jnp.asarray(RNG.normal(size=(6, 4)), jnp.float32)
-    variables = initialise(network, jax.random.key(0), x)
+    variables = initialize(network, jax.random.key(0), x)
     logits, aux = jax.jit(network.apply)(variables, x, info)
     found = shapley.of_info(network, variables, np.asarray(aux["main"]), np.asarray(info))
     assert found.values.shape == (6, len(shapley.ENTRIES))

@@ -11,8 +11,8 @@ from stam_model import Stam
 
 from infantjax import models, skeletons
 from infantjax.models import count_parameters
-from infantjax.models.summary import summarise
-from infantjax.nn.initializers import initialise
+from infantjax.models.summary import summarize
+from infantjax.nn.initializers import initialize
 from infantjax.skeletons import OPENPOSE_18
 
 # What is tested holds however well a program is compiled.
@@ -23,20 +23,20 @@ quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": 
 def small():
     network = Stam(widths=(3, 4, 4), dropout=0.5)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 55, 18, 7)), jnp.float32)
-    variables = initialise(network, jax.random.key(0), x)
+    variables = initialize(network, jax.random.key(0), x)
     return network, variables, x, quick(network.apply)
 
 
 def test_the_count_is_the_published_one():
-    row = summarise(models.get("stam"))
+    row = summarize(models.get("stam"))
     assert row.parameters == row.published_parameters == 435_264
     assert row.agree
 
 
 @pytest.mark.parametrize(("matrices", "published"), [(4, 511_296), (7, 587_328)])
 def test_other_partitions_give_their_published_counts(matrices, published, monkeypatch):
-    many = np.repeat(stam.neighbourhood(OPENPOSE_18), matrices, axis=0)
-    monkeypatch.setattr(stam, "neighbourhood", lambda skeleton: many)
+    many = np.repeat(stam.neighborhood(OPENPOSE_18), matrices, axis=0)
+    monkeypatch.setattr(stam, "neighborhood", lambda skeleton: many)
     # Another field: the shapes of equal networks are remembered.
     assert count_parameters(Stam(dropout=0.01 * matrices), models.get("stam").input_shape) == published
 
@@ -46,7 +46,7 @@ def test_without_the_unused_norm_there_are_256_less():
 
 
 def test_a_joint_hears_of_those_within_three_hops_alike():
-    (matrix,) = stam.neighbourhood(OPENPOSE_18)
+    (matrix,) = stam.neighborhood(OPENPOSE_18)
     hops = sum(skeletons.adjacency(OPENPOSE_18, "dis4"))
     np.testing.assert_array_equal(matrix > 0, hops > 0)
     np.testing.assert_allclose(matrix.sum(axis=0), 1, rtol=1e-6)

@@ -11,7 +11,7 @@ from scipy import stats
 from infantjax.explanation import attribution
 from infantjax.explanation.class_activation import class_weights
 from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.skeletons import IN_MOTION_19, body_parts
 
 # What is tested holds however well a program is compiled.
@@ -62,7 +62,7 @@ def network(request):
     base = {name: alternatives[0] for name, alternatives in ALTERNATIVES.items()} | {"bottleneck_factor": 2}
     module = GraphNetwork(Architecture.from_choices(base | {"pool": request.param}), lean=True)
     x = jnp.asarray(RNG.normal(size=(2, 20, 19, 6)), jnp.float32)
-    variables = quick(lambda key: initialise(module, key, x))(jax.random.key(0, impl="rbg"))
+    variables = quick(lambda key: initialize(module, key, x))(jax.random.key(0, impl="rbg"))
     logits, aux = quick(module.apply)(variables, x)
     return variables["params"], aux["features"], logits[:, 1] - logits[:, 0]
 
@@ -124,7 +124,7 @@ def test_gradients_of_a_graph_network_follow_its_weights():
 
     @quick
     def agreement(keys):
-        drawn = jax.vmap(lambda key: initialise(module, key, x))(keys)
+        drawn = jax.vmap(lambda key: initialize(module, key, x))(keys)
         one, others = (jax.tree.map(part, dict(drawn)) for part in (lambda a: a[0], lambda a: a[1:]))
         return attribution.agreement_with_untrained(explain, one, others)
 

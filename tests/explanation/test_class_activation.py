@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from infantjax.explanation import class_activation
 from infantjax.explanation.class_activation import class_weights
 from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 
 seeds = st.integers(0, 2**32 - 1)
 contributions = jax.jit(class_activation.contributions)
@@ -94,7 +94,7 @@ def test_what_both_classes_share_does_not_contribute():
     np.testing.assert_array_equal(contributions(features, shared), 0)
 
 
-def test_a_window_without_activation_gives_zeros_and_leaves_its_neighbour_alone():
+def test_a_window_without_activation_gives_zeros_and_leaves_its_neighbor_alone():
     features, classifier = case(2)
     expected = contributions(features[1:], classifier)
     features[0] = 0
@@ -131,13 +131,13 @@ def test_each_joint_has_its_own_exact_weights():
     np.testing.assert_allclose(contributions(features, weights), expected, rtol=0, atol=1e-6)
 
 
-def initialised(module, x):
-    variables = initialise(module, jax.random.key(0), x)
+def initialized(module, x):
+    variables = initialize(module, jax.random.key(0), x)
     return variables["params"], *jax.jit(module.apply)(variables, x)
 
 
 def test_the_map_of_a_network_with_global_pooling_sums_to_the_score_up_to_the_bias():
-    params, logits, aux = initialised(StGcn(widths=(6,)), jax.random.normal(jax.random.key(1), (2, 8, 19, 2)))
+    params, logits, aux = initialized(StGcn(widths=(6,)), jax.random.normal(jax.random.key(1), (2, 8, 19, 2)))
     maps = jnp.einsum("btvc,ck->bk", aux["features"], class_weights(params, exact=True)[0]) / (8 * 19)
     np.testing.assert_allclose(maps + params["classifier"]["bias"], logits, rtol=0, atol=1e-5 * np.abs(logits).max())
 
@@ -146,7 +146,7 @@ def test_the_exact_map_of_a_network_with_spatial_pooling_sums_to_the_score_up_to
     choices = {name: alternatives[0] for name, alternatives in ALTERNATIVES.items()}
     architecture = Architecture.from_choices(choices | {"bottleneck_factor": 2, "pool": "spatial"})
     x = jax.random.normal(jax.random.key(1), (2, 8, 19, 6))
-    params, logits, aux = initialised(GraphNetwork(architecture), x)
+    params, logits, aux = initialized(GraphNetwork(architecture), x)
     frames = aux["features"].shape[1]
     maps = jnp.einsum("btvc,vck->bk", aux["features"], class_weights(params, exact=True)) / frames
     bias = params["classifier"]["bias"] + params["pool"]["bias"] @ params["classifier"]["kernel"]

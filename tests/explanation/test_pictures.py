@@ -11,7 +11,7 @@ from infantjax.explanation import attribution, pictures, saliency
 from infantjax.methods.baby_moves.model import BabyMoves
 from infantjax.methods.mam.model import MAM
 from infantjax.methods.sma_cnn.model import SmaCnn
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.skeletons import BABY_MOVES_18, HUMAN36M_17, IN_MOTION_19, OPENPOSE_18, body_parts
 
 pytest.importorskip("matplotlib")
@@ -37,7 +37,7 @@ def test_every_joint_with_a_value_and_a_place_is_a_dot():
     assert axes.get_title() == "gradient"
 
 
-def test_values_below_zero_take_colours_that_are_even_about_zero():
+def test_values_below_zero_take_colors_that_are_even_about_zero():
     values = np.zeros(19)
     values[:2] = -4, 1
     found = [
@@ -118,7 +118,7 @@ def test_a_map_of_each_system_can_be_had_and_drawn(system):
     module, arranged, shape, scored, skeleton = systems()[system]
     x = jnp.asarray(RNG.normal(size=shape), jnp.float32)
     quick = {"xla_llvm_disable_expensive_passes": True}
-    variables = jax.jit(lambda key: initialise(module, key, arranged(x)), compiler_options=quick)(jax.random.key(0))
+    variables = jax.jit(lambda key: initialize(module, key, arranged(x)), compiler_options=quick)(jax.random.key(0))
 
     def found(x):
         of = attribution.gradient(lambda x: scored(module.apply(variables, arranged(x))[0]), x)
@@ -137,7 +137,7 @@ def test_the_saliency_of_baby_moves_can_be_drawn():
     module = BabyMoves(dropout=0.0)
     series = RNG.normal(size=(128, 46)).astype(np.float32)
     quick = {"xla_llvm_disable_expensive_passes": True}
-    start = jax.jit(lambda key: initialise(module, key, series[None, None]), compiler_options=quick)
+    start = jax.jit(lambda key: initialize(module, key, series[None, None]), compiler_options=quick)
     variables = start(jax.random.key(0))
     found = jax.jit(lambda s: saliency.clip_saliency(module, variables, s), compiler_options=quick)(series)
     points = saliency.body_map(found).points.mean(axis=0)

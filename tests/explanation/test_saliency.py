@@ -7,7 +7,7 @@ import pytest
 
 from infantjax.explanation import saliency
 from infantjax.methods.baby_moves import model as baby_moves
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.skeletons import BABY_MOVES_18
 
 NETWORK = baby_moves.build(features=6, metadata=True)
@@ -25,7 +25,7 @@ def of():
 
 
 def weights(seed, series):
-    return initialise(NETWORK, jax.random.key(seed), series[None, None, :128])
+    return initialize(NETWORK, jax.random.key(seed), series[None, None, :128])
 
 
 def test_a_video_of_one_clip_has_the_reference_gradient(shared, baby_moves_variables):

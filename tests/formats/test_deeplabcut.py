@@ -119,7 +119,7 @@ def test_several_animals_without_a_choice_are_listed(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "levels"), [("a.csv", 1), ("a.csv", 3), ("table.h5", 1), ("fixed.h5", 1), ("fixed.h5", 3)]
 )
-def test_labelled_training_frames_are_refused_with_the_reason(name, levels, tmp_path):
+def test_labeled_training_frames_are_refused_with_the_reason(name, levels, tmp_path):
     images = [f"img{i:03d}.png" for i in range(20)]
     index = (
         pd.MultiIndex.from_tuples([("labeled-data", "video", i) for i in images])
@@ -131,7 +131,7 @@ def test_labelled_training_frames_are_refused_with_the_reason(name, levels, tmp_
         data.to_hdf(path, key="df_with_missing", format=name.removesuffix(".h5"), mode="w")
     else:
         data.to_csv(path)
-    with pytest.raises(InputError, match="holds labelled training frames"):
+    with pytest.raises(InputError, match="holds labeled training frames"):
         readers.read(path, fps=30)
 
 

@@ -60,7 +60,7 @@ def test_reading_what_was_written_gives_the_same_points(format, tmp_path_factory
 
 
 @pytest.mark.parametrize("format", sorted(set(WRITABLE) - {"npz"}))
-def test_a_written_file_is_recognised_without_its_format_being_named(format, make_recording, tmp_path):
+def test_a_written_file_is_recognized_without_its_format_being_named(format, make_recording, tmp_path):
     skeleton = SKELETONS[OF_SET.get(format, ["in-motion-19"])[0]]
     path = place(tmp_path, format)
     readers.write(make_recording(skeleton), path, format)

@@ -36,7 +36,7 @@ SMALL = {
         "frames": 120,
         "token": 24,
         "step": 60,
-        "localisation_step": 60,
+        "localization_step": 60,
         "folds": 2,
     },
     "baby-moves": {

@@ -177,9 +177,9 @@ def test_an_unknown_group_or_number_is_named(name, column, value, copy, refused)
 
 
 def test_a_column_to_balance_that_no_recording_has_is_named(folders, refused):
-    assert 'no recording has a column "centre"' in refused("groos", folders["groos"], "--stratify", "centre")
+    assert 'no recording has a column "center"' in refused("groos", folders["groos"], "--stratify", "center")
     for name in ("mam", "baby-moves"):
-        assert 'has a column "centre"' in refused(name, folders[name], "--stratify", "centre")
+        assert 'has a column "center"' in refused(name, folders[name], "--stratify", "center")
     assert "balances no columns" in refused("sma", folders["sma"], "--stratify", "age")
 
 

@@ -16,7 +16,7 @@ from infantjax.methods import registry as systems
 from infantjax.methods.baby_moves.preprocessing import PAPER
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.localization import frequency
-from infantjax.methods.mam.training import localise, video_logit
+from infantjax.methods.mam.training import localize, video_logit
 from infantjax.methods.network import held_out_tables
 from infantjax.report import schema, summary_csv, to_html, to_record
 from infantjax.report.table import Row
@@ -103,7 +103,7 @@ def test_an_ensemble_of_an_unknown_system_is_refused(ensembles):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_ensemble_whose_settings_do_not_fit_is_refused_in_one_line(name, ensembles):
     ensemble = load_ensemble(ensembles[name])
-    for settings in ({"colour": 1}, None, [3]):
+    for settings in ({"color": 1}, None, [3]):
         with pytest.raises(InputError, match="ensemble: cannot be used"):
             systems.assessor(replace(ensemble, info={**ensemble.info, "settings": settings}))
 
@@ -230,8 +230,8 @@ def test_fms_frequency_and_intervals_are_those_of_the_median_instance(findings, 
     system, recording = finder.system, cohort_of("mam", 2).recordings[0]
     positions = system.positions(recording)
     network, config = system.network, system.training
-    each = [localise(network, v, positions, config, step=60) for v in finder._instances]
-    starts = motion.localisation_starts(len(positions), 120, 60)
+    each = [localize(network, v, positions, config, step=60) for v in finder._instances]
+    starts = motion.localization_starts(len(positions), 120, 60)
     np.testing.assert_allclose(finding.course.median, np.median(each, axis=0), atol=1e-6)
     share = frequency(finding.course.median, starts, 120)
     assert (finding.quantities[1].value, finding.quantities[1].low) == (share.value, share.low)

@@ -3,7 +3,7 @@
 import pytest
 
 from infantjax import models
-from infantjax.models.summary import count, kept_counts, summarise
+from infantjax.models.summary import count, kept_counts, summarize
 
 ROWS = [(name, skeleton) for name in models.names() for skeleton in models.get(name).skeletons]
 
@@ -19,7 +19,7 @@ def test_each_module_has_the_entries_that_its_folder_names():
 
 def test_kept_counts_give_what_counting_gives():
     entry = models.get("efficientpose-rt")
-    assert summarise(entry, counts=kept_counts()[entry.name][entry.skeleton]) == summarise(entry)
+    assert summarize(entry, counts=kept_counts()[entry.name][entry.skeleton]) == summarize(entry)
 
 
 COUNTED = {

@@ -34,7 +34,7 @@ def applied(module, variables, *arguments, train):
     return jax.jit(lambda v, *a: module.apply(v, *a, train=train, mutable=["batch_stats"])[0])(variables, *arguments)
 
 
-def normalised(y, params, stats, train) -> np.ndarray:
+def normalized(y, params, stats, train) -> np.ndarray:
     axes = tuple(range(y.ndim - 1))
     mean, var = (y.mean(axes), y.var(axes)) if train else (stats["mean"], stats["var"])
     return (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
@@ -80,7 +80,7 @@ def test_squeeze_and_excitation_weights_channels_by_their_mean(name):
 def channel_weights(params, stats, act, train):
     pooled = X.mean((0, 2))
     hidden = pooled @ params["reduce"]["kernel"][0] + params["reduce"]["bias"]
-    hidden = act(normalised(hidden, params["reduce"]["norm"], stats["reduce"]["norm"], train))
+    hidden = act(normalized(hidden, params["reduce"]["norm"], stats["reduce"]["norm"], train))
     return softmax(hidden @ params["expand"]["kernel"][0] + params["expand"]["bias"])[None, :, None]
 
 
@@ -95,7 +95,7 @@ def frame_weights(params, stats, act, train):
 def joint_weights(params, stats, act, train):
     pooled = X.mean((2, 3)).T
     hidden = pooled @ params["reduce"]["kernel"][0] + params["reduce"]["bias"]
-    hidden = act(normalised(hidden, params["reduce"]["norm"], stats["reduce"]["norm"], train))
+    hidden = act(normalized(hidden, params["reduce"]["norm"], stats["reduce"]["norm"], train))
     return softmax(hidden @ params["expand"]["kernel"][0] + params["expand"]["bias"]).T[:, :, None, None]
 
 
@@ -112,7 +112,7 @@ def test_attention_is_its_definition(kind, name, train):
     weights = KINDS[kind](params[kind], stats.get(kind), act, train)
     if kind != "frame":
         np.testing.assert_allclose(weights.sum({"channel": -1, "joint": 0}[kind]), 1, rtol=1e-6)
-    wanted = act(normalised(X * weights, params["norm"], stats["norm"], train) + X)
+    wanted = act(normalized(X * weights, params["norm"], stats["norm"], train) + X)
     found = applied(layer, variables, X, train=train)
     # In training mode two samples alone give the statistics of the reduction, which amplifies rounding.
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-4 if train else 2e-5)

@@ -43,7 +43,7 @@ def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
 
 
 def by_loop(x, kernel, stride=1, dilation=1) -> np.ndarray:
-    """The definition, in float64: taps are centred, zeros around, every stride-th frame."""
+    """The definition, in float64: taps are centered, zeros around, every stride-th frame."""
     frames, taps = x.shape[2], kernel.shape[0]
     y = np.zeros((*x.shape[:2], (frames - 1) // stride + 1, kernel.shape[2]))
     for out in range(y.shape[2]):
@@ -368,7 +368,7 @@ def test_statistics_of_one_value_are_finite():
     assert all(np.isfinite(a).all() for a in jax.tree.leaves((y, updates)))
 
 
-def test_initialising_in_training_mode_leaves_the_statistics_as_they_start():
+def test_initializing_in_training_mode_leaves_the_statistics_as_they_start():
     x, norm = 3 + numbers(3, 2, 5, 4), Norm((4,))
     stats = norm.init(jax.random.key(0), x, train=True)["batch_stats"]
     np.testing.assert_array_equal(stats["mean"], np.zeros(4))

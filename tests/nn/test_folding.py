@@ -8,7 +8,7 @@ from jax import lax
 
 from infantjax import models
 from infantjax.nn.folding import split
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 
 VARIABLES = {"scale": np.linspace(0.5, 2, 6, dtype=np.float32), "kernel": np.arange(18, dtype=np.float32).reshape(6, 3)}
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 6)
@@ -92,7 +92,7 @@ def test_a_network_gives_the_same(name, settings):
     entry = models.get(name)
     module = entry.build(**settings)
     x = np.random.default_rng(0).standard_normal((2, *entry.input_shape)).astype(np.float32)
-    variables = jax.device_get(initialise(module, jax.random.key(0), x))
+    variables = jax.device_get(initialize(module, jax.random.key(0), x))
 
     def logits(variables, x):
         return module.apply(variables, x)[0]

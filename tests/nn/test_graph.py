@@ -25,7 +25,7 @@ def applied(module, variables, *arguments, train):
     return jax.jit(lambda v, *a: module.apply(v, *a, train=train, mutable=["batch_stats"])[0])(variables, *arguments)
 
 
-def normalised(y, variables, train) -> np.ndarray:
+def normalized(y, variables, train) -> np.ndarray:
     stats, params = variables["batch_stats"]["norm"], variables["params"]["norm"]
     mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
     return (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
@@ -67,7 +67,7 @@ def test_the_layer_is_the_published_sum_over_matrices_with_its_bias_inside(input
     variables = fresh(layer, x, adjacency)
     kernel, bias = (np.asarray(variables["params"][k]) for k in ("kernel", "bias"))
     grouped = np.einsum("vbtc,ckd->kvbtd", x, kernel) + bias[:, None, None, None]
-    wanted = normalised(np.einsum("kvbtd,kvw->wbtd", grouped, adjacency), variables, train)
+    wanted = normalized(np.einsum("kvbtd,kvw->wbtd", grouped, adjacency), variables, train)
     found = applied(layer, variables, x, adjacency, train=train)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
 
@@ -81,7 +81,7 @@ def test_the_grouped_layer_reads_channels_as_the_released_program_lays_them(feat
     weights = np.asarray(variables["params"]["kernel"]).reshape(-1)
     laid = np.stack([x[..., i // matrices] * weights[i] for i in range(features * matrices)])
     by_matrix = laid.reshape(matrices, features, *x.shape[:3])
-    wanted = normalised(np.einsum("kcvbt,kvw->wbtc", by_matrix, adjacency), variables, train)
+    wanted = normalized(np.einsum("kcvbt,kvw->wbtc", by_matrix, adjacency), variables, train)
     found = applied(layer, variables, x, adjacency, train=train)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
 

@@ -13,10 +13,10 @@ from infantjax.nn.conv import Conv, DepthwiseConv
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initializers import (
     HeNormalFanOut,
-    Initialisation,
+    Initialization,
     TruncatedFanIn,
     UniformFanIn,
-    initialise,
+    initialize,
     parameter,
 )
 
@@ -66,7 +66,7 @@ def test_another_dtype_is_kept():
 
 
 class Small(nn.Module):
-    """A layer of each initialiser, and one whose initialiser is Flax's own."""
+    """A layer of each initializer, and one whose initializer is Flax's own."""
 
     @nn.compact
     def __call__(self, x):
@@ -82,7 +82,7 @@ MODULE = Small()
 
 @pytest.fixture(scope="module")
 def draw():
-    return jax.jit(lambda key: initialise(MODULE, key, X))
+    return jax.jit(lambda key: initialize(MODULE, key, X))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def drawn(draw):
     return jax.tree.map(np.asarray, draw(jax.random.key(3)))
 
 
-def test_initialise_makes_the_variables_of_init(drawn):
+def test_initialize_makes_the_variables_of_init(drawn):
     expected = jax.eval_shape(MODULE.init, jax.random.key(0), X)
     assert jax.tree.structure(drawn) == jax.tree.structure(expected)
     for found, wanted in zip(jax.tree.leaves(drawn), jax.tree.leaves(expected)):
@@ -112,7 +112,7 @@ VARIANCES = {
 
 
 def test_drawn_alone_and_within_jit_are_the_same_numbers(drawn):
-    alone = initialise(MODULE, jax.random.key(3), X)
+    alone = initialize(MODULE, jax.random.key(3), X)
     assert jax.tree.structure(alone) == jax.tree.structure(drawn)
     for found, wanted in zip(jax.tree.leaves(alone), jax.tree.leaves(drawn)):
         assert isinstance(found, jax.Array)
@@ -120,16 +120,16 @@ def test_drawn_alone_and_within_jit_are_the_same_numbers(drawn):
 
 
 def test_many_draws_need_one_program(monkeypatch):
-    traces, standard = [], Initialisation._standard
-    monkeypatch.setattr(Initialisation, "_standard", lambda self, key: traces.append(key) or standard(self, key))
-    begin = Initialisation.of(MODULE, X)
+    traces, standard = [], Initialization._standard
+    monkeypatch.setattr(Initialization, "_standard", lambda self, key: traces.append(key) or standard(self, key))
+    begin = Initialization.of(MODULE, X)
     first, second = (begin.draw(jax.random.key(i))["params"]["first"]["kernel"] for i in range(2))
     assert len(traces) == 1
     assert (first != second).mean() > 0.99
 
 
 def test_vectors_are_the_collections_leaf_by_leaf(drawn):
-    vectors = jax.jit(Initialisation.of(MODULE, X).vectors)(jax.random.key(3))
+    vectors = jax.jit(Initialization.of(MODULE, X).vectors)(jax.random.key(3))
     assert vectors.keys() == drawn.keys()
     for name, tree in drawn.items():
         np.testing.assert_array_equal(vectors[name], np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]))
@@ -145,7 +145,7 @@ def test_known_arrays_are_what_the_network_says():
                 + self.param("half", nn.initializers.constant(0.5), (4,))[0]
             )
 
-    found = initialise(Known(), jax.random.key(0), X)
+    found = initialize(Known(), jax.random.key(0), X)
     np.testing.assert_array_equal(found["constants"]["ramp"], np.arange(6.0).reshape(2, 3))
     np.testing.assert_array_equal(found["params"]["half"], np.full(4, 0.5))
     assert np.std(found["params"]["first"]["kernel"]) > 0
@@ -158,16 +158,16 @@ def test_a_collection_of_several_dtypes_is_drawn_but_is_no_vector():
             count = self.variable("constants", "count", lambda: jnp.zeros((), jnp.int32)).value
             return x * self.variable("constants", "one", lambda: jnp.ones(())).value + count
 
-    drawn = initialise(Mixed(), jax.random.key(0), X)["constants"]
+    drawn = initialize(Mixed(), jax.random.key(0), X)["constants"]
     assert (drawn["count"].dtype, drawn["one"].dtype) == (jnp.int32, jnp.float32)
     assert (drawn["count"], drawn["one"]) == (0, 1)
     with pytest.raises(ValueError, match="must have one dtype, those of constants"):
-        Initialisation.of(Mixed(), X).vectors(jax.random.key(0))
+        Initialization.of(Mixed(), X).vectors(jax.random.key(0))
 
 
-def test_initialise_draws_from_the_distributions_of_init():
+def test_initialize_draws_from_the_distributions_of_init():
     keys = jax.random.split(jax.random.key(0), 100)
-    found = jax.jit(jax.vmap(lambda key: initialise(MODULE, key, X)["params"]))(keys)
+    found = jax.jit(jax.vmap(lambda key: initialize(MODULE, key, X)["params"]))(keys)
     arrays = {"/".join(k.key for k in path): a for path, a in jax.tree_util.tree_leaves_with_path(found)}
     assert arrays.keys() == VARIANCES.keys()
     for name, variance in VARIANCES.items():
@@ -199,7 +199,7 @@ def test_the_same_key_gives_the_same_and_another_another(draw, drawn):
 
 def test_the_program_that_draws_computes_nothing_of_the_network():
     assert "conv_general_dilated" in str(jax.make_jaxpr(MODULE.init)(jax.random.key(0), X))
-    found = str(jax.make_jaxpr(lambda key: initialise(MODULE, key, X))(jax.random.key(0)))
+    found = str(jax.make_jaxpr(lambda key: initialize(MODULE, key, X))(jax.random.key(0)))
     assert not [name for name in ("conv_general_dilated", "dot_general", "rsqrt") if name in found]
 
 
@@ -213,13 +213,13 @@ class OfItsInput(nn.Module):
 
 def test_variables_that_depend_on_the_input_are_refused():
     with pytest.raises(ValueError, match="the variables of OfItsInput depend on its input"):
-        initialise(OfItsInput(), jax.random.key(0), X)
+        initialize(OfItsInput(), jax.random.key(0), X)
 
 
-def test_init_is_not_touched_by_initialise():
+def test_init_is_not_touched_by_initialize():
     kernel = HeNormalFanOut()
     before = kernel(jax.random.key(3), (4, 5))
-    jax.eval_shape(lambda key: initialise(MODULE, key, X), jax.random.key(3))
+    jax.eval_shape(lambda key: initialize(MODULE, key, X), jax.random.key(3))
     np.testing.assert_array_equal(kernel(jax.random.key(3), (4, 5)), before)
 
 

@@ -153,7 +153,7 @@ def test_squares_hold_the_surroundings_of_the_points(annotations):
 
 
 def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path):
-    config = replace(CONFIG, optimiser="cyclical", cycle=1)
+    config = replace(CONFIG, optimizer="cyclical", cycle=1)
     first = train_pose(annotations, model="eye", directory=tmp_path, config=config)
     found = json.loads((tmp_path / "range_test.json").read_text())
     assert len(found["rates"]) == len(found["losses"]) == 2

@@ -31,7 +31,7 @@ def noise():
 
 
 def dot(point):
-    """A smooth dot on grey 0."""
+    """A smooth dot on gray 0."""
     middle = np.arange(SIDE) + 0.5
     x, y = np.asarray(point) * SIDE
     value = np.exp(-((middle[:, None] - y) ** 2 + (middle - x) ** 2) / 8)
@@ -42,7 +42,7 @@ def test_the_view_that_changes_nothing_changes_nothing():
     picture, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [np.nan, np.nan]])
     np.testing.assert_array_equal(view_picture(picture, UNCHANGED), picture)
     np.testing.assert_allclose(view_points(points, UNCHANGED, MIRROR, SIDE, 0), points, atol=1e-6)
-    np.testing.assert_array_equal(augmentation.shift_colours(picture, UNCHANGED), picture)
+    np.testing.assert_array_equal(augmentation.shift_colors(picture, UNCHANGED), picture)
 
 
 def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
@@ -61,9 +61,9 @@ def test_a_dot_and_its_point_stay_together(view, x, y):
     points[0] = x, y
     shown = np.asarray(view_picture(dot((x, y)), view))[..., 0].astype(np.float64)
     middle = np.arange(SIDE) + 0.5
-    centre = np.array([(shown.sum(0) * middle).sum(), (shown.sum(1) * middle).sum()]) / shown.sum()
+    center = np.array([(shown.sum(0) * middle).sum(), (shown.sum(1) * middle).sum()]) / shown.sum()
     found = np.asarray(view_points(points, view, MIRROR, SIDE, 0))
-    np.testing.assert_allclose(found[0] * SIDE, centre, atol=0.1)
+    np.testing.assert_allclose(found[0] * SIDE, center, atol=0.1)
     assert np.isnan(found[1:]).all()
 
 
@@ -81,7 +81,7 @@ def test_a_point_that_leaves_the_picture_is_missing():
     assert np.isnan(np.asarray(view_points(points, closer, MIRROR, SIDE, 0))).all(1).tolist() == [True, False, True]
 
 
-def test_outside_of_the_picture_is_mean_grey():
+def test_outside_of_the_picture_is_mean_gray():
     shown = np.asarray(view_picture(np.ones((SIDE, SIDE, 3), np.float32), UNCHANGED._replace(zoom=np.float32([2, 2]))))
     assert (shown[0] == 0).all()
     assert (shown[SIDE // 2, SIDE // 2] == 1).all()
@@ -89,7 +89,7 @@ def test_outside_of_the_picture_is_mean_grey():
 
 @settings(deadline=None, max_examples=50)
 @given(views, st.integers(2, 13), st.integers(2, 13))
-def test_quantised_points_are_the_maxima_of_maps_that_were_turned(view, column, row):
+def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, row):
     side = 16
     hot = np.zeros((side, side, 3), np.float32)
     hot[row, column] = 1
@@ -104,12 +104,12 @@ def test_quantised_points_are_the_maxima_of_maps_that_were_turned(view, column, 
         assert shown[y, x] > shown.max() - 1e-5
 
 
-def test_colours_shift_one_channel_and_stay_in_range():
-    views = [augmentation.draw(jax.random.key(k), PictureAugmentation(colour=0.25)) for k in range(20)]
+def test_colors_shift_one_channel_and_stay_in_range():
+    views = [augmentation.draw(jax.random.key(k), PictureAugmentation(color=0.25)) for k in range(20)]
     shifts = np.array([view.shift for view in views])
     assert ((shifts != 0).sum(1) == 1).all()
     assert np.abs(shifts).max() <= 0.25
-    shown = augmentation.shift_colours(noise(), views[0])
+    shown = augmentation.shift_colors(noise(), views[0])
     assert shown.min() >= 0
     assert shown.max() <= 1
 
@@ -139,7 +139,7 @@ def test_the_mirror_of_a_skeleton_is_what_points_need():
     np.testing.assert_allclose(found[wrist], [1 - points[other, 0], points[other, 1]], atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "value"), [("rotation_degrees", -1), ("scale", 1), ("flip", 1.5), ("colour", np.nan)])
+@pytest.mark.parametrize(("name", "value"), [("rotation_degrees", -1), ("scale", 1), ("flip", 1.5), ("color", np.nan)])
 def test_a_range_that_makes_no_sense_is_refused(name, value):
     with pytest.raises(ValueError, match=name):
         PictureAugmentation(**{name: value})

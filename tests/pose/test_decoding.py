@@ -16,7 +16,7 @@ from infantjax.skeletons import MPII_16
 
 
 def bump(x, y, side=28, width=2.0):
-    """A Gaussian map around a place, in pixels of the map; a pixel's centre is at a half."""
+    """A Gaussian map around a place, in pixels of the map; a pixel's center is at a half."""
     v, u = np.mgrid[:side, :side] + 0.5
     return jnp.asarray(np.exp(-((u - x) ** 2 + (v - y) ** 2) / width**2)[None, :, :, None], jnp.float32)
 
@@ -60,7 +60,7 @@ def test_maps_of_zeros_and_flat_maps_give_numbers_and_no_confidence(name):
 
 @pytest.mark.parametrize("row", [0, 3, 7])
 @pytest.mark.parametrize("column", [0, 5, 7])
-def test_a_single_pixel_comes_back_at_its_centre(row, column):
+def test_a_single_pixel_comes_back_at_its_center(row, column):
     maps = jnp.zeros((1, 8, 8, 1)).at[0, row, column, 0].set(1)
     found = DECODERS["quarter"](maps, 8).positions[0, 0] * 8
     assert found.tolist() == [column + 0.5, row + 0.5]

@@ -9,7 +9,7 @@ import pytest
 
 from infantjax import cli, models
 from infantjax.errors import InputError
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network
 from infantjax.pose.export import difference, load_stablehlo, maps_of, onnx_maps, write_onnx, write_stablehlo
 from infantjax.skeletons import MPII_16
@@ -57,7 +57,7 @@ def test_what_is_no_program_is_refused(tmp_path):
 
 def test_an_unknown_decoder_is_refused(network, tmp_path):
     with pytest.raises(ValueError, match="unknown decoder"):
-        write_stablehlo(network, tmp_path / "a", "colour")
+        write_stablehlo(network, tmp_path / "a", "color")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_every_kind_of_network_runs_in_onnx_runtime(name, tmp_path):
     entry = models.get(name)
     module = entry.build(upscale=False)
     x = jnp.zeros((1, 64, 64, 3))
-    variables = initialise(module, jax.random.key(0), x)
+    variables = initialize(module, jax.random.key(0), x)
     network = PoseNetwork(module, variables, MPII_16, 64, entry.pixels, name, "")
     write_onnx(network, tmp_path / "a.onnx")
     assert difference(network, tmp_path / "a.onnx") < 1e-4

@@ -1,4 +1,4 @@
-"""Resizing, padding and normalisation as released, and the way back."""
+"""Resizing, padding and normalization as released, and the way back."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from infantjax.pose.images import annotated_square, fit, look_closer, normalise, place, resize, surround, unplace
+from infantjax.pose.images import annotated_square, fit, look_closer, normalize, place, resize, surround, unplace
 from infantjax.video import open_frames
 
 
@@ -28,7 +28,7 @@ def test_resizing_is_a_low_pass_and_linear_interpolation():
 
 def test_enlarging_interpolates_without_a_low_pass():
     picture = np.array([[[0] * 3, [200] * 3]], np.uint8).repeat(2, 0)
-    # Pixel centres; the mirror at the border lies half a pixel outside the outermost centre.
+    # Pixel centers; the mirror at the border lies half a pixel outside the outermost center.
     assert resize(picture, 2, 4)[0, :, 0].tolist() == [50, 50, 150, 150]
 
 
@@ -56,9 +56,9 @@ def test_both_ways_of_resizing_look_alike(clip):
 
 def test_black_is_not_zero_at_the_input():
     black, white = (np.full((1, 1, 3), v, np.uint8) for v in (0, 255))
-    np.testing.assert_allclose(normalise(black, "imagenet")[0, 0], [-2.117904, -2.035714, -1.804444], atol=1e-5)
-    np.testing.assert_allclose(normalise(white, "lite")[0, 0], [1, 1, 1], atol=1e-6)
-    np.testing.assert_allclose(normalise(black, "vgg")[0, 0], [-123.68, -116.779, -103.939], atol=1e-3)
+    np.testing.assert_allclose(normalize(black, "imagenet")[0, 0], [-2.117904, -2.035714, -1.804444], atol=1e-5)
+    np.testing.assert_allclose(normalize(white, "lite")[0, 0], [1, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(normalize(black, "vgg")[0, 0], [-123.68, -116.779, -103.939], atol=1e-3)
 
 
 @given(
@@ -95,7 +95,7 @@ def test_the_photograph_becomes_the_input_of_the_reference(name, shared):
         difference = np.abs(found.astype(int) - reference.astype(int))
         assert difference.max() <= 1
         kind = "lite" if "lite" in name else "imagenet"
-        np.testing.assert_allclose(normalise(reference, kind), expected["input"].reshape(side, side, 3), atol=1e-5)
+        np.testing.assert_allclose(normalize(reference, kind), expected["input"].reshape(side, side, 3), atol=1e-5)
 
 
 @pytest.mark.parametrize("side", [224, 256])

@@ -78,8 +78,8 @@ def without(layers, *names):
         (lambda given: without(given, BLOCK), f"lacks {BLOCK}"),
         (lambda given: without(given, f"{BLOCK}_bn"), f"lacks {BLOCK}_bn"),
         (
-            lambda given: given | {"colour": {"kernel": np.ones(3, np.float32)}},
-            "holds colour, which the network has not",
+            lambda given: given | {"color": {"kernel": np.ones(3, np.float32)}},
+            "holds color, which the network has not",
         ),
         (lambda given: given | {HEAD: {"kernel": given[HEAD]["kernel"]}}, f"lacks {HEAD}/bias"),
         (lambda given: given | {HEAD: given[HEAD] | {"bias": np.ones(15, np.float32)}}, r"of shape \(15,\)"),

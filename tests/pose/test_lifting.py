@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose import lifting
 from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.skeletons import HUMAN36M_17
@@ -82,7 +82,7 @@ def test_the_corners_of_an_image_on_the_screen():
 def test_lifting_the_mirror_image_gives_the_mirror_image():
     network = LiftingNetwork(widths=(3, 3), channels=4)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((12, 17, 2)), jnp.float32)
-    variables = initialise(network, jax.random.key(0), x[None])
+    variables = initialize(network, jax.random.key(0), x[None])
     found = lifting.lift(network, variables, x, HUMAN36M_17)
     assert found.shape == (12, 17, 3)
     flipped = lifting.lift(network, variables, lifting._mirrored(x, HUMAN36M_17), HUMAN36M_17)

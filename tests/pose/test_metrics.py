@@ -109,7 +109,7 @@ def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, pub
     at = ("--at", "0.1", "0.2", "0.5")
     assert cli.run(["evaluate", str(target), str(pictures), "--task", "pose", "--unit", "trunk", *at, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    # One grey level of difference in a picture may move a maximum; of 39 points each is 2.6 %.
+    # One gray level of difference in a picture may move a maximum; of 39 points each is 2.6 %.
     for name, expected in zip(("PCK@0.1", "PCK@0.2", "PCK@0.5"), published):
         assert 100 * figures[name]["mean"] == pytest.approx(expected, abs=2.7), name
     assert figures["ME"]["mean"] == pytest.approx(published[3], abs=0.003)

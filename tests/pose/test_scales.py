@@ -8,7 +8,7 @@ from infantjax.pose.scales import at_scale, mean_maps
 
 
 def means(pictures):
-    """A network whose maps are the mean grey level of each 8 x 8 pixels."""
+    """A network whose maps are the mean gray level of each 8 x 8 pixels."""
     batch, side, _, channels = pictures.shape
     return pictures.reshape(batch, side // 8, 8, side // 8, 8, channels).mean((2, 4))
 
@@ -20,7 +20,7 @@ def dots(*places, side=224):
     return jnp.asarray(np.where(np.logical_or.reduce(near), 255, 0)[None, :, :, None].repeat(3, -1), jnp.uint8)
 
 
-def centre(maps):
+def center(maps):
     rows, columns = np.indices(maps.shape[1:3]) + 0.5
     weight = np.asarray(maps[0, :, :, 0], np.float64)
     return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum() * 8
@@ -30,7 +30,7 @@ def centre(maps):
 def test_a_dot_is_found_where_it_is(scale):
     found = at_scale(means, dots((90, 120)), scale)
     assert found.shape == (1, 28, 28, 3)
-    np.testing.assert_allclose(centre(found), (90, 120), atol=1)
+    np.testing.assert_allclose(center(found), (90, 120), atol=1)
 
 
 def test_one_scale_of_one_is_the_network_itself():

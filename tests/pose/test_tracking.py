@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from infantjax.errors import InputError
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network, tracking
 from infantjax.pose.images import fit
 from infantjax.pose.networks.efficientpose import EfficientPose, Variant
@@ -29,7 +29,7 @@ def network():
     """The smallest EfficientPose, with random weights."""
     module = EfficientPose(Variant(32, "b0", None, 1), early_heads=False, upscale=False)
     x = np.zeros((1, 32, 32, 3), np.float32)
-    variables = initialise(module, jax.random.key(0), x)
+    variables = initialize(module, jax.random.key(0), x)
     return PoseNetwork(module, jax.device_get(dict(variables)), MPII_16, 32, "imagenet", "tiny", "0" * 64)
 
 
@@ -237,7 +237,7 @@ def test_persons_cannot_be_told_apart_without_fields(network):
 
 
 class Means(nn.Module):
-    """A network whose maps are the mean grey level of every 8 x 8 pixels, for all keypoints the same."""
+    """A network whose maps are the mean gray level of every 8 x 8 pixels, for all keypoints the same."""
 
     @nn.compact
     def __call__(self, x, train=False):
@@ -403,7 +403,7 @@ def test_pictures_of_an_infant_give_the_keypoints_of_the_reference(file, key, sh
         frames = open_frames(shared / "data" / "infant_images" / f"{name}.jpg")
         found = tracker.track(frames).positions[0]
         expected = np.array([networks[key][joint] for joint in MPII_16.joints])
-        # The reference is rounded to a thousandth. One grey level of difference in a picture may move a maximum by a
+        # The reference is rounded to a thousandth. One gray level of difference in a picture may move a maximum by a
         # pixel of the network's input.
         distance = np.abs(found - expected).max(1)
         assert distance.max() <= 640 / tracker.network.side + 0.001, name

@@ -1,4 +1,4 @@
-"""Pose networks trained on pictures whose keypoints are coloured dots."""
+"""Pose networks trained on pictures whose keypoints are colored dots."""
 
 import os
 import subprocess
@@ -105,7 +105,7 @@ def test_the_loss_is_the_mean_square_of_every_pass_added_up():
 
     @jax.jit
     def both(variables, shown, points):
-        x = pictures.normalise(shown, "lite")
+        x = pictures.normalize(shown, "lite")
         loss, _ = task.loss(variables, x, points, 3.5, 1.75, ARM, jax.random.key(0))
         (maps, aux), _ = Eye().apply(variables, x, train=True, mutable=["batch_stats"])
         fields = targets.affinity_fields(points, ((0, 1), (0, 2)), 8, 1.75 / 4)
@@ -119,9 +119,9 @@ def test_the_loss_is_the_mean_square_of_every_pass_added_up():
 def test_an_epoch_has_every_picture_and_fills_its_last_batch_up():
     task, run, data, state = first_run(replace(CONFIG, augmentation=None))
     assert task.steps == 3  # 8 pictures in batches of 3
-    _, optimiser, losses = jax.jit(task.take_steps)(state, run, data, jax.random.key(0), jnp.bool_(True))
+    _, optimizer, losses = jax.jit(task.take_steps)(state, run, data, jax.random.key(0), jnp.bool_(True))
     assert (losses > 0).all()
-    assert {int(c) for c in jax.tree.leaves(optimiser) if jnp.ndim(c) == 0} == {3}
+    assert {int(c) for c in jax.tree.leaves(optimizer) if jnp.ndim(c) == 0} == {3}
 
 
 def test_a_missing_point_is_no_error_and_padding_changes_nothing():
@@ -184,7 +184,7 @@ def test_half_precision_keeps_weights_and_statistics_in_float32(trained):
 
 
 def test_a_training_that_diverges_ends_and_keeps_the_epoch_before():
-    config = replace(CONFIG, optimiser="cyclical", learning_rate=1e12)
+    config = replace(CONFIG, optimizer="cyclical", learning_rate=1e12)
     result = pose.train(Eye(), dots(), [FOLD], config, devices=DEVICES)
     assert result.status == (Status.DIVERGED,)
     assert result.ended[0] < 3
@@ -230,7 +230,7 @@ def test_a_batch_over_eight_devices_gives_what_one_device_gives(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("epochs", 0), ("learning_rate", 0.0), ("optimiser", "adam"), ("sigmas", "x"), ("dtype", "f2")]
+    ("name", "value"), [("epochs", 0), ("learning_rate", 0.0), ("optimizer", "adam"), ("sigmas", "x"), ("dtype", "f2")]
 )
 def test_a_setting_that_makes_no_sense_is_refused(name, value):
     with pytest.raises(ValueError, match=name):

@@ -16,7 +16,7 @@ from infantjax.video import open_frames
 
 
 class Means(nn.Module):
-    """A network whose maps are the mean grey level of every 8 x 8 pixels."""
+    """A network whose maps are the mean gray level of every 8 x 8 pixels."""
 
     @nn.compact
     def __call__(self, x, train=False):

@@ -85,7 +85,7 @@ def test_halving_the_rate_takes_every_second_frame():
     np.testing.assert_array_equal(cleaning.resample(series, 60, 30), series[::2])
 
 
-def test_a_missing_frame_makes_its_neighbours_missing_but_not_samples_that_need_it_not():
+def test_a_missing_frame_makes_its_neighbors_missing_but_not_samples_that_need_it_not():
     found = cleaning.resample(np.array([0.0, NAN, 2, 3]), 10, 20)
     np.testing.assert_array_equal(np.isnan(found), [False, True, True, True, False, False, False, False])
 
@@ -125,7 +125,7 @@ def test_the_median_repeats_the_values_at_the_ends():
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 30), width=st.sampled_from([1, 3, 5, 7]))
-def test_the_median_equals_the_plain_one_of_each_neighbourhood(seed, frames, width):
+def test_the_median_equals_the_plain_one_of_each_neighborhood(seed, frames, width):
     series = wobble(frames, seed)
     padded = np.pad(series, [(width // 2, width // 2), (0, 0), (0, 0)], mode="edge")
     expected = np.stack([np.median(padded[i : i + width], axis=0) for i in range(frames)])

@@ -213,12 +213,12 @@ def test_strict_refuses_approximations(folder):
 
 def test_groups_and_all_other_columns_are_kept(folder):
     outcomes(
-        folder, "id;outcome;group;centre;subtype", "007;1;twins;Trondheim;", "b;0;twins;Chicago;spastic", "c.d;0;;;"
+        folder, "id;outcome;group;center;subtype", "007;1;twins;Trondheim;", "b;0;twins;Chicago;spastic", "c.d;0;;;"
     )
     cohort = read_cohort(folder)
     assert cohort.groups == ("twins", "twins", "c.d")
-    assert cohort.recordings[0].metadata == {"group": "twins", "centre": "Trondheim"}
-    assert cohort.recordings[1].metadata == {"group": "twins", "centre": "Chicago", "subtype": "spastic"}
+    assert cohort.recordings[0].metadata == {"group": "twins", "center": "Trondheim"}
+    assert cohort.recordings[1].metadata == {"group": "twins", "center": "Chicago", "subtype": "spastic"}
 
 
 def test_the_table_may_lie_elsewhere_and_have_any_name(folder, tmp_path_factory):

@@ -1,4 +1,4 @@
-"""Standardisation: the released vectors, each step by hand, what it forgets, bad input."""
+"""Standardization: the released vectors, each step by hand, what it forgets, bad input."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from infantjax.errors import InputError
 from infantjax.recording import windows
-from infantjax.recording.preprocessing import PAPER, PRESETS, RELEASED, Preprocessing, standardise
+from infantjax.recording.preprocessing import PAPER, PRESETS, RELEASED, Preprocessing, standardize
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
@@ -56,7 +56,7 @@ def test_the_released_positions_are_reproduced(shared, variant):
         names = [name for name in golden if name.startswith(f"{variant}/")]
         assert names
         for name in names:
-            found = standardise(released_recording(shared, name.split("/")[1], fps), preprocessing)
+            found = standardize(released_recording(shared, name.split("/")[1], fps), preprocessing)
             expected = golden[name].transpose(1, 2, 0)
             assert found.keypoints.shape == expected.shape
             assert found.fps == 30
@@ -64,7 +64,7 @@ def test_the_released_positions_are_reproduced(shared, variant):
 
 
 def test_the_released_trunk_stands_upright_at_the_origin():
-    found = standardise(recording(), RELEASED).keypoints
+    found = standardize(recording(), RELEASED).keypoints
     upper, lower = (found[:, j] for j in IN_MOTION_19.trunk_indices)
     np.testing.assert_allclose(upper + lower, 0, atol=1e-12)
     np.testing.assert_allclose(upper[:, 0], 0, atol=1e-12)
@@ -73,19 +73,19 @@ def test_the_released_trunk_stands_upright_at_the_origin():
 
 
 def test_the_published_pelvis_has_its_median_at_the_origin_and_the_trunk_half_a_unit():
-    found = standardise(recording(), PAPER).keypoints
+    found = standardize(recording(), PAPER).keypoints
     upper, lower = (found[:, j] for j in IN_MOTION_19.trunk_indices)
     np.testing.assert_allclose(np.median(lower, axis=0), 0, atol=1e-12)
     assert np.median(np.linalg.norm(upper - lower, axis=-1)) == pytest.approx(1 / 2)
 
 
-def test_the_published_order_is_median_filter_then_centre_then_scale():
+def test_the_published_order_is_median_filter_then_center_then_scale():
     original = recording(seed=3, skeleton=THREE)
     padded = np.pad(original.keypoints, [(2, 2), (0, 0), (0, 0)], mode="edge")
     expected = np.median([padded[i : i + 90] for i in range(5)], axis=0) * (1, -1)
     expected = expected - np.median(expected[:, 1], axis=0)
     expected = expected / (2 * np.median(np.linalg.norm(expected[:, 0] - expected[:, 1], axis=-1)))
-    np.testing.assert_allclose(standardise(original, PAPER).keypoints, expected, atol=1e-12)
+    np.testing.assert_allclose(standardize(original, PAPER).keypoints, expected, atol=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -100,8 +100,8 @@ def test_released_positions_forget_where_how_large_and_how_turned_the_infant_was
     original = recording(60, seed)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     moved = dataclasses.replace(original, keypoints=scale * original.keypoints @ turn + (dx, dy))
-    expected = standardise(original, RELEASED).keypoints
-    np.testing.assert_allclose(standardise(moved, RELEASED).keypoints, expected, atol=1e-9)
+    expected = standardize(original, RELEASED).keypoints
+    np.testing.assert_allclose(standardize(moved, RELEASED).keypoints, expected, atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -109,56 +109,56 @@ def test_released_positions_forget_where_how_large_and_how_turned_the_infant_was
 def test_published_positions_forget_where_and_how_large_the_infant_was_seen(scale, dx, dy):
     original = recording(60)
     moved = dataclasses.replace(original, keypoints=scale * original.keypoints + (dx, dy))
-    np.testing.assert_allclose(standardise(moved, PAPER).keypoints, standardise(original, PAPER).keypoints, atol=1e-9)
+    np.testing.assert_allclose(standardize(moved, PAPER).keypoints, standardize(original, PAPER).keypoints, atol=1e-9)
 
 
 def test_published_windows_forget_how_the_infant_was_turned():
     original = recording(200, seed=5)
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    # The medians of the filter and of the centre are taken along the axes of the image: without them it is exact.
-    preprocessing = dataclasses.replace(UNFILTERED, centring="trunk_frame", rotation="window_first")
+    # The medians of the filter and of the center are taken along the axes of the image: without them it is exact.
+    preprocessing = dataclasses.replace(UNFILTERED, centering="trunk_frame", rotation="window_first")
     found = []
     for keypoints in (original.keypoints, original.keypoints @ turn):
-        positions = standardise(dataclasses.replace(original, keypoints=keypoints), preprocessing).keypoints
+        positions = standardize(dataclasses.replace(original, keypoints=keypoints), preprocessing).keypoints
         cut = windows.cut(positions.astype(np.float32), windows.window_starts(200))
         found.append(windows.finish(cut, IN_MOTION_19, preprocessing.rotation))
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
 def test_turning_y_twice_gives_the_recording_again():
-    steps = {"smoothing": "none", "centring": "pelvis_sequence", "rotation": "none"}
-    once = standardise(recording(), Preprocessing(**steps))
-    never = standardise(recording(), Preprocessing(**steps, flip_y=False))
+    steps = {"smoothing": "none", "centering": "pelvis_sequence", "rotation": "none"}
+    once = standardize(recording(), Preprocessing(**steps))
+    never = standardize(recording(), Preprocessing(**steps, flip_y=False))
     np.testing.assert_allclose(once.keypoints * (1, -1), never.keypoints, atol=1e-12)
 
 
 def test_the_scale_alone_divides_by_trunk_lengths():
-    four, one = (standardise(recording(), dataclasses.replace(RELEASED, scale=s)).keypoints for s in (4.0, 1.0))
+    four, one = (standardize(recording(), dataclasses.replace(RELEASED, scale=s)).keypoints for s in (4.0, 1.0))
     np.testing.assert_allclose(4 * four, one, atol=1e-12)
 
 
-def test_any_skeleton_with_a_trunk_is_standardised():
-    found = standardise(recording(skeleton=THREE), RELEASED)
+def test_any_skeleton_with_a_trunk_is_standardized():
+    found = standardize(recording(skeleton=THREE), RELEASED)
     assert found.keypoints.shape == (90, 3, 2)
     np.testing.assert_allclose(found.keypoints[:, 0, 0], 0, atol=1e-12)
 
 
-def test_standardising_leaves_the_recording_alone_and_keeps_what_is_known_of_it():
+def test_standardizing_leaves_the_recording_alone_and_keeps_what_is_known_of_it():
     original = recording(name="infant", metadata={"age": 12})
     before = original.keypoints.copy()
-    found = standardise(original, RELEASED)
+    found = standardize(original, RELEASED)
     np.testing.assert_array_equal(original.keypoints, before)
     assert (found.name, found.metadata, original.history) == ("infant", {"age": 12}, ())
 
 
 def test_the_history_names_every_step_in_order():
-    steps = standardise(without_points(recording(fps=25.0), (3, 4)), RELEASED).history
+    steps = standardize(without_points(recording(fps=25.0), (3, 4)), RELEASED).history
     words = [
         "interpolated",
         "resampled from 25 to 30 Hz",
         "Butterworth",
         "y turned",
-        "centred",
+        "centered",
         "upright",
         "divided by 4",
     ]
@@ -168,36 +168,36 @@ def test_the_history_names_every_step_in_order():
 
 
 def test_a_clean_recording_has_no_notes():
-    assert standardise(recording(), RELEASED).notes == ()
+    assert standardize(recording(), RELEASED).notes == ()
 
 
 def test_the_confidence_is_resampled_with_the_keypoints():
     original = recording(50, fps=25.0, confidence=np.linspace(0, 1, 50)[:, None].repeat(19, axis=1))
-    found = standardise(original, RELEASED)
+    found = standardize(original, RELEASED)
     assert found.confidence.shape == (60, 19)
     np.testing.assert_allclose(found.confidence[:59, 0], np.arange(59) * 25 / 30 / 49, atol=1e-12)
 
 
 def test_a_gap_is_bridged_before_anything_else_and_noted_with_its_share():
     original = recording(100)
-    found = standardise(without_points(original, np.s_[40:43, 7]), RELEASED)
+    found = standardize(without_points(original, np.s_[40:43, 7]), RELEASED)
     assert not found.missing.any()
     assert found.notes == ("3.0 % of the frames had missing points (0.2 % of all points), now interpolated",)
-    np.testing.assert_allclose(found.keypoints[:, 8], standardise(original, RELEASED).keypoints[:, 8], atol=1e-12)
+    np.testing.assert_allclose(found.keypoints[:, 8], standardize(original, RELEASED).keypoints[:, 8], atol=1e-12)
 
 
 def test_a_long_gap_is_named_with_its_joint_and_length():
-    found = standardise(without_points(recording(200), np.s_[40:100, 7]), RELEASED)
+    found = standardize(without_points(recording(200), np.s_[40:100, 7]), RELEASED)
     assert "the longest gap (right_wrist, 2.0 s) exceeds 1 s" in found.notes[0]
 
 
 def test_a_gap_of_the_allowed_length_is_not_named():
-    found = standardise(without_points(recording(200), np.s_[40:70, 7]), RELEASED)
+    found = standardize(without_points(recording(200), np.s_[40:70, 7]), RELEASED)
     assert "longest" not in found.notes[0]
 
 
 def test_a_joint_that_was_never_seen_stays_missing_and_is_noted():
-    found = standardise(without_points(recording(), np.s_[:, 0]), RELEASED)
+    found = standardize(without_points(recording(), np.s_[:, 0]), RELEASED)
     assert found.notes == ("never seen: head_top",)
     assert found.missing.any(axis=0).tolist() == [True] + 18 * [False]
     assert found.missing[:, 0].all()
@@ -207,9 +207,9 @@ def test_points_of_low_confidence_count_as_missing_when_asked_for():
     confidence = np.ones((90, 19))
     confidence[10:19, 7] = 0.2
     original = recording(confidence=confidence)
-    assert standardise(original, RELEASED).notes == ()
-    found = standardise(original, dataclasses.replace(RELEASED, min_confidence=0.5))
-    expected = standardise(without_points(original, np.s_[10:19, 7]), RELEASED)
+    assert standardize(original, RELEASED).notes == ()
+    found = standardize(original, dataclasses.replace(RELEASED, min_confidence=0.5))
+    expected = standardize(without_points(original, np.s_[10:19, 7]), RELEASED)
     np.testing.assert_array_equal(found.keypoints, expected.keypoints)
     assert found.notes == expected.notes
 
@@ -219,8 +219,8 @@ def test_frames_whose_trunk_has_no_length_are_bridged_and_noted(preprocessing):
     original = recording(100)
     zeros = np.array(original.keypoints)
     zeros[20:25] = 0
-    found = standardise(dataclasses.replace(original, keypoints=zeros), preprocessing)
-    expected = standardise(without_points(original, np.s_[20:25]), preprocessing)
+    found = standardize(dataclasses.replace(original, keypoints=zeros), preprocessing)
+    expected = standardize(without_points(original, np.s_[20:25]), preprocessing)
     np.testing.assert_array_equal(found.keypoints, expected.keypoints)
     assert "in 5.0 % of the frames the trunk had no length" in found.notes[0]
 
@@ -233,7 +233,7 @@ def test_a_trunk_that_vanishes_only_in_the_median_is_bridged():
     ends = np.tile([[0.0, 9.0]], (3, 1)), np.zeros((3, 2))
     chest, belly = (np.concatenate([e, m, e]) for e, m in zip(ends, (upper, lower), strict=True))
     original = Recording(np.stack([chest, belly, chest + 5], axis=1), 30.0, THREE)
-    found = standardise(original, dataclasses.replace(PAPER, rotation="frame"))
+    found = standardize(original, dataclasses.replace(PAPER, rotation="frame"))
     assert not found.missing.any()
     assert any("vanished in smoothing" in step for step in found.history)
 
@@ -241,30 +241,30 @@ def test_a_trunk_that_vanishes_only_in_the_median_is_bridged():
 def test_three_coordinates_are_refused_with_the_remedy():
     original = Recording(np.zeros((90, 19, 3)), 30.0, IN_MOTION_19)
     with pytest.raises(ValueError, match=r"two coordinates, got three; project"):
-        standardise(original, RELEASED)
+        standardize(original, RELEASED)
 
 
 def test_a_skeleton_without_trunk_is_refused():
     bare = Skeleton("bare", ("a", "b"), ("a", "a"))
     with pytest.raises(ValueError, match="bare has no trunk; convert"):
-        standardise(Recording(np.ones((90, 2, 2)), 30.0, bare), RELEASED)
+        standardize(Recording(np.ones((90, 2, 2)), 30.0, bare), RELEASED)
 
 
 @pytest.mark.parametrize("joint", ["thorax", "pelvis"])
 def test_an_end_of_the_trunk_that_is_never_seen_is_named(joint):
     original = without_points(recording(name="infant.csv"), np.s_[:, IN_MOTION_19.index(joint)])
     with pytest.raises(InputError, match=f'infant.csv: joint "{joint}" is never seen; both ends of the trunk'):
-        standardise(original, RELEASED)
+        standardize(original, RELEASED)
 
 
 def test_a_recording_without_any_point_is_refused():
     with pytest.raises(InputError, match="never seen"):
-        standardise(without_points(recording(), np.s_[:]), RELEASED)
+        standardize(without_points(recording(), np.s_[:]), RELEASED)
 
 
 def test_a_recording_without_frames_is_refused():
     with pytest.raises(InputError, match="never seen"):
-        standardise(Recording(np.zeros((0, 19, 2)), 30.0, IN_MOTION_19), RELEASED)
+        standardize(Recording(np.zeros((0, 19, 2)), 30.0, IN_MOTION_19), RELEASED)
 
 
 def test_ends_of_the_trunk_that_are_never_seen_together_are_refused():
@@ -272,13 +272,13 @@ def test_ends_of_the_trunk_that_are_never_seen_together_are_refused():
     keypoints = np.array(original.keypoints)
     keypoints[:, 8] = keypoints[:, 12]
     with pytest.raises(InputError, match='"thorax" and "pelvis" are never apart'):
-        standardise(dataclasses.replace(original, keypoints=keypoints), RELEASED)
+        standardize(dataclasses.replace(original, keypoints=keypoints), RELEASED)
 
 
 @pytest.mark.parametrize("frames", [1, 27])
 def test_a_recording_too_short_for_its_filter_is_refused(frames):
     with pytest.raises(InputError, match=f"{frames} frames are too few for a Butterworth filter"):
-        standardise(recording(frames), RELEASED)
+        standardize(recording(frames), RELEASED)
 
 
 @pytest.mark.parametrize("value", [1e12, -1e12, 1e200, -1e308])
@@ -288,14 +288,14 @@ def test_an_absurd_coordinate_is_refused_with_its_joint_and_time(value, preproce
     keypoints = np.array(original.keypoints)
     keypoints[60, 7, 1] = value
     with pytest.raises(InputError, match=r'joint "right_wrist" is absurdly far away at second [0-9.]+; check'):
-        standardise(dataclasses.replace(original, keypoints=keypoints), preprocessing)
+        standardize(dataclasses.replace(original, keypoints=keypoints), preprocessing)
 
 
 def test_large_units_are_no_problem():
     original = recording()
     large = dataclasses.replace(original, keypoints=1e60 * original.keypoints)
-    expected = standardise(original, RELEASED).keypoints
-    np.testing.assert_allclose(standardise(large, RELEASED).keypoints, expected, atol=1e-9)
+    expected = standardize(original, RELEASED).keypoints
+    np.testing.assert_allclose(standardize(large, RELEASED).keypoints, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -308,7 +308,7 @@ def test_fields_left_out_take_their_defaults():
 
 
 def test_unknown_fields_are_named_beside_the_known_ones():
-    with pytest.raises(ValueError, match="unknown preprocessing fields centering; known: fps, smoothing, centring"):
+    with pytest.raises(ValueError, match="unknown preprocessing fields centering; known: fps, smoothing, centering"):
         Preprocessing.from_dict({"centering": "trunk_frame"})
 
 
@@ -316,7 +316,7 @@ def test_unknown_fields_are_named_beside_the_known_ones():
     ("values", "message"),
     [
         ({"smoothing": "median"}, "smoothing must be one of none, butterworth, median5, got 'median'"),
-        ({"centring": "none"}, "centring must be one of trunk_frame, pelvis_sequence"),
+        ({"centering": "none"}, "centering must be one of trunk_frame, pelvis_sequence"),
         ({"rotation": "window"}, "rotation must be one of frame, window_first, none"),
         ({"fps": 0}, "fps must be above 0"),
         ({"fps": float("nan")}, "fps must be a number"),

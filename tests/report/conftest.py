@@ -39,7 +39,7 @@ REST = {
     "left_knee": (0.14, -0.21),
     "left_ankle": (0.07, -0.33),
 }
-"""A supine infant in standardised positions, y upwards."""
+"""A supine infant in standardized positions, y upwards."""
 
 
 def swaying(frames: int, fps: float) -> np.ndarray:
@@ -64,7 +64,7 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
     )
     q1 = np.clip(median - rng.uniform(0.04, 0.14, windows), 0, 1)
     q3 = np.clip(median + rng.uniform(0.04, 0.14, windows), 0, 1)
-    colour = tuple(
+    color = tuple(
         ("red" if low > 0.5 else "orange") if middle >= 0.5 else ("yellow" if high >= 0.5 else "green")
         for low, middle, high in zip(q1, median, q3)
     )
@@ -88,12 +88,12 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
         "risk": 0.573218437,
         "threshold": 0.5,
         "positive": True,
-        "colour": "orange",
+        "color": "orange",
         "certainty_rule": "fraction",
         "fraction_positive": float((risks >= 0.5).mean()),
         "quartiles": (float(np.percentile(risks, 25)), float(np.percentile(risks, 75))),
         "instances": instances,
-        "windows": WindowRisks(start, median, q1, q3, colour, 5.0),
+        "windows": WindowRisks(start, median, q1, q3, color, 5.0),
         "contributions": {joint: strong.get(joint, 0.0) for joint in joints},
         "skeleton": "in-motion-19",
         "movement": swaying(round(duration * fps) if frames is None else frames, fps),
@@ -114,11 +114,11 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
             "infantjax": "0.1.0",
             "input": {"format": "released-csv", "sha256": "9f2c5e0d" * 8},
             "weights": {"name": "demonstration", "sha256": "04b1a77c" * 8, "models": ["kbest-gcn-2", "kbest-gcn-7"]},
-            "preprocessing": {"centring": "trunk_frame", "fps": 30.0, "scale": 4.0, "smoothing": "butterworth"},
+            "preprocessing": {"centering": "trunk_frame", "fps": 30.0, "scale": 4.0, "smoothing": "butterworth"},
             "history": [
                 "resampled from 25 to 30 Hz (linear)",
                 "y turned upwards",
-                "centred on the trunk of each frame",
+                "centered on the trunk of each frame",
             ],
         },
         "validated": False,

@@ -110,7 +110,7 @@ def test_the_body_stands_where_the_movement_says(tab, page, factory):
     shown = tab.run(
         "[...document.querySelectorAll('#pose circle')].map((c) => ['cx', 'cy'].map((name) => +c.getAttribute(name)))"
     )
-    # Quantised to sixteenths, then written with one decimal.
+    # Quantized to sixteenths, then written with one decimal.
     np.testing.assert_allclose(shown, Pose.of(factory()).positions[1200], atol=0.09)
 
 

@@ -218,10 +218,10 @@ def test_contributions_of_zero_are_drawn_small_and_green_and_not_named(factory):
 
 
 @pytest.mark.parametrize(
-    ("contribution", "colour"), [(0.0, "rgb(0 255 0)"), (1.0, "rgb(255 0 0)"), (1 / 16, "rgb(128 128 0)")]
+    ("contribution", "color"), [(0.0, "rgb(0 255 0)"), (1.0, "rgb(255 0 0)"), (1 / 16, "rgb(128 128 0)")]
 )
-def test_colours_are_the_published_ones(contribution, colour):
-    assert body.heat(contribution) == colour
+def test_colors_are_the_published_ones(contribution, color):
+    assert body.heat(contribution) == color
 
 
 def test_positions_survive_the_packing_to_a_sixteenth_of_a_unit(factory):
@@ -233,7 +233,7 @@ def test_positions_survive_the_packing_to_a_sixteenth_of_a_unit(factory):
     assert (stored[5, 3] == packed["missing"]).all()
     seen = stored != packed["missing"]
     assert np.isnan(pose.positions[~seen]).all()
-    # Half a quantisation step.
+    # Half a quantization step.
     np.testing.assert_allclose(stored[seen] / 16, pose.positions[seen], rtol=0, atol=1 / 32)
 
 

@@ -54,7 +54,7 @@ def test_the_record_holds_what_the_assessment_says(factory):
     result = record.to_record(factory())
     assert result["risk"] == 0.573218
     assert result["decision"] == "CP"
-    assert result["certainty"]["colour"] == "orange"
+    assert result["certainty"]["color"] == "orange"
     assert result["certainty"]["words"] == "CP, uncertain"
     assert result["certainty"]["fraction_positive"] == 0.642857
     assert len(result["windows"]) == 71
@@ -65,10 +65,10 @@ def test_the_record_holds_what_the_assessment_says(factory):
 
 
 def test_an_infant_on_the_other_side_is_no_cp(factory):
-    assert record.to_record(factory(positive=False, colour="green"))["decision"] == "no CP"
+    assert record.to_record(factory(positive=False, color="green"))["decision"] == "no CP"
 
 
-def test_every_rule_gives_a_reason_for_every_colour():
+def test_every_rule_gives_a_reason_for_every_color():
     assert all(set(reasons) == set(record.WORDS) for reasons in record.REASONS.values())
 
 

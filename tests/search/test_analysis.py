@@ -239,7 +239,7 @@ def test_the_command_writes_the_analysis_of_several_searches(kbest, tmp_path, mo
 
     few = kbest.trials[:9]  # too few for importance
     monkeypatch.setattr(study, "find", lambda name, url: Found(name, SPACE, kbest.rule, few))
-    arguments = ["search", "analyse", "-o", str(tmp_path), "--study", "one", "--also", "two", "--also", "one"]
+    arguments = ["search", "analyze", "-o", str(tmp_path), "--study", "one", "--also", "two", "--also", "one"]
     assert cli.run(arguments) == 0
     assert str(tmp_path / "analysis" / "convergence.csv") in capsys.readouterr().out.split()
     assert {row["number"] for row in rows_of(tmp_path / "analysis" / "convergence.csv")} == {"2"}

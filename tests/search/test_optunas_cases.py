@@ -18,8 +18,8 @@ RULES = (RandomSearch(), KBest(2, 0.5))
 
 
 @pytest.fixture(autouse=True)
-def maximising(monkeypatch):
-    """Optuna's cases make studies that minimise, which the sampler refuses."""
+def maximizing(monkeypatch):
+    """Optuna's cases make studies that minimize, which the sampler refuses."""
     make = optuna.study.create_study
 
     def create_study(**settings):
@@ -101,7 +101,7 @@ def test_all_choices_of_a_trial_are_drawn_with_its_first(sampler_of, jobs):
     assert len(study.trials) == 4
 
 
-def test_a_study_that_minimises_is_refused(sampler_of):
+def test_a_study_that_minimizes_is_refused(sampler_of):
     study = optuna.create_study(sampler=sampler_of(SPACE)(), direction="minimize")
     with pytest.raises(ValueError, match="make the study with direction='maximize'"):
         study.optimize(suggested, n_trials=1)

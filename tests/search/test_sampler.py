@@ -149,8 +149,8 @@ def test_where_all_was_tried_a_trial_fails_and_says_so():
 
 
 def test_a_choice_that_the_space_lacks_is_refused():
-    with pytest.raises(ValueError, match="no choice colour; it has graph, width"):
-        new_study().optimize(lambda trial: trial.suggest_categorical("colour", ["red", "blue"]), n_trials=1)
+    with pytest.raises(ValueError, match="no choice color; it has graph, width"):
+        new_study().optimize(lambda trial: trial.suggest_categorical("color", ["red", "blue"]), n_trials=1)
 
 
 # --- what counts as a result -----------------------------------------------------------------------------------------

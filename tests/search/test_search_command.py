@@ -169,14 +169,14 @@ def test_a_study_that_was_begun_without_sharing_goes_on_without(run, cohort, ask
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--share", "colour"), "cannot serve several alternatives of colour"),
+        (("--share", "color"), "cannot serve several alternatives of color"),
         (("--share", "auto", "--share", "pool"), "finds the choices by itself"),
         (("--rule", "random"), "random search has no end"),
         (("--held-out", "9"), "held_out must be some of the folds 1 to 7"),
         (("--population", "0"), "population must be at least 1"),
         (("--epochs", "0"), "epochs must be at least 1"),
         (("--repeats", "0"), "repeats must be at least 1"),
-        (("--stratify", "centre"), 'no recording has a column "centre"'),
+        (("--stratify", "center"), 'no recording has a column "center"'),
         (("--storage", "redis://x"), "is no storage for searches"),
         (("--space", "/none.json"), "cannot be read"),
         (("--folds", "12"), "for 12 folds"),

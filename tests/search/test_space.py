@@ -50,13 +50,13 @@ def test_choices_and_candidates_are_inverses(space, seed):
 
 
 @given(spaces, st.integers(0, 1000))
-def test_neighbours_differ_in_one_choice_and_are_mutual(space, seed):
+def test_neighbors_differ_in_one_choice_and_are_mutual(space, seed):
     candidate = space.sample(random.Random(seed).random)
-    found = list(space.neighbours(candidate))
+    found = list(space.neighbors(candidate))
     assert len(set(found)) == len(found) == sum(len(values) - 1 for _, values in space.alternatives)
-    for neighbour in found:
-        assert sum(a != b for a, b in zip(candidate, neighbour)) == 1
-        assert candidate in set(space.neighbours(neighbour))
+    for neighbor in found:
+        assert sum(a != b for a, b in zip(candidate, neighbor)) == 1
+        assert candidate in set(space.neighbors(neighbor))
 
 
 def test_sampling_reaches_every_candidate_equally_often():
@@ -75,10 +75,10 @@ def test_where_the_sum_stays_below_the_number_the_last_alternative_is_taken():
     assert pick({"x": {"a": 0.5, "b": 0.499}}, lambda: 0.9999) == ("b",)
 
 
-def test_neighbours_and_candidates_meet_the_constraint():
+def test_neighbors_and_candidates_meet_the_constraint():
     space = SearchSpace({"a": (1, 2, 3), "b": (1, 2, 3)}, constraint=lambda choices: choices["a"] <= choices["b"])
     assert not space.contains((3, 1))
-    assert set(space.neighbours((2, 2))) == {(1, 2), (2, 3)}
+    assert set(space.neighbors((2, 2))) == {(1, 2), (2, 3)}
 
 
 def test_a_constraint_that_nothing_meets_is_an_error():
@@ -114,7 +114,7 @@ def test_a_file_restricts_the_published_space(tmp_path):
     [
         ("[1]", "it must be an object"),
         ("{", "Expecting"),
-        ('{"colour": [1]}', "unknown choices colour"),
+        ('{"color": [1]}', "unknown choices color"),
         ('{"graph": ["tree"]}', "graph has no alternative 'tree'; allowed: spatial"),
         ('{"graph": []}', "different alternatives"),
         ('{"graph": [["spatial"]]}', "no alternative"),

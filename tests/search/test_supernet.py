@@ -182,7 +182,7 @@ def test_candidates_that_agree_in_what_is_not_shared_are_one_group():
     assert group_of(PUBLISHED, first, ("pool",)) != group_of(PUBLISHED, second, ("pool",))
 
 
-@pytest.mark.parametrize("name", ["block_type", "colour"])
+@pytest.mark.parametrize("name", ["block_type", "color"])
 def test_block_types_and_unknown_choices_cannot_be_shared(name):
     with pytest.raises(ValueError, match=f"one program cannot serve several alternatives of {name}"):
         group_of(PUBLISHED, BASE, (name,))

@@ -87,7 +87,7 @@ def test_dropouts_and_confidence_do_not_tell_the_outcomes_apart(measured):
 
 
 def measures(recording) -> dict[str, float]:
-    """Speed and spectrum of trunk-centred points, in trunk lengths, as a simple classifier would measure them."""
+    """Speed and spectrum of trunk-centered points, in trunk lengths, as a simple classifier would measure them."""
     points = recording.keypoints.copy()
     frames = np.arange(len(points))
     for series in points.reshape(len(points), -1).T:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from infantjax.recording import preprocessing as normalisation
+from infantjax.recording import preprocessing as normalization
 from infantjax.simulation import InfantConfig, move, project, simulate, simulate_cohort
 from infantjax.skeletons import IN_MOTION_19 as SKELETON
 
@@ -136,14 +136,14 @@ def test_no_joint_passes_its_limits_even_in_a_wild_infant():
 
 
 def test_the_camera_projects_a_known_point():
-    # A point 10 cm to the infant's left and 5 cm above the view's centre, 10 cm off the surface, 100 cm from the lens.
+    # A point 10 cm to the infant's left and 5 cm above the view's center, 10 cm off the surface, 100 cm from the lens.
     config = InfantConfig(camera_height=110, focal_length=1000, image_size=(1280, 720))
     point = np.array([[[10.0, 11.0, 10.0]]])
     np.testing.assert_allclose(project(point, config), [[[740.0, 310.0]]])
     np.testing.assert_allclose(project(point, replace(config, camera_rotation=90)), [[[590.0, 260.0]]])
 
 
-def test_a_tilted_camera_keeps_the_centre_and_shortens_the_infant():
+def test_a_tilted_camera_keeps_the_center_and_shortens_the_infant():
     config = InfantConfig()
     ends = np.array([[[0.0, 6.0, 0.0], [0.0, 16.0, 0.0], [0.0, -4.0, 0.0]]])
     upright, tilted = project(ends, config)[0], project(ends, replace(config, camera_tilt=25))[0]
@@ -373,9 +373,9 @@ def test_a_negative_seed_is_refused():
 
 
 @pytest.mark.parametrize("preset", ["released", "paper"])
-def test_the_standardisation_works_on_every_simulated_infant(preset):
+def test_the_standardization_works_on_every_simulated_infant(preset):
     for recording, _ in simulate_cohort(8, 11, duration=20):
-        standard = normalisation.standardise(recording, normalisation.PRESETS[preset])
+        standard = normalization.standardize(recording, normalization.PRESETS[preset])
         assert np.isfinite(standard.keypoints).all()
 
 

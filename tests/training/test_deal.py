@@ -13,7 +13,7 @@ from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
 from infantjax.skeletons import BABYPOSE_12
 
-CENTRES = ("Trondheim", "Chicago", "Chennai", "Ghent")
+CENTERS = ("Trondheim", "Chicago", "Chennai", "Ghent")
 SUBTYPES = ("unilateral", "bilateral", "dyskinetic")
 
 
@@ -33,12 +33,12 @@ def cohort_of(outcomes, groups=None, **columns) -> Cohort:
 
 @pytest.fixture(scope="module")
 def published() -> Cohort:
-    """As many infants as in the paper; centres and subtypes in shares of their own."""
+    """As many infants as in the paper; centers and subtypes in shares of their own."""
     random = np.random.default_rng(0)
     outcomes = [1] * 84 + [0] * 473
-    centres = random.choice(CENTRES, 557, p=(0.5, 0.3, 0.15, 0.05)).tolist()
+    centers = random.choice(CENTERS, 557, p=(0.5, 0.3, 0.15, 0.05)).tolist()
     subtypes = random.choice(SUBTYPES, 84, p=(0.4, 0.5, 0.1)).tolist() + [""] * 473
-    return cohort_of(outcomes, centre=centres, subtype=subtypes)
+    return cohort_of(outcomes, center=centers, subtype=subtypes)
 
 
 def counts_of(cohort, fold_of, column):
@@ -47,16 +47,16 @@ def counts_of(cohort, fold_of, column):
 
 
 def test_the_published_sizes_come_out(published):
-    fold_of = np.array(deal(published, stratify=("centre", "subtype")))
+    fold_of = np.array(deal(published, stratify=("center", "subtype")))
     cp = np.array(published.outcomes) == 1
     assert (np.sum(fold_of == 0), np.sum(cp & (fold_of == 0))) == (139, 21)
     assert [int(np.sum(cp & (fold_of == k))) for k in range(1, 8)] == [9] * 7
     assert {int(np.sum(~cp & (fold_of == k))) for k in range(1, 8)} == {50, 51}
 
 
-@pytest.mark.parametrize("column", ["centre", "subtype"])
-def test_centres_and_subtypes_are_spread_over_the_folds(published, column):
-    balanced = counts_of(published, deal(published, stratify=("centre", "subtype")), column)
+@pytest.mark.parametrize("column", ["center", "subtype"])
+def test_centers_and_subtypes_are_spread_over_the_folds(published, column):
+    balanced = counts_of(published, deal(published, stratify=("center", "subtype")), column)
     plain = counts_of(published, deal(published), column)
     spread = [sum(np.ptp(counts) for counts in table.values()) for table in (balanced, plain)]
     assert spread[0] < spread[1]
@@ -77,9 +77,9 @@ def test_the_same_seed_deals_the_same(published):
 
 
 def test_the_summary_tells_what_each_part_holds():
-    cohort = cohort_of([1, 0, 1, 0, 1, 0], centre=["a", "a", "b", "b", "b", ""])
-    assert folds_summary(cohort, (1, 1, 2, 2, 0, 0), ("centre",)) == [
-        *("fold 1: 2, 1 CP; centre a 2", "fold 2: 2, 1 CP; centre b 2", "held out: 2, 1 CP; centre b 1, none 1")
+    cohort = cohort_of([1, 0, 1, 0, 1, 0], center=["a", "a", "b", "b", "b", ""])
+    assert folds_summary(cohort, (1, 1, 2, 2, 0, 0), ("center",)) == [
+        *("fold 1: 2, 1 CP; center a 2", "fold 2: 2, 1 CP; center b 2", "held out: 2, 1 CP; center b 1, none 1")
     ]
 
 
@@ -107,9 +107,9 @@ def test_given_folds_that_cannot_be_used_are_told_in_one_line(outcomes, fold, gr
 
 
 def test_what_is_given_is_not_stratified():
-    cohort = cohort_of([1, 0, 1, 0], fold=["1", "1", "2", "2"], centre=["a"] * 4)
+    cohort = cohort_of([1, 0, 1, 0], fold=["1", "1", "2", "2"], center=["a"] * 4)
     with pytest.raises(ValueError, match="nothing is left to stratify"):
-        cohort_folds(cohort, "fold", ("centre",), 1)
+        cohort_folds(cohort, "fold", ("center",), 1)
 
 
 def test_a_column_that_nobody_has_is_named():
@@ -124,8 +124,8 @@ def test_a_column_that_nobody_has_is_named():
 def simulated(tmp_path_factory):
     folder = write_cohort(tmp_path_factory.mktemp("folds") / "cohort", 16, 1, 1.0, 0.5)
     rows = [line.split(";") for line in (folder / "outcomes.csv").read_text().split()]
-    centres = ["centre", *("north" if number % 4 < 2 else "south" for number in range(16))]
-    text = "\n".join(";".join([*row, centre]) for row, centre in zip(rows, centres))
+    centers = ["center", *("north" if number % 4 < 2 else "south" for number in range(16))]
+    text = "\n".join(";".join([*row, center]) for row, center in zip(rows, centers))
     (folder / "outcomes.csv").write_text(text)
     return folder
 
@@ -136,12 +136,12 @@ def run(capsys, *arguments):
 
 
 def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated, tmp_path, capsys):
-    options = ("--folds", 3, "--stratify", "centre")
+    options = ("--folds", 3, "--stratify", "center")
     status, out, _ = run(capsys, simulated, "-o", tmp_path, *options)
     assert status == 0
-    assert out.splitlines()[0] == "fold 1: 4, 2 CP; centre north 2, south 2"
+    assert out.splitlines()[0] == "fold 1: 4, 2 CP; center north 2, south 2"
     whole = read_cohort(simulated)
-    fold_of = dict(zip(whole.names, deal(whole, 3, 4, ("centre",))))
+    fold_of = dict(zip(whole.names, deal(whole, 3, 4, ("center",))))
     development = read_cohort(simulated, tmp_path / "development.csv")
     for number, fold in enumerate(cohort_folds(development, "fold", (), 1), start=1):
         assert {fold_of[development.names[row]] for row in fold.validation} == {number}
@@ -165,7 +165,7 @@ def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path,
     [
         (("--stratify", "town"), 'no recording has a column "town"'),
         (("--folds", 9), "for 9 folds"),
-        (("--rule", "released", "--stratify", "centre"), "knows neither columns nor groups"),
+        (("--rule", "released", "--stratify", "center"), "knows neither columns nor groups"),
     ],
 )
 def test_options_that_cannot_be_are_one_line(simulated, tmp_path, capsys, options, message):
@@ -175,6 +175,6 @@ def test_options_that_cannot_be_are_one_line(simulated, tmp_path, capsys, option
 
 
 def test_a_table_keeps_groups():
-    cohort = cohort_of([1, 0], ("a", "b"), centre=["north", ""])
-    head, row = folds_table(cohort, (1, 2), [0], ("centre",)).splitlines()
-    assert (head, row) == ("id;outcome;fold;group;centre", "i0;1;1;a;north")
+    cohort = cohort_of([1, 0], ("a", "b"), center=["north", ""])
+    head, row = folds_table(cohort, (1, 2), [0], ("center",)).splitlines()
+    assert (head, row) == ("id;outcome;fold;group;center", "i0;1;1;a;north")

@@ -12,12 +12,12 @@ from infantjax.evaluation import discrimination
 from infantjax.training import metrics
 
 AUC = jax.jit(metrics.auc)
-LABELLED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=16, max_size=16).filter(
+LABELED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=16, max_size=16).filter(
     lambda rows: len({label for _, label in rows}) == 2
 )
 
 
-@given(LABELLED)
+@given(LABELED)
 @settings(max_examples=60, deadline=None)
 def test_auc_with_ties_equals_evaluation_and_scikit_learn(rows):
     scores = np.array([s / 6 for s, _ in rows], np.float32)
@@ -27,7 +27,7 @@ def test_auc_with_ties_equals_evaluation_and_scikit_learn(rows):
     np.testing.assert_allclose(found, roc_auc_score(labels, scores), rtol=1e-7)
 
 
-@given(LABELLED)
+@given(LABELED)
 @settings(max_examples=30, deadline=None)
 def test_padding_changes_no_bit_of_the_auc(rows):
     scores = np.array([s / 6 for s, _ in rows], np.float32)

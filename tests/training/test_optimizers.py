@@ -1,4 +1,4 @@
-"""Optimisers and rates as the published weights were trained."""
+"""Optimizers and rates as the published weights were trained."""
 
 import jax
 import jax.numpy as jnp
@@ -10,21 +10,21 @@ from infantjax.training.optimizers import amsgrad, cyclical, nesterov, rising, t
 
 
 def test_the_first_step_is_one_plus_the_momentum_times_the_gradient():
-    optimiser, gradient = nesterov(5e-4, 0.9), jnp.array([1.0, -2.0])
-    change, _ = optimiser.update(gradient, optimiser.init(gradient))
+    optimizer, gradient = nesterov(5e-4, 0.9), jnp.array([1.0, -2.0])
+    change, _ = optimizer.update(gradient, optimizer.init(gradient))
     np.testing.assert_allclose(change, -5e-4 * 1.9 * gradient, rtol=1e-6)
 
 
 def test_three_steps_by_hand():
     rate, momentum, w, v = 0.1, 0.9, 1.0, 0.0
-    optimiser = nesterov(rate, momentum)
+    optimizer = nesterov(rate, momentum)
     params = jnp.array(1.0)
-    state = optimiser.init(params)
+    state = optimizer.init(params)
     for _ in range(3):
         gradient = 2 * w
         v = momentum * v + gradient
         w = w - rate * (gradient + momentum * v)
-        change, state = optimiser.update(2 * params, state)
+        change, state = optimizer.update(2 * params, state)
         params = optax.apply_updates(params, change)
         np.testing.assert_allclose(params, w, rtol=1e-5)
 
@@ -64,10 +64,10 @@ def test_the_rate_of_the_range_test_rises_by_equal_factors():
 
 
 def test_amsgrad_never_forgets_a_large_gradient():
-    optimiser = amsgrad(1e-3)
-    state = optimiser.init(jnp.zeros(1))
-    _, state = optimiser.update(jnp.full(1, 100.0), state)
-    update = jax.jit(optimiser.update)
+    optimizer = amsgrad(1e-3)
+    state = optimizer.init(jnp.zeros(1))
+    _, state = optimizer.update(jnp.full(1, 100.0), state)
+    update = jax.jit(optimizer.update)
     for _ in range(3000):
         change, state = update(jnp.full(1, 1.0), state)
     # Adam would by now step by the full rate.
@@ -75,13 +75,13 @@ def test_amsgrad_never_forgets_a_large_gradient():
 
 
 def test_the_cyclical_rate_goes_up_and_down_and_the_momentum_against_it():
-    optimiser = cyclical(0.1, 0.3, 2, momentum=(0.5, 0.9), decay=0.01)
+    optimizer = cyclical(0.1, 0.3, 2, momentum=(0.5, 0.9), decay=0.01)
     p, v, params = 2.0, 0.0, jnp.array(2.0)
-    state = optimiser.init(params)
+    state = optimizer.init(params)
     for rate, momentum in [(0.1, 0.9), (0.2, 0.7), (0.3, 0.5), (0.2, 0.7), (0.1, 0.9), (0.2, 0.7)]:
         v = momentum * v + 1.0 + 0.01 * p
         p -= rate * v
-        change, state = optimiser.update(jnp.array(1.0), state, params)
+        change, state = optimizer.update(jnp.array(1.0), state, params)
         params = optax.apply_updates(params, change)
         assert float(params) == pytest.approx(p, rel=1e-5)
     for wrong in ((0.0, 0.1, 5), (0.2, 0.1, 5), (0.1, 0.2, 0), (0.1, 0.2, 5, (0.9, 1.0))):

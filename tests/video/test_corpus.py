@@ -298,7 +298,7 @@ CASES: dict[str, Case] = {
     "V41 no frame": Case(header_only, error="holds no frame that can be decoded"),
     "V42 240 frames a second": Case(Video(fps=Fraction(240)), times=tuple(i / 240 for i in range(FRAMES))),
     "V44 29.97": Case(Video(fps=Fraction(30000, 1001)), times=tuple(i * 1001 / 30000 for i in range(FRAMES))),
-    "V45 grey": Case(Video(pix_fmt="gray")),
+    "V45 gray": Case(Video(pix_fmt="gray")),
     "V46 transparency": Case(Video("a.mov", "qtrle", pix_fmt="argb", options={})),
     "V47 pixels that are not square": Case(Video(shape=Fraction(4, 3)), note="pixels that are 4/3 as wide as high"),
     "V48 interlaced": Case(Video(options=INTERLACED), times=STEADY),
@@ -408,9 +408,9 @@ def test_v39_frames_of_8k_take_under_a_gigabyte(tmp_path, with_its_peak):
     )
     printed, peak = with_its_peak(code, path)
     assert peak < 2**30
-    index, *_, grey = printed.replace(",", "").split()
+    index, *_, gray = printed.replace(",", "").split()
     assert index == "4"
-    assert abs(int(grey) - 160) < 6
+    assert abs(int(gray) - 160) < 6
 
 
 @pytest.mark.slow
@@ -445,7 +445,7 @@ def test_half_an_hour_of_video_with_a_slow_consumer_takes_under_two_gigabytes(tm
 
 
 def shown(photograph: np.ndarray, kinds: Iterable[str]) -> Callable[[int, int, int], np.ndarray]:
-    """Frames of a photograph as it is, of a black or grey wall, zoomed, mirrored, upside down."""
+    """Frames of a photograph as it is, of a black or gray wall, zoomed, mirrored, upside down."""
     frames = list(kinds)
 
     def draw(index: int, height: int, width: int) -> np.ndarray:

@@ -145,7 +145,7 @@ def test_a_fragmented_file_that_was_cut_is_used_too(tmp_path, videos):
 
 def test_a_picture_is_one_frame(clip, tmp_path, videos):
     frame = next(iter(open_frames(clip)))
-    for name, codec, form in (("a.png", "png", "rgb24"), ("a.jpg", "mjpeg", "yuvj420p"), ("grey.png", "png", "gray")):
+    for name, codec, form in (("a.png", "png", "rgb24"), ("a.jpg", "mjpeg", "yuvj420p"), ("gray.png", "png", "gray")):
         path = tmp_path / name
         videos.write(path, frames=1, codec=codec, pix_fmt=form, format="image2", options={"update": "1"})
         found, frames = read(path)
@@ -268,7 +268,7 @@ def test_a_folder_that_cannot_be_read_gives_one_line(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "I;16"])
 @pytest.mark.parametrize("sides", [(41, 33), (32, 64)])
-def test_pictures_of_all_kinds_and_odd_sides_are_frames_in_colours(mode, sides, tmp_path):
+def test_pictures_of_all_kinds_and_odd_sides_are_frames_in_colors(mode, sides, tmp_path):
     PIL.Image.new(mode, sides, 0).save(tmp_path / "a.png")
     (frame,) = open_frames(tmp_path / "a.png", 1.0)
     assert frame.pixels().shape == (sides[1], sides[0], 3)

@@ -163,7 +163,7 @@ def test_the_reference_with_another_architecture_is_refused(shared):
     [
         (lambda s: s.pop("A_input"), r"lacks A_input of \d+ arrays; give the weights together with"),
         (lambda s: [s.pop(k) for k in list(s) if k.startswith("data_bn")], "lacks data_bn.bias and 3 more of"),
-        (lambda s: s.update(colour=np.zeros(2)), "holds colour, which the network has not"),
+        (lambda s: s.update(color=np.zeros(2)), "holds color, which the network has not"),
         (lambda s: s.update(a=np.zeros(2), b=np.zeros(2)), "holds a and 1 more, which the network has not"),
         (
             lambda s: s.update(A_input=np.zeros((3, 18, 18))),

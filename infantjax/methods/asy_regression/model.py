@@ -60,7 +60,7 @@ class ClipConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Clip, train: bool) -> Clip:
-        """Convolve, normalise, rectify. He normal kernels: chosen, the papers do not say."""
+        """Convolve, normalize, rectify. He normal kernels: chosen, the papers do not say."""
         taps = self.taps if self.sampling == "same" else (1, 2, 2)
         shape = (*taps, self.inputs, self.features)
         kernel = parameter(self, "kernel", TruncatedFanIn(2.0), shape)
@@ -109,7 +109,7 @@ class DetectionNetwork(nn.Module):
 
         Args:
             x: `[batch, time, row, column, 1]`; rows and columns are multiples of 16.
-            train: normalise by the batch and update `batch_stats`.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Logits `[batch, time, row, column, map]` and a dict with `maps`, their sigmoid.
@@ -153,7 +153,7 @@ class RegressionNetwork(nn.Module):
 
         Args:
             x: `[batch, time, row, column, 1 + map]`: a depth clip and the maps that were detected in it.
-            train: normalise by the batch and update `batch_stats`.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Maps `[batch, time, row, column, map]`, linear, and an empty dict.

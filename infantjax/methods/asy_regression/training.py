@@ -3,7 +3,7 @@
 First the detection network, towards binary discs and limbs; then a regression network (`babypose-regression` or
 `asy-regression`), which reads the frames and what the detection network, now fixed, makes of them.
 
-Published: losses, optimisers, learning rates, batch, epochs and the kept epoch. Chosen, since nobody says: no weights
+Published: losses, optimizers, learning rates, batch, epochs and the kept epoch. Chosen, since nobody says: no weights
 for positive pixels, and an accuracy that counts every pixel of every map alike.
 
 Source: Migliorelli et al. 2021, "Asy-regression"; Moccia et al. 2020.
@@ -41,7 +41,7 @@ class ClipTrainingConfig:
     Attributes:
         epochs: passes over the clips.
         batch_size: clips of a step; an incomplete last batch is dropped.
-        optimiser: `adam`, or `momentum` for plain SGD with momentum.
+        optimizer: `adam`, or `momentum` for plain SGD with momentum.
         learning_rate: of the first epochs.
         momentum: of SGD.
         decay: factor of the learning rate behind every `decay_every` epochs. "Reduced by 10 %" is read as 0.9.
@@ -59,7 +59,7 @@ class ClipTrainingConfig:
 
     epochs: int = 150
     batch_size: int = 16
-    optimiser: Literal["adam", "momentum"] = "adam"
+    optimizer: Literal["adam", "momentum"] = "adam"
     learning_rate: float = 0.01
     momentum: float = 0.98
     decay: float = 0.9
@@ -78,15 +78,15 @@ class ClipTrainingConfig:
         for name in ("learning_rate", "radius", "decay"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.optimiser not in ("adam", "momentum"):
-            raise ValueError(f"unknown optimiser {self.optimiser!r}; known: adam, momentum")
+        if self.optimizer not in ("adam", "momentum"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, momentum")
         if not (0 <= self.momentum < 1 and 0 <= self.seed < 2**32):
             raise ValueError(f"momentum or seed out of range: {self.momentum}, {self.seed}")
         targets.FallOff(self.deviation, self.truncated, self.fall_off)
 
 
 DETECTION = ClipTrainingConfig()
-REGRESSION = ClipTrainingConfig(epochs=100, optimiser="momentum")
+REGRESSION = ClipTrainingConfig(epochs=100, optimizer="momentum")
 
 
 @jax.tree_util.register_dataclass
@@ -293,9 +293,9 @@ class ClipTask(loop.Task):
         return "accuracy" if self.detects else "mean_absolute_error"
 
     @cached_property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """The published one; the rate of an epoch is set by `train_epoch`."""
-        if self.config.optimiser == "adam":
+        if self.config.optimizer == "adam":
             return optax.scale_by_adam()
         return optax.trace(self.config.momentum)
 
@@ -307,19 +307,19 @@ class ClipTask(loop.Task):
         rate = self.config.learning_rate * self.config.decay ** (state.epoch // self.config.decay_every)
 
         def step(i: Array, carry: tuple) -> tuple:
-            variables, optimiser, total = carry
+            variables, optimizer, total = carry
             x, points = self.clips(run.first[lax.dynamic_slice_in_dim(order, i * size, size)], data)
 
             def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
                 (maps, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
                 return self.off(maps, points, data.skeleton).mean(), updates
 
-            variables, optimiser, value = self.step(variables, optimiser, loss, -rate)
-            return variables, optimiser, total + value
+            variables, optimizer, value = self.step(variables, optimizer, loss, -rate)
+            return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimiser, jnp.float32(0))
-        variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimiser, total / steps)
+        carry = (state.variables, state.optimizer, jnp.float32(0))
+        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
+        return Trained(variables, optimizer, total / steps)
 
     def clips(
         self, first: Int[Array, " batch"], data: ClipData

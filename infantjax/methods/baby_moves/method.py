@@ -117,7 +117,7 @@ class BabyMoves(NetworkSystem):
         recording, known = self.read(recording, strict), None
         if self.metadata:
             known = metadata_of(recording)
-        settled = self.standardised(recording)
+        settled = self.standardized(recording)
         return motion.features(settled.keypoints, self.preparation.smooth), known
 
     def read(self, recording: Recording, strict: bool) -> Recording:
@@ -127,7 +127,7 @@ class BabyMoves(NetworkSystem):
             raise InputError(recording.name, "has three coordinates, Baby Moves reads two", "project it first")
         return convert(recording, BABY_MOVES_18, strict=strict)
 
-    def standardised(self, recording: Recording) -> Recording:
+    def standardized(self, recording: Recording) -> Recording:
         """Of 4500 frames, see `motion.baby_moves.prepare`."""
         image = self.image
         if {"width", "height"} & set(recording.metadata):
@@ -231,7 +231,7 @@ class BabyMovesFinder(NetworkFinder[BabyMoves]):
         """See `Finder`."""
         system, recording = self.system, self.system.read(recording, self.strict)
         known = metadata_of(recording)[None] if system.metadata else None
-        settled = system.standardised(recording)
+        settled = system.standardized(recording)
         series = motion.features(settled.keypoints, system.preparation.smooth)[None]
         found = [self._apply(variables, series, known) for variables in self._instances]
         logits = np.array([logit for logit, _ in found], np.float64)

@@ -54,7 +54,7 @@ class CausalBlock(nn.Module):
         self.norm = Norm((self.features,), **_NORM)
 
     def __call__(self, x: Float[Array, "one clip time in"], train: bool) -> Float[Array, "one clip time_out out"]:
-        """Convolve, rectify, normalise, pool."""
+        """Convolve, rectify, normalize, pool."""
         return self._pooled(self._convolved(x, train))
 
     def of_series(
@@ -127,7 +127,7 @@ class MetadataBranch(nn.Module):
 
     @nn.compact
     def __call__(self, metadata: Float[Array, "batch entry"], train: bool) -> Float[Array, "batch feature"]:
-        """Standardise and map."""
+        """Standardize and map."""
         norm = Norm((self.inputs,), axes=(0,), **_NORM, unbiased=False, name="norm")
         kernel = parameter(self, "kernel", HeUniform(), (self.inputs, self.features))
         counting.record("convolution", metadata.shape[0] * self.inputs * self.features)
@@ -165,11 +165,11 @@ class BabyMoves(nn.Module):
         """The logit of abnormal or absent fidgety movements.
 
         Args:
-            x: standardised series of clips (`motion.baby_moves.features`), no NaN; or whole series, which are cut into
+            x: standardized series of clips (`motion.baby_moves.features`), no NaN; or whole series, which are cut into
                 all of their clips of 128 frames, one every 8. That is the same in a fraction of the time; it is for
                 evaluation.
             metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only.
-            train: normalise by the batch, update `batch_stats`, and drop units (key `dropout`).
+            train: normalize by the batch, update `batch_stats`, and drop units (key `dropout`).
 
         Returns:
             Logits `[batch]`, and a dict of `attention` `[batch, clip]`, `clips` `[batch, clip, channel]` and `pooled`

@@ -70,7 +70,7 @@ class Settings:
     | short gaps | linear, then smoothed | linear |
     | long gaps | the first five frames as short ones | imputed |
 
-    The last step centres each frame on the middle of the hips; the paper does not say where its origin is (chosen).
+    The last step centers each frame on the middle of the hips; the paper does not say where its origin is (chosen).
 
     Attributes:
         variant: one of the two.
@@ -120,7 +120,7 @@ class Image(NamedTuple):
 
 
 def prepare(recording: Recording, image: Image | tuple[float, float], settings: Settings = RELEASED) -> Recording:
-    """A recording of 4500 frames, upright, centred and of unit length.
+    """A recording of 4500 frames, upright, centered and of unit length.
 
     Args:
         recording: keypoints of `baby-moves-18` in pixels; NaN is missing. Without confidence all given points count.
@@ -200,7 +200,7 @@ def align(keypoints: Keypoints, fps: float, image: Image, settings: Settings = R
     """Take out the camera's movement, as released: each frame's torso is fitted to that of one frame.
 
     Rotation and translation, no scale, that map the four points of the torso best onto the template's; the template is
-    turned so that the infant's head points to small x, and centred. Frames whose torso is incomplete are fitted by a
+    turned so that the infant's head points to small x, and centered. Frames whose torso is incomplete are fitted by a
     smoothed and imputed torso.
 
     Args:
@@ -224,15 +224,15 @@ def align(keypoints: Keypoints, fps: float, image: Image, settings: Settings = R
         robust = cleaning.remove_outside(torso, median, (0.07 * image.short, 0.10 * image.long))
         robust = cleaning.interpolate_forwards(_smoothed(robust, fps))
         torso = np.where(incomplete[:, None, None], cleaning.impute(robust), torso)
-    centre = torso.mean(axis=1, keepdims=True)
-    rotation = _rotations(torso - centre, template, settings.rotation)
-    return np.einsum("tij,tpj->tpi", rotation, keypoints - centre)
+    center = torso.mean(axis=1, keepdims=True)
+    rotation = _rotations(torso - center, template, settings.rotation)
+    return np.einsum("tij,tpj->tpi", rotation, keypoints - center)
 
 
 def _rotations(
     points: Float[np.ndarray, "time point 2"], template: Float[np.ndarray, "point 2"], rotation: str
 ) -> Float[np.ndarray, "time 2 2"]:
-    """The rotation of each frame that brings centred points nearest to a template, in the sense of least squares."""
+    """The rotation of each frame that brings centered points nearest to a template, in the sense of least squares."""
     covariance = np.einsum("tpi,pj->tij", points, template)
     left, _, right = np.linalg.svd(covariance)
     factor = right if rotation == "transposed" else right.swapaxes(1, 2)
@@ -321,7 +321,7 @@ def scale(keypoints: Keypoints) -> Keypoints:
 
 
 def features(keypoints: Keypoints, smooth: float = 0.0) -> Float[np.ndarray, "time 46"]:
-    """The 46 standardised series of a prepared recording.
+    """The 46 standardized series of a prepared recording.
 
     Columns are x, y of each point, then the angles of `ANGLES` in radians, 0 to pi. Every column has mean 0 and
     standard deviation 1 over the recording and is cut at -4 and 4; one that does not vary is all zero, as is what is
@@ -342,11 +342,11 @@ def features(keypoints: Keypoints, smooth: float = 0.0) -> Float[np.ndarray, "ti
     columns = np.concatenate([keypoints.reshape(len(keypoints), -1), joint_angles(keypoints)], axis=1)
     seen = ~np.isnan(columns)
     count = np.maximum(seen.sum(axis=0), 1)
-    centred = np.where(seen, columns - np.where(seen, columns, 0).sum(axis=0) / count, 0)
-    deviation = centred.std(axis=0)
+    centered = np.where(seen, columns - np.where(seen, columns, 0).sum(axis=0) / count, 0)
+    deviation = centered.std(axis=0)
     # Rounding leaves a constant column with a deviation of its last bits.
     varies = deviation > 1e-9 * np.abs(np.where(seen, columns, 0)).max(axis=0)
-    return np.clip(np.where(varies, centred / np.where(varies, deviation, 1), 0), -4, 4).astype(np.float32)
+    return np.clip(np.where(varies, centered / np.where(varies, deviation, 1), 0), -4, 4).astype(np.float32)
 
 
 def joint_angles(keypoints: Keypoints) -> Float[np.ndarray, "time 10"]:

@@ -25,7 +25,7 @@ from infantjax.methods.baby_moves.model import BabyMoves
 from infantjax.methods.baby_moves.preprocessing import CLIP, FEATURES, STEP, clip_starts
 from infantjax.recording import augmentation
 from infantjax.training import loop, metrics
-from infantjax.training import optimizers as optimisers
+from infantjax.training import optimizers as optimizers
 from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.splits import Partition
 from infantjax.training.state import RunState, run_keys, stack_tables
@@ -253,9 +253,9 @@ class VideoTask(loop.Task):
         return self.config.warm_up + 1
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """As published."""
-        return optimisers.nesterov(self.config.learning_rate, self.config.momentum)
+        return optimizers.nesterov(self.config.learning_rate, self.config.momentum)
 
     def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
         """Early stopping."""
@@ -269,7 +269,7 @@ class VideoTask(loop.Task):
         steps = jnp.where(running, run.samples // size, 0)
 
         def step(i: Array, carry: tuple) -> tuple:
-            variables, optimiser, total = carry
+            variables, optimizer, total = carry
             samples = lax.dynamic_slice_in_dim(order, i * size, size)
             video = run.video[samples]
             keys = jax.vmap(lambda sample: jax.random.fold_in(sample_key, sample))(samples)
@@ -283,12 +283,12 @@ class VideoTask(loop.Task):
                 )
                 return self.loss(logits, data.labels[video], variables["params"]), updates
 
-            variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, total + value
+            variables, optimizer, value = self.step(variables, optimizer, loss)
+            return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimiser, jnp.float32(0))
-        variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimiser, total / steps)
+        carry = (state.variables, state.optimizer, jnp.float32(0))
+        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
+        return Trained(variables, optimizer, total / steps)
 
     def loss(self, logits: Float[Array, " batch"], labels: Int[Array, " batch"], params: Any) -> Float[Array, ""]:
         """Cross-entropy with smoothed labels, and the penalty."""

@@ -15,7 +15,7 @@ from infantjax.assessment.result import Assessment, InstanceRisk, WindowRisks
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores
 from infantjax.recording.conversion import convert
-from infantjax.recording.preprocessing import Preprocessing, standardise
+from infantjax.recording.preprocessing import Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.weights.ensemble import Ensemble
 
@@ -107,13 +107,13 @@ class Assessor:
         return _risks(scores)
 
     def _prepared(self, recording: Recording) -> tuple[Recording, Recording]:
-        """A recording in the ensemble's skeleton, as it is and standardised."""
+        """A recording in the ensemble's skeleton, as it is and standardized."""
         converted = self._converted(recording)
         # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.
         self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
         require_movement(recording)
         self._program.start()  # in the background, while the recording is prepared
-        prepared = standardise(converted, self._preprocessing)
+        prepared = standardize(converted, self._preprocessing)
         self._check_length(prepared, prepared.frames)
         self._check_joints(prepared)
         return converted, prepared
@@ -160,7 +160,7 @@ class Assessor:
             risk=risk,
             threshold=self.threshold,
             positive=bool(certainty.predicts_cp(risk, self.threshold, self.rule)),
-            colour=certainty.colour(risk, instances, self.threshold, self.rule),
+            color=certainty.color(risk, instances, self.threshold, self.rule),
             certainty_rule=self.rule,
             fraction_positive=certainty.fraction_positive(instances, self.threshold, self.rule),
             quartiles=(float(np.percentile(instances, 25)), float(np.percentile(instances, 75))),
@@ -170,8 +170,8 @@ class Assessor:
                 median=windows,
                 q1=q1,
                 q3=q3,
-                colour=tuple(
-                    certainty.colour(w, column, self.threshold, self.rule) for w, column in zip(windows, risks.T)
+                color=tuple(
+                    certainty.color(w, column, self.threshold, self.rule) for w, column in zip(windows, risks.T)
                 ),
                 length=self._preprocessing.window / prepared.fps,
             ),

@@ -30,7 +30,7 @@ from infantjax.methods.ensemble_gcn.training import Result, RunMapping, train
 from infantjax.models.entry import Entry
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
-from infantjax.recording.preprocessing import RELEASED, Preprocessing, standardise
+from infantjax.recording.preprocessing import RELEASED, Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import Skeleton
 from infantjax.training import distributed as processes
@@ -76,7 +76,7 @@ def crossval(
         directory: of the ensemble; made if missing, continued if it holds the same training, interrupted.
         config: of every run; None is the published cross-validation.
         folds: number of folds, or the column of the outcomes table that names the fold of each recording.
-        stratify: columns of the outcomes table to balance beside the outcome (centre, subtype).
+        stratify: columns of the outcomes table to balance beside the outcome (center, subtype).
         options: of `train_on`.
 
     Returns:
@@ -143,7 +143,7 @@ def deal(
         cohort: recordings with outcomes; groups stay together.
         folds: number of folds.
         held_out: one of so many parts is held out: of four a quarter, as published; 0 is none.
-        stratify: columns of the outcomes table to balance beside the outcome; in the paper centre and CP subtype.
+        stratify: columns of the outcomes table to balance beside the outcome; in the paper center and CP subtype.
         seed: of the shuffles.
 
     Returns:
@@ -241,12 +241,12 @@ def train_single(
 def prepare(
     cohort: Cohort, skeleton: Skeleton | str, preprocessing: Preprocessing = RELEASED, strict: bool = False
 ) -> CohortData:
-    """Convert and standardise the recordings of a cohort for training.
+    """Convert and standardize the recordings of a cohort for training.
 
     Args:
         cohort: recordings with outcomes.
         skeleton: that the network reads.
-        preprocessing: how recordings are standardised.
+        preprocessing: how recordings are standardized.
         strict: refuse recordings whose points have to be approximated.
 
     Raises:
@@ -262,12 +262,12 @@ def prepare(
 def positions_of(
     recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing = RELEASED, strict: bool = False
 ) -> Float[np.ndarray, "time joint 2"]:
-    """The standardised positions of a recording, float32.
+    """The standardized positions of a recording, float32.
 
     Args:
         recording: of any keypoint set that converts to the network's.
         skeleton: that the network reads.
-        preprocessing: how recordings are standardised.
+        preprocessing: how recordings are standardized.
         strict: refuse a recording whose points have to be approximated.
 
     Raises:
@@ -275,7 +275,7 @@ def positions_of(
     """
     if recording.keypoints.shape[-1] != 2:
         raise InputError(recording.name, "has three coordinates, the networks read two")
-    prepared = standardise(convert(recording, skeleton, strict=strict), preprocessing)
+    prepared = standardize(convert(recording, skeleton, strict=strict), preprocessing)
     if prepared.frames < preprocessing.window:
         raise InputError(
             recording.name,

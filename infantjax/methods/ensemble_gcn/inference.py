@@ -89,7 +89,7 @@ class EnsembleProgram:
             program.result()
 
     def scores(self, positions: Float[np.ndarray, "time joint 2"]) -> tuple[list[Scores], np.ndarray]:
-        """Scores of every member on the evaluation windows of a standardised recording.
+        """Scores of every member on the evaluation windows of a standardized recording.
 
         Args:
             positions: float32, at least one window long.

@@ -29,7 +29,7 @@ class Groos(System):
 
     Attributes:
         model: registry name of a network for risk.
-        preprocessing: how recordings are standardised, `released` or `paper`.
+        preprocessing: how recordings are standardized, `released` or `paper`.
         folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each.
         threshold: of decisions, stored with the ensemble.
         training: of every run.

@@ -1,7 +1,7 @@
 """Graph networks on keypoint windows: ST-GCN, the 20-choice network of Ensemble-NAS-GCN, and the ten published ones.
 
 Source: Groos et al., "Development and validation of a deep learning method to predict cerebral palsy from spontaneous
-movements in infants at high risk" (thesis Section 3.5, Appendix A; Paper III with supplement), and the behaviour of the
+movements in infants at high risk" (thesis Section 3.5, Appendix A; Paper III with supplement), and the behavior of the
 released movement-outcome program, from which the published numbers come. Where paper and program differ the program is
 followed and the docstring says so. Points that look unintended but are real, and are kept because parameter counts and
 outputs need them:
@@ -563,7 +563,7 @@ class GraphNetwork(nn.Module):
 
     Attributes:
         architecture: the 20 choices.
-        skeleton: joints, tree and centre.
+        skeleton: joints, tree and center.
         lean: leave out parameters that never influence the output (not the published counts).
         classes: number of scores.
 
@@ -582,8 +582,8 @@ class GraphNetwork(nn.Module):
         """Scores of windows.
 
         Args:
-            x: position, velocity and bone, two channels each, of standardised windows.
-            train: normalise by the batch and update `batch_stats`.
+            x: position, velocity and bone, two channels each, of standardized windows.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Scores (index 1: CP), and a dict with `features [batch, time', joint, channel]` before pooling and
@@ -681,7 +681,7 @@ class StGcn(nn.Module):
     """ST-GCN as used for comparison: ten layers on positions alone.
 
     Attributes:
-        skeleton: joints, tree and centre.
+        skeleton: joints, tree and center.
         dropout: rate behind every temporal convolution but the first (the original leaves layer 1 out). The paper does
             not state the rate; 0 is the choice here.
         widths: channels of the layers; time halves where the width doubles.

@@ -22,7 +22,7 @@ Variables = dict[str, Any]
 
 @dataclass(frozen=True)
 class WindowProgram:
-    """The program of one instance: its variables and a chunk of standardised windows to their scores.
+    """The program of one instance: its variables and a chunk of standardized windows to their scores.
 
     Attributes:
         module: a graph network.

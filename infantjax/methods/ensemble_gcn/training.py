@@ -1,7 +1,7 @@
 """Networks that read windows of keypoints, trained as a stack of runs.
 
 Folds, seeds, repeats and candidates of one shape are runs of a stack, see `training.loop`. Each has its own index sets
-and random key; the data set lies on the device once; sampling, augmentation, features, the optimiser and the evaluation
+and random key; the data set lies on the device once; sampling, augmentation, features, the optimizer and the evaluation
 of an epoch are one compiled call over the whole stack.
 
 Source: Groos et al., Paper III with supplement, and the released movement-outcome program.
@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from infantjax.recording import augmentation, features, windows
 from infantjax.training import loop, metrics
-from infantjax.training import optimizers as optimisers
+from infantjax.training import optimizers as optimizers
 from infantjax.training.loop import Execution, Judged, RunMapping, Trained, by_lot, take_runs
 from infantjax.training.splits import Fold
 from infantjax.training.state import CohortData, Run, RunState, TrainingConfig, index_sets, run_keys
@@ -184,9 +184,9 @@ class WindowTask(loop.Task):
         return super().initial(key, run, data) if run.variables is None else self.pack(run.variables)
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """As published."""
-        return optimisers.nesterov(self.config.learning_rate, self.config.momentum)
+        return optimizers.nesterov(self.config.learning_rate, self.config.momentum)
 
     def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
         """The published checkpoints of the search."""
@@ -203,7 +203,7 @@ class WindowTask(loop.Task):
         steps = jnp.where(running, run.samples // size, 0)
 
         def step(i: Array, carry: tuple) -> tuple:
-            variables, optimiser, total = carry
+            variables, optimizer, total = carry
             samples = lax.dynamic_slice_in_dim(order, i * size, size)
             x, labels = self.training_batch(bits[samples, 1:], samples, run, data)
 
@@ -212,12 +212,12 @@ class WindowTask(loop.Task):
                 (logits, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
                 return metrics.cross_entropy(logits, labels).mean(), updates
 
-            variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, total + value
+            variables, optimizer, value = self.step(variables, optimizer, loss)
+            return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimiser, jnp.float32(0))
-        variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimiser, total / steps)
+        carry = (state.variables, state.optimizer, jnp.float32(0))
+        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
+        return Trained(variables, optimizer, total / steps)
 
     def training_batch(
         self, bits: UInt32[Array, "batch 5"], samples: Int[Array, " batch"], run: Run, data: CohortData

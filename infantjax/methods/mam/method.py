@@ -17,7 +17,7 @@ from infantjax.methods import network as common
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.localization import frequency, intervals
 from infantjax.methods.mam.model import INFO, MAM
-from infantjax.methods.mam.training import MamConfig, Videos, localise, train, video_logit
+from infantjax.methods.mam.training import MamConfig, Videos, localize, train, video_logit
 from infantjax.methods.network import Fitted, Given, NetworkFinder, NetworkSystem
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
@@ -40,7 +40,7 @@ class Mam(NetworkSystem):
         metadata: read sex, gestational age, birth weight and corrected age (the info branch).
         folds: of the cross-validation (chosen).
         smooth: odd width of the running mean, frames.
-        localisation_step: frames between two clips that localise.
+        localization_step: frames between two clips that localize.
         threshold: of decisions on the risk (chosen).
         network: the network; its channels follow from the inputs, `info` are the units of the info branch if there is
             one.
@@ -57,7 +57,7 @@ class Mam(NetworkSystem):
         "A reading of MAM: its methods text, supplement and code were not at hand. Published: the inputs, clips of 240 "
         "frames, the three branches with one encoder, attention fusion, four losses, the margin, batches, 300 "
         "epochs, the FMs frequency. Chosen: the inside of the Transformer, the formulas of fusion and closeness, "
-        "normalisation, range of the rate, momentum and decay, 50 epochs of the reference branch alone, the number of "
+        "normalization, range of the rate, momentum and decay, 50 epochs of the reference branch alone, the number of "
         "folds, the threshold, and the interval of the frequency."
     )
     skeleton_name = "human36m-17"
@@ -68,7 +68,7 @@ class Mam(NetworkSystem):
     metadata: bool = False
     folds: int = 5
     smooth: int = 5
-    localisation_step: int = motion.LOCALISATION_STEP
+    localization_step: int = motion.LOCALIZATION_STEP
     threshold: float = 0.5
     network: MAM = field(default_factory=MAM)
     training: MamConfig = field(default_factory=MamConfig)
@@ -78,8 +78,8 @@ class Mam(NetworkSystem):
             raise ValueError(f"dimensions must be 2 or 3, got {self.dimensions}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
-        if self.localisation_step < 1 or self.smooth < 1 or not self.smooth % 2:
-            raise ValueError("localisation_step must be at least 1 and smooth an odd number of frames")
+        if self.localization_step < 1 or self.smooth < 1 or not self.smooth % 2:
+            raise ValueError("localization_step must be at least 1 and smooth an odd number of frames")
         inputs, distance = self.training.inputs, self.training.distance
         channels = motion.channels(inputs, self.dimensions, distance=distance)
         info = (self.network.info or 16) if self.metadata else 0
@@ -192,16 +192,16 @@ class MamFinder(NetworkFinder[Mam]):
     def assess(self, recording: Recording, source_digest: str = "") -> Finding:
         """See `Finder`."""
         system, config = self.system, self.system.training
-        network, step = system.network, system.localisation_step
+        network, step = system.network, system.localization_step
         positions, info = system.prepared(recording, self.strict)
         logits = [video_logit(network, v, positions, info, config) for v in self._instances]
-        clips = np.array([localise(network, v, positions, config, step=step) for v in self._instances], np.float64)
+        clips = np.array([localize(network, v, positions, config, step=step) for v in self._instances], np.float64)
         if not (np.isfinite(logits).all() and np.isfinite(clips).all()):
             raise InputError(recording.name, "gives a risk that is not a number", "check its coordinates")
         risks = common.sigmoid(np.array(logits))
         risk, (q1, q3) = float(np.median(risks)), np.percentile(risks, [25, 75])
         low, middle, high = np.percentile(clips, [25, 50, 75], axis=0)
-        starts = motion.localisation_starts(len(positions), network.frames, step)
+        starts = motion.localization_starts(len(positions), network.frames, step)
         share = frequency(middle, starts, network.frames)
         notes = []
         if len(positions) < network.frames:

@@ -12,8 +12,8 @@ the reference branch (annotated clips) and the main branch (videos) share with o
 an info branch of four entries, and that both probabilities are combined. Chosen: everything else, all sizes and
 formulas of this file. So the number of parameters is this reading's; none is known of the published network.
 
-Variables: `params`; `centres`, the running means of embeddings without and with fidgety movements, which training
-changes; `inputs`, by which inputs are standardised, nothing unless training sets it: mean and deviation of each joint's
+Variables: `params`; `centers`, the running means of embeddings without and with fidgety movements, which training
+changes; `inputs`, by which inputs are standardized, nothing unless training sets it: mean and deviation of each joint's
 each channel, and how the frames of a token are then mixed; and with the info branch `standard`, mean and deviation of
 its entries in the training videos.
 """
@@ -34,7 +34,7 @@ from infantjax.nn.initializers import GlorotUniform, HeUniform, parameter
 from infantjax.skeletons import Skeleton
 
 INFO = ("sex", "gestational_age", "birth_weight", "corrected_age")
-"""Entries of the info branch: 0 or 1, weeks, grams, weeks; any units will do, they are standardised."""
+"""Entries of the info branch: 0 or 1, weeks, grams, weeks; any units will do, they are standardized."""
 
 
 class Dropout(nn.Module):
@@ -219,7 +219,7 @@ class MAM(nn.Module):
         self.clip_out = Dense(self.classifier, 2, glorot)
         self.instance_attention = GatedAttention(self.width, self.attention)
         self.bag_out = Dense(self.width + 2, 2, glorot)
-        self.variable("centres", "centres", jnp.zeros, (2, self.width))
+        self.variable("centers", "centers", jnp.zeros, (2, self.width))
         if self.info:
             self.info_mean = self.variable("standard", "mean", jnp.zeros, (len(INFO),))
             self.info_deviation = self.variable("standard", "deviation", jnp.ones, (len(INFO),))

@@ -2,7 +2,7 @@
 
 Source: Gao, Yao, Tian et al. 2023, through a published summary: the full methods text was not at hand. Published: 25
 frames per second, 17 joints, the running mean of five frames, the inputs, clips of 240 frames overlapping by 90 and, to
-localise, one every 20, labelled by the half of their frames. Chosen: how a recording is resampled and normalised, the
+localize, one every 20, labeled by the half of their frames. Chosen: how a recording is resampled and normalized, the
 ends of the running mean, that a distance input has a channel for each other joint, the first frame of differences, and
 what becomes of a remainder.
 
@@ -24,8 +24,8 @@ from infantjax.skeletons import HUMAN36M_17
 
 RATE = 25.0
 """Frames per second."""
-CLIP, STEP, LOCALISATION_STEP = 240, 150, 20
-"""Frames of a clip, between the starts of two instances of a video, and between two clips that localise."""
+CLIP, STEP, LOCALIZATION_STEP = 240, 150, 20
+"""Frames of a clip, between the starts of two instances of a video, and between two clips that localize."""
 
 Input = Literal["coordinates", "velocities", "accelerations", "distances"]
 Distance = Literal["euclidean", "per-axis"]
@@ -153,7 +153,7 @@ def _distances(positions: Array, distance: Distance) -> Array:
     apart = positions[..., :, None, :] - positions[..., None, :, :]
     if distance == "per-axis":
         return jnp.abs(apart).reshape(*positions.shape[:-1], -1)
-    # Written out: a sum over two or three neighbours is a slow loop of its own.
+    # Written out: a sum over two or three neighbors is a slow loop of its own.
     squared = sum(apart[..., axis] ** 2 for axis in range(positions.shape[-1]))
     # The root has no slope at zero, which is all of the diagonal.
     return jnp.where(squared == 0, 0, jnp.sqrt(jnp.where(squared == 0, 1, squared)))
@@ -178,8 +178,8 @@ def clip_starts(frames: int, clip: int = CLIP, step: int = STEP, remainder: bool
     return np.append(starts, last).astype(np.int32) if remainder and last % step else starts.astype(np.int32)
 
 
-def localisation_starts(frames: int, clip: int = CLIP, step: int = LOCALISATION_STEP) -> Int[np.ndarray, " clip"]:
-    """First frames of the clips that localise: one every 0.8 s, no remainder.
+def localization_starts(frames: int, clip: int = CLIP, step: int = LOCALIZATION_STEP) -> Int[np.ndarray, " clip"]:
+    """First frames of the clips that localize: one every 0.8 s, no remainder.
 
     Raises:
         ValueError: as `clip_starts`.

@@ -1,4 +1,4 @@
-"""A reading of MAM, training: cross-validation as one stack of runs, see `training.loop`; and localising afterwards.
+"""A reading of MAM, training: cross-validation as one stack of runs, see `training.loop`; and localizing afterwards.
 
 First the reference branch is trained alone on annotated clips, then every step joins such clips with the instances of
 one normal and one risk video. Nothing is chosen by the videos that a run holds out: the last weights are kept.
@@ -27,14 +27,14 @@ from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.model import INFO, MAM
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.training import loop, metrics
-from infantjax.training import optimizers as optimisers
+from infantjax.training import optimizers as optimizers
 from infantjax.training.loop import Execution, Judged, Trained, shuffled
 from infantjax.training.splits import Fold
 from infantjax.training.state import RunState, Status, run_keys, stack_tables
 
 Mining = Literal["all", "hardest"]
 Squares = Literal["sum", "mean"]
-Standardise = Literal["none", "channel", "token"]
+Standardize = Literal["none", "channel", "token"]
 
 FLOOR = 1e-4
 """Of the variances that are brought to one, relative to the largest: what lies far below is noise and stays small."""
@@ -47,9 +47,9 @@ class MamConfig:
     Attributes:
         inputs: what the network reads, see `motion.mam.inputs`.
         distance: how two joints are compared.
-        standardise: by the annotated clips: with `channel` every joint's every channel has mean 0 and deviation 1,
+        standardize: by the annotated clips: with `channel` every joint's every channel has mean 0 and deviation 1,
             with `token` the frames of a token are decorrelated too, so that what changes fast weighs as much as
-            posture. Published is that inputs are normalised, not how. Distances teach nothing with `none`.
+            posture. Published is that inputs are normalized, not how. Distances teach nothing with `none`.
         pretraining: epochs of the reference branch alone; one is every annotated clip once.
         joint: epochs of all branches; one is every risk video once.
         clips: annotated clips of a step.
@@ -62,9 +62,9 @@ class MamConfig:
         decay: of all parameters.
         margin: of the triplets.
         mining: all triplets of a step, or each clip's farthest of its class and nearest of the other.
-        centre_rate: of the running means of embeddings.
+        center_rate: of the running means of embeddings.
         fidgety_share: of a risk video's instances that may count as fidgety.
-        hard: the closeness loss pulls to the nearest centre.
+        hard: the closeness loss pulls to the nearest center.
         squares: of the closeness loss: their sum over the entries of an embedding, or their mean, which does not grow
             with the width and leaves the other losses their share.
         clip_weight: of the clips' cross-entropy; without it and the triplets there is no reference branch.
@@ -79,7 +79,7 @@ class MamConfig:
 
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
-    standardise: Standardise = "token"
+    standardize: Standardize = "token"
     pretraining: int = 50
     joint: int = 300
     clips: int = 32
@@ -92,7 +92,7 @@ class MamConfig:
     decay: float = 1e-4
     margin: float = 0.4
     mining: Mining = "all"
-    centre_rate: float = 0.1
+    center_rate: float = 0.1
     fidgety_share: float = 0.1
     hard: bool = False
     squares: Squares = "sum"
@@ -111,20 +111,20 @@ class MamConfig:
         for name in ("pretraining", "margin", "decay", *weights):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
-        for name in ("centre_rate", "fidgety_share"):
+        for name in ("center_rate", "fidgety_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
         if self.mining not in ("all", "hardest"):
             raise ValueError(f'mining is "all" or "hardest", got "{self.mining}"')
         if self.squares not in get_args(Squares):
             raise ValueError(f'squares is "sum" or "mean", got "{self.squares}"')
-        if self.standardise not in get_args(Standardise):
-            raise ValueError(f'standardise is none, channel or token, got "{self.standardise}"')
+        if self.standardize not in get_args(Standardize):
+            raise ValueError(f'standardize is none, channel or token, got "{self.standardize}"')
         if not self.reference and self.pretraining:
             raise ValueError("without the reference branch there is no pretraining")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
-        _ = self.optimiser
+        _ = self.optimizer
 
     @property
     def epochs(self) -> int:
@@ -137,12 +137,12 @@ class MamConfig:
         return bool(self.clip_weight or self.triplet_weight)
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """Gradient descent with a rate in cycles."""
-        return optimisers.cyclical(self.lowest_rate, self.highest_rate, self.half_cycle, self.momentum, self.decay)
+        return optimizers.cyclical(self.lowest_rate, self.highest_rate, self.half_cycle, self.momentum, self.decay)
 
     def without(self, part: Literal["closeness", "reference"]) -> "MamConfig":
-        """An ablation: no closeness loss, or no reference branch; then the centres are those of the instances."""
+        """An ablation: no closeness loss, or no reference branch; then the centers are those of the instances."""
         if part == "closeness":
             return replace(self, closeness_weight=0.0)
         return replace(self, clip_weight=0.0, triplet_weight=0.0, pretraining=0)
@@ -330,14 +330,14 @@ class VideoTask(loop.Task):
         return self.config.epochs
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """As configured."""
-        return self.config.optimiser
+        return self.config.optimizer
 
     def initial(self, key: Array, run: MamRun, data: Videos) -> dict[str, Array]:
-        """The variables; inputs are standardised by the annotated clips, info by the training videos of the run."""
+        """The variables; inputs are standardized by the annotated clips, info by the training videos of the run."""
         variables = super().initial(key, run, data)
-        if self.config.standardise != "none":
+        if self.config.standardize != "none":
             variables = {**variables, "inputs": self.packings["inputs"].pack(self.standards(data.clips))}
         if data.info is None:
             return variables
@@ -350,7 +350,7 @@ class VideoTask(loop.Task):
         return {**variables, "standard": self.packings["standard"].pack(standard)}
 
     def standards(self, clips: Float[Array, "clip time joint axis"]) -> dict[str, Array]:
-        """What the network standardises its inputs by, from annotated clips; see `MamConfig.standardise`."""
+        """What the network standardizes its inputs by, from annotated clips; see `MamConfig.standardize`."""
 
         def inputs(clip: Array) -> Array:
             return motion.inputs(clip, self.config.inputs, self.config.distance)
@@ -368,7 +368,7 @@ class VideoTask(loop.Task):
         # A joint is always as far from itself, and bones hardly change.
         deviation = jnp.where(deviation > 1e-4 * deviation.max(), deviation, 1)
         token = self.module.token
-        if self.config.standardise == "channel":
+        if self.config.standardize == "channel":
             return {"mean": mean, "deviation": deviation, "mixing": jnp.eye(token)}
         values, vectors = jnp.linalg.eigh(lax.map(products, clips).mean(axis=0))
         mixing = vectors * lax.rsqrt(values + FLOOR * values[-1]) @ vectors.T
@@ -384,7 +384,7 @@ class VideoTask(loop.Task):
         alone = state.epoch < self.config.pretraining
 
         def step(i: Array, carry: tuple, joint: bool) -> tuple:
-            variables, optimiser, total = carry
+            variables, optimizer, total = carry
             clips = lax.dynamic_slice_in_dim(clip_order, i % batches * self.config.clips, self.config.clips)
             pair = jnp.stack([run.normal[normal_order[i % run.normals]], run.risk[risk_order[i % run.risks]]])
             key = jax.random.fold_in(step_key, i)
@@ -392,16 +392,16 @@ class VideoTask(loop.Task):
             def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
                 return self.loss(variables, data, clips, pair if joint else None, key)
 
-            variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, total + value
+            variables, optimizer, value = self.step(variables, optimizer, loss)
+            return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimiser, jnp.float32(0))
+        carry = (state.variables, state.optimizer, jnp.float32(0))
         pretraining = jnp.where(running & alone, batches, 0)
         if self.config.pretraining:
             carry = lax.fori_loop(0, pretraining, lambda i, c: step(i, c, False), carry)
         joint = jnp.where(running & ~alone, run.risks, 0)
-        variables, optimiser, total = lax.fori_loop(0, joint, lambda i, c: step(i, c, True), carry)
-        return Trained(variables, optimiser, total / (pretraining + joint))
+        variables, optimizer, total = lax.fori_loop(0, joint, lambda i, c: step(i, c, True), carry)
+        return Trained(variables, optimizer, total / (pretraining + joint))
 
     def loss(
         self,
@@ -411,7 +411,7 @@ class VideoTask(loop.Task):
         pair: Int[Array, "2"] | None,
         key: Array,
     ) -> tuple[Float[Array, ""], dict[str, Any]]:
-        """The sum of all losses of a step, and the centres behind it.
+        """The sum of all losses of a step, and the centers behind it.
 
         Args:
             variables: of the network.
@@ -434,13 +434,13 @@ class VideoTask(loop.Task):
             variables, x, jnp.concatenate(real), True, rngs={"dropout": drop}, method="encode"
         )
         z, logits = encoded
-        centres, total = variables["centres"]["centres"], jnp.float32(0)
+        centers, total = variables["centers"]["centers"], jnp.float32(0)
         if config.reference:
             labels = data.clip_labels[clips]
             total += config.clip_weight * metrics.cross_entropy(logits[:count], labels).mean()
             total += config.triplet_weight * triplet(z[:count], labels, config.margin, config.mining)
             weights = jnp.stack([1 - labels, labels]).astype(z.dtype)
-            centres = moved(centres, z[:count], weights, config.centre_rate)
+            centers = moved(centers, z[:count], weights, config.center_rate)
         if pair is not None:
             instances, of_instances = (a[count:].reshape(2, config.instances, -1) for a in (z, logits))
             info = None if data.info is None else data.info[pair]
@@ -449,9 +449,9 @@ class VideoTask(loop.Task):
             p = presence(jax.nn.softmax(of_instances)[..., 1], jnp.array([False, True]), config.fidgety_share)
             if not config.reference:
                 weights = jnp.stack([1 - p.reshape(-1), p.reshape(-1)])
-                centres = moved(centres, z, weights, config.centre_rate)
-            total += config.closeness_weight * closeness(instances, p, centres, config.hard, config.squares)
-        return total, {"centres": {"centres": centres}}
+                centers = moved(centers, z, weights, config.center_rate)
+            total += config.closeness_weight * closeness(instances, p, centers, config.hard, config.squares)
+        return total, {"centers": {"centers": centers}}
 
     def draw(self, key: Array, data: Videos, video: Int[Array, ""]) -> tuple[Array, Array]:
         """Random instances of a video: their positions, and frames of each that are real."""
@@ -541,35 +541,35 @@ def presence(p: Float[Array, "video instance"], risk: Array, share: float = 0.1)
 def closeness(
     z: Float[Array, "*n width"],
     p: Float[Array, "*n"],
-    centres: Float[Array, "2 width"],
+    centers: Float[Array, "2 width"],
     hard: bool = False,
     squares: Squares = "sum",
 ) -> Float[Array, ""]:
     """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is chosen.
 
-    Embeddings are normalised, so their entries are about 1: the mean of squares is about as large as the other losses,
+    Embeddings are normalized, so their entries are about 1: the mean of squares is about as large as the other losses,
     their sum the width times as large.
 
     Args:
         z: embeddings of instances.
         p: how far each counts as fidgety; without gradient.
-        centres: c_N and c_F, of embeddings without and with fidgety movements; without gradient.
-        hard: the nearest centre in place of the mean by p.
+        centers: c_N and c_F, of embeddings without and with fidgety movements; without gradient.
+        hard: the nearest center in place of the mean by p.
         squares: `|.|^2` is the sum over entries, or the mean.
     """
-    p, centres = lax.stop_gradient(p), lax.stop_gradient(centres)
+    p, centers = lax.stop_gradient(p), lax.stop_gradient(centers)
     over = jnp.mean if squares == "mean" else jnp.sum
-    without, fidgety = (over((z - centre) ** 2, axis=-1) for centre in centres)
+    without, fidgety = (over((z - center) ** 2, axis=-1) for center in centers)
     return (jnp.minimum(without, fidgety) if hard else p * fidgety + (1 - p) * without).mean()
 
 
 def moved(
-    centres: Float[Array, "2 width"], z: Float[Array, "clip width"], weights: Float[Array, "2 clip"], rate: float = 0.1
+    centers: Float[Array, "2 width"], z: Float[Array, "clip width"], weights: Float[Array, "2 clip"], rate: float = 0.1
 ) -> Float[Array, "2 width"]:
     """Running means, one step further; a class without weight stays. Without gradient.
 
     Args:
-        centres: so far.
+        centers: so far.
         z: embeddings.
         weights: of each in either class.
         rate: share of the new mean.
@@ -577,7 +577,7 @@ def moved(
     z, weights = lax.stop_gradient(z), lax.stop_gradient(weights)
     total = weights.sum(axis=1, keepdims=True)
     mean = weights @ z / jnp.where(total > 0, total, 1)
-    return jnp.where(total > 0, centres + rate * (mean - centres), centres)
+    return jnp.where(total > 0, centers + rate * (mean - centers), centers)
 
 
 @lru_cache(maxsize=8)
@@ -644,16 +644,16 @@ def video_logit(
     return float(_fuser(module)(variables, z, clips, known, present)[0])
 
 
-def localise(
+def localize(
     module: MAM,
     variables: Any,
     positions: Float[np.ndarray, "time joint axis"],
     config: MamConfig | None = None,
     *,
-    step: int = motion.LOCALISATION_STEP,
+    step: int = motion.LOCALIZATION_STEP,
     batch: int = 32,
 ) -> Float[np.ndarray, " clip"]:
-    """The probability of fidgety movements in every clip of a video that starts at `motion.mam.localisation_starts`.
+    """The probability of fidgety movements in every clip of a video that starts at `motion.mam.localization_starts`.
 
     Args:
         module: the network.
@@ -664,6 +664,6 @@ def localise(
         batch: clips that are computed at once; memory, not method.
     """
     config = config or MamConfig()
-    starts = motion.localisation_starts(len(positions), module.frames, step)
+    starts = motion.localization_starts(len(positions), module.frames, step)
     _, logits = _encoded(module, variables, positions, starts, config, batch)
     return np.asarray(jax.nn.softmax(logits)[:, 1])

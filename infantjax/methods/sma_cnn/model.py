@@ -9,7 +9,7 @@ at zero.
 | --- | --- | --- |
 | convolution 3x3, stride 3x3: one limb's x, y, z in three frames | 48 x 4 x 300 | 480 |
 | ReLU, largest of three frames, every second, rounded up | 48 x 4 x 150 | |
-| convolution 3x3, padding 1: neighbouring limbs | 128 x 4 x 150 | 55 424 |
+| convolution 3x3, padding 1: neighboring limbs | 128 x 4 x 150 | 55 424 |
 | ReLU, largest of three, rounded up | 128 x 4 x 75 | |
 | convolution 1x7 | 256 x 4 x 69 | 229 632 |
 | ReLU, largest of three | 256 x 4 x 34 | |
@@ -58,7 +58,7 @@ class SmaCnn(nn.Module):
         """Scores of windows.
 
         Args:
-            x: standardised tracks (`motion.limbs.windows`), rows x, y, z of each limb; no NaN.
+            x: standardized tracks (`motion.limbs.windows`), rows x, y, z of each limb; no NaN.
             train: drop units (key `dropout`).
 
         Returns:

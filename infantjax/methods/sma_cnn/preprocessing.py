@@ -1,4 +1,4 @@
-"""Tracks of hands and feet for the SMA CNN: gaps, standardisation, windows, and the features of its baselines.
+"""Tracks of hands and feet for the SMA CNN: gaps, standardization, windows, and the features of its baselines.
 
 A track is `[time, limb, axis]`: limbs in the order of `LIMBS`, axes head to toe, across the body, up from the surface.
 On the host, in float64.
@@ -27,7 +27,7 @@ Track = Float[np.ndarray, "time limb axis"]
 def track(recording: Recording) -> Track:
     """The hands and feet of a recording; its wrists and ankles (or heels) where it has no points of that name.
 
-    Two-dimensional keypoints get a third axis of zeros, which standardisation leaves at zero.
+    Two-dimensional keypoints get a third axis of zeros, which standardization leaves at zero.
 
     Raises:
         InputError: a limb has no point in its skeleton.
@@ -70,7 +70,7 @@ def stretches(
     return [part for part in parts if len(part)]
 
 
-def standardise(parts: list[Track]) -> list[Track]:
+def standardize(parts: list[Track]) -> list[Track]:
     """Each limb's each axis with mean 0 and standard deviation 1 over all parts of a recording; one that stands is 0.
 
     Args:
@@ -115,7 +115,7 @@ def windows(
         raise ValueError(f"window and step must be at least 1 frame, got {window} and {step}")
     found = [
         part[start : start + window].reshape(window, -1).T
-        for part in standardise(stretches(track, times, longest_step, join_gaps))
+        for part in standardize(stretches(track, times, longest_step, join_gaps))
         for start in range(0, len(part) - window + 1, step)
     ]
     return np.array(found, np.float32).reshape(-1, track.shape[1] * track.shape[2], window)
@@ -136,9 +136,9 @@ def correlation_features(
     """
     count, rows, frames = windows.shape
     tracks = np.asarray(windows, np.float64).reshape(count, rows // 3, 3, frames)
-    centred = tracks - tracks.mean(axis=-1, keepdims=True)
-    size = np.linalg.norm(centred, axis=-1, keepdims=True)
-    unit = np.divide(centred, size, out=np.zeros_like(centred), where=size > 1e-9)
+    centered = tracks - tracks.mean(axis=-1, keepdims=True)
+    size = np.linalg.norm(centered, axis=-1, keepdims=True)
+    unit = np.divide(centered, size, out=np.zeros_like(centered), where=size > 1e-9)
     first, second = np.triu_indices(rows // 3, 1)
     correlations = np.einsum("wpat,wpat->wap", unit[:, first], unit[:, second])
     return correlations.reshape(count, -1) if pairs else correlations.mean(axis=-1)

@@ -150,7 +150,7 @@ def train(
 
     Args:
         module: the network.
-        windows: standardised, of all recordings.
+        windows: standardized, of all recordings.
         scores: `[window]` of the recording that each is cut from.
         subjects: `[window]`.
         config: the same for all runs; None is as published.
@@ -213,7 +213,7 @@ class ScoreTask(loop.Task):
         return self.config.epochs
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         """Gradient descent with momentum."""
         config = self.config
         return optax.sgd(config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
@@ -235,7 +235,7 @@ class ScoreTask(loop.Task):
         """The iterations between two reports."""
 
         def step(i: Array, carry: tuple) -> tuple:
-            variables, optimiser, total = carry
+            variables, optimizer, total = carry
             order, dropout = jax.random.split(jax.random.fold_in(key, i))
             drawn = run.window[shuffled(order, run.samples, run.window.shape[0])[: self.config.batch_size]]
 
@@ -244,13 +244,13 @@ class ScoreTask(loop.Task):
                 found, _ = self.module.apply(variables, x, train=True, rngs={"dropout": dropout})
                 return euclidean(found, data.scores[drawn]) + self.penalty(variables["params"]), {}
 
-            variables, optimiser, value = self.step(variables, optimiser, loss)
-            return variables, optimiser, total + value
+            variables, optimizer, value = self.step(variables, optimizer, loss)
+            return variables, optimizer, total + value
 
         steps = jnp.where(running, self.config.report, 0)
-        carry = (state.variables, state.optimiser, jnp.float32(0))
-        variables, optimiser, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimiser, total / steps)
+        carry = (state.variables, state.optimizer, jnp.float32(0))
+        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
+        return Trained(variables, optimizer, total / steps)
 
     def judge(self, variables: dict[str, Array], run: SmaRun, data: ScoredWindows, running: Array) -> Judged:
         """Errors of the held-out windows."""

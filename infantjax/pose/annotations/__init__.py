@@ -34,13 +34,13 @@ class Format:
     Attributes:
         name: for `read_annotations`.
         description: one line.
-        recognises: whether a file or folder is of it, by its content.
+        recognizes: whether a file or folder is of it, by its content.
         read: what it holds.
     """
 
     name: str
     description: str
-    recognises: Callable[[Path], bool]
+    recognizes: Callable[[Path], bool]
     read: Callable[[Request], Sheet]
 
 
@@ -63,19 +63,19 @@ def _read_recording(request: Request) -> Sheet:
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        Format("mpii", "Matlab structure RELEASE of MPII Human Pose", mpii.recognises, mpii.read),
-        Format("coco", "COCO keypoints, also SyRIP: images, annotations, categories", coco.recognises, coco.read),
-        Format("in-motion", "annotations.csv of the infant framework", in_motion.recognises, in_motion.read),
+        Format("mpii", "Matlab structure RELEASE of MPII Human Pose", mpii.recognizes, mpii.read),
+        Format("coco", "COCO keypoints, also SyRIP: images, annotations, categories", coco.recognizes, coco.read),
+        Format("in-motion", "annotations.csv of the infant framework", in_motion.recognizes, in_motion.read),
         Format(
             "in-motion-processed",
             "points and squares that the infant framework made",
-            in_motion.recognises_processed,
+            in_motion.recognizes_processed,
             in_motion.read_processed,
         ),
-        Format("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognises, mini_rgbd.read),
-        Format("babypose", "depth pictures and tables of babyPose", babypose.recognises, babypose.read),
+        Format("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognizes, mini_rgbd.read),
+        Format("babypose", "depth pictures and tables of babyPose", babypose.recognizes, babypose.read),
         Format("keypoints", "a keypoint file with one row a picture", _is_recording, _read_recording),
-        Format("labelme", "a folder of LabelMe files, or one", labelme.recognises, labelme.read),
+        Format("labelme", "a folder of LabelMe files, or one", labelme.recognizes, labelme.read),
     )
 }
 """The formats by name, in the order in which they are tried."""
@@ -117,7 +117,7 @@ def read_annotations(
     path = edge.check_readable(path)
     formats = [FORMATS[format]] if format else list(FORMATS.values())
     with edge.damage(path, "a folder"):
-        chosen = next((f for f in formats if f.recognises(path)), None)
+        chosen = next((f for f in formats if f.recognizes(path)), None)
     if chosen is None:
         what = "holds no annotations" if path.is_dir() else "is no file of annotations"
         known = ", ".join(FORMATS)

@@ -7,7 +7,7 @@ name, then columns NAME_x and NAME_y, or columns NAME with cells `x,y`. Cells th
 negative are missing joints. The infant is the group.
 
 babyPose itself is published with spreadsheets whose columns its description does not name: rename those that are not
-recognised.
+recognized.
 
 Source: Migliorelli et al. 2020, "The babyPose dataset".
 """
@@ -33,7 +33,7 @@ _PREFIX = "result_"
 _ENDINGS = (".csv", ".xlsx")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a folder, or one in it, holds one table of the joints of limbs, and pictures."""
     return path.is_dir() and any(_is_table(table) for table in _tables(path))
 
@@ -69,7 +69,7 @@ def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Flo
         width: of the result, pixels.
 
     Raises:
-        InputError: a picture that cannot be read, or one of several colours.
+        InputError: a picture that cannot be read, or one of several colors.
 
     Source: Migliorelli et al. 2021; how it resizes is chosen.
     """

@@ -20,7 +20,7 @@ _SETS = ("coco-17",)
 _REMEDY = "export it as COCO keypoints again"
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a JSON file has images and annotations."""
     if path.is_dir() or path.suffix.lower() != ".json" or Source(path).kind != "json":
         return False
@@ -91,7 +91,7 @@ def _joints(categories: Any) -> list[str]:
 def _entry(
     path: Path, folder: Path, image: dict[str, Any], entry: dict[str, Any], values: np.ndarray, several: bool
 ) -> Entry:
-    labelled = values[:, 2] > 0
+    labeled = values[:, 2] > 0
     picture = folder / image["file_name"].lstrip("/")
     height, width = (_number(image.get(side)) for side in ("height", "width"))
     box = entry.get("bbox")
@@ -101,9 +101,9 @@ def _entry(
     return Entry(
         where=f"{image['file_name'][:60]}",
         name=f"{picture.stem}#{entry.get('id')}" if several else picture.stem,
-        points=np.where(labelled[:, None], values[:, :2], np.nan),
+        points=np.where(labeled[:, None], values[:, :2], np.nan),
         picture=picture,
-        visible=np.where(labelled, values[:, 2] == 2, np.nan),
+        visible=np.where(labeled, values[:, 2] == 2, np.nan),
         size=(float(height), float(width)) if height > 0 and width > 0 else None,
         box=(*corner[:2], corner[0] + corner[2], corner[1] + corner[3]) if corner else None,
         group=str(video) if isinstance(video, (int, str)) else "",

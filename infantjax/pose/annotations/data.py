@@ -34,7 +34,7 @@ class Annotations:
         heads: `[picture, 4]`, boxes x1, y1, x2, y2 of the heads, pixels; None where the format has none.
         boxes: the same of the persons.
         scales: `[picture]`, height of the person in 200 pixels, as MPII gives it; None where the format does not say.
-        centres: `[picture, 2]`, middle of the person; None where the format does not say.
+        centers: `[picture, 2]`, middle of the person; None where the format does not say.
         groups: the infant or video of each picture: those of one group belong together when data are split. None where
             neither format nor file names tell.
         splits: `train`, `val` or `test` for each picture, empty where the format does not say; None if it never does.
@@ -50,7 +50,7 @@ class Annotations:
     heads: np.ndarray | None = None
     boxes: np.ndarray | None = None
     scales: np.ndarray | None = None
-    centres: np.ndarray | None = None
+    centers: np.ndarray | None = None
     groups: tuple[str, ...] | None = None
     splits: tuple[str, ...] | None = None
     problems: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class Entry:
         head: box.
         box: box.
         scale: in 200 pixels.
-        centre: x and y.
+        center: x and y.
         group: infant or video.
         split: `train`, `val`, `test`.
     """
@@ -112,7 +112,7 @@ class Entry:
     head: tuple[float, ...] | None = None
     box: tuple[float, ...] | None = None
     scale: float | None = None
-    centre: tuple[float, float] | None = None
+    center: tuple[float, float] | None = None
     group: str = ""
     split: str = ""
 
@@ -196,7 +196,7 @@ def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
         heads=given("head", 4),
         boxes=given("box", 4),
         scales=given("scale", 1),
-        centres=given("centre", 2),
+        centers=given("center", 2),
         groups=groups if all(groups) else groups_of([entry.name for entry in entries]),
         splits=splits if any(splits) else None,
         problems=findings.notes(),

@@ -8,7 +8,7 @@ first keypoint is empty has no annotation. The pictures lie in `images` beside t
 Processed: `{train,val,test}/points/NAME.txt` with a line `x y` a keypoint, fractions of a square, and the squares in
 `{train,val,test}/images_{S}x{S}`, of which the largest are taken.
 
-Source: behaviour of the authors' training framework.
+Source: behavior of the authors' training framework.
 """
 
 import csv
@@ -34,7 +34,7 @@ _SQUARES = re.compile(r"^images_(\d+)x\1$")
 _REMEDY = "write points as (x, y), fractions of width and height"
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a table has such cells, or a folder holds such a table."""
     table = _table(path)
     if table is None or edge.kind_of(table) != "text":
@@ -144,7 +144,7 @@ def write(annotations: Annotations, path: str | Path) -> None:
 # --- processed -------------------------------------------------------------------------------------------------------
 
 
-def recognises_processed(path: Path) -> bool:
+def recognizes_processed(path: Path) -> bool:
     """Whether a folder holds points of squares."""
     return _processed(path) is not None
 

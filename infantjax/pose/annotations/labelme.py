@@ -20,7 +20,7 @@ _SIDE = re.compile(r"^(.*)[_ ]([rl])$")
 _REMEDY = "give LabelMe's own files"
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a folder holds `.json` files, or one file has shapes and the size of a picture."""
     if path.is_dir():
         return bool(_files(path))

@@ -1,7 +1,7 @@
 """MINI-RGBD: `joints_2Ddep/*.txt` with a line `x y depth id` a joint, beside the pictures in `rgb`.
 
 The folder is one sequence, or holds several (`01`, `02`, ...), each the movement of another infant: the group. Of the
-25 joints of the body model those are read that keypoint sets of pictures have; the hips are the centres of the joints,
+25 joints of the body model those are read that keypoint sets of pictures have; the hips are the centers of the joints,
 not the iliac spines of In-Motion, and are left out there, as in the papers.
 
 Source: Hesse et al. 2018; Groos et al., Paper II (table 6: nose, upper neck, shoulders, elbows, wrists, knees, ankles).
@@ -40,7 +40,7 @@ _SIZE = (480.0, 640.0)
 _FOLDER = "joints_2Ddep"
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a folder, or one in it, holds a folder of joints."""
     return path.is_dir() and bool(_sequences(path))
 

@@ -42,7 +42,7 @@ JOINTS = (
 _COMPRESSED, _SMALL = 15, 1 << 20
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether the file is one of Matlab."""
     if path.is_dir():
         return False
@@ -133,7 +133,7 @@ def _persons(image: Any, where: str, folder: Path, chosen: set[int] | None, vide
             positions[joint] = float(point.x), float(point.y)
             seen = np.ravel(getattr(point, "is_visible", ()))
             visible[joint] = float(seen[0]) if len(seen) == 1 and str(seen[0]) else np.nan
-        scale, centre = (_numbers(getattr(person, name, ())) for name in ("scale", "objpos"))
+        scale, center = (_numbers(getattr(person, name, ())) for name in ("scale", "objpos"))
         yield Entry(
             where=f"{picture.name}#{number}",
             name=f"{picture.stem}#{number}",
@@ -142,7 +142,7 @@ def _persons(image: Any, where: str, folder: Path, chosen: set[int] | None, vide
             visible=visible,
             head=_box(person),
             scale=scale[0] if scale else None,
-            centre=(centre[0], centre[1]) if len(centre) == 2 else None,
+            center=(center[0], center[1]) if len(center) == 2 else None,
             group=str(videos[index - 1]) if 0 < index <= len(videos) else "",
             split="train",
         )

@@ -38,8 +38,8 @@ class CimaPose(nn.Module):
         """Confidence maps of pictures.
 
         Args:
-            x: normalised pictures, `[batch, side, side, 3]`.
-            train: normalise by the batch and update `batch_stats`.
+            x: normalized pictures, `[batch, side, side, 3]`.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Maps `[batch, side, side, keypoint]` (an eighth of the side without `upscale`), and a dict of `features`
@@ -68,18 +68,18 @@ class CimaPose(nn.Module):
         for block, layers in enumerate(_LAYERS, 1):
             for layer in range(1, layers + 1):
                 name, channels = f"dense{block}_{layer}", x.shape[-1]
-                y = self._normalised(x, f"{name}_norm", train)
+                y = self._normalized(x, f"{name}_norm", train)
                 y = jax.nn.relu(ImageConv(channels, 4 * _GROWTH, **norm, name=f"{name}_conv1")(y, train))
                 y = ImageConv(4 * _GROWTH, _GROWTH, 3, norm=False, name=f"{name}_conv2")(y, train)
                 x = jnp.concatenate([x, y], -1)
             channels = x.shape[-1]
-            x = self._normalised(x, f"transition{block}_norm", train)
+            x = self._normalized(x, f"transition{block}_norm", train)
             x = ImageConv(channels, channels // 2, norm=False, name=f"transition{block}")(x, train)
             if block < len(_LAYERS):
                 x = pool(x, "mean", 2, 2)
         return x
 
-    def _normalised(self, x: Image, name: str, train: bool) -> Image:
+    def _normalized(self, x: Image, name: str, train: bool) -> Image:
         return jax.nn.relu(Norm((x.shape[-1],), epsilon=_EPSILON, momentum=0.01, name=name)(x, train))
 
 

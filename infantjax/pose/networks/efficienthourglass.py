@@ -72,8 +72,8 @@ class EfficientHourglass(nn.Module):
         """Confidence maps of pictures.
 
         Args:
-            x: normalised pictures, `[batch, side, side, 3]`; the side is a multiple of 32.
-            train: normalise by the batch and update `batch_stats`.
+            x: normalized pictures, `[batch, side, side, 3]`; the side is a multiple of 32.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Maps `[batch, side, side, keypoint]` (a quarter of the side without `upscale`), and a dict of `stem`,
@@ -100,17 +100,17 @@ class EfficientHourglass(nn.Module):
                 use_bias=True,
                 activate_last=True,
                 first_activation=relu6 if form == "h" else act,
-                initialiser=TruncatedFanIn(1.0),
+                initializer=TruncatedFanIn(1.0),
                 name=f"bridge{number}",
             )(aux[f"block{stage}"], train)
-            initialiser = TruncatedFanIn(1 / (step + 1))
-            y = act(TransposedConv(channels, width, initialiser, name=f"up{step}")(y, train))
+            initializer = TruncatedFanIn(1 / (step + 1))
+            y = act(TransposedConv(channels, width, initializer, name=f"up{step}")(y, train))
             y = aux[f"up{step}"] = add(y, aux[f"bridge{number}"])
             if form != "l":
-                y = SqueezeExcite(width, max(1, width // ratio), act, initialiser, name=f"up{step}_se")(y)
+                y = SqueezeExcite(width, max(1, width // ratio), act, initializer, name=f"up{step}_se")(y)
             channels = width
         head = ImageConv(
-            channels, self.keypoints, use_bias=True, norm=False, initialiser=TruncatedFanIn(1.0), name="confs"
+            channels, self.keypoints, use_bias=True, norm=False, initializer=TruncatedFanIn(1.0), name="confs"
         )
         aux["confs"] = head(y, train)
         return double(double(aux["confs"])) if self.upscale else aux["confs"], aux

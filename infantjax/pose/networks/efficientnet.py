@@ -1,6 +1,6 @@
 """EfficientNet backbones B0 to B7 and Lite 0 to 4, up to any of their seven blocks.
 
-Source: Tan and Le 2019; Groos et al., Paper I; behaviour of the released weights.
+Source: Tan and Le 2019; Groos et al., Paper I; behavior of the released weights.
 """
 
 from dataclasses import dataclass
@@ -84,8 +84,8 @@ class Backbone(nn.Module):
         """Activations behind the stem and every block.
 
         Args:
-            x: normalised pictures.
-            train: normalise by the batch, and drop residual branches; needs the random stream `dropout`.
+            x: normalized pictures.
+            train: normalize by the batch, and drop residual branches; needs the random stream `dropout`.
 
         Returns:
             `stem`, and `block1`, `block2`, ... after their last residual sum, `block2_branch` and so on before it.

@@ -88,8 +88,8 @@ class EfficientPose(nn.Module):
         """Confidence maps of pictures.
 
         Args:
-            x: normalised pictures, `[batch, side, side, 3]`.
-            train: normalise by the batch and update `batch_stats`.
+            x: normalized pictures, `[batch, side, side, 3]`.
+            train: normalize by the batch and update `batch_stats`.
 
         Returns:
             Maps `[batch, side, side, keypoint]` (an eighth of the side without `upscale`), and a dict of `stem`,

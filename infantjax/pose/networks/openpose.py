@@ -66,7 +66,7 @@ class OpenPose(nn.Module):
         """Confidence maps of pictures.
 
         Args:
-            x: normalised pictures, `[batch, side, side, 3]`.
+            x: normalized pictures, `[batch, side, side, 3]`.
             train: for gradients that are fast inside of loops; the network has no norms.
 
         Returns:

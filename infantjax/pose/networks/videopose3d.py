@@ -1,7 +1,7 @@
 """VideoPose3D: from the keypoints of a video to positions in space, by dilated convolutions over time.
 
 Source: Pavllo et al. 2019, "3D human pose estimation in video with temporal convolutions and semi-supervised
-training". The public program and its weights are under a licence for non-commercial use: the network is written anew
+training". The public program and its weights are under a license for non-commercial use: the network is written anew
 here, and no weights come with it. It was trained on adults; MAM lifts the keypoints of infants with it.
 
 | filter widths | receptive field | parameters, 17 joints in and out |
@@ -51,7 +51,7 @@ class ValidConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Activations, train: bool, strided: bool) -> Activations:
-        """Convolve; `strided` takes neighbouring frames, as many as taps at a time, instead of dilated ones."""
+        """Convolve; `strided` takes neighboring frames, as many as taps at a time, instead of dilated ones."""
         shape = (self.taps, self.inputs, self.features)
         kernel = parameter(self, "kernel", UniformFanIn(self.taps * self.inputs), shape)
         frames = x.shape[2]
@@ -99,7 +99,7 @@ class LiftingNetwork(nn.Module):
 
         Args:
             x: keypoints, x in -1..1 over the image's width and y alike (`pose.lifting.screen`); no NaN.
-            train: normalise by the batch, update `batch_stats`, and drop units (key `dropout`).
+            train: normalize by the batch, update `batch_stats`, and drop units (key `dropout`).
             strided: one output frame for every `receptive_field` input frames, by strides in place of dilations: the
                 form for training, with the same weights.
 

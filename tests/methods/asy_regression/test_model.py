@@ -7,9 +7,9 @@ import pytest
 
 from infantjax import models
 from infantjax.methods.asy_regression import model as babypose
-from infantjax.models.summary import summarise
+from infantjax.models.summary import summarize
 from infantjax.nn.image import spatial
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.skeletons import BABYPOSE_12, Skeleton
 
 COUNTS = {
@@ -46,12 +46,12 @@ def test_the_detection_network_is_a_reading():
 
 @pytest.mark.parametrize(("name", "billions"), [("babypose-regression", 109.94), ("asy-regression", 48.05)])
 def test_multiply_adds_of_a_clip_are_the_derived_ones(name, billions):
-    assert summarise(models.get(name)).flops / 2e9 == pytest.approx(billions, abs=0.006)
+    assert summarize(models.get(name)).flops / 2e9 == pytest.approx(billions, abs=0.006)
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])
 def test_a_layer_sees_a_cube(asymmetric):
-    """One changed voxel changes its 27 neighbours and no other: three asymmetric convolutions reach like a cube."""
+    """One changed voxel changes its 27 neighbors and no other: three asymmetric convolutions reach like a cube."""
     kernels = ((1, 1, 3), (3, 1, 1), (1, 3, 1)) if asymmetric else ((3, 3, 3),)
     rng = np.random.default_rng(0)
 
@@ -89,7 +89,7 @@ def small(request, narrow):
     entry = models.get(request.param)
     network = entry.build()
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 16, 32, entry.input_shape[-1])), jnp.float32)
-    return network, initialise(network, jax.random.key(0), x), x
+    return network, initialize(network, jax.random.key(0), x), x
 
 
 def test_maps_have_the_size_of_the_clip_and_training_changes_all_statistics(small):
@@ -107,7 +107,7 @@ def test_maps_have_the_size_of_the_clip_and_training_changes_all_statistics(smal
 def test_recomputed_activations_give_the_same_gradients(narrow):
     given = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 8, 8, 21)), jnp.float32)
     network = babypose.build("asy-regression")
-    variables = initialise(network, jax.random.key(0), given)
+    variables = initialize(network, jax.random.key(0), given)
 
     def gradient(network):
         def loss(params):

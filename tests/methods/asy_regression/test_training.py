@@ -12,7 +12,7 @@ from infantjax.methods.asy_regression import model as babypose
 from infantjax.methods.asy_regression import training as depth
 from infantjax.methods.asy_regression.model import DetectionNetwork, RegressionNetwork
 from infantjax.methods.asy_regression.training import DETECTION, REGRESSION, ClipData, ClipTask, ClipTrainingConfig
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose import targets
 from infantjax.skeletons import BABYPOSE_12
 from infantjax.training.splits import Fold
@@ -43,12 +43,12 @@ def clips(detector=None) -> ClipData:
 
 def detector():
     shapes = jnp.zeros((1, 3, 16, 32, 1))
-    return jax.device_get(dict(initialise(DetectionNetwork(), jax.random.key(0), shapes)))
+    return jax.device_get(dict(initialize(DetectionNetwork(), jax.random.key(0), shapes)))
 
 
 def test_the_published_settings():
-    assert (DETECTION.epochs, DETECTION.optimiser, DETECTION.learning_rate) == (150, "adam", 0.01)
-    assert (REGRESSION.epochs, REGRESSION.optimiser, REGRESSION.momentum) == (100, "momentum", 0.98)
+    assert (DETECTION.epochs, DETECTION.optimizer, DETECTION.learning_rate) == (150, "adam", 0.01)
+    assert (REGRESSION.epochs, REGRESSION.optimizer, REGRESSION.momentum) == (100, "momentum", 0.98)
     assert DETECTION.batch_size == REGRESSION.batch_size == 16
 
 
@@ -111,7 +111,7 @@ def test_a_regression_reads_what_the_fixed_detection_makes_of_the_frames():
 def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
     data = clips(None if kind == "detection" else detector())
     module = DetectionNetwork() if kind == "detection" else RegressionNetwork(asymmetric=True)
-    config = replace(CONFIG, epochs=6, **({} if kind == "detection" else {"optimiser": "momentum", "momentum": 0.5}))
+    config = replace(CONFIG, epochs=6, **({} if kind == "detection" else {"optimizer": "momentum", "momentum": 0.5}))
     result = depth.train(module, data, [FOLD], config, devices=DEVICES, directory=tmp_path)
     loss = result.history["training_loss"][0]
     assert loss[-1] < loss[0]
@@ -128,7 +128,7 @@ def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
 @pytest.mark.slow
 def test_the_rate_falls_by_a_tenth_behind_every_ten_epochs():
     data = jax.device_put(clips())
-    config = replace(CONFIG, optimiser="momentum", momentum=0.0, learning_rate=0.1)
+    config = replace(CONFIG, optimizer="momentum", momentum=0.0, learning_rate=0.1)
     task = ClipTask(DetectionNetwork(), config, (1, 3, 16, 32, 1))
     run = depth.ClipRun(jax.random.key(0), jnp.int32(2), jnp.array([0, 3]), jnp.int32(1), jnp.array([6]))
     state = jax.jit(task.begin)(jnp.bool_(True), run, data)
@@ -155,5 +155,5 @@ def test_a_call_that_makes_no_sense_is_refused(change, message):
 
 
 def test_a_setting_that_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match="unknown optimiser"):
-        ClipTrainingConfig(optimiser="sgd")
+    with pytest.raises(ValueError, match="unknown optimizer"):
+        ClipTrainingConfig(optimizer="sgd")

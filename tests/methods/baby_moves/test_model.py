@@ -11,8 +11,8 @@ from infantjax import models
 from infantjax.methods.baby_moves import model as baby_moves
 from infantjax.methods.baby_moves.preprocessing import clip_starts
 from infantjax.models import count_parameters
-from infantjax.models.summary import summarise
-from infantjax.nn.initializers import initialise
+from infantjax.models.summary import summarize
+from infantjax.nn.initializers import initialize
 
 SHAPE = models.get("baby-moves").input_shape
 
@@ -25,7 +25,7 @@ def test_counts_are_those_of_the_released_program(metadata, stored, trained):
 
 
 def test_the_registry_compares_the_stored_values():
-    row = summarise(models.get("baby-moves"))
+    row = summarize(models.get("baby-moves"))
     assert (row.parameters, row.agree) == (46_721, True)
 
 
@@ -96,7 +96,7 @@ def small():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((3, 2, 128, 46)), jnp.float32)
     metadata = jnp.asarray(rng.uniform(0, 14, (3, 2)), jnp.float32)
-    return network, initialise(network, jax.random.key(0), x), x, metadata
+    return network, initialize(network, jax.random.key(0), x), x, metadata
 
 
 def test_a_convolution_reads_no_later_frame():

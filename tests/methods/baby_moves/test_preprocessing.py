@@ -81,7 +81,7 @@ def test_the_features_are_those_of_the_reference(smooth, key, stages, golden):
 
 def test_shares_of_seen_points_are_those_of_the_reference(golden):
     _, shares = baby_moves.quality(golden["raw"][..., :2], golden["raw"][..., 2])
-    np.testing.assert_allclose(100 * shares, golden["percent_labelled"], rtol=1e-12)
+    np.testing.assert_allclose(100 * shares, golden["percent_labeled"], rtol=1e-12)
     rejected = golden["rejected_raw"]
     _, shares = baby_moves.quality(rejected[..., :2], rejected[..., 2])
     assert 100 * shares.mean() == pytest.approx(float(golden["rejected_mean_percent"]), rel=1e-12)
@@ -165,7 +165,7 @@ def test_the_released_slip_is_another_rotation_where_the_factor_is_no_reflection
     np.testing.assert_allclose(np.linalg.det(b), 1, atol=1e-9)
 
 
-def test_a_frame_without_a_shoulder_is_aligned_by_its_neighbours():
+def test_a_frame_without_a_shoulder_is_aligned_by_its_neighbors():
     keypoints = body()
     whole = baby_moves.align(keypoints, 30.0, IMAGE)
     gap = keypoints.copy()
@@ -245,7 +245,7 @@ def test_the_angles_are_in_the_published_order():
     assert triplets[5:] == [(4, 11, 12), (11, 12, 13), (11, 14, 15), (14, 15, 16), (15, 16, 17)]
 
 
-def test_features_are_standardised_whatever_the_scale():
+def test_features_are_standardized_whatever_the_scale():
     keypoints = body(400)
     found = baby_moves.features(keypoints)
     assert found.shape == (400, baby_moves.FEATURES)

@@ -11,8 +11,8 @@ import pytest
 from infantjax.methods.baby_moves import model as network
 from infantjax.methods.baby_moves import training as baby_moves
 from infantjax.methods.baby_moves.training import BabyMovesConfig, Videos, VideoTask
-from infantjax.nn.initializers import initialise
-from infantjax.training import optimizers as optimisers
+from infantjax.nn.initializers import initialize
+from infantjax.training import optimizers as optimizers
 from infantjax.training.splits import Partition, random_partitions
 from infantjax.training.state import Status
 
@@ -33,7 +33,7 @@ def steps(shared, baby_moves_variables):
     clips = np.stack([series[8 * i : 8 * i + 128] for i in z["clip_index"]])[:, None]
     labels, metadata = z["labels"][:, 0], z["meta"][:, 0]
     task = VideoTask(network.build(metadata=True, dropout=0.0), RELEASED, (1, 1, 128, 46))
-    optimiser = optimisers.nesterov(RELEASED.learning_rate, RELEASED.momentum)
+    optimizer = optimizers.nesterov(RELEASED.learning_rate, RELEASED.momentum)
 
     @jax.jit
     def step(variables, state):
@@ -44,12 +44,12 @@ def steps(shared, baby_moves_variables):
             return task.loss(logits, labels, params), (entropy, logits, updates)
 
         gradient, (entropy, logits, updates) = jax.grad(loss, has_aux=True)(variables["params"])
-        change, state = optimiser.update(gradient, state, variables["params"])
+        change, state = optimizer.update(gradient, state, variables["params"])
         stepped = {"params": optax.apply_updates(variables["params"], change), **updates}
         return stepped, state, entropy, baby_moves.penalty(variables["params"]), logits, gradient
 
     variables = jax.tree.map(jnp.asarray, baby_moves_variables(z, "w0."))
-    state, taken = optimiser.init(variables["params"]), []
+    state, taken = optimizer.init(variables["params"]), []
     for _ in range(3):
         variables, state, *rest = step(variables, state)
         taken.append((variables, *rest))
@@ -111,7 +111,7 @@ def test_smoothed_labels_are_least_wrong_at_ninety_five_and_five_percent():
 def test_the_penalty_is_of_seven_kernels_and_of_nothing_else():
     module = network.build(metadata=True, features=4)
     x = jnp.zeros((1, 1, 128, 46))
-    params = initialise(module, jax.random.key(0), x)["params"]
+    params = initialize(module, jax.random.key(0), x)["params"]
     shrinking = jax.jit(jax.grad(baby_moves.penalty))(params)
     taken = [
         jax.tree_util.keystr(path) for path, leaf in jax.tree_util.tree_leaves_with_path(shrinking) if (leaf != 0).any()
@@ -152,7 +152,7 @@ def test_the_logit_of_a_video_is_of_all_its_clips():
     module = network.build(features=4)
     series = jnp.asarray(np.random.default_rng(0).standard_normal((150, 46)), jnp.float32)
     clips = jnp.stack([series[start : start + 128] for start in (0, 8, 16)])[None]
-    variables = initialise(module, jax.random.key(0), clips)
+    variables = initialize(module, jax.random.key(0), clips)
     expected = jax.jit(module.apply)(variables, clips)[0][0]
     found = jax.jit(lambda variables, series: baby_moves.video_logit(module, variables, series))(variables, series)
     assert float(found) == pytest.approx(float(expected), abs=1e-5)

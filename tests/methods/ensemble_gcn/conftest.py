@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infantjax import models
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.recording.preprocessing import RELEASED
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
@@ -21,7 +21,7 @@ def random_variables(module, shape, instances: int):
     """Variables with a leading instance axis, their running statistics and classifiers random too."""
 
     def one(key):
-        variables = initialise(module, key, np.zeros((1, *shape), np.float32))
+        variables = initialize(module, key, np.zeros((1, *shape), np.float32))
         # Norms that do something, and scores that differ between instances: of the fresh statistics, means are 0 and
         # variances 1.
         keys = iter(jax.random.split(jax.random.fold_in(key, 1), 200))

@@ -21,7 +21,7 @@ from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.recording import features, windows
-from infantjax.recording.preprocessing import PAPER, RELEASED, standardise
+from infantjax.recording.preprocessing import PAPER, RELEASED, standardize
 from infantjax.recording.recording import Recording
 from infantjax.report.batch import Reading, assess_files
 from infantjax.report.record import to_json
@@ -71,7 +71,7 @@ def compilations():
 
 def test_risks_are_the_networks_on_each_window_by_itself(ensemble, assessor, record):
     recording = record(400)
-    positions = standardise(recording, RELEASED).keypoints.astype(np.float32)
+    positions = standardize(recording, RELEASED).keypoints.astype(np.float32)
     member = ensemble.members[0]
     module = models.get("st-gcn").build(**member.overrides)
     risks = np.empty((2, 5))
@@ -117,13 +117,13 @@ def test_the_threshold_decides_and_its_rule_is_named(assessor, record):
     below = like(assessor, threshold=np.nextafter(risk, 0)).assess(recording)
     assert below.positive
     lowest, highest = like(assessor, threshold=0.0).assess(recording), like(assessor, threshold=1.0).assess(recording)
-    assert (lowest.colour, lowest.fraction_positive, highest.colour, highest.fraction_positive) == (
+    assert (lowest.color, lowest.fraction_positive, highest.color, highest.fraction_positive) == (
         "red",
         1,
         "green",
         0,
     )
-    assert set(lowest.windows.colour) == {"red"}
+    assert set(lowest.windows.color) == {"red"}
 
 
 def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
@@ -138,7 +138,7 @@ def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
     recording = record(200)
     assessment = Assessor(shorter).assess(recording)
     assert assessment.windows.length == 2.0
-    starts = windows.window_starts(standardise(recording, RELEASED).frames, 60)
+    starts = windows.window_starts(standardize(recording, RELEASED).frames, 60)
     np.testing.assert_allclose(assessment.windows.start, starts / 30)
 
 
@@ -146,7 +146,7 @@ def test_other_preprocessing_gives_another_risk(ensemble, assessor, record):
     turned = Assessor(Ensemble(ensemble.members, ensemble.info | {"preprocessing": PAPER.to_dict()}))
     recording = record(200)
     assert turned.assess(recording).risk != assessor.assess(recording).risk
-    positions = standardise(recording, PAPER).keypoints.astype(np.float32)
+    positions = standardize(recording, PAPER).keypoints.astype(np.float32)
     upright = windows.finish(jnp.asarray(positions[None, :150]), IN_MOTION_19, "window_first")
     thorax, pelvis = upright[0, 0, list(IN_MOTION_19.trunk_indices)]
     assert abs(float(thorax[0] - pelvis[0])) < 1e-6
@@ -202,7 +202,7 @@ def test_what_goes_into_the_program_does_not_grow_with_the_recording(assessor, r
 
 
 def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
-    positions = standardise(record(1000), RELEASED).keypoints.astype(np.float32)
+    positions = standardize(record(1000), RELEASED).keypoints.astype(np.float32)
     (expected,), starts = assessor._program.scores(positions)
     for chunk in (1, 5):
         (found,), same = EnsembleProgram(ensemble.members, IN_MOTION_19, chunk=chunk).scores(positions)
@@ -214,7 +214,7 @@ def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, rec
 
 def test_one_window_gives_the_same_in_any_company(assessor, record):
     """The last chunk is filled up with copies; what else is in a chunk must not leak."""
-    positions = standardise(record(600), RELEASED).keypoints.astype(np.float32)
+    positions = standardize(record(600), RELEASED).keypoints.astype(np.float32)
     (whole,), starts = assessor._program.scores(positions)
     for number in (0, 3):
         (alone,), _ = assessor._program.scores(positions[starts[number] : starts[number] + 150])
@@ -434,7 +434,7 @@ def reference(shared):
 def chain(reference):
     """Our assessment, and the scores behind it."""
     _, _, assessor, recording = reference
-    positions = standardise(recording, RELEASED).keypoints.astype(np.float32)
+    positions = standardize(recording, RELEASED).keypoints.astype(np.float32)
     scores, _ = assessor._program.scores(positions)
     return assessor.assess(recording), scores
 
@@ -443,7 +443,7 @@ def assert_is(found, expected, joints=IN_MOTION_19.joints):
     """The tolerances are those that the reference states."""
     assert found.risk == pytest.approx(expected["risk"], abs=1e-6)
     assert (found.threshold, found.positive) == (expected["threshold"], expected["positive"])
-    assert (found.colour in ("red", "green")) == expected["certain"]
+    assert (found.color in ("red", "green")) == expected["certain"]
     np.testing.assert_allclose([found.contributions[j] for j in joints], expected["cam"], rtol=0, atol=1e-4)
 
 

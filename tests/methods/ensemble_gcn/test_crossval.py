@@ -14,7 +14,7 @@ import pytest
 from infantjax import models, training
 from infantjax.errors import InputError
 from infantjax.models import Entry, Published
-from infantjax.recording import preprocessing as normalisation
+from infantjax.recording import preprocessing as normalization
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -59,7 +59,7 @@ def test_crossval_writes_an_ensemble_with_one_instance_for_each_fold(tmp_path):
     (member,) = loaded.members
     assert (member.model, dict(member.overrides), member.instances) == ("toy", {"width": 3}, 3)
     assert set(member.variables) == {"params", "batch_stats", "constants"}
-    assert loaded.info["preprocessing"] == normalisation.RELEASED.to_dict()
+    assert loaded.info["preprocessing"] == normalization.RELEASED.to_dict()
     assert loaded.info["validated"] is False
     assert "never validated" in loaded.info["statement"]
 
@@ -151,8 +151,8 @@ def test_a_training_that_diverges_everywhere_is_one_line_and_writes_no_ensemble(
 
 
 def test_an_unknown_column_to_stratify_on_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='no recording has a column "centre"'):
-        training.crossval(cohort(), model="toy", directory=tmp_path, config=CONFIG, stratify=["centre"])
+    with pytest.raises(ValueError, match='no recording has a column "center"'):
+        training.crossval(cohort(), model="toy", directory=tmp_path, config=CONFIG, stratify=["center"])
 
 
 def test_names_that_a_spreadsheet_would_run_are_defused(tmp_path):

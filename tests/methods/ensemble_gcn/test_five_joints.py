@@ -8,7 +8,7 @@ from infantjax import models, skeletons
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.recording.preprocessing import RELEASED, standardise
+from infantjax.recording.preprocessing import RELEASED, standardize
 from infantjax.recording.recording import Recording
 from infantjax.report.record import to_json
 from infantjax.skeletons import Skeleton
@@ -45,7 +45,7 @@ def trained():
     """Two folds of a small ST-GCN on the five joints."""
     entry = models.get("st-gcn")
     positions = [
-        standardise(infant(r, outcome), RELEASED).keypoints.astype(np.float32) for r, outcome in enumerate(OUTCOMES)
+        standardize(infant(r, outcome), RELEASED).keypoints.astype(np.float32) for r, outcome in enumerate(OUTCOMES)
     ]
     return stack.train(
         entry.build(skeleton=FIVE, widths=WIDTHS),

@@ -152,8 +152,8 @@ def test_the_infant_is_judged_by_instances_and_each_window_by_its_own(ensemble, 
     np.testing.assert_allclose(found.windows.median, [0.25, 0.75, 0.65], rtol=0, atol=1e-7)
     assert found.risk == pytest.approx(0.65)
     assert [i.risk for i in found.instances] == pytest.approx([0.9, 0.4])
-    assert (found.positive, found.fraction_positive, found.colour) == (True, 0.5, "orange")
-    assert found.windows.colour == ("green", "red", "orange")
+    assert (found.positive, found.fraction_positive, found.color) == (True, 0.5, "orange")
+    assert found.windows.color == ("green", "red", "orange")
     assert found.quartiles == pytest.approx((0.525, 0.775))
 
 

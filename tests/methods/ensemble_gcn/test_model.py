@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from infantjax import models
 from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
-from infantjax.models.summary import kept_counts, summarise
-from infantjax.nn.initializers import initialise, shapes
+from infantjax.models.summary import kept_counts, summarize
+from infantjax.nn.initializers import initialize, shapes
 from infantjax.skeletons import Skeleton
 from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn
 
@@ -31,7 +31,7 @@ def slow_but(fast, names):
 
 
 QUICK = {"xla_llvm_disable_expensive_passes": True}
-"""For what holds however well a program is compiled (laws, double precision). Not a lower optimisation level: there
+"""For what holds however well a program is compiled (laws, double precision). Not a lower optimization level: there
 jaxlib 0.10.2 computes wrong sums over joints and frames (seen in the gradient of a squeeze-and-excitation)."""
 
 quick = partial(jax.jit, compiler_options=QUICK)
@@ -56,7 +56,7 @@ GRAPH = [name for name in models.names() if models.get(name).task == "risk"]
 @pytest.mark.parametrize("name", GRAPH)
 def test_parameters_and_flops_are_the_published_ones_to_the_printed_decimals(name):
     # The counts that are kept are those of the networks: `test_summary.py`.
-    summary = summarise(models.get(name), counts=kept_counts()[name][models.get(name).skeleton])
+    summary = summarize(models.get(name), counts=kept_counts()[name][models.get(name).skeleton])
     assert summary.parameters == models.get(name).published.parameters
     assert summary.published_flops == f"{summary.flops / 1e9:.2f}"
     assert summary.agree
@@ -210,9 +210,9 @@ def test_five_nesterov_steps_lose_what_the_reference_loses(name, shared):
     labels = jnp.array([0, 1, 0, 1])
     with jax.enable_x64(True):
         variables, x = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (variables, x))
-        optimiser = optax.sgd(settings_["lr"], settings_["momentum"], nesterov=True)
+        optimizer = optax.sgd(settings_["lr"], settings_["momentum"], nesterov=True)
         params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
-        state = optimiser.init(params)
+        state = optimizer.init(params)
 
         @quick
         def step(params, rest, state):
@@ -221,7 +221,7 @@ def test_five_nesterov_steps_lose_what_the_reference_loses(name, shared):
                 return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), updates
 
             (value, updates), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-            changes, state = optimiser.update(gradient, state)
+            changes, state = optimizer.update(gradient, state)
             return optax.apply_updates(params, changes), rest | updates, state, value, gradient
 
         losses = []
@@ -277,8 +277,8 @@ def test_st_gcn_learns_on_a_skeleton_of_five_joints():
         sample[:, 2 + label, 0] += np.sin(np.arange(30))
     variables = module.init(jax.random.key(0), x[:1])
     params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
-    optimiser = optax.sgd(0.05, 0.9, nesterov=True)
-    state = optimiser.init(params)
+    optimizer = optax.sgd(0.05, 0.9, nesterov=True)
+    state = optimizer.init(params)
 
     @jax.jit
     def step(params, rest, state):
@@ -287,7 +287,7 @@ def test_st_gcn_learns_on_a_skeleton_of_five_joints():
             return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(y)).mean(), updates
 
         (value, updates), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-        changes, state = optimiser.update(gradient, state)
+        changes, state = optimizer.update(gradient, state)
         return optax.apply_updates(params, changes), rest | updates, state, value
 
     for _ in range(30):
@@ -308,7 +308,7 @@ def network(request):
     """A network with random statistics, so that evaluation differs from the identity of fresh ones, and its scores."""
     module = GraphNetwork(VARIANTS[request.param])
     x = jax.random.normal(jax.random.key(1), (3, 20, 19, 6))
-    variables = initialise(module, jax.random.key(0), x)
+    variables = initialize(module, jax.random.key(0), x)
     rng = np.random.default_rng(2)
     stats = jax.tree.map(
         lambda a: np.abs(a + 0.3 * rng.standard_normal(a.shape).astype(np.float32)), variables["batch_stats"]
@@ -431,7 +431,7 @@ def test_a_label_lists_the_choices_in_search_order():
         ({"graph": "dis3"}, "graph is 'dis3'; allowed: spatial, dis2, dis4, dis42"),
         ({"input_width": 7}, "input_width is 7; allowed: 6, 8, 10, 12"),
         ({"num_main_levels": True}, "num_main_levels is True; allowed: 1, 2"),
-        ({"colour": "red"}, "unknown choices colour; known: graph,"),
+        ({"color": "red"}, "unknown choices color; known: graph,"),
     ],
 )
 def test_a_wrong_choice_is_named_with_the_allowed_ones(change, message):

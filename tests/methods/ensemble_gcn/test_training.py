@@ -14,7 +14,7 @@ import pytest
 from infantjax.evaluation import discrimination
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.recording import features, windows
 from infantjax.training import loop
 from infantjax.training.splits import Fold
@@ -290,7 +290,7 @@ def test_an_epoch_may_not_move_data_between_host_and_device(toy, monkeypatch):
         stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], replace(toy.CONFIG, epochs=1), devices=DEVICES)
 
 
-def test_the_key_of_a_run_ignores_its_neighbours():
+def test_the_key_of_a_run_ignores_its_neighbors():
     together = jax.random.key_data(stack.run_keys(1, [4, 9, 2]))
     np.testing.assert_array_equal(together[1], jax.random.key_data(stack.run_keys(1, [9]))[0])
 
@@ -370,7 +370,7 @@ def test_an_epoch_is_one_program_that_asks_the_host_nothing(toy):
 def test_a_stack_that_begins_with_given_weights_is_the_one_that_drew_them_and_its_programs_serve_another(toy, stacked):
     keys = run_keys(toy.CONFIG.seed, [0, 1])
     x = jnp.zeros((1, windows.WINDOW, 3, 6))
-    drawn = jax.vmap(lambda key: initialise(toy.Toy(), jax.random.fold_in(key, 0), x))(keys)
+    drawn = jax.vmap(lambda key: initialize(toy.Toy(), jax.random.fold_in(key, 0), x))(keys)
     given_to = toy.Toy(), toy.toy_cohort(), toy.toy_folds(2), toy.CONFIG
     how = {"mapping": "map", "devices": DEVICES, "variables": drawn}
     programs = stack.trace(*given_to, **how).compile()

@@ -11,8 +11,8 @@ from infantjax import models
 from infantjax.methods.mam import model as mam
 from infantjax.methods.mam.model import MAM
 from infantjax.models import count_parameters
-from infantjax.models.summary import summarise
-from infantjax.nn.initializers import initialise
+from infantjax.models.summary import summarize
+from infantjax.nn.initializers import initialize
 
 SHAPE = models.get("mam").input_shape
 
@@ -28,7 +28,7 @@ def counted(joints=17, channels=17, steps=30, width=64, hidden=128, units=32):
 
 
 def test_the_count_is_that_of_the_reading_and_none_is_published():
-    row = summarise(models.get("mam"))
+    row = summarize(models.get("mam"))
     assert (row.parameters, row.published_parameters, row.agree) == (counted(), None, None)
     assert row.reading
     assert "a reading" in row.source
@@ -43,7 +43,7 @@ def small():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((2, 4, 12, 3, 3)), jnp.float32)
     info = jnp.asarray(rng.standard_normal((2, 4)), jnp.float32)
-    variables = initialise(network, jax.random.key(0), x)
+    variables = initialize(network, jax.random.key(0), x)
     assert jax.nn.sigmoid(variables["params"]["share"]) == pytest.approx(0.9)
     # Biases begin at zero; away from it every law is put to a harder test.
     variables["params"] = jax.tree.map(
@@ -122,7 +122,7 @@ def test_the_risk_is_the_weighted_mean_of_both_log_odds(small):
     np.testing.assert_allclose(logit, share * aux["main"] + (1 - share) * aux["info"], rtol=1e-5)
 
 
-def test_info_is_standardised(small):
+def test_info_is_standardized(small):
     _, variables, x, info, apply = small
     mean, deviation = jnp.array([1.0, 40, 3000, 12]), jnp.array([1.0, 2, 500, 3])
     known = {**variables, "standard": {"mean": mean, "deviation": deviation}}
@@ -130,7 +130,7 @@ def test_info_is_standardised(small):
     np.testing.assert_allclose(found, apply(variables, x, info)[0], atol=1e-4)
 
 
-def test_inputs_are_standardised(small):
+def test_inputs_are_standardized(small):
     _, variables, x, info, apply = small
     mean, deviation = jnp.arange(9.0).reshape(3, 3), 1 + jnp.arange(9.0).reshape(3, 3) ** 2
     # Of a token's four frames the last comes first.

@@ -104,9 +104,9 @@ def test_without_its_remainder_a_video_has_the_published_number_of_instances(fra
     assert mam.clip_starts(frames)[-1] == max(frames - 240, 0)
 
 
-def test_clips_that_localise_start_every_twentieth_frame():
-    assert mam.localisation_starts(299).tolist() == [0, 20, 40]
-    assert mam.localisation_starts(300).tolist() == [0, 20, 40, 60]
+def test_clips_that_localize_start_every_twentieth_frame():
+    assert mam.localization_starts(299).tolist() == [0, 20, 40]
+    assert mam.localization_starts(300).tolist() == [0, 20, 40, 60]
 
 
 def test_a_short_video_is_filled_up_with_its_last_frame(positions):

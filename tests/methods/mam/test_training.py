@@ -52,19 +52,19 @@ def test_the_hardest_triplets_are_no_easier_and_one_class_has_none():
 
 
 def test_closeness_by_hand():
-    centres = jnp.array([[0.0, 0.0], [2.0, 0.0]])
+    centers = jnp.array([[0.0, 0.0], [2.0, 0.0]])
     p = jnp.array([1.0, 0.5, 0.0])
     for squares, width in (("sum", 1), ("mean", 2)):
-        found = [float(mam.closeness(POINTS, p, centres, hard, squares)) for hard in (False, True)]
+        found = [float(mam.closeness(POINTS, p, centers, hard, squares)) for hard in (False, True)]
         assert found == pytest.approx([(0 + (13 + 9) / 2 + 1) / 3 / width, (0 + 9 + 1) / 3 / width])
-    assert mam.closeness(POINTS, p, centres) == mam.closeness(POINTS, p, centres, squares="sum")
+    assert mam.closeness(POINTS, p, centers) == mam.closeness(POINTS, p, centers, squares="sum")
 
 
-def test_neither_centres_nor_probabilities_have_a_gradient():
-    centres = jnp.array([[0.0, 0.0], [2.0, 0.0]])
-    of_p, of_centres = jax.grad(lambda p, c: mam.closeness(POINTS, p, c), argnums=(0, 1))(jnp.full(3, 0.5), centres)
+def test_neither_centers_nor_probabilities_have_a_gradient():
+    centers = jnp.array([[0.0, 0.0], [2.0, 0.0]])
+    of_p, of_centers = jax.grad(lambda p, c: mam.closeness(POINTS, p, c), argnums=(0, 1))(jnp.full(3, 0.5), centers)
     assert not of_p.any()
-    assert not of_centres.any()
+    assert not of_centers.any()
 
 
 def test_of_a_risk_video_only_the_top_tenth_counts_as_fidgety():
@@ -74,9 +74,9 @@ def test_of_a_risk_video_only_the_top_tenth_counts_as_fidgety():
     assert (found[1] > 0).tolist() == [True, True] + [False] * 14
 
 
-def test_centres_move_by_a_tenth_and_a_class_without_clips_stays():
-    centres = jnp.array([[1.0, 1.0], [5.0, 5.0]])
-    found = mam.moved(centres, POINTS, jnp.array([[1.0, 0, 1], [0, 0, 0]]))
+def test_centers_move_by_a_tenth_and_a_class_without_clips_stays():
+    centers = jnp.array([[1.0, 1.0], [5.0, 5.0]])
+    found = mam.moved(centers, POINTS, jnp.array([[1.0, 0, 1], [0, 0, 0]]))
     np.testing.assert_allclose(found, [[0.9 + 0.05, 0.9], [5, 5]], rtol=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_a_small_run_learns_clips_and_videos(result, data):
     assert np.isnan(result.logits).tolist() == [False] * 3 + [True] * 2 + [False] * 3
     assert (result.history["training_loss"][:, -1] < result.history["training_loss"][:, 40]).all()
     variables = jax.tree.map(lambda leaf: leaf[0], result.variables)
-    risk, normal = (mam.localise(MODULE, variables, data.positions[v], CONFIG, step=4, batch=4) for v in (3, 6))
+    risk, normal = (mam.localize(MODULE, variables, data.positions[v], CONFIG, step=4, batch=4) for v in (3, 6))
     assert risk.shape == (9,)
     assert normal.min() > risk.max()
 
@@ -132,13 +132,13 @@ def test_held_out_videos_are_judged_by_all_of_their_instances(result, data):
 
 
 @pytest.mark.slow
-def test_every_parameter_was_trained_and_info_is_standardised_by_the_training_videos(result, data):
+def test_every_parameter_was_trained_and_info_is_standardized_by_the_training_videos(result, data):
     for path, leaf in jax.tree_util.tree_leaves_with_path(result.variables["params"]):
         assert not np.allclose(leaf[0], leaf[1]), jax.tree_util.keystr(path)
     rows = data.info[list(FOLDS[1].train)]
     np.testing.assert_allclose(result.variables["standard"]["mean"][1], rows.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(result.variables["standard"]["deviation"][1], rows.std(0), rtol=1e-4)
-    assert (np.abs(result.variables["centres"]["centres"]).sum(-1) > 0).all()
+    assert (np.abs(result.variables["centers"]["centers"]).sum(-1) > 0).all()
 
 
 def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
@@ -160,13 +160,13 @@ def standards(data):
     @jax.jit
     def all_kinds(run, data):
         kinds = ("none", "channel", "token")
-        tasks = (VideoTask(MODULE, replace(CONFIG, standardise=kind), (1, 1, 8, 4, 4)) for kind in kinds)
+        tasks = (VideoTask(MODULE, replace(CONFIG, standardize=kind), (1, 1, 8, 4, 4)) for kind in kinds)
         return {kind: task.unpack(task.initial(run.key, run, data))["inputs"] for kind, task in zip(kinds, tasks)}
 
     return all_kinds(run, data)
 
 
-def test_channels_are_standardised_by_the_annotated_clips(data, standards):
+def test_channels_are_standardized_by_the_annotated_clips(data, standards):
     found, x = standards["channel"], np.asarray(motion.inputs(data.clips), np.float64).reshape(-1, 4, 4)
     np.testing.assert_allclose(found["mean"], x.mean(0), rtol=1e-5, atol=1e-6)
     # A joint does not stand away from itself.
@@ -182,7 +182,7 @@ def test_the_frames_of_tokens_are_decorrelated_by_the_annotated_clips(data, stan
     np.testing.assert_allclose(np.einsum("stf,suf->tu", z, z) / len(z) / 16, np.eye(4), atol=0.01)
 
 
-def test_without_standardisation_inputs_are_read_as_they_are(standards):
+def test_without_standardization_inputs_are_read_as_they_are(standards):
     found = standards["none"]
     assert not found["mean"].any()
     np.testing.assert_array_equal(found["deviation"], np.ones((4, 4)))
@@ -211,7 +211,7 @@ def test_distances_teach_which_clips_of_other_infants_are_fidgety():
     data = Videos.of([*others[:4]], [0, 1, 0, 1], clips, labels)
     found = mam.train(module, data, [Fold((0, 1), (2, 3))], config)
     variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
-    p = np.concatenate([mam.localise(module, variables, clip, config, batch=1) for clip in others])
+    p = np.concatenate([mam.localize(module, variables, clip, config, batch=1) for clip in others])
     assert auc(p, truth) > 0.65
 
 
@@ -237,7 +237,7 @@ def test_ablations_run(parts, data):
         config = config.without(part)
     found = mam.train(MODULE, data, FOLDS[:1], config)
     assert found.status == (Status.FINISHED,)
-    assert np.abs(found.variables["centres"]["centres"]).sum() > 0
+    assert np.abs(found.variables["centers"]["centers"]).sum() > 0
 
 
 def test_what_cannot_be_trained_is_refused(data):
@@ -274,10 +274,10 @@ def test_data_that_do_not_fit_are_refused():
         {"inputs": ()},
         {"joint": 0},
         {"margin": -1.0},
-        {"centre_rate": 0.0},
+        {"center_rate": 0.0},
         {"mining": "some"},
         {"squares": "root"},
-        {"standardise": "some"},
+        {"standardize": "some"},
         {"lowest_rate": 0.0},
         {"clip_weight": 0.0, "triplet_weight": 0.0},
         {"seed": -1},

@@ -10,15 +10,15 @@ from infantjax import models
 from infantjax.methods.sma_cnn import model as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.models import count_parameters
-from infantjax.models.summary import summarise
-from infantjax.nn.initializers import initialise
+from infantjax.models.summary import summarize
+from infantjax.nn.initializers import initialize
 
 SHAPE = models.get("sma-cnn").input_shape
 
 
 def test_the_count_is_the_derived_one():
     assert count_parameters(sma_cnn.build(), SHAPE) == 35_939_169
-    row = summarise(models.get("sma-cnn"))
+    row = summarize(models.get("sma-cnn"))
     assert (row.parameters, row.published_parameters, row.agree) == (35_939_169, None, None)
 
 
@@ -52,7 +52,7 @@ def test_pooling_rounds_up_and_keeps_the_last_frame():
 def small():
     network = SmaCnn(features=(3, 4, 5, 6))
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 12, 120, 1)), jnp.float32)
-    return network, initialise(network, jax.random.key(0), x), x
+    return network, initialize(network, jax.random.key(0), x), x
 
 
 @pytest.mark.parametrize("frames", [3, 4, 69, 150])

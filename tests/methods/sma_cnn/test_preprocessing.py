@@ -1,4 +1,4 @@
-"""Tracks of hands and feet: cuts, standardisation, windows, correlations."""
+"""Tracks of hands and feet: cuts, standardization, windows, correlations."""
 
 import numpy as np
 import pytest
@@ -29,13 +29,13 @@ def test_a_recording_gives_its_published_number_of_windows(frames, count):
 def test_windows_begin_fifty_frames_apart_and_hold_rows_of_limbs():
     track = wander(1000)
     found = limbs.windows(track, at(1000))
-    [standard] = limbs.standardise([track])
+    [standard] = limbs.standardize([track])
     np.testing.assert_allclose(found[2, 7], standard[100:1000, 2, 1], atol=1e-6)
 
 
 def test_frames_without_a_limb_are_dropped_and_long_steps_cut():
     track = wander(100)
-    track[40:42, 2] = NAN  # 0.1 s between its neighbours: kept together
+    track[40:42, 2] = NAN  # 0.1 s between its neighbors: kept together
     track[70:73, 0, 1] = NAN
     parts = limbs.stretches(track, at(100))
     assert [len(part) for part in parts] == [68, 27]
@@ -52,10 +52,10 @@ def test_no_window_straddles_a_cut_unless_asked_to():
     assert len(limbs.windows(track, times, join_gaps=True)) == 21
 
 
-def test_standardisation_is_of_the_whole_recording():
+def test_standardization_is_of_the_whole_recording():
     track = wander(500)
     track[:, 1, 2] = 7.1
-    parts = limbs.standardise([track[:200], track[200:]])
+    parts = limbs.standardize([track[:200], track[200:]])
     together = np.concatenate(parts)
     moves = np.delete(together.reshape(500, 12), 5, axis=1)
     np.testing.assert_allclose(moves.mean(axis=0), 0, atol=1e-12)

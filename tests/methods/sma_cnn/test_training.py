@@ -10,7 +10,7 @@ import pytest
 from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.methods.sma_cnn.training import ScoreTask, SmaConfig
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.training.state import Status
 
 MODULE = SmaCnn(features=(4, 4, 4, 8), dropout=0.1)
@@ -23,7 +23,7 @@ def test_the_loss_is_half_the_mean_square():
 
 def test_every_kernel_is_shrunk_and_linear_ones_twice_as_much():
     x = jnp.zeros((1, 12, 120, 1))
-    params = initialise(MODULE, jax.random.key(0), x)["params"]
+    params = initialize(MODULE, jax.random.key(0), x)["params"]
     task = ScoreTask(MODULE, SmaConfig(), x.shape)
     shrinking = jax.jit(jax.grad(task.penalty))(params)
     np.testing.assert_allclose(shrinking["conv2_kernel"], 0.9 * params["conv2_kernel"], rtol=1e-5)
@@ -34,7 +34,7 @@ def test_every_kernel_is_shrunk_and_linear_ones_twice_as_much():
 
 def test_what_the_paper_does_not_say_of_biases_is_an_option():
     x = jnp.zeros((1, 12, 120, 1))
-    params = jax.jit(lambda key: initialise(MODULE.clone(bias=0.2), key, x))(jax.random.key(0))["params"]
+    params = jax.jit(lambda key: initialize(MODULE.clone(bias=0.2), key, x))(jax.random.key(0))["params"]
     biases = [params["conv1_bias"], params["conv3_bias"], params["dense"]["bias"], params["score"]["bias"]]
     assert all((bias == np.float32(0.2)).all() for bias in biases)
     shrinking = jax.jit(jax.grad(ScoreTask(MODULE, SmaConfig(bias_decay=3.0), x.shape).penalty))(params)
@@ -46,11 +46,11 @@ def test_what_the_paper_does_not_say_of_biases_is_an_option():
 @pytest.mark.parametrize(("nesterov", "way"), [(False, 1 + 1.95), (True, 1.95 + (1 + 0.95 * 1.95))])
 def test_the_form_of_the_momentum_is_an_option(nesterov, way):
     """Two steps along one gradient."""
-    optimiser = ScoreTask(MODULE, SmaConfig(learning_rate=1.0, nesterov=nesterov), (1, 12, 120, 1)).optimiser
+    optimizer = ScoreTask(MODULE, SmaConfig(learning_rate=1.0, nesterov=nesterov), (1, 12, 120, 1)).optimizer
     weight, one = jnp.float32(0), jnp.float32(1)
-    memory = optimiser.init(weight)
+    memory = optimizer.init(weight)
     for _ in range(2):
-        change, memory = optimiser.update(one, memory, weight)
+        change, memory = optimizer.update(one, memory, weight)
         weight += change
     np.testing.assert_allclose(-weight, way, rtol=1e-6)
 

@@ -83,7 +83,7 @@ def test_depth_pictures_become_a_clip_without_its_means(infants, tmp_path):
     np.testing.assert_allclose(frame[0, :, 0], 400 * np.arange(16) + 150 - ramp.mean(), atol=1e-2)
 
 
-def test_a_picture_in_colours_is_no_depth(tmp_path):
+def test_a_picture_in_colors_is_no_depth(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(InputError, match="several channels"):

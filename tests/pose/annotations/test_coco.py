@@ -1,4 +1,4 @@
-"""COCO keypoints: what is labelled, who counts, where the pictures are."""
+"""COCO keypoints: what is labeled, who counts, where the pictures are."""
 
 import json
 

@@ -8,7 +8,7 @@ import pytest
 
 from infantjax.models.entry import count_image
 from infantjax.nn.image import ImageConv, TransposedConv, depthwise, double, same_padding
-from infantjax.nn.initializers import initialise, shapes
+from infantjax.nn.initializers import initialize, shapes
 from infantjax.pose.keras_weights import import_efficientpose
 from infantjax.pose.networks import efficientnet, efficientpose
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
@@ -66,7 +66,7 @@ def test_an_unknown_backbone_is_refused(version):
         efficientnet.plan(version)
 
 
-@pytest.mark.parametrize(("arguments", "what"), [(("v",), "variant"), (("rt", "colour"), "skeleton")])
+@pytest.mark.parametrize(("arguments", "what"), [(("v",), "variant"), (("rt", "color"), "skeleton")])
 def test_what_was_not_published_is_refused(arguments, what):
     with pytest.raises(ValueError, match=what):
         build(*arguments)
@@ -121,7 +121,7 @@ def test_the_other_released_files_are_read(file, name, keypoints, shared):
 def tiny():
     network = efficientpose.EfficientPose(efficientpose.Variant(32, "b0", "b0", 2))
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 32, 32, 3)), jnp.float32)
-    return network, initialise(network, jax.random.key(0), x), x
+    return network, initialize(network, jax.random.key(0), x), x
 
 
 @pytest.mark.parametrize("kind", ["pointwise", "dense", "depthwise", "with bias", "transposed"])

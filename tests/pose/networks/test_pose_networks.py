@@ -10,9 +10,9 @@ import pytest
 
 from infantjax import models
 from infantjax.models import count_image
-from infantjax.models.summary import kept_counts, summarise
+from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.image import ImageConv, depthwise, transposed
-from infantjax.nn.initializers import initialise
+from infantjax.nn.initializers import initialize
 from infantjax.pose.keras_weights import import_efficienthourglass
 from infantjax.pose.networks import efficienthourglass, efficientpose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
@@ -47,7 +47,7 @@ COMPUTED = {
 @cache
 def summary(name, skeleton):
     """With the counts that are kept, which are those of the networks (`test_summary.py`)."""
-    return summarise(models.get(name), skeleton=skeleton, counts=kept_counts()[name][skeleton])
+    return summarize(models.get(name), skeleton=skeleton, counts=kept_counts()[name][skeleton])
 
 
 def test_all_networks_with_printed_figures_are_registered():
@@ -128,7 +128,7 @@ def network_of(name):
     entry = models.get(name)
     network = entry.build()
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 32, 32, 3)), jnp.float32)
-    return network, initialise(network, jax.random.key(0), x), x
+    return network, initialize(network, jax.random.key(0), x), x
 
 
 @pytest.mark.slow

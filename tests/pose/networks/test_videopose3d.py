@@ -8,8 +8,8 @@ import pytest
 from infantjax import models
 from infantjax.errors import InputError
 from infantjax.models import count_parameters
-from infantjax.models.summary import summarise
-from infantjax.nn.initializers import initialise
+from infantjax.models.summary import summarize
+from infantjax.nn.initializers import initialize
 from infantjax.pose.networks import videopose3d
 from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.weights.pytorch import import_videopose3d
@@ -31,7 +31,7 @@ def test_counts_are_the_published_ones(sizes, parameters):
 
 
 def test_the_registry_agrees():
-    assert summarise(models.get("videopose3d")).agree
+    assert summarize(models.get("videopose3d")).agree
 
 
 # --- reference vectors -----------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_strides_give_what_dilations_give(golden):
 def small():
     network = LiftingNetwork(inputs=5, outputs=4, widths=(3, 5, 3), channels=6)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 60, 5, 2)), jnp.float32)
-    variables = initialise(network, jax.random.key(0), x)
+    variables = initialize(network, jax.random.key(0), x)
     # Statistics and offsets that are not those of a beginning.
     rng = np.random.default_rng(1)
     return network, jax.tree.map(lambda leaf: leaf * jnp.asarray(rng.uniform(0.8, 1.2, leaf.shape)), variables), x
@@ -116,7 +116,7 @@ def test_the_strided_form_is_every_so_many_frames_of_the_dilated_one(causal, sma
 def test_training_changes_all_statistics_and_drops_units():
     network = LiftingNetwork(inputs=5, outputs=4, widths=(3, 3), channels=6)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 18, 5, 2)), jnp.float32)
-    variables = initialise(network, jax.random.key(0), x)
+    variables = initialize(network, jax.random.key(0), x)
 
     @jax.jit
     def train(key):
