@@ -42,7 +42,7 @@ __all__ = [
 @cache
 def _modules() -> dict[str, str]:
     """The module of each network by name."""
-    found = {}
+    found: dict[str, str] = {}
     for root in ("infantjax.methods", "infantjax.pose"):
         for info in pkgutil.iter_modules(importlib.import_module(root).__path__):
             if info.ispkg:

@@ -3,13 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import jax
 import numpy as np
 
-from infantjax.assessment.result import Course, Finding, Quantity
 from infantjax.errors import InputError
 from infantjax.evaluation.calibration import Platt, platt, platt_released
 from infantjax.evaluation.discrimination import counts
@@ -17,7 +15,7 @@ from infantjax.methods import network as common
 from infantjax.methods.baby_moves import preprocessing as motion
 from infantjax.methods.baby_moves.model import BabyMoves as Network
 from infantjax.methods.baby_moves.training import BabyMovesConfig, Videos, train, video_logit
-from infantjax.methods.network import Fitted, Given, NetworkFinder, NetworkSystem
+from infantjax.methods.network import Fitted, Given, NetworkSystem
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
@@ -30,6 +28,9 @@ COHORTS = {"term": 0.0, "preterm": 1.0}
 """Groups of birth that the network knows."""
 
 UNCALIBRATED = "run {run} could not be calibrated: {why}"
+
+if TYPE_CHECKING:
+    from infantjax.methods.baby_moves.assess import BabyMovesFinder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,82 +206,9 @@ class BabyMoves(NetworkSystem):
     @classmethod
     def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "BabyMovesFinder":
         """See `System`."""
+        from infantjax.methods.baby_moves.assess import BabyMovesFinder
+
         return BabyMovesFinder(cls.of(ensemble, threshold), ensemble, strict)
-
-
-@dataclass(frozen=True, eq=False)
-class BabyMovesFinder(NetworkFinder[BabyMoves]):
-    """Assesses videos with an ensemble of Baby Moves."""
-
-    def __post_init__(self) -> None:
-        curves = self.ensemble.info.get("calibrations")
-        if not isinstance(curves, list) or len(curves) != sum(m.instances for m in self.ensemble.members):
-            raise InputError("ensemble", "has no calibration for every run", "use one that infantjax wrote")
-        if all(curve is None for curve in curves):
-            raise InputError("ensemble", "has no calibrated run", "train it again")
-
-    @cached_property
-    def _apply(self) -> Any:
-        def one(variables: Any, series: Any, metadata: Any) -> Any:
-            logits, aux = self.system.network.apply(variables, series, metadata)
-            return logits[0], aux["attention"][0]
-
-        return jax.jit(one)
-
-    def assess(self, recording: Recording, source_digest: str = "") -> Finding:
-        """See `Finder`."""
-        system, recording = self.system, self.system.read(recording, self.strict)
-        known = metadata_of(recording)[None] if system.metadata else None
-        settled = system.standardized(recording)
-        series = motion.features(settled.keypoints, system.preparation.smooth)[None]
-        found = [self._apply(variables, series, known) for variables in self._instances]
-        logits = np.array([logit for logit, _ in found], np.float64)
-        if not np.isfinite(logits).all():
-            raise InputError(recording.name, "gives a risk that is not a number", "check its coordinates")
-        curves = self.ensemble.info["calibrations"]
-        risks = np.array([math.nan if c is None else Platt(*c)(common.sigmoid(z)) for c, z in zip(curves, logits)])
-        calibrated = risks[np.isfinite(risks)]
-        risk, (q1, q3) = float(np.median(calibrated)), np.percentile(calibrated, [25, 75])
-        low, middle, high = np.percentile([attention for _, attention in found], [25, 50, 75], axis=0)
-        kind = {
-            "released": "calibrated at even prevalence as released, so no probability in a population",
-            "population": "calibrated at the prevalence of the validation videos",
-        }[system.calibration]
-        left = len(risks) - len(calibrated)
-        return self._finding(
-            recording,
-            source_digest,
-            quantities=(
-                Quantity(
-                    "risk",
-                    f"risk of abnormal or absent fidgety movements, {kind}",
-                    risk,
-                    float(q1),
-                    float(q3),
-                    "middle half of the runs",
-                ),
-                Quantity(
-                    "agreeing",
-                    "share of the runs that call them abnormal or absent",
-                    float((calibrated >= system.threshold).mean()),
-                ),
-            ),
-            decision="abnormal or absent" if risk >= system.threshold else "normal",
-            course=Course(
-                "attention that the network pays to a clip, median and quartiles over the runs",
-                motion.clip_starts() / settled.fps,
-                middle,
-                low,
-                high,
-                motion.CLIP / settled.fps,
-            ),
-            instances=risks.tolist(),
-            notes=(
-                *settled.notes[len(recording.notes) :],
-                *([f"{left} of {len(risks)} runs could not be calibrated and do not count"] if left else []),
-            ),
-            history=settled.history[len(recording.history) :],
-        )
 
 
 def metadata_of(recording: Recording) -> np.ndarray:
