@@ -53,10 +53,6 @@ class Search:
     """Column of the outcomes table to balance over the parts beside the outcome; may be repeated."""
     repeats: int = 1
     """Trainings of each candidate, whose mean AUC counts; 1 as published."""
-    share: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="CHOICE")] = ()
-    """Choice in which candidates of one compiled program may differ, any but the block types; may be repeated. The word
-    auto finds the choices for which that saves time, if there are any. Each candidate has a program of its own if not
-    given."""
     epochs: int = 100
     """Of a training; 100 as published."""
     no_checkpoints: bool = False
@@ -191,11 +187,6 @@ class Search:
                 preprocessing=PRESETS[self.preprocessing],
                 strict=self.strict,
             )
-            automatic = "auto" in self.share
-            if automatic and len(self.share) > 1:
-                raise ValueError("--share auto finds the choices by itself; leave the others out")
-            if self.share and not automatic:
-                trained = evaluation.SharedTraining.of(trained, searched, self.share)
             task = worker.Search(
                 self.study,
                 self._storage(),
@@ -209,7 +200,4 @@ class Search:
                 self.quiet,
             )
             folder.mkdir(parents=True, exist_ok=True)
-            if automatic:
-                task = worker.sharing_what_pays(task)
-                common.say(task.why_shared, self.quiet)
             worker.search(task, self.workers)

@@ -7,11 +7,9 @@ is the best AUC over the infants of folds 2 and 7 together, the easiest and the 
 Source: Groos et al., thesis Appendix A.2. The released program trains on folds 2 to 7 and takes the AUC of fold 1.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,24 +18,20 @@ import numpy as np
 
 from infantjax.errors import one_line
 from infantjax.methods.ensemble_gcn.crossval import cohort_folds, prepare
-from infantjax.methods.ensemble_gcn.model import GraphNetwork
 from infantjax.methods.ensemble_gcn.training import (
     FEATURES,
     CohortData,
-    Result,
     TrainingConfig,
-    WindowTask,
     trace,
     train,
 )
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import RELEASED, Preprocessing
-from infantjax.search.space import Build, Choices, SearchSpace
-from infantjax.search.supernet import Embedding, SuperNetwork, group_of
+from infantjax.search.space import Build, Choices
 from infantjax.skeletons import IN_MOTION_19, Skeleton
-from infantjax.training.loop import Programs, RunMapping
+from infantjax.training.loop import Programs
 from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, Status, index_sets, run_keys
+from infantjax.training.state import RunState, Status
 
 CHECKPOINTS: tuple[tuple[int, float], ...] = tuple((10 * i, 0.725 + 0.025 * i) for i in range(1, 10))
 """Epoch and AUC that a training must have reached by then, as published."""
@@ -147,14 +141,6 @@ class Training:
             "features": list(self.features),
         }
 
-    @property
-    def windows(self) -> int:
-        """That a candidate's training passes forwards if nothing stops it; a gradient counts as two more passes."""
-        lengths, labels = np.asarray(self.data.lengths), np.asarray(self.data.labels)
-        runs = index_sets(lengths, labels, self.folds, self.config, self.data.window)
-        steps = runs["samples"] // self.config.batch_size
-        return self.config.epochs * int((3 * steps * self.config.batch_size + runs["windows"]).sum())
-
     def ahead(self, choices: Choices) -> Programs:
         """Compile a candidate's training."""
         module = self.build(choices)
@@ -179,8 +165,12 @@ class Training:
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.folds)]))
 
-        result = self.train(
-            choices,
+        result = train(
+            self.build(choices),
+            self.data,
+            self.folds,
+            self.config,
+            names=self.features,
             directory=directory,
             description={"choices": dict(choices)},
             devices=self._devices,
@@ -207,147 +197,10 @@ class Training:
             },
         )
 
-    def train(self, choices: Choices, **options: Any) -> Result:
-        """Train a candidate as one stack; `options` are those of `training.stack.train`."""
-        return train(self.build(choices), self.data, self.folds, self.config, names=self.features, **options)
-
     @property
     def _devices(self) -> list[jax.Device] | None:
         devices = jax.local_devices()
         return None if self.device is None else [devices[self.device % len(devices)]]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SharedTraining(Training):
-    """As `Training`, of the published graph networks, with one compiled program for many candidates.
-
-    A candidate begins with the weights that it would have in a program of its own, draws the same numbers, and comes to
-    the same but for rounding. Programs are kept by the process that compiled them, one a group of candidates.
-
-    Attributes:
-        space: that is searched.
-        shared: choices in which candidates of one program may differ, see `supernet.group_of`.
-    """
-
-    space: SearchSpace
-    shared: tuple[str, ...]
-
-    @classmethod
-    def of(cls, training: Training, space: SearchSpace, shared: Sequence[str]) -> "SharedTraining":
-        """As `training`, whose networks are those of `space.build_published`.
-
-        Raises:
-            ValueError: choices that cannot be shared.
-        """
-        group_of(space, {name: values[0] for name, values in space.alternatives}, shared)
-        own = {each.name: getattr(training, each.name) for each in fields(training)}
-        return cls(**own, space=space, shared=tuple(shared))
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """All that decides what a candidate comes to."""
-        return {**super().description, "shared": list(self.shared)}
-
-    def train(self, choices: Choices, **options: Any) -> Result:
-        """Train a candidate as one stack in the program of its group."""
-        return self.train_together([choices], **options)[0]
-
-    def ahead(self, choices: Choices) -> Programs:
-        """The program of a candidate's group, compiled if this process has not."""
-        network, _, variables = self._embedded([choices])
-        return self._programs(network, variables, 1, "auto")
-
-    def train_together(
-        self,
-        candidates: Sequence[Choices],
-        mapping: RunMapping = "auto",
-        programs: Programs | None = None,
-        **options: Any,
-    ) -> list[Result]:
-        """Train candidates of one group as one stack; each draws the numbers that it would draw alone.
-
-        Args:
-            candidates: of one group.
-            mapping: of the runs on one device.
-            programs: of so many candidates of the group; None are those that this process has, or compiles.
-            options: of `training.stack.train`.
-
-        Raises:
-            ValueError: candidates of several groups.
-        """
-        network, embeddings, variables = self._embedded(candidates)
-        runs = len(self.folds)
-        result = train(
-            network,
-            self.data,
-            self.folds * len(candidates),
-            self.config,
-            names=self.features,
-            mapping=mapping,
-            variables=variables,
-            streams=[*range(runs)] * len(candidates),
-            programs=programs or self._programs(network, variables, len(candidates), mapping),
-            **options,
-        )
-        return [self._of(result, embedding, slice(i * runs, (i + 1) * runs)) for i, embedding in enumerate(embeddings)]
-
-    def _embedded(self, candidates: Sequence[Choices]) -> tuple[SuperNetwork, list[Embedding], Any]:
-        """The network of their group, where they lie in it, and the variables `[run, ...]` that they begin with."""
-        network = SuperNetwork(group_of(self.space, candidates[0], self.shared), self.data.skeleton)
-        embeddings = [Embedding.of(network, choices) for choices in candidates]
-        variables = [embedding.pack(drawn) for embedding in embeddings for drawn in self._drawn(embedding.module)]
-        return network, embeddings, jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
-
-    def _programs(self, network: SuperNetwork, variables: Any, candidates: int, mapping: RunMapping) -> Programs:
-        kept = _kept(self, network, candidates, mapping)
-        with kept.lock:
-            kept.programs = (
-                kept.programs
-                or trace(
-                    network,
-                    self.data,
-                    self.folds * candidates,
-                    self.config,
-                    names=self.features,
-                    mapping=mapping,
-                    devices=self._devices,
-                    variables=variables,
-                ).compile()
-            )
-            return kept.programs
-
-    def _drawn(self, module: GraphNetwork) -> list[Any]:
-        """The variables with which each run of a stack of this network begins."""
-        task = WindowTask.of(module, self.features, self.config, len(self.data.skeleton.joints), self.data.window)
-        keys = run_keys(self.config.seed, range(len(self.folds)))
-        return [jax.device_get(task.initialization.draw(jax.random.fold_in(key, 0))) for key in keys]
-
-    @staticmethod
-    def _of(result: Result, embedding: Embedding, runs: slice) -> Result:
-        """A candidate's part of what a stack came to, with the variables of its own network."""
-        return Result(
-            variables=embedding.unpack(jax.tree.map(lambda leaf: leaf[runs], result.variables)),
-            best_epoch=result.best_epoch[runs],
-            status=result.status[runs],
-            ended=result.ended[runs],
-            history={name: figures[runs] for name, figures in result.history.items()},
-            best_auc=result.best_auc[runs],
-            risks=result.risks[runs],
-        )
-
-
-@dataclass
-class _Kept:
-    """Room for programs, and a lock: of two threads that want them one compiles, and the other waits."""
-
-    programs: Programs | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@lru_cache(maxsize=32)
-def _kept(training: SharedTraining, network: SuperNetwork, candidates: int, mapping: RunMapping) -> _Kept:
-    """What this process has compiled for stacks of so many candidates of a group."""
-    return _Kept()
 
 
 def _mean(auc: np.ndarray) -> float:

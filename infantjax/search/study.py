@@ -14,7 +14,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +31,6 @@ from infantjax.search.sampler import (
     origin,
     performance,
 )
-from infantjax.search.sharing import Sharing
 from infantjax.search.space import SearchSpace
 
 try:
@@ -46,8 +45,6 @@ except ImportError:
 
 SETUP = "setup"
 """User attribute of the study: all that must be equal for a worker to join."""
-WHY_SHARED = "why_shared"
-"""User attribute of the study: the reason for the choices that share programs, where `sharing.decide` chose them."""
 OUTAGE = (StorageInternalError, SQLAlchemyError)
 """What a storage raises that does not answer, or has no room."""
 PATIENCE = 3600.0
@@ -307,7 +304,6 @@ class Found:
         rule: that proposes.
         trials: all of them, in the order of their numbers.
         required_auc: (epoch, AUC) pairs at which its trainings stop; empty where there are none.
-        sharing: choices in which candidates of one program may differ, and why.
     """
 
     name: str
@@ -315,7 +311,6 @@ class Found:
     rule: Rule
     trials: tuple[FrozenTrial, ...]
     required_auc: tuple[tuple[int, float], ...] = ()
-    sharing: Sharing = field(default_factory=lambda: Sharing((), ""))
 
     @property
     def history(self) -> list[Trial]:
@@ -376,35 +371,7 @@ def find(name: str, url: str) -> Found:
     rule = RULES[settings.pop("name")](**settings)
     space = SearchSpace(tuple((n, tuple(v)) for n, v in setup["space"]))
     required = setup.get("config", {}).get("required_auc", ())
-    return Found(name, space, rule, tuple(trials), tuple((epoch, auc) for epoch, auc in required), _sharing(attributes))
-
-
-def sharing_of(name: str, url: str) -> Sharing | None:
-    """What the candidates of a study share; None if it has not begun.
-
-    Args:
-        name: of the study.
-        url: of its storage, which is made if it is missing.
-
-    Raises:
-        InputError: the storage cannot be used.
-    """
-    storage = open_storage(url)
-    try:
-        attributes = optuna.load_study(study_name=name, storage=storage).user_attrs
-    except KeyError:
-        return None
-    except OUTAGE as error:
-        raise InputError(_shown(url), f"cannot be read ({reason(error)})", "check that it is there") from None
-    finally:
-        close(storage)
-    return _sharing(attributes) if SETUP in attributes else None
-
-
-def _sharing(attributes: Mapping[str, Any]) -> Sharing:
-    shared = tuple(attributes[SETUP].get("shared", ()))
-    what = f"sharing {', '.join(shared)}" if shared else "nothing is shared"
-    return Sharing(shared, attributes.get(WHY_SHARED, f"{what}, as asked for"))
+    return Found(name, space, rule, tuple(trials), tuple((epoch, auc) for epoch, auc in required))
 
 
 def status(found: Found) -> dict[str, Any]:
@@ -424,8 +391,6 @@ def status(found: Found) -> dict[str, Any]:
         "unsuccessful": state.unsuccessful,
         "ended": state.ended,
         "best": found.evaluated[0].value if found.evaluated else None,
-        "shared": list(found.sharing.shared),
-        "why_shared": found.sharing.why,
         "reasons": sorted({failure(trial) for trial in found.failures}),
     }
 

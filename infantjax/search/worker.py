@@ -23,13 +23,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import locked, sha256
-from infantjax.search.evaluation import Evaluation, Outcome, SharedTraining, Training
+from infantjax.search.evaluation import Evaluation, Outcome, Training
 from infantjax.search.kbest import FAILED, KBest, Rule
 from infantjax.search.outbox import Outbox, Result
 from infantjax.search.recovery import Recovery, mark
@@ -43,11 +42,9 @@ from infantjax.search.sampler import (
     origin,
     place,
 )
-from infantjax.search.sharing import CANDIDATES, decide, size_of
 from infantjax.search.space import Candidate, SearchSpace
 from infantjax.search.study import (
     OUTAGE,
-    WHY_SHARED,
     Heartbeat,
     close,
     connect,
@@ -57,7 +54,6 @@ from infantjax.search.study import (
     patiently,
     reason,
     setup_of,
-    sharing_of,
 )
 
 try:
@@ -88,7 +84,6 @@ class Search:
         trials: candidates to evaluate at most; None leaves the end to the rule.
         heartbeat: of running trials.
         quiet: nothing on stderr but faults.
-        why_shared: reason for the choices that share programs, for `study.status`.
     """
 
     study: str
@@ -101,33 +96,11 @@ class Search:
     trials: int | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     quiet: bool = True
-    why_shared: str = ""
 
     @property
     def setup(self) -> dict[str, Any]:
         """What every worker of the study must have in common."""
         return setup_of(self.space, self.rule, self.seed, self.evaluation.description)
-
-
-def sharing_what_pays(task: Search) -> Search:
-    """The search with one program for many candidates where that pays, see `sharing.decide`.
-
-    A study that was begun keeps what it shares.
-
-    Args:
-        task: of published graph networks, each in a program of its own, by a `Training`.
-
-    Raises:
-        InputError: the storage cannot be used.
-    """
-    training: Any = task.evaluation
-    decided = sharing_of(task.study, task.storage)
-    if decided is None:
-        size = partial(size_of, skeleton=training.data.skeleton, frames=training.data.window)
-        decided = decide(task.space, task.trials or CANDIDATES, training.windows, size)
-    if decided.shared:
-        training = SharedTraining.of(training, task.space, decided.shared)
-    return replace(task, evaluation=training, why_shared=decided.why)
 
 
 def work(search: Search) -> None:
@@ -408,8 +381,6 @@ def search(task: Search, workers: int = 1) -> None:
     storage = open_storage(task.storage, task.heartbeat)
     try:
         study = join(task.study, storage, RuleSampler(task.rule, task.space, task.seed), task.setup)
-        if task.why_shared:
-            study.set_user_attr(WHY_SHARED, task.why_shared)
         with _stopped_by_sigterm():
             faults = _supervise(task, study, workers)
     finally:

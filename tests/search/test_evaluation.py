@@ -1,23 +1,17 @@
 """A trial as a stack of runs: a tiny network on a tiny cohort, and the published protocol."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import flax.linen as nn
-import jax
 import numpy as np
 import optuna
 import pytest
 
-from infantjax.recording.windows import window_starts
-from infantjax.search import evaluation
-from infantjax.search.evaluation import HELD_OUT, Outcome, SharedTraining, Training, protocol
+from infantjax.search.evaluation import HELD_OUT, Outcome, Training, protocol
 from infantjax.search.kbest import RandomSearch
 from infantjax.search.pruning import CheckpointPruner
 from infantjax.search.sampler import RuleSampler
-from infantjax.search.space import PUBLISHED, SearchSpace, build_published
+from infantjax.search.space import SearchSpace
 from infantjax.search.study import find, join, open_storage, status, table
 from infantjax.search.worker import Search, work
 from infantjax.skeletons import Skeleton
@@ -94,11 +88,6 @@ def test_the_released_protocol_is_the_first_fold():
 def test_folds_that_cannot_be_held_out_are_refused(held_out):
     with pytest.raises(ValueError, match="held_out must be some of the folds 1 to 7"):
         protocol(FOLDS, held_out)
-
-
-def test_windows_of_a_training_are_counted_with_those_of_its_gradients(training):
-    # 5 infants with 2 windows and 5 with 4 are three steps of 8; 4 are held out.
-    assert training.windows == 4 * (3 * 24 + 4 * len(window_starts(200)))
 
 
 # --- one candidate ---------------------------------------------------------------------------------------------------
@@ -181,66 +170,6 @@ def test_an_outcome_survives_json(training, tmp_path):
     assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == replace(
         outcome, details=json.loads(json.dumps(outcome.details))
     )
-
-
-# --- candidates that share a program ---------------------------------------------------------------------------------
-
-SMALL = PUBLISHED.restricted(
-    {
-        **{name: values[0] for name, values in PUBLISHED.alternatives},
-        "bottleneck_factor": 2,
-        "residual": ["null", "block"],
-        "attention": ["null", "channel"],
-        "pool": ["global", "spatial"],
-    }
-)
-
-
-@pytest.mark.slow
-def test_candidates_that_share_a_program_come_to_what_each_comes_to_in_its_own(training, tmp_path):
-    own = replace(training, build=partial(build_published, skeleton=STICK), config=replace(CONFIG, learning_rate=1e-3))
-    shared = SharedTraining.of(own, SMALL, ("residual", "attention", "pool"))
-    candidates = [
-        SMALL.choices(SMALL.sample(np.random.default_rng(seed).random)) | {"pool": pool}
-        for seed, pool in enumerate(("global", "spatial"))
-    ]
-    together = shared.train_together(candidates)
-    for choices, found in zip(candidates, together):
-        wanted = own.train(choices)
-        # Rounding alone tells them apart, which four epochs amplify.
-        np.testing.assert_allclose(found.history["training_loss"], wanted.history["training_loss"], rtol=1e-3)
-        np.testing.assert_allclose(found.history["training_loss"][:, 0], wanted.history["training_loss"][:, 0], 1e-5)
-        shapes = jax.tree.map(np.shape, found.variables["params"])
-        assert shapes == jax.tree.map(np.shape, wanted.variables["params"])
-    outcome = shared(candidates[0], tmp_path, never)
-    assert outcome.details["parameters"] == sum(a[0].size for a in jax.tree.leaves(together[0].variables["params"]))
-
-
-def test_two_threads_that_want_the_program_of_a_group_compile_it_once(training, monkeypatch):
-    shared = SharedTraining.of(training, SMALL, ("residual",))
-    monkeypatch.setattr(SharedTraining, "_embedded", lambda self, candidates: (None, [], None))
-    traced = []
-
-    class Tracing:
-        def compile(self):
-            time.sleep(0.2)
-            return traced.append(self) or object()
-
-    monkeypatch.setattr(evaluation, "trace", lambda *arguments, **options: Tracing())
-    with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(shared.ahead, [{}, {}])
-    assert first is second
-    assert len(traced) == 1
-
-
-def test_what_is_shared_is_part_of_what_a_study_must_have_in_common(training):
-    shared = SharedTraining.of(training, SMALL, ("residual",))
-    assert shared.description == {**training.description, "shared": ["residual"]}
-
-
-def test_block_types_cannot_be_shared(training):
-    with pytest.raises(ValueError, match="cannot serve several alternatives of block_type"):
-        SharedTraining.of(training, SMALL, ("residual", "block_type"))
 
 
 # --- a study of real trainings ---------------------------------------------------------------------------------------

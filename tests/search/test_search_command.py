@@ -17,7 +17,6 @@ from infantjax.cli import common
 from infantjax.search import evaluation, worker
 from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.sampler import RuleSampler
-from infantjax.search.sharing import Sharing
 from infantjax.search.space import PUBLISHED
 from infantjax.search.study import close, find, join, open_storage
 from infantjax.simulation import write_cohort
@@ -123,54 +122,9 @@ def test_options_reach_the_search(run, cohort, asked, tmp_path):
     assert task.evaluation.config.required_auc == ()
 
 
-def test_choices_to_share_reach_the_search_and_its_status(run, cohort, asked, tmp_path):
-    options = ("-o", tmp_path / "out", "--share", "pool", "--share", "se", "--quiet")
-    status, out, err = run(cohort, *options, "--json")
-    assert (status, err) == (0, "")
-    ((task, _),) = asked
-    assert isinstance(task.evaluation, evaluation.SharedTraining)
-    told = json.loads(out)
-    assert (told["shared"], told["why_shared"]) == (["pool", "se"], "sharing pool, se, as asked for")
-
-
-def test_auto_shares_what_the_rule_decides_and_says_why(run, cohort, asked, tmp_path, monkeypatch):
-    given = []
-
-    def decide(space, candidates, windows, size):
-        given.append((space, candidates, windows))
-        return Sharing(("pool",), "sharing pool: because")
-
-    monkeypatch.setattr(worker, "decide", decide)
-    status, _, err = run(cohort, "-o", tmp_path / "out", "--trials", 7, "--share", "auto")
-    assert status == 0, err
-    assert "sharing pool: because" in err
-    ((task, _),) = asked
-    assert given == [(PUBLISHED, 7, task.evaluation.windows)]
-    assert task.evaluation.shared == ("pool",)
-    assert task.why_shared == "sharing pool: because"
-
-
-def test_a_study_that_was_begun_keeps_what_it_shares(run, cohort, asked, tmp_path, monkeypatch):
-    run(cohort, "-o", tmp_path / "out", "--share", "se", "--quiet")
-    monkeypatch.delattr(worker, "decide")
-    status, _, err = run(cohort, "-o", tmp_path / "out", "--share", "auto", "--quiet")
-    assert (status, err) == (0, "")
-    assert asked[1][0].evaluation.shared == ("se",)
-
-
-def test_a_study_that_was_begun_without_sharing_goes_on_without(run, cohort, asked, tmp_path, monkeypatch):
-    run(cohort, "-o", tmp_path / "out", "--quiet")
-    monkeypatch.delattr(worker, "decide")
-    status, _, err = run(cohort, "-o", tmp_path / "out", "--share", "auto", "--quiet")
-    assert (status, err) == (0, "")
-    assert not isinstance(asked[1][0].evaluation, evaluation.SharedTraining)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--share", "color"), "cannot serve several alternatives of color"),
-        (("--share", "auto", "--share", "pool"), "finds the choices by itself"),
         (("--rule", "random"), "random search has no end"),
         (("--held-out", "9"), "held_out must be some of the folds 1 to 7"),
         (("--population", "0"), "population must be at least 1"),
@@ -214,12 +168,12 @@ def test_without_optuna_there_is_one_line_that_says_how_to_get_it():
 
 
 @pytest.mark.slow
-def test_an_interrupted_search_with_shared_programs_goes_on_with_two_workers(cohort, tmp_path):
+def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
     differing = {"attention": ["null", "channel"], "pool": ["global", "spatial"]}
     space = tmp_path / "space.json"
     space.write_text(json.dumps(ONE | differing))
     training = ("--epochs", 4, "--batch-size", 8, "--samples-per-negative", 2, "--positive-ratio", 1)
-    where = (cohort, "-o", tmp_path / "out", "--space", space, "--share", "attention", "--share", "pool")
+    where = (cohort, "-o", tmp_path / "out", "--space", space)
     options = (*where, *training, "--rule", "random", "--trials", 4, "--workers", 2, "--json")
     program = str(Path(sys.executable).with_name("infantjax"))
     command = [program, "search", *(str(option) for option in options)]
@@ -233,8 +187,6 @@ def test_an_interrupted_search_with_shared_programs_goes_on_with_two_workers(coh
     assert not find("search", url).count(TrialState.RUNNING)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["shared"], told["why_shared"]) == (["attention", "pool"], "sharing attention, pool, as asked for")
     found = find("search", url)
     results = [found.space.choices(trial.candidate) for trial in found.history]
     assert not found.failures
