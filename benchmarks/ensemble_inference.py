@@ -26,7 +26,7 @@ from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.models.entry import count_flops
 from infantjax.recording import features, windows
-from infantjax.recording.preprocessing import RELEASED, standardize
+from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights.ensemble import Member
@@ -61,11 +61,11 @@ class Options:
 def main(options: Options) -> None:
     """Measure and print the table."""
     torch.manual_seed(0)
-    recording = standardize(simulate(0, InfantConfig(duration=options.seconds)), RELEASED)
+    recording = standardize(simulate(0, InfantConfig(duration=options.seconds)), REFERENCE)
     positions = recording.keypoints.astype(np.float32)
     starts = windows.window_starts(len(positions))
     cut = positions[starts[:, None] + np.arange(windows.WINDOW)]
-    channels = features.stack(jnp.asarray(cut), IN_MOTION_19, ("position", "velocity", "bone"))
+    channels = features.build_features(jnp.asarray(cut), IN_MOTION_19, ("position", "velocity", "bone"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = torch.as_tensor(np.asarray(channels).transpose(0, 3, 1, 2).copy(), device=device)
 

@@ -99,7 +99,7 @@ def main(options: Options) -> None:
     training = Training(build_published, data, (fold,), config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     window = jnp.asarray(data.positions[:1, :WINDOW])
-    found = features.stack(window, data.skeleton)[0].transpose(2, 0, 1)
+    found = features.build_features(window, data.skeleton)[0].transpose(2, 0, 1)
     common.require_equal(_described(np.asarray(window[0])), found, 1e-6, "features")
 
     generator = random.Random(options.seed)

@@ -25,7 +25,7 @@ from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.training import train
-from infantjax.recording.preprocessing import RELEASED, standardize
+from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import stratified_folds
@@ -77,7 +77,7 @@ def main(options: Demonstration) -> None:
     )
 
     cohort = simulate_cohort(options.infants, options.seed, options.duration, options.prevalence)
-    positions = [standardize(recording, RELEASED).keypoints.astype(np.float32) for recording, _ in cohort]
+    positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
     outcomes = [outcome for _, outcome in cohort]
     data = CohortData.from_recordings(positions, outcomes, IN_MOTION_19)
     folds = stratified_folds(outcomes, 7, seed=options.seed)
@@ -97,7 +97,7 @@ def main(options: Demonstration) -> None:
 
     info: dict[str, Any] = {
         "skeleton": IN_MOTION_19.name,
-        "preprocessing": RELEASED.to_dict(),
+        "preprocessing": REFERENCE.to_dict(),
         "threshold": options.threshold,
         "validated": False,
         "statement": CAVEAT,

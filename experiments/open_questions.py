@@ -50,7 +50,7 @@ from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
 from infantjax.recording import features, windows
 from infantjax.recording.cohort import Cohort
-from infantjax.recording.preprocessing import RELEASED, Preprocessing
+from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
 from infantjax.training.splits import Fold
 from infantjax.training.state import TrainingConfig
@@ -137,7 +137,7 @@ def main(options: Options) -> None:
     split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
     development, test = cohort.only(split.train), cohort.only(split.validation)
     seeds = options.seeds if "instances" in options.questions else 1
-    whole = trained(options, development, seeds, RELEASED, "networks")
+    whole = trained(options, development, seeds, REFERENCE, "networks")
     tables = []
     for question in options.questions:
         head, rows, title = QUESTIONS[question](options, whole, development, test)
@@ -213,14 +213,14 @@ def window(options: Options, whole: Trained, development: Cohort, test: Cohort) 
     longest = min(recording.duration for recording in (*development.recordings, *test.recordings))
     rows: list[tuple] = []
     for seconds in options.windows:
-        frames = round(seconds * RELEASED.fps)
+        frames = round(seconds * REFERENCE.fps)
         if seconds > longest:
             print(f"note: windows of {seconds:g} s left out, a recording lasts {longest:.1f} s", file=sys.stderr)
             continue
-        if frames == RELEASED.window:
+        if frames == REFERENCE.window:
             found = whole.first(options.folds)
         else:
-            preprocessing = dataclasses.replace(RELEASED, window=frames)
+            preprocessing = dataclasses.replace(REFERENCE, window=frames)
             found = trained(options, development, 1, preprocessing, f"window-{frames}")
         validation = bootstrap_mean(found.result.best_auc[: options.folds])
         risks, _ = _risks(found.ensemble, test)
@@ -246,7 +246,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     found = whole.first(options.folds)
     names, (member,) = get(options.model).features, found.ensemble.members
     module = get(options.model).build(**options.overrides)
-    held_out = prepare(test, get(options.model).skeleton, RELEASED)
+    held_out = prepare(test, get(options.model).skeleton, REFERENCE)
     seen, asked = (described(module, member.variables, data, names) for data in (found.data, held_out))
     weights = [attention(fold, found.data.labels, instance, seen, asked) for instance, fold in enumerate(found.folds)]
     risks = [infant.risk for infant in asked]
@@ -285,7 +285,9 @@ def described(module: Any, variables: Any, data: CohortData, names: tuple[str, .
 
     @jax.jit
     def of_chunk(variables: Any, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x = features.stack(windows.finish(positions, data.skeleton, data.rotation), data.skeleton, names)
+        x = features.build_features(
+            windows.align_windows(positions, data.skeleton, data.rotation), data.skeleton, names
+        )
 
         def one(instance: Any) -> tuple[jax.Array, jax.Array]:
             logits, aux = module.apply(instance, x)

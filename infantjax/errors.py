@@ -29,27 +29,27 @@ class InputError(Exception):
 
 
 @dataclass
-class Findings:
-    """What is wrong with a folder or a table of many items: everything is told at once.
+class Problems:
+    """The problems of a folder or table with many items, collected so that all are reported at once.
 
     Attributes:
-        fatal: (which file, row or item; what): nothing can be used before these are corrected.
-        problems: the same of what leaves the rest usable.
+        errors: (file, row or item; what is wrong): they make the whole unusable.
+        warnings: the same for problems that leave the rest usable.
     """
 
-    fatal: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[tuple[str, str]] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Everything, the fatal first; what is wrong with several is said once."""
-        return _grouped(self.fatal + self.problems)
+        """Errors, then warnings, as lines; items with the same problem share one line."""
+        return _grouped(self.errors + self.warnings)
 
     def notes(self) -> tuple[str, ...]:
-        """The problems alone; what is wrong with several is said once."""
-        return tuple(_grouped(self.problems))
+        """Warnings as lines; items with the same problem share one line."""
+        return tuple(_grouped(self.warnings))
 
-    def error(self, where: str | Path, remedy: str) -> InputError:
-        """Everything as one line."""
+    def to_error(self, where: str | Path, remedy: str) -> InputError:
+        """All problems as one error of one line."""
         lines = self.lines()
         more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         return InputError(where, "; ".join(lines[:_SHOWN]) + more, remedy)

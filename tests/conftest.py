@@ -65,7 +65,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from infantjax import models
     from infantjax.nn.initializers import initialize
-    from infantjax.recording.preprocessing import RELEASED
+    from infantjax.recording.preprocessing import REFERENCE
     from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
     entry, overrides = models.get("st-gcn"), {"widths": [4, 8]}
@@ -75,7 +75,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     variables = jax.tree.map(np.asarray, dict(drawn))
     info = {
         "skeleton": "in-motion-19",
-        "preprocessing": RELEASED.to_dict(),
+        "preprocessing": REFERENCE.to_dict(),
         "threshold": 0.5,
         "validated": False,
         "statement": "Random weights, made for a test.",

@@ -63,7 +63,7 @@ class Search:
     """Frames per second of the recordings, where the files do not say."""
     format: Annotated[str | None, arg(metavar="NAME")] = None
     """Format of the files; found from their content if not given. See docs/formats.md."""
-    preprocessing: Literal["released", "paper"] = "released"
+    preprocessing: Literal["reference", "paper"] = "reference"
     """How recordings are standardized."""
     batch_size: int = 32
     """Windows of a step; 32 as published."""

@@ -35,7 +35,7 @@ class _Training:
     """Frames per second of the recordings, where the files do not say."""
     format: Annotated[str | None, arg(metavar="NAME")] = None
     """Format of the files; found from their content if not given. See docs/formats.md."""
-    preprocessing: Literal["released", "paper"] = "released"
+    preprocessing: Literal["reference", "paper"] = "reference"
     """How recordings are standardized; stored with the ensemble."""
     epochs: int | None = None
     """Passes over the training samples; 200 as published if not given, 100 for pose, 10 000 at most for baby-moves."""

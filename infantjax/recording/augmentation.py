@@ -52,7 +52,7 @@ class Augmentation:
             raise ValueError(f"scale must be below 1, got {self.scale}: a factor of 1 - scale must stay above 0")
 
 
-class Draw(NamedTuple):
+class AffineParams(NamedTuple):
     """What was drawn for each window; all of the same shape, the leading axes of the windows.
 
     Attributes:
@@ -68,7 +68,7 @@ class Draw(NamedTuple):
     dy: Float[Array, "*batch"]
 
 
-def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] = ()) -> Draw:
+def sample_params(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] = ()) -> AffineParams:
     """A random draw for one window, or for windows of the given leading axes.
 
     Args:
@@ -79,11 +79,11 @@ def draw(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] =
     Returns:
         float32 angle, scale, dx, dy, each of `shape`.
     """
-    return drawn(jax.random.bits(key, (*shape, len(Draw._fields))), augmentation)
+    return sample_from_bits(jax.random.bits(key, (*shape, len(AffineParams._fields))), augmentation)
 
 
-def drawn(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> Draw:
-    """The draw that random bits stand for, see `draw`.
+def sample_from_bits(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> AffineParams:
+    """The draw that random bits stand for, see `sample_params`.
 
     A random generator is a hundred small kernels for every shape that it fills, which take a second to compile: whoever
     needs other numbers too draws the bits of all at once.
@@ -100,7 +100,7 @@ def drawn(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> Draw:
     )
     if not augmentation.discrete:
         share = (bits >> 8).astype(jnp.float32) * np.float32(2**-24)  # all 24 bits of a float32, below 1
-        return Draw(*(m + n * (2 * share[..., i] - 1) for i, (m, n) in enumerate(zip(middles, limits))))
+        return AffineParams(*(m + n * (2 * share[..., i] - 1) for i, (m, n) in enumerate(zip(middles, limits))))
     # From tables, so that each value is the float32 nearest to its decimal, which a compiled division is not.
     steps = [round(limit * per_unit) for limit, per_unit in zip(limits, steps_per_unit)]
     chosen = bits % np.array([2 * n + 1 for n in steps], np.uint32)
@@ -108,10 +108,10 @@ def drawn(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> Draw:
         np.arange(middle * per_unit - n, middle * per_unit + n + 1) / per_unit
         for middle, n, per_unit in zip(middles, steps, steps_per_unit)
     ]
-    return Draw(*(jnp.asarray(grid, jnp.float32)[chosen[..., i]] for i, grid in enumerate(grids)))
+    return AffineParams(*(jnp.asarray(grid, jnp.float32)[chosen[..., i]] for i, grid in enumerate(grids)))
 
 
-def apply(positions: Float[Array, "*batch time joint 2"], draw: Draw) -> Float[Array, "*batch time joint 2"]:
+def apply(positions: Float[Array, "*batch time joint 2"], draw: AffineParams) -> Float[Array, "*batch time joint 2"]:
     """Rotate about the origin, scale, then translate each window by its draw.
 
     Args:
@@ -132,7 +132,7 @@ def apply(positions: Float[Array, "*batch time joint 2"], draw: Draw) -> Float[A
 def augment(
     key: PRNGKeyArray, positions: Float[Array, "*batch time joint 2"], augmentation: Augmentation
 ) -> Float[Array, "*batch time joint 2"]:
-    """A random view of each window: `draw` for its leading axes, then `apply`.
+    """A random view of each window: `sample_params` for its leading axes, then `apply`.
 
     Args:
         key: a JAX key; the draws of a batch depend on the batch's shape, so give each window its own key under `vmap`
@@ -143,7 +143,7 @@ def augment(
     Returns:
         Same shape and dtype.
     """
-    return apply(positions, draw(key, augmentation, jnp.shape(positions)[:-3]))
+    return apply(positions, sample_params(key, augmentation, jnp.shape(positions)[:-3]))
 
 
 def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -> Float[Array, "*batch time joint 2"]:

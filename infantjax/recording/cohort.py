@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from infantjax import formats as readers
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_FRAMES, sha256
 from infantjax.formats import edge, text
 from infantjax.recording.conversion import convert
@@ -174,21 +174,21 @@ def read_cohort(
     table = Path(outcomes) if outcomes is not None else folder / TABLE
     if outcomes is None and not table.exists():
         raise InputError(folder, f"has no table {TABLE}", "add one with columns id;outcome, or name it with --outcomes")
-    findings = Findings()
-    infants, grouped = _read_table(table, findings, scale)
-    if not infants and not findings.fatal:
+    problems = Problems()
+    infants, grouped = _read_table(table, problems, scale)
+    if not infants and not problems.errors:
         raise InputError(table, "names no infant", "add one row an infant: id;outcome")
-    files = _files(folder, table, infants, findings)
+    files = _files(folder, table, infants, problems)
     found = {
         name: recording
         for name in infants
-        if (recording := _read_infant(name, files.get(name, []), fps, format, findings)) is not None
+        if (recording := _read_infant(name, files.get(name, []), fps, format, problems)) is not None
     }
-    _name_equal_recordings(found, findings)
-    converted = _convert(found, skeleton, strict, findings)
-    if findings.fatal or not converted:
-        remedy = "correct these and try again" if findings.fatal else "no usable recording is left"
-        raise findings.error(table if findings.fatal else folder, remedy)
+    _name_equal_recordings(found, problems)
+    converted = _convert(found, skeleton, strict, problems)
+    if problems.errors or not converted:
+        remedy = "correct these and try again" if problems.errors else "no usable recording is left"
+        raise problems.to_error(table if problems.errors else folder, remedy)
     return Cohort(
         recordings=tuple(
             replace(recording, name=name, metadata={**recording.metadata, **infants[name].metadata})
@@ -196,7 +196,7 @@ def read_cohort(
         ),
         outcomes=tuple(infants[name].outcome for name in converted),
         groups=tuple(infants[name].group for name in converted) if grouped else None,
-        problems=tuple(f"{subject}: {what}" for subject, what in findings.problems),
+        problems=tuple(f"{subject}: {what}" for subject, what in problems.warnings),
         scale=scale,
     )
 
@@ -220,13 +220,13 @@ def read_annotated(folder: str | Path, *, fps: float | None = None, format: str 
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", f"give the folder with the keypoint files and {TRUTH}")
     seconds = read_seconds(folder / TRUTH)
-    findings = Findings()
+    problems = Problems()
     annotated = {name: _Infant(0, name, {}) for name in seconds}
-    files = _files(folder, folder / TRUTH, annotated, findings)
-    findings.problems.clear()  # other files of the folder are no concern
-    found = {name: _read_infant(name, files.get(name, []), fps, format, findings) for name in annotated}
-    if findings.fatal or findings.problems:
-        raise findings.error(folder / TRUTH, "correct these and try again")
+    files = _files(folder, folder / TRUTH, annotated, problems)
+    problems.warnings.clear()  # other files of the folder are no concern
+    found = {name: _read_infant(name, files.get(name, []), fps, format, problems) for name in annotated}
+    if problems.errors or problems.warnings:
+        raise problems.to_error(folder / TRUTH, "correct these and try again")
     recordings = []
     for name, recording in found.items():
         assert recording is not None
@@ -339,17 +339,17 @@ def read_infants(path: str | Path) -> dict[str, str]:
 
 
 def _infants(path: Path) -> dict[str, _Infant]:
-    findings = Findings()
-    infants, _ = _read_table(path, findings)
+    problems = Problems()
+    infants, _ = _read_table(path, problems)
     remedy = "write the outcomes as id;outcome, one row an infant"
-    if findings.fatal:
-        raise findings.error(path, remedy)
+    if problems.errors:
+        raise problems.to_error(path, remedy)
     if not infants:
         raise InputError(path, "names no infant", remedy)
     return infants
 
 
-def _read_table(path: Path, findings: Findings, scale: Scale | None = None) -> tuple[dict[str, _Infant], bool]:
+def _read_table(path: Path, problems: Problems, scale: Scale | None = None) -> tuple[dict[str, _Infant], bool]:
     path = edge.check_readable(path)
     if edge.kind_of(path) != "text":
         raise InputError(path, "is not a text table", "write the outcomes as id;outcome, one row an infant")
@@ -373,15 +373,15 @@ def _read_table(path: Path, findings: Findings, scale: Scale | None = None) -> t
         row = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
         name, outcome = row[of_id], _outcome_of(row[of_outcome], scale)
         if not name:
-            findings.fatal.append((f"line {line}", "has no id"))
+            problems.errors.append((f"line {line}", "has no id"))
         elif outcome is None:
             kind, wanted = "outcome" if scale is None else "score", _outcomes_in_words(scale)
             what = f'has {kind} "{row[of_outcome][:20]}", which is not {wanted}'
-            findings.fatal.append((f"line {line} ({name[:60]})", what))
+            problems.errors.append((f"line {line} ({name[:60]})", what))
         elif name in infants and infants[name].outcome != outcome:
-            findings.fatal.append((f"line {line} ({name[:60]})", "contradicts an earlier line of the same infant"))
+            problems.errors.append((f"line {line} ({name[:60]})", "contradicts an earlier line of the same infant"))
         elif name in infants:
-            findings.problems.append((f"line {line} ({name[:60]})", "repeats an earlier line"))
+            problems.warnings.append((f"line {line} ({name[:60]})", "repeats an earlier line"))
         else:
             others = {h: row[i] for i, h in enumerate(header) if h and i not in (of_id, of_outcome) and row[i]}
             # Without a group an infant stands for itself, so that it is never split.
@@ -401,7 +401,7 @@ def _outcome_of(cell: str, scale: Scale | None) -> float | None:
     return value if _is_outcome(value, scale) else None
 
 
-def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: Findings) -> dict[str, list[Path]]:
+def _files(folder: Path, table: Path, infants: dict[str, _Infant], problems: Problems) -> dict[str, list[Path]]:
     """The files of each infant; those without an outcome are named."""
     files: dict[str, list[Path]] = {}
     with edge.damage(folder, "a folder"):
@@ -418,10 +418,10 @@ def _files(folder: Path, table: Path, infants: dict[str, _Infant], findings: Fin
         else:
             try:
                 if readers.format_of(path) is not None:
-                    findings.problems.append((name, "has no outcome in the table"))
+                    problems.warnings.append((name, "has no outcome in the table"))
             except InputError as error:
                 if path.is_symlink() and not path.exists():
-                    findings.problems.append((name, error.what))
+                    problems.warnings.append((name, error.what))
     return files
 
 
@@ -437,16 +437,16 @@ def _ids_of(path: Path) -> Iterable[str]:
 
 
 def _read_infant(
-    name: str, paths: list[Path], fps: float | None, format: str | None, findings: Findings
+    name: str, paths: list[Path], fps: float | None, format: str | None, problems: Problems
 ) -> Recording | None:
     recordings = []
     for path in paths:
         try:
             recordings.append((path, readers.read(path, fps=fps, format=format)))
         except InputError as error:
-            findings.problems.append((path.name, f"{error.what}; {error.remedy}" if error.remedy else error.what))
+            problems.warnings.append((path.name, f"{error.what}; {error.remedy}" if error.remedy else error.what))
     if not paths:
-        findings.problems.append((name[:60], "has an outcome but no file"))
+        problems.warnings.append((name[:60], "has an outcome but no file"))
     if not recordings:
         return None
     first, recording = recordings[0]
@@ -455,24 +455,24 @@ def _read_infant(
             recording.keypoints, other.keypoints, equal_nan=True
         )
         if same:
-            findings.problems.append((f"{first.name} and {path.name}", "hold the same recording; the first is used"))
+            problems.warnings.append((f"{first.name} and {path.name}", "hold the same recording; the first is used"))
         else:
-            findings.fatal.append((f"{first.name} and {path.name}", "are files of one infant and differ"))
+            problems.errors.append((f"{first.name} and {path.name}", "are files of one infant and differ"))
     return recording
 
 
-def _name_equal_recordings(found: dict[str, Recording], findings: Findings) -> None:
+def _name_equal_recordings(found: dict[str, Recording], problems: Problems) -> None:
     seen: dict[str, str] = {}
     for name, recording in found.items():
         content = sha256(recording.keypoints.tobytes())
         if content in seen:
-            findings.problems.append((f"{seen[content][:60]} and {name[:60]}", "are the same recording"))
+            problems.warnings.append((f"{seen[content][:60]} and {name[:60]}", "are the same recording"))
         else:
             seen[content] = name
 
 
 def _convert(
-    found: dict[str, Recording], skeleton: Skeleton | str | None, strict: bool, findings: Findings
+    found: dict[str, Recording], skeleton: Skeleton | str | None, strict: bool, problems: Problems
 ) -> dict[str, Recording]:
     if skeleton is None:
         return found
@@ -481,5 +481,5 @@ def _convert(
         try:
             converted[name] = convert(recording, skeleton, strict)
         except InputError as error:
-            (findings.fatal if strict else findings.problems).append((name[:60], f"cannot be used: {error.what}"))
+            (problems.errors if strict else problems.warnings).append((name[:60], f"cannot be used: {error.what}"))
     return converted

@@ -19,7 +19,7 @@ RELATIVE_JOINT = 1
 the center of the skeleton; other skeletons get whichever joint they hold there."""
 
 
-def stack(
+def build_features(
     positions: Positions, skeleton: Skeleton, names: Sequence[str] = ("position", "velocity", "bone")
 ) -> Float[Array, "*batch time joint channel"]:
     """Features of standardized positions, stacked along channels in the order of `names`.

@@ -2,16 +2,16 @@
 
 Two published presets exist and each step can be chosen on its own:
 
-| step | `RELEASED` (the public program) | `PAPER` (the article with its supplement) |
+| step | `REFERENCE` (the public program) | `PAPER` (the article with its supplement) |
 | --- | --- | --- |
 | frame rate | linear interpolation to 30 Hz | 30 Hz, method not stated; linear here |
 | smoothing | `butterworth`, order 8 at half of half the frame rate | `median5`, edges not stated; repeated here |
 | y axis | upwards | not stated; upwards here |
 | center | `trunk_frame`: trunk midpoint of each frame | `pelvis_sequence`: median pelvis over the recording |
-| rotation | `frame`: each frame's trunk upright | `window_first`: each window by its first frame (`windows.finish`) |
+| rotation | `frame`: each frame's trunk upright | `window_first`: by each window's first frame (`align_windows`) |
 | scale | 4 median trunk lengths are 1 | 2 median trunk lengths are 1 |
 
-With `RELEASED` the trunk stands upright at the origin in every frame, from (0, -1/8) to (0, 1/8) on average; with
+With `REFERENCE` the trunk stands upright at the origin in every frame, from (0, -1/8) to (0, 1/8) on average; with
 `PAPER` the trunk's movement within a window is kept and lengths are twice as large.
 """
 
@@ -39,13 +39,13 @@ LARGEST = 1e100
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a recording is standardized and cut into windows; the defaults are those of `RELEASED`.
+    """How a recording is standardized and cut into windows; the defaults are those of `REFERENCE`.
 
     Attributes:
         fps: frame rate afterwards, hertz.
         smoothing: low-pass filter over time.
         centering: what becomes the origin.
-        rotation: which trunk is turned onto the y axis; `window_first` is done by `windows.finish`.
+        rotation: which trunk is turned onto the y axis; `window_first` is done by `windows.align_windows`.
         scale: this many median trunk lengths become 1; published are 4 and 2.
         flip_y: whether y changes sign, so that an image's y points upwards.
         max_gap: seconds; longer gaps are filled as well, but a note of the recording names the longest.
@@ -98,18 +98,18 @@ class Preprocessing:
         return cls(**values)
 
 
-RELEASED = Preprocessing()
+REFERENCE = Preprocessing()
 """As the public movement-outcome program does by default, and what weights of it expect. Its Butterworth filter is on:
 the reference scores of the whole chain from a file are reproduced with it, and not without it or with the median."""
 
 PAPER = Preprocessing(smoothing="median5", centering="pelvis_sequence", rotation="window_first", scale=2.0)
 """As Groos et al., Paper III and its supplement, describe it."""
 
-PRESETS: dict[str, Preprocessing] = {"released": RELEASED, "paper": PAPER}
+PRESETS: dict[str, Preprocessing] = {"reference": REFERENCE, "paper": PAPER}
 """The published preprocessings by name."""
 
 
-def standardize(recording: Recording, preprocessing: Preprocessing = RELEASED) -> Recording:
+def standardize(recording: Recording, preprocessing: Preprocessing = REFERENCE) -> Recording:
     """Fill gaps, resample, smooth, flip, center, rotate and scale a recording, in this order.
 
     Runs on the host, in float64, for any skeleton with a trunk. Frames whose trunk has no length (as when a tracker

@@ -68,7 +68,7 @@ def cut(
     return jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(positions, start, window))(jnp.asarray(starts))
 
 
-def finish(
+def align_windows(
     windows: Float[Array, "*batch time joint 2"], skeleton: Skeleton, rotation: Rotation | str
 ) -> Float[Array, "*batch time joint 2"]:
     """The part of standardization that needs the window: its rotation, where the preprocessing has one.
@@ -105,7 +105,7 @@ def finish(
     return jnp.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 
-def start_range(
+def sample_range(
     length: Shaped[Array, "..."] | int,
     part: Shaped[Array, "..."] | int,
     parts: Shaped[Array, "..."] | int,
@@ -130,10 +130,10 @@ def start_range(
     return jnp.minimum(part * size, last), jnp.minimum((part + 1) * size, last)
 
 
-def start_ranges(
+def sample_ranges(
     length: Shaped[Array, "*batch"] | int, parts: int, window: int = WINDOW
 ) -> tuple[Int[Array, "*batch part"], Int[Array, "*batch part"]]:
-    """`start_range` for every part of one recording, or of several: `(low [..., part], high [..., part])`.
+    """`sample_range` for every part of one recording, or of several: `(low [..., part], high [..., part])`.
 
     Args:
         length: frames of each recording, at least `window`.
@@ -148,7 +148,7 @@ def start_ranges(
     """
     if parts < 1:
         raise ValueError(f"parts must be at least 1, got {parts}")
-    return start_range(jnp.asarray(length)[..., None], jnp.arange(parts), parts, window)
+    return sample_range(jnp.asarray(length)[..., None], jnp.arange(parts), parts, window)
 
 
 def sample_parts(
@@ -163,7 +163,7 @@ def sample_parts(
         window: frames of a window.
 
     Returns:
-        int32 `[..., part]`, each uniform on its `start_ranges`.
+        int32 `[..., part]`, each uniform on its `sample_ranges`.
     """
-    low, high = start_ranges(length, parts, window)
+    low, high = sample_ranges(length, parts, window)
     return jax.random.randint(key, low.shape, low, high + 1)

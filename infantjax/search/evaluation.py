@@ -26,7 +26,7 @@ from infantjax.methods.ensemble_gcn.training import (
     train,
 )
 from infantjax.recording.cohort import Cohort
-from infantjax.recording.preprocessing import RELEASED, Preprocessing
+from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.search.space import Build, Choices
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 from infantjax.training.loop import Programs
@@ -227,7 +227,7 @@ def on_cohort(
     held_out: Sequence[int] = HELD_OUT,
     stratify: Sequence[str] = (),
     repeats: int = 1,
-    preprocessing: Preprocessing = RELEASED,
+    preprocessing: Preprocessing = REFERENCE,
     strict: bool = False,
 ) -> Training:
     """How candidates are evaluated on a cohort.

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infantjax.recording import augmentation, features, windows
-from infantjax.recording.augmentation import Augmentation, Draw
+from infantjax.recording.augmentation import AffineParams, Augmentation
 from infantjax.skeletons import IN_MOTION_19
 
 KEYS = jax.random.split(jax.random.key(0), 4000)
 
 
 def draw_of(angle=0.0, scale=1.0, dx=0.0, dy=0.0):
-    return Draw(*(jnp.asarray(v, jnp.float32) for v in (angle, scale, dx, dy)))
+    return AffineParams(*(jnp.asarray(v, jnp.float32) for v in (angle, scale, dx, dy)))
 
 
 def random_window(seed, *leading):
@@ -32,8 +32,8 @@ def test_the_released_training_windows_are_reproduced_from_their_draws(shared):
         positions = np.stack([np.resize(data[f"butterworth/{i}"].transpose(1, 2, 0), (length, 19, 2)) for i in ids])
     starts = np.array([row["start"] for row in rows], np.int32)
     cut = jax.vmap(lambda p, s: windows.cut(p, s[None])[0])(positions, starts)
-    draws = Draw(*(np.array([row[c] for row in rows], np.float32) for c in ("angle_deg", "scale", "dx", "dy")))
-    found = features.stack(augmentation.apply(cut, draws), IN_MOTION_19)
+    draws = AffineParams(*(np.array([row[c] for row in rows], np.float32) for c in ("angle_deg", "scale", "dx", "dy")))
+    found = features.build_features(augmentation.apply(cut, draws), IN_MOTION_19)
     np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=0, atol=1e-6)
 
 
@@ -77,7 +77,7 @@ def test_missing_points_stay_missing_and_others_do_not_become_so():
 
 
 def test_discrete_draws_are_exactly_the_released_grids():
-    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation()))(KEYS)
+    found = jax.vmap(lambda key: augmentation.sample_params(key, Augmentation()))(KEYS)
     assert np.unique(found.angle).tolist() == list(range(-45, 46))
     np.testing.assert_array_equal(np.unique(found.scale), np.array([k / 100 for k in range(70, 131)], np.float32))
     for shift in (found.dx, found.dy):
@@ -85,7 +85,7 @@ def test_discrete_draws_are_exactly_the_released_grids():
 
 
 def test_the_four_numbers_of_a_draw_are_independent():
-    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation()))(KEYS)
+    found = jax.vmap(lambda key: augmentation.sample_params(key, Augmentation()))(KEYS)
     correlation = np.corrcoef(np.stack(found))
     # Four standard deviations of the correlation of 4000 independent pairs.
     assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(KEYS))
@@ -93,7 +93,7 @@ def test_the_four_numbers_of_a_draw_are_independent():
 
 @pytest.mark.parametrize("discrete", [True, False])
 def test_the_views_of_some_windows_do_not_depend_on_how_many_follow(discrete):
-    few, many = (augmentation.draw(jax.random.key(7), Augmentation(discrete=discrete), (n,)) for n in (5, 9))
+    few, many = (augmentation.sample_params(jax.random.key(7), Augmentation(discrete=discrete), (n,)) for n in (5, 9))
     for one, other in zip(few, many, strict=True):
         np.testing.assert_array_equal(one, other[:5])
 
@@ -101,15 +101,15 @@ def test_the_views_of_some_windows_do_not_depend_on_how_many_follow(discrete):
 @pytest.mark.parametrize("discrete", [True, False])
 def test_the_least_and_the_largest_bits_are_the_ends_of_the_ranges(discrete):
     given = Augmentation(discrete=discrete)
-    low = augmentation.drawn(jnp.zeros(4, jnp.uint32), given)
+    low = augmentation.sample_from_bits(jnp.zeros(4, jnp.uint32), given)
     np.testing.assert_allclose(low, [-45, 0.7, -0.3, -0.3], rtol=1e-6)
     last = np.array([90, 60, 60, 60], np.uint32) if discrete else np.full(4, 2**32 - 1, np.uint32)
-    high = augmentation.drawn(jnp.asarray(last), given)
+    high = augmentation.sample_from_bits(jnp.asarray(last), given)
     np.testing.assert_allclose(high, [45, 1.3, 0.3, 0.3], rtol=1e-6)
 
 
 def test_continuous_draws_fill_the_ranges_and_leave_the_grid():
-    found = jax.vmap(lambda key: augmentation.draw(key, Augmentation(discrete=False)))(KEYS)
+    found = jax.vmap(lambda key: augmentation.sample_params(key, Augmentation(discrete=False)))(KEYS)
     for values, middle, limit in ((found.angle, 0, 45), (found.scale, 1, 0.3), (found.dx, 0, 0.3)):
         assert np.abs(np.asarray(values) - middle).max() <= limit * (1 + 1e-6)
         assert np.abs(np.asarray(values) - middle).max() > 0.99 * limit
@@ -118,7 +118,7 @@ def test_continuous_draws_fill_the_ranges_and_leave_the_grid():
 
 @pytest.mark.parametrize("discrete", [True, False])
 def test_ranges_of_zero_draw_nothing_but_the_neutral_element(discrete):
-    found = augmentation.draw(jax.random.key(3), Augmentation(0, 0, 0, discrete))
+    found = augmentation.sample_params(jax.random.key(3), Augmentation(0, 0, 0, discrete))
     assert [float(v) for v in found] == [0, 1, 0, 0]
 
 
@@ -131,8 +131,8 @@ def test_the_same_key_gives_the_same_view_and_another_key_another():
 
 def test_augment_is_draw_then_apply_for_each_window():
     batch = random_window(5, 3)
-    drawn = augmentation.draw(jax.random.key(1), Augmentation(), (3,))
-    looped = np.stack([augmentation.apply(w, Draw(*(v[i] for v in drawn))) for i, w in enumerate(batch)])
+    drawn = augmentation.sample_params(jax.random.key(1), Augmentation(), (3,))
+    looped = np.stack([augmentation.apply(w, AffineParams(*(v[i] for v in drawn))) for i, w in enumerate(batch)])
     np.testing.assert_array_equal(augmentation.augment(jax.random.key(1), batch, Augmentation()), looped)
 
 

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from infantjax.errors import InputError
 from infantjax.recording import windows
-from infantjax.recording.preprocessing import PAPER, PRESETS, RELEASED, Preprocessing, standardize
+from infantjax.recording.preprocessing import PAPER, PRESETS, REFERENCE, Preprocessing, standardize
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
-UNFILTERED = dataclasses.replace(RELEASED, smoothing="none")
+UNFILTERED = dataclasses.replace(REFERENCE, smoothing="none")
 VARIANTS = {
-    "butterworth": (30, RELEASED),
+    "butterworth": (30, REFERENCE),
     "unfiltered": (30, UNFILTERED),
-    "resample25to30_butterworth": (25, RELEASED),
+    "resample25to30_butterworth": (25, REFERENCE),
     "resample60to30_unfiltered": (60, UNFILTERED),
 }
 THREE = Skeleton("three", ("chest", "belly", "foot"), ("chest", "chest", "belly"), (), ("chest", "belly"))
@@ -64,7 +64,7 @@ def test_the_released_positions_are_reproduced(shared, variant):
 
 
 def test_the_released_trunk_stands_upright_at_the_origin():
-    found = standardize(recording(), RELEASED).keypoints
+    found = standardize(recording(), REFERENCE).keypoints
     upper, lower = (found[:, j] for j in IN_MOTION_19.trunk_indices)
     np.testing.assert_allclose(upper + lower, 0, atol=1e-12)
     np.testing.assert_allclose(upper[:, 0], 0, atol=1e-12)
@@ -100,8 +100,8 @@ def test_released_positions_forget_where_how_large_and_how_turned_the_infant_was
     original = recording(60, seed)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     moved = dataclasses.replace(original, keypoints=scale * original.keypoints @ turn + (dx, dy))
-    expected = standardize(original, RELEASED).keypoints
-    np.testing.assert_allclose(standardize(moved, RELEASED).keypoints, expected, atol=1e-9)
+    expected = standardize(original, REFERENCE).keypoints
+    np.testing.assert_allclose(standardize(moved, REFERENCE).keypoints, expected, atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -121,7 +121,7 @@ def test_published_windows_forget_how_the_infant_was_turned():
     for keypoints in (original.keypoints, original.keypoints @ turn):
         positions = standardize(dataclasses.replace(original, keypoints=keypoints), preprocessing).keypoints
         cut = windows.cut(positions.astype(np.float32), windows.window_starts(200))
-        found.append(windows.finish(cut, IN_MOTION_19, preprocessing.rotation))
+        found.append(windows.align_windows(cut, IN_MOTION_19, preprocessing.rotation))
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
@@ -133,12 +133,12 @@ def test_turning_y_twice_gives_the_recording_again():
 
 
 def test_the_scale_alone_divides_by_trunk_lengths():
-    four, one = (standardize(recording(), dataclasses.replace(RELEASED, scale=s)).keypoints for s in (4.0, 1.0))
+    four, one = (standardize(recording(), dataclasses.replace(REFERENCE, scale=s)).keypoints for s in (4.0, 1.0))
     np.testing.assert_allclose(4 * four, one, atol=1e-12)
 
 
 def test_any_skeleton_with_a_trunk_is_standardized():
-    found = standardize(recording(skeleton=THREE), RELEASED)
+    found = standardize(recording(skeleton=THREE), REFERENCE)
     assert found.keypoints.shape == (90, 3, 2)
     np.testing.assert_allclose(found.keypoints[:, 0, 0], 0, atol=1e-12)
 
@@ -146,13 +146,13 @@ def test_any_skeleton_with_a_trunk_is_standardized():
 def test_standardizing_leaves_the_recording_alone_and_keeps_what_is_known_of_it():
     original = recording(name="infant", metadata={"age": 12})
     before = original.keypoints.copy()
-    found = standardize(original, RELEASED)
+    found = standardize(original, REFERENCE)
     np.testing.assert_array_equal(original.keypoints, before)
     assert (found.name, found.metadata, original.history) == ("infant", {"age": 12}, ())
 
 
 def test_the_history_names_every_step_in_order():
-    steps = standardize(without_points(recording(fps=25.0), (3, 4)), RELEASED).history
+    steps = standardize(without_points(recording(fps=25.0), (3, 4)), REFERENCE).history
     words = [
         "interpolated",
         "resampled from 25 to 30 Hz",
@@ -168,36 +168,36 @@ def test_the_history_names_every_step_in_order():
 
 
 def test_a_clean_recording_has_no_notes():
-    assert standardize(recording(), RELEASED).notes == ()
+    assert standardize(recording(), REFERENCE).notes == ()
 
 
 def test_the_confidence_is_resampled_with_the_keypoints():
     original = recording(50, fps=25.0, confidence=np.linspace(0, 1, 50)[:, None].repeat(19, axis=1))
-    found = standardize(original, RELEASED)
+    found = standardize(original, REFERENCE)
     assert found.confidence.shape == (60, 19)
     np.testing.assert_allclose(found.confidence[:59, 0], np.arange(59) * 25 / 30 / 49, atol=1e-12)
 
 
 def test_a_gap_is_bridged_before_anything_else_and_noted_with_its_share():
     original = recording(100)
-    found = standardize(without_points(original, np.s_[40:43, 7]), RELEASED)
+    found = standardize(without_points(original, np.s_[40:43, 7]), REFERENCE)
     assert not found.missing.any()
     assert found.notes == ("3.0 % of the frames had missing points (0.2 % of all points), now interpolated",)
-    np.testing.assert_allclose(found.keypoints[:, 8], standardize(original, RELEASED).keypoints[:, 8], atol=1e-12)
+    np.testing.assert_allclose(found.keypoints[:, 8], standardize(original, REFERENCE).keypoints[:, 8], atol=1e-12)
 
 
 def test_a_long_gap_is_named_with_its_joint_and_length():
-    found = standardize(without_points(recording(200), np.s_[40:100, 7]), RELEASED)
+    found = standardize(without_points(recording(200), np.s_[40:100, 7]), REFERENCE)
     assert "the longest gap (right_wrist, 2.0 s) exceeds 1 s" in found.notes[0]
 
 
 def test_a_gap_of_the_allowed_length_is_not_named():
-    found = standardize(without_points(recording(200), np.s_[40:70, 7]), RELEASED)
+    found = standardize(without_points(recording(200), np.s_[40:70, 7]), REFERENCE)
     assert "longest" not in found.notes[0]
 
 
 def test_a_joint_that_was_never_seen_stays_missing_and_is_noted():
-    found = standardize(without_points(recording(), np.s_[:, 0]), RELEASED)
+    found = standardize(without_points(recording(), np.s_[:, 0]), REFERENCE)
     assert found.notes == ("never seen: head_top",)
     assert found.missing.any(axis=0).tolist() == [True] + 18 * [False]
     assert found.missing[:, 0].all()
@@ -207,14 +207,14 @@ def test_points_of_low_confidence_count_as_missing_when_asked_for():
     confidence = np.ones((90, 19))
     confidence[10:19, 7] = 0.2
     original = recording(confidence=confidence)
-    assert standardize(original, RELEASED).notes == ()
-    found = standardize(original, dataclasses.replace(RELEASED, min_confidence=0.5))
-    expected = standardize(without_points(original, np.s_[10:19, 7]), RELEASED)
+    assert standardize(original, REFERENCE).notes == ()
+    found = standardize(original, dataclasses.replace(REFERENCE, min_confidence=0.5))
+    expected = standardize(without_points(original, np.s_[10:19, 7]), REFERENCE)
     np.testing.assert_array_equal(found.keypoints, expected.keypoints)
     assert found.notes == expected.notes
 
 
-@pytest.mark.parametrize("preprocessing", [RELEASED, UNFILTERED, PAPER])
+@pytest.mark.parametrize("preprocessing", [REFERENCE, UNFILTERED, PAPER])
 def test_frames_whose_trunk_has_no_length_are_bridged_and_noted(preprocessing):
     original = recording(100)
     zeros = np.array(original.keypoints)
@@ -241,30 +241,30 @@ def test_a_trunk_that_vanishes_only_in_the_median_is_bridged():
 def test_three_coordinates_are_refused_with_the_remedy():
     original = Recording(np.zeros((90, 19, 3)), 30.0, IN_MOTION_19)
     with pytest.raises(ValueError, match=r"two coordinates, got three; project"):
-        standardize(original, RELEASED)
+        standardize(original, REFERENCE)
 
 
 def test_a_skeleton_without_trunk_is_refused():
     bare = Skeleton("bare", ("a", "b"), ("a", "a"))
     with pytest.raises(ValueError, match="bare has no trunk; convert"):
-        standardize(Recording(np.ones((90, 2, 2)), 30.0, bare), RELEASED)
+        standardize(Recording(np.ones((90, 2, 2)), 30.0, bare), REFERENCE)
 
 
 @pytest.mark.parametrize("joint", ["thorax", "pelvis"])
 def test_an_end_of_the_trunk_that_is_never_seen_is_named(joint):
     original = without_points(recording(name="infant.csv"), np.s_[:, IN_MOTION_19.index(joint)])
     with pytest.raises(InputError, match=f'infant.csv: joint "{joint}" is never seen; both ends of the trunk'):
-        standardize(original, RELEASED)
+        standardize(original, REFERENCE)
 
 
 def test_a_recording_without_any_point_is_refused():
     with pytest.raises(InputError, match="never seen"):
-        standardize(without_points(recording(), np.s_[:]), RELEASED)
+        standardize(without_points(recording(), np.s_[:]), REFERENCE)
 
 
 def test_a_recording_without_frames_is_refused():
     with pytest.raises(InputError, match="never seen"):
-        standardize(Recording(np.zeros((0, 19, 2)), 30.0, IN_MOTION_19), RELEASED)
+        standardize(Recording(np.zeros((0, 19, 2)), 30.0, IN_MOTION_19), REFERENCE)
 
 
 def test_ends_of_the_trunk_that_are_never_seen_together_are_refused():
@@ -272,17 +272,17 @@ def test_ends_of_the_trunk_that_are_never_seen_together_are_refused():
     keypoints = np.array(original.keypoints)
     keypoints[:, 8] = keypoints[:, 12]
     with pytest.raises(InputError, match='"thorax" and "pelvis" are never apart'):
-        standardize(dataclasses.replace(original, keypoints=keypoints), RELEASED)
+        standardize(dataclasses.replace(original, keypoints=keypoints), REFERENCE)
 
 
 @pytest.mark.parametrize("frames", [1, 27])
 def test_a_recording_too_short_for_its_filter_is_refused(frames):
     with pytest.raises(InputError, match=f"{frames} frames are too few for a Butterworth filter"):
-        standardize(recording(frames), RELEASED)
+        standardize(recording(frames), REFERENCE)
 
 
 @pytest.mark.parametrize("value", [1e12, -1e12, 1e200, -1e308])
-@pytest.mark.parametrize("preprocessing", [RELEASED, UNFILTERED])
+@pytest.mark.parametrize("preprocessing", [REFERENCE, UNFILTERED])
 def test_an_absurd_coordinate_is_refused_with_its_joint_and_time(value, preprocessing):
     original = recording(120)
     keypoints = np.array(original.keypoints)
@@ -294,8 +294,8 @@ def test_an_absurd_coordinate_is_refused_with_its_joint_and_time(value, preproce
 def test_large_units_are_no_problem():
     original = recording()
     large = dataclasses.replace(original, keypoints=1e60 * original.keypoints)
-    expected = standardize(original, RELEASED).keypoints
-    np.testing.assert_allclose(standardize(large, RELEASED).keypoints, expected, atol=1e-9)
+    expected = standardize(original, REFERENCE).keypoints
+    np.testing.assert_allclose(standardize(large, REFERENCE).keypoints, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -304,12 +304,12 @@ def test_a_preset_survives_the_way_through_json(name):
 
 
 def test_fields_left_out_take_their_defaults():
-    assert Preprocessing.from_dict({}) == RELEASED
+    assert Preprocessing.from_dict({}) == REFERENCE
 
 
 def test_unknown_fields_are_named_beside_the_known_ones():
-    with pytest.raises(ValueError, match="unknown preprocessing fields centering; known: fps, smoothing, centering"):
-        Preprocessing.from_dict({"centering": "trunk_frame"})
+    with pytest.raises(ValueError, match="unknown preprocessing fields center; known: fps, smoothing, centering"):
+        Preprocessing.from_dict({"center": "trunk_frame"})
 
 
 @pytest.mark.parametrize(

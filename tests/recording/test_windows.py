@@ -108,12 +108,12 @@ def test_cutting_from_too_few_frames_is_refused():
 @pytest.mark.parametrize("rotation", ["frame", "none"])
 def test_finish_leaves_windows_alone_without_window_rotation(rotation):
     positions = np.random.default_rng(3).normal(size=(2, 6, 5, 2)).astype(np.float32)
-    np.testing.assert_array_equal(windows.finish(positions, FIVE, rotation), positions)
+    np.testing.assert_array_equal(windows.align_windows(positions, FIVE, rotation), positions)
 
 
 def test_finish_turns_the_trunk_of_the_first_frame_upwards():
     positions = np.random.default_rng(4).normal(size=(3, 6, 5, 2)).astype(np.float32)
-    turned = windows.finish(jnp.asarray(positions), FIVE, "window_first")
+    turned = windows.align_windows(jnp.asarray(positions), FIVE, "window_first")
     trunk = turned[:, 0, 1] - turned[:, 0, 3]
     length = np.linalg.norm(positions[:, 0, 1] - positions[:, 0, 3], axis=-1)
     np.testing.assert_allclose(trunk, np.stack([np.zeros(3), length], axis=-1), atol=2e-6)
@@ -121,7 +121,7 @@ def test_finish_turns_the_trunk_of_the_first_frame_upwards():
 
 def test_finish_is_one_rotation_for_the_whole_window():
     positions = np.random.default_rng(5).normal(size=(6, 5, 2)).astype(np.float32)
-    turned = np.asarray(windows.finish(jnp.asarray(positions), FIVE, "window_first"))
+    turned = np.asarray(windows.align_windows(jnp.asarray(positions), FIVE, "window_first"))
     flat, turned_flat = positions.reshape(-1, 2), turned.reshape(-1, 2)
     np.testing.assert_allclose(turned_flat @ turned_flat.T, flat @ flat.T, atol=1e-5)
 
@@ -133,33 +133,33 @@ def test_finish_forgets_how_the_window_was_turned(angle, seed):
     positions = rng.uniform(-1, 1, (6, 5, 2)).astype(np.float32)
     positions[0, 1], positions[0, 3] = (0.3, 0.5), (-0.2, -0.4)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
-    found = windows.finish(jnp.asarray(positions @ turn), FIVE, "window_first")
-    np.testing.assert_allclose(found, windows.finish(jnp.asarray(positions), FIVE, "window_first"), atol=2e-6)
+    found = windows.align_windows(jnp.asarray(positions @ turn), FIVE, "window_first")
+    np.testing.assert_allclose(found, windows.align_windows(jnp.asarray(positions), FIVE, "window_first"), atol=2e-6)
 
 
 def test_finish_leaves_a_window_whose_first_trunk_has_no_length():
     positions = np.random.default_rng(6).normal(size=(6, 5, 2)).astype(np.float32)
     positions[0, 1] = positions[0, 3]
-    np.testing.assert_array_equal(windows.finish(jnp.asarray(positions), FIVE, "window_first"), positions)
+    np.testing.assert_array_equal(windows.align_windows(jnp.asarray(positions), FIVE, "window_first"), positions)
 
 
 def test_finish_under_jit_and_vmap_equals_a_loop():
     positions = np.random.default_rng(7).normal(size=(3, 6, 5, 2)).astype(np.float32)
-    mapped = jax.jit(jax.vmap(lambda p: windows.finish(p, FIVE, "window_first")))(positions)
-    looped = np.stack([windows.finish(jnp.asarray(p), FIVE, "window_first") for p in positions])
+    mapped = jax.jit(jax.vmap(lambda p: windows.align_windows(p, FIVE, "window_first")))(positions)
+    looped = np.stack([windows.align_windows(jnp.asarray(p), FIVE, "window_first") for p in positions])
     # Fused multiply and add rounds once less.
     np.testing.assert_allclose(mapped, looped, atol=1e-6)
 
 
 def test_finish_refuses_an_unknown_rotation():
     with pytest.raises(ValueError, match='unknown rotation "clip"; known: frame, window_first, none'):
-        windows.finish(jnp.zeros((6, 19, 2)), IN_MOTION_19, "clip")
+        windows.align_windows(jnp.zeros((6, 19, 2)), IN_MOTION_19, "clip")
 
 
 def test_finish_needs_a_trunk():
     bare = Skeleton("bare", ("a", "b"), ("a", "a"))
     with pytest.raises(ValueError, match="bare has no trunk"):
-        windows.finish(jnp.zeros((6, 2, 2)), bare, "window_first")
+        windows.align_windows(jnp.zeros((6, 2, 2)), bare, "window_first")
 
 
 def test_ranges_of_the_released_training_samples_are_reproduced(shared):
@@ -167,7 +167,7 @@ def test_ranges_of_the_released_training_samples_are_reproduced(shared):
         rows = [dict(zip(golden["columns"].tolist(), row, strict=True)) for row in golden["rows"]]
         length = int(golden["sequence_length"])
     for row in rows:
-        low, high = windows.start_ranges(length, int(row["parts"]))
+        low, high = windows.sample_ranges(length, int(row["parts"]))
         part = int(row["part"]) - 1
         assert (int(low[part]), int(high[part])) == (row["start_min"], row["start_max"])
 
@@ -175,7 +175,7 @@ def test_ranges_of_the_released_training_samples_are_reproduced(shared):
 @settings(max_examples=50, deadline=None)
 @given(length=st.integers(150, 5000), parts=st.sampled_from([1, 12, 60]))
 def test_training_starts_always_fit_and_the_ranges_follow_each_other(length, parts):
-    low, high = (np.asarray(x) for x in windows.start_ranges(length, parts))
+    low, high = (np.asarray(x) for x in windows.sample_ranges(length, parts))
     assert low[0] == 0
     assert (low <= high).all()
     assert high.max() <= length - 150
@@ -184,19 +184,19 @@ def test_training_starts_always_fit_and_the_ranges_follow_each_other(length, par
 
 def test_ranges_of_several_recordings_equal_those_of_each():
     lengths = np.array([150, 683, 9000], np.int32)
-    low, high = windows.start_ranges(lengths, 12)
+    low, high = windows.sample_ranges(lengths, 12)
     for i, length in enumerate(lengths):
-        np.testing.assert_array_equal(low[i], windows.start_ranges(int(length), 12)[0])
-        np.testing.assert_array_equal(high[i], windows.start_ranges(int(length), 12)[1])
+        np.testing.assert_array_equal(low[i], windows.sample_ranges(int(length), 12)[0])
+        np.testing.assert_array_equal(high[i], windows.sample_ranges(int(length), 12)[1])
 
 
 def test_a_range_may_be_asked_for_with_traced_arguments():
-    found = jax.jit(windows.start_range)(jnp.asarray(1000), jnp.asarray(32), jnp.asarray(60))
+    found = jax.jit(windows.sample_range)(jnp.asarray(1000), jnp.asarray(32), jnp.asarray(60))
     assert [int(x) for x in found] == [512, 528]
 
 
 def test_a_sampled_start_lies_in_the_range_of_its_part_and_reaches_both_ends():
-    low, high = (np.asarray(x) for x in windows.start_ranges(200, 12))
+    low, high = (np.asarray(x) for x in windows.sample_ranges(200, 12))
     draw = jax.jit(jax.vmap(lambda key: windows.sample_parts(key, 200, 12)))
     starts = np.asarray(draw(jax.random.split(jax.random.key(0), 400)))
     np.testing.assert_array_equal(starts.min(axis=0), low)
@@ -205,4 +205,4 @@ def test_a_sampled_start_lies_in_the_range_of_its_part_and_reaches_both_ends():
 
 def test_parts_below_one_are_refused():
     with pytest.raises(ValueError, match="parts must be at least 1"):
-        windows.start_ranges(1000, 0)
+        windows.sample_ranges(1000, 0)

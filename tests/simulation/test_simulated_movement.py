@@ -372,7 +372,7 @@ def test_a_negative_seed_is_refused():
         simulate(-1)
 
 
-@pytest.mark.parametrize("preset", ["released", "paper"])
+@pytest.mark.parametrize("preset", ["reference", "paper"])
 def test_the_standardization_works_on_every_simulated_infant(preset):
     for recording, _ in simulate_cohort(8, 11, duration=20):
         standard = normalization.standardize(recording, normalization.PRESETS[preset])

@@ -30,7 +30,7 @@ from infantjax.methods.ensemble_gcn.training import Result, RunMapping, train
 from infantjax.models.entry import Entry
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
-from infantjax.recording.preprocessing import RELEASED, Preprocessing, standardize
+from infantjax.recording.preprocessing import REFERENCE, Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import Skeleton
 from infantjax.training import distributed as processes
@@ -239,7 +239,7 @@ def train_single(
 
 
 def prepare(
-    cohort: Cohort, skeleton: Skeleton | str, preprocessing: Preprocessing = RELEASED, strict: bool = False
+    cohort: Cohort, skeleton: Skeleton | str, preprocessing: Preprocessing = REFERENCE, strict: bool = False
 ) -> CohortData:
     """Convert and standardize the recordings of a cohort for training.
 
@@ -260,7 +260,7 @@ def prepare(
 
 
 def positions_of(
-    recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing = RELEASED, strict: bool = False
+    recording: Recording, skeleton: Skeleton, preprocessing: Preprocessing = REFERENCE, strict: bool = False
 ) -> Float[np.ndarray, "time joint 2"]:
     """The standardized positions of a recording, float32.
 
@@ -311,7 +311,7 @@ def train_on(
     config: TrainingConfig,
     record: str = "training.json",
     overrides: Mapping[str, Any] | None = None,
-    preprocessing: Preprocessing = RELEASED,
+    preprocessing: Preprocessing = REFERENCE,
     threshold: float = 0.5,
     strict: bool = False,
     mapping: RunMapping = "auto",

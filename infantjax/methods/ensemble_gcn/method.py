@@ -29,7 +29,7 @@ class Groos(System):
 
     Attributes:
         model: registry name of a network for risk.
-        preprocessing: how recordings are standardized, `released` or `paper`.
+        preprocessing: how recordings are standardized, `reference` or `paper`.
         folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each.
         threshold: of decisions, stored with the ensemble.
         training: of every run.
@@ -44,7 +44,7 @@ class Groos(System):
     alternatives: ClassVar[Mapping[str, type]] = {"folds": str}
 
     model: str = "kbest-gcn-2"
-    preprocessing: Literal["released", "paper"] = "released"
+    preprocessing: Literal["reference", "paper"] = "reference"
     folds: int | str = 7
     threshold: float = 0.5
     training: "TrainingConfig" = field(default_factory=_published)

@@ -27,7 +27,7 @@ class WindowProgram:
     Attributes:
         module: a graph network.
         features: names of its input channels.
-        rotation: which rotation each window gets (`motion.windows.finish`).
+        rotation: which rotation each window gets (`recording.windows.align_windows`).
         exact: contributions go through the spatial pooling layer; see `explanation.class_activation`.
     """
 
@@ -41,8 +41,8 @@ class WindowProgram:
     ) -> tuple[Float[Array, " window"], Float[Array, "window joint"]]:
         """Risk and contributions of the windows; pure, to be compiled by `jax.jit`."""
         skeleton = self.module.skeleton
-        turned = windows.finish(positions, skeleton, self.rotation)
-        inputs = features.stack(turned, skeleton, self.features)
+        turned = windows.align_windows(positions, skeleton, self.rotation)
+        inputs = features.build_features(turned, skeleton, self.features)
         # Published weights are exact only in full float32; accelerators round products of it by default.
         with jax.default_matmul_precision("highest"):
             logits, aux = self.module.apply(variables, inputs)

@@ -67,7 +67,7 @@ def train(
         data: the cohort.
         folds: recordings that each run trains and is validated on.
         config: the same for all runs.
-        names: input features of the network, see `motion.features.stack`.
+        names: input features of the network, see `recording.features.build_features`.
         run_ids: number of each run, from which its random key is derived; None counts from 0.
         description: of the model (name, overrides), JSON-compatible; a checkpoint of another one is refused.
         variables: `[run, ...]` of the network, with which the runs begin; None draws them.
@@ -197,8 +197,8 @@ class WindowTask(loop.Task):
         """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
         size = self.config.batch_size
         sample_key, step_key = jax.random.split(key)
-        # The random numbers of the epoch, see `augmentation.drawn`; those of a sample do not depend on the padding.
-        bits = jax.random.bits(sample_key, (run.recording.shape[0], 2 + len(augmentation.Draw._fields)))
+        # All random bits of the epoch, see `augmentation.sample_from_bits`. Padding changes no sample's bits.
+        bits = jax.random.bits(sample_key, (run.recording.shape[0], 2 + len(augmentation.AffineParams._fields)))
         order = by_lot(bits[:, 0], run.samples)
         steps = jnp.where(running, run.samples // size, 0)
 
@@ -226,14 +226,16 @@ class WindowTask(loop.Task):
         recording = run.recording[samples]
         length = data.lengths[recording]
         frames = jnp.broadcast_to(run.longest, length.shape) if self.config.roll else length
-        low, high = windows.start_range(frames, run.part[samples], run.parts[samples], data.window)
+        low, high = windows.sample_range(frames, run.part[samples], run.parts[samples], data.window)
         start = low + (bits[:, 0] % (high - low + 1).astype(jnp.uint32)).astype(low.dtype)
         # A recording repeated end to end is read modulo its length; without repetition the remainder changes nothing.
         times = (start[:, None] + jnp.arange(data.window)) % length[:, None]
-        positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
+        positions = windows.align_windows(data.positions[recording[:, None], times], data.skeleton, data.rotation)
         if self.config.augmentation is not None:
-            positions = augmentation.apply(positions, augmentation.drawn(bits[:, 1:], self.config.augmentation))
-        return features.stack(positions, data.skeleton, self.names), data.labels[recording]
+            positions = augmentation.apply(
+                positions, augmentation.sample_from_bits(bits[:, 1:], self.config.augmentation)
+            )
+        return features.build_features(positions, data.skeleton, self.names), data.labels[recording]
 
     def judge(self, variables: dict[str, Array], run: Run, data: CohortData, running: Array) -> Judged:
         """AUC over the risks of the validation recordings (medians over windows), class-balanced loss over windows."""
@@ -248,8 +250,8 @@ class WindowTask(loop.Task):
             window = jnp.minimum(window, most - 1)
             recording = run.window_recording[window]
             times = run.window_start[window][:, None] + jnp.arange(data.window)
-            positions = windows.finish(data.positions[recording[:, None], times], data.skeleton, data.rotation)
-            x = features.stack(positions, data.skeleton, self.names)
+            positions = windows.align_windows(data.positions[recording[:, None], times], data.skeleton, data.rotation)
+            x = features.build_features(positions, data.skeleton, self.names)
             logits, _ = self.module.apply(self.unpack(variables), x, train=False)
             labels = data.labels[recording]
             of_class = real & (labels == jnp.arange(2)[:, None])

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from infantjax.errors import Findings, InputError, MissingExtraError
+from infantjax.errors import InputError, MissingExtraError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import edge, naming, text
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
@@ -45,19 +45,19 @@ def read(request: Request) -> Sheet:
         InputError: no such table.
         MissingExtraError: a spreadsheet, and openpyxl is not installed.
     """
-    findings, sheets = Findings(), []
+    problems, sheets = Problems(), []
     for table in filter(_is_table, _tables(request.path)):
         try:
-            sheets.append(_read_table(table, request, findings))
+            sheets.append(_read_table(table, request, problems))
         except InputError as error:
-            findings.fatal.append((table.name, error.what))
+            problems.errors.append((table.name, error.what))
     joints = sheets[0][0] if sheets else []
     entries = []
     for names, found in sheets:
         if names != joints and found:
-            findings.fatal.append((found[0].where, "has other columns than the first table"))
+            problems.errors.append((found[0].where, "has other columns than the first table"))
         entries += found
-    return Sheet(joints, entries, findings)
+    return Sheet(joints, entries, problems)
 
 
 def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Float[np.ndarray, "time height width 1"]:
@@ -188,7 +188,7 @@ def _columns(header: Sequence[str], first: Sequence[str]) -> dict[str, tuple[int
     return {joint: (at["x"], at["y"]) for joint, at in places.items() if len(at) == 2}
 
 
-def _read_table(table: Path, request: Request, findings: Findings) -> tuple[list[str], list[Entry]]:
+def _read_table(table: Path, request: Request, problems: Problems) -> tuple[list[str], list[Entry]]:
     lines = list(_rows(table))
     header = text.header_of(table, lines[0][1])
     columns = _columns(header, lines[1][1] if len(lines) > 1 else [])
@@ -201,12 +201,12 @@ def _read_table(table: Path, request: Request, findings: Findings) -> tuple[list
         picture = pictures.get(Path(row[0].strip()).stem) or numbered.get(_number(row[0]))
         where = f"{table.name}, line {line}"
         if picture is None:
-            findings.problems.append((where, "names no picture that is there"))
+            problems.warnings.append((where, "names no picture that is there"))
             continue
         points = np.array([_point(table, line, header, row, at) for at in columns.values()])
         points[(points < 0).any(1) | (points == 0).all(1)] = np.nan
         entries.append(Entry(where, f"{infant}_{_number(picture.stem):06d}", points, picture, group=infant))
-    note_unannotated(folder, entries, findings)
+    note_unannotated(folder, entries, problems)
     return list(columns), entries
 
 

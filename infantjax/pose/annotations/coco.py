@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.formats import json_file, people
 from infantjax.formats.source import Source
 from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
@@ -38,7 +38,7 @@ def read(request: Request) -> Sheet:
     document: Any = json_file.load(path)
     images = _images(path, document.get("images"))
     joints = _joints(document.get("categories"))
-    findings = Findings()
+    problems = Problems()
     persons: dict[Any, list[tuple[dict[str, Any], np.ndarray]]] = {name: [] for name in images}
     for number, entry in enumerate(document["annotations"]):
         if not isinstance(entry, dict) or "keypoints" not in entry or entry.get("iscrowd"):
@@ -62,11 +62,11 @@ def read(request: Request) -> Sheet:
         if len(found) > 1 and request.persons == "one":
             found = [found[people.largest([values for _, values in found])]]
         if not found:
-            findings.problems.append((image["file_name"][:60], "has no annotation"))
+            problems.warnings.append((image["file_name"][:60], "has no annotation"))
         entries += [_entry(path, folder, image, entry, values, len(found) > 1) for entry, values in found]
     if several and request.persons == "one":
-        findings.problems.append((f"{several} pictures", "show several persons; the largest counts"))
-    return Sheet(joints, entries, findings, () if _joints(document.get("categories")) else _SETS, own=False)
+        problems.warnings.append((f"{several} pictures", "show several persons; the largest counts"))
+    return Sheet(joints, entries, problems, () if _joints(document.get("categories")) else _SETS, own=False)
 
 
 def _images(path: Path, images: Any) -> dict[Any, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_COORDINATE, natural_order
 from infantjax.formats import naming
 from infantjax.skeletons import Skeleton
@@ -124,7 +124,7 @@ class Sheet:
     Attributes:
         joints: names of the file's points.
         entries: the annotated persons.
-        findings: what is wrong.
+        problems: what is wrong.
         among: names of keypoint sets, for formats that number their points.
         own: a mistake in these annotations can be corrected, so a point outside its picture is an error; published sets
             have some, which are left out.
@@ -132,7 +132,7 @@ class Sheet:
 
     joints: Sequence[str]
     entries: list[Entry]
-    findings: Findings = field(default_factory=Findings)
+    problems: Problems = field(default_factory=Problems)
     among: Sequence[str] = ()
     own: bool = True
 
@@ -153,23 +153,23 @@ def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
         InputError: a picture that is annotated twice and differently, a point outside its picture (`Sheet.own`), no
             annotated picture at all, or points of no known keypoint set.
     """
-    findings, path = sheet.findings, request.path
+    problems, path = sheet.problems, request.path
     match = naming.identify(path, sheet.joints, request.skeleton, sheet.among) if sheet.joints else None
-    entries = [_inside(entry, sheet, findings) for entry in sheet.entries]
-    entries = _once(entries, findings)
+    entries = [_inside(entry, sheet, problems) for entry in sheet.entries]
+    entries = _once(entries, problems)
     empty = [entry for entry in entries if np.isnan(entry.points).all()]
-    findings.problems += [(entry.where, "has no annotated point") for entry in empty]
+    problems.warnings += [(entry.where, "has no annotated point") for entry in empty]
     if not keep_empty:
         entries = [entry for entry in entries if not np.isnan(entry.points).all()]
-    findings.problems += [
+    problems.warnings += [
         (entry.picture.name, "is not there")
         for entry in entries
         if entry.picture is not None and not entry.picture.is_file()
     ]
-    if findings.fatal or match is None or len(empty) == len(sheet.entries):
-        if not findings.lines():
+    if problems.errors or match is None or len(empty) == len(sheet.entries):
+        if not problems.lines():
             raise InputError(path, "holds no annotated picture", "annotate some")
-        raise findings.error(path, "correct these and try again" if findings.fatal else "no usable picture is left")
+        raise problems.to_error(path, "correct these and try again" if problems.errors else "no usable picture is left")
     entries.sort(key=lambda e: (natural_order(e.picture.parent) if e.picture else [], natural_order(Path(e.name))))
     columns = [-1 if column is None else column for column in match.columns]
 
@@ -199,7 +199,7 @@ def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
         centers=given("center", 2),
         groups=groups if all(groups) else groups_of([entry.name for entry in entries]),
         splits=splits if any(splits) else None,
-        problems=findings.notes(),
+        problems=problems.notes(),
     )
 
 
@@ -228,17 +228,17 @@ def folder_of(pictures: Path | None, candidates: Sequence[Path], name: str) -> P
     return next((folder for folder in candidates if (folder / name).is_file()), candidates[0])
 
 
-def note_unannotated(folder: Path, entries: Iterable[Entry], findings: Findings) -> None:
+def note_unannotated(folder: Path, entries: Iterable[Entry], problems: Problems) -> None:
     """Note the pictures of a folder that no entry names."""
     known = {entry.picture.stem for entry in entries if entry.picture is not None}
-    findings.problems += [
+    problems.warnings += [
         (picture.name, "has no annotation") for stem, picture in pictures_in(folder).items() if stem not in known
     ]
 
 
-def _inside(entry: Entry, sheet: Sheet, findings: Findings) -> Entry:
+def _inside(entry: Entry, sheet: Sheet, problems: Problems) -> Entry:
     if (np.abs(entry.points) > MAX_COORDINATE).any():
-        findings.fatal.append((entry.where, f"has a point farther than {MAX_COORDINATE:g} pixels away"))
+        problems.errors.append((entry.where, f"has a point farther than {MAX_COORDINATE:g} pixels away"))
     if entry.size is None:
         return entry
     height, width = entry.size
@@ -248,14 +248,14 @@ def _inside(entry: Entry, sheet: Sheet, findings: Findings) -> Entry:
         return entry
     for joint in np.flatnonzero(outside):
         at = f"{sheet.joints[int(joint)]} at {x[joint]:g}, {y[joint]:g}, outside the picture"
-        where = findings.fatal if sheet.own else findings.problems
+        where = problems.errors if sheet.own else problems.warnings
         where.append((entry.where, f"has {at}" if sheet.own else "has points outside the picture, left out"))
         if not sheet.own:
             break
     return replace(entry, points=np.where(outside[:, None], np.nan, entry.points))
 
 
-def _once(entries: list[Entry], findings: Findings) -> list[Entry]:
+def _once(entries: list[Entry], problems: Problems) -> list[Entry]:
     """Each picture once: equal ones are noted, different ones fatal."""
     found: dict[tuple[Path | None, str], Entry] = {}
     for entry in entries:
@@ -263,7 +263,7 @@ def _once(entries: list[Entry], findings: Findings) -> list[Entry]:
         if key not in found:
             found[key] = entry
         elif np.array_equal(found[key].points, entry.points, equal_nan=True):
-            findings.problems.append((entry.where, f"repeats the annotation of {entry.name}"))
+            problems.warnings.append((entry.where, f"repeats the annotation of {entry.name}"))
         else:
-            findings.fatal.append((entry.where, f"annotates {entry.name} again and differently"))
+            problems.errors.append((entry.where, f"annotates {entry.name} again and differently"))
     return list(found.values())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order, write_atomically
 from infantjax.formats import edge, text
 from infantjax.pose.annotations.data import Annotations, Entry, Request, Sheet, note_unannotated, pictures_in
@@ -56,7 +56,7 @@ def read(request: Request) -> Sheet:
     header = next((cells for _, cells in lines), [])
     while header and not header[-1].strip():
         header.pop()
-    joints, findings = [cell.strip() for cell in header[2:]], Findings()
+    joints, problems = [cell.strip() for cell in header[2:]], Problems()
     folder = request.pictures or table.parent.parent / "images"
     folder = folder if folder.is_dir() or request.pictures else table.parent
     places = {split: pictures_in(folder / split) for split in ("", *SPLITS)}
@@ -64,7 +64,7 @@ def read(request: Request) -> Sheet:
     for line, cells in lines:
         row = text.check_width(table, line, cells, len(header))
         if not row[2].strip():
-            findings.problems.append((f"line {line}", "has no annotation"))
+            problems.warnings.append((f"line {line}", "has no annotation"))
             continue
         fractions = np.array([_point(table, line, name, cell) for name, cell in zip(joints, row[2:])])
         name = Path(row[1].strip().replace("\\", "/"))
@@ -74,7 +74,7 @@ def read(request: Request) -> Sheet:
             height, width = picture_size(picture)
         except InputError as error:
             what = "is not there" if not picture.is_file() else error.what
-            findings.problems.append((picture.name, f"{what}; without its size its points mean nothing"))
+            problems.warnings.append((picture.name, f"{what}; without its size its points mean nothing"))
             continue
         entries.append(
             Entry(
@@ -87,11 +87,11 @@ def read(request: Request) -> Sheet:
             )
         )
     for place in (folder / split for split in ("", *SPLITS)):
-        note_unannotated(place, entries, findings)
+        note_unannotated(place, entries, problems)
     if not _named(joints, request):
-        findings.problems.append((table.name, "its columns have no known names; they are taken in their order"))
-        return Sheet([str(i) for i in range(len(joints))], entries, findings, _SETS)
-    return Sheet(joints, entries, findings)
+        problems.warnings.append((table.name, "its columns have no known names; they are taken in their order"))
+        return Sheet([str(i) for i in range(len(joints))], entries, problems, _SETS)
+    return Sheet(joints, entries, problems)
 
 
 def _table(path: Path) -> Path | None:
@@ -158,7 +158,7 @@ def read_processed(request: Request) -> Sheet:
     folder = _processed(request.path)
     if folder is None:
         raise InputError(request.path, "holds no folder of points", "give the folder `processed`")
-    findings, entries, size = Findings(), [], 0
+    problems, entries, size = Problems(), [], 0
     for split in SPLITS:
         squares = sorted((p for p in (folder / split).glob("images_*x*") if _SQUARES.match(p.name)), key=natural_order)
         files = sorted((folder / split / "points").glob("*.txt"), key=natural_order)
@@ -169,17 +169,17 @@ def read_processed(request: Request) -> Sheet:
             try:
                 points = _lines(file)
             except InputError as error:
-                findings.fatal.append((f"{split}/{file.name}", error.what))
+                problems.errors.append((f"{split}/{file.name}", error.what))
                 continue
             size = size or len(points)
             if len(points) != size:
-                findings.fatal.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
+                problems.errors.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
                 continue
             picture = pictures.get(file.stem, squares[-1] / f"{file.stem}.png")
             where = f"{split}/{file.name}"
             entries.append(Entry(where, file.stem, points * side, picture, size=(side, side), split=split))
-        note_unannotated(squares[-1], entries, findings)
-    return Sheet([str(i) for i in range(size)], entries, findings, _SETS)
+        note_unannotated(squares[-1], entries, problems)
+    return Sheet([str(i) for i in range(size)], entries, problems, _SETS)
 
 
 def _processed(path: Path) -> Path | None:

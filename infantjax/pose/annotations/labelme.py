@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import json_file
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
@@ -36,16 +36,16 @@ def read(request: Request) -> Sheet:
     Raises:
         InputError: no such files, or all labels are of points that the skeleton lacks.
     """
-    path, findings = request.path, Findings()
+    path, problems = request.path, Problems()
     files = _files(path) if path.is_dir() else [path]
     folder = request.pictures or (path if path.is_dir() else path.parent)
     pictures = pictures_in(folder)
     found: list[tuple[Path, tuple[float, float], dict[str, tuple[float, float]], Path]] = []
     for file in files:
         try:
-            size, points, name = _labels(file, findings)
+            size, points, name = _labels(file, problems)
         except InputError as error:
-            findings.fatal.append((file.name, error.what))
+            problems.errors.append((file.name, error.what))
         else:
             found.append((file, size, points, pictures.get(file.stem, folder / (name or f"{file.stem}.jpg"))))
     joints = list(dict.fromkeys(joint for _, _, points, _ in found for joint in points))
@@ -53,7 +53,7 @@ def read(request: Request) -> Sheet:
     if skeleton is not None:
         # Labels of other points are nobody's mistake: a set of twenty-two serves a skeleton of sixteen.
         joints = [joint for joint in joints if joint in skeleton.joints]
-        if found and not joints and not findings.fatal:
+        if found and not joints and not problems.errors:
             raise InputError(path, f"has no label of a point of {skeleton.name}", "name labels like Wrist_R")
     entries = [
         Entry(
@@ -65,15 +65,15 @@ def read(request: Request) -> Sheet:
         )
         for file, size, points, picture in found
     ]
-    note_unannotated(folder, entries, findings)
-    return Sheet(joints, entries, findings)
+    note_unannotated(folder, entries, problems)
+    return Sheet(joints, entries, problems)
 
 
 def _files(path: Path) -> list[Path]:
     return sorted((p for p in path.glob("*.json") if not p.name.startswith(".")), key=natural_order)
 
 
-def _labels(file: Path, findings: Findings) -> tuple[tuple[float, float], dict[str, tuple[float, float]], str]:
+def _labels(file: Path, problems: Problems) -> tuple[tuple[float, float], dict[str, tuple[float, float]], str]:
     """Size of the picture, points by joint, and the picture's name, empty where the file names none."""
     points: dict[str, tuple[float, float]] = {}
     try:
@@ -85,7 +85,7 @@ def _labels(file: Path, findings: Findings) -> tuple[tuple[float, float], dict[s
             joint = _joint(str(shape["label"]))
             x, y = (float(v) for v in shape["points"][0])
             if joint in points:
-                findings.fatal.append((file.name, f"has the label {shape['label']} twice"))
+                problems.errors.append((file.name, f"has the label {shape['label']} twice"))
             points[joint] = x, y
         name = str(document.get("imagePath") or "").replace("\\", "/").rpartition("/")[2]
     except InputError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from infantjax import skeletons
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import edge
 from infantjax.pose.annotations.data import Entry, Request, Sheet
@@ -55,7 +55,7 @@ def read(request: Request) -> Sheet:
     joints = {_named(joint, skeleton.joints): number for joint, number in _JOINTS.items()}
     if skeleton.name == IN_MOTION_19.name:
         joints = {joint: number for joint, number in joints.items() if not joint.endswith("_hip")}
-    findings, entries = Findings(), []
+    problems, entries = Problems(), []
     for sequence in _sequences(request.path):
         pictures = (request.pictures / sequence.name if request.pictures else sequence) / "rgb"
         for file in sorted((sequence / _FOLDER).glob("*.txt"), key=natural_order):
@@ -63,7 +63,7 @@ def read(request: Request) -> Sheet:
             try:
                 points = _points(file, tuple(joints.values()))
             except InputError as error:
-                findings.fatal.append((f"{sequence.name}/{file.name}", error.what))
+                problems.errors.append((f"{sequence.name}/{file.name}", error.what))
                 continue
             entries.append(
                 Entry(
@@ -78,7 +78,7 @@ def read(request: Request) -> Sheet:
     known = [joint for joint in joints if joint in skeleton.joints]
     rows = [list(joints).index(joint) for joint in known]
     kept = [Entry(**(vars(entry) | {"points": entry.points[rows]})) for entry in entries]
-    return Sheet(known, kept, findings, own=False)
+    return Sheet(known, kept, problems, own=False)
 
 
 def _sequences(path: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.errors import Findings, InputError
+from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
 from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
 from infantjax.weights.archive import DAMAGE
@@ -57,7 +57,7 @@ def read(request: Request) -> Sheet:
         InputError: no such structure, damaged, or it would unpack to too much.
     """
     try:
-        return Sheet(JOINTS, list(_entries(request)), Findings(), own=False)
+        return Sheet(JOINTS, list(_entries(request)), Problems(), own=False)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(request.path, f"is not MPII's Matlab file ({reason})", "give it as MPII has it") from None

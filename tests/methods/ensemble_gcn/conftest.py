@@ -9,7 +9,7 @@ import pytest
 
 from infantjax import models
 from infantjax.nn.initializers import initialize
-from infantjax.recording.preprocessing import RELEASED
+from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
@@ -42,7 +42,7 @@ def random_variables(module, shape, instances: int):
 def info() -> dict:
     return {
         "skeleton": "in-motion-19",
-        "preprocessing": RELEASED.to_dict(),
+        "preprocessing": REFERENCE.to_dict(),
         "features": ["position"],
         "threshold": 0.5,
         "demonstration": False,

@@ -21,7 +21,7 @@ from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.recording import features, windows
-from infantjax.recording.preprocessing import PAPER, RELEASED, standardize
+from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.report.batch import Reading, assess_files
 from infantjax.report.record import to_json
@@ -71,14 +71,14 @@ def compilations():
 
 def test_risks_are_the_networks_on_each_window_by_itself(ensemble, assessor, record):
     recording = record(400)
-    positions = standardize(recording, RELEASED).keypoints.astype(np.float32)
+    positions = standardize(recording, REFERENCE).keypoints.astype(np.float32)
     member = ensemble.members[0]
     module = models.get("st-gcn").build(**member.overrides)
     risks = np.empty((2, 5))
     for instance in range(2):
         variables = jax.tree.map(lambda leaf, i=instance: leaf[i], member.variables)
         for number, start in enumerate((0, 75, 150, 225, 250)):
-            x = features.stack(positions[start : start + 150], IN_MOTION_19, ("position",))[None]
+            x = features.build_features(positions[start : start + 150], IN_MOTION_19, ("position",))[None]
             risks[instance, number] = jax.nn.softmax(module.apply(variables, x)[0])[0, 1]
     found = assessor.assess(recording)
     # Compiled, and several windows at a time: the sums run in another order than here.
@@ -98,7 +98,7 @@ def test_the_result_says_what_it_depends_on(assessor, record):
     assert [(i.model, i.instance) for i in found.instances] == [("st-gcn", 0), ("st-gcn", 1)]
     assert found.provenance["ensemble"] == assessor.ensemble.digest
     assert found.provenance["models"] == [{"model": "st-gcn", "instances": 2}]
-    assert found.provenance["preprocessing"] == RELEASED.to_dict()
+    assert found.provenance["preprocessing"] == REFERENCE.to_dict()
     assert found.provenance["input"] == {"sha256": "abc"}
     assert found.provenance["history"]
     assert (found.validated, found.statement) == (False, "Random weights.")
@@ -134,11 +134,11 @@ def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
 
 
 def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
-    shorter = replace(ensemble, info={**ensemble.info, "preprocessing": replace(RELEASED, window=60).to_dict()})
+    shorter = replace(ensemble, info={**ensemble.info, "preprocessing": replace(REFERENCE, window=60).to_dict()})
     recording = record(200)
     assessment = Assessor(shorter).assess(recording)
     assert assessment.windows.length == 2.0
-    starts = windows.window_starts(standardize(recording, RELEASED).frames, 60)
+    starts = windows.window_starts(standardize(recording, REFERENCE).frames, 60)
     np.testing.assert_allclose(assessment.windows.start, starts / 30)
 
 
@@ -147,7 +147,7 @@ def test_other_preprocessing_gives_another_risk(ensemble, assessor, record):
     recording = record(200)
     assert turned.assess(recording).risk != assessor.assess(recording).risk
     positions = standardize(recording, PAPER).keypoints.astype(np.float32)
-    upright = windows.finish(jnp.asarray(positions[None, :150]), IN_MOTION_19, "window_first")
+    upright = windows.align_windows(jnp.asarray(positions[None, :150]), IN_MOTION_19, "window_first")
     thorax, pelvis = upright[0, 0, list(IN_MOTION_19.trunk_indices)]
     assert abs(float(thorax[0] - pelvis[0])) < 1e-6
 
@@ -202,7 +202,7 @@ def test_what_goes_into_the_program_does_not_grow_with_the_recording(assessor, r
 
 
 def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
-    positions = standardize(record(1000), RELEASED).keypoints.astype(np.float32)
+    positions = standardize(record(1000), REFERENCE).keypoints.astype(np.float32)
     (expected,), starts = assessor._program.scores(positions)
     for chunk in (1, 5):
         (found,), same = EnsembleProgram(ensemble.members, IN_MOTION_19, chunk=chunk).scores(positions)
@@ -214,7 +214,7 @@ def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, rec
 
 def test_one_window_gives_the_same_in_any_company(assessor, record):
     """The last chunk is filled up with copies; what else is in a chunk must not leak."""
-    positions = standardize(record(600), RELEASED).keypoints.astype(np.float32)
+    positions = standardize(record(600), REFERENCE).keypoints.astype(np.float32)
     (whole,), starts = assessor._program.scores(positions)
     for number in (0, 3):
         (alone,), _ = assessor._program.scores(positions[starts[number] : starts[number] + 150])
@@ -424,7 +424,7 @@ def reference(shared):
             logits.append(z[f"{prefix}logits"])
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *instances)
         members.append(Member("kbest-gcn-1", stacked, architecture.to_choices()))
-    info = {"skeleton": "in-motion-19", "preprocessing": RELEASED.to_dict(), "threshold": 0.5}
+    info = {"skeleton": "in-motion-19", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
     assessor = Assessor(Ensemble(tuple(members), info), rule="quartile", contributions_of="first_model")
     recording = readers.read(folder / f"orgcoords_{expected['infant']}.csv", fps=30.0)
     return expected["results"], np.stack(logits), assessor, recording
@@ -434,7 +434,7 @@ def reference(shared):
 def chain(reference):
     """Our assessment, and the scores behind it."""
     _, _, assessor, recording = reference
-    positions = standardize(recording, RELEASED).keypoints.astype(np.float32)
+    positions = standardize(recording, REFERENCE).keypoints.astype(np.float32)
     scores, _ = assessor._program.scores(positions)
     return assessor.assess(recording), scores
 

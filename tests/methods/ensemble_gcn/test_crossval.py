@@ -59,7 +59,7 @@ def test_crossval_writes_an_ensemble_with_one_instance_for_each_fold(tmp_path):
     (member,) = loaded.members
     assert (member.model, dict(member.overrides), member.instances) == ("toy", {"width": 3}, 3)
     assert set(member.variables) == {"params", "batch_stats", "constants"}
-    assert loaded.info["preprocessing"] == normalization.RELEASED.to_dict()
+    assert loaded.info["preprocessing"] == normalization.REFERENCE.to_dict()
     assert loaded.info["validated"] is False
     assert "never validated" in loaded.info["statement"]
 

@@ -8,7 +8,7 @@ from infantjax import models, skeletons
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.recording.preprocessing import RELEASED, standardize
+from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.report.record import to_json
 from infantjax.skeletons import Skeleton
@@ -45,7 +45,7 @@ def trained():
     """Two folds of a small ST-GCN on the five joints."""
     entry = models.get("st-gcn")
     positions = [
-        standardize(infant(r, outcome), RELEASED).keypoints.astype(np.float32) for r, outcome in enumerate(OUTCOMES)
+        standardize(infant(r, outcome), REFERENCE).keypoints.astype(np.float32) for r, outcome in enumerate(OUTCOMES)
     ]
     return stack.train(
         entry.build(skeleton=FIVE, widths=WIDTHS),
@@ -74,7 +74,7 @@ def test_training_lowers_the_loss_and_tells_the_outcomes_apart(trained):
 
 def test_an_ensemble_of_them_is_saved_and_assesses(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(skeletons.SKELETONS, "five", FIVE)
-    info = {"skeleton": "five", "preprocessing": RELEASED.to_dict(), "threshold": 0.5}
+    info = {"skeleton": "five", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
     save_ensemble(Ensemble((Member("st-gcn", trained.variables, {"widths": WIDTHS}),), info), tmp_path)
     assessor = Assessor(load_ensemble(tmp_path))
     up, down = (assessor.assess(infant(99, outcome)) for outcome in (1, 0))

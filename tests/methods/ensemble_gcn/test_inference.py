@@ -69,7 +69,7 @@ def scores(stack, positions, names=("position", "velocity"), **options) -> Score
 def test_scores_are_the_network_of_each_instance_on_its_features(stack, positions):
     # The feature map of this network has other channels than its classifier reads, which the exact way needs.
     found = scores(stack, positions, exact=True)
-    inputs = features.stack(positions, IN_MOTION_19, ("position", "velocity"))
+    inputs = features.build_features(positions, IN_MOTION_19, ("position", "velocity"))
     for i in range(INSTANCES):
         variables = instance(stack, i)
         logits, aux = NETWORK.apply(variables, inputs)
@@ -96,7 +96,7 @@ def test_the_exact_way_goes_through_the_pooling_and_the_released_one_does_not(st
 
 
 def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_so(stack, positions):
-    turned = windows.finish(jnp.asarray(positions), IN_MOTION_19, "window_first")
+    turned = windows.align_windows(jnp.asarray(positions), IN_MOTION_19, "window_first")
     found = scores(stack, positions, exact=True, rotation="window_first")
     np.testing.assert_allclose(found.risk, scores(stack, turned, exact=True).risk, rtol=0, atol=1e-5)
     assert np.abs(found.risk - scores(stack, positions, exact=True).risk).max() > 1e-3

@@ -129,7 +129,7 @@ def test_risks_losses_and_auc_are_those_computed_on_the_host(toy, stacked):
     for row in fold.validation:
         positions = data.positions[row, : data.lengths[row]]
         cut = windows.cut(positions, windows.window_starts(len(positions)))
-        logits, _ = toy.Toy().apply(variables, features.stack(cut, data.skeleton))
+        logits, _ = toy.Toy().apply(variables, features.build_features(cut, data.skeleton))
         probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         risks.append(np.median(probability[:, 1]))
         losses[data.labels[row]] += [-np.log(p[data.labels[row]]) for p in probability]
@@ -166,7 +166,7 @@ def test_training_windows_lie_in_their_part_of_the_recording_repeated_end_to_end
         row = int(run.recording[i])
         own = data.positions[row, : data.lengths[row]]
         repeated = np.concatenate([own] * 3)[:longest]
-        low, high = windows.start_range(int(longest), int(run.part[i]), int(run.parts[i]))
+        low, high = windows.sample_range(int(longest), int(run.part[i]), int(run.parts[i]))
         starts = [s for s in range(low, high + 1) if np.array_equal(repeated[s : s + 150], window)]
         assert len(starts) == 1
         crossed_the_seam += starts[0] + 150 > len(own)
