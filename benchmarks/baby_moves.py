@@ -36,7 +36,7 @@ from infantjax.methods.baby_moves.training import (
 )
 from infantjax.nn.initializers import initialize
 from infantjax.training import optimizers as optimizers
-from infantjax.training.splits import random_partitions
+from infantjax.training.splits import random_splits
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     rng = np.random.default_rng(0)
     labels = (np.arange(24) % 4 == 0).astype(int).tolist()
     data = Videos.of(list(rng.standard_normal((24, 4500, 46)).astype(np.float32)), labels, None, config)
-    partitions = random_partitions(labels, options.runs)
+    partitions = random_splits(labels, options.runs)
     module = BabyMoves()
     begun = time.perf_counter()
     together = train(module, data, partitions, config)

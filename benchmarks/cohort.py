@@ -6,13 +6,13 @@ from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.search.evaluation import protocol
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.splits import Fold, stratified_folds
+from infantjax.training.splits import Split, stratified_splits
 from infantjax.training.state import CohortData
 
 
-def simulated(infants: int, duration: float) -> tuple[CohortData, Fold]:
+def simulated(infants: int, duration: float) -> tuple[CohortData, Split]:
     """Recordings of a simulated cohort, 40 % of them positive, and the published fold of a trial."""
     cohort = simulate_cohort(infants, 1, duration, 0.4)
     positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
     outcomes = [outcome for _, outcome in cohort]
-    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), protocol(stratified_folds(outcomes, 7))
+    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), protocol(stratified_splits(outcomes, 7))

@@ -31,7 +31,7 @@ from infantjax.pose.augmentation import PictureAugmentation
 from infantjax.pose.training import PictureData, PoseTask, PoseTrainingConfig, runs_of
 from infantjax.skeletons import MPII_16, segments
 from infantjax.training.loop import compiler_options
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 
 TOLERANCE = 1e-3
 """Of the losses of later steps: sums over a batch in another order, through norms and a root."""
@@ -82,13 +82,13 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     variables = jax.device_get(dict(initialize(network, jax.random.key(0), jnp.zeros((1, side, side, 3)))))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     data = jax.device_put(PictureData(shown, marked, variables, MPII_16, entry.pixels or "imagenet"))
-    fold = Fold(tuple(range(count)), (0,))
+    fold = Split(tuple(range(count)), (0,))
 
     def ours(views: PictureAugmentation | None) -> tuple[Any, PoseTask]:
         config = PoseTrainingConfig(epochs=1, batch_size=options.batch_size, augmentation=views)
         task = PoseTask.of(network, data, [fold], config)
         run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(runs_of([fold], 1, [0])))
-        state = jax.jit(task.begin)(jnp.bool_(True), run, data)
+        state = jax.jit(task.init_state)(jnp.bool_(True), run, data)
         steps = jax.jit(task.take_steps).lower(state, run, data, run.key, jnp.bool_(True))
         compiled = steps.compile(compiler_options=compiler_options())
         return (lambda: compiled(state, run, data, run.key, jnp.bool_(True))), task

@@ -56,8 +56,7 @@ from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.search.evaluation import Training
 from infantjax.search.space import PUBLISHED, build_published
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.loop import Programs
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import CohortData, TrainingConfig
 
 
@@ -270,7 +269,7 @@ def _described(window: np.ndarray) -> np.ndarray:
 
 
 def _peer_trial(
-    model: torch.nn.Module, data: CohortData, fold: Fold, config: TrainingConfig, device: torch.device
+    model: torch.nn.Module, data: CohortData, fold: Split, config: TrainingConfig, device: torch.device
 ) -> float:
     """Seconds of a whole training with an evaluation after each epoch."""
     began = time.perf_counter()

@@ -38,7 +38,7 @@ from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import metrics
 from infantjax.training.optimizers import nesterov
-from infantjax.training.splits import Fold, stratified_folds
+from infantjax.training.splits import Split, stratified_splits
 from infantjax.training.state import CohortData, Run, TrainingConfig, index_sets, run_keys
 from infantjax.weights.pytorch import import_movement_outcome
 
@@ -124,7 +124,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
             torch_twin.torch_inference(twin, held_out, options.batch_size)
 
     options_of_compiler = COMPILER_OPTIONS.get(jax.default_backend())
-    initialize = jax.jit(jax.vmap(task.begin, in_axes=(0, 0, None)))
+    initialize = jax.jit(jax.vmap(task.init_state, in_axes=(0, 0, None)))
     states = initialize(jnp.ones(len(folds), bool), runs, data)
     one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
     traced = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
@@ -136,7 +136,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     padded = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:padding]]), (states, runs), (filling, runs))
     stacked, every_run = jax.device_put(padded, NamedSharding(mesh, P("run")))
     everywhere = jax.device_put(data, NamedSharding(mesh, P()))
-    whole = jax.jit(task.over_runs(task.epoch, mesh))
+    whole = jax.jit(task.map_runs(task.epoch, mesh))
     epoch = whole.lower(stacked, every_run, everywhere).compile(compiler_options=options_of_compiler)
 
     forward = count_flops(module, entry.input_shape)
@@ -166,11 +166,11 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-def _cohort(options: Options) -> tuple[CohortData, tuple[Fold, ...]]:
+def _cohort(options: Options) -> tuple[CohortData, tuple[Split, ...]]:
     rng = np.random.default_rng(0)
     labels = [i % 2 for i in range(options.infants)]
     positions = [rng.standard_normal((300, 19, 2)).astype(np.float32) for _ in labels]
-    return CohortData.from_recordings(positions, labels, IN_MOTION_19), stratified_folds(labels, options.folds, seed=1)
+    return CohortData.from_recordings(positions, labels, IN_MOTION_19), stratified_splits(labels, options.folds, seed=1)
 
 
 def require_equal_step(

@@ -269,7 +269,7 @@ def trained(
 
     def ours(task: loop.Task) -> tuple[Callable[[], Any], Any]:
         packed = jax.jit(task.pack)(variables)
-        state = task.begin(jnp.array(True), run, data)._replace(variables=packed)
+        state = task.init_state(jnp.array(True), run, data)._replace(variables=packed)
         epoch = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
         compiled = epoch.lower(state, run, data).compile(compiler_options=loop.compiler_options())
         return lambda: compiled(state, run, data), task

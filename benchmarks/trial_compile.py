@@ -27,7 +27,7 @@ from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.search.space import build_published
 from infantjax.training import loop
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import CohortData, TrainingConfig, index_sets
 
 STAGES = ("trace", "lower", "compile", "compile_begin")
@@ -71,7 +71,7 @@ def main(options: Options) -> None:
     print(common.write("trial_compile", rows, shapes, where) if options.write else common.table(rows))
 
 
-def measured(module: Any, data: CohortData, fold: Fold, config: TrainingConfig) -> dict[str, float]:
+def measured(module: Any, data: CohortData, fold: Split, config: TrainingConfig) -> dict[str, float]:
     """Seconds of each stage of a trial."""
     taken: dict[str, float] = {}
 
@@ -89,7 +89,7 @@ def measured(module: Any, data: CohortData, fold: Fold, config: TrainingConfig) 
     with timed("compile"):
         compiled = epoch.compile(compiler_options=loop.compiler_options())
     with timed("compile_begin"):
-        programs = loop.Programs(tracing.task, tracing.state, begin.compile(), compiled)
+        programs = loop.CompiledTraining(tracing.task, tracing.state, begin.compile(), compiled)
     moments = [time.perf_counter()]
     stack.train(
         *(module, data, [fold], config), programs=programs, on_epoch=lambda *_: moments.append(time.perf_counter())

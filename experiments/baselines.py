@@ -48,7 +48,7 @@ from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.splits import Fold, stratified_folds
+from infantjax.training.splits import Split, stratified_splits
 from infantjax.training.state import TrainingConfig
 from infantjax.video.reading import open_frames
 
@@ -98,7 +98,7 @@ class Options:
 def main(options: Options) -> None:
     """Fit, judge, print."""
     cohort = simulated(options) if options.simulate else read(options)
-    folds = stratified_folds(cohort.outcomes, options.folds, groups=cohort.groups, seed=options.seed)
+    folds = stratified_splits(cohort.outcomes, options.folds, groups=cohort.groups, seed=options.seed)
     if unknown := set(options.methods or ()) - set(METHODS):
         raise InputError("--methods", f"has no {min(unknown)}", f"known: {', '.join(METHODS)}")
     risks = {}
@@ -162,11 +162,11 @@ def save(folder: Path, cohort: Cohort, risks: dict[str, np.ndarray]) -> None:
 
 # --- methods: cohort, folds, options -> risks [recording] -------------------------------------------------------------
 
-Method = Callable[[Cohort, Sequence[Fold], Options], np.ndarray]
-Fit = Callable[[Cohort, Fold], np.ndarray]
+Method = Callable[[Cohort, Sequence[Split], Options], np.ndarray]
+Fit = Callable[[Cohort, Split], np.ndarray]
 
 
-def out_of_fold(cohort: Cohort, folds: Sequence[Fold], fit: Fit) -> np.ndarray:
+def out_of_fold(cohort: Cohort, folds: Sequence[Split], fit: Fit) -> np.ndarray:
     """Risks of each fold's recordings by what was fitted on the others."""
     risks = np.full(len(cohort), np.nan)
     for fold in folds:
@@ -179,10 +179,10 @@ def linear(
 ) -> Method:
     """A linear classifier on features of each recording."""
 
-    def method(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
+    def method(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
         x = np.stack([features(recording, options).ravel() for recording in cohort.recordings])
 
-        def fit(cohort: Cohort, fold: Fold) -> np.ndarray:
+        def fit(cohort: Cohort, fold: Split) -> np.ndarray:
             known: dict[str, Any] = {"groups": cohort.groups, "folds": inner(cohort, fold), "seed": options.seed}
             if classifier == "logistic":
                 return baselines.logistic(x, cohort.outcomes, fold.train, fold.validation, **known)
@@ -193,7 +193,7 @@ def linear(
     return method
 
 
-def inner(cohort: Cohort, fold: Fold) -> int:
+def inner(cohort: Cohort, fold: Split) -> int:
     """Folds within those that a method is fitted on: five, or fewer where an outcome is rare."""
     names = cohort.groups or cohort.names
     infants = [{names[row] for row in fold.train if cohort.outcomes[row] == outcome} for outcome in (0, 1)]
@@ -224,7 +224,7 @@ def of_video(recording: Recording, options: Options) -> np.ndarray:
     return np.array(differencing.features(differencing.motion(frames), recording.fps))
 
 
-def cima_like(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
+def cima_like(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
     """The share of windows that are called."""
     windows = [cima.features(sized(recording)) for recording in cohort.recordings]
     return out_of_fold(
@@ -232,7 +232,7 @@ def cima_like(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.nda
     )
 
 
-def st_gcn(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
+def st_gcn(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
     """ST-GCN on positions."""
     config = TrainingConfig(seed=options.seed)
     sizes: dict[str, Any] = {}
@@ -248,7 +248,7 @@ def st_gcn(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarra
     return gathered(cohort, folds, result.risks)
 
 
-def stam_network(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.ndarray:
+def stam_network(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
     """STAM on the cohort's own points; pieces of the published length, or of the shortest recording."""
     skeleton = cohort.recordings[0].skeleton
     config, frames = stam.StamConfig(seed=options.seed), stam.FRAMES
@@ -264,7 +264,7 @@ def stam_network(cohort: Cohort, folds: Sequence[Fold], options: Options) -> np.
     return gathered(cohort, folds, result.risks)
 
 
-def gathered(cohort: Cohort, folds: Sequence[Fold], risks: Sequence[np.ndarray]) -> np.ndarray:
+def gathered(cohort: Cohort, folds: Sequence[Split], risks: Sequence[np.ndarray]) -> np.ndarray:
     """Risks of the runs in the order of the cohort."""
     found = np.full(len(cohort), np.nan)
     for fold, values in zip(folds, risks):

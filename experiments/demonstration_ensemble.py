@@ -28,7 +28,7 @@ from infantjax.methods.ensemble_gcn.training import train
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.splits import stratified_folds
+from infantjax.training.splits import stratified_splits
 from infantjax.training.state import CohortData, TrainingConfig
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
@@ -80,7 +80,7 @@ def main(options: Demonstration) -> None:
     positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
     outcomes = [outcome for _, outcome in cohort]
     data = CohortData.from_recordings(positions, outcomes, IN_MOTION_19)
-    folds = stratified_folds(outcomes, 7, seed=options.seed)
+    folds = stratified_splits(outcomes, 7, seed=options.seed)
 
     members, records = [], []
     for name in options.models:

@@ -35,7 +35,7 @@ from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, counts, evaluate, threshold_at_sensitivity
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import Assessor
-from infantjax.methods.ensemble_gcn.crossval import cohort_folds, crossval
+from infantjax.methods.ensemble_gcn.crossval import cohort_splits, crossval
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
 from infantjax.recording.cohort import Cohort
@@ -188,7 +188,7 @@ def main(options: Options) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     # As in the paper a quarter is held out: one of four stratified parts.
-    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
+    split = cohort_splits(cohort, 4, options.stratify, options.training.seed)[-1]
     development, test = cohort.only(split.train), cohort.only(split.validation)
 
     trained = evaluation.on_cohort(

@@ -50,7 +50,7 @@ from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
 from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.splits import stratified_folds
+from infantjax.training.splits import stratified_splits
 
 Part = Literal["closeness", "reference"]
 
@@ -191,7 +191,7 @@ def figures_of(options: Options) -> dict[str, float]:
     channels = mam.channels(config.inputs, axes, distance=config.distance)
     sizes: dict[str, Any] = ({"info": 16} if options.metadata else {}) | (SMALL if options.simulate else {})
     module = build(channels=channels, **sizes)
-    folds = stratified_folds(outcomes, options.folds, seed=options.seed)
+    folds = stratified_splits(outcomes, options.folds, seed=options.seed)
     description = {"name": "mam", "inputs": list(config.inputs), "axes": axes}
     print(
         f"a reading of MAM, {' + '.join(config.inputs)} in {axes} dimensions"

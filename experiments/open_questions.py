@@ -44,7 +44,7 @@ from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval, bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import Assessor
-from infantjax.methods.ensemble_gcn.crossval import cohort_folds, prepare
+from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare
 from infantjax.methods.ensemble_gcn.training import CohortData, Result, take_runs, train
 from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
@@ -52,7 +52,7 @@ from infantjax.recording import features, windows
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import TrainingConfig
 from infantjax.weights.ensemble import Ensemble, Member
 
@@ -117,7 +117,7 @@ class Trained:
     """Instances of one network: each fold once or with several seeds, seed by seed."""
 
     result: Result
-    folds: tuple[Fold, ...]
+    folds: tuple[Split, ...]
     data: CohortData
     ensemble: Ensemble
 
@@ -134,7 +134,7 @@ def main(options: Options) -> None:
     """Train what the questions need, answer them, write the tables."""
     options.output.mkdir(parents=True, exist_ok=True)
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
-    split = cohort_folds(cohort, 4, options.stratify, options.training.seed)[-1]
+    split = cohort_splits(cohort, 4, options.stratify, options.training.seed)[-1]
     development, test = cohort.only(split.train), cohort.only(split.validation)
     seeds = options.seeds if "instances" in options.questions else 1
     whole = trained(options, development, seeds, REFERENCE, "networks")
@@ -150,7 +150,7 @@ def main(options: Options) -> None:
 def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preprocessing, name: str) -> Trained:
     """Every fold with so many seeds, as one stack."""
     entry = get(options.model)
-    folds = cohort_folds(cohort, options.folds, options.stratify, options.training.seed) * seeds
+    folds = cohort_splits(cohort, options.folds, options.stratify, options.training.seed) * seeds
     data = prepare(cohort, entry.skeleton, preprocessing)
     result = train(
         entry.build(**options.overrides),
@@ -308,7 +308,7 @@ def described(module: Any, variables: Any, data: CohortData, names: tuple[str, .
 
 
 def attention(
-    fold: Fold, labels: Any, instance: int, seen: list[Described], test: list[Described], steps: int = 300
+    fold: Split, labels: Any, instance: int, seen: list[Described], test: list[Described], steps: int = 300
 ) -> list[np.ndarray]:
     """Weights of the windows of each test infant, fitted to the infants that the instance was trained on."""
     chosen = [seen[row] for row in fold.train]

@@ -25,9 +25,9 @@ from stam_model import CHANNELS, CLIP, FRAMES, Stam
 from infantjax.files import sha256
 from infantjax.methods.ensemble_gcn.training import Result
 from infantjax.training import loop, metrics
-from infantjax.training.loop import Execution, Judged, Trained, shuffled
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, run_keys, stack_tables
+from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.splits import Split
+from infantjax.training.state import TrainState, run_keys, stack_tables
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class StamRun(NamedTuple):
 def train(
     module: Stam,
     data: Pieces,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: StamConfig | None = None,
     *,
     description: Mapping[str, Any] | None = None,
@@ -179,13 +179,13 @@ def train(
     )
     held = [len(fold.validation) for fold in folds]
     return Result(
-        **loop.Outcome.of(state),
+        **loop.TrainResult.of(state),
         best_auc=np.asarray(state.best_score),
         risks=tuple(np.asarray(risks[:n]) for risks, n in zip(state.best_outputs, held)),
     )
 
 
-def _tables(data: Pieces, fold: Fold, config: StamConfig) -> dict[str, np.ndarray]:
+def _tables(data: Pieces, fold: Split, config: StamConfig) -> dict[str, np.ndarray]:
     owner, (train, held) = np.asarray(data.recording), (np.asarray(fold.train), np.asarray(fold.validation))
     for rows in (train, held):
         if not len(rows) or rows.min() < 0 or rows.max() >= len(data.labels):
@@ -218,7 +218,7 @@ class PieceTask(loop.Task):
         """Adam, the decay as part of the gradient."""
         return optax.chain(optax.add_decayed_weights(self.config.decay), optax.adam(self.config.learning_rate))
 
-    def train_epoch(self, state: RunState, run: StamRun, data: Pieces, key: Array, running: Array) -> Trained:
+    def train_epoch(self, state: TrainState, run: StamRun, data: Pieces, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch; as many as the run has whole batches."""
         size = self.config.batch_size
         order = shuffled(key, run.samples, run.piece.shape[0])
@@ -239,11 +239,11 @@ class PieceTask(loop.Task):
             variables, optimizer, value = self.step(variables, optimizer, loss)
             return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimizer, jnp.float32(0))
+        carry = (state.variables, state.opt_state, jnp.float32(0))
         variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimizer, total / steps)
+        return EpochResult(variables, optimizer, total / steps)
 
-    def judge(self, variables: dict[str, Array], run: StamRun, data: Pieces, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: StamRun, data: Pieces, running: Array) -> EvalResult:
         """AUC and cross-entropy of the held-out recordings."""
         unpacked, size, most = self.unpack(variables), self.config.evaluation_batch, run.held_piece.shape[0]
         rows = jnp.pad(run.held_piece, (0, -most % size))
@@ -260,4 +260,4 @@ class PieceTask(loop.Task):
         labels = data.labels[run.recording]
         chosen = jnp.clip(jnp.where(labels == 1, risks, 1 - risks), 1e-7, 1)
         area = metrics.auc(risks, labels, held)
-        return Judged((-held * jnp.log(chosen)).sum() / run.recordings, area, risks, {"auc": area})
+        return EvalResult((-held * jnp.log(chosen)).sum() / run.recordings, area, risks, {"auc": area})

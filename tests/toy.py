@@ -8,7 +8,7 @@ import numpy as np
 
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.skeletons import Skeleton
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 
 STICK = Skeleton(
     "stick-3", ("pelvis", "thorax", "hand"), ("thorax", "thorax", "thorax"), trunk=("thorax", "pelvis"), source="test"
@@ -51,10 +51,10 @@ def toy_cohort() -> CohortData:
     return CohortData.from_recordings(*toy_positions(), STICK)
 
 
-def toy_folds(runs: int = 7, recordings: int = 14) -> list[Fold]:
-    """Fold k holds out one infant of each outcome, and every second fold one more: runs of different size."""
+def toy_folds(runs: int = 7, recordings: int = 14) -> list[Split]:
+    """Split k holds out one infant of each outcome, and every second fold one more: runs of different size."""
     folds = []
     for k in range(runs):
         held = {2 * k % recordings, (2 * k + 1) % recordings} | ({(2 * k + 4) % recordings} if k % 2 else set())
-        folds.append(Fold(tuple(r for r in range(recordings) if r not in held), tuple(sorted(held))))
+        folds.append(Split(tuple(r for r in range(recordings) if r not in held), tuple(sorted(held))))
     return folds

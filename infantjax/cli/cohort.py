@@ -120,9 +120,9 @@ class Folds:
             elif self.stratify or cohort.groups is not None:
                 raise ValueError("the released split knows neither columns nor groups; take --rule paper")
             else:
-                seed = folds.RELEASED_SEED if self.seed is None else self.seed
+                seed = folds.REFERENCE_SEED if self.seed is None else self.seed
                 share = 1 / self.held_out if self.held_out else 0.0
-                dealt = folds.released_split(
+                dealt = folds.reference_split(
                     dict(zip(cohort.names, map(int, cohort.outcomes))), self.folds, share, seed
                 )
                 number = {name: k for k, part in enumerate(dealt.folds, start=1) for name in part}

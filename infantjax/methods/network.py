@@ -29,7 +29,7 @@ from infantjax.recording.recording import Recording
 from infantjax.training import distributed as processes
 from infantjax.training import loop
 from infantjax.training.loop import Execution
-from infantjax.training.splits import Partition, stratified_folds
+from infantjax.training.splits import Split, stratified_splits
 from infantjax.training.state import Status
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
@@ -52,7 +52,7 @@ class Given(NamedTuple):
 
     cohort: Cohort
     prepared: list[Any]
-    partitions: Sequence[Partition]
+    partitions: Sequence[Split]
     annotated: list[Any]
 
 
@@ -68,7 +68,7 @@ class Fitted(NamedTuple):
         info: what the use of the ensemble needs beside the settings.
     """
 
-    outcome: loop.Outcome
+    outcome: loop.TrainResult
     members: tuple[Member, ...]
     held: list[tuple[int, int, float]]
     runs: list[dict[str, Any]]
@@ -111,11 +111,11 @@ class NetworkSystem(System):
         """Shape of what the network reads, of a batch of one."""
 
     @abstractmethod
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
         """The published splits of a cohort."""
 
     @abstractmethod
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Partition:
+    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
         """A single split, whose held-out recordings are its validation."""
 
     @abstractmethod
@@ -194,7 +194,7 @@ class NetworkSystem(System):
             **fitted.info,
         }
         ensemble = Ensemble(fitted.members, info)
-        if not processes.leads():
+        if not processes.is_main_process():
             return ensemble
         try:
             ensemble = save_ensemble(ensemble, directory)
@@ -208,7 +208,7 @@ class NetworkSystem(System):
             ) from error
         return ensemble
 
-    def _record(self, cohort: Cohort, partitions: Sequence[Partition], fitted: Fitted) -> dict[str, Any]:
+    def _record(self, cohort: Cohort, partitions: Sequence[Split], fitted: Fitted) -> dict[str, Any]:
         """What was trained and how each run ended; no times, paths or device counts: same training, same bytes."""
         outcome = fitted.outcome
         runs = [
@@ -357,7 +357,7 @@ class NetworkFinder(Generic[SystemT]):
         )
 
 
-def members(model: str, module: nn.Module, outcome: loop.Outcome, together: bool = True) -> tuple[Member, ...]:
+def members(model: str, module: nn.Module, outcome: loop.TrainResult, together: bool = True) -> tuple[Member, ...]:
     """The runs that finished an epoch, as members of an ensemble.
 
     Args:
@@ -422,7 +422,7 @@ def single_split(cohort: Cohort, validation: Sequence[str] | float, seed: int) -
         if not 0 < validation <= 0.5:
             raise ValueError(f"validation must be a share above 0 and at most 0.5, or ids; got {validation}")
         if cohort.scale is None:
-            fold = stratified_folds(cohort.outcomes, round(1 / validation), groups=cohort.groups, seed=seed)[0]
+            fold = stratified_splits(cohort.outcomes, round(1 / validation), groups=cohort.groups, seed=seed)[0]
             return list(fold.train), list(fold.validation)
         order = np.random.default_rng(seed).permutation(sorted(set(groups)))
         chosen = set(order[: max(1, round(validation * len(order)))].tolist())
@@ -494,7 +494,7 @@ def area(scores: np.ndarray, labels: np.ndarray) -> float:
     return auc(scores, labels) if len(np.unique(labels)) == 2 and np.isfinite(scores).all() else math.nan
 
 
-def require_members(labels: Sequence[float], partitions: Sequence[Partition]) -> None:
+def require_members(labels: Sequence[float], partitions: Sequence[Split]) -> None:
     """Both classes in the training recordings of every split.
 
     Raises:

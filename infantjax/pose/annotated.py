@@ -32,7 +32,7 @@ from infantjax.pose.training import PictureData, PoseResult, PoseTrainingConfig
 from infantjax.progress import Progress
 from infantjax.training import distributed as processes
 from infantjax.training.loop import take_runs
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.video.reading import open_frames
 
 RECORD = "training.json"
@@ -164,7 +164,7 @@ def train_pose(
         save_every=save_every,
         quiet=quiet,
     )
-    if file is not None and processes.leads():
+    if file is not None and processes.is_main_process():
         # Pictures of infants do not stay beside the network.
         file.unlink()
     if not result.ended[0]:
@@ -179,7 +179,7 @@ def train_pose(
         # Names of pictures may be names of infants: they stay beside the network and do not travel with it.
         "training": {name: value for name, value in record.items() if name not in ("held_out", "problems")},
     }
-    if not processes.leads():
+    if not processes.is_main_process():
         return TrainedPose(network, result, notes)
     try:
         digest = save_network(network, directory, info)
@@ -246,13 +246,13 @@ def _room(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
         raise InputError(file, f"cannot be written ({error.strerror})", "make room or give another folder") from error
 
 
-def _split(annotations: Annotations, validation: float, seed: int) -> tuple[Fold, tuple[str, ...]]:
+def _split(annotations: Annotations, validation: float, seed: int) -> tuple[Split, tuple[str, ...]]:
     if annotations.splits and {"train", "val"} <= set(annotations.splits):
         split = split_as_given(annotations)
     else:
         split = split_by_group(annotations, {"train": 1 - validation, "val": validation}, seed)
     train, held = (tuple(int(row) for row in split.rows[part]) for part in ("train", "val"))
-    return Fold(train, held), split.notes
+    return Split(train, held), split.notes
 
 
 def _kept(module: nn.Module, side: int, start: PoseNetwork, same: bool) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def _of_keypoints(path: tuple[str, ...]) -> bool:
 
 def _record(
     annotations: Annotations,
-    fold: Fold,
+    fold: Split,
     result: PoseResult,
     config: PoseTrainingConfig,
     description: Mapping[str, Any],

@@ -19,8 +19,8 @@ from infantjax.errors import MissingExtraError
 from infantjax.pose.training import PictureData, Plan, PoseRun, PoseTask, Tally
 from infantjax.training import distributed as processes
 from infantjax.training.loop import RunMapping, compiler_options
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState
+from infantjax.training.splits import Split
+from infantjax.training.state import TrainState
 
 AHEAD = 2
 """Parts that are read ahead of the one that is trained on."""
@@ -62,7 +62,7 @@ class Stream(NamedTuple):
     """
 
     data: PictureData
-    fold: Fold
+    fold: Split
     part: int
 
 
@@ -77,7 +77,7 @@ class StreamedPoseTask(PoseTask):
     stream: Stream | None = None
 
     @classmethod
-    def streaming(cls, task: PoseTask, data: PictureData, folds: Sequence[Fold], part: int) -> "StreamedPoseTask":
+    def streaming(cls, task: PoseTask, data: PictureData, folds: Sequence[Split], part: int) -> "StreamedPoseTask":
         """The task with its pictures on the host.
 
         Raises:
@@ -86,15 +86,15 @@ class StreamedPoseTask(PoseTask):
         """
         if len(folds) != 1 or part < 1:
             raise ValueError(f"streaming takes one fold and at least one step a part, got {len(folds)} and {part}")
-        if processes.several():
+        if processes.is_multi_process():
             raise ValueError("streaming takes one process")
         _grain()
         given = {f.name: getattr(task, f.name) for f in fields(task)}
         return cls(**given, stream=Stream(data, folds[0], part))
 
     def compile(
-        self, state: RunState, runs: PoseRun, data: PictureData, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[RunState, PoseRun, PictureData], RunState]:
+        self, state: TrainState, runs: PoseRun, data: PictureData, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[TrainState, PoseRun, PictureData], TrainState]:
         """The programs of a part of the steps, of a part of the validation, and of what lies between."""
         assert self.stream is not None
         host, fold, part = self.stream
@@ -105,9 +105,9 @@ class StreamedPoseTask(PoseTask):
         run: PoseRun = jax.device_put(jax.tree.map(lambda leaf: leaf[0], runs), everywhere)
 
         @compiled
-        def begin(state: RunState, run: PoseRun) -> tuple[RunState, Plan, Any, Tally]:
+        def begin(state: TrainState, run: PoseRun) -> tuple[TrainState, Plan, Any, Tally]:
             one = jax.tree.map(lambda leaf: leaf[0], state)
-            carry = one.variables, one.optimizer, jnp.zeros(self.steps)
+            carry = one.variables, one.opt_state, jnp.zeros(self.steps)
             return one, self.plan(run, jax.random.fold_in(run.key, one.epoch + 1)), carry, self.nothing(data)
 
         @compiled
@@ -120,9 +120,9 @@ class StreamedPoseTask(PoseTask):
             return self.tally(before, variables, jnp.arange(evaluated), real, here, chunks)
 
         @compiled
-        def conclude(state: RunState, carry: Any, tally: Tally, run: PoseRun) -> RunState:
+        def conclude(state: TrainState, carry: Any, tally: Tally, run: PoseRun) -> TrainState:
             variables, optimizer, losses = carry
-            ended = self.conclude(state, self.trained(variables, optimizer, losses, run), self.judged(tally, run))
+            ended = self.update_state(state, self.trained(variables, optimizer, losses, run), self.judged(tally, run))
             return jax.tree.map(lambda leaf: leaf[None], ended)
 
         def put(arrays: tuple[np.ndarray, np.ndarray], rows: int) -> PictureData:
@@ -130,7 +130,7 @@ class StreamedPoseTask(PoseTask):
             pictures, points = jax.device_put(tuple(padded), everywhere)
             return replace(data, pictures=pictures, points=points)
 
-        def advance(state: RunState, runs: PoseRun, data: PictureData) -> RunState:
+        def advance(state: TrainState, runs: PoseRun, data: PictureData) -> TrainState:
             with jax.set_mesh(mesh):
                 one, plan, carry, total = begin(state, run)
                 order = np.asarray(fold.train)[jax.device_get(plan.samples)]

@@ -32,9 +32,9 @@ from infantjax.pose.backbones import filled
 from infantjax.skeletons import Skeleton, segments
 from infantjax.training import loop
 from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import Judged, Trained, shuffled, spread
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, run_keys
+from infantjax.training.loop import EpochResult, EvalResult, shard_batch, shuffled
+from infantjax.training.splits import Split
+from infantjax.training.state import TrainState, run_keys
 
 Optimizer = Literal["amsgrad", "cyclical"]
 
@@ -155,7 +155,7 @@ class PoseRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PoseResult(loop.Outcome):
+class PoseResult(loop.TrainResult):
     """What the training of pose networks came to; arrays are NumPy with a leading run axis.
 
     Attributes:
@@ -170,7 +170,7 @@ class PoseResult(loop.Outcome):
 def train(
     module: nn.Module,
     data: PictureData,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: PoseTrainingConfig,
     *,
     run_ids: Sequence[int] | None = None,
@@ -234,7 +234,7 @@ def train(
         summary=lambda scores: f"smallest mean error {100 * -scores.max():.2f} % of the side",
     )
     return PoseResult(
-        **loop.Outcome.of(state),
+        **loop.TrainResult.of(state),
         mean_error=-np.asarray(state.best_score),
         keypoint_errors=np.asarray(state.best_outputs),
     )
@@ -261,7 +261,7 @@ def _highest_rate(
     return highest
 
 
-def runs_of(folds: Sequence[Fold], seed: int, run_ids: Sequence[int]) -> PoseRun:
+def runs_of(folds: Sequence[Split], seed: int, run_ids: Sequence[int]) -> PoseRun:
     """The index sets of the folds, stacked."""
 
     def stacked(sets: Sequence[Sequence[int]]) -> np.ndarray:
@@ -287,7 +287,7 @@ class PoseTask(loop.Task):
     rate: optimizers.Schedule | None = None
 
     @classmethod
-    def of(cls, module: nn.Module, data: PictureData, folds: Sequence[Fold], config: PoseTrainingConfig) -> "PoseTask":
+    def of(cls, module: nn.Module, data: PictureData, folds: Sequence[Split], config: PoseTrainingConfig) -> "PoseTask":
         """For these pictures.
 
         Raises:
@@ -333,22 +333,24 @@ class PoseTask(loop.Task):
         steps = targets.WIDTH_EFFICIENTPOSE
         return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
 
-    def train_epoch(self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array) -> Trained:
+    def train_epoch(
+        self, state: TrainState, run: PoseRun, data: PictureData, key: Array, running: Array
+    ) -> EpochResult:
         """All steps of an epoch."""
         variables, optimizer, losses = self.take_steps(state, run, data, key, running)
         return self.trained(variables, optimizer, losses, run)
 
-    def trained(self, variables: dict[str, Array], optimizer: Any, losses: Array, run: PoseRun) -> Trained:
+    def trained(self, variables: dict[str, Array], optimizer: Any, losses: Array, run: PoseRun) -> EpochResult:
         """What the steps of an epoch gave."""
-        return Trained(variables, optimizer, losses.sum() / -(-run.samples // self.config.batch_size))
+        return EpochResult(variables, optimizer, losses.sum() / -(-run.samples // self.config.batch_size))
 
     def take_steps(
-        self, state: RunState, run: PoseRun, data: PictureData, key: Array, running: Array
+        self, state: TrainState, run: PoseRun, data: PictureData, key: Array, running: Array
     ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
         """All steps of an epoch, with the loss of each; 0 behind the last one of a smaller run."""
         plan = self.plan(run, key)
         steps = jnp.where(running, -(-run.samples // self.config.batch_size), 0)
-        carry = (state.variables, state.optimizer, jnp.zeros(self.steps))
+        carry = (state.variables, state.opt_state, jnp.zeros(self.steps))
         return self.steps_of_part(carry, plan, run.rows[plan.samples], data, state.epoch, jnp.int32(0), steps)
 
     def plan(self, run: PoseRun, key: Array) -> "Plan":
@@ -406,7 +408,7 @@ class PoseTask(loop.Task):
         self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: PictureData
     ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
         """Views of some training pictures; a sample's draws depend on its own number only."""
-        chosen, points = spread(data.pictures[rows]), spread(data.points[rows])
+        chosen, points = shard_batch(data.pictures[rows]), shard_batch(data.points[rows])
         given = self.config.augmentation
         if given is None:
             return pictures.normalize(chosen, data.pixels), points
@@ -457,7 +459,7 @@ class PoseTask(loop.Task):
                 total += jnp.square(maps.astype(jnp.float32) - wanted).mean()
         return total, updates
 
-    def judge(self, variables: dict[str, Array], run: PoseRun, data: PictureData, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: PoseRun, data: PictureData, running: Array) -> EvalResult:
         """Mean error over the keypoints, and the loss for the narrowest maps, so that epochs can be compared."""
         size, most = self.config.evaluation_batch, run.held_rows.shape[0]
         rows = jnp.pad(run.held_rows, (0, -most % size))
@@ -495,7 +497,7 @@ class PoseTask(loop.Task):
             at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = spread(pictures.normalize(data.pictures[at], data.pixels))
+            x = shard_batch(pictures.normalize(data.pictures[at], data.pixels))
             maps, _ = self.module.apply(unpacked, x)
             found = decoding.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
@@ -510,11 +512,11 @@ class PoseTask(loop.Task):
 
         return lax.fori_loop(0, chunks, chunk, before)
 
-    def judged(self, tally: "Tally", run: PoseRun) -> Judged:
+    def judged(self, tally: "Tally", run: PoseRun) -> EvalResult:
         """What all validation pictures came to."""
         by_keypoint = jnp.where(tally.counts > 0, tally.errors / jnp.maximum(tally.counts, 1), jnp.nan)
         mean_error = jnp.nanmean(by_keypoint)
-        return Judged(tally.loss / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
+        return EvalResult(tally.loss / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
 
 
 class Plan(NamedTuple):
@@ -569,7 +571,7 @@ def range_test(
 
     Source: Groos et al., Paper I (Section 3.5) names the test; the criterion is chosen.
     """
-    fold = Fold(tuple(rows), tuple(rows[:1]))
+    fold = Split(tuple(rows), tuple(rows[:1]))
     task = PoseTask.of(module, data, [fold], config)
     steps = config.cycle * task.steps
     rate = optimizers.rising(lowest, highest, steps)
@@ -578,14 +580,14 @@ def range_test(
 
     @jax.jit
     def losses(run: PoseRun, data: PictureData) -> Array:
-        state = task.begin(jnp.bool_(True), run, data)
+        state = task.init_state(jnp.bool_(True), run, data)
 
         def epoch(carry: tuple, key: Array) -> tuple:
-            now = state._replace(variables=carry[0], optimizer=carry[1])
+            now = state._replace(variables=carry[0], opt_state=carry[1])
             variables, optimizer, found = task.take_steps(now, run, data, key, jnp.bool_(True))
             return (variables, optimizer), found
 
-        return lax.scan(epoch, (state.variables, state.optimizer), jax.random.split(run.key, config.cycle))[1]
+        return lax.scan(epoch, (state.variables, state.opt_state), jax.random.split(run.key, config.cycle))[1]
 
     found = np.asarray(losses(run, data)).ravel()
     rates = np.asarray(rate(jnp.arange(steps)))

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from infantjax.errors import one_line
-from infantjax.methods.ensemble_gcn.crossval import cohort_folds, prepare
+from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare
 from infantjax.methods.ensemble_gcn.training import (
     FEATURES,
     CohortData,
@@ -29,9 +29,9 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.search.space import Build, Choices
 from infantjax.skeletons import IN_MOTION_19, Skeleton
-from infantjax.training.loop import Programs
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, Status
+from infantjax.training.loop import CompiledTraining
+from infantjax.training.splits import Split
+from infantjax.training.state import Status, TrainState
 
 CHECKPOINTS: tuple[tuple[int, float], ...] = tuple((10 * i, 0.725 + 0.025 * i) for i in range(1, 10))
 """Epoch and AUC that a training must have reached by then, as published."""
@@ -124,7 +124,7 @@ class Training:
 
     build: Build
     data: CohortData
-    folds: tuple[Fold, ...]
+    folds: tuple[Split, ...]
     config: TrainingConfig
     features: tuple[str, ...] = FEATURES
     device: int | None = None
@@ -141,13 +141,15 @@ class Training:
             "features": list(self.features),
         }
 
-    def ahead(self, choices: Choices) -> Programs:
+    def ahead(self, choices: Choices) -> CompiledTraining:
         """Compile a candidate's training."""
         module = self.build(choices)
         tracing = trace(module, self.data, self.folds, self.config, names=self.features, devices=self._devices)
         return tracing.compile()
 
-    def __call__(self, choices: Choices, directory: Path, report: Report, ready: Programs | None = None) -> Outcome:
+    def __call__(
+        self, choices: Choices, directory: Path, report: Report, ready: CompiledTraining | None = None
+    ) -> Outcome:
         """Train a candidate as one stack; continues from its checkpoints if there are any.
 
         Args:
@@ -160,7 +162,7 @@ class Training:
         began = time.perf_counter()
         first: list[float] = []
 
-        def on_epoch(epoch: int, state: RunState) -> None:
+        def on_epoch(epoch: int, state: TrainState) -> None:
             first.append(time.perf_counter() - began)
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.folds)]))
@@ -251,12 +253,12 @@ def on_cohort(
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
-    parts = cohort_folds(cohort, folds, stratify, config.seed)
+    parts = cohort_splits(cohort, folds, stratify, config.seed)
     data = prepare(cohort, skeleton, preprocessing, strict)
     return Training(build, data, (protocol(parts, held_out),) * repeats, config, features)
 
 
-def protocol(folds: Sequence[Fold], held_out: Sequence[int] = HELD_OUT) -> Fold:
+def protocol(folds: Sequence[Split], held_out: Sequence[int] = HELD_OUT) -> Split:
     """Train on some folds of a partition, hold out the infants of the others together.
 
     Args:
@@ -270,4 +272,4 @@ def protocol(folds: Sequence[Fold], held_out: Sequence[int] = HELD_OUT) -> Fold:
         raise ValueError(f"held_out must be some of the folds 1 to {len(folds)}, got {', '.join(map(str, held_out))}")
     validation = tuple(sorted(row for number in held_out for row in folds[number - 1].validation))
     train_on = sorted({row for fold in folds for row in fold.validation} - set(validation))
-    return Fold(tuple(train_on), validation)
+    return Split(tuple(train_on), validation)

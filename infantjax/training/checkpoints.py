@@ -21,7 +21,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256
-from infantjax.training.state import RunState
+from infantjax.training.state import TrainState
 
 FOLDER = "checkpoints"
 LOCK = ".lock"
@@ -78,7 +78,7 @@ class CheckpointStore:
         options = self._ocp.options.MultiprocessingOptions
         return options(0, {0}, "infantjax") if jax.process_count() > 1 else options()
 
-    def save(self, epoch: int, state: RunState) -> None:
+    def save(self, epoch: int, state: TrainState) -> None:
         """Write the state after an epoch; it is on the disk when this returns.
 
         Raises:
@@ -95,7 +95,7 @@ class CheckpointStore:
         if not saved:
             raise InputError(self.directory, f"epoch {epoch} is there already", "use a new folder")
 
-    def restore(self, shapes: RunState) -> tuple[int, RunState] | None:
+    def restore(self, shapes: TrainState) -> tuple[int, TrainState] | None:
         """The newest whole state of this training, with its epoch; None if there is none.
 
         Damaged steps are named on stderr and removed, and the step before them is used.
@@ -123,7 +123,7 @@ class CheckpointStore:
             )
         return None
 
-    def _load(self, epoch: int, shapes: RunState) -> RunState:
+    def _load(self, epoch: int, shapes: TrainState) -> TrainState:
         args = self._ocp.args
         manifest = self._read(epoch, manifest=args.JsonRestore())["manifest"]
         digest = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
@@ -198,7 +198,7 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _named_leaves(state: RunState) -> list[tuple[str, Any]]:
+def _named_leaves(state: TrainState) -> list[tuple[str, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
 

@@ -17,19 +17,19 @@ from infantjax.errors import InputError
 Tree = TypeVar("Tree")
 
 
-def several() -> bool:
-    """Whether there are other processes."""
+def is_multi_process() -> bool:
+    """Whether more than one process takes part."""
     return jax.process_count() > 1
 
 
-def leads() -> bool:
-    """Whether this is the process that reads and writes files."""
+def is_main_process() -> bool:
+    """Whether this is process 0, the only one that reads and writes files."""
     return jax.process_index() == 0
 
 
-def place(tree: Tree, sharding: Sharding) -> Tree:
-    """Arrays that every process holds, on the devices of all of them."""
-    if not several():
+def device_put_global(tree: Tree, sharding: Sharding) -> Tree:
+    """Put arrays that every process holds on the devices of all processes."""
+    if not is_multi_process():
         return jax.device_put(tree, sharding)
 
     def placed(leaf: Any) -> jax.Array:
@@ -42,17 +42,17 @@ def place(tree: Tree, sharding: Sharding) -> Tree:
 
 
 def fetch(tree: Tree) -> Tree:
-    """Arrays on the devices of all processes, whole, on this host. To be called by all processes."""
-    if not several():
+    """Gather arrays from the devices of all processes to every host; all processes must call it."""
+    if not is_multi_process():
         return jax.device_get(tree)
     from jax.experimental import multihost_utils
 
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def told(tree: Tree) -> Tree:
-    """What the first process holds; the others give anything of the same structure and shapes."""
-    if not several():
+def broadcast_from_host0(tree: Tree) -> Tree:
+    """Broadcast a pytree from process 0; the others pass one of the same structure and shapes."""
+    if not is_multi_process():
         return tree
     from jax.experimental import multihost_utils
 

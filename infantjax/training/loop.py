@@ -33,7 +33,7 @@ from infantjax.nn.initializers import Initialization
 from infantjax.progress import Progress
 from infantjax.training import distributed as processes
 from infantjax.training.packing import Packing
-from infantjax.training.state import RunState, Status
+from infantjax.training.state import Status, TrainState
 
 RunMapping = Literal["auto", "map", "vmap"]
 """How runs are mapped on one device: `map` one after the other, `vmap` side by side; `auto` is `map` on a CPU, where a
@@ -55,21 +55,21 @@ class Config(Protocol):
         """Root of every random number."""
 
 
-class Trained(NamedTuple):
+class EpochResult(NamedTuple):
     """What the steps of an epoch give.
 
     Attributes:
         variables: each collection as one vector.
-        optimizer: its memory.
+        opt_state: of the optimizer.
         loss: `[]` mean over the steps.
     """
 
     variables: dict[str, Any]
-    optimizer: Any
+    opt_state: Any
     loss: Array
 
 
-class Judged(NamedTuple):
+class EvalResult(NamedTuple):
     """How the weights after an epoch do on what the run is validated on.
 
     Attributes:
@@ -86,7 +86,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Outcome:
+class TrainResult:
     """What a stack of runs came to; arrays are NumPy with a leading run axis. Each task adds what it measures.
 
     Attributes:
@@ -104,7 +104,7 @@ class Outcome:
     history: dict[str, np.ndarray]
 
     @staticmethod
-    def of(state: RunState) -> dict[str, Any]:
+    def of(state: TrainState) -> dict[str, Any]:
         """These fields, from the state that `train` returns."""
         return {
             "variables": state.best,
@@ -132,7 +132,7 @@ class Task(ABC):
     config: Any
     input_shape: tuple[int, ...]
 
-    least_score = -np.inf
+    min_score = -np.inf
     """A score must be above it to be the best."""
 
     first_epoch = 1
@@ -148,21 +148,21 @@ class Task(ABC):
         """Of the vector of all parameters."""
 
     @abstractmethod
-    def train_epoch(self, state: RunState, run: Any, data: Any, key: Array, running: Array) -> Trained:
+    def train_epoch(self, state: TrainState, run: Any, data: Any, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch; none of a run that is not running."""
 
     @abstractmethod
-    def judge(self, variables: dict[str, Array], run: Any, data: Any, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: Any, data: Any, running: Array) -> EvalResult:
         """Judge weights on what the run is validated on."""
 
-    def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
+    def should_stop(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
         """Whether a run ends before its last epoch."""
         return jnp.bool_(False)
 
     @cached_property
-    def judgment(self) -> Callable[..., Judged]:
+    def judgment(self) -> Callable[..., EvalResult]:
         """`judge`, traced once: for the shapes of what it returns, and for the epoch."""
-        return jax.jit(self.judge)
+        return jax.jit(self.evaluate_run)
 
     @cached_property
     def variables(self) -> Any:
@@ -187,11 +187,11 @@ class Task(ABC):
         """The network's variables, with any leading axes of the vectors."""
         return {name: packing.unpack(vectors[name]) for name, packing in self.packings.items()}
 
-    def unpacked(self, state: RunState) -> RunState:
+    def unpacked(self, state: TrainState) -> TrainState:
         """A state with the network's variables in place of their vectors."""
         return state._replace(variables=self.unpack(state.variables), best=self.unpack(state.best))
 
-    def packed(self, state: RunState) -> RunState:
+    def packed(self, state: TrainState) -> TrainState:
         """The inverse, for the state of one run."""
         return state._replace(variables=self.pack(state.variables), best=self.pack(state.best))
 
@@ -226,30 +226,30 @@ class Task(ABC):
         changed["params"] = optax.apply_updates(variables["params"], change)
         return {**variables, **changed}, optimizer, value
 
-    def begin(self, active: Array, run: Any, data: Any) -> RunState:
+    def init_state(self, active: Array, run: Any, data: Any) -> TrainState:
         """State of a run before its first epoch; a run that only pads the stack has ended."""
         variables = self.initial(jax.random.fold_in(run.key, 0), run, data)
         judged = jax.eval_shape(self.judgment, variables, run, data, active)
         nothing = jnp.full(self.config.epochs, jnp.nan)
-        return RunState(
+        return TrainState(
             variables=variables,
-            optimizer=self.optimizer.init(variables["params"]),
+            opt_state=self.optimizer.init(variables["params"]),
             epoch=jnp.int32(0),
             status=jnp.where(active, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
             best=variables,
             best_epoch=jnp.int32(0),
-            best_score=jnp.float32(self.least_score),
+            best_score=jnp.float32(self.min_score),
             best_outputs=jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), judged.outputs),
             history=dict.fromkeys(("training_loss", "validation_loss", *judged.figures), nothing),
         )
 
-    def epoch(self, state: RunState, run: Any, data: Any) -> RunState:
+    def epoch(self, state: TrainState, run: Any, data: Any) -> TrainState:
         """One epoch: train, judge, keep the best. A run that has ended does not change."""
         running = state.status == Status.RUNNING
         trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, state.epoch + 1), running)
-        return self.conclude(state, trained, self.judgment(trained.variables, run, data, running))
+        return self.update_state(state, trained, self.judgment(trained.variables, run, data, running))
 
-    def conclude(self, state: RunState, trained: Trained, judged: Judged) -> RunState:
+    def update_state(self, state: TrainState, trained: EpochResult, judged: EvalResult) -> TrainState:
         """The state after an epoch, from that before it."""
         running, epoch = state.status == Status.RUNNING, state.epoch + 1
         finite = jnp.isfinite(trained.loss) & jnp.isfinite(judged.loss) & _all_finite(trained.variables)
@@ -258,7 +258,7 @@ class Task(ABC):
         best_epoch = jnp.where(better, epoch, state.best_epoch)
         best_score = jnp.where(better, judged.score, state.best_score)
         status = jnp.select(
-            [~finite, self.gives_up(epoch, best_epoch, best_score), epoch == self.config.epochs],
+            [~finite, self.should_stop(epoch, best_epoch, best_score), epoch == self.config.epochs],
             [Status.DIVERGED, Status.STOPPED, Status.FINISHED],
             Status.RUNNING,
         )
@@ -266,9 +266,9 @@ class Task(ABC):
         take = better | (accepted & (state.best_epoch == 0))
         measured = {"training_loss": trained.loss, "validation_loss": judged.loss, **judged.figures}
         recorded = {name: past.at[epoch - 1].set(measured[name]) for name, past in state.history.items()}
-        return RunState(
+        return TrainState(
             variables=_where(accepted, trained.variables, state.variables),
-            optimizer=_where(accepted, trained.optimizer, state.optimizer),
+            opt_state=_where(accepted, trained.opt_state, state.opt_state),
             epoch=jnp.where(running, epoch, state.epoch),
             status=jnp.where(running, status, state.status).astype(jnp.int32),
             best=_where(take, trained.variables, state.best),
@@ -278,7 +278,7 @@ class Task(ABC):
             history=_where(running, recorded, state.history),
         )
 
-    def over_runs(self, function: Callable, mesh: Mesh, mapping: RunMapping = "auto") -> Callable:
+    def map_runs(self, function: Callable, mesh: Mesh, mapping: RunMapping = "auto") -> Callable:
         """`function(state, run, data)` over the run axis, each device mapping the runs that it holds."""
         vmapped = mapping == "vmap" or (mapping == "auto" and jax.default_backend() != "cpu")
 
@@ -297,9 +297,9 @@ class Task(ABC):
 
     def beginning(self, mesh: Mesh, mapping: RunMapping) -> Any:
         """`begin` of the whole stack, to be traced or called."""
-        return jax.jit(self.over_runs(self.begin, mesh, mapping), compiler_options=compiler_options())
+        return jax.jit(self.map_runs(self.init_state, mesh, mapping), compiler_options=compiler_options())
 
-    def program(self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
+    def program(self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
         """An epoch of the whole stack, traced; it overwrites the state that it is given.
 
         Args:
@@ -309,11 +309,11 @@ class Task(ABC):
             mesh: of the devices.
             mapping: of the runs on one device.
         """
-        return jax.jit(self.over_runs(self.epoch, mesh, mapping), donate_argnums=0).trace(state, runs, data)
+        return jax.jit(self.map_runs(self.epoch, mesh, mapping), donate_argnums=0).trace(state, runs, data)
 
     def compile(
-        self, state: RunState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[RunState, Any, Any], RunState]:
+        self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[TrainState, Any, Any], TrainState]:
         """`program` compiled, for runs and data that are on the devices."""
         return self.program(state, runs, data, mesh, mapping).lower().compile(compiler_options=compiler_options())
 
@@ -324,7 +324,7 @@ def compiler_options() -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Programs:
+class CompiledTraining:
     """A training whose programs are compiled, and which has not begun.
 
     Attributes:
@@ -335,7 +335,7 @@ class Programs:
     """
 
     task: Task
-    state: RunState
+    state: TrainState
     begin: Compiled
     epoch: Compiled
 
@@ -345,16 +345,16 @@ class Tracing:
     """The same before it is compiled; see `trace`."""
 
     task: Task
-    state: RunState
+    state: TrainState
     begin: Traced
     epoch: Traced
 
-    def compile(self) -> Programs:
+    def compile(self) -> CompiledTraining:
         """Compile both at once: this takes no device, and leaves Python's lock to other threads."""
         with ThreadPoolExecutor(1) as other:
             begin = other.submit(self.begin.lower().compile)
             epoch = self.epoch.lower().compile(compiler_options=compiler_options())
-        return Programs(self.task, self.state, begin.result(), epoch)
+        return CompiledTraining(self.task, self.state, begin.result(), epoch)
 
 
 def trace(
@@ -403,7 +403,7 @@ class Execution(TypedDict, total=False):
     devices: Sequence[jax.Device] | None
     save_every: int
     quiet: bool
-    on_epoch: Callable[[int, RunState], None] | None
+    on_epoch: Callable[[int, TrainState], None] | None
 
 
 def train(
@@ -420,9 +420,9 @@ def train(
     save_every: int = 1,
     quiet: bool = True,
     summary: Callable[[np.ndarray], str] = lambda scores: "",
-    on_epoch: Callable[[int, RunState], None] | None = None,
-    programs: Programs | None = None,
-) -> RunState:
+    on_epoch: Callable[[int, TrainState], None] | None = None,
+    programs: CompiledTraining | None = None,
+) -> TrainState:
     """Train all runs at once.
 
     Args:
@@ -453,21 +453,23 @@ def train(
     # Devices: the run axis is spread over them, padded with runs that have ended already; or the batches are.
     layout = _Layout.of(count, devices, spread_batches)
     mesh, per_run, padding = layout.mesh, layout.per_run, layout.padding
-    runs = processes.place(layout.padded(runs), per_run)
-    active = processes.place(np.arange(count + padding) < count, per_run)
-    data = processes.place(data, layout.replicated)
+    runs = processes.device_put_global(layout.padded(runs), per_run)
+    active = processes.device_put_global(np.arange(count + padding) < count, per_run)
+    data = processes.device_put_global(data, layout.replicated)
 
     begin = programs.begin if programs else task.beginning(mesh, mapping)
     shapes = programs.state if programs else jax.eval_shape(begin, active, runs, data)
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet or not processes.leads()))
+        progress = stack.enter_context(
+            Progress(task.config.epochs, "training", quiet=quiet or not processes.is_main_process())
+        )
 
         # The state: from the newest whole checkpoint, or new.
         store, found = None, None
         wanted = jax.tree.map(
             lambda s: jax.ShapeDtypeStruct((count, *s.shape[1:]), s.dtype), jax.eval_shape(task.unpacked, shapes)
         )
-        if directory is not None and processes.leads():
+        if directory is not None and processes.is_main_process():
             from infantjax.training.checkpoints import CheckpointStore
             from infantjax.training.logs import Log
 
@@ -478,17 +480,17 @@ def train(
                 progress.say(f"continuing after epoch {found[0]}")
                 with store.writing():
                     log.write(found[0], found[1].history)
-        done = int(processes.told(np.int32(found[0] if found else 0)))
+        done = int(processes.broadcast_from_host0(np.int32(found[0] if found else 0)))
         if done:
             restored = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
-            restored = layout.padded(processes.told(restored))
+            restored = layout.padded(processes.broadcast_from_host0(restored))
             ended = jnp.where(np.arange(count + padding) < count, restored.status, Status.FINISHED)
-            state = processes.place(jax.vmap(task.packed)(restored._replace(status=ended)), per_run)
+            state = processes.device_put_global(jax.vmap(task.packed)(restored._replace(status=ended)), per_run)
         else:
             state = begin(active, runs, data)
 
         # The program: compiled once, the state donated.
-        advance: Callable[[RunState, Any, Any], RunState]
+        advance: Callable[[TrainState, Any, Any], TrainState]
         if programs:
             advance = programs.epoch
         elif _running(state):
@@ -535,17 +537,17 @@ def shuffled(key: Array, samples: Array, padded: int) -> Array:
         samples: `[]` how many there are.
         padded: length of the padded list.
     """
-    return by_lot(jax.random.bits(key, (padded,)), samples)
+    return permute_from_bits(jax.random.bits(key, (padded,)), samples)
 
 
-def by_lot(lots: Array, samples: Array) -> Array:
+def permute_from_bits(lots: Array, samples: Array) -> Array:
     """`shuffled` by random bits that each sample has been given, `[padded]`."""
     # Padding comes behind every sample of the same lot, since the sort is stable.
     last = np.uint32(2**32 - 1)
     return jnp.argsort(jnp.where(jnp.arange(len(lots)) < samples, lots, last), stable=True)
 
 
-def spread(batch: Array) -> Array:
+def shard_batch(batch: Array) -> Array:
     """Over the devices that share the batches of a run, where there are several."""
     if BATCH_AXIS not in jax.sharding.get_abstract_mesh().axis_names:
         return batch
@@ -570,7 +572,7 @@ class _Layout(NamedTuple):
     def of(cls, count: int, devices: Sequence[jax.Device] | None, spread_batches: bool) -> "_Layout":
         devices = list(devices or jax.devices())
         # Several processes must each have a part in everything.
-        used = devices if processes.several() else devices[:count]
+        used = devices if processes.is_multi_process() else devices[:count]
         grid = np.asarray(devices)[None] if spread_batches else np.asarray(used)[:, None]
         mesh = Mesh(grid, ("run", BATCH_AXIS), axis_types=(AxisType.Auto, AxisType.Auto))
         return cls(mesh, -count % len(grid))
@@ -597,7 +599,7 @@ def _with_sharding(shapes: Any, sharding: Sharding) -> Any:
     return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes)
 
 
-def _running(state: RunState) -> bool:
+def _running(state: TrainState) -> bool:
     return bool(np.any(processes.fetch(state.status) == Status.RUNNING))
 
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from infantjax.errors import InputError
 
-RELEASED_SEED = 1433
+REFERENCE_SEED = 1433
 
 
 @dataclass(frozen=True)
-class Fold:
+class Split:
     """Recordings of one run, by index: those it trains on, and those that choose its best epoch."""
 
     train: tuple[int, ...]
@@ -22,7 +22,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Split:
+class ReferenceSplit:
     """Ids of the development folds and of the test set."""
 
     folds: tuple[tuple[str, ...], ...]
@@ -30,7 +30,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Partition:
+class Split:
     """Recordings of one run, by index: those it trains on, those that choose its best epoch, those it never sees."""
 
     train: tuple[int, ...]
@@ -38,9 +38,9 @@ class Partition:
     test: tuple[int, ...]
 
 
-def released_split(
-    outcomes: Mapping[str, int], folds: int = 7, test_size: float = 0.25, seed: int = RELEASED_SEED
-) -> Split:
+def reference_split(
+    outcomes: Mapping[str, int], folds: int = 7, test_size: float = 0.25, seed: int = REFERENCE_SEED
+) -> ReferenceSplit:
     """The split of the released program: stratified on the outcome alone.
 
     The CP ids, then the others, each in the order of the table, are shuffled by one Python generator. Of each list
@@ -68,10 +68,10 @@ def released_split(
             take = math.ceil(len(remaining) / (folds - k))
             parts[k] += remaining[:take]
             remaining = remaining[take:]
-    return Split(tuple(map(tuple, parts)), tuple(test))
+    return ReferenceSplit(tuple(map(tuple, parts)), tuple(test))
 
 
-def stratified_folds(
+def stratified_splits(
     outcomes: Sequence[float],
     folds: int,
     *,
@@ -79,7 +79,7 @@ def stratified_folds(
     strata: Sequence[Hashable] | None = None,
     seed: int = 1,
     where: str = "cohort",
-) -> tuple[Fold, ...]:
+) -> tuple[Split, ...]:
     """Folds with equal shares of each outcome, in which no group is held out and trained on at once.
 
     Whole groups (an infant, or a center) are dealt one by one, largest first within a stratum, to the fold that has
@@ -94,7 +94,7 @@ def stratified_folds(
         where: named in errors.
 
     Returns:
-        Fold k holds out part k and trains on all others, rows ascending.
+        Split k holds out part k and trains on all others, rows ascending.
 
     Raises:
         InputError: fewer than two recordings or groups, one class only, or fewer groups of a class than folds; the
@@ -133,7 +133,7 @@ def stratified_folds(
         min(parts, key=fullness).extend(rows)
     held_out = [set(part) for part in parts]
     result = tuple(
-        Fold(tuple(r for r in range(len(outcomes)) if r not in part), tuple(sorted(part))) for part in held_out
+        Split(tuple(r for r in range(len(outcomes)) if r not in part), tuple(sorted(part))) for part in held_out
     )
     if any(len({outcomes[r] for r in side}) < 2 for fold in result for side in (fold.train, fold.validation)):
         raise InputError(
@@ -144,7 +144,7 @@ def stratified_folds(
     return result
 
 
-def random_partitions(
+def random_splits(
     outcomes: Sequence[float],
     repeats: int = 25,
     *,
@@ -153,7 +153,7 @@ def random_partitions(
     strata: Sequence[Hashable] | None = None,
     seed: int = 1,
     where: str = "cohort",
-) -> tuple[Partition, ...]:
+) -> tuple[Split, ...]:
     """Repeated random splits into training, validation and test, stratified, whole groups on one side.
 
     A group belongs to the stratum of its first recording. Of each stratum the shares are rounded, but each side gets
@@ -202,7 +202,7 @@ def random_partitions(
                 f"split {repeat} lacks an outcome on one side",
                 "three groups of each outcome are the least that can be split in three",
             )
-        partitions.append(Partition(*(tuple(sorted(side)) for side in sides)))
+        partitions.append(Split(*(tuple(sorted(side)) for side in sides)))
     return tuple(partitions)
 
 

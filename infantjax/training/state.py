@@ -18,7 +18,7 @@ from infantjax.files import sha256
 from infantjax.recording import windows
 from infantjax.recording.augmentation import Augmentation
 from infantjax.skeletons import Skeleton
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,13 @@ class Status(enum.IntEnum):
     """A loss or a weight was no longer finite; the state is that of the epoch before."""
 
 
-class RunState(NamedTuple):
+class TrainState(NamedTuple):
     """All that an epoch changes.
 
     Attributes:
         variables: of the network: `params`, `batch_stats`, and any other collection, which stays constant; within the
             compiled program each collection is one vector.
-        optimizer: memory of the optimizer.
+        opt_state: of the optimizer.
         epoch: `[]` epochs begun.
         status: `[]` a `Status`.
         best: variables after the epoch with the highest score, the first on ties; the newest ones as long as none was
@@ -196,7 +196,7 @@ class RunState(NamedTuple):
     """
 
     variables: dict[str, Any]
-    optimizer: Any
+    opt_state: Any
     epoch: Array
     status: Array
     best: dict[str, Any]
@@ -215,7 +215,7 @@ def run_keys(seed: int, run_ids: Sequence[int]) -> Array:
 def index_sets(
     lengths: np.ndarray,
     labels: np.ndarray,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: TrainingConfig,
     window: int = windows.WINDOW,
 ) -> dict[str, np.ndarray]:
@@ -240,7 +240,7 @@ def stack_tables(tables: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarra
 
 
 def _run_tables(
-    lengths: np.ndarray, labels: np.ndarray, fold: Fold, config: TrainingConfig, window: int
+    lengths: np.ndarray, labels: np.ndarray, fold: Split, config: TrainingConfig, window: int
 ) -> dict[str, np.ndarray]:
     for side in (fold.train, fold.validation):
         if not side or min(side) < 0 or max(side) >= len(lengths):

@@ -8,12 +8,12 @@ import stam_training as stam
 from stam_model import Stam
 from stam_training import Pieces, StamConfig
 
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
 MODULE = Stam(widths=(4, 4, 4), dropout=0.0)
 CONFIG = StamConfig(epochs=4, batch_size=4, learning_rate=0.02, evaluation_batch=3)
-FOLDS = (Fold((2, 3, 4, 5, 6, 7), (0, 1)), Fold((0, 1, 3, 4, 6), (7, 2, 5)))
+FOLDS = (Split((2, 3, 4, 5, 6, 7), (0, 1)), Split((0, 1, 3, 4, 6), (7, 2, 5)))
 LABELS = [0, 1, 0, 1, 0, 1, 0, 1]
 
 
@@ -75,8 +75,8 @@ def test_recordings_that_cannot_be_cut_are_told(recordings, labels, frames, mess
     ("folds", "config", "message"),
     [
         ((), CONFIG, "no folds"),
-        ((Fold((0, 1), (8,)),), CONFIG, r"0\.\.7"),
-        ((Fold((0,), (1,)),), CONFIG, "do not fill a batch of 4"),
+        ((Split((0, 1), (8,)),), CONFIG, r"0\.\.7"),
+        ((Split((0,), (1,)),), CONFIG, "do not fill a batch of 4"),
     ],
 )
 def test_folds_that_cannot_be_trained_are_told(data, folds, config, message):

@@ -21,7 +21,7 @@ from infantjax.pose import training as pose
 from infantjax.pose.augmentation import PictureAugmentation
 from infantjax.pose.training import PictureData, PoseTask, PoseTrainingConfig
 from infantjax.skeletons import Skeleton
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
 SIDE = 32
@@ -29,7 +29,7 @@ DEVICES = jax.devices()[:1]
 ARM = Skeleton(
     "arm-3", ("chest", "right_hand", "left_hand"), ("chest", "chest", "chest"), (("right_hand", "left_hand"),)
 )
-FOLD = Fold(tuple(range(8)), tuple(range(8, 12)))
+FOLD = Split(tuple(range(8)), tuple(range(8, 12)))
 CONFIG = PoseTrainingConfig(
     epochs=3,
     batch_size=3,
@@ -77,7 +77,7 @@ def trained(tmp_path_factory):
 
 def test_the_network_learns_where_the_dots_are():
     config = replace(CONFIG, epochs=100, batch_size=4, learning_rate=1e-2, augmentation=None, sigmas="cropped")
-    result = pose.train(Eye(), dots(24), [Fold(tuple(range(20)), tuple(range(20, 24)))], config, devices=DEVICES)
+    result = pose.train(Eye(), dots(24), [Split(tuple(range(20)), tuple(range(20, 24)))], config, devices=DEVICES)
     assert result.mean_error[0] < 0.06
     assert result.history["mean_error"][0, result.best_epoch[0] - 1] == result.mean_error[0]
     np.testing.assert_allclose(np.nanmean(result.keypoint_errors[0]), result.mean_error[0], rtol=1e-6)
@@ -89,7 +89,7 @@ def first_run(config=CONFIG, data=None):
     task = PoseTask.of(Eye(), data, [FOLD], config)
     run = jax.tree.map(lambda leaf: leaf[0], pose.runs_of([FOLD], config.seed, [0]))
     run, data = jax.device_put((run, data))
-    return task, run, data, jax.jit(task.begin)(jnp.bool_(True), run, data)
+    return task, run, data, jax.jit(task.init_state)(jnp.bool_(True), run, data)
 
 
 def test_an_epoch_changes_every_parameter_of_every_pass(trained):
@@ -126,10 +126,10 @@ def test_an_epoch_has_every_picture_and_fills_its_last_batch_up():
 
 def test_a_missing_point_is_no_error_and_padding_changes_nothing():
     task, run, data, state = first_run()
-    judge = jax.jit(task.judge)
+    judge = jax.jit(task.evaluate_run)
     judged = judge(state.variables, run, data, jnp.bool_(True))
     larger = replace(task, config=replace(CONFIG, evaluation_batch=4))
-    whole = jax.jit(larger.judge)(state.variables, run, data, jnp.bool_(True))
+    whole = jax.jit(larger.evaluate_run)(state.variables, run, data, jnp.bool_(True))
     for a, b in zip(jax.tree.leaves(judged), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
     points = np.array(data.points)
@@ -158,7 +158,7 @@ def test_other_pictures_are_refused_in_the_folder_of_a_training(trained):
 
 
 def test_folds_are_runs_of_one_stack(trained):
-    other = Fold(tuple(range(4, 12)), tuple(range(4)))
+    other = Split(tuple(range(4, 12)), tuple(range(4)))
     both = pose.train(Eye(), dots(), [FOLD, other], CONFIG, devices=DEVICES)
     one = jax.tree.map(lambda leaf: leaf[:1], both.variables)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(trained[0].variables), strict=True):
@@ -239,7 +239,7 @@ def test_a_setting_that_makes_no_sense_is_refused(name, value):
 
 def test_pictures_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match=r"0\.\.11"):
-        pose.train(Eye(), dots(), [Fold((0, 12), (1,))], CONFIG)
+        pose.train(Eye(), dots(), [Split((0, 12), (1,))], CONFIG)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from infantjax.search.space import SearchSpace
 from infantjax.search.study import find, join, open_storage, status, table
 from infantjax.search.worker import Search, work
 from infantjax.skeletons import Skeleton
-from infantjax.training.splits import stratified_folds
+from infantjax.training.splits import stratified_splits
 from infantjax.training.state import CohortData, TrainingConfig
 
 STICK = Skeleton(
@@ -58,7 +58,7 @@ def cohort(recordings: int = 14) -> CohortData:
     return CohortData.from_recordings(positions, [number % 2 for number in range(recordings)], STICK)
 
 
-FOLDS = stratified_folds([number % 2 for number in range(14)], 7)
+FOLDS = stratified_splits([number % 2 for number in range(14)], 7)
 
 
 @pytest.fixture(scope="module")

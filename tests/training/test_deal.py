@@ -7,7 +7,7 @@ import pytest
 
 from infantjax import cli
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.crossval import cohort_folds, deal, folds_summary, folds_table
+from infantjax.methods.ensemble_gcn.crossval import cohort_splits, deal, folds_summary, folds_table
 from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
@@ -87,7 +87,7 @@ def test_the_summary_tells_what_each_part_holds():
 
 
 def test_a_column_gives_the_folds_in_the_order_of_its_numbers():
-    folds = cohort_folds(cohort_of([1, 0] * 3, fold=["10", "10", "9", "9", "2", "2"]), "fold", (), 1)
+    folds = cohort_splits(cohort_of([1, 0] * 3, fold=["10", "10", "9", "9", "2", "2"]), "fold", (), 1)
     assert [fold.validation for fold in folds] == [(4, 5), (2, 3), (0, 1)]
     assert folds[0].train == (0, 1, 2, 3)
 
@@ -103,18 +103,18 @@ def test_a_column_gives_the_folds_in_the_order_of_its_numbers():
 )
 def test_given_folds_that_cannot_be_used_are_told_in_one_line(outcomes, fold, groups, message):
     with pytest.raises(InputError, match=message):
-        cohort_folds(cohort_of(outcomes, groups, fold=fold), "fold", (), 1)
+        cohort_splits(cohort_of(outcomes, groups, fold=fold), "fold", (), 1)
 
 
 def test_what_is_given_is_not_stratified():
     cohort = cohort_of([1, 0, 1, 0], fold=["1", "1", "2", "2"], center=["a"] * 4)
     with pytest.raises(ValueError, match="nothing is left to stratify"):
-        cohort_folds(cohort, "fold", ("center",), 1)
+        cohort_splits(cohort, "fold", ("center",), 1)
 
 
 def test_a_column_that_nobody_has_is_named():
     with pytest.raises(ValueError, match='no recording has a column "part"'):
-        cohort_folds(cohort_of([1, 0]), "part", (), 1)
+        cohort_splits(cohort_of([1, 0]), "part", (), 1)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -143,20 +143,20 @@ def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated,
     whole = read_cohort(simulated)
     fold_of = dict(zip(whole.names, deal(whole, 3, 4, ("center",))))
     development = read_cohort(simulated, tmp_path / "development.csv")
-    for number, fold in enumerate(cohort_folds(development, "fold", (), 1), start=1):
+    for number, fold in enumerate(cohort_splits(development, "fold", (), 1), start=1):
         assert {fold_of[development.names[row]] for row in fold.validation} == {number}
     assert set(read_cohort(simulated, tmp_path / "test.csv").names) == {n for n, k in fold_of.items() if k == 0}
 
 
 def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path, capsys):
-    from infantjax.training.splits import released_split
+    from infantjax.training.splits import reference_split
 
     status, _, _ = run(capsys, simulated, "-o", tmp_path, "--folds", 3, "--rule", "released")
     assert status == 0
     whole = read_cohort(simulated)
-    split = released_split(dict(zip(whole.names, whole.outcomes)), 3)
+    split = reference_split(dict(zip(whole.names, whole.outcomes)), 3)
     development = read_cohort(simulated, tmp_path / "development.csv")
-    folds = [{development.names[r] for r in f.validation} for f in cohort_folds(development, "fold", (), 1)]
+    folds = [{development.names[r] for r in f.validation} for f in cohort_splits(development, "fold", (), 1)]
     assert folds == [set(part) for part in split.folds]
 
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
-from infantjax.training.splits import Fold, random_partitions, released_split, stratified_folds
+from infantjax.training.splits import Split, random_splits, reference_split, stratified_splits
 
 
 def test_the_released_split_is_reproduced(shared):
     golden = json.loads((shared / "golden" / "preprocess" / "split.json").read_text())
     outcomes = {i: golden["outcome"][i] for i in golden["order"]}
-    split = released_split(outcomes, golden["folds"], golden["test_size"], golden["seed"])
+    split = reference_split(outcomes, golden["folds"], golden["test_size"], golden["seed"])
     # The reference lists each set sorted.
     expected = {name: set(part["positive"] + part["negative"]) for name, part in golden["sets"].items()}
     assert set(split.test) == expected["test"]
@@ -22,7 +22,7 @@ def test_the_released_split_is_reproduced(shared):
 
 
 def test_the_released_split_has_the_published_sizes():
-    split = released_split({f"i{n}": int(n < 84) for n in range(557)})
+    split = reference_split({f"i{n}": int(n < 84) for n in range(557)})
     positive = [sum(int(i[1:]) < 84 for i in fold) for fold in (*split.folds, split.test)]
     assert positive == [9] * 7 + [21]
     assert [len(fold) for fold in (*split.folds, split.test)] == [60] * 4 + [59] * 3 + [140]
@@ -35,7 +35,7 @@ def test_every_recording_is_held_out_once_and_outcomes_are_balanced(folds, data)
     outcomes = data.draw(
         st.permutations([1] * data.draw(st.integers(folds, 12)) + [0] * data.draw(st.integers(folds, 30)))
     )
-    result = stratified_folds(outcomes, folds)
+    result = stratified_splits(outcomes, folds)
     assert sorted(row for fold in result for row in fold.validation) == list(range(len(outcomes)))
     for fold in result:
         assert set(fold.train).isdisjoint(fold.validation)
@@ -51,7 +51,7 @@ def test_a_group_is_never_on_both_sides(data):
     groups = data.draw(st.lists(st.integers(0, 12), min_size=20, max_size=60))
     outcomes = [g % 2 for g in groups]
     try:
-        result = stratified_folds(outcomes, 3, groups=groups)
+        result = stratified_splits(outcomes, 3, groups=groups)
     except InputError as error:
         assert "groups" in str(error) or "outcome" in str(error)  # noqa: PT017
         return
@@ -62,7 +62,9 @@ def test_a_group_is_never_on_both_sides(data):
 def test_strata_are_dealt_evenly():
     outcomes = [1] * 6 + [0] * 12
     kinds = list(zip(outcomes, ["x", "y", "z"] * 6))
-    held = [[kinds[r] for r in fold.validation] for fold in stratified_folds(outcomes, 3, strata=[c for _, c in kinds])]
+    held = [
+        [kinds[r] for r in fold.validation] for fold in stratified_splits(outcomes, 3, strata=[c for _, c in kinds])
+    ]
     assert [sum(outcome for outcome, _ in part) for part in held] == [2, 2, 2]
     for kind in set(kinds):
         counts = [part.count(kind) for part in held]
@@ -71,8 +73,8 @@ def test_strata_are_dealt_evenly():
 
 def test_the_seed_decides_and_repeats():
     outcomes = [0, 1] * 20
-    assert stratified_folds(outcomes, 4, seed=1) == stratified_folds(outcomes, 4, seed=1)
-    assert stratified_folds(outcomes, 4, seed=1) != stratified_folds(outcomes, 4, seed=2)
+    assert stratified_splits(outcomes, 4, seed=1) == stratified_splits(outcomes, 4, seed=1)
+    assert stratified_splits(outcomes, 4, seed=1) != stratified_splits(outcomes, 4, seed=2)
 
 
 @pytest.mark.parametrize(
@@ -88,20 +90,20 @@ def test_the_seed_decides_and_repeats():
 )
 def test_a_cohort_that_cannot_be_dealt_is_one_line(outcomes, options, message):
     with pytest.raises(InputError, match=message):
-        stratified_folds(outcomes, 3, **options)
+        stratified_splits(outcomes, 3, **options)
 
 
 def test_wrong_calls_are_refused():
     with pytest.raises(ValueError, match="folds must be at least 2"):
-        stratified_folds([0, 1], 1)
+        stratified_splits([0, 1], 1)
     with pytest.raises(ValueError, match="as many groups"):
-        stratified_folds([0, 1], 2, groups=["a"])
+        stratified_splits([0, 1], 2, groups=["a"])
 
 
 def test_two_folds_of_four_by_hand():
-    first, second = stratified_folds([0, 1, 1, 0], 2)
+    first, second = stratified_splits([0, 1, 1, 0], 2)
     assert first.train == second.validation
-    assert second == Fold(first.validation, first.train)
+    assert second == Split(first.validation, first.train)
 
 
 # --- repeated random splits ------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ def test_two_folds_of_four_by_hand():
 def test_groups_stay_whole_and_every_recording_has_one_side():
     groups = [f"infant{i // 2}" for i in range(120)]
     outcomes = [int(i // 2 % 5 == 0) for i in range(120)]
-    partitions = random_partitions(outcomes, 10, groups=groups)
+    partitions = random_splits(outcomes, 10, groups=groups)
     for p in partitions:
         assert sorted((*p.train, *p.validation, *p.test)) == list(range(120))
         sides = [{groups[row] for row in side} for side in (p.train, p.validation, p.test)]
@@ -122,22 +124,22 @@ def test_groups_stay_whole_and_every_recording_has_one_side():
 
 def test_a_split_does_not_depend_on_how_many_there_are():
     outcomes = [0, 0, 0, 1] * 6
-    assert random_partitions(outcomes, 5)[:2] == random_partitions(outcomes, 2)
-    assert random_partitions(outcomes, 2, seed=2) != random_partitions(outcomes, 2)
+    assert random_splits(outcomes, 5)[:2] == random_splits(outcomes, 2)
+    assert random_splits(outcomes, 2, seed=2) != random_splits(outcomes, 2)
 
 
 def test_a_group_belongs_to_the_stratum_of_its_first_recording():
     strata = ["normal"] * 20 + ["abnormal", "absent"] * 10
     groups = [*range(20), *np.repeat(range(20, 30), 2)]
-    for p in random_partitions([0] * 20 + [1] * 20, 5, groups=groups, strata=strata):
+    for p in random_splits([0] * 20 + [1] * 20, 5, groups=groups, strata=strata):
         assert len({groups[row] for row in p.test if row >= 20}) == 2
 
 
 def test_a_rare_outcome_is_on_every_side_or_refused():
-    for p in random_partitions([1] * 3 + [0] * 40, 5):
+    for p in random_splits([1] * 3 + [0] * 40, 5):
         assert all(sum(row < 3 for row in side) == 1 for side in (p.train, p.validation, p.test))
     with pytest.raises(InputError, match="split 0 lacks an outcome"):
-        random_partitions([1] * 2 + [0] * 40, 5)
+        random_splits([1] * 2 + [0] * 40, 5)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +147,4 @@ def test_a_rare_outcome_is_on_every_side_or_refused():
 )
 def test_splits_that_cannot_be_are_wrong_calls(wrong):
     with pytest.raises(ValueError, match=r"shares|need as many"):
-        random_partitions([0, 1] * 10, **wrong)
+        random_splits([0, 1] * 10, **wrong)

@@ -26,9 +26,9 @@ from infantjax.methods.asy_regression.model import FRAMES, DetectionNetwork, Reg
 from infantjax.pose import targets
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
-from infantjax.training.loop import Execution, Judged, Trained, shuffled
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, run_keys, stack_tables
+from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.splits import Split
+from infantjax.training.state import TrainState, run_keys, stack_tables
 
 RADIUS = 6.0
 """Of discs and limbs, pixels of a frame of 96 x 128."""
@@ -133,7 +133,7 @@ class ClipRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClipResult(loop.Outcome):
+class ClipResult(loop.TrainResult):
     """What the training of a network of clips came to; arrays are NumPy with a leading run axis.
 
     Attributes:
@@ -151,7 +151,7 @@ class TimeSplit(NamedTuple):
         test: the others.
     """
 
-    fold: Fold
+    fold: Split
     test: tuple[int, ...]
 
 
@@ -184,10 +184,10 @@ def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -
         train += clips[:cut]
         held += clips[min(cut + FRAMES - 1, len(clips) - 1) :]
         tested += range(start + count - test, start + count - FRAMES + 1, FRAMES)
-    return TimeSplit(Fold(tuple(train), tuple(held)), tuple(tested))
+    return TimeSplit(Split(tuple(train), tuple(held)), tuple(tested))
 
 
-def split_by_infant(frames: Sequence[int], folds: Sequence[Fold]) -> list[Fold]:
+def split_by_infant(frames: Sequence[int], folds: Sequence[Split]) -> list[Split]:
     """Folds of infants as folds of clips: overlapping ones train, those that do not overlap are held out.
 
     Args:
@@ -199,7 +199,7 @@ def split_by_infant(frames: Sequence[int], folds: Sequence[Fold]) -> list[Fold]:
     def clips(infants: Sequence[int], step: int) -> tuple[int, ...]:
         return tuple(first for i in infants for first in range(starts[i], starts[i] + frames[i] - FRAMES + 1, step))
 
-    return [Fold(clips(fold.train, 1), clips(fold.validation, FRAMES)) for fold in folds]
+    return [Split(clips(fold.train, 1), clips(fold.validation, FRAMES)) for fold in folds]
 
 
 def _starts(frames: Sequence[int]) -> list[int]:
@@ -209,7 +209,7 @@ def _starts(frames: Sequence[int]) -> list[int]:
 def train(
     module: DetectionNetwork | RegressionNetwork,
     data: ClipData,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: ClipTrainingConfig | None = None,
     *,
     description: Mapping[str, Any] | None = None,
@@ -270,7 +270,7 @@ def train(
         **how,
     )
     return ClipResult(
-        **loop.Outcome.of(state),
+        **loop.TrainResult.of(state),
         best_score=np.asarray(state.best_score),
     )
 
@@ -299,7 +299,7 @@ class ClipTask(loop.Task):
             return optax.scale_by_adam()
         return optax.trace(self.config.momentum)
 
-    def train_epoch(self, state: RunState, run: ClipRun, data: ClipData, key: Array, running: Array) -> Trained:
+    def train_epoch(self, state: TrainState, run: ClipRun, data: ClipData, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch; as many as the run has whole batches."""
         size = self.config.batch_size
         order = shuffled(key, run.samples, run.first.shape[0])
@@ -317,16 +317,16 @@ class ClipTask(loop.Task):
             variables, optimizer, value = self.step(variables, optimizer, loss, -rate)
             return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimizer, jnp.float32(0))
+        carry = (state.variables, state.opt_state, jnp.float32(0))
         variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimizer, total / steps)
+        return EpochResult(variables, optimizer, total / steps)
 
     def clips(
         self, first: Int[Array, " batch"], data: ClipData
     ) -> tuple[Float[Array, "batch time row column channel"], Float[Array, "batch time joint 2"]]:
         """Clips by their first frames, for a regression with the maps that are detected in them; and their points."""
         at = first[:, None] + jnp.arange(FRAMES)
-        x = loop.spread(data.frames[at][..., None])
+        x = loop.shard_batch(data.frames[at][..., None])
         if not self.detects:
             detector = DetectionNetwork(maps=self.module.maps)
             x = jnp.concatenate([x, detector.apply(data.detector, x)[1]["maps"]], -1)
@@ -345,7 +345,7 @@ class ClipTask(loop.Task):
         wanted = self.wanted(points, skeleton, maps.shape[2:4])
         return optax.sigmoid_binary_cross_entropy(maps, wanted) if self.detects else jnp.square(maps - wanted)
 
-    def judge(self, variables: dict[str, Array], run: ClipRun, data: ClipData, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: ClipRun, data: ClipData, running: Array) -> EvalResult:
         """Share of pixels on the right side of one half, or minus the mean absolute error."""
         size, most = self.config.evaluation_batch, run.held_first.shape[0]
         unpacked = self.unpack(variables)
@@ -363,4 +363,4 @@ class ClipTask(loop.Task):
         chunks = jnp.where(running, -(-run.held // size), 0)
         loss, figure = lax.fori_loop(0, chunks, chunk, (jnp.float32(0), jnp.float32(0)))
         figure = figure / run.held
-        return Judged(loss / run.held, figure if self.detects else -figure, jnp.zeros(0), {self.figure: figure})
+        return EvalResult(loss / run.held, figure if self.detects else -figure, jnp.zeros(0), {self.figure: figure})

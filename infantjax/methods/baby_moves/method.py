@@ -21,7 +21,7 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import BABY_MOVES_18
 from infantjax.training.loop import Execution
-from infantjax.training.splits import Partition, random_partitions
+from infantjax.training.splits import Split, random_splits
 from infantjax.weights.ensemble import Ensemble
 
 COHORTS = {"term": 0.0, "preterm": 1.0}
@@ -92,11 +92,11 @@ class BabyMoves(NetworkSystem):
         """Of one clip, see `NetworkSystem`."""
         return 1, motion.CLIP, motion.FEATURES
 
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
         """Random ones, stratified on the outcome and the columns, infants whole."""
         common.require_several(cohort)
         strata = [(outcome, *values) for outcome, values in zip(cohort.outcomes, cohort.columns(stratify))]
-        return random_partitions(
+        return random_splits(
             cohort.outcomes,
             self.repeats,
             shares=self.shares,
@@ -105,11 +105,11 @@ class BabyMoves(NetworkSystem):
             seed=self.seed,
         )
 
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Partition:
+    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
         """One whose validation also chooses the epoch and the calibration: its figures are optimistic."""
         common.require_several(cohort)
         train, held = common.single_split(cohort, validation, self.seed)
-        partition = Partition(tuple(train), tuple(held), ())
+        partition = Split(tuple(train), tuple(held), ())
         common.require_members(cohort.outcomes, [partition])
         return partition
 

@@ -26,9 +26,9 @@ from infantjax.methods.baby_moves.preprocessing import CLIP, FEATURES, STEP, cli
 from infantjax.recording import augmentation
 from infantjax.training import loop, metrics
 from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import Execution, Judged, Trained, shuffled
-from infantjax.training.splits import Partition
-from infantjax.training.state import RunState, run_keys, stack_tables
+from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.splits import Split
+from infantjax.training.state import TrainState, run_keys, stack_tables
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class VideoRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Repeats(loop.Outcome):
+class Repeats(loop.TrainResult):
     """What a stack of runs came to; arrays are NumPy with a leading run axis.
 
     Attributes:
@@ -161,7 +161,7 @@ class Repeats(loop.Outcome):
 def train(
     module: BabyMoves,
     data: Videos,
-    partitions: Sequence[Partition],
+    partitions: Sequence[Split],
     config: BabyMovesConfig | None = None,
     *,
     description: Mapping[str, Any] | None = None,
@@ -205,7 +205,7 @@ def train(
     )
     held = [len(partition.validation) for partition in partitions]
     return Repeats(
-        **loop.Outcome.of(state),
+        **loop.TrainResult.of(state),
         best_loss=-np.asarray(state.best_score),
         validation_logits=tuple(np.asarray(logits[:n]) for logits, n in zip(state.best_outputs, held)),
     )
@@ -228,7 +228,7 @@ def listing(labels: Sequence[int] | np.ndarray, factor: int = 5) -> Int[np.ndarr
     return np.repeat(np.arange(len(labels)), np.where(np.asarray(labels) == 1, factor, 1)).astype(np.int32)
 
 
-def _tables(data: Videos, partition: Partition, config: BabyMovesConfig) -> dict[str, np.ndarray]:
+def _tables(data: Videos, partition: Split, config: BabyMovesConfig) -> dict[str, np.ndarray]:
     train, held = np.asarray(partition.train), np.asarray(partition.validation)
     for rows in (train, held):
         if not len(rows) or rows.min() < 0 or rows.max() >= len(data.labels):
@@ -257,11 +257,11 @@ class VideoTask(loop.Task):
         """As published."""
         return optimizers.nesterov(self.config.learning_rate, self.config.momentum)
 
-    def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
+    def should_stop(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
         """Early stopping."""
         return epoch - jnp.maximum(best_epoch, self.config.warm_up) >= self.config.patience
 
-    def train_epoch(self, state: RunState, run: VideoRun, data: Videos, key: Array, running: Array) -> Trained:
+    def train_epoch(self, state: TrainState, run: VideoRun, data: Videos, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
         size = self.config.batch_size
         sample_key, step_key = jax.random.split(key)
@@ -286,15 +286,15 @@ class VideoTask(loop.Task):
             variables, optimizer, value = self.step(variables, optimizer, loss)
             return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimizer, jnp.float32(0))
+        carry = (state.variables, state.opt_state, jnp.float32(0))
         variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimizer, total / steps)
+        return EpochResult(variables, optimizer, total / steps)
 
     def loss(self, logits: Float[Array, " batch"], labels: Int[Array, " batch"], params: Any) -> Float[Array, ""]:
         """Cross-entropy with smoothed labels, and the penalty."""
         return smoothed_cross_entropy(logits, labels, self.config.smoothing).mean() + penalty(params, self.config.decay)
 
-    def judge(self, variables: dict[str, Array], run: VideoRun, data: Videos, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: VideoRun, data: Videos, running: Array) -> EvalResult:
         """The loss over whole validation videos, one at a time: 547 clips are batch enough."""
         unpacked = self.unpack(variables)
 
@@ -309,7 +309,7 @@ class VideoTask(loop.Task):
         entropy = jnp.where(real, smoothed_cross_entropy(logits, labels, self.config.smoothing), 0).sum() / run.held
         loss = entropy + penalty(unpacked["params"], self.config.decay)
         auc = metrics.auc(logits, labels, real.astype(jnp.float32))
-        return Judged(loss, -loss, logits, {"auc": auc})
+        return EvalResult(loss, -loss, logits, {"auc": auc})
 
 
 def random_clip(

@@ -35,7 +35,7 @@ from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import Skeleton
 from infantjax.training import distributed as processes
 from infantjax.training import metrics
-from infantjax.training.splits import Fold, stratified_folds
+from infantjax.training.splits import Split, stratified_splits
 from infantjax.training.state import CohortData, Status, TrainingConfig
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
@@ -87,12 +87,12 @@ def crossval(
         ValueError: unknown model, column or value.
     """
     config = config or TrainingConfig()
-    dealt = cohort_folds(cohort, folds, stratify, config.seed)
+    dealt = cohort_splits(cohort, folds, stratify, config.seed)
     return train_on(cohort, dealt, model=model, directory=directory, config=config, record="crossval.json", **options)
 
 
-def cohort_folds(cohort: Cohort, folds: int | str, stratify: Sequence[str], seed: int) -> tuple[Fold, ...]:
-    """The folds of a cross-validation: `stratified_folds` with the cohort's groups and columns, or given ones.
+def cohort_splits(cohort: Cohort, folds: int | str, stratify: Sequence[str], seed: int) -> tuple[Split, ...]:
+    """The folds of a cross-validation: `stratified_splits` with the cohort's groups and columns, or given ones.
 
     Args:
         cohort: recordings with outcomes.
@@ -111,10 +111,10 @@ def cohort_folds(cohort: Cohort, folds: int | str, stratify: Sequence[str], seed
             raise ValueError(f'the column "{folds}" gives the folds; nothing is left to stratify')
         cohort.columns([folds])
         return _given_folds(cohort, folds)
-    return stratified_folds(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
+    return stratified_splits(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
 
 
-def _given_folds(cohort: Cohort, column: str) -> tuple[Fold, ...]:
+def _given_folds(cohort: Cohort, column: str) -> tuple[Split, ...]:
     """The folds that a column names."""
     names = [str(recording.metadata.get(column, "")).strip() for recording in cohort.recordings]
     if without := [recording.name for recording, name in zip(cohort.recordings, names) if not name]:
@@ -124,7 +124,7 @@ def _given_folds(cohort: Cohort, column: str) -> tuple[Fold, ...]:
         raise InputError("cohort", f'"{column}" names one fold', "name at least two")
     rows = range(len(cohort))
     folds = tuple(
-        Fold(tuple(r for r in rows if names[r] != name), tuple(r for r in rows if names[r] == name)) for name in order
+        Split(tuple(r for r in rows if names[r] != name), tuple(r for r in rows if names[r] == name)) for name in order
     )
     for name, fold in zip(order, folds):
         if any(len({cohort.outcomes[row] for row in side}) < 2 for side in (fold.train, fold.validation)):
@@ -157,8 +157,8 @@ def deal(
     """
     fold_of = [0] * len(cohort)
     # The last part is never larger than the others, so that 139 of 557 are held out.
-    rest = cohort_folds(cohort, held_out, stratify, seed)[-1].train if held_out else tuple(range(len(cohort)))
-    for number, fold in enumerate(cohort_folds(cohort.only(rest), folds, stratify, seed), start=1):
+    rest = cohort_splits(cohort, held_out, stratify, seed)[-1].train if held_out else tuple(range(len(cohort)))
+    for number, fold in enumerate(cohort_splits(cohort.only(rest), folds, stratify, seed), start=1):
         for row in fold.validation:
             fold_of[rest[row]] = number
     return tuple(fold_of)
@@ -232,7 +232,7 @@ def train_single(
         if not 0 < validation <= 0.5:
             raise ValueError(f"validation must be a share above 0 and at most 0.5, or ids; got {validation}")
         parts = round(1 / validation)
-        fold = stratified_folds(cohort.outcomes, parts, groups=cohort.groups, seed=config.seed)[0]
+        fold = stratified_splits(cohort.outcomes, parts, groups=cohort.groups, seed=config.seed)[0]
     else:
         fold = _split_by_id(cohort, validation)
     return train_on(cohort, [fold], model=model, directory=directory, config=config, record="training.json", **options)
@@ -287,11 +287,11 @@ def positions_of(
     return prepared.keypoints.astype(np.float32)
 
 
-def _split_by_id(cohort: Cohort, ids: Sequence[str]) -> Fold:
+def _split_by_id(cohort: Cohort, ids: Sequence[str]) -> Split:
     if unknown := sorted(set(ids) - set(cohort.names)):
         raise InputError("validation", f"the cohort has no recordings {', '.join(unknown)}", "check the ids")
     held = tuple(row for row, name in enumerate(cohort.names) if name in set(ids))
-    fold = Fold(tuple(row for row in range(len(cohort)) if row not in held), held)
+    fold = Split(tuple(row for row in range(len(cohort)) if row not in held), held)
     for side, rows in (("training", fold.train), ("validation", fold.validation)):
         if len({cohort.outcomes[row] for row in rows}) < 2:
             raise InputError("validation", f"the {side} recordings do not hold both outcomes", "choose other ids")
@@ -304,7 +304,7 @@ def _split_by_id(cohort: Cohort, ids: Sequence[str]) -> Fold:
 
 def train_on(
     cohort: Cohort,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     *,
     model: str,
     directory: str | Path,
@@ -372,7 +372,7 @@ def train_on(
     trained_as = _record(cohort, folds, result, config, description, data)
     member = Member(model, stack.take_runs(result.variables, trained), overrides)
     ensemble = Ensemble((member,), _info(cohort, entry, preprocessing, threshold, trained_as))
-    if not processes.leads():
+    if not processes.is_main_process():
         return ensemble
     try:
         ensemble = save_ensemble(ensemble, directory)
@@ -383,7 +383,7 @@ def train_on(
     return ensemble
 
 
-def out_of_fold_table(cohort: Cohort, folds: Sequence[Fold], result: Result) -> str:
+def out_of_fold_table(cohort: Cohort, folds: Sequence[Split], result: Result) -> str:
     """Risk of each infant by the run that held it out, as CSV text: `id,run,outcome,risk`.
 
     The risks are those of each run's best epoch. Text that a spreadsheet would take for a formula gets an apostrophe.
@@ -401,7 +401,7 @@ def out_of_fold_table(cohort: Cohort, folds: Sequence[Fold], result: Result) -> 
 
 def _record(
     cohort: Cohort,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     result: Result,
     config: TrainingConfig,
     description: Mapping[str, Any],

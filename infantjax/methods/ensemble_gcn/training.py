@@ -23,9 +23,9 @@ from jaxtyping import Array, Float, Int, UInt32
 from infantjax.recording import augmentation, features, windows
 from infantjax.training import loop, metrics
 from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import Execution, Judged, RunMapping, Trained, by_lot, take_runs
-from infantjax.training.splits import Fold
-from infantjax.training.state import CohortData, Run, RunState, TrainingConfig, index_sets, run_keys
+from infantjax.training.loop import EpochResult, EvalResult, Execution, RunMapping, permute_from_bits, take_runs
+from infantjax.training.splits import Split
+from infantjax.training.state import CohortData, Run, TrainingConfig, TrainState, index_sets, run_keys
 
 __all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "take_runs", "trace", "train"]
 
@@ -33,7 +33,7 @@ FEATURES = ("position", "velocity", "bone")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Result(loop.Outcome):
+class Result(loop.TrainResult):
     """What a stack of runs came to; arrays are NumPy with a leading run axis.
 
     Attributes:
@@ -48,7 +48,7 @@ class Result(loop.Outcome):
 def train(
     module: nn.Module,
     data: CohortData,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: TrainingConfig,
     *,
     names: Sequence[str] = FEATURES,
@@ -56,7 +56,7 @@ def train(
     description: Mapping[str, Any] | None = None,
     variables: Any = None,
     streams: Sequence[int] | None = None,
-    programs: loop.Programs | None = None,
+    programs: loop.CompiledTraining | None = None,
     **how: Unpack[Execution],
 ) -> Result:
     """Train one run for each fold, all at once, and keep each run's best epoch.
@@ -106,7 +106,7 @@ def train(
         **how,
     )
     return Result(
-        **loop.Outcome.of(state),
+        **loop.TrainResult.of(state),
         best_auc=np.asarray(state.best_score),
         risks=tuple(np.asarray(risks[: len(fold.validation)]) for risks, fold in zip(state.best_outputs, folds)),
     )
@@ -115,7 +115,7 @@ def train(
 def trace(
     module: nn.Module,
     data: CohortData,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: TrainingConfig,
     *,
     names: Sequence[str] = FEATURES,
@@ -139,7 +139,7 @@ def _task(
 
 
 def _runs(
-    data: CohortData, folds: Sequence[Fold], config: TrainingConfig, streams: Sequence[int], variables: Any
+    data: CohortData, folds: Sequence[Split], config: TrainingConfig, streams: Sequence[int], variables: Any
 ) -> Run:
     tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config, data.window)
     return Run(key=run_keys(config.seed, streams), variables=variables, **tables)  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ class WindowTask(loop.Task):
     names: tuple[str, ...]
     start: Any = None
 
-    least_score = 0.0
+    min_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""
 
     @classmethod
@@ -188,18 +188,18 @@ class WindowTask(loop.Task):
         """As published."""
         return optimizers.nesterov(self.config.learning_rate, self.config.momentum)
 
-    def gives_up(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
+    def should_stop(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
         """The published checkpoints of the search."""
         too_low = [(epoch >= due) & (best_score < least) for due, least in self.config.required_auc]
         return jnp.any(jnp.asarray(too_low, bool))
 
-    def train_epoch(self, state: RunState, run: Run, data: CohortData, key: Array, running: Array) -> Trained:
+    def train_epoch(self, state: TrainState, run: Run, data: CohortData, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
         size = self.config.batch_size
         sample_key, step_key = jax.random.split(key)
         # All random bits of the epoch, see `augmentation.sample_from_bits`. Padding changes no sample's bits.
         bits = jax.random.bits(sample_key, (run.recording.shape[0], 2 + len(augmentation.AffineParams._fields)))
-        order = by_lot(bits[:, 0], run.samples)
+        order = permute_from_bits(bits[:, 0], run.samples)
         steps = jnp.where(running, run.samples // size, 0)
 
         def step(i: Array, carry: tuple) -> tuple:
@@ -215,9 +215,9 @@ class WindowTask(loop.Task):
             variables, optimizer, value = self.step(variables, optimizer, loss)
             return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimizer, jnp.float32(0))
+        carry = (state.variables, state.opt_state, jnp.float32(0))
         variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimizer, total / steps)
+        return EpochResult(variables, optimizer, total / steps)
 
     def training_batch(
         self, bits: UInt32[Array, "batch 5"], samples: Int[Array, " batch"], run: Run, data: CohortData
@@ -237,7 +237,7 @@ class WindowTask(loop.Task):
             )
         return features.build_features(positions, data.skeleton, self.names), data.labels[recording]
 
-    def judge(self, variables: dict[str, Array], run: Run, data: CohortData, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: Run, data: CohortData, running: Array) -> EvalResult:
         """AUC over the risks of the validation recordings (medians over windows), class-balanced loss over windows."""
         size = self.config.evaluation_batch
         most = run.window_start.shape[0]
@@ -263,7 +263,7 @@ class WindowTask(loop.Task):
         risks, total, count = lax.fori_loop(0, chunks, chunk, carry)
         risks = metrics.median_over_windows(risks, run.infant_windows, run.infant_count)
         auc = metrics.auc(risks, run.infant_label, (run.infant_count > 0).astype(jnp.float32))
-        return Judged(metrics.balanced(total, count), auc, risks, {"auc": auc})
+        return EvalResult(metrics.balanced(total, count), auc, risks, {"auc": auc})
 
 
 def _summary(best: np.ndarray) -> str:

@@ -22,7 +22,7 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
 from infantjax.training.loop import Execution
-from infantjax.training.splits import Fold, Partition, stratified_folds
+from infantjax.training.splits import Split, stratified_splits
 from infantjax.weights.ensemble import Ensemble
 
 SEXES = {"female": 0.0, "male": 1.0, "f": 0.0, "m": 1.0, "0": 0.0, "1": 1.0}
@@ -91,18 +91,18 @@ class Mam(NetworkSystem):
         """Of one clip, see `NetworkSystem`."""
         return 1, self.network.frames, self.network.joints, self.network.channels
 
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
         """Stratified folds, infants whole."""
         common.require_several(cohort)
         strata = cohort.columns(stratify)
-        folds = stratified_folds(cohort.outcomes, self.folds, groups=cohort.groups, strata=strata, seed=self.seed)
-        return tuple(Partition(fold.train, fold.validation, ()) for fold in folds)
+        folds = stratified_splits(cohort.outcomes, self.folds, groups=cohort.groups, strata=strata, seed=self.seed)
+        return tuple(Split(fold.train, fold.validation, ()) for fold in folds)
 
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Partition:
+    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
         """Some infants held out."""
         common.require_several(cohort)
         train, held = common.single_split(cohort, validation, self.seed)
-        return Partition(tuple(train), tuple(held), ())
+        return Split(tuple(train), tuple(held), ())
 
     def prepared(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Positions at 25 frames per second, and the entries of the info branch where they are read."""
@@ -138,7 +138,7 @@ class Mam(NetworkSystem):
         outcome = train(
             self.network,
             data,
-            [Fold(p.train, p.validation) for p in partitions],
+            [Split(p.train, p.validation) for p in partitions],
             self.training,
             description=self.description,
             **how,

@@ -28,9 +28,9 @@ from infantjax.methods.mam.model import INFO, MAM
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.training import loop, metrics
 from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import Execution, Judged, Trained, shuffled
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, Status, run_keys, stack_tables
+from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.splits import Split
+from infantjax.training.state import Status, TrainState, run_keys, stack_tables
 
 Mining = Literal["all", "hardest"]
 Squares = Literal["sum", "mean"]
@@ -234,7 +234,7 @@ class MamRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class HeldOut(loop.Outcome):
+class HeldOut(loop.TrainResult):
     """What a stack of runs came to, after their last epochs.
 
     Attributes:
@@ -247,7 +247,7 @@ class HeldOut(loop.Outcome):
 def train(
     module: MAM,
     data: Videos,
-    folds: Sequence[Fold],
+    folds: Sequence[Split],
     config: MamConfig | None = None,
     *,
     description: Mapping[str, Any] | None = None,
@@ -258,7 +258,7 @@ def train(
     Args:
         module: the network, of as many channels as the configured inputs have.
         data: videos and annotated clips of as many frames as the network's.
-        folds: of the videos (`folds.stratified_folds`); chosen are five, by infant.
+        folds: of the videos (`folds.stratified_splits`); chosen are five, by infant.
         config: the same for all runs.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         how: see `loop.Execution`; checkpoints are 10 epochs apart if not said.
@@ -301,10 +301,10 @@ def train(
     for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):
         if status != Status.DIVERGED:
             logits[list(fold.validation)] = held[: len(fold.validation)]
-    return HeldOut(**loop.Outcome.of(state), logits=logits)
+    return HeldOut(**loop.TrainResult.of(state), logits=logits)
 
 
-def _tables(labels: np.ndarray, fold: Fold) -> dict[str, np.ndarray]:
+def _tables(labels: np.ndarray, fold: Split) -> dict[str, np.ndarray]:
     train, held = np.asarray(fold.train), np.asarray(fold.validation)
     for rows in (train, held):
         if not len(rows) or rows.min() < 0 or rows.max() >= len(labels):
@@ -374,7 +374,7 @@ class VideoTask(loop.Task):
         mixing = vectors * lax.rsqrt(values + FLOOR * values[-1]) @ vectors.T
         return {"mean": mean, "deviation": deviation, "mixing": mixing}
 
-    def train_epoch(self, state: RunState, run: MamRun, data: Videos, key: Array, running: Array) -> Trained:
+    def train_epoch(self, state: TrainState, run: MamRun, data: Videos, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch of either stage."""
         clip_key, normal_key, risk_key, step_key = jax.random.split(key, 4)
         batches = max(len(data.clips) // self.config.clips, 1)
@@ -395,13 +395,13 @@ class VideoTask(loop.Task):
             variables, optimizer, value = self.step(variables, optimizer, loss)
             return variables, optimizer, total + value
 
-        carry = (state.variables, state.optimizer, jnp.float32(0))
+        carry = (state.variables, state.opt_state, jnp.float32(0))
         pretraining = jnp.where(running & alone, batches, 0)
         if self.config.pretraining:
             carry = lax.fori_loop(0, pretraining, lambda i, c: step(i, c, False), carry)
         joint = jnp.where(running & ~alone, run.risks, 0)
         variables, optimizer, total = lax.fori_loop(0, joint, lambda i, c: step(i, c, True), carry)
-        return Trained(variables, optimizer, total / (pretraining + joint))
+        return EpochResult(variables, optimizer, total / (pretraining + joint))
 
     def loss(
         self,
@@ -474,7 +474,7 @@ class VideoTask(loop.Task):
         clips = jax.vmap(lambda start: lax.dynamic_slice(data.positions, (video, start, 0, 0), size)[0])(starts)
         return clips, jnp.full(len(number), jnp.minimum(length, frames))
 
-    def judge(self, variables: dict[str, Array], run: MamRun, data: Videos, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: MamRun, data: Videos, running: Array) -> EvalResult:
         """The cross-entropy of the videos held out, one at a time, by all of their instances."""
         unpacked = self.unpack(variables)
 
@@ -491,7 +491,7 @@ class VideoTask(loop.Task):
         logits = lax.fori_loop(0, jnp.where(running, run.held, 0), judged, jnp.zeros(most))
         labels, held = data.labels[run.held_video], jnp.arange(most) < run.held
         loss = jnp.where(held, optax.sigmoid_binary_cross_entropy(logits, labels), 0).sum() / run.held
-        return Judged(loss, -loss, logits, {"auc": metrics.auc(logits, labels, held.astype(jnp.float32))})
+        return EvalResult(loss, -loss, logits, {"auc": metrics.auc(logits, labels, held.astype(jnp.float32))})
 
 
 def triplet(

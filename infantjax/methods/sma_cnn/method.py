@@ -16,7 +16,7 @@ from infantjax.methods.sma_cnn.training import SmaConfig, leave_one_out, train
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.training.loop import Execution
-from infantjax.training.splits import Fold, Partition
+from infantjax.training.splits import Split
 from infantjax.training.state import Status
 from infantjax.weights.ensemble import Ensemble
 
@@ -74,18 +74,18 @@ class Sma(NetworkSystem):
         """Of one window, see `NetworkSystem`."""
         return len(limbs.LIMBS) * AXES, self.window, 1
 
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Partition, ...]:
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
         """Each infant left out once."""
         if stratify:
             raise ValueError("sma leaves one infant out at a time and balances no columns")
         common.require_several(cohort)
-        return tuple(Partition(f.train, f.validation, ()) for f in leave_one_out(cohort.groups or cohort.names))
+        return tuple(Split(f.train, f.validation, ()) for f in leave_one_out(cohort.groups or cohort.names))
 
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Partition:
+    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
         """Some infants held out."""
         common.require_several(cohort)
         train, held = common.single_split(cohort, validation, self.seed)
-        return Partition(tuple(train), tuple(held), ())
+        return Split(tuple(train), tuple(held), ())
 
     def prepared(self, recording: Recording, strict: bool = False) -> np.ndarray:
         """All windows of a recording.
@@ -126,7 +126,7 @@ class Sma(NetworkSystem):
         place = np.repeat(np.arange(len(cohort)), count)
         scores = np.asarray(cohort.outcomes, np.float64)
         folds = [
-            Fold(*(tuple(np.flatnonzero(np.isin(place, side)).tolist()) for side in (p.train, p.validation)))
+            Split(*(tuple(np.flatnonzero(np.isin(place, side)).tolist()) for side in (p.train, p.validation)))
             for p in partitions
         ]
         if (fewest := min(len(fold.train) for fold in folds)) < self.training.batch_size:

@@ -22,9 +22,9 @@ from jaxtyping import Array, Float
 from infantjax.files import sha256
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.training import loop
-from infantjax.training.loop import Execution, Judged, Trained, shuffled
-from infantjax.training.splits import Fold
-from infantjax.training.state import RunState, Status, run_keys, stack_tables
+from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.splits import Split
+from infantjax.training.state import Status, TrainState, run_keys, stack_tables
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class SmaRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class HeldOut(loop.Outcome):
+class HeldOut(loop.TrainResult):
     """What a stack of runs came to, after their last iterations; its epochs are reports.
 
     Attributes:
@@ -121,7 +121,7 @@ class HeldOut(loop.Outcome):
     predictions: Float[np.ndarray, " window"]
 
 
-def leave_one_out(subjects: Sequence[Hashable]) -> tuple[Fold, ...]:
+def leave_one_out(subjects: Sequence[Hashable]) -> tuple[Split, ...]:
     """A fold for each subject, in the order of their first windows, which holds out all windows of that subject.
 
     Raises:
@@ -132,7 +132,7 @@ def leave_one_out(subjects: Sequence[Hashable]) -> tuple[Fold, ...]:
         raise ValueError(f"leaving one subject out needs two at least, got {len(names)}")
     rows = {name: tuple(i for i, subject in enumerate(subjects) if subject == name) for name in names}
     everything = range(len(subjects))
-    return tuple(Fold(tuple(i for i in everything if subjects[i] != name), rows[name]) for name in names)
+    return tuple(Split(tuple(i for i in everything if subjects[i] != name), rows[name]) for name in names)
 
 
 def train(
@@ -142,7 +142,7 @@ def train(
     subjects: Sequence[Hashable],
     config: SmaConfig | None = None,
     *,
-    folds: Sequence[Fold] | None = None,
+    folds: Sequence[Split] | None = None,
     description: Mapping[str, Any] | None = None,
     **how: Unpack[Execution],
 ) -> HeldOut:
@@ -197,7 +197,7 @@ def train(
     for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):
         if status != Status.DIVERGED:
             predictions[list(fold.validation)] = held[: len(fold.validation)]
-    return HeldOut(**loop.Outcome.of(state), predictions=predictions)
+    return HeldOut(**loop.TrainResult.of(state), predictions=predictions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +231,9 @@ class ScoreTask(loop.Task):
                 total += self.config.bias_decay * jnp.sum(jnp.square(bias))
         return self.config.decay / 2 * total
 
-    def train_epoch(self, state: RunState, run: SmaRun, data: ScoredWindows, key: Array, running: Array) -> Trained:
+    def train_epoch(
+        self, state: TrainState, run: SmaRun, data: ScoredWindows, key: Array, running: Array
+    ) -> EpochResult:
         """The iterations between two reports."""
 
         def step(i: Array, carry: tuple) -> tuple:
@@ -248,11 +250,11 @@ class ScoreTask(loop.Task):
             return variables, optimizer, total + value
 
         steps = jnp.where(running, self.config.report, 0)
-        carry = (state.variables, state.optimizer, jnp.float32(0))
+        carry = (state.variables, state.opt_state, jnp.float32(0))
         variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return Trained(variables, optimizer, total / steps)
+        return EpochResult(variables, optimizer, total / steps)
 
-    def judge(self, variables: dict[str, Array], run: SmaRun, data: ScoredWindows, running: Array) -> Judged:
+    def evaluate_run(self, variables: dict[str, Array], run: SmaRun, data: ScoredWindows, running: Array) -> EvalResult:
         """Errors of the held-out windows."""
         unpacked, size, most = self.unpack(variables), self.config.evaluation_batch, run.held_window.shape[0]
         rows = jnp.pad(run.held_window, (0, -most % size))
@@ -265,7 +267,7 @@ class ScoreTask(loop.Task):
         found = lax.fori_loop(0, chunks, chunk, jnp.zeros(rows.shape))[:most]
         difference = jnp.where(jnp.arange(most) < run.held, found - data.scores[run.held_window], 0)
         error, loss = jnp.abs(difference).sum() / run.held, jnp.square(difference).sum() / (2 * run.held)
-        return Judged(loss, -error, found, {"error": error})
+        return EvalResult(loss, -error, found, {"error": error})
 
 
 def euclidean(found: Float[Array, " batch"], scores: Float[Array, " batch"]) -> Float[Array, ""]:

@@ -15,10 +15,10 @@ from infantjax.methods.asy_regression.training import DETECTION, REGRESSION, Cli
 from infantjax.nn.initializers import initialize
 from infantjax.pose import targets
 from infantjax.skeletons import BABYPOSE_12
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 
 DEVICES = jax.devices()[:1]
-FOLD = Fold((0, 1, 2, 3), (6,))
+FOLD = Split((0, 1, 2, 3), (6,))
 CONFIG = ClipTrainingConfig(epochs=2, batch_size=2, radius=2, evaluation_batch=1)
 
 
@@ -68,7 +68,7 @@ def test_an_infant_with_too_few_frames_is_not_split_in_time():
 
 
 def test_folds_by_infant_share_none():
-    [fold] = depth.split_by_infant([5, 7, 6], [Fold((0, 2), (1,))])
+    [fold] = depth.split_by_infant([5, 7, 6], [Split((0, 2), (1,))])
     assert fold.train == (0, 1, 2, 12, 13, 14, 15)
     assert fold.validation == (5, 8)
 
@@ -131,7 +131,7 @@ def test_the_rate_falls_by_a_tenth_behind_every_ten_epochs():
     config = replace(CONFIG, optimizer="momentum", momentum=0.0, learning_rate=0.1)
     task = ClipTask(DetectionNetwork(), config, (1, 3, 16, 32, 1))
     run = depth.ClipRun(jax.random.key(0), jnp.int32(2), jnp.array([0, 3]), jnp.int32(1), jnp.array([6]))
-    state = jax.jit(task.begin)(jnp.bool_(True), run, data)
+    state = jax.jit(task.init_state)(jnp.bool_(True), run, data)
     epoch = jax.jit(lambda state: task.train_epoch(state, run, data, run.key, jnp.bool_(True)).variables["params"])
     moved = [epoch(state._replace(epoch=jnp.int32(e))) - state.variables["params"] for e in (9, 10, 20)]
     # A step is the difference of two weights: their rounding is what it cannot be more exact than.
@@ -143,7 +143,7 @@ def test_the_rate_falls_by_a_tenth_behind_every_ten_epochs():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"folds": [Fold((0, 7), (1,))]}, "within frames"),
+        ({"folds": [Split((0, 7), (1,))]}, "within frames"),
         ({"folds": []}, "needs a fold"),
         ({"module": RegressionNetwork()}, "give its variables"),
     ],

@@ -13,7 +13,7 @@ from infantjax.methods.baby_moves import training as baby_moves
 from infantjax.methods.baby_moves.training import BabyMovesConfig, Videos, VideoTask
 from infantjax.nn.initializers import initialize
 from infantjax.training import optimizers as optimizers
-from infantjax.training.splits import Partition, random_partitions
+from infantjax.training.splits import Split, random_splits
 from infantjax.training.state import Status
 
 RELEASED = BabyMovesConfig()
@@ -183,7 +183,7 @@ def plain(cohort):
 
 @pytest.fixture(scope="module")
 def partitions(cohort):
-    return random_partitions(cohort.labels.tolist(), 3, shares=(0.25, 0.25))
+    return random_splits(cohort.labels.tolist(), 3, shares=(0.25, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -278,9 +278,9 @@ def test_videos_that_do_not_fit_are_refused(change, message):
     ("module", "partitions", "message"),
     [
         (MODULE, [], "no partitions"),
-        (network.build(metadata=True), [Partition((0,), (1,), (2,))], "there are none"),
-        (MODULE, [Partition((0, 1), (40,), (2,))], r"videos 0\.\.17"),
-        (MODULE, [Partition((1,), (3,), (2,))], "1 listings do not fill a batch of 4"),
+        (network.build(metadata=True), [Split((0,), (1,), (2,))], "there are none"),
+        (MODULE, [Split((0, 1), (40,), (2,))], r"videos 0\.\.17"),
+        (MODULE, [Split((1,), (3,), (2,))], "1 listings do not fill a batch of 4"),
     ],
 )
 def test_a_training_that_cannot_be_is_refused(module, partitions, message, plain):

@@ -18,7 +18,7 @@ from infantjax.recording import preprocessing as normalization
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import CohortData, TrainingConfig
 from infantjax.weights.ensemble import load_ensemble
 
@@ -172,7 +172,7 @@ def test_st_gcn_trains_on_a_skeleton_of_five_joints():
     result = training.train(
         module,
         data,
-        [Fold((0, 1), (2, 3))],
+        [Split((0, 1), (2, 3))],
         replace(CONFIG, batch_size=4, augmentation=None),
         names=("position",),
         on_epoch=lambda _, state: states.append(jax.tree.map(np.array, state.variables)),

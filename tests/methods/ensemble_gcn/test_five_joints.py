@@ -12,7 +12,7 @@ from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.report.record import to_json
 from infantjax.skeletons import Skeleton
-from infantjax.training.splits import stratified_folds
+from infantjax.training.splits import stratified_splits
 from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
 
 FIVE = Skeleton(
@@ -50,7 +50,7 @@ def trained():
     return stack.train(
         entry.build(skeleton=FIVE, widths=WIDTHS),
         CohortData.from_recordings(positions, OUTCOMES, FIVE),
-        stratified_folds(OUTCOMES, 2),
+        stratified_splits(OUTCOMES, 2),
         TrainingConfig(
             2, batch_size=8, samples_per_negative=16, positive_ratio=1, learning_rate=0.05, augmentation=None
         ),

@@ -17,7 +17,7 @@ from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.nn.initializers import initialize
 from infantjax.recording import features, windows
 from infantjax.training import loop
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import Status, index_sets, run_keys
 
 DEVICES = jax.devices()[:1]
@@ -254,7 +254,7 @@ def test_a_stack_ends_when_its_last_run_has_ended(toy):
     epochs = []
     config = replace(toy.CONFIG, required_auc=((2, 1.0), (3, 1.0)), learning_rate=1e-9)
     result = stack.train(
-        toy.Toy(), toy.toy_cohort(), [Fold((0, 1, 2, 3), (4, 5, 5))], config, on_epoch=lambda e, _: epochs.append(e)
+        toy.Toy(), toy.toy_cohort(), [Split((0, 1, 2, 3), (4, 5, 5))], config, on_epoch=lambda e, _: epochs.append(e)
     )
     assert (epochs == [1, 2]) == (result.best_auc[0] < 1)
     assert result.ended[0] == epochs[-1]
@@ -265,7 +265,7 @@ def test_a_diverged_run_is_frozen_at_its_last_finite_epoch_and_the_others_go_on(
     # The square of these speeds overflows: the run that trains on them has an infinite loss at once.
     data = CohortData.from_recordings([*positions, 1e25 * positions[0]], [*labels, 0], toy.STICK)
     folds = toy.toy_folds()
-    folds[3] = Fold((*folds[3].train, 14), folds[3].validation)
+    folds[3] = Split((*folds[3].train, 14), folds[3].validation)
     result = stack.train(toy.Toy(), data, folds, toy.CONFIG, mapping="map", devices=DEVICES)
     assert result.status[3] is Status.DIVERGED
     assert result.ended[3] == 0
@@ -327,9 +327,9 @@ def test_positions_that_cannot_be_trained_on_are_refused(toy, spoil, message):
 def test_folds_that_do_not_fit_are_refused(toy):
     data = toy.toy_cohort()
     with pytest.raises(ValueError, match=r"recordings 0\.\.13"):
-        stack.train(toy.Toy(), data, [Fold((0, 14), (1,))], toy.CONFIG)
+        stack.train(toy.Toy(), data, [Split((0, 14), (1,))], toy.CONFIG)
     with pytest.raises(ValueError, match="do not fill a batch of 8"):
-        stack.train(toy.Toy(), data, [Fold((0,), (1,))], toy.CONFIG)
+        stack.train(toy.Toy(), data, [Split((0,), (1,))], toy.CONFIG)
     with pytest.raises(ValueError, match="different run ids"):
         stack.train(toy.Toy(), data, toy.toy_folds()[:2], toy.CONFIG, run_ids=[1, 1])
 
@@ -349,13 +349,13 @@ def test_a_training_that_was_compiled_ahead_gives_the_same_and_traces_nothing(to
 
 
 def test_a_training_is_traced_once_on_one_device(toy, monkeypatch):
-    judge, calls = stack.WindowTask.judge, []
+    judge, calls = stack.WindowTask.evaluate_run, []
 
     def counted(self, *arguments):
         calls.append(self)
         return judge(self, *arguments)
 
-    monkeypatch.setattr(stack.WindowTask, "judge", counted)
+    monkeypatch.setattr(stack.WindowTask, "evaluate_run", counted)
     stack.trace(toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:1], toy.CONFIG, devices=DEVICES)
     assert len(calls) == 1
 

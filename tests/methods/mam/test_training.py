@@ -15,7 +15,7 @@ from infantjax.methods.mam.training import MamConfig, MamRun, Videos, VideoTask
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, move
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.splits import Fold
+from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
 MODULE = MAM(channels=4, joints=4, frames=8, token=4, width=8, blocks=1, heads=2, hidden=8, dropout=0.0, info=4)
@@ -101,7 +101,7 @@ def data():
     return Videos.of(videos, labels, clips, fidgety, rng.standard_normal((8, 4)))
 
 
-FOLDS = (Fold((0, 1, 2, 3, 4), (5, 6, 7)), Fold((3, 4, 5, 6, 7), (0, 1, 2)))
+FOLDS = (Split((0, 1, 2, 3, 4), (5, 6, 7)), Split((3, 4, 5, 6, 7), (0, 1, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
     task = VideoTask(MODULE, CONFIG, (1, 1, 8, 4, 4))
     tables = {name: jnp.asarray(table) for name, table in mam._tables(data.labels, FOLDS[0]).items()}
     run, placed = MamRun(jax.random.key(0), **tables), jax.tree.map(jnp.asarray, data)
-    before = jax.eval_shape(task.begin, True, run, placed)
+    before = jax.eval_shape(task.init_state, True, run, placed)
     after = jax.eval_shape(task.epoch, before, run, placed)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), before
@@ -209,7 +209,7 @@ def test_distances_teach_which_clips_of_other_infants_are_fidgety():
     module = MAM(width=32, blocks=1, hidden=64, token=24)
     config = MamConfig(pretraining=8, joint=1, clips=24, instances=2, half_cycle=100)
     data = Videos.of([*others[:4]], [0, 1, 0, 1], clips, labels)
-    found = mam.train(module, data, [Fold((0, 1), (2, 3))], config)
+    found = mam.train(module, data, [Split((0, 1), (2, 3))], config)
     variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
     p = np.concatenate([mam.localize(module, variables, clip, config, batch=1) for clip in others])
     assert auc(p, truth) > 0.65
@@ -247,8 +247,8 @@ def test_what_cannot_be_trained_is_refused(data):
         (bare, FOLDS, CONFIG, "reads info and there is none"),
         (data, FOLDS, replace(CONFIG, inputs=("velocities",)), "4 channels, the data have 8, 4 and 2"),
         (data, FOLDS, replace(CONFIG, clips=21), "20 annotated clips do not fill the 21"),
-        (data, (Fold((0, 2), (1,)),), CONFIG, "a fold has 2 and 0"),
-        (data, (Fold((0, 1), (8,)),), CONFIG, "videos 0..7"),
+        (data, (Split((0, 2), (1,)),), CONFIG, "a fold has 2 and 0"),
+        (data, (Split((0, 1), (8,)),), CONFIG, "videos 0..7"),
     ):
         with pytest.raises(ValueError, match=message):
             mam.train(MODULE, given, folds, config)
@@ -289,4 +289,4 @@ def test_a_setting_out_of_range_is_refused(wrong):
 
 
 def test_runs_have_the_fields_of_their_tables():
-    assert MamRun._fields[1:] == tuple(mam._tables(np.array([0, 1]), Fold((0, 1), (0,))))
+    assert MamRun._fields[1:] == tuple(mam._tables(np.array([0, 1]), Split((0, 1), (0,))))
