@@ -137,7 +137,7 @@ def main(options: Options) -> None:
 def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One candidate after the other, the next one compiled while one trains."""
 
-    def prepare(choices: dict[str, Any]) -> tuple[Programs, float]:
+    def prepare(choices: dict[str, Any]) -> tuple[CompiledTraining, float]:
         began = time.perf_counter()
         return training.ahead(choices), time.perf_counter() - began
 

@@ -15,10 +15,17 @@ REFERENCE_SEED = 1433
 
 @dataclass(frozen=True)
 class Split:
-    """Recordings of one run, by index: those it trains on, and those that choose its best epoch."""
+    """Samples of one run, by index.
+
+    Attributes:
+        train: samples to train on.
+        validation: samples that choose the best epoch.
+        test: samples that the run never sees.
+    """
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
+    test: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,15 +34,6 @@ class ReferenceSplit:
 
     folds: tuple[tuple[str, ...], ...]
     test: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Recordings of one run, by index: those it trains on, those that choose its best epoch, those it never sees."""
-
-    train: tuple[int, ...]
-    validation: tuple[int, ...]
-    test: tuple[int, ...]
 
 
 def reference_split(
