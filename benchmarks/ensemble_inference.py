@@ -30,7 +30,7 @@ from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights.ensemble import Member
-from infantjax.weights.pytorch import import_movement_outcome
+from infantjax.weights import import_movement_outcome
 
 TOLERANCE = 1e-4
 """On risks: the difference of two float32 libraries, after a softmax."""

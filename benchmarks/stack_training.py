@@ -40,7 +40,7 @@ from infantjax.training import metrics
 from infantjax.training.optimizers import nesterov
 from infantjax.training.splits import Split, stratified_splits
 from infantjax.training.state import CohortData, Run, TrainingConfig, index_sets, run_keys
-from infantjax.weights.pytorch import import_movement_outcome
+from infantjax.weights import import_movement_outcome
 
 TOLERANCE = 1e-8
 """On the loss and on the weights after a step, in float64."""

@@ -2,8 +2,12 @@
 
 import difflib
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
+
+_ROOTS = ("infantjax.methods", "infantjax.pose")
 
 
 def lazy_attributes(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -30,3 +34,25 @@ def lazy_attributes(package: str, places: Mapping[str, str]) -> tuple[Callable[[
         return sorted(places)
 
     return __getattr__, __dir__
+
+
+@cache
+def discover(attribute: str) -> Mapping[str, str]:
+    """Names that the packages of methods and of image networks declare, each with the module that defines it.
+
+    A package lists them in its light `__init__` by module, for example `NETWORKS = {"model": ("st-gcn",)}`. Shared
+    folders find them here, so that they need not name any method. No module but the `__init__` files is imported.
+
+    Args:
+        attribute: the declaration, for example `NETWORKS` or `IMPORTERS`.
+
+    Returns:
+        Name -> module, in the order of the packages.
+    """
+    found: dict[str, str] = {}
+    for root in map(importlib.import_module, _ROOTS):
+        folders = [f"{root.__name__}.{info.name}" for info in pkgutil.iter_modules(root.__path__) if info.ispkg]
+        for package in [root, *map(importlib.import_module, folders)]:
+            for module, names in getattr(package, attribute, {}).items():
+                found |= dict.fromkeys(names, f"{package.__name__}.{module}")
+    return found

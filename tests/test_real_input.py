@@ -72,7 +72,7 @@ def test_real_infants_are_trained_on_by_cross_validation(recordings, outcomes, t
     assert len([line for line in printed.out.splitlines() if line.startswith("run ")]) == 2
     assert "never validated" in printed.err
     (member,) = load_ensemble(tmp_path / "ensemble").members
-    assert member.instances == 2
+    assert member.runs == 2
     # What was trained assesses; no infant of the two folds is left out of the table.
     table = (tmp_path / "ensemble" / "out_of_fold.csv").read_text().splitlines()
     assert sorted(line.split(",")[0] for line in table[1:]) == [p.stem for p in recordings]

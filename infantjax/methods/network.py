@@ -301,7 +301,7 @@ class NetworkFinder(Generic[SystemT]):
             # On the device once.
             found += [
                 jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables))
-                for i in range(member.instances)
+                for i in range(member.runs)
             ]
         return found
 
@@ -338,7 +338,7 @@ class NetworkFinder(Generic[SystemT]):
                 "backend": jax.default_backend(),
                 "system": system.name,
                 "ensemble": ensemble.digest,
-                "models": [{"model": m.model, "instances": m.instances} for m in ensemble.members],
+                "models": [{"model": m.model, "instances": m.runs} for m in ensemble.members],
                 "settings": system.settings,
                 "input": {"sha256": source_digest},
                 "history": [*recording.history, *history],

@@ -6,9 +6,9 @@ networks is first asked for, so listing names imports neither JAX nor Flax.
 """
 
 import importlib
-import pkgutil
-from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from infantjax.lazy import discover
 
 if TYPE_CHECKING:
     from infantjax.models.entry import (
@@ -39,22 +39,9 @@ __all__ = [
 ]
 
 
-@cache
-def _modules() -> dict[str, str]:
-    """The module of each network by name."""
-    found: dict[str, str] = {}
-    for root in ("infantjax.methods", "infantjax.pose"):
-        for info in pkgutil.iter_modules(importlib.import_module(root).__path__):
-            if info.ispkg:
-                package = importlib.import_module(f"{root}.{info.name}")
-                for module, names in getattr(package, "NETWORKS", {}).items():
-                    found |= dict.fromkeys(names, f"{package.__name__}.{module}")
-    return found
-
-
 def names() -> list[str]:
     """Names of all registered networks."""
-    return list(_modules())
+    return list(discover("NETWORKS"))
 
 
 def require_known(name: str) -> None:
@@ -63,8 +50,8 @@ def require_known(name: str) -> None:
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
-    if name not in _modules():
-        raise ValueError(f'unknown model "{name}"; known: {", ".join(_modules())}')
+    if name not in discover("NETWORKS"):
+        raise ValueError(f'unknown model "{name}"; known: {", ".join(discover("NETWORKS"))}')
 
 
 def get(name: str) -> "Entry":
@@ -74,7 +61,7 @@ def get(name: str) -> "Entry":
         ValueError: unknown name; the message lists the known ones.
     """
     require_known(name)
-    entries = importlib.import_module(_modules()[name]).ENTRIES
+    entries = importlib.import_module(discover("NETWORKS")[name]).ENTRIES
     return next(entry for entry in entries if entry.name == name)
 
 

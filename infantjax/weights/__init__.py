@@ -1,54 +1,25 @@
-"""Weights: import of published ones, saving and loading of the project's own.
+"""Weights: ensembles on disk, and safe readers and importers of published weights.
 
-What imports published files is loaded when it is first named: it needs the networks, an ensemble does not.
+An importer is registered where its network is: the packages below `infantjax.methods` and `infantjax.pose` list in
+`IMPORTERS` the names in each of their modules. A name is imported when it is first used.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.lazy import discover, lazy_attributes
 
 if TYPE_CHECKING:
-    from infantjax.pose.backbones import filled, imagenet
-    from infantjax.pose.keras_weights import (
-        import_efficienthourglass,
-        import_efficientpose,
-        import_pose,
-        is_pose_weights,
-    )
-    from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn, import_videopose3d
+    from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
 
-__all__ = [
-    "Ensemble",
-    "Member",
-    "filled",
-    "imagenet",
-    "import_efficienthourglass",
-    "import_efficientpose",
-    "import_movement_outcome",
-    "import_pose",
-    "import_st_gcn",
-    "import_videopose3d",
-    "is_pose_weights",
-    "load_ensemble",
-    "save_ensemble",
-]
+__all__ = ["Ensemble", "Member", "load_ensemble", "save_ensemble"]
 
-_FILE_OF = {
-    "filled": "pose.backbones",
-    "imagenet": "pose.backbones",
-    "import_efficienthourglass": "pose.keras_weights",
-    "import_efficientpose": "pose.keras_weights",
-    "import_pose": "pose.keras_weights",
-    "is_pose_weights": "pose.keras_weights",
-    "import_movement_outcome": "weights.pytorch",
-    "import_st_gcn": "weights.pytorch",
-    "import_videopose3d": "weights.pytorch",
-}
+_OWN = dict.fromkeys(__all__, "infantjax.weights.ensemble")
 
 
 def __getattr__(name: str) -> Any:
-    """Load the file that holds a name."""
-    if name in _FILE_OF:
-        return getattr(importlib.import_module(f"infantjax.{_FILE_OF[name]}"), name)
-    raise AttributeError(f"module 'infantjax.weights' has no attribute {name!r}")
+    """Load the module that defines a name; the importers are discovered first."""
+    return lazy_attributes(__name__, _OWN if name in _OWN else {**_OWN, **discover("IMPORTERS")})[0](name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*_OWN, *discover("IMPORTERS")})

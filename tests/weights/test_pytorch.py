@@ -1,7 +1,6 @@
-"""Import of PyTorch weights: exact, from every kind of file, and never running what a file asks for."""
+"""Reading of PyTorch state dicts: exact, from every kind of file, and without running what a file asks for."""
 
 import io
-import json
 import os
 import pickle
 import tracemalloc
@@ -10,58 +9,12 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import ClassVar
 
-import jax
 import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
-from infantjax.models import count_parameters, variable_shapes
 from infantjax.weights import pytorch
-from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn, read_state
-
-SMALL = Architecture.from_choices({name: alternatives[0] for name, alternatives in ALTERNATIVES.items()})
-
-
-def state_of(places, shapes, seed: int = 0) -> dict[str, np.ndarray]:
-    """A state dict of random numbers: the inverse of the import, found by trying the ways in which axes are laid."""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for name, place in places:
-        node = shapes[place.collection]
-        for part in place.path:
-            node = node[part]
-        found[name] = rng.uniform(0.5, 1.5, torch_shape(name, place, node.shape)).astype(np.float32)
-    return found
-
-
-def torch_shape(name: str, place, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in PyTorch of what is placed as `shape`."""
-    if place.path[-1] != "kernel":
-        if name.startswith("data_bn") or (len(shape) == 2 and ".conv.bias" in name):
-            return (int(np.prod(shape)),)
-        return shape[::-1] if place.path[-1] in ("squeeze", "excite") else shape
-    if len(shape) == 2:
-        return (*shape[::-1], 1, 1)
-    if place.path[-2] == "graph":
-        return (shape[1] * shape[2], shape[0], 1, 1)
-    return (*shape[::-1], 1)
-
-
-@pytest.fixture(scope="module")
-def state() -> dict[str, np.ndarray]:
-    return state_of(pytorch._graph_network(SMALL), variable_shapes(GraphNetwork(SMALL), (150, 19, 6)))
-
-
-def leaves(tree, path=()):
-    for name, value in tree.items():
-        yield from leaves(value, (*path, name)) if isinstance(value, dict) else [((*path, name), value)]
-
-
-def same(found, expected) -> bool:
-    a, b = dict(leaves(found)), dict(leaves(expected))
-    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
-
+from infantjax.weights.pytorch import read_state
 
 def refused(read, *arguments, message: str | None = None) -> str:
     """The one line with which something is refused."""
@@ -70,118 +23,6 @@ def refused(read, *arguments, message: str | None = None) -> str:
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
     return str(caught.value)
-
-
-# --- what is imported ------------------------------------------------------------------------------------------------
-
-
-def test_every_parameter_of_the_network_is_imported_and_none_else(state):
-    variables = import_movement_outcome(state, SMALL)
-    assert set(variables) == {"params", "batch_stats", "constants"}
-    count = sum(leaf.size for _, leaf in leaves(variables["params"]))
-    assert count == count_parameters(GraphNetwork(SMALL), (150, 19, 6))
-    assert all(leaf.dtype == np.float32 for _, leaf in leaves(variables))
-
-
-def test_the_network_runs_with_what_was_imported(state):
-    x = np.random.default_rng(0).normal(size=(2, 40, 19, 6)).astype(np.float32)
-    variables = import_movement_outcome(state, SMALL)
-    logits, _ = jax.jit(GraphNetwork(SMALL).apply)(variables, x)
-    assert np.isfinite(logits).all()
-    assert logits[0, 0] != logits[1, 0]
-
-
-def test_axes_are_laid_as_pytorch_lays_them(state):
-    variables = import_movement_outcome(state, SMALL)
-    classifier = variables["params"]["classifier"]["kernel"]
-    np.testing.assert_array_equal(classifier, state["fcn.weight"][:, :, 0, 0].T)
-    # The matrices of a graph convolution are the slowest part of its output channels.
-    kernel = next(k for p, k in leaves(variables["params"]) if p[-2:] == ("graph", "kernel"))
-    torch = next(v for k, v in state.items() if k.endswith("gcn.conv.conv.weight"))
-    matrices, out = kernel.shape[1:]
-    np.testing.assert_array_equal(kernel[:, 1, :], torch[out : 2 * out, :, 0, 0].T)
-    assert matrices == 3
-    # The data norm has the channels of a joint side by side.
-    scale = variables["params"]["data_norm"]["scale"]
-    np.testing.assert_array_equal(scale[4, 0, 0], state["data_bn.weight"][24:30])
-
-
-def test_a_prefix_and_counters_of_batches_make_no_difference(state):
-    counters = {f"state/{k}.num_batches_tracked": np.int64(3) for k in ("data_bn", "bottleneck_bn")}
-    prefixed = {f"state/{k}": v for k, v in state.items()} | counters | {"x": np.zeros(3), "config": np.array("{}")}
-    assert same(import_movement_outcome(prefixed, SMALL), import_movement_outcome(state, SMALL))
-
-
-def test_half_precision_and_swapped_bytes_become_float32(state):
-    plain = {k: v.astype(np.float16) for k, v in state.items()}
-    swapped = {k: v.astype(">f2") for k, v in plain.items()}
-    for given in (plain, swapped):
-        variables = import_movement_outcome(given, SMALL)
-        assert all(leaf.dtype == np.dtype("=f4") for _, leaf in leaves(variables))
-        expected = {k: v.astype(np.float32) for k, v in plain.items()}
-        assert same(variables, import_movement_outcome(expected, SMALL))
-
-
-def test_st_gcn_is_imported_whole():
-    state = state_of(pytorch._st_gcn(), variable_shapes(StGcn(), (150, 19, 2)))
-    variables = import_st_gcn(state)
-    assert sum(leaf.size for _, leaf in leaves(variables["params"])) == 3_075_740
-    with_line = state | {"st_gcn_networks.3.gcn.conv.bias": np.zeros(9, np.float32)}
-    refused(
-        import_st_gcn, with_line, message=r"layer_3/graph/bias has shape \(3, 3\), the architecture needs \(3, 64\)"
-    )
-
-
-@pytest.mark.parametrize("name", ["random_05", "published_02"])
-def test_the_reference_is_imported_the_same_from_every_kind_of_file(shared, tmp_path, name):
-    with np.load(shared / "golden" / "gcn" / f"{name}.npz") as archive:
-        z = dict(archive)
-    architecture = Architecture.from_choices(json.loads(str(z["config"])))
-    expected = import_movement_outcome(z, architecture)
-    assert same(import_movement_outcome(shared / "golden" / "gcn" / f"{name}.npz", architecture), expected)
-    weights = {k.removeprefix("state/"): v for k, v in z.items() if k.startswith("state/")}
-    np.savez(tmp_path / "weights.npz", **weights)
-    assert same(import_movement_outcome(tmp_path / "weights.npz", architecture), expected)
-    write_zip(tmp_path / "new.pth", weights)
-    assert same(import_movement_outcome(tmp_path / "new.pth", architecture), expected)
-    write_legacy(tmp_path / "old.pth", weights)
-    assert same(import_movement_outcome(tmp_path / "old.pth", architecture), expected)
-
-
-def test_the_reference_with_another_architecture_is_refused(shared):
-    path = shared / "golden" / "gcn" / "random_01.npz"
-    with np.load(shared / "golden" / "gcn" / "random_02.npz") as archive:
-        other = Architecture.from_choices(json.loads(str(archive["config"])))
-    assert str(path) in refused(import_movement_outcome, path, other, message="give the weights together with the arch")
-
-
-# --- what does not fit -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda s: s.pop("A_input"), r"lacks A_input of \d+ arrays; give the weights together with"),
-        (lambda s: [s.pop(k) for k in list(s) if k.startswith("data_bn")], "lacks data_bn.bias and 3 more of"),
-        (lambda s: s.update(color=np.zeros(2)), "holds color, which the network has not"),
-        (lambda s: s.update(a=np.zeros(2), b=np.zeros(2)), "holds a and 1 more, which the network has not"),
-        (
-            lambda s: s.update(A_input=np.zeros((3, 18, 18))),
-            r"adjacency_input has shape \(3, 18, 18\), the architecture",
-        ),
-        (lambda s: s.update({"fcn.weight": np.zeros(5)}), r"fcn.weight has shape \(5,\), which does not fit"),
-        (lambda s: s.update({"data_bn.bias": np.zeros(113)}), r"data_bn.bias has shape \(113,\), which does not fit"),
-        (lambda s: s.update({"fcn.bias": np.array([0, np.nan])}), "fcn.bias is not an array of finite numbers"),
-        (lambda s: s.update({"fcn.bias": np.array([0, np.inf])}), "fcn.bias is not an array of finite numbers"),
-        (lambda s: s.update({"fcn.bias": np.array([0, 1])}), "fcn.bias is not an array of finite numbers"),
-        (lambda s: s.update({"fcn.bias": np.array(["a", "b"])}), "fcn.bias is not an array of finite numbers"),
-        (lambda s: s.clear(), r"lacks A_input and \d+ more of"),
-    ],
-)
-def test_a_state_that_does_not_fit_is_one_line_that_names_the_first_array(state, change, message):
-    changed = dict(state)
-    change(changed)
-    assert refused(import_movement_outcome, changed, SMALL, message=message).startswith("state dict: ")
 
 
 # --- files of PyTorch ------------------------------------------------------------------------------------------------

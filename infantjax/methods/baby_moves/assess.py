@@ -24,7 +24,7 @@ class BabyMovesFinder(NetworkFinder[BabyMoves]):
 
     def __post_init__(self) -> None:
         curves = self.ensemble.info.get("calibrations")
-        if not isinstance(curves, list) or len(curves) != sum(m.instances for m in self.ensemble.members):
+        if not isinstance(curves, list) or len(curves) != sum(m.runs for m in self.ensemble.members):
             raise InputError("ensemble", "has no calibration for every run", "use one that infantjax wrote")
         if all(curve is None for curve in curves):
             raise InputError("ensemble", "has no calibrated run", "train it again")

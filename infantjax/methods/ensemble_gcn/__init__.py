@@ -2,3 +2,6 @@
 
 NETWORKS = {"model": ("st-gcn", *(f"kbest-gcn-{i}" for i in range(1, 11)))}
 """Names of the networks in each module of this folder."""
+
+IMPORTERS = {"weights": ("import_movement_outcome", "import_st_gcn")}
+"""Names of the importers of weights in each module of this folder."""

@@ -152,7 +152,7 @@ class Assessor:
         risk, instances = aggregation.infant_risk(risks), aggregation.instance_risks(risks)
         windows = aggregation.window_risk(risks)
         q1, q3 = np.percentile(risks, [25, 75], axis=0)
-        names = [(m.model, i) for m in self.ensemble.members for i in range(m.instances)]
+        names = [(m.model, i) for m in self.ensemble.members for i in range(m.runs)]
         step = max(1, round(prepared.fps / MOVEMENT_FPS))
         info = self.ensemble.info
         return Assessment(
@@ -200,7 +200,7 @@ class Assessor:
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "ensemble": self.ensemble.digest,
-            "models": [{"model": m.model, "instances": m.instances} for m in self.ensemble.members],
+            "models": [{"model": m.model, "instances": m.runs} for m in self.ensemble.members],
             "preprocessing": self._preprocessing.to_dict(),
             "threshold": self.threshold,
             "certainty_rule": self.rule,

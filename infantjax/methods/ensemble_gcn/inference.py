@@ -181,14 +181,14 @@ class _Prepared:
         def folded() -> bytes:
             instances = [
                 self.divided.fold(jax.tree.map(lambda a, i=i: np.asarray(a[i]), member.variables))
-                for i in range(member.instances)
+                for i in range(member.runs)
             ]
             return b"".join(np.stack(leaf).tobytes() for leaf in zip(*instances))
 
         weights = sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for _, leaf in leaves(member.variables)))
         content, place, stack = runtime.kept("folded", [self.key, weights], folded), 0, []
         for leaf in self.program.in_avals[:-1]:
-            shape = (member.instances, *leaf.shape[1:])
+            shape = (member.runs, *leaf.shape[1:])
             stack.append(np.frombuffer(content, leaf.dtype, prod(shape), place).reshape(shape))
             place += stack[-1].nbytes
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -212,8 +212,8 @@ def over_instances(divided: "Split", folded: "Folded", positions: Array) -> tupl
 
 def _groups(member: Member) -> list[slice]:
     """The instances that a call computes."""
-    together = 1 if jax.default_backend() == "cpu" else member.instances
-    return [slice(i, i + together) for i in range(0, member.instances, together)]
+    together = 1 if jax.default_backend() == "cpu" else member.runs
+    return [slice(i, i + together) for i in range(0, member.runs, together)]
 
 
 def _join(parts: list[Scores], axis: int) -> Scores:

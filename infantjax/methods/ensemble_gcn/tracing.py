@@ -105,7 +105,7 @@ def require_fit(member: Member, shapes: Any) -> None:
         InputError: a variable that is missing, too many, or of another shape.
     """
     where, remedy = f"weights of {member.model}", _OTHER_WEIGHTS
-    needed = {path: (member.instances, *leaf.shape) for path, leaf in _flat(shapes)}
+    needed = {path: (member.runs, *leaf.shape) for path, leaf in _flat(shapes)}
     found = {path: leaf.shape for path, leaf in _flat(member.variables)}
     for path in sorted({*needed, *found}):
         if path not in found:

@@ -57,7 +57,7 @@ def test_crossval_writes_an_ensemble_with_one_instance_for_each_fold(tmp_path):
     loaded = load_ensemble(tmp_path)
     assert loaded.digest == ensemble.digest
     (member,) = loaded.members
-    assert (member.model, dict(member.overrides), member.instances) == ("toy", {"width": 3}, 3)
+    assert (member.model, dict(member.overrides), member.runs) == ("toy", {"width": 3}, 3)
     assert set(member.variables) == {"params", "batch_stats", "constants"}
     assert loaded.info["preprocessing"] == normalization.REFERENCE.to_dict()
     assert loaded.info["validated"] is False
@@ -109,7 +109,7 @@ def test_groups_are_never_on_both_sides(tmp_path):
 @pytest.mark.slow
 def test_a_single_split_by_share_or_by_id_gives_an_ensemble_of_one(tmp_path):
     ensemble = training.train_single(cohort(), model="toy", directory=tmp_path / "a", config=CONFIG)
-    assert ensemble.members[0].instances == 1
+    assert ensemble.members[0].runs == 1
     training.train_single(
         cohort(), model="toy", directory=tmp_path / "b", config=CONFIG, validation=["i00", "i01", "i05"]
     )
@@ -191,6 +191,6 @@ def test_real_infant_movement_goes_through_crossval(shared: Path, tmp_path):
     (tmp_path / "outcomes.csv").write_text("id;outcome\n" + "".join(f"pz10{i};{i % 2}\n" for i in range(1, 7)))
     data = read_cohort(shared / "data" / "minirgbd", tmp_path / "outcomes.csv", fps=25)
     ensemble = training.crossval(data, model="toy", directory=tmp_path / "out", config=CONFIG, folds=3)
-    assert ensemble.members[0].instances == 3
+    assert ensemble.members[0].runs == 3
     with pytest.raises(InputError, match="1 recordings with outcome 1 for 2 folds"):
         training.crossval(read_cohort(shared / "data" / "minirgbd", fps=25), model="toy", directory=tmp_path, folds=2)

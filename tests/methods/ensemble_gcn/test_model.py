@@ -19,7 +19,7 @@ from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, KBEST, Architectu
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.initializers import initialize, shapes
 from infantjax.skeletons import Skeleton
-from infantjax.weights.pytorch import import_movement_outcome, import_st_gcn
+from infantjax.weights import import_movement_outcome, import_st_gcn
 
 REFERENCES = (*(f"random_0{i}" for i in range(1, 7)), *(f"published_0{i}" for i in (2, 3, 5, 8)))
 """Together they hold every alternative of every choice."""

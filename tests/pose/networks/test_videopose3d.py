@@ -12,7 +12,7 @@ from infantjax.models.summary import summarize
 from infantjax.nn.initializers import initialize
 from infantjax.pose.networks import videopose3d
 from infantjax.pose.networks.videopose3d import LiftingNetwork
-from infantjax.weights.pytorch import import_videopose3d
+from infantjax.weights import import_videopose3d
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_a_state_dict_in_a_file_is_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"expand_conv.weight": None}, "lacks expand_conv.weight"),
-        ({"layers_bn.1.bias": None}, "lacks layers_bn.1.bias"),
-        ({"optimizer.weight": np.ones(3, np.float32)}, "holds optimizer.weight"),
+        ({"expand_conv.weight": None}, "no kernel over time is named expand_conv.weight"),
+        ({"layers_bn.1.bias": None}, "missing parameter layers_bn.1.bias"),
+        ({"optimizer.weight": np.ones(3, np.float32)}, "unexpected parameter optimizer.weight"),
         ({"shrink.weight": np.ones((16, 4, 1), np.float32)}, "do not fit together"),
         ({"layers_conv.1.weight": np.ones((4, 5, 1), np.float32)}, "the architecture needs"),
         ({"shrink.bias": np.full(15, np.nan, np.float32)}, "not an array of finite numbers"),
