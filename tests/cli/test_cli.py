@@ -447,12 +447,12 @@ def test_weights_that_cannot_be_used_are_refused(run, good, ensemble_folder, tmp
         }
         save_ensemble(replace(ensemble, **changes[damage]), folder)
     elif damage == "flipped":
-        (path,) = folder.glob("*.npz")
+        (path,) = folder.glob("*.safetensors")
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     elif damage == "missing":
-        next(folder.glob("*.npz")).unlink()
+        next(folder.glob("*.safetensors")).unlink()
     else:
         shutil.rmtree(folder)
     message = {
@@ -748,7 +748,7 @@ def test_released_weights_become_a_folder_that_is_checked(run, clip, pose_weight
         assert run("pose", clip, "--weights", weights, "-o", tmp_path / target, *options).status == 0
     first, second = (readers.read(tmp_path / name).keypoints for name in ("a.npz", "b.npz"))
     np.testing.assert_array_equal(first, second)
-    (weights,) = folder.glob("*.npz")
+    (weights,) = folder.glob("*.safetensors")
     data = bytearray(weights.read_bytes())
     data[len(data) // 2] ^= 1
     weights.write_bytes(data)

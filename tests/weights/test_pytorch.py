@@ -16,6 +16,7 @@ from infantjax.errors import InputError
 from infantjax.weights import pytorch
 from infantjax.weights.pytorch import read_state
 
+
 def refused(read, *arguments, message: str | None = None) -> str:
     """The one line with which something is refused."""
     with pytest.raises(InputError, match=message) as caught:

@@ -26,8 +26,8 @@ from infantjax.recording.recording import Recording
 from infantjax.report.batch import Reading, assess_files
 from infantjax.report.record import to_json
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19
-from infantjax.weights.ensemble import Ensemble, Member, load_ensemble
 from infantjax.weights import import_movement_outcome
+from infantjax.weights.ensemble import Ensemble, Member, load_ensemble
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
