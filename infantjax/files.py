@@ -1,6 +1,6 @@
-"""Files, whole or absent: atomic writes, digests, canonical JSON, safe names, and the limits on what is read.
+"""Files: atomic writes, locks, digests, canonical JSON, safe names, and the limits on input.
 
-Every limit on input lies here, is documented in `docs/formats.md`, and is enforced before memory is allocated.
+Every limit on input is defined here, documented in `docs/formats.md`, and enforced before memory is allocated.
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from infantjax.errors import InputError
 
@@ -54,22 +56,32 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def sha256(data: bytes | Path) -> str:
-    """Hexadecimal SHA-256 of some bytes, or of a file read in pieces."""
+def sha256(*parts: bytes | str | Path | np.ndarray) -> str:
+    """Hexadecimal SHA-256 of everything that is given, in its order.
+
+    Args:
+        parts: bytes; text, as UTF-8; a `Path`, whose file is read in pieces; an array, with its dtype and shape.
+    """
     digest = hashlib.sha256()
-    if isinstance(data, Path):
-        with data.open("rb") as stream:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-    else:
-        digest.update(data)
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as stream:
+                while piece := stream.read(1 << 20):
+                    digest.update(piece)
+        elif isinstance(part, str):
+            digest.update(part.encode("utf-8", "surrogateescape"))
+        elif isinstance(part, bytes):
+            digest.update(part)
+        else:
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(part.tobytes())
     return digest.hexdigest()
 
 
@@ -105,37 +117,29 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a folder for this process: a second one that asks for it is refused. The folder is made if missing.
-
-    The lock belongs to the process and goes with it, however it ends.
+    """Lock a folder for this process. The folder is made if it is missing; the lock ends with the process.
 
     Raises:
-        InputError: another process holds the folder, or it cannot be made or written.
+        InputError: another process holds the lock, or the folder cannot be made or written.
     """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(directory / ".lock", timeout=0)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        stream = (directory / ".lock").open("a")
+        lock.acquire()
     except FileExistsError:
         raise InputError(directory, "is a file, a folder is needed", "give another place") from None
+    except Timeout:
+        raise InputError(directory, "is in use by another process", "wait for it, or give another place") from None
     except OSError as error:
         raise InputError(directory, f"cannot be written ({error.strerror})", "give another place") from None
-    with stream:
-        try:
-            _lock(stream.fileno())
-        except OSError:
-            raise InputError(directory, "is in use by another process", "wait for it, or give another place") from None
+    with lock:
         yield
 
 
-def _lock(descriptor: int) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no advisory locks by this call; the folder is then not guarded.
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _umask() -> int:
+def umask() -> int:
+    """The permission bits that this process takes from new files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,30 +1,64 @@
-"""Progress of work over two seconds, on stderr: a bar on a terminal, a plain line every 30 s elsewhere, or nothing.
+"""Messages and progress of long work, on stderr: a bar on a terminal, a plain line every 30 s elsewhere.
 
-Stdout carries results only.
+The library sends its messages to the logger `infantjax`; a program shows them with `configure_logging`. Stdout carries
+results only.
 """
 
+import logging
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+LOGGER = logging.getLogger("infantjax")
+"""Every message of the library goes here: progress as INFO, damaged or skipped data as WARNING."""
 INTERVAL = 30.0
-"""Seconds between two plain lines."""
+"""Seconds between two progress lines where there is no terminal."""
+
+
+def configure_logging(*, quiet: bool = False) -> None:
+    """Show messages of the library on stderr: by rich on a terminal, as plain lines elsewhere.
+
+    For programs. A library must not call it. A second call replaces the settings of the first.
+
+    Args:
+        quiet: show warnings only.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.highlighter import NullHighlighter
+        from rich.logging import RichHandler
+
+        handler: logging.Handler = RichHandler(
+            console=Console(stderr=True),
+            show_time=False,
+            show_level=False,
+            show_path=False,
+            highlighter=NullHighlighter(),
+        )
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    LOGGER.handlers = [handler]
+    LOGGER.setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 class Progress:
-    """A context manager that tells how far some work is.
+    """A context manager that shows how much of some work is done.
 
     Args:
-        total: steps of the work.
+        total: number of steps.
         label: what is done, a word or two.
-        quiet: say nothing at all.
+        quiet: show neither bar nor lines.
     """
 
     def __init__(self, total: int, label: str, *, quiet: bool = False) -> None:
         self.total, self.label, self.quiet = total, label, quiet
-        self._bar: Any = None
-        self._told = time.monotonic()
+        self._bar: RichProgress | None = None
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> "Progress":
         if not self.quiet and sys.stderr.isatty():
@@ -33,6 +67,7 @@ class Progress:
             from rich.progress import Progress as RichProgress
 
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            # While the bar is on the screen, it prints what others write to stderr above itself.
             self._bar = RichProgress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True))
             self._bar.start()
             self._task = self._bar.add_task(self.label, total=self.total, text="")
@@ -44,17 +79,20 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def say(self, text: str) -> None:
-        """One line, now."""
-        if self._bar is not None:
-            self._bar.console.print(f"{self.label}: {text}", markup=False, highlight=False)
-        elif not self.quiet:
-            print(f"{self.label}: {text}", file=sys.stderr, flush=True)
+    def log(self, text: str) -> None:
+        """Log a message with the label in front."""
+        if not self.quiet:
+            LOGGER.info("%s: %s", self.label, text)
 
     def update(self, done: int, text: str = "") -> None:
-        """How many steps are done; the last one is always told."""
+        """Show how many steps are done. The last step is always shown.
+
+        Args:
+            done: number of finished steps.
+            text: anything else of interest, for example a metric.
+        """
         if self._bar is not None:
             self._bar.update(self._task, completed=done, text=text)
-        elif not self.quiet and (done >= self.total or time.monotonic() - self._told >= INTERVAL):
-            self._told = time.monotonic()
-            self.say(f"{done}/{self.total}" + (f", {text}" if text else ""))
+        elif done >= self.total or time.monotonic() - self._last_line >= INTERVAL:
+            self._last_line = time.monotonic()
+            self.log(f"{done}/{self.total}" + (f", {text}" if text else ""))

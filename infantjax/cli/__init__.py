@@ -16,7 +16,6 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, subcommand
 
 from infantjax import __version__
-from infantjax.cli import common
 from infantjax.cli.assess import Assess, Demo
 from infantjax.cli.cohort import Folds, Simulate
 from infantjax.cli.convert import Convert, Export
@@ -26,6 +25,7 @@ from infantjax.cli.pose import Pose
 from infantjax.cli.search import Search
 from infantjax.cli.train import Crossval, Train
 from infantjax.errors import InputError, MissingExtraError
+from infantjax.progress import LOGGER, configure_logging
 
 
 def _help(command: type) -> str:
@@ -85,15 +85,16 @@ def run(arguments: Sequence[str]) -> int:
         )
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 2
+    configure_logging(quiet=getattr(command, "quiet", False))
     try:
         return command.run()  # type: ignore[attr-defined]
     except (InputError, MissingExtraError) as error:
         if command.debug:  # type: ignore[attr-defined]
             raise
-        common.say(f"infantjax: {error}")
+        LOGGER.error("infantjax: %s", error)
         return 2
     except KeyboardInterrupt:
-        common.say("infantjax: interrupted; what was finished is kept")
+        LOGGER.error("infantjax: interrupted; what was finished is kept")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that ends the output, it is no error.

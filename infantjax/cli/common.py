@@ -1,6 +1,5 @@
 """What several commands share: options, checks of them, and what is told to the user."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,15 +8,16 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from infantjax.errors import InputError
+from infantjax.progress import LOGGER
 
 SystemName = Literal["groos", "mam", "baby-moves", "sma"]
 Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 
 
 def say(text: str, quiet: bool = False) -> None:
-    """Something beside the results, on standard error."""
+    """Log a message for the user, on standard error."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        LOGGER.warning(text)
 
 
 def note(lines: Iterable[str], quiet: bool = False) -> None:

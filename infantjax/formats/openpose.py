@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import MAX_FRAMES
+from infantjax.files import MAX_FRAMES, umask
 from infantjax.formats import json_file, people
 from infantjax.formats.edge import check_readable, check_shape
 from infantjax.formats.source import Source
@@ -151,14 +151,8 @@ def write(recording: Recording, path: Path) -> None:
             person = {"person_id": [-1], "pose_keypoints_2d": row.ravel().tolist()}
             document: dict[str, Any] = {"version": 1.3, "people": [person] if row.any() else []}
             (temporary / f"{path.name}_{frame:012d}_keypoints.json").write_text(json.dumps(document), encoding="utf-8")
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(0o777 & ~umask())
         os.rename(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,7 +9,6 @@ network) is stored with every step, and another training is refused.
 import contextlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,11 +19,10 @@ import jax
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import canonical_json, sha256
+from infantjax.files import canonical_json, locked, sha256
 from infantjax.training.state import TrainState
 
 FOLDER = "checkpoints"
-LOCK = ".lock"
 FORMAT = 1
 
 
@@ -55,7 +53,7 @@ class CheckpointStore:
         self._ocp = ocp
         with contextlib.ExitStack() as entering, self.writing():
             (self.directory / FOLDER).mkdir(parents=True, exist_ok=True)
-            entering.enter_context(_locked(self.directory))
+            entering.enter_context(locked(self.directory))
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=self.keep,
                 enable_async_checkpointing=False,
@@ -85,7 +83,7 @@ class CheckpointStore:
             InputError: the folder cannot be written (full disk, read-only, removed); earlier epochs are kept.
         """
         leaves = {name: np.asarray(leaf) for name, leaf in _named_leaves(state)}
-        manifest = {"format": FORMAT, "setup": self.setup, "leaves": {n: _digest(leaf) for n, leaf in leaves.items()}}
+        manifest = {"format": FORMAT, "setup": self.setup, "leaves": {n: sha256(leaf) for n, leaf in leaves.items()}}
         items = self._ocp.args.Composite(
             state=self._ocp.args.StandardSave({"bytes": _packed(leaves)}),
             manifest=self._ocp.args.JsonSave({**manifest, "sha256": sha256(canonical_json(manifest).encode())}),
@@ -144,7 +142,7 @@ class CheckpointStore:
         abstract = {"bytes": jax.ShapeDtypeStruct((size,), np.uint8)}
         leaves = _unpacked(self._read(epoch, state=args.StandardRestore(abstract))["state"]["bytes"], wanted)
         for name, expected in manifest["leaves"].items():
-            if name not in leaves or _digest(leaves[name]) != expected:
+            if name not in leaves or sha256(leaves[name]) != expected:
                 raise _Damaged(f"leaf {name} is not what was written")
         return jax.tree.unflatten(jax.tree.structure(shapes), list(leaves.values()))
 
@@ -177,27 +175,6 @@ _KEPT = "finished epochs are kept; make room or give another folder, and run the
 _REASONS = ("No space left on device", "File too large", "Read-only file system", "Permission denied", "Disk quota")
 
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it however the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock
-        yield
-        return
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                directory, "another process is training in this folder", "wait for it, or use another folder"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _named_leaves(state: TrainState) -> list[tuple[str, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
@@ -219,10 +196,6 @@ def _unpacked(packed: np.ndarray, wanted: Mapping[str, Any]) -> dict[str, np.nda
         leaves[name] = np.frombuffer(data[start:stop].tobytes(), leaf.dtype).reshape(leaf.shape)
         start = stop
     return leaves
-
-
-def _digest(array: np.ndarray) -> str:
-    return sha256(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
 
 
 def _json_or_damaged(value: Any) -> str:

@@ -477,7 +477,7 @@ def train(
             log = stack.enter_context(Log(directory, run_ids))
             found = store.restore(wanted)
             if found is not None:
-                progress.say(f"continuing after epoch {found[0]}")
+                progress.log(f"continuing after epoch {found[0]}")
                 with store.writing():
                     log.write(found[0], found[1].history)
         done = int(processes.broadcast_from_host0(np.int32(found[0] if found else 0)))
@@ -494,10 +494,10 @@ def train(
         if programs:
             advance = programs.epoch
         elif _running(state):
-            progress.say(f"compiling {count} run(s) of {type(task.module).__name__} for {mesh.size} device(s)")
+            progress.log(f"compiling {count} run(s) of {type(task.module).__name__} for {mesh.size} device(s)")
             begun = time.perf_counter()
             advance = task.compile(_with_sharding(shapes, per_run), runs, data, mesh, mapping)
-            progress.say(f"compiled in {time.perf_counter() - begun:.1f} s")
+            progress.log(f"compiled in {time.perf_counter() - begun:.1f} s")
 
         # The loop: the host saves, writes down, and looks whether all runs have ended.
         while _running(state):

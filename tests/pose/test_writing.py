@@ -77,8 +77,9 @@ def test_an_ending_that_names_no_format_is_refused(tracker, clip, tmp_path):
         writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.txt")
 
 
-def test_progress_tells_the_rate_and_the_time_left(tracker, clip, tmp_path, capsys):
+def test_progress_shows_the_rate_and_the_time_left(tracker, clip, tmp_path, caplog):
+    caplog.set_level("INFO", logger="infantjax")
     writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv", quiet=False)
-    last = capsys.readouterr().err.splitlines()[-1]
+    last = caplog.messages[-1]
     assert last.startswith("frames: 30/30, ")
     assert "frames/s, 0 s left" in last

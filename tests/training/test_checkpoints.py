@@ -229,7 +229,7 @@ def test_another_cohort_in_the_folder_is_refused(toy, uninterrupted):
 
 
 def test_a_second_process_in_the_folder_is_refused(toy, tmp_path):
-    with CheckpointStore(tmp_path, {}), pytest.raises(InputError, match="another process is training"):
+    with CheckpointStore(tmp_path, {}), pytest.raises(InputError, match="in use by another process"):
         run(toy, tmp_path)
 
 
