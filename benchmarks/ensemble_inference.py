@@ -29,8 +29,8 @@ from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.weights.ensemble import Member
 from infantjax.weights import import_movement_outcome
+from infantjax.weights.ensemble import Member
 
 TOLERANCE = 1e-4
 """On risks: the difference of two float32 libraries, after a softmax."""

@@ -34,7 +34,7 @@ from infantjax import cache as runtime
 from infantjax import models
 from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
-from infantjax.pose import PoseConfig, PoseNetwork, Tracker
+from infantjax.pose import PoseConfig, PoseEstimator, Tracker
 from infantjax.skeletons import MPII_16
 
 TOLERANCE = 1e-4
@@ -84,7 +84,7 @@ def main(options: Options) -> None:
     print(common.write("pose_inference", rows, shapes, where) if options.write else common.table(rows))
 
 
-def _measure(network: PoseNetwork, batch: int, ceiling: float, options: Options) -> list[dict[str, Any]]:
+def _measure(network: PoseEstimator, batch: int, ceiling: float, options: Options) -> list[dict[str, Any]]:
     flops = count_image(network.module, (network.side, network.side, 3)).executed
     calls = max(1, min(options.frames, int(1e9 * options.gflop / flops)) // batch)
     count, squares = calls * batch, _squares(network, batch)
@@ -124,7 +124,7 @@ def _measure(network: PoseNetwork, batch: int, ceiling: float, options: Options)
     ]
 
 
-def _network(name: str) -> PoseNetwork:
+def _network(name: str) -> PoseEstimator:
     """With random weights."""
     entry = models.get(name)
     early = {"early_heads": False} if entry.system == "efficientpose" else {}
@@ -132,15 +132,15 @@ def _network(name: str) -> PoseNetwork:
     x = jnp.zeros((1, side, side, 3))
     variables = jax.device_get(dict(initialize(module, jax.random.key(0), x)))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
-    return PoseNetwork(module, variables, MPII_16, side, entry.pixels or "imagenet", name, "")
+    return PoseEstimator(module, variables, MPII_16, side, entry.normalization or "imagenet", name, "")
 
 
-def _squares(network: PoseNetwork, batch: int) -> np.ndarray:
+def _squares(network: PoseEstimator, batch: int) -> np.ndarray:
     shape = (min(batch, 8), network.side, network.side, 3)
     return np.resize(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8), (batch, *shape[1:]))
 
 
-def _ours(network: PoseNetwork, squares: np.ndarray) -> Run:
+def _ours(network: PoseEstimator, squares: np.ndarray) -> Run:
     apply = jax.jit(lambda variables, x: network.module.apply(variables, x)[0])
     held, given = jax.device_put((network.variables, normalized(squares, network)))
     return lambda: np.asarray(apply(held, given))

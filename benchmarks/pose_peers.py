@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.pose import PoseNetwork
+from infantjax.pose import PoseEstimator
 from infantjax.pose.export import write_onnx
 from infantjax.pose.images import NORMALIZATIONS
 
@@ -18,13 +18,13 @@ Run = Callable[[], np.ndarray]
 """Maps `[picture, row, column, keypoint]` of the pictures that a peer was made for."""
 
 
-def normalized(squares: np.ndarray, network: PoseNetwork) -> np.ndarray:
+def normalized(squares: np.ndarray, network: PoseEstimator) -> np.ndarray:
     """What the network reads of 8-bit pictures, on the host."""
-    mean, deviation = (np.asarray(values, np.float32) for values in NORMALIZATIONS[network.pixels])
+    mean, deviation = (np.asarray(values, np.float32) for values in NORMALIZATIONS[network.normalization])
     return (squares.astype(np.float32) / 255 - mean) / deviation
 
 
-def pytorch(network: PoseNetwork, squares: np.ndarray) -> Run:
+def pytorch(network: PoseEstimator, squares: np.ndarray) -> Run:
     """Norms folded, channels last; on the GPU if there is one.
 
     Raises:
@@ -45,7 +45,7 @@ def pytorch(network: PoseNetwork, squares: np.ndarray) -> Run:
     return run
 
 
-def onnx_runtime(network: PoseNetwork, squares: np.ndarray) -> Run:
+def onnx_runtime(network: PoseEstimator, squares: np.ndarray) -> Run:
     """On the CPU: PyTorch's export of the twin where there is one, else what `infantjax export` writes.
 
     The second is given 8-bit gray levels and normalizes them itself.
@@ -71,13 +71,13 @@ def onnx_runtime(network: PoseNetwork, squares: np.ndarray) -> Run:
     return lambda: session.run(None, {name: given})[0].transpose(order)
 
 
-def litert(network: PoseNetwork, squares: np.ndarray) -> Run:
+def litert(network: PoseEstimator, squares: np.ndarray) -> Run:
     """LiteRT, see `litert_call`."""
     call, x = litert_call(network, len(squares)), normalized(squares, network)
     return lambda: call(x)
 
 
-def litert_call(network: PoseNetwork, batch: int) -> Callable[[np.ndarray], np.ndarray]:
+def litert_call(network: PoseEstimator, batch: int) -> Callable[[np.ndarray], np.ndarray]:
     """Maps of so many normalized pictures by LiteRT (XNNPACK), with as many threads as there are cores.
 
     Raises:
@@ -105,13 +105,13 @@ def litert_call(network: PoseNetwork, batch: int) -> Callable[[np.ndarray], np.n
 PEERS = {"PyTorch": pytorch, "ONNX Runtime": onnx_runtime, "LiteRT": litert}
 
 
-def _twin(network: PoseNetwork) -> Any:
+def _twin(network: PoseEstimator) -> Any:
     from benchmarks.torch_pose import TorchPose
 
     return TorchPose(network.module, network.variables).eval()
 
 
-def _exported_twin(network: PoseNetwork) -> bytes:
+def _exported_twin(network: PoseEstimator) -> bytes:
     """An ONNX model of the twin, for any number of pictures."""
     import torch
 

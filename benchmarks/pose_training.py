@@ -27,8 +27,8 @@ from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
 from infantjax.pose import images as pictures
 from infantjax.pose import targets
-from infantjax.pose.augmentation import PictureAugmentation
-from infantjax.pose.training import PictureData, PoseTask, PoseTrainingConfig, runs_of
+from infantjax.pose.augmentation import ImageAugmentation
+from infantjax.pose.training import ImageData, PoseTask, PoseTrainingConfig, runs_of
 from infantjax.skeletons import MPII_16, segments
 from infantjax.training.loop import compiler_options
 from infantjax.training.splits import Split
@@ -81,10 +81,10 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     shown, marked = jnp.asarray(squares), jnp.asarray(points)
     variables = jax.device_get(dict(initialize(network, jax.random.key(0), jnp.zeros((1, side, side, 3)))))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
-    data = jax.device_put(PictureData(shown, marked, variables, MPII_16, entry.pixels or "imagenet"))
+    data = jax.device_put(ImageData(shown, marked, variables, MPII_16, entry.normalization or "imagenet"))
     fold = Split(tuple(range(count)), (0,))
 
-    def ours(views: PictureAugmentation | None) -> tuple[Any, PoseTask]:
+    def ours(views: ImageAugmentation | None) -> tuple[Any, PoseTask]:
         config = PoseTrainingConfig(epochs=1, batch_size=options.batch_size, augmentation=views)
         task = PoseTask.of(network, data, [fold], config)
         run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(runs_of([fold], 1, [0])))
@@ -98,7 +98,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     order = np.asarray(task.plan(run, run.key).samples)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batches = [
-        _peer_batch(squares[rows], points[rows], data.pixels, float(task.sigmas[0]), float(task.widths[0]), device)
+        _peer_batch(squares[rows], points[rows], data.normalization, float(task.sigmas[0]), float(task.widths[0]), device)
         for rows in np.split(order, options.steps)
     ]
 
@@ -119,7 +119,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     flops = 3 * count_image(network, entry.input_shape).executed * count
     rows = []
     given = common.Contender("PyTorch", peer)
-    for what, run in (("steps", run_ours), ("views", ours(PictureAugmentation())[0])):
+    for what, run in (("steps", run_ours), ("views", ours(ImageAugmentation())[0])):
         contender = common.Contender(what, run, jax.block_until_ready)
         comparison = common.compare(contender, given, options.rounds, options.warm_up).summary(flops)
         rates = {

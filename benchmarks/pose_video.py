@@ -28,8 +28,8 @@ from tyro.conf import Positional
 from benchmarks import common
 from benchmarks.pose_peers import litert_call, normalized
 from infantjax import cache as runtime
-from infantjax.pose import PoseConfig, Tracker, load_network
-from infantjax.pose.images import fit
+from infantjax.pose import PoseConfig, Tracker, load_pose_network
+from infantjax.pose.crop import crop_image
 from infantjax.video import open_frames
 
 TOLERANCE = 1e-4
@@ -57,12 +57,12 @@ def main(options: Options) -> None:
     """Measure and print the table."""
     runtime.keep_freed_memory()
     where = common.environment()
-    network = load_network(options.weights)
+    network = load_pose_network(options.weights)
     call = litert_call(network, 1)
     with tempfile.TemporaryDirectory() as folder:
         video = repeated(options.clip, options.seconds, Path(folder) / "video.mp4")
         frames = open_frames(video)
-        square = fit(next(iter(frames)), network.side, "fast")
+        square = crop_image(next(iter(frames)), network.side, "fast")
         given = normalized(square[None], network)
         x = jnp.asarray(given)
         maps = jax.jit(lambda v, x: network.module.apply(v, x)[0])
@@ -71,7 +71,7 @@ def main(options: Options) -> None:
 
         def peer_video() -> list[np.ndarray]:
             return [
-                np.argmax(call(normalized(fit(frame, network.side, "fast")[None], network)).reshape(-1, 16), 0)
+                np.argmax(call(normalized(crop_image(frame, network.side, "fast")[None], network)).reshape(-1, 16), 0)
                 for frame in open_frames(video)
             ]
 

@@ -18,12 +18,12 @@ import tyro
 from tyro.conf import Positional
 
 from benchmarks import common
-from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network
-from infantjax.pose.network import save_network
-from infantjax.pose.tracking import Track
+from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
+from infantjax.pose.estimator import save_pose_network
+from infantjax.pose.tracker import Track
 from infantjax.video import open_frames
 
-CONFIG = PoseConfig(decoder="weighted", resizing="released")
+CONFIG = PoseConfig(decoder="weighted", resizing="reference")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def main(options: Options) -> None:
 
 
 def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
-    network = load_network(path)
+    network = load_pose_network(path)
     expected, rows = _track(network, pictures), []
     seen = expected.confidence >= CONFIG.min_confidence
     for precision, dtype in (
@@ -52,9 +52,9 @@ def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
         ("float32", "bfloat16"),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            save_network(network, folder, precision=precision)  # type: ignore[arg-type]
+            save_pose_network(network, folder, precision=precision)  # type: ignore[arg-type]
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
-            found = _track(load_network(folder), pictures, dtype)
+            found = _track(load_pose_network(folder), pictures, dtype)
         moved = np.linalg.norm(found.positions - expected.positions, axis=-1) / expected.sizes.max(1, keepdims=True)
         percent = 100 * moved[seen]
         figures = {"median_%": np.median(percent), "mean_%": percent.mean(), "largest_%": percent.max()}
@@ -71,7 +71,7 @@ def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _track(network: PoseNetwork, pictures: Path, dtype: str = "float32") -> Track:
+def _track(network: PoseEstimator, pictures: Path, dtype: str = "float32") -> Track:
     return Tracker(network, replace(CONFIG, dtype=dtype)).track(open_frames(pictures, 1.0))
 
 

@@ -89,7 +89,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of EfficientPose RT Lite with random weights and the norms folded in: it reads and means nothing."""
     from infantjax.models.entry import variable_shapes
-    from infantjax.pose import keras_weights as keras
+    from infantjax.pose.importers import keras
     from infantjax.pose.networks.efficientpose import build
 
     network, rng = build("rt-lite", early_heads=False), np.random.default_rng(0)

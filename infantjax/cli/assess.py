@@ -105,9 +105,9 @@ class Assess:
         assessor = self._assessor()
         tracker = None
         if self.pose_weights is not None:
-            from infantjax.pose import Tracker, load_network
+            from infantjax.pose import Tracker, load_pose_network
 
-            tracker = Tracker(load_network(self.pose_weights))
+            tracker = Tracker(load_pose_network(self.pose_weights))
         paths = batch.find_recordings(self.inputs, videos=tracker is not None)
         reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual, tracker, table)
         # One recording is one step: there is nothing to tell between its beginning and its result.

@@ -71,17 +71,17 @@ class Convert:
     def _is_weights(self) -> bool:
         if self.input.suffix.lower() not in (".h5", ".hdf5", ".npz"):
             return False  # without loading what knows networks
-        from infantjax.pose.keras_weights import is_pose_weights
+        from infantjax.pose.importers.keras import is_pose_weights
 
         return is_pose_weights(self.input)
 
     def _weights(self) -> int:
-        from infantjax.pose import load_network
-        from infantjax.pose.network import save_network
+        from infantjax.pose import load_pose_network
+        from infantjax.pose.estimator import save_pose_network
 
-        network = load_network(self.input, skeleton=self.skeleton, early_heads=True)
+        network = load_pose_network(self.input, skeleton=self.skeleton, early_heads=True)
         with common.written(self.output):
-            save_network(
+            save_pose_network(
                 network,
                 self.output,
                 {"training": f"imported from {self.input.name}, {network.digest}"},
@@ -118,14 +118,14 @@ class Export:
 
     def run(self) -> int:
         """Export and compare."""
-        from infantjax.pose import export, load_network
+        from infantjax.pose import export, load_pose_network
 
         if self.output.exists():
             raise InputError(self.output, "exists", "give a new name")
         if self.output.suffix not in (".onnx", ".stablehlo"):
             raise InputError(self.output, "has an ending that names no format", "use .onnx or .stablehlo")
         common.prepare_process()
-        network = load_network(self.weights, self.side)
+        network = load_pose_network(self.weights, self.side)
         with common.written(self.output):
             if self.output.suffix == ".onnx":
                 export.write_onnx(network, self.output)

@@ -34,7 +34,7 @@ class Pose:
         "smoothed"
     )
     """From maps to points: smoothed and real_time as released, weighted as in the infant framework."""
-    resizing: Literal["released", "fast"] | None = None
+    resizing: Literal["reference", "fast"] | None = None
     """How frames are resized: exactly as released, or by the video decoder; if not given, fast for videos."""
     flip: bool = False
     """Mean over the picture and its mirror image."""
@@ -63,7 +63,7 @@ class Pose:
 
     def run(self) -> int:
         """Find the keypoints and write them."""
-        from infantjax.pose import PoseConfig, Tracker, load_network
+        from infantjax.pose import PoseConfig, Tracker, load_pose_network
         from infantjax.pose.writing import SUFFIXES, write_keypoints
         from infantjax.video import open_frames
         from infantjax.video.reading import is_video
@@ -78,7 +78,7 @@ class Pose:
         with common.checked():
             config = PoseConfig(
                 self.decoder,
-                self.resizing or ("fast" if is_video(frames) else "released"),
+                self.resizing or ("fast" if is_video(frames) else "reference"),
                 self.flip,
                 self.min_confidence,
                 self.batch_size,
@@ -89,8 +89,8 @@ class Pose:
                 self.two_stage,
             )
         common.prepare_process()
-        network = load_network(self.weights, self.side, early_heads=self.person is not None)
-        if self.person is not None and network.fields is None:
+        network = load_pose_network(self.weights, self.side, early_heads=self.person is not None)
+        if self.person is not None and network.affinity_fields is None:
             raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
         tracker = Tracker(network, config)
         recording = write_keypoints(frames, tracker, self.output, self.overlay, quiet=self.quiet)

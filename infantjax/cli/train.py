@@ -219,10 +219,10 @@ class Train(_Training):
         return self._train(lambda system, cohort, how: system.train(cohort, self.output, validation, **how))
 
     def _pose(self) -> int:
-        from infantjax.pose import load_network
+        from infantjax.pose import load_pose_network
         from infantjax.pose.annotated import Squares, train_pose
         from infantjax.pose.annotations import read_annotations
-        from infantjax.pose.augmentation import PictureAugmentation
+        from infantjax.pose.augmentation import ImageAugmentation
         from infantjax.pose.training import PoseTrainingConfig
 
         common.prepare_process(self.distributed)
@@ -236,11 +236,11 @@ class Train(_Training):
                 optimizer=self.optimizer,
                 learning_rate=self.learning_rate,
                 sigmas=self.sigmas,
-                augmentation=PictureAugmentation(self.rotation, self.scale),
+                augmentation=ImageAugmentation(self.rotation, self.scale),
                 dtype=self.dtype,
                 seed=self.seed,
             )
-            start = load_network(self.weights, early_heads=True) if self.weights else None
+            start = load_pose_network(self.weights, early_heads=True) if self.weights else None
             trained = train_pose(
                 annotations,
                 model=self.model,

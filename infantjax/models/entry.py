@@ -64,7 +64,7 @@ class Entry:
         published: published figures.
         build: `build(skeleton=..., **overrides) -> nn.Module`.
         others: published figures for other skeletons by name.
-        pixels: how an image network's input is normalized (`pose.pictures`).
+        normalization: how an image network's input is normalized (`pose.images`).
         counted: overrides of `build` that give what the published figures count.
         counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
         reading: whether the inside is chosen, because only the outline is published.
@@ -79,7 +79,7 @@ class Entry:
     published: Published
     build: Callable[..., nn.Module]
     others: Mapping[str, Published] = field(default_factory=dict)
-    pixels: Literal["imagenet", "lite", "vgg"] | None = None
+    normalization: Literal["imagenet", "lite", "vgg"] | None = None
     counted: Mapping[str, Any] = field(default_factory=dict)
     counts: Literal["trained", "stored"] = "trained"
     reading: bool = False

@@ -65,7 +65,7 @@ def count(entry: Entry, skeleton: str | None = None) -> dict[str, int]:
         samples in training by kind.
     """
     module = entry.build(skeleton=skeleton or entry.skeleton, **entry.counted)
-    if entry.pixels:
+    if entry.normalization:
         found = count_image(module, entry.input_shape)
         return {"parameters": found.stored, "flops": found.flops, "executed": found.executed}
     parameters = count_parameters(module, entry.input_shape, entry.counts)
@@ -96,8 +96,8 @@ def summarize(
     counts = count(entry, skeleton) if counts is None else counts
     published = entry.published if skeleton == entry.skeleton else entry.others[skeleton]
     parameters = counts["parameters"]
-    flops = counts["flops"] if entry.pixels else flops_of_two(counts, rule)
-    executed = counts["executed"] if entry.pixels else flops
+    flops = counts["flops"] if entry.normalization else flops_of_two(counts, rule)
+    executed = counts["executed"] if entry.normalization else flops
     checks = []
     if published.parameters is not None:
         checks.append(parameters == published.parameters)

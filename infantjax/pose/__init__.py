@@ -1,15 +1,18 @@
-"""From images to keypoints: networks, codecs, tracking, annotations, training and metrics."""
+"""From images to keypoints: networks, codecs, crops, tracking, annotations, training and metrics."""
 
 from infantjax.lazy import lazy_attributes
 
-__all__ = ["DECODERS", "NORMALIZATIONS", "Decoder", "PoseConfig", "PoseNetwork", "Tracker", "load_network", "normalize"]
-
-IMPORTERS = {
-    "keras_weights": ("import_efficienthourglass", "import_efficientpose", "import_pose", "is_pose_weights"),
-    "backbones": ("filled", "imagenet"),
-    "lifting_weights": ("import_videopose3d",),
-}
-"""Names of the importers of weights in each module of this folder."""
+__all__ = [
+    "DECODERS",
+    "NORMALIZATIONS",
+    "Decoder",
+    "PoseConfig",
+    "PoseEstimator",
+    "Tracker",
+    "load_pose_network",
+    "normalize",
+    "save_pose_network",
+]
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
@@ -18,9 +21,10 @@ __getattr__, __dir__ = lazy_attributes(
         "Decoder": "infantjax.pose.decoding",
         "NORMALIZATIONS": "infantjax.pose.images",
         "normalize": "infantjax.pose.images",
-        "PoseConfig": "infantjax.pose.tracking",
-        "Tracker": "infantjax.pose.tracking",
-        "PoseNetwork": "infantjax.pose.network",
-        "load_network": "infantjax.pose.network",
+        "PoseConfig": "infantjax.pose.tracker",
+        "Tracker": "infantjax.pose.tracker",
+        "PoseEstimator": "infantjax.pose.estimator",
+        "load_pose_network": "infantjax.pose.estimator",
+        "save_pose_network": "infantjax.pose.estimator",
     },
 )

@@ -1,6 +1,6 @@
 """From annotated pictures to a pose network: the pictures as squares, the split, the start from other weights.
 
-The folder that comes out holds the network (`pose.load_network` reads it), `training.json` (what was trained, and the
+The folder that comes out holds the network (`pose.load_pose_network` reads it), `training.json` (what was trained, and the
 errors on the pictures that chose the epoch), `history.csv`, `tensorboard/` and `checkpoints/`. Called again on the
 folder of an interrupted training it continues.
 
@@ -25,10 +25,11 @@ from infantjax.files import canonical_json, write_atomically
 from infantjax.models.entry import variable_shapes
 from infantjax.pose import training as pose
 from infantjax.pose.annotations import Annotations, split_as_given, split_by_group
-from infantjax.pose.backbones import imagenet
-from infantjax.pose.images import Resizing, annotated_square
-from infantjax.pose.network import PoseNetwork, registered, save_network
-from infantjax.pose.training import PictureData, PoseResult, PoseTrainingConfig
+from infantjax.pose.crop import crop_annotated
+from infantjax.pose.estimator import PoseEstimator, registry_name, save_pose_network
+from infantjax.pose.images import Resizing
+from infantjax.pose.importers.imagenet import imagenet
+from infantjax.pose.training import ImageData, PoseResult, PoseTrainingConfig
 from infantjax.progress import Progress
 from infantjax.training import distributed as processes
 from infantjax.training.loop import take_runs
@@ -55,12 +56,12 @@ class Squares:
         side: height and width, pixels; None is that of the network.
         crop: take the surroundings of the keypoints, as in the framework, or the whole picture, as the network will see
             it.
-        resizing: as in `pose.pictures.fit`.
+        resizing: as in `crop.crop_image`.
     """
 
     side: int | None = None
     crop: bool = True
-    resizing: Resizing = "released"
+    resizing: Resizing = "reference"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class TrainedPose:
         notes: what a reader of its figures should know.
     """
 
-    network: PoseNetwork
+    network: PoseEstimator
     result: PoseResult
     notes: tuple[str, ...]
 
@@ -84,7 +85,7 @@ def train_pose(
     model: str | None,
     directory: str | Path,
     config: PoseTrainingConfig | None = None,
-    start: PoseNetwork | None = None,
+    start: PoseEstimator | None = None,
     backbones: Mapping[str, Path] | None = None,
     squares: Squares = Squares(),
     validation: float = 0.1,
@@ -127,10 +128,10 @@ def train_pose(
     if model is None:
         if start is None:
             raise ValueError("a training needs a model, or weights to start from")
-        model, own = registered(start.module, start.skeleton)
+        model, own = registry_name(start.module, start.skeleton)
         overrides = {k: v for k, v in own.items() if k not in _OF_USE and (same or k not in _OF_SKELETON)} | overrides
     entry = models.get(model)
-    if entry.task != "pose" or entry.pixels is None:
+    if entry.task != "pose" or entry.normalization is None:
         raise ValueError(f"{model} is a network for {entry.task}; give one for pose")
     module = entry.build(skeleton=annotations.skeleton, **{"upscale": False, **overrides})
     side = squares.side or (start.side if start else entry.input_shape[0])
@@ -144,7 +145,7 @@ def train_pose(
     fold, notes = _split(annotations, validation, config.seed)
     file = None if stream is None else Path(directory) / SQUARES
     pictures, points = read_squares(annotations, replace(squares, side=side), quiet, file)
-    data = PictureData(pictures, points, replaced, annotations.skeleton, entry.pixels)
+    data = ImageData(pictures, points, replaced, annotations.skeleton, entry.normalization)
     description = {
         "name": model,
         "overrides": {name: value for name, value in overrides.items() if name != "upscale"},
@@ -172,7 +173,7 @@ def train_pose(
     record = _record(annotations, fold, result, config, description, data.digest, notes)
     variables = take_runs(result.variables, [0])
     trained = jax.tree.map(lambda leaf: leaf[0], variables)
-    network = PoseNetwork(module, trained, annotations.skeleton, side, entry.pixels, model, "")
+    network = PoseEstimator(module, trained, annotations.skeleton, side, entry.normalization, model, "")
     info = {
         "validated": False,
         "statement": STATEMENT.format(count=len(annotations)),
@@ -182,7 +183,7 @@ def train_pose(
     if not processes.is_main_process():
         return TrainedPose(network, result, notes)
     try:
-        digest = save_network(network, directory, info)
+        digest = save_pose_network(network, directory, info)
         write_atomically(Path(directory) / RECORD, canonical_json(record))
     except OSError as error:
         raise InputError(directory, f"cannot be written ({error.strerror})", "make room and run it again") from error
@@ -214,7 +215,7 @@ def read_squares(
     def read(row: int) -> str:
         try:
             frame = next(iter(open_frames(paths[row])))
-            pictures[row], points[row] = annotated_square(
+            pictures[row], points[row] = crop_annotated(
                 frame, annotations.points[row], side, squares.crop, squares.resizing
             )
         except InputError as error:
@@ -255,7 +256,7 @@ def _split(annotations: Annotations, validation: float, seed: int) -> tuple[Spli
     return Split(train, held), split.notes
 
 
-def _kept(module: nn.Module, side: int, start: PoseNetwork, same: bool) -> dict[str, Any]:
+def _kept(module: nn.Module, side: int, start: PoseEstimator, same: bool) -> dict[str, Any]:
     """The variables of another network that this one takes over.
 
     Raises:

@@ -20,7 +20,7 @@ Points = Float[Array, "keypoint 2"]
 
 
 @dataclass(frozen=True)
-class PictureAugmentation:
+class ImageAugmentation:
     """How far a picture may be changed; the defaults are the published ones.
 
     Attributes:
@@ -69,7 +69,7 @@ UNCHANGED: View = jax.tree.map(np.asarray, View(np.float32(0), np.ones(2, np.flo
 """The view that changes nothing."""
 
 
-def draw(key: PRNGKeyArray, augmentation: PictureAugmentation) -> View:
+def draw(key: PRNGKeyArray, augmentation: ImageAugmentation) -> View:
     """A random view; `vmap` over keys for a batch."""
     turn, stretch, side, channel, strength = jax.random.split(key, 5)
     largest = math.radians(augmentation.rotation_degrees)
@@ -82,7 +82,7 @@ def draw(key: PRNGKeyArray, augmentation: PictureAugmentation) -> View:
     )
 
 
-def view_picture(picture: Picture, view: View) -> Picture:
+def view_image(picture: Picture, view: View) -> Picture:
     """A picture as the view shows it, by linear interpolation.
 
     What lies outside the picture becomes 0, and so mean gray when the picture is normalized before, as it is in the
@@ -124,7 +124,7 @@ def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quant
         view: of the picture.
         mirror: `[keypoint]` the index of each keypoint's mirror image, of the skeleton.
         side: of the picture, pixels.
-        quantize: side of the map, see `PictureAugmentation`.
+        quantize: side of the map, see `ImageAugmentation`.
     """
     size = quantize or side
     middle = _middle(size)

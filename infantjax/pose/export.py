@@ -1,6 +1,6 @@
 """Pose networks for use elsewhere: StableHLO for any JAX, ONNX for runtimes without JAX.
 
-Both take what `pictures.fit` gives, `[picture, side, side, 3]` of 8 bits, in any number; the weights are inside. The
+Both take what `crop.crop_image` gives, `[picture, side, side, 3]` of 8 bits, in any number; the weights are inside. The
 lowerings of StableHLO are those of the backend that exports, right on every other; ONNX has plain convolutions.
 """
 
@@ -17,8 +17,8 @@ from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
 from infantjax.nn.conv import use_lowering
 from infantjax.pose.decoding import DECODERS, Points
+from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.images import normalize
-from infantjax.pose.network import PoseNetwork
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -26,20 +26,20 @@ _MAGIC = b"infantjax stablehlo 1\n"
 
 
 def maps_of(
-    network: PoseNetwork,
+    network: PoseEstimator,
 ) -> Callable[[UInt8[Array, "picture side side 3"]], Float[Array, "picture row column keypoint"]]:
     """A function from padded pictures to confidence maps before upscaling, with the weights inside."""
     variables = jax.tree.map(jnp.asarray, network.variables)
 
     def run(pixels: Array) -> Array:
-        maps: Array = network.module.apply(variables, normalize(pixels, network.pixels))[0]
+        maps: Array = network.module.apply(variables, normalize(pixels, network.normalization))[0]
         return maps
 
     return run
 
 
 def write_stablehlo(
-    network: PoseNetwork, path: str | Path, decoder: str = "smoothed", platforms: Sequence[Platform] = ("cpu",)
+    network: PoseEstimator, path: str | Path, decoder: str = "smoothed", platforms: Sequence[Platform] = ("cpu",)
 ) -> None:
     """Write a program from padded pictures to keypoints that `load_stablehlo` reads, with a digest before it.
 
@@ -93,7 +93,7 @@ def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "picture sid
     return lambda pixels: Points(*call(pixels))
 
 
-def write_onnx(network: PoseNetwork, path: str | Path) -> None:
+def write_onnx(network: PoseEstimator, path: str | Path) -> None:
     """Write an ONNX model: input `pixels`, float32 gray levels 0..255, output `maps` before upscaling.
 
     Raises:
@@ -129,7 +129,7 @@ def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "picture side side 3"]
     return found
 
 
-def difference(network: PoseNetwork, path: str | Path, decoder: str = "smoothed", seed: int = 0) -> float:
+def difference(network: PoseEstimator, path: str | Path, decoder: str = "smoothed", seed: int = 0) -> float:
     """How far an exported model is from the network on random pictures, relative to the largest value.
 
     Args:

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from infantjax.errors import MissingExtraError
-from infantjax.pose.training import PictureData, Plan, PoseRun, PoseTask, Tally
+from infantjax.pose.training import ImageData, Plan, PoseRun, PoseTask, Tally
 from infantjax.training import distributed as processes
 from infantjax.training.loop import RunMapping, compiler_options
 from infantjax.training.splits import Split
@@ -30,11 +30,11 @@ AHEAD = 2
 class Parts:
     """Pictures of an epoch, part by part, as Grain reads them: `parts[i]` are pictures and points of the i-th."""
 
-    data: PictureData
+    data: ImageData
     rows: Sequence[np.ndarray]
 
     @classmethod
-    def of(cls, data: PictureData, rows: np.ndarray, length: int) -> "Parts":
+    def of(cls, data: ImageData, rows: np.ndarray, length: int) -> "Parts":
         """These rows in order, `length` a part."""
         return cls(data, [rows[i : i + length] for i in range(0, len(rows), length)])
 
@@ -61,7 +61,7 @@ class Stream(NamedTuple):
         part: steps whose pictures are on the devices at once.
     """
 
-    data: PictureData
+    data: ImageData
     fold: Split
     part: int
 
@@ -77,7 +77,7 @@ class StreamedPoseTask(PoseTask):
     stream: Stream | None = None
 
     @classmethod
-    def streaming(cls, task: PoseTask, data: PictureData, folds: Sequence[Split], part: int) -> "StreamedPoseTask":
+    def streaming(cls, task: PoseTask, data: ImageData, folds: Sequence[Split], part: int) -> "StreamedPoseTask":
         """The task with its pictures on the host.
 
         Raises:
@@ -93,8 +93,8 @@ class StreamedPoseTask(PoseTask):
         return cls(**given, stream=Stream(data, folds[0], part))
 
     def compile(
-        self, state: TrainState, runs: PoseRun, data: PictureData, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[TrainState, PoseRun, PictureData], TrainState]:
+        self, state: TrainState, runs: PoseRun, data: ImageData, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[TrainState, PoseRun, ImageData], TrainState]:
         """The programs of a part of the steps, of a part of the validation, and of what lies between."""
         assert self.stream is not None
         host, fold, part = self.stream
@@ -111,11 +111,11 @@ class StreamedPoseTask(PoseTask):
             return one, self.plan(run, jax.random.fold_in(run.key, one.epoch + 1)), carry, self.nothing(data)
 
         @compiled
-        def steps(carry: Any, plan: Plan, here: PictureData, epoch: Array, first: Array, count: Array) -> Any:
+        def steps(carry: Any, plan: Plan, here: ImageData, epoch: Array, first: Array, count: Array) -> Any:
             return self.steps_of_part(carry, plan, jnp.arange(len(here.pictures)), here, epoch, first, count)
 
         @compiled
-        def tally(before: Tally, variables: dict[str, Array], here: PictureData, real: Array) -> Tally:
+        def tally(before: Tally, variables: dict[str, Array], here: ImageData, real: Array) -> Tally:
             chunks = jnp.int32(evaluated // self.config.evaluation_batch)
             return self.tally(before, variables, jnp.arange(evaluated), real, here, chunks)
 
@@ -125,12 +125,12 @@ class StreamedPoseTask(PoseTask):
             ended = self.update_state(state, self.trained(variables, optimizer, losses, run), self.judged(tally, run))
             return jax.tree.map(lambda leaf: leaf[None], ended)
 
-        def put(arrays: tuple[np.ndarray, np.ndarray], rows: int) -> PictureData:
+        def put(arrays: tuple[np.ndarray, np.ndarray], rows: int) -> ImageData:
             padded = (np.pad(a, [(0, rows - len(a)), *[(0, 0)] * (a.ndim - 1)]) for a in arrays)
             pictures, points = jax.device_put(tuple(padded), everywhere)
             return replace(data, pictures=pictures, points=points)
 
-        def advance(state: TrainState, runs: PoseRun, data: PictureData) -> TrainState:
+        def advance(state: TrainState, runs: PoseRun, data: ImageData) -> TrainState:
             with jax.set_mesh(mesh):
                 one, plan, carry, total = begin(state, run)
                 order = np.asarray(fold.train)[jax.device_get(plan.samples)]

@@ -147,7 +147,7 @@ def discs(
     return jnp.where(shown, fall_off(square, radius), 0.0)
 
 
-def limb_masks(
+def limb_heatmaps(
     positions: Float[Array, "*batch keypoint 2"],
     limbs: tuple[tuple[int, int], ...],
     height: int,

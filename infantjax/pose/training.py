@@ -27,8 +27,8 @@ from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
 from infantjax.pose import augmentation, decoding, targets
 from infantjax.pose import images as pictures
-from infantjax.pose.augmentation import PictureAugmentation
-from infantjax.pose.backbones import filled
+from infantjax.pose.augmentation import ImageAugmentation
+from infantjax.pose.importers.imagenet import filled
 from infantjax.skeletons import Skeleton, segments
 from infantjax.training import loop
 from infantjax.training import optimizers as optimizers
@@ -73,7 +73,7 @@ class PoseTrainingConfig:
     momentum: float = 0.9
     cycle: int = 3
     sigmas: str = "efficientpose"
-    augmentation: PictureAugmentation | None = field(default_factory=PictureAugmentation)
+    augmentation: ImageAugmentation | None = field(default_factory=ImageAugmentation)
     dtype: Literal["float32", "bfloat16"] = "float32"
     evaluation_batch: int = 16
     seed: int = 1
@@ -99,7 +99,7 @@ class PoseTrainingConfig:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class PictureData:
+class ImageData:
     """Annotated pictures: what lies on the device once.
 
     Attributes:
@@ -107,14 +107,14 @@ class PictureData:
         points: `[picture, keypoint, 2]` float32, x and y as fractions of the square; NaN where missing.
         start: variables that replace those of the initializer, nested as the network's; a part of them will do.
         skeleton: of the points.
-        pixels: how the network's input is normalized, a name of `pose.pictures.NORMALIZATIONS`.
+        normalization: of the network's input, a name of `images.NORMALIZATIONS`.
     """
 
     pictures: UInt8[Array, "picture side side 3"]
     points: Float[Array, "picture keypoint 2"]
     start: Any
     skeleton: Skeleton = field(metadata={"static": True})
-    pixels: Literal["imagenet", "lite", "vgg"] = field(metadata={"static": True})
+    normalization: pictures.Normalization = field(metadata={"static": True})
 
     def __post_init__(self) -> None:
         # A traced tree has leaves that are no arrays.
@@ -127,7 +127,7 @@ class PictureData:
     @property
     def digest(self) -> str:
         """SHA-256 over all that training sees."""
-        text = f"{self.pictures.shape} {self.skeleton} {self.pixels}".encode()
+        text = f"{self.pictures.shape} {self.skeleton} {self.normalization}".encode()
         digest = hashlib.sha256(text)
         for array in (self.pictures, self.points, *jax.tree.leaves(self.start)):
             # Piece by piece: pictures on disk may be larger than the memory.
@@ -169,7 +169,7 @@ class PoseResult(loop.TrainResult):
 
 def train(
     module: nn.Module,
-    data: PictureData,
+    data: ImageData,
     folds: Sequence[Split],
     config: PoseTrainingConfig,
     *,
@@ -241,7 +241,7 @@ def train(
 
 
 def _highest_rate(
-    module: nn.Module, data: PictureData, rows: Sequence[int], config: PoseTrainingConfig, directory: str | Path | None
+    module: nn.Module, data: ImageData, rows: Sequence[int], config: PoseTrainingConfig, directory: str | Path | None
 ) -> float:
     """What the range test finds; kept in the folder, so that a training which continues has the same."""
     path = None if directory is None else Path(directory) / RANGE_TEST
@@ -287,7 +287,7 @@ class PoseTask(loop.Task):
     rate: optimizers.Schedule | None = None
 
     @classmethod
-    def of(cls, module: nn.Module, data: PictureData, folds: Sequence[Split], config: PoseTrainingConfig) -> "PoseTask":
+    def of(cls, module: nn.Module, data: ImageData, folds: Sequence[Split], config: PoseTrainingConfig) -> "PoseTask":
         """For these pictures.
 
         Raises:
@@ -303,7 +303,7 @@ class PoseTask(loop.Task):
         steps = -(-max(len(fold.train) for fold in folds) // config.batch_size)
         return cls(module, config, (1, *data.pictures.shape[1:]), steps)
 
-    def initial(self, key: Array, run: PoseRun, data: PictureData) -> dict[str, Array]:
+    def initial(self, key: Array, run: PoseRun, data: ImageData) -> dict[str, Array]:
         """From the initializer, but what `data.start` holds."""
         drawn = super().initial(key, run, data)
         return self.pack(filled(self.unpack(drawn), data.start)) if jax.tree.leaves(data.start) else drawn
@@ -334,7 +334,7 @@ class PoseTask(loop.Task):
         return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
 
     def train_epoch(
-        self, state: TrainState, run: PoseRun, data: PictureData, key: Array, running: Array
+        self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array
     ) -> EpochResult:
         """All steps of an epoch."""
         variables, optimizer, losses = self.take_steps(state, run, data, key, running)
@@ -345,7 +345,7 @@ class PoseTask(loop.Task):
         return EpochResult(variables, optimizer, losses.sum() / -(-run.samples // self.config.batch_size))
 
     def take_steps(
-        self, state: TrainState, run: PoseRun, data: PictureData, key: Array, running: Array
+        self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array
     ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
         """All steps of an epoch, with the loss of each; 0 behind the last one of a smaller run."""
         plan = self.plan(run, key)
@@ -364,7 +364,7 @@ class PoseTask(loop.Task):
         carry: tuple[dict[str, Array], Any, Float[Array, " step"]],
         plan: "Plan",
         rows: Int[Array, " sample"],
-        data: PictureData,
+        data: ImageData,
         epoch: Array,
         first: Array,
         count: Array,
@@ -405,20 +405,20 @@ class PoseTask(loop.Task):
         return lax.fori_loop(0, count, step, carry)
 
     def training_batch(
-        self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: PictureData
+        self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: ImageData
     ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
         """Views of some training pictures; a sample's draws depend on its own number only."""
         chosen, points = shard_batch(data.pictures[rows]), shard_batch(data.points[rows])
         given = self.config.augmentation
         if given is None:
-            return pictures.normalize(chosen, data.pixels), points
+            return pictures.normalize(chosen, data.normalization), points
         mirror, side = np.array(data.skeleton.mirror), chosen.shape[1]
 
         def view(sample: Array, picture: Array, points: Array) -> tuple[Array, Array]:
             drawn = augmentation.draw(jax.random.fold_in(key, sample), given)
             if given.color:
                 picture = 255 * augmentation.shift_colors(picture / 255, drawn)
-            shown = augmentation.view_picture(pictures.normalize(picture, data.pixels), drawn)
+            shown = augmentation.view_image(pictures.normalize(picture, data.normalization), drawn)
             return shown, augmentation.view_points(points, drawn, mirror, side, given.quantize)
 
         return jax.vmap(view)(samples, chosen, points)
@@ -459,7 +459,7 @@ class PoseTask(loop.Task):
                 total += jnp.square(maps.astype(jnp.float32) - wanted).mean()
         return total, updates
 
-    def evaluate_run(self, variables: dict[str, Array], run: PoseRun, data: PictureData, running: Array) -> EvalResult:
+    def evaluate_run(self, variables: dict[str, Array], run: PoseRun, data: ImageData, running: Array) -> EvalResult:
         """Mean error over the keypoints, and the loss for the narrowest maps, so that epochs can be compared."""
         size, most = self.config.evaluation_batch, run.held_rows.shape[0]
         rows = jnp.pad(run.held_rows, (0, -most % size))
@@ -467,7 +467,7 @@ class PoseTask(loop.Task):
         chunks = jnp.where(running, -(-run.held // size), 0)
         return self.judged(self.tally(self.nothing(data), variables, rows, real, data, chunks), run)
 
-    def nothing(self, data: PictureData) -> "Tally":
+    def nothing(self, data: ImageData) -> "Tally":
         """Before the first picture."""
         zero = jnp.zeros(len(data.skeleton.joints))
         return Tally(zero, zero, jnp.float32(0))
@@ -478,7 +478,7 @@ class PoseTask(loop.Task):
         variables: dict[str, Array],
         rows: Int[Array, " picture"],
         real: Array,
-        data: PictureData,
+        data: ImageData,
         chunks: Array,
     ) -> "Tally":
         """Errors of some validation pictures, added to those of others.
@@ -497,7 +497,7 @@ class PoseTask(loop.Task):
             at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = shard_batch(pictures.normalize(data.pictures[at], data.pixels))
+            x = shard_batch(pictures.normalize(data.pictures[at], data.normalization))
             maps, _ = self.module.apply(unpacked, x)
             found = decoding.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
@@ -549,7 +549,7 @@ class Tally(NamedTuple):
 
 def range_test(
     module: nn.Module,
-    data: PictureData,
+    data: ImageData,
     rows: Sequence[int],
     config: PoseTrainingConfig,
     lowest: float = 1e-4,
@@ -579,7 +579,7 @@ def range_test(
     run: Any = jax.tree.map(lambda leaf: leaf[0], runs_of([fold], config.seed, [0]))
 
     @jax.jit
-    def losses(run: PoseRun, data: PictureData) -> Array:
+    def losses(run: PoseRun, data: ImageData) -> Array:
         state = task.init_state(jnp.bool_(True), run, data)
 
         def epoch(carry: tuple, key: Array) -> tuple:

@@ -9,8 +9,8 @@ import numpy as np
 from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
-from infantjax.pose import tracking
-from infantjax.pose.tracking import Tracker
+from infantjax.pose import tracker as tracking
+from infantjax.pose.tracker import Tracker
 from infantjax.progress import Progress
 from infantjax.recording.recording import Recording
 from infantjax.video import write_overlay

@@ -25,7 +25,7 @@ from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
 if TYPE_CHECKING:
     # Its networks take a quarter of a second to import, and only videos need them.
     from infantjax.methods.base import Finder
-    from infantjax.pose.tracking import Tracker
+    from infantjax.pose.tracker import Tracker
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
 """Names of tables that lie beside recordings and are none."""

@@ -692,7 +692,7 @@ def test_pose_draws_an_overlay_of_the_same_frames(run, videos, pose_weights, tmp
 
 
 def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_path, monkeypatch):
-    from infantjax.pose import tracking
+    from infantjax.pose import tracker as tracking
 
     monkeypatch.setattr(tracking, "CHUNK", 8)
     options = ("--weights", pose_weights, "--side", 64, "--min-confidence", 0)

@@ -14,7 +14,7 @@ from infantjax import cli, models
 from infantjax.errors import InputError
 from infantjax.models.entry import Entry, Published
 from infantjax.nn.image import ImageConv
-from infantjax.pose import load_network
+from infantjax.pose import load_pose_network
 from infantjax.pose.annotated import Squares, _kept, read_squares, train_pose
 from infantjax.pose.annotations import Annotations
 from infantjax.pose.annotations.in_motion import write
@@ -47,7 +47,7 @@ def build(skeleton="mpii-16", **overrides):
 def eye(monkeypatch):
     """A small network in the registry."""
     entry = Entry(
-        "eye", "test", "pose", (32, 32, 3), "mpii-16", (), Published(None, None, 1, "test"), build, pixels="lite"
+        "eye", "test", "pose", (32, 32, 3), "mpii-16", (), Published(None, None, 1, "test"), build, normalization="lite"
     )
     known = models.get
     monkeypatch.setattr(models, "get", lambda name: entry if name == "eye" else known(name))
@@ -75,8 +75,8 @@ def trained(annotations, tmp_path):
 
 def test_the_folder_of_a_training_is_the_network_of_its_best_epoch(trained, annotations):
     result, folder = trained
-    network = load_network(folder)
-    assert (network.side, network.skeleton, network.pixels) == (32, MPII_16, "lite")
+    network = load_pose_network(folder)
+    assert (network.side, network.skeleton, network.normalization) == (32, MPII_16, "lite")
     for a, b in zip(jax.tree.leaves(network.variables), jax.tree.leaves(result.result.variables), strict=True):
         np.testing.assert_array_equal(a, b[0])
     record = json.loads((folder / "training.json").read_text())
@@ -117,7 +117,7 @@ def test_parts_that_the_annotations_name_are_kept(annotations, tmp_path):
 
 
 def test_training_starts_from_the_weights_of_a_folder(trained, annotations, tmp_path):
-    start = load_network(trained[1], early_heads=True)
+    start = load_pose_network(trained[1], early_heads=True)
     module = build()
     assert jax.tree.structure(_kept(module, 32, start, True)) == jax.tree.structure(start.variables)
     assert set(_kept(module, 32, start, False)["params"]) == {"first"}
@@ -128,7 +128,7 @@ def test_training_starts_from_the_weights_of_a_folder(trained, annotations, tmp_
 
 
 def test_weights_of_another_network_are_refused(trained):
-    start = load_network(trained[1])
+    start = load_pose_network(trained[1])
     other = models.get("cima-pose").build(skeleton="mpii-16")
     with pytest.raises(InputError, match="are not of this network"):
         _kept(other, 64, start, True)
@@ -174,7 +174,7 @@ def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, cap
     said = capsys.readouterr()
     assert said.out.startswith("mean error ")
     assert "in epoch 1  (finished after 1 of 1 epochs)" in said.out
-    assert load_network(tmp_path / "net").skeleton == MPII_16
+    assert load_pose_network(tmp_path / "net").skeleton == MPII_16
     assert cli.run([*arguments, "--epochs", "0"]) == 2
     assert "epochs must be at least 1" in capsys.readouterr().err
     assert cli.run([*arguments[:-2], "nonsense"]) == 2
@@ -197,7 +197,7 @@ def test_a_network_for_risk_is_refused(annotations, tmp_path):
 def test_training_starts_from_backbones_or_from_a_network(trained, annotations, tmp_path):
     options = {"directory": tmp_path / "b", "config": CONFIG, "backbones": {}}
     with pytest.raises(ValueError, match="not from both"):
-        train_pose(annotations, model=None, start=load_network(trained[1]), **options)
+        train_pose(annotations, model=None, start=load_pose_network(trained[1]), **options)
     with pytest.raises(ValueError, match="Eye has no backbone"):
         train_pose(annotations, model="eye", **options)
 

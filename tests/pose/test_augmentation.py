@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from infantjax import skeletons
 from infantjax.pose import augmentation
-from infantjax.pose.augmentation import UNCHANGED, PictureAugmentation, View
+from infantjax.pose.augmentation import UNCHANGED, ImageAugmentation, View
 
 SIDE = 64
 MIRROR = np.array([0, 2, 1])
-view_picture = jax.jit(augmentation.view_picture)
+view_image = jax.jit(augmentation.view_image)
 view_points = jax.jit(augmentation.view_points, static_argnums=(3, 4))
 views = st.builds(
     lambda angle, rows, columns, mirrored: View(
@@ -40,7 +40,7 @@ def dot(point):
 
 def test_the_view_that_changes_nothing_changes_nothing():
     picture, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [np.nan, np.nan]])
-    np.testing.assert_array_equal(view_picture(picture, UNCHANGED), picture)
+    np.testing.assert_array_equal(view_image(picture, UNCHANGED), picture)
     np.testing.assert_allclose(view_points(points, UNCHANGED, MIRROR, SIDE, 0), points, atol=1e-6)
     np.testing.assert_array_equal(augmentation.shift_colors(picture, UNCHANGED), picture)
 
@@ -48,7 +48,7 @@ def test_the_view_that_changes_nothing_changes_nothing():
 def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
     picture, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [0.75, 0.25]])
     mirrored = UNCHANGED._replace(mirrored=np.bool_(True))
-    np.testing.assert_array_equal(view_picture(picture, mirrored), picture[:, ::-1])
+    np.testing.assert_array_equal(view_image(picture, mirrored), picture[:, ::-1])
     found = view_points(points, mirrored, MIRROR, SIDE, 0)
     np.testing.assert_allclose(found, [[0.9, 0.2], [0.25, 0.25], [0.5, 0.9]], atol=1e-6)
     np.testing.assert_allclose(view_points(found, mirrored, MIRROR, SIDE, 0), points, atol=1e-6)
@@ -59,7 +59,7 @@ def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
 def test_a_dot_and_its_point_stay_together(view, x, y):
     points = np.full((3, 2), np.nan, np.float32)
     points[0] = x, y
-    shown = np.asarray(view_picture(dot((x, y)), view))[..., 0].astype(np.float64)
+    shown = np.asarray(view_image(dot((x, y)), view))[..., 0].astype(np.float64)
     middle = np.arange(SIDE) + 0.5
     center = np.array([(shown.sum(0) * middle).sum(), (shown.sum(1) * middle).sum()]) / shown.sum()
     found = np.asarray(view_points(points, view, MIRROR, SIDE, 0))
@@ -82,7 +82,7 @@ def test_a_point_that_leaves_the_picture_is_missing():
 
 
 def test_outside_of_the_picture_is_mean_gray():
-    shown = np.asarray(view_picture(np.ones((SIDE, SIDE, 3), np.float32), UNCHANGED._replace(zoom=np.float32([2, 2]))))
+    shown = np.asarray(view_image(np.ones((SIDE, SIDE, 3), np.float32), UNCHANGED._replace(zoom=np.float32([2, 2]))))
     assert (shown[0] == 0).all()
     assert (shown[SIDE // 2, SIDE // 2] == 1).all()
 
@@ -93,7 +93,7 @@ def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, 
     side = 16
     hot = np.zeros((side, side, 3), np.float32)
     hot[row, column] = 1
-    shown = np.asarray(view_picture(hot, view))[..., 0]
+    shown = np.asarray(view_image(hot, view))[..., 0]
     points = np.full((3, 2), np.nan, np.float32)
     points[0] = (column + 0.4) / side, (row + 0.4) / side
     found = np.asarray(view_points(points, view, MIRROR, SIDE, side))[0]
@@ -105,7 +105,7 @@ def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, 
 
 
 def test_colors_shift_one_channel_and_stay_in_range():
-    views = [augmentation.draw(jax.random.key(k), PictureAugmentation(color=0.25)) for k in range(20)]
+    views = [augmentation.draw(jax.random.key(k), ImageAugmentation(color=0.25)) for k in range(20)]
     shifts = np.array([view.shift for view in views])
     assert ((shifts != 0).sum(1) == 1).all()
     assert np.abs(shifts).max() <= 0.25
@@ -115,7 +115,7 @@ def test_colors_shift_one_channel_and_stay_in_range():
 
 
 def test_draws_fill_the_published_ranges():
-    draw = jax.jit(jax.vmap(lambda key: augmentation.draw(key, PictureAugmentation())))
+    draw = jax.jit(jax.vmap(lambda key: augmentation.draw(key, ImageAugmentation())))
     many = draw(jax.random.split(jax.random.key(0), 4000))
     for values, low, high in (
         (np.degrees(many.angle), -45, 45),
@@ -142,4 +142,4 @@ def test_the_mirror_of_a_skeleton_is_what_points_need():
 @pytest.mark.parametrize(("name", "value"), [("rotation_degrees", -1), ("scale", 1), ("flip", 1.5), ("color", np.nan)])
 def test_a_range_that_makes_no_sense_is_refused(name, value):
     with pytest.raises(ValueError, match=name):
-        PictureAugmentation(**{name: value})
+        ImageAugmentation(**{name: value})

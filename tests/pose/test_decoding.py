@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infantjax.nn.image import double
+from infantjax.pose.crop import to_image_coords
 from infantjax.pose.decoding import DECODERS, Points, real_time, smoothed, weighted
-from infantjax.pose.images import unplace
 from infantjax.skeletons import MPII_16
 
 
@@ -108,7 +108,7 @@ def test_keypoints_are_those_of_the_reference(file, maps, rule, shared):
         side = arrays["upscaled"].shape[1]
         found: Points = jax.jit(DECODERS[rule], static_argnums=1)(arrays[maps], side)
     height, width = expected["image_height"], expected["image_width"]
-    pixels = unplace(np.asarray(found.positions[0]), height, width, side)
+    pixels = to_image_coords(np.asarray(found.positions[0]), height, width, side)
     for joint, point, peak in zip(MPII_16.joints, pixels, np.asarray(found.confidence[0])):
         reference = expected[rule][joint]
         np.testing.assert_allclose(point, [reference["x"] * width, reference["y"] * height], atol=1e-3, err_msg=joint)

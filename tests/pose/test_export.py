@@ -10,14 +10,14 @@ import pytest
 from infantjax import cli, models
 from infantjax.errors import InputError
 from infantjax.nn.initializers import initialize
-from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network
+from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
 from infantjax.pose.export import difference, load_stablehlo, maps_of, onnx_maps, write_onnx, write_stablehlo
 from infantjax.skeletons import MPII_16
 
 
 @pytest.fixture(scope="module")
 def network(pose_weights):
-    return load_network(pose_weights, side=64)
+    return load_pose_network(pose_weights, side=64)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_every_kind_of_network_runs_in_onnx_runtime(name, tmp_path):
     module = entry.build(upscale=False)
     x = jnp.zeros((1, 64, 64, 3))
     variables = initialize(module, jax.random.key(0), x)
-    network = PoseNetwork(module, variables, MPII_16, 64, entry.pixels, name, "")
+    network = PoseEstimator(module, variables, MPII_16, 64, entry.normalization, name, "")
     write_onnx(network, tmp_path / "a.onnx")
     assert difference(network, tmp_path / "a.onnx") < 1e-4
 

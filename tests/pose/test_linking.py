@@ -23,7 +23,7 @@ from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, segments
 heatmaps = jax.jit(targets.heatmaps, static_argnums=1)
 affinity_fields = jax.jit(targets.affinity_fields, static_argnums=(1, 2))
 discs = jax.jit(targets.discs, static_argnums=(1, 2, 4))
-limb_masks = jax.jit(targets.limb_masks, static_argnums=(1, 2, 3, 5))
+limb_heatmaps = jax.jit(targets.limb_heatmaps, static_argnums=(1, 2, 3, 5))
 
 
 def test_maxima_come_in_the_order_of_their_values_and_not_too_close():
@@ -39,7 +39,7 @@ def test_maxima_come_in_the_order_of_their_values_and_not_too_close():
 
 def test_a_connection_that_is_there_scores_one_and_another_less():
     a, b = np.array([10.0, 10.0]), np.array([40.0, 30.0])
-    limb = np.asarray(limb_masks(np.stack([a, b]), ((0, 1),), 60, 60, 6, None))[..., 0]
+    limb = np.asarray(limb_heatmaps(np.stack([a, b]), ((0, 1),), 60, 60, 6, None))[..., 0]
     starts = Candidates(np.stack([a, [10.0, 40.0]]), np.ones(2))
     ends = Candidates(np.stack([b, [50.0, 5.0]]), np.ones(2))
     scores = connection_scores(limb, starts, ends)
@@ -55,7 +55,9 @@ def test_the_matching_has_the_largest_sum_and_not_the_largest_first():
 
 def maps_of(*infants):
     joints = sum(np.asarray(discs(points, 96, 128, 6, FallOff())) for points in infants)
-    limbs = sum(np.asarray(limb_masks(points, connections(BABYPOSE_12), 96, 128, 6, FallOff())) for points in infants)
+    limbs = sum(
+        np.asarray(limb_heatmaps(points, connections(BABYPOSE_12), 96, 128, 6, FallOff())) for points in infants
+    )
     return np.minimum(joints, 1), np.minimum(limbs, 1)
 
 
@@ -209,12 +211,12 @@ def test_nobody_is_found_in_empty_maps():
 @pytest.mark.slow
 def test_the_fields_of_released_weights_link_the_person_of_the_photograph(shared):
     """All joints of one person: the points are those that the decoder finds without asking who."""
-    from infantjax.pose import PoseConfig, Tracker, load_network
-    from infantjax.pose.images import fit
+    from infantjax.pose import PoseConfig, Tracker, load_pose_network
+    from infantjax.pose.crop import crop_image
     from infantjax.video import open_frames
 
-    network = load_network(shared / "data" / "pose" / "EfficientPoseRT.h5", early_heads=True)
-    square = fit(next(iter(open_frames(shared / "data" / "pose" / "MPII.jpg"))), network.side, "released")[None]
+    network = load_pose_network(shared / "data" / "pose" / "EfficientPoseRT.h5", early_heads=True)
+    square = crop_image(next(iter(open_frames(shared / "data" / "pose" / "MPII.jpg"))), network.side, "reference")[None]
     anybody, one = (Tracker(network, PoseConfig(person=by)).find(square) for by in (None, "central"))
     np.testing.assert_allclose(one.positions, anybody.positions, atol=1 / network.side)
     np.testing.assert_allclose(one.confidence, anybody.confidence, atol=1e-3)

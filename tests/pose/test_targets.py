@@ -10,7 +10,7 @@ from infantjax.skeletons import IN_MOTION_19, MPII_16, segments
 heatmaps = jax.jit(targets.heatmaps, static_argnums=1)
 affinity_fields = jax.jit(targets.affinity_fields, static_argnums=(1, 2))
 discs = jax.jit(targets.discs, static_argnums=(1, 2, 4))
-limb_masks = jax.jit(targets.limb_masks, static_argnums=(1, 2, 3, 5))
+limb_heatmaps = jax.jit(targets.limb_heatmaps, static_argnums=(1, 2, 3, 5))
 
 
 def test_a_heatmap_is_one_at_the_pixel_below_and_falls_by_e_at_sigma():
@@ -100,10 +100,10 @@ def test_discs_and_limbs_have_their_size_and_their_values():
     flat = np.asarray(discs(positions, 96, 128, 6, targets.FallOff()))[..., 0]
     np.testing.assert_allclose(flat[40, [30, 33, 36]], np.exp(-np.array([0, 9, 36]) / 648), rtol=1e-5)
     assert flat[40, 37] == 0
-    limb = np.asarray(limb_masks(positions, ((0, 1),), 96, 128, 6, None))[..., 0]
+    limb = np.asarray(limb_heatmaps(positions, ((0, 1),), 96, 128, 6, None))[..., 0]
     assert limb[37:44, 30:71].all()
     assert limb.sum() == 7 * 41  # thickness 6: three pixels on either side of the line
-    soft = np.asarray(limb_masks(positions, ((0, 1),), 96, 128, 6, targets.FallOff()))[..., 0]
+    soft = np.asarray(limb_heatmaps(positions, ((0, 1),), 96, 128, 6, targets.FallOff()))[..., 0]
     np.testing.assert_allclose(soft[43, 50], np.exp(-9 / 648), rtol=1e-5)
 
 
@@ -115,10 +115,10 @@ def test_other_readings_of_the_fall_off():
     wide = np.asarray(discs(positions, 96, 128, 6, targets.FallOff(truncated=False)))[..., 0]
     np.testing.assert_allclose(wide[40, 60], np.exp(-900 / 648), rtol=1e-5)
     along = targets.FallOff(direction="along")
-    limb = np.asarray(limb_masks(positions, ((0, 1),), 96, 128, 6, along))[..., 0]
+    limb = np.asarray(limb_heatmaps(positions, ((0, 1),), 96, 128, 6, along))[..., 0]
     np.testing.assert_allclose(limb[[40, 43], [50, 32]], np.exp(-np.array([0, 324]) / 648), rtol=1e-5)
     assert limb[44, 50] == 0
-    sides = np.asarray(limb_masks(positions, ((0, 1),), 96, 128, 6, targets.FallOff(truncated=False)))[..., 0]
+    sides = np.asarray(limb_heatmaps(positions, ((0, 1),), 96, 128, 6, targets.FallOff(truncated=False)))[..., 0]
     np.testing.assert_allclose(sides[50, 50], np.exp(-100 / 648), rtol=1e-5)
     assert sides[40, 71] == 0
 
@@ -127,7 +127,7 @@ def test_a_missing_keypoint_has_an_empty_map_also_without_an_edge():
     missing = np.array([[np.nan, np.nan], [70.0, 40.0]])
     wide = targets.FallOff(truncated=False)
     assert not np.asarray(discs(missing, 96, 128, 6, wide))[..., 0].any()
-    assert not np.asarray(limb_masks(missing, ((0, 1),), 96, 128, 6, wide)).any()
+    assert not np.asarray(limb_heatmaps(missing, ((0, 1),), 96, 128, 6, wide)).any()
 
 
 @pytest.mark.parametrize("wrong", [{"deviation": 0}, {"direction": "around"}])

@@ -18,8 +18,8 @@ from infantjax.nn.image import ImageConv
 from infantjax.pose import images as pictures
 from infantjax.pose import targets
 from infantjax.pose import training as pose
-from infantjax.pose.augmentation import PictureAugmentation
-from infantjax.pose.training import PictureData, PoseTask, PoseTrainingConfig
+from infantjax.pose.augmentation import ImageAugmentation
+from infantjax.pose.training import ImageData, PoseTask, PoseTrainingConfig
 from infantjax.skeletons import Skeleton
 from infantjax.training.splits import Split
 from infantjax.training.state import Status
@@ -34,7 +34,7 @@ CONFIG = PoseTrainingConfig(
     epochs=3,
     batch_size=3,
     learning_rate=3e-3,
-    augmentation=PictureAugmentation(rotation_degrees=10, scale=0.1),
+    augmentation=ImageAugmentation(rotation_degrees=10, scale=0.1),
     evaluation_batch=3,
 )
 
@@ -51,7 +51,7 @@ class Eye(nn.Module):
         return maps, {"features": y, "pass1_pafs": fields, "confs": maps}
 
 
-def dots(count: int = 12) -> PictureData:
+def dots(count: int = 12) -> ImageData:
     """A red, a green and a blue dot in each picture; the blue one is not annotated in the first."""
     rng = np.random.default_rng(0)
     points = rng.uniform(0.2, 0.8, (count, 3, 2)).astype(np.float32)
@@ -60,7 +60,7 @@ def dots(count: int = 12) -> PictureData:
     square = (middle[:, None] - y[:, None, None]) ** 2 + (middle[:, None, None] - x[:, None, None]) ** 2
     drawn = 255 * np.exp(-np.transpose(square, (0, 2, 1, 3)) / 4)
     points[0, 2] = np.nan
-    return PictureData(drawn.astype(np.uint8), points, {}, ARM, "lite")
+    return ImageData(drawn.astype(np.uint8), points, {}, ARM, "lite")
 
 
 def assert_same(result, other, **tolerance):

@@ -10,7 +10,8 @@ import pytest
 from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
-from infantjax.pose import PoseConfig, PoseNetwork, Tracker, tracking, writing
+from infantjax.pose import PoseConfig, PoseEstimator, Tracker, writing
+from infantjax.pose import tracker as tracking
 from infantjax.skeletons import MPII_16
 from infantjax.video import open_frames
 
@@ -27,7 +28,7 @@ class Means(nn.Module):
 @pytest.fixture(scope="module")
 def tracker():
     variables = {"params": {"shift": jnp.zeros(16)}}
-    network = PoseNetwork(Means(), variables, MPII_16, 64, "imagenet", "means", "5" * 64)
+    network = PoseEstimator(Means(), variables, MPII_16, 64, "imagenet", "means", "5" * 64)
     return Tracker(network, PoseConfig(min_confidence=0.0, batch_size=4))
 
 

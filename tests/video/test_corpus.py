@@ -401,9 +401,9 @@ def test_v39_frames_of_8k_take_under_a_gigabyte(tmp_path, with_its_peak):
     )
     code = (
         "import sys"
-        "\nfrom infantjax.pose.images import fit"
+        "\nfrom infantjax.pose.crop import crop_image"
         "\nfrom infantjax.video import open_frames"
-        "\nfor frame in open_frames(sys.argv[1]): square = fit(frame, 224, 'fast')"
+        "\nfor frame in open_frames(sys.argv[1]): square = crop_image(frame, 224, 'fast')"
         "\nprint(frame.index, square.shape, int(square[112, 112, 0]))"
     )
     printed, peak = with_its_peak(code, path)
@@ -429,10 +429,10 @@ def test_half_an_hour_of_video_with_a_slow_consumer_takes_under_two_gigabytes(tm
                     other.mux(packet)
     code = (
         "import sys, time"
-        "\nfrom infantjax.pose.images import fit"
+        "\nfrom infantjax.pose.crop import crop_image"
         "\nfrom infantjax.video import open_frames"
         "\nfor frame in open_frames(sys.argv[1]):"
-        "\n    if frame.index % 16 == 0: fit(frame, 224, 'fast')"
+        "\n    if frame.index % 16 == 0: crop_image(frame, 224, 'fast')"
         "\n    if frame.index % 64 == 0: time.sleep(0.02)"
         "\nprint(frame.index, round(frame.time))"
     )
@@ -480,12 +480,12 @@ def shown(photograph: np.ndarray, kinds: Iterable[str]) -> Callable[[int, int, i
 def test_frames_that_show_nobody_are_told(row, kinds, nobody, shared, tmp_path):
     from PIL import Image
 
-    from infantjax.pose import Tracker, load_network
+    from infantjax.pose import Tracker, load_pose_network
 
     photograph = np.asarray(Image.open(shared / "data" / "pose" / "MPII.jpg").convert("RGB").resize((256, 256)))
     video = Video(height=256, width=256, frames=20, draw=shown(photograph, kinds))
     frames = open_frames(video.write(tmp_path))
-    tracker = Tracker(load_network(shared / "data" / "pose" / "EfficientPoseRT.h5"))
+    tracker = Tracker(load_pose_network(shared / "data" / "pose" / "EfficientPoseRT.h5"))
     recording = tracker.recording(frames, tracker.track(frames))
     told = [note for note in recording.notes if note.startswith("shows nobody in")]
     assert told == ([f"shows nobody in {nobody:.1f} % of its frames"] if nobody else [])

@@ -337,7 +337,7 @@ class ClipTask(loop.Task):
         config = self.config
         fall_off = None if self.detects else targets.FallOff(config.deviation, config.truncated, config.fall_off)
         discs = targets.discs(points, shape[0], shape[1], config.radius, fall_off)
-        limbs = targets.limb_masks(points, connections(skeleton), shape[0], shape[1], config.radius, fall_off)
+        limbs = targets.limb_heatmaps(points, connections(skeleton), shape[0], shape[1], config.radius, fall_off)
         return jnp.concatenate([discs, limbs], -1)
 
     def off(self, maps: Array, points: Array, skeleton: Skeleton) -> Float[Array, "batch time row column map"]:

@@ -108,6 +108,6 @@ ENTRIES = (
         published=Published(2_380_495, "15645092494", 1, "Groos et al., Paper II table 1"),
         build=build,
         others={"mpii-16": Published(None, None, 1, "not printed")},
-        pixels="imagenet",
+        normalization="imagenet",
     ),
 )

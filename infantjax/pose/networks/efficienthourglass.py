@@ -157,7 +157,7 @@ ENTRIES = tuple(
                 else _UNPRINTED
             )
         },
-        pixels="imagenet" if member[0] == "b" else "lite",
+        normalization="imagenet" if member[0] == "b" else "lite",
     )
     for member in sorted(FAMILY, key=lambda member: (member != "b4", FAMILY.index(member)))
 )

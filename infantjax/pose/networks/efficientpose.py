@@ -188,7 +188,7 @@ ENTRIES = tuple(
         published=Published(parameters, flops, 1e9, "Groos et al., thesis table B.1"),
         build=partial(build, variant),
         others={"in-motion-19": Published(other, other_flops, 1, "Groos et al., Paper II table 1")},
-        pixels="lite" if VARIANTS[variant].lite else "imagenet",
+        normalization="lite" if VARIANTS[variant].lite else "imagenet",
         counted={"early_heads": False, "low_level_tap": "sum"},
     )
     for variant, (parameters, flops, other, other_flops) in _PUBLISHED.items()

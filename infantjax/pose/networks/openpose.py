@@ -142,6 +142,6 @@ ENTRIES = (
         published=Published(25_939_664, "160.36", 1e9, "Groos et al., thesis table B.1"),
         build=build,
         others={"in-motion-19": Published(26_011_743, "161077013640", 1, "Groos et al., Paper II table 1")},
-        pixels="vgg",
+        normalization="vgg",
     ),
 )

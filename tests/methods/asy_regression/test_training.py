@@ -83,7 +83,7 @@ def test_a_detection_learns_binary_maps_by_cross_entropy():
     wanted = np.concatenate(
         [
             targets.discs(points, 16, 32, 2, None),
-            targets.limb_masks(points, babypose.connections(BABYPOSE_12), 16, 32, 2, None),
+            targets.limb_heatmaps(points, babypose.connections(BABYPOSE_12), 16, 32, 2, None),
         ],
         -1,
     )

@@ -9,7 +9,7 @@ import pytest
 from infantjax.models.entry import count_image
 from infantjax.nn.image import ImageConv, TransposedConv, depthwise, double, same_padding
 from infantjax.nn.initializers import initialize, shapes
-from infantjax.pose.keras_weights import import_efficientpose
+from infantjax.pose.importers.keras import import_efficientpose
 from infantjax.pose.networks import efficientnet, efficientpose
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
 from infantjax.pose.networks.efficientpose import VARIANTS, build

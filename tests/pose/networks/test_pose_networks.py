@@ -13,7 +13,7 @@ from infantjax.models import count_image
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.image import ImageConv, depthwise, transposed
 from infantjax.nn.initializers import initialize
-from infantjax.pose.keras_weights import import_efficienthourglass
+from infantjax.pose.importers.keras import import_efficienthourglass
 from infantjax.pose.networks import efficienthourglass, efficientpose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
 from infantjax.skeletons import Skeleton

@@ -10,9 +10,9 @@ import pytest
 from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.models.entry import variable_shapes
-from infantjax.pose import backbones
-from infantjax.pose import keras_weights as keras
-from infantjax.pose.backbones import filled, imagenet
+from infantjax.pose.importers import imagenet as backbones
+from infantjax.pose.importers import keras
+from infantjax.pose.importers.imagenet import filled, imagenet
 from infantjax.pose.networks.cima_pose import CimaPose
 from infantjax.pose.networks.efficientnet import Backbone
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 from infantjax.errors import InputError
 from infantjax.nn.initializers import initialize
-from infantjax.pose import PoseConfig, PoseNetwork, Tracker, load_network, tracking
-from infantjax.pose.images import fit
+from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
+from infantjax.pose import tracker as tracking
+from infantjax.pose.crop import crop_image
 from infantjax.pose.networks.efficientpose import EfficientPose, Variant
 from infantjax.pose.targets import affinity_fields, heatmaps
 from infantjax.skeletons import MPII_16, segments
@@ -30,7 +31,7 @@ def network():
     module = EfficientPose(Variant(32, "b0", None, 1), early_heads=False, upscale=False)
     x = np.zeros((1, 32, 32, 3), np.float32)
     variables = initialize(module, jax.random.key(0), x)
-    return PoseNetwork(module, jax.device_get(dict(variables)), MPII_16, 32, "imagenet", "tiny", "0" * 64)
+    return PoseEstimator(module, jax.device_get(dict(variables)), MPII_16, 32, "imagenet", "tiny", "0" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_the_size_of_a_batch_changes_nothing(network, tracker, clip):
 def test_a_frame_of_a_video_gives_what_the_picture_gives(tracker, clip):
     track = tracker.track(open_frames(clip))
     frame = first_frame(clip)
-    points = tracker.find(fit(frame, 32, "fast")[None])
+    points = tracker.find(crop_image(frame, 32, "fast")[None])
     np.testing.assert_allclose(track.confidence[0], points.confidence[0], atol=1e-6)
 
 
@@ -109,7 +110,7 @@ def test_chunks_of_other_settings_are_not_used(change, network, tracker, clip, t
     tracker.track(open_frames(clip), tmp_path / "parts")
     config, other, fps = tracker.config, network, None
     if change == "network":
-        other = PoseNetwork(**(vars(network) | {"digest": "1" * 64}))
+        other = PoseEstimator(**(vars(network) | {"digest": "1" * 64}))
     elif change == "decoder":
         config = PoseConfig(decoder="quarter", batch_size=4)
     elif change == "fps":
@@ -174,7 +175,7 @@ def test_a_rate_that_the_times_belie_is_not_believed(stated, network, clip):
 
 def test_the_mean_over_the_mirror_image_swaps_left_and_right(network, clip):
     tracker = Tracker(network, PoseConfig(flip=True, min_confidence=0.0, decoder="soft_argmax"))
-    square = fit(first_frame(clip), 32, "fast")
+    square = crop_image(first_frame(clip), 32, "fast")
     there, mirrored = tracker.find(square[None]), tracker.find(square[None, :, ::-1])
     swapped = np.asarray(mirrored.positions)[:, list(MPII_16.mirror)]
     np.testing.assert_allclose(1 - swapped[..., 0], there.positions[..., 0], atol=1e-4)
@@ -203,7 +204,7 @@ def shown(persons):
     maps = np.maximum.reduce([np.asarray(heatmaps(points, 48, 1.5)) for points in persons])
     fields = sum(np.asarray(affinity_fields(points, limbs, 48, 1.5)) for points in persons)
     variables = {"params": {"shift": np.zeros((), np.float32)}}
-    return PoseNetwork(Shown(maps, fields), variables, MPII_16, 96, "imagenet", "shown", "2" * 64, "pafs")
+    return PoseEstimator(Shown(maps, fields), variables, MPII_16, 96, "imagenet", "shown", "2" * 64, "pafs")
 
 
 def figure(x, y, size):
@@ -248,7 +249,7 @@ class Means(nn.Module):
 
 def test_scales_change_the_points_and_the_history(clip):
     variables = {"params": {"shift": np.zeros(16, np.float32)}}
-    network = PoseNetwork(Means(), variables, MPII_16, 96, "imagenet", "means", "3" * 64)
+    network = PoseEstimator(Means(), variables, MPII_16, 96, "imagenet", "means", "3" * 64)
     square = np.random.default_rng(0).integers(0, 255, (1, 96, 96, 3)).astype(np.uint8)
     found = [Tracker(network, PoseConfig(scales=scales)).find(square) for scales in ((1.0,), (0.5, 1.0), (0.5,))]
     assert len({round(float(one.confidence[0, 0]), 4) for one in found}) == 3
@@ -330,7 +331,7 @@ def test_a_video_that_is_too_short_for_a_filter_gives_one_line(network, clip):
 def test_half_precision_moves_points_by_less_than_a_pixel_of_the_small_map(network, tracker, clip):
     half = Tracker(network, PoseConfig(min_confidence=0.0, dtype="bfloat16", decoder="soft_argmax"))
     full = Tracker(network, PoseConfig(min_confidence=0.0, decoder="soft_argmax"))
-    square = fit(first_frame(clip), 32, "fast")[None]
+    square = crop_image(first_frame(clip), 32, "fast")[None]
     assert np.abs(half.find(square).positions - full.find(square).positions).max() < 1 / 4
 
 
@@ -382,13 +383,13 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.zeros(3)
     with pytest.raises(InputError, match=r"a\.h5"):
-        load_network(tmp_path / "a.h5")
+        load_pose_network(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize("side", [100, 16, 4096])
 def test_a_side_that_the_network_cannot_read_is_refused(side, shared):
     with pytest.raises(InputError, match="side"):
-        load_network(shared / "data" / "pose" / "EfficientPoseRT_LITE.h5", side)
+        load_pose_network(shared / "data" / "pose" / "EfficientPoseRT_LITE.h5", side)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +398,7 @@ def test_a_side_that_the_network_cannot_read_is_refused(side, shared):
 )
 def test_pictures_of_an_infant_give_the_keypoints_of_the_reference(file, key, shared):
     """From the file of the picture to pixels in it, by the released resizing and decoding."""
-    tracker = Tracker(load_network(shared / "data" / "pose" / file), PoseConfig(resizing="released"))
+    tracker = Tracker(load_pose_network(shared / "data" / "pose" / file), PoseConfig(resizing="reference"))
     path = shared / "golden" / "pose" / "infant_images_keypoints.json"
     for name, networks in json.loads(path.read_text("utf-8"))["images"].items():
         frames = open_frames(shared / "data" / "infant_images" / f"{name}.jpg")

@@ -7,8 +7,8 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.models.entry import variable_shapes
-from infantjax.pose import keras_weights as keras
-from infantjax.pose.keras_weights import import_efficientpose, import_pose
+from infantjax.pose.importers import keras
+from infantjax.pose.importers.keras import import_efficientpose, import_pose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
 from infantjax.pose.networks.efficientpose import build
 

@@ -15,7 +15,7 @@ import numpy as np
 from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.models.entry import variable_shapes
-from infantjax.pose import keras_weights as keras
+from infantjax.pose.importers import keras
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
 from infantjax.pose.networks.efficientnet import Backbone, plan
 from infantjax.pose.networks.efficientpose import EfficientPose

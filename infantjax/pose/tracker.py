@@ -23,10 +23,11 @@ from infantjax import __version__
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.pose import linking
+from infantjax.pose.crop import AffineCrop, crop_image, refine_crop, to_image_coords
 from infantjax.pose.decoding import DECODERS, Points
-from infantjax.pose.images import Resizing, fit, look_closer, normalize, place, unplace
-from infantjax.pose.network import PoseNetwork
-from infantjax.pose.scales import MAX_SCALE, MIN_SCALE, mean_maps
+from infantjax.pose.estimator import PoseEstimator
+from infantjax.pose.images import Resizing, normalize
+from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE, mean_maps
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
 from infantjax.video.reading import GAP_SECONDS, Frame, Frames
@@ -43,7 +44,7 @@ class PoseConfig:
 
     Attributes:
         decoder: a name of `decoding.DECODERS`.
-        resizing: `released`, or `fast` by the decoder's own scaler.
+        resizing: `reference`, or `fast` by the decoder's own scaler.
         flip: mean of the maps of the picture and of its mirror image, left and right exchanged.
         min_confidence: a point below is missing (NaN); 0.1 chosen: the released program for videos has no threshold.
         batch_size: frames of a call; None lets the backend decide.
@@ -52,7 +53,7 @@ class PoseConfig:
         person: which of several persons, `central` or `largest`, told apart by affinity fields; None takes the maximum
             of each map, whoever it belongs to.
         smoothing: filter over time of the finished recording, `median5` or `butterworth`; None leaves it as found.
-        two_stage: look again, closer, at where the points were found (`pictures.look_closer`), as the infant framework
+        two_stage: look again, closer, at where the points were found (`crop.refine_crop`), as the infant framework
             can where the infant does not fill the frame; twice the work.
 
     Raises:
@@ -73,8 +74,8 @@ class PoseConfig:
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
             raise ValueError(f"unknown decoder {self.decoder!r}; known: {', '.join(DECODERS)}")
-        if self.resizing not in ("released", "fast"):
-            raise ValueError(f"unknown resizing {self.resizing!r}; known: released, fast")
+        if self.resizing not in ("reference", "fast"):
+            raise ValueError(f"unknown resizing {self.resizing!r}; known: reference, fast")
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"unknown dtype {self.dtype!r}; known: float32, bfloat16")
         if self.person not in (None, "central", "largest"):
@@ -136,8 +137,8 @@ class Tracker:
         ValueError: the configuration chooses among persons, and the network has no affinity fields.
     """
 
-    def __init__(self, network: PoseNetwork, config: PoseConfig = PoseConfig()) -> None:
-        if config.person and network.fields is None:
+    def __init__(self, network: PoseEstimator, config: PoseConfig = PoseConfig()) -> None:
+        if config.person and network.affinity_fields is None:
             raise ValueError("a network without affinity fields cannot tell persons apart")
         self.network, self.config = network, config
         cpu = jax.default_backend() == "cpu"
@@ -153,7 +154,7 @@ class Tracker:
         mirror = np.array(network.skeleton.mirror)
 
         def outputs(variables: Any, pixels: jax.Array) -> tuple[jax.Array, Any]:
-            x = normalize(pixels, network.pixels).astype(config.dtype)
+            x = normalize(pixels, network.normalization).astype(config.dtype)
             found, aux = network.module.apply(variables, x)
             return jnp.asarray(found, jnp.float32), aux
 
@@ -167,7 +168,7 @@ class Tracker:
                 found = (found + mean(variables, squares[:, :, ::-1])[:, :, ::-1, mirror]) / 2
             if config.person is None:
                 return self._decoded_maps(found)
-            return found, jnp.asarray(outputs(variables, squares)[1][network.fields], jnp.float32)
+            return found, jnp.asarray(outputs(variables, squares)[1][network.affinity_fields], jnp.float32)
 
         return run
 
@@ -181,7 +182,7 @@ class Tracker:
         return jax.device_put(jax.tree.map(lambda leaf: jnp.asarray(leaf, self.config.dtype), self.network.variables))
 
     def find(self, squares: UInt8[np.ndarray, "frame side side 3"]) -> Found:
-        """Keypoints of pictures that were resized and padded (`pictures.fit`), as fractions of the square."""
+        """Keypoints of pictures that were resized and padded (`crop.crop_image`), as fractions of the square."""
         size = self.batch_size
         parts = []
         for first in range(0, len(squares), size):
@@ -259,7 +260,7 @@ class Tracker:
 
     def _track(self, batch: _Batch) -> Track:
         points, side = self.find(batch.squares), self.network.side
-        placed = np.array([unplace(p, *size, side) for p, size in zip(points.positions, batch.sizes)])
+        placed = np.array([to_image_coords(p, *size, side) for p, size in zip(points.positions, batch.sizes)])
         confidence = points.confidence.astype(np.float64)
         if batch.frames:
             self._look_again(batch, placed, confidence)
@@ -269,14 +270,14 @@ class Tracker:
         """Replace what was found by what is found in a closer look, where there was anything to look at."""
         config, side = self.config, self.network.side
         confident = np.where((confidence >= config.min_confidence)[..., None], placed, np.nan)
-        boxes = [look_closer(points, *size) for points, size in zip(confident, batch.sizes)]
+        boxes = [refine_crop(points, *size) for points, size in zip(confident, batch.sizes)]
         rows = [row for row, box in enumerate(boxes) if box is not None]
         if not rows:
             return
-        squares = [fit(batch.frames[row], side, config.resizing, boxes[row]) for row in rows]
+        squares = [crop_image(batch.frames[row], side, config.resizing, boxes[row]) for row in rows]
         again = self.find(np.stack(squares))
         for row, points, sure in zip(rows, again.positions, again.confidence):
-            placed[row] = place(*batch.sizes[row], side, boxes[row]).pictured(points)
+            placed[row] = AffineCrop.fit(*batch.sizes[row], side, boxes[row]).to_image(points)
             confidence[row] = sure
 
     def _decoded(self, frames: Frames, skip: int) -> Iterator[_Batch]:
@@ -304,7 +305,7 @@ class Tracker:
                         continue
                     times.append(frame.time)
                     sizes.append((frame.height, frame.width))
-                    squares.append(fit(frame, self.network.side, self.config.resizing))
+                    squares.append(crop_image(frame, self.network.side, self.config.resizing))
                     if self.config.two_stage:
                         kept.append(frame)
                     if len(times) == self.batch_size:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infantjax.pose.scales import at_scale, mean_maps
+from infantjax.pose.multi_scale import at_scale, mean_maps
 
 
 def means(pictures):
