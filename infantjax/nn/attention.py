@@ -1,18 +1,16 @@
 """Squeeze-and-excitation and the attentions of the graph networks, in the layout `[joint, batch, time, channel]`."""
 
-from collections.abc import Callable, Mapping
-from functools import reduce
-from operator import or_
+from collections.abc import Callable
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from infantjax.nn import flops as counting
 from infantjax.nn.conv import Conv, Norm, finished
-from infantjax.nn.flags import Flag, select
 from infantjax.nn.initializers import HeNormalFanOut, parameter
 
 Activation = Callable[[Array], Array]
@@ -37,23 +35,18 @@ def swish(x: Array) -> Array:
 ACTIVATIONS: dict[str, Activation] = {"relu": relu, "swish": swish}
 
 
-Channels = Bool[Array, " channel"] | None
-"""Which channels there are, in a network that is embedded in a larger one; None is all."""
-
-
-def _mean(x: Array, axes: tuple[int, ...], channels: Channels = None) -> Array:
-    y = jnp.mean(x, axes, dtype=x.dtype, where=channels)
+def _mean(x: Array, axes: tuple[int, ...]) -> Array:
+    y = x.mean(axes)
     counting.record("pooling", y.size)
     return y
 
 
-def _highest(x: Float[Array, "joint batch time channel"], channels: Channels) -> Float[Array, "batch time"]:
+def _highest(x: Float[Array, "joint batch time channel"]) -> Float[Array, "batch time"]:
     """Maximum over joints and channels; its gradient goes to the first place that has it.
 
     The gradient of `jnp.max` looks for the maximum by comparison. Compiled, x may be computed once more for that, with
     other rounding, and then it is not found and its gradient is lost (seen on a CPU, behind a Swish).
     """
-    x = x if channels is None else jnp.where(channels, x, -jnp.inf)
     joint = x.max(3, keepdims=True).argmax(0, keepdims=True)
     of_joint = jnp.take_along_axis(x, joint, 0)[0]
     return jnp.take_along_axis(of_joint, of_joint.argmax(-1, keepdims=True), -1)[..., 0]
@@ -77,16 +70,14 @@ class SqueezeExcitation(nn.Module):
         self.squeeze = parameter(self, "squeeze", HeNormalFanOut(_SQRT2, (1,)), (self.features, inner))
         self.excite = parameter(self, "excite", HeNormalFanOut(1.0, (1,)), (inner, self.features))
 
-    def __call__(
-        self, x: Float[Array, "joint batch time channel"], flag: Flag = True
-    ) -> Float[Array, "joint batch time channel"]:
-        """Scale the channels of x where the flag is set."""
+    def __call__(self, x: Float[Array, "joint batch time channel"]) -> Float[Array, "joint batch time channel"]:
+        """Scale the channels of x."""
         pooled = _mean(x, (0, 2))
         inner = self.activation(pooled @ self.squeeze)
         weights = jax.nn.sigmoid(inner @ self.excite)
         counting.record("linear", 2 * pooled.size * self.squeeze.shape[1])
         counting.record("multiplication", x.size)
-        return x * select(flag, weights[:, None, :], 1.0)
+        return x * weights[:, None, :]
 
 
 class ChannelAttention(nn.Module):
@@ -97,13 +88,13 @@ class ChannelAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
+        self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "one batch one channel"]:
         """Attention weights of each channel; they sum to 1."""
         inner = self.features // 4
         pooled = _mean(x, (0, 2))[None, :, None]
         hidden = self.activation(Conv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
-        return jax.nn.softmax(Conv(inner, self.features, norm=False, name="expand")(hidden, train), where=channels)
+        return jax.nn.softmax(Conv(inner, self.features, norm=False, name="expand")(hidden, train))
 
 
 class FrameAttention(nn.Module):
@@ -113,10 +104,10 @@ class FrameAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
+        self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "one batch time one"]:
         """Attention weights of each frame; not bounded."""
-        planes = jnp.stack([_mean(x, (0, 3), channels), _highest(x, channels)], -1)[None]
+        planes = jnp.stack([_mean(x, (0, 3)), _highest(x)], -1)[None]
         return Conv(2, 1, self.taps, gain=_SQRT2, norm=False, name="conv")(planes, train)
 
 
@@ -128,11 +119,11 @@ class JointAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool, channels: Channels = None
+        self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "joint batch one one"]:
         """Attention weights of each joint; they sum to 1."""
         inner = self.joints // 2
-        pooled = _mean(x, (2, 3), channels).T[None, :, None]
+        pooled = _mean(x, (2, 3)).T[None, :, None]
         hidden = self.activation(Conv(self.joints, inner, gain=_SQRT2, name="reduce")(pooled, train))
         weights = jax.nn.softmax(Conv(inner, self.joints, norm=False, name="expand")(hidden, train), axis=-1)
         return weights[0, :, 0].T[:, :, None, None]
@@ -142,7 +133,7 @@ class Attention(nn.Module):
     """`act(norm(x * weights) + x)` with the weights of one of the three attentions.
 
     Attributes:
-        kinds: the one of `channel`, `frame` and `joint`; several, where data decide which one it is, or none.
+        kind: `channel`, `frame` or `joint`.
         features: channels of x.
         joints: joints of x.
         taps: kernel length of the frame attention.
@@ -151,7 +142,7 @@ class Attention(nn.Module):
     Source: Groos et al., Paper III; the reduction of 4 is fixed, independent of the squeeze-and-excitation ratio.
     """
 
-    kinds: tuple[str, ...]
+    kind: Literal["channel", "frame", "joint"]
     features: int
     joints: int
     taps: int
@@ -159,31 +150,14 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(
-        self,
-        x: Float[Array, "joint batch time channel"],
-        train: bool,
-        flags: Mapping[str, Flag] | None = None,
-        channels: Channels = None,
+        self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "joint batch time channel"]:
-        """Attend.
-
-        Args:
-            x: activations.
-            train: normalize by the batch.
-            flags: of each kind, of which one at most is set; None sets all.
-            channels: which channels there are.
-        """
-        flags = flags or dict.fromkeys(self.kinds, True)
-        weighted = x
-        for kind in self.kinds:
-            weighted = weighted * select(flags[kind], self._weights(kind)(x, train, channels), 1.0)
+        """Attend."""
+        if self.kind == "channel":
+            weights = ChannelAttention(self.features, self.activation, name="channel")(x, train)
+        elif self.kind == "frame":
+            weights = FrameAttention(self.taps, name="frame")(x, train)
+        else:
+            weights = JointAttention(self.joints, self.activation, name="joint")(x, train)
         counting.record("multiplication", x.size)
-        attended = self.activation(Norm((self.features,), name="norm")(weighted, train) + x)
-        return select(reduce(or_, flags.values()), attended, x)
-
-    def _weights(self, kind: str) -> "ChannelAttention | FrameAttention | JointAttention":
-        if kind == "channel":
-            return ChannelAttention(self.features, self.activation, name="channel")
-        if kind == "frame":
-            return FrameAttention(self.taps, name="frame")
-        return JointAttention(self.joints, self.activation, name="joint")
+        return self.activation(Norm((self.features,), name="norm")(x * weights, train) + x)

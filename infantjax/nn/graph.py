@@ -6,7 +6,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from infantjax.nn import flops as counting
 from infantjax.nn.conv import Norm, finished, pointwise
@@ -95,8 +95,7 @@ class GroupedGraphConv(nn.Module):
 
     The released program lays its outputs out by input channel and reads them by matrix: output channel `c` of matrix
     `k` is computed from input channel `(k * m + c) // K`, not from `c`. Weights were trained with that and it is kept;
-    each matrix therefore reads one contiguous part of the channels. Both K and m may be data (`sources`), of a network
-    that is embedded in a larger one.
+    each matrix therefore reads one contiguous part of the channels.
 
     Variables: `params` kernel `[matrix, channel]` and those of the norm.
 
@@ -117,16 +116,8 @@ class GroupedGraphConv(nn.Module):
         x: Float[Array, "joint batch time channel"],
         adjacency: Float[Array, "matrix joint joint_out"],
         train: bool,
-        sources: Int[Array, "matrix channel"] | None = None,
     ) -> Float[Array, "joint batch time channel"]:
-        """Convolve and normalize.
-
-        Args:
-            x: activations.
-            adjacency: matrices.
-            train: normalize by the batch.
-            sources: input channel that each output of each matrix reads; None is the released order.
-        """
+        """Convolve and normalize."""
         kernel, offset = self.kernel, jnp.zeros((), self.kernel.dtype)
         if train:
             counting.record("convolution", x.size * self.matrices)
@@ -134,16 +125,9 @@ class GroupedGraphConv(nn.Module):
         else:
             multiplier, offset = self.batch_norm.affine()
             kernel = kernel * multiplier
-        if sources is None:
-            blocks = [self._block(k, kernel[k]) for k in range(self.matrices)]
-        else:
-            blocks = [self._scattered(sources[k], kernel[k]) for k in range(self.matrices)]
+        blocks = [self._block(k, kernel[k]) for k in range(self.matrices)]
         y = graph_convolution(x, adjacency, blocks) + offset
         return self.batch_norm(y, train) if train else y
-
-    def _scattered(self, sources: jax.Array, weights: jax.Array) -> Block:
-        rows = jnp.arange(self.features)
-        return Block(0, self.features, jnp.where(rows[:, None] == sources[None, :], weights[None, :], 0))
 
     def _block(self, matrix: int, weights: jax.Array) -> Block:
         # The misaligned grouping as a small matrix with one weight a column: a product instead of a gather along the

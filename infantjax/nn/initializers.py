@@ -44,9 +44,6 @@ def parameter(module: nn.Module, name: str, initializer: Callable[..., jax.Array
     Flax traces the initializer of every parameter again on each application, to compare shapes: half of the time that
     tracing a network takes.
 
-    Where the collection `masks` has an array of the same name, the parameter is multiplied by it: what is masked is
-    zero for the network and gets a gradient of exactly zero.
-
     Raises:
         flax.errors.ScopeParamShapeError: the parameter has another shape.
     """
@@ -55,8 +52,6 @@ def parameter(module: nn.Module, name: str, initializer: Callable[..., jax.Array
     value: jax.Array = module.get_variable("params", name)
     if value.shape != shape:  # a tracer of an exporter has one too
         raise flax.errors.ScopeParamShapeError(name, "/".join(module.path), value.shape, shape)
-    if module.has_variable("masks", name):
-        value = value * module.get_variable("masks", name)
     return value
 
 
