@@ -2,9 +2,9 @@
 
     python -m benchmarks.lowering
 
-The choices in `infantjax.nn.conv` come from this table: the layout of a temporal convolution, its lowering, the number
-of output channels, depthwise as a sum of shifts, and what a border for fusion is worth around a Swish. So do the
-gradients of a depthwise convolution of pictures, and the largest values of windows, in `infantjax.nn.image`.
+The choices in `infantjax.nn.kernels` come from this table: the layout of a temporal convolution, its lowering, the
+number of output channels, depthwise as a sum of shifts, and what a barrier for fusion is worth around a Swish. So do
+the gradients of a depthwise convolution of images, and the largest values of windows.
 """
 
 import time
@@ -24,8 +24,10 @@ from benchmarks import common
 from infantjax import cache as runtime
 from infantjax.cache import COMPILER_OPTIONS
 from infantjax.nn.attention import swish
-from infantjax.nn.conv import depthwise_temporal_convolution, temporal_convolution, use_lowering
-from infantjax.nn.image import depthwise, pool, trained_depthwise
+from infantjax.nn.image import pool
+from infantjax.nn.kernels.convolution import temporal_convolution
+from infantjax.nn.kernels.depthwise import depthwise_convolution, depthwise_temporal_convolution, over_images
+from infantjax.nn.kernels.lowering import use_lowering
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def main(options: Options) -> None:
     for side, channels, taps, stride in ((28, 240, 5, 1), (56, 144, 5, 2), (112, 32, 3, 1), (112, 96, 3, 2)):
         x = jax.random.normal(jax.random.key(0), (options.pictures, side, side, channels))
         kernel = jax.random.normal(jax.random.key(1), (taps, taps, channels)) / taps
-        y = jax.eval_shape(partial(depthwise, stride=stride), x, kernel)
+        y = jax.eval_shape(partial(depthwise_convolution, stride=stride), x, kernel)
         what = f"depthwise {taps}x{taps} and gradients, {channels} channels, side {side}, stride {stride}"
         given = (x, kernel, jax.random.normal(jax.random.key(2), y.shape))
         rows += _rows(what, _depthwise_steps(stride), given, 6 * y.size * taps**2, options)
@@ -173,8 +175,8 @@ def _depthwise_steps(stride: int) -> dict[str, Callable]:
         return form
 
     return {
-        "infantjax": step(trained_depthwise),
-        "gradients of JAX": step(depthwise),
+        "infantjax": step(depthwise_convolution),
+        "gradients of JAX": step(over_images),
         "grouped convolution": step(grouped),
     }
 

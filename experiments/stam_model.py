@@ -30,9 +30,9 @@ from jaxtyping import Array, Float
 from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.model import StGcnLayer
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Dense, Norm
+from infantjax.nn import flops
 from infantjax.nn.initializers import UniformFanIn
+from infantjax.nn.layers import BatchNorm, Dense
 from infantjax.skeletons import OPENPOSE_18, Skeleton
 
 CLIP, STEP = 30, 20
@@ -66,7 +66,7 @@ class AdditiveAttention(nn.Module):
         initializer = UniformFanIn(self.features)
         hidden = jnp.tanh(Dense(self.features, self.features, initializer, name="hidden")(items))
         weights = jax.nn.softmax(Dense(self.features, 1, initializer, name="score")(hidden)[..., 0], axis=-1)
-        counting.record("multiplication", items.size)
+        flops.record("multiplication", items.size)
         return (weights[..., None] * items).sum(axis=-2), weights
 
 
@@ -112,7 +112,7 @@ class Stam(nn.Module):
         starts = np.arange(0, x.shape[1] - CLIP + 1, STEP)
         clips = x[:, starts[:, None] + np.arange(CLIP)].reshape(-1, CLIP, joints, len(CHANNELS))
         y = jnp.transpose(clips, (2, 0, 1, 3))
-        y = Norm((joints, 1, 1, len(CHANNELS)), (1, 2), name="data_norm")(y, train)
+        y = BatchNorm((joints, 1, 1, len(CHANNELS)), (1, 2), name="data_norm")(y, train)
         adjacency = self.variable("constants", "adjacency", lambda: jnp.asarray(neighborhood(self.skeleton))).value
         inputs = len(CHANNELS)
         for i, features in enumerate(self.widths):
@@ -120,11 +120,11 @@ class Stam(nn.Module):
             layer = StGcnLayer(inputs, features, 2 if i else 1, True, dropout, importance=False, name=f"layer_{i}")
             y, inputs = layer(y, adjacency, train), features
         frames = jnp.transpose(y.mean(axis=2), (1, 0, 2))
-        counting.record("pooling", frames.size)
+        flops.record("pooling", frames.size)
         pooled, of_joints = AdditiveAttention(inputs, name="joint_attention")(frames)
         pooled = Dense(inputs, inputs, UniformFanIn(inputs), name="project")(pooled)
         if self.is_initializing() and not self.lean:
-            Norm((inputs,), name="unused_norm").affine()
+            BatchNorm((inputs,), name="unused_norm").affine()
         pooled = pooled.reshape(len(x), len(starts), inputs)
         context, of_clips = AdditiveAttention(inputs, name="clip_attention")(pooled)
         context = nn.Dropout(self.dropout, deterministic=not train)(context)

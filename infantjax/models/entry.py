@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infantjax.nn import flops as counting
+from infantjax.nn import flops
 from infantjax.nn.initializers import shapes
 
 CountingRule = Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"]
@@ -121,7 +121,7 @@ def count_operations(module: nn.Module, input_shape: tuple[int, ...], batch: int
     def forward(variables: Any, x: jax.Array) -> Any:
         return module.apply(variables, x, train=True, mutable=state, rngs={"dropout": jax.random.key(0)})
 
-    with counting.tally() as operations:
+    with flops.tally() as operations:
         jax.eval_shape(forward, variables, x)
     return operations
 
@@ -173,7 +173,7 @@ def count_image(module: nn.Module, input_shape: tuple[int, ...]) -> ImageCounts:
 
     Source: derived; it reproduces every figure of Paper I (tables 3, 6, 8), Paper II (table 1) and thesis table B.1.
     """
-    with jax.enable_x64(False), counting.tally() as operations:
+    with jax.enable_x64(False), flops.tally() as operations:
         variables = shapes(module, jnp.zeros((1, *input_shape)))
     stored = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables)) + operations["fixed values"]
     kinds = ("bias", "activation", "multiplication", "sum", "pooling", "shape")

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Conv, Norm, finished
+from infantjax.nn import flops
 from infantjax.nn.initializers import HeNormalFanOut, parameter
+from infantjax.nn.kernels.lowering import fusion_barrier
+from infantjax.nn.layers import BatchNorm, TemporalConv
 
 Activation = Callable[[Array], Array]
+AttentionKind = Literal["channel", "frame", "joint"]
 
 _SQRT2 = float(np.sqrt(2))
 
@@ -26,10 +28,10 @@ def relu(x: Array) -> Array:
 
 def swish(x: Array) -> Array:
     """X * sigmoid(x)."""
-    counting.record("multiplication", x.size)
+    flops.record("multiplication", x.size)
     # As one long axis: on a CPU an inner loop over twenty channels would spend most of its time on what is left over
     # after whole vectors, and an exponential without vectors is slow.
-    return finished(jax.nn.silu(finished(x).reshape(-1))).reshape(x.shape)
+    return fusion_barrier(jax.nn.silu(fusion_barrier(x).reshape(-1))).reshape(x.shape)
 
 
 ACTIVATIONS: dict[str, Activation] = {"relu": relu, "swish": swish}
@@ -37,7 +39,7 @@ ACTIVATIONS: dict[str, Activation] = {"relu": relu, "swish": swish}
 
 def _mean(x: Array, axes: tuple[int, ...]) -> Array:
     y = x.mean(axes)
-    counting.record("pooling", y.size)
+    flops.record("pooling", y.size)
     return y
 
 
@@ -75,8 +77,8 @@ class SqueezeExcitation(nn.Module):
         pooled = _mean(x, (0, 2))
         inner = self.activation(pooled @ self.squeeze)
         weights = jax.nn.sigmoid(inner @ self.excite)
-        counting.record("linear", 2 * pooled.size * self.squeeze.shape[1])
-        counting.record("multiplication", x.size)
+        flops.record("linear", 2 * pooled.size * self.squeeze.shape[1])
+        flops.record("multiplication", x.size)
         return x * weights[:, None, :]
 
 
@@ -93,22 +95,20 @@ class ChannelAttention(nn.Module):
         """Attention weights of each channel; they sum to 1."""
         inner = self.features // 4
         pooled = _mean(x, (0, 2))[None, :, None]
-        hidden = self.activation(Conv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
-        return jax.nn.softmax(Conv(inner, self.features, norm=False, name="expand")(hidden, train))
+        hidden = self.activation(TemporalConv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
+        return jax.nn.softmax(TemporalConv(inner, self.features, norm=False, name="expand")(hidden, train))
 
 
 class FrameAttention(nn.Module):
     """Weights over the frames: mean and maximum over channels and joints, a convolution over time, no squashing."""
 
-    taps: int
+    kernel_size: int
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool
-    ) -> Float[Array, "one batch time one"]:
+    def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "one batch time one"]:
         """Attention weights of each frame; not bounded."""
         planes = jnp.stack([_mean(x, (0, 3)), _highest(x)], -1)[None]
-        return Conv(2, 1, self.taps, gain=_SQRT2, norm=False, name="conv")(planes, train)
+        return TemporalConv(2, 1, self.kernel_size, gain=_SQRT2, norm=False, name="conv")(planes, train)
 
 
 class JointAttention(nn.Module):
@@ -118,14 +118,12 @@ class JointAttention(nn.Module):
     activation: Activation
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool
-    ) -> Float[Array, "joint batch one one"]:
+    def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "joint batch one one"]:
         """Attention weights of each joint; they sum to 1."""
         inner = self.joints // 2
         pooled = _mean(x, (2, 3)).T[None, :, None]
-        hidden = self.activation(Conv(self.joints, inner, gain=_SQRT2, name="reduce")(pooled, train))
-        weights = jax.nn.softmax(Conv(inner, self.joints, norm=False, name="expand")(hidden, train), axis=-1)
+        hidden = self.activation(TemporalConv(self.joints, inner, gain=_SQRT2, name="reduce")(pooled, train))
+        weights = jax.nn.softmax(TemporalConv(inner, self.joints, norm=False, name="expand")(hidden, train), axis=-1)
         return weights[0, :, 0].T[:, :, None, None]
 
 
@@ -136,16 +134,16 @@ class Attention(nn.Module):
         kind: `channel`, `frame` or `joint`.
         features: channels of x.
         joints: joints of x.
-        taps: kernel length of the frame attention.
+        kernel_size: kernel length of the frame attention.
         activation: the network's nonlinearity.
 
     Source: Groos et al., Paper III; the reduction of 4 is fixed, independent of the squeeze-and-excitation ratio.
     """
 
-    kind: Literal["channel", "frame", "joint"]
+    kind: AttentionKind
     features: int
     joints: int
-    taps: int
+    kernel_size: int
     activation: Activation
 
     @nn.compact
@@ -156,8 +154,8 @@ class Attention(nn.Module):
         if self.kind == "channel":
             weights = ChannelAttention(self.features, self.activation, name="channel")(x, train)
         elif self.kind == "frame":
-            weights = FrameAttention(self.taps, name="frame")(x, train)
+            weights = FrameAttention(self.kernel_size, name="frame")(x, train)
         else:
             weights = JointAttention(self.joints, self.activation, name="joint")(x, train)
-        counting.record("multiplication", x.size)
-        return self.activation(Norm((self.features,), name="norm")(x * weights, train) + x)
+        flops.record("multiplication", x.size)
+        return self.activation(BatchNorm((self.features,), name="norm")(x * weights, train) + x)

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Norm, finished, pointwise
+from infantjax.nn import flops
 from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.kernels.convolution import pointwise
+from infantjax.nn.kernels.lowering import fusion_barrier
+from infantjax.nn.layers import BatchNorm
 
 _FEW_CHANNELS = 8
 
@@ -28,7 +30,7 @@ def graph_product(
 ) -> Float[Array, "joint_out batch time channel"]:
     """Multiply the joints by one adjacency matrix, as one matrix product from the left."""
     joints, *rest = x.shape
-    return (adjacency.T @ finished(x).reshape(joints, -1)).reshape(adjacency.shape[1], *rest)
+    return (adjacency.T @ fusion_barrier(x).reshape(joints, -1)).reshape(adjacency.shape[1], *rest)
 
 
 def graph_convolution(
@@ -68,7 +70,7 @@ class GraphConv(nn.Module):
         shape = (self.inputs, self.matrices, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (1, 2)), shape)
         self.bias = parameter(self, "bias", UniformFanIn(self.inputs), shape[1:])
-        self.batch_norm = Norm((self.features,), name="norm")
+        self.batch_norm = BatchNorm((self.features,), name="norm")
 
     def __call__(
         self,
@@ -80,8 +82,8 @@ class GraphConv(nn.Module):
         spread = jnp.einsum("kc,kvw->wc", self.bias, adjacency)[:, None, None]
         kernel = self.kernel
         if train:
-            counting.record("convolution", x.size * self.matrices * self.features)
-            counting.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
+            flops.record("convolution", x.size * self.matrices * self.features)
+            flops.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
         else:
             multiplier, offset = self.batch_norm.affine()
             kernel, spread = kernel * multiplier, spread * multiplier + offset
@@ -109,7 +111,7 @@ class GroupedGraphConv(nn.Module):
         """Declare the variables."""
         shape = (self.matrices, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (0, 1)), shape)
-        self.batch_norm = Norm((self.features,), name="norm")
+        self.batch_norm = BatchNorm((self.features,), name="norm")
 
     def __call__(
         self,
@@ -120,8 +122,8 @@ class GroupedGraphConv(nn.Module):
         """Convolve and normalize."""
         kernel, offset = self.kernel, jnp.zeros((), self.kernel.dtype)
         if train:
-            counting.record("convolution", x.size * self.matrices)
-            counting.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
+            flops.record("convolution", x.size * self.matrices)
+            flops.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
         else:
             multiplier, offset = self.batch_norm.affine()
             kernel = kernel * multiplier

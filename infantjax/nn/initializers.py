@@ -21,7 +21,7 @@ import numpy as np
 from jax.extend import core
 
 from infantjax.nn.folding import evaluate
-from infantjax.nn.parts import parts
+from infantjax.nn.kernels.unflatten import unflatten
 
 Kind = Literal["normal", "uniform", "truncated"]
 """Of random numbers: standard normal, uniform on -1 to 1, standard normal within two deviations."""
@@ -155,7 +155,7 @@ class Initialization:
         vectors = jax.device_get(self._compiled(key))
         return jax.device_put(
             {
-                name: jax.tree.unflatten(jax.tree.structure(tree), parts(vectors[name], _shapes(tree)))
+                name: jax.tree.unflatten(jax.tree.structure(tree), unflatten(vectors[name], _shapes(tree)))
                 for name, tree in self.variables.items()
             }
         )

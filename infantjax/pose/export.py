@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
-from infantjax.nn.conv import use_lowering
+from infantjax.nn.kernels.lowering import use_lowering
 from infantjax.pose.decoding import DECODERS, Points
 from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.images import normalize

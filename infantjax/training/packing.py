@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from infantjax.nn.parts import parts
+from infantjax.nn.kernels.unflatten import unflatten
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ class Packing:
 
     def unpack(self, vector: Any) -> Any:
         """The tree of a vector `[..., n]`; its arrays get the leading axes too. NumPy stays NumPy."""
-        return jax.tree.unflatten(self.structure, parts(vector, self.shapes))
+        return jax.tree.unflatten(self.structure, unflatten(vector, self.shapes))

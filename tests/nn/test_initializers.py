@@ -1,6 +1,5 @@
 """Initial weights: the published variances, and a whole network drawn at once with the same distribution."""
 
-from functools import partial
 
 import flax.linen as nn
 import jax
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 from infantjax.nn.attention import SqueezeExcitation, relu
-from infantjax.nn.conv import Conv, DepthwiseConv
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initializers import (
     HeNormalFanOut,
@@ -19,6 +17,7 @@ from infantjax.nn.initializers import (
     initialize,
     parameter,
 )
+from infantjax.nn.layers import DepthwiseConv, TemporalConv
 
 X = jnp.ones((5, 1, 3, 64))
 ADJACENCY = jnp.ones((4, 5, 5))
@@ -32,8 +31,8 @@ def kernels_of(layer, *arguments, **options) -> dict[str, np.ndarray]:
 
 # Variance gain**2 / (output channels x taps), whatever the groups and the number of inputs.
 CASES = {
-    "convolution": (lambda: kernels_of(Conv(64, 96, 9, gain=2**0.5), X, False)["kernel"], 2 / (96 * 9)),
-    "pointwise": (lambda: kernels_of(Conv(64, 96), X, False)["kernel"], 1 / 96),
+    "convolution": (lambda: kernels_of(TemporalConv(64, 96, 9, gain=2**0.5), X, False)["kernel"], 2 / (96 * 9)),
+    "pointwise": (lambda: kernels_of(TemporalConv(64, 96), X, False)["kernel"], 1 / 96),
     "depthwise": (lambda: kernels_of(DepthwiseConv(64, 9, gain=2**0.5), X, False)["kernel"], 2 / (64 * 9)),
     "graph": (lambda: kernels_of(GraphConv(64, 40, 4), X, ADJACENCY, False)["kernel"], 1 / (4 * 40)),
     "grouped graph": (lambda: kernels_of(GroupedGraphConv(64, 4), X, ADJACENCY, False)["kernel"], 1 / (4 * 64)),
@@ -51,7 +50,7 @@ def test_kernels_have_the_published_variance(draw, variance):
 
 
 def test_biases_are_uniform_within_the_root_of_their_inputs():
-    bias = kernels_of(Conv(64, 5000, 3), X, False)["bias"] * (64 * 3) ** 0.5
+    bias = kernels_of(TemporalConv(64, 5000, 3), X, False)["bias"] * (64 * 3) ** 0.5
     assert -1 <= bias.min() < -0.99
     assert 0.99 < bias.max() <= 1
     assert bias.var() == pytest.approx(1 / 3, rel=0.05)
@@ -70,9 +69,9 @@ class Small(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = Conv(64, 24, 3, gain=2**0.5, name="first")(x, False)
+        y = TemporalConv(64, 24, 3, gain=2**0.5, name="first")(x, False)
         y = GraphConv(24, 24, 4, name="second")(y, ADJACENCY, False)
-        y = Conv(24, 24, 3, name="third")(y, False)
+        y = TemporalConv(24, 24, 3, name="third")(y, False)
         y = y * parameter(self, "truncated", TruncatedFanIn(2.0), (3, 8, 24))[0, 0]
         return nn.Dense(2, name="flax")(y)
 
@@ -141,7 +140,7 @@ def test_known_arrays_are_what_the_network_says():
         def __call__(self, x):
             ramp = self.variable("constants", "ramp", lambda: jnp.arange(6.0).reshape(2, 3)).value
             return (
-                Conv(64, 3, name="first")(x, False) * ramp.sum()
+                TemporalConv(64, 3, name="first")(x, False) * ramp.sum()
                 + self.param("half", nn.initializers.constant(0.5), (4,))[0]
             )
 
@@ -221,17 +220,3 @@ def test_init_is_not_touched_by_initialize():
     before = kernel(jax.random.key(3), (4, 5))
     jax.eval_shape(lambda key: initialize(MODULE, key, X), jax.random.key(3))
     np.testing.assert_array_equal(kernel(jax.random.key(3), (4, 5)), before)
-
-
-def test_a_masked_parameter_is_zero_for_the_network_and_gets_no_gradient():
-    layer, x = SqueezeExcitation(4, 2, relu), np.ones((2, 3, 5, 4), np.float32)
-    params = jax.tree.map(np.array, layer.init(jax.random.key(0), x)["params"])
-    masks = jax.tree.map(np.ones_like, params)
-    masks["excite"][:, 1] = 0
-    removed = {**params, "excite": params["excite"] * masks["excite"]}
-    apply = partial(layer.apply, x=x)
-    found, gradient = jax.jit(jax.value_and_grad(lambda p: apply({"params": p, "masks": masks}).sum()))(params)
-    wanted, own = jax.jit(jax.value_and_grad(lambda p: apply({"params": p}).sum()))(removed)
-    assert found == wanted
-    np.testing.assert_array_equal(gradient["excite"], own["excite"] * masks["excite"])
-    np.testing.assert_array_equal(gradient["squeeze"], own["squeeze"])

@@ -21,10 +21,11 @@ from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Norm
-from infantjax.nn.image import same_padding, spatial, trained_spatial
+from infantjax.nn import flops
 from infantjax.nn.initializers import TruncatedFanIn, parameter
+from infantjax.nn.kernels.convolution import convolution
+from infantjax.nn.kernels.depthwise import same_padding
+from infantjax.nn.layers import BatchNorm
 from infantjax.skeletons import Skeleton
 
 Clip = Float[Array, "batch time row column channel"]
@@ -47,38 +48,40 @@ class ClipConv(nn.Module):
     Attributes:
         inputs: input channels.
         features: output channels.
-        taps: of the kernel over time, rows and columns.
+        kernel_size: of the kernel over time, rows and columns.
         sampling: `down` halves rows and columns by a stride, `up` doubles them (both with 1 x 2 x 2 taps).
         norm: norm and ReLU behind it; a last layer has neither.
     """
 
     inputs: int
     features: int
-    taps: tuple[int, int, int] = (1, 1, 1)
+    kernel_size: tuple[int, int, int] = (1, 1, 1)
     sampling: Literal["same", "down", "up"] = "same"
     norm: bool = True
 
     @nn.compact
     def __call__(self, x: Clip, train: bool) -> Clip:
         """Convolve, normalize, rectify. He normal kernels: chosen, the papers do not say."""
-        taps = self.taps if self.sampling == "same" else (1, 2, 2)
-        shape = (*taps, self.inputs, self.features)
+        kernel_size = self.kernel_size if self.sampling == "same" else (1, 2, 2)
+        shape = (*kernel_size, self.inputs, self.features)
         kernel = parameter(self, "kernel", TruncatedFanIn(2.0), shape)
         bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
         norm = (
-            Norm((self.features,), axes=(0, 1, 2, 3), epsilon=1e-3, momentum=0.01, name="norm") if self.norm else None
+            BatchNorm((self.features,), axes=(0, 1, 2, 3), epsilon=1e-3, momentum=0.01, name="norm")
+            if self.norm
+            else None
         )
         if norm is not None and not train:
             multiplier, offset = norm.affine()
             kernel, bias = kernel * multiplier, bias * multiplier + offset
         if self.sampling == "up":
             y = _doubled(x, kernel)
-            counting.record("convolution", y.size * self.inputs)
+            flops.record("convolution", y.size * self.inputs)
         else:
             strides = (1, 2, 2) if self.sampling == "down" else (1, 1, 1)
-            padding = tuple(same_padding(*sizes) for sizes in zip(x.shape[1:4], taps, strides))
-            y = (trained_spatial if train else spatial)(x, kernel, strides, 1, padding)
-            counting.record("convolution", y.size * self.inputs * taps[0] * taps[1] * taps[2])
+            padding = tuple(same_padding(*sizes) for sizes in zip(x.shape[1:4], kernel_size, strides))
+            y = convolution(x, kernel, strides, (1, 1, 1), padding)
+            flops.record("convolution", y.size * self.inputs * kernel_size[0] * kernel_size[1] * kernel_size[2])
         y = y + bias
         if norm is not None:
             y = jax.nn.relu(norm(y, train) if train else y)
@@ -162,8 +165,8 @@ class RegressionNetwork(nn.Module):
         kernels: Sequence[tuple[int, int, int]] = _CASCADE if self.asymmetric else _CUBE
         channels = x.shape[-1]
         for layer, width in enumerate(_REGRESSION, 1):
-            for part, taps in enumerate(kernels, 1):
-                x = conv(channels, width, taps, name=f"layer{layer}_{part}")(x, train)
+            for part, kernel_size in enumerate(kernels, 1):
+                x = conv(channels, width, kernel_size, name=f"layer{layer}_{part}")(x, train)
                 channels = width
         x = conv(channels, 256, name="layer5_1")(x, train)
         return ClipConv(256, self.maps, norm=False, name="maps")(x, train), {}

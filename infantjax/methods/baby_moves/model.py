@@ -20,9 +20,10 @@ from jaxtyping import Array, Float, Int
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Dense, Norm, scattered_convolution
+from infantjax.nn import flops
 from infantjax.nn.initializers import HeUniform, parameter
+from infantjax.nn.kernels.convolution import temporal_convolution
+from infantjax.nn.layers import BatchNorm, Dense
 from infantjax.skeletons import Skeleton
 
 CLIPS, FRAMES, STEP, SERIES = 547, 128, 8, 46
@@ -39,19 +40,19 @@ class CausalBlock(nn.Module):
     Attributes:
         inputs: input channels.
         features: output channels.
-        taps: of the kernel.
+        kernel_size: of the kernel.
         pool: frames that become one; what is left over at the end is dropped.
     """
 
     inputs: int
     features: int
-    taps: int
+    kernel_size: int
     pool: int
 
     def setup(self) -> None:
         """Declare the variables."""
-        self.kernel = parameter(self, "kernel", HeUniform(), (self.taps, self.inputs, self.features))
-        self.norm = Norm((self.features,), **_NORM)
+        self.kernel = parameter(self, "kernel", HeUniform(), (self.kernel_size, self.inputs, self.features))
+        self.norm = BatchNorm((self.features,), **_NORM)
 
     def __call__(self, x: Float[Array, "one clip time in"], train: bool) -> Float[Array, "one clip time_out out"]:
         """Convolve, rectify, normalize, pool."""
@@ -78,8 +79,8 @@ class CausalBlock(nn.Module):
         return joined.reshape(1, batch * clips, -1, self.features)
 
     def _convolved(self, x: Array, train: bool) -> Array:
-        x = scattered_convolution(x, {tap - self.taps + 1: self.kernel[tap] for tap in range(self.taps)})
-        counting.record("convolution", x.size * self.taps * self.inputs)
+        x = temporal_convolution(x, self.kernel, causal=True)
+        flops.record("convolution", x.size * self.kernel_size * self.inputs)
         return self.norm(jax.nn.relu(x), train)
 
     def _pooled(self, x: Array) -> Array:
@@ -107,8 +108,8 @@ class ClipAttention(nn.Module):
         units = jnp.tanh(Dense(self.features, self.features, HeUniform(), name="units")(clips))
         context = parameter(self, "context", HeUniform(), (self.features,))
         weights = jax.nn.sigmoid(units @ context)
-        counting.record("linear", units.size)
-        counting.record("multiplication", clips.size)
+        flops.record("linear", units.size)
+        flops.record("multiplication", clips.size)
         return (weights[..., None] * clips).mean(axis=1), weights
 
 
@@ -128,9 +129,9 @@ class MetadataBranch(nn.Module):
     @nn.compact
     def __call__(self, metadata: Float[Array, "batch entry"], train: bool) -> Float[Array, "batch feature"]:
         """Standardize and map."""
-        norm = Norm((self.inputs,), axes=(0,), **_NORM, unbiased=False, name="norm")
+        norm = BatchNorm((self.inputs,), axes=(0,), **_NORM, unbiased=False, name="norm")
         kernel = parameter(self, "kernel", HeUniform(), (self.inputs, self.features))
-        counting.record("convolution", metadata.shape[0] * self.inputs * self.features)
+        flops.record("convolution", metadata.shape[0] * self.inputs * self.features)
         return jax.nn.relu(norm(metadata, train) @ kernel)
 
 
@@ -141,7 +142,7 @@ class BabyMoves(nn.Module):
         series: channels of a frame.
         features: channels of every convolution, of the linear layer and of the attention.
         blocks: number of convolutions.
-        taps: of each.
+        kernel_size: of each.
         pool: frames that become one after each.
         dropout: share of units that training drops at three places.
         metadata: whether age and cohort are read.
@@ -150,7 +151,7 @@ class BabyMoves(nn.Module):
     series: int = SERIES
     features: int = 64
     blocks: int = 3
-    taps: int = 3
+    kernel_size: int = 3
     pool: int = 4
     dropout: float = 0.5
     metadata: bool = False
@@ -181,7 +182,7 @@ class BabyMoves(nn.Module):
         whole = x.ndim == 3
         if x.ndim not in (3, 4) or x.shape[-1] != self.series:
             raise ValueError(f"x must be [batch, clip, time, {self.series}] or whole series, got {x.shape}")
-        if whole and (train or STEP % self.pool or self.taps > self.pool):
+        if whole and (train or STEP % self.pool or self.kernel_size > self.pool):
             raise ValueError("whole series are for evaluation, of networks that pool 4 frames or 8")
         batch = x.shape[0]
         if metadata is None and self.metadata and self.is_initializing():
@@ -192,7 +193,7 @@ class BabyMoves(nn.Module):
         starts = np.arange(0, x.shape[1] - FRAMES + 1, STEP)
         x = x[None] if whole else x.reshape(1, -1, *x.shape[2:])
         for number in range(1, self.blocks + 1):
-            block = CausalBlock(x.shape[-1], self.features, self.taps, self.pool, name=f"block{number}")
+            block = CausalBlock(x.shape[-1], self.features, self.kernel_size, self.pool, name=f"block{number}")
             x = block.of_series(x, starts, FRAMES) if whole and number == 1 else block(x, train)
         x = x.reshape(batch, -1, x.shape[2] * self.features)
         x = nn.Dropout(self.dropout)(x, deterministic=not train)

@@ -24,31 +24,23 @@ Activations inside are `[joint, batch, time, channel]`; inputs and outputs are i
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax import lax
+from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, Channels, SqueezeExcitation
-from infantjax.nn.conv import (
-    Affine,
-    Conv,
-    DepthwiseConv,
-    Norm,
-    finished,
-    pointwise,
-    read_twice,
-    scattered_convolution,
-    side_by_side,
-)
-from infantjax.nn.flags import Flag, select
+from infantjax.nn import flops
+from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, AttentionKind, SqueezeExcitation
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.kernels.convolution import pointwise, temporal_convolution
+from infantjax.nn.kernels.lowering import fusion_barrier
+from infantjax.nn.layers import Affine, BatchNorm, DepthwiseConv, TemporalConv, fused_pointwise
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 _SQRT2 = 2.0**0.5
@@ -134,7 +126,7 @@ class Architecture:
     se_ratio: int
     se_type: Literal["relative", "absolute"]
     nonlinearity: Literal["relu", "swish"]
-    attention: Literal["null", "channel", "frame", "joint"]
+    attention: AttentionKind | Literal["null"]
     pool: Literal["global", "spatial"]
 
     def __post_init__(self) -> None:
@@ -203,48 +195,23 @@ class ModuleSpec:
     se_outer: int
     matrices: int
     factor: int
-    taps: int
+    kernel_size: int
+    attention: AttentionKind | Literal["null"]
+
+    @property
+    def block_residual(self) -> bool:
+        """Whether there are residuals within the spatial and within the temporal block."""
+        return self.residual in ("block", "dense")
+
+    @property
+    def module_residual(self) -> bool:
+        """Whether there is a residual around both blocks."""
+        return self.residual in ("module", "dense")
 
     @property
     def outer_ratio(self) -> int:
         """Reduction of the squeeze-and-excitation behind the fused scales; 0 is none."""
         return max(1, self.se_outer // self.factor) if self.block_type == "mbconv" else self.se_outer
-
-
-class Parts(NamedTuple):
-    """Which of the parts that a module has sizes for take effect, and for which sizes: known when traced, or data.
-
-    Attributes:
-        block: residuals within the spatial and within the temporal block.
-        module: residual around both.
-        fused: all scales, fused; else the first alone.
-        se_inner: squeeze-and-excitation within the blocks.
-        se_outer: behind the fused scales.
-        attention: of each kind; one at most is set.
-        channels: which output channels there are.
-        sources: input channel of each output of a grouped graph convolution, see `GroupedGraphConv`.
-    """
-
-    block: Flag
-    module: Flag
-    fused: Flag
-    se_inner: Flag
-    se_outer: Flag
-    attention: Mapping[str, Flag]
-    channels: Channels = None
-    sources: Int[Array, "matrix channel"] | None = None
-
-    @classmethod
-    def of(cls, spec: ModuleSpec, attention: str) -> "Parts":
-        """Of a module that has what its sizes say."""
-        return cls(
-            block=spec.residual in ("block", "dense"),
-            module=spec.residual in ("module", "dense"),
-            fused=spec.scales > 1,
-            se_inner=spec.se_inner > 0,
-            se_outer=spec.outer_ratio > 0,
-            attention={} if attention == "null" else {attention: True},
-        )
 
 
 def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...], int, tuple[ModuleSpec, ...]]:
@@ -258,12 +225,13 @@ def plan(architecture: Architecture) -> tuple[tuple[tuple[ModuleSpec, ...], ...]
     def width(base: int, block_type: BlockType) -> int:
         return base if block_type == "mbconv" else base * a.bottleneck_factor
 
-    def common(ratio: int) -> dict[str, int]:
+    def common(ratio: int) -> dict[str, Any]:
         return {
             "se_inner": ratio if a.se in ("inner", "both") else 0,
             "se_outer": ratio if a.se in ("outer", "both") else 0,
             "factor": a.bottleneck_factor,
-            "taps": a.temporal_kernel_size,
+            "kernel_size": a.temporal_kernel_size,
+            "attention": a.attention,
         }
 
     input_matrices, main_matrices = MATRICES[a.graph]
@@ -318,33 +286,31 @@ class SpatialBlock(nn.Module):
         self,
         x: Float[Array, "joint batch time in"],
         adjacency: Float[Array, "matrix joint joint"],
-        parts: Parts,
         train: bool,
     ) -> Float[Array, "joint batch time out"]:
         """Convolve, excite, add the block residual, activate."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
             if self.is_initializing() and not self.lean:
-                Conv(s.inputs, s.features, gain=_SQRT2, name="down").affine()
-                Conv(s.features, s.features, gain=_SQRT2, name="up").affine()
+                TemporalConv(s.inputs, s.features, gain=_SQRT2, name="down").affine()
+                TemporalConv(s.features, s.features, gain=_SQRT2, name="up").affine()
             y = GraphConv(s.inputs, s.features, s.matrices, name="graph")(x, adjacency, train)
         elif s.block_type == "bottleneck":
             inner = s.features // s.factor
-            y = act(Conv(s.inputs, inner, gain=_SQRT2, name="down")(x, train))
+            y = act(TemporalConv(s.inputs, inner, gain=_SQRT2, name="down")(x, train))
             y = act(GraphConv(inner, inner, s.matrices, name="graph")(y, adjacency, train))
-            y = Conv(inner, s.features, gain=_SQRT2, name="up")(y, train)
+            y = TemporalConv(inner, s.features, gain=_SQRT2, name="up")(y, train)
         else:
             inner = max(12, s.inputs * s.factor)
-            y = act(Conv(s.inputs, inner, gain=_SQRT2, use_bias=False, name="up")(x, train))
-            y = act(GroupedGraphConv(inner, s.matrices, name="graph")(y, adjacency, train, parts.sources))
+            y = act(TemporalConv(s.inputs, inner, gain=_SQRT2, use_bias=False, name="up")(x, train))
+            y = act(GroupedGraphConv(inner, s.matrices, name="graph")(y, adjacency, train))
             if s.se_inner:
-                y = SqueezeExcitation(inner, s.se_inner, act, name="se")(y, parts.se_inner)
-            y = Conv(inner, s.features, gain=_SQRT2, use_bias=False, name="down")(y, train)
+                y = SqueezeExcitation(inner, s.se_inner, act, name="se")(y)
+            y = TemporalConv(inner, s.features, gain=_SQRT2, use_bias=False, name="down")(y, train)
         if s.se_inner and s.block_type != "mbconv":
-            y = SqueezeExcitation(s.features, s.se_inner, act, name="se")(y, parts.se_inner)
-        if parts.block is not False:
-            block = x if s.inputs == s.features else Conv(s.inputs, s.features, name="residual")(x, train)
-            y = y + select(parts.block, block, 0.0)
+            y = SqueezeExcitation(s.features, s.se_inner, act, name="se")(y)
+        if s.block_residual:
+            y = y + (x if s.inputs == s.features else TemporalConv(s.inputs, s.features, name="residual")(x, train))
         return act(y)
 
 
@@ -360,65 +326,60 @@ class TemporalBlock(nn.Module):
         self,
         x: Float[Array, "joint batch time channel"],
         residual: Float[Array, "joint batch time_out channel"] | float,
-        parts: Parts,
         train: bool,
     ) -> Float[Array, "joint batch time_out channel"]:
         """Convolve, fuse the scales, excite, add the residuals, activate."""
         s, act = self.spec, self.activation
-        fuse = Conv(s.scales * s.features, s.features, name="fuse")
-        x = read_twice(x, train)
+        fuse = TemporalConv(s.scales * s.features, s.features, name="fuse")
         # Squeeze-and-excitation behind a scale's last convolution keeps that from being composed with the fusion.
         excited = bool(s.se_inner) and s.block_type != "mbconv"
-        if parts.fused is True and not train and not excited:
-            y = self._fused_scales(x, fuse.affine(), parts)
+        if s.scales > 1 and not train and not excited:
+            y = self._fused_scales(x, fuse.affine())
         else:
             scales = []
             for i in range(s.scales):
                 opening = self._opening(i)
-                hidden, last = self._scale(i, opening(x, train) if opening else x, parts, train)
+                hidden, last = self._scale(i, opening(x, train) if opening else x, train)
                 y = last(hidden, train)
                 if excited:
-                    y = SqueezeExcitation(s.features, s.se_inner, act, name=f"se_{i}")(y, parts.se_inner)
+                    y = SqueezeExcitation(s.features, s.se_inner, act, name=f"se_{i}")(y)
                 scales.append(y)
-            y = scales[0]
-            if parts.fused is not False:
-                y = select(parts.fused, fuse(jnp.concatenate(scales, -1), train), y)
-        if s.outer_ratio and parts.fused is not False:
-            excite = SqueezeExcitation(s.features, s.outer_ratio, act, name="outer_se")
-            y = excite(y, parts.se_outer & parts.fused)
+            y = fuse(jnp.concatenate(scales, -1), train) if s.scales > 1 else scales[0]
+        if s.outer_ratio and s.scales > 1:
+            y = SqueezeExcitation(s.features, s.outer_ratio, act, name="outer_se")(y)
         if self.is_initializing() and not self.lean:
             self._own_unused(fuse)
-        if parts.block is not False:
-            down = Conv(s.features, s.features, stride=s.stride, name="residual") if s.stride > 1 else None
-            y = y + select(parts.block, down(x, train) if down else x, 0.0)
+        if s.block_residual:
+            down = TemporalConv(s.features, s.features, stride=s.stride, name="residual") if s.stride > 1 else None
+            y = y + (down(x, train) if down else x)
         return act(y + residual)
 
-    def _opening(self, i: int) -> Conv | None:
+    def _opening(self, i: int) -> TemporalConv | None:
         """The pointwise convolution that scale i begins with."""
         s = self.spec
         if s.block_type == "basic":
             return None
         if s.block_type == "bottleneck":
-            return Conv(s.features, s.features // s.factor, gain=_SQRT2, name=f"down_{i}")
-        return Conv(s.features, s.features * s.factor, gain=_SQRT2, use_bias=False, name=f"up_{i}")
+            return TemporalConv(s.features, s.features // s.factor, gain=_SQRT2, name=f"down_{i}")
+        return TemporalConv(s.features, s.features * s.factor, gain=_SQRT2, use_bias=False, name=f"up_{i}")
 
-    def _scale(self, i: int, x: Array, parts: Parts, train: bool) -> tuple[Array, Conv]:
+    def _scale(self, i: int, x: Array, train: bool) -> tuple[Array, TemporalConv]:
         """Scale i from its opening up to its last convolution, and that convolution."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
-            return x, Conv(s.features, s.features, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+            return x, TemporalConv(s.features, s.features, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
         if s.block_type == "bottleneck":
             inner = s.features // s.factor
-            conv = Conv(inner, inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
-            y = act(conv(read_twice(act(x), train), train))
-            return y, Conv(inner, s.features, gain=_SQRT2, name=f"up_{i}")
+            conv = TemporalConv(inner, inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+            y = act(conv(act(x), train))
+            return y, TemporalConv(inner, s.features, gain=_SQRT2, name=f"up_{i}")
         inner = s.features * s.factor
-        y = act(DepthwiseConv(inner, s.taps, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
+        y = act(DepthwiseConv(inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
         if s.se_inner:
-            y = SqueezeExcitation(inner, s.se_inner, act, name=f"se_{i}")(y, parts.se_inner)
-        return y, Conv(inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
+            y = SqueezeExcitation(inner, s.se_inner, act, name=f"se_{i}")(y)
+        return y, TemporalConv(inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
 
-    def _fused_scales(self, x: Array, fuse: Affine, parts: Parts) -> Array:
+    def _fused_scales(self, x: Array, fuse: Affine) -> Array:
         """All scales and their fusion in evaluation mode.
 
         The openings read the same input and are one map; the last convolutions and the fusion are one map.
@@ -427,36 +388,35 @@ class TemporalBlock(nn.Module):
         rows = [fuse.kernel[:, i * s.features : (i + 1) * s.features] for i in range(s.scales)]
         fusing = [Affine(part, jnp.zeros_like(fuse.bias)) for part in rows]
         if s.block_type == "basic":
-            return self._fused_basic_scales(x, fusing, fuse.bias, parts)
+            return self._fused_basic_scales(x, fusing, fuse.bias)
         openings = [opening.affine() for i in range(s.scales) if (opening := self._opening(i))]
         hidden, maps = [], []
-        for i, opened in enumerate(side_by_side(openings, x)):
-            y, last = self._scale(i, opened, parts, False)
+        for i, opened in enumerate(fused_pointwise(openings, x)):
+            y, last = self._scale(i, opened, False)
             hidden.append(y)
             maps.append(last.affine().then(fusing[i]))
-        bias = finished(sum((m.bias for m in maps), fuse.bias))
+        bias = fusion_barrier(sum((m.bias for m in maps), fuse.bias))
         return sum((pointwise(y, m.kernel[0]) for y, m in zip(hidden[1:], maps[1:])), bias) + pointwise(
             hidden[0], maps[0].kernel[0]
         )
 
-    def _fused_basic_scales(self, x: Array, fusing: list[Affine], bias: Array, parts: Parts) -> Array:
+    def _fused_basic_scales(self, x: Array, fusing: list[Affine], bias: Array) -> Array:
         """Scales of one convolution each: together one convolution with the taps of all dilations."""
-        taps: dict[int, Array] = {}
+        kernels = []
         for i, part in enumerate(fusing):
-            _, conv = self._scale(i, x, parts, False)
+            _, conv = self._scale(i, x, False)
             fused = conv.affine().then(part)
             bias = bias + fused.bias
-            for tap, weights in enumerate(fused.kernel):
-                frame = (tap - conv.taps // 2) * conv.dilation
-                taps[frame] = taps[frame] + weights if frame in taps else weights
-        return scattered_convolution(x, taps, self.spec.stride) + finished(bias)
+            margin = (len(fusing) - i - 1) * (self.spec.kernel_size // 2)
+            kernels.append(lax.pad(fused.kernel, jnp.float32(0), [(margin, margin, i), (0, 0, 0), (0, 0, 0)]))
+        return temporal_convolution(x, sum(kernels[1:], kernels[0]), self.spec.stride) + fusion_barrier(bias)
 
-    def _own_unused(self, fuse: Conv) -> None:
+    def _own_unused(self, fuse: TemporalConv) -> None:
         s = self.spec
         if s.block_type == "basic":
             for i in range(s.scales):
-                Conv(s.features, s.features, gain=_SQRT2, name=f"down_{i}").affine()
-                Conv(s.features, s.features, gain=_SQRT2, name=f"up_{i}").affine()
+                TemporalConv(s.features, s.features, gain=_SQRT2, name=f"down_{i}").affine()
+                TemporalConv(s.features, s.features, gain=_SQRT2, name=f"up_{i}").affine()
         if s.scales == 1:
             fuse.affine()
             if s.outer_ratio:
@@ -476,23 +436,20 @@ class GraphModule(nn.Module):
         self,
         x: Float[Array, "joint batch time in"],
         adjacency: Float[Array, "matrix joint joint"],
-        parts: Parts,
         train: bool,
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the module."""
         s, act = self.spec, self.activation
         importance = parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
-        counting.record("multiplication", adjacency.size)
+        flops.record("multiplication", adjacency.size)
         residual: Array | float = 0.0
-        if parts.module is not False:
+        if s.module_residual:
             same = s.stride == 1 and s.inputs == s.features
-            around = x if same else Conv(s.inputs, s.features, stride=s.stride, name="residual")(x, train)
-            residual = select(parts.module, around, 0.0)
-        y = SpatialBlock(s, act, self.lean, name="spatial")(x, adjacency * importance, parts, train)
-        y = TemporalBlock(s, act, self.lean, name="temporal")(y, residual, parts, train)
-        if kinds := tuple(parts.attention):
-            attention = Attention(kinds, s.features, x.shape[0], s.taps, act, name="attention")
-            y = attention(y, train, parts.attention, parts.channels)
+            residual = x if same else TemporalConv(s.inputs, s.features, stride=s.stride, name="residual")(x, train)
+        y = SpatialBlock(s, act, self.lean, name="spatial")(x, adjacency * importance, train)
+        y = TemporalBlock(s, act, self.lean, name="temporal")(y, residual, train)
+        if s.attention != "null":
+            y = Attention(s.attention, s.features, x.shape[0], s.kernel_size, act, name="attention")(y, train)
         return y
 
 
@@ -503,7 +460,7 @@ Applied = Callable[
 """A module as a function of its variables, input and adjacency: its output, and the collections that it changes."""
 
 
-def applied(module: GraphModule, parts: Parts, train: bool) -> Applied:
+def applied(module: GraphModule, train: bool) -> Applied:
     """A module that is traced once, however often it is called.
 
     In evaluation mode it becomes a part of the program around it, where `nn.folding` looks for what depends on the
@@ -511,7 +468,7 @@ def applied(module: GraphModule, parts: Parts, train: bool) -> Applied:
     """
 
     def apply(variables: Mapping[str, Any], x: Array, adjacency: Array) -> tuple[Array, Mapping[str, Any]]:
-        return module.apply(variables, x, adjacency, parts, train, mutable=["batch_stats"] if train else [])
+        return module.apply(variables, x, adjacency, train, mutable=["batch_stats"] if train else [])
 
     return jax.jit(apply, inline=not train)
 
@@ -528,7 +485,7 @@ class SpatialPool(nn.Module):
         bias = parameter(self, "bias", UniformFanIn(joints * channels), (channels,))
         pooled = x.mean(2)
         _count_final_pooling(pooled)
-        counting.record("convolution", batch * joints * channels * channels)
+        flops.record("convolution", batch * joints * channels * channels)
         return jnp.einsum("vbc,vco->bo", pooled, kernel) + bias
 
 
@@ -543,7 +500,7 @@ def classify(
         dtype=pooled.dtype,
         name="classifier",
     )(pooled)
-    counting.record("convolution", pooled.size * classes)
+    flops.record("convolution", pooled.size * classes)
     return logits, {"features": jnp.transpose(x, (1, 2, 0, 3)), "pooled": pooled}
 
 
@@ -555,7 +512,7 @@ def _global_mean(x: Float[Array, "joint batch time channel"]) -> Float[Array, "b
 
 def _count_final_pooling(pooled: Array) -> None:
     # The published program averages over the persons of a video as well, of whom there is one: counted twice.
-    counting.record("pooling", 2 * pooled.size)
+    flops.record("pooling", 2 * pooled.size)
 
 
 class GraphNetwork(nn.Module):
@@ -594,7 +551,7 @@ class GraphNetwork(nn.Module):
         branches, fused, main = plan(a)
         input_graph, main_graph = self._graphs()
         x = jnp.transpose(x, (2, 0, 1, 3))
-        x = Norm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
+        x = BatchNorm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
         # Of this pass alone: JAX keeps what it knows of a function as long as that lives, and a search has no end.
         traced: dict[ModuleSpec, Applied] = {}
         outputs = []
@@ -603,7 +560,7 @@ class GraphNetwork(nn.Module):
             for spec in modules:
                 y = self._module(spec, y, input_graph, train, traced)
             outputs.append(y)
-        y = Conv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
+        y = TemporalConv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
         for spec in main:
             y = self._module(spec, y, main_graph, train, traced)
         pooled = SpatialPool(name="pool")(y) if a.pool == "spatial" else _global_mean(y)
@@ -614,13 +571,12 @@ class GraphNetwork(nn.Module):
     ) -> Array:
         """Apply a module; those that are alike are traced once, since tracing takes longer than computing."""
         make = partial(GraphModule, spec, ACTIVATIONS[self.architecture.nonlinearity], self.lean)
-        parts = Parts.of(spec, self.architecture.attention)
         # Who draws the variables, counts operations or asks for what lies between the layers wants every module itself.
-        if counting.is_open() or any(map(self.is_mutable_collection, ("params", "intermediates"))):
-            return make(name=spec.name)(x, adjacency, parts, train)
+        if flops.is_open() or any(map(self.is_mutable_collection, ("params", "intermediates"))):
+            return make(name=spec.name)(x, adjacency, train)
         variables = {name: of[spec.name] for name, of in self.variables.items() if spec.name in of}
         if spec not in traced:
-            traced[spec] = applied(make(parent=None), parts, train)
+            traced[spec] = applied(make(parent=None), train)
         y, changed = traced[spec](variables, x, adjacency)
         for name, of in changed.items():
             self.put_variable(name, spec.name, of)
@@ -646,7 +602,7 @@ class StGcnLayer(nn.Module):
         stride: of the temporal convolution.
         residual: whether there is one.
         dropout: rate.
-        taps: of the temporal convolution.
+        kernel_size: of the temporal convolution.
         importance: whether every edge of the graph has a trained weight.
     """
 
@@ -655,7 +611,7 @@ class StGcnLayer(nn.Module):
     stride: int
     residual: bool
     dropout: float
-    taps: int = 9
+    kernel_size: int = 9
     importance: bool = True
 
     @nn.compact
@@ -665,15 +621,17 @@ class StGcnLayer(nn.Module):
         """Apply the layer."""
         if self.importance:
             adjacency = adjacency * parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
-            counting.record("multiplication", adjacency.size)
+            flops.record("multiplication", adjacency.size)
         y = GraphConv(self.inputs, self.features, adjacency.shape[0], name="graph")(x, adjacency, train)
-        temporal = Conv(self.features, self.features, self.taps, self.stride, gain=_SQRT2, name="conv")
-        y = temporal(read_twice(jax.nn.relu(y), train), train)
+        temporal = TemporalConv(self.features, self.features, self.kernel_size, self.stride, gain=_SQRT2, name="conv")
+        y = temporal(jax.nn.relu(y), train)
         if self.dropout:
             y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if self.residual:
             same = self.stride == 1 and self.inputs == self.features
-            y = y + (x if same else Conv(self.inputs, self.features, stride=self.stride, name="residual")(x, train))
+            y = y + (
+                x if same else TemporalConv(self.inputs, self.features, stride=self.stride, name="residual")(x, train)
+            )
         return jax.nn.relu(y)
 
 
@@ -704,7 +662,7 @@ class StGcn(nn.Module):
         make = partial(skeletons.adjacency, self.skeleton, "spatial")
         adjacency = self.variable("constants", "adjacency", lambda: jnp.asarray(make())).value
         x = jnp.transpose(x, (2, 0, 1, 3))
-        y = Norm((x.shape[0], 1, 1, 2), (1, 2), name="data_norm")(x, train)
+        y = BatchNorm((x.shape[0], 1, 1, 2), (1, 2), name="data_norm")(x, train)
         inputs = 2
         for i, features in enumerate(self.widths):
             stride = 2 if i and features > inputs else 1

@@ -28,9 +28,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Dense, finished, pointwise
+from infantjax.nn import flops
 from infantjax.nn.initializers import GlorotUniform, HeUniform, parameter
+from infantjax.nn.kernels.convolution import pointwise
+from infantjax.nn.kernels.lowering import fusion_barrier
+from infantjax.nn.layers import Dense
 from infantjax.skeletons import Skeleton
 
 INFO = ("sex", "gestational_age", "birth_weight", "corrected_age")
@@ -52,10 +54,10 @@ class Dropout(nn.Module):
             return x
         # One long axis: XLA's CPU backend compiles a generator of five axes for fifteen seconds. Of 32 random bits each
         # half decides on a unit: drawing them is a tenth of a training step.
-        bits = finished(jax.random.bits(self.make_rng("dropout"), (-(-x.size // 2),)))
+        bits = fusion_barrier(jax.random.bits(self.make_rng("dropout"), (-(-x.size // 2),)))
         least = round(self.share * 2**16)
         kept = jnp.concatenate([bits & 0xFFFF, bits >> 16])[: x.size] >= least
-        return jnp.where(finished(kept).reshape(x.shape), x / (1 - self.share), 0)
+        return jnp.where(fusion_barrier(kept).reshape(x.shape), x / (1 - self.share), 0)
 
 
 class SelfAttention(nn.Module):
@@ -91,8 +93,8 @@ class SelfAttention(nn.Module):
         if real is not None:
             scores = jnp.where(real[..., None, None, :], scores, jnp.finfo(scores.dtype).min)
         # Finished: inside the product that follows, the exponential is not computed in vectors.
-        weights = Dropout(self.dropout)(finished(jax.nn.softmax(scores, axis=-1)), train)
-        counting.record("multiplication", 2 * weights.size * size)
+        weights = Dropout(self.dropout)(fusion_barrier(jax.nn.softmax(scores, axis=-1)), train)
+        flops.record("multiplication", 2 * weights.size * size)
         mixed = jnp.einsum("...hqk,...khc->...qhc", weights, value).reshape(x.shape)
         return Dense(self.width, self.width, GlorotUniform(), name="out")(mixed)
 
@@ -152,7 +154,7 @@ class GatedAttention(nn.Module):
         units = jnp.tanh(Dense(self.inputs, self.units, GlorotUniform(), name="units")(z))
         gate = jax.nn.sigmoid(Dense(self.inputs, self.units, GlorotUniform(), name="gate")(z))
         scores = Dense(self.units, 1, GlorotUniform(), name="score")(units * gate)[..., 0]
-        counting.record("multiplication", units.size)
+        flops.record("multiplication", units.size)
         if present is not None:
             scores = jnp.where(present, scores, jnp.finfo(scores.dtype).min)
         return jax.nn.softmax(scores, axis=-1)
@@ -286,7 +288,7 @@ class MAM(nn.Module):
         for block in self.transformer:
             x = block(x, seen, train)
         weights = seen / seen.sum(axis=1, keepdims=True)
-        counting.record("pooling", count * self.width)
+        flops.record("pooling", count * self.width)
         z = self.norm(jnp.einsum("bsjw,bs->bw", x, weights) / self.joints)
         return z, self.clip_out(jax.nn.relu(self.clip_hidden(z)))
 
@@ -295,7 +297,7 @@ class MAM(nn.Module):
         kernel = self.embed.kernel.reshape(self.token, -1)
         kernel = (self.input_mixing.value @ kernel).reshape(-1, self.width)
         y = pointwise(x, kernel) + self.embed.bias
-        counting.record("linear", y.size * x.shape[-1])
+        flops.record("linear", y.size * x.shape[-1])
         return y
 
     def fuse(

@@ -27,9 +27,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Dense, pointwise, valid_convolution
+from infantjax.nn import flops
 from infantjax.nn.initializers import GlorotUniform, parameter
+from infantjax.nn.kernels.convolution import pointwise, valid_convolution
+from infantjax.nn.layers import Dense
 from infantjax.skeletons import Skeleton
 
 LIMBS, AXES, FRAMES = 4, 3, 900
@@ -94,13 +95,13 @@ class SmaCnn(nn.Module):
         """A convolution over limbs and time, whose rows are among the channels of x already, with bias."""
         kernel = parameter(self, f"{name}_kernel", GlorotUniform(), shape)
         bias = parameter(self, f"{name}_bias", nn.initializers.constant(self.bias), shape[-1:])
-        rows, taps, inputs, features = shape
+        rows, kernel_size, inputs, features = shape
         if name == "conv1":
-            kernel = kernel.reshape(1, rows * taps * inputs, features)
+            kernel = kernel.reshape(1, rows * kernel_size * inputs, features)
         else:
-            kernel = kernel.transpose(1, 0, 2, 3).reshape(taps, rows * inputs, features)
+            kernel = kernel.transpose(1, 0, 2, 3).reshape(kernel_size, rows * inputs, features)
         y = lowering(x, kernel) + bias
-        counting.record("convolution", y.size * rows * taps * inputs)
+        flops.record("convolution", y.size * rows * kernel_size * inputs)
         return y
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn.conv import Norm
 from infantjax.nn.image import Image, ImageConv, double, pool
+from infantjax.nn.layers import BatchNorm
 from infantjax.skeletons import Skeleton
 
 _EPSILON = 1.001e-5
@@ -52,8 +52,10 @@ class CimaPose(nn.Module):
         y = features
         for stage in (1, 2):
             channels = y.shape[-1]
-            for number, (taps, width, dilation) in enumerate(_STAGE, 1):
-                conv = ImageConv(channels, width, taps, dilation=dilation, **linear, name=f"stage{stage}_conv{number}")
+            for number, (kernel_size, width, dilation) in enumerate(_STAGE, 1):
+                conv = ImageConv(
+                    channels, width, kernel_size, dilation=dilation, **linear, name=f"stage{stage}_conv{number}"
+                )
                 y, channels = jax.nn.relu(conv(y, train)), width
             maps = ImageConv(channels, self.keypoints, **linear, name=f"stage{stage}_confs")(y, train)
             aux[f"stage{stage}_confs"] = maps
@@ -80,7 +82,7 @@ class CimaPose(nn.Module):
         return x
 
     def _normalized(self, x: Image, name: str, train: bool) -> Image:
-        return jax.nn.relu(Norm((x.shape[-1],), epsilon=_EPSILON, momentum=0.01, name=name)(x, train))
+        return jax.nn.relu(BatchNorm((x.shape[-1],), epsilon=_EPSILON, momentum=0.01, name=name)(x, train))
 
 
 def build(skeleton: str | Skeleton = "in-motion-19", **overrides: Any) -> CimaPose:

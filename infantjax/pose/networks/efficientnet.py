@@ -29,7 +29,7 @@ class Block:
     inputs: int
     features: int
     repeats: int
-    taps: int
+    kernel_size: int
     stride: int
     expansion: int
 
@@ -103,7 +103,7 @@ class Backbone(nn.Module):
                     inputs,
                     inputs * block.expansion,
                     block.features,
-                    block.taps,
+                    block.kernel_size,
                     1 if repeat else block.stride,
                     0 if lite else max(1, inputs // 4),
                     act,

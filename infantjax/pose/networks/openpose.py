@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
+from infantjax.nn import flops
 from infantjax.nn.image import Image, ImageConv, double, pool
 from infantjax.nn.initializers import parameter
 from infantjax.skeletons import Skeleton
@@ -42,7 +42,7 @@ class PReLU(nn.Module):
     def __call__(self, x: Image) -> Image:
         """Apply the slopes."""
         slopes = parameter(self, "slope", nn.initializers.constant(self.slope), (self.features,))
-        counting.record("activation", self.operations * x.size + self.features)
+        flops.record("activation", self.operations * x.size + self.features)
         return jnp.where(x > 0, x, slopes * x)
 
 
@@ -96,8 +96,8 @@ class OpenPose(nn.Module):
         # The published count of operations leaves out the shapes of these three layers, unlike those of the others.
         return double(double(double(maps, False), False), False) if self.upscale else maps, aux
 
-    def _conv(self, name: str, x: Image, width: int, taps: int, train: bool) -> Image:
-        x = ImageConv(x.shape[-1], width, taps, **_LINEAR, name=name)(x, train)
+    def _conv(self, name: str, x: Image, width: int, kernel_size: int, train: bool) -> Image:
+        x = ImageConv(x.shape[-1], width, kernel_size, **_LINEAR, name=name)(x, train)
         return PReLU(width, self.slope, 2 if self.upscale else 3, name=f"{name}_prelu")(x)
 
     def _stage(self, name: str, x: Image, widths: tuple[int, int], outputs: int, train: bool) -> Image:

@@ -22,9 +22,10 @@ from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
-from infantjax.nn import flops as counting
-from infantjax.nn.conv import Dense, Norm, pointwise, valid_convolution
+from infantjax.nn import flops
 from infantjax.nn.initializers import UniformFanIn, parameter
+from infantjax.nn.kernels.convolution import pointwise, valid_convolution
+from infantjax.nn.layers import BatchNorm, Dense
 from infantjax.skeletons import Skeleton
 
 Activations = Float[Array, "one batch time channel"]
@@ -38,32 +39,32 @@ class ValidConv(nn.Module):
     Attributes:
         inputs: input channels.
         features: output channels.
-        taps: of the kernel.
+        kernel_size: of the kernel.
         dilation: frames between taps.
         dropout: share of units that training drops.
     """
 
     inputs: int
     features: int
-    taps: int
+    kernel_size: int
     dilation: int
     dropout: float
 
     @nn.compact
     def __call__(self, x: Activations, train: bool, strided: bool) -> Activations:
         """Convolve; `strided` takes neighboring frames, as many as taps at a time, instead of dilated ones."""
-        shape = (self.taps, self.inputs, self.features)
-        kernel = parameter(self, "kernel", UniformFanIn(self.taps * self.inputs), shape)
+        shape = (self.kernel_size, self.inputs, self.features)
+        kernel = parameter(self, "kernel", UniformFanIn(self.kernel_size * self.inputs), shape)
         frames = x.shape[2]
         if strided:
-            whole = frames // self.taps
-            x = x[:, :, : whole * self.taps].reshape(*x.shape[:2], whole, self.taps * self.inputs)
+            whole = frames // self.kernel_size
+            x = x[:, :, : whole * self.kernel_size].reshape(*x.shape[:2], whole, self.kernel_size * self.inputs)
             y = pointwise(x, kernel.reshape(-1, self.features))
         else:
             y = valid_convolution(x, kernel, self.dilation)
-        counting.record("convolution", y.size * self.taps * self.inputs)
+        flops.record("convolution", y.size * self.kernel_size * self.inputs)
         # Not into the kernel, also where it is constant: that is larger than the activations of a minute of video.
-        y = Norm((self.features,), name="norm")(y, train)
+        y = BatchNorm((self.features,), name="norm")(y, train)
         return nn.Dropout(self.dropout)(jax.nn.relu(y), deterministic=not train)
 
 
@@ -119,12 +120,12 @@ class LiftingNetwork(nn.Module):
         batch, frames = x.shape[:2]
         conv: dict[str, Any] = {"features": self.channels, "dropout": self.dropout}
         y = x.reshape(1, batch, frames, 2 * self.inputs)
-        y = ValidConv(2 * self.inputs, taps=self.widths[0], dilation=1, **conv, name="expand")(y, train, strided)
+        y = ValidConv(2 * self.inputs, kernel_size=self.widths[0], dilation=1, **conv, name="expand")(y, train, strided)
         dilation = self.widths[0]
         for number, width in enumerate(self.widths[1:], 1):
             before = y
-            first = ValidConv(self.channels, taps=width, dilation=dilation, **conv, name=f"block{number}_conv")
-            second = ValidConv(self.channels, taps=1, dilation=1, **conv, name=f"block{number}_mix")
+            first = ValidConv(self.channels, kernel_size=width, dilation=dilation, **conv, name=f"block{number}_conv")
+            second = ValidConv(self.channels, kernel_size=1, dilation=1, **conv, name=f"block{number}_mix")
             y = second(first(y, train, strided), train, False)
             place = width - 1 if self.causal else width // 2
             kept = before[:, :, place::width] if strided else before[:, :, place * dilation :]

@@ -8,8 +8,8 @@ import pytest
 from infantjax import models
 from infantjax.methods.asy_regression import model as babypose
 from infantjax.models.summary import summarize
-from infantjax.nn.image import spatial
 from infantjax.nn.initializers import initialize
+from infantjax.nn.kernels.convolution import convolution
 from infantjax.skeletons import BABYPOSE_12, Skeleton
 
 COUNTS = {
@@ -56,13 +56,13 @@ def test_a_layer_sees_a_cube(asymmetric):
     rng = np.random.default_rng(0)
 
     def layer(x):
-        for taps, kernel in zip(kernels, weights):
-            padding = tuple((tap // 2, tap // 2) for tap in taps)
-            x = spatial(x, kernel, (1, 1, 1), 1, padding)
-            assert kernel.shape[:3] == taps
+        for kernel_size, kernel in zip(kernels, weights):
+            padding = tuple((tap // 2, tap // 2) for tap in kernel_size)
+            x = convolution(x, kernel, (1, 1, 1), (1, 1, 1), padding)
+            assert kernel.shape[:3] == kernel_size
         return x
 
-    weights = [jnp.asarray(rng.uniform(0.5, 1, (*taps, 1, 1)), jnp.float32) for taps in kernels]
+    weights = [jnp.asarray(rng.uniform(0.5, 1, (*kernel_size, 1, 1)), jnp.float32) for kernel_size in kernels]
     x = jnp.zeros((1, 5, 7, 9, 1)).at[0, 2, 3, 4, 0].set(1)
     changed = np.argwhere(np.asarray(layer(x))[0, ..., 0] != 0)
     assert len(changed) == 27

@@ -344,9 +344,9 @@ def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
 def test_stacked_weights_give_what_each_gives_alone(network):
     module, variables, x, scores = network
     stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.1) * a]), variables)
-    side_by_side = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
+    fused_pointwise = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
     other = quick(module.apply)(jax.tree.map(lambda a: a[1], stack), x)[0]
-    np.testing.assert_allclose(side_by_side, np.stack([scores, other]), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(fused_pointwise, np.stack([scores, other]), rtol=0, atol=2e-5)
     assert np.abs(other - scores).max() > 1e-3
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from infantjax.models.entry import count_image
-from infantjax.nn.image import ImageConv, TransposedConv, depthwise, double, same_padding
+from infantjax.nn.image import ImageConv, TransposedConv, double
 from infantjax.nn.initializers import initialize, shapes
+from infantjax.nn.kernels.depthwise import depthwise_convolution, same_padding
 from infantjax.pose.importers.keras import import_efficientpose
 from infantjax.pose.networks import efficientnet, efficientpose
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
@@ -140,7 +141,7 @@ def test_folded_norms_give_what_the_norms_give(kind):
     variables = jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.5, 2, leaf.shape), jnp.float32), dict(variables))
     params, moving = variables["params"], variables["batch_stats"]["norm"]
     if kind == "depthwise":
-        y = depthwise(x, params["kernel"])
+        y = depthwise_convolution(x, params["kernel"])
     elif kind == "transposed":
         y = jax.lax.conv_transpose(x, params["kernel"].swapaxes(2, 3), (2, 2), "SAME", transpose_kernel=True)
     else:
@@ -193,27 +194,27 @@ def test_the_low_level_tap_changes_the_output_and_not_the_count(tiny):
 
 
 @pytest.mark.parametrize("side", [7, 8, 75])
-@pytest.mark.parametrize(("taps", "stride"), [(3, 1), (3, 2), (5, 2)])
-def test_depthwise_is_the_sum_over_the_padded_picture(side, taps, stride):
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (3, 2), (5, 2)])
+def test_depthwise_is_the_sum_over_the_padded_picture(side, kernel_size, stride):
     rng = np.random.default_rng(side)
-    x, kernel = rng.standard_normal((1, side, side, 2)), rng.standard_normal((taps, taps, 2))
-    before, after = same_padding(side, taps, stride)
+    x, kernel = rng.standard_normal((1, side, side, 2)), rng.standard_normal((kernel_size, kernel_size, 2))
+    before, after = same_padding(side, kernel_size, stride)
     padded = np.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
     out = -(-side // stride)
     expected = np.zeros((1, out, out, 2))
     for i in range(out):
         for j in range(out):
-            patch = padded[0, i * stride : i * stride + taps, j * stride : j * stride + taps]
+            patch = padded[0, i * stride : i * stride + kernel_size, j * stride : j * stride + kernel_size]
             expected[0, i, j] = (patch * kernel).sum((0, 1))
-    found = jax.jit(depthwise, static_argnums=2)(x.astype(np.float32), kernel.astype(np.float32), stride)
+    found = jax.jit(depthwise_convolution, static_argnums=2)(x.astype(np.float32), kernel.astype(np.float32), stride)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("side", "taps", "padding"), [(224, 3, (0, 1)), (224, 5, (1, 2)), (75, 3, (1, 1)), (75, 5, (2, 2))]
+    ("side", "kernel_size", "padding"), [(224, 3, (0, 1)), (224, 5, (1, 2)), (75, 3, (1, 1)), (75, 5, (2, 2))]
 )
-def test_a_stride_of_two_pads_as_the_reference(side, taps, padding):
-    assert same_padding(side, taps, 2) == padding
+def test_a_stride_of_two_pads_as_the_reference(side, kernel_size, padding):
+    assert same_padding(side, kernel_size, 2) == padding
 
 
 def test_doubling_is_the_dense_transposed_convolution_with_the_stored_kernel():

@@ -11,8 +11,9 @@ import pytest
 from infantjax import models
 from infantjax.models import count_image
 from infantjax.models.summary import kept_counts, summarize
-from infantjax.nn.image import ImageConv, depthwise, transposed
+from infantjax.nn.image import ImageConv, transposed
 from infantjax.nn.initializers import initialize
+from infantjax.nn.kernels.depthwise import depthwise_convolution
 from infantjax.pose.importers.keras import import_efficienthourglass
 from infantjax.pose.networks import efficienthourglass, efficientpose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
@@ -205,7 +206,7 @@ def test_gradients_of_the_depthwise_convolution_are_those_of_the_grouped_one():
 
     found, expected = (
         jax.jit(jax.grad(lambda x, k, f=f: (f(x, k) ** 2).sum(), (0, 1)))(x, kernel)
-        for f in (lambda x, k: depthwise(x, k, 2), grouped)
+        for f in (lambda x, k: depthwise_convolution(x, k, 2), grouped)
     )
     for a, b in zip(found, expected):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * float(jnp.abs(b).max()))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def parts(vector: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+def unflatten(vector: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
     """The arrays that lie one behind the other in `vector [..., n]`; they get the leading axes too. NumPy stays NumPy.
 
     XLA's CPU backend compiles equal kernels once, but a slice is a part of the kernel that reads it, and so is the

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from infantjax.cache import COMPILER_OPTIONS
-from infantjax.nn.parts import parts
+from infantjax.nn.kernels.unflatten import unflatten
 
 SHAPES = [(2, 3), (), (3,), (0, 4), (3,)]
 VECTOR = np.arange(13, dtype=np.float32)
 
 
 def of(vector):
-    return parts(vector, SHAPES)
+    return unflatten(vector, SHAPES)
 
 
 def assert_equal(found, expected):
@@ -49,7 +49,7 @@ def test_gradients_reach_the_vector():
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="on a CPU alone places are data")
 def test_no_kernel_knows_where_its_part_begins():
     def function(vector):
-        return [jnp.sin(part) for part in parts(vector, [(6,)] * 4)]
+        return [jnp.sin(part) for part in unflatten(vector, [(6,)] * 4)]
 
     lowered = jax.jit(function).lower(np.zeros(24, np.float32))
     text = lowered.compile(compiler_options=COMPILER_OPTIONS["cpu"]).as_text()

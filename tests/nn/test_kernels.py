@@ -1,0 +1,217 @@
+"""Convolutions over time and over images: against their definitions, gradients against those that JAX derives."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from infantjax.cache import shorten_compilation
+from infantjax.nn.image import pool
+from infantjax.nn.kernels.convolution import convolution, pointwise, temporal_convolution, valid_convolution
+from infantjax.nn.kernels.depthwise import depthwise_convolution, depthwise_temporal_convolution
+from infantjax.nn.kernels.lowering import LOWERINGS, use_lowering
+from infantjax.nn.kernels.reduction import rows_at_a_time
+
+
+def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
+
+
+def assert_equal_gradients(ours, theirs, *arrays, tolerance=1e-12):
+    """Value and gradients of two functions on the same arrays, in double, in one program each."""
+    with jax.enable_x64(True):
+        arrays = [np.asarray(a, np.float64) for a in arrays]
+
+        @partial(jax.jit, static_argnums=0)
+        def both(function, arrays, seed):
+            y, pull = jax.vjp(function, *arrays)
+            return y, *pull(jax.random.normal(seed, y.shape, y.dtype))
+
+        found, expected = (both(function, arrays, jax.random.key(0)) for function in (ours, theirs))
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == np.float64
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1, np.abs(b).max(initial=0)))
+
+
+# --- over time -------------------------------------------------------------------------------------------------------
+
+# (frames, kernel size, stride, dilation, inputs, outputs): up to two inputs, fewer than twenty outputs, a kernel longer
+# than the recording and a stride that leaves frames over take ways of their own.
+SHAPES = [
+    (13, 3, 1, 1, 3, 4),
+    (12, 5, 2, 2, 2, 21),
+    (7, 9, 3, 1, 1, 1),
+    (1, 3, 1, 3, 3, 4),
+    (10, 9, 1, 3, 3, 21),
+    (11, 1, 2, 1, 3, 4),
+]
+
+
+def by_xla(x, kernel, stride, dilation, before=None, groups=1):
+    rows, reach = x.reshape(-1, *x.shape[2:]), dilation * (len(kernel) - 1)
+    before = reach // 2 if before is None else before
+    y = lax.conv_general_dilated(
+        rows,
+        kernel,
+        (stride,),
+        [(before, reach - before)],
+        rhs_dilation=(dilation,),
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        feature_group_count=groups,
+    )
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_temporal_convolution_and_its_gradients_are_those_of_xla(lowering, shape):
+    frames, size, stride, dilation, inputs, outputs = shape
+    x, kernel = numbers(2, 2, frames, inputs), numbers(size, inputs, outputs)
+    with use_lowering(lowering):
+        assert_equal_gradients(
+            lambda x, k: temporal_convolution(x, k, stride, dilation),
+            lambda x, k: by_xla(x, k, stride, dilation),
+            x,
+            kernel,
+        )
+
+
+@pytest.mark.parametrize("lowering", ["convolution", "matmul"])
+def test_a_causal_convolution_reads_no_later_frame(lowering):
+    x, kernel = numbers(2, 2, 9, 3), numbers(4, 3, 5)
+    with use_lowering(lowering):
+        assert_equal_gradients(
+            lambda x, k: temporal_convolution(x, k, dilation=2, causal=True),
+            lambda x, k: by_xla(x, k, 1, 2, before=6),
+            x,
+            kernel,
+        )
+
+
+def test_a_convolution_without_padding_is_the_inside_of_a_padded_one():
+    x, kernel = numbers(1, 2, 20, 5), numbers(3, 5, 4)
+    assert_equal_gradients(
+        lambda x, k: valid_convolution(x, k, 3), lambda x, k: by_xla(x, k, 1, 3)[:, :, 3:-3], x, kernel
+    )
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3])
+def test_a_pointwise_convolution_is_a_matrix_product_whatever_the_number_of_inputs(inputs):
+    # More than 256 rows, from where on the number of columns is rounded up.
+    assert_equal_gradients(pointwise, lambda x, k: x @ k, numbers(3, 20, 5, inputs), numbers(inputs, 10))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_depthwise_temporal_convolution_and_its_gradients_are_those_of_a_grouped_one(shape):
+    frames, size, stride, dilation, _, channels = shape
+    assert_equal_gradients(
+        lambda x, k: depthwise_temporal_convolution(x, k, stride, dilation),
+        lambda x, k: by_xla(x, k[:, None], stride, dilation, groups=channels),
+        numbers(2, 2, frames, channels),
+        numbers(size, channels),
+    )
+
+
+def test_gradients_inside_a_loop_over_runs_are_those_of_each_run():
+    x, kernels = numbers(2, 2, 9, 3), numbers(3, 5, 3, 4)
+
+    def slope(kernel):
+        return jax.grad(lambda k: jnp.square(temporal_convolution(x, k, 2, 1)).sum())(kernel)
+
+    expected = np.stack([jax.jit(slope)(k) for k in kernels])
+    np.testing.assert_allclose(jax.jit(lambda k: lax.map(slope, k))(kernels), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(slope))(kernels), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_lowering_of_a_block_ends_with_it():
+    def operations() -> str:
+        return str(jax.make_jaxpr(lambda x, k: temporal_convolution(x, k))(numbers(1, 1, 5, 3), numbers(3, 3, 4)))
+
+    own = operations()
+    with use_lowering("matmul"):
+        assert "conv_general_dilated" not in operations()
+        with use_lowering("convolution"):
+            assert "conv_general_dilated" in operations()
+        assert "conv_general_dilated" not in operations()
+    assert operations() == own
+
+
+def test_every_backend_has_a_lowering():
+    assert set(LOWERINGS) == {"cpu", "gpu", "tpu"}
+
+
+# --- over images -----------------------------------------------------------------------------------------------------
+
+
+def image_convolution(x, kernel, strides, dilations, padding, groups=1):
+    axes = "DHW"[3 - len(strides) :]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        rhs_dilation=dilations,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "strides", "dilations", "padding"),
+    [
+        ((2, 9, 7, 3), (3, 3, 3, 4), (1, 1), (1, 1), ((1, 1), (1, 1))),
+        ((2, 9, 8, 3), (4, 2, 3, 4), (2, 3), (1, 2), ((0, 3), (2, 0))),
+        ((2, 5, 6, 3), (3, 3, 3, 4), (3, 2), (2, 2), ((1, 2), (0, 0))),
+        ((2, 3, 6, 7, 2), (3, 1, 2, 2, 3), (1, 2, 2), (1, 1, 1), ((1, 1), (0, 0), (0, 1))),
+    ],
+    ids=["plain", "strides", "dilations", "clips"],
+)
+def test_a_convolution_and_its_gradients_are_those_of_xla(shape, kernel, strides, dilations, padding):
+    assert_equal_gradients(
+        lambda x, k: convolution(x, k, strides, dilations, padding),
+        lambda x, k: image_convolution(x, k, strides, dilations, padding),
+        numbers(*shape),
+        numbers(*kernel),
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride"), [((9, 6), 3, 1), ((17, 4), 5, 2), ((8, 8), 2, 3), ((4, 9), 1, 2)]
+)
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_a_depthwise_convolution_and_its_gradients_are_those_of_a_grouped_one(
+    size, kernel, stride, backend, monkeypatch
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert_equal_gradients(
+        lambda x, k: depthwise_convolution(x, k, stride),
+        lambda x, k: image_convolution(x, k[:, :, None], (stride,) * 2, (1, 1), "SAME", 3),
+        numbers(2, *size, 3),
+        numbers(kernel, kernel, 3),
+    )
+
+
+def test_a_kernel_gradient_in_bfloat16_is_summed_in_float32():
+    x, kernel = jnp.ones((2, 32, 32, 1), jnp.bfloat16), jnp.zeros((1, 1, 1), jnp.bfloat16)
+    gradient = jax.jit(jax.grad(lambda k: depthwise_convolution(x, k).astype(jnp.float32).sum()))(kernel)
+    assert gradient.dtype == jnp.bfloat16
+    assert gradient.item() == 2048  # a sum in bfloat16 ends at 256
+
+
+@pytest.mark.parametrize(("side", "stride"), [(2, 2), (3, 2)])
+def test_the_largest_of_a_window_and_its_gradient_are_those_of_xla(side, stride):
+    def window(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, side, side, 1), (1, stride, stride, 1), "VALID")
+
+    assert_equal_gradients(lambda x: pool(x, "max", side, stride), window, numbers(2, 9, 8, 3))
+
+
+def test_sums_run_over_as_many_rows_as_the_compiler_unrolls(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("XLA_FLAGS", "")
+    assert [rows_at_a_time(rows) for rows in (16, 12, 14, 11)] == [(8, 0), (6, 0), (7, 0), (8, 5)]
+    shorten_compilation()
+    assert [rows_at_a_time(rows) for rows in (16, 12, 14, 11)] == [(4, 0), (4, 0), (7, 0), (4, 1)]

@@ -1,0 +1,208 @@
+"""Batch norm, convolutions over time with their norm, and composed affine maps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.nn.layers import Affine, BatchNorm, DepthwiseConv, TemporalConv, fused_pointwise
+
+
+def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
+
+
+def by_loop(x, kernel, stride=1, dilation=1) -> np.ndarray:
+    """The definition, in float64: taps are centered, zeros around, every stride-th frame."""
+    frames, kernel_size = x.shape[2], kernel.shape[0]
+    y = np.zeros((*x.shape[:2], (frames - 1) // stride + 1, kernel.shape[2]))
+    for out in range(y.shape[2]):
+        for tap in range(kernel_size):
+            frame = out * stride + (tap - (kernel_size - 1) // 2) * dilation
+            if 0 <= frame < frames:
+                y[:, :, out] += x[:, :, frame].astype(np.float64) @ kernel[tap].astype(np.float64)
+    return y
+
+
+# --- affine maps -----------------------------------------------------------------------------------------------------
+
+
+def affine(kernel_size, inputs, outputs, seed) -> Affine:
+    return Affine(
+        jnp.asarray(numbers(kernel_size, inputs, outputs, seed=seed)), jnp.asarray(numbers(outputs, seed=seed))
+    )
+
+
+def test_one_map_after_another_is_their_composition():
+    x, first, second = numbers(2, 2, 9, 3), affine(5, 3, 4, 1), affine(1, 4, 6, 2)
+    np.testing.assert_allclose(first.then(second)(x, 2), second(first(x, 2)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [4, 10, 12, 16, 20, 30, 36])
+def test_maps_side_by_side_are_each_alone(outputs):
+    # More than 256 rows, from where on the number of columns is rounded up.
+    x, maps = numbers(4, 5, 20, 6), [affine(1, 6, outputs, 1), affine(1, 6, 3, 2), affine(1, 6, outputs, 3)]
+    together, alone = jax.jit(lambda maps, x: (fused_pointwise(maps, x), [m(x) for m in maps]))(maps, x)
+    for found, each, m in zip(together, alone, maps, strict=True):
+        np.testing.assert_allclose(found, each, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found, np.einsum("jbti,io->jbto", x, m.kernel[0]) + m.bias, rtol=0, atol=1e-5)
+
+
+# --- norm ------------------------------------------------------------------------------------------------------------
+
+
+def fresh(module, x, seed=0):
+    """Variables with statistics, scales and offsets that are not those of a new norm."""
+    variables = module.init(jax.random.key(seed), x, train=False)
+    leaves, tree = jax.tree.flatten(variables)
+    return jax.tree.unflatten(tree, [a + 0.5 * np.abs(numbers(*a.shape, seed=i)) for i, a in enumerate(leaves)])
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((4,), (0, 1, 2)), ((3, 1, 1, 4), (1, 2))], ids=["channel", "joint"])
+def test_norm_follows_the_published_formula(shape, axes):
+    x, norm = 3 + 2 * numbers(3, 2, 5, 4), BatchNorm(shape, axes)
+    variables = fresh(norm, x)
+    scale, bias = (np.asarray(variables["params"][k], np.float64) for k in ("scale", "bias"))
+    mean, var = (np.asarray(variables["batch_stats"][k], np.float64) for k in ("mean", "var"))
+
+    wanted = (x - mean) / np.sqrt(var + 1e-5) * scale + bias
+    np.testing.assert_allclose(norm.apply(variables, x, train=False), wanted, rtol=0, atol=1e-5)
+
+    batch_mean, batch_var = (getattr(x.astype(np.float64), f)(axes).reshape(shape) for f in ("mean", "var"))
+    y, updates = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+    wanted = (x - batch_mean) / np.sqrt(batch_var + 1e-5) * scale + bias
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-5)
+    count = x.size / batch_mean.size
+    stats = updates["batch_stats"]
+    np.testing.assert_allclose(stats["mean"], 0.9 * mean + 0.1 * batch_mean, rtol=1e-6)
+    np.testing.assert_allclose(stats["var"], 0.9 * var + 0.1 * batch_var * count / (count - 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [(4, 4), (1, 11)], ids=["in one loop", "rows that no unrolling divides"])
+@pytest.mark.parametrize("shape", [(4,), (1, 1, 1, 4)], ids=["channel", "joint"])
+def test_norm_of_activations_far_from_zero_keeps_its_digits(rows, shape):
+    x = (3000 + numbers(*rows, 7, 4)).astype(np.float32)
+    axes = (0, 1, 2) if shape == (4,) else (1, 2)
+    if axes == (1, 2):
+        x, shape = x.reshape(1, -1, 7, 4), (1, 1, 1, 4)
+    norm = BatchNorm(shape, axes)
+    y, _ = norm.apply(norm.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
+    exact = x.astype(np.float64)
+    wanted = (exact - exact.mean(axes, keepdims=True)) / np.sqrt(exact.var(axes, keepdims=True) + 1e-5)
+    # A float32 near 3000 is rounded to 2.4e-4, and so is the mean.
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=5e-4)
+
+
+@pytest.mark.peers
+def test_norm_is_that_of_the_published_framework():
+    torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')
+    x, norm = 3 + 2 * numbers(3, 2, 5, 4), BatchNorm((4,))
+    variables = fresh(norm, x)
+    peer = torch.nn.BatchNorm1d(4)
+    with torch.no_grad():
+        for name, value in {**variables["params"], **variables["batch_stats"]}.items():
+            target = {"scale": peer.weight, "bias": peer.bias, "mean": peer.running_mean, "var": peer.running_var}[name]
+            target.copy_(torch.tensor(np.array(value)))
+        y, updates = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+        np.testing.assert_allclose(y.reshape(-1, 4), peer(torch.tensor(x).reshape(-1, 4)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(updates["batch_stats"]["mean"], peer.running_mean, rtol=1e-6)
+    np.testing.assert_allclose(updates["batch_stats"]["var"], peer.running_var, rtol=1e-6)
+
+
+def test_statistics_of_one_value_are_finite():
+    x, norm = numbers(1, 1, 1, 4), BatchNorm((4,))
+    y, updates = norm.apply(norm.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
+    assert all(np.isfinite(a).all() for a in jax.tree.leaves((y, updates)))
+
+
+def test_initializing_in_training_mode_leaves_the_statistics_as_they_start():
+    x, norm = 3 + numbers(3, 2, 5, 4), BatchNorm((4,))
+    stats = norm.init(jax.random.key(0), x, train=True)["batch_stats"]
+    np.testing.assert_array_equal(stats["mean"], np.zeros(4))
+    np.testing.assert_array_equal(stats["var"], np.ones(4))
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((4,), (0, 1, 2)), ((3, 1, 1, 4), (1, 2))], ids=["channel", "joint"])
+@pytest.mark.parametrize("train", [True, False])
+def test_gradients_of_the_norm_are_those_of_its_formula(shape, axes, train):
+    norm = BatchNorm(shape, axes)
+    with jax.enable_x64(True):
+        x = jnp.asarray(3 + 2 * numbers(3, 2, 5, 4, dtype=np.float64))
+        variables = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fresh(norm, x))
+        stats = variables["batch_stats"]
+
+        def formula(params, x):
+            mean = x.mean(axes, keepdims=True) if train else stats["mean"]
+            var = x.var(axes, keepdims=True) if train else stats["var"]
+            return (x - mean) / jnp.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+
+        def layer(params, x):
+            return norm.apply({"params": params, "batch_stats": stats}, x, train=train, mutable=["batch_stats"])[0]
+
+        def gradients(function):
+            loss = jax.grad(lambda params, x: jnp.sin(function(params, x)).sum(), (0, 1))
+            return jax.jit(loss)(variables["params"], x)
+
+        for found, wanted in zip(jax.tree.leaves(gradients(layer)), jax.tree.leaves(gradients(formula))):
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10)
+
+
+def test_no_gradient_flows_into_the_running_statistics():
+    x, norm = numbers(3, 2, 5, 4), BatchNorm((4,))
+    variables = fresh(norm, x)
+
+    def loss(stats):
+        rest = {"params": variables["params"], "batch_stats": stats}
+        return jnp.square(norm.apply(rest, x, train=True, mutable=["batch_stats"])[0]).sum()
+
+    assert not any(np.any(g) for g in jax.tree.leaves(jax.grad(loss)(variables["batch_stats"])))
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("train", [True, False])
+def test_a_convolution_layer_is_a_convolution_with_bias_and_norm(use_bias, norm, train):
+    x, layer = numbers(2, 2, 9, 3), TemporalConv(3, 4, 5, 2, 2, use_bias=use_bias, norm=norm)
+    variables = fresh(layer, x)
+    params = variables["params"]
+    assert ("bias" in params, "norm" in params) == (use_bias, norm)
+    y = by_loop(x, np.asarray(params["kernel"]), 2, 2)
+    if use_bias:
+        y = y + np.asarray(params["bias"])
+    if norm:
+        stats = variables["batch_stats"]["norm"]
+        mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
+        y = (y - mean) / np.sqrt(var + 1e-5) * params["norm"]["scale"] + params["norm"]["bias"]
+    found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
+    np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
+
+
+def test_a_bias_before_a_norm_moves_the_running_mean_and_has_no_gradient():
+    x, layer = numbers(2, 2, 9, 3), TemporalConv(3, 4)
+    variables = fresh(layer, x)
+    params, old = variables["params"], variables["batch_stats"]["norm"]["mean"]
+
+    def loss(bias):
+        y, updates = layer.apply({**variables, "params": {**params, "bias": bias}}, x, True, mutable=["batch_stats"])
+        return jnp.square(y).sum(), updates["batch_stats"]["norm"]["mean"]
+
+    gradient, mean = jax.grad(loss, has_aux=True)(params["bias"])
+    y = x @ np.asarray(params["kernel"][0]) + np.asarray(params["bias"])
+    np.testing.assert_allclose(mean, 0.9 * old + 0.1 * y.mean((0, 1, 2)), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_depthwise_layer_convolves_each_channel_on_its_own(train):
+    x, layer = numbers(2, 2, 9, 4), DepthwiseConv(4, 5, 2, 2)
+    variables = fresh(layer, x)
+    kernel = np.asarray(variables["params"]["kernel"])
+    y = np.concatenate([by_loop(x[..., c : c + 1], kernel[:, c : c + 1, None], 2, 2) for c in range(4)], -1)
+    stats, params = variables["batch_stats"]["norm"], variables["params"]["norm"]
+    mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
+    y = (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+    found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
+    np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
