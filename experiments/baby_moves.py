@@ -7,7 +7,7 @@ reproduces table and protocol of Passmore et al. with the released settings: pre
 calibration of each run on its validation videos, figures of its test videos, mean and standard deviation over the runs.
 A cohort is a folder of DeepLabCut tables of the 18 points with `outcomes.csv`: id, outcome (1: abnormal or absent),
 group (the infant), and, for `--metadata`, age (weeks) and cohort (preterm or term). It is what `infantjax crossval
---system baby-moves` does, with the published figures beside.
+--method baby-moves` does, with the published figures beside.
 
 The published figures come from 484 videos of 327 infants, which are not public. Simulated infants tell whether the
 program runs to its end and whether it can learn anything; their figures say nothing of infants. With `--simulate` runs

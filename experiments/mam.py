@@ -17,7 +17,7 @@ Of MAM only the outline is published; what is chosen is told in `infantjax.metho
 no option here was compared with the authors' program. A cohort is a folder of keypoint files with `outcomes.csv` (id,
 outcome; 1: sporadic or absent), perhaps `truth.csv` (id, second, fidgety) for kappa, and for `--metadata` (the info
 branch) columns sex, gestational_age, birth_weight and corrected_age; the annotated infants are another folder, with
-`truth.csv`. `infantjax simulate --system mam` writes both. Training alone is `infantjax crossval --system mam`.
+`truth.csv`. `infantjax simulate --method mam` writes both. Training alone is `infantjax crossval --system mam`.
 
 The published figures belong to 1127 infants who are not public. `--simulate` lifts nothing: infants are known in space.
 It trains a smaller network for fewer epochs on two CPU cores for some minutes; its figures say nothing of infants.

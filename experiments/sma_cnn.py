@@ -8,7 +8,7 @@ error of windows and of recordings, each averaged over infants and over all samp
 LASSO on the correlations between limbs, and the mean of the training scores. With `--pictures FOLDER` it draws the
 paper's figures 3 to 5: errors of windows and of infants, and the score of each recording. A cohort is a folder of
 keypoint files with `outcomes.csv`: id (the file's name without ending), score (0..72) and group (the infant). It is
-what `infantjax crossval --system sma` does, with the comparisons and the published figures beside.
+what `infantjax crossval --method sma` does, with the comparisons and the published figures beside.
 
 The published errors belong to 70 recordings of 15 infants, which are not public. Simulated infants, whose movement
 grows with the score and is the less alike, show that the program runs; they say nothing of infants. The published

@@ -1,4 +1,4 @@
-"""Assessing recordings and videos: `demo` and `assess`."""
+"""`assess`: recordings and videos with a trained ensemble."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from infantjax.cli import common
+from infantjax.cli.methods import MethodName
 from infantjax.errors import InputError, one_line
+from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
     from infantjax.methods.base import Finder
@@ -15,43 +17,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Demo:
-    """Assess a bundled recording with the bundled ensemble, and say where the report is.
+class ReadOptions(common.FileOptions):
+    """How keypoint files are read."""
 
-    Both are simulated: the risk means nothing for an infant.
+    skeleton: Annotated[str | None, arg(metavar="NAME")] = None
+    """Keypoint set of the files; found from the joint names if not given."""
+    individual: Annotated[str | None, arg(metavar="NAME")] = None
+    """Which individual, in files that hold several."""
 
-    Example:
-        infantjax demo -o demo
-    """
+    def check(self) -> None:
+        """As for all files; and the keypoint set must be known.
 
-    output: common.Output = Path("infantjax-demo")
-    """Folder for the report."""
-    quiet: bool = False
-    """Print results only."""
-    debug: bool = False
-    """Show a traceback when something fails."""
+        Raises:
+            InputError: a frame rate out of range, an unknown format or keypoint set.
+        """
+        super().check()
+        if self.skeleton is not None:
+            from infantjax.skeletons import SKELETONS
 
-    def run(self) -> int:
-        """Assess the bundled recording."""
-        from infantjax.weights import bundled
-
-        recording = bundled.recording_path()
-        common.say(f"assessing the bundled simulated recording {recording.name}", self.quiet)
-        status = Assess((str(recording),), self.output, overwrite=True, quiet=self.quiet).run()
-        print(f"report: {(self.output / recording.stem).with_suffix('.html').resolve()}")
-        return status
+            common.require_known("--skeleton", self.skeleton, SKELETONS)
 
 
 @dataclass(frozen=True)
-class Assess:
-    """What a system finds in keypoint recordings or videos: one JSON and one page each, one summary over all.
+class Assess(common.Command):
+    """Assess keypoint recordings or videos: one JSON and one HTML page each, one summary over all.
 
-    The graph networks (groos) find a risk with its certainty; a reading of MAM where fidgety movements are and how
-    frequent; Baby Moves a calibrated risk and the clips it attends to; the SMA CNN a motor score.
+    What an assessment holds depends on the method of the ensemble: a risk with its certainty (ensemble-gcn), fidgety
+    movements over time (mam), a calibrated risk (baby-moves), or a motor score (sma-cnn).
 
     Example:
         infantjax assess clinic/*.csv --fps 30 -o results
-        infantjax assess clinic/*.csv --system sma --ensemble scores -o results
+        infantjax assess clinic/*.csv --method sma-cnn --ensemble scores -o results
     """
 
     inputs: Positional[tuple[str, ...]]
@@ -60,38 +56,28 @@ class Assess:
     """Folder for the results."""
     ensemble: Path | None = None
     """Ensemble folder (from crossval or train); the bundled demonstration ensemble if not given."""
-    system: common.SystemName | None = None
-    """Published system that the ensemble must belong to; that of the ensemble if not given."""
+    method: MethodName | None = None
+    """Method that the ensemble must belong to; that of the ensemble if not given."""
     metadata: Annotated[Path | None, arg(metavar="FILE")] = None
     """Table of id and what a network reads beside keypoints (age, cohort, ...), or what a report should show."""
-    fps: float | None = None
-    """Frames per second of the recordings, where the files do not say."""
-    format: str | None = None
-    """Format of the files; found from their content if not given. See docs/formats.md."""
-    skeleton: str | None = None
-    """Keypoint set of the files; found from the joint names if not given."""
-    individual: str | None = None
-    """Which individual, in files that hold several."""
     threshold: float | None = None
     """Decision threshold of a risk, 0..1; the ensemble's own if not given."""
-    threshold_file: Path | None = None
+    threshold_file: Annotated[Path | None, arg(metavar="FILE")] = None
     """Text file that holds the threshold and nothing else."""
     certainty: Literal["fraction", "quartile"] = "fraction"
-    """For groos: certainty rule of the paper, or of the released program."""
+    """For ensemble-gcn: certainty rule of the paper, or of the reference implementation."""
     strict: bool = False
     """Refuse recordings whose points had to be approximated from others."""
     exact_contributions: bool = False
-    """For groos: contributions through the spatial pooling layer, which the released program ignores."""
+    """For ensemble-gcn: contributions through the spatial pooling layer, which the reference implementation ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
-    """For groos: instances that explain: all, as in the paper, or those of the first network, as released."""
+    """For ensemble-gcn: networks that explain: all, as in the paper, or those of the first architecture, as in the
+    reference implementation."""
     pose_weights: Path | None = None
-    """Weights of a pose network, for videos: a released file of EfficientPose or EfficientHourglass."""
+    """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
-    quiet: bool = False
-    """Print results only."""
-    debug: bool = False
-    """Show a traceback when something fails."""
+    files: ReadOptions = ReadOptions()
 
     def run(self) -> int:
         """Assess every recording."""
@@ -99,7 +85,7 @@ class Assess:
         from infantjax.recording.cohort import read_metadata
         from infantjax.report import batch
 
-        common.require_known(self.format, self.skeleton)
+        self.files.check()
         table = read_metadata(self.metadata) if self.metadata else {}
         common.prepare_process()
         assessor = self._assessor()
@@ -109,8 +95,8 @@ class Assess:
 
             tracker = Tracker(load_pose_network(self.pose_weights))
         paths = batch.find_recordings(self.inputs, videos=tracker is not None)
-        reading = batch.Reading(self.fps, self.format, self.skeleton, self.individual, tracker, table)
-        # One recording is one step: there is nothing to tell between its beginning and its result.
+        files = self.files
+        reading = batch.Reading(files.fps, files.format, files.skeleton, files.individual, tracker, table)
         with Progress(len(paths), "assessing", quiet=self.quiet or len(paths) == 1) as progress:
 
             def report(done: int, row: "Row") -> None:
@@ -123,9 +109,9 @@ class Assess:
         for row in rows:
             print(_line(row))
         if statement := assessor.ensemble.info.get("statement"):
-            common.say(f"note: {statement}")
+            common.note([statement], always=True)
         if failed:
-            common.say(f"{len(failed)} of {len(rows)} recordings failed; see {self.output / 'summary.csv'}")
+            LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), self.output / "summary.csv")
         return 1 if failed else 0
 
     def _assessor(self) -> "Finder":
@@ -140,10 +126,9 @@ class Assess:
             threshold = _threshold_from(self.threshold_file)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError("--threshold", f"is {threshold}, must be within 0..1")
-        common.require_fps(self.fps)
-        if self.ensemble is None and self.system not in (None, systems.DEFAULT):
-            what = f"is {self.system}, of which no weights come with infantjax"
-            raise InputError("--system", what, "train an ensemble by crossval and name it by --ensemble")
+        if self.ensemble is None and self.method not in (None, systems.DEFAULT):
+            what = f"is {self.method}, of which no weights come with infantjax"
+            raise InputError("--method", what, "train an ensemble by crossval and name it by --ensemble")
         ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
         options = {"rule": self.certainty, "exact": self.exact_contributions, "contributions_of": self.contributions_of}
         if systems.name_of(ensemble) != systems.DEFAULT:
@@ -151,11 +136,11 @@ class Assess:
             defaults = {"rule": "fraction", "exact": False, "contributions_of": "all"}
             if foreign := [given[name] for name, value in options.items() if value != defaults[name]]:
                 raise InputError(
-                    foreign[0], f"is for groos, the ensemble is of {systems.name_of(ensemble)}", "leave it out"
+                    foreign[0], f"is for ensemble-gcn, the ensemble belongs to {systems.name_of(ensemble)}", "leave it out"
                 )
             options = {}
         with common.checked():
-            return systems.assessor(ensemble, self.system, threshold=threshold, strict=self.strict, **options)
+            return systems.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
 
 
 def _line(row: "Row") -> str:

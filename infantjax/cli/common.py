@@ -1,34 +1,132 @@
-"""What several commands share: options, checks of them, and what is told to the user."""
+"""What several commands share: options, their checks, and output for the user."""
 
-from collections.abc import Iterable, Iterator
+import difflib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from tyro.conf import arg
+from tyro.conf import UseAppendAction, arg
 
 from infantjax.errors import InputError
 from infantjax.progress import LOGGER
 
-SystemName = Literal["groos", "mam", "baby-moves", "sma"]
+if TYPE_CHECKING:
+    from infantjax.recording.cohort import Cohort, Scale
+
 Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+Fps = Annotated[float | None, arg(metavar="HZ")]
+Distributed = Annotated[str | None, arg(metavar="auto|ADDRESS:PORT,COUNT,NUMBER")]
+Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
+Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
 
 
-def say(text: str, quiet: bool = False) -> None:
-    """Log a message for the user, on standard error."""
-    if not quiet:
-        LOGGER.warning(text)
+@dataclass(frozen=True)
+class Common:
+    """Options of every command."""
+
+    quiet: bool = False
+    """Print results only."""
+    debug: bool = False
+    """Show a traceback when something fails."""
 
 
-def note(lines: Iterable[str], quiet: bool = False) -> None:
-    """What the user should know, a line each."""
+@dataclass(frozen=True)
+class Command(ABC):
+    """A command of the program: its fields are its options, its docstring with an example is its help."""
+
+    common: Common = field(default=Common(), kw_only=True)
+
+    @abstractmethod
+    def run(self) -> int:
+        """Do the work, print the results, and return the exit status."""
+
+    @classmethod
+    def specialize(cls, arguments: Sequence[str]) -> type[Self]:
+        """The class with the options for these arguments, where they depend on one of them."""
+        return cls
+
+    @classmethod
+    def with_defaults(cls, **defaults: Any) -> type[Self]:
+        """The class with other types and defaults of some fields, which the parser nests.
+
+        Args:
+            defaults: field -> frozen dataclass of settings.
+        """
+        fields = [(name, type(default), field(default=default)) for name, default in defaults.items()]
+        return make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True, namespace={"__doc__": cls.__doc__})
+
+    @property
+    def quiet(self) -> bool:
+        """Whether to print results only."""
+        return self.common.quiet
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How keypoint files are read."""
+
+    fps: Fps = None
+    """Frames per second, where the files do not say."""
+    format: Annotated[str | None, arg(metavar="NAME")] = None
+    """File format; found from the content if not given. See docs/formats.md."""
+
+    def check(self) -> None:
+        """Refuse values that cannot be, before any file is opened.
+
+        Raises:
+            InputError: a frame rate out of range, or an unknown format.
+        """
+        require_fps(self.fps)
+        if self.format is not None:
+            from infantjax.formats import FORMATS
+
+            require_known("--format", self.format, FORMATS)
+
+
+@dataclass(frozen=True)
+class CohortOptions(FileOptions):
+    """How the cohort is read."""
+
+    outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
+
+    def read(self, folder: Path, scale: "Scale | None" = None) -> "Cohort":
+        """Read the cohort and log a note on each problem.
+
+        Args:
+            folder: of keypoint files.
+            scale: of the outcomes, where they are scores.
+
+        Raises:
+            InputError: the cohort cannot be used.
+        """
+        from infantjax.recording.cohort import read_cohort
+
+        self.check()
+        cohort = read_cohort(folder, self.outcomes, fps=self.fps, format=self.format, scale=scale)
+        note(cohort.problems)
+        return cohort
+
+
+def say(text: str) -> None:
+    """Log a message for the user: on standard error, unless `--quiet` is given."""
+    LOGGER.info(text)
+
+
+def note(lines: Iterable[str], *, always: bool = False) -> None:
+    """Log notes for the user, one a line; also with `--quiet` if `always`."""
     for line in lines:
-        say(f"note: {line}", quiet)
+        LOGGER.log(logging.WARNING if always else logging.INFO, "note: %s", line)
 
 
 @contextmanager
 def checked(where: str | Path = "options", remedy: str = "") -> Iterator[None]:
-    """A wrong call of the library is, for the user of a command, a wrong option.
+    """Report a wrong call of the library as a wrong option.
 
     Raises:
         InputError: for a `ValueError`.
@@ -41,7 +139,7 @@ def checked(where: str | Path = "options", remedy: str = "") -> Iterator[None]:
 
 @contextmanager
 def written(path: Path, remedy: str = "give another place") -> Iterator[None]:
-    """What the system refuses to write is told with its place.
+    """Report a file or folder that the system refuses to write.
 
     Raises:
         InputError: for an `OSError`.
@@ -53,11 +151,13 @@ def written(path: Path, remedy: str = "give another place") -> Iterator[None]:
 
 
 def prepare_process(distributed: str | None = None) -> None:
-    """What a command that computes sets for its process; a library must not, so importing infantjax does not."""
-    from infantjax import cache as runtime
+    """Use the compilation cache, and join the other processes of a distributed training.
 
-    runtime.keep_freed_memory()
-    runtime.use_compilation_cache()
+    A command does this before it computes. Importing infantjax changes no setting of the process.
+    """
+    from infantjax import cache
+
+    cache.use_compilation_cache()
     if distributed is not None:
         from infantjax.training import distributed as processes
 
@@ -65,17 +165,37 @@ def prepare_process(distributed: str | None = None) -> None:
 
 
 def require_fps(fps: float | None) -> None:
-    """A frame rate that a recording can have."""
+    """Refuse a frame rate that no recording has.
+
+    Raises:
+        InputError: it is not above 0 and at most 1000.
+    """
     if fps is not None and not 0 < fps <= 1000:
         raise InputError("--fps", f"is {fps}, must be above 0 and at most 1000", "give frames per second")
 
 
-def require_known(format: str | None, skeleton: str | None = None) -> None:
-    """The names of a format and of a keypoint set, before any file is opened."""
-    from infantjax import formats as readers
-    from infantjax import skeletons
+def require_known(option: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that does not exist.
 
-    if format is not None and format not in readers.FORMATS:
-        raise InputError("--format", f'is "{format}", known are {", ".join(readers.FORMATS)}')
-    if skeleton is not None and skeleton not in skeletons.SKELETONS:
-        raise InputError("--skeleton", f'is "{skeleton}", known are {", ".join(skeletons.SKELETONS)}')
+    Raises:
+        InputError: names the nearest ones.
+    """
+    if name not in (names := list(known)):
+        raise InputError(option, f'is "{name}"', suggest(name, names))
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """A remedy for a wrong name: the nearest known ones, or all."""
+    if nearest := difflib.get_close_matches(word, known, 3):
+        return f"did you mean {' or '.join(nearest)}?"
+    return f"known are {', '.join(known)}"
+
+
+def require_new(path: Path) -> None:
+    """Refuse to write over a file or folder.
+
+    Raises:
+        InputError: it exists.
+    """
+    if path.exists():
+        raise InputError(path, "exists", "give a new name")

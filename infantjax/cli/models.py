@@ -1,20 +1,23 @@
-"""The networks that there are: `models`."""
+"""`models`: the table of the networks."""
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from infantjax.cli import common
 
+if TYPE_CHECKING:
+    from infantjax.models.summary import Summary
+
 
 @dataclass(frozen=True)
-class Models:
+class Models(common.Command):
     """List the networks: parameters and operations, as counted and as published, and whether they agree.
 
     Example:
-        infantjax models --json
+        infantjax models kbest-gcn-1 st-gcn --json
     """
 
     names: Positional[tuple[str, ...]] = ()
@@ -22,11 +25,7 @@ class Models:
     json: bool = False
     """Print JSON."""
     rule: Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"] = "published"
-    """How operations of keypoint networks are counted."""
-    quiet: bool = False
-    """Print results only."""
-    debug: bool = False
-    """Show a traceback when something fails."""
+    """How operations of pose networks are counted."""
 
     def run(self) -> int:
         """Count and compare."""
@@ -51,11 +50,13 @@ class Models:
             f"{'executed':>10}  agree"
         )
         for row in rows:
-            published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
-            flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
-            agree = "a reading" if row.reading else {True: "yes", False: "no", None: "-"}[row.agree]
-            counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
-            print(
-                f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}", flush=True
-            )
+            print(_line(row), flush=True)
         return 0
+
+
+def _line(row: "Summary") -> str:
+    published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
+    flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
+    agree = "interpretation" if row.reading else {True: "yes", False: "no", None: "-"}[row.agree]
+    counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
+    return f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}"

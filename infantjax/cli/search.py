@@ -1,185 +1,131 @@
-"""Searching for a network: `search`."""
+"""`search` and its four views: `search status`, `search best`, `search export`, `search analyze`."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
 from infantjax.errors import InputError
 
+if TYPE_CHECKING:
+    from infantjax.search import KBest, RandomSearch
+    from infantjax.search.study import Found
+
 
 @dataclass(frozen=True)
-class Search:
-    """Search the published space for the network that suits a cohort best, or look at a search.
+class StudyOptions:
+    """Where the trials are stored."""
 
-    In place of a cohort, `status` tells how a search stands and `best` its best candidates; `export` writes its trials
-    into the output folder, and `analyze` what they show. Run again with the same options, an interrupted search
-    continues; others join it by name.
+    study: Annotated[str, arg(metavar="NAME")] = "search"
+    """Name of the search in its storage."""
+    storage: Annotated[str | None, arg(metavar="URL")] = None
+    """sqlite:///FILE for one machine, postgresql://USER@HOST/DATABASE for several; search.db in the output folder if
+    not given."""
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder for checkpoints, logs and exports; of this machine, or shared by all."""
+
+    @property
+    def folder(self) -> Path:
+        """The output folder.
+
+        Raises:
+            InputError: none is given.
+        """
+        if self.output is None:
+            raise InputError("search", "needs a folder", "give one by -o DIR")
+        return self.output
+
+    @property
+    def url(self) -> str:
+        """The address of the storage."""
+        return self.storage or f"sqlite:///{self.folder / 'search.db'}"
+
+    def find(self) -> "Found":
+        """The study in its storage.
+
+        Raises:
+            InputError: it does not exist, or its storage cannot be read.
+        """
+        from infantjax.search import study
+
+        return study.find(self.study, self.url)
+
+
+@dataclass(frozen=True)
+class Search(common.Command):
+    """Search the published space for the network that suits a cohort best.
+
+    Run again with the same options, an interrupted search continues; other machines join it by its name. The subcommands
+    `search status`, `search best`, `search export` and `search analyze` show its results.
 
     Example:
         infantjax search cohort -o search --study first --workers 2
     """
 
-    cohort: Positional[str]
-    """Folder of keypoint files with their outcomes.csv; or one of the words status, best, export, analyze."""
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
-    """Folder for what the workers leave, and for exports; of this machine, or shared by all."""
-    study: Annotated[str, arg(metavar="NAME")] = "search"
-    """Name of the search in its storage."""
-    storage: Annotated[str | None, arg(metavar="URL")] = None
-    """Where the trials are kept: sqlite:///FILE for one machine, postgresql://USER@HOST/DATABASE for several; search.db
-    in the output folder if not given."""
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv."""
+    training: Any = None
+    where: StudyOptions = StudyOptions()
     workers: int = 1
-    """Processes of this machine; on accelerators one for each device, on a CPU each with its part of the cores."""
+    """Processes of this machine; on accelerators one for each device."""
     trials: int | None = None
     """Candidates to evaluate at most; the rule decides if not given."""
-    rule: Literal["released", "paper", "random"] = "released"
-    """Which candidates come next: K-Best as released or as in the paper, or random ones."""
+    rule: Literal["reference", "paper", "random"] = "reference"
+    """Which candidates come next: K-Best as in the reference implementation or as in the paper, or random ones."""
     population: int = 5
     """K of K-Best; 5 as published."""
     threshold: float = 0.9
     """AUC from which on a candidate enters the first population; 0.9 as published."""
-    seed: int = 1
-    """Of the search; independent searches take different ones."""
+    search_seed: int = 1
+    """Seed of the search; independent searches take different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
     """JSON file with the alternatives of some choices, to search no others; all published ones if not given."""
     folds: Annotated[int | str, arg(metavar="N|COLUMN")] = 7
     """Parts of the cohort, 7 as published; or the column of the outcomes table that names the part of each."""
     held_out: tuple[int, ...] = (2, 7)
-    """Parts, from 1, whose infants together give the AUC: 2 and 7 as published, 1 as released."""
-    stratify: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")] = ()
+    """Parts, from 1, whose infants together give the AUC: 2 and 7 as published, 1 in the reference implementation."""
+    stratify: common.Columns = ()
     """Column of the outcomes table to balance over the parts beside the outcome; may be repeated."""
     repeats: int = 1
     """Trainings of each candidate, whose mean AUC counts; 1 as published."""
-    epochs: int = 100
-    """Of a training; 100 as published."""
     no_checkpoints: bool = False
     """Train every candidate to the end, whatever its AUC at epochs 10, 20 ... 90."""
-    outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
-    fps: Annotated[float | None, arg(metavar="HZ")] = None
-    """Frames per second of the recordings, where the files do not say."""
-    format: Annotated[str | None, arg(metavar="NAME")] = None
-    """Format of the files; found from their content if not given. See docs/formats.md."""
     preprocessing: Literal["reference", "paper"] = "reference"
     """How recordings are standardized."""
-    batch_size: int = 32
-    """Windows of a step; 32 as published."""
-    learning_rate: float = 5e-4
-    """Of SGD with Nesterov momentum; 5e-4 as published."""
-    samples_per_negative: int = 12
-    """Windows that an infant with outcome 0 gives in an epoch; 12 as published."""
-    positive_ratio: int = 5
-    """An infant with outcome 1 gives this many times as many; 5 as published."""
-    training_seed: int = 1
-    """Of the parts of the cohort and of every training; the same in all searches, as published."""
     strict: bool = False
     """Refuse recordings whose points have to be approximated from others."""
     grace: int = 180
-    """Seconds without a sign of life after which the trial of another machine is run again."""
-    top: int = 1
-    """For best and export: how many of the best candidates."""
-    also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
-    """For analyze: another search of the storage, as a repeat or to compare; may be repeated."""
-    importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
-    """For analyze: how the importance of the choices is estimated."""
+    """Seconds without a heartbeat after which the trial of another machine is run again."""
     json: bool = False
     """Print JSON."""
-    quiet: bool = False
-    """Print results only."""
-    debug: bool = False
-    """Show a traceback when something fails."""
+    files: common.CohortOptions = common.CohortOptions()
 
-    def run(self) -> int:
-        """Search, or look at a search."""
-        from infantjax.search import study
-
-        looking = self.cohort if self.cohort in ("status", "best", "export", "analyze") else None
-        if looking is None:
-            self._search()
-        if looking == "analyze":
-            from infantjax.search import analysis
-
-            names = dict.fromkeys((self.study, *self.also))
-            founds = [study.find(name, self._storage()) for name in names]
-            common.say("estimating the importance of the choices", self.quiet)
-            for path in analysis.write(founds, self._folder() / "analysis", self.importance):
-                print(path)
-            return 0
-        found = study.find(self.study, self._storage())
-        if looking == "export":
-            return self._export(study.table(found), study.best(found, self.top))
-        told = study.best(found, self.top) if looking == "best" else [study.status(found)]
-        if self.json:
-            import json
-
-            print(json.dumps(told if looking == "best" else told[0], indent=2))
-            return 0
-        for row in told:
-            flat = {**row, **row.pop("choices", {})}
-            for key, value in flat.items():
-                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-                print(f"{key:<24}{f'{shown:,}' if key == 'candidates' else shown}")
-        return 0
-
-    def _export(self, table: str, best: list[dict[str, Any]]) -> int:
-        from infantjax.files import canonical_json, write_atomically
-
-        folder = self._folder()
-        with common.written(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / "trials.csv", table)
-            write_atomically(folder / "best.json", canonical_json(best))
-        print(folder / "trials.csv")
-        print(folder / "best.json")
-        return 0
-
-    def _folder(self) -> Path:
-        if self.output is None:
-            raise InputError("search", "needs a folder", "give one by -o DIR")
-        return self.output
-
-    def _storage(self) -> str:
-        return self.storage or f"sqlite:///{self._folder() / 'search.db'}"
-
-    def _search(self) -> None:
-        """Read the cohort, and let workers run the study to its end."""
-        from infantjax.recording.cohort import read_cohort
-        from infantjax.recording.preprocessing import PRESETS
-        from infantjax.search import KBest, RandomSearch, evaluation, space, worker
-        from infantjax.search.study import Heartbeat
+    @classmethod
+    def specialize(cls, arguments: Sequence[str]) -> type[Self]:
+        """With the settings of the training of a candidate as options."""
         from infantjax.training.state import TrainingConfig
 
-        common.require_fps(self.fps)
-        common.require_known(self.format)
-        folder = self._folder()
+        return cls.with_defaults(training=TrainingConfig(epochs=100))
+
+    def run(self) -> int:
+        """Read the cohort, let workers run the study to its end, and print its status."""
+        from infantjax.recording.preprocessing import PRESETS
+        from infantjax.search import evaluation, space, study, worker
+        from infantjax.search.study import Heartbeat
+
+        folder = self.where.folder
         with common.written(folder), common.checked():
-            rule = (
-                RandomSearch()
-                if self.rule == "random"
-                else KBest(self.population, self.threshold, temperature_lag=self.rule == "released")
-            )
-            if self.rule == "random" and self.trials is None:
-                raise ValueError("random search has no end; give a number by --trials")
-            config = TrainingConfig(
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                samples_per_negative=self.samples_per_negative,
-                positive_ratio=self.positive_ratio,
-                required_auc=() if self.no_checkpoints else evaluation.CHECKPOINTS,
-                seed=self.training_seed,
-            )
+            rule = self._rule()
+            required = () if self.no_checkpoints else evaluation.CHECKPOINTS
             searched = space.PUBLISHED if self.space is None else space.read_space(self.space, space.PUBLISHED)
-            common.say(f"{searched.size:,} candidates", self.quiet)
-            cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format)
-            common.note(cohort.problems, self.quiet)
+            common.say(f"{searched.size:,} candidates")
             trained = evaluation.on_cohort(
-                cohort,
+                self.files.read(self.cohort),
                 space.build_published,
-                config,
+                replace(self.training, required_auc=required),
                 folds=self.folds,
                 held_out=self.held_out,
                 stratify=self.stratify,
@@ -187,17 +133,138 @@ class Search:
                 preprocessing=PRESETS[self.preprocessing],
                 strict=self.strict,
             )
+            folder.mkdir(parents=True, exist_ok=True)
             task = worker.Search(
-                self.study,
-                self._storage(),
+                self.where.study,
+                self.where.url,
                 folder,
                 searched,
                 trained,
                 rule,
-                self.seed,
+                self.search_seed,
                 self.trials,
                 Heartbeat(max(1, self.grace // 3), self.grace),
                 self.quiet,
             )
-            folder.mkdir(parents=True, exist_ok=True)
             worker.search(task, self.workers)
+        _print_rows([study.status(self.where.find())], self.json)
+        return 0
+
+    def _rule(self) -> "KBest | RandomSearch":
+        from infantjax.search import KBest, RandomSearch
+
+        if self.rule != "random":
+            return KBest(self.population, self.threshold, temperature_lag=self.rule == "reference")
+        if self.trials is None:
+            raise ValueError("random search has no end; give a number by --trials")
+        return RandomSearch()
+
+
+@dataclass(frozen=True)
+class Status(common.Command):
+    """Print the state of a search: its trials, its phase and its best candidate.
+
+    Example:
+        infantjax search status -o search --study first
+    """
+
+    where: StudyOptions = StudyOptions()
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print the status."""
+        from infantjax.search import study
+
+        _print_rows([study.status(self.where.find())], self.json, several=False)
+        return 0
+
+
+@dataclass(frozen=True)
+class Best(common.Command):
+    """Print the best candidates of a search with their choices.
+
+    Example:
+        infantjax search best -o search --study first --top 3
+    """
+
+    where: StudyOptions = StudyOptions()
+    top: int = 1
+    """Number of candidates."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print the candidates."""
+        from infantjax.search import study
+
+        _print_rows(study.best(self.where.find(), self.top), self.json, several=True)
+        return 0
+
+
+@dataclass(frozen=True)
+class ExportTrials(common.Command):
+    """Write all trials of a search as trials.csv and its best candidates as best.json into the output folder.
+
+    Example:
+        infantjax search export -o search --study first --top 10
+    """
+
+    where: StudyOptions = StudyOptions()
+    top: int = 1
+    """Number of candidates in best.json."""
+
+    def run(self) -> int:
+        """Write both files."""
+        from infantjax.files import canonical_json, write_atomically
+        from infantjax.search import study
+
+        found, folder = self.where.find(), self.where.folder
+        contents = {"trials.csv": study.table(found), "best.json": canonical_json(study.best(found, self.top))}
+        with common.written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in contents.items():
+                write_atomically(folder / name, content)
+                print(folder / name)
+        return 0
+
+
+@dataclass(frozen=True)
+class Analyze(common.Command):
+    """Plot a search: its course, the importance of each choice, and agreement with other searches.
+
+    Example:
+        infantjax search analyze -o search --study first --also second
+    """
+
+    where: StudyOptions = StudyOptions()
+    also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
+    """Another search of the storage, as a repeat or to compare; may be repeated."""
+    importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"
+    """How the importance of the choices is estimated."""
+
+    def run(self) -> int:
+        """Write the analysis into the output folder."""
+        from infantjax.search import analysis
+
+        names = dict.fromkeys((self.where.study, *self.also))
+        found = [replace(self.where, study=name).find() for name in names]
+        common.say("estimating the importance of the choices")
+        for path in analysis.write(found, self.where.folder / "analysis", self.importance):
+            print(path)
+        return 0
+
+
+def _print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, *, several: bool = False) -> None:
+    """Rows as JSON (a list if several), or as lines of names and values."""
+    rows = list(rows)
+    if as_json:
+        import json
+
+        print(json.dumps(rows if several else rows[0], indent=2))
+        return
+    for row in rows:
+        flat = {name: value for name, value in row.items() if name != "choices"} | dict(row.get("choices", {}))
+        for name, value in flat.items():
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            print(f"{name:<24}{f'{shown:,}' if name == 'candidates' else shown}")

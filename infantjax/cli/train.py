@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
+from infantjax.cli.methods import DEFAULT, MethodName
 from infantjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,23 +19,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Training:
+class _Training(common.Command):
     """Options of every command that trains on a cohort."""
 
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
     output: common.Output
     """Folder for the ensemble, the logs and the checkpoints. Run again on it, an interrupted training continues."""
-    system: common.SystemName = "groos"
+    method: MethodName = DEFAULT
     """Published system: graph networks, a reading of MAM, Baby Moves, or the SMA CNN (outcomes are scores, 0..72)."""
     model: str | None = None
     """For groos: network; kbest-gcn-2 if not given, for pose that of the weights. `infantjax models` lists them."""
-    outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
-    fps: Annotated[float | None, arg(metavar="HZ")] = None
-    """Frames per second of the recordings, where the files do not say."""
-    format: Annotated[str | None, arg(metavar="NAME")] = None
-    """Format of the files; found from their content if not given. See docs/formats.md."""
+    files: common.CohortOptions = common.CohortOptions()
     preprocessing: Literal["reference", "paper"] = "reference"
     """How recordings are standardized; stored with the ensemble."""
     epochs: int | None = None
@@ -57,7 +53,7 @@ class _Training:
     """Be one of several processes that train together; auto on Slurm and TPU pods. See docs/guides/accelerators.md."""
     strict: bool = False
     """Refuse recordings whose points have to be approximated from others."""
-    leave_out: bool = False
+    skip_invalid: bool = False
     """Leave out recordings that cannot be used, in place of refusing the cohort."""
     with_metadata: bool = False
     """For baby-moves and mam: the network reads age and cohort, or sex, gestational age, birth weight and age too."""
@@ -67,44 +63,34 @@ class _Training:
     """For mam: folder of other infants with truth.csv (id;second;fidgety), which it needs."""
     set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME=VALUE")] = ()
     """Any other setting of the system, its network or its training by name; may be repeated."""
-    quiet: bool = False
-    """Print results only."""
-    debug: bool = False
-    """Show a traceback when something fails."""
 
     def _train(self, train: Callable[["System", "Cohort", dict[str, Any]], "Ensemble"], **flags: Any) -> int:
         """Read the cohort, train, tell."""
-        from infantjax import cache as runtime
         from infantjax.methods import registry as systems
-        from infantjax.recording.cohort import read_annotated, read_cohort
+        from infantjax.recording.cohort import read_annotated
 
-        common.require_fps(self.fps)
-        common.require_known(self.format)
-        runtime.shorten_compilation()
         common.prepare_process(self.distributed)
         with common.checked():
-            system = systems.get(self.system).configured(self._settings(flags))
-            cohort = read_cohort(self.cohort, self.outcomes, fps=self.fps, format=self.format, scale=system.scale)
-            common.note(cohort.problems, self.quiet)
+            system = systems.get(self.method).configured(self._settings(flags))
+            cohort = self.files.read(self.cohort, system.scale)
             how: dict[str, Any] = {
                 "strict": self.strict,
-                "leave_out": self.leave_out,
+                "leave_out": self.skip_invalid,
                 "save_every": self.save_every,
                 "quiet": self.quiet,
             }
             if self.annotated is not None:
-                how["annotated"] = read_annotated(self.annotated, fps=self.fps, format=self.format)
+                how["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
             ensemble = train(system, cohort, how)
         for line in system.told(ensemble):
             print(line)
         print(f"ensemble: {self.output}")
         if system.reading:
-            common.say(f"note: {system.reading}")
+            common.note([system.reading], always=True)
         if left := len(cohort) - ensemble.info["training"]["cohort"]["recordings"]:
-            common.say(
-                f"note: {left} of {len(cohort)} recordings were left out; the record beside the ensemble names them"
-            )
-        common.note((*ensemble.info.get("notes", ()), ensemble.info["statement"]))
+            skipped = f"{left} of {len(cohort)} recordings were skipped; the record beside the ensemble names them"
+            common.note([skipped], always=True)
+        common.note((*ensemble.info.get("notes", ()), ensemble.info["statement"]), always=True)
         return 0
 
     def _settings(self, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,13 +120,6 @@ def _value_of(text: str) -> Any:
         return text.split(",") if "," in text else text
 
 
-Value = TypeVar("Value")
-
-
-def _given(value: Value | None, default: Value) -> Value:
-    return default if value is None else value
-
-
 @dataclass(frozen=True)
 class Crossval(_Training):
     """Train one instance of a network for each part of a cohort, all at once, and write them as an ensemble.
@@ -149,7 +128,7 @@ class Crossval(_Training):
 
     Example:
         infantjax crossval cohort -o ensemble --model kbest-gcn-2
-        infantjax crossval cohort -o ensemble --system mam --annotated others
+        infantjax crossval cohort -o ensemble --method mam --annotated others
     """
 
     folds: Annotated[int | str | None, arg(metavar="N|COLUMN")] = None
@@ -171,96 +150,21 @@ class Crossval(_Training):
 
 @dataclass(frozen=True)
 class Train(_Training):
-    """Train one instance of a network: for risk on a single split of a cohort, for pose on annotated pictures.
+    """Train one instance of a network: on a single split of a cohort.
 
     Example:
         infantjax train cohort -o instance --model kbest-gcn-2 --validation 0.25
-        infantjax train annotations -o network --task pose --weights EfficientPoseRT.h5
     """
 
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv; for pose annotated pictures, see docs/guides/annotations.md."""
-    task: Literal["risk", "pose"] = "risk"
-    """What the network is for."""
     validation: Annotated[str | None, arg(metavar="SHARE|FILE")] = None
     """What chooses the best epoch: a share up to 0.5, for risk also a text file with an id a line; 0.25 for risk and
     0.1 for pose if not given."""
-    weights: Path | None = None
-    """For pose: weights to start from, a released file or the folder of a training."""
-    imagenet: bool = False
-    """For pose: start the backbones from weights trained on ImageNet (extra `imagenet`, Lite networks)."""
-    skeleton: str | None = None
-    """For pose: keypoints to train; those of the annotations if not given."""
-    pictures: Annotated[Path | None, arg(metavar="DIR")] = None
-    """For pose: folder of the pictures, where they are not beside the annotations."""
-    side: int | None = None
-    """For pose: height and width of the network's input in pixels; the network's own if not given."""
-    whole: bool = False
-    """For pose: train on whole pictures and not on the surroundings of the keypoints."""
-    optimizer: Literal["amsgrad", "cyclical"] = "amsgrad"
-    """For pose: as published for infants, or SGD under a cyclical rate as published on MPII."""
-    sigmas: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
-    """For pose: how the peaks of the maps narrow over the epochs."""
-    rotation: float = 45.0
-    """For pose: training pictures are turned by up to so many degrees."""
-    scale: float = 0.25
-    """For pose: training pictures are scaled by up to this share."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """For pose: of the activations; bfloat16 is for accelerators."""
-    stream: int | None = None
-    """For pose: where the pictures do not fit on the device, bring those of so many steps there at a time."""
-
     def run(self) -> int:
         """Train."""
-        return self._pose() if self.task == "pose" else self._risk()
-
-    def _risk(self) -> int:
         validation = _validation_from(self.validation or "0.25")
         return self._train(lambda system, cohort, how: system.train(cohort, self.output, validation, **how))
-
-    def _pose(self) -> int:
-        from infantjax.pose import load_pose_network
-        from infantjax.pose.annotated import Squares, train_pose
-        from infantjax.pose.annotations import read_annotations
-        from infantjax.pose.augmentation import ImageAugmentation
-        from infantjax.pose.training import PoseTrainingConfig
-
-        common.prepare_process(self.distributed)
-        with common.checked():
-            annotations = read_annotations(self.cohort, self.skeleton, self.format, pictures=self.pictures)
-            common.note(annotations.problems, self.quiet)
-            published = PoseTrainingConfig()
-            config = PoseTrainingConfig(
-                epochs=_given(self.epochs, published.epochs),
-                batch_size=_given(self.batch_size, published.batch_size),
-                optimizer=self.optimizer,
-                learning_rate=self.learning_rate,
-                sigmas=self.sigmas,
-                augmentation=ImageAugmentation(self.rotation, self.scale),
-                dtype=self.dtype,
-                seed=self.seed,
-            )
-            start = load_pose_network(self.weights, early_heads=True) if self.weights else None
-            trained = train_pose(
-                annotations,
-                model=self.model,
-                directory=self.output,
-                config=config,
-                start=start,
-                backbones={} if self.imagenet else None,
-                squares=Squares(self.side, not self.whole),
-                validation=float(self.validation or 0.1),
-                stream=self.stream,
-                save_every=self.save_every,
-                quiet=self.quiet,
-            )
-        result = trained.result
-        ended = f"{result.status[0].name.lower()} after {result.ended[0]} of {config.epochs} epochs"
-        off = 100 * result.mean_error[0]
-        print(f"mean error {off:.2f} % of the square's side in epoch {result.best_epoch[0]}  ({ended})")
-        print(f"network: {self.output}")
-        common.note(trained.notes, self.quiet)
-        return 0
 
 
 def _validation_from(text: str) -> float | tuple[str, ...]:

@@ -192,7 +192,7 @@ def common(methods: Mapping[str, Scores]) -> tuple[dict[str, tuple[float, ...]],
     risks = {method: dict(zip(scores.names, scores.risks)) for method, scores in methods.items()}
     names = [name for name in first.names if all(name in known for known in risks.values())]
     if not names:
-        raise InputError("--versus", "leaves no infant that all methods have", "check that the ids of all tables agree")
+        raise InputError("--baseline", "leaves no infant that all methods have", "check that the ids of all tables agree")
     outcomes = dict(zip(first.names, first.outcomes))
     return (
         {method: tuple(known[name] for name in names) for method, known in risks.items()},

@@ -70,5 +70,5 @@ def assessor(ensemble: Ensemble, system: str | None = None, **options: Any) -> F
     """
     found = name_of(ensemble)
     if system is not None and system != found:
-        raise InputError("--system", f"is {system}, the ensemble belongs to {found}", "give another ensemble or system")
+        raise InputError("--method", f"is {system}, the ensemble belongs to {found}", "give another ensemble or system")
     return get(found).assessor(ensemble, **options)

@@ -166,7 +166,7 @@ def _load_folder(directory: Path) -> PoseEstimator:
     ensemble = load_ensemble(directory)
     info, member = ensemble.info, ensemble.members[0]
     if info.get("task") != "pose":
-        remedy = "give the folder that `infantjax train --task pose` wrote"
+        remedy = "give the folder that `infantjax train pose` wrote"
         raise InputError(directory, "holds no pose network", remedy)
     try:
         skeleton, normalization = skeletons.get(info["skeleton"]), info["normalization"]

@@ -70,7 +70,7 @@ def refused(capsys, monkeypatch, tmp_path, sizes, folders):
         if name == "groos":
             options = ("--folds", 2, *options)
         given = [part for setting, value in small.items() for part in ("--set", f"{setting}={json.dumps(value)}")]
-        command = ["crossval", cohort, "-o", tmp_path / "out", "--system", name, *given, *options, "--quiet"]
+        command = ["crossval", cohort, "-o", tmp_path / "out", "--method", name, *given, *options, "--quiet"]
         capsys.readouterr()
         assert cli.run([str(part) for part in command]) == 2
         out, err = capsys.readouterr()
@@ -317,15 +317,15 @@ def assess(capsys, monkeypatch, tmp_path):
 
 
 def test_an_ensemble_of_another_system_is_refused(assess, folders, ensembles):
-    status, out, err = assess(folders["sma"], "--system", "mam", "--ensemble", ensembles["sma"])
+    status, out, err = assess(folders["sma"], "--method", "mam", "--ensemble", ensembles["sma"])
     assert (status, out) == (2, "")
-    assert err == "infantjax: --system: is mam, the ensemble belongs to sma; give another ensemble or system\n"
+    assert err == "infantjax: --method: is mam, the ensemble belongs to sma; give another ensemble or system\n"
 
 
 def test_no_weights_come_with_other_systems(assess, folders):
-    status, _, err = assess(folders["sma"], "--system", "sma")
+    status, _, err = assess(folders["sma"], "--method", "sma")
     assert status == 2
-    assert err.startswith("infantjax: --system: is sma, of which no weights come with infantjax; train an ensemble")
+    assert err.startswith("infantjax: --method: is sma, of which no weights come with infantjax; train an ensemble")
 
 
 def test_options_of_the_graph_networks_are_refused_elsewhere(assess, folders, ensembles):

@@ -90,7 +90,7 @@ def test_an_ensemble_that_names_no_system_is_of_the_graph_networks(ensembles):
     ensemble = load_ensemble(ensembles["mam"])
     ensemble = replace(ensemble, info={k: v for k, v in ensemble.info.items() if k != "system"})
     assert systems.name_of(ensemble) == "groos"
-    with pytest.raises(InputError, match="--system: is mam, the ensemble belongs to groos"):
+    with pytest.raises(InputError, match="--method: is mam, the ensemble belongs to groos"):
         systems.assessor(ensemble, "mam")
 
 
@@ -310,9 +310,9 @@ def settings_of(small: dict) -> list[str]:
 
 def chain(run, name: str, folder: Path, flags: list, small: dict) -> dict:
     """Simulated cohort, cross-validation, a held-out file with a bad one beside it; the record."""
-    simulate = ("simulate", "--system", name, "--duration", 12, "--prevalence", 0.4)
+    simulate = ("simulate", "--method", name, "--duration", 12, "--prevalence", 0.4)
     assert run(*simulate, "-n", 3 if name == "sma" else 8, "-o", folder / "c")[0] == 0
-    trained = run("crossval", folder / "c", "-o", folder / "e", "--system", name, *flags, *settings_of(small))
+    trained = run("crossval", folder / "c", "-o", folder / "e", "--method", name, *flags, *settings_of(small))
     assert trained[0] == 0, trained[2]
     assert trained[1][-1] == f"ensemble: {folder / 'e'}"
     assert any("never validated on infants" in line for line in trained[2])
@@ -321,7 +321,7 @@ def chain(run, name: str, folder: Path, flags: list, small: dict) -> dict:
     files = [folder / "new" / "orgcoords_sim0050.csv", folder / "new" / "broken.csv"]
     if name == "sma":
         files[0] = folder / "new" / "orgcoords_sim0150.csv"
-    assess = ("assess", *files, "-o", folder / "r", "--system", name, "--ensemble", folder / "e")
+    assess = ("assess", *files, "-o", folder / "r", "--method", name, "--ensemble", folder / "e")
     status, out, _ = run(*assess, "--metadata", folder / "new" / "outcomes.csv")
     assert status == 1
     assert out[0].startswith(files[0].name)
@@ -344,7 +344,7 @@ def test_the_commands_train_and_use_a_score(run, tmp_path, sizes):
 
 @pytest.mark.slow
 def test_the_commands_train_and_use_a_reading_of_mam(run, tmp_path, sizes):
-    others = ("simulate", "--system", "mam", "-n", 4, "--first", 90, "--duration", 12, "--prevalence", 0.5)
+    others = ("simulate", "--method", "mam", "-n", 4, "--first", 90, "--duration", 12, "--prevalence", 0.5)
     assert run(*others, "-o", tmp_path / "others")[0] == 0
     flags = ["--annotated", tmp_path / "others", "--with-metadata"]
     record = chain(run, "mam", tmp_path, flags, sizes["mam"])
@@ -354,7 +354,7 @@ def test_the_commands_train_and_use_a_reading_of_mam(run, tmp_path, sizes):
     assert len(record["instances"]) == 2
     # Run again, an interrupted training continues; a finished one gives the same bytes.
     before = (tmp_path / "e" / "ensemble.json").read_bytes()
-    again = run("crossval", tmp_path / "c", "-o", tmp_path / "e", "--system", "mam", *flags, *settings_of(sizes["mam"]))
+    again = run("crossval", tmp_path / "c", "-o", tmp_path / "e", "--method", "mam", *flags, *settings_of(sizes["mam"]))
     assert again[0] == 0
     assert (tmp_path / "e" / "ensemble.json").read_bytes() == before
 
@@ -368,7 +368,7 @@ def test_the_commands_train_and_use_baby_moves_with_age_and_cohort(run, tmp_path
     assert "AUC of cohort alone" in told["figures"]
     # Each split has a test of its own; the table of all is beside that of medians.
     assert (tmp_path / "e" / "repeats.csv").exists()
-    flags = ("--system", "baby-moves", "--validation", 0.34, *settings_of(sizes["baby-moves"]))
+    flags = ("--method", "baby-moves", "--validation", 0.34, *settings_of(sizes["baby-moves"]))
     status, _, err = run("train", tmp_path / "c", "-o", tmp_path / "one", *flags)
     assert status == 0, err
     assert json.loads((tmp_path / "one" / "training.json").read_text())["runs"][0]["run"] == 0

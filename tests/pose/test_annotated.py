@@ -168,8 +168,8 @@ def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, cap
     folder = tmp_path / "raw" / "annotations"
     folder.mkdir(parents=True)
     write(annotations, folder / "annotations.csv")
-    arguments = ["train", str(folder), "-o", str(tmp_path / "net"), "--task", "pose", "--model", "eye"]
-    arguments += ["--pictures", str(annotations.paths[0].parent), "--skeleton", "mpii-16", "--quiet"]
+    arguments = ["train", "pose", str(folder), "-o", str(tmp_path / "net"), "--model", "eye"]
+    arguments += ["--image-dir", str(annotations.paths[0].parent), "--skeleton", "mpii-16", "--quiet"]
     assert cli.run([*arguments, "--epochs", "1", "--batch-size", "4"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("mean error ")

@@ -98,13 +98,13 @@ def test_every_kind_of_network_runs_in_onnx_runtime(name, tmp_path):
 
 def test_the_command_exports_and_says_how_exactly(pose_weights, tmp_path, capsys):
     target = tmp_path / "rt.stablehlo"
-    status = cli.run(["export", str(pose_weights), "-o", str(target), "--side", "64"])
+    status = cli.run(["export", str(pose_weights), "-o", str(target), "--image-size", "64"])
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert printed.out.splitlines()[0].startswith(str(target))
     (difference,) = re.findall(r"largest relative difference (\S+) on", printed.out)
     assert float(difference) < 1e-6
-    assert cli.run(["export", str(pose_weights), "-o", str(target), "--side", "64"]) == 2
+    assert cli.run(["export", str(pose_weights), "-o", str(target), "--image-size", "64"]) == 2
     assert "exists" in capsys.readouterr().err
     assert cli.run(["export", str(pose_weights), "-o", str(tmp_path / "a.txt")]) == 2
     assert ".onnx or .stablehlo" in capsys.readouterr().err

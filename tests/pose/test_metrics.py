@@ -107,7 +107,7 @@ def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, pub
     assert cli.run(["pose", str(pictures), "--weights", str(weights), *options]) == 0
     capsys.readouterr()
     at = ("--at", "0.1", "0.2", "0.5")
-    assert cli.run(["evaluate", str(target), str(pictures), "--task", "pose", "--unit", "trunk", *at, "--json"]) == 0
+    assert cli.run(["evaluate", "pose", str(target), str(pictures), "--unit", "trunk", *at, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     # One gray level of difference in a picture may move a maximum; of 39 points each is 2.6 %.
     for name, expected in zip(("PCK@0.1", "PCK@0.2", "PCK@0.5"), published):
@@ -133,16 +133,16 @@ def found_and_annotated(tmp_path) -> tuple[str, str]:
 
 def test_the_command_draws_the_correct_keypoints_over_the_threshold(found_and_annotated, tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    assert cli.run(["evaluate", *found_and_annotated, "--task", "pose", "--plots", str(tmp_path / "plots")]) == 0
+    assert cli.run(["evaluate", "pose", *found_and_annotated, "--plots", str(tmp_path / "plots")]) == 0
     assert "right_wrist" in (tmp_path / "plots" / "pck.svg").read_text("utf-8")
     assert "pck.svg" in capsys.readouterr().err
 
 
 def test_the_command_prints_a_table(found_and_annotated, capsys):
-    status = cli.run(["evaluate", *found_and_annotated, "--task", "pose"])
+    status = cli.run(["evaluate", "pose", *found_and_annotated])
     lines = capsys.readouterr().out.splitlines()
     assert status == 0
-    assert lines[0].startswith("2 pictures, unit: head top to upper neck")
+    assert lines[0].startswith("2 images, unit: head top to upper neck")
     assert lines[-1].split() == ["mean", "100.0", "66.7", "66.7", "0.167"]
 
 
@@ -176,8 +176,8 @@ def test_the_command_measures_against_boxes_of_heads(tmp_path, capsys):
     }
     row = ",".join(cells.values())
     table.write_text(f"frame,{','.join(header)}\n0,{row}\n1,{row}\n")
-    options = ("--task", "pose", "--unit", "head_box", "--at", "0.4")
-    assert cli.run(["evaluate", str(table), str(tmp_path / "mpii.mat"), *options]) == 0
+    options = ("--unit", "head_box", "--at", "0.4")
+    assert cli.run(["evaluate", "pose", str(table), str(tmp_path / "mpii.mat"), *options]) == 0
     # The wrist is 15 pixels off, half of 0.6 times the diagonal of 50.
     assert capsys.readouterr().out.splitlines()[-1].split() == ["mean", "50.0", "0.250"]
 
@@ -185,8 +185,8 @@ def test_the_command_measures_against_boxes_of_heads(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ((), "needs the annotations"),
-        (("{folder}",), "has 2 pictures"),
+        ((), "ANNOTATIONS"),
+        (("{folder}",), "has 2 images"),
         (("{one}", "--unit", "trunk"), "choose another"),
     ],
 )
@@ -201,7 +201,7 @@ def test_what_the_command_cannot_compare_gives_one_line(options, what, tmp_path,
     header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
     table.write_text(f"frame,{','.join(header)}\n0,{',1' * 32}\n1,{',2' * 32}\n".replace(",,", ","))
     given = [str(o).format(folder=folder, one=one) for o in options]
-    assert cli.run(["evaluate", str(table), *given, "--task", "pose"]) == 2
+    assert cli.run(["evaluate", "pose", str(table), *given]) == 2
     error = capsys.readouterr().err
     assert what in error
     assert error.count("\n") == 1

@@ -132,7 +132,7 @@ def simulated(tmp_path_factory):
 
 def run(capsys, *arguments):
     capsys.readouterr()
-    return cli.run(["folds", *(str(argument) for argument in arguments)]), *capsys.readouterr()
+    return cli.run(["split", *(str(argument) for argument in arguments)]), *capsys.readouterr()
 
 
 def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated, tmp_path, capsys):
@@ -151,7 +151,7 @@ def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated,
 def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path, capsys):
     from infantjax.training.splits import reference_split
 
-    status, _, _ = run(capsys, simulated, "-o", tmp_path, "--folds", 3, "--rule", "released")
+    status, _, _ = run(capsys, simulated, "-o", tmp_path, "--folds", 3, "--rule", "reference")
     assert status == 0
     whole = read_cohort(simulated)
     split = reference_split(dict(zip(whole.names, whole.outcomes)), 3)
@@ -165,7 +165,7 @@ def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path,
     [
         (("--stratify", "town"), 'no recording has a column "town"'),
         (("--folds", 9), "for 9 folds"),
-        (("--rule", "released", "--stratify", "center"), "knows neither columns nor groups"),
+        (("--rule", "reference", "--stratify", "center"), "uses neither columns nor groups"),
     ],
 )
 def test_options_that_cannot_be_are_one_line(simulated, tmp_path, capsys, options, message):

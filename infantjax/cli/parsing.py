@@ -1,0 +1,83 @@
+"""From the words of a command line to a command, with each mistake as one line."""
+
+import contextlib
+import inspect
+import io
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import tyro
+from tyro.conf import AvoidSubcommands, DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, PositionalMetavarFromFieldName
+
+from infantjax.cli.common import Command, suggest
+from infantjax.errors import InputError
+
+C = TypeVar("C", bound=Command)
+
+CONFIG = (AvoidSubcommands, OmitArgPrefixes, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
+"""Nested options have short names (`--epochs`), flags have no `--no-` twin, and an option without a value is left out."""
+
+_BORDERS = "│╭╮╰╯─"
+
+
+def find_command(arguments: Sequence[str], names: Sequence[str]) -> str:
+    """The command that a command line begins with; of two words where it is one of those.
+
+    Raises:
+        InputError: no command has this name; the message names the nearest ones.
+    """
+    if (both := " ".join(arguments[:2])) in names:
+        return both
+    if arguments[0] in names:
+        return arguments[0]
+    raise InputError("command", f'"{arguments[0]}" does not exist', suggest(arguments[0], names))
+
+
+def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
+    """Parse the options of a command.
+
+    Args:
+        command: class whose fields are the options.
+        name: as the user writes it.
+        arguments: the words after the name.
+
+    Returns:
+        The command, or None if its help was asked for and is printed.
+
+    Raises:
+        InputError: an option that does not exist, is missing, or has a value of another type.
+    """
+    specialized = command.specialize(arguments)
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            parsed, unknown = tyro.cli(
+                specialized,
+                prog=f"infantjax {name}",
+                description=inspect.cleandoc(command.__doc__ or ""),
+                args=list(arguments),
+                config=CONFIG,
+                return_unknown_args=True,
+            )
+    except SystemExit as leave:
+        if not leave.code:
+            return None
+        raise InputError(name, _without_box(box.getvalue()), f"see infantjax {name} --help") from None
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        what = f"option {word} does not exist" if word.startswith("-") else f'"{word}" is one argument too many'
+        raise InputError(name, what, suggest(word, options_of(specialized)) if word.startswith("-") else "")
+    return parsed
+
+
+def options_of(command: type[Command]) -> list[str]:
+    """The options of a command, each with its dashes."""
+    return sorted(set(re.findall(r"(?<!\S)--[a-z][a-z-]*", tyro.extras.get_parser(command, config=CONFIG).format_help())))
+
+
+def _without_box(text: str) -> str:
+    """The message of the parser as one line: without its frame, and without what follows the message."""
+    lines = [line.strip(_BORDERS + " \n") for line in text.splitlines()[1:]]
+    message = " ".join(re.split(r"^(?:Got errors:)?$", "\n".join(lines), maxsplit=1, flags=re.MULTILINE)[0].split())
+    return message or "cannot be parsed"

@@ -1,0 +1,62 @@
+"""`simulate`: cohorts whose truth is known."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import arg
+
+from infantjax.cli import common
+from infantjax.cli.methods import DEFAULT, MethodName
+
+
+@dataclass(frozen=True)
+class Simulate(common.Command):
+    """Write a cohort of simulated infants: recordings, outcomes, and the truth of every second.
+
+    Example:
+        infantjax simulate -n 60 -o cohort
+    """
+
+    output: common.Output
+    """Folder for the cohort."""
+    n: Annotated[int, arg(aliases=["-n"])] = 60
+    """Number of infants; each has three recordings where the outcomes of the method are scores."""
+    method: MethodName = DEFAULT
+    """Method that will read the cohort: decides keypoints, metadata, camera and outcomes."""
+    first: int = 0
+    """Number of the first infant; cohorts of one seed whose numbers differ share no infants."""
+    seed: int = 0
+    """Seed; infant i of a seed is the same in every cohort."""
+    duration: float = 60.0
+    """Seconds of each recording."""
+    prevalence: float = 0.15
+    """Fraction of infants with absent fidgety movements (outcome 1)."""
+    fps: Annotated[float, arg(metavar="HZ")] = 30.0
+    """Frames per second."""
+    overwrite: bool = False
+    """Replace an earlier simulated cohort."""
+
+    def run(self) -> int:
+        """Simulate the cohort."""
+        from infantjax.progress import Progress
+        from infantjax.simulation import write_cohort
+
+        with (
+            common.written(self.output, "make room"),
+            common.checked("simulate"),
+            Progress(self.n, "simulating", quiet=self.quiet) as progress,
+        ):
+            write_cohort(
+                self.output,
+                self.n,
+                self.seed,
+                self.duration,
+                self.prevalence,
+                self.fps,
+                overwrite=self.overwrite,
+                system=self.method,
+                first=self.first,
+                progress=lambda done, n: progress.update(done),
+            )
+        print(self.output)
+        return 0

@@ -1,0 +1,69 @@
+"""`split`: the parts of a cohort, fixed before anything is trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from infantjax.cli import common
+
+
+@dataclass(frozen=True)
+class Split(common.Command):
+    """Split a cohort into a test set and cross-validation folds, balanced by outcome, center and subtype.
+
+    Writes two tables of outcomes with the fold of each recording, development.csv and test.csv, for `--outcomes` of
+    other commands, and prints the size of each part.
+
+    Example:
+        infantjax split cohort -o split --stratify center --stratify subtype
+    """
+
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv."""
+    output: common.Output
+    """Folder for the tables."""
+    folds: int = 7
+    """Number of folds; 7 as published."""
+    test_fraction: float = 0.25
+    """Fraction of infants reserved for testing; a quarter as published; 0 reserves none."""
+    stratify: common.Columns = ()
+    """Column of the outcomes table to balance beside the outcome; may be repeated. In the paper center and subtype."""
+    rule: Literal["paper", "reference"] = "paper"
+    """Balanced as in the paper, or the split of the reference implementation, which balances the outcome alone."""
+    seed: int | None = None
+    """Seed of the shuffles; 1 if not given, for the reference split 1433."""
+    files: common.CohortOptions = common.CohortOptions()
+
+    def run(self) -> int:
+        """Split, write the tables, and print a summary."""
+        from infantjax.files import write_atomically
+        from infantjax.methods.ensemble_gcn import crossval as protocols
+        from infantjax.training import splits as folds
+
+        if not 0 <= self.test_fraction < 1:
+            raise common.InputError("--test-fraction", f"is {self.test_fraction}, must be at least 0 and below 1")
+        cohort = self.files.read(self.cohort)
+        with common.checked():
+            if self.rule == "paper":
+                seed = 1 if self.seed is None else self.seed
+                held_out = round(1 / self.test_fraction) if self.test_fraction else 0
+                fold_of = protocols.deal(cohort, self.folds, held_out, self.stratify, seed)
+            elif self.stratify or cohort.groups is not None:
+                raise ValueError("the reference split uses neither columns nor groups; use --rule paper")
+            else:
+                seed = folds.REFERENCE_SEED if self.seed is None else self.seed
+                outcomes = dict(zip(cohort.names, map(int, cohort.outcomes)))
+                parts = folds.reference_split(outcomes, self.folds, self.test_fraction, seed)
+                number = {name: k for k, part in enumerate(parts.folds, start=1) for name in part}
+                fold_of = tuple(number.get(name, 0) for name in cohort.names)
+        with common.written(self.output):
+            self.output.mkdir(parents=True, exist_ok=True)
+            for name, is_test in (("development", False), ("test", True)):
+                rows = [row for row, k in enumerate(fold_of) if (k == 0) == is_test]
+                text = protocols.folds_table(cohort, fold_of, rows, self.stratify)
+                write_atomically(self.output / f"{name}.csv", text)
+        for line in protocols.folds_summary(cohort, fold_of, self.stratify):
+            print(line)
+        return 0
