@@ -47,7 +47,7 @@ class Assess(common.Command):
 
     Example:
         infantjax assess clinic/*.csv --fps 30 -o results
-        infantjax assess clinic/*.csv --method sma-cnn --ensemble scores -o results
+        infantjax assess clinic/*.csv --ensemble scores -o results
     """
 
     inputs: Positional[tuple[str, ...]]
@@ -136,7 +136,9 @@ class Assess(common.Command):
             defaults = {"rule": "fraction", "exact": False, "contributions_of": "all"}
             if foreign := [given[name] for name, value in options.items() if value != defaults[name]]:
                 raise InputError(
-                    foreign[0], f"is for ensemble-gcn, the ensemble belongs to {systems.name_of(ensemble)}", "leave it out"
+                    foreign[0],
+                    f"is for ensemble-gcn, the ensemble belongs to {systems.name_of(ensemble)}",
+                    "leave it out",
                 )
             options = {}
         with common.checked():

@@ -84,7 +84,9 @@ class Benchmark(common.Command):
         x = np.random.default_rng(0).normal(size=(self.batch_size, *entry.input_shape)).astype(np.float32)
         variables = jax.device_put(initialize(module, jax.random.key(0), x[:1]))
         start = time.perf_counter()
-        score = jax.jit(lambda variables, x: jax.nn.softmax(module.apply(variables, x)[0])).lower(variables, x).compile()
+        score = (
+            jax.jit(lambda variables, x: jax.nn.softmax(module.apply(variables, x)[0])).lower(variables, x).compile()
+        )
         compile_seconds = time.perf_counter() - start
         per_call = _median_seconds(lambda: jax.block_until_ready(score(variables, x)), self.seconds)
         frames = entry.input_shape[0]

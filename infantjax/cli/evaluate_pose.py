@@ -58,7 +58,8 @@ class EvaluatePose(common.Command):
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
         if self.json:
             rows = {
-                name: {"mean": share.mean} | {j: v for j, v in zip(joints, share.keypoints.tolist()) if math.isfinite(v)}
+                name: {"mean": share.mean}
+                | {j: v for j, v in zip(joints, share.keypoints.tolist()) if math.isfinite(v)}
                 for name, share in shares.items()
             }
             print(json.dumps({"images": len(names), "unit": self.unit, **rows}, indent=2))

@@ -3,12 +3,19 @@
 import contextlib
 import inspect
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from typing import TypeVar
 
 import tyro
-from tyro.conf import AvoidSubcommands, DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, PositionalMetavarFromFieldName
+from tyro.conf import (
+    AvoidSubcommands,
+    DisallowNone,
+    FlagCreatePairsOff,
+    OmitArgPrefixes,
+    PositionalMetavarFromFieldName,
+)
 
 from infantjax.cli.common import Command, suggest
 from infantjax.errors import InputError
@@ -18,7 +25,7 @@ C = TypeVar("C", bound=Command)
 CONFIG = (AvoidSubcommands, OmitArgPrefixes, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
 """Nested options have short names (`--epochs`), flags have no `--no-` twin, and an option without a value is left out."""
 
-_BORDERS = "│╭╮╰╯─"
+_FRAME = " │╭╮╰╯─"
 
 
 def find_command(arguments: Sequence[str], names: Sequence[str]) -> str:
@@ -73,11 +80,17 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
 
 def options_of(command: type[Command]) -> list[str]:
     """The options of a command, each with its dashes."""
-    return sorted(set(re.findall(r"(?<!\S)--[a-z][a-z-]*", tyro.extras.get_parser(command, config=CONFIG).format_help())))
+    return sorted(
+        set(re.findall(r"(?<!\S)--[a-z][a-z-]*", tyro.extras.get_parser(command, config=CONFIG).format_help()))
+    )
 
 
 def _without_box(text: str) -> str:
-    """The message of the parser as one line: without its frame, and without what follows the message."""
-    lines = [line.strip(_BORDERS + " \n") for line in text.splitlines()[1:]]
-    message = " ".join(re.split(r"^(?:Got errors:)?$", "\n".join(lines), maxsplit=1, flags=re.MULTILINE)[0].split())
-    return message or "cannot be parsed"
+    """The message of the parser as one line: its first paragraph, without the title and frame around it."""
+    lines = (line.strip(_FRAME) for line in text.splitlines()[1:])
+    content = itertools.dropwhile(_is_rule, lines)
+    return " ".join(" ".join(itertools.takewhile(lambda line: not _is_rule(line), content)).split()).rstrip(".")
+
+
+def _is_rule(line: str) -> bool:
+    return not line.strip("-")

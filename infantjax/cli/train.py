@@ -161,6 +161,7 @@ class Train(_Training):
     validation: Annotated[str | None, arg(metavar="SHARE|FILE")] = None
     """What chooses the best epoch: a share up to 0.5, for risk also a text file with an id a line; 0.25 for risk and
     0.1 for pose if not given."""
+
     def run(self) -> int:
         """Train."""
         validation = _validation_from(self.validation or "0.25")

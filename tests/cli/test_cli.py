@@ -19,23 +19,12 @@ from infantjax import cache as runtime
 from infantjax import cli, models
 from infantjax import formats as readers
 from infantjax.cli import common
+from infantjax.cli.models import Models
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights.ensemble import Member, load_ensemble, save_ensemble
 
-COMMANDS = (
-    "demo",
-    "assess",
-    "pose",
-    "crossval",
-    "train",
-    "search",
-    "evaluate",
-    "simulate",
-    "models",
-    "convert",
-    "export",
-)
+COMMANDS = list(cli.COMMANDS)
 
 
 class Outcome(NamedTuple):
@@ -101,28 +90,21 @@ def refused(outcome: Outcome, message: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_has_an_example_that_is_understood(run, command, monkeypatch):
-    outcome = run(command, "--help")
+def test_help_of_every_command_has_options_and_an_example_that_is_understood(run, command, monkeypatch):
+    outcome = run(*command.split(), "--help")
     assert outcome.status == 0
-    example = " ".join(outcome.out).partition("Example:")[2]
-    words = re.search(rf"infantjax {command}[^│╰]*", example)
-    assert words, outcome.out
-    # The example is parsed and reaches its command, whose work is left out here.
+    text = "\n".join(outcome.out)
+    examples = re.findall(rf"^ +infantjax {command} (.*)$", text.partition("Example:")[2], re.MULTILINE)
+    assert examples, text
+    # Each example is parsed and reaches its command, whose work is left out here.
     called = []
-    monkeypatch.setattr(getattr(cli, command.capitalize()), "run", lambda self: called.append(self) or 0)
-    assert run(*words[0].split("  ")[0].split()[1:]).status == 0
-    assert len(called) == 1
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_says_what_it_is(run, command):
-    options = getattr(cli, command.capitalize()).__dataclass_fields__
-    text = " ".join(run(command, "--help").out).lower()
-    # The one positional argument without a name of its own is shown as what it holds.
-    shown = {"names": "[str [str ...]]"}
-    missing = [name for name in options if shown.get(name, name.replace("_", "-")) not in text]
-    assert missing == []
-    assert re.search(r"--debug\s+show a traceback", text)
+    monkeypatch.setattr(cli.command_type(command), "run", lambda self: called.append(self) or 0)
+    for example in examples:
+        assert run(*command.split(), *example.split()) == (0, [], [])
+    assert len(called) == len(examples)
+    undescribed = re.findall(r"^│ (--[a-z-]+(?: \S+)?) +\(default", text, re.MULTILINE)
+    assert undescribed == []
+    assert re.search(r"--debug\s+Show a traceback", text)
 
 
 def test_the_program_lists_its_commands(run):
@@ -135,15 +117,25 @@ def test_the_version_is_the_package_s(run):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [(), ("color",), ("assess",), ("assess", "a.csv"), ("assess", "a.csv", "-o", "b", "--fps", "fast")],
-    ids=["nothing", "unknown command", "no arguments", "no output", "no number"],
+    ("arguments", "message"),
+    [
+        (["asess"], 'command: "asess" does not exist; did you mean assess'),
+        (["color"], 'command: "color" does not exist; known are demo, assess'),
+        (["assess", "a.csv"], "assess: Missing .*--output DIR.*; see infantjax assess --help"),
+        (["convert"], "convert: Missing .*INPUT.*OUTPUT"),
+        (["convert", "a", "b", "c"], 'convert: "c" is one argument too many'),
+        (["assess", "a.csv", "-o", "b", "--fsp", "30"], "assess: option --fsp does not exist; did you mean --fps"),
+        (["assess", "a.csv", "-o", "b", "--fps", "fast"], "assess: Error parsing --fps: .*'fast'"),
+        (["simulate", "-o", "b", "--method", "mom"], "simulate: invalid choice 'mom' for argument '--method'. Expect"),
+        (["train", "pose", "a", "-o", "b", "--epochs", "0"], "train pose: .* epochs must be at least 1, got 0"),
+    ],
 )
-def test_a_wrong_call_is_status_2_on_stderr(run, arguments):
-    outcome = run(*arguments)
-    assert outcome.status == 2
-    assert outcome.out == []
-    assert outcome.err
+def test_a_wrong_call_is_status_2_and_one_line(run, arguments, message):
+    refused(run(*arguments), message)
+
+
+def test_no_command_at_all_is_status_2_with_the_list_of_commands(run):
+    assert run().status == 2
 
 
 def test_a_traceback_is_shown_on_request_only(run, tmp_path):
@@ -155,8 +147,8 @@ def test_an_interruption_is_status_130(run, monkeypatch):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Models, "run", interrupt)
-    assert run("models") == (130, [], ["infantjax: interrupted; what was finished is kept"])
+    monkeypatch.setattr(Models, "run", interrupt)
+    assert run("models") == (130, [], ["infantjax: interrupted; completed work is kept"])
 
 
 # --- in processes of their own ---------------------------------------------------------------------------------------
@@ -175,7 +167,7 @@ def test_the_installed_program_starts(tmp_path):
 def test_a_reader_of_the_output_that_goes_away_is_no_error(tmp_path):
     code = "for i in range(100_000): print('a line')"
     script = f"import sys\nfrom infantjax import cli\ndef work(self):\n    {code}\n    return 0\n"
-    script += "cli.Models.run = work\ncli.main(['models'])\n"
+    script += "from infantjax.cli.models import Models\nModels.run = work\ncli.main(['models'])\n"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -193,7 +185,7 @@ def ended(work: str, **options) -> subprocess.CompletedProcess:
     script = (
         f"import atexit, threading, time\nfrom infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
     )
-    script += "cli.Models.run = work\ncli.main(['models'])\n"
+    script += "from infantjax.cli.models import Models\nModels.run = work\ncli.main(['models'])\n"
     return subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, **options)
 
 
@@ -396,8 +388,8 @@ def test_a_missing_frame_rate_is_asked_for(run, good, ensemble_folder, tmp_path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--format", "color"), '--format: is "color", known are released-csv, wide-csv'),
-        (("--skeleton", "color"), '--skeleton: is "color", known are in-motion-19'),
+        (("--format", "color"), '--format: is "color"; did you mean coco'),
+        (("--skeleton", "coco-71"), '--skeleton: is "coco-71"; did you mean coco-17'),
         (("--threshold", "1.5"), "--threshold: is 1.5, must be within 0..1"),
         (("--threshold", "nan"), "--threshold: is nan, must be within 0..1"),
         (("--threshold", "0.5", "--threshold-file", "t"), "--threshold: is given twice"),
@@ -518,7 +510,7 @@ def cohort(tmp_path, run) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--model", "color"), 'unknown model "color"; known: st-gcn'),
+        (("--model", "color"), 'unknown model "color"'),
         (("--epochs", "0"), "epochs must be at least 1, got 0"),
         (("--batch-size", "0"), "batch_size must be at least 1, got 0"),
         (("--learning-rate", "-1"), "learning_rate must be above 0"),
@@ -639,7 +631,7 @@ def test_models_are_listed_for_reading(run):
     assert outcome.status == 0
     assert len(outcome.out) == 2
     assert re.search(r"st-gcn\s+in-motion-19\s+3,075,740\s+3,075,740\s+6.21\s+6.21\s+6.21\s+yes", outcome.out[1])
-    refused(run("models", "color"), 'unknown model "color"; known: st-gcn')
+    refused(run("models", "color"), 'unknown model "color"')
 
 
 def test_pose_networks_are_listed_for_both_skeletons(run):
@@ -655,8 +647,8 @@ def test_pose_networks_are_listed_for_both_skeletons(run):
     assert re.search(r"efficientpose-rt\s+in-motion-19\s+481,336\s+481,336\s+0.96\s+0.96\s+0.78\s+yes", lines[2])
 
 
-def test_a_network_of_which_only_the_outline_is_published_is_a_reading(run):
-    assert run("models", "mam").out[1].endswith("a reading")
+def test_a_network_of_which_only_the_outline_is_published_is_an_interpretation(run):
+    assert run("models", "mam").out[1].endswith("interpretation")
 
 
 # --- pose ------------------------------------------------------------------------------------------------------------
@@ -664,7 +656,7 @@ def test_a_network_of_which_only_the_outline_is_published_is_a_reading(run):
 
 def test_pose_writes_the_keypoints_of_every_frame(run, clip, pose_weights, tmp_path):
     target = tmp_path / "clip.csv"
-    outcome = run("pose", clip, "--weights", pose_weights, "--side", 64, "-o", target, "--min-confidence", 0)
+    outcome = run("pose", clip, "--weights", pose_weights, "--image-size", 64, "-o", target, "--min-confidence", 0)
     assert outcome.status == 0
     assert outcome.out == [str(target)]
     assert "EfficientPose, backbone l0, side 64" in "\n".join(outcome.err)
@@ -678,7 +670,7 @@ def test_pose_writes_the_keypoints_of_every_frame(run, clip, pose_weights, tmp_p
 def test_pose_draws_an_overlay_of_the_same_frames(run, videos, pose_weights, tmp_path):
     odd = videos.write(tmp_path / "odd.mkv", frames=5, codec="ffv1", height=121, width=161, pix_fmt="yuv444p")
     overlay = tmp_path / "overlay.mp4"
-    options = ("--weights", pose_weights, "--side", 64, "--min-confidence", 0, "--overlay", overlay, "--quiet")
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--overlay", overlay, "--quiet")
     outcome = run("pose", odd, "-o", tmp_path / "a.npz", *options)
     assert outcome.status == 0, outcome.err
     assert outcome.err == []
@@ -695,7 +687,7 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
     from infantjax.pose import tracker as tracking
 
     monkeypatch.setattr(tracking, "CHUNK", 8)
-    options = ("--weights", pose_weights, "--side", 64, "--min-confidence", 0)
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
     expected = tmp_path / "whole.csv"
     assert run("pose", clip, "-o", expected, *options).status == 0
 
@@ -721,14 +713,14 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
     ("options", "message"),
     [
         (("--weights", "no.h5"), r"no\.h5: "),
-        (("--weights", "{weights}", "--side", 65), "cannot read pictures of side 65"),
+        (("--weights", "{weights}", "--image-size", 65), "cannot read pictures of side 65"),
         (("--weights", "{weights}", "--fps", 0), "--fps: is 0"),
         (("--weights", "{weights}", "--min-confidence", 2), "min_confidence must be within"),
         (("--weights", "{weights}", "--batch-size", 0), "batch_size must be within"),
         (("--weights", "{weights}", "--scales", 1, 9), "scales must be within"),
         (("--weights", "{weights}", "--person", "central"), "has no affinity fields"),
         (("--weights", "{clip}"), r"clip\.mp4: is not a readable"),
-        (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has an ending"),
+        (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has a suffix"),
         (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: exists"),
     ],
 )
@@ -743,7 +735,7 @@ def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp
 def test_released_weights_become_a_folder_that_is_checked(run, clip, pose_weights, tmp_path):
     folder = tmp_path / "network"
     assert run("convert", pose_weights, folder).out == [str(folder)]
-    options = ("--side", 64, "--min-confidence", 0, "--quiet")
+    options = ("--image-size", 64, "--min-confidence", 0, "--quiet")
     for weights, target in ((pose_weights, "a.npz"), (folder, "b.npz")):
         assert run("pose", clip, "--weights", weights, "-o", tmp_path / target, *options).status == 0
     first, second = (readers.read(tmp_path / name).keypoints for name in ("a.npz", "b.npz"))
@@ -844,7 +836,7 @@ def more(tables) -> Path:
 
 def test_two_methods_are_compared_on_the_infants_that_both_have(run, tables, more):
     more.write_text("id,risk\nb,0.3\na,0.8\nc,0.4\nd,0.9\n")
-    outcome = run("evaluate", *tables, "--versus", more, "--json")
+    outcome = run("evaluate", *tables, "--baseline", more, "--json")
     assert outcome.status == 0
     row = json.loads("\n".join(outcome.out))["comparisons"][str(more)]["sensitivity"]
     assert (row["first"], row["second"], row["p"], row["holm"]) == (1, 0.5, 1, 1)
@@ -854,7 +846,7 @@ def test_two_methods_are_compared_on_the_infants_that_both_have(run, tables, mor
 def test_several_methods_are_compared_with_corrected_p_values(run, tables, more, tmp_path):
     third = tmp_path / "third.csv"
     third.write_text("id,risk\na,0.1\nb,0.2\nc,0.9\nd,0.9\ne,0.8\n")
-    outcome = run("evaluate", *tables, "--versus", more, "--versus", third)
+    outcome = run("evaluate", *tables, "--baseline", more, "--baseline", third)
     assert outcome.status == 0
     assert [line for line in outcome.out if line.startswith("against")] == [f"against {more}", f"against {third}"]
     assert sum(line.endswith("Holm") for line in outcome.out) == 2
@@ -874,7 +866,7 @@ def test_recordings_of_one_infant_are_not_taken_as_independent(run, tables):
 
 
 def test_the_published_test_comes_with_its_warning(run, tables, more):
-    outcome = run("evaluate", *tables, "--versus", more, "--test", "published")
+    outcome = run("evaluate", *tables, "--baseline", more, "--test", "published")
     assert outcome.status == 0
     assert any("overstates significance" in line for line in outcome.err)
 
@@ -888,7 +880,7 @@ def test_subgroups_and_the_threshold_of_a_sensitivity_are_printed(run, tables, m
 
 def test_an_evaluation_is_plotted(run, tables, more, tmp_path):
     pytest.importorskip("matplotlib")
-    assert run("evaluate", *tables, "--versus", more, "--plots", tmp_path / "plots").status == 0
+    assert run("evaluate", *tables, "--baseline", more, "--plots", tmp_path / "plots").status == 0
     assert {p.name for p in (tmp_path / "plots").iterdir()} == {"roc.svg", "reliability.svg", "decision_curve.svg"}
     refused(run("evaluate", *tables, "--plots", tables[0], "--quiet"), "risks.csv: cannot be written")
 
@@ -898,7 +890,7 @@ def test_an_evaluation_is_plotted(run, tables, more, tmp_path):
     [
         (["--subgroups", "age"], 'outcomes.csv: has no entries in a column "age"; those with entries are sex'),
         (["--at-sensitivity", 1.5], "--at-sensitivity: is 1.5, must be above 0 and at most 1"),
-        (["--versus", "none.csv"], "none.csv"),
+        (["--baseline", "none.csv"], "none.csv"),
     ],
 )
 def test_options_of_evaluate_that_cannot_be_are_refused(run, tables, more, options, message):
@@ -916,14 +908,14 @@ def test_a_threshold_at_a_sensitivity_needs_both_classes(run, tables):
 )
 def test_risks_that_cannot_be_paired_are_refused(run, tables, more, rows, message):
     more.write_text("id,risk\n" + rows)
-    refused(run("evaluate", *tables, "--versus", more, "--quiet"), message)
+    refused(run("evaluate", *tables, "--baseline", more, "--quiet"), message)
 
 
 def test_methods_without_a_common_infant_or_with_other_outcomes_are_refused(run, tables, more):
     tables[0].write_text("id,risk,outcome\na,0.9,1\nb,0.2,0\n")
     for rows, message in (("c,0.9,1\n", "no infant of the first table"), ("a,0.9,0\n", "differ in the outcomes")):
         more.write_text("id,risk,outcome\n" + rows)
-        refused(run("evaluate", tables[0], "--versus", more, "--quiet"), message)
+        refused(run("evaluate", tables[0], "--baseline", more, "--quiet"), message)
 
 
 def test_a_column_of_many_entries_makes_no_subgroups(run, tables):
