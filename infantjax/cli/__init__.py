@@ -1,7 +1,7 @@
-"""The program `infantjax`: finds the command by its name, parses its options, runs it, and reports bad input in one line.
+"""The program `infantjax`: finds a command by its name, parses its options, runs it, and reports bad input.
 
-A command is a frozen dataclass in a file of its own; its fields are its options. Only the module of the command that was
-called is imported, so `infantjax --help` is fast.
+A command is a frozen dataclass in a file of its own; its fields are its options. Only the module of the command that
+was called is imported, and each imports what it computes with when it runs, so `infantjax --help` is fast.
 
 Exit status: 0 success; 1 some recordings of a batch failed; 2 bad input or options, one line on standard error; 130
 interrupted. Results go to standard output, everything else to standard error.

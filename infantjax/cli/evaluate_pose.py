@@ -1,5 +1,7 @@
 """`evaluate pose`: estimated keypoints against annotated ones."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,7 +36,6 @@ class EvaluatePose(common.Command):
     def run(self) -> int:
         """Evaluate."""
         import json
-        import math
 
         import numpy as np
 
@@ -71,6 +72,11 @@ class EvaluatePose(common.Command):
                 print(f"{joint:<18}" + "".join(_cell(name, s.keypoints[row]) for name, s in shares.items()))
         print(f"{'mean':<18}" + "".join(_cell(name, s.mean) for name, s in shares.items()))
         return 0
+
+
+def _finite(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
+    """Joint -> value, without joints that are annotated nowhere."""
+    return {name: float(value) for name, value in zip(names, values) if math.isfinite(value)}
 
 
 def _cell(name: str, value: float) -> str:

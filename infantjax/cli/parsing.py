@@ -23,7 +23,7 @@ from infantjax.errors import InputError
 C = TypeVar("C", bound=Command)
 
 CONFIG = (AvoidSubcommands, OmitArgPrefixes, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
-"""Nested options have short names (`--epochs`), flags have no `--no-` twin, and an option without a value is left out."""
+"""Nested options have short names (`--epochs`), and flags no second form with `--no-`."""
 
 _FRAME = " │╭╮╰╯─"
 

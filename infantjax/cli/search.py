@@ -58,8 +58,8 @@ class StudyOptions:
 class Search(common.Command):
     """Search the published space for the network that suits a cohort best.
 
-    Run again with the same options, an interrupted search continues; other machines join it by its name. The subcommands
-    `search status`, `search best`, `search export` and `search analyze` show its results.
+    Run again with the same options, an interrupted search continues; other machines join it by its name. Its results
+    are shown by `search status`, `search best`, `search export` and `search analyze`.
 
     Example:
         infantjax search cohort -o search --study first --workers 2

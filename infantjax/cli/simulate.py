@@ -54,7 +54,7 @@ class Simulate(common.Command):
                 self.prevalence,
                 self.fps,
                 overwrite=self.overwrite,
-                system=self.method,
+                system=self.method,  # type: ignore[arg-type]
                 first=self.first,
                 progress=lambda done, n: progress.update(done),
             )
