@@ -58,17 +58,17 @@ class Convert(common.Command):
     def _is_weights(self) -> bool:
         if self.input.suffix.lower() not in (".h5", ".hdf5", ".npz"):
             return False
-        from infantjax.pose.keras_weights import is_pose_weights
+        from infantjax.pose.importers.keras import is_pose_weights
 
         return is_pose_weights(self.input)
 
     def _convert_weights(self) -> int:
-        from infantjax.pose import load_network
-        from infantjax.pose.network import save_network
+        from infantjax.pose import load_pose_network
+        from infantjax.pose.estimator import save_pose_network
 
-        network = load_network(self.input, skeleton=self.files.skeleton, early_heads=True)
+        network = load_pose_network(self.input, skeleton=self.files.skeleton, early_heads=True)
         source = {"training": f"imported from {self.input.name}, {network.digest}"}
         with common.written(self.output):
-            save_network(network, self.output, source, precision=self.precision)
+            save_pose_network(network, self.output, source, precision=self.precision)
         print(self.output)
         return 0

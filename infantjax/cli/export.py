@@ -31,13 +31,13 @@ class Export(common.Command):
 
     def run(self) -> int:
         """Export and compare."""
-        from infantjax.pose import export, load_network
+        from infantjax.pose import export, load_pose_network
 
         common.require_new(self.output)
         if self.output.suffix not in (".onnx", ".stablehlo"):
             raise InputError(self.output, "has an unknown suffix", "use .onnx or .stablehlo")
         common.prepare_process()
-        network = load_network(self.weights, self.image_size)
+        network = load_pose_network(self.weights, self.image_size)
         with common.written(self.output):
             if self.output.suffix == ".onnx":
                 export.write_onnx(network, self.output)

@@ -58,7 +58,7 @@ class Pose(common.Command):
 
     def run(self) -> int:
         """Estimate the keypoints and write them."""
-        from infantjax.pose import PoseConfig, Tracker, load_network
+        from infantjax.pose import PoseConfig, Tracker, load_pose_network
         from infantjax.pose.writing import SUFFIXES, write_keypoints
         from infantjax.video import open_frames
         from infantjax.video.reading import is_video
@@ -74,7 +74,7 @@ class Pose(common.Command):
         with common.checked():
             config = PoseConfig(
                 self.decoder,
-                "released" if resizing == "reference" else resizing,
+                resizing,
                 self.flip,
                 self.min_confidence,
                 self.batch_size,
@@ -85,8 +85,8 @@ class Pose(common.Command):
                 self.two_stage,
             )
         common.prepare_process()
-        network = load_network(self.weights, self.image_size, early_heads=self.person is not None)
-        if self.person is not None and network.fields is None:
+        network = load_pose_network(self.weights, self.image_size, early_heads=self.person is not None)
+        if self.person is not None and network.affinity_fields is None:
             raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
         recording = write_keypoints(frames, Tracker(network, config), self.output, self.overlay, quiet=self.quiet)
         common.note((*recording.history, *recording.notes))

@@ -57,7 +57,7 @@ class TrainPose(common.Command):
 
     def run(self) -> int:
         """Train."""
-        from infantjax.pose import load_network
+        from infantjax.pose import load_pose_network
         from infantjax.pose.annotated import Squares, train_pose
         from infantjax.pose.annotations import read_annotations
 
@@ -70,7 +70,7 @@ class TrainPose(common.Command):
                 model=self.model,
                 directory=self.output,
                 config=self.training,
-                start=load_network(self.weights, early_heads=True) if self.weights else None,
+                start=load_pose_network(self.weights, early_heads=True) if self.weights else None,
                 backbones={} if self.imagenet else None,
                 squares=Squares(self.image_size, not self.no_crop),
                 validation=self.validation,

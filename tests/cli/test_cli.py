@@ -713,7 +713,7 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
     ("options", "message"),
     [
         (("--weights", "no.h5"), r"no\.h5: "),
-        (("--weights", "{weights}", "--image-size", 65), "cannot read pictures of side 65"),
+        (("--weights", "{weights}", "--image-size", 65), "cannot read images of side 65"),
         (("--weights", "{weights}", "--fps", 0), "--fps: is 0"),
         (("--weights", "{weights}", "--min-confidence", 2), "min_confidence must be within"),
         (("--weights", "{weights}", "--batch-size", 0), "batch_size must be within"),

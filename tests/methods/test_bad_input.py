@@ -330,7 +330,7 @@ def test_no_weights_come_with_other_systems(assess, folders):
 
 def test_options_of_the_graph_networks_are_refused_elsewhere(assess, folders, ensembles):
     status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--certainty", "quartile")
-    assert (status, err) == (2, "infantjax: --certainty: is for groos, the ensemble is of sma; leave it out\n")
+    assert (status, err) == (2, "infantjax: --certainty: is for ensemble-gcn, the ensemble belongs to sma; leave it out\n")
     status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--threshold", "0.5")
     assert (status, err) == (2, "infantjax: options: sma decides nothing and has no threshold\n")
 
