@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from infantjax.methods import registry
 
 DEFAULT = registry.DEFAULT
+names = registry.names
 
 if TYPE_CHECKING:
     MethodName = str

@@ -1,0 +1,86 @@
+"""Writes `docs/reference/commands.md` from the parsers of the commands: `python docs/generate_commands.py`.
+
+A test compares the page with what this writes, so it cannot be out of date.
+"""
+
+import inspect
+import warnings
+from pathlib import Path
+
+import tyro
+
+from infantjax import cli
+from infantjax.cli.common import Command
+from infantjax.cli.methods import names
+from infantjax.cli.parsing import CONFIG
+
+PAGE = Path(__file__).parent / "reference" / "commands.md"
+
+HEAD = """# Commands
+
+`infantjax COMMAND --help` shows the options of a command with an example; `infantjax --version` the version. Results go
+to standard output, everything else to standard error. Every command also has `--quiet` (print results only) and
+`--debug` (show a traceback when something fails).
+
+| exit status | meaning |
+| --- | --- |
+| 0 | success |
+| 1 | some recordings of a batch failed, the others are done |
+| 2 | bad input or options: one line on standard error says where, what, and what to do |
+| 130 | interrupted; completed work is kept |
+
+The environment variable `INFANTJAX_CACHE` names the folder of compiled programs, `JAX_PLATFORMS` the backend.
+
+This page is generated from the commands by `python docs/generate_commands.py`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(section(name) for name in cli.COMMANDS)])
+
+
+def section(name: str) -> str:
+    """One command: its help, its example and its options; of training commands the options of each method."""
+    command = cli.command_type(name)
+    text, _, example = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")
+    lines = [f"## {name}", "", text.strip(), "", "```console"]
+    lines += [f"$ {line.strip()}" for line in example.strip().splitlines()]
+    lines += ["```", ""]
+    plain = options(command, [])
+    if "method" not in plain or options(command, ["--method", names()[-1]]) == plain:
+        return "\n".join([*lines, *plain.values(), ""])
+    of_method = {method: options(command, ["--method", method]) for method in names()}
+    shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
+    lines += shared.values()
+    for method, found in of_method.items():
+        lines += ["", f"With `--method {method}`:", ""]
+        lines += [row for option, row in found.items() if option not in shared]
+    return "\n".join([*lines, ""])
+
+
+def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
+    """Name -> line of the page for each option of a command but the common ones."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        parser = tyro.extras.get_parser(command.specialize(arguments), config=CONFIG)
+    found = {}
+    for action in parser._actions:
+        if action.dest.startswith("common.") or action.dest == "help":
+            continue
+        text = " ".join((action.help or "").split())
+        meaning, _, default = text.rstrip(")").rpartition("(default: ") if "(default: " in text else text.rpartition(" (")
+        default = default.rstrip(")").strip()
+        spelled = ", ".join(f"`{option}`" for option in reversed(action.option_strings)) or f"`{action.metavar}`"
+        name = (action.option_strings[-1:] or [action.dest])[0].lstrip("-")
+        default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
+        meaning = meaning.strip()
+        if choices := [f"`{choice}`" for choice in action.choices or () if choice != "None"]:
+            meaning += f" One of {', '.join(sorted(choices))}."
+        found[name] = f"- {spelled}{f' ({default})' if default else ''}: {meaning}"
+    return found
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
+    print(PAGE)
