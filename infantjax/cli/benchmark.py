@@ -33,7 +33,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Benchmark(common.Command):
-    """Measure the speed of a network on this device: compilation, windows a second, milliseconds a recording.
+    """Measure the speed of a network on this device.
 
     Example:
         infantjax benchmark --model kbest-gcn-2

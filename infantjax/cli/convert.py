@@ -14,7 +14,7 @@ Name = Annotated[str | None, arg(metavar="NAME")]
 
 @dataclass(frozen=True)
 class Convert(common.Command):
-    """Convert a keypoint file to another format or keypoint set, or published pose weights to a checked folder.
+    """Convert a keypoint file to another format or keypoint set, or import pose weights.
 
     Example:
         infantjax convert dlc.h5 out.csv --fps 30 --to-skeleton in-motion-19

@@ -204,7 +204,7 @@ class Best(common.Command):
 
 @dataclass(frozen=True)
 class ExportTrials(common.Command):
-    """Write all trials of a search as trials.csv and its best candidates as best.json into the output folder.
+    """Write the trials of a search as trials.csv and its best candidates as best.json.
 
     Example:
         infantjax search export -o search --study first --top 10
@@ -231,7 +231,7 @@ class ExportTrials(common.Command):
 
 @dataclass(frozen=True)
 class Analyze(common.Command):
-    """Plot a search: its course, the importance of each choice, and agreement with other searches.
+    """Analyze a search: its course, the importance of each choice, other searches.
 
     Example:
         infantjax search analyze -o search --study first --also second

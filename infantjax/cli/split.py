@@ -11,7 +11,7 @@ from infantjax.cli import common
 
 @dataclass(frozen=True)
 class Split(common.Command):
-    """Split a cohort into a test set and cross-validation folds, balanced by outcome, center and subtype.
+    """Split a cohort into a test set and cross-validation folds.
 
     Writes two tables of outcomes with the fold of each recording, development.csv and test.csv, for `--outcomes` of
     other commands, and prints the size of each part.

@@ -12,7 +12,9 @@ from infantjax.cli import common
 
 @dataclass(frozen=True)
 class TrainPose(common.Command):
-    """Train a pose network on annotated images. Run again on its folder, an interrupted training continues.
+    """Train a pose network on annotated images.
+
+    Run again on its folder, an interrupted training continues.
 
     Example:
         infantjax train pose annotations -o network --weights EfficientPoseRT.h5
