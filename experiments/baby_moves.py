@@ -95,7 +95,7 @@ def main(options: Options) -> None:
     system = systems.get("baby-moves").configured(settings)
     folder = nullcontext(options.output) if options.output else tempfile.TemporaryDirectory()
     with folder as directory:
-        ensemble = system.crossval(cohort, directory, leave_out=True, quiet=False)
+        ensemble = system.crossval(cohort, directory, skip_invalid=True, quiet=False)
     training = ensemble.info["training"]
     for problem in ensemble.info["notes"]:
         print(problem, file=sys.stderr)

@@ -111,7 +111,7 @@ def main(options: Options) -> None:
         except (InputError, MissingExtraError) as problem:
             if options.methods:
                 raise
-            print(f"left out: {name}: {problem}", file=sys.stderr)
+            print(f"skipped: {name}: {problem}", file=sys.stderr)
     if not risks:
         raise InputError("--methods", "leaves none that can be fitted", "see the lines above")
     if options.output is not None:

@@ -189,7 +189,7 @@ def main(options: Options) -> None:
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     # As in the paper a quarter is held out: one of four stratified parts.
     split = cohort_splits(cohort, 4, options.stratify, options.training.seed)[-1]
-    development, test = cohort.only(split.train), cohort.only(split.validation)
+    development, test = cohort.subset(split.train), cohort.subset(split.validation)
 
     trained = evaluation.on_cohort(
         development,

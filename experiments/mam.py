@@ -45,8 +45,9 @@ from infantjax.methods.mam.method import info_of
 from infantjax.methods.mam.model import build
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.methods.mam.training import HeldOut, MamConfig, Squares, Standardize, Videos, localize, train
-from infantjax.recording.cohort import TRUTH, read_annotated, read_cohort, read_seconds
+from infantjax.recording.cohort import TRUTH, read_annotated, read_cohort
 from infantjax.recording.recording import Recording
+from infantjax.recording.tables import read_seconds
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
 from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19

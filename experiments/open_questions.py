@@ -135,7 +135,7 @@ def main(options: Options) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     split = cohort_splits(cohort, 4, options.stratify, options.training.seed)[-1]
-    development, test = cohort.only(split.train), cohort.only(split.validation)
+    development, test = cohort.subset(split.train), cohort.subset(split.validation)
     seeds = options.seeds if "instances" in options.questions else 1
     whole = trained(options, development, seeds, REFERENCE, "networks")
     tables = []

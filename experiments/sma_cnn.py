@@ -82,7 +82,7 @@ def main(options: Options) -> None:
     settings |= {name: value for name, value in given.items() if value is not None}
     settings["report"] = math.gcd(settings.get("iterations", 1000), 50)
     system = Sma.configured(settings)
-    cohort, found = (simulated(options) if options.simulate else read(options)).each(system.prepared, leave_out=True)
+    cohort, found = (simulated(options) if options.simulate else read(options)).map(system.prepared, skip_invalid=True)
     for problem in cohort.problems:
         print(problem, file=sys.stderr)
     infants = list(cohort.groups or cohort.names)
@@ -154,14 +154,14 @@ def read(options: Options) -> Cohort:
     """A user's cohort."""
     if options.cohort is None:
         raise InputError("--cohort", "is missing", "name a folder, or give --simulate 8")
-    return read_cohort(options.cohort, fps=options.fps, scale=(0.0, 72.0))
+    return read_cohort(options.cohort, fps=options.fps, score_range=(0.0, 72.0))
 
 
 def simulated(options: Options) -> Cohort:
     """Simulated infants: the higher the score, the more they move and the less alike."""
     pairs = infants_for("sma", options.simulate, options.seed, 50, 0.5, 30, InfantConfig(dropout_rate=0))
     recordings, scores = zip(*pairs)
-    return Cohort(recordings, scores, tuple(r.metadata["group"] for r in recordings), scale=(0.0, 72.0))
+    return Cohort(recordings, scores, tuple(r.metadata["group"] for r in recordings), score_range=(0.0, 72.0))
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ BABY_MOVES_18 = _from_parents(
     },
     ("eye", "shoulder", "elbow", "hand", "hip", "knee", "heel", "toe"),
     None,
-    "Passmore et al., Baby Moves: order of the released tables; the paper calls the hands wrists; the tree is ours",
+    "Passmore et al., Baby Moves: order of the published tables; the paper calls the hands wrists; the tree is ours",
 )
 
 BABYPOSE_12 = _from_parents(
@@ -422,7 +422,7 @@ def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
     The published order for `mpii-16`, where the pelvis is in none, and for `in-motion-19`; else (parent, joint) for
     every joint but the root.
 
-    Source: Groos et al., Paper I; checked on the released weights.
+    Source: Groos et al., Paper I; checked on the published weights.
     """
     if skeleton.name in _SEGMENTS:
         return tuple((skeleton.index(a), skeleton.index(b)) for a, b in _SEGMENTS[skeleton.name])
@@ -463,7 +463,7 @@ def adjacency(
     `A[k, v, w]` weighs what joint `w` receives from joint `v`. `spatial` (3 matrices): the column-normalized
     neighborhood split into self, centrifugal and centripetal parts; `disK` (K matrices, `dis2` and `dis4` in the
     search space): disentangled aggregation over pairs at distance exactly 0..K-1, self-loops always added;
-    `uniform` (1) and `distance` (2) exist in the released code only.
+    `uniform` (1) and `distance` (2) exist in the reference implementation only.
 
     Two points look odd and are kept, since weights were trained with them: in `spatial` the distance to the center
     is known up to one hop only, all farther joints being equally (infinitely) far; in `disK` the hop count starts at
@@ -473,7 +473,7 @@ def adjacency(
         skeleton: any skeleton; its root is the center.
         kind: the construction.
         mask: for `disK`, a generator from which a constant mask, uniform on (-1e-6, 1e-6), is drawn and added to
-            every entry as the released code does; None leaves it out.
+            every entry as the reference implementation does; None leaves it out.
 
     Returns:
         float32 `[matrix, joint, joint]`.
@@ -481,7 +481,7 @@ def adjacency(
     Raises:
         ValueError: unknown kind.
 
-    Source: Groos et al., Paper III with supplement, and the released movement-outcome program.
+    Source: Groos et al., Paper III with supplement, and reference implementation of movement outcome.
     """
     n = len(skeleton.joints)
     edge = np.zeros((n, n))

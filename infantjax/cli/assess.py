@@ -82,7 +82,7 @@ class Assess(common.Command):
     def run(self) -> int:
         """Assess every recording."""
         from infantjax.progress import Progress
-        from infantjax.recording.cohort import read_metadata
+        from infantjax.recording.tables import read_metadata
         from infantjax.report import batch
 
         self.files.check()

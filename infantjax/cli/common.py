@@ -15,7 +15,7 @@ from infantjax.errors import InputError
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
-    from infantjax.recording.cohort import Cohort, Scale
+    from infantjax.recording.cohort import Cohort, ScoreRange
 
 Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
@@ -95,12 +95,12 @@ class CohortOptions(FileOptions):
     outcomes: Annotated[Path | None, arg(metavar="FILE")] = None
     """Table of the outcomes (id;outcome and perhaps group); the cohort's outcomes.csv if not given."""
 
-    def read(self, folder: Path, scale: "Scale | None" = None) -> "Cohort":
+    def read(self, folder: Path, score_range: "ScoreRange | None" = None) -> "Cohort":
         """Read the cohort and log a note on each problem.
 
         Args:
             folder: of keypoint files.
-            scale: of the outcomes, where they are scores.
+            score_range: of the outcomes, if they are scores.
 
         Raises:
             InputError: the cohort cannot be used.
@@ -108,7 +108,7 @@ class CohortOptions(FileOptions):
         from infantjax.recording.cohort import read_cohort
 
         self.check()
-        cohort = read_cohort(folder, self.outcomes, fps=self.fps, format=self.format, scale=scale)
+        cohort = read_cohort(folder, self.outcomes, fps=self.fps, format=self.format, score_range=score_range)
         note(cohort.problems)
         return cohort
 

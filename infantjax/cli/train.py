@@ -72,10 +72,10 @@ class _Training(common.Command):
         common.prepare_process(self.distributed)
         with common.checked():
             system = systems.get(self.method).configured(self._settings(flags))
-            cohort = self.files.read(self.cohort, system.scale)
+            cohort = self.files.read(self.cohort, system.score_range)
             how: dict[str, Any] = {
                 "strict": self.strict,
-                "leave_out": self.skip_invalid,
+                "skip_invalid": self.skip_invalid,
                 "save_every": self.save_every,
                 "quiet": self.quiet,
             }

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from infantjax.errors import InputError
-from infantjax.formats import edge, text
-from infantjax.recording import cohort
-from infantjax.recording.cohort import read_column, read_outcomes
+from infantjax.formats import checks, text
+from infantjax.recording.tables import read_column, read_infant_ids, read_outcomes
 
 MAX_GROUPS = 20
 """Most different entries of a column that makes subgroups."""
@@ -43,8 +42,8 @@ def read_scores(path: str | Path, outcomes: str | Path | None = None) -> Scores:
     Raises:
         InputError: the table lacks a column, holds a risk that is no number in 0..1, or nothing that can be used.
     """
-    path = edge.check_readable(path)
-    if edge.kind_of(path) != "text":
+    path = checks.check_readable(path)
+    if checks.kind_of(path) != "text":
         raise InputError(path, "is not a text table", "give the summary.csv of assess or a table with id and risk")
     dialect = text.dialect_of(path)
     lines = text.rows(path, dialect)
@@ -88,7 +87,7 @@ def read_infants(path: str | Path | None, scores: Scores) -> tuple[str, ...] | N
     Raises:
         InputError: as `read_outcomes`, or recordings of an infant differ in their outcomes.
     """
-    known = {} if path is None else cohort.read_infants(path)
+    known = {} if path is None else read_infant_ids(path)
     infants = tuple(_known(known, name) or name for name in scores.names)
     pairs = set(zip(infants, scores.outcomes))
     if len(pairs) > len(set(infants)):
@@ -192,7 +191,9 @@ def common(methods: Mapping[str, Scores]) -> tuple[dict[str, tuple[float, ...]],
     risks = {method: dict(zip(scores.names, scores.risks)) for method, scores in methods.items()}
     names = [name for name in first.names if all(name in known for known in risks.values())]
     if not names:
-        raise InputError("--baseline", "leaves no infant that all methods have", "check that the ids of all tables agree")
+        raise InputError(
+            "--baseline", "leaves no infant that all methods have", "check that the ids of all tables agree"
+        )
     outcomes = dict(zip(first.names, first.outcomes))
     return (
         {method: tuple(known[name] for name in names) for method, known in risks.items()},

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infantjax.errors import InputError
-from infantjax.formats import coco, deeplabcut, edge, mmpose, npz, openpose, sleap, table
+from infantjax.formats import checks, coco, deeplabcut, mmpose, npz, openpose, sleap, table
 from infantjax.formats.source import Source
-from infantjax.formats.tracks import Tracks, check_fps, stem_of, to_recording
+from infantjax.formats.timing import check_fps
+from infantjax.formats.tracks import Tracks, stem_of, to_recording
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
 
@@ -45,12 +46,12 @@ FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
         Format(
-            "released-csv",
+            "orgcoords-csv",
             (".csv",),
             "coordinate table of the movement-outcome program, orgcoords_<id>.csv",
-            table.recognizes_released,
+            table.recognizes_orgcoords,
             table.read_wide,
-            table.write_released,
+            table.write_orgcoords,
         ),
         Format(
             "wide-csv",
@@ -144,7 +145,7 @@ def read(
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
-    path = edge.check_readable(path)
+    path = checks.check_readable(path)
     source = Source(path, trust_suffix=format is None)
     chosen = _recognize(source) if format is None else FORMATS[format]
     if individual is not None and not chosen.individuals:
@@ -159,7 +160,7 @@ def format_of(path: str | Path) -> str | None:
     Raises:
         InputError: it cannot be opened, is damaged or no data at all, or is of several formats.
     """
-    source = Source(edge.check_readable(path))
+    source = Source(checks.check_readable(path))
     found = _candidates(source)
     return _only(source, found).name if found else None
 
@@ -178,7 +179,7 @@ def write(recording: Recording, path: str | Path, format: str | None = None) -> 
     """
     path = Path(path)
     if format is None:
-        format = {".npz": "npz", ".csv": "released-csv" if path.name.startswith("orgcoords_") else "wide-csv"}.get(
+        format = {".npz": "npz", ".csv": "orgcoords-csv" if path.name.startswith("orgcoords_") else "wide-csv"}.get(
             path.suffix.lower()
         )
     writers = {name: f.write for name, f in FORMATS.items() if f.write is not None}
@@ -222,4 +223,4 @@ def _describe(source: Source) -> str:
             "is a project of SLEAP (.slp), not an analysis file: export it in SLEAP as Analysis HDF5, or with sleap-io "
             '(pip install "infantjax[formats]")'
         )
-    return f"is {edge.WORDS[source.kind]} without keypoints of a known format"
+    return f"is {checks.WORDS[source.kind]} without keypoints of a known format"

@@ -1,7 +1,7 @@
 """COCO keypoint JSON: annotations of a data set, or a list of detections.
 
 Annotations: `images`, `annotations` (`keypoints` = x, y, v; v 0 is a point without label and becomes NaN) and
-`categories` with the points' names. Detections: a list of `image_id`, `keypoints` = x, y, score.
+`categories` with the names of the points. Detections: a list of `image_id`, `keypoints` = x, y, score.
 """
 
 import json
@@ -13,8 +13,8 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
-from infantjax.formats import people
-from infantjax.formats.edge import check_shape
+from infantjax.formats import persons
+from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
@@ -42,27 +42,24 @@ def read(source: Source, individual: str | None) -> Tracks:
     else:
         annotations, images = document if isinstance(document, list) else [], None
     frame_of = None if images is None else _frames(path, images)
-    persons: dict[int, list[np.ndarray]] = {}
+    found: dict[int, list[np.ndarray]] = {}
     size = 0
     for number, entry in enumerate(annotations):
         if not isinstance(entry, dict) or "keypoints" not in entry:
             continue
-        values = people.points(entry["keypoints"], 3)
+        values = persons.points(entry["keypoints"], 3)
         where = f"annotation {number}"
         if values is None or (size and len(values) != size):
             what = "keypoints are not x, y, v of each point" if values is None else f"{len(values)} points, not {size}"
             raise InputError(path, f"{where}: {what}", "export the keypoints again")
         size = len(values)
         if size:
-            persons.setdefault(_frame(path, where, entry.get("image_id"), frame_of), []).append(values)
-    if not persons:
+            found.setdefault(_frame(path, where, entry.get("image_id"), frame_of), []).append(values)
+    if not found:
         raise InputError(path, "holds no keypoints", "export the keypoints again")
-    frames = sorted(set(persons) | set((frame_of or {}).values()))
+    frames = sorted(set(found) | set((frame_of or {}).values()))
     check_shape(path, len(frames), size)
-    values = np.full((len(frames), size, 3), np.nan)
-    for i, frame in enumerate(frames):
-        if frame in persons:
-            values[i] = persons[frame][people.largest(persons[frame])]
+    values, notes = persons.follow_largest([found.get(frame, []) for frame in frames], (size, 3))
     labeled = isinstance(document, dict)
     if labeled:
         values[values[..., 2] == 0] = np.nan
@@ -74,8 +71,8 @@ def read(source: Source, individual: str | None) -> Tracks:
         frames=np.array(frames, dtype=np.float64),
         fps=_fps(document),
         among=() if names else SETS,
-        place=lambda row, joint: f"frame {frames[row]}" + (f", joint {joint}" if joint else ""),
-        notes=people.several_note(sum(len(p) > 1 for p in persons.values())),
+        place=lambda row, joint: f"frame {frames[row]}",
+        notes=notes,
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import MAX_POINTS, write_atomically
 from infantjax.formats import hdf5, text
-from infantjax.formats.edge import check_shape, damage
+from infantjax.formats.checks import check_shape, damage
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
@@ -79,7 +79,7 @@ def read_csv(source: Source, individual: str | None) -> Tracks:
         confidence=tracks.confidence,
         frames=tracks.frames,
         notes=tracks.notes,
-        place=lambda row, joint: f"line {line[row]}" + (f", joint {joint}" if joint else ""),
+        place=lambda row, joint: f"line {line[row]}",
     )
 
 

@@ -1,10 +1,9 @@
-"""HDF5 that someone else wrote, read by a program of its own (`hdf5_child.py`).
+"""HDF5 files of other programs, read in a child process (`hdf5_child.py`).
 
-The HDF5 library can run for ever or crash on a damaged file; a child that is stopped after a while, or dies, is one
-`InputError` here. Declared sizes, links and types are checked in the child before anything is read.
+The HDF5 library can hang or crash on a damaged file. A child that exceeds its time or dies gives one `InputError`. The
+child checks declared sizes, links and types before it reads anything.
 """
 
-import base64
 import io
 import json
 import os
@@ -20,31 +19,29 @@ from infantjax.errors import InputError
 from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES, MAX_POINTS
 
 TIME_LIMIT = 15.0
-"""Seconds that reading may take, besides one for every 20 MB."""
+"""Seconds that reading may take, plus one for every 20 MB."""
 
 _AGAIN = "export the file again"
 
 
 @dataclass(frozen=True)
 class Content:
-    """What was read of an HDF5 file.
+    """The parts of an HDF5 file that the formats need.
 
     Attributes:
         path: the file.
-        names: members at the top, and of the group that pandas wrote as `group/member`.
-        groups: top groups of the shape that pandas writes.
-        arrays: name -> values; a field of a table is `group/table/field`.
-        attributes: name -> attribute -> text, bytes or number.
+        names: members of the root; members of a group that pandas wrote as `group/member`.
+        groups: groups of the root with the layout of pandas.
+        arrays: name -> values. A field of a table is `group/table/field`, an attribute `name@attribute`.
     """
 
     path: Path
     names: tuple[str, ...]
     groups: tuple[str, ...]
     arrays: dict[str, np.ndarray]
-    attributes: dict[str, dict[str, Any]]
 
     def array(self, name: str, kinds: str = "fiu") -> np.ndarray:
-        """The values of a data set.
+        """The values of a data set of one of these kinds of dtype.
 
         Raises:
             InputError: the file has none of that name and type.
@@ -59,15 +56,16 @@ class Content:
         return [str(t) for t in self.array(name, "U").tolist()]
 
     def attribute(self, name: str, attribute: str) -> Any:
-        """An attribute of a data set, or None."""
-        return self.attributes.get(name, {}).get(attribute)
+        """An attribute of a data set as text, int or bytes; None if it has none."""
+        value = self.arrays.get(f"{name}@{attribute}")
+        return None if value is None else value.item() if value.ndim == 0 else value.tobytes()
 
 
 def load(path: Path) -> Content:
-    """Everything of an HDF5 file that a format may need.
+    """Read the parts of an HDF5 file that the formats need.
 
     Raises:
-        InputError: damaged, over a limit, or reading it did not end or crashed the library.
+        InputError: the file is damaged or over a limit, or the library hangs or crashes on it.
     """
     size = path.stat().st_size
     limits = {
@@ -79,7 +77,7 @@ def load(path: Path) -> Content:
         "memory": 4 * MAX_FILE_BYTES,
     }
     child = Path(__file__).with_name("hdf5_child.py")
-    # An absolute path never looks like an option, and a single thread keeps the address space small.
+    # An absolute path never looks like an option. A single thread keeps the address space small.
     command = [sys.executable, "-P", str(child), str(path.absolute()), json.dumps(limits)]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     try:
@@ -93,16 +91,12 @@ def load(path: Path) -> Content:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise InputError(path, "is a damaged HDF5 file: reading it does not end", _AGAIN) from None
+        raise InputError(path, "is a damaged HDF5 file: reading it takes too long", _AGAIN) from None
     if done.returncode != 0 or not done.stdout:
-        raise InputError(path, "is a damaged HDF5 file: reading it ended the program that reads it", _AGAIN)
+        raise InputError(path, "is a damaged HDF5 file: the HDF5 library crashes on it", _AGAIN)
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
         info = json.loads(answer["info"].tobytes())
         if info["error"] is not None:
             raise InputError(path, info["error"], _AGAIN)
-        arrays = {name: answer[str(number)] for name, number in info["arrays"].items()}
-    attributes = {
-        name: {k: base64.b64decode(v["bytes"]) if isinstance(v, dict) else v for k, v in found.items()}
-        for name, found in info["attributes"].items()
-    }
-    return Content(path, tuple(info["names"]), tuple(info["groups"]), arrays, attributes)
+        arrays = {name: answer[str(number)] for number, name in enumerate(info["arrays"])}
+    return Content(path, tuple(info["names"]), tuple(info["groups"]), arrays)

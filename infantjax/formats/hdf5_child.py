@@ -1,15 +1,10 @@
-"""Reads what two formats need of an HDF5 file; run as a program of its own by `hdf5.py`.
+"""A program that reads an HDF5 file for `hdf5.py`: `python -P hdf5_child.py PATH LIMITS`, with the limits as JSON.
 
-The HDF5 library can run for ever or crash on a damaged file, and neither can be caught inside a process. This file
-imports nothing of the package, so that it starts fast; it is run as
-
-    python -P hdf5_child.py PATH LIMITS
-
-with the limits as JSON, and writes a .npz to standard output: `info`, JSON with the names at the top of the file,
-attributes and an error if there is one, and the arrays under numbers.
+The HDF5 library can hang or crash on a damaged file, which no process can catch in itself. The program imports nothing
+of the package, so that it starts fast. It writes a .npz to standard output: the arrays and attributes that the formats
+need, and `info`, JSON with the names of the members, the groups of pandas, and an error if there is one.
 """
 
-import base64
 import io
 import json
 import sys
@@ -24,15 +19,15 @@ ATTRIBUTES = ("dims", "values_block_0_kind", "transposed")
 
 
 class Unusable(Exception):
-    """What is wrong with the file, and with which part of it."""
+    """The file cannot be used; the message says why."""
 
 
 def main(path: str, limits: dict[str, int]) -> None:
     """Read the file and write the answer to standard output."""
-    info: dict[str, Any] = {"names": [], "groups": [], "arrays": {}, "attributes": {}, "error": None}
-    arrays: list[np.ndarray] = []
+    info: dict[str, Any] = {"names": [], "groups": [], "error": None}
+    arrays: dict[str, np.ndarray] = {}
     try:
-        _bound_memory(limits["memory"])
+        _limit_memory(limits["memory"])
         _read(path, limits, info, arrays)
     except Unusable as error:
         info["error"] = str(error)
@@ -40,12 +35,14 @@ def main(path: str, limits: dict[str, int]) -> None:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         info["error"] = f"is not an HDF5 file that can be read ({reason})"
     stream = io.BytesIO()
+    # Numbers as names: the file may call an array anything.
+    info["arrays"] = list(arrays)
     encoded = np.frombuffer(json.dumps(info).encode(), dtype=np.uint8)
-    np.savez(stream, info=encoded, **{str(i): a for i, a in enumerate(arrays)})  # type: ignore[arg-type]
+    np.savez(stream, info=encoded, **{str(i): a for i, a in enumerate(arrays.values())})  # type: ignore[arg-type]
     sys.stdout.buffer.write(stream.getbuffer())
 
 
-def _read(path: str, limits: dict[str, int], info: dict[str, Any], arrays: list[np.ndarray]) -> None:
+def _read(path: str, limits: dict[str, int], info: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     import h5py
 
     with h5py.File(path, "r", locking=False) as file:
@@ -65,14 +62,12 @@ def _read(path: str, limits: dict[str, int], info: dict[str, Any], arrays: list[
                 levels = sorted(n for n in items if n.startswith("block0_items_l"))[:16]
                 wanted |= {f"{group}/{n}": (items[n], "iu" if "label" in n else "SO") for n in levels}
         for name, (item, kinds) in wanted.items():
-            info["attributes"][name] = _attributes(item)
-            for part, values in _values(name, item, kinds, limits).items():
-                info["arrays"][part] = len(arrays)
-                arrays.append(values)
+            arrays |= _values(name, item, kinds, limits)
+            arrays |= {f"{name}@{attribute}": value for attribute, value in _attributes(item).items()}
 
 
 def _members(group: Any) -> dict[str, Any]:
-    """What lies in the file itself; links to elsewhere are left out."""
+    """The members that are stored in the file itself; links to other places are ignored."""
     import h5py
 
     return {n: group[n] for n in list(group)[:1000] if isinstance(group.get(n, getlink=True), h5py.HardLink)}
@@ -113,21 +108,20 @@ def _text(value: Any) -> str:
     return text
 
 
-def _attributes(item: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _attributes(item: Any) -> dict[str, np.ndarray]:
+    """Attributes that are text, bytes (as uint8) or an integer."""
+    found: dict[str, np.ndarray] = {}
     for name in ATTRIBUTES:
         if name in item.attrs:
             value = item.attrs[name]
             if isinstance(value, (bytes, np.bytes_)):
-                found[name] = {"bytes": base64.b64encode(bytes(value)).decode()}
-            elif isinstance(value, str):
-                found[name] = value
-            elif isinstance(value, (int, np.integer, np.bool_)):
-                found[name] = int(value)
+                found[name] = np.frombuffer(bytes(value), dtype=np.uint8)
+            elif isinstance(value, (str, int, np.integer, np.bool_)):
+                found[name] = np.array(value)
     return found
 
 
-def _bound_memory(size: int) -> None:
+def _limit_memory(size: int) -> None:
     try:
         import resource
     except ImportError:  # not on Windows

@@ -8,7 +8,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_JSON_BYTES, MAX_JSON_DEPTH
-from infantjax.formats.edge import damage
+from infantjax.formats.checks import damage
 
 _PIECE = 1 << 22
 

@@ -1,6 +1,6 @@
 """MMPose predictions as JSON: frames with instances, each with `keypoints` and `keypoint_scores`.
 
-Either an object with `instance_info` (a list of frames) and `meta_info` (the points' names), as the demo scripts
+Either an object with `instance_info` (a list of frames) and `meta_info` (the names of the points), as the demo scripts
 write it, or the bare list of frames that the inferencer writes.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
-from infantjax.formats import people
-from infantjax.formats.edge import check_shape
+from infantjax.formats import persons
+from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
@@ -39,43 +39,38 @@ def read(source: Source, individual: str | None) -> Tracks:
     entries = document.get("instance_info") if isinstance(document, dict) else document
     if not isinstance(entries, list) or not entries or not all(_is_frame(e) for e in entries):
         raise InputError(path, "is no list of frames with instances", "export it from MMPose again")
-    found: list[np.ndarray | None] = []
-    shape: tuple[int, ...] | None = None
-    several = 0
+    found: list[list[np.ndarray]] = []
+    shape: tuple[int, ...] = (0,)
     for number, entry in enumerate(entries):
-        persons = []
+        found.append([])
         for instance in entry["instances"]:
             values = _instance(path, number, instance)
-            if shape is not None and values.shape != shape:
+            if shape[0] and values.shape != shape:
                 raise InputError(
                     path, f"entry {number}: {values.shape[0]} points, before {shape[0]}", "export it from MMPose again"
                 )
             shape = values.shape
-            persons.append(values)
-        several += len(persons) > 1
-        found.append(persons[people.largest(persons)] if persons else None)
-    if shape is None or shape[0] == 0:
+            found[-1].append(values)
+    if shape[0] == 0:
         raise InputError(path, "no person was found in any frame", "run MMPose again")
     check_shape(path, len(entries), shape[0])
-    stacked = np.full((len(entries), *shape), np.nan)
-    for i, person in enumerate(found):
-        if person is not None:
-            stacked[i] = person
+    values, notes = persons.follow_largest(found, shape)
+    if empty := sum(not people for people in found):
+        notes += (f"{empty} frames show nobody",)
     names = _names(document, shape[0])
     numbers = [entry.get("frame_id", number) for number, entry in enumerate(entries)]
     if not all(isinstance(n, int) and abs(n) < 2**53 for n in numbers):
         raise InputError(path, "a frame_id is not a whole number", "export it from MMPose again")
-    empty = sum(person is None for person in found)
     meta = document.get("meta_info") if isinstance(document, dict) else None
     return Tracks(
         joints=names or [str(i) for i in range(shape[0])],
-        keypoints=stacked[..., :-1],
-        confidence=stacked[..., -1],
+        keypoints=values[..., :-1],
+        confidence=values[..., -1],
         frames=np.array(numbers, dtype=np.float64),
         fps=meta.get("fps") if isinstance(meta, dict) else None,
         among=() if names else SETS,
-        place=lambda row, joint: f"frame {numbers[row]}" + (f", joint {joint}" if joint else ""),
-        notes=people.several_note(several) + ((f"{empty} frames show nobody",) if empty else ()),
+        place=lambda row, joint: f"frame {numbers[row]}",
+        notes=notes,
     )
 
 
@@ -84,12 +79,12 @@ def _is_frame(entry: Any) -> bool:
 
 
 def _instance(path: Path, number: int, instance: Any) -> np.ndarray:
-    keypoints = people.points(instance.get("keypoints"), None) if isinstance(instance, dict) else None
+    keypoints = persons.points(instance.get("keypoints"), None) if isinstance(instance, dict) else None
     if keypoints is None:
         raise InputError(path, f"entry {number}: keypoints are not a list of points", "export it from MMPose again")
     scores = np.full((len(keypoints), 1), np.nan)
     if instance.get("keypoint_scores") is not None:
-        given = people.points(instance["keypoint_scores"], 1)
+        given = persons.points(instance["keypoint_scores"], 1)
         if given is None or len(given) != len(keypoints):
             raise InputError(
                 path, f"entry {number}: keypoint_scores are not one number a point", "export it from MMPose again"

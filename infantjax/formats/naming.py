@@ -12,7 +12,7 @@ from infantjax.errors import InputError
 from infantjax.skeletons import Skeleton
 
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
-    # The In-Motion papers and the released program name the same points differently.
+    # The In-Motion papers and the reference implementation name the same points differently.
     "in-motion-19": {
         "upper_chest": "thorax",
         "mid_pelvis": "pelvis",

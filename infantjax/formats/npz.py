@@ -15,7 +15,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
-from infantjax.formats.edge import check_shape, check_unpacked, damage
+from infantjax.formats.checks import check_shape, check_unpacked, damage
 from infantjax.formats.json_file import parse
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Own, Tracks

@@ -17,8 +17,8 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FRAMES, umask
-from infantjax.formats import json_file, people
-from infantjax.formats.edge import check_readable, check_shape
+from infantjax.formats import json_file, persons
+from infantjax.formats.checks import check_readable, check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
@@ -64,38 +64,31 @@ def read(source: Source, individual: str | None) -> Tracks:
             path, f'frame number {number} occurs twice, in "{first}" and "{numbers[number]}"', "remove one of the two"
         )
     frames = sorted(numbers)
-    found: list[np.ndarray | None] = []
-    size, of, several = 0, "", 0
+    found: list[list[np.ndarray]] = []
+    size, first_name = 0, ""
     broken: list[InputError] = []
     for frame in frames:
         name = numbers[frame]
         try:
-            persons = _persons(path / name)
+            found.append(_read_frame(path / name))
         except InputError as error:
             broken.append(error)
-            persons = []
-        for person in persons:
+            found.append([])
+        for person in found[-1]:
             if size and len(person) != size:
-                raise InputError(
-                    path / name, f'holds {len(person)} points a person, "{of}" holds {size}', "keep one model's files"
-                )
-            size, of = len(person), name
-        several += len(persons) > 1
-        found.append(persons[people.largest(persons)] if persons else None)
+                what = f'holds {len(person)} points a person, "{first_name}" holds {size}'
+                raise InputError(path / name, what, "keep one model's files")
+            size, first_name = len(person), name
     if len(broken) == len(frames):
         raise broken[0]
     if size == 0:
         raise InputError(path, "no person was found in any frame", "run OpenPose again")
     check_shape(path, len(frames), size)
-    values = np.full((len(frames), size, 3), np.nan)
-    for i, chosen in enumerate(found):
-        if chosen is not None:
-            values[i] = chosen
+    values, notes = persons.follow_largest(found, (size, 3))
     values[(values[..., :2] == 0).all(axis=-1), :2] = np.nan
-    notes = people.several_note(several)
     if broken:
         notes += (f"{len(broken)} frames could not be read and are missing, the first: {broken[0]}",)
-    if empty := sum(person is None for person in found) - len(broken):
+    if empty := sum(not people for people in found) - len(broken):
         notes += (f"{empty} frames show nobody",)
     return Tracks(
         joints=[str(i) for i in range(size)],
@@ -103,7 +96,7 @@ def read(source: Source, individual: str | None) -> Tracks:
         confidence=values[..., 2],
         frames=np.array(frames, dtype=np.float64),
         among=SETS,
-        place=lambda row, joint: numbers[frames[row]] + (f", joint {joint}" if joint else ""),
+        place=lambda row, joint: numbers[frames[row]],
         notes=notes,
     )
 
@@ -115,15 +108,15 @@ def _number(path: Path, name: str) -> int:
     return int(digits[-1])
 
 
-def _persons(path: Path) -> list[np.ndarray]:
+def _read_frame(path: Path) -> list[np.ndarray]:
     document = json_file.load(check_readable(path))
-    persons = document.get("people") if isinstance(document, dict) else None
-    if not isinstance(persons, list):
+    people = document.get("people") if isinstance(document, dict) else None
+    if not isinstance(people, list):
         raise InputError(path, 'has no list "people"', "keep only OpenPose's .json files in the folder")
     result = []
-    for person in persons:
+    for person in people:
         values = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
-        array = people.points(values, 3)
+        array = persons.points(values, 3)
         if array is None:
             raise InputError(path, "pose_keypoints_2d is not a list of x, y, confidence", "export the frame again")
         if len(array):

@@ -13,7 +13,7 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
 from infantjax.formats import hdf5
-from infantjax.formats.edge import check_shape
+from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording

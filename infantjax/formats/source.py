@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from infantjax.formats import edge, hdf5, json_file, text
+from infantjax.formats import checks, hdf5, json_file, text
 
 
 class Source:
@@ -18,7 +18,7 @@ class Source:
 
     def __init__(self, path: Path, trust_suffix: bool = True) -> None:
         self.path = path
-        self.kind: edge.Kind = edge.kind_of(path, trust_suffix)
+        self.kind: checks.Kind = checks.kind_of(path, trust_suffix)
 
     @cached_property
     def dialect(self) -> text.Dialect:
@@ -42,7 +42,7 @@ class Source:
         """Names of the .json files in a folder, without hidden ones; empty for what is not a folder."""
         if self.kind != "folder":
             return []
-        with edge.damage(self.path, "a folder"):
+        with checks.damage(self.path, "a folder"):
             return [n for n in os.listdir(self.path) if n.lower().endswith(".json") and not n.startswith((".", "~"))]
 
     @cached_property

@@ -1,9 +1,9 @@
-"""Plain text tables: the released coordinate CSV, one row a frame (wide), one row a point (long).
+"""Plain text tables: the coordinate CSV of the In-Motion program, one row a frame (wide), one row a point (long).
 
 Wide: columns `<joint>_x`, `<joint>_y`, optionally `<joint>_z` and `<joint>_confidence` (or `_likelihood`, `_score`),
 `frame` and `time` (seconds) or `time_ms`. Long: columns `frame` or `time`, `joint`, `x`, `y`, optionally `z` and
-`confidence`. The released coordinate CSV (`orgcoords_<id>.csv`) is wide with the 19 In-Motion names; unlike the
-released program, which takes the columns as they come, columns are found by name here.
+`confidence`. The coordinate CSV (`orgcoords_<id>.csv`) is wide with the 19 In-Motion names; unlike the
+reference implementation, which takes the columns as they come, columns are found by name here.
 """
 
 import csv
@@ -18,7 +18,7 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import MAX_POINTS, write_atomically
 from infantjax.formats import text
-from infantjax.formats.edge import check_shape
+from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
@@ -31,13 +31,13 @@ _JOINT = frozenset({"joint", "keypoint", "bodypart", "body_part", "landmark", "p
 _CONFIDENCE = frozenset({"confidence", "likelihood", "score", "conf", "c", "p"})
 
 
-def recognizes_released(source: Source) -> bool:
+def recognizes_orgcoords(source: Source) -> bool:
     """Whether a text table is named `orgcoords_*` and has columns for coordinates."""
     return source.path.name.startswith("orgcoords_") and _is_wide(source)
 
 
 def recognizes_wide(source: Source) -> bool:
-    """Whether a text table has a pair of columns `<joint>_x`, `<joint>_y`, and is no released coordinate CSV."""
+    """Whether a text table has a pair of columns `<joint>_x`, `<joint>_y`, and is no such coordinate CSV."""
     return not source.path.name.startswith("orgcoords_") and _is_wide(source)
 
 
@@ -99,7 +99,7 @@ def read_wide(source: Source, individual: str | None) -> Tracks:
         confidence=confidence,
         frames=None if frame is None else values[:, wanted.index(frame)],
         times=None if time is None else values[:, wanted.index(time)] * scale,
-        place=lambda row, joint: f"line {line[row]}" + (f", joint {joint}" if joint else ""),
+        place=lambda row, joint: f"line {line[row]}",
         notes=(f"columns ignored: {', '.join(unused[:10])}",) if unused else (),
     )
 
@@ -164,7 +164,7 @@ def read_long(source: Source, individual: str | None) -> Tracks:
     def place(row: int, name: str) -> str:
         of_frame = np.flatnonzero(row_of == row)
         named = [i for i in of_frame if names[i].casefold() == name.casefold()] or of_frame
-        return f"line {line[named[0]]}" + (f", joint {name}" if name else "")
+        return f"line {line[named[0]]}"
 
     return Tracks(
         joints=joints,
@@ -189,14 +189,14 @@ def write_wide(recording: Recording, path: Path) -> None:
     _write_wide(recording, path, timed=True)
 
 
-def write_released(recording: Recording, path: Path) -> None:
-    """Write the released coordinate CSV: frame, then x and y of the 19 names. It has no place for the frame rate.
+def write_orgcoords(recording: Recording, path: Path) -> None:
+    """Write an orgcoords table: frame, then x and y of the 19 names. It does not store the frame rate.
 
     Raises:
         ValueError: the recording is not in-motion-19 in two dimensions.
     """
     if recording.skeleton.name != "in-motion-19" or recording.keypoints.shape[2] != 2:
-        raise ValueError("a released coordinate CSV holds in-motion-19 in two dimensions; convert the recording first")
+        raise ValueError("an orgcoords table holds in-motion-19 in two dimensions; convert the recording first")
     _write_wide(recording, path, timed=False)
 
 

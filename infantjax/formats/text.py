@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES, MAX_FRAMES, MAX_LINE_CHARACTERS
-from infantjax.formats.edge import damage
+from infantjax.formats.checks import damage
 
 MISSING = frozenset({"", "-", "--", ".", "na", "n/a", "nan", "none", "null", "missing"})
 """Cells that mean a missing value, in any case."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 
 from infantjax.assessment.result import Assessed
-from infantjax.recording.cohort import Cohort, Scale
+from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
 from infantjax.weights.ensemble import Ensemble
 
@@ -43,7 +43,7 @@ class How(TypedDict, total=False):
         annotated: recordings of other infants with annotated seconds (`motion.cohort.read_annotated`).
         stratify: columns of the outcomes table to balance beside the outcome.
         strict: refuse recordings whose points have to be approximated.
-        leave_out: leave out recordings that cannot be used, in place of refusing the cohort.
+        skip_invalid: skip recordings that cannot be used, instead of refusing the cohort.
         save_every: epochs between checkpoints.
         quiet: no progress on stderr.
     """
@@ -51,7 +51,7 @@ class How(TypedDict, total=False):
     annotated: Sequence[Recording]
     stratify: Sequence[str]
     strict: bool
-    leave_out: bool
+    skip_invalid: bool
     save_every: int
     quiet: bool
 
@@ -64,14 +64,14 @@ class System(ABC):
         title: in words; of one whose inside is not published, "a reading of".
         source: where it was published.
         reading: what is published and what is chosen, where only the outline is published.
-        scale: of its outcomes where they are scores; None where they are 0 or 1.
+        score_range: of the outcomes if they are scores; None if they are 0 or 1.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
     reading: ClassVar[str] = ""
-    scale: ClassVar[Scale | None] = None
+    score_range: ClassVar[ScoreRange | None] = None
     derived: ClassVar[frozenset[str]] = frozenset()
     """Fields of parts that follow from others and cannot be set."""
     alternatives: ClassVar[Mapping[str, type]] = {}

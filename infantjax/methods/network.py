@@ -159,16 +159,18 @@ class NetworkSystem(System):
         annotated: Sequence[Recording] = (),
         stratify: Sequence[str] = (),
         strict: bool = False,
-        leave_out: bool = False,
+        skip_invalid: bool = False,
         save_every: int = 1,
         quiet: bool = True,
     ) -> Ensemble:
-        if cohort.scale != self.scale:
-            raise ValueError(f"{self.name} learns from outcomes on {self.scale or '0 and 1'}, got {cohort.scale}")
+        if cohort.score_range != self.score_range:
+            raise ValueError(
+                f"{self.name} learns from outcomes on {self.score_range or '0 and 1'}, got {cohort.score_range}"
+            )
         if validation is not None and stratify:
             raise ValueError("a single split takes no columns to balance")
         directory = Path(directory)
-        cohort, prepared = cohort.each(lambda recording: self.prepared(recording, strict), leave_out)
+        cohort, prepared = cohort.map(lambda recording: self.prepared(recording, strict), skip_invalid)
         partitions = self.splits(cohort, stratify) if validation is None else (self.split(cohort, validation),)
         others = [self.annotation(recording, strict) for recording in annotated]
         if both := {recording.name for recording in annotated} & set(cohort.names):
@@ -300,8 +302,7 @@ class NetworkFinder(Generic[SystemT]):
             require_fit(member, shapes)
             # On the device once.
             found += [
-                jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables))
-                for i in range(member.runs)
+                jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables)) for i in range(member.runs)
             ]
         return found
 
@@ -421,7 +422,7 @@ def single_split(cohort: Cohort, validation: Sequence[str] | float, seed: int) -
     if isinstance(validation, float):
         if not 0 < validation <= 0.5:
             raise ValueError(f"validation must be a share above 0 and at most 0.5, or ids; got {validation}")
-        if cohort.scale is None:
+        if cohort.score_range is None:
             fold = stratified_splits(cohort.outcomes, round(1 / validation), groups=cohort.groups, seed=seed)[0]
             return list(fold.train), list(fold.validation)
         order = np.random.default_rng(seed).permutation(sorted(set(groups)))

@@ -333,9 +333,7 @@ class PoseTask(loop.Task):
         steps = targets.WIDTH_EFFICIENTPOSE
         return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
 
-    def train_epoch(
-        self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array
-    ) -> EpochResult:
+    def train_epoch(self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch."""
         variables, optimizer, losses = self.take_steps(state, run, data, key, running)
         return self.trained(variables, optimizer, losses, run)

@@ -1,1 +1,27 @@
-"""Keypoint recordings: the types, conversion between keypoint sets, cleaning, preprocessing, windows and features."""
+"""Keypoint recordings: types, conversion between keypoint sets, cleaning, preprocessing, windows, features."""
+
+from infantjax.lazy import lazy_attributes
+
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "Cohort": "infantjax.recording.cohort",
+        "Recording": "infantjax.recording.recording",
+        "convert": "infantjax.recording.conversion",
+        "read_cohort": "infantjax.recording.cohort",
+    }
+    | {
+        module: f"infantjax.recording.{module}"
+        for module in (
+            "augmentation",
+            "cleaning",
+            "cohort",
+            "conversion",
+            "features",
+            "preprocessing",
+            "recording",
+            "tables",
+            "windows",
+        )
+    },
+)

@@ -1,7 +1,7 @@
-"""Random views for training: rotation, scaling, translation, the mirror image; warps of a clip's size and pace.
+"""Augmentation for training: rotation, scaling, translation and mirroring of windows; warps of clips.
 
-Pure JAX. Of a window of positions, `[..., time, joint, 2]`, all frames and joints get one draw, and NaN stays NaN; the
-warps take series, `[..., time, channel]`, and change them by a smooth curve over time.
+Pure JAX. All frames and joints of a window of positions, `[..., time, joint, 2]`, share one transformation. Warps take
+series, `[..., time, channel]`, and change their magnitude or their pace by a smooth curve over time. NaN stays NaN.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from infantjax.skeletons import Skeleton
@@ -19,19 +20,19 @@ from infantjax.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training window may be changed; the defaults are the released ones.
+    """Ranges of the random transformation of a training window; the defaults are those of the reference implementation.
 
     Attributes:
         rotation_degrees: angles lie within plus or minus this, about the origin.
         scale: factors lie within 1 plus or minus this.
         translation: shifts of x and of y lie within plus or minus this, in standardized units (not scaled).
-        discrete: draw from the released grids (whole degrees, hundredths), each value equally likely; else uniformly
-            from the whole ranges.
+        discrete: sample whole degrees and hundredths, each value equally likely, as the reference implementation does;
+            otherwise sample uniformly from the whole ranges.
 
     Raises:
         ValueError: a range is negative or not finite, a scale of 1 or more, or off the grid when discrete.
 
-    Source: Groos et al., Paper III with supplement; the released movement-outcome program.
+    Source: Groos et al., Paper III with supplement; reference implementation of movement outcome.
     """
 
     rotation_degrees: float = 45
@@ -53,10 +54,10 @@ class Augmentation:
 
 
 class AffineParams(NamedTuple):
-    """What was drawn for each window; all of the same shape, the leading axes of the windows.
+    """A rotation, scaling and translation for each window; all fields have the leading axes of the windows as shape.
 
     Attributes:
-        angle: degrees; counted as the released program counts, so a positive angle turns clockwise when y is up.
+        angle: degrees; positive is clockwise when y points up, the sign of the reference implementation.
         scale: factor.
         dx: shift along x, standardized units.
         dy: shift along y.
@@ -69,7 +70,7 @@ class AffineParams(NamedTuple):
 
 
 def sample_params(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] = ()) -> AffineParams:
-    """A random draw for one window, or for windows of the given leading axes.
+    """Sample a transformation for one window, or for windows with the given leading axes.
 
     Args:
         key: a JAX key.
@@ -83,14 +84,17 @@ def sample_params(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[in
 
 
 def sample_from_bits(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> AffineParams:
-    """The draw that random bits stand for, see `sample_params`.
+    """Map random bits to a transformation, as `sample_params` does.
 
-    A random generator is a hundred small kernels for every shape that it fills, which take a second to compile: whoever
-    needs other numbers too draws the bits of all at once.
+    XLA compiles a random generator to about a hundred small kernels for every output shape, which takes a second.
+    A caller that needs other random numbers too generates all bits at once and passes a part of them here.
 
     Args:
-        bits: uniform 32-bit numbers; of n equally likely values none gets more than n / 2**32 too much.
+        bits: uniform 32-bit numbers. Each of n equally likely values has a bias of at most n / 2**32.
         augmentation: the ranges.
+
+    Returns:
+        float32 angle, scale, dx, dy, each of shape `[*batch]`.
     """
     middles, limits, steps_per_unit = zip(
         (0, augmentation.rotation_degrees, 1),
@@ -101,28 +105,28 @@ def sample_from_bits(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation
     if not augmentation.discrete:
         share = (bits >> 8).astype(jnp.float32) * np.float32(2**-24)  # all 24 bits of a float32, below 1
         return AffineParams(*(m + n * (2 * share[..., i] - 1) for i, (m, n) in enumerate(zip(middles, limits))))
-    # From tables, so that each value is the float32 nearest to its decimal, which a compiled division is not.
+    # A table holds the float32 nearest to each decimal; a compiled division does not always give it.
     steps = [round(limit * per_unit) for limit, per_unit in zip(limits, steps_per_unit)]
-    chosen = bits % np.array([2 * n + 1 for n in steps], np.uint32)
+    row = bits % np.array([2 * n + 1 for n in steps], np.uint32)
     grids = [
         np.arange(middle * per_unit - n, middle * per_unit + n + 1) / per_unit
         for middle, n, per_unit in zip(middles, steps, steps_per_unit)
     ]
-    return AffineParams(*(jnp.asarray(grid, jnp.float32)[chosen[..., i]] for i, grid in enumerate(grids)))
+    return AffineParams(*(jnp.asarray(grid, jnp.float32)[row[..., i]] for i, grid in enumerate(grids)))
 
 
-def apply(positions: Float[Array, "*batch time joint 2"], draw: AffineParams) -> Float[Array, "*batch time joint 2"]:
-    """Rotate about the origin, scale, then translate each window by its draw.
+def apply(positions: Float[Array, "*batch time joint 2"], params: AffineParams) -> Float[Array, "*batch time joint 2"]:
+    """Rotate each window about the origin, scale it, then translate it.
 
     Args:
         positions: `[..., time, joint, 2]` standardized positions.
-        draw: one value for each window (or one for all: its shape broadcasts against the leading axes).
+        params: one transformation a window; shapes broadcast against the leading axes of the positions.
 
     Returns:
         Same shape and dtype; `(x cos - y sin, x sin + y cos) * scale + (dx, dy)` with the angle `-angle` degrees.
     """
     positions = jnp.asarray(positions)
-    angle, scale, dx, dy = (jnp.asarray(v, positions.dtype)[..., None, None] for v in draw)
+    angle, scale, dx, dy = (jnp.asarray(v, positions.dtype)[..., None, None] for v in params)
     turn = -angle * (math.pi / 180)
     cosine, sine = jnp.cos(turn), jnp.sin(turn)
     x, y = positions[..., 0], positions[..., 1]
@@ -132,11 +136,11 @@ def apply(positions: Float[Array, "*batch time joint 2"], draw: AffineParams) ->
 def augment(
     key: PRNGKeyArray, positions: Float[Array, "*batch time joint 2"], augmentation: Augmentation
 ) -> Float[Array, "*batch time joint 2"]:
-    """A random view of each window: `sample_params` for its leading axes, then `apply`.
+    """Transform each window at random: `sample_params`, then `apply`.
 
     Args:
-        key: a JAX key; the draws of a batch depend on the batch's shape, so give each window its own key under `vmap`
-            where a window's view must not depend on its neighbors.
+        key: a JAX key. What it gives depends on the shape of the batch; `vmap` over one key a window makes each
+            window independent of the others.
         positions: `[..., time, joint, 2]` standardized positions.
         augmentation: the ranges.
 
@@ -147,12 +151,12 @@ def augment(
 
 
 def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -> Float[Array, "*batch time joint 2"]:
-    """The mirror image: x changes sign, and right and left joints change places.
+    """Mirror positions: negate x and exchange right and left joints.
 
-    No published system trains with it; it is not part of `augment`.
+    No published method trains with it, and `augment` does not use it.
 
     Args:
-        positions: `[..., time, joint, 2]`, x = 0 on the mirror's line (standardized positions are).
+        positions: `[..., time, joint, 2]`, with the mirror axis at x = 0, as standardized positions have it.
         skeleton: gives the mirror pairs.
 
     Returns:
@@ -168,32 +172,33 @@ def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -
 def smooth_curves(
     key: PRNGKeyArray, count: int, frames: int = 128, inner: tuple[int, int] = (3, 14), sigma: float = 1.0
 ) -> Float[Array, "curve time"]:
-    """Random smooth curves: cubic splines through a few normal numbers.
+    """Sample smooth curves: cubic splines through a few normal numbers.
 
-    Each has `k + 2` knots, equally spaced from the first frame to the last, k uniform within `inner`; their values are
-    normal with mean 1. The spline is not-a-knot, and linear in its values: one matrix for each k, made on the host.
+    Each curve has `k + 2` knots, equally spaced from the first frame to the last, with k uniform within `inner`. The
+    values at the knots are normal with mean 1. The spline (not-a-knot) is linear in these values, so that the host
+    computes one matrix for each k.
 
     Args:
         key: a JAX key.
-        count: of curves.
-        frames: of each.
-        inner: fewest and most inner knots.
+        count: number of curves.
+        frames: frames of each curve.
+        inner: lowest and highest number of inner knots.
         sigma: standard deviation of the values.
 
-    Source: Baby Moves (Passmore et al.), the released program; the paper has up to 15 knots.
+    Source: Baby Moves (Passmore et al.), the reference implementation; the paper has up to 15 knots.
     """
     matrices = jnp.asarray(_spline_matrices(frames, *inner), jnp.float32)
     kinds, values = jax.random.split(key)
     kind = jax.random.randint(kinds, (count,), 0, len(matrices))
     knots = 1 + sigma * jax.random.normal(values, (count, matrices.shape[-1]))
 
-    # In parts: a matrix for each of ten thousand curves would be 80 MB.
+    # In batches: one matrix for each of ten thousand curves would take 80 MB.
     return jax.lax.map(lambda one: matrices[one[0]] @ one[1], (kind, knots), batch_size=256)
 
 
 @lru_cache(maxsize=8)
 def _spline_matrices(frames: int, fewest: int, most: int) -> Float[np.ndarray, "kind time knot"]:
-    """For each number of inner knots the map from the values at the knots to the frames, padded with zeros."""
+    """For each number of inner knots the linear map from knot values to frames, padded with zeros."""
     from scipy.interpolate import CubicSpline
 
     matrices = np.zeros((most - fewest + 1, frames, most + 2))
@@ -207,13 +212,13 @@ def _spline_matrices(frames: int, fewest: int, most: int) -> Float[np.ndarray, "
 def magnitude_warp(
     series: Float[Array, "*batch time channel"], curve: Float[Array, "*batch time"]
 ) -> Float[Array, "*batch time channel"]:
-    """Scale each frame of a clip, all channels alike, by `exp((c - mean(c)) / (max(c) - min(c)))`.
+    """Scale all channels of each frame by `exp((c - mean(c)) / (max(c) - min(c)))`.
 
     Args:
         series: `[..., time, channel]`; NaN stays NaN.
         curve: `[..., time]`, not constant.
 
-    Source: Baby Moves (Passmore et al.), the released program; the paper multiplies by a curve of mean 1.
+    Source: Baby Moves (Passmore et al.), the reference implementation; the paper multiplies by a curve of mean 1.
     """
     centered = curve - curve.mean(axis=-1, keepdims=True)
     spread = curve.max(axis=-1, keepdims=True) - curve.min(axis=-1, keepdims=True)
@@ -223,19 +228,20 @@ def magnitude_warp(
 def time_warp(
     series: Float[Array, "*batch time channel"], curve: Float[Array, "*batch time"]
 ) -> Float[Array, "*batch time channel"]:
-    """Run a clip faster and slower: frames move to times whose steps are the curve above its minimum.
+    """Speed a clip up and down: the time step after each frame is the curve minus its minimum.
 
-    The times begin at the first step and end at the last frame; the clip is read at whole frames by linear
-    interpolation, before the first time its first value.
+    The warped times begin with the first step and end at the last frame. Linear interpolation resamples the clip at
+    whole frames; frames before the first time get the first value.
 
     Args:
         series: `[..., time, channel]`; NaN spreads to the frames between.
         curve: `[..., time]`, not constant.
 
-    Source: Baby Moves (Passmore et al.), the released program.
+    Source: Baby Moves (Passmore et al.), the reference implementation.
     """
     frames = series.shape[-2]
     times = jnp.cumsum(curve - curve.min(axis=-1, keepdims=True), axis=-1)
     times = times / times[..., -1:] * (frames - 1)
     read = jnp.vectorize(partial(jnp.interp, jnp.arange(frames, dtype=series.dtype)), signature="(t),(t)->(t)")
-    return jnp.moveaxis(read(times[..., None, :], jnp.moveaxis(series, -1, -2)), -1, -2)
+    warped = read(times[..., None, :], rearrange(series, "... time channel -> ... channel time"))
+    return rearrange(warped, "... channel time -> ... time channel")

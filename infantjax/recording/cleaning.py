@@ -1,12 +1,12 @@
 """Cleaning of keypoint series on the host: gaps, outliers, frame rate, smoothing.
 
-Each function takes `[time, ...]` float64 and returns a new array; every series along time is treated on its own. What
-a NaN does is said in each docstring: fill gaps first, and only joints that were never seen are NaN afterwards.
+Each function takes `[time, ...]` float64 and returns a new array; it processes each series along time on its own. Each
+docstring states the effect of NaN. After `fill_gaps` only joints that were never seen are NaN.
 """
 
 import math
 import warnings
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,7 +18,7 @@ Filter = Literal["median5", "butterworth"]
 
 
 def fill_gaps(keypoints: Float[np.ndarray, "time joint coordinate"]) -> Float[np.ndarray, "time joint coordinate"]:
-    """Missing points by interpolation: linear inside the recording, the nearest seen point at its ends.
+    """Interpolate missing points: linearly inside the recording, with the nearest seen point at its ends.
 
     Args:
         keypoints: `[time, joint, 2|3]`; a point is missing if any of its coordinates is NaN.
@@ -40,13 +40,13 @@ def fill_gaps(keypoints: Float[np.ndarray, "time joint coordinate"]) -> Float[np
 
 
 def longest_gap(missing: Bool[np.ndarray, "time joint"]) -> tuple[int, int]:
-    """The longest run of missing frames of any joint that is seen at least once.
+    """Find the longest run of missing frames of any joint that is seen at least once.
 
     Args:
         missing: `[time, joint]`, True where the point is missing.
 
     Returns:
-        (frames, joint): its length, 0 if there is none, and the index of the joint.
+        (frames, joint): the length of the run, 0 if there is none, and the index of the joint.
     """
     longest = (0, 0)
     for joint in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
@@ -56,15 +56,15 @@ def longest_gap(missing: Bool[np.ndarray, "time joint"]) -> tuple[int, int]:
 
 
 def resample(series: Series, fps: float, new_fps: float) -> Series:
-    """Another frame rate by linear interpolation, as released.
+    """Resample to another frame rate by linear interpolation, as in the reference implementation.
 
     The sampling positions are 0, q, 2q, ... below the number of frames, with q = fps / new_fps; positions beyond the
-    last frame take its value. There is no low-pass filter before a reduction, as in the released program.
+    last frame take its value. No low-pass filter precedes a reduction.
 
     Args:
         series: `[time, ...]`, at least one frame; NaN where a neighbor that the new sample needs is NaN.
         fps: frame rate of the series, hertz.
-        new_fps: frame rate to have, hertz.
+        new_fps: new frame rate, hertz.
 
     Returns:
         `[time', ...]` with time' = time * new_fps / fps, rounded up.
@@ -81,7 +81,7 @@ def resample(series: Series, fps: float, new_fps: float) -> Series:
         raise ValueError("cannot resample a recording without frames")
     if fps == new_fps:
         return series.copy()
-    # The count is rounded up from an exact quotient: 1000 frames at 25 Hz are 1200 at 30 Hz whatever the last bit of q.
+    # The margin keeps rounding errors of the quotient from adding a frame: 1000 frames at 25 Hz are 1200 at 30 Hz.
     position = np.arange(math.ceil(frames * new_fps / fps - 1e-9)) * (fps / new_fps)
     before = np.minimum(position.astype(np.int64), frames - 1)
     after = np.minimum(before + 1, frames - 1)
@@ -114,14 +114,14 @@ def median_filter(series: Series, width: int = 5) -> Series:
     padded = np.pad(series, [(half, half)] + [(0, 0)] * (series.ndim - 1), mode="edge")
     stacked = np.stack([padded[i : i + len(series)] for i in range(width)])
     stacked.partition(half, axis=0)
-    # A partition sorts NaN to the end: whether one was there is seen from the sum.
+    # A partition sorts NaN to the end; a sum of NaN shows that there was one.
     return np.where(np.isnan(stacked.sum(axis=0)), np.nan, stacked[half])
 
 
 def butterworth(series: Series, order: int = 8, cutoff: float = 0.5) -> Series:
-    """Butterworth low-pass without phase shift, as released: forwards and backwards over time.
+    """Butterworth low-pass without phase shift, forwards and backwards over time, as in the reference implementation.
 
-    With odd reflection at both ends, of 27 samples at order 8: what SciPy's `sosfiltfilt` does by default.
+    SciPy's `sosfiltfilt` with its default padding: odd reflection at both ends, of 27 samples at order 8.
 
     Args:
         series: `[time, ...]`; a series that is all NaN stays so.
@@ -135,8 +135,10 @@ def butterworth(series: Series, order: int = 8, cutoff: float = 0.5) -> Series:
         ValueError: too few frames, a series with some NaN (fill gaps first: one NaN would become all NaN), a cutoff
             outside 0..1, or an order below 1.
 
-    Source: the released movement-outcome program; the paper has a median filter instead.
+    Source: the reference implementation of movement outcome; the paper has a median filter instead.
     """
+    from scipy.signal import butter, sosfiltfilt
+
     if not 0 < cutoff < 1:
         raise ValueError(f"the cutoff must lie between 0 and 1 times half the frame rate, got {cutoff}")
     if order < 1:
@@ -146,99 +148,20 @@ def butterworth(series: Series, order: int = 8, cutoff: float = 0.5) -> Series:
     seen = ~missing.all(axis=0)
     if (missing.any(axis=0) & seen).any():
         raise ValueError("a series with gaps cannot be filtered: fill the gaps first")
-    edge = 3 * (order + 1)
-    if len(series) <= edge:
+    padding = 3 * (order + 1)
+    if len(series) <= padding:
         raise ValueError(
-            f"{len(series)} frames are too few for a Butterworth filter of order {order}, which needs {edge + 1}"
+            f"{len(series)} frames are too few for a Butterworth filter of order {order}, which needs {padding + 1}"
         )
-    rows = series[:, seen].T
-    before, after = 2 * rows[:, :1] - rows[:, edge:0:-1], 2 * rows[:, -1:] - rows[:, -2 : -edge - 2 : -1]
-    once = np.concatenate([before, rows, after], axis=1)
-    low_pass = _butterworth_cascade(order, cutoff)
-    for _ in range(2):
-        once = _run(low_pass, once)[:, ::-1]
     filtered = np.full_like(series, np.nan)
-    filtered[:, seen] = once[:, edge:-edge].T
+    filtered[:, seen] = sosfiltfilt(butter(order, cutoff, output="sos"), series[:, seen], axis=0)
     return filtered
-
-
-class _Linear(NamedTuple):
-    """A filter of states: `state' = transition @ state + entry * x`, `y = reading @ state + direct * x`."""
-
-    transition: Float[np.ndarray, "state state"]
-    entry: Float[np.ndarray, " state"]
-    reading: Float[np.ndarray, " state"]
-    direct: float
-
-    def then(self, following: "_Linear") -> "_Linear":
-        """This filter followed by another one."""
-        crossed = np.outer(following.entry, self.reading)
-        above = np.zeros((len(self.entry), len(following.entry)))
-        return _Linear(
-            np.block([[self.transition, above], [crossed, following.transition]]),
-            np.concatenate([self.entry, following.entry * self.direct]),
-            np.concatenate([following.direct * self.reading, following.reading]),
-            following.direct * self.direct,
-        )
-
-
-def _butterworth_cascade(order: int, cutoff: float) -> _Linear:
-    """A digital Butterworth low-pass, by the bilinear transform: a section for each pair of poles, one for a real one.
-
-    SciPy designs and runs the same filter, but `scipy.signal` takes longer to import than all else that an assessment
-    needs.
-    """
-    corner = np.tan(np.pi * cutoff / 2)
-    cascade = _Linear(np.zeros((0, 0)), np.zeros(0), np.zeros(0), 1.0)
-    for i in range(1, order + 1, 2):
-        analogue = corner * np.exp(0.5j * np.pi * (1 + i / order))
-        pole, alone = (1 + analogue) / (1 - analogue), i == order
-        a = np.array([-pole.real]) if alone else np.array([-2 * pole.real, abs(pole) ** 2])
-        b = (1 + a.sum()) / 2 ** len(a) * np.array([1.0, 1.0] if alone else [1.0, 2.0, 1.0])
-        transition = np.eye(len(a), k=1)
-        transition[:, 0] -= a
-        cascade = cascade.then(_Linear(transition, b[1:] - a * b[0], np.eye(len(a))[0], b[0]))
-    return cascade
-
-
-_BLOCK = 32
-
-
-def _run(filtering: _Linear, rows: Float[np.ndarray, "series time"]) -> Float[np.ndarray, "series time"]:
-    """Filter each row, from the state that its first value would have led to had it been there for ever.
-
-    Block by block: within a block outputs are a product of its inputs and of the state at its beginning, so that Python
-    steps over blocks and not over frames. Rows are multiplied one by one, which makes each independent of the others.
-    """
-    transition, entry, reading, direct = filtering
-    powers = [np.eye(len(entry))]
-    for _ in range(_BLOCK):
-        powers.append(transition @ powers[-1])
-    response = np.array([direct, *(reading @ power @ entry for power in powers[: _BLOCK - 1])])
-    lag = np.subtract.outer(np.arange(_BLOCK), np.arange(_BLOCK))
-    within = np.where(lag >= 0, response[lag], 0)
-    from_state = np.array([reading @ power for power in powers[:_BLOCK]])
-    to_state = np.array([power @ entry for power in powers[:_BLOCK]][::-1]).T
-
-    series, frames = rows.shape
-    blocks = -(-frames // _BLOCK)
-    inputs = np.zeros((series, blocks * _BLOCK))
-    inputs[:, :frames] = rows
-    inputs = inputs.reshape(series, blocks, _BLOCK).transpose(0, 2, 1)
-    entering = np.matmul(to_state, inputs)
-    states = np.empty((series, len(entry), blocks))
-    state = np.linalg.solve(powers[0] - transition, entry) * rows[:, :1]
-    for block in range(blocks):
-        states[..., block] = state
-        state = (powers[-1] * state[:, None, :]).sum(-1) + entering[..., block]
-    outputs = np.matmul(within, inputs) + np.matmul(from_state, states)
-    return outputs.transpose(0, 2, 1).reshape(series, -1)[:, :frames]
 
 
 def smooth(
     keypoints: Float[np.ndarray, "time joint coordinate"], kind: Filter
 ) -> Float[np.ndarray, "time joint coordinate"]:
-    """A filter over time that leaves gaps as gaps: they are filled for it (`fill_gaps`) and open again behind it.
+    """Filter keypoints over time and keep gaps: they are filled for the filter (`fill_gaps`) and reopened after it.
 
     Args:
         keypoints: `[time, joint, 2|3]`; NaN is missing.
@@ -258,10 +181,10 @@ def smooth(
 
 
 def interpolate_forwards(series: Series, limit: int = 5) -> Series:
-    """Linear interpolation of at most the first frames of every gap.
+    """Interpolate at most the first `limit` frames of every gap linearly.
 
-    A longer gap keeps its remaining frames missing. Behind the last value it is repeated, for at most `limit` frames
-    too; a gap at the beginning stays.
+    The remaining frames of a longer gap stay missing. After the last value, the value is repeated for at most `limit`
+    frames. A gap at the beginning stays.
 
     Args:
         series: `[time, ...]`; NaN is missing.
@@ -270,7 +193,7 @@ def interpolate_forwards(series: Series, limit: int = 5) -> Series:
     Returns:
         Same shape, float64.
 
-    Source: Baby Moves (Passmore et al.), the released program, which fills long gaps in part; the paper does not.
+    Source: Baby Moves (Passmore et al.), reference implementation; the paper leaves long gaps as they are.
     """
     series = np.asarray(series, dtype=np.float64)
     frames = np.arange(len(series)).reshape(-1, *[1] * (series.ndim - 1))
@@ -281,7 +204,7 @@ def interpolate_forwards(series: Series, limit: int = 5) -> Series:
 
 
 def fill_short_gaps(series: Series, limit: int = 5) -> Series:
-    """Linear interpolation of the gaps of at most `limit` frames between two values; all others stay.
+    """Interpolate gaps of at most `limit` frames between two values linearly; other gaps stay.
 
     Args:
         series: `[time, ...]`; NaN is missing.
@@ -300,7 +223,7 @@ def fill_short_gaps(series: Series, limit: int = 5) -> Series:
 
 
 def _interpolated(series: Series) -> Series:
-    """Every value by linear interpolation, the nearest one at the ends; a series without any stays missing."""
+    """Interpolate all gaps linearly, with the nearest value at the ends; a series without values stays NaN."""
     filled = series.reshape(len(series), -1).copy()
     frames = np.arange(len(filled))
     for column in filled.T:
@@ -310,19 +233,19 @@ def _interpolated(series: Series) -> Series:
     return filled.reshape(series.shape)
 
 
-def weighted_mean(series: Series, weights: Float[np.ndarray, " width"], least: int = 1) -> Series:
-    """Running weighted mean over the values that are there.
+def weighted_mean(series: Series, weights: Float[np.ndarray, " width"], min_count: int = 1) -> Series:
+    """Running weighted mean over the values that are present.
 
     The mean of frame i covers the frames from `i - (width - 1) + (width - 1) // 2` to `i + (width - 1) // 2`: an even
-    width reaches one frame further back. Frames that are missing, or beyond the ends, count in neither sum.
+    width reaches one frame further back. Frames that are missing or beyond the ends are left out of both sums.
 
     Args:
         series: `[time, ...]`; NaN is missing.
         weights: of the frames, from the first to the last.
-        least: values that must be there.
+        min_count: lowest number of present values.
 
     Returns:
-        Same shape, float64; NaN where fewer values are there, so a gap may close or open.
+        Same shape, float64; NaN where fewer values are present, so that a gap may shrink or grow.
 
     Raises:
         ValueError: no weights.
@@ -341,22 +264,22 @@ def weighted_mean(series: Series, weights: Float[np.ndarray, " width"], least: i
     total = sums(seen.astype(np.float64), weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums(np.where(seen, columns, 0), weights) / total
-    return np.where(present >= least, mean, np.nan).reshape(series.shape)
+    return np.where(present >= min_count, mean, np.nan).reshape(series.shape)
 
 
 def impute(series: Series, rounds: int = 30) -> Series:
-    """Fill what is missing from the other series, each in turn predicted from all others (chained regressions).
+    """Fill missing values by chained regressions: each series is predicted from all others.
 
-    scikit-learn's `IterativeImputer` with its defaults: Bayesian ridge regressions in the order of missing values,
-    beginning from the means, until they change no more or `rounds` are done. Runs on the host; minutes for a recording
-    of 36 series with much missing.
+    scikit-learn's `IterativeImputer` with its defaults: Bayesian ridge regressions, the series with fewest missing
+    values first, starting from the means, until convergence or `rounds`. Takes minutes for a recording of 36 series
+    with many missing values.
 
     Args:
         series: `[time, ...]`; NaN is missing.
-        rounds: at most.
+        rounds: highest number of rounds.
 
     Returns:
-        Same shape, float64; present values as they were. A series without any value stays NaN and predicts nothing.
+        Same shape, float64; present values do not change. A series without values stays NaN and is no predictor.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -376,26 +299,26 @@ def impute(series: Series, rounds: int = 30) -> Series:
         from threadpoolctl import threadpool_limits
     except ImportError:
         raise MissingExtraError("scikit-learn", "analysis") from None
-    # The regressions are many and small: threads only wait for each other.
+    # Threads slow down many small regressions.
     with warnings.catch_warnings(), threadpool_limits(1):
-        # The number of rounds is part of the method, converged or not.
+        # The number of rounds is part of the method, so that a lack of convergence is no warning.
         warnings.simplefilter("ignore", ConvergenceWarning)
         columns[:, known] = IterativeImputer(max_iter=rounds, random_state=0).fit_transform(columns[:, known])
     return columns.reshape(series.shape)
 
 
 def stretch(series: Series, frames: int) -> Series:
-    """Another number of frames between the first and the last, by a cubic spline (not-a-knot).
+    """Resample to another number of frames by a cubic spline (not-a-knot); first and last frame stay.
 
     Args:
         series: `[time, ...]`, at least four frames; a series with a NaN becomes NaN.
-        frames: number to have.
+        frames: new number of frames.
 
     Returns:
         `[frames, ...]`, float64.
 
     Raises:
-        ValueError: fewer than four frames, or none to have.
+        ValueError: fewer than four frames, or `frames` below 1.
     """
     from scipy.interpolate import CubicSpline
 
@@ -415,11 +338,11 @@ def remove_outside(
     center: Float[np.ndarray, "time joint 2"],
     semi_axes: tuple[float, float],
 ) -> Float[np.ndarray, "time joint 2"]:
-    """Points outside of an ellipse become missing.
+    """Set points outside of an ellipse to NaN.
 
     Args:
         keypoints: `[time, joint, 2]`; NaN is missing.
-        center: of the ellipse; anything that broadcasts to the keypoints. Where it is NaN nothing is removed.
+        center: center of the ellipse; broadcasts to the keypoints. No point is removed where it is NaN.
         semi_axes: along x and along y.
 
     Returns:

@@ -1,9 +1,8 @@
-"""From one keypoint set to another, by an explicit table.
+"""Conversion between keypoint sets by an explicit table.
 
-Each joint of the target is the same point of the source, a weighted sum of points, or has no counterpart and becomes
-NaN. What is not the same point is an approximation: it is listed in the recording's `approximated`, and `strict`
-refuses it. `RULES` holds the sets that have a table of their own; between all others, joints of the same name are
-taken. `docs/formats.md` shows the whole table, and a test holds both equal.
+A joint of the target set is the same point of the source set, a weighted sum of points (an approximation), or NaN if it
+has no counterpart. The recording lists approximations in `approximated`; `strict` refuses them. `RULES` has a table for
+some pairs of sets; all others are converted by joint name. `docs/formats.md` shows the table.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ Kind = Literal["same", "midpoint", "nearest", "extrapolated"]
 
 @dataclass(frozen=True)
 class Rule:
-    """How one joint of the target is made.
+    """How one joint of the target set is computed.
 
     Attributes:
         weights: source joint -> weight; they sum to 1, so that the rule does not depend on where the origin lies.
@@ -75,7 +74,7 @@ _SHOULDERS = _middle("right_shoulder", "left_shoulder")
 _HIPS = _middle("right_hip", "left_hip")
 
 RULES: dict[tuple[str, str], dict[str, Rule]] = {
-    # The weights of the annotations that the reference files of the graph networks were made from.
+    # Weights of the annotations behind the reference files of the graph networks.
     ("mini-rgbd-14", "in-motion-19"): {
         "head_top": _sum(head=1.6, neck=-0.6),
         "nose": _sum(head=0.85, neck=0.15),
@@ -88,7 +87,7 @@ RULES: dict[tuple[str, str], dict[str, Rule]] = {
         **_nearest(right_wrist="right_hand", left_wrist="left_hand", right_ankle="right_foot", left_ankle="left_foot"),
     },
     # The nose lies half-way up the head: on In-Motion, head length is 1.98 times the distance from nose to upper neck.
-    # The ears are those of mini-rgbd-14, solved for head top and upper neck.
+    # The ears follow from those of mini-rgbd-14, solved for head top and upper neck.
     ("mpii-16", "in-motion-19"): {
         **_same("head_top", "upper_neck", "thorax", "pelvis", *_ARMS_AND_LEGS),
         "nose": _middle("head_top", "upper_neck"),
@@ -150,17 +149,17 @@ RULES: dict[tuple[str, str], dict[str, Rule]] = {
         "spine": _middle("pelvis", "thorax"),
     },
 }
-"""(source, target) -> joint of the target -> rule. A joint without a rule has no counterpart."""
+"""(source, target) -> target joint -> rule. A joint without a rule has no counterpart."""
 
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
-    """The rules from one keypoint set to another: the table's, else the joints of the same name."""
+    """The rules from one keypoint set to another: those of `RULES`, or joints of equal names."""
     named = RULES.get((source.name, target.name))
     return named if named is not None else _same(*(j for j in target.joints if j in source.joints))
 
 
 def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False) -> Recording:
-    """The same movement in another keypoint set.
+    """Convert a recording to another keypoint set.
 
     Args:
         recording: in any keypoint set; two or three dimensions.
@@ -168,13 +167,13 @@ def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False
         strict: refuse approximations instead of listing them.
 
     Returns:
-        A recording in that set. A point is NaN where a point that it is made of is missing, and everywhere where it
-        has no counterpart; the confidence of an approximated point is the smallest of its sources. The recording
-        itself if it has that set already.
+        The recording in that set, or the recording itself if it has that set already. A point is NaN where one of its
+        sources is missing, and in all frames if it has no counterpart. The confidence of an approximated point is the
+        lowest of its sources.
 
     Raises:
         InputError: `strict` and a joint is approximated; or the sets have nothing in common.
-        ValueError: the name is no published set.
+        ValueError: unknown keypoint set.
     """
     target = skeletons.get(skeleton)
     source = recording.skeleton
@@ -213,7 +212,7 @@ def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False
 
 
 def _approximation(recording: Recording, rule: Rule | None) -> str:
-    """How a joint is approximated, in words; empty if it is not."""
+    """The formula of an approximated joint; empty if the joint is not approximated."""
     if rule is None:
         return ""
     if rule.kind != "same":

@@ -1,7 +1,6 @@
-"""What a graph network reads of a window: positions, velocities and bones, two channels each.
+"""Input features of a graph network: positions, velocities and bones, two channels each.
 
-Everything here is pure JAX over `[..., time, joint, 2]`: any leading axes, under `jit`, `vmap` and `grad`. NaN passes
-through: a feature is NaN where a point that it needs is NaN.
+Pure JAX over `[..., time, joint, 2]` with any leading axes. A feature is NaN where a point that it needs is NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +14,14 @@ from infantjax.skeletons import Skeleton
 Positions = Float[Array, "*batch time joint 2"]
 
 RELATIVE_JOINT = 1
-"""The joint that `relative` is relative to, by index: the nose in in-motion-19. The released program takes index 1, not
-the center of the skeleton; other skeletons get whichever joint they hold there."""
+"""Index of the joint that `relative` is relative to: the nose in in-motion-19. The reference implementation has this
+index fixed, for every skeleton."""
 
 
 def build_features(
     positions: Positions, skeleton: Skeleton, names: Sequence[str] = ("position", "velocity", "bone")
 ) -> Float[Array, "*batch time joint channel"]:
-    """Features of standardized positions, stacked along channels in the order of `names`.
+    """Compute features of standardized positions and concatenate them along channels in the order of `names`.
 
     | name | channels | definition |
     | --- | --- | --- |
@@ -33,14 +32,14 @@ def build_features(
     | `bone` | x, y | `p[joint] - p[parent]`; zero at the root |
     | `bone_angle` | x, y | `arccos(bone / (length + 1e-4))`, radians; pi / 2 at the root |
 
-    The published networks read `position`, `velocity`, `bone` (K-Best) or `position` (ST-GCN). The full bank of the
-    released program is all six in the order of the table. Windows are cut before features are computed, so the zero
-    frames, which the released program has for `velocity` too, end every window.
+    The published networks use `position`, `velocity`, `bone` (K-Best) or `position` (ST-GCN). The reference
+    implementation computes all six in the order of the table. Features are computed of each window, so that every
+    window ends with the zero frames; the reference implementation has two of them for `velocity` as well.
 
     Args:
         positions: `[..., time, joint, 2]`, any float, standardized units; NaN is missing.
         skeleton: gives the parents; its number of joints must fit.
-        names: which features, in which order.
+        names: the features, in the order of the output channels.
 
     Returns:
         `[..., time, joint, 2 * len(names)]`, same dtype as the positions.
@@ -48,7 +47,7 @@ def build_features(
     Raises:
         ValueError: an unknown or no name, or positions that do not fit the skeleton.
 
-    Source: Groos et al., Paper III with supplement; the released movement-outcome program.
+    Source: Groos et al., Paper III with supplement; reference implementation of movement outcome.
     """
     joints = len(skeleton.joints)
     positions = jnp.asarray(positions)
@@ -92,7 +91,7 @@ def _bone(positions: Positions, skeleton: Skeleton) -> Positions:
 
 def _bone_angle(positions: Positions, skeleton: Skeleton) -> Positions:
     bone = _bone(positions, skeleton)
-    # The released program's guard against bones of no length; it also keeps the cosine inside [-1, 1].
+    # The reference implementation adds 1e-4 for bones of length zero; it also keeps the cosine inside [-1, 1].
     return jnp.arccos(bone / (jnp.sqrt(jnp.sum(bone**2, axis=-1, keepdims=True)) + 1e-4))
 
 

@@ -1,12 +1,12 @@
-"""Standardization: from the pixels of any camera to positions that networks compare between infants.
+"""Standardization: from pixels of any camera to positions that are comparable between infants.
 
-Two published presets exist and each step can be chosen on its own:
+There are two published presets; each step can be set on its own:
 
-| step | `REFERENCE` (the public program) | `PAPER` (the article with its supplement) |
+| step | `REFERENCE` (reference implementation) | `PAPER` (article and supplement) |
 | --- | --- | --- |
-| frame rate | linear interpolation to 30 Hz | 30 Hz, method not stated; linear here |
-| smoothing | `butterworth`, order 8 at half of half the frame rate | `median5`, edges not stated; repeated here |
-| y axis | upwards | not stated; upwards here |
+| frame rate | linear interpolation to 30 Hz | 30 Hz; linear interpolation is our choice |
+| smoothing | `butterworth`, order 8 at half of half the frame rate | `median5`; repeated edge values are our choice |
+| y axis | upwards | not stated; upwards is our choice |
 | center | `trunk_frame`: trunk midpoint of each frame | `pelvis_sequence`: median pelvis over the recording |
 | rotation | `frame`: each frame's trunk upright | `window_first`: by each window's first frame (`align_windows`) |
 | scale | 4 median trunk lengths are 1 | 2 median trunk lengths are 1 |
@@ -32,25 +32,25 @@ Smoothing = Literal["none", "butterworth", "median5"]
 Centering = Literal["trunk_frame", "pelvis_sequence"]
 
 FARTHEST = 1e6
-"""A standardized coordinate beyond this is refused: a marker for missing points, or damage, but no joint."""
+"""A standardized coordinate beyond this is refused: it is a marker for a missing point, or damage."""
 LARGEST = 1e100
-"""A raw coordinate beyond this is refused, whatever the trunk's length: its square would overflow."""
+"""A raw coordinate beyond this is refused: its square would overflow."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a recording is standardized and cut into windows; the defaults are those of `REFERENCE`.
+    """Settings of standardization and windows; the defaults are those of `REFERENCE`.
 
     Attributes:
         fps: frame rate afterwards, hertz.
         smoothing: low-pass filter over time.
-        centering: what becomes the origin.
-        rotation: which trunk is turned onto the y axis; `window_first` is done by `windows.align_windows`.
-        scale: this many median trunk lengths become 1; published are 4 and 2.
-        flip_y: whether y changes sign, so that an image's y points upwards.
-        max_gap: seconds; longer gaps are filled as well, but a note of the recording names the longest.
-        min_confidence: points of lower confidence count as missing; 0 keeps all. Trackers scale theirs differently.
-        window: frames of a window, at least 2; 150 (5 s at 30 Hz) as published. A new one starts every half window.
+        centering: what becomes the origin: the middle of the trunk in each frame, or the median pelvis.
+        rotation: which trunk is rotated onto the y axis; `windows.align_windows` does `window_first`.
+        scale: number of median trunk lengths that become 1; published values are 4 and 2.
+        flip_y: negate y, so that it points upwards.
+        max_gap: seconds; longer gaps are filled too, and a note of the recording names the longest.
+        min_confidence: points of lower confidence count as missing; 0 keeps all. Trackers use different scales.
+        window: frames of a window, at least 2; published: 150 (5 s at 30 Hz). Windows start every half window.
 
     Raises:
         ValueError: a value that is not allowed; the message names the allowed ones.
@@ -87,7 +87,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """From fields by name; those left out take their defaults.
+        """Create from fields by name; missing fields take their defaults.
 
         Raises:
             ValueError: an unknown field, or a value that is not allowed.
@@ -99,11 +99,11 @@ class Preprocessing:
 
 
 REFERENCE = Preprocessing()
-"""As the public movement-outcome program does by default, and what weights of it expect. Its Butterworth filter is on:
-the reference scores of the whole chain from a file are reproduced with it, and not without it or with the median."""
+"""The defaults of the reference implementation, which published weights expect. Its reference scores are reproduced
+with the Butterworth filter, and not without it or with the median."""
 
 PAPER = Preprocessing(smoothing="median5", centering="pelvis_sequence", rotation="window_first", scale=2.0)
-"""As Groos et al., Paper III and its supplement, describe it."""
+"""The preprocessing that Groos et al., Paper III and its supplement, describe."""
 
 PRESETS: dict[str, Preprocessing] = {"reference": REFERENCE, "paper": PAPER}
 """The published preprocessings by name."""
@@ -112,24 +112,24 @@ PRESETS: dict[str, Preprocessing] = {"reference": REFERENCE, "paper": PAPER}
 def standardize(recording: Recording, preprocessing: Preprocessing = REFERENCE) -> Recording:
     """Fill gaps, resample, smooth, flip, center, rotate and scale a recording, in this order.
 
-    Runs on the host, in float64, for any skeleton with a trunk. Frames whose trunk has no length (as when a tracker
-    writes zeros) have no direction; they count as missing and are interpolated, where the released program gives NaN.
+    Runs on the host, in float64, for any skeleton with a trunk. A frame whose trunk has length zero (as when a tracker
+    writes zeros) has no direction: it counts as missing and is interpolated; the reference implementation gives NaN.
 
     Args:
         recording: two-dimensional keypoints, image coordinates; NaN is missing.
-        preprocessing: which steps, and how.
+        preprocessing: the settings.
 
     Returns:
-        A new recording with `fps` of the preprocessing. No NaN but in joints that were never seen, which stay NaN
-        throughout. History names each step, notes say what share of the frames was interpolated and which joints were
-        never seen. Confidence is resampled with the keypoints.
+        A new recording at `preprocessing.fps`. Only joints that were never seen are NaN, in all frames. The history
+        names each step; notes state the share of interpolated frames and the joints that were never seen. Confidence is
+        resampled with the keypoints.
 
     Raises:
         InputError: an end of the trunk is never seen, the trunk never has a length, the recording is too short for
             its filter, or a coordinate is absurdly far away.
         ValueError: keypoints with three coordinates, or a skeleton without trunk.
 
-    Source: Groos et al., Paper III with supplement; the released movement-outcome program.
+    Source: Groos et al., Paper III with supplement; reference implementation of movement outcome.
     """
     if recording.keypoints.shape[-1] != 2:
         raise ValueError(
@@ -142,7 +142,7 @@ def standardize(recording: Recording, preprocessing: Preprocessing = REFERENCE) 
 
 
 def _filled(recording: Recording, preprocessing: Preprocessing) -> Recording:
-    """No gaps but joints that were never seen; notes tell how much was filled."""
+    """Fill gaps of all joints that are seen at least once, and note how much was filled."""
     upper, lower = recording.skeleton.trunk_indices
     joints = recording.skeleton.joints
     keypoints = np.array(recording.keypoints)
@@ -162,7 +162,7 @@ def _filled(recording: Recording, preprocessing: Preprocessing) -> Recording:
         raise InputError(
             recording.name,
             f'"{joints[upper]}" and "{joints[lower]}" are never apart',
-            "a trunk without length gives neither direction nor scale; check the columns of the file",
+            "a trunk of length zero has neither direction nor scale; check the columns of the file",
         )
     never = missing.all(axis=0)
     notes = list(recording.notes)
@@ -175,7 +175,7 @@ def _filled(recording: Recording, preprocessing: Preprocessing) -> Recording:
     gap = frames / recording.fps
     note = f"{_percent(share)} of the frames had missing points ({_percent(points)} of all points), now interpolated"
     if collapsed.any():
-        note += f"; in {_percent(collapsed.mean())} of the frames the trunk had no length: they count as missing"
+        note += f"; in {_percent(collapsed.mean())} of the frames the trunk had length zero: they count as missing"
     if gap > preprocessing.max_gap:
         note += f"; the longest gap ({joints[joint]}, {gap:.1f} s) exceeds {preprocessing.max_gap:g} s"
     return recording.with_step(
@@ -221,10 +221,10 @@ def _placed(recording: Recording, preprocessing: Preprocessing) -> Recording:
     upper, lower = recording.skeleton.trunk_indices
     keypoints = np.array(recording.keypoints)
     steps: list[str] = []
-    # Filtering and interpolating can make a trunk vanish in a frame that had one (medians of whole pixels).
+    # Filters and interpolation can give a trunk length zero (medians of whole pixels).
     collapsed = (keypoints[:, upper] == keypoints[:, lower]).all(axis=-1)
     if collapsed.all():
-        raise InputError(recording.name, "the trunk has no length after smoothing", "check the columns of the file")
+        raise InputError(recording.name, "the trunk has length zero after smoothing", "check the columns of the file")
     if collapsed.any():
         keypoints[collapsed] = np.nan
         keypoints = cleaning.fill_gaps(keypoints)
@@ -258,6 +258,6 @@ def _refuse_far(keypoints: np.ndarray, limit: float, recording: Recording) -> No
         frame, joint = np.argwhere(far)[0]
         raise InputError(
             recording.name,
-            f'joint "{recording.skeleton.joints[joint]}" is absurdly far away at second {frame / recording.fps:.1f}',
+            f'joint "{recording.skeleton.joints[joint]}" is implausibly far away at second {frame / recording.fps:.1f}',
             "check for damaged numbers and for markers of missing points that should be empty",
         )

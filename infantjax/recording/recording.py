@@ -1,4 +1,4 @@
-"""The type of one infant: a sequence of keypoints with all that is known about it."""
+"""`Recording`: the keypoints of one infant over time, with metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from infantjax.skeletons import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Keypoints of one infant over time. Frozen: functions return new ones.
+    """Keypoints of one infant over time. Frozen: functions return new recordings.
 
     Attributes:
         keypoints: `[time, joint, 2|3]` float64; x to the right, y downwards (image coordinates), any unit that is
@@ -21,10 +21,10 @@ class Recording:
         skeleton: names and tree of the joints.
         name: the infant or file; free text.
         confidence: `[time, joint]` in 0..1, or None.
-        metadata: what else is known (age, sex, cohort, ...); values are JSON-compatible.
-        approximated: joint -> how it was made from others, for points without a counterpart in the source.
-        history: what was done to the recording so far, in order, in words; goes into the report.
-        notes: what a reader of the report should know (missing frames, ignored points, ...).
+        metadata: age, sex, cohort and the like; values are JSON-compatible.
+        approximated: joint -> formula, for joints that were computed from others in a conversion.
+        history: the processing steps so far, in order, in words; shown in the report.
+        notes: remarks for readers of the report (missing frames, ignored points, ...).
 
     Raises:
         ValueError: shapes do not fit, frame rate not a number above 0, infinite coordinates.
@@ -56,6 +56,14 @@ class Recording:
         keypoints.setflags(write=False)
         object.__setattr__(self, "keypoints", keypoints)
 
+    def __repr__(self) -> str:
+        """One line: name, length, frame rate, duration, keypoint set, dimensions and share of missing points."""
+        missing = 100 * self.missing.mean() if self.missing.size else 0.0
+        return (
+            f"Recording({self.name!r}, {self.frames} frames, {self.fps:g} fps, {self.duration:.1f} s, "
+            f"{self.skeleton.name}, {self.keypoints.shape[2]}-D, {missing:.1f} % missing)"
+        )
+
     @property
     def frames(self) -> int:
         """Number of frames."""
@@ -72,19 +80,19 @@ class Recording:
         return np.isnan(self.keypoints).any(axis=-1)
 
     def with_step(self, step: str, **changes: Any) -> "Recording":
-        """A copy with fields changed and one line appended to its history."""
+        """Return a copy with fields changed and one line appended to its history."""
         return replace(self, history=(*self.history, step), **changes)
 
 
 def require_movement(recording: Recording) -> None:
-    """Something that moves.
+    """Check that at least one point moves.
 
     Raises:
         InputError: no frames, no point in any frame, or every point is at one place throughout.
     """
     points = recording.keypoints.reshape(recording.frames, -1)
     if not recording.frames or np.isnan(points).all():
-        raise InputError(recording.name, "holds no point in any frame", "track it again")
+        raise InputError(recording.name, "has no point in any frame", "track it again")
     seen = points[:, ~np.isnan(points).all(axis=0)]
     if (np.nanmax(seen, axis=0) == np.nanmin(seen, axis=0)).all():
         raise InputError(recording.name, "every point is at one place in all frames", "check the tracking")

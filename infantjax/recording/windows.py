@@ -1,6 +1,7 @@
-"""Windows of a recording: where they start, cutting them, and where training windows may start.
+"""Windows of a recording: starts for evaluation, cutting, and random starts for training.
 
-Starts are NumPy on the host (they depend on a recording's length only); cutting and sampling are pure JAX.
+Starts are computed with NumPy on the host, since they depend on the length of a recording only. Cutting and sampling
+are pure JAX.
 """
 
 from typing import Literal, get_args
@@ -19,12 +20,12 @@ Rotation = Literal["frame", "window_first", "none"]
 
 
 def window_starts(length: int, window: int = WINDOW, stride: int | None = None) -> Int[np.ndarray, " window"]:
-    """First frames of the evaluation windows of a recording, as released.
+    """First frames of the evaluation windows of a recording, as in the reference implementation.
 
-    Windows start at 0, `stride`, 2 `stride`, ... as long as they fit; then comes one more that ends with the
-    recording. So the last frames are always covered, and **the last window occurs twice** when `length - window` is
-    a multiple of `stride` (900 frames: ..., 675, 750, 750). The doubling looks unintended but published risks are
-    medians over windows counted so.
+    Windows start at 0, `stride`, 2 `stride`, ... as long as they fit; one more window ends with the recording. So the
+    last frames are always covered, and **the last window occurs twice** when `length - window` is a multiple of
+    `stride` (900 frames: ..., 675, 750, 750). The repetition looks unintended, but published risks are medians over
+    these windows.
 
     Args:
         length: frames of the recording.
@@ -53,7 +54,7 @@ def cut(
 
     Args:
         positions: `[time, joint, 2]`, any dtype; NaN is kept.
-        starts: first frame of every window; a start from which the window would not fit is moved until it does.
+        starts: first frame of every window; a start that is too late is moved to the last one that fits.
         window: frames of a window; a constant under `jit`.
 
     Returns:
@@ -71,17 +72,17 @@ def cut(
 def align_windows(
     windows: Float[Array, "*batch time joint 2"], skeleton: Skeleton, rotation: Rotation | str
 ) -> Float[Array, "*batch time joint 2"]:
-    """The part of standardization that needs the window: its rotation, where the preprocessing has one.
+    """Rotate each window so that the trunk of its first frame is upright, if the preprocessing asks for it.
 
-    With `window_first` every window is turned about the origin by one angle, such that the trunk of its first frame
-    points along +y (thorax above pelvis); a trunk of no length leaves the window as it is. With `frame` (done
-    already, frame by frame) and `none` nothing happens.
+    `window_first` rotates a window about the origin by one angle, so that the trunk of its first frame points along +y
+    (thorax above pelvis). It leaves a window as it is whose first trunk has length zero. `frame` (already applied to
+    each frame) and `none` do nothing.
 
     Args:
         windows: `[..., time, joint, 2]` standardized positions; NaN stays NaN, and a window whose first trunk is NaN
             becomes NaN.
         skeleton: gives the trunk.
-        rotation: `normalization.Preprocessing.rotation`.
+        rotation: as in `preprocessing.Preprocessing`.
 
     Returns:
         Same shape and dtype.
@@ -89,8 +90,8 @@ def align_windows(
     Raises:
         ValueError: unknown rotation, or `window_first` on a skeleton without trunk.
 
-    Source: Groos et al., Paper III, supplement; the main text names no rotation, and its center is not stated (the
-        origin after centering here). The released program rotates every frame instead.
+    Source: Groos et al., Paper III, supplement. The center of rotation is not stated; the origin after centering is our
+        choice. The reference implementation rotates every frame instead.
     """
     if rotation not in get_args(Rotation):
         raise ValueError(f'unknown rotation "{rotation}"; known: {", ".join(get_args(Rotation))}')
@@ -111,15 +112,15 @@ def sample_range(
     parts: Shaped[Array, "..."] | int,
     window: int = WINDOW,
 ) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
-    """Where the training window number `part` of `parts` may start, as released; arguments broadcast and may be traced.
+    """Range of starts of training window `part` of `parts`, as in the reference implementation.
 
-    The recording is taken in `parts` pieces of `length // parts` frames; the window starts anywhere in its piece,
-    both ends included, but never so late that it would not fit.
+    The recording is divided into `parts` pieces of `length // parts` frames. A window starts anywhere in its piece,
+    both ends included, but no later than it fits. Arguments broadcast and may be traced.
 
     Args:
         length: frames of the recording, at least `window` (not checked: it may be traced).
         part: 0 .. parts - 1.
-        parts: windows that the recording gives in an epoch.
+        parts: windows of the recording in one epoch.
         window: frames of a window.
 
     Returns:
@@ -137,7 +138,7 @@ def sample_ranges(
 
     Args:
         length: frames of each recording, at least `window`.
-        parts: windows that a recording gives in an epoch; a constant under `jit`.
+        parts: windows of a recording in one epoch; a constant under `jit`.
         window: frames of a window.
 
     Returns:
@@ -154,12 +155,12 @@ def sample_ranges(
 def sample_parts(
     key: PRNGKeyArray, length: Shaped[Array, "*batch"] | int, parts: int, window: int = WINDOW
 ) -> Int[Array, "*batch part"]:
-    """A random window start in every part of a recording: the released training sample of one epoch.
+    """Sample a window start in every part of a recording: the training windows of one epoch.
 
     Args:
         key: a JAX key.
         length: frames of each recording, at least `window`.
-        parts: windows that a recording gives; a constant under `jit`.
+        parts: windows of a recording; a constant under `jit`.
         window: frames of a window.
 
     Returns:

@@ -17,8 +17,8 @@ from infantjax import formats as readers
 from infantjax.assessment.result import Assessed
 from infantjax.errors import InputError
 from infantjax.files import locked, safe_stem, sha256, write_atomically
-from infantjax.recording.cohort import metadata_of
 from infantjax.recording.recording import Recording
+from infantjax.recording.tables import find_metadata
 from infantjax.report import page, record, table
 from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
 
@@ -45,7 +45,7 @@ class Reading:
     tracker: "Tracker | None" = None
     """What finds the keypoints of videos."""
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What a table says of each recording, see `motion.cohort.read_metadata`."""
+    """What a table says of each recording, see `recording.tables.read_metadata`."""
 
 
 def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[Path]:
@@ -150,7 +150,7 @@ def _assess_one(
         recording = readers.read(
             path, fps=reading.fps, format=reading.format, skeleton=reading.skeleton, individual=reading.individual
         )
-    recording = replace(recording, metadata={**recording.metadata, **metadata_of(path, reading.metadata)})
+    recording = replace(recording, metadata={**recording.metadata, **find_metadata(path, reading.metadata)})
     digest = _digest(path)
     assessment = assessor.assess(recording, digest)
     text = record.to_json(assessment)

@@ -2,7 +2,7 @@
 
 PyAV decodes videos: a consumer as slow as a network then never makes memory grow. Frames come upright, in the order in
 which they are shown, with their time; a damaged file is used up to the damage, and `notes` say so. Pillow decodes
-pictures: to the gray levels that the released program saw, from which PyAV's differ by up to 8 where colors change.
+pictures: to the gray levels of the reference implementation, from which those of PyAV differ by up to 8 at edges.
 """
 
 import math

@@ -626,7 +626,7 @@ CORPUS: dict[str, Case] = {
     "zero in the name": Case(lambda folder: folder / "a\0.csv", error="is not a name that can be opened"),
     "name of 300 letters": Case(lambda folder: folder / ("a" * 300), error="is not a name that can be opened"),
     "newline in the name": Case(lambda folder: folder / "a\n\x1b[31m.csv", error="does not exist"),
-    "picture named .csv": Case(content(b"\x89PNG\r\n\x1a\n" + bytes(50), "a.csv"), error="holds a picture (png)"),
+    "picture named .csv": Case(content(b"\x89PNG\r\n\x1a\n" + bytes(50), "a.csv"), error="holds an image (png)"),
     "video named .csv": Case(content(b"\0\0\0\x18ftypmp42" + bytes(50), "a.csv"), error="holds a video (mp4 or mov)"),
     "pickle named .npz": Case(content(pickle.dumps({"a": 1}), "a.npz"), error="holds a Python pickle, which is never"),
     "zeros named .h5": Case(content(bytes(500), "a.h5"), error="is not an HDF5 file although its name says so"),
@@ -693,7 +693,7 @@ def test_no_permission_is_said_so(tmp_path, monkeypatch):
 
 
 def test_a_format_that_does_not_exist_is_a_wrong_call(tmp_path):
-    with pytest.raises(ValueError, match='unknown format "excel"; known: released-csv'):
+    with pytest.raises(ValueError, match='unknown format "excel"; known: orgcoords-csv'):
         readers.read(table()(tmp_path), fps=FPS, format="excel")
 
 
@@ -701,7 +701,7 @@ def test_a_format_that_does_not_exist_is_a_wrong_call(tmp_path):
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.h5", "a.npz", "frames"])
 def test_a_file_read_as_another_format_than_it_is_fails_in_words(format, name, tmp_path):
     own = {"a.csv": "wide-csv", "a.json": "coco", "a.h5": "sleap-h5", "a.npz": "npz", "frames": "openpose"}[name]
-    if format == own or {format, own} == {"wide-csv", "released-csv"}:
+    if format == own or {format, own} == {"wide-csv", "orgcoords-csv"}:
         return
     path = openpose()(tmp_path) if name == "frames" else written(own, name)(tmp_path)
     with pytest.raises(InputError, match=name):

@@ -12,15 +12,15 @@ from infantjax.skeletons import SKELETONS, Skeleton
 
 WRITABLE = [f.name for f in readers.FORMATS.values() if f.write is not None]
 KEEPS_RATE = {"wide-csv", "long-csv", "coco", "mmpose", "npz"}
-KEEPS_CONFIDENCE = set(WRITABLE) - {"released-csv", "coco", "openpose"}
+KEEPS_CONFIDENCE = set(WRITABLE) - {"orgcoords-csv", "coco", "openpose"}
 THREE_DIMENSIONS = {"wide-csv", "long-csv", "mmpose", "npz"}
-OF_SET = {"released-csv": ["in-motion-19"], "openpose": ["openpose-25", "openpose-18"]}
+OF_SET = {"orgcoords-csv": ["in-motion-19"], "openpose": ["openpose-25", "openpose-18"]}
 SETTINGS = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def place(folder, format):
     suffix = readers.FORMATS[format].suffixes[0]
-    stem = "orgcoords_infant" if format == "released-csv" else "infant"
+    stem = "orgcoords_infant" if format == "orgcoords-csv" else "infant"
     return folder / (stem + ("" if suffix == "/" else suffix))
 
 
@@ -122,7 +122,7 @@ def test_npz_of_three_plain_arrays_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "format"), [("a.npz", "npz"), ("a.csv", "wide-csv"), ("orgcoords_a.csv", "released-csv")]
+    ("name", "format"), [("a.npz", "npz"), ("a.csv", "wide-csv"), ("orgcoords_a.csv", "orgcoords-csv")]
 )
 def test_the_ending_names_the_format_to_write(name, format, make_recording, tmp_path):
     readers.write(make_recording(), tmp_path / name)
@@ -131,7 +131,7 @@ def test_the_ending_names_the_format_to_write(name, format, make_recording, tmp_
 
 @pytest.mark.parametrize(("name", "format"), [("a.json", None), ("a.h5", "deeplabcut-h5"), ("a.csv", "parquet")])
 def test_what_cannot_be_written_lists_what_can(name, format, make_recording, tmp_path):
-    with pytest.raises(ValueError, match="name a format of: released-csv, wide-csv, long-csv, deeplabcut-csv"):
+    with pytest.raises(ValueError, match="name a format of: orgcoords-csv, wide-csv, long-csv, deeplabcut-csv"):
         readers.write(make_recording(), tmp_path / name, format)
 
 
@@ -143,7 +143,7 @@ def test_formats_of_two_dimensions_refuse_three(format, make_recording, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("format", ["released-csv", "openpose"])
+@pytest.mark.parametrize("format", ["orgcoords-csv", "openpose"])
 def test_formats_of_one_keypoint_set_refuse_others(format, make_recording, tmp_path):
     with pytest.raises(ValueError, match="convert the recording first"):
         readers.write(make_recording(SKELETONS["coco-17"]), place(tmp_path, format), format)

@@ -75,7 +75,7 @@ def cohort_of() -> Callable[..., Cohort]:
         pairs = list(infants_for(name, n, 0, duration, 0.4, 30, base, first))
         recordings, outcomes = zip(*pairs)
         groups = tuple(r.metadata.get("group", r.name) for r in recordings)
-        return Cohort(recordings, outcomes, groups, scale=systems.get(name).scale)
+        return Cohort(recordings, outcomes, groups, score_range=systems.get(name).score_range)
 
     return make
 

@@ -15,7 +15,8 @@ from infantjax import formats as readers
 from infantjax.cli import common
 from infantjax.errors import InputError
 from infantjax.methods import registry as systems
-from infantjax.recording.cohort import read_annotated, read_cohort, read_metadata
+from infantjax.recording.cohort import read_annotated, read_cohort
+from infantjax.recording.tables import read_metadata
 from infantjax.simulation import InfantConfig, write_cohort
 from infantjax.weights.ensemble import load_ensemble
 
@@ -100,7 +101,10 @@ def test_a_recording_too_short_for_one_window_is_named(name, kept, message, copy
     path = sorted(folder.glob("orgcoords_*.csv"))[0]
     path.write_text("\n".join(path.read_text().splitlines()[: kept + 1]) + "\n")
     line = refused(name, folder)
-    assert re.search(rf"1 of \d+ recordings cannot be used: sim0000 {message}; mend or leave them out", line), line
+    found = re.search(
+        rf"1 of \d+ recordings cannot be used: sim0000 {message}; correct them, or pass --skip-invalid", line
+    )
+    assert found, line
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -145,14 +149,14 @@ def test_points_that_coincide_are_no_bug_but_bad_input(copy, refused):
 
 
 @pytest.mark.parametrize("name", ["mam", "baby-moves", "sma"])
-def test_with_leave_out_the_rest_is_trained_on(name, copy, small):
+def test_with_skip_invalid_the_rest_is_trained_on(name, copy, small):
     folder = copy(name)
     still(folder, 2)
     system = small(name, **({"window": 120} if name == "sma" else {}))
-    cohort, prepared = read_cohort(folder, scale=system.scale).each(system.prepared, leave_out=True)
+    cohort, prepared = read_cohort(folder, score_range=system.score_range).map(system.prepared, skip_invalid=True)
     assert len(cohort) == len(prepared) == len(list(folder.glob("orgcoords_*.csv"))) - 1
     assert "sim0002" not in cohort.names
-    assert cohort.problems == ("left out: sim0002 every point is at one place in all frames",)
+    assert cohort.problems == ("skipped: sim0002 every point is at one place in all frames",)
 
 
 # --- metadata and labels ---------------------------------------------------------------------------------------------
@@ -283,7 +287,7 @@ def annotated(tmp_path) -> Path:
         (["id;second;fidgety", "sim0050;now;1"], 'line 2 has second "now" and fidgety "1"'),
         (["id;second;fidgety", "sim0050;0"], 'line 2 has second "0" and fidgety ""'),
         (["id;second", "sim0050;0"], "needs columns id, second and fidgety"),
-        (["id;second;fidgety"], "holds no annotated second"),
+        (["id;second;fidgety"], "has no rows"),
         (["id;second;fidgety", "nobody;0;1"], "nobody: has an outcome but no file"),
         (["id;second;fidgety", "sim0050;0;1", "sim0051;0;1"], "give 4 clips, all without fidgety movements"),
     ],
@@ -330,7 +334,10 @@ def test_no_weights_come_with_other_systems(assess, folders):
 
 def test_options_of_the_graph_networks_are_refused_elsewhere(assess, folders, ensembles):
     status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--certainty", "quartile")
-    assert (status, err) == (2, "infantjax: --certainty: is for ensemble-gcn, the ensemble belongs to sma; leave it out\n")
+    assert (status, err) == (
+        2,
+        "infantjax: --certainty: is for ensemble-gcn, the ensemble belongs to sma; leave it out\n",
+    )
     status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--threshold", "0.5")
     assert (status, err) == (2, "infantjax: options: sma decides nothing and has no threshold\n")
 

@@ -1,6 +1,5 @@
 """Initial weights: the published variances, and a whole network drawn at once with the same distribution."""
 
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

@@ -281,7 +281,7 @@ def test_a_weighted_mean_is_that_of_the_frames_it_covers(width):
     series = wobble(40)
     series[np.random.default_rng(5).random(series.shape) < 0.4] = NAN
     weights = np.random.default_rng(6).uniform(0.1, 1, width)
-    found = cleaning.weighted_mean(series, weights, least=3)
+    found = cleaning.weighted_mean(series, weights, min_count=3)
     half = (width - 1) // 2
     for i in range(40):
         frames = [t for t in range(i + half - width + 1, i + half + 1) if 0 <= t < 40]

@@ -7,8 +7,9 @@ import pytest
 
 from infantjax import formats as readers
 from infantjax.errors import InputError
-from infantjax.recording.cohort import Cohort, metadata_of, read_cohort, read_metadata
+from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.recording.recording import Recording
+from infantjax.recording.tables import find_metadata, read_metadata
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19, OPENPOSE_25
 
 
@@ -135,7 +136,7 @@ def test_a_file_that_cannot_be_read_leaves_the_rest_usable(folder):  # K85
     (folder / "b.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
     cohort = read_cohort(folder)
     assert cohort.names == ("007", "c.d")
-    assert cohort.problems == ("b.csv: holds a picture (png); give a file with keypoints",)
+    assert cohort.problems == ("b.csv: holds an image (png); give a file with keypoints",)
 
 
 def test_the_same_recording_under_two_names_is_named(folder):  # K86
@@ -298,15 +299,15 @@ def test_real_infants_are_read_with_their_outcomes(shared):
 
 def test_scores_are_read_on_their_scale(folder):
     outcomes(folder, "id;score;group", "007;70,5;one", "b;0;two", "c.d;12;one")
-    cohort = read_cohort(folder, scale=(0.0, 72.0))
+    cohort = read_cohort(folder, score_range=(0.0, 72.0))
     assert (cohort.outcomes, cohort.groups) == ((70.5, 0.0, 12.0), ("one", "two", "one"))
     with pytest.raises(ValueError, match="outcomes must be a number from 0 to 72"):
-        Cohort(cohort.recordings, (73, 0, 1), scale=(0.0, 72.0))
+        Cohort(cohort.recordings, (73, 0, 1), score_range=(0.0, 72.0))
 
 
 def test_a_part_of_a_cohort_keeps_what_belongs_to_its_recordings(folder):
     outcomes(folder, "id;outcome;group", "007;1;x", "b;0;y", "c.d;0;z")
-    part = read_cohort(folder).only([2, 0])
+    part = read_cohort(folder).subset([2, 0])
     assert (part.names, part.outcomes, part.groups) == (("c.d", "007"), (0, 1), ("z", "x"))
 
 
@@ -318,25 +319,25 @@ def test_recordings_that_cannot_be_used_are_named_together_or_left_out(folder):
 
     cohort = read_cohort(folder)
     with pytest.raises(InputError) as caught:
-        cohort.each(prepare)
-    expected = "cohort: 2 of 3 recordings cannot be used: 007 is odd; c.d is odd; mend or leave them out"
+        cohort.map(prepare)
+    expected = "cohort: 2 of 3 recordings cannot be used: 007 is odd; c.d is odd; correct them, or pass --skip-invalid"
     assert str(caught.value) == expected
-    left, prepared = cohort.each(prepare, leave_out=True)
-    assert (left.names, prepared, left.problems) == (("b",), [5], ("left out: 007 is odd", "left out: c.d is odd"))
+    left, prepared = cohort.map(prepare, skip_invalid=True)
+    assert (left.names, prepared, left.problems) == (("b",), [5], ("skipped: 007 is odd", "skipped: c.d is odd"))
     with pytest.raises(InputError, match="3 of 3 recordings cannot be used"):
-        cohort.only([0, 2, 1]).each(lambda r: prepare(r.with_step("", name="x")), leave_out=True)
+        cohort.subset([0, 2, 1]).map(lambda r: prepare(r.with_step("", name="x")), skip_invalid=True)
 
 
 def test_metadata_belong_to_the_files_that_their_ids_name(tmp_path):
     outcomes(tmp_path, "infant,age,cohort", "007,12,term", "8,,preterm")
     known = read_metadata(tmp_path / "outcomes.csv")
     assert known == {"007": {"age": "12", "cohort": "term"}, "8": {"cohort": "preterm"}}
-    assert metadata_of("clinic/orgcoords_007.csv", known) == known["007"]
-    assert metadata_of("8DLC_resnet50.h5", known) == known["8"]
-    assert metadata_of("9.csv", known) == {}
+    assert find_metadata("clinic/orgcoords_007.csv", known) == known["007"]
+    assert find_metadata("8DLC_resnet50.h5", known) == known["8"]
+    assert find_metadata("9.csv", known) == {}
 
 
 def test_a_part_of_a_cohort_keeps_outcomes_and_groups_together():
     recordings = tuple(Recording(np.zeros((2, 12, 2)), 30.0, BABYPOSE_12, name=name) for name in "abc")
-    part = Cohort(recordings, (0, 1, 0), ("x", "y", "x"), ("odd",)).only((2, 1))
+    part = Cohort(recordings, (0, 1, 0), ("x", "y", "x"), ("odd",)).subset((2, 1))
     assert (part.names, part.outcomes, part.groups, part.problems) == (("c", "b"), (0, 1), ("x", "y"), ())

@@ -222,7 +222,7 @@ def test_frames_whose_trunk_has_no_length_are_bridged_and_noted(preprocessing):
     found = standardize(dataclasses.replace(original, keypoints=zeros), preprocessing)
     expected = standardize(without_points(original, np.s_[20:25]), preprocessing)
     np.testing.assert_array_equal(found.keypoints, expected.keypoints)
-    assert "in 5.0 % of the frames the trunk had no length" in found.notes[0]
+    assert "in 5.0 % of the frames the trunk had length zero" in found.notes[0]
 
 
 def test_a_trunk_that_vanishes_only_in_the_median_is_bridged():
@@ -287,7 +287,7 @@ def test_an_absurd_coordinate_is_refused_with_its_joint_and_time(value, preproce
     original = recording(120)
     keypoints = np.array(original.keypoints)
     keypoints[60, 7, 1] = value
-    with pytest.raises(InputError, match=r'joint "right_wrist" is absurdly far away at second [0-9.]+; check'):
+    with pytest.raises(InputError, match=r'joint "right_wrist" is implausibly far away at second [0-9.]+; check'):
         standardize(dataclasses.replace(original, keypoints=keypoints), preprocessing)
 
 

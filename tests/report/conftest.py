@@ -112,7 +112,7 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
         "metadata": {"age_weeks": 12, "sex": "female", "cohort": "North", "born_preterm": True, "weight_kg": None},
         "provenance": {
             "infantjax": "0.1.0",
-            "input": {"format": "released-csv", "sha256": "9f2c5e0d" * 8},
+            "input": {"format": "orgcoords-csv", "sha256": "9f2c5e0d" * 8},
             "weights": {"name": "demonstration", "sha256": "04b1a77c" * 8, "models": ["kbest-gcn-2", "kbest-gcn-7"]},
             "preprocessing": {"centering": "trunk_frame", "fps": 30.0, "scale": 4.0, "smoothing": "butterworth"},
             "history": [

@@ -94,7 +94,7 @@ def test_scores_spread_over_the_scale_and_visits_of_an_infant_lie_together():
 def test_a_written_cohort_is_read_with_its_outcomes_and_columns(system, tmp_path):
     folder = write_cohort(tmp_path / "cohort", 2, 3, 4.0, 0.5, system=system)
     scale = (0.0, 72.0) if system == "sma" else None
-    cohort = read_cohort(folder, scale=scale)
+    cohort = read_cohort(folder, score_range=scale)
     expected = list(infants_for(system, 2, 3, 4.0, 0.5, 30))
     assert cohort.outcomes == tuple(outcome for _, outcome in expected)
     assert len(cohort) == (2 * VISITS if system == "sma" else 2)

@@ -158,7 +158,7 @@ def deal(
     fold_of = [0] * len(cohort)
     # The last part is never larger than the others, so that 139 of 557 are held out.
     rest = cohort_splits(cohort, held_out, stratify, seed)[-1].train if held_out else tuple(range(len(cohort)))
-    for number, fold in enumerate(cohort_splits(cohort.only(rest), folds, stratify, seed), start=1):
+    for number, fold in enumerate(cohort_splits(cohort.subset(rest), folds, stratify, seed), start=1):
         for row in fold.validation:
             fold_of[rest[row]] = number
     return tuple(fold_of)
@@ -253,7 +253,7 @@ def prepare(
         InputError: recordings that cannot be used; one line that names all of them.
     """
     skeleton = skeletons.get(skeleton)
-    _, positions = cohort.each(lambda recording: positions_of(recording, skeleton, preprocessing, strict))
+    _, positions = cohort.map(lambda recording: positions_of(recording, skeleton, preprocessing, strict))
     return CohortData.from_recordings(
         positions, cohort.outcomes, skeleton, preprocessing.rotation, preprocessing.window
     )

@@ -77,13 +77,13 @@ class Groos(System):
 
     def _usable(self, cohort: Cohort, options: dict[str, Any]) -> Cohort:
         """The cohort, without recordings that cannot be used if that is asked for."""
-        if not options.pop("leave_out", False):
+        if not options.pop("skip_invalid", False):
             return cohort
         from infantjax.methods.ensemble_gcn import crossval as protocols
 
         skeleton, settings = skeletons.get(models.get(self.model).skeleton), PRESETS[self.preprocessing]
         strict = options.get("strict", False)
-        return cohort.each(lambda r: protocols.positions_of(r, skeleton, settings, strict), leave_out=True)[0]
+        return cohort.map(lambda r: protocols.positions_of(r, skeleton, settings, strict), skip_invalid=True)[0]
 
     def _options(self, how: How) -> tuple[dict[str, Any], Sequence[str]]:
         options: dict[str, Any] = dict(how)

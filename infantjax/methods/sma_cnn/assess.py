@@ -49,8 +49,8 @@ class SmaFinder(NetworkFinder[Sma]):
         if (track[..., 2] == 0).all():
             notes.append("two coordinates: the published tracks have depth as well")
         starts = window_starts(recording, system)
-        assert system.scale is not None
-        limits = (min(system.scale[0], float(low.min())), max(system.scale[1], float(high.max())))
+        assert system.score_range is not None
+        limits = (min(system.score_range[0], float(low.min())), max(system.score_range[1], float(high.max())))
         others = [
             Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points")
             for how, values in over_runs.items()

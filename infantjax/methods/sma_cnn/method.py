@@ -47,7 +47,7 @@ class Sma(NetworkSystem):
     name = "sma"
     title = "SMA CNN"
     source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights were released"
-    scale = (0.0, 72.0)
+    score_range = (0.0, 72.0)
     value = "score"
     rounds = "reports"
     skeleton_name = "limbs-4"

@@ -9,7 +9,7 @@ import numpy as np
 from infantjax import formats as readers
 from infantjax import skeletons
 from infantjax.errors import InputError
-from infantjax.formats import edge
+from infantjax.formats import checks
 from infantjax.pose.annotations import babypose, coco, in_motion, labelme, mini_rgbd, mpii
 from infantjax.pose.annotations.data import Annotations, Entry, Persons, Request, Sheet, assemble
 from infantjax.pose.annotations.splits import Split, split_as_given, split_as_released, split_by_group
@@ -114,9 +114,9 @@ def read_annotations(
     if persons not in ("one", "all"):
         raise ValueError(f"persons must be one or all, got {persons!r}")
     wanted = skeletons.get(skeleton) if skeleton is not None else None
-    path = edge.check_readable(path)
+    path = checks.check_readable(path)
     formats = [FORMATS[format]] if format else list(FORMATS.values())
-    with edge.damage(path, "a folder"):
+    with checks.damage(path, "a folder"):
         chosen = next((f for f in formats if f.recognizes(path)), None)
     if chosen is None:
         what = "holds no annotations" if path.is_dir() else "is no file of annotations"

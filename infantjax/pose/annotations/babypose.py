@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from infantjax.errors import InputError, MissingExtraError, Problems
 from infantjax.files import natural_order
-from infantjax.formats import edge, naming, text
+from infantjax.formats import checks, naming, text
 from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
 from infantjax.weights.archive import DAMAGE, open_archive
@@ -114,10 +114,10 @@ def _is_table(table: Path) -> bool:
 
 def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number from 1, cells) of every line that is not blank."""
-    edge.check_readable(table)
+    checks.check_readable(table)
     if table.suffix.lower() == ".xlsx":
         yield from _spreadsheet(table)
-    elif edge.kind_of(table) == "text":
+    elif checks.kind_of(table) == "text":
         yield from text.rows(table, text.dialect_of(table))
 
 

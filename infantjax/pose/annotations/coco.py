@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import InputError, Problems
-from infantjax.formats import json_file, people
+from infantjax.formats import json_file
+from infantjax.formats.persons import largest, points
 from infantjax.formats.source import Source
 from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
 
@@ -43,7 +44,7 @@ def read(request: Request) -> Sheet:
     for number, entry in enumerate(document["annotations"]):
         if not isinstance(entry, dict) or "keypoints" not in entry or entry.get("iscrowd"):
             continue
-        values = people.points(entry["keypoints"], 3)
+        values = points(entry["keypoints"], 3)
         if values is None or len(values) != len(joints or values) or entry.get("image_id") not in images:
             raise InputError(path, f"annotation {number}: is not of an image, or has other points", _REMEDY)
         joints = joints or [str(i) for i in range(len(values))]
@@ -60,7 +61,7 @@ def read(request: Request) -> Sheet:
         found = persons[name]
         several += len(found) > 1
         if len(found) > 1 and request.persons == "one":
-            found = [found[people.largest([values for _, values in found])]]
+            found = [found[largest([values for _, values in found])]]
         if not found:
             problems.warnings.append((image["file_name"][:60], "has no annotation"))
         entries += [_entry(path, folder, image, entry, values, len(found) > 1) for entry, values in found]

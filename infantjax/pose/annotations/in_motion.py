@@ -20,7 +20,7 @@ import numpy as np
 
 from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order, write_atomically
-from infantjax.formats import edge, text
+from infantjax.formats import checks, text
 from infantjax.pose.annotations.data import Annotations, Entry, Request, Sheet, note_unannotated, pictures_in
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.video.reading import picture_size
@@ -37,7 +37,7 @@ _REMEDY = "write points as (x, y), fractions of width and height"
 def recognizes(path: Path) -> bool:
     """Whether a table has such cells, or a folder holds such a table."""
     table = _table(path)
-    if table is None or edge.kind_of(table) != "text":
+    if table is None or checks.kind_of(table) != "text":
         return False
     rows = text.rows(table, text.dialect_of(table))
     next(rows, None)
@@ -190,7 +190,7 @@ def _processed(path: Path) -> Path | None:
 
 
 def _lines(file: Path) -> np.ndarray:
-    with edge.damage(file, "a list of points"):
+    with checks.damage(file, "a list of points"):
         rows = [[float(cell) for cell in line.split()] for line in file.read_text("utf-8").splitlines() if line.strip()]
         if not rows or any(len(row) != 2 for row in rows):
             raise InputError(file, "is not x and y in each line", _REMEDY)

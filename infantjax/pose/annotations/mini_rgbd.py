@@ -14,7 +14,7 @@ import numpy as np
 from infantjax import skeletons
 from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order
-from infantjax.formats import edge
+from infantjax.formats import checks
 from infantjax.pose.annotations.data import Entry, Request, Sheet
 from infantjax.skeletons import IN_MOTION_19
 
@@ -96,7 +96,7 @@ def _named(joint: str, known: tuple[str, ...]) -> str:
 
 
 def _points(file: Path, numbers: tuple[int, ...]) -> np.ndarray:
-    with edge.damage(file, "a list of joints"):
+    with checks.damage(file, "a list of joints"):
         rows = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
         if not rows or any(len(row) != 4 for row in rows):
             raise InputError(file, "is not x, y, depth and number in each line")

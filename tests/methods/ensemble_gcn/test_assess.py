@@ -243,7 +243,7 @@ def files(tmp_path_factory, record):
     folder = tmp_path_factory.mktemp("recordings")
     paths = [folder / f"orgcoords_{name}.csv" for name in ("one", "two", "three")]
     for seed, (path, frames) in enumerate(zip(paths, (700, 320, 700))):
-        readers.write(record(frames, seed), path, "released-csv")
+        readers.write(record(frames, seed), path, "orgcoords-csv")
     return paths
 
 

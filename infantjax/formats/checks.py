@@ -1,7 +1,7 @@
-"""The edge: what is checked of any file before a format looks inside, and the one place that words damage.
+"""Checks of any file before a format parses it, and translation of the errors of parsers.
 
-A reader wraps every call of the library that parses its files in `damage`; whatever a broken file makes that library
-raise becomes one `InputError`. Everything else that is raised is a bug and stays visible.
+A reader wraps every call of a parsing library in `damage`: whatever the library raises on a damaged file becomes one
+`InputError`. Any other exception is a bug and stays visible.
 """
 
 import csv
@@ -38,14 +38,14 @@ WORDS: dict[Kind, str] = {
     "json": "JSON",
     "text": "text",
 }
-# (offset, signature, what it is): files that people hand over by mistake, so that they learn what they handed over.
+# (offset, signature, name): other kinds of files, to tell the user what the file is.
 _OTHER = (
     (4, b"ftyp", "a video (mp4 or mov)"),
     (0, b"\x1a\x45\xdf\xa3", "a video (mkv or webm)"),
     (0, b"RIFF", "a video (avi) or sound"),
-    (0, b"\x89PNG", "a picture (png)"),
-    (0, b"\xff\xd8\xff", "a picture (jpg)"),
-    (0, b"GIF8", "a picture (gif)"),
+    (0, b"\x89PNG", "an image (png)"),
+    (0, b"\xff\xd8\xff", "an image (jpg)"),
+    (0, b"GIF8", "an image (gif)"),
     (0, b"%PDF", "a PDF"),
     (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"\xd0\xcf\x11\xe0", "an old Excel or Word document"),
@@ -72,14 +72,14 @@ _DAMAGE = (
 
 @contextmanager
 def damage(path: str | Path, kind: str) -> Iterator[None]:
-    """Turn whatever a parsing library raises on a broken file into one `InputError`.
+    """Translate the errors of parsers on damaged files to one `InputError`.
 
     Args:
         path: the file, for the message.
-        kind: what the file should have been, in words (`"an HDF5 file"`).
+        kind: the expected kind of file, in words (`"an HDF5 file"`).
 
     Raises:
-        InputError: in place of the errors of h5py, zipfile, NumPy, json, csv and the operating system.
+        InputError: for errors of h5py, zipfile, NumPy, json, csv and the operating system.
     """
     try:
         yield
@@ -95,13 +95,13 @@ def damage(path: str | Path, kind: str) -> Iterator[None]:
 
 
 def check_readable(path: str | Path) -> Path:
-    """Whether a path can be opened at all, without opening it.
+    """Check that a path can be opened, without opening it.
 
     Args:
         path: a file or a folder.
 
     Returns:
-        The same as a `Path`.
+        The path as a `Path`.
 
     Raises:
         InputError: missing, a dangling or circular link, a pipe or device, no permission, empty, or too large.
@@ -137,15 +137,15 @@ def check_readable(path: str | Path) -> Path:
 
 
 def kind_of(path: Path, trust_suffix: bool = True) -> Kind:
-    """What a file holds, from its first bytes.
+    """Find the kind of a file from its first bytes.
 
     Args:
         path: a file or folder that `check_readable` has passed.
         trust_suffix: refuse a file whose content is of another kind than its ending says.
 
     Raises:
-        InputError: something that cannot hold keypoints (a video, a picture, a pickle, unknown bytes), or the ending
-            promises something else.
+        InputError: a kind without keypoints (a video, an image, a pickle, unknown bytes), or another kind than the
+            ending says.
     """
     if path.is_dir():
         return "folder"
@@ -176,7 +176,7 @@ def _kind_of_bytes(head: bytes) -> Kind | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "text"
     text = head.removeprefix(b"\xef\xbb\xbf")
-    # Control characters other than white space do not occur in tables; images and archives hold them at once.
+    # Tables have no control characters other than white space; images and archives begin with some.
     if any(byte < 32 and byte not in b"\t\n\r\f" for byte in text) or head[:1] == b"\x80":
         return None
     if any(head[at : at + len(sign)] == sign for at, sign, _ in _OTHER):
@@ -185,12 +185,12 @@ def _kind_of_bytes(head: bytes) -> Kind | None:
 
 
 def check_unpacked(where: str | Path, unpacked: int, packed: int) -> None:
-    """Refuse data that unpack to too much, before they are unpacked.
+    """Refuse compressed data that are too large, before they are unpacked.
 
     Args:
         where: the file, and the part of it.
-        unpacked: bytes that the data declare.
-        packed: bytes that they take in the file.
+        unpacked: declared size, bytes.
+        packed: size in the file, bytes.
 
     Raises:
         InputError: more than the largest file, or (above 1 MiB) more than the allowed ratio.
