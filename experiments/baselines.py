@@ -126,7 +126,7 @@ def table(risks: dict[str, np.ndarray], cohort: Cohort, sensitivity: float) -> s
     labels, first = np.asarray(cohort.outcomes), next(iter(risks.values()))
     groups = cohort.groups if cohort.groups and len(set(cohort.groups)) < len(cohort) else None
     found = {
-        name: discrimination.evaluate(
+        name: discrimination.discrimination_metrics(
             values, labels, discrimination.threshold_at_sensitivity(values, labels, sensitivity), groups=groups
         )
         for name, values in risks.items()

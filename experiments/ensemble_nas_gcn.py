@@ -32,7 +32,7 @@ import tyro
 
 from infantjax.assessment.certainty import color
 from infantjax.errors import InputError
-from infantjax.evaluation.discrimination import auc, counts, evaluate, threshold_at_sensitivity
+from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.crossval import cohort_splits, crossval
@@ -335,8 +335,8 @@ def method_table(methods: Mapping[str, np.ndarray], test: Cohort, sensitivity: f
     rows = []
     for name, risks in methods.items():
         threshold = threshold_at_sensitivity(risks, test.outcomes, sensitivity)
-        figures = evaluate(risks, test.outcomes, threshold)
-        decided = counts(risks, test.outcomes, threshold)
+        figures = discrimination_metrics(risks, test.outcomes, threshold)
+        decided = confusion_counts(risks, test.outcomes, threshold)
         percentages = [[100 * part for part in figures[figure]] for figure in FIGURES]
         called = (decided.tp, decided.fp, decided.tn, decided.fn)
         rows.append(_method_row(name, called, percentages, f"{auc(risks, test.outcomes):.3f}"))
@@ -356,7 +356,7 @@ def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thre
     rows = []
     for threshold in thresholds:
         # The paper: CP if the risk exceeds the threshold.
-        decided = counts(risks, test.outcomes, threshold, strict=True)
+        decided = confusion_counts(risks, test.outcomes, threshold, strict=True)
         figures = decided.metrics()
         colors_of = [str(color(r, i, threshold)) for r, i in zip(risks, instances)]
         seen = list(zip(test.outcomes, colors_of))

@@ -41,7 +41,7 @@ from scipy.stats import norm
 
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
-from infantjax.evaluation.discrimination import bootstrap_mean
+from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.files import sha256, write_atomically
 from infantjax.search import FAILED, PUBLISHED, KBest, RandomSearch, SearchSpace, build_published, evaluation
 from infantjax.search.analysis import convergence, convergence_figure

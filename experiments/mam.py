@@ -38,7 +38,7 @@ from scipy.special import expit
 
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import median_kappa
-from infantjax.evaluation.discrimination import auc, counts
+from infantjax.evaluation.discrimination import auc, confusion_counts
 from infantjax.methods.mam import preprocessing as mam
 from infantjax.methods.mam.localization import frequency
 from infantjax.methods.mam.method import info_of
@@ -235,7 +235,7 @@ def judge(cohort: list[Video], found: HeldOut, probabilities: list[np.ndarray]) 
     if not whole.all():
         print(f"{(~whole).sum()} videos belong to runs that diverged and are left out", file=sys.stderr)
     figures = {"AUC": area(found.logits[whole], outcomes[whole])}
-    metrics = counts(expit(found.logits[whole]), outcomes[whole], 0.5).metrics()
+    metrics = confusion_counts(expit(found.logits[whole]), outcomes[whole], 0.5).metrics()
     for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv"):
         figures[name.upper() if len(name) == 3 else name] = metrics[name]
     starts = [mam.localization_starts(len(video.positions)) for video in cohort]

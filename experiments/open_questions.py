@@ -41,7 +41,8 @@ import tyro
 from infantjax.assessment import aggregation
 from infantjax.assessment.certainty import color
 from infantjax.evaluation.comparison import delong
-from infantjax.evaluation.discrimination import auc, auc_interval, bootstrap_mean, clopper_pearson
+from infantjax.evaluation.discrimination import auc, auc_interval
+from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import Assessor
 from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare

@@ -12,7 +12,7 @@ from infantjax.cli import common
 from infantjax.errors import InputError
 
 if TYPE_CHECKING:
-    from infantjax.evaluation.tables import Scores
+    from infantjax.evaluation.tables import RiskTable
 
 
 @dataclass(frozen=True)
@@ -67,43 +67,43 @@ class Evaluate(common.Command):
         """Evaluate."""
         import json
 
-        from infantjax.evaluation import summary, tables
+        from infantjax.evaluation import risk, tables
 
         if self.per_infant and self.subgroups is not None:
             raise InputError("--per-infant", "gives no subgroups, which are of recordings", "leave one of them out")
         scores, others = self._read(self.risks), {path: self._read(path) for path in self.baseline}
-        pairs = {path: tables.pair(scores, other, path) for path, other in others.items()}
+        pairs = {path: tables.pair_risks(scores, other, path) for path, other in others.items()}
         common.note((*scores.problems, *(p for paired in pairs.values() for p in paired.problems)))
         infants = None if self.per_infant else tables.read_infants(self.outcomes, scores)
         if infants is not None:
             what = "intervals are bootstraps over infants; slope and P values assume independent recordings"
             common.say(f"note: some infants have several recordings: {what}")
         threshold = self._threshold(scores)
-        found = summary.summarize(scores.risks, scores.outcomes, threshold, groups=infants)
+        found = risk.evaluate(scores.risks, scores.outcomes, threshold, groups=infants)
         if pairs:
             thresholds = {path: self._threshold(other) for path, other in others.items()}
             compared = {
-                str(path): summary.compare(*paired[:3], (threshold, thresholds[path]), self.test)
+                str(path): risk.compare(*paired[:3], (threshold, thresholds[path]), self.test)
                 for path, paired in pairs.items()
             }
-            found = dataclasses.replace(found, comparisons=summary.corrected(compared))
+            found = dataclasses.replace(found, comparisons=risk.correct_p_values(compared))
             shown = " and ".join(f"{t:g}" for t in (threshold, *thresholds.values()))
-            common.say(f"note: thresholds {shown}; P by {summary.TESTS[self.test]}")
+            common.say(f"note: thresholds {shown}; P by {risk.TESTS[self.test]}")
         if self.subgroups is not None:
-            groups = tables.read_groups(self.outcomes or self.risks, self.subgroups, scores.names)
-            parts = summary.subgroups(scores.risks, scores.outcomes, groups, threshold)
+            groups = tables.read_subgroups(self.outcomes or self.risks, self.subgroups, scores.names)
+            parts = risk.evaluate_subgroups(scores.risks, scores.outcomes, groups, threshold)
             found = dataclasses.replace(found, subgroups=parts)
         self._draw(scores, others)
         print(json.dumps(found.to_dict(), indent=2) if self.json else "\n".join(found.lines()))
         return 0
 
-    def _read(self, path: Path) -> "Scores":
+    def _read(self, path: Path) -> "RiskTable":
         from infantjax.evaluation import tables
 
-        found = tables.read_scores(path, self.outcomes)
-        return tables.per_infant(found, self.outcomes) if self.per_infant else found
+        found = tables.read_risks(path, self.outcomes)
+        return tables.mean_per_infant(found, self.outcomes) if self.per_infant else found
 
-    def _threshold(self, scores: "Scores") -> float:
+    def _threshold(self, scores: "RiskTable") -> float:
         from infantjax.evaluation.discrimination import threshold_at_sensitivity
 
         if self.at_sensitivity is None:
@@ -113,10 +113,10 @@ class Evaluate(common.Command):
         with common.checked("--at-sensitivity", "leave it out"):
             return threshold_at_sensitivity(scores.risks, scores.outcomes, self.at_sensitivity)
 
-    def _draw(self, scores: "Scores", others: "Mapping[Path, Scores]") -> None:
+    def _draw(self, scores: "RiskTable", others: "Mapping[Path, RiskTable]") -> None:
         from infantjax.evaluation import tables
 
         curves, outcomes = {self.risks.stem: scores.risks}, scores.outcomes
         if others and self.drawing.plots is not None:
-            curves, outcomes = tables.common({str(p): s for p, s in {self.risks: scores, **others}.items()})
-        self.drawing.draw(lambda plots: plots.risk_figures(curves, outcomes))
+            curves, outcomes = tables.common_infants({str(p): s for p, s in {self.risks: scores, **others}.items()})
+        self.drawing.draw(lambda plots: plots.risk_plots(curves, outcomes))

@@ -1,1 +1,20 @@
-"""Judging a method on infants whose outcome is known, on the host, with intervals."""
+"""Evaluation of methods on infants whose outcome is known: metrics with intervals, comparisons, plots. On the host."""
+
+from infantjax.lazy import lazy_attributes
+
+_MODULES = (
+    "agreement",
+    "calibration",
+    "comparison",
+    "decision",
+    "discrimination",
+    "intervals",
+    "plots",
+    "regression",
+    "risk",
+    "tables",
+)
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = lazy_attributes(__name__, {name: f"infantjax.evaluation.{name}" for name in _MODULES})

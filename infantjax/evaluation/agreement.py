@@ -1,7 +1,4 @@
-"""How far two raters, or a method and a rater, agree: kappa, intraclass correlation, limits of agreement.
-
-Everything runs on the host in float64.
-"""
+"""How far two raters, or a method and a rater, agree: kappa, intraclass correlation, limits of agreement."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +10,11 @@ from numpy.typing import ArrayLike
 
 
 def kappa(first: ArrayLike, second: ArrayLike) -> float:
-    """Cohen's kappa: agreement beyond that of chance, 1 for perfect, 0 for chance.
+    """Cohen's kappa, by scikit-learn: agreement beyond that of chance, 1 for perfect, 0 for chance.
 
     Args:
-        first: `[item]` classes that one rater gave.
-        second: `[item]` those of the other.
+        first: `[item]` classes by one rater.
+        second: `[item]` classes by the other.
 
     Returns:
         NaN where both raters gave all items one and the same class: chance alone would agree.
@@ -27,13 +24,14 @@ def kappa(first: ArrayLike, second: ArrayLike) -> float:
 
     Source: Cohen 1960.
     """
+    from sklearn.metrics import cohen_kappa_score
+
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise ValueError(f"two raters must rate the same items, got {first.shape} and {second.shape}")
-    classes = np.unique(np.concatenate([first, second]))
-    shares = [np.array([(rater == c).mean() for c in classes]) for rater in (first, second)]
-    chance = float(shares[0] @ shares[1])
-    return (float((first == second).mean()) - chance) / (1 - chance) if len(classes) > 1 else math.nan
+    if len(np.unique(np.concatenate([first, second]))) == 1:
+        return math.nan
+    return float(cohen_kappa_score(first, second))
 
 
 class MedianKappa(NamedTuple):
@@ -69,7 +67,7 @@ def median_kappa(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> Med
     return MedianKappa(float(np.nanmedian(values)) if undefined < len(values) else math.nan, values, undefined)
 
 
-class Correlation(NamedTuple):
+class IntraclassCorrelation(NamedTuple):
     """An intraclass correlation with its 95 % interval."""
 
     value: float
@@ -77,10 +75,11 @@ class Correlation(NamedTuple):
     high: float
 
 
-def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[Correlation, Correlation]:
+def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[IntraclassCorrelation, IntraclassCorrelation]:
     """Intraclass correlations of single ratings in the two-way model: ICC(A,1) and ICC(C,1).
 
-    In Paper II the subjects are the keypoints and the two raters a network's mean error and the annotators' spread.
+    In the paper of EfficientHourglass the subjects are the keypoints; the two raters are a network's mean error and the
+    annotators' spread.
 
     Args:
         ratings: at least two subjects and two raters, no NaN.
@@ -109,18 +108,17 @@ def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[Correlation, Corre
     ratio = rows / rest
     low = ratio / quantile(n - 1, (n - 1) * (k - 1))
     high = ratio * quantile((n - 1) * (k - 1), n - 1)
-    consistency = Correlation(
-        *(
-            float(v)
-            for v in ((rows - rest) / (rows + (k - 1) * rest), (low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
-        )
+    consistency = IntraclassCorrelation(
+        float((rows - rest) / (rows + (k - 1) * rest)),
+        float((low - 1) / (low + k - 1)),
+        float((high - 1) / (high + k - 1)),
     )
     value = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
     a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
     v = (a * columns + b * rest) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))
     lower, upper = quantile(n - 1, v), quantile(v, n - 1)
     mixed = k * columns + (k * n - k - n) * rest
-    agreement = Correlation(
+    agreement = IntraclassCorrelation(
         float(value),
         float(n * (rows - lower * rest) / (lower * mixed + n * rows)),
         float(n * (upper * rows - rest) / (mixed + n * upper * rows)),
@@ -128,7 +126,7 @@ def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[Correlation, Corre
     return agreement, consistency
 
 
-class Limits(NamedTuple):
+class AgreementLimits(NamedTuple):
     """Bland-Altman limits of agreement.
 
     Attributes:
@@ -142,8 +140,8 @@ class Limits(NamedTuple):
     high: float
 
 
-def limits_of_agreement(predicted: ArrayLike, measured: ArrayLike) -> Limits:
-    """Within which 95 % of the differences lie, were they normal.
+def limits_of_agreement(predicted: ArrayLike, measured: ArrayLike) -> AgreementLimits:
+    """The limits that hold 95 % of the differences if these are normally distributed.
 
     Args:
         predicted: `[item]` scores of a method.
@@ -158,4 +156,4 @@ def limits_of_agreement(predicted: ArrayLike, measured: ArrayLike) -> Limits:
     if difference.ndim != 1 or len(difference) < 2:
         raise ValueError(f"limits of agreement need at least two items, got {difference.shape}")
     bias, reach = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
-    return Limits(bias, bias - reach, bias + reach)
+    return AgreementLimits(bias, bias - reach, bias + reach)

@@ -1,21 +1,28 @@
-"""Whether a risk is a probability, and how to make it one. On the host, in float64.
+"""Whether a risk is a probability, and Platt's map that makes it one. In float64.
 
-Maps are fitted on infants that neither trained nor test the network. `Platt` and `Temperature` take scores on the logit
-scale unless said otherwise; `Isotonic` takes any. A calibrated risk holds at the prevalence it was fitted at.
+A map is fitted on infants that neither trained nor test the network. A calibrated risk holds at the prevalence of
+these infants. scikit-learn has other maps (`sklearn.isotonic.IsotonicRegression`).
 """
 
-import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.discrimination import Figure, bootstrap, checked, clopper_pearson, tail_of
+from infantjax.evaluation.intervals import (
+    UNDEFINED,
+    Estimate,
+    Groups,
+    bootstrap,
+    check_risks,
+    check_scores,
+    clopper_pearson,
+    tail_probability,
+)
 
-# --- maps ------------------------------------------------------------------------------------------------------------
+Bins = Literal["width", "count"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ def platt(scores: ArrayLike, labels: ArrayLike, *, balanced: bool = False, smoot
     Args:
         scores: `[infant]` logits.
         labels: `[infant]`, 0 or 1.
-        balanced: weigh the classes alike: the result is then a score at even prevalence, no probability.
+        balanced: give both classes the same weight: the result is then a score at even prevalence, no probability.
         smooth: labels `(n1 + 1) / (n1 + 2)` and `1 / (n0 + 2)` as in the original method; a finite map even where the
             scores separate the classes.
 
@@ -47,28 +54,37 @@ def platt(scores: ArrayLike, labels: ArrayLike, *, balanced: bool = False, smoot
 
     Source: Platt 1999.
     """
-    scores, labels, _ = checked(scores, labels, None)
-    positive, negative = int(labels.sum()), int((1 - labels).sum())
-    if not (positive and negative) or np.ptp(scores) == 0:
+    from sklearn.linear_model import LogisticRegression
+
+    scores, labels, _ = check_scores(scores, labels)
+    cases, controls = scores[labels == 1], scores[labels == 0]
+    if not (len(cases) and len(controls)) or np.ptp(scores) == 0:
         raise ValueError("a calibration needs both outcomes and scores that differ")
+    if not smooth and (cases.min() >= controls.max() or cases.max() <= controls.min()):
+        raise ValueError("the scores separate the outcomes, so no finite map fits them; use smooth labels")
     targets = labels.astype(np.float64)
     if smooth:
-        targets = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    elif (
-        scores[labels == 1].min() >= scores[labels == 0].max() or scores[labels == 1].max() <= scores[labels == 0].min()
-    ):
-        raise ValueError("the scores separate the outcomes, so no finite map fits them; use smooth labels")
+        targets = np.where(labels == 1, (len(cases) + 1) / (len(cases) + 2), 1 / (len(controls) + 2))
     weights = np.ones(len(labels))
     if balanced:
-        weights = np.where(labels == 1, len(labels) / (2 * positive), len(labels) / (2 * negative))
-    return Platt(*_logistic(scores, targets, weights))
+        weights = len(labels) / (2 * np.where(labels == 1, len(cases), len(controls)))
+    # An infant of label 0.9 counts as one of label 1 with weight 0.9 and one of label 0 with weight 0.1.
+    mean, deviation = scores.mean(), scores.std()
+    regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(
+        np.tile((scores - mean) / deviation, 2)[:, None],
+        np.repeat([1, 0], len(scores)),
+        np.concatenate([weights * targets, weights * (1 - targets)]),
+    )
+    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    return Platt(slope / deviation, intercept - slope * mean / deviation)
 
 
-def platt_released(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
-    """The calibration of the released Baby Moves program.
+def platt_reference(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
+    """The calibration of the reference implementation of Baby Moves.
 
-    Platt's scaling of the *probability*, classes weighed alike, labels as they are; where the slope is negative, slope
-    and intercept change sign. The result is a score at even prevalence, no probability in the population.
+    Platt's scaling of the *probability*, both classes with the same weight, labels as they are; where the slope is
+    negative, slope and intercept change sign. The result is a score at even prevalence, no probability in the
+    population.
 
     Args:
         probabilities: `[video]` the sigmoid of the logits of validation videos.
@@ -77,156 +93,20 @@ def platt_released(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
     Raises:
         ValueError: as `platt`.
 
-    Source: Passmore et al., released program; the paper says "logistic regression over model predictions".
+    Source: Passmore et al., reference implementation; the paper says "logistic regression over model predictions".
     """
     fitted = platt(probabilities, labels, balanced=True, smooth=False)
     return fitted if fitted.slope >= 0 else Platt(-fitted.slope, -fitted.intercept)
 
 
-def _logistic(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of the most likely logistic curve, by Newton's method on standardized scores."""
-    from scipy.special import expit
+def calibration_line(logits: ArrayLike, labels: ArrayLike) -> Platt:
+    """Slope and intercept of a logistic regression of the outcome on the logit; calibrated logits give 1 and 0.
 
-    middle, spread = scores.mean(), scores.std()
-    x = np.stack([(scores - middle) / spread, np.ones(len(scores))], axis=1)
+    A slope below 1 means that risks are too extreme. Args and Raises: as `platt` without smooth labels.
 
-    def unlikelihood(curve: np.ndarray) -> float:
-        y = x @ curve
-        return float(weights @ (np.logaddexp(0, y) - targets * y))
-
-    curve = np.zeros(2)
-    for _ in range(100):
-        risk = expit(x @ curve)
-        gradient = x.T @ (weights * (risk - targets))
-        step = np.linalg.solve((x * (weights * risk * (1 - risk))[:, None]).T @ x, gradient)
-        # Far from the optimum a whole step may lead uphill.
-        while unlikelihood(curve - step) > unlikelihood(curve) + 1e-12 and np.abs(step).max() > 1e-12:
-            step /= 2
-        curve = curve - step
-        if np.abs(step).max() < 1e-12 * max(1, np.abs(curve).max()):
-            break
-    return float(curve[0] / spread), float(curve[1] - curve[0] * middle / spread)
-
-
-@dataclass(frozen=True)
-class Temperature:
-    """`sigmoid(logit / temperature)`: one number, which few cases can tell; it moves no decision at one half."""
-
-    temperature: float
-
-    def __call__(self, logits: ArrayLike) -> Float[np.ndarray, " infant"]:
-        """Calibrated risks, 0..1."""
-        from scipy.special import expit
-
-        return expit(np.asarray(logits, np.float64) / self.temperature)
-
-
-def temperature(logits: ArrayLike, labels: ArrayLike) -> Temperature:
-    """The temperature of the highest likelihood, within 1/100 and 100.
-
-    Args:
-        logits: `[infant]`.
-        labels: `[infant]`, 0 or 1.
-
-    Raises:
-        ValueError: NaN logits, other labels, lengths that differ, or none.
-
-    Source: Guo et al. 2017.
+    Source: Cox 1958.
     """
-    from scipy.optimize import minimize_scalar
-
-    logits, labels, _ = checked(logits, labels, None)
-    if not len(logits):
-        raise ValueError("a calibration needs infants")
-
-    def unlikelihood(log: float) -> float:
-        y = logits * math.exp(-log)
-        return float((np.logaddexp(0, y) - labels * y).sum())
-
-    reach = math.log(100)
-    return Temperature(math.exp(minimize_scalar(unlikelihood, bounds=(-reach, reach), method="bounded").x))
-
-
-@dataclass(frozen=True, eq=False)
-class Isotonic:
-    """A rising step function, linear between the scores it was fitted to and flat beyond them.
-
-    Attributes:
-        scores: `[point]` rising.
-        risks: `[point]` not falling.
-    """
-
-    scores: Float[np.ndarray, " point"]
-    risks: Float[np.ndarray, " point"]
-
-    def __call__(self, scores: ArrayLike) -> Float[np.ndarray, " infant"]:
-        """Calibrated risks, 0..1."""
-        return np.interp(np.asarray(scores, np.float64), self.scores, self.risks)
-
-
-def isotonic(scores: ArrayLike, labels: ArrayLike) -> Isotonic:
-    """The rising function of the score that lies nearest to the outcomes; needs many more cases than `platt`.
-
-    Args:
-        scores: `[infant]`; infants of one score count as one.
-        labels: `[infant]`, 0 or 1.
-
-    Raises:
-        ValueError: NaN scores, other labels, lengths that differ, or none.
-
-    Source: Zadrozny and Elkan 2002.
-    """
-    from scipy.optimize import isotonic_regression
-
-    scores, labels, _ = checked(scores, labels, None)
-    if not len(scores):
-        raise ValueError("a calibration needs infants")
-    levels, level = np.unique(scores, return_inverse=True)
-    count = np.bincount(level)
-    return Isotonic(levels, isotonic_regression(np.bincount(level, labels) / count, weights=count).x)
-
-
-# --- judging ---------------------------------------------------------------------------------------------------------
-
-
-class Brier(NamedTuple):
-    """The Brier score and its parts: `score = reliability - resolution + uncertainty` when risks of a bin are one.
-
-    Attributes:
-        score: mean squared difference of risk and outcome; 0 is best.
-        reliability: how far risks lie from the observed shares; 0 is best.
-        resolution: how far the observed shares lie from the prevalence; more is better.
-        uncertainty: prevalence times its complement.
-    """
-
-    score: float
-    reliability: float
-    resolution: float
-    uncertainty: float
-
-
-def brier(risks: ArrayLike, labels: ArrayLike) -> Brier:
-    """The Brier score, with its parts over the different risks.
-
-    Args:
-        risks: `[infant]`, 0..1.
-        labels: `[infant]`, 0 or 1.
-
-    Raises:
-        ValueError: risks outside 0..1, other labels, lengths that differ, or none.
-
-    Source: Brier 1950; Murphy 1973.
-    """
-    risks, labels = _risks(risks, labels)
-    levels, level = np.unique(risks, return_inverse=True)
-    count = np.bincount(level)
-    observed, prevalence = np.bincount(level, labels) / count, labels.mean()
-    return Brier(
-        score=float(np.square(risks - labels).mean()),
-        reliability=float(count @ np.square(levels - observed) / len(risks)),
-        resolution=float(count @ np.square(observed - prevalence) / len(risks)),
-        uncertainty=float(prevalence * (1 - prevalence)),
-    )
+    return platt(logits, labels, smooth=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +119,7 @@ class Reliability:
         low: `[bin]` lower end of its Clopper-Pearson interval.
         high: `[bin]` upper end.
         count: `[bin]` infants.
-        error: mean distance of risk and observed share, weighed by infants: the expected calibration error.
+        error: mean distance of risk and observed share, weighted by infants: the expected calibration error.
     """
 
     risk: Float[np.ndarray, " bin"]
@@ -250,13 +130,10 @@ class Reliability:
     error: float
 
 
-Bins = Literal["width", "count"]
-
-
 def reliability(
     risks: ArrayLike, labels: ArrayLike, bins: int = 10, by: Bins = "width", level: float = 0.95
 ) -> Reliability:
-    """Risks beside what came of them.
+    """Risks beside the observed shares of the outcome.
 
     Args:
         risks: `[infant]`, 0..1.
@@ -266,9 +143,10 @@ def reliability(
         level: of the intervals.
 
     Raises:
-        ValueError: as `brier`; fewer than one bin, or an unknown kind of bins.
+        ValueError: no infants, risks outside 0..1, other labels, lengths that differ; fewer than one bin, or an
+            unknown kind of bins.
     """
-    risks, labels = _risks(risks, labels)
+    risks, labels = check_risks(risks, labels)
     place = _bin(risks, bins, by)
     count = np.bincount(place, minlength=bins)
     kept = count > 0
@@ -282,7 +160,7 @@ def reliability(
 def expected_error_if_calibrated(
     risks: ArrayLike, bins: int = 10, by: Bins = "width", draws: int = 1000, seed: int = 0
 ) -> float:
-    """The mean calibration error that these risks would show were they exactly right: few cases alone make some.
+    """The mean calibration error of these risks if they were exactly right: above 0 by chance, most with few infants.
 
     Args:
         risks: `[infant]`, 0..1.
@@ -294,41 +172,31 @@ def expected_error_if_calibrated(
     Raises:
         ValueError: as `reliability`.
     """
-    risks, _ = _risks(risks, np.zeros(np.shape(risks), int))
+    risks, _ = check_risks(risks, np.zeros(np.shape(risks), int))
     rng, place = np.random.default_rng(seed), _bin(risks, bins, by)
     expected = np.bincount(place, risks, minlength=bins)
     cases = [np.bincount(place, rng.random(len(risks)) < risks, minlength=bins) for _ in range(draws)]
     return float(np.abs(np.array(cases) - expected).sum(axis=1).mean() / len(risks))
 
 
-def calibration_line(logits: ArrayLike, labels: ArrayLike) -> Platt:
-    """Slope and intercept of a logistic regression of the outcome on the logit; calibrated logits give 1 and 0.
-
-    A slope below 1 means that risks are too extreme. Args and Raises: as `platt` without smooth labels.
-
-    Source: Cox 1958.
-    """
-    return platt(logits, labels, smooth=False)
-
-
-def figures(
+def calibration_metrics(
     risks: ArrayLike,
     labels: ArrayLike,
     level: float = 0.95,
-    groups: Sequence[Hashable] | np.ndarray | None = None,
+    groups: Groups | None = None,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Figure]:
-    """What is said of the calibration of risks, each with its interval; NaN where it is not defined.
+) -> dict[str, Estimate]:
+    """Metrics of the calibration of risks, each with its interval; NaN where it is not defined.
 
     The Brier score has a bootstrap interval over infants, slope and intercept have Wald's. The mean calibration error
-    is biased upwards with few infants: in place of an interval stands what it would be were the risks exactly right.
+    is biased upwards with few infants: it is given with its value if the risks were exactly right, without interval.
 
     Args:
         risks: `[infant]`, 0..1.
         labels: `[infant]`, 0 or 1.
         level: confidence.
-        groups: the infant of each recording, None if every one is of its own; Wald's intervals take no notice.
+        groups: the infant of each recording, None if every one is of its own; Wald's intervals do not use it.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -338,39 +206,38 @@ def figures(
         separate the outcomes.
 
     Raises:
-        ValueError: as `brier`.
+        ValueError: as `reliability`.
     """
-    risks, labels = _risks(risks, labels)
+    risks, labels = check_risks(risks, labels)
     squares = np.square(risks - labels)
-    score = float(squares.mean())
-    around = bootstrap(lambda w: float(w @ squares / w.sum()), labels, groups, tail_of(level), resamples, seed)
-    slope, intercept = _line_figures(risks, labels, tail_of(level))
+    interval = bootstrap(lambda w: w @ squares / w.sum(axis=1), labels, groups, level, resamples, seed)
+    slope, intercept = _line_estimates(risks, labels, level)
     return {
-        "brier": Figure(score, *around),
+        "brier": Estimate(float(squares.mean()), *interval),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
-        "calibration_error": Figure(reliability(risks, labels).error, math.nan, math.nan),
-        "calibration_error_if_calibrated": Figure(expected_error_if_calibrated(risks, seed=seed), math.nan, math.nan),
+        "calibration_error": UNDEFINED._replace(value=reliability(risks, labels).error),
+        "calibration_error_if_calibrated": UNDEFINED._replace(value=expected_error_if_calibrated(risks, seed=seed)),
     }
 
 
-def _line_figures(risks: np.ndarray, labels: np.ndarray, tail: float) -> tuple[Figure, Figure]:
+def _line_estimates(risks: np.ndarray, labels: np.ndarray, level: float) -> tuple[Estimate, Estimate]:
     """Slope and intercept of the calibration line with intervals from the curvature of the likelihood."""
     from scipy.special import expit, logit
     from scipy.stats import norm
 
-    nothing = Figure(math.nan, math.nan, math.nan)
     if risks.min() == 0 or risks.max() == 1:
-        return nothing, nothing
+        return UNDEFINED, UNDEFINED
     scores = logit(risks)
     try:
         line = calibration_line(scores, labels)
     except ValueError:
-        return nothing, nothing
+        return UNDEFINED, UNDEFINED
     x, risk = np.stack([scores, np.ones(len(scores))], axis=1), expit(line.slope * scores + line.intercept)
-    reach = norm.isf(tail) * np.sqrt(np.diag(np.linalg.inv((x * (risk * (1 - risk))[:, None]).T @ x)))
+    covariance = np.linalg.inv((x * (risk * (1 - risk))[:, None]).T @ x)
+    reach = norm.isf(tail_probability(level)) * np.sqrt(np.diag(covariance))
     slope, intercept = (
-        Figure(v, float(v - r), float(v + r)) for v, r in zip((line.slope, line.intercept), reach, strict=True)
+        Estimate(v, float(v - r), float(v + r)) for v, r in zip((line.slope, line.intercept), reach, strict=True)
     )
     return slope, intercept
 
@@ -380,10 +247,3 @@ def _bin(risks: np.ndarray, bins: int, by: str) -> np.ndarray:
         raise ValueError(f"bins must be at least 1 and by width or count, got {bins} and {by!r}")
     edges = np.linspace(0, 1, bins + 1) if by == "width" else np.quantile(risks, np.linspace(0, 1, bins + 1))
     return np.searchsorted(edges[1:-1], risks, side="right")
-
-
-def _risks(risks: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    risks, labels, _ = checked(risks, labels, None)
-    if not len(risks) or risks.min() < 0 or risks.max() > 1:
-        raise ValueError("risks must be given and lie within 0..1")
-    return risks, labels

@@ -1,26 +1,27 @@
-"""Whether two methods, or two groups, differ. On the host, in float64; every P value is two-sided.
+"""Whether two methods differ. In float64; every P value is two-sided.
 
-Methods judged on the same infants are compared infant by infant: `mcnemar` for calls, `delong` for AUCs. Others are
-compared by `fisher`. `published_binomial` reproduces the P values of the Groos papers and says why it should not be
-used.
+Methods on the same infants are compared infant by infant: `mcnemar` for predictions, `delong` for AUCs. For methods on
+different infants SciPy has Fisher's exact test. `published_binomial` reproduces the P values of the Groos papers and
+says why it should not be used.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.discrimination import Interval, bootstrap, checked, placements, tail_of
+from infantjax.evaluation.discrimination import placements
+from infantjax.evaluation.intervals import Groups, Interval, bootstrap, check_scores, tail_probability
 
 
 class McNemar(NamedTuple):
-    """The infants on whom two methods differ, and how likely so uneven a split would be by chance.
+    """The infants on whom exactly one of two methods is right.
 
     Attributes:
-        first_only: infants that the first method has right and the second wrong.
-        second_only: the other way round.
+        first_only: infants that only the first method has right.
+        second_only: infants that only the second has right.
         p: exact; 1 where they never differ.
     """
 
@@ -32,11 +33,11 @@ class McNemar(NamedTuple):
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
     """McNemar's exact test: among the infants on whom two methods differ, is one right as often as the other?
 
-    Among infants with CP it compares sensitivities, among those without specificities, among all accuracies.
+    Among infants with outcome 1 it compares sensitivities, among the others specificities, among all accuracies.
 
     Args:
-        first_right: `[infant]` whether the first method has each right.
-        second_right: `[infant]` the same of the second, same infants.
+        first_right: `[infant]` whether the first method is right.
+        second_right: `[infant]` whether the second is, same infants.
 
     Raises:
         ValueError: lengths that differ.
@@ -45,7 +46,7 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
 
     first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
     if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(f"both methods must judge the same infants, got {first.shape} and {second.shape}")
+        raise ValueError(f"both methods must be evaluated on the same infants, got {first.shape} and {second.shape}")
     a, b = int((first & ~second).sum()), int((second & ~first).sum())
     return McNemar(a, b, float(binomtest(a, a + b, 0.5).pvalue) if a + b else 1.0)
 
@@ -53,35 +54,26 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
 def published_binomial(successes: int, total: int, other_successes: int, other_total: int) -> float:
     """The P value of the Groos papers: one method's count against the other's proportion *as if that were known*.
 
-    Found by recomputing the published figures; the text does not say so. It overstates significance: the other
-    proportion comes from as few infants, and those are the same infants, which this ignores twice over. Where the
-    published value is 0.079 (111 of 118 against 102 of 115), Fisher's exact test gives 0.165. Use `mcnemar`.
+    Derived by recomputing the published values; the text does not say so. It overstates significance: the other
+    proportion comes from as few infants, and those are the same infants, and the rule ignores both. Where the published
+    value is 0.079 (111 of 118 against 102 of 115), Fisher's exact test gives 0.165. Use `mcnemar`.
 
     Args:
         successes: of the method.
-        total: infants it judged.
+        total: infants of the method.
         other_successes: of the other.
-        other_total: infants the other judged.
+        other_total: infants of the other.
 
     Raises:
-        ValueError: more successes than infants, or none judged.
+        ValueError: more successes than infants, or no infants.
     """
     from scipy.stats import binomtest
 
-    _require_counts(successes, total, other_successes, other_total)
+    if not (0 <= successes <= total and 0 <= other_successes <= other_total and total and other_total):
+        raise ValueError(
+            f"successes must lie within the infants, got {successes} of {total} and {other_successes} of {other_total}"
+        )
     return float(binomtest(successes, total, other_successes / other_total).pvalue)
-
-
-def fisher(successes: int, total: int, other_successes: int, other_total: int) -> float:
-    """P value of Fisher's exact test, for methods judged on different infants.
-
-    Args and Raises: as `published_binomial`.
-    """
-    from scipy.stats import fisher_exact
-
-    _require_counts(successes, total, other_successes, other_total)
-    table = [[successes, total - successes], [other_successes, other_total - other_successes]]
-    return float(fisher_exact(table).pvalue)
 
 
 class Difference(NamedTuple):
@@ -103,31 +95,31 @@ def delong(first: ArrayLike, second: ArrayLike, labels: ArrayLike, level: float 
         level: of the interval.
 
     Returns:
-        A P value of 1 where the scores rank all infants alike; NaN where they differ without any variance.
+        A P value of 1 where both scores rank the infants in the same order; NaN where they differ without variance.
 
     Raises:
         ValueError: fewer than two infants of a class, NaN scores, lengths that differ.
 
     Source: DeLong, DeLong and Clarke-Pearson 1988.
     """
-    from scipy import stats
+    from scipy.stats import norm
 
-    tail = tail_of(level)
-    (first, labels, _), (second, _, _) = checked(first, labels, None), checked(second, labels, None)
+    tail = tail_probability(level)
+    (first, labels, _), (second, _, _) = check_scores(first, labels), check_scores(second, labels)
     case, control = (a - b for a, b in zip(placements(first, labels), placements(second, labels)))
     difference = float(case.mean())
-    spread = math.sqrt(case.var(ddof=1) / len(case) + control.var(ddof=1) / len(control))
-    if spread == 0:
+    deviation = math.sqrt(case.var(ddof=1) / len(case) + control.var(ddof=1) / len(control))
+    if deviation == 0:
         return Difference(difference, difference, difference, 1.0 if difference == 0 else math.nan)
-    reach = float(stats.norm.isf(tail)) * spread
-    p = 2 * float(stats.norm.sf(abs(difference) / spread))
+    reach = float(norm.isf(tail)) * deviation
+    p = 2 * float(norm.sf(abs(difference) / deviation))
     return Difference(difference, difference - reach, difference + reach, p)
 
 
 def paired_difference(
     first_right: ArrayLike,
     second_right: ArrayLike,
-    groups: Sequence | np.ndarray | None = None,
+    groups: Groups | None = None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -135,9 +127,9 @@ def paired_difference(
     """Interval of the difference of two shares on the same infants, first less second, by bootstrap over infants.
 
     Args:
-        first_right: `[recording]` whether the first method has each right.
-        second_right: `[recording]` the same of the second.
-        groups: `[recording]` the infant of each, None if every recording is an infant of its own.
+        first_right: `[recording]` whether the first method is right.
+        second_right: `[recording]` whether the second is.
+        groups: None if every recording is an infant of its own.
         level: of the interval.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -146,11 +138,8 @@ def paired_difference(
         ValueError: lengths that differ.
     """
     difference = np.asarray(first_right, np.float64) - np.asarray(second_right, np.float64)
-
-    def mean(weights: np.ndarray) -> float:
-        return float(weights @ difference / weights.sum())
-
-    return bootstrap(mean, np.zeros(len(difference), int), groups, tail_of(level), resamples, seed)
+    labels = np.zeros(len(difference), int)
+    return bootstrap(lambda w: w @ difference / w.sum(axis=1), labels, groups, level, resamples, seed)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -170,81 +159,25 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def corrected_resampled_t(differences: ArrayLike, train: int, test: int) -> float:
     """P value of a mean difference over repeats of a random split, whose training and test sets overlap.
 
-    A t-test over repeats takes them as independent and is far too optimistic; here the variance of the mean has the
-    factor `1 / repeats + test / train` in place of `1 / repeats`.
+    A t-test takes the repeats as independent and is far too optimistic; here the variance of the mean has the factor
+    `1 / repeats + test / train` in place of `1 / repeats`.
 
     Args:
-        differences: `[repeat]` of a figure between two methods.
-        train: infants that a repeat trains on.
-        test: infants that it tests on.
+        differences: `[repeat]` of a metric between two methods.
+        train: infants of the training set of a repeat.
+        test: infants of its test set.
 
     Raises:
-        ValueError: fewer than two repeats, or a side without infants.
+        ValueError: fewer than two repeats, or a set without infants.
 
     Source: Nadeau and Bengio 2003.
     """
-    from scipy import stats
+    from scipy.stats import t
 
     differences = np.asarray(differences, np.float64)
     if differences.ndim != 1 or len(differences) < 2 or min(train, test) < 1:
-        raise ValueError(f"at least two repeats with infants on both sides, got {differences.shape}, {train}, {test}")
+        raise ValueError(f"at least two repeats with infants in both sets, got {differences.shape}, {train}, {test}")
     variance = float(differences.var(ddof=1)) * (1 / len(differences) + test / train)
     if variance == 0:
         return 1.0 if differences.mean() == 0 else 0.0
-    return 2 * float(stats.t.sf(abs(differences.mean()) / math.sqrt(variance), len(differences) - 1))
-
-
-def rank_sum(first: ArrayLike, second: ArrayLike, exact: bool = False) -> float:
-    """P value of the Wilcoxon rank-sum test between two groups.
-
-    Args:
-        first: `[infant]` scores of one group.
-        second: `[infant]` scores of the other.
-        exact: the exact distribution of Mann and Whitney instead of the normal approximation without corrections,
-            which the papers presumably used. Takes no account of ties.
-
-    Raises:
-        ValueError: a group without infants.
-    """
-    from scipy import stats
-
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if not (len(first) and len(second)):
-        raise ValueError("both groups need infants")
-    test = stats.mannwhitneyu(first, second, method="exact") if exact else stats.ranksums(first, second)
-    return float(test.pvalue)
-
-
-class RankCorrelation(NamedTuple):
-    """Spearman's rank correlation with its P value; NaN where all of one are equal."""
-
-    value: float
-    p: float
-
-
-def spearman(first: ArrayLike, second: ArrayLike) -> RankCorrelation:
-    """Spearman's rank correlation of two quantities of the same infants.
-
-    Args:
-        first: `[infant]`.
-        second: `[infant]`.
-
-    Raises:
-        ValueError: lengths that differ, or fewer than two infants.
-    """
-    from scipy import stats
-
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if first.shape != second.shape or first.ndim != 1 or len(first) < 2:
-        raise ValueError(f"two rows of one length of at least 2 are needed, got {first.shape} and {second.shape}")
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return RankCorrelation(math.nan, math.nan)
-    result = stats.spearmanr(first, second)
-    return RankCorrelation(float(result.statistic), float(result.pvalue))
-
-
-def _require_counts(successes: int, total: int, other_successes: int, other_total: int) -> None:
-    if not (0 <= successes <= total and 0 <= other_successes <= other_total and total and other_total):
-        raise ValueError(
-            f"successes must lie within the infants, got {successes} of {total} and {other_successes} of {other_total}"
-        )
+    return 2 * float(t.sf(abs(differences.mean()) / math.sqrt(variance), len(differences) - 1))

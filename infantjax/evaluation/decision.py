@@ -1,4 +1,4 @@
-"""What a risk is worth for a decision: net benefit, predictive values elsewhere, and when to abstain. On the host."""
+"""Decisions from a risk: net benefit, predictive values at other prevalences, and when to abstain. In float64."""
 
 import math
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.discrimination import checked
+from infantjax.evaluation.intervals import check_scores
 
 PREVALENCES = {"high-risk cohort": 0.15, "all births": 0.002}
 """Prevalences of CP that the papers name."""
 
 
 class PredictiveValues(NamedTuple):
-    """Chance of the outcome when it is called, and of its absence when it is not; NaN where nobody would be."""
+    """Chance of the outcome when it is predicted, and of its absence when that is; NaN where nobody would be."""
 
     ppv: float
     npv: float
 
 
 def predictive_values(sensitivity: float, specificity: float, prevalence: float) -> PredictiveValues:
-    """Predictive values at another prevalence, by Bayes' rule; sensitivity and specificity are taken to carry over.
+    """Predictive values at another prevalence, by Bayes' rule, if sensitivity and specificity are the same there.
 
     Args:
         sensitivity: 0..1.
@@ -58,7 +58,7 @@ class DecisionCurve:
 
 
 def decision_curve(risks: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | None = None) -> DecisionCurve:
-    """Net benefit: true calls less false ones, these weighed by the odds of the threshold, per infant.
+    """Net benefit per infant: true positives less false positives weighted by the odds of the threshold.
 
     Args:
         risks: `[infant]`, calibrated.
@@ -70,13 +70,13 @@ def decision_curve(risks: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | 
 
     Source: Vickers and Elkin 2006.
     """
-    risks, labels, _ = checked(risks, labels, None)
+    risks, labels, _ = check_scores(risks, labels)
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, np.float64)
     if not len(risks) or not ((at > 0) & (at < 1)).all():
         raise ValueError("a decision curve needs infants, and thresholds above 0 and below 1")
-    called = risks >= at[:, None]
+    predicted = risks >= at[:, None]
     odds = at / (1 - at)
-    right, wrong = (called & (labels == 1)).mean(axis=1), (called & (labels == 0)).mean(axis=1)
+    right, wrong = (predicted & (labels == 1)).mean(axis=1), (predicted & (labels == 0)).mean(axis=1)
     prevalence = labels.mean()
     return DecisionCurve(at, right - odds * wrong, prevalence - odds * (1 - prevalence))
 
@@ -115,13 +115,13 @@ def conformal(risks: ArrayLike, labels: ArrayLike, coverage: float = 0.9) -> Con
         coverage: chance that the set holds the true outcome, within each outcome, over infants exchangeable with these.
 
     Raises:
-        ValueError: a coverage outside 0..1, risks or labels as `checked`.
+        ValueError: a coverage outside 0..1, risks or labels as `check_scores`.
 
     Source: Vovk 2012 (class-conditional); Angelopoulos and Bates 2023.
     """
     if not 0 < coverage < 1:
         raise ValueError(f"the coverage must lie between 0 and 1, got {coverage}")
-    risks, labels, _ = checked(risks, labels, None)
+    risks, labels, _ = check_scores(risks, labels)
 
     def limit(strangeness: np.ndarray) -> float:
         rank = math.ceil((len(strangeness) + 1) * coverage - 1e-9)

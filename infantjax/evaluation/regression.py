@@ -57,7 +57,7 @@ def aggregate(
     Args:
         predictions: `[window]`.
         how: `mean`, `median`, or `fence`: the mean of those within 1.5 interquartile ranges of the quartiles, both
-            ends included (chosen, as is the rule of the quartiles; the paper says "quartile analysis").
+            ends included (our choice, as is the rule of the quartiles; the paper says "quartile analysis").
         quartiles: how NumPy interpolates them.
 
     Raises:

@@ -15,8 +15,8 @@ _NAMES = ("id", "name", "file")
 _T = TypeVar("_T")
 
 
-class Scores(NamedTuple):
-    """Risks of infants with what became of them, in the order of the table.
+class RiskTable(NamedTuple):
+    """Risks of infants with their outcomes, in the order of the table.
 
     Attributes:
         names: ids.
@@ -31,7 +31,7 @@ class Scores(NamedTuple):
     problems: tuple[str, ...]
 
 
-def read_scores(path: str | Path, outcomes: str | Path | None = None) -> Scores:
+def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTable:
     """Read a table of risks, and the outcomes from it or from another table.
 
     Args:
@@ -40,7 +40,7 @@ def read_scores(path: str | Path, outcomes: str | Path | None = None) -> Scores:
         outcomes: table of outcomes as in a cohort; None takes the column of the first table.
 
     Raises:
-        InputError: the table lacks a column, holds a risk that is no number in 0..1, or nothing that can be used.
+        InputError: a column is missing, a risk is not a number in 0..1, or no row can be used.
     """
     path = checks.check_readable(path)
     if checks.kind_of(path) != "text":
@@ -48,48 +48,41 @@ def read_scores(path: str | Path, outcomes: str | Path | None = None) -> Scores:
     dialect = text.dialect_of(path)
     lines = text.rows(path, dialect)
     header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
-    of_name = next((header.index(name) for name in _NAMES if name in header), None)
-    if of_name is None or "risk" not in header:
+    name_column = next((name for name in _NAMES if name in header), None)
+    if name_column is None or "risk" not in header:
         raise InputError(path, "needs a column id and a column risk", "give the summary.csv of assess")
     if outcomes is None and "outcome" not in header:
         raise InputError(path, "has no column outcome", "give the table of outcomes too")
     known = read_outcomes(outcomes) if outcomes is not None else None
-    names, risks, found, problems = [], [], [], []
+    rows, problems = [], []
     for number, cells in lines:
         row = dict(zip(header, text.check_width(path, number, cells, len(header))))
         # The writers put an apostrophe before what a spreadsheet would take for a formula.
-        name = row[header[of_name]].strip().removeprefix("'")
-        if not row["risk"].strip():
-            problems.append(f"line {number} ({name[:60]}): has no risk")
-            continue
-        risk = text.parse(path, number, "risk", row["risk"], dialect.separator)
-        if not 0 <= risk <= 1:
-            raise InputError(path, f"line {number} has risk {risk:g}, must be within 0..1", "correct the table")
+        name = row[name_column].strip().removeprefix("'")
+        risk = _risk(path, number, row["risk"], dialect.separator)
         outcome = _outcome(path, number, row["outcome"]) if known is None else _known(known, name)
-        if outcome is None:
-            problems.append(f"line {number} ({name[:60]}): has no outcome")
-            continue
-        names.append(name)
-        risks.append(risk)
-        found.append(outcome)
-    if not names:
+        if risk is None or outcome is None:
+            problems.append(f"line {number} ({name[:60]}): has no {'risk' if risk is None else 'outcome'}")
+        else:
+            rows.append((name, risk, outcome))
+    if not rows:
         raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
-    return Scores(tuple(names), tuple(risks), tuple(found), tuple(problems))
+    return RiskTable(*zip(*rows), tuple(problems))
 
 
-def read_infants(path: str | Path | None, scores: Scores) -> tuple[str, ...] | None:
-    """The infant of each recording, by the column `group` of a table of outcomes; None where each is of its own.
+def read_infants(path: str | Path | None, table: RiskTable) -> tuple[str, ...] | None:
+    """The infant of each recording, by the column `group` of a table of outcomes; None if each has its own.
 
     Args:
-        path: table of outcomes; without one, or where it is silent, an infant is an id.
-        scores: of the recordings.
+        path: table of outcomes; an infant that it does not name is identified by its id.
+        table: of the recordings.
 
     Raises:
         InputError: as `read_outcomes`, or recordings of an infant differ in their outcomes.
     """
     known = {} if path is None else read_infant_ids(path)
-    infants = tuple(_known(known, name) or name for name in scores.names)
-    pairs = set(zip(infants, scores.outcomes))
+    infants = tuple(_known(known, name) or name for name in table.names)
+    pairs = set(zip(infants, table.outcomes))
     if len(pairs) > len(set(infants)):
         both = min(infant for infant, outcome in pairs if outcome and (infant, 0) in pairs)
         what = f'gives recordings of infant "{both[:60]}" different outcomes'
@@ -97,29 +90,29 @@ def read_infants(path: str | Path | None, scores: Scores) -> tuple[str, ...] | N
     return infants if len(set(infants)) < len(infants) else None
 
 
-def per_infant(scores: Scores, path: str | Path | None) -> Scores:
+def mean_per_infant(table: RiskTable, path: str | Path | None) -> RiskTable:
     """One row for each infant, by the infant's name: the mean risk of its recordings.
 
     Args:
-        scores: of recordings.
+        table: of recordings.
         path: as `read_infants`.
 
     Raises:
         InputError: as `read_infants`.
     """
-    infants = read_infants(path, scores)
+    infants = read_infants(path, table)
     if infants is None:
-        return scores
+        return table
     risks: dict[str, list[float]] = {infant: [] for infant in infants}
-    for infant, risk in zip(infants, scores.risks):
+    for infant, risk in zip(infants, table.risks):
         risks[infant].append(risk)
-    outcomes = dict(zip(infants, scores.outcomes))
+    outcomes = dict(zip(infants, table.outcomes))
     means = tuple(sum(of_one) / len(of_one) for of_one in risks.values())
-    return Scores(tuple(risks), means, tuple(outcomes[infant] for infant in risks), scores.problems)
+    return RiskTable(tuple(risks), means, tuple(outcomes[infant] for infant in risks), table.problems)
 
 
-def read_groups(path: str | Path, column: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The subgroup of each infant, by a column of the table of outcomes; `not given` where the table is silent.
+def read_subgroups(path: str | Path, column: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The subgroup of each infant, by a column of the table of outcomes; `not given` where the table has no entry.
 
     Args:
         path: table of outcomes, or one of risks that has them.
@@ -136,7 +129,7 @@ def read_groups(path: str | Path, column: str, names: Sequence[str]) -> tuple[st
     return tuple(_known(known, name) or "not given" for name in names)
 
 
-class Paired(NamedTuple):
+class PairedRisks(NamedTuple):
     """Risks of two methods for the infants that both have, in the order of the first.
 
     Attributes:
@@ -152,7 +145,7 @@ class Paired(NamedTuple):
     problems: tuple[str, ...]
 
 
-def pair(first: Scores, second: Scores, path: str | Path) -> Paired:
+def pair_risks(first: RiskTable, second: RiskTable, path: str | Path) -> PairedRisks:
     """Match two methods by the ids of their infants.
 
     Args:
@@ -163,8 +156,8 @@ def pair(first: Scores, second: Scores, path: str | Path) -> Paired:
     Raises:
         InputError: no infant in common, an infant with several risks, or one whose outcomes differ.
     """
-    for scores in (first, second):
-        if len(set(scores.names)) < len(scores.names):
+    for table in (first, second):
+        if len(set(table.names)) < len(table.names):
             raise InputError(path, "cannot be paired: some infants have several risks", "give one risk an infant")
     others = dict(zip(second.names, zip(second.risks, second.outcomes)))
     both = [(risk, *others[name], outcome) for name, risk, outcome in zip(*first[:3]) if name in others]
@@ -175,10 +168,10 @@ def pair(first: Scores, second: Scores, path: str | Path) -> Paired:
     alone = len(first.names) + len(second.names) - 2 * len(both)
     problems = (f"{alone} infants are in one of the two tables only; the comparison leaves them out",) if alone else ()
     a, b, _, outcomes = zip(*both)
-    return Paired(a, b, outcomes, problems)
+    return PairedRisks(a, b, outcomes, problems)
 
 
-def common(methods: Mapping[str, Scores]) -> tuple[dict[str, tuple[float, ...]], tuple[int, ...]]:
+def common_infants(methods: Mapping[str, RiskTable]) -> tuple[dict[str, tuple[float, ...]], tuple[int, ...]]:
     """Risks of the infants that all methods have, by method and in the order of the first, and their outcomes.
 
     Args:
@@ -188,7 +181,7 @@ def common(methods: Mapping[str, Scores]) -> tuple[dict[str, tuple[float, ...]],
         InputError: no infant is common to all.
     """
     first = next(iter(methods.values()))
-    risks = {method: dict(zip(scores.names, scores.risks)) for method, scores in methods.items()}
+    risks = {method: dict(zip(table.names, table.risks)) for method, table in methods.items()}
     names = [name for name in first.names if all(name in known for known in risks.values())]
     if not names:
         raise InputError(
@@ -201,6 +194,15 @@ def common(methods: Mapping[str, Scores]) -> tuple[dict[str, tuple[float, ...]],
     )
 
 
+def _risk(path: Path, number: int, cell: str, separator: str) -> float | None:
+    if not cell.strip():
+        return None
+    risk = text.parse(path, number, "risk", cell, separator)
+    if not 0 <= risk <= 1:
+        raise InputError(path, f"line {number} has risk {risk:g}, must be within 0..1", "correct the table")
+    return risk
+
+
 def _outcome(path: Path, number: int, cell: str) -> int | None:
     if cell.strip() not in ("", "0", "1"):
         raise InputError(path, f"line {number} has outcome {cell[:20]!r}, which is not 0 or 1", "correct the table")
@@ -208,5 +210,5 @@ def _outcome(path: Path, number: int, cell: str) -> int | None:
 
 
 def _known(table: Mapping[str, _T], name: str) -> _T | None:
-    """The entry of a recording whose name may carry the prefix of the released files."""
+    """The entry of a recording whose name may carry the prefix of the reference implementation."""
     return table.get(name, table.get(name.removeprefix("orgcoords_")))

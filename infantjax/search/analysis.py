@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import plots
-from infantjax.evaluation.discrimination import bootstrap_mean
+from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.files import write_atomically
 from infantjax.search.kbest import FAILED, State, Trial
 from infantjax.search.sampler import candidate_of, distributions, origin
@@ -392,7 +392,7 @@ def importance_figure(rows: Sequence[Importance]) -> "Figure":
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    figure, axes = plots.blank("share of the importance", "")
+    figure, axes = plots.new_figure("share of the importance", "")
     names, shares = [row.choice for row in rows], np.array([row.share for row in rows])
     reach = np.abs(np.array([[row.low for row in rows], [row.high for row in rows]]) - shares)
     axes.barh(names, shares, xerr=np.nan_to_num(reach), color="0.75", ecolor="0.3", capsize=2)
@@ -408,7 +408,7 @@ def population_figure(steps: Sequence[Step]) -> "Figure":
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    figure, axes = plots.blank("finished trial", "AUC")
+    figure, axes = plots.new_figure("finished trial", "AUC")
     at = np.arange(1, len(steps) + 1)
     members = [[member.performance for member in step.state.population] or [math.nan] for step in steps]
     axes.plot(at, [step.auc for step in steps], ".", color="0.5", label="trial")
@@ -429,7 +429,7 @@ def checkpoints_figure(found: Found) -> "Figure":
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    figure, axes = plots.blank("epoch", "best AUC so far")
+    figure, axes = plots.new_figure("epoch", "best AUC so far")
     for trial in found.trials:
         told = sorted(trial.intermediate_values.items())
         if told:
@@ -447,7 +447,7 @@ def convergence_figure(converged: Mapping[str, Convergence]) -> "Figure":
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    figure, axes = plots.blank("trials", "best AUC so far")
+    figure, axes = plots.new_figure("trials", "best AUC so far")
     for name, found in converged.items():
         at = np.arange(1, len(found.mean) + 1)
         (line,) = axes.plot(at, found.mean, label=f"{name}, {len(found.best)}", drawstyle="steps-post")

@@ -1,9 +1,7 @@
-"""Calibration: fitted maps against the reference, scikit-learn and cases by hand; judging of risks."""
+"""Calibration: Platt's map against the reference and scikit-learn; metrics of risks by hand."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.special import expit
 
 from infantjax.evaluation import calibration
@@ -17,9 +15,9 @@ def cohort(n=400, slope=1.0, intercept=0.0, seed=0):
     return logits, (rng.random(n) < expit(slope * logits + intercept)).astype(int)
 
 
-def test_the_released_calibration_is_that_of_the_reference(shared):
+def test_the_reference_calibration_is_that_of_the_reference(shared):
     with np.load(shared / "golden" / "baby_moves" / "calibration.npz") as z:
-        fitted = calibration.platt_released(z["prob"], z["label"])
+        fitted = calibration.platt_reference(z["prob"], z["label"])
         # The reference's optimizer stops at a gradient of 1e-4.
         assert fitted.slope == pytest.approx(float(z["coef"]), rel=1e-3)
         assert fitted.intercept == pytest.approx(float(z["intercept"]), rel=1e-3)
@@ -57,48 +55,17 @@ def test_smooth_labels_give_a_finite_map_where_scores_separate_the_outcomes():
             calibration.platt(scores, direction, smooth=False)
 
 
-def test_a_falling_calibration_is_turned_round_as_released():
+def test_a_falling_calibration_changes_its_sign_as_in_the_reference():
     logits, labels = cohort(slope=-1.0)
     plain = calibration.platt(expit(logits), labels, balanced=True, smooth=False)
     assert plain.slope < 0
-    assert calibration.platt_released(expit(logits), labels) == Platt(-plain.slope, -plain.intercept)
+    assert calibration.platt_reference(expit(logits), labels) == Platt(-plain.slope, -plain.intercept)
 
 
 @pytest.mark.parametrize(("scores", "labels"), [([0.0, 1.0], [1, 1]), ([0.5, 0.5], [0, 1])])
 def test_one_outcome_or_equal_scores_cannot_be_calibrated(scores, labels):
     with pytest.raises(ValueError, match="both outcomes and scores that differ"):
         calibration.platt(scores, labels)
-
-
-def test_a_temperature_undoes_overconfidence():
-    logits, labels = cohort(20_000)
-    assert calibration.temperature(3 * logits, labels).temperature == pytest.approx(3, abs=0.15)
-    fitted = calibration.temperature(3 * logits, labels)
-    np.testing.assert_array_equal(fitted(3 * logits) >= 0.5, logits >= 0)
-
-
-def test_isotonic_calibration_is_that_of_scikit_learn():
-    from sklearn.isotonic import IsotonicRegression
-
-    rng = np.random.default_rng(0)
-    scores = np.round(rng.random(60), 1)
-    labels = (rng.random(60) < scores).astype(int)
-    query = np.linspace(-0.2, 1.2, 30)
-    peer = IsotonicRegression(out_of_bounds="clip").fit(scores, labels)
-    np.testing.assert_allclose(calibration.isotonic(scores, labels)(query), peer.predict(query), atol=1e-12)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 10), st.integers(0, 1)), min_size=1, max_size=40))
-def test_the_parts_of_the_brier_score_add_up(pairs):
-    risks, labels = np.array(pairs).T
-    found = calibration.brier(risks / 10, labels)
-    assert found.score == pytest.approx(found.reliability - found.resolution + found.uncertainty, abs=1e-12)
-
-
-def test_the_brier_score_by_hand():
-    found = calibration.brier([1.0, 0.0, 0.5, 0.5], [1, 0, 1, 0])
-    assert found == pytest.approx((0.125, 0.0, 0.125, 0.25))
 
 
 def test_reliability_by_hand():
@@ -128,10 +95,10 @@ def test_few_cases_show_an_error_even_if_calibrated():
 
 
 @pytest.mark.parametrize(("risks", "labels"), [([], []), ([1.2], [1]), ([-0.1], [0])])
-def test_what_is_no_risk_is_refused(risks, labels):
-    for judge in (calibration.brier, calibration.reliability):
+def test_risks_outside_their_range_are_refused(risks, labels):
+    for evaluate in (calibration.calibration_metrics, calibration.reliability):
         with pytest.raises(ValueError, match=r"within 0\.\.1"):
-            judge(risks, labels)
+            evaluate(risks, labels)
 
 
 def test_unknown_bins_are_refused():
@@ -139,19 +106,15 @@ def test_unknown_bins_are_refused():
         calibration.reliability([0.1], [0], by="depth")
 
 
-@pytest.mark.parametrize("fit", [calibration.temperature, calibration.isotonic])
-def test_nobody_cannot_be_calibrated(fit):
-    with pytest.raises(ValueError, match="needs infants"):
-        fit([], [])
-
-
 def test_the_intervals_of_the_calibration_line_are_those_of_many_cohorts():
     """Wald's interval of the slope is as wide as slopes of new cohorts of the same infants spread."""
     rng = np.random.default_rng(0)
     risks = rng.uniform(0.05, 0.95, 300)
     slopes, reaches = [], []
-    for _ in range(60):
-        found = calibration.figures(risks, (rng.random(300) < risks).astype(int), resamples=1)["calibration_slope"]
+    for _ in range(40):
+        found = calibration.calibration_metrics(risks, (rng.random(300) < risks).astype(int), resamples=1)[
+            "calibration_slope"
+        ]
         slopes.append(found.value)
         reaches.append((found.high - found.low) / 2)
     assert np.mean(slopes) == pytest.approx(1, abs=0.1)
@@ -163,13 +126,13 @@ def test_a_brier_score_lies_within_its_interval_and_is_scikit_learn_s():
     rng = np.random.default_rng(1)
     risks = rng.random(60)
     labels = (rng.random(60) < risks).astype(int)
-    found = calibration.figures(risks, labels, resamples=200)["brier"]
+    found = calibration.calibration_metrics(risks, labels, resamples=200)["brier"]
     assert found.value == pytest.approx(metrics.brier_score_loss(labels, risks))
     assert found.low < found.value < found.high
     assert found.high - found.low < 0.2
 
 
 def test_a_certain_risk_has_no_calibration_line():
-    found = calibration.figures([0.0, 0.4, 0.6, 0.8], [0, 1, 0, 1], resamples=5)
+    found = calibration.calibration_metrics([0.0, 0.4, 0.6, 0.8], [0, 1, 0, 1], resamples=5)
     assert np.isnan(found["calibration_slope"]).all()
     assert np.isnan(found["calibration_intercept"]).all()

@@ -22,8 +22,8 @@ def test_the_published_rule_gives_the_published_p_values(counts, published):
     assert comparison.published_binomial(*counts) == pytest.approx(published, abs=6e-5)
 
 
-def test_fishers_test_of_the_first_of_them_is_twice_as_large():
-    assert comparison.fisher(111, 118, 102, 115) == pytest.approx(0.165452, abs=1e-6)
+def test_fishers_p_value_of_the_first_of_them_is_twice_as_large():
+    assert stats.fisher_exact([[111, 7], [102, 13]]).pvalue == pytest.approx(0.165452, abs=1e-6)
 
 
 def test_mcnemar_counts_only_infants_on_whom_methods_differ():
@@ -48,10 +48,10 @@ def test_the_paired_test_of_aucs_takes_their_covariance():
     assert found.value == pytest.approx(discrimination.auc(a, labels) - discrimination.auc(b, labels))
     resampled = []
     rng = np.random.default_rng(1)
-    for _ in range(1000):
+    for _ in range(300):
         rows = np.concatenate([rng.choice(np.flatnonzero(labels == c), (labels == c).sum()) for c in (0, 1)])
         resampled.append(discrimination.auc(a[rows], labels[rows]) - discrimination.auc(b[rows], labels[rows]))
-    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(np.std(resampled), rel=0.1)
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(np.std(resampled), rel=0.15)
     assert found.p == pytest.approx(2 * stats.norm.sf(abs(found.value) / ((found.high - found.low) / 3.92)), rel=1e-3)
 
 
@@ -85,26 +85,12 @@ def test_overlapping_repeats_are_worth_less_than_independent_ones():
     assert comparison.corrected_resampled_t([0.0, 0.0], 2, 1) == 1
 
 
-def test_rank_sums_are_those_of_scipy_and_exact_by_hand():
-    assert comparison.rank_sum([4, 5, 6], [1, 2, 3], exact=True) == pytest.approx(2 / math.comb(6, 3))
-    assert comparison.rank_sum([4, 5, 6], [1, 2, 3]) == pytest.approx(stats.ranksums([4, 5, 6], [1, 2, 3]).pvalue)
-
-
-def test_spearman_by_hand():
-    found = comparison.spearman([1, 2, 3, 4, 5], [1, 4, 9, 25, 16])
-    assert found.value == pytest.approx(0.9)
-    assert math.isnan(comparison.spearman([1, 1, 1], [1, 2, 3]).value)
-
-
 @pytest.mark.parametrize(
     "call",
     [
         lambda: comparison.mcnemar([1, 0], [1]),
         lambda: comparison.published_binomial(5, 4, 1, 2),
-        lambda: comparison.fisher(0, 0, 1, 2),
         lambda: comparison.corrected_resampled_t([0.1], 10, 2),
-        lambda: comparison.rank_sum([], [1.0]),
-        lambda: comparison.spearman([1.0], [1.0]),
         lambda: comparison.delong([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], [0, 0, 1]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is what the modules compute, and files are whole, the same for the same figures."""
+"""Plots: they show what the modules compute; the same values give the same files."""
 
 import sys
 from xml.etree import ElementTree
@@ -20,10 +20,10 @@ def line(axes, label):
 
 
 def test_the_roc_is_drawn_through_its_points():
-    curve = discrimination.roc_curve(RISKS["first"], LABELS)
+    sensitivity, specificity, _ = discrimination.roc_curve(RISKS["first"], LABELS)
     drawn = line(plots.roc(RISKS, LABELS).axes[0], "first, AUC")
-    np.testing.assert_array_equal(drawn.get_xdata(), 1 - curve.specificity)
-    np.testing.assert_array_equal(drawn.get_ydata(), curve.sensitivity)
+    np.testing.assert_array_equal(drawn.get_xdata(), 1 - specificity)
+    np.testing.assert_array_equal(drawn.get_ydata(), sensitivity)
 
 
 def test_the_decision_curve_is_drawn_beside_everybody():
@@ -44,37 +44,12 @@ def test_keypoints_that_are_never_found_stay_at_zero_and_those_without_annotatio
         plots.correct_keypoints(np.full((2, 1), np.nan), ["nose"], "head")
 
 
-SUBJECTS, MEASURED = ["a", "b", "a", "b", "b"], np.array([10.0, 40, 20, 50, 60])
-SCORES = {"mean": np.array([12.0, 43, 16, 50, 60]), "median": np.array([10.0, 44, 20, 52, 63])}
-
-
-def test_errors_of_windows_are_drawn_infant_by_infant():
-    axes = plots.window_errors(SCORES["mean"], MEASURED, SUBJECTS).axes[0]
-    np.testing.assert_array_equal(line(axes, "window").get_ydata(), [2, 3, 4, 0, 0])
-    np.testing.assert_array_equal(np.round(line(axes, "window").get_xdata()), [0, 1, 0, 1, 1])
-    np.testing.assert_array_equal(line(axes, "mean").get_ydata(), [3, 1])
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
-
-
-def test_errors_of_infants_are_drawn_for_every_way_to_one_score():
-    axes = plots.subject_errors(SCORES, MEASURED, SUBJECTS).axes[0]
-    assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[3, 1], [0, 3]]
-
-
-def test_scores_of_an_infant_stand_side_by_side_with_the_measured_ones():
-    axes = plots.scores(SCORES, MEASURED, SUBJECTS).axes[0]
-    np.testing.assert_array_equal(line(axes, "measured").get_ydata(), [10, 20, 40, 50, 60])
-    np.testing.assert_array_equal(line(axes, "median").get_ydata(), [10, 20, 44, 52, 63])
-    with pytest.raises(ValueError, match="samples need"):
-        plots.scores(SCORES, MEASURED, SUBJECTS[:4])
-
-
 def test_one_class_has_no_roc():
-    assert set(plots.risk_figures(RISKS, np.ones(8, int))) == {"reliability", "decision_curve"}
+    assert set(plots.risk_plots(RISKS, np.ones(8, int))) == {"reliability", "decision_curve"}
 
 
 def test_the_same_figures_give_the_same_files(tmp_path):
-    paths = [plots.save(plots.risk_figures(RISKS, LABELS), tmp_path / name) for name in ("a", "b")]
+    paths = [plots.save(plots.risk_plots(RISKS, LABELS), tmp_path / name) for name in ("a", "b")]
     assert [path.name for path in paths[0]] == ["roc.svg", "reliability.svg", "decision_curve.svg"]
     for one, other in zip(*paths, strict=True):
         assert one.read_bytes() == other.read_bytes()

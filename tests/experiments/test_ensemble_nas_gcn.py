@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from infantjax.evaluation.discrimination import Counts, clopper_pearson
+from infantjax.evaluation.discrimination import Counts
+from infantjax.evaluation.intervals import clopper_pearson
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "ensemble_nas_gcn.py"
 SMALL = ("--simulate", "--infants", "20", "--duration", "6", "--searches", "1", "--trials", "2", "--folds", "2")

@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from infantjax.evaluation.tables import read_scores
+from infantjax.evaluation.tables import read_risks
 from infantjax.methods.mam.preprocessing import Input
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_a_comparison_of_mam_is_a_line_for_each_training(what, trainings):
 def test_the_risks_of_the_baselines_are_tables_that_evaluate_reads(tmp_path):
     done = run("baselines.py", "--simulate", 12, "--folds", 2, "--methods", "histograms-lda", "fft-pls", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
-    first, second = (read_scores(tmp_path / f"{name}.csv") for name in ("histograms-lda", "fft-pls"))
+    first, second = (read_risks(tmp_path / f"{name}.csv") for name in ("histograms-lda", "fft-pls"))
     assert (len(first.names), first.names, first.problems) == (12, second.names, ())
     unknown = run("baselines.py", "--simulate", 12, "--folds", 2, "--methods", "lda")
     assert unknown.stderr.startswith("error: --methods: has no lda; known: st-gcn, stam, ")

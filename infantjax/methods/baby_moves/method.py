@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.calibration import Platt, platt, platt_released
-from infantjax.evaluation.discrimination import counts
+from infantjax.evaluation.calibration import Platt, platt, platt_reference
+from infantjax.evaluation.discrimination import confusion_counts
 from infantjax.methods import network as common
 from infantjax.methods.baby_moves import preprocessing as motion
 from infantjax.methods.baby_moves.model import BabyMoves as Network
@@ -170,7 +170,7 @@ class BabyMoves(NetworkSystem):
             held += [(row, run, float(risk)) for row, risk in zip(rows, risks)]
             figures = {"AUC": common.area(logits, labels[rows])}
             if curve is not None and len(set(labels[rows])) == 2:
-                figures |= counts(risks, labels[rows], self.threshold).metrics()
+                figures |= confusion_counts(risks, labels[rows], self.threshold).metrics()
             if known is not None:
                 figures["AUC of cohort alone"] = common.area(known[rows, 1], labels[rows])
             runs.append({"figures": {k: float(v) if math.isfinite(v) else None for k, v in figures.items()}})
@@ -199,7 +199,7 @@ class BabyMoves(NetworkSystem):
         if separate:
             return platt(scores, labels)
         try:
-            return platt_released(scores, labels)
+            return platt_reference(scores, labels)
         except ValueError:
             return platt(scores, labels, balanced=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.discrimination import tail_of
+from infantjax.evaluation.intervals import tail_probability
 
 
 class Frequency(NamedTuple):
@@ -74,7 +74,7 @@ def frequency(
     from scipy import stats
 
     p, at = _clips(probabilities, starts)
-    tail = tail_of(level)
+    tail = tail_probability(level)
     if not len(p):
         return Frequency(math.nan, math.nan, math.nan)
     share, independent = float((p > threshold).mean()), (at[-1] - at[0] + clip) / clip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.discrimination import counts
+from infantjax.evaluation.discrimination import confusion_counts
 from infantjax.methods import network as common
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.model import INFO, MAM
@@ -152,7 +152,7 @@ class Mam(NetworkSystem):
         known = np.isfinite(risks)
         figures = {"AUC": common.area(risks[known], labels[known])}
         if len(set(labels[known])) == 2:
-            figures |= counts(risks[known], labels[known], self.threshold).metrics()
+            figures |= confusion_counts(risks[known], labels[known], self.threshold).metrics()
         return Fitted(
             outcome=outcome,
             members=common.members(self.model, self.network, outcome),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from infantjax.evaluation.discrimination import clopper_pearson
+from infantjax.evaluation.intervals import clopper_pearson
 from infantjax.methods.mam.localization import OVERLAPS, average_precision, frequency, intervals
 
 STARTS = np.arange(0, 200, 20)

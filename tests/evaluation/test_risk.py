@@ -1,4 +1,4 @@
-"""The summary gathers the figures of the other modules, as data that JSON holds and as lines."""
+"""An evaluation collects the metrics of the other modules, as data for JSON and as lines."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from infantjax.evaluation import calibration, comparison, decision, discrimination, summary
+from infantjax.evaluation import calibration, comparison, decision, discrimination, risk
 
 FEW = {"resamples": 50}
 
@@ -19,20 +19,22 @@ def cohort(n: int = 40, seed: int = 0):
     return first, second, labels
 
 
-def test_the_summary_holds_the_figures_of_the_modules():
+def test_an_evaluation_holds_the_metrics_of_the_modules():
     risks, _, labels = cohort()
-    found = summary.summarize(risks, labels, 0.4, **FEW)
+    found = risk.evaluate(risks, labels, 0.4, **FEW)
     assert (found.infants, found.cases, found.threshold) == (40, 10, 0.4)
-    expected = discrimination.evaluate(risks, labels, 0.4, **FEW) | calibration.figures(risks, labels, **FEW)
-    for name, figure in expected.items():
-        assert found.figures[name] == pytest.approx(figure, nan_ok=True), name
+    expected = discrimination.discrimination_metrics(risks, labels, 0.4, **FEW) | calibration.calibration_metrics(
+        risks, labels, **FEW
+    )
+    for name, metric in expected.items():
+        assert found.metrics[name] == pytest.approx(metric, nan_ok=True), name
     share = decision.predictive_values(expected["sensitivity"].value, expected["specificity"].value, 0.15)
-    assert (found.figures["ppv_at_0.15"].value, found.figures["npv_at_0.15"].value) == pytest.approx(share)
+    assert (found.metrics["ppv_at_0.15"].value, found.metrics["npv_at_0.15"].value) == pytest.approx(share)
 
 
 def test_a_comparison_is_made_of_the_paired_tests():
     first, second, labels = cohort()
-    found = summary.compare(first, second, labels, (0.5, 0.3), **FEW)
+    found = risk.compare(first, second, labels, (0.5, 0.3), **FEW)
     assert found["auc"][2:6] == pytest.approx(comparison.delong(first, second, labels))
     controls = labels == 0
     assert found["specificity"].p == comparison.mcnemar(first[controls] < 0.5, second[controls] < 0.3).p
@@ -43,57 +45,57 @@ def test_a_comparison_is_made_of_the_paired_tests():
 
 def test_the_published_test_takes_the_second_proportion_as_known():
     first, second, labels = cohort()
-    found = summary.compare(first, second, labels, test="published", **FEW)
-    counts = [discrimination.counts(risks, labels, 0.5).fractions for risks in (first, second)]
+    found = risk.compare(first, second, labels, test="published", **FEW)
+    counts = [discrimination.confusion_counts(risks, labels, 0.5).fractions for risks in (first, second)]
     for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv"):
         assert found[name].p == comparison.published_binomial(*counts[0][name], *counts[1][name])
-    assert found["auc"] == summary.compare(first, second, labels, **FEW)["auc"]
+    assert found["auc"] == risk.compare(first, second, labels, **FEW)["auc"]
 
 
 def test_a_method_does_not_differ_from_itself():
     risks, _, labels = cohort()
-    for row in summary.compare(risks, risks, labels, **FEW).values():
+    for row in risk.compare(risks, risks, labels, **FEW).values():
         assert row.difference == row.low == row.high == 0
 
 
-def test_subgroups_are_judged_by_their_own_infants():
+def test_subgroups_are_evaluated_on_their_own_infants():
     risks, _, labels = cohort()
     groups = ["girl" if i % 3 else "boy" for i in range(40)]
-    found = summary.subgroups(risks, labels, groups, **FEW)
+    found = risk.evaluate_subgroups(risks, labels, groups, **FEW)
     assert list(found) == ["boy", "girl"]
     boys = np.array(groups) == "boy"
-    assert found["boy"].figures == discrimination.evaluate(risks[boys], labels[boys], 0.5, **FEW)
+    assert found["boy"].metrics == discrimination.discrimination_metrics(risks[boys], labels[boys], 0.5, **FEW)
     assert found["boy"].infants + found["girl"].infants == 40
 
 
 def test_what_one_class_cannot_give_is_null_in_json_and_nan_in_text():
     risks = np.linspace(0.1, 0.9, 5)
-    found = summary.summarize(risks, np.ones(5, int), **FEW)
+    found = risk.evaluate(risks, np.ones(5, int), **FEW)
     assert found.to_dict()["auc"] == found.to_dict()["calibration_slope"] == [None] * 3
     assert "nan (nan to nan)" in " ".join(" ".join(found.lines()).split())
-    rows = summary.compare(risks, risks, np.ones(5, int), **FEW)
+    rows = risk.compare(risks, risks, np.ones(5, int), **FEW)
     assert math.isnan(rows["auc"].p)
     assert math.isnan(rows["specificity"].first)
 
 
 def test_equal_risks_have_an_auc_of_one_half_and_no_calibration_line():
-    found = summary.summarize(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], **FEW)
-    assert found.figures["auc"].value == 0.5
-    assert math.isnan(found.figures["calibration_slope"].value)
+    found = risk.evaluate(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], **FEW)
+    assert found.metrics["auc"].value == 0.5
+    assert math.isnan(found.metrics["calibration_slope"].value)
 
 
-def test_a_summary_with_everything_is_json_without_nan():
+def test_an_evaluation_with_everything_is_json_without_nan():
     risks, other, labels = cohort()
-    found = summary.Summary(
+    found = risk.Evaluation(
         40,
         10,
         0.5,
-        summary.summarize(risks, labels, **FEW).figures,
-        {"other": summary.compare(risks, other, labels, **FEW)},
-        summary.subgroups(risks, labels, ["a", "b"] * 20, **FEW),
+        risk.evaluate(risks, labels, **FEW).metrics,
+        {"other": risk.compare(risks, other, labels, **FEW)},
+        risk.evaluate_subgroups(risks, labels, ["a", "b"] * 20, **FEW),
     )
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert set(document["comparisons"]["other"]["auc"]) == {*summary.Compared._fields}
+    assert set(document["comparisons"]["other"]["auc"]) == {*risk.Comparison._fields}
     assert document["subgroups"]["b"]["infants"] == 20
     text = "\n".join(found.lines())
     assert "\na: 20 infants, 10 with outcome 1, threshold 0.5" in text
@@ -103,36 +105,37 @@ def test_a_summary_with_everything_is_json_without_nan():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: summary.compare([0.1], [0.2], [1], test="t"), "unknown test"),
-        (lambda: summary.subgroups([0.1, 0.2], [0, 1], ["a"]), "each of the 2 infants"),
-        (lambda: summary.summarize([], []), "must be given"),
+        (lambda: risk.compare([0.1], [0.2], [1], test="t"), "unknown test"),
+        (lambda: risk.evaluate_subgroups([0.1, 0.2], [0, 1], ["a"]), "each of the 2 infants"),
+        (lambda: risk.evaluate([], []), "must be given"),
     ],
 )
-def test_what_cannot_be_summarized_is_refused(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_p_values_of_several_comparisons_are_corrected_figure_by_figure():
+def test_p_values_of_several_comparisons_are_corrected_metric_by_metric():
     def row(p):
-        return summary.Compared(1, 1, 0, 0, 0, p, p)
+        return risk.Comparison(1, 1, 0, 0, 0, p, p)
 
     given = {"a": {"auc": row(0.01), "ppv": row(math.nan)}, "b": {"auc": row(0.04), "ppv": row(0.02)}}
-    found = summary.corrected(given)
+    found = risk.correct_p_values(given)
     assert [found[m]["auc"].holm for m in "ab"] == [0.02, 0.04]
     assert (math.isnan(found["a"]["ppv"].holm), found["b"]["ppv"].holm, found["b"]["ppv"].p) == (True, 0.02, 0.02)
-    assert summary.corrected({}) == {}
+    assert risk.correct_p_values({}) == {}
 
 
 def test_infants_with_several_recordings_widen_the_intervals():
+    many = {"resamples": 1000}
     risks, _, labels = cohort()
-    alone = summary.summarize(risks, labels, **FEW)
-    twice = summary.summarize(np.repeat(risks, 2), np.repeat(labels, 2), groups=np.repeat(np.arange(40), 2), **FEW)
-    taken_as_own = summary.summarize(np.repeat(risks, 2), np.repeat(labels, 2), **FEW)
+    alone = risk.evaluate(risks, labels, **many)
+    twice = risk.evaluate(np.repeat(risks, 2), np.repeat(labels, 2), groups=np.repeat(np.arange(40), 2), **many)
+    taken_as_own = risk.evaluate(np.repeat(risks, 2), np.repeat(labels, 2), **many)
     assert (twice.infants, twice.cases, twice.recordings) == (40, alone.cases, 80)
 
     def width(found, name):
-        return found.figures[name].high - found.figures[name].low
+        return found.metrics[name].high - found.metrics[name].low
 
     for name in ("auc", "balanced_accuracy", "brier"):
         assert width(twice, name) > 1.2 * width(taken_as_own, name)
