@@ -26,10 +26,10 @@ from infantjax import models
 from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
 from infantjax.pose import images as pictures
-from infantjax.pose import targets
 from infantjax.pose.augmentation import ImageAugmentation
+from infantjax.pose.codec import AffinityFieldCodec, HeatmapCodec
 from infantjax.pose.training import ImageData, PoseTask, PoseTrainingConfig, runs_of
-from infantjax.skeletons import MPII_16, segments
+from infantjax.skeletons import MPII_16
 from infantjax.training.loop import compiler_options
 from infantjax.training.splits import Split
 
@@ -98,7 +98,9 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     order = np.asarray(task.plan(run, run.key).samples)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batches = [
-        _peer_batch(squares[rows], points[rows], data.normalization, float(task.sigmas[0]), float(task.widths[0]), device)
+        _peer_batch(
+            squares[rows], points[rows], data.normalization, float(task.sigmas[0]), float(task.widths[0]), device
+        )
         for rows in np.split(order, options.steps)
     ]
 
@@ -135,8 +137,8 @@ def _peer_batch(
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Normalized pictures and the targets of the three passes, channels last in memory."""
     map_side = squares.shape[1] // 8
-    fields = targets.affinity_fields(jnp.asarray(points), segments(MPII_16), map_side, width * map_side / 32)
-    peaks = targets.heatmaps(jnp.asarray(points), map_side, sigma * map_side / 32)
+    fields = AffinityFieldCodec(MPII_16).encode(jnp.asarray(points), map_side, width)
+    peaks = HeatmapCodec().encode(jnp.asarray(points), map_side, sigma)
 
     def given(array: Any) -> torch.Tensor:
         tensor = torch.as_tensor(np.asarray(array).transpose(0, 3, 1, 2).copy(), device=device)

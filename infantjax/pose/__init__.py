@@ -17,8 +17,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "DECODERS": "infantjax.pose.decoding",
-        "Decoder": "infantjax.pose.decoding",
+        "DECODERS": "infantjax.pose.codec",
+        "Decoder": "infantjax.pose.codec",
         "NORMALIZATIONS": "infantjax.pose.images",
         "normalize": "infantjax.pose.images",
         "PoseConfig": "infantjax.pose.tracker",

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, UInt8
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
 from infantjax.nn.kernels.lowering import use_lowering
-from infantjax.pose.decoding import DECODERS, Points
+from infantjax.pose.codec.heatmap import HeatmapCodec, Points
 from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.images import normalize
 
@@ -46,7 +46,7 @@ def write_stablehlo(
     Args:
         network: with its weights.
         path: file to write, whole or not at all.
-        decoder: a name of `decoding.DECODERS`.
+        decoder: a name of `codec.DECODERS`.
         platforms: where it can run.
 
     Raises:
@@ -55,12 +55,10 @@ def write_stablehlo(
     """
     from jax import export
 
-    if decoder not in DECODERS:
-        raise ValueError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
-    maps = maps_of(network)
+    maps, codec = maps_of(network), HeatmapCodec(decoder)
 
     def run(pixels: Array) -> tuple[Array, Array]:
-        points = DECODERS[decoder](maps(pixels), network.side)
+        points = codec.decode(maps(pixels), network.side)
         return points.positions, points.confidence
 
     shape = export.symbolic_shape(f"pictures, {network.side}, {network.side}, 3")
@@ -144,5 +142,5 @@ def difference(network: PoseEstimator, path: str | Path, decoder: str = "smoothe
     if Path(path).suffix == ".onnx":
         pairs = [(onnx_maps(path, pixels), maps)]
     else:
-        pairs = list(zip(load_stablehlo(path)(pixels), DECODERS[decoder](maps, network.side)))
+        pairs = list(zip(load_stablehlo(path)(pixels), HeatmapCodec(decoder).decode(maps, network.side)))
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max()) for a, b in pairs)

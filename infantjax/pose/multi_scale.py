@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from infantjax.pose.decoding import Maps
+from infantjax.pose.codec.heatmap import Maps
 
 Predict = Callable[[Float[Array, "batch side side 3"]], Maps]
 

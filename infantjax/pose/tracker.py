@@ -23,8 +23,9 @@ from infantjax import __version__
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.pose import linking
+from infantjax.pose.codec.heatmap import HeatmapCodec, Points
+from infantjax.pose.codec.limb import AffinityFieldCodec
 from infantjax.pose.crop import AffineCrop, crop_image, refine_crop, to_image_coords
-from infantjax.pose.decoding import DECODERS, Points
 from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.images import Resizing, normalize
 from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE, mean_maps
@@ -43,7 +44,7 @@ class PoseConfig:
     """How frames become keypoints.
 
     Attributes:
-        decoder: a name of `decoding.DECODERS`.
+        decoder: a name of `codec.DECODERS`.
         resizing: `reference`, or `fast` by the decoder's own scaler.
         flip: mean of the maps of the picture and of its mirror image, left and right exchanged.
         min_confidence: a point below is missing (NaN); 0.1 chosen: the released program for videos has no threshold.
@@ -72,8 +73,7 @@ class PoseConfig:
     two_stage: bool = False
 
     def __post_init__(self) -> None:
-        if self.decoder not in DECODERS:
-            raise ValueError(f"unknown decoder {self.decoder!r}; known: {', '.join(DECODERS)}")
+        HeatmapCodec(self.decoder)
         if self.resizing not in ("reference", "fast"):
             raise ValueError(f"unknown resizing {self.resizing!r}; known: reference, fast")
         if self.dtype not in ("float32", "bfloat16"):
@@ -174,7 +174,8 @@ class Tracker:
 
     @cached_property
     def _decoded_maps(self) -> Callable[[jax.Array], Points]:
-        return jax.jit(lambda maps: DECODERS[self.config.decoder](maps, self.network.side))
+        codec = HeatmapCodec(self.config.decoder)
+        return jax.jit(lambda maps: codec.decode(maps, self.network.side))
 
     @cached_property
     def _variables(self) -> Any:
@@ -197,9 +198,9 @@ class Tracker:
     def _of_one_person(self, maps: np.ndarray, fields: np.ndarray, frames: int, by: linking.Choice) -> list[np.ndarray]:
         """Positions and confidences of the chosen person of each frame; those behind `frames` are of nobody."""
         height, width = maps.shape[1:3]
-        alone = np.zeros_like(maps)
+        alone, codec = np.zeros_like(maps), AffinityFieldCodec(self.network.skeleton)
         for frame in range(frames):
-            crowd = linking.find_people(maps[frame], fields[frame], self.network.skeleton)
+            crowd = codec.decode(maps[frame], fields[frame])
             person = linking.choose(crowd.persons, by, height, width)
             alone[frame] = linking.only(maps[frame], person, crowd.candidates)
         points = self._decoded_maps(jnp.asarray(alone))

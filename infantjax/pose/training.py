@@ -25,11 +25,14 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
-from infantjax.pose import augmentation, decoding, targets
+from infantjax.pose import augmentation
 from infantjax.pose import images as pictures
 from infantjax.pose.augmentation import ImageAugmentation
+from infantjax.pose.codec import heatmap
+from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled
+from infantjax.pose.codec.limb import AFFINITY_WIDTHS, AffinityFieldCodec
 from infantjax.pose.importers.imagenet import filled
-from infantjax.skeletons import Skeleton, segments
+from infantjax.skeletons import Skeleton
 from infantjax.training import loop
 from infantjax.training import optimizers as optimizers
 from infantjax.training.loop import EpochResult, EvalResult, shard_batch, shuffled
@@ -56,7 +59,7 @@ class PoseTrainingConfig:
             `range_test` finds if None.
         momentum: of `cyclical`.
         cycle: epochs of a cycle.
-        sigmas: schedule of the heatmaps' width, a name of `pose.targets.SIGMAS`.
+        sigmas: schedule of the heatmaps' width, a name of `codec.SIGMAS`.
         augmentation: views of the training pictures; None trains on them as they are.
         dtype: of the activations; `bfloat16` is for accelerators. Weights and statistics stay float32.
         evaluation_batch: validation pictures that are computed at once; memory, not method.
@@ -90,7 +93,7 @@ class PoseTrainingConfig:
             raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
         for name, known in (
             ("optimizer", ("amsgrad", "cyclical")),
-            ("sigmas", tuple(targets.SIGMAS)),
+            ("sigmas", tuple(SIGMAS)),
             ("dtype", ("float32", "bfloat16")),
         ):
             if getattr(self, name) not in known:
@@ -324,14 +327,12 @@ class PoseTask(loop.Task):
     @cached_property
     def sigmas(self) -> np.ndarray:
         """`[epoch]`, in 1/32 of the map's side."""
-        steps = targets.SIGMAS[self.config.sigmas]
-        return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
+        return scheduled(SIGMAS[self.config.sigmas], self.config.epochs)
 
     @cached_property
     def widths(self) -> np.ndarray:
         """`[epoch]` of the affinity fields, in 1/32 of the map's side."""
-        steps = targets.WIDTH_EFFICIENTPOSE
-        return np.array([targets.at_epoch(steps, epoch, 32) for epoch in range(self.config.epochs)], np.float32)
+        return scheduled(AFFINITY_WIDTHS, self.config.epochs)
 
     def train_epoch(self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array) -> EpochResult:
         """All steps of an epoch."""
@@ -451,9 +452,9 @@ class PoseTask(loop.Task):
             if name.endswith(("pafs", "confs")):
                 side = maps.shape[1]
                 if name.endswith("pafs"):
-                    wanted = targets.affinity_fields(points, segments(skeleton), side, width * side / 32)
+                    wanted = AffinityFieldCodec(skeleton).encode(points, side, width)
                 else:
-                    wanted = targets.heatmaps(points, side, sigma * side / 32)
+                    wanted = HeatmapCodec().encode(points, side, sigma)
                 total += jnp.square(maps.astype(jnp.float32) - wanted).mean()
         return total, updates
 
@@ -497,10 +498,10 @@ class PoseTask(loop.Task):
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
             x = shard_batch(pictures.normalize(data.pictures[at], data.normalization))
             maps, _ = self.module.apply(unpacked, x)
-            found = decoding.weighted(maps, x.shape[1], upscale=False).positions
+            found = heatmap.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
             annotated = jnp.isfinite(distance)
-            wanted = targets.heatmaps(points, maps.shape[1], sigma * maps.shape[1] / 32)
+            wanted = HeatmapCodec().encode(points, maps.shape[1], sigma)
             off = jnp.square(maps - wanted).mean((1, 2, 3))
             return Tally(
                 before.errors + jnp.where(annotated, distance, 0).sum(0),

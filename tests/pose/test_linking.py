@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from infantjax.methods.asy_regression.model import connections
-from infantjax.pose import targets
+from infantjax.pose.codec import limb as limbs_of
+from infantjax.pose.codec.heatmap import HeatmapCodec
+from infantjax.pose.codec.limb import FallOff
 from infantjax.pose.linking import (
     Candidates,
     choose,
@@ -17,13 +19,12 @@ from infantjax.pose.linking import (
     match,
     only,
 )
-from infantjax.pose.targets import FallOff
 from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, segments
 
-heatmaps = jax.jit(targets.heatmaps, static_argnums=1)
-affinity_fields = jax.jit(targets.affinity_fields, static_argnums=(1, 2))
-discs = jax.jit(targets.discs, static_argnums=(1, 2, 4))
-limb_heatmaps = jax.jit(targets.limb_heatmaps, static_argnums=(1, 2, 3, 5))
+heatmaps = jax.jit(lambda points, side, sigma: HeatmapCodec().encode(points, side, sigma * 32 / side), static_argnums=1)
+affinity_fields = jax.jit(limbs_of.affinity_fields, static_argnums=(1, 2))
+discs = jax.jit(limbs_of.discs, static_argnums=(1, 2, 4))
+limb_heatmaps = jax.jit(limbs_of.limb_heatmaps, static_argnums=(1, 2, 3, 5))
 
 
 def test_maxima_come_in_the_order_of_their_values_and_not_too_close():

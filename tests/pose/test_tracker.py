@@ -14,9 +14,10 @@ from infantjax.errors import InputError
 from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
 from infantjax.pose import tracker as tracking
+from infantjax.pose.codec.heatmap import HeatmapCodec
+from infantjax.pose.codec.limb import affinity_fields
 from infantjax.pose.crop import crop_image
 from infantjax.pose.networks.efficientpose import EfficientPose, Variant
-from infantjax.pose.targets import affinity_fields, heatmaps
 from infantjax.skeletons import MPII_16, segments
 from infantjax.video import open_frames
 
@@ -201,7 +202,7 @@ class Shown(nn.Module):
 def shown(persons):
     """A network that sees these persons."""
     limbs = segments(MPII_16)
-    maps = np.maximum.reduce([np.asarray(heatmaps(points, 48, 1.5)) for points in persons])
+    maps = np.maximum.reduce([np.asarray(HeatmapCodec().encode(points, 48, 1.0)) for points in persons])
     fields = sum(np.asarray(affinity_fields(points, limbs, 48, 1.5)) for points in persons)
     variables = {"params": {"shift": np.zeros((), np.float32)}}
     return PoseEstimator(Shown(maps, fields), variables, MPII_16, 96, "imagenet", "shown", "2" * 64, "pafs")

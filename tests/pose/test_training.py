@@ -16,9 +16,10 @@ import infantjax
 from infantjax.errors import InputError
 from infantjax.nn.image import ImageConv
 from infantjax.pose import images as pictures
-from infantjax.pose import targets
 from infantjax.pose import training as pose
 from infantjax.pose.augmentation import ImageAugmentation
+from infantjax.pose.codec import HeatmapCodec
+from infantjax.pose.codec.limb import affinity_fields
 from infantjax.pose.training import ImageData, PoseTask, PoseTrainingConfig
 from infantjax.skeletons import Skeleton
 from infantjax.training.splits import Split
@@ -108,8 +109,8 @@ def test_the_loss_is_the_mean_square_of_every_pass_added_up():
         x = pictures.normalize(shown, "lite")
         loss, _ = task.loss(variables, x, points, 3.5, 1.75, ARM, jax.random.key(0))
         (maps, aux), _ = Eye().apply(variables, x, train=True, mutable=["batch_stats"])
-        fields = targets.affinity_fields(points, ((0, 1), (0, 2)), 8, 1.75 / 4)
-        peaks = targets.heatmaps(points, 8, 3.5 / 4)
+        fields = affinity_fields(points, ((0, 1), (0, 2)), 8, 1.75 / 4)
+        peaks = HeatmapCodec().encode(points, 8, 3.5)
         return loss, jnp.square(aux["pass1_pafs"] - fields).mean() + jnp.square(maps - peaks).mean()
 
     loss, expected = both(variables, jnp.asarray(data.pictures[:4]), jnp.asarray(data.points[:4]))

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int
 
 from infantjax.files import sha256
 from infantjax.methods.asy_regression.model import FRAMES, DetectionNetwork, RegressionNetwork, connections
-from infantjax.pose import targets
+from infantjax.pose.codec.limb import DiscCodec, FallOff
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
 from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
@@ -47,7 +47,7 @@ class ClipTrainingConfig:
         decay: factor of the learning rate behind every `decay_every` epochs. "Reduced by 10 %" is read as 0.9.
         decay_every: epochs.
         radius: of discs and limbs, pixels.
-        deviation: of the targets of a regression, see `pose.targets.FallOff`.
+        deviation: of the targets of a regression, see `codec.FallOff`.
         truncated: likewise.
         fall_off: likewise, its direction.
         evaluation_batch: validation clips that are computed at once; memory, not method.
@@ -82,7 +82,7 @@ class ClipTrainingConfig:
             raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, momentum")
         if not (0 <= self.momentum < 1 and 0 <= self.seed < 2**32):
             raise ValueError(f"momentum or seed out of range: {self.momentum}, {self.seed}")
-        targets.FallOff(self.deviation, self.truncated, self.fall_off)
+        FallOff(self.deviation, self.truncated, self.fall_off)
 
 
 DETECTION = ClipTrainingConfig()
@@ -335,10 +335,9 @@ class ClipTask(loop.Task):
     def wanted(self, points: Float[Array, "batch time joint 2"], skeleton: Skeleton, shape: tuple[int, ...]) -> Array:
         """Maps of joints and connections: binary for a detection, falling off for a regression."""
         config = self.config
-        fall_off = None if self.detects else targets.FallOff(config.deviation, config.truncated, config.fall_off)
-        discs = targets.discs(points, shape[0], shape[1], config.radius, fall_off)
-        limbs = targets.limb_heatmaps(points, connections(skeleton), shape[0], shape[1], config.radius, fall_off)
-        return jnp.concatenate([discs, limbs], -1)
+        fall_off = None if self.detects else FallOff(config.deviation, config.truncated, config.fall_off)
+        codec = DiscCodec(connections(skeleton), config.radius, fall_off)
+        return codec.encode(points, shape[0], shape[1])
 
     def off(self, maps: Array, points: Array, skeleton: Skeleton) -> Float[Array, "batch time row column map"]:
         """Cross-entropy of every pixel, or its squared error."""

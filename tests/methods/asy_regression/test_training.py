@@ -13,7 +13,7 @@ from infantjax.methods.asy_regression import training as depth
 from infantjax.methods.asy_regression.model import DetectionNetwork, RegressionNetwork
 from infantjax.methods.asy_regression.training import DETECTION, REGRESSION, ClipData, ClipTask, ClipTrainingConfig
 from infantjax.nn.initializers import initialize
-from infantjax.pose import targets
+from infantjax.pose.codec import limb as targets
 from infantjax.skeletons import BABYPOSE_12
 from infantjax.training.splits import Split
 

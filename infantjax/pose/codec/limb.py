@@ -1,0 +1,182 @@
+"""Maps of limbs: the affinity fields of EfficientPose and OpenPose, and the discs and rectangles of babyPose.
+
+Positions are x and y, NaN where missing; a missing keypoint gives an empty map, which is trained like any other.
+Encoding runs on the device, decoding on the host (`pose.linking`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from jaxtyping import Array, Float
+
+from infantjax.pose import linking
+from infantjax.pose.codec.heatmap import Schedule
+from infantjax.skeletons import Skeleton, segments
+
+AFFINITY_WIDTHS: Schedule = tuple(
+    zip((0, 2, 6, 14, 22, 30, 38, 46, 54), (1.75, 1.5, 1.25, 1.0, 0.9, 0.875, 0.85, 0.825, 0.8))
+)
+"""Half widths of the affinity fields' limbs, as in the reference implementation of EfficientPose."""
+
+_ROUNDING = 1e-4
+
+Limbs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class AffinityFieldCodec:
+    """Two maps per limb, x and y of the unit vector from its first to its second joint, on the pixels near it.
+
+    Attributes:
+        skeleton: its `segments` are the limbs.
+
+    Source: Groos et al., Paper I; Cao et al. 2017.
+    """
+
+    skeleton: Skeleton
+
+    def encode(
+        self, positions: Float[Array, "*batch keypoint 2"], side: int, width: float | Array
+    ) -> Float[Array, "*batch row column field"]:
+        """Fields, their channels x, y, x, y, ...
+
+        Args:
+            positions: fractions of the crop.
+            side: of the maps, pixels.
+            width: largest distance from the limb's line, in 1/32 of the maps' side, see `AFFINITY_WIDTHS`.
+        """
+        return affinity_fields(positions, segments(self.skeleton), side, width * side / 32)
+
+    def decode(
+        self, joint_maps: Float[np.ndarray, "row column joint"], fields: Float[np.ndarray, "row column field"]
+    ) -> linking.Crowd:
+        """All persons of an image: candidates of joints, linked where a field agrees; see `linking.find_people`."""
+        return linking.find_people(joint_maps, fields, self.skeleton)
+
+
+@dataclass(frozen=True)
+class FallOff:
+    """How the targets of a regression decrease from keypoints and limbs; the defaults follow the paper's text.
+
+    Attributes:
+        deviation: of the Gaussian, in radii. Three, read literally, is nearly flat inside of a disc (0.946 to 1); the
+            paper may have meant a sharper peak, such as a third.
+        truncated: zero outside of the discs and rectangles of detection; else a limb has ends, but no sides.
+        direction: of limbs: `across`, from their line, or `along` it, from their middle.
+
+    Raises:
+        ValueError: a deviation that is not above 0, or another direction.
+
+    Source: Migliorelli et al. 2021; the interpretation where the text is ambiguous is our choice.
+    """
+
+    deviation: float = 3.0
+    truncated: bool = True
+    direction: Literal["across", "along"] = "across"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.deviation < np.inf:
+            raise ValueError(f"deviation must be above 0, got {self.deviation}")
+        if self.direction not in ("across", "along"):
+            raise ValueError(f"unknown direction {self.direction!r}; known: across, along")
+
+    def __call__(self, squared_distance: Array, radius: float) -> Array:
+        """The Gaussian of a squared distance."""
+        return jnp.exp(-squared_distance / (2 * (self.deviation * radius) ** 2))
+
+
+@dataclass(frozen=True)
+class DiscCodec:
+    """Discs at the joints and rectangles along their connections.
+
+    Attributes:
+        connections: (from, to) by index.
+        radius: of the discs and thickness of the rectangles, pixels.
+        fall_off: of the targets of a regression; None gives the binary targets of a detection.
+
+    Source: Migliorelli et al. 2021.
+    """
+
+    connections: Limbs
+    radius: float = 6.0
+    fall_off: FallOff | None = None
+
+    def encode(
+        self, positions: Float[Array, "*batch keypoint 2"], height: int, width: int
+    ) -> Float[Array, "*batch row column map"]:
+        """Maps of the joints, then of the connections.
+
+        Args:
+            positions: pixels of the maps.
+            height: of the maps.
+            width: of the maps.
+        """
+        joints = discs(positions, height, width, self.radius, self.fall_off)
+        limbs = limb_heatmaps(positions, self.connections, height, width, self.radius, self.fall_off)
+        return jnp.concatenate([joints, limbs], -1)
+
+    def decode(self, maps: Float[np.ndarray, "row column map"]) -> Float[np.ndarray, "joint 2"]:
+        """Joints of one infant in pixels of the maps, NaN without a candidate; see `linking.link`."""
+        joints = maps.shape[-1] - len(self.connections)
+        return linking.link(maps[..., :joints], maps[..., joints:], self.connections, self.radius)
+
+
+def affinity_fields(
+    positions: Float[Array, "*batch keypoint 2"], limbs: Limbs, side: int, width: float | Array
+) -> Float[Array, "*batch row column field"]:
+    """Unit vectors along some limbs; see `AffinityFieldCodec`. `width` is in pixels of the map."""
+    _, _, inside, direction = _limb_distances(jnp.floor(positions * side), limbs, side, side, width)
+    return rearrange(inside[..., None] * direction[..., None, None, :, :], "... limb xy -> ... (limb xy)")
+
+
+def discs(
+    positions: Float[Array, "*batch keypoint 2"], height: int, width: int, radius: float, fall_off: FallOff | None
+) -> Float[Array, "*batch row column keypoint"]:
+    """Discs around the keypoints: 1 inside, or decreasing, and 0 outside; empty for a missing keypoint."""
+    rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
+    x, y = positions[..., 0][..., None, None, :], positions[..., 1][..., None, None, :]
+    squared = jnp.square(columns - x) + jnp.square(rows - y)
+    if fall_off is None:
+        return jnp.where(squared <= radius**2, 1.0, 0.0)
+    shown = squared <= (radius**2 if fall_off.truncated else jnp.inf)  # false where a coordinate is NaN
+    return jnp.where(shown, fall_off(squared, radius), 0.0)
+
+
+def limb_heatmaps(
+    positions: Float[Array, "*batch keypoint 2"],
+    limbs: Limbs,
+    height: int,
+    width: int,
+    radius: float,
+    fall_off: FallOff | None,
+) -> Float[Array, "*batch row column limb"]:
+    """Rectangles of thickness `radius` along the limbs: 1, or decreasing as in `discs`."""
+    reach = radius / 2 if fall_off is None or fall_off.truncated else jnp.inf
+    across, along, inside, _ = _limb_distances(positions, limbs, height, width, reach)
+    if fall_off is None:
+        return inside
+    value = fall_off(jnp.square(across if fall_off.direction == "across" else along), radius)
+    return jnp.where(inside > 0, value, 0.0)
+
+
+def _limb_distances(
+    at: Array, limbs: Limbs, height: int, width: int, reach: float | Array
+) -> tuple[Array, Array, Array, Array]:
+    """Per pixel and limb the distances from its line and its middle and whether it is on it; the limbs' directions."""
+    starts, ends = (np.array([limb[i] for limb in limbs]) for i in (0, 1))
+    a, b = at[..., starts, :], at[..., ends, :]
+    difference = b - a
+    length = jnp.sqrt(jnp.square(difference).sum(-1))
+    direction = difference / jnp.where(length > 0, length, 1)[..., None]
+    direction = jnp.where(jnp.isfinite(direction), direction, 0)
+    rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
+    x, y = (columns - a[..., 0][..., None, None, :]), (rows - a[..., 1][..., None, None, :])
+    dx, dy = (direction[..., i][..., None, None, :] for i in (0, 1))
+    along, across = x * dx + y * dy, x * dy - y * dx
+    # The ends belong to it, whatever single precision makes of them.
+    inside = (along >= -_ROUNDING) & (along <= length[..., None, None, :] + _ROUNDING)
+    inside &= jnp.abs(across) <= reach + _ROUNDING
+    return across, along - length[..., None, None, :] / 2, inside.astype(jnp.float32), direction
