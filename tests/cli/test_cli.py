@@ -324,7 +324,7 @@ BAD = {
     "folder.csv": (folder, "holds no keypoint file; give files"),
     "cut.npz": (cut("npz"), "is not an .npz archive that can be read"),
     "cut.h5": (cut("sleap-h5"), "is not an HDF5 file that can be read.*truncated"),
-    "picture.csv": (picture, "holds a picture"),
+    "picture.csv": (picture, "holds an image"),
     "table.npz": (text("nose_x,nose_y\n1,2\n"), "is named .npz but holds text"),
     "table.h5": (text("nose_x,nose_y\n1,2\n"), "is named .h5 but holds text"),
     "document.npz": (archive, 'no array "keypoints"'),
