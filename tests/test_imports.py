@@ -127,7 +127,7 @@ def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
 
 def test_an_assessment_with_compiled_programs_loads_neither_flax_nor_scipy_nor_a_network():
     code = (
-        "import infantjax.report.batch, infantjax.methods.ensemble_gcn.method\n"
+        "import infantjax.assessment.batch, infantjax.methods.ensemble_gcn.method\n"
         "from infantjax.weights import bundled\nbundled.ensemble()"
     )
     modules = loaded_by(code)["modules"]

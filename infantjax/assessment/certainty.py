@@ -1,42 +1,80 @@
-"""How sure the ensemble is: green, yellow, orange or red, by the paper's rule or by the released one.
+"""How certain the decision of an ensemble is: green, yellow, orange or red, by one of two rules.
 
-| color | meaning | `fraction` (paper), q = share of instances that predict CP | `quartile` (released) |
+| level | meaning | `fraction` (paper), q = fraction of the networks that predict CP | `quartile` (reference implementation) |
 | --- | --- | --- | --- |
 | red | CP, certain | q > 0.75 | risk on the CP side and Q1 > threshold |
 | orange | CP, uncertain | 0.50 < q <= 0.75 | risk on the CP side and Q1 <= threshold |
 | yellow | no CP, uncertain | 0.25 <= q <= 0.50 | risk on the other side and Q3 >= threshold |
 | green | no CP, certain | q < 0.25 | risk on the other side and Q3 < threshold |
 
-Risk and q are different medians, so the color of the bare `fraction` rule can in principle contradict the decision.
-For an infant the risk decides here and q only chooses between certain and uncertain; the published table holds no case
-in which that makes a difference.
+The risk and q are different medians, so the level by q alone could contradict the decision. Here the risk decides
+between CP and no CP, and q decides between certain and uncertain. No case of the published table differs.
 
-Source: Groos et al., Paper III (`fraction`) and the released program (`quartile`).
+Source: Groos et al., Paper III (`fraction`) and its reference implementation (`quartile`).
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from infantjax.assessment.result import Color
+from infantjax.report.record import LABELS, Level
 
 Rule = Literal["fraction", "quartile"]
 RULES: tuple[Rule, ...] = ("fraction", "quartile")
 
+_REASONS: dict[Rule, dict[Level, str]] = {
+    "fraction": {
+        "red": "more than 75 % of the networks predict CP",
+        "orange": "the risk is above the threshold, but no more than 75 % of the networks predict CP",
+        "yellow": "the risk is not above the threshold, but at least 25 % of the networks predict CP",
+        "green": "fewer than 25 % of the networks predict CP",
+    },
+    "quartile": {
+        "red": "the lower quartile of the risks of the networks is above the threshold",
+        "orange": "the lower quartile of the risks of the networks is not above the threshold",
+        "yellow": "the upper quartile of the risks of the networks is not below the threshold",
+        "green": "the upper quartile of the risks of the networks is below the threshold",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How certain a decision is.
+
+    Attributes:
+        level: `red`, `orange`, `yellow` or `green`; see the table of this module.
+        rule: the rule that gave the level.
+    """
+
+    level: Level
+    rule: Rule
+
+    @property
+    def label(self) -> str:
+        """The level in words."""
+        return LABELS[self.level]
+
+    @property
+    def reason(self) -> str:
+        """The inequality that gave the level, in words."""
+        return _REASONS[self.rule][self.level]
+
 
 def predicts_cp(risk: np.ndarray | float, threshold: float, rule: Rule) -> np.ndarray | bool:
-    """Whether a risk lies on the CP side: above the threshold in the paper, at or above it in the released program."""
+    """Whether a risk means CP: above the threshold in the paper, at or above it in the reference implementation."""
     return risk > threshold if rule == "fraction" else risk >= threshold
 
 
-def fraction_positive(risks: Float[np.ndarray, " instance"], threshold: float, rule: Rule = "fraction") -> float:
-    """Share of the instances that predict CP."""
+def fraction_positive(risks: Float[np.ndarray, " network"], threshold: float, rule: Rule = "fraction") -> float:
+    """Fraction of the networks that predict CP."""
     return float(np.mean(predicts_cp(np.asarray(risks), threshold, rule)))
 
 
-def fraction_color(fraction: float) -> Color:
-    """The paper's four classes of the share of instances that predict CP."""
+def fraction_level(fraction: float) -> Level:
+    """The four levels of the paper, by the fraction of the networks that predict CP."""
     if fraction > 0.75:
         return "red"
     if fraction > 0.5:
@@ -44,14 +82,14 @@ def fraction_color(fraction: float) -> Color:
     return "yellow" if fraction >= 0.25 else "green"
 
 
-def color(risk: float, instances: Float[np.ndarray, " instance"], threshold: float, rule: Rule = "fraction") -> Color:
+def level(risk: float, risks: Float[np.ndarray, " network"], threshold: float, rule: Rule = "fraction") -> Level:
     """Certainty of a decision.
 
     Args:
         risk: risk of the infant or window; it decides between CP and no CP.
-        instances: risks that the instances give.
+        risks: risks by the networks.
         threshold: decision threshold.
-        rule: `fraction` or `quartile`; see the table above.
+        rule: `fraction` or `quartile`; see the table of this module.
 
     Raises:
         ValueError: unknown rule.
@@ -60,10 +98,10 @@ def color(risk: float, instances: Float[np.ndarray, " instance"], threshold: flo
         raise ValueError(f"unknown certainty rule {rule!r}; known: {', '.join(RULES)}")
     positive = predicts_cp(risk, threshold, rule)
     if rule == "fraction":
-        fraction = fraction_positive(instances, threshold)
+        fraction = fraction_positive(risks, threshold)
         certain = fraction > 0.75 if positive else fraction < 0.25
     else:
-        lower, upper = np.percentile(instances, [25, 75])
+        lower, upper = np.percentile(risks, [25, 75])
         certain = lower > threshold if positive else upper < threshold
     if positive:
         return "red" if certain else "orange"

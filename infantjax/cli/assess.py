@@ -12,7 +12,7 @@ from infantjax.errors import InputError, one_line
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
-    from infantjax.methods.base import Finder
+    from infantjax.assessment.assessor import Assessor
     from infantjax.report.table import Row
 
 
@@ -81,9 +81,9 @@ class Assess(common.Command):
 
     def run(self) -> int:
         """Assess every recording."""
+        from infantjax.assessment import batch
         from infantjax.progress import Progress
         from infantjax.recording.tables import read_metadata
-        from infantjax.report import batch
 
         self.files.check()
         table = read_metadata(self.metadata) if self.metadata else {}
@@ -96,25 +96,25 @@ class Assess(common.Command):
             tracker = Tracker(load_pose_network(self.pose_weights))
         paths = batch.find_recordings(self.inputs, videos=tracker is not None)
         files = self.files
-        reading = batch.Reading(files.fps, files.format, files.skeleton, files.individual, tracker, table)
+        options = batch.ReadOptions(files.fps, files.format, files.skeleton, files.individual, tracker, table)
         with Progress(len(paths), "assessing", quiet=self.quiet or len(paths) == 1) as progress:
 
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
 
-            rows = batch.assess_files(paths, self.output, assessor, reading, overwrite=self.overwrite, report=report)
-        failed = [row for row in rows if row.assessment is None]
+            rows = batch.assess_files(paths, self.output, assessor, options, overwrite=self.overwrite, report=report)
+        failed = [row for row in rows if row.status == "error"]
         if len(failed) == len(rows) == 1:
             raise InputError(*rows[0].message.partition(": ")[::2])
         for row in rows:
-            print(_line(row))
+            print(f"{one_line(row.file)}  {row}")
         if statement := assessor.ensemble.info.get("statement"):
             common.note([statement], always=True)
         if failed:
             LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), self.output / "summary.csv")
         return 1 if failed else 0
 
-    def _assessor(self) -> "Finder":
+    def _assessor(self) -> "Assessor":
         from infantjax.methods import registry as systems
         from infantjax.weights import bundled
         from infantjax.weights.ensemble import load_ensemble
@@ -143,16 +143,6 @@ class Assess(common.Command):
             options = {}
         with common.checked():
             return systems.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
-
-
-def _line(row: "Row") -> str:
-    """A row of the summary for the terminal."""
-    from infantjax.report.table import in_words
-
-    if row.assessment is None:
-        return f"{one_line(row.file)}  error: {row.message}"
-    line = f"{one_line(row.file)}  {in_words(row.assessment)}"
-    return f"{line}  ({row.message})" if row.message else line
 
 
 def _threshold_from(path: Path) -> float:

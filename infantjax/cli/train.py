@@ -85,8 +85,8 @@ class _Training(common.Command):
         for line in system.told(ensemble):
             print(line)
         print(f"ensemble: {self.output}")
-        if system.reading:
-            common.note([system.reading], always=True)
+        if system.fidelity_note:
+            common.note([system.fidelity_note], always=True)
         if left := len(cohort) - ensemble.info["training"]["cohort"]["recordings"]:
             skipped = f"{left} of {len(cohort)} recordings were skipped; the record beside the ensemble names them"
             common.note([skipped], always=True)

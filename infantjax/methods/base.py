@@ -9,31 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
-from infantjax.assessment.result import Assessed
+from infantjax.assessment.assessment import Fidelity
+from infantjax.assessment.assessor import Assessor
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
 from infantjax.weights.ensemble import Ensemble
-
-
-class Finder(Protocol):
-    """Assesses recordings with one ensemble."""
-
-    @property
-    def ensemble(self) -> Ensemble:
-        """Networks with weights, and how they are used."""
-
-    def assess(self, recording: Recording, source_digest: str = "") -> Assessed:
-        """What the ensemble says of one recording.
-
-        Args:
-            recording: keypoints.
-            source_digest: SHA-256 of the file it came from, for the provenance.
-
-        Raises:
-            InputError: the recording cannot be used, or the weights do not fit their network.
-        """
 
 
 class How(TypedDict, total=False):
@@ -61,16 +43,18 @@ class System(ABC):
 
     Attributes:
         name: registry name.
-        title: in words; of one whose inside is not published, "a reading of".
+        title: in words.
         source: where it was published.
-        reading: what is published and what is chosen, where only the outline is published.
+        fidelity: how the implementation relates to the publication.
+        fidelity_note: what is published and what is our choice, where only an outline is published.
         score_range: of the outcomes if they are scores; None if they are 0 or 1.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
-    reading: ClassVar[str] = ""
+    fidelity: ClassVar[Fidelity]
+    fidelity_note: ClassVar[str] = ""
     score_range: ClassVar[ScoreRange | None] = None
     derived: ClassVar[frozenset[str]] = frozenset()
     """Fields of parts that follow from others and cannot be set."""
@@ -110,7 +94,7 @@ class System(ABC):
 
     @classmethod
     @abstractmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> Finder:
+    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> Assessor:
         """What assesses recordings with an ensemble of this system.
 
         Args:

@@ -7,23 +7,18 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, Unpack
+from typing import Any, ClassVar, NamedTuple, Self, Unpack
 
 import flax.linen as nn
 import jax
 import numpy as np
 
-from infantjax import __version__
-from infantjax.assessment.result import Course, Finding, Quantity
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.methods.base import How, System, plain
-from infantjax.methods.ensemble_gcn.tracing import require_fit
-from infantjax.models.entry import variable_shapes
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.training import distributed as processes
@@ -36,8 +31,6 @@ from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 OUT_OF_FOLD = "out_of_fold.csv"
 REPEATS = "repeats.csv"
 STATEMENT = "Trained on {count} recordings with infantjax. It was never validated on infants. Research use only."
-MOVEMENT_FPS = 10.0
-"""Frame rate of the movement that a report shows, hertz."""
 
 
 class Given(NamedTuple):
@@ -272,92 +265,6 @@ class NetworkSystem(System):
         return cls.configured({**system.settings, "threshold": float(threshold)})
 
 
-SystemT = TypeVar("SystemT", bound=NetworkSystem)
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkFinder(Generic[SystemT]):
-    """Assesses recordings with an ensemble of a system's network.
-
-    Attributes:
-        system: with the settings of the ensemble.
-        ensemble: its runs.
-        strict: refuse recordings whose points had to be approximated.
-    """
-
-    system: SystemT
-    ensemble: Ensemble
-    strict: bool = False
-
-    @cached_property
-    def _instances(self) -> list[Any]:
-        """The variables of every instance.
-
-        Raises:
-            InputError: they do not fit the network.
-        """
-        shapes = variable_shapes(self.system.network, self.system.input_shape)
-        found = []
-        for member in self.ensemble.members:
-            require_fit(member, shapes)
-            # On the device once.
-            found += [
-                jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables)) for i in range(member.runs)
-            ]
-        return found
-
-    def _finding(
-        self,
-        recording: Recording,
-        source_digest: str,
-        *,
-        quantities: tuple[Quantity, ...],
-        course: Course,
-        instances: Sequence[float],
-        decision: str = "",
-        intervals: np.ndarray | None = None,
-        notes: Sequence[str] = (),
-        history: Sequence[str] = (),
-    ) -> Finding:
-        """What a system finds, with all that does not depend on the system."""
-        joints, step = recording.skeleton.joints, max(1, round(recording.fps / MOVEMENT_FPS))
-        system, ensemble, info = self.system, self.ensemble, self.ensemble.info
-        return Finding(
-            name=recording.name,
-            skeleton=recording.skeleton.name,
-            movement=_shown(recording.keypoints[::step, :, :2]),
-            movement_fps=recording.fps / step,
-            fps=recording.fps,
-            duration=recording.duration,
-            missing=dict(zip(joints, recording.missing.mean(0).tolist(), strict=True)),
-            approximated=dict(recording.approximated),
-            notes=(*recording.notes, *notes),
-            metadata=dict(recording.metadata),
-            provenance={
-                "infantjax": __version__,
-                "jax": jax.__version__,
-                "backend": jax.default_backend(),
-                "system": system.name,
-                "ensemble": ensemble.digest,
-                "models": [{"model": m.model, "instances": m.runs} for m in ensemble.members],
-                "settings": system.settings,
-                "input": {"sha256": source_digest},
-                "history": [*recording.history, *history],
-            },
-            validated=info.get("validated") is True,
-            statement=str(info.get("statement", "")),
-            system=system.name,
-            title=system.title,
-            source=system.source,
-            reading=system.reading,
-            decision=decision,
-            quantities=quantities,
-            course=course,
-            intervals=intervals,
-            instances=tuple(map(float, instances)),
-        )
-
-
 def members(model: str, module: nn.Module, outcome: loop.TrainResult, together: bool = True) -> tuple[Member, ...]:
     """The runs that finished an epoch, as members of an ensemble.
 
@@ -507,12 +414,3 @@ def require_members(labels: Sequence[float], partitions: Sequence[Split]) -> Non
                 raise InputError(
                     "cohort", f"split {number} trains on no recording with outcome {outcome}", "use others"
                 )
-
-
-def _shown(points: np.ndarray) -> np.ndarray:
-    """Points for an animation: about their middle, in units of their extent, y upwards."""
-    if np.isnan(points).all():
-        return np.full(points.shape, np.nan, np.float32)
-    middle = np.nanmedian(points.reshape(-1, 2), axis=0)
-    extent = np.nanmax(np.abs(points - middle)) or 1.0
-    return ((points - middle) / extent * (1, -1)).astype(np.float32)

@@ -2,7 +2,7 @@
 
     system = systems.get("mam").configured({"folds": 5})
     ensemble = system.crossval(cohort, "ensemble", annotated=annotated)
-    finding = systems.assessor(ensemble).assess(recording)
+    assessment = systems.assessor(ensemble).assess(recording)
 
 An ensemble says which system it belongs to, so the name is needed once.
 """
@@ -10,11 +10,12 @@ An ensemble says which system it belongs to, so the name is needed once.
 import importlib
 from typing import Any
 
+from infantjax.assessment.assessor import Assessor
 from infantjax.errors import InputError
-from infantjax.methods.base import Finder, System
+from infantjax.methods.base import System
 from infantjax.weights.ensemble import Ensemble
 
-__all__ = ["DEFAULT", "Finder", "System", "assessor", "get", "name_of", "names"]
+__all__ = ["DEFAULT", "Assessor", "System", "assessor", "get", "name_of", "names"]
 
 _CLASSES = {
     "groos": "ensemble_gcn.method:Groos",
@@ -56,7 +57,7 @@ def name_of(ensemble: Ensemble) -> str:
     return name
 
 
-def assessor(ensemble: Ensemble, system: str | None = None, **options: Any) -> Finder:
+def assessor(ensemble: Ensemble, system: str | None = None, **options: Any) -> Assessor:
     """What assesses recordings with an ensemble.
 
     Args:

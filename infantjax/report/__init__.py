@@ -1,7 +1,18 @@
-"""Reports of an assessment: JSON with published schemas, CSV over recordings, offline HTML. No model code."""
+"""Reports of an assessment, made from its record (plain JSON types): JSON schema, offline HTML pages, one CSV table."""
 
-from infantjax.report.page import to_html
-from infantjax.report.record import SCHEMA_VERSION, schema, to_json, to_record
-from infantjax.report.table import Row, summary_csv
+from infantjax.lazy import lazy_attributes
 
-__all__ = ["SCHEMA_VERSION", "Row", "schema", "summary_csv", "to_html", "to_json", "to_record"]
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "Row": "infantjax.report.table",
+        "SCHEMA_VERSION": "infantjax.report.record",
+        "index_html": "infantjax.report.page",
+        "page": "infantjax.report.page",
+        "record": "infantjax.report.record",
+        "schema": "infantjax.report.record",
+        "summary_csv": "infantjax.report.table",
+        "table": "infantjax.report.table",
+        "to_html": "infantjax.report.page",
+    },
+)

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  // The page is complete without this script; it adds the animation and the reading of the chart. The data attributes
+  // The page is complete without this script; it adds the animation and reads the chart. The data attributes
   // on the root element say that it is ready, and what went wrong if anything did.
   const root = document.documentElement;
   window.addEventListener("error", (event) => { root.dataset.error = event.message; });
@@ -83,12 +83,12 @@
       part.append(label + " ", strong);
       return part;
     });
-    if (w.color) {
-      const color = document.createElement("span"), dot = document.createElement("i");
-      color.className = w.color;
+    if (w.certainty) {
+      const level = document.createElement("span"), dot = document.createElement("i");
+      level.className = w.certainty;
       dot.className = "dot";
-      color.append(dot, data.words[w.color]);
-      parts.push(color);
+      level.append(dot, data.labels[w.certainty]);
+      parts.push(level);
     }
     readout.replaceChildren(...parts);
     hover.style.left = (100 * w.start) / data.duration + "%";

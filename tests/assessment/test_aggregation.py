@@ -16,14 +16,14 @@ def test_the_median_over_instances_comes_before_that_over_windows():
     assert aggregation.infant_risk(table) == 0.4
     # In the other order it would be 0.4 of (0.2, 0.3, 0.5) -> 0.3: the order is the released program's.
     assert np.median(np.median(table, axis=1)) == 0.3
-    np.testing.assert_array_equal(aggregation.instance_risks(table), [0.2, 0.3, 0.5])
+    np.testing.assert_array_equal(aggregation.network_risks(table), [0.2, 0.3, 0.5])
 
 
 def test_an_even_number_gives_the_mean_of_the_two_in_the_middle():
     table = np.array([[0.0, 1.0], [0.5, 0.25]])
     np.testing.assert_array_equal(aggregation.window_risk(table), [0.25, 0.625])
     assert aggregation.infant_risk(table) == 0.4375
-    np.testing.assert_array_equal(aggregation.instance_risks(table), [0.5, 0.375])
+    np.testing.assert_array_equal(aggregation.network_risks(table), [0.5, 0.375])
 
 
 def test_contributions_are_joined_over_instances_before_windows():
@@ -35,7 +35,7 @@ def test_contributions_are_joined_over_instances_before_windows():
 
 @given(risks)
 def test_a_risk_lies_between_the_smallest_and_the_largest(table):
-    for value in (aggregation.infant_risk(table), *aggregation.instance_risks(table), *aggregation.window_risk(table)):
+    for value in (aggregation.infant_risk(table), *aggregation.network_risks(table), *aggregation.window_risk(table)):
         assert table.min() <= value <= table.max()
 
 
@@ -46,7 +46,7 @@ def test_the_order_of_instances_and_of_windows_does_not_matter(table, random):
     random.shuffle(windows)
     shuffled = table[instances][:, windows]
     assert aggregation.infant_risk(shuffled) == aggregation.infant_risk(table)
-    np.testing.assert_array_equal(aggregation.instance_risks(shuffled), aggregation.instance_risks(table)[instances])
+    np.testing.assert_array_equal(aggregation.network_risks(shuffled), aggregation.network_risks(table)[instances])
     np.testing.assert_array_equal(aggregation.window_risk(shuffled), aggregation.window_risk(table)[windows])
 
 
@@ -61,7 +61,7 @@ def test_a_larger_risk_of_one_window_never_lowers_the_infants(table, instance, w
 
 @given(risks)
 def test_one_instance_has_the_infants_risk(table):
-    assert aggregation.instance_risks(table[:1])[0] == aggregation.infant_risk(table[:1])
+    assert aggregation.network_risks(table[:1])[0] == aggregation.infant_risk(table[:1])
 
 
 @given(risks)

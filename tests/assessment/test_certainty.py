@@ -25,8 +25,8 @@ def instances(positive: int, count: int = 70) -> np.ndarray:
 def test_of_seventy_instances_the_published_numbers_give_the_colors(positive, color):
     risks = instances(positive)
     # The median of 35 above and 35 below lies on the threshold, which is not above it.
-    assert certainty.fraction_color(certainty.fraction_positive(risks, 0.5)) == color
-    assert certainty.color(float(np.median(risks)), risks, 0.5) == color
+    assert certainty.fraction_level(certainty.fraction_positive(risks, 0.5)) == color
+    assert certainty.level(float(np.median(risks)), risks, 0.5) == color
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,15 @@ def test_of_seventy_instances_the_published_numbers_give_the_colors(positive, co
     [(0.25, "yellow"), (0.5, "yellow"), (0.75, "orange")],
 )
 def test_a_fraction_on_a_border_is_uncertain(fraction, color):
-    assert certainty.fraction_color(fraction) == color
-    assert certainty.fraction_color(np.nextafter(fraction, 2)) == {0.25: "yellow", 0.5: "orange", 0.75: "red"}[fraction]
+    assert certainty.fraction_level(fraction) == color
+    assert certainty.fraction_level(np.nextafter(fraction, 2)) == {0.25: "yellow", 0.5: "orange", 0.75: "red"}[fraction]
     below = {0.25: "green", 0.5: "yellow", 0.75: "orange"}[fraction]
-    assert certainty.fraction_color(np.nextafter(fraction, -1)) == below
+    assert certainty.fraction_level(np.nextafter(fraction, -1)) == below
 
 
 def test_a_quarter_of_the_instances_is_uncertain_on_both_sides():
-    assert certainty.color(0.1, np.array([0.9, 0.1, 0.1, 0.1]), 0.5) == "yellow"
-    assert certainty.color(0.9, np.array([0.9, 0.9, 0.9, 0.1]), 0.5) == "orange"
+    assert certainty.level(0.1, np.array([0.9, 0.1, 0.1, 0.1]), 0.5) == "yellow"
+    assert certainty.level(0.9, np.array([0.9, 0.9, 0.9, 0.1]), 0.5) == "orange"
 
 
 def test_a_risk_on_the_threshold_is_cp_as_released_and_not_in_the_paper():
@@ -65,51 +65,51 @@ def test_a_risk_on_the_threshold_is_cp_as_released_and_not_in_the_paper():
     ],
 )
 def test_a_quartile_on_the_threshold_is_uncertain_as_released(risk, risks, color):
-    assert certainty.color(risk, np.array(risks), 0.5, "quartile") == color
+    assert certainty.level(risk, np.array(risks), 0.5, "quartile") == color
 
 
 def test_quartiles_are_interpolated_linearly():
     # The 25th percentile of four is a quarter of the way back from the second: 0.4 + 0.75 * 0.2 = 0.55.
     risks = np.array([0.4, 0.6, 0.7, 0.8])
-    assert certainty.color(0.65, risks, 0.549, "quartile") == "red"
-    assert certainty.color(0.65, risks, 0.551, "quartile") == "orange"
+    assert certainty.level(0.65, risks, 0.549, "quartile") == "red"
+    assert certainty.level(0.65, risks, 0.551, "quartile") == "orange"
 
 
 def test_the_two_rules_differ_for_ten_of_fourteen():
     risks = np.repeat([0.9, 0.49], [10, 4])
-    assert certainty.color(0.9, risks, 0.5, "fraction") == "orange"
+    assert certainty.level(0.9, risks, 0.5, "fraction") == "orange"
     # The lower quartile of fourteen is a quarter of the way from the fourth smallest to the fifth.
-    assert certainty.color(0.9, risks, 0.5, "quartile") == "red"
+    assert certainty.level(0.9, risks, 0.5, "quartile") == "red"
 
 
 @given(unit, st.lists(unit, min_size=1, max_size=20), unit, st.sampled_from(certainty.RULES))
 def test_the_color_never_contradicts_the_decision(risk, risks, threshold, rule):
     positive = bool(certainty.predicts_cp(risk, threshold, rule))
-    assert (certainty.color(risk, np.array(risks), threshold, rule) in ("orange", "red")) == positive
+    assert (certainty.level(risk, np.array(risks), threshold, rule) in ("orange", "red")) == positive
 
 
 @given(st.lists(unit, min_size=1, max_size=20), unit, st.sampled_from(certainty.RULES))
 def test_the_median_risk_with_all_instances_on_its_side_is_certain(risks, threshold, rule):
     risks, risk = np.array(risks), float(np.median(risks))
     if (risks > threshold).all():
-        assert certainty.color(risk, risks, threshold, rule) == "red"
+        assert certainty.level(risk, risks, threshold, rule) == "red"
     if (risks < threshold).all():
-        assert certainty.color(risk, risks, threshold, rule) == "green"
+        assert certainty.level(risk, risks, threshold, rule) == "green"
 
 
 @given(st.lists(unit, min_size=1, max_size=20), unit, unit, st.sampled_from(certainty.RULES))
 def test_a_higher_threshold_never_makes_the_color_worse(risks, one, other, rule):
     risks, risk = np.array(risks), float(np.median(risks))
-    colors = [ORDER.index(certainty.color(risk, risks, t, rule)) for t in sorted((one, other))]
+    colors = [ORDER.index(certainty.level(risk, risks, t, rule)) for t in sorted((one, other))]
     assert colors[0] >= colors[1]
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
 def test_more_positive_instances_never_make_the_color_better(fractions):
-    colors = [ORDER.index(certainty.fraction_color(f)) for f in sorted(fractions)]
+    colors = [ORDER.index(certainty.fraction_level(f)) for f in sorted(fractions)]
     assert all(a <= b for a, b in pairwise(colors))
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown certainty rule 'majority'; known: fraction, quartile"):
-        certainty.color(0.5, np.array([0.5]), 0.5, "majority")
+        certainty.level(0.5, np.array([0.5]), 0.5, "majority")

@@ -117,6 +117,6 @@ def ensembles(random_ensemble) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def finders(ensembles) -> dict[str, systems.Finder]:
+def assessors(ensembles) -> dict[str, systems.Assessor]:
     """What assesses with them; programs are compiled once."""
     return {name: systems.assessor(load_ensemble(folder)) for name, folder in ensembles.items()}

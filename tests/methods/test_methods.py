@@ -5,8 +5,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
 
 from infantjax import cli
@@ -14,12 +12,7 @@ from infantjax.cli import common
 from infantjax.errors import InputError
 from infantjax.methods import registry as systems
 from infantjax.methods.baby_moves.preprocessing import PAPER
-from infantjax.methods.mam import preprocessing as motion
-from infantjax.methods.mam.localization import frequency
-from infantjax.methods.mam.training import localize, video_logit
 from infantjax.methods.network import held_out_tables
-from infantjax.report import schema, summary_csv, to_html, to_record
-from infantjax.report.table import Row
 from infantjax.weights.ensemble import load_ensemble
 
 NETWORKS = ("mam", "baby-moves", "sma")
@@ -75,12 +68,12 @@ def test_an_unknown_system_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize("name", systems.names())
-def test_only_the_system_whose_inside_is_not_published_is_a_reading(name):
+def test_only_the_method_whose_inside_is_not_published_is_an_interpretation(name):
     system = systems.get(name)
-    assert ("a reading of" in system.title) == bool(system.reading) == (name == "mam")
-    if system.reading:
-        assert "Published:" in system.reading
-        assert "Chosen:" in system.reading
+    assert (system.fidelity == "interpretation") == bool(system.fidelity_note) == (name == "mam")
+    if system.fidelity_note:
+        assert "Published:" in system.fidelity_note
+        assert "Our choice:" in system.fidelity_note
 
 
 # --- ensembles -------------------------------------------------------------------------------------------------------
@@ -113,7 +106,7 @@ def test_weights_of_another_size_are_refused_in_one_line(name, ensembles, cohort
     ensemble = load_ensemble(ensembles[name])
     part = {"mam": ("hidden", 8), "baby-moves": ("features", 8), "sma": ("features", [3, 2, 2, 4])}[name]
     info = {**ensemble.info, "settings": {**ensemble.info["settings"], part[0]: part[1]}}
-    with pytest.raises(InputError, match="of shape"):
+    with pytest.raises(InputError, match="has shape"):
         systems.assessor(replace(ensemble, info=info)).assess(cohort_of(name, 2).recordings[0])
 
 
@@ -179,114 +172,6 @@ def test_the_median_over_runs_stands_beside_every_run(scored):
     assert set(held_out_tables(scored, held, "score", False)) == {"out_of_fold.csv"}
 
 
-# --- findings --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def findings(finders, cohort_of):
-    """What each system finds in one recording."""
-    return {name: finder.assess(cohort_of(name, 2).recordings[0], "0" * 64) for name, finder in finders.items()}
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_record_follows_its_schema(name, findings):
-    jsonschema = pytest.importorskip("jsonschema")
-    record = to_record(findings[name])
-    jsonschema.Draft202012Validator(schema(name)).validate(record)
-    assert record["system"] == name
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(schema()).validate(record)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_page_shows_every_figure_with_its_caveat_and_system(name, findings):
-    finding = findings[name]
-    page = to_html(finding)
-    assert "Not validated on infants" in page
-    assert finding.statement in page
-    assert f"Movement assessment by {finding.title}" in page
-    for quantity in finding.quantities:
-        assert quantity.words in page
-        assert f"{quantity.value:.2f}" in page
-    assert ("Only the outline of this system is published" in page) == bool(finding.reading)
-    assert finding.reading in page
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_summary_has_the_systems_own_columns_and_figures(name, findings):
-    (row, failed) = csv.DictReader(
-        summary_csv([Row("a.csv", findings[name]), Row("b.csv", message="b.csv: empty")]).splitlines()
-    )
-    first = findings[name].quantities[0]
-    assert float(row[first.name]) == pytest.approx(first.value, rel=1e-5)
-    assert float(row[f"{first.name}_low"]) <= float(row[f"{first.name}_high"])
-    assert row["system"] == findings[name].title
-    assert row["statement"] == findings[name].statement
-    assert (failed[first.name], failed["message"]) == ("", "b.csv: empty")
-
-
-def test_fms_frequency_and_intervals_are_those_of_the_median_instance(findings, finders, cohort_of):
-    finding, finder = findings["mam"], finders["mam"]
-    system, recording = finder.system, cohort_of("mam", 2).recordings[0]
-    positions = system.positions(recording)
-    network, config = system.network, system.training
-    each = [localize(network, v, positions, config, step=60) for v in finder._instances]
-    starts = motion.localization_starts(len(positions), 120, 60)
-    np.testing.assert_allclose(finding.course.median, np.median(each, axis=0), atol=1e-6)
-    share = frequency(finding.course.median, starts, 120)
-    assert (finding.quantities[1].value, finding.quantities[1].low) == (share.value, share.low)
-    calls = finding.course.median > 0.5
-    assert len(finding.intervals) == (np.diff(np.concatenate([[0], calls.astype(int)])) == 1).sum()
-
-
-@pytest.mark.slow
-def test_a_videos_log_odds_are_those_of_the_whole_network(finders, cohort_of):
-    finder = finders["mam"]
-    positions, module = finder.system.positions(cohort_of("mam", 2).recordings[0]), finder.system.network
-    starts = motion.clip_starts(len(positions), 120, 60)
-    clips, real = motion.cut(positions, starts, 120)
-    x = motion.inputs(np.asarray(clips, np.float32), finder.system.training.inputs)
-    expected, _ = jax.jit(module.apply)(finder._instances[0], x[None], None, real[None])
-    found = video_logit(module, finder._instances[0], positions, None, finder.system.training)
-    assert found == pytest.approx(float(expected[0]), abs=1e-5)
-
-
-def test_the_risk_of_baby_moves_is_the_median_of_its_calibrated_runs(findings):
-    finding = findings["baby-moves"]
-    risk, agreeing = finding.quantities
-    assert risk.value == pytest.approx(np.median(finding.instances))
-    assert agreeing.value == (np.array(finding.instances) >= 0.5).mean()
-    assert finding.decision == ("abnormal or absent" if risk.value >= 0.5 else "normal")
-    assert len(finding.course.start) == 547
-    # 4500 frames stretch over the recording, whatever its length.
-    assert finding.course.start[-1] + finding.course.length == pytest.approx(finding.duration, rel=0.01)
-
-
-def test_a_run_without_calibration_does_not_count(ensembles, cohort_of):
-    ensemble = load_ensemble(ensembles["baby-moves"])
-    curves = ensemble.info["calibrations"]
-    recording = cohort_of("baby-moves", 2).recordings[0]
-    finding = systems.assessor(replace(ensemble, info={**ensemble.info, "calibrations": [None, curves[1]]})).assess(
-        recording
-    )
-    assert finding.quantities[0].value == finding.instances[1]
-    assert "1 of 2 runs could not be calibrated and do not count" in finding.notes
-    with pytest.raises(InputError, match="has no calibrated run"):
-        systems.assessor(replace(ensemble, info={**ensemble.info, "calibrations": [None, None]}))
-
-
-def test_the_windows_of_a_score_start_where_they_were_cut(finders, cohort_of):
-    finder, recording = finders["sma"], cohort_of("sma", 1).recordings[0]
-    keypoints = recording.keypoints.copy()
-    keypoints[150:155] = np.nan
-    finding = finder.assess(replace(recording, keypoints=keypoints))
-    # 150 frames before the gap give one window of 120, the 205 behind it one too.
-    np.testing.assert_allclose(finding.course.start * 30, [0, 155])
-    assert finding.course.limits[0] <= 0
-    assert finding.course.limits[1] >= 72
-    assert finding.quantities[1].value == pytest.approx(finding.quantities[0].value)
-
-
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -343,15 +228,15 @@ def test_the_commands_train_and_use_a_score(run, tmp_path, sizes):
 
 
 @pytest.mark.slow
-def test_the_commands_train_and_use_a_reading_of_mam(run, tmp_path, sizes):
+def test_the_commands_train_and_use_mam(run, tmp_path, sizes):
     others = ("simulate", "--method", "mam", "-n", 4, "--first", 90, "--duration", 12, "--prevalence", 0.5)
     assert run(*others, "-o", tmp_path / "others")[0] == 0
     flags = ["--annotated", tmp_path / "others", "--with-metadata"]
     record = chain(run, "mam", tmp_path, flags, sizes["mam"])
-    assert set(record["quantities"]) == {"risk", "fms_frequency"}
-    assert record["title"] == "a reading of MAM"
+    assert (record["headline"]["name"], record["quantities"][0]["name"]) == ("risk", "fms_frequency")
+    assert record["method"]["fidelity"] == "interpretation"
     assert record["intervals"] is not None
-    assert len(record["instances"]) == 2
+    assert len(record["members"]) == 2
     # Run again, an interrupted training continues; a finished one gives the same bytes.
     before = (tmp_path / "e" / "ensemble.json").read_bytes()
     again = run("crossval", tmp_path / "c", "-o", tmp_path / "e", "--method", "mam", *flags, *settings_of(sizes["mam"]))
@@ -362,7 +247,7 @@ def test_the_commands_train_and_use_a_reading_of_mam(run, tmp_path, sizes):
 @pytest.mark.slow
 def test_the_commands_train_and_use_baby_moves_with_age_and_cohort(run, tmp_path, sizes):
     record = chain(run, "baby-moves", tmp_path, ["--with-metadata"], sizes["baby-moves"])
-    assert set(record["quantities"]) == {"risk", "agreeing"}
+    assert record["headline"]["name"] == "risk"
     assert record["metadata"]["cohort"] in ("term", "preterm")
     told = json.loads((tmp_path / "e" / "crossval.json").read_text())
     assert "AUC of cohort alone" in told["figures"]

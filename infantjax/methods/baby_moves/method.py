@@ -30,7 +30,7 @@ COHORTS = {"term": 0.0, "preterm": 1.0}
 UNCALIBRATED = "run {run} could not be calibrated: {why}"
 
 if TYPE_CHECKING:
-    from infantjax.methods.baby_moves.assess import BabyMovesFinder
+    from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,11 +204,11 @@ class BabyMoves(NetworkSystem):
             return platt(scores, labels, balanced=True)
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "BabyMovesFinder":
+    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "BabyMovesAssessor":
         """See `System`."""
-        from infantjax.methods.baby_moves.assess import BabyMovesFinder
+        from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 
-        return BabyMovesFinder(cls.of(ensemble, threshold), ensemble, strict)
+        return BabyMovesAssessor(cls.of(ensemble, threshold), ensemble, strict)
 
 
 def metadata_of(recording: Recording) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from infantjax import models, skeletons
 from infantjax.methods.base import How, System
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import PRESETS
 from infantjax.weights.ensemble import Ensemble
@@ -41,6 +41,7 @@ class Groos(System):
     name = "groos"
     title = "Ensemble-NAS-GCN"
     source = "Groos et al. 2022"
+    fidelity = "exact"
     alternatives: ClassVar[Mapping[str, type]] = {"folds": str}
 
     model: str = "kbest-gcn-2"
@@ -96,9 +97,9 @@ class Groos(System):
     @classmethod
     def assessor(
         cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False, **options: Any
-    ) -> Assessor:
-        """An `assessment.Assessor`; `options` are its other fields."""
-        return Assessor(ensemble, threshold, strict=strict, **options)
+    ) -> EnsembleGcnAssessor:
+        """See `System`; `options` are the other fields of `EnsembleGcnAssessor`."""
+        return EnsembleGcnAssessor(ensemble, threshold, strict=strict, **options)
 
     def told(self, ensemble: Ensemble) -> list[str]:
         """See `System`."""

@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from infantjax import models
+from infantjax.assessment.assessor import OTHER_WEIGHTS, require_fit
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.models.entry import Entry, variable_shapes
@@ -81,9 +82,6 @@ def traced(
     return found
 
 
-_OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
-
-
 def _module_of(member: Member, entry: Entry, skeleton: Skeleton) -> nn.Module:
     """The network of a member."""
     try:
@@ -91,34 +89,4 @@ def _module_of(member: Member, entry: Entry, skeleton: Skeleton) -> nn.Module:
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
         where = f"weights of {member.model}"
-        raise InputError(where, f"name settings that the network does not take ({reason})", _OTHER_WEIGHTS) from error
-
-
-def require_fit(member: Member, shapes: Any) -> None:
-    """Refuse weights that are not those of a network.
-
-    Args:
-        member: the weights.
-        shapes: of the network's variables.
-
-    Raises:
-        InputError: a variable that is missing, too many, or of another shape.
-    """
-    where, remedy = f"weights of {member.model}", _OTHER_WEIGHTS
-    needed = {path: (member.runs, *leaf.shape) for path, leaf in _flat(shapes)}
-    found = {path: leaf.shape for path, leaf in _flat(member.variables)}
-    for path in sorted({*needed, *found}):
-        if path not in found:
-            raise InputError(where, f"lack {path}", remedy)
-        if path not in needed:
-            raise InputError(where, f"hold {path}, which the network has not", remedy)
-        if found[path] != needed[path]:
-            raise InputError(where, f"hold {path} of shape {found[path]}, the network needs {needed[path]}", remedy)
-
-
-def _flat(tree: Any) -> list[tuple[str, Any]]:
-    """(path, leaf) of nested containers."""
-    return [
-        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    ]
+        raise InputError(where, f"name settings that the network does not take ({reason})", OTHER_WEIGHTS) from error

@@ -29,7 +29,7 @@ SEXES = {"female": 0.0, "male": 1.0, "f": 0.0, "m": 1.0, "0": 0.0, "1": 1.0}
 _UNITS = {"gestational_age": "weeks", "birth_weight": "grams", "corrected_age": "weeks"}
 
 if TYPE_CHECKING:
-    from infantjax.methods.mam.assess import MamFinder
+    from infantjax.methods.mam.assess import MamAssessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,13 @@ class Mam(NetworkSystem):
     """
 
     name = "mam"
-    title = "a reading of MAM"
+    title = "MAM"
     source = "Gao, Yao, Tian et al. 2023, Nature Communications, through a published summary"
-    reading = (
-        "A reading of MAM: its methods text, supplement and code were not at hand. Published: the inputs, clips of 240 "
+    fidelity = "interpretation"
+    fidelity_note = (
+        "MAM, re-implemented from its description: its methods text, supplement and code were not at hand. Published: the inputs, clips of 240 "
         "frames, the three branches with one encoder, attention fusion, four losses, the margin, batches, 300 "
-        "epochs, the FMs frequency. Chosen: the inside of the Transformer, the formulas of fusion and closeness, "
+        "epochs, the FMs frequency. Our choice: the inside of the Transformer, the formulas of fusion and closeness, "
         "normalization, range of the rate, momentum and decay, 50 epochs of the reference branch alone, the number of "
         "folds, the threshold, and the interval of the frequency."
     )
@@ -159,7 +160,7 @@ class Mam(NetworkSystem):
             held=held,
             runs=runs,
             figures=figures,
-            info={"threshold": self.threshold, "reading": self.reading},
+            info={"threshold": self.threshold, "fidelity_note": self.fidelity_note},
         )
 
     def _clips(self, annotated: list[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -181,11 +182,11 @@ class Mam(NetworkSystem):
         return clips, of_clips
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "MamFinder":
+    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "MamAssessor":
         """See `System`."""
-        from infantjax.methods.mam.assess import MamFinder
+        from infantjax.methods.mam.assess import MamAssessor
 
-        return MamFinder(cls.of(ensemble, threshold), ensemble, strict)
+        return MamAssessor(cls.of(ensemble, threshold), ensemble, strict)
 
 
 def info_of(recording: Recording) -> np.ndarray:

@@ -1,94 +1,99 @@
 """How the SMA CNN assesses a recording."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 
-from infantjax.assessment.result import Course, Finding, Quantity
+from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
+from infantjax.assessment.assessor import NetworkAssessor
 from infantjax.errors import InputError
 from infantjax.evaluation.regression import aggregate
-from infantjax.methods.network import NetworkFinder
 from infantjax.methods.sma_cnn import preprocessing as limbs
 from infantjax.methods.sma_cnn.method import RATE, Sma
 from infantjax.recording.recording import Recording
 
 
 @dataclass(frozen=True, eq=False)
-class SmaFinder(NetworkFinder[Sma]):
-    """Assesses recordings with an ensemble of SMA CNNs; nothing is approximated, `strict` or not."""
+class SmaAssessor(NetworkAssessor[Sma]):
+    """Assesses recordings with an ensemble of SMA CNNs. Its four keypoints are never approximated."""
 
     @cached_property
     def _apply(self) -> Any:
-        return jax.jit(lambda variables, windows: self.system.network.apply(variables, windows)[0])
+        return jax.jit(lambda variables, windows: self.method.network.apply(variables, windows)[0])
 
-    def assess(self, recording: Recording, source_digest: str = "") -> Finding:
-        """See `Finder`."""
-        system, size = self.system, self.system.training.evaluation_batch
-        windows = system.prepared(recording)
-        filled = np.concatenate([windows, np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)])[..., None]
-        found = np.array(
-            [
-                np.concatenate([self._apply(v, filled[i : i + size]) for i in range(0, len(filled), size)])
-                for v in self._instances
-            ],
-            np.float64,
-        )[:, : len(windows)]
-        if not np.isfinite(found).all():
-            raise InputError(recording.name, "gives a score that is not a number", "check its coordinates")
-        low, middle, high = np.percentile(found, [25, 50, 75], axis=0)
-        instances = [aggregate(of_run, system.aggregation) for of_run in found]
-        over_runs = {how: [aggregate(of_run, how) for of_run in found] for how in ("mean", "median", "fence")}
+    def convert(self, recording: Recording) -> Recording:
+        """The recording as it is: the limbs are read from any skeleton that has them."""
+        return recording
+
+    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+        """See `Assessor`."""
+        method = self.method
+        scores = self._window_scores(converted)
+        low, middle, high = np.percentile(scores, [25, 50, 75], axis=0)
+        by_network = {how: [aggregate(row, how) for row in scores] for how in ("mean", "median", "fence")}
         q1, q3 = np.percentile(middle, [25, 75])
-        track, notes = limbs.track(recording), []
-        if abs(recording.fps / RATE - 1) > 0.1:
-            seconds = system.window / recording.fps
-            notes.append(f"at {recording.fps:g} frames per second a window lasts {seconds:.3g} s; published are 30 s")
-        if (track[..., 2] == 0).all():
-            notes.append("two coordinates: the published tracks have depth as well")
-        starts = window_starts(recording, system)
-        assert system.score_range is not None
-        limits = (min(system.score_range[0], float(low.min())), max(system.score_range[1], float(high.max())))
-        others = [
-            Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points")
-            for how, values in over_runs.items()
-        ]
-        return self._finding(
-            recording,
-            source_digest,
-            quantities=(
-                Quantity(
-                    "score",
-                    f"motor score of the extremity items of CHOP INTEND, 0 to 72, {system.aggregation} over windows",
-                    float(np.median(instances)),
-                    float(q1),
-                    float(q3),
-                    "middle half of the windows",
-                    "points",
-                ),
-                *others,
+        assert method.score_range is not None
+        limits = (min(method.score_range[0], float(low.min())), max(method.score_range[1], float(high.max())))
+        prediction = Prediction(
+            headline=Quantity(
+                "score",
+                f"motor score of the extremity items of CHOP INTEND, 0 to 72, {method.aggregation} over windows",
+                float(np.median(by_network[method.aggregation])),
+                float(q1),
+                float(q3),
+                "middle half of the windows",
+                "points",
+                limits,
             ),
-            course=Course(
-                "score of a window, median and quartiles over the runs",
-                starts,
+            quantities=tuple(
+                Quantity(
+                    f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points", limits=limits
+                )
+                for how, values in by_network.items()
+            ),
+            time_series=TimeSeries(
+                "score of a window",
+                window_starts(converted, method),
                 middle,
                 low,
                 high,
-                system.window / recording.fps,
+                method.window / converted.fps,
                 limits,
             ),
-            instances=instances,
-            notes=notes,
+            members=self.members(by_network[method.aggregation]),
         )
+        return prediction, replace(converted, notes=(*converted.notes, *self._notes(converted)))
+
+    def _window_scores(self, recording: Recording) -> np.ndarray:
+        """`[network, window]` scores in points."""
+        windows, size = self.method.prepared(recording), self.method.training.evaluation_batch
+        filled = np.concatenate([windows, np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)])[..., None]
+        batches = [filled[i : i + size] for i in range(0, len(filled), size)]
+        scores = [np.concatenate([self._apply(v, batch) for batch in batches]) for v in self.variables]
+        found = np.array(scores, np.float64)[:, : len(windows)]
+        if not np.isfinite(found).all():
+            raise InputError(recording.name, "gives a score that is not a number", "check its coordinates")
+        return found
+
+    def _notes(self, recording: Recording) -> list[str]:
+        """How the recording differs from the published ones."""
+        notes = []
+        if abs(recording.fps / RATE - 1) > 0.1:
+            seconds = self.method.window / recording.fps
+            notes.append(f"at {recording.fps:g} frames per second a window lasts {seconds:.3g} s; published are 30 s")
+        if (limbs.track(recording)[..., 2] == 0).all():
+            notes.append("two coordinates: the published tracks have depth as well")
+        return notes
 
 
-def window_starts(recording: Recording, system: Sma) -> np.ndarray:
+def window_starts(recording: Recording, method: Sma) -> np.ndarray:
     """Seconds at which the windows of a recording start."""
     track = limbs.track(recording)
     frames = np.broadcast_to(np.arange(recording.frames, dtype=np.float64)[:, None, None], track.shape).copy()
     frames[np.isnan(track)] = np.nan
-    parts = limbs.stretches(frames, np.arange(recording.frames) / recording.fps, system.longest_step, system.join_gaps)
-    firsts = [part[s, 0, 0] for part in parts for s in range(0, len(part) - system.window + 1, system.step)]
+    parts = limbs.stretches(frames, np.arange(recording.frames) / recording.fps, method.longest_step, method.join_gaps)
+    firsts = [part[s, 0, 0] for part in parts for s in range(0, len(part) - method.window + 1, method.step)]
     return np.array(firsts) / recording.fps

@@ -24,7 +24,7 @@ RATE = 30.0
 """Frames per second of the published camera, about."""
 
 if TYPE_CHECKING:
-    from infantjax.methods.sma_cnn.assess import SmaFinder
+    from infantjax.methods.sma_cnn.assess import SmaAssessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class Sma(NetworkSystem):
     name = "sma"
     title = "SMA CNN"
     source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights were released"
+    fidelity = "published"
     score_range = (0.0, 72.0)
     value = "score"
     rounds = "reports"
@@ -174,11 +175,11 @@ class Sma(NetworkSystem):
         )
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "SmaFinder":
+    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "SmaAssessor":
         """See `System`; there is no threshold, and nothing is approximated."""
-        from infantjax.methods.sma_cnn.assess import SmaFinder
+        from infantjax.methods.sma_cnn.assess import SmaAssessor
 
-        return SmaFinder(cls.of(ensemble, threshold), ensemble)
+        return SmaAssessor(cls.of(ensemble, threshold), ensemble)
 
 
 def _spaced(limb: str) -> str:

@@ -17,14 +17,13 @@ from infantjax import formats as readers
 from infantjax import models
 from infantjax.assessment import aggregation
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
 from infantjax.recording.recording import Recording
-from infantjax.report.batch import Reading, assess_files
-from infantjax.report.record import to_json
+from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19
 from infantjax.weights import import_movement_outcome
 from infantjax.weights.ensemble import Ensemble, Member, load_ensemble
@@ -38,16 +37,16 @@ def ensemble(ensemble_folder) -> Ensemble:
 
 
 @pytest.fixture(scope="module")
-def assessor(ensemble) -> Assessor:
+def assessor(ensemble) -> EnsembleGcnAssessor:
     """Compiled once for the module."""
-    made = Assessor(ensemble)
+    made = EnsembleGcnAssessor(ensemble)
     made.compile()
     return made
 
 
-def like(assessor: Assessor, **options) -> Assessor:
+def like(assessor: EnsembleGcnAssessor, **options) -> EnsembleGcnAssessor:
     """An assessor with other options that shares the compiled program of `assessor`."""
-    other = Assessor(assessor.ensemble, **options)
+    other = EnsembleGcnAssessor(assessor.ensemble, **options)
     other._program = assessor._program
     return other
 
@@ -82,12 +81,12 @@ def test_risks_are_the_networks_on_each_window_by_itself(ensemble, assessor, rec
             risks[instance, number] = jax.nn.softmax(module.apply(variables, x)[0])[0, 1]
     found = assessor.assess(recording)
     # Compiled, and several windows at a time: the sums run in another order than here.
-    assert found.risk == pytest.approx(aggregation.infant_risk(risks), abs=1e-5)
-    np.testing.assert_allclose([i.risk for i in found.instances], aggregation.instance_risks(risks), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found.windows.median, risks.mean(0), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found.windows.q1, 0.75 * risks.min(0) + 0.25 * risks.max(0), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found.windows.q3, 0.25 * risks.min(0) + 0.75 * risks.max(0), rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(found.windows.start, np.array([0, 75, 150, 225, 250]) / 30)
+    assert found.value == pytest.approx(aggregation.infant_risk(risks), abs=1e-5)
+    np.testing.assert_allclose([member.value for member in found.members], aggregation.network_risks(risks), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.time_series.median, risks.mean(0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.time_series.q1, 0.75 * risks.min(0) + 0.25 * risks.max(0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.time_series.q3, 0.25 * risks.min(0) + 0.75 * risks.max(0), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found.time_series.start, np.array([0, 75, 150, 225, 250]) / 30)
     # The figures would agree by chance if all networks and windows gave the same.
     assert np.abs(risks[0] - risks[1]).min() > 1e-3
     assert np.ptp(risks[0]) > 1e-4
@@ -95,10 +94,10 @@ def test_risks_are_the_networks_on_each_window_by_itself(ensemble, assessor, rec
 
 def test_the_result_says_what_it_depends_on(assessor, record):
     found = assessor.assess(record(300), source_digest="abc")
-    assert [(i.model, i.instance) for i in found.instances] == [("st-gcn", 0), ("st-gcn", 1)]
+    assert [(member.model, member.index) for member in found.members] == [("st-gcn", 0), ("st-gcn", 1)]
     assert found.provenance["ensemble"] == assessor.ensemble.digest
-    assert found.provenance["models"] == [{"model": "st-gcn", "instances": 2}]
-    assert found.provenance["preprocessing"] == REFERENCE.to_dict()
+    assert found.provenance["models"] == [{"model": "st-gcn", "networks": 2}]
+    assert found.provenance["settings"]["preprocessing"] == REFERENCE.to_dict()
     assert found.provenance["input"] == {"sha256": "abc"}
     assert found.provenance["history"]
     assert (found.validated, found.statement) == (False, "Random weights.")
@@ -109,43 +108,39 @@ def test_the_result_says_what_it_depends_on(assessor, record):
 
 def test_the_threshold_decides_and_its_rule_is_named(assessor, record):
     recording = record(300)
-    risk = assessor.assess(recording).risk
+    risk = assessor.assess(recording).value
     assert assessor.assess(recording).threshold == 0.5
     for rule, positive in (("fraction", False), ("quartile", True)):
         found = like(assessor, threshold=risk, rule=rule).assess(recording)
-        assert (found.risk, found.positive, found.certainty_rule) == (risk, positive, rule)
+        assert (found.value, found.positive, found.certainty.rule) == (risk, positive, rule)
     below = like(assessor, threshold=np.nextafter(risk, 0)).assess(recording)
     assert below.positive
     lowest, highest = like(assessor, threshold=0.0).assess(recording), like(assessor, threshold=1.0).assess(recording)
-    assert (lowest.color, lowest.fraction_positive, highest.color, highest.fraction_positive) == (
-        "red",
-        1,
-        "green",
-        0,
-    )
-    assert set(lowest.windows.color) == {"red"}
+    assert (lowest.certainty.level, lowest.agreement) == ("red", 1)
+    assert (highest.certainty.level, highest.agreement) == ("green", 1)
+    assert set(lowest.time_series.certainty) == {"red"}
 
 
 def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
     recording = record(200)
     risks, assessment = assessor.window_risks(recording), assessor.assess(recording)
-    np.testing.assert_array_equal(aggregation.window_risk(risks), assessment.windows.median)
-    assert aggregation.instance_risks(risks).tolist() == [instance.risk for instance in assessment.instances]
+    np.testing.assert_array_equal(aggregation.window_risk(risks), assessment.time_series.median)
+    assert aggregation.network_risks(risks).tolist() == [member.value for member in assessment.members]
 
 
 def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
     shorter = replace(ensemble, info={**ensemble.info, "preprocessing": replace(REFERENCE, window=60).to_dict()})
     recording = record(200)
-    assessment = Assessor(shorter).assess(recording)
-    assert assessment.windows.length == 2.0
+    assessment = EnsembleGcnAssessor(shorter).assess(recording)
+    assert assessment.time_series.length == 2.0
     starts = windows.window_starts(standardize(recording, REFERENCE).frames, 60)
-    np.testing.assert_allclose(assessment.windows.start, starts / 30)
+    np.testing.assert_allclose(assessment.time_series.start, starts / 30)
 
 
 def test_other_preprocessing_gives_another_risk(ensemble, assessor, record):
-    turned = Assessor(Ensemble(ensemble.members, ensemble.info | {"preprocessing": PAPER.to_dict()}))
+    turned = EnsembleGcnAssessor(Ensemble(ensemble.members, ensemble.info | {"preprocessing": PAPER.to_dict()}))
     recording = record(200)
-    assert turned.assess(recording).risk != assessor.assess(recording).risk
+    assert turned.assess(recording).value != assessor.assess(recording).value
     positions = standardize(recording, PAPER).keypoints.astype(np.float32)
     upright = windows.align_windows(jnp.asarray(positions[None, :150]), IN_MOTION_19, "window_first")
     thorax, pelvis = upright[0, 0, list(IN_MOTION_19.trunk_indices)]
@@ -161,13 +156,13 @@ def test_contributions_of_the_first_model_leave_the_others_out(ensemble, record)
     program.compile()
     found = {}
     for name, members, of in (("all", (first, second), "all"), ("first", (first, second), "first_model")):
-        made = Assessor(Ensemble(members, ensemble.info), contributions_of=of)
+        made = EnsembleGcnAssessor(Ensemble(members, ensemble.info), contributions_of=of)
         made._program = program
         found[name] = made.assess(record(300))
-    alone = Assessor(Ensemble((first,), ensemble.info)).assess(record(300))
+    alone = EnsembleGcnAssessor(Ensemble((first,), ensemble.info)).assess(record(300))
     assert found["first"].contributions == pytest.approx(alone.contributions, abs=1e-6)
     assert found["all"].contributions != found["first"].contributions
-    assert found["all"].risk == found["first"].risk != alone.risk
+    assert found["all"].value == found["first"].value != alone.value
 
 
 # --- one program for every length ------------------------------------------------------------------------------------
@@ -198,7 +193,7 @@ def test_what_goes_into_the_program_does_not_grow_with_the_recording(assessor, r
         shapes.clear()
         found = assessor.assess(record(frames))
         assert set(shapes) == {(program.chunk, 150, 19, 2)}
-        assert len(shapes) == len(groups) * -(-len(found.windows.median) // program.chunk)
+        assert len(shapes) == len(groups) * -(-len(found.time_series.median) // program.chunk)
 
 
 def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
@@ -229,11 +224,11 @@ import sys
 from pathlib import Path
 import jax
 assert jax.local_device_count() == 8
-from infantjax.methods.ensemble_gcn.assess import Assessor
-from infantjax.report.batch import Reading, assess_files
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.weights.ensemble import load_ensemble
-assessor = Assessor(load_ensemble(sys.argv[1]))
-assess_files([Path(p) for p in sys.argv[3:]], Path(sys.argv[2]), assessor, Reading(fps=30.0))
+assessor = EnsembleGcnAssessor(load_ensemble(sys.argv[1]))
+assess_files([Path(p) for p in sys.argv[3:]], Path(sys.argv[2]), assessor, ReadOptions(fps=30.0))
 """
 
 
@@ -251,21 +246,21 @@ def files(tmp_path_factory, record):
 def batch(files, assessor, tmp_path_factory):
     """JSON bytes of the three files assessed together, by file name."""
     output = tmp_path_factory.mktemp("together")
-    assess_files(files, output, assessor, Reading(fps=30.0))
+    assess_files(files, output, assessor, ReadOptions(fps=30.0))
     return {path.name: path.read_bytes() for path in output.glob("*.json")}
 
 
 def test_a_file_alone_gives_the_bytes_that_it_gives_in_a_batch(files, assessor, batch, tmp_path):
     assert len(batch) == 3
     for path in reversed(files):
-        assess_files([path], tmp_path / path.stem, assessor, Reading(fps=30.0))
+        assess_files([path], tmp_path / path.stem, assessor, ReadOptions(fps=30.0))
         (written,) = (tmp_path / path.stem).glob("*.json")
         assert written.read_bytes() == batch[written.name]
 
 
 def test_the_same_recording_twice_gives_the_same_bytes(assessor, record):
-    assert to_json(assessor.assess(record(500))) == to_json(assessor.assess(record(500)))
-    assert to_json(assessor.assess(record(500))) != to_json(assessor.assess(record(500, seed=1)))
+    assert assessor.assess(record(500)).to_dict() == assessor.assess(record(500)).to_dict()
+    assert assessor.assess(record(500)).to_dict() != assessor.assess(record(500, seed=1)).to_dict()
 
 
 def test_eight_devices_give_the_same_bytes_as_one(files, ensemble_folder, batch, tmp_path):
@@ -333,7 +328,7 @@ def test_approximated_points_are_listed_and_strict_refuses_them(assessor, coco):
 
 def test_strict_takes_what_needs_no_approximation(assessor, record):
     recording = record(300)
-    assert like(assessor, strict=True).assess(recording).risk == assessor.assess(recording).risk
+    assert like(assessor, strict=True).assess(recording).value == assessor.assess(recording).value
 
 
 def test_a_recording_shorter_than_a_window_is_refused_with_both_lengths(assessor, record):
@@ -353,14 +348,14 @@ def test_three_coordinates_are_refused(assessor, record):
 def test_weights_of_another_architecture_are_refused_by_the_first_array_that_differs(ensemble, record):
     member = ensemble.members[0]
     wider = Member("st-gcn", member.variables, {"widths": [4, 8]})
-    message = refusal(Assessor(Ensemble((wider,), ensemble.info)).assess, record(200))
+    message = refusal(EnsembleGcnAssessor(Ensemble((wider,), ensemble.info)).assess, record(200))
     assert message.startswith("weights of st-gcn: hold ")
     assert "the network needs" in message
     other = Member("kbest-gcn-2", member.variables)
-    assert refusal(Assessor(Ensemble((other,), ensemble.info)).compile).startswith("weights of kbest-gcn-2: ")
+    assert refusal(EnsembleGcnAssessor(Ensemble((other,), ensemble.info)).compile).startswith("weights of kbest-gcn-2: ")
     unknown = Member("st-gcn", member.variables, {"depth": 3})
     assert "name settings that the network does not take" in refusal(
-        Assessor(Ensemble((unknown,), ensemble.info)).compile
+        EnsembleGcnAssessor(Ensemble((unknown,), ensemble.info)).compile
     )
 
 
@@ -378,15 +373,15 @@ def test_weights_of_another_architecture_are_refused_by_the_first_array_that_dif
     ],
 )
 def test_an_ensemble_whose_settings_make_no_sense_is_refused(ensemble, change, message):
-    assert message in refusal(Assessor, Ensemble(ensemble.members, ensemble.info | change))
+    assert message in refusal(EnsembleGcnAssessor, Ensemble(ensemble.members, ensemble.info | change))
 
 
 def test_an_ensemble_without_a_setting_or_of_an_unknown_model_is_refused(ensemble):
     for name in ("skeleton", "preprocessing", "threshold"):
         info = {key: value for key, value in ensemble.info.items() if key != name}
-        assert name in refusal(Assessor, Ensemble(ensemble.members, info))
+        assert name in refusal(EnsembleGcnAssessor, Ensemble(ensemble.members, info))
     member = Member("resnet-50", ensemble.members[0].variables)
-    assert 'unknown model "resnet-50"' in refusal(Assessor, Ensemble((member,), ensemble.info))
+    assert 'unknown model "resnet-50"' in refusal(EnsembleGcnAssessor, Ensemble((member,), ensemble.info))
 
 
 @pytest.mark.parametrize(
@@ -400,7 +395,7 @@ def test_an_ensemble_without_a_setting_or_of_an_unknown_model_is_refused(ensembl
 )
 def test_a_wrong_option_is_refused_with_the_allowed_ones(ensemble, options, message):
     with pytest.raises(ValueError, match=message):
-        Assessor(ensemble, **options)
+        EnsembleGcnAssessor(ensemble, **options)
 
 
 # --- the reference ---------------------------------------------------------------------------------------------------
@@ -425,7 +420,7 @@ def reference(shared):
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *instances)
         members.append(Member("kbest-gcn-1", stacked, architecture.to_choices()))
     info = {"skeleton": "in-motion-19", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
-    assessor = Assessor(Ensemble(tuple(members), info), rule="quartile", contributions_of="first_model")
+    assessor = EnsembleGcnAssessor(Ensemble(tuple(members), info), rule="quartile", contributions_of="first_model")
     recording = readers.read(folder / f"orgcoords_{expected['infant']}.csv", fps=30.0)
     return expected["results"], np.stack(logits), assessor, recording
 
@@ -441,9 +436,9 @@ def chain(reference):
 
 def assert_is(found, expected, joints=IN_MOTION_19.joints):
     """The tolerances are those that the reference states."""
-    assert found.risk == pytest.approx(expected["risk"], abs=1e-6)
+    assert found.value == pytest.approx(expected["risk"], abs=1e-6)
     assert (found.threshold, found.positive) == (expected["threshold"], expected["positive"])
-    assert (found.color in ("red", "green")) == expected["certain"]
+    assert (found.certainty.level in ("red", "green")) == expected["certain"]
     np.testing.assert_allclose([found.contributions[j] for j in joints], expected["cam"], rtol=0, atol=1e-4)
 
 
@@ -459,7 +454,7 @@ def test_window_risks_of_every_instance_are_those_of_the_reference(reference, ch
 
 def test_a_single_model_is_the_reference_too(reference, chain):
     expected, _, assessor, recording = reference
-    single = Assessor(Ensemble(assessor.ensemble.members[:1], assessor.ensemble.info), rule="quartile")
+    single = EnsembleGcnAssessor(Ensemble(assessor.ensemble.members[:1], assessor.ensemble.info), rule="quartile")
     program = assessor._program
     single._program = replace(program, members=program.members[:1], _programs=program._programs[:1])
     assert_is(single.assess(recording), expected["single"])

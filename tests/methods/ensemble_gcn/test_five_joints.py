@@ -6,11 +6,10 @@ import pytest
 
 from infantjax import models, skeletons
 from infantjax.methods.ensemble_gcn import training as stack
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
-from infantjax.report.record import to_json
 from infantjax.skeletons import Skeleton
 from infantjax.training.splits import stratified_splits
 from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
@@ -76,9 +75,9 @@ def test_an_ensemble_of_them_is_saved_and_assesses(trained, tmp_path, monkeypatc
     monkeypatch.setitem(skeletons.SKELETONS, "five", FIVE)
     info = {"skeleton": "five", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
     save_ensemble(Ensemble((Member("st-gcn", trained.variables, {"widths": WIDTHS}),), info), tmp_path)
-    assessor = Assessor(load_ensemble(tmp_path))
+    assessor = EnsembleGcnAssessor(load_ensemble(tmp_path))
     up, down = (assessor.assess(infant(99, outcome)) for outcome in (1, 0))
     # The kept epoch is the first of the highest AUC: it puts the infants in order, not yet around the threshold.
-    assert up.risk > down.risk
+    assert up.value > down.value
     assert tuple(up.contributions) == FIVE.joints
-    assert '"skeleton": "five"' in to_json(up)
+    assert up.to_dict()["skeleton"] == "five"

@@ -7,7 +7,7 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores, over_instances
 from infantjax.methods.ensemble_gcn.tracing import WindowProgram
 from infantjax.nn.folding import split
@@ -134,8 +134,8 @@ class Fixed(EnsembleProgram):
         return [Scores(self.risks, np.zeros(shape, np.float32))], np.arange(self.risks.shape[1]) * 75
 
 
-def with_risks(ensemble, risks, **options) -> Assessor:
-    made = Assessor(ensemble, **options)
+def with_risks(ensemble, risks, **options) -> EnsembleGcnAssessor:
+    made = EnsembleGcnAssessor(ensemble, **options)
     made._program = Fixed(risks)
     return made
 
@@ -149,12 +149,12 @@ def test_a_risk_that_is_not_a_number_is_refused(ensemble, record, bad):
 def test_the_infant_is_judged_by_instances_and_each_window_by_its_own(ensemble, record):
     risks = [[0.1, 0.9, 0.9], [0.4, 0.6, 0.4]]
     found = with_risks(ensemble, risks, threshold=0.5).assess(record(300))
-    np.testing.assert_allclose(found.windows.median, [0.25, 0.75, 0.65], rtol=0, atol=1e-7)
-    assert found.risk == pytest.approx(0.65)
-    assert [i.risk for i in found.instances] == pytest.approx([0.9, 0.4])
-    assert (found.positive, found.fraction_positive, found.color) == (True, 0.5, "orange")
-    assert found.windows.color == ("green", "red", "orange")
-    assert found.quartiles == pytest.approx((0.525, 0.775))
+    np.testing.assert_allclose(found.time_series.median, [0.25, 0.75, 0.65], rtol=0, atol=1e-7)
+    assert found.value == pytest.approx(0.65)
+    assert [member.value for member in found.members] == pytest.approx([0.9, 0.4])
+    assert (found.positive, found.agreement, found.certainty.level) == (True, 0.5, "orange")
+    assert found.time_series.certainty == ("green", "red", "orange")
+    assert (found.low, found.high) == pytest.approx((0.525, 0.775))
 
 
 @pytest.mark.parametrize(("given", "validated"), [(True, True), (False, False), ("false", False), (1, False)])

@@ -11,10 +11,10 @@ import pytest
 
 from infantjax import formats as readers
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
-from infantjax.report import batch
-from infantjax.report.batch import Reading, assess_files, find_recordings
+from infantjax.assessment import batch
+from infantjax.assessment.batch import ReadOptions, assess_files, find_recordings
 from infantjax.skeletons import IN_MOTION_19, get
 from infantjax.weights.ensemble import load_ensemble
 
@@ -43,9 +43,9 @@ def write_openpose(folder: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="module")
-def assessor(ensemble_folder) -> Assessor:
+def assessor(ensemble_folder) -> EnsembleGcnAssessor:
     """One for all tests: its program is compiled once."""
-    return Assessor(load_ensemble(ensemble_folder))
+    return EnsembleGcnAssessor(load_ensemble(ensemble_folder))
 
 
 def relative(paths, folder: Path) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_missing_file_is_left_to_the_reader_who_names_it(tmp_path):
 @pytest.mark.parametrize("name", ["empty", "nothing*"])
 def test_a_folder_or_pattern_without_recordings_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no keypoint file; give files, folders of files, or a pattern"):
+    with pytest.raises(InputError, match="contains no keypoint file; give files, folders of files, or a pattern"):
         find_recordings([write(tmp_path / "a.csv"), str(tmp_path / name)])
 
 
@@ -143,14 +143,14 @@ def test_each_recording_gets_its_record_and_page_and_a_line_of_the_summary(tmp_p
     paths = [write(tmp_path / "in" / f"{n}.csv", seed) for seed, n in enumerate("ab")]
     told = []
     rows = assess_files(paths, tmp_path / "out", assessor, report=lambda done, row: told.append((done, row.file)))
-    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "b.html", "summary.csv"}
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "b.html", "summary.csv", "index.html"}
     assert told == [(1, "a.csv"), (2, "b.csv")]
     assert [row.status for row in rows] == ["ok", "ok"]
     summary = (tmp_path / "out" / "summary.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in summary] == ["file", "a.csv", "b.csv"]
     record = json.loads((tmp_path / "out" / "b.json").read_text())
     assert record["name"] == "b"
-    assert record["risk"] == pytest.approx(rows[1].assessment.risk, abs=1e-6)
+    assert record["headline"]["value"] == rows[1].value
 
 
 def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assessor):
@@ -163,7 +163,7 @@ def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assesso
     assert [row.status for row in rows] == ["ok", "error", "error", "ok", "error"]
     assert "none.csv: does not exist" in rows[1].message
     assert "shorter than a window of 5 s" in rows[4].message
-    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "z.json", "z.html", "summary.csv"}
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "z.json", "z.html", "summary.csv", "index.html"}
     assert [line.split(",")[2] for line in (tmp_path / "out" / "summary.csv").read_text().splitlines()[1:]] == [
         row.status for row in rows
     ]
@@ -186,8 +186,8 @@ def test_files_of_one_name_from_several_folders_get_results_of_their_own(tmp_pat
     results = {"infant": 0, "infant-2": 1, "INFANT-3": 2}
     for stem, number in results.items():
         record = json.loads((tmp_path / "out" / f"{stem}.json").read_text())
-        assert record["risk"] == pytest.approx(rows[number].assessment.risk, abs=1e-6)
-    assert len({row.assessment.risk for row in rows}) == 3
+        assert record["headline"]["value"] == rows[number].value
+    assert len({row.value for row in rows}) == 3
 
 
 def test_the_same_content_under_another_name_is_assessed_and_told(tmp_path, assessor):
@@ -212,17 +212,17 @@ def test_openpose_exports_are_told_apart_by_their_frames(tmp_path):
 
 def test_how_files_are_read_is_passed_on(tmp_path, assessor):
     path = write(tmp_path / "a.csv")
-    (row,) = assess_files([path], tmp_path / "out", assessor, Reading(format="coco"))
+    (row,) = assess_files([path], tmp_path / "out", assessor, ReadOptions(format="coco"))
     assert row.status == "error"
-    (row,) = assess_files([path], tmp_path / "out", assessor, Reading(skeleton="coco-17"))
-    assert row.assessment.approximated
+    (row,) = assess_files([path], tmp_path / "out", assessor, ReadOptions(skeleton="coco-17"))
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["approximated"]
     rows = [path.read_text().splitlines()[i].split(",", 2)[2] for i in range(171)]
     path.write_text("\n".join(rows))
     (row,) = assess_files([path], tmp_path / "out", assessor)
     assert "frame rate" in row.message or "fps" in row.message
-    (row,) = assess_files([path], tmp_path / "again", assessor, Reading(fps=30.0))
+    (row,) = assess_files([path], tmp_path / "again", assessor, ReadOptions(fps=30.0))
     assert row.status == "ok"
-    assert row.assessment.fps == 30
+    assert json.loads((tmp_path / "again" / "a.json").read_text())["fps"] == 30
 
 
 # --- writing over results --------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_results_of_another_input_or_other_settings_are_kept_unless_told(tmp_pat
     if change == "input":
         write(path, seed=1)
     elif change == "settings":
-        other = Assessor(assessor.ensemble, threshold=0.4)
+        other = EnsembleGcnAssessor(assessor.ensemble, threshold=0.4)
         other._program = assessor._program  # compiled already
     else:
         (out / "a.json").write_text("something of the user's")
@@ -319,7 +319,7 @@ def test_an_interruption_keeps_what_was_finished_and_the_rest_can_be_done_later(
     with pytest.raises(KeyboardInterrupt):
         assess_files(paths, tmp_path / "out", assessor, report=interrupt)
     kept = files_in(tmp_path / "out")
-    assert set(kept) == {"a.json", "a.html", "b.json", "b.html", "summary.csv"}
+    assert set(kept) == {"a.json", "a.html", "b.json", "b.html", "summary.csv", "index.html"}
     assert len(kept["summary.csv"].splitlines()) == 3
     assess_files(paths, tmp_path / "out", assessor)
     assess_files(paths, tmp_path / "whole", assessor)
@@ -329,10 +329,10 @@ def test_an_interruption_keeps_what_was_finished_and_the_rest_can_be_done_later(
 def test_an_interruption_within_a_recording_leaves_whole_files_only(tmp_path, assessor, monkeypatch):
     paths = [write(tmp_path / "in" / f"{n}.csv", seed) for seed, n in enumerate("ab")]
 
-    def interrupted(assessment):
-        if assessment.name == "b":
+    def interrupted(record, *movement):
+        if record["name"] == "b":
             raise KeyboardInterrupt
-        return original(assessment)
+        return original(record, *movement)
 
     original = batch.page.to_html
     monkeypatch.setattr(batch.page, "to_html", interrupted)

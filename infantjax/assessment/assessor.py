@@ -1,0 +1,233 @@
+"""From a recording to an `Assessment`: what is the same for every method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import jax
+import numpy as np
+
+from infantjax import __version__
+from infantjax.assessment.assessment import Assessment, Fidelity, MemberValue, Prediction
+from infantjax.errors import InputError
+from infantjax.recording.recording import Recording
+from infantjax.weights.ensemble import Ensemble, Member
+
+MOVEMENT_FPS = 10.0
+"""Frame rate of the movement that a report shows, hertz."""
+
+OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
+"""Remedy where weights and network do not fit together."""
+
+
+class Description(Protocol):
+    """What an assessment says of its method; see `Assessment` for the meaning."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    fidelity: ClassVar[Fidelity]
+    fidelity_note: ClassVar[str]
+
+
+class Assessor(ABC):
+    """Assesses recordings with one ensemble of a method.
+
+    A method implements `convert` and `predict`; `assess` puts name, notes, provenance and movement around its
+    prediction.
+
+    Attributes:
+        ensemble: networks with weights, and the settings that they were trained with.
+        upwards: y of the recording that the report shows points upwards, not downwards as in images.
+    """
+
+    ensemble: Ensemble
+    upwards: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def description(self) -> type[Description] | Description:
+        """The method."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Settings that the result depends on, JSON-compatible, for the provenance."""
+
+    @abstractmethod
+    def convert(self, recording: Recording) -> Recording:
+        """The recording in the keypoints of the method.
+
+        Raises:
+            InputError: the recording cannot be used.
+        """
+
+    @abstractmethod
+    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+        """What the ensemble says of a recording in the keypoints of the method.
+
+        Returns:
+            The prediction, and the recording that the report shows: its keypoints are animated, its notes and history
+            are listed.
+
+        Raises:
+            InputError: the recording cannot be used, or the weights do not fit their network.
+        """
+
+    def assess(self, recording: Recording, source_digest: str = "") -> Assessment:
+        """The ensemble's assessment of one recording.
+
+        Args:
+            recording: keypoints of any skeleton that converts to the method's.
+            source_digest: SHA-256 of the file it came from, for the provenance.
+
+        Raises:
+            InputError: as `convert` and `predict`.
+        """
+        converted = self.convert(recording)
+        prediction, shown = self.predict(converted)
+        method, info = self.description, self.ensemble.info
+        step = max(1, round(shown.fps / MOVEMENT_FPS))
+        return Assessment(
+            **vars(prediction),
+            name=recording.name,
+            method=method.name,
+            title=method.title,
+            source=method.source,
+            fidelity=method.fidelity,
+            fidelity_note=method.fidelity_note,
+            fps=recording.fps,
+            duration=recording.duration,
+            skeleton=converted.skeleton.name,
+            movement=_movement(shown.keypoints[::step], self.upwards),
+            movement_fps=shown.fps / step,
+            missing=dict(zip(converted.skeleton.joints, converted.missing.mean(0).tolist(), strict=True)),
+            approximated=dict(converted.approximated),
+            notes=shown.notes,
+            metadata=dict(recording.metadata),
+            provenance=self._provenance | {"input": {"sha256": source_digest}, "history": list(shown.history)},
+            validated=info.get("validated") is True,
+            statement=str(info.get("statement", "")),
+        )
+
+    def members(self, values: Iterable[float]) -> tuple[MemberValue, ...]:
+        """Values by the networks of the ensemble, in its order, each with its network."""
+        networks = [(member.model, i) for member in self.ensemble.members for i in range(member.runs)]
+        return tuple(MemberValue(model, i, float(value)) for (model, i), value in zip(networks, values, strict=True))
+
+    @cached_property
+    def _provenance(self) -> dict[str, Any]:
+        """What the result depends on beside the input. No time, path or number of devices: same input, same bytes."""
+        return {
+            "infantjax": __version__,
+            "jax": jax.__version__,
+            "backend": jax.default_backend(),
+            "method": self.description.name,
+            "ensemble": self.ensemble.digest,
+            "models": [{"model": m.model, "networks": m.runs} for m in self.ensemble.members],
+            "settings": self.settings,
+        }
+
+
+class NetworkMethod(Description, Protocol):
+    """A method whose ensemble holds runs of one network.
+
+    Attributes:
+        network: a Flax module.
+        input_shape: shape of one sample.
+        settings: all settings, JSON-compatible.
+    """
+
+    network: Any
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def settings(self) -> dict[str, Any]: ...
+
+
+MethodT = TypeVar("MethodT", bound=NetworkMethod)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkAssessor(Assessor, Generic[MethodT]):
+    """Assesses recordings with an ensemble of runs of one network.
+
+    Attributes:
+        method: with the settings of the ensemble.
+        ensemble: networks with weights.
+        strict: refuse recordings whose points had to be approximated.
+    """
+
+    method: MethodT
+    ensemble: Ensemble
+    strict: bool = False
+
+    @property
+    def description(self) -> MethodT:
+        """See `Assessor`."""
+        return self.method
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Assessor`."""
+        return self.method.settings
+
+    @cached_property
+    def variables(self) -> list[Any]:
+        """The variables of every network, on the device.
+
+        Raises:
+            InputError: they do not fit the network.
+        """
+        from infantjax.models.entry import variable_shapes
+
+        shapes, found = variable_shapes(self.method.network, self.method.input_shape), []
+        for member in self.ensemble.members:
+            require_fit(member, shapes)
+            for i in range(member.runs):
+                found.append(jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables)))
+        return found
+
+
+def require_fit(member: Member, shapes: Any) -> None:
+    """Refuse weights that are not those of a network.
+
+    Args:
+        member: the weights.
+        shapes: of the network's variables.
+
+    Raises:
+        InputError: a parameter that is missing, unexpected or of another shape.
+    """
+    where = f"weights of {member.model}"
+    needed = {path: (member.runs, *leaf.shape) for path, leaf in _flat(shapes)}
+    found = {path: leaf.shape for path, leaf in _flat(member.variables)}
+    for path in sorted({*needed, *found}):
+        if path not in found:
+            raise InputError(where, f"missing parameter {path}", OTHER_WEIGHTS)
+        if path not in needed:
+            raise InputError(where, f"unexpected parameter {path}", OTHER_WEIGHTS)
+        if found[path] != needed[path]:
+            what = f"{path} has shape {found[path]}, the network needs {needed[path]}"
+            raise InputError(where, what, OTHER_WEIGHTS)
+
+
+def _flat(tree: Any) -> list[tuple[str, Any]]:
+    """(path, leaf) of nested containers."""
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def _movement(keypoints: np.ndarray, upwards: bool) -> np.ndarray:
+    """`[time, joint, 2]` float32 about the middle, in units of the extent, y upwards."""
+    points = keypoints[..., :2] * (1, 1 if upwards else -1)
+    if np.isnan(points).all():
+        return points.astype(np.float32)
+    points = points - np.nanmedian(points, axis=(0, 1))
+    return (points / (np.nanmax(np.abs(points)) or 1.0)).astype(np.float32)

@@ -1,0 +1,222 @@
+"""Assess many recordings into a folder: a JSON file and a page for each, a summary and an index over all.
+
+A recording that fails is a row of the summary, and the others are assessed. Each file is written whole or not at all,
+the summary after every recording, so an interruption loses no finished recording.
+"""
+
+import glob
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from infantjax import formats
+from infantjax.assessment.assessor import Assessor
+from infantjax.errors import InputError
+from infantjax.files import canonical_json, locked, safe_stem, sha256, write_atomically
+from infantjax.recording.recording import Recording
+from infantjax.recording.tables import find_metadata
+from infantjax.report import page, table
+from infantjax.report.table import Row
+from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
+
+_BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
+"""Names of tables that lie beside recordings and are no recordings."""
+
+_VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")
+"""Suffixes of the files of a folder that are taken for videos."""
+
+
+class Tracker(Protocol):
+    """Finds keypoints in the frames of a video; see `infantjax.pose.Tracker`."""
+
+    def track(self, frames: Any, folder: Path, /) -> Any:
+        """Keypoints of every frame; `folder` keeps finished parts."""
+
+    def recording(self, frames: Any, track: Any, /) -> Recording:
+        """Keypoints of every frame as a recording."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files become recordings; see `infantjax.formats.read`.
+
+    Attributes:
+        fps: frames per second, where the files do not say.
+        format: of the files; None finds it from their content.
+        skeleton: keypoint set of the files; None finds it from the names of the joints.
+        individual: which individual, in files that hold several.
+        tracker: finds the keypoints of videos; None refuses videos.
+        metadata: what a table says of each recording, see `infantjax.recording.tables.read_metadata`.
+    """
+
+    fps: float | None = None
+    format: str | None = None
+    skeleton: str | None = None
+    individual: str | None = None
+    tracker: Tracker | None = None
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[Path]:
+    """The recordings that files, glob patterns and folders name, in their order, each once.
+
+    A folder stands for the keypoint files and the OpenPose exports (which are folders) in it, not deeper, sorted by
+    name. Hidden and temporary files, tables beside recordings, and records of earlier reports are left out. A folder
+    with one OpenPose export is itself a recording. Tables that a pattern of the shell names among recordings are left
+    out.
+
+    Args:
+        inputs: files, patterns, folders.
+        videos: whether folders and patterns stand for the videos in them too.
+
+    Raises:
+        InputError: nothing is named, or a pattern or folder holds no recording.
+    """
+    inputs = list(inputs)
+    found: dict[str, Path] = {}
+    for given in inputs:
+        path = Path(given)
+        if os.path.isdir(path) and formats.format_of(path) is None:
+            paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p, videos)]
+        elif not os.path.exists(path) and glob.has_magic(str(given)):
+            paths = [p for p in map(Path, sorted(glob.glob(str(given)))) if _may_be_recording(p, videos)]
+        elif path.name in _BESIDE and len(inputs) > 1:
+            continue
+        else:
+            paths = [path]
+        if not paths:
+            raise InputError(given, "contains no keypoint file", "give files, folders of files, or a pattern")
+        for p in paths:
+            found.setdefault(os.path.realpath(p), p)
+    if not found:
+        raise InputError("input", "names no recording", "give at least one keypoint file")
+    return list(found.values())
+
+
+def _may_be_recording(path: Path, videos: bool) -> bool:
+    if path.name.startswith((".", "~")) or path.name in _BESIDE:
+        return False
+    if path.is_dir():
+        try:
+            return formats.format_of(path) is not None
+        except InputError:
+            return False
+    if videos and path.suffix.lower() in _VIDEOS:
+        return path.is_file()
+    suffixes = {s for f in formats.FORMATS.values() for s in f.suffixes}
+    reported = path.suffix == ".json" and path.with_suffix(".html").exists()
+    return path.is_file() and path.suffix.lower() in suffixes and not reported
+
+
+def assess_files(
+    paths: Sequence[Path],
+    output: Path,
+    assessor: Assessor,
+    options: ReadOptions = ReadOptions(),
+    *,
+    overwrite: bool = False,
+    report: Callable[[int, Row], None] = lambda done, row: None,
+) -> list[Row]:
+    """Assess recordings and write `NAME.json`, `NAME.html`, `summary.csv` and `index.html`.
+
+    Args:
+        paths: keypoint files or videos.
+        output: folder for the results; made if missing.
+        assessor: the ensemble of a method with its options.
+        options: how the files are read.
+        overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
+        report: called with the number of finished recordings and the newest row.
+
+    Returns:
+        A row for every path, in order.
+
+    Raises:
+        InputError: the folder cannot be written or is in use by another process.
+    """
+    rows: list[tuple[Row, str]] = []
+    stems: dict[Path, str] = {}
+    for path in paths:
+        stems[path] = safe_stem(formats.stem_of(path), list(stems.values()))
+    seen: dict[str, Path] = {}
+    with locked(output):
+        for path in paths:
+            target = output / stems[path]
+            try:
+                rows.append((_assess_one(path, target, assessor, options, overwrite, seen), f"{target.name}.html"))
+            except InputError as error:
+                rows.append((Row(file=path.name, message=str(error)), ""))
+            _write(output / "summary.csv", table.summary_csv(row for row, _ in rows))
+            report(len(rows), rows[-1][0])
+        _write(output / "index.html", page.index_html(rows))
+    return [row for row, _ in rows]
+
+
+def _assess_one(
+    path: Path, target: Path, assessor: Assessor, options: ReadOptions, overwrite: bool, seen: dict[str, Path]
+) -> Row:
+    recording = _read(path, target, options)
+    digest = _digest(path)
+    assessment = assessor.assess(recording, digest)
+    record = assessment.to_dict()
+    json_path, page_path = target.with_name(target.name + ".json"), target.with_name(target.name + ".html")
+    if not overwrite:
+        _refuse_foreign(json_path, record)
+    _write(json_path, canonical_json(record))
+    _write(page_path, page.to_html(record, assessment.movement, assessment.movement_fps))
+    message = f"same content as {seen[digest].name}" if digest in seen else ""
+    seen.setdefault(digest, path)
+    return Row.of(path.name, record, message)
+
+
+def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
+    """The recording of a keypoint file or video, with what the table of metadata says of it."""
+    if (options.tracker or path.suffix.lower() in _VIDEOS) and is_frames(path):
+        recording = _tracked(path, target.with_name(f".{target.name}.parts"), options)
+    else:
+        recording = formats.read(
+            path, fps=options.fps, format=options.format, skeleton=options.skeleton, individual=options.individual
+        )
+    return replace(recording, metadata={**recording.metadata, **find_metadata(path, options.metadata)})
+
+
+def _tracked(path: Path, parts: Path, options: ReadOptions) -> Recording:
+    """The keypoints of a video. Its finished parts stay in the folder until another video or setting replaces them."""
+    if options.tracker is None:
+        raise InputError(path, "is a video or image", "give --pose-weights, or its keypoints")
+    frames = open_frames(path, options.fps)
+    if not is_video(frames):
+        raise InputError(path, "is an image, which shows no movement", "give a video")
+    recording = options.tracker.recording(frames, options.tracker.track(frames, parts))
+    if recording.fps < MIN_FPS:
+        raise InputError(path, f"has {recording.fps:.2g} frames per second", f"give at least {MIN_FPS:g}")
+    return recording
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of the frames in a folder."""
+    if path.is_file():
+        return sha256(path)
+    frames = sorted(p for p in path.iterdir() if p.suffix.lower() == ".json" and not p.name.startswith((".", "~")))
+    return sha256("".join(f"{sha256(p)} {p.name}\n" for p in frames if p.is_file()).encode("utf-8", "surrogateescape"))
+
+
+def _refuse_foreign(path: Path, record: Mapping[str, Any]) -> None:
+    """Refuse to overwrite results of another input or of other settings."""
+    if not path.exists():
+        return
+    try:
+        there: Any = json.loads(path.read_text("utf-8"))["provenance"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        there = None
+    if there != record["provenance"]:
+        raise InputError(path, "holds results of another input or other settings", "use --overwrite or another folder")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror})", "make room or give another folder") from None

@@ -1,0 +1,71 @@
+"""Numbers and texts as the pages show them."""
+
+import re
+from typing import Any
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_DIRECTIONS = re.compile(r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(value: Any) -> Any:
+    """JSON types with U+FFFD in place of control characters in every text."""
+    if isinstance(value, str):
+        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, list) else value
+
+
+def line(value: str) -> str:
+    """A text of the user where no element can stand: without direction marks, on one line."""
+    return " ".join(_DIRECTIONS.sub("", value).split())
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number; a dash for one that is not known."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent, whole or with one decimal near the ends; the sign stays on the line of its number."""
+    if fraction is None:
+        return "–"
+    if 0 < fraction < 0.001:
+        return "under 0.1\N{NO-BREAK SPACE}%"
+    if 0.999 < fraction < 1:
+        return "over 99.9\N{NO-BREAK SPACE}%"
+    digits = 0 if fraction in (0, 1) or 0.01 <= fraction <= 0.99 else 1
+    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def place(fraction: float) -> str:
+    """A fraction as a position or an extent in a style attribute, kept within the box."""
+    return f"{100 * min(max(fraction, 0.0), 1.0):.2f}%"
+
+
+def count(number_of: int, noun: str) -> str:
+    """A number with its noun, in the plural where it belongs."""
+    return f"{number_of} {noun}{'' if number_of == 1 else 's'}"
+
+
+def clock(seconds: float, digits: int = 0) -> str:
+    """Seconds as minutes and seconds, with hours where there are any: `1:05`, `1:02:05`."""
+    minutes, rest = divmod(round(seconds, digits), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    tail = f"{rest:0{3 + digits if digits else 2}.{digits}f}"
+    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"
+
+
+def sentence(value: str) -> str:
+    """A text that begins with a capital letter."""
+    return value[:1].upper() + value[1:]
+
+
+def spaced(joint: str) -> str:
+    """The name of a joint in words."""
+    return joint.replace("_", " ")
+
+
+def is_digest(value: str) -> bool:
+    """Whether a text is a digest, which is set in a typewriter face."""
+    return re.fullmatch(r"(sha256:)?[0-9a-f]{16,}", value) is not None

@@ -1,0 +1,114 @@
+"""The assessments of the methods of one network: what they say, and the reports of them."""
+
+from dataclasses import replace
+
+import jax
+import jsonschema
+import numpy as np
+import pytest
+
+from infantjax.errors import InputError
+from infantjax.methods import registry
+from infantjax.methods.mam import preprocessing as motion
+from infantjax.methods.mam.localization import frequency
+from infantjax.methods.mam.training import localize, video_logit
+from infantjax.report import Row, schema
+from infantjax.weights.ensemble import load_ensemble
+
+NETWORKS = ("mam", "baby-moves", "sma")
+
+
+@pytest.fixture(scope="module")
+def assessments(assessors, cohort_of):
+    """The assessment of one recording by each method."""
+    return {name: assessor.assess(cohort_of(name, 2).recordings[0], "0" * 64) for name, assessor in assessors.items()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_method_gives_a_record_a_page_and_a_row_of_the_same_form(name, assessments):
+    assessment = assessments[name]
+    record, page = assessment.to_dict(), assessment.to_html()
+    jsonschema.Draft202012Validator(schema()).validate(record)
+    assert record["method"]["name"] == name
+    assert record["provenance"]["input"] == {"sha256": "0" * 64}
+    assert "Not validated on infants" in page
+    assert assessment.statement in page
+    for quantity in (assessment.headline, *assessment.quantities):
+        assert quantity.label[1:] in page
+        assert f"{quantity.value:.2f}" in page
+    assert assessment.fidelity_note in page
+    row = Row.of("a.csv", record)
+    assert (row.method, row.value_name) == (name, assessment.headline.name)
+    assert row.low <= row.high
+
+
+@pytest.mark.parametrize("name", ["mam", "baby-moves"])
+def test_a_risk_is_the_median_of_the_networks_and_decides_at_the_threshold(name, assessments):
+    assessment = assessments[name]
+    values = np.array([member.value for member in assessment.members])
+    assert assessment.value == pytest.approx(np.median(values))
+    assert assessment.positive == (assessment.value >= 0.5)
+    assert assessment.decision == assessment.classes[assessment.positive]
+    assert assessment.agreement == ((values >= 0.5) == assessment.positive).mean()
+
+
+def test_fms_frequency_and_intervals_are_those_of_the_median_network(assessments, assessors, cohort_of):
+    assessment, assessor = assessments["mam"], assessors["mam"]
+    method, recording = assessor.method, cohort_of("mam", 2).recordings[0]
+    positions = method.positions(recording)
+    each = [localize(method.network, v, positions, method.training, step=60) for v in assessor.variables]
+    starts = motion.localization_starts(len(positions), 120, 60)
+    median = assessment.time_series.median
+    np.testing.assert_allclose(median, np.median(each, axis=0), atol=1e-6)
+    share, quantity = frequency(median, starts, 120), assessment.quantities[0]
+    assert (quantity.name, quantity.value, quantity.low) == ("fms_frequency", share.value, share.low)
+    calls = median > 0.5
+    assert len(assessment.intervals) == (np.diff(np.concatenate([[0], calls.astype(int)])) == 1).sum()
+
+
+@pytest.mark.slow
+def test_a_videos_log_odds_are_those_of_the_whole_network(assessors, cohort_of):
+    assessor = assessors["mam"]
+    method, recording = assessor.method, cohort_of("mam", 2).recordings[0]
+    positions = method.positions(recording)
+    starts = motion.clip_starts(len(positions), 120, 60)
+    clips, real = motion.cut(positions, starts, 120)
+    x = motion.inputs(np.asarray(clips, np.float32), method.training.inputs)
+    expected, _ = jax.jit(method.network.apply)(assessor.variables[0], x[None], None, real[None])
+    found = video_logit(method.network, assessor.variables[0], positions, None, method.training)
+    assert found == pytest.approx(float(expected[0]), abs=1e-5)
+
+
+def test_attention_of_baby_moves_spans_the_recording(assessments):
+    assessment = assessments["baby-moves"]
+    series = assessment.time_series
+    assert len(series.start) == 547
+    # 4500 frames stretch over the recording, whatever its length.
+    assert series.start[-1] + series.length == pytest.approx(assessment.duration, rel=0.01)
+
+
+def test_a_network_without_calibration_does_not_count(ensembles, cohort_of):
+    ensemble = load_ensemble(ensembles["baby-moves"])
+    curves = ensemble.info["calibrations"]
+    recording = cohort_of("baby-moves", 2).recordings[0]
+    half = replace(ensemble, info={**ensemble.info, "calibrations": [None, curves[1]]})
+    assessment = registry.assessor(half).assess(recording)
+    assert assessment.value == assessment.members[1].value
+    assert assessment.to_dict()["members"][0]["value"] is None
+    assert "1 of 2 networks could not be calibrated and do not count" in assessment.notes
+    with pytest.raises(InputError, match="has no calibrated network"):
+        registry.assessor(replace(ensemble, info={**ensemble.info, "calibrations": [None, None]}))
+
+
+def test_the_windows_of_a_score_start_where_they_were_cut(assessors, cohort_of):
+    assessor, recording = assessors["sma"], cohort_of("sma", 1).recordings[0]
+    keypoints = recording.keypoints.copy()
+    keypoints[150:155] = np.nan
+    assessment = assessor.assess(replace(recording, keypoints=keypoints))
+    series = assessment.time_series
+    # 150 frames before the gap give one window of 120, the 205 behind it one too.
+    np.testing.assert_allclose(series.start * 30, [0, 155])
+    assert series.limits[0] <= 0
+    assert series.limits[1] >= 72
+    assert assessment.quantities[0].value == pytest.approx(assessment.value)
+    assert (assessment.decision, assessment.threshold) == ("", None)
