@@ -23,7 +23,7 @@ import tyro
 from infantjax import models
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.training import train
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
@@ -116,9 +116,9 @@ def main(options: Demonstration) -> None:
 
 def held_out_statement(ensemble: Ensemble, options: Demonstration) -> str:
     """AUC on simulated infants that no instance was trained or chosen on, in a sentence."""
-    assessor = Assessor(ensemble)
+    assessor = EnsembleGcnAssessor(ensemble)
     cohort = simulate_cohort(options.held_out, options.seed + 1, options.duration, options.prevalence)
-    risks = np.array([assessor.assess(recording).risk for recording, _ in cohort])
+    risks = np.array([assessor.assess(recording).value for recording, _ in cohort])
     outcomes = np.array([outcome for _, outcome in cohort])
     interval = auc_interval(risks, outcomes, method="delong")
     return (

@@ -34,7 +34,7 @@ from infantjax.assessment.certainty import color
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.crossval import cohort_splits, crossval
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
@@ -379,10 +379,10 @@ def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thre
 
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, np.ndarray]:
     """Risk of each test infant `[infant]`, and by each instance `[infant, instance]`."""
-    assessor = Assessor(ensemble)
+    assessor = EnsembleGcnAssessor(ensemble)
     assessed = [assessor.assess(recording) for recording in test.recordings]
-    risks = np.array([assessment.risk for assessment in assessed])
-    return risks, np.array([[instance.risk for instance in a.instances] for a in assessed])
+    risks = np.array([assessment.value for assessment in assessed])
+    return risks, np.array([[member.value for member in a.members] for a in assessed])
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
-from infantjax.methods.ensemble_gcn.assess import Assessor
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare
 from infantjax.methods.ensemble_gcn.training import CohortData, Result, take_runs, train
 from infantjax.methods.mam.model import GatedAttention
@@ -174,7 +174,7 @@ Table = tuple[tuple[str, ...], list[tuple], str]
 
 def instances(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
     """Accuracy and certainty by the number of instances."""
-    assessor = Assessor(whole.ensemble)
+    assessor = EnsembleGcnAssessor(whole.ensemble)
     risks = [assessor.window_risks(recording) for recording in test.recordings]
     count, labels = len(risks[0]), np.asarray(test.outcomes)
     rows: list[tuple] = []
@@ -389,9 +389,9 @@ QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] =
 
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, list[str]]:
     """Risk and color of each infant."""
-    assessor = Assessor(ensemble)
+    assessor = EnsembleGcnAssessor(ensemble)
     assessed = [assessor.assess(recording) for recording in test.recordings]
-    return np.array([a.risk for a in assessed]), [a.color for a in assessed]
+    return np.array([a.value for a in assessed]), [a.certainty.level for a in assessed]
 
 
 def _area(risks: Any, labels: Any) -> tuple[float, float, float]:

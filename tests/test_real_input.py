@@ -37,13 +37,13 @@ def test_six_real_infants_get_six_reports(recordings, ensemble_folder, tmp_path,
     for path in recordings:
         report = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text())
         assert report["validated"] is False
-        assert 0 < report["risk"] < 1
+        assert 0 < report["headline"]["value"] < 1
         # 40 s: windows of 5 s every 2.5 s, of which the last counts twice, as in the released program.
         assert report["duration"] == pytest.approx(40)
-        assert len(report["windows"]) == 16
+        assert len(report["time_series"]["windows"]) == 16
         assert set(report["approximated"])
         assert "Random weights, made for a test." in (tmp_path / "out" / f"{path.stem}.html").read_text()
-    risks = [json.loads((tmp_path / "out" / f"{p.stem}.json").read_text())["risk"] for p in recordings]
+    risks = [json.loads((tmp_path / "out" / f"{p.stem}.json").read_text())["headline"]["value"] for p in recordings]
     assert len(set(risks)) == 6
 
 

@@ -139,7 +139,7 @@ def assess_files(
     rows: list[tuple[Row, str]] = []
     stems: dict[Path, str] = {}
     for path in paths:
-        stems[path] = safe_stem(formats.stem_of(path), list(stems.values()))
+        stems[path] = safe_stem(formats.stem_of(path), ["index", *stems.values()])
     seen: dict[str, Path] = {}
     with locked(output):
         for path in paths:
@@ -149,8 +149,8 @@ def assess_files(
             except InputError as error:
                 rows.append((Row(file=path.name, message=str(error)), ""))
             _write(output / "summary.csv", table.summary_csv(row for row, _ in rows))
+            _write(output / "index.html", page.index_html(rows))
             report(len(rows), rows[-1][0])
-        _write(output / "index.html", page.index_html(rows))
     return [row for row, _ in rows]
 
 

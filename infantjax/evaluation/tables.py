@@ -35,8 +35,8 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
     """Read a table of risks, and the outcomes from it or from another table.
 
     Args:
-        path: table with a column `id`, `name` or `file`, a column `risk`, and perhaps `outcome`; rows without a risk
-            (recordings that failed) are problems.
+        path: table with a column `id`, `name` or `file`, a column `risk`, and perhaps `outcome`; or the summary of
+            `assess`, whose risks are in the column `value`. Rows without a risk (recordings that failed) are problems.
         outcomes: table of outcomes as in a cohort; None takes the column of the first table.
 
     Raises:
@@ -49,7 +49,8 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
     lines = text.rows(path, dialect)
     header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
     name_column = next((name for name in _NAMES if name in header), None)
-    if name_column is None or "risk" not in header:
+    risk_column = "value" if "value_name" in header else "risk"
+    if name_column is None or risk_column not in header:
         raise InputError(path, "needs a column id and a column risk", "give the summary.csv of assess")
     if outcomes is None and "outcome" not in header:
         raise InputError(path, "has no column outcome", "give the table of outcomes too")
@@ -59,7 +60,9 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
         row = dict(zip(header, text.check_width(path, number, cells, len(header))))
         # The writers put an apostrophe before what a spreadsheet would take for a formula.
         name = row[name_column].strip().removeprefix("'")
-        risk = _risk(path, number, row["risk"], dialect.separator)
+        if row.get("value_name", "").strip() not in ("", "risk"):
+            raise InputError(path, f"line {number} has a {row['value_name'][:20]}, not a risk", "give a table of risks")
+        risk = _risk(path, number, row[risk_column], dialect.separator)
         outcome = _outcome(path, number, row["outcome"]) if known is None else _known(known, name)
         if risk is None or outcome is None:
             problems.append(f"line {number} ({name[:60]}): has no {'risk' if risk is None else 'outcome'}")

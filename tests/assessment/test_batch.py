@@ -253,9 +253,9 @@ def test_results_of_another_input_or_other_settings_are_kept_unless_told(tmp_pat
     (row,) = assess_files([path], out, other)
     assert row.status == "error"
     assert "holds results of another input or other settings; use --overwrite or another folder" in row.message
-    after = files_in(out)
-    assert {k: v for k, v in after.items() if k != "summary.csv"} == {
-        k: v for k, v in before.items() if k != "summary.csv"
+    after, over_all = files_in(out), ("summary.csv", "index.html")
+    assert {k: v for k, v in after.items() if k not in over_all} == {
+        k: v for k, v in before.items() if k not in over_all
     }
     (row,) = assess_files([path], out, other, overwrite=True)
     assert row.status == "ok"
@@ -295,7 +295,7 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, assessor):
 
 def test_a_full_disk_is_an_error_of_each_recording_and_leaves_no_torn_file(tmp_path, assessor, monkeypatch):
     def full(path, content):
-        if Path(path).suffix == ".html":
+        if Path(path).name == "a.html":
             raise OSError(28, "No space left on device")
         original(path, content)
 
@@ -339,7 +339,7 @@ def test_an_interruption_within_a_recording_leaves_whole_files_only(tmp_path, as
     with pytest.raises(KeyboardInterrupt):
         assess_files(paths, tmp_path / "out", assessor)
     monkeypatch.undo()
-    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "summary.csv"}
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "summary.csv", "index.html"}
     json.loads((tmp_path / "out" / "b.json").read_text())
     assess_files(paths, tmp_path / "out", assessor)
     assess_files(paths, tmp_path / "whole", assessor)

@@ -225,6 +225,7 @@ def test_a_recording_is_assessed_by_the_installed_program(good, ensemble_folder,
     assert sorted(p.name for p in (tmp_path / "results").iterdir() if p.name[0] != ".") == [
         "good.html",
         "good.json",
+        "index.html",
         "summary.csv",
     ]
     assert any((tmp_path / ".cache" / "infantjax" / "xla").iterdir())
@@ -321,7 +322,7 @@ BAD = {
     "overflowing.csv": (put("1e400"), "line 2, joint nose: the y coordinate is infinite"),
     "no_number.csv": (put("left"), 'line 2, column nose_y: "left" is not a number'),
     "duplicated_frames.csv": (frame_numbers, "line 3: frame number 0 occurs twice"),
-    "folder.csv": (folder, "holds no keypoint file; give files"),
+    "folder.csv": (folder, "contains no keypoint file; give files"),
     "cut.npz": (cut("npz"), "is not an .npz archive that can be read"),
     "cut.h5": (cut("sleap-h5"), "is not an HDF5 file that can be read.*truncated"),
     "picture.csv": (picture, "holds an image"),
@@ -408,7 +409,7 @@ def test_what_explains_is_chosen_by_name(run, good, ensemble_folder, tmp_path):
     run(*given, "-o", tmp_path / "all")
     run(*given, "-o", tmp_path / "first", "--contributions-of", "first_model")
     records = [json.loads((tmp_path / name / "good.json").read_text()) for name in ("all", "first")]
-    assert [r["provenance"]["contributions_of"] for r in records] == ["all", "first_model"]
+    assert [r["provenance"]["settings"]["contributions_of"] for r in records] == ["all", "first_model"]
 
 
 def test_a_threshold_comes_from_a_file(run, good, ensemble_folder, tmp_path):
@@ -448,9 +449,9 @@ def test_weights_that_cannot_be_used_are_refused(run, good, ensemble_folder, tmp
     else:
         shutil.rmtree(folder)
     message = {
-        "another model": "weights of kbest-gcn-2: lack .*; use the weights with the model",
-        "another width": r"weights of st-gcn: hold .* of shape \(2, 8\), the network needs \(2, 12\)",
-        "another skeleton": r"weights of st-gcn: hold .* of shape \(2, 19,.* the network needs \(2, 16,",
+        "another model": "weights of kbest-gcn-2: missing parameter .*; use the weights with the model",
+        "another width": r"weights of st-gcn: .* has shape \(2, 8\), the network needs \(2, 12\)",
+        "another skeleton": r"weights of st-gcn: .* has shape \(2, 19,.* the network needs \(2, 16,",
         "no trunk": "ensemble: cannot be used .its skeleton coco-17 has no trunk",
         "flipped": "is damaged at .*: its digest does not match",
         "missing": "cannot be read",
@@ -756,7 +757,7 @@ def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pos
     """The way from a video to a report; the keypoints of random weights mean nothing."""
     path = videos.write(tmp_path / "walk.mp4", frames=160, height=64, width=64)
     options = ("--ensemble", ensemble_folder, "-o", tmp_path / "out")
-    refused(run("assess", path, *options), r"walk\.mp4: is a video or picture; give --pose-weights")
+    refused(run("assess", path, *options), r"walk\.mp4: is a video or image; give --pose-weights")
     outcome = run("assess", tmp_path, *options, "--pose-weights", pose_weights)
     assert outcome.status == 0, outcome.err
     document = json.loads((tmp_path / "out" / "walk.json").read_text("utf-8"))
@@ -770,7 +771,7 @@ def test_a_video_that_is_too_slow_or_a_picture_is_not_assessed(run, videos, pose
     picture = videos.write(
         tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
     )
-    refused(run("assess", picture, *options), "is a picture, which shows no movement")
+    refused(run("assess", picture, *options), "is an image, which shows no movement")
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 from infantjax import skeletons
-from infantjax.assessment.result import Assessment, InstanceRisk, WindowRisks
+from infantjax.assessment.assessment import Assessment, MemberValue, Quantity, TimeSeries
+from infantjax.assessment.certainty import Certainty
 
 REST = {
     "head_top": (0.0, 0.345),
@@ -53,7 +55,7 @@ def swaying(frames: int, fps: float) -> np.ndarray:
 
 
 def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 30.0, **changes: Any) -> Assessment:
-    """A seeded assessment of an infant near the threshold; any field may be changed."""
+    """A seeded assessment of an infant near the threshold; any field may be changed, and `value` of the headline."""
     rng = np.random.default_rng(3)
     start = 2.5 * np.arange(windows)
     duration = float(start[-1] + 5)
@@ -64,16 +66,17 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
     )
     q1 = np.clip(median - rng.uniform(0.04, 0.14, windows), 0, 1)
     q3 = np.clip(median + rng.uniform(0.04, 0.14, windows), 0, 1)
-    color = tuple(
+    levels = tuple(
         ("red" if low > 0.5 else "orange") if middle >= 0.5 else ("yellow" if high >= 0.5 else "green")
         for low, middle, high in zip(q1, median, q3)
     )
-    instances = tuple(
-        InstanceRisk(model, fold, float(np.clip(rng.normal(0.56, 0.11), 0, 1)))
+    members = tuple(
+        MemberValue(model, fold, float(np.clip(rng.normal(0.56, 0.11), 0, 1)))
         for model in ("kbest-gcn-2", "kbest-gcn-7")
         for fold in range(7)
     )
-    risks = np.array([i.risk for i in instances])
+    by_network = np.array([member.value for member in members])
+    low, high = np.percentile(by_network, [25, 75])
     joints = skeletons.IN_MOTION_19.joints
     strong = {
         "left_wrist": 0.83,
@@ -85,15 +88,19 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
     }
     values: dict[str, Any] = {
         "name": "Infant 042, second visit",
-        "risk": 0.573218437,
+        "method": "example-method",
+        "title": "Example method",
+        "source": "Example et al. 2022",
+        "fidelity": "exact",
+        "headline": Quantity("risk", "risk of cerebral palsy", 0.573218437, low, high, "middle half of the networks"),
         "threshold": 0.5,
+        "classes": ("no CP", "CP"),
         "positive": True,
-        "color": "orange",
-        "certainty_rule": "fraction",
-        "fraction_positive": float((risks >= 0.5).mean()),
-        "quartiles": (float(np.percentile(risks, 25)), float(np.percentile(risks, 75))),
-        "instances": instances,
-        "windows": WindowRisks(start, median, q1, q3, color, 5.0),
+        "agreement": float((by_network >= 0.5).mean()),
+        "certainty": Certainty("orange", "fraction"),
+        "members": members,
+        "time_series": TimeSeries("risk in a window", start, median, q1, q3, 5.0, (0, 1), 0.5, levels),
+        "contributions_label": "contribution to CP by class activation",
         "contributions": {joint: strong.get(joint, 0.0) for joint in joints},
         "skeleton": "in-motion-19",
         "movement": swaying(round(duration * fps) if frames is None else frames, fps),
@@ -125,6 +132,8 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
         "statement": "These weights were trained on simulated movement and were never validated on infants. "
         "The risk means nothing clinically and must not be used for any decision about a child.",
     }
+    if "value" in changes:
+        values["headline"] = replace(values["headline"], value=changes.pop("value"))
     return Assessment(**(values | changes))
 
 

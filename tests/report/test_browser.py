@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infantjax.report import to_html
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +22,7 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def page(factory, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("page") / "infant.html"
-    path.write_text(to_html(factory()), encoding="utf-8")
+    path.write_text(factory().to_html(), encoding="utf-8")
     return path
 
 
@@ -43,7 +42,7 @@ def chromium_once(binary, folder, flags, *options):
 def test_a_hostile_recording_is_shown_and_runs_nothing(chromium, browser_flags, factory, tmp_path):
     path = tmp_path / "hostile.html"
     hostile = factory(name=HOSTILE, metadata={HOSTILE: HOSTILE}, notes=(HOSTILE,), provenance={"x": [HOSTILE]})
-    path.write_text(to_html(hostile), encoding="utf-8")
+    path.write_text(hostile.to_html(), encoding="utf-8")
     dom = chromium_once(chromium, tmp_path, browser_flags, "--dump-dom", path.as_uri())
     root = re.search(r"<html[^>]*>", dom)[0]
     assert 'data-ready="true"' in root
@@ -111,14 +110,16 @@ def test_the_body_stands_where_the_movement_says(tab, page, factory):
         "[...document.querySelectorAll('#pose circle')].map((c) => ['cx', 'cy'].map((name) => +c.getAttribute(name)))"
     )
     # Quantized to sixteenths, then written with one decimal.
-    np.testing.assert_allclose(shown, Pose.of(factory()).positions[1200], atol=0.09)
+    assessment = factory()
+    pose = Pose.of(assessment.to_dict(), assessment.movement, assessment.movement_fps)
+    np.testing.assert_allclose(shown, pose.positions[1200], atol=0.09)
 
 
 def test_a_missing_point_is_hidden_with_its_bones(tab, factory, tmp_path):
     movement = factory(3).movement.copy()
     movement[:, 11] = np.nan
     path = tmp_path / "gap.html"
-    path.write_text(to_html(factory(3, movement=movement)), encoding="utf-8")
+    path.write_text(factory(3, movement=movement).to_html(), encoding="utf-8")
     tab.open(path, "#t=1")
     hidden = "[...document.querySelectorAll('#pose *')].filter(e => e.style.visibility === 'hidden').length"
     assert state(tab) == {"ready": "true"}
@@ -201,7 +202,7 @@ def test_the_page_is_whole_without_its_script(tab, page):
 @pytest.mark.parametrize("windows", [1, 2000])
 def test_short_and_long_recordings_are_drawn(tab, factory, tmp_path, windows):
     path = tmp_path / "page.html"
-    path.write_text(to_html(factory(windows)), encoding="utf-8")
+    path.write_text(factory(windows).to_html(), encoding="utf-8")
     tab.open(path)
     tab.until("document.documentElement.dataset.ready === 'true'")
     assert state(tab) == {"ready": "true"}

@@ -55,6 +55,7 @@ class BabyMoves(NetworkSystem):
     name = "baby-moves"
     title = "Baby Moves"
     source = "Passmore et al., Automated identification of abnormal infant movements from smart phone videos"
+    fidelity = "exact"
     skeleton_name = "baby-moves-18"
     model = "baby-moves"
     derived = frozenset({"metadata", "series"})

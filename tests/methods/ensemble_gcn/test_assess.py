@@ -286,14 +286,14 @@ def test_a_joint_that_is_never_seen_is_named(assessor, record):
     keypoints = recording.keypoints.copy()
     keypoints[:, [IN_MOTION_19.index("nose"), IN_MOTION_19.index("left_knee")]] = np.nan
     message = refusal(assessor.assess, replace(recording, keypoints=keypoints, name="anna"))
-    assert message.startswith("anna: lacks nose, left_knee, which the networks need; ")
+    assert message.startswith("anna: missing nose, left_knee, which the networks need; ")
 
 
 def test_joints_without_counterpart_in_the_source_are_named(assessor):
     keypoints = np.random.default_rng(0).normal(300, 50, (300, 12, 2))
     message = refusal(assessor.assess, Recording(keypoints, 30.0, BABYPOSE_12, name="limbs"))
     head = "head_top, nose, right_ear, left_ear, upper_neck"
-    assert message.startswith(f"limbs: lacks {head}, which the networks need; track these points")
+    assert message.startswith(f"limbs: missing {head}, which the networks need; track these points")
 
 
 def test_a_joint_that_is_seen_now_and_then_is_interpolated_and_reported(assessor, record):
@@ -334,7 +334,7 @@ def test_strict_takes_what_needs_no_approximation(assessor, record):
 def test_a_recording_shorter_than_a_window_is_refused_with_both_lengths(assessor, record):
     assert refusal(assessor.assess, record(149)).startswith("recording: lasts 5.0 s, shorter than a window of 5 s")
     assert "lasts 4.0 s, shorter than a window of 5 s" in refusal(assessor.assess, record(120))
-    assert len(assessor.assess(record(150)).windows.median) == 2
+    assert len(assessor.assess(record(150)).time_series.median) == 2
 
 
 def test_three_coordinates_are_refused(assessor, record):
@@ -349,7 +349,7 @@ def test_weights_of_another_architecture_are_refused_by_the_first_array_that_dif
     member = ensemble.members[0]
     wider = Member("st-gcn", member.variables, {"widths": [4, 8]})
     message = refusal(EnsembleGcnAssessor(Ensemble((wider,), ensemble.info)).assess, record(200))
-    assert message.startswith("weights of st-gcn: hold ")
+    assert message.startswith("weights of st-gcn: ")
     assert "the network needs" in message
     other = Member("kbest-gcn-2", member.variables)
     assert refusal(EnsembleGcnAssessor(Ensemble((other,), ensemble.info)).compile).startswith("weights of kbest-gcn-2: ")
