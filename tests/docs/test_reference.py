@@ -16,7 +16,6 @@ BEHIND = {
     *(m for m in MODULES if m.startswith(("infantjax.cli.", "infantjax.formats."))),
     "infantjax.report.body",
     "infantjax.report.charts",
-    "infantjax.report.markup",
     "infantjax.weights.archive",
 }
 
