@@ -1,54 +1,209 @@
 """Video-based infant movement analysis, compiled with JAX.
 
+    import infantjax as ij
+
+    recording = ij.read("infant.csv", fps=30)
+    assessment = ij.assess(recording, ensemble="results/ensemble")
+    assessment.save("infant.html")
+
 The flow, and the package that holds each step::
 
-    video -> pose -> motion -> networks (with their explanation) -> assessment -> report
-
-`video` reads frames; `pose` finds keypoints in them; `motion` reads keypoint files into a `Recording` and makes windows
-of it; `models` holds the published networks; `training` trains stacks of them as one compiled program; `search` looks
-for better ones; `assessment` turns a recording into a risk with its uncertainty; `systems` names every published
-system and trains and uses it; `report` writes down what it finds; `evaluation` judges methods; `simulation` makes
-infants of known movement.
+    video -> pose -> recording -> method (network, explanation) -> assessment -> report;  evaluation compares methods
 
 Importing this module is light: subpackages load on first use, and no JAX backend starts.
 """
 
-import importlib
-from types import ModuleType
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from infantjax.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+    import numpy as np
+
+    from infantjax.assessment.assessment import Assessment
+    from infantjax.recording.recording import Recording
+    from infantjax.skeletons import Skeleton
+    from infantjax.weights.ensemble import Ensemble
+
+    Source = str | Path | Recording | np.ndarray
 
 __version__ = "0.1.0"
 
-_SUBMODULES = frozenset(
-    {
-        "assessment",
-        "errors",
-        "evaluation",
-        "explanation",
-        "files",
-        "models",
-        "formats",
-        "nn",
-        "pose",
-        "recording",
-        "cli",
-        "report",
-        "search",
-        "simulation",
-        "skeletons",
-        "methods",
-        "training",
-        "video",
-        "weights",
-    }
+DEMO = "demo"
+"""Name of the demonstration ensemble that comes with the package. It is trained on simulated movement."""
+
+_SUBPACKAGES = (
+    "assessment",
+    "cache",
+    "cli",
+    "errors",
+    "evaluation",
+    "explanation",
+    "files",
+    "formats",
+    "methods",
+    "models",
+    "nn",
+    "pose",
+    "progress",
+    "recording",
+    "report",
+    "search",
+    "simulation",
+    "skeletons",
+    "training",
+    "video",
+    "weights",
 )
+_TYPES = {
+    "Assessment": "infantjax.assessment.assessment",
+    "Cohort": "infantjax.recording.cohort",
+    "Ensemble": "infantjax.weights.ensemble",
+    "InputError": "infantjax.errors",
+    "Recording": "infantjax.recording.recording",
+}
+_FUNCTIONS = ("assess", "create_model", "list_models", "load_ensemble", "read", "simulate")
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Load a subpackage when it is first named (`infantjax.models` without importing Flax at start-up)."""
-    if name in _SUBMODULES:
-        return importlib.import_module(f"infantjax.{name}")
-    raise AttributeError(f"module 'infantjax' has no attribute {name!r}")
+_LAZY = {name: f"infantjax.{name}" for name in _SUBPACKAGES} | _TYPES
+__getattr__, _ = lazy_attributes(__name__, {**_LAZY, **dict.fromkeys(_FUNCTIONS, __name__)})
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*_LAZY, *_FUNCTIONS, "DEMO", "__version__"})
+
+
+def read(
+    path: str | Path, fps: float | None = None, *, format: str | None = None, skeleton: "Skeleton | str | None" = None
+) -> "Recording":
+    """Read a keypoint file; see `infantjax.formats.read`.
+
+    Args:
+        path: a file, or the folder of an OpenPose export.
+        fps: frames per second; needed where the file states none.
+        format: name of the format; None finds it from the content.
+        skeleton: keypoint set of the file; None finds it from the names of the joints.
+
+    Raises:
+        InputError: the file cannot be used; one line with the file, what is wrong and what to do.
+        ValueError: unknown format or skeleton.
+    """
+    from infantjax import formats
+
+    return formats.read(path, fps=fps, format=format, skeleton=skeleton)
+
+
+@overload
+def assess(source: "Source", *, ensemble: "str | Path | Ensemble" = ..., **options: Any) -> "Assessment": ...
+@overload
+def assess(
+    source: "Sequence[Source]", *, ensemble: "str | Path | Ensemble" = ..., **options: Any
+) -> "list[Assessment]": ...
+def assess(
+    source: Any,
+    *,
+    ensemble: "str | Path | Ensemble" = DEMO,
+    fps: float | None = None,
+    skeleton: "Skeleton | str | None" = None,
+    **options: Any,
+) -> Any:
+    """Assess one recording or several with an ensemble of any method.
+
+    Args:
+        source: a keypoint file, a `Recording`, or an array `[time, joint, 2|3]` in pixels, y downwards, NaN where a
+            point is missing; or a list of these.
+        ensemble: folder of an ensemble, an ensemble, or `"demo"`, which is trained on simulated movement: its risks
+            mean nothing for an infant.
+        fps: frames per second; needed for arrays, and for files that state none.
+        skeleton: keypoint set; needed for arrays.
+        options: of the method's assessor, for example `threshold` or `strict`.
+
+    Returns:
+        An `Assessment`, or a list of them for a list.
+
+    Raises:
+        InputError: a file or recording that cannot be used; one line with what is wrong and what to do.
+        ValueError: an array without `fps` and `skeleton`, or an unknown option.
+    """
+    from infantjax.methods import registry
+
+    networks = load_ensemble(ensemble) if isinstance(ensemble, (str, Path)) else ensemble
+    assessor = registry.assessor(networks, **options)
+    sources = source if isinstance(source, (list, tuple)) else [source]
+    assessments = [assessor.assess(*_recording(each, fps, skeleton)) for each in sources]
+    return assessments if isinstance(source, (list, tuple)) else assessments[0]
+
+
+def _recording(source: Any, fps: float | None, skeleton: "Skeleton | str | None") -> "tuple[Recording, str]":
+    """A source as a recording, with the digest of its file."""
+    from infantjax import skeletons
+    from infantjax.assessment.batch import digest_of
+    from infantjax.recording.recording import Recording
+
+    if isinstance(source, (str, Path)):
+        return read(source, fps, skeleton=skeleton), digest_of(Path(source))
+    if isinstance(source, Recording):
+        return source, ""
+    if fps is None or skeleton is None:
+        raise ValueError("an array needs fps and skeleton")
+    known = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+    return Recording(source, fps, known), ""
+
+
+def load_ensemble(name: str | Path) -> "Ensemble":
+    """Load an ensemble and check its digests.
+
+    Args:
+        name: folder that `infantjax crossval` or `train` wrote, or `"demo"`.
+
+    Raises:
+        InputError: the folder holds no ensemble, or a damaged one.
+    """
+    from infantjax.weights import bundled, ensemble
+
+    return bundled.ensemble() if name == DEMO else ensemble.load_ensemble(name)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the registered networks.
+
+    Args:
+        pattern: wildcards as in a shell, for example `kbest*`.
+    """
+    from fnmatch import filter
+
+    from infantjax import models
+
+    return filter(models.names(), pattern)
+
+
+def create_model(name: str, **overrides: Any) -> "nn.Module":
+    """Build a registered network as a Flax Linen module.
+
+    Args:
+        name: one of `list_models()`.
+        overrides: settings of the network other than the published ones.
+
+    Raises:
+        ValueError: unknown name; the message has the nearest ones.
+    """
+    from infantjax import models
+
+    return models.get(name).build(**overrides)
+
+
+def simulate(seed: int = 0, **settings: Any) -> "Recording":
+    """Simulate one infant whose movement is known.
+
+    Args:
+        seed: same seed and settings, same bytes.
+        settings: fields of `infantjax.simulation.InfantConfig`, for example `duration` or `fidgety`.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    from infantjax.simulation import movement
+
+    return movement.simulate(seed, movement.InfantConfig(**settings))

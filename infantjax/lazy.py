@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -26,14 +26,19 @@ def lazy_attributes(package: str, places: Mapping[str, str]) -> tuple[Callable[[
         if name in places:
             module = importlib.import_module(places[name])
             return module if places[name].rpartition(".")[2] == name else getattr(module, name)
-        nearest = difflib.get_close_matches(name, places, 3)
-        hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-        raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
+        hint = did_you_mean(name, places)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}" + (f"; {hint}" if hint else ""))
 
     def __dir__() -> list[str]:
         return sorted(places)
 
     return __getattr__, __dir__
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the names nearest to a wrong one; empty if none is near."""
+    nearest = difflib.get_close_matches(name, list(known), 3)
+    return f"did you mean {' or '.join(nearest)}?" if nearest else ""
 
 
 @cache

@@ -158,7 +158,7 @@ def _assess_one(
     path: Path, target: Path, assessor: Assessor, options: ReadOptions, overwrite: bool, seen: dict[str, Path]
 ) -> Row:
     recording = _read(path, target, options)
-    digest = _digest(path)
+    digest = digest_of(path)
     assessment = assessor.assess(recording, digest)
     record = assessment.to_dict()
     json_path, page_path = target.with_name(target.name + ".json"), target.with_name(target.name + ".html")
@@ -195,7 +195,7 @@ def _tracked(path: Path, parts: Path, options: ReadOptions) -> Recording:
     return recording
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of the frames in a folder."""
     if path.is_file():
         return sha256(path)

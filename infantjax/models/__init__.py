@@ -8,7 +8,7 @@ networks is first asked for, so listing names imports neither JAX nor Flax.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from infantjax.lazy import discover
+from infantjax.lazy import did_you_mean, discover
 
 if TYPE_CHECKING:
     from infantjax.models.entry import (
@@ -48,10 +48,10 @@ def require_known(name: str) -> None:
     """Refuse a name that no network has; loads none.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        ValueError: unknown name; the message has the nearest ones, or all.
     """
-    if name not in discover("NETWORKS"):
-        raise ValueError(f'unknown model "{name}"; known: {", ".join(discover("NETWORKS"))}')
+    if name not in (known := names()):
+        raise ValueError(f'unknown model "{name}"; ' + (did_you_mean(name, known) or f"known: {', '.join(known)}"))
 
 
 def get(name: str) -> "Entry":

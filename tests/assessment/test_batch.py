@@ -201,13 +201,13 @@ def test_the_same_content_under_another_name_is_assessed_and_told(tmp_path, asse
 def test_openpose_exports_are_told_apart_by_their_frames(tmp_path):
     one, two = write_openpose(tmp_path / "one"), write_openpose(tmp_path / "two", 1)
     copy = Path(shutil.copytree(one, tmp_path / "copy"))
-    digests = [batch._digest(folder) for folder in (one, two, copy)]
+    digests = [batch.digest_of(folder) for folder in (one, two, copy)]
     assert digests[0] == digests[2] != digests[1]
     (copy / "notes.txt").write_text("beside the frames")
-    assert batch._digest(copy) == digests[0]
+    assert batch.digest_of(copy) == digests[0]
     frame = min(copy.glob("*.json"))
     frame.write_bytes(frame.read_bytes() + b" ")
-    assert batch._digest(copy) != digests[0]
+    assert batch.digest_of(copy) != digests[0]
 
 
 def test_how_files_are_read_is_passed_on(tmp_path, assessor):

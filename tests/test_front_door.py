@@ -1,0 +1,86 @@
+"""`import infantjax as ij` and what it offers."""
+
+import json
+import subprocess
+import sys
+
+import flax.linen as nn
+import numpy as np
+import pytest
+
+import infantjax as ij
+from infantjax.weights import bundled
+
+SUBPACKAGES = [name for name in dir(ij) if name.islower() and not name.startswith("_") and name not in ij._FUNCTIONS]
+
+
+@pytest.fixture(scope="module")
+def recording() -> ij.Recording:
+    return ij.simulate(1, duration=6, dropout_rate=0)
+
+
+def modules_after(code: str) -> set[str]:
+    """Modules that a fresh process loads for some code."""
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
+def test_importing_infantjax_loads_two_modules_of_its_own_and_nothing_heavy():
+    loaded = modules_after("import infantjax")
+    assert {name for name in loaded if name.startswith("infantjax")} == {"infantjax", "infantjax.lazy"}
+    # Under 50 ms: a handful of light modules of the standard library.
+    assert len(loaded - modules_after("import pathlib, typing, difflib, importlib, pkgutil, functools")) < 20
+    assert not loaded & {"numpy", "jax", "flax", "scipy"}
+
+
+def test_every_subpackage_resolves_after_the_one_import():
+    names = ", ".join(f"ij.{name}" for name in SUBPACKAGES)
+    assert len(SUBPACKAGES) >= 20
+    subprocess.run([sys.executable, "-c", f"import infantjax as ij; {names}"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("asses", "assess"), ("Recordings", "Recording"), ("list_model", "list_models"), ("formts", "formats")],
+)
+def test_a_wrong_name_gets_the_nearest_right_one(name, nearest):
+    with pytest.raises(AttributeError, match=f"module 'infantjax' has no attribute '{name}'; did you mean {nearest}"):
+        getattr(ij, name)
+
+
+def test_a_model_is_found_by_pattern_and_built():
+    assert ij.list_models("kbest*") == [f"kbest-gcn-{number}" for number in range(1, 11)]
+    assert set(ij.list_models("kbest*")) < set(ij.list_models())
+    assert isinstance(ij.create_model("st-gcn", widths=(4,)), nn.Module)
+    with pytest.raises(ValueError, match='unknown model "kbest-gcn-77"; did you mean kbest-gcn-7'):
+        ij.create_model("kbest-gcn-77")
+
+
+def test_a_recording_prints_in_one_line(recording):
+    assert repr(recording) == "Recording('simulated', 180 frames, 30 fps, 6.0 s, in-motion-19, 2-D, 0.0 % missing)"
+
+
+def test_the_same_keypoints_are_assessed_from_a_file_a_recording_and_an_array(recording, ensemble_folder, tmp_path):
+    ij.formats.write(recording, tmp_path / "infant.npz")
+    sources = [tmp_path / "infant.npz", recording, np.asarray(recording.keypoints)]
+    first, *others = ij.assess(sources, ensemble=ensemble_folder, fps=30, skeleton="in-motion-19", threshold=0.4)
+    assert [other.value for other in others] == pytest.approx([first.value] * 2, abs=1e-6)
+    assert first.threshold == 0.4
+    assert first.provenance["input"]["sha256"]
+    first.save(tmp_path / "infant.json")
+    assert json.loads((tmp_path / "infant.json").read_text()) == first.to_dict()
+
+
+def test_one_source_gives_one_assessment(recording, ensemble_folder):
+    assert isinstance(ij.assess(recording, ensemble=ij.load_ensemble(ensemble_folder)), ij.Assessment)
+
+
+def test_an_array_needs_to_be_described(ensemble_folder):
+    with pytest.raises(ValueError, match="an array needs fps and skeleton"):
+        ij.assess(np.zeros((200, 19, 2)), ensemble=ensemble_folder)
+
+
+def test_the_demonstration_ensemble_has_a_name():
+    assert ij.load_ensemble("demo").digest == bundled.ensemble().digest
+    with pytest.raises(ij.InputError, match="demos"):
+        ij.load_ensemble("demos")
