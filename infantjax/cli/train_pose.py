@@ -65,7 +65,7 @@ class TrainPose(common.Command):
 
         common.prepare_process(self.distributed)
         with common.checked():
-            annotations = read_annotations(self.annotations, self.skeleton, self.format, pictures=self.image_dir)
+            annotations = read_annotations(self.annotations, self.skeleton, self.format, image_dir=self.image_dir)
             common.note(annotations.problems)
             trained = train_pose(
                 annotations,

@@ -1,7 +1,7 @@
-"""From annotated pictures to a pose network: the pictures as squares, the split, the start from other weights.
+"""From annotated images to a pose network: the images as squares, the split, the start from other weights.
 
 The folder that comes out holds the network (`pose.load_pose_network` reads it), `training.json` (what was trained, and the
-errors on the pictures that chose the epoch), `history.csv`, `tensorboard/` and `checkpoints/`. Called again on the
+errors on the images that chose the epoch), `history.csv`, `tensorboard/` and `checkpoints/`. Called again on the
 folder of an interrupted training it continues.
 
 Source: Groos et al., Paper II (Sections 2.2 to 2.4); the training framework.
@@ -39,7 +39,7 @@ from infantjax.video.reading import open_frames
 RECORD = "training.json"
 SQUARES = ".squares.npy"
 STATEMENT = (
-    "Trained on {count} pictures with infantjax. Its figures come from pictures that also chose the epoch, so they are "
+    "Trained on {count} images with infantjax. Its figures come from images that also chose the epoch, so they are "
     "optimistic; it was never validated on other infants. Research use only."
 )
 
@@ -50,11 +50,11 @@ _OF_USE, _OF_SKELETON = ("upscale", "early_heads"), ("keypoints", "segments", "h
 
 @dataclass(frozen=True)
 class Squares:
-    """How annotated pictures become the squares that networks are trained on.
+    """How annotated images become the squares that networks are trained on.
 
     Attributes:
         side: height and width, pixels; None is that of the network.
-        crop: take the surroundings of the keypoints, as in the framework, or the whole picture, as the network will see
+        crop: take the surroundings of the keypoints, as in the framework, or the whole image, as the network will see
             it.
         resizing: as in `crop.crop_image`.
     """
@@ -66,7 +66,7 @@ class Squares:
 
 @dataclass(frozen=True, eq=False)
 class TrainedPose:
-    """What training on annotated pictures gives.
+    """What training on annotated images gives.
 
     Attributes:
         network: of the best epoch, as it was saved.
@@ -95,10 +95,10 @@ def train_pose(
     save_every: int = 1,
     quiet: bool = True,
 ) -> TrainedPose:
-    """Train a pose network on annotated pictures and save its best epoch.
+    """Train a pose network on annotated images and save its best epoch.
 
     Args:
-        annotations: pictures with their keypoints. Where they name parts, `train` trains and `val` chooses the epoch;
+        annotations: images with their keypoints. Where they name parts, `train` trains and `val` chooses the epoch;
             else they are split by infant or video, as far as that is known.
         model: registry name; None is that of `start`.
         directory: of the network; made if missing, continued if it holds the same training, interrupted.
@@ -107,8 +107,8 @@ def train_pose(
             depend on the keypoints begin anew, as in the framework.
         backbones: start the backbones from weights trained on ImageNet, see `weights.imagenet`: a file for each version
             that no package ships; empty takes the packages alone, None the initializer. Not beside `start`.
-        squares: how pictures are cut and resized.
-        validation: share of the pictures that choose the epoch, where the annotations do not name any.
+        squares: how images are cut and resized.
+        validation: share of the images that choose the epoch, where the annotations do not name any.
         overrides: arguments for the network's `build`, JSON-compatible.
         devices: over which every batch is spread; None is all local ones.
         stream: keep the squares in a file in the folder while training, and bring those of so many steps to the devices
@@ -117,13 +117,13 @@ def train_pose(
         quiet: no progress on stderr.
 
     Raises:
-        InputError: pictures that cannot be read (all named), a directory that cannot be written or holds another
+        InputError: images that cannot be read (all named), a directory that cannot be written or holds another
             training, weights of another network, or a training that diverged in its first epoch.
         ValueError: unknown model or value.
     """
     if not 0 < validation <= 0.5:
         raise ValueError(f"validation must be a share above 0 and at most 0.5, got {validation}")
-    annotations, config, overrides = annotations.pictured(), config or PoseTrainingConfig(), dict(overrides or {})
+    annotations, config, overrides = annotations.with_images(), config or PoseTrainingConfig(), dict(overrides or {})
     same = start is not None and start.skeleton == annotations.skeleton
     if model is None:
         if start is None:
@@ -144,8 +144,8 @@ def train_pose(
         replaced = _kept(module, side, start, same)
     fold, notes = _split(annotations, validation, config.seed)
     file = None if stream is None else Path(directory) / SQUARES
-    pictures, points = read_squares(annotations, replace(squares, side=side), quiet, file)
-    data = ImageData(pictures, points, replaced, annotations.skeleton, entry.normalization)
+    images, points = read_squares(annotations, replace(squares, side=side), quiet, file)
+    data = ImageData(images, points, replaced, annotations.skeleton, entry.normalization)
     description = {
         "name": model,
         "overrides": {name: value for name, value in overrides.items() if name != "upscale"},
@@ -166,7 +166,7 @@ def train_pose(
         quiet=quiet,
     )
     if file is not None and processes.is_main_process():
-        # Pictures of infants do not stay beside the network.
+        # Images of infants do not stay beside the network.
         file.unlink()
     if not result.ended[0]:
         raise InputError(directory, "the first epoch diverged", "lower the learning rate or check the annotations")
@@ -177,7 +177,7 @@ def train_pose(
     info = {
         "validated": False,
         "statement": STATEMENT.format(count=len(annotations)),
-        # Names of pictures may be names of infants: they stay beside the network and do not travel with it.
+        # Names of images may be names of infants: they stay beside the network and do not travel with it.
         "training": {name: value for name, value in record.items() if name not in ("held_out", "problems")},
     }
     if not processes.is_main_process():
@@ -193,44 +193,44 @@ def train_pose(
 def read_squares(
     annotations: Annotations, squares: Squares, quiet: bool = True, file: Path | None = None
 ) -> tuple[Any, Any]:
-    """All annotated pictures as squares.
+    """All annotated images as squares.
 
     Args:
-        annotations: with pictures that are there.
+        annotations: with images that are there.
         squares: how; with a side.
         quiet: no progress on stderr.
         file: where they are kept, to be read from there; None keeps them in memory.
 
     Returns:
-        `[picture, side, side, 3]`, 8 bit, and points `[picture, keypoint, 2]` float32, fractions of the square.
+        `[image, side, side, 3]`, 8 bit, and points `[image, keypoint, 2]` float32, fractions of the square.
 
     Raises:
-        InputError: pictures that cannot be read, one line that names all of them; a file that cannot be written.
+        InputError: images that cannot be read, one line that names all of them; a file that cannot be written.
     """
     count, side = len(annotations), squares.side or 0
-    pictures = _room((count, side, side, 3), file)
+    images = _room((count, side, side, 3), file)
     points = np.full((count, len(annotations.skeleton.joints), 2), np.nan, np.float32)
     paths, problems = annotations.paths or (), []
 
     def read(row: int) -> str:
         try:
             frame = next(iter(open_frames(paths[row])))
-            pictures[row], points[row] = crop_annotated(
+            images[row], points[row] = crop_annotated(
                 frame, annotations.points[row], side, squares.crop, squares.resizing
             )
         except InputError as error:
             return f"{error.where} {error.what}"
         return ""
 
-    with Progress(count, "reading pictures", quiet=quiet) as progress, ThreadPoolExecutor() as pool:
+    with Progress(count, "reading images", quiet=quiet) as progress, ThreadPoolExecutor() as pool:
         for row, problem in enumerate(pool.map(read, range(count)), 1):
             progress.update(row)
             if problem:
                 problems.append(problem)
     if problems:
         listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
-        raise InputError("pictures", f"{len(problems)} of {count} cannot be used: {listed}", "mend or leave them out")
-    return pictures, points
+        raise InputError("images", f"{len(problems)} of {count} cannot be used: {listed}", "mend or leave them out")
+    return images, points
 
 
 def _room(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
@@ -249,11 +249,8 @@ def _room(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
 
 def _split(annotations: Annotations, validation: float, seed: int) -> tuple[Split, tuple[str, ...]]:
     if annotations.splits and {"train", "val"} <= set(annotations.splits):
-        split = split_as_given(annotations)
-    else:
-        split = split_by_group(annotations, {"train": 1 - validation, "val": validation}, seed)
-    train, held = (tuple(int(row) for row in split.rows[part]) for part in ("train", "val"))
-    return Split(train, held), split.notes
+        return split_as_given(annotations)
+    return split_by_group(annotations, {"train": 1 - validation, "validation": validation}, seed)
 
 
 def _kept(module: nn.Module, side: int, start: PoseEstimator, same: bool) -> dict[str, Any]:
@@ -299,7 +296,7 @@ def _record(
     return {
         "model": dict(description),
         "config": asdict(config),
-        "pictures": {"count": len(annotations), "trained_on": len(fold.train), "sha256": digest},
+        "images": {"count": len(annotations), "trained_on": len(fold.train), "sha256": digest},
         "best_epoch": int(result.best_epoch[0]),
         "epochs": int(result.ended[0]),
         "status": result.status[0].name.lower(),

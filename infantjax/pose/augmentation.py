@@ -1,4 +1,4 @@
-"""Random views of annotated pictures for training: color, rotation, two scales, mirror image; on the device.
+"""Random views of annotated images for training: color, rotation, two scales, mirror image; on the device.
 
 Points are x and y as fractions of the square, NaN where missing; row and column 0 have their middle half a pixel inside
 the square.
@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-Picture = Float[Array, "side side 3"]
+Image = Float[Array, "side side 3"]
 Points = Float[Array, "keypoint 2"]
 
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    """How far a picture may be changed; the defaults are the published ones.
+    """How far an image may be changed; the defaults are the published ones.
 
     Attributes:
         rotation_degrees: angles lie within plus or minus this.
@@ -50,10 +50,10 @@ class ImageAugmentation:
 
 
 class View(NamedTuple):
-    """What was drawn for a picture.
+    """What was drawn for an image.
 
     Attributes:
-        angle: `[]` radians; the picture turns against the clock.
+        angle: `[]` radians; the image turns against the clock.
         zoom: `[2]` of rows and of columns; above 1 shows more, the infant becomes smaller.
         mirrored: `[]` whether left and right change places.
         shift: `[3]` of each color, share of the full scale.
@@ -82,17 +82,17 @@ def draw(key: PRNGKeyArray, augmentation: ImageAugmentation) -> View:
     )
 
 
-def view_image(picture: Picture, view: View) -> Picture:
-    """A picture as the view shows it, by linear interpolation.
+def view_image(image: Image, view: View) -> Image:
+    """An image as the view shows it, by linear interpolation.
 
-    What lies outside the picture becomes 0, and so mean gray when the picture is normalized before, as it is in the
-    framework; the padding around a picture stays what it was.
+    What lies outside the image becomes 0, and so mean gray when the image is normalized before, as it is in the
+    framework; the padding around an image stays what it was.
 
     Args:
-        picture: normalized.
+        image: normalized.
         view: of it; its colors are not applied here, see `shift_colors`.
     """
-    side = picture.shape[0]
+    side = image.shape[0]
     rows, columns = jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")
     columns = jnp.where(view.mirrored, side - 1 - columns, columns)
     middle = _middle(side)
@@ -100,30 +100,30 @@ def view_image(picture: Picture, view: View) -> Picture:
     read = jnp.einsum("ij,rcj->rci", _turn(view.angle) * view.zoom, read, precision="highest") + middle
     below = jnp.floor(read)
     share = read - below
-    result = jnp.zeros_like(picture)
+    result = jnp.zeros_like(image)
     for row in (0, 1):
         for column in (0, 1):
             at = below + jnp.array([row, column])
             weight = jnp.abs(1 - row - share[..., 0]) * jnp.abs(1 - column - share[..., 1])
             inside = ((at >= 0) & (at < side)).all(-1)
             index = jnp.clip(at, 0, side - 1).astype(jnp.int32)
-            result += jnp.where(inside, weight, 0)[..., None] * picture[index[..., 0], index[..., 1]]
+            result += jnp.where(inside, weight, 0)[..., None] * image[index[..., 0], index[..., 1]]
     return result
 
 
-def shift_colors(picture: Picture, view: View) -> Picture:
-    """A picture of values 0..1 with its colors shifted, cut off to 0..1."""
-    return jnp.clip(picture + view.shift, 0, 1)
+def shift_colors(image: Image, view: View) -> Image:
+    """An image of values 0..1 with its colors shifted, cut off to 0..1."""
+    return jnp.clip(image + view.shift, 0, 1)
 
 
 def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quantize: int = 0) -> Points:
-    """Where the view shows the points; NaN outside of the picture.
+    """Where the view shows the points; NaN outside of the image.
 
     Args:
         points: fractions of the square.
-        view: of the picture.
+        view: of the image.
         mirror: `[keypoint]` the index of each keypoint's mirror image, of the skeleton.
-        side: of the picture, pixels.
+        side: of the image, pixels.
         quantize: side of the map, see `ImageAugmentation`.
     """
     size = quantize or side
@@ -151,7 +151,7 @@ def _brightest(near: Array, at: Array, view: View, side: int) -> Array:
 
 
 def _middle(side: int) -> float:
-    """Row and column about which the framework turns: half a pixel behind the middle of the picture."""
+    """Row and column about which the framework turns: half a pixel behind the middle of the image."""
     return side / 2 + 0.5
 
 

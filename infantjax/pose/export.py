@@ -1,6 +1,6 @@
 """Pose networks for use elsewhere: StableHLO for any JAX, ONNX for runtimes without JAX.
 
-Both take what `crop.crop_image` gives, `[picture, side, side, 3]` of 8 bits, in any number; the weights are inside. The
+Both take what `crop.crop_image` gives, `[image, side, side, 3]` of 8 bits, in any number; the weights are inside. The
 lowerings of StableHLO are those of the backend that exports, right on every other; ONNX has plain convolutions.
 """
 
@@ -27,8 +27,8 @@ _MAGIC = b"infantjax stablehlo 1\n"
 
 def maps_of(
     network: PoseEstimator,
-) -> Callable[[UInt8[Array, "picture side side 3"]], Float[Array, "picture row column keypoint"]]:
-    """A function from padded pictures to confidence maps before upscaling, with the weights inside."""
+) -> Callable[[UInt8[Array, "image side side 3"]], Float[Array, "image row column keypoint"]]:
+    """A function from padded images to confidence maps before upscaling, with the weights inside."""
     variables = jax.tree.map(jnp.asarray, network.variables)
 
     def run(pixels: Array) -> Array:
@@ -41,7 +41,7 @@ def maps_of(
 def write_stablehlo(
     network: PoseEstimator, path: str | Path, decoder: str = "smoothed", platforms: Sequence[Platform] = ("cpu",)
 ) -> None:
-    """Write a program from padded pictures to keypoints that `load_stablehlo` reads, with a digest before it.
+    """Write a program from padded images to keypoints that `load_stablehlo` reads, with a digest before it.
 
     Args:
         network: with its weights.
@@ -61,13 +61,13 @@ def write_stablehlo(
         points = codec.decode(maps(pixels), network.side)
         return points.positions, points.confidence
 
-    shape = export.symbolic_shape(f"pictures, {network.side}, {network.side}, 3")
+    shape = export.symbolic_shape(f"images, {network.side}, {network.side}, 3")
     program = export.export(jax.jit(run), platforms=tuple(platforms))(jax.ShapeDtypeStruct(shape, np.uint8))
     content = bytes(program.serialize())
     write_atomically(Path(path), _MAGIC + sha256(content).encode() + b"\n" + content)
 
 
-def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "picture side side 3"]], Points]:
+def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "image side side 3"]], Points]:
     """A program that `write_stablehlo` wrote.
 
     Raises:
@@ -107,12 +107,12 @@ def write_onnx(network: PoseEstimator, path: str | Path) -> None:
     # Other runtimes have kernels for depthwise convolutions, which sums of shifted products would hide from them.
     with use_lowering("convolution"):
         model: Any = to_onnx(
-            maps, [("pictures", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"]
+            maps, [("images", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"]
         )
     write_atomically(Path(path), model.SerializeToString())
 
 
-def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "picture side side 3"]) -> np.ndarray:
+def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "image side side 3"]) -> np.ndarray:
     """The maps that ONNX Runtime computes from a model of `write_onnx`.
 
     Raises:
@@ -128,13 +128,13 @@ def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "picture side side 3"]
 
 
 def difference(network: PoseEstimator, path: str | Path, decoder: str = "smoothed", seed: int = 0) -> float:
-    """How far an exported model is from the network on random pictures, relative to the largest value.
+    """How far an exported model is from the network on random images, relative to the largest value.
 
     Args:
         network: what was exported.
         path: of the model, `.onnx` or else StableHLO.
         decoder: that of the model.
-        seed: of the pictures.
+        seed: of the images.
     """
     pixels = np.random.default_rng(seed).integers(0, 256, (3, network.side, network.side, 3)).astype(np.uint8)
     maps = jax.jit(maps_of(network))(pixels)

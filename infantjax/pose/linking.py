@@ -196,7 +196,7 @@ class Person(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """What is in a picture.
+    """What is in an image.
 
     Attributes:
         persons: those of at least three joints, the one with the largest sum of values first.
@@ -234,7 +234,7 @@ def find_people(
     radius: float | None = None,
     threshold: float = PEAK,
 ) -> Crowd:
-    """Everybody in a picture: candidates of all joints, linked along the limbs that have a field.
+    """Everybody in an image: candidates of all joints, linked along the limbs that have a field.
 
     A joint in no limb (the pelvis of `mpii-16`) goes to the person whose neighboring joints it is nearest to.
 

@@ -1,9 +1,9 @@
 """How far found keypoints lie from annotated ones, in units of the body.
 
-Positions are `[picture, keypoint, 2]`, NaN where missing, in pixels or any unit in which x and y are alike. A keypoint
+Positions are `[image, keypoint, 2]`, NaN where missing, in pixels or any unit in which x and y are alike. A keypoint
 without annotation is left out, as in `missing="exclude"`, or counts as found, as in the training framework
 (`missing="correct"`, for comparison with its figures); an annotated one that was not found is wrong. Means are taken
-over the pictures of a keypoint first, then over the keypoints, with equal weights.
+over the images of a keypoint first, then over the keypoints, with equal weights.
 
 Source: Groos et al., Paper I (Section 4), Paper II (Section 2.5).
 """
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from infantjax.skeletons import Skeleton
 
-Points = Float[np.ndarray, "picture keypoint 2"]
+Points = Float[np.ndarray, "image keypoint 2"]
 Unit = Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"]
 
 UNITS: dict[str, str] = {
@@ -67,9 +67,9 @@ class Share(NamedTuple):
 
 
 def body_length(
-    annotated: Points, skeleton: Skeleton, unit: Unit, heads: Float[np.ndarray, "picture 4"] | None = None
-) -> Float[np.ndarray, "picture"]:
-    """The unit of length of each picture, NaN where a point of it is missing.
+    annotated: Points, skeleton: Skeleton, unit: Unit, heads: Float[np.ndarray, "image 4"] | None = None
+) -> Float[np.ndarray, "image"]:
+    """The unit of length of each image, NaN where a point of it is missing.
 
     Args:
         annotated: positions.
@@ -104,7 +104,7 @@ def body_length(
     raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
 
 
-def head_box_length(boxes: Float[np.ndarray, "picture 4"]) -> Float[np.ndarray, "picture"]:
+def head_box_length(boxes: Float[np.ndarray, "image 4"]) -> Float[np.ndarray, "image"]:
     """The official unit of MPII: 0.6 times the diagonal of the head's box.
 
     Args:
@@ -113,8 +113,8 @@ def head_box_length(boxes: Float[np.ndarray, "picture 4"]) -> Float[np.ndarray, 
     return 0.6 * np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
 
 
-def errors(found: Points, annotated: Points, length: Float[np.ndarray, "picture"]) -> np.ndarray:
-    """Distances in units of the body, `[picture, keypoint]`; NaN where not annotated, infinite where not found.
+def errors(found: Points, annotated: Points, length: Float[np.ndarray, "image"]) -> np.ndarray:
+    """Distances in units of the body, `[image, keypoint]`; NaN where not annotated, infinite where not found.
 
     Raises:
         ValueError: shapes differ.
@@ -127,7 +127,7 @@ def errors(found: Points, annotated: Points, length: Float[np.ndarray, "picture"
 
 
 def pck(
-    error: Float[np.ndarray, "picture keypoint"],
+    error: Float[np.ndarray, "image keypoint"],
     threshold: float | Float[np.ndarray, "keypoint"],
     missing: Literal["exclude", "correct"] = "exclude",
 ) -> Share:
@@ -144,7 +144,7 @@ def pck(
     return _share(correct & counted, counted)
 
 
-def mean_error(error: Float[np.ndarray, "picture keypoint"]) -> Share:
+def mean_error(error: Float[np.ndarray, "image keypoint"]) -> Share:
     """Mean error (ME) of the keypoints that were found, in units of the body."""
     counted = np.isfinite(error)
     return _share(np.where(counted, error, 0), counted)
@@ -162,7 +162,7 @@ def _share(values: np.ndarray, counted: np.ndarray) -> Share:
     return Share(keypoints, float(seen.mean()) if len(seen) else float("nan"))
 
 
-def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "picture"]:
+def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "image"]:
     """Root mean square distance over the joints that are found and annotated, in the unit of the positions.
 
     Source: Migliorelli et al.; that n counts joints and not coordinates is chosen, the paper does not say.

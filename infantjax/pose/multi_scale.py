@@ -1,4 +1,4 @@
-"""Testing at several scales: the mean of a network's maps over versions of a picture, larger and smaller.
+"""Testing at several scales: the mean of a network's maps over versions of an image, larger and smaller.
 
 Source: Groos et al., Paper I (tables 3 to 9), as the authors' training framework does it; the scales are not printed.
 """
@@ -22,13 +22,13 @@ def mean_maps(predict: Predict, squares: UInt8[Array, "batch side side 3"], scal
     """Mean of the maps over scales.
 
     Args:
-        predict: maps of pictures in gray levels 0..255, not normalized.
-        squares: pictures, resized and padded.
-        scales: below 1 the picture is padded with black and looks smaller, above 1 it loses its border and looks
-            larger; 1 is the picture as it is.
+        predict: maps of images in gray levels 0..255, not normalized.
+        squares: images, resized and padded.
+        scales: below 1 the image is padded with black and looks smaller, above 1 it loses its border and looks
+            larger; 1 is the image as it is.
 
     Raises:
-        ValueError: no scale, or one that leaves nothing of the picture.
+        ValueError: no scale, or one that leaves nothing of the image.
     """
     if not scales:
         raise ValueError("needs at least one scale")
@@ -38,9 +38,9 @@ def mean_maps(predict: Predict, squares: UInt8[Array, "batch side side 3"], scal
 
 
 def at_scale(predict: Predict, squares: UInt8[Array, "batch side side 3"], scale: float) -> Maps:
-    """Maps of a picture that was made smaller or larger, brought back to their place.
+    """Maps of an image that was made smaller or larger, brought back to their place.
 
-    With `S` the side of the maps, `R` of the picture and `b = int((S - S * scale) / 2)`: padded (`b` above 0) or cut by
+    With `S` the side of the maps, `R` of the image and `b = int((S - S * scale) / 2)`: padded (`b` above 0) or cut by
     `b * R / S` pixels on each side, resized to `R`; the maps are resized to `S + 2 * b` and `b` pixels of them cut off
     or padded. Resizing is linear, with a low-pass where it shrinks.
 
@@ -50,25 +50,25 @@ def at_scale(predict: Predict, squares: UInt8[Array, "batch side side 3"], scale
         scale: above 0.
 
     Raises:
-        ValueError: the scale leaves nothing of the picture.
+        ValueError: the scale leaves nothing of the image.
     """
-    pictures = jnp.asarray(squares, jnp.float32)
+    images = jnp.asarray(squares, jnp.float32)
     if scale == 1:
-        return predict(pictures)
-    side = pictures.shape[1]
-    maps = jax.eval_shape(predict, pictures).shape[1]
+        return predict(images)
+    side = images.shape[1]
+    maps = jax.eval_shape(predict, images).shape[1]
     border = int((maps - maps * scale) / 2)
     if maps + 2 * border < 1 or scale <= 0:
-        raise ValueError(f"scale {scale:g} leaves nothing of a picture of side {side}")
+        raise ValueError(f"scale {scale:g} leaves nothing of an image of side {side}")
     if border == 0:
-        return predict(pictures)
-    seen = _bordered(pictures, border * side // maps)
+        return predict(images)
+    seen = _bordered(images, border * side // maps)
     found = predict(_resized(seen, side))
     return _bordered(_resized(found, maps + 2 * border), -border)
 
 
 def _bordered(x: Array, border: int) -> Array:
-    """Zeros around pictures, or, below 0, pictures without their border."""
+    """Zeros around images, or, below 0, images without their border."""
     if border < 0:
         return x[:, -border:border, -border:border]
     return jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))

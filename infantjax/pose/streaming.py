@@ -1,4 +1,4 @@
-"""Pose networks trained on more pictures than fit on the devices: they come in parts, while others are trained on.
+"""Pose networks trained on more images than fit on the devices: they come in parts, while others are trained on.
 
 An epoch is the same sequence of steps as on the device, cut into parts; Grain reads the next parts in the background.
 """
@@ -28,7 +28,7 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Parts:
-    """Pictures of an epoch, part by part, as Grain reads them: `parts[i]` are pictures and points of the i-th."""
+    """Images of an epoch, part by part, as Grain reads them: `parts[i]` are images and points of the i-th."""
 
     data: ImageData
     rows: Sequence[np.ndarray]
@@ -43,7 +43,7 @@ class Parts:
 
     def __getitem__(self, number: Any) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows[int(number)]
-        return np.asarray(self.data.pictures[rows]), np.asarray(self.data.points[rows])
+        return np.asarray(self.data.images[rows]), np.asarray(self.data.points[rows])
 
     def ahead(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """All parts in order, the next ones read in the background."""
@@ -56,9 +56,9 @@ class Stream(NamedTuple):
     """What stays on the host.
 
     Attributes:
-        data: all pictures.
+        data: all images.
         fold: of the only run.
-        part: steps whose pictures are on the devices at once.
+        part: steps whose images are on the devices at once.
     """
 
     data: ImageData
@@ -68,17 +68,17 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StreamedPoseTask(PoseTask):
-    """One run whose pictures stay on the host.
+    """One run whose images stay on the host.
 
     Attributes:
-        stream: the pictures.
+        stream: the images.
     """
 
     stream: Stream | None = None
 
     @classmethod
     def streaming(cls, task: PoseTask, data: ImageData, folds: Sequence[Split], part: int) -> "StreamedPoseTask":
-        """The task with its pictures on the host.
+        """The task with its images on the host.
 
         Raises:
             ValueError: several folds, no steps a part, or several processes.
@@ -112,7 +112,7 @@ class StreamedPoseTask(PoseTask):
 
         @compiled
         def steps(carry: Any, plan: Plan, here: ImageData, epoch: Array, first: Array, count: Array) -> Any:
-            return self.steps_of_part(carry, plan, jnp.arange(len(here.pictures)), here, epoch, first, count)
+            return self.steps_of_part(carry, plan, jnp.arange(len(here.images)), here, epoch, first, count)
 
         @compiled
         def tally(before: Tally, variables: dict[str, Array], here: ImageData, real: Array) -> Tally:
@@ -127,8 +127,8 @@ class StreamedPoseTask(PoseTask):
 
         def put(arrays: tuple[np.ndarray, np.ndarray], rows: int) -> ImageData:
             padded = (np.pad(a, [(0, rows - len(a)), *[(0, 0)] * (a.ndim - 1)]) for a in arrays)
-            pictures, points = jax.device_put(tuple(padded), everywhere)
-            return replace(data, pictures=pictures, points=points)
+            images, points = jax.device_put(tuple(padded), everywhere)
+            return replace(data, images=images, points=points)
 
         def advance(state: TrainState, runs: PoseRun, data: ImageData) -> TrainState:
             with jax.set_mesh(mesh):

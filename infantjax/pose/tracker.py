@@ -46,11 +46,11 @@ class PoseConfig:
     Attributes:
         decoder: a name of `codec.DECODERS`.
         resizing: `reference`, or `fast` by the decoder's own scaler.
-        flip: mean of the maps of the picture and of its mirror image, left and right exchanged.
+        flip: mean of the maps of the image and of its mirror image, left and right exchanged.
         min_confidence: a point below is missing (NaN); 0.1 chosen: the released program for videos has no threshold.
         batch_size: frames of a call; None lets the backend decide.
         dtype: of the network's activations; `bfloat16` is for accelerators.
-        scales: the maps are the mean over the picture at these scales (`scales.at_scale`).
+        scales: the maps are the mean over the image at these scales (`scales.at_scale`).
         person: which of several persons, `central` or `largest`, told apart by affinity fields; None takes the maximum
             of each map, whoever it belongs to.
         smoothing: filter over time of the finished recording, `median5` or `butterworth`; None leaves it as found.
@@ -149,7 +149,7 @@ class Tracker:
 
     @cached_property
     def _program(self) -> Callable[[Any, jax.Array], Any]:
-        """Keypoints of pictures, or, to choose among persons, confidence maps and affinity fields."""
+        """Keypoints of images, or, to choose among persons, confidence maps and affinity fields."""
         network, config = self.network, self.config
         mirror = np.array(network.skeleton.mirror)
 
@@ -183,7 +183,7 @@ class Tracker:
         return jax.device_put(jax.tree.map(lambda leaf: jnp.asarray(leaf, self.config.dtype), self.network.variables))
 
     def find(self, squares: UInt8[np.ndarray, "frame side side 3"]) -> Found:
-        """Keypoints of pictures that were resized and padded (`crop.crop_image`), as fractions of the square."""
+        """Keypoints of images that were resized and padded (`crop.crop_image`), as fractions of the square."""
         size = self.batch_size
         parts = []
         for first in range(0, len(squares), size):

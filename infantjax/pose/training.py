@@ -1,6 +1,6 @@
-"""Pose networks, trained on annotated pictures.
+"""Pose networks, trained on annotated images.
 
-The pictures lie on the device as 8-bit squares; views, targets, the optimizer and the validation of an epoch are one
+The images lie on the device as 8-bit squares; views, targets, the optimizer and the validation of an epoch are one
 compiled call, see `training.loop`. Over several devices every batch is spread, with the statistics of the whole batch.
 
 Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
@@ -25,8 +25,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
-from infantjax.pose import augmentation
-from infantjax.pose import images as pictures
+from infantjax.pose import augmentation, images
 from infantjax.pose.augmentation import ImageAugmentation
 from infantjax.pose.codec import heatmap
 from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled
@@ -50,9 +49,9 @@ class PoseTrainingConfig:
     """How a pose network is trained; the defaults are those of fine-tuning on infants.
 
     Attributes:
-        epochs: passes over the pictures; 100 for infants, 200 on MPII.
-        batch_size: pictures of a step; 20 on MPII (10 for III, 5 for IV), 4 on infants for IV, not published for the
-            others: 16 is the framework's. The last batch of an epoch is filled up with its first pictures.
+        epochs: passes over the images; 100 for infants, 200 on MPII.
+        batch_size: images of a step; 20 on MPII (10 for III, 5 for IV), 4 on infants for IV, not published for the
+            others: 16 is the framework's. The last batch of an epoch is filled up with its first images.
         optimizer: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
             decaying triangular cyclical rate, for EfficientPose on MPII.
         learning_rate: constant for `amsgrad`, 1e-3 if None; for `cyclical` the highest rate of the first cycle, what
@@ -60,9 +59,9 @@ class PoseTrainingConfig:
         momentum: of `cyclical`.
         cycle: epochs of a cycle.
         sigmas: schedule of the heatmaps' width, a name of `codec.SIGMAS`.
-        augmentation: views of the training pictures; None trains on them as they are.
+        augmentation: views of the training images; None trains on them as they are.
         dtype: of the activations; `bfloat16` is for accelerators. Weights and statistics stay float32.
-        evaluation_batch: validation pictures that are computed at once; memory, not method.
+        evaluation_batch: validation images that are computed at once; memory, not method.
         seed: root of every random number.
 
     Raises:
@@ -103,37 +102,37 @@ class PoseTrainingConfig:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Annotated pictures: what lies on the device once.
+    """Annotated images: what lies on the device once.
 
     Attributes:
-        pictures: `[picture, side, side, 3]`, 8 bit.
-        points: `[picture, keypoint, 2]` float32, x and y as fractions of the square; NaN where missing.
+        images: `[image, side, side, 3]`, 8 bit.
+        points: `[image, keypoint, 2]` float32, x and y as fractions of the square; NaN where missing.
         start: variables that replace those of the initializer, nested as the network's; a part of them will do.
         skeleton: of the points.
         normalization: of the network's input, a name of `images.NORMALIZATIONS`.
     """
 
-    pictures: UInt8[Array, "picture side side 3"]
-    points: Float[Array, "picture keypoint 2"]
+    images: UInt8[Array, "image side side 3"]
+    points: Float[Array, "image keypoint 2"]
     start: Any
     skeleton: Skeleton = field(metadata={"static": True})
-    normalization: pictures.Normalization = field(metadata={"static": True})
+    normalization: images.Normalization = field(metadata={"static": True})
 
     def __post_init__(self) -> None:
         # A traced tree has leaves that are no arrays.
-        if isinstance(self.pictures, np.ndarray):
-            count, side = self.pictures.shape[:2]
+        if isinstance(self.images, np.ndarray):
+            count, side = self.images.shape[:2]
             expected = (count, side, side, 3), (count, len(self.skeleton.joints), 2)
-            if (self.pictures.shape, np.shape(self.points)) != expected:
-                raise ValueError(f"pictures and points have shapes {self.pictures.shape}, {np.shape(self.points)}")
+            if (self.images.shape, np.shape(self.points)) != expected:
+                raise ValueError(f"images and points have shapes {self.images.shape}, {np.shape(self.points)}")
 
     @property
     def digest(self) -> str:
         """SHA-256 over all that training sees."""
-        text = f"{self.pictures.shape} {self.skeleton} {self.normalization}".encode()
+        text = f"{self.images.shape} {self.skeleton} {self.normalization}".encode()
         digest = hashlib.sha256(text)
-        for array in (self.pictures, self.points, *jax.tree.leaves(self.start)):
-            # Piece by piece: pictures on disk may be larger than the memory.
+        for array in (self.images, self.points, *jax.tree.leaves(self.start)):
+            # Piece by piece: images on disk may be larger than the memory.
             for part in np.atleast_1d(array):
                 digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
@@ -144,10 +143,10 @@ class PoseRun(NamedTuple):
 
     Attributes:
         key: `[]` JAX key of the run.
-        samples: `[]` number of training pictures.
-        rows: `[sample]` training pictures.
-        held: `[]` number of validation pictures.
-        held_rows: `[held]` validation pictures.
+        samples: `[]` number of training images.
+        rows: `[sample]` training images.
+        held: `[]` number of validation images.
+        held_rows: `[held]` validation images.
     """
 
     key: Array
@@ -162,7 +161,7 @@ class PoseResult(loop.TrainResult):
     """What the training of pose networks came to; arrays are NumPy with a leading run axis.
 
     Attributes:
-        mean_error: `[run]` over the validation pictures at that epoch, fractions of the square.
+        mean_error: `[run]` over the validation images at that epoch, fractions of the square.
         keypoint_errors: `[run, keypoint]`; NaN where none was annotated.
     """
 
@@ -189,20 +188,20 @@ def train(
     Args:
         module: gives maps and a mapping with the maps of every pass, whose names end on `pafs` and `confs`; without
             upscaling.
-        data: the pictures.
-        folds: pictures that each run trains and is validated on; the papers have one.
+        data: the images.
+        folds: images that each run trains and is validated on; the papers have one.
         config: the same for all runs.
         run_ids: number of each run; None counts from 0.
         directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
         description: of the model, JSON-compatible; a checkpoint of another one is refused.
         devices: over which every batch is spread; None is all local ones.
-        stream: keep the pictures on the host, where they may be a memory map, and bring those of so many steps to the
-            devices at a time: for one run whose pictures do not fit. The result is the same, to rounding.
+        stream: keep the images on the host, where they may be a memory map, and bring those of so many steps to the
+            devices at a time: for one run whose images do not fit. The result is the same, to rounding.
         save_every: epochs between checkpoints.
         quiet: no progress on stderr.
 
     Raises:
-        ValueError: no folds, pictures that do not exist, or several folds to stream.
+        ValueError: no folds, images that do not exist, or several folds to stream.
         MissingExtraError: streaming needs the extra `pose-train`.
         InputError: the directory holds another training, is in use, or cannot be written.
     """
@@ -212,7 +211,7 @@ def train(
     task = PoseTask.of(module, data, folds, config)
     setup = {
         "config": asdict(config),
-        "pictures": data.digest,
+        "images": data.digest,
         "folds": [asdict(fold) for fold in folds],
         "run_ids": [int(i) for i in run_ids],
         "model": dict(description or {}),
@@ -222,7 +221,7 @@ def train(
         from infantjax.pose.streaming import StreamedPoseTask
 
         task = StreamedPoseTask.streaming(task, data, folds, stream)
-        on_device = replace(data, pictures=data.pictures[:1], points=data.points[:1])
+        on_device = replace(data, images=data.images[:1], points=data.points[:1])
     state = loop.train(
         task,
         runs_of(folds, config.seed, run_ids),
@@ -278,7 +277,7 @@ def runs_of(folds: Sequence[Split], seed: int, run_ids: Sequence[int]) -> PoseRu
 
 @dataclass(frozen=True, eq=False)
 class PoseTask(loop.Task):
-    """Maps from pictures; the best epoch has the smallest mean error on the validation pictures.
+    """Maps from images; the best epoch has the smallest mean error on the validation images.
 
     Attributes:
         steps: of an epoch of the largest run.
@@ -291,20 +290,20 @@ class PoseTask(loop.Task):
 
     @classmethod
     def of(cls, module: nn.Module, data: ImageData, folds: Sequence[Split], config: PoseTrainingConfig) -> "PoseTask":
-        """For these pictures.
+        """For these images.
 
         Raises:
-            ValueError: no folds, or pictures that do not exist.
+            ValueError: no folds, or images that do not exist.
         """
-        count = len(data.pictures)
+        count = len(data.images)
         for fold in folds:
             for side in (fold.train, fold.validation):
                 if not side or min(side) < 0 or max(side) >= count:
-                    raise ValueError(f"a fold must name pictures 0..{count - 1} to train and to validate on")
+                    raise ValueError(f"a fold must name images 0..{count - 1} to train and to validate on")
         if not folds:
             raise ValueError("training needs a fold")
         steps = -(-max(len(fold.train) for fold in folds) // config.batch_size)
-        return cls(module, config, (1, *data.pictures.shape[1:]), steps)
+        return cls(module, config, (1, *data.images.shape[1:]), steps)
 
     def initial(self, key: Array, run: PoseRun, data: ImageData) -> dict[str, Array]:
         """From the initializer, but what `data.start` holds."""
@@ -373,8 +372,8 @@ class PoseTask(loop.Task):
         Args:
             carry: variables, the optimizer's memory, and the losses of the epoch's steps.
             plan: of the epoch.
-            rows: pictures of `data` in the order of these steps.
-            data: with these pictures.
+            rows: images of `data` in the order of these steps.
+            data: with these images.
             epoch: from 0.
             first: number of the first step.
             count: of the steps.
@@ -406,18 +405,18 @@ class PoseTask(loop.Task):
     def training_batch(
         self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: ImageData
     ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
-        """Views of some training pictures; a sample's draws depend on its own number only."""
-        chosen, points = shard_batch(data.pictures[rows]), shard_batch(data.points[rows])
+        """Views of some training images; a sample's draws depend on its own number only."""
+        chosen, points = shard_batch(data.images[rows]), shard_batch(data.points[rows])
         given = self.config.augmentation
         if given is None:
-            return pictures.normalize(chosen, data.normalization), points
+            return normalize(chosen, data.normalization), points
         mirror, side = np.array(data.skeleton.mirror), chosen.shape[1]
 
-        def view(sample: Array, picture: Array, points: Array) -> tuple[Array, Array]:
+        def view(sample: Array, image: Array, points: Array) -> tuple[Array, Array]:
             drawn = augmentation.draw(jax.random.fold_in(key, sample), given)
             if given.color:
-                picture = 255 * augmentation.shift_colors(picture / 255, drawn)
-            shown = augmentation.view_image(pictures.normalize(picture, data.normalization), drawn)
+                image = 255 * augmentation.shift_colors(image / 255, drawn)
+            shown = augmentation.view_image(normalize(image, data.normalization), drawn)
             return shown, augmentation.view_points(points, drawn, mirror, side, given.quantize)
 
         return jax.vmap(view)(samples, chosen, points)
@@ -436,7 +435,7 @@ class PoseTask(loop.Task):
 
         Args:
             variables: of the network.
-            x: normalized pictures.
+            x: normalized images.
             points: fractions of the square; a missing one is trained towards an empty map.
             sigma: of the heatmaps, 1/32 of the map's side.
             width: of the affinity fields, likewise.
@@ -467,7 +466,7 @@ class PoseTask(loop.Task):
         return self.judged(self.tally(self.nothing(data), variables, rows, real, data, chunks), run)
 
     def nothing(self, data: ImageData) -> "Tally":
-        """Before the first picture."""
+        """Before the first image."""
         zero = jnp.zeros(len(data.skeleton.joints))
         return Tally(zero, zero, jnp.float32(0))
 
@@ -475,19 +474,19 @@ class PoseTask(loop.Task):
         self,
         before: "Tally",
         variables: dict[str, Array],
-        rows: Int[Array, " picture"],
+        rows: Int[Array, " image"],
         real: Array,
         data: ImageData,
         chunks: Array,
     ) -> "Tally":
-        """Errors of some validation pictures, added to those of others.
+        """Errors of some validation images, added to those of others.
 
         Args:
             before: of the others.
             variables: each collection as one vector.
-            rows: pictures of `data`, a multiple of the evaluation batch.
-            real: `[picture]`, false for padding.
-            data: with these pictures.
+            rows: images of `data`, a multiple of the evaluation batch.
+            real: `[image]`, false for padding.
+            data: with these images.
             chunks: evaluation batches to look at.
         """
         size, unpacked, sigma = self.config.evaluation_batch, self.unpack(variables), jnp.asarray(self.sigmas[-1])
@@ -496,7 +495,7 @@ class PoseTask(loop.Task):
             at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = shard_batch(pictures.normalize(data.pictures[at], data.normalization))
+            x = shard_batch(normalize(data.images[at], data.normalization))
             maps, _ = self.module.apply(unpacked, x)
             found = heatmap.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
@@ -512,7 +511,7 @@ class PoseTask(loop.Task):
         return lax.fori_loop(0, chunks, chunk, before)
 
     def judged(self, tally: "Tally", run: PoseRun) -> EvalResult:
-        """What all validation pictures came to."""
+        """What all validation images came to."""
         by_keypoint = jnp.where(tally.counts > 0, tally.errors / jnp.maximum(tally.counts, 1), jnp.nan)
         mean_error = jnp.nanmean(by_keypoint)
         return EvalResult(tally.loss / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
@@ -522,7 +521,7 @@ class Plan(NamedTuple):
     """The order of an epoch.
 
     Attributes:
-        samples: `[sample]` numbers of the run's training pictures, batch after batch.
+        samples: `[sample]` numbers of the run's training images, batch after batch.
         sample_key: of the views.
         step_key: of what the network drops.
     """
@@ -533,7 +532,7 @@ class Plan(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Sums over validation pictures.
+    """Sums over validation images.
 
     Attributes:
         errors: `[keypoint]` distances.
@@ -558,8 +557,8 @@ def range_test(
 
     Args:
         module: as in `train`.
-        data: the pictures.
-        rows: training pictures.
+        data: the images.
+        rows: training images.
         config: of the training; its optimizer is taken as `cyclical`.
         lowest: rate of the first step.
         highest: rate of the last one.

@@ -1,4 +1,4 @@
-"""From annotated pictures to a pose network in a folder."""
+"""From annotated images to a pose network in a folder."""
 
 import json
 from dataclasses import replace
@@ -56,8 +56,8 @@ def eye(monkeypatch):
 
 @pytest.fixture(scope="module")
 def annotations(tmp_path_factory) -> Annotations:
-    """Ten pictures of five infants."""
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    """Ten images of five infants."""
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     names = [f"infant{number // 2}_{number % 2:03d}" for number in range(10)]
     paths = tuple(folder / f"{name}.png" for name in names)
     points = rng.uniform([10, 5], [40, 35], (10, 16, 2))
@@ -86,7 +86,7 @@ def test_the_folder_of_a_training_is_the_network_of_its_best_epoch(trained, anno
     assert len(record["held_out"]) == 2 * len(held) == 2
 
 
-def test_names_of_pictures_do_not_travel_with_the_weights(trained):
+def test_names_of_images_do_not_travel_with_the_weights(trained):
     assert "infant" not in (trained[1] / "ensemble.json").read_text().replace("infantjax", "").replace("infants", "")
 
 
@@ -113,7 +113,7 @@ def test_parts_that_the_annotations_name_are_kept(annotations, tmp_path):
     train_pose(named, model="eye", directory=tmp_path, config=CONFIG)
     record = json.loads((tmp_path / "training.json").read_text())
     assert record["held_out"] == list(annotations.names[6:8])
-    assert record["pictures"]["trained_on"] == 6
+    assert record["images"]["trained_on"] == 6
 
 
 def test_training_starts_from_the_weights_of_a_folder(trained, annotations, tmp_path):
@@ -134,18 +134,18 @@ def test_weights_of_another_network_are_refused(trained):
         _kept(other, 64, start, True)
 
 
-def test_all_pictures_that_cannot_be_read_are_named(annotations, tmp_path):
+def test_all_images_that_cannot_be_read_are_named(annotations, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     paths = (broken, *annotations.paths[1:9], tmp_path / "absent.png")
     with pytest.raises(InputError, match=r"2 of 10 cannot be used: .*broken\.png.*absent\.png"):
         read_squares(replace(annotations, paths=paths), Squares(32))
 
 
 def test_squares_hold_the_surroundings_of_the_points(annotations):
-    pictures, points = read_squares(annotations, Squares(32))
+    images, points = read_squares(annotations, Squares(32))
     whole, inside = read_squares(annotations, Squares(32, crop=False))
-    assert pictures.shape == whole.shape == (10, 32, 32, 3)
+    assert images.shape == whole.shape == (10, 32, 32, 3)
     assert np.isnan(points[0, 3]).all()
     assert np.nanmin(points) >= 0
     assert np.nanmax(points) <= 1

@@ -1,4 +1,4 @@
-"""Views of pictures and of their points."""
+"""Views of images and of their points."""
 
 import jax
 import jax.numpy as jnp
@@ -39,16 +39,16 @@ def dot(point):
 
 
 def test_the_view_that_changes_nothing_changes_nothing():
-    picture, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [np.nan, np.nan]])
-    np.testing.assert_array_equal(view_image(picture, UNCHANGED), picture)
+    image, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [np.nan, np.nan]])
+    np.testing.assert_array_equal(view_image(image, UNCHANGED), image)
     np.testing.assert_allclose(view_points(points, UNCHANGED, MIRROR, SIDE, 0), points, atol=1e-6)
-    np.testing.assert_array_equal(augmentation.shift_colors(picture, UNCHANGED), picture)
+    np.testing.assert_array_equal(augmentation.shift_colors(image, UNCHANGED), image)
 
 
 def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
-    picture, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [0.75, 0.25]])
+    image, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [0.75, 0.25]])
     mirrored = UNCHANGED._replace(mirrored=np.bool_(True))
-    np.testing.assert_array_equal(view_image(picture, mirrored), picture[:, ::-1])
+    np.testing.assert_array_equal(view_image(image, mirrored), image[:, ::-1])
     found = view_points(points, mirrored, MIRROR, SIDE, 0)
     np.testing.assert_allclose(found, [[0.9, 0.2], [0.25, 0.25], [0.5, 0.9]], atol=1e-6)
     np.testing.assert_allclose(view_points(found, mirrored, MIRROR, SIDE, 0), points, atol=1e-6)
@@ -75,13 +75,13 @@ def test_a_factor_above_one_makes_the_infant_smaller():
     np.testing.assert_allclose(np.ptp(found[:, 0]), 0.5, atol=1e-6)
 
 
-def test_a_point_that_leaves_the_picture_is_missing():
+def test_a_point_that_leaves_the_image_is_missing():
     points = np.float32([[0.05, 0.5], [0.5, 0.5], [0.99, 0.99]])
     closer = UNCHANGED._replace(zoom=np.float32([0.75, 0.75]))
     assert np.isnan(np.asarray(view_points(points, closer, MIRROR, SIDE, 0))).all(1).tolist() == [True, False, True]
 
 
-def test_outside_of_the_picture_is_mean_gray():
+def test_outside_of_the_image_is_mean_gray():
     shown = np.asarray(view_image(np.ones((SIDE, SIDE, 3), np.float32), UNCHANGED._replace(zoom=np.float32([2, 2]))))
     assert (shown[0] == 0).all()
     assert (shown[SIDE // 2, SIDE // 2] == 1).all()

@@ -28,7 +28,7 @@ def program(network, tmp_path_factory):
 
 
 @pytest.mark.slow  # the command's test compares the program with the network too
-def test_the_program_finds_what_the_tracker_finds_for_any_number_of_pictures(network, program):
+def test_the_program_finds_what_the_tracker_finds_for_any_number_of_images(network, program):
     run, tracker = load_stablehlo(program), Tracker(network, PoseConfig(batch_size=1))
     for number in (1, 3):
         pixels = np.random.default_rng(number).integers(0, 256, (number, 64, 64, 3)).astype(np.uint8)

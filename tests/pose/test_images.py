@@ -18,23 +18,23 @@ def first_frame(path):
 def test_resizing_is_a_low_pass_and_linear_interpolation():
     from scipy import ndimage
 
-    picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
-    values = picture / 255
+    image = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
+    values = image / 255
     factor = 60 / 24
     blurred = ndimage.gaussian_filter(values, ((factor - 1) / 2, (factor - 1) / 2, 0), mode="mirror", truncate=4)
     expected = ndimage.zoom(blurred, (24 / 60, 36 / 90, 1), order=1, mode="mirror", grid_mode=True)
-    found = resize(picture, 24, 36)
+    found = resize(image, 24, 36)
     assert np.abs(found - (255 * np.clip(expected, values.min(), values.max())).astype(np.uint8).astype(int)).max() <= 1
 
 
 def test_enlarging_interpolates_without_a_low_pass():
-    picture = np.array([[[0] * 3, [200] * 3]], np.uint8).repeat(2, 0)
+    image = np.array([[[0] * 3, [200] * 3]], np.uint8).repeat(2, 0)
     # Pixel centers; the mirror at the border lies half a pixel outside the outermost center.
-    assert resize(picture, 2, 4)[0, :, 0].tolist() == [50, 50, 150, 150]
+    assert resize(image, 2, 4)[0, :, 0].tolist() == [50, 50, 150, 150]
 
 
 @given(st.integers(32, 3000), st.integers(32, 3000), st.sampled_from([128, 224, 368]))
-def test_a_picture_fits_its_square_in_the_middle(height, width, side):
+def test_an_image_fits_its_square_in_the_middle(height, width, side):
     where = AffineCrop.fit(height, width, side)
     assert max(where.height, where.width) == side
     assert 0 <= where.side - where.height - 2 * where.top <= 1
@@ -68,7 +68,7 @@ def test_black_is_not_zero_at_the_input():
     st.floats(0, 1),
     st.floats(0, 1),
 )
-def test_a_point_of_the_picture_comes_back_from_the_square(height, width, x, y):
+def test_a_point_of_the_image_comes_back_from_the_square(height, width, x, y):
     side, longer = 224, max(height, width)
     square = np.array([(longer - width) / 2 + x * width, (longer - height) / 2 + y * height]) / longer
     np.testing.assert_allclose(
@@ -103,7 +103,7 @@ def test_the_photograph_becomes_the_input_of_the_reference(name, shared):
 
 @pytest.mark.parametrize("side", [224, 256])
 @pytest.mark.parametrize("name", ["000_00000375", "000_00000525", "000_00000925"])
-def test_pictures_of_an_infant_become_those_of_the_reference(name, side, shared):
+def test_images_of_an_infant_become_those_of_the_reference(name, side, shared):
     with np.load(shared / "golden" / "pose" / "infant_images_uint8.npz") as expected:
         found = crop_image(first_frame(shared / "data" / "infant_images" / f"{name}.jpg"), side, "reference")
         assert np.abs(found.astype(int) - expected[f"{name}_{side}"].astype(int)).max() <= 1
@@ -141,11 +141,11 @@ def test_points_go_into_the_square_of_a_part_and_back_exactly(sides, corner, sid
     np.testing.assert_allclose(where.to_image(fractions), points, atol=1e-9 * max(sides))
 
 
-def test_an_annotated_picture_and_its_points_move_together(tmp_path):
-    """A white dot lies where the point of it says, in the whole picture and in the part."""
-    picture = np.zeros((120, 200, 3), np.uint8)
-    picture[80:84, 150:154] = 255
-    Image.fromarray(picture).save(tmp_path / "a.png")
+def test_an_annotated_image_and_its_points_move_together(tmp_path):
+    """A white dot lies where the point of it says, in the whole image and in the part."""
+    image = np.zeros((120, 200, 3), np.uint8)
+    image[80:84, 150:154] = 255
+    Image.fromarray(image).save(tmp_path / "a.png")
     frame = first_frame(tmp_path / "a.png")
     points = np.array([[152.0, 82.0], [110.0, 40.0], [np.nan, np.nan]])
     for crop, resizing in ((True, "reference"), (True, "fast"), (False, "reference")):
@@ -169,7 +169,7 @@ def test_a_second_look_is_at_a_square_around_the_points():
     points = np.array([[40.0, 50.0], [60.0, 60.0], [np.nan, np.nan]])
     # 20 x 10 pixels become 32 x 16 and then 32 x 32 around (50, 55).
     assert refine_crop(points, 100, 100) == (39, 34, 32, 32)
-    # Near the border the square moves, and is no larger than the picture.
+    # Near the border the square moves, and is no larger than the image.
     assert refine_crop(points, 65, 100) == (33, 34, 32, 32)
     assert refine_crop(points, 100, 62) == (41, 34, 28, 28)
     assert refine_crop(np.array([[0.0, 0.0], [90.0, 10.0]]), 20, 100) == (0, 0, 20, 100)

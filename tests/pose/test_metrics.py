@@ -19,7 +19,7 @@ def test_errors_are_distances_in_units_of_the_body():
     np.testing.assert_allclose(error, [[1, 0.2], [1, 0]])
 
 
-def test_a_share_is_the_mean_over_pictures_and_then_over_keypoints():
+def test_a_share_is_the_mean_over_images_and_then_over_keypoints():
     error = np.array([[0.1, 0.9], [0.4, 0.05], [0.6, np.nan]])
     share = metrics.pck(error, 0.5)
     np.testing.assert_allclose(share.keypoints, [2 / 3, 1 / 2])
@@ -41,7 +41,7 @@ def test_what_was_not_found_is_wrong_and_has_no_error():
     assert metrics.mean_error(error).mean == 1
 
 
-def test_a_picture_without_a_length_is_left_out():
+def test_an_image_without_a_length_is_left_out():
     error = metrics.errors(np.full((2, 1, 2), np.nan), np.zeros((2, 1, 2)), np.array([np.nan, 1.0]))
     assert np.isnan(error[0, 0])
     assert error[1, 0] == np.inf
@@ -99,17 +99,17 @@ def labelme(path, **points):
         pytest.param("EfficientPoseI_LITE.h5", (48.7, 82.1, 100.0, 0.124), marks=pytest.mark.slow),
     ],
 )
-def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, published, shared, tmp_path, capsys):
+def test_the_figures_of_the_infant_images_are_those_of_the_reference(file, published, shared, tmp_path, capsys):
     """Found by the released weights and compared with the annotations, as a user does it: two commands."""
-    pictures, target = shared / "data" / "infant_images", tmp_path / "found.csv"
+    images, target = shared / "data" / "infant_images", tmp_path / "found.csv"
     weights = shared / "data" / "pose" / file
     options = ("--fps", "1", "--min-confidence", "0", "--quiet", "-o", str(target))
-    assert cli.run(["pose", str(pictures), "--weights", str(weights), *options]) == 0
+    assert cli.run(["pose", str(images), "--weights", str(weights), *options]) == 0
     capsys.readouterr()
     at = ("--at", "0.1", "0.2", "0.5")
-    assert cli.run(["evaluate", "pose", str(target), str(pictures), "--unit", "trunk", *at, "--json"]) == 0
+    assert cli.run(["evaluate", "pose", str(target), str(images), "--unit", "trunk", *at, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    # One gray level of difference in a picture may move a maximum; of 39 points each is 2.6 %.
+    # One gray level of difference in an image may move a maximum; of 39 points each is 2.6 %.
     for name, expected in zip(("PCK@0.1", "PCK@0.2", "PCK@0.5"), published):
         assert 100 * figures[name]["mean"] == pytest.approx(expected, abs=2.7), name
     assert figures["ME"]["mean"] == pytest.approx(published[3], abs=0.003)
@@ -117,7 +117,7 @@ def test_the_figures_of_the_infant_pictures_are_those_of_the_reference(file, pub
 
 @pytest.fixture
 def found_and_annotated(tmp_path) -> tuple[str, str]:
-    """Two pictures with three annotated points, of which the wrist is found half a head off."""
+    """Two images with three annotated points, of which the wrist is found half a head off."""
     folder = tmp_path / "annotations"
     folder.mkdir()
     for name in ("1", "2"):

@@ -1,4 +1,4 @@
-"""Maps of larger and smaller pictures come back to their place."""
+"""Maps of larger and smaller images come back to their place."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +7,10 @@ import pytest
 from infantjax.pose.multi_scale import at_scale, mean_maps
 
 
-def means(pictures):
+def means(images):
     """A network whose maps are the mean gray level of each 8 x 8 pixels."""
-    batch, side, _, channels = pictures.shape
-    return pictures.reshape(batch, side // 8, 8, side // 8, 8, channels).mean((2, 4))
+    batch, side, _, channels = images.shape
+    return images.reshape(batch, side // 8, 8, side // 8, 8, channels).mean((2, 4))
 
 
 def dots(*places, side=224):
@@ -34,17 +34,17 @@ def test_a_dot_is_found_where_it_is(scale):
 
 
 def test_one_scale_of_one_is_the_network_itself():
-    picture = dots((90, 120))
-    np.testing.assert_array_equal(mean_maps(means, picture, (1.0,)), means(jnp.asarray(picture, jnp.float32)))
+    image = dots((90, 120))
+    np.testing.assert_array_equal(mean_maps(means, image, (1.0,)), means(jnp.asarray(image, jnp.float32)))
 
 
 def test_the_border_is_that_of_the_framework():
-    """At 0.75 and maps of 28: int((28 - 21) / 2) = 3 pixels, 24 of the picture, on each side."""
+    """At 0.75 and maps of 28: int((28 - 21) / 2) = 3 pixels, 24 of the image, on each side."""
     seen = []
 
-    def look(pictures):
-        seen.append(pictures)
-        return means(pictures)
+    def look(images):
+        seen.append(images)
+        return means(images)
 
     at_scale(look, dots((2, 2)), 0.75)
     small = np.asarray(seen[-1])[0, :, :, 0]
@@ -67,9 +67,9 @@ def test_what_was_cut_off_is_zero_in_the_maps():
 
 
 def test_the_mean_is_that_of_the_scales():
-    picture, scales = dots((90, 120)), (0.75, 1.0, 1.25)
-    expected = np.mean([at_scale(means, picture, scale) for scale in scales], 0)
-    np.testing.assert_allclose(mean_maps(means, picture, scales), expected, atol=1e-4)
+    image, scales = dots((90, 120)), (0.75, 1.0, 1.25)
+    expected = np.mean([at_scale(means, image, scale) for scale in scales], 0)
+    np.testing.assert_allclose(mean_maps(means, image, scales), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

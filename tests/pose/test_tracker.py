@@ -58,7 +58,7 @@ def test_the_size_of_a_batch_changes_nothing(network, tracker, clip):
     np.testing.assert_allclose(a.confidence, b.confidence, atol=1e-5)
 
 
-def test_a_frame_of_a_video_gives_what_the_picture_gives(tracker, clip):
+def test_a_frame_of_a_video_gives_what_the_image_gives(tracker, clip):
     track = tracker.track(open_frames(clip))
     frame = first_frame(clip)
     points = tracker.find(crop_image(frame, 32, "fast")[None])
@@ -184,7 +184,7 @@ def test_the_mean_over_the_mirror_image_swaps_left_and_right(network, clip):
 
 
 class Shown(nn.Module):
-    """A network that gives the same maps and fields for every picture."""
+    """A network that gives the same maps and fields for every image."""
 
     maps: np.ndarray
     fields: np.ndarray
@@ -271,10 +271,10 @@ class Corners(Tracker):
 
 
 def test_a_second_look_finds_the_same_points_more_exactly(network, tmp_path):
-    """A bright patch in a large dark picture: the second look has some eight times as many pixels for it."""
-    picture = np.zeros((480, 640, 3), np.uint8)
-    picture[301:340, 503:541] = 255
-    Image.fromarray(picture).save(tmp_path / "a.png")
+    """A bright patch in a large dark image: the second look has some eight times as many pixels for it."""
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[301:340, 503:541] = 255
+    Image.fromarray(image).save(tmp_path / "a.png")
     frames = open_frames(tmp_path / "a.png")
     once, twice = (Corners(network, PoseConfig(two_stage=two_stage)) for two_stage in (False, True))
     first, second = (
@@ -356,8 +356,8 @@ def test_a_wrong_configuration_is_refused(options, what):
 
 
 def test_an_error_of_the_decoder_reaches_the_caller(tracker, tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture at all, but longer than a few bytes" * 10)
-    with pytest.raises(InputError, match="is no picture that can be read"):
+    (tmp_path / "a.png").write_bytes(b"no image at all, but longer than a few bytes" * 10)
+    with pytest.raises(InputError, match="is no image that can be read"):
         tracker.track(open_frames(tmp_path, fps=1))
 
 
@@ -397,15 +397,15 @@ def test_a_side_that_the_network_cannot_read_is_refused(side, shared):
     ("file", "key"),
     [("EfficientPoseRT.h5", "RT"), pytest.param("EfficientPoseI_LITE.h5", "I_LITE", marks=pytest.mark.slow)],
 )
-def test_pictures_of_an_infant_give_the_keypoints_of_the_reference(file, key, shared):
-    """From the file of the picture to pixels in it, by the released resizing and decoding."""
+def test_images_of_an_infant_give_the_keypoints_of_the_reference(file, key, shared):
+    """From the file of the image to pixels in it, by the released resizing and decoding."""
     tracker = Tracker(load_pose_network(shared / "data" / "pose" / file), PoseConfig(resizing="reference"))
     path = shared / "golden" / "pose" / "infant_images_keypoints.json"
     for name, networks in json.loads(path.read_text("utf-8"))["images"].items():
         frames = open_frames(shared / "data" / "infant_images" / f"{name}.jpg")
         found = tracker.track(frames).positions[0]
         expected = np.array([networks[key][joint] for joint in MPII_16.joints])
-        # The reference is rounded to a thousandth. One gray level of difference in a picture may move a maximum by a
+        # The reference is rounded to a thousandth. One gray level of difference in an image may move a maximum by a
         # pixel of the network's input.
         distance = np.abs(found - expected).max(1)
         assert distance.max() <= 640 / tracker.network.side + 0.001, name

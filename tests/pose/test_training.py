@@ -1,4 +1,4 @@
-"""Pose networks trained on pictures whose keypoints are colored dots."""
+"""Pose networks trained on images whose keypoints are colored dots."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ import pytest
 import infantjax
 from infantjax.errors import InputError
 from infantjax.nn.image import ImageConv
-from infantjax.pose import images as pictures
+from infantjax.pose import images
 from infantjax.pose import training as pose
 from infantjax.pose.augmentation import ImageAugmentation
 from infantjax.pose.codec import HeatmapCodec
@@ -53,7 +53,7 @@ class Eye(nn.Module):
 
 
 def dots(count: int = 12) -> ImageData:
-    """A red, a green and a blue dot in each picture; the blue one is not annotated in the first."""
+    """A red, a green and a blue dot in each image; the blue one is not annotated in the first."""
     rng = np.random.default_rng(0)
     points = rng.uniform(0.2, 0.8, (count, 3, 2)).astype(np.float32)
     middle = np.arange(SIDE) + 0.5
@@ -106,20 +106,20 @@ def test_the_loss_is_the_mean_square_of_every_pass_added_up():
 
     @jax.jit
     def both(variables, shown, points):
-        x = pictures.normalize(shown, "lite")
+        x = images.normalize(shown, "lite")
         loss, _ = task.loss(variables, x, points, 3.5, 1.75, ARM, jax.random.key(0))
         (maps, aux), _ = Eye().apply(variables, x, train=True, mutable=["batch_stats"])
         fields = affinity_fields(points, ((0, 1), (0, 2)), 8, 1.75 / 4)
         peaks = HeatmapCodec().encode(points, 8, 3.5)
         return loss, jnp.square(aux["pass1_pafs"] - fields).mean() + jnp.square(maps - peaks).mean()
 
-    loss, expected = both(variables, jnp.asarray(data.pictures[:4]), jnp.asarray(data.points[:4]))
+    loss, expected = both(variables, jnp.asarray(data.images[:4]), jnp.asarray(data.points[:4]))
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def test_an_epoch_has_every_picture_and_fills_its_last_batch_up():
+def test_an_epoch_has_every_image_and_fills_its_last_batch_up():
     task, run, data, state = first_run(replace(CONFIG, augmentation=None))
-    assert task.steps == 3  # 8 pictures in batches of 3
+    assert task.steps == 3  # 8 images in batches of 3
     _, optimizer, losses = jax.jit(task.take_steps)(state, run, data, jax.random.key(0), jnp.bool_(True))
     assert (losses > 0).all()
     assert {int(c) for c in jax.tree.leaves(optimizer) if jnp.ndim(c) == 0} == {3}
@@ -150,9 +150,9 @@ def test_an_interrupted_training_continues_bit_for_bit(trained):
     assert_same(again, result)
 
 
-def test_other_pictures_are_refused_in_the_folder_of_a_training(trained):
+def test_other_images_are_refused_in_the_folder_of_a_training(trained):
     data = dots()
-    with pytest.raises(InputError, match="pictures was"):
+    with pytest.raises(InputError, match="images was"):
         pose.train(
             Eye(), replace(data, points=data.points * 0.9), [FOLD], CONFIG, directory=trained[1], devices=DEVICES
         )
@@ -238,17 +238,17 @@ def test_a_setting_that_makes_no_sense_is_refused(name, value):
         PoseTrainingConfig(**{name: value})
 
 
-def test_pictures_that_do_not_exist_are_refused():
+def test_images_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match=r"0\.\.11"):
         pose.train(Eye(), dots(), [Split((0, 12), (1,))], CONFIG)
 
 
 @pytest.mark.slow
-def test_pictures_that_stay_on_the_host_train_the_same_network(trained, tmp_path):
+def test_images_that_stay_on_the_host_train_the_same_network(trained, tmp_path):
     pytest.importorskip("grain")
     data = dots()
-    np.save(tmp_path / "pictures.npy", data.pictures)
-    on_disk = replace(data, pictures=np.load(tmp_path / "pictures.npy", mmap_mode="r"))
+    np.save(tmp_path / "images.npy", data.images)
+    on_disk = replace(data, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
     for part in (1, 2):
         result = pose.train(
             Eye(), on_disk, [FOLD], CONFIG, directory=tmp_path / str(part), devices=DEVICES, stream=part

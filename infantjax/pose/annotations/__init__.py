@@ -1,4 +1,4 @@
-"""Annotated pictures: one module a format, and the format found from the content."""
+"""Annotated images: one module a format, and the format found from the content."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,25 +11,31 @@ from infantjax import skeletons
 from infantjax.errors import InputError
 from infantjax.formats import checks
 from infantjax.pose.annotations import babypose, coco, in_motion, labelme, mini_rgbd, mpii
-from infantjax.pose.annotations.data import Annotations, Entry, Persons, Request, Sheet, assemble
-from infantjax.pose.annotations.splits import Split, split_as_given, split_as_released, split_by_group
+from infantjax.pose.annotations.data import (
+    AnnotatedPerson,
+    Annotations,
+    ParsedAnnotations,
+    Persons,
+    ReadRequest,
+    assemble,
+)
+from infantjax.pose.annotations.splits import split_as_given, split_by_group, split_by_image
 from infantjax.skeletons import Skeleton
 
 __all__ = [
     "FORMATS",
     "Annotations",
-    "Format",
-    "Split",
+    "AnnotationFormat",
     "read_annotations",
     "split_as_given",
-    "split_as_released",
     "split_by_group",
+    "split_by_image",
 ]
 
 
 @dataclass(frozen=True)
-class Format:
-    """A format of annotated pictures.
+class AnnotationFormat:
+    """A format of annotated images.
 
     Attributes:
         name: for `read_annotations`.
@@ -41,41 +47,45 @@ class Format:
     name: str
     description: str
     recognizes: Callable[[Path], bool]
-    read: Callable[[Request], Sheet]
+    read: Callable[[ReadRequest], ParsedAnnotations]
 
 
 def _is_recording(path: Path) -> bool:
     return readers.format_of(path) is not None
 
 
-def _read_recording(request: Request) -> Sheet:
-    """A keypoint file with one row a picture; it knows no pictures."""
+def _read_recording(request: ReadRequest) -> ParsedAnnotations:
+    """A keypoint file with one row an image; it knows no images."""
     recording = readers.read(request.path, fps=1.0)
-    entries = [Entry(f"row {i}", str(i), points) for i, points in enumerate(recording.keypoints[..., :2])]
+    entries = [AnnotatedPerson(f"row {i}", str(i), points) for i, points in enumerate(recording.keypoints[..., :2])]
     joints = recording.skeleton.joints
     if request.skeleton is None:
-        return Sheet(joints, entries)
+        return ParsedAnnotations(joints, entries)
     shared = [joint for joint in joints if joint in request.skeleton.joints]
     rows = [recording.skeleton.index(joint) for joint in shared]
-    return Sheet(shared, [Entry(entry.where, entry.name, np.array(entry.points[rows])) for entry in entries])
+    return ParsedAnnotations(
+        shared, [AnnotatedPerson(entry.where, entry.name, np.array(entry.points[rows])) for entry in entries]
+    )
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, AnnotationFormat] = {
     f.name: f
     for f in (
-        Format("mpii", "Matlab structure RELEASE of MPII Human Pose", mpii.recognizes, mpii.read),
-        Format("coco", "COCO keypoints, also SyRIP: images, annotations, categories", coco.recognizes, coco.read),
-        Format("in-motion", "annotations.csv of the infant framework", in_motion.recognizes, in_motion.read),
-        Format(
+        AnnotationFormat("mpii", "Matlab structure RELEASE of MPII Human Pose", mpii.recognizes, mpii.read),
+        AnnotationFormat(
+            "coco", "COCO keypoints, also SyRIP: images, annotations, categories", coco.recognizes, coco.read
+        ),
+        AnnotationFormat("in-motion", "annotations.csv of the infant framework", in_motion.recognizes, in_motion.read),
+        AnnotationFormat(
             "in-motion-processed",
             "points and squares that the infant framework made",
             in_motion.recognizes_processed,
             in_motion.read_processed,
         ),
-        Format("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognizes, mini_rgbd.read),
-        Format("babypose", "depth pictures and tables of babyPose", babypose.recognizes, babypose.read),
-        Format("keypoints", "a keypoint file with one row a picture", _is_recording, _read_recording),
-        Format("labelme", "a folder of LabelMe files, or one", labelme.recognizes, labelme.read),
+        AnnotationFormat("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognizes, mini_rgbd.read),
+        AnnotationFormat("babypose", "depth images and tables of babyPose", babypose.recognizes, babypose.read),
+        AnnotationFormat("keypoints", "a keypoint file with one row an image", _is_recording, _read_recording),
+        AnnotationFormat("labelme", "a folder of LabelMe files, or one", labelme.recognizes, labelme.read),
     )
 }
 """The formats by name, in the order in which they are tried."""
@@ -86,24 +96,24 @@ def read_annotations(
     skeleton: Skeleton | str | None = None,
     format: str | None = None,
     *,
-    pictures: str | Path | None = None,
+    image_dir: str | Path | None = None,
     persons: Persons = "one",
     keep_empty: bool = False,
 ) -> Annotations:
-    """Read annotated pictures.
+    """Read annotated images.
 
-    Pictures that are not there, pictures without annotation, repeated rows and points outside the pictures of published
-    sets are `problems` of usable annotations. A picture annotated twice and differently, a file that cannot be read,
-    and a point outside a picture in annotations of one's own are errors, all told at once.
+    Images that are not there, images without annotation, repeated rows and points outside the images of published
+    sets are `problems` of usable annotations. An image annotated twice and differently, a file that cannot be read,
+    and a point outside an image in annotations of one's own are errors, all told at once.
 
     Args:
         path: a file or folder of one of `FORMATS`.
         skeleton: whose points to take, by name; None takes those of the format.
         format: a name of `FORMATS`; None finds it from the content.
-        pictures: the folder of the pictures, where they do not lie where the format has them.
-        persons: of a picture with several annotated persons `one` (MPII: those that stand apart; COCO: the largest) or
+        image_dir: the folder of the images, where they do not lie where the format has them.
+        persons: of an image with several annotated persons `one` (MPII: those that stand apart; COCO: the largest) or
             `all`, each a row.
-        keep_empty: keep pictures without any point, as where rows must be those of another table.
+        keep_empty: keep images without any point, as where rows must be those of another table.
 
     Raises:
         InputError: it cannot be used; one line that lists everything that is wrong.
@@ -122,5 +132,5 @@ def read_annotations(
         what = "holds no annotations" if path.is_dir() else "is no file of annotations"
         known = ", ".join(FORMATS)
         raise InputError(path, f"{what} of {f'format {format}' if format else 'a known format'}", f"known are {known}")
-    request = Request(path, wanted, Path(pictures) if pictures is not None else None, persons)
+    request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None, persons)
     return assemble(chosen.read(request), request, keep_empty)

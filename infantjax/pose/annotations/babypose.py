@@ -1,8 +1,8 @@
-"""babyPose: depth pictures of preterm infants with a table of joints for each infant.
+"""babyPose: depth images of preterm infants with a table of joints for each infant.
 
-A folder of one infant, or of several, each with PNG pictures (`*.png`, also one folder deeper; of 16 bits where there
+A folder of one infant, or of several, each with PNG images (`*.png`, also one folder deeper; of 16 bits where there
 are two kinds) and a table, `.csv` or the first sheet of an `.xlsx`. Or, as the same group published its reduced
-MINI-RGBD, tables `annotations/result_NAME.csv` beside the folders NAME. A table has a row a picture: its number or file
+MINI-RGBD, tables `annotations/result_NAME.csv` beside the folders NAME. A table has a row an image: its number or file
 name, then columns NAME_x and NAME_y, or columns NAME with cells `x,y`. Cells that are empty, 0 in both coordinates or
 negative are missing joints. The infant is the group.
 
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from infantjax.errors import InputError, MissingExtraError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import checks, naming, text
-from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
 from infantjax.weights.archive import DAMAGE, open_archive
 
@@ -34,11 +34,11 @@ _ENDINGS = (".csv", ".xlsx")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a folder, or one in it, holds one table of the joints of limbs, and pictures."""
+    """Whether a folder, or one in it, holds one table of the joints of limbs, and images."""
     return path.is_dir() and any(_is_table(table) for table in _tables(path))
 
 
-def read(request: Request) -> Sheet:
+def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the tables.
 
     Raises:
@@ -57,19 +57,19 @@ def read(request: Request) -> Sheet:
         if names != joints and found:
             problems.errors.append((found[0].where, "has other columns than the first table"))
         entries += found
-    return Sheet(joints, entries, problems)
+    return ParsedAnnotations(joints, entries, problems)
 
 
 def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Float[np.ndarray, "time height width 1"]:
-    """Depth pictures as the networks of babyPose read them: resized by area, the mean of each taken away.
+    """Depth images as the networks of babyPose read them: resized by area, the mean of each taken away.
 
     Args:
-        paths: three consecutive annotated pictures, 8 or 16 bits.
+        paths: three consecutive annotated images, 8 or 16 bits.
         height: of the result, pixels.
         width: of the result, pixels.
 
     Raises:
-        InputError: a picture that cannot be read, or one of several colors.
+        InputError: an image that cannot be read, or one of several colors.
 
     Source: Migliorelli et al. 2021; how it resizes is chosen.
     """
@@ -78,14 +78,12 @@ def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Flo
     frames = []
     for path in paths:
         try:
-            with Image.open(path) as picture:
-                values = np.asarray(picture, np.float32)
+            with Image.open(path) as opened:
+                values = np.asarray(opened, np.float32)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(path, f"is no picture that can be read ({type(error).__name__})") from None
+            raise InputError(path, f"cannot be read as an image ({type(error).__name__})") from None
         if values.ndim != 2:
-            raise InputError(
-                path, "is no depth picture: it has several channels", "give the pictures of the depth camera"
-            )
+            raise InputError(path, "is no depth image: it has several channels", "give the images of the depth camera")
         small = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BOX))
         frames.append(small - small.mean())
     return np.stack(frames)[..., None]
@@ -101,7 +99,7 @@ def _tables(path: Path) -> list[Path]:
 
 def _is_table(table: Path) -> bool:
     try:
-        if not _pictures(_folder(table)):
+        if not _images(_folder(table)):
             return False
         rows = _rows(table)
         header, first = (next((cells for _, cells in rows), []) for _ in range(2))
@@ -159,21 +157,21 @@ def _infant(table: Path) -> str:
     return table.parent.name
 
 
-def _folder(table: Path, pictures: Path | None = None) -> Path:
-    """Where the pictures of a table's infant lie."""
-    if pictures is not None:
-        return pictures / _infant(table)
+def _folder(table: Path, images: Path | None = None) -> Path:
+    """Where the images of a table's infant lie."""
+    if images is not None:
+        return images / _infant(table)
     beside = table.parent.parent / _infant(table)
     return beside if table.stem.startswith(_PREFIX) and beside.is_dir() else table.parent
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """The pictures of an infant, also those one folder deeper: of 16 bits where there are some of 8 bits too."""
+def _images(folder: Path) -> dict[str, Path]:
+    """The images of an infant, also those one folder deeper: of 16 bits where there are some of 8 bits too."""
     if not folder.is_dir():
         return {}
-    found = pictures_in(folder)
+    found = images_in(folder)
     for deeper in sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: "16" in p.name):
-        found |= pictures_in(deeper)
+        found |= images_in(deeper)
     return found
 
 
@@ -188,24 +186,24 @@ def _columns(header: Sequence[str], first: Sequence[str]) -> dict[str, tuple[int
     return {joint: (at["x"], at["y"]) for joint, at in places.items() if len(at) == 2}
 
 
-def _read_table(table: Path, request: Request, problems: Problems) -> tuple[list[str], list[Entry]]:
+def _read_table(table: Path, request: ReadRequest, problems: Problems) -> tuple[list[str], list[AnnotatedPerson]]:
     lines = list(_rows(table))
     header = text.header_of(table, lines[0][1])
     columns = _columns(header, lines[1][1] if len(lines) > 1 else [])
-    folder, infant = _folder(table, request.pictures), _infant(table)
-    pictures = _pictures(folder)
-    numbered = {_number(stem): picture for stem, picture in pictures.items()}
+    folder, infant = _folder(table, request.image_dir), _infant(table)
+    images = _images(folder)
+    numbered = {_number(stem): image for stem, image in images.items()}
     entries = []
     for line, cells in lines[1:]:
         row = text.check_width(table, line, cells, len(header))
-        picture = pictures.get(Path(row[0].strip()).stem) or numbered.get(_number(row[0]))
+        image = images.get(Path(row[0].strip()).stem) or numbered.get(_number(row[0]))
         where = f"{table.name}, line {line}"
-        if picture is None:
-            problems.warnings.append((where, "names no picture that is there"))
+        if image is None:
+            problems.warnings.append((where, "names no image that is there"))
             continue
         points = np.array([_point(table, line, header, row, at) for at in columns.values()])
         points[(points < 0).any(1) | (points == 0).all(1)] = np.nan
-        entries.append(Entry(where, f"{infant}_{_number(picture.stem):06d}", points, picture, group=infant))
+        entries.append(AnnotatedPerson(where, f"{infant}_{_number(image.stem):06d}", points, image, group=infant))
     note_unannotated(folder, entries, problems)
     return list(columns), entries
 

@@ -1,6 +1,6 @@
 """COCO keypoints, the format of SyRIP too: one JSON with `images`, `annotations` and `categories`.
 
-A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in a picture the one whose points
+A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in an image the one whose points
 span the largest box counts, or each is a row of its own, named `PICTURE#ID` after its annotation. Crowds are passed
 over.
 """
@@ -15,7 +15,7 @@ from infantjax.errors import InputError, Problems
 from infantjax.formats import json_file
 from infantjax.formats.persons import largest, points
 from infantjax.formats.source import Source
-from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, folder_of
 
 _SETS = ("coco-17",)
 _REMEDY = "export it as COCO keypoints again"
@@ -29,7 +29,7 @@ def recognizes(path: Path) -> bool:
     return isinstance(document, dict) and isinstance(document.get("annotations"), list) and "images" in document
 
 
-def read(request: Request) -> Sheet:
+def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the file.
 
     Raises:
@@ -51,7 +51,7 @@ def read(request: Request) -> Sheet:
         persons[entry["image_id"]].append((entry, values))
     first = next(iter(images.values()), {}).get("file_name", "")
     folder = folder_of(
-        request.pictures,
+        request.image_dir,
         (path.parent, path.parent / "images", path.parent.parent / "images", path.parent.parent),
         first,
     )
@@ -66,8 +66,8 @@ def read(request: Request) -> Sheet:
             problems.warnings.append((image["file_name"][:60], "has no annotation"))
         entries += [_entry(path, folder, image, entry, values, len(found) > 1) for entry, values in found]
     if several and request.persons == "one":
-        problems.warnings.append((f"{several} pictures", "show several persons; the largest counts"))
-    return Sheet(joints, entries, problems, () if _joints(document.get("categories")) else _SETS, own=False)
+        problems.warnings.append((f"{several} images", "show several persons; the largest counts"))
+    return ParsedAnnotations(joints, entries, problems, () if _joints(document.get("categories")) else _SETS, own=False)
 
 
 def _images(path: Path, images: Any) -> dict[Any, dict[str, Any]]:
@@ -91,19 +91,19 @@ def _joints(categories: Any) -> list[str]:
 
 def _entry(
     path: Path, folder: Path, image: dict[str, Any], entry: dict[str, Any], values: np.ndarray, several: bool
-) -> Entry:
+) -> AnnotatedPerson:
     labeled = values[:, 2] > 0
-    picture = folder / image["file_name"].lstrip("/")
+    file = folder / image["file_name"].lstrip("/")
     height, width = (_number(image.get(side)) for side in ("height", "width"))
     box = entry.get("bbox")
     corner = [_number(v) for v in box] if isinstance(box, list) and len(box) == 4 else []
     video = image.get("video_id", image.get("video", ""))
     split = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
-    return Entry(
+    return AnnotatedPerson(
         where=f"{image['file_name'][:60]}",
-        name=f"{picture.stem}#{entry.get('id')}" if several else picture.stem,
+        name=f"{file.stem}#{entry.get('id')}" if several else file.stem,
         points=np.where(labeled[:, None], values[:, :2], np.nan),
-        picture=picture,
+        image=file,
         visible=np.where(labeled, values[:, 2] == 2, np.nan),
         size=(float(height), float(width)) if height > 0 and width > 0 else None,
         box=(*corner[:2], corner[0] + corner[2], corner[1] + corner[3]) if corner else None,

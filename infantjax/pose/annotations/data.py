@@ -1,4 +1,4 @@
-"""The type of a set of annotated pictures, and how it is made of what the formats give."""
+"""The type of a set of annotated images, and how it is made of what the formats give."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,29 +15,29 @@ from infantjax.skeletons import Skeleton
 from infantjax.video.reading import PICTURES
 
 Persons = Literal["one", "all"]
-"""Of a picture with several annotated persons: the one that counts by the rule of the format, or each on its own."""
+"""Of an image with several annotated persons: the one that counts by the rule of the format, or each on its own."""
 
 _FRAME = re.compile(r"^(?P<group>.+?)[_\-](?:frame|img|f)?[_\-]?\d+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """Annotated persons, one row each, in the order of their pictures' names.
+    """Annotated persons, one row each, in the order of their images' names.
 
     Attributes:
-        names: of the pictures without ending and folder; with several persons of one picture `NAME#NUMBER`.
-        points: `[picture, keypoint, 2]`, x and y in pixels of the upright picture; NaN where not annotated.
+        names: of the images without ending and folder; with several persons of one image `NAME#NUMBER`.
+        points: `[image, keypoint, 2]`, x and y in pixels of the upright image; NaN where not annotated.
         skeleton: the keypoints.
-        paths: of the pictures, which need not exist (`pictured`); None where the format knows none.
-        visible: `[picture, keypoint]`, 1 seen, 0 hidden, NaN unknown; None where the format does not say.
-        sizes: `[picture, 2]`, height and width in pixels; None where the format does not say.
-        heads: `[picture, 4]`, boxes x1, y1, x2, y2 of the heads, pixels; None where the format has none.
+        paths: of the images, which need not exist (`with_images`); None where the format knows none.
+        visible: `[image, keypoint]`, 1 seen, 0 hidden, NaN unknown; None where the format does not say.
+        sizes: `[image, 2]`, height and width in pixels; None where the format does not say.
+        heads: `[image, 4]`, boxes x1, y1, x2, y2 of the heads, pixels; None where the format has none.
         boxes: the same of the persons.
-        scales: `[picture]`, height of the person in 200 pixels, as MPII gives it; None where the format does not say.
-        centers: `[picture, 2]`, middle of the person; None where the format does not say.
-        groups: the infant or video of each picture: those of one group belong together when data are split. None where
+        scales: `[image]`, height of the person in 200 pixels, as MPII gives it; None where the format does not say.
+        centers: `[image, 2]`, middle of the person; None where the format does not say.
+        groups: the infant or video of each image: those of one group belong together when data are split. None where
             neither format nor file names tell.
-        splits: `train`, `val` or `test` for each picture, empty where the format does not say; None if it never does.
+        splits: `train`, `val` or `test` for each image, empty where the format does not say; None if it never does.
         problems: what was left out or looks odd, one line each.
     """
 
@@ -70,8 +70,8 @@ class Annotations:
                 changes[name] = tuple(value[row] for row in rows)
         return replace(self, **changes)
 
-    def pictured(self) -> "Annotations":
-        """The rows whose picture is there.
+    def with_images(self) -> "Annotations":
+        """The rows whose image is there.
 
         Raises:
             InputError: none is.
@@ -80,19 +80,19 @@ class Annotations:
         rows = [row for row, path in enumerate(paths) if path.is_file()]
         if not rows:
             where = paths[0] if paths else "annotations"
-            raise InputError(where, "is not there, nor is any other annotated picture", "name their folder")
+            raise InputError(where, "is not there, nor is any other annotated image", "name their folder")
         return self.take(rows)
 
 
 @dataclass(frozen=True)
-class Entry:
+class AnnotatedPerson:
     """One person as a file has it; the attributes are those of `Annotations`.
 
     Attributes:
         where: file, line or number, for messages.
         name: of the row.
         points: `[joint, 2]` in the file's own order of joints.
-        picture: path.
+        image: path.
         visible: `[joint]`.
         size: height and width.
         head: box.
@@ -106,7 +106,7 @@ class Entry:
     where: str
     name: str
     points: np.ndarray
-    picture: Path | None = None
+    image: Path | None = None
     visible: np.ndarray | None = None
     size: tuple[float, float] | None = None
     head: tuple[float, ...] | None = None
@@ -118,7 +118,7 @@ class Entry:
 
 
 @dataclass
-class Sheet:
+class ParsedAnnotations:
     """What a format gives.
 
     Attributes:
@@ -126,32 +126,32 @@ class Sheet:
         entries: the annotated persons.
         problems: what is wrong.
         among: names of keypoint sets, for formats that number their points.
-        own: a mistake in these annotations can be corrected, so a point outside its picture is an error; published sets
+        own: a mistake in these annotations can be corrected, so a point outside its image is an error; published sets
             have some, which are left out.
     """
 
     joints: Sequence[str]
-    entries: list[Entry]
+    entries: list[AnnotatedPerson]
     problems: Problems = field(default_factory=Problems)
     among: Sequence[str] = ()
     own: bool = True
 
 
-class Request(NamedTuple):
+class ReadRequest(NamedTuple):
     """What a format is asked for; see `read_annotations`."""
 
     path: Path
     skeleton: Skeleton | None
-    pictures: Path | None
+    image_dir: Path | None
     persons: Persons
 
 
-def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
+def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -> Annotations:
     """Rows of a format as `Annotations`: in order, in a known skeleton, everything that is wrong told at once.
 
     Raises:
-        InputError: a picture that is annotated twice and differently, a point outside its picture (`Sheet.own`), no
-            annotated picture at all, or points of no known keypoint set.
+        InputError: an image that is annotated twice and differently, a point outside its image (`ParsedAnnotations.own`), no
+            annotated image at all, or points of no known keypoint set.
     """
     problems, path = sheet.problems, request.path
     match = naming.identify(path, sheet.joints, request.skeleton, sheet.among) if sheet.joints else None
@@ -162,15 +162,13 @@ def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
     if not keep_empty:
         entries = [entry for entry in entries if not np.isnan(entry.points).all()]
     problems.warnings += [
-        (entry.picture.name, "is not there")
-        for entry in entries
-        if entry.picture is not None and not entry.picture.is_file()
+        (entry.image.name, "is not there") for entry in entries if entry.image is not None and not entry.image.is_file()
     ]
     if problems.errors or match is None or len(empty) == len(sheet.entries):
         if not problems.lines():
-            raise InputError(path, "holds no annotated picture", "annotate some")
-        raise problems.to_error(path, "correct these and try again" if problems.errors else "no usable picture is left")
-    entries.sort(key=lambda e: (natural_order(e.picture.parent) if e.picture else [], natural_order(Path(e.name))))
+            raise InputError(path, "holds no annotated image", "annotate some")
+        raise problems.to_error(path, "correct these and try again" if problems.errors else "no usable image is left")
+    entries.sort(key=lambda e: (natural_order(e.image.parent) if e.image else [], natural_order(Path(e.name))))
     columns = [-1 if column is None else column for column in match.columns]
 
     def keypoints(values: np.ndarray) -> np.ndarray:
@@ -190,7 +188,7 @@ def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
         names=tuple(entry.name for entry in entries),
         points=np.stack([keypoints(entry.points) for entry in entries]),
         skeleton=match.skeleton,
-        paths=tuple(e.picture for e in entries if e.picture) if all(e.picture for e in entries) else None,
+        paths=tuple(e.image for e in entries if e.image) if all(e.image for e in entries) else None,
         visible=None if visible is None else np.stack([keypoints(row) for row in visible]),
         sizes=given("size", 2),
         heads=given("head", 4),
@@ -206,37 +204,37 @@ def assemble(sheet: Sheet, request: Request, keep_empty: bool) -> Annotations:
 def groups_of(names: Iterable[str]) -> tuple[str, ...] | None:
     """The infants or videos that file names tell: what stands before the number of the frame, as in `anna_0012`.
 
-    None where a name has no such number, or where all pictures would be of one group.
+    None where a name has no such number, or where all images would be of one group.
     """
     matches = [_FRAME.match(name.partition("#")[0]) for name in names]
     groups = tuple(match["group"] for match in matches if match)
     return groups if len(groups) == len(matches) and len(set(groups)) > 1 else None
 
 
-def pictures_in(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by name without ending; empty if it does not exist."""
+def images_in(folder: Path) -> dict[str, Path]:
+    """The images of a folder by name without ending; empty if it does not exist."""
     if not folder.is_dir():
         return {}
     files = sorted(folder.iterdir(), key=natural_order)
     return {p.stem: p for p in files if p.suffix.lower() in PICTURES and not p.name.startswith(".")}
 
 
-def folder_of(pictures: Path | None, candidates: Sequence[Path], name: str) -> Path:
-    """Where the pictures lie: the given folder, else the first that holds one of them, else the first."""
-    if pictures is not None:
-        return pictures
+def folder_of(images: Path | None, candidates: Sequence[Path], name: str) -> Path:
+    """Where the images lie: the given folder, else the first that holds one of them, else the first."""
+    if images is not None:
+        return images
     return next((folder for folder in candidates if (folder / name).is_file()), candidates[0])
 
 
-def note_unannotated(folder: Path, entries: Iterable[Entry], problems: Problems) -> None:
-    """Note the pictures of a folder that no entry names."""
-    known = {entry.picture.stem for entry in entries if entry.picture is not None}
+def note_unannotated(folder: Path, entries: Iterable[AnnotatedPerson], problems: Problems) -> None:
+    """Note the images of a folder that no entry names."""
+    known = {entry.image.stem for entry in entries if entry.image is not None}
     problems.warnings += [
-        (picture.name, "has no annotation") for stem, picture in pictures_in(folder).items() if stem not in known
+        (image.name, "has no annotation") for stem, image in images_in(folder).items() if stem not in known
     ]
 
 
-def _inside(entry: Entry, sheet: Sheet, problems: Problems) -> Entry:
+def _inside(entry: AnnotatedPerson, sheet: ParsedAnnotations, problems: Problems) -> AnnotatedPerson:
     if (np.abs(entry.points) > MAX_COORDINATE).any():
         problems.errors.append((entry.where, f"has a point farther than {MAX_COORDINATE:g} pixels away"))
     if entry.size is None:
@@ -247,19 +245,19 @@ def _inside(entry: Entry, sheet: Sheet, problems: Problems) -> Entry:
     if not outside.any():
         return entry
     for joint in np.flatnonzero(outside):
-        at = f"{sheet.joints[int(joint)]} at {x[joint]:g}, {y[joint]:g}, outside the picture"
+        at = f"{sheet.joints[int(joint)]} at {x[joint]:g}, {y[joint]:g}, outside the image"
         where = problems.errors if sheet.own else problems.warnings
-        where.append((entry.where, f"has {at}" if sheet.own else "has points outside the picture, left out"))
+        where.append((entry.where, f"has {at}" if sheet.own else "has points outside the image, left out"))
         if not sheet.own:
             break
     return replace(entry, points=np.where(outside[:, None], np.nan, entry.points))
 
 
-def _once(entries: list[Entry], problems: Problems) -> list[Entry]:
-    """Each picture once: equal ones are noted, different ones fatal."""
-    found: dict[tuple[Path | None, str], Entry] = {}
+def _once(entries: list[AnnotatedPerson], problems: Problems) -> list[AnnotatedPerson]:
+    """Each image once: equal ones are noted, different ones fatal."""
+    found: dict[tuple[Path | None, str], AnnotatedPerson] = {}
     for entry in entries:
-        key = (entry.picture, entry.name)
+        key = (entry.image, entry.name)
         if key not in found:
             found[key] = entry
         elif np.array_equal(found[key].points, entry.points, equal_nan=True):

@@ -1,8 +1,8 @@
 r"""The tables of the infant framework: `raw/annotations/annotations.csv`, and the `points` of its processed folders.
 
-Raw: a header row, then a row a picture: anything, the file name (optionally behind a folder and `/` or `\`), then a
-cell a keypoint, `(x, y)` in fractions of the picture's width and height. (0, 0) is a missing point, and a row whose
-first keypoint is empty has no annotation. The pictures lie in `images` beside the folder of the table, in folders
+Raw: a header row, then a row an image: anything, the file name (optionally behind a folder and `/` or `\`), then a
+cell a keypoint, `(x, y)` in fractions of the image's width and height. (0, 0) is a missing point, and a row whose
+first keypoint is empty has no annotation. The images lie in `images` beside the folder of the table, in folders
 `train`, `val` and `test` where the split is given.
 
 Processed: `{train,val,test}/points/NAME.txt` with a line `x y` a keypoint, fractions of a square, and the squares in
@@ -21,7 +21,14 @@ import numpy as np
 from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order, write_atomically
 from infantjax.formats import checks, text
-from infantjax.pose.annotations.data import Annotations, Entry, Request, Sheet, note_unannotated, pictures_in
+from infantjax.pose.annotations.data import (
+    AnnotatedPerson,
+    Annotations,
+    ParsedAnnotations,
+    ReadRequest,
+    images_in,
+    note_unannotated,
+)
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.video.reading import picture_size
 
@@ -45,7 +52,7 @@ def recognizes(path: Path) -> bool:
     return any(_POINT.match(cell.strip()) for cell in cells[2:])
 
 
-def read(request: Request) -> Sheet:
+def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the raw table.
 
     Raises:
@@ -57,9 +64,9 @@ def read(request: Request) -> Sheet:
     while header and not header[-1].strip():
         header.pop()
     joints, problems = [cell.strip() for cell in header[2:]], Problems()
-    folder = request.pictures or table.parent.parent / "images"
-    folder = folder if folder.is_dir() or request.pictures else table.parent
-    places = {split: pictures_in(folder / split) for split in ("", *SPLITS)}
+    folder = request.image_dir or table.parent.parent / "images"
+    folder = folder if folder.is_dir() or request.image_dir else table.parent
+    places = {split: images_in(folder / split) for split in ("", *SPLITS)}
     entries = []
     for line, cells in lines:
         row = text.check_width(table, line, cells, len(header))
@@ -69,19 +76,19 @@ def read(request: Request) -> Sheet:
         fractions = np.array([_point(table, line, name, cell) for name, cell in zip(joints, row[2:])])
         name = Path(row[1].strip().replace("\\", "/"))
         split = next((s for s in SPLITS if name.parent.name == s or name.stem in places[s]), "")
-        picture = places[split].get(name.stem, folder / split / name.name)
+        image = places[split].get(name.stem, folder / split / name.name)
         try:
-            height, width = picture_size(picture)
+            height, width = picture_size(image)
         except InputError as error:
-            what = "is not there" if not picture.is_file() else error.what
-            problems.warnings.append((picture.name, f"{what}; without its size its points mean nothing"))
+            what = "is not there" if not image.is_file() else error.what
+            problems.warnings.append((image.name, f"{what}; without its size its points mean nothing"))
             continue
         entries.append(
-            Entry(
+            AnnotatedPerson(
                 where=f"line {line}",
-                name=picture.stem,
+                name=image.stem,
                 points=fractions * (width, height),
-                picture=picture,
+                image=image,
                 size=(height, width),
                 split=split,
             )
@@ -90,8 +97,8 @@ def read(request: Request) -> Sheet:
         note_unannotated(place, entries, problems)
     if not _named(joints, request):
         problems.warnings.append((table.name, "its columns have no known names; they are taken in their order"))
-        return Sheet([str(i) for i in range(len(joints))], entries, problems, _SETS)
-    return Sheet(joints, entries, problems)
+        return ParsedAnnotations([str(i) for i in range(len(joints))], entries, problems, _SETS)
+    return ParsedAnnotations(joints, entries, problems)
 
 
 def _table(path: Path) -> Path | None:
@@ -101,7 +108,7 @@ def _table(path: Path) -> Path | None:
     return next((table for table in tables if table.is_file()), None)
 
 
-def _named(joints: list[str], request: Request) -> bool:
+def _named(joints: list[str], request: ReadRequest) -> bool:
     """Whether the columns name keypoints, be it wrongly."""
     parts = {joint.rpartition("_")[2] for joint in (request.skeleton or IN_MOTION_19).joints}
     return any(part in joint.casefold() for part in parts for joint in joints)
@@ -118,25 +125,25 @@ def _point(path: Path, line: int, joint: str, cell: str) -> tuple[float, float]:
 
 
 def write(annotations: Annotations, path: str | Path) -> None:
-    """Write the raw table, whole or not at all; pictures are not copied.
+    """Write the raw table, whole or not at all; images are not copied.
 
     Args:
-        annotations: with the sizes of their pictures; a missing point becomes (0, 0).
+        annotations: with the sizes of their images; a missing point becomes (0, 0).
         path: `annotations.csv`; replaced if it exists.
 
     Raises:
-        ValueError: the sizes or the pictures are unknown.
+        ValueError: the sizes or the images are unknown.
         OSError: the file cannot be written.
     """
     if annotations.sizes is None or annotations.paths is None or np.isnan(annotations.sizes).any():
-        raise ValueError("the table holds fractions of the pictures: their paths and sizes must be known")
+        raise ValueError("the table holds fractions of the images: their paths and sizes must be known")
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["number", "image", *annotations.skeleton.joints])
     fractions = np.nan_to_num(annotations.points / annotations.sizes[:, None, ::-1])
-    for number, (picture, points) in enumerate(zip(annotations.paths, fractions)):
+    for number, (image, points) in enumerate(zip(annotations.paths, fractions)):
         split = annotations.splits[number] if annotations.splits else ""
-        name = f"{split}/{picture.name}" if split else picture.name
+        name = f"{split}/{image.name}" if split else image.name
         writer.writerow([number, name, *(f"({x:.6f}, {y:.6f})" for x, y in points)])
     write_atomically(path, stream.getvalue())
 
@@ -149,7 +156,7 @@ def recognizes_processed(path: Path) -> bool:
     return _processed(path) is not None
 
 
-def read_processed(request: Request) -> Sheet:
+def read_processed(request: ReadRequest) -> ParsedAnnotations:
     """Read the points of the squares.
 
     Raises:
@@ -164,7 +171,7 @@ def read_processed(request: Request) -> Sheet:
         files = sorted((folder / split / "points").glob("*.txt"), key=natural_order)
         if not files or not squares:
             continue
-        side, pictures = int(squares[-1].name.rpartition("x")[2]), pictures_in(squares[-1])
+        side, images = int(squares[-1].name.rpartition("x")[2]), images_in(squares[-1])
         for file in files:
             try:
                 points = _lines(file)
@@ -175,11 +182,11 @@ def read_processed(request: Request) -> Sheet:
             if len(points) != size:
                 problems.errors.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
                 continue
-            picture = pictures.get(file.stem, squares[-1] / f"{file.stem}.png")
+            image = images.get(file.stem, squares[-1] / f"{file.stem}.png")
             where = f"{split}/{file.name}"
-            entries.append(Entry(where, file.stem, points * side, picture, size=(side, side), split=split))
+            entries.append(AnnotatedPerson(where, file.stem, points * side, image, size=(side, side), split=split))
         note_unannotated(squares[-1], entries, problems)
-    return Sheet([str(i) for i in range(size)], entries, problems, _SETS)
+    return ParsedAnnotations([str(i) for i in range(size)], entries, problems, _SETS)
 
 
 def _processed(path: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""LabelMe: a `.json` file beside each picture, with named points in pixels.
+"""LabelMe: a `.json` file beside each image, with named points in pixels.
 
 Labels are matched by name: `Wrist_R` is `right_wrist`, `Head` the head top. Other shapes than points count by their
 first point.
@@ -13,7 +13,7 @@ import numpy as np
 from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import json_file
-from infantjax.pose.annotations.data import Entry, Request, Sheet, note_unannotated, pictures_in
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
 
 _ALIASES = {"head": "head_top", "vertex": "head_top", "neck": "upper_neck"}
 _SIDE = re.compile(r"^(.*)[_ ]([rl])$")
@@ -21,7 +21,7 @@ _REMEDY = "give LabelMe's own files"
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a folder holds `.json` files, or one file has shapes and the size of a picture."""
+    """Whether a folder holds `.json` files, or one file has shapes and the size of an image."""
     if path.is_dir():
         return bool(_files(path))
     if path.suffix.lower() != ".json":
@@ -30,7 +30,7 @@ def recognizes(path: Path) -> bool:
     return isinstance(document, dict) and "shapes" in document
 
 
-def read(request: Request) -> Sheet:
+def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the files.
 
     Raises:
@@ -38,8 +38,8 @@ def read(request: Request) -> Sheet:
     """
     path, problems = request.path, Problems()
     files = _files(path) if path.is_dir() else [path]
-    folder = request.pictures or (path if path.is_dir() else path.parent)
-    pictures = pictures_in(folder)
+    folder = request.image_dir or (path if path.is_dir() else path.parent)
+    images = images_in(folder)
     found: list[tuple[Path, tuple[float, float], dict[str, tuple[float, float]], Path]] = []
     for file in files:
         try:
@@ -47,7 +47,7 @@ def read(request: Request) -> Sheet:
         except InputError as error:
             problems.errors.append((file.name, error.what))
         else:
-            found.append((file, size, points, pictures.get(file.stem, folder / (name or f"{file.stem}.jpg"))))
+            found.append((file, size, points, images.get(file.stem, folder / (name or f"{file.stem}.jpg"))))
     joints = list(dict.fromkeys(joint for _, _, points, _ in found for joint in points))
     skeleton = request.skeleton
     if skeleton is not None:
@@ -56,17 +56,17 @@ def read(request: Request) -> Sheet:
         if found and not joints and not problems.errors:
             raise InputError(path, f"has no label of a point of {skeleton.name}", "name labels like Wrist_R")
     entries = [
-        Entry(
+        AnnotatedPerson(
             where=file.name,
             name=file.stem,
             points=np.array([points.get(joint, (np.nan, np.nan)) for joint in joints]).reshape(-1, 2),
-            picture=picture,
+            image=image,
             size=size,
         )
-        for file, size, points, picture in found
+        for file, size, points, image in found
     ]
     note_unannotated(folder, entries, problems)
-    return Sheet(joints, entries, problems)
+    return ParsedAnnotations(joints, entries, problems)
 
 
 def _files(path: Path) -> list[Path]:
@@ -74,7 +74,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _labels(file: Path, problems: Problems) -> tuple[tuple[float, float], dict[str, tuple[float, float]], str]:
-    """Size of the picture, points by joint, and the picture's name, empty where the file names none."""
+    """Size of the image, points by joint, and the image's name, empty where the file names none."""
     points: dict[str, tuple[float, float]] = {}
     try:
         document: Any = json_file.load(file)

@@ -1,7 +1,7 @@
-"""MINI-RGBD: `joints_2Ddep/*.txt` with a line `x y depth id` a joint, beside the pictures in `rgb`.
+"""MINI-RGBD: `joints_2Ddep/*.txt` with a line `x y depth id` a joint, beside the images in `rgb`.
 
 The folder is one sequence, or holds several (`01`, `02`, ...), each the movement of another infant: the group. Of the
-25 joints of the body model those are read that keypoint sets of pictures have; the hips are the centers of the joints,
+25 joints of the body model those are read that keypoint sets of images have; the hips are the centers of the joints,
 not the iliac spines of In-Motion, and are left out there, as in the papers.
 
 Source: Hesse et al. 2018; Groos et al., Paper II (table 6: nose, upper neck, shoulders, elbows, wrists, knees, ankles).
@@ -15,7 +15,7 @@ from infantjax import skeletons
 from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import checks
-from infantjax.pose.annotations.data import Entry, Request, Sheet
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest
 from infantjax.skeletons import IN_MOTION_19
 
 _JOINTS = {
@@ -45,7 +45,7 @@ def recognizes(path: Path) -> bool:
     return path.is_dir() and bool(_sequences(path))
 
 
-def read(request: Request) -> Sheet:
+def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the sequences, by default as `in-motion-19`.
 
     Raises:
@@ -57,7 +57,7 @@ def read(request: Request) -> Sheet:
         joints = {joint: number for joint, number in joints.items() if not joint.endswith("_hip")}
     problems, entries = Problems(), []
     for sequence in _sequences(request.path):
-        pictures = (request.pictures / sequence.name if request.pictures else sequence) / "rgb"
+        images = (request.image_dir / sequence.name if request.image_dir else sequence) / "rgb"
         for file in sorted((sequence / _FOLDER).glob("*.txt"), key=natural_order):
             number = file.stem.rpartition("_")[2]
             try:
@@ -66,19 +66,19 @@ def read(request: Request) -> Sheet:
                 problems.errors.append((f"{sequence.name}/{file.name}", error.what))
                 continue
             entries.append(
-                Entry(
+                AnnotatedPerson(
                     where=f"{sequence.name}/{file.name}",
                     name=f"{sequence.name}_{number}",
                     points=points,
-                    picture=pictures / f"syn_{number}.png",
+                    image=images / f"syn_{number}.png",
                     size=_SIZE,
                     group=sequence.name,
                 )
             )
     known = [joint for joint in joints if joint in skeleton.joints]
     rows = [list(joints).index(joint) for joint in known]
-    kept = [Entry(**(vars(entry) | {"points": entry.points[rows]})) for entry in entries]
-    return Sheet(known, kept, problems, own=False)
+    kept = [AnnotatedPerson(**(vars(entry) | {"points": entry.points[rows]})) for entry in entries]
+    return ParsedAnnotations(known, kept, problems, own=False)
 
 
 def _sequences(path: Path) -> list[Path]:

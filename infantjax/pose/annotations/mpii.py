@@ -1,7 +1,7 @@
 """MPII Human Pose: the Matlab file with the structure `RELEASE`.
 
 By default the persons that the file itself lists as standing apart (`single_person`), with `persons="all"` every
-annotated one; each is a row, named `PICTURE#NUMBER`. The pictures of the test set have no points and are left out, so
+annotated one; each is a row, named `PICTURE#NUMBER`. The images of the test set have no points and are left out, so
 that all rows are of the training set; the group is the video. Points on which the annotators did not agree whether they
 are visible have unknown visibility.
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_ARCHIVE_RATIO, MAX_FILE_BYTES
-from infantjax.pose.annotations.data import Entry, Request, Sheet, folder_of
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, folder_of
 from infantjax.weights.archive import DAMAGE
 
 JOINTS = (
@@ -50,20 +50,20 @@ def recognizes(path: Path) -> bool:
         return stream.read(19) == b"MATLAB 5.0 MAT-file"
 
 
-def read(request: Request) -> Sheet:
+def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the file.
 
     Raises:
         InputError: no such structure, damaged, or it would unpack to too much.
     """
     try:
-        return Sheet(JOINTS, list(_entries(request)), Problems(), own=False)
+        return ParsedAnnotations(JOINTS, list(_entries(request)), Problems(), own=False)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(request.path, f"is not MPII's Matlab file ({reason})", "give it as MPII has it") from None
 
 
-def _entries(request: Request) -> Iterator[Entry]:
+def _entries(request: ReadRequest) -> Iterator[AnnotatedPerson]:
     release = _release(request.path)
     images = _list(release.annolist)
     training = np.atleast_1d(release.img_train)
@@ -71,7 +71,7 @@ def _entries(request: Request) -> Iterator[Entry]:
     videos = _list(getattr(release, "video_list", []))
     first = str(images[0].image.name) if images else ""
     near = request.path.parent
-    folder = folder_of(request.pictures, (near / "images", near.parent / "images", near, near.parent), first)
+    folder = folder_of(request.image_dir, (near / "images", near.parent / "images", near, near.parent), first)
     for number, image in enumerate(images):
         if not training[number]:
             continue
@@ -117,8 +117,10 @@ def _list(value: Any) -> list[Any]:
     return list(np.atleast_1d(np.asarray(value, dtype=object)))
 
 
-def _persons(image: Any, where: str, folder: Path, chosen: set[int] | None, videos: list[Any]) -> Iterator[Entry]:
-    picture = folder / Path(str(image.image.name)).name
+def _persons(
+    image: Any, where: str, folder: Path, chosen: set[int] | None, videos: list[Any]
+) -> Iterator[AnnotatedPerson]:
+    file = folder / Path(str(image.image.name)).name
     video = np.ravel(getattr(image, "vididx", ()))
     index = int(video[0]) if len(video) == 1 else 0
     for number, person in enumerate(_list(getattr(image, "annorect", [])), 1):
@@ -134,11 +136,11 @@ def _persons(image: Any, where: str, folder: Path, chosen: set[int] | None, vide
             seen = np.ravel(getattr(point, "is_visible", ()))
             visible[joint] = float(seen[0]) if len(seen) == 1 and str(seen[0]) else np.nan
         scale, center = (_numbers(getattr(person, name, ())) for name in ("scale", "objpos"))
-        yield Entry(
-            where=f"{picture.name}#{number}",
-            name=f"{picture.stem}#{number}",
+        yield AnnotatedPerson(
+            where=f"{file.name}#{number}",
+            name=f"{file.stem}#{number}",
             points=positions,
-            picture=picture,
+            image=file,
             visible=visible,
             head=_box(person),
             scale=scale[0] if scale else None,

@@ -79,7 +79,7 @@ def import_efficienthourglass(path: str | Path) -> tuple[EfficientHourglass, Var
     The names of the other forms' squeeze-and-excitations are published nowhere; such files are refused.
 
     Args:
-        path: a Keras checkpoint of the training framework. Its maps are at a quarter of the picture's side; the network
+        path: a Keras checkpoint of the training framework. Its maps are at a quarter of the image's side; the network
             returned upscales them. Of six blocks none is public: the third bridge and step are named after the others.
 
     Returns:

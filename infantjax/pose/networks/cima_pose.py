@@ -35,10 +35,10 @@ class CimaPose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
-        """Confidence maps of pictures.
+        """Confidence maps of images.
 
         Args:
-            x: normalized pictures, `[batch, side, side, 3]`.
+            x: normalized images, `[batch, side, side, 3]`.
             train: normalize by the batch and update `batch_stats`.
 
         Returns:

@@ -39,7 +39,7 @@ _STAGES = (2, 3, 5)  # blocks of the backbone at strides 4, 8, 16
 
 
 class EfficientHourglass(nn.Module):
-    """Confidence maps at a quarter of the picture's side, from activations of several sides.
+    """Confidence maps at a quarter of the image's side, from activations of several sides.
 
     Attributes:
         member: a name of `FAMILY`.
@@ -69,10 +69,10 @@ class EfficientHourglass(nn.Module):
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
-        """Confidence maps of pictures.
+        """Confidence maps of images.
 
         Args:
-            x: normalized pictures, `[batch, side, side, 3]`; the side is a multiple of 32.
+            x: normalized images, `[batch, side, side, 3]`; the side is a multiple of 32.
             train: normalize by the batch and update `batch_stats`.
 
         Returns:

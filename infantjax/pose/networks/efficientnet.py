@@ -84,7 +84,7 @@ class Backbone(nn.Module):
         """Activations behind the stem and every block.
 
         Args:
-            x: normalized pictures.
+            x: normalized images.
             train: normalize by the batch, and drop residual branches; needs the random stream `dropout`.
 
         Returns:

@@ -1,4 +1,4 @@
-"""EfficientPose RT, I, II, III, IV and their Lite forms: keypoints of one person in a picture.
+"""EfficientPose RT, I, II, III, IV and their Lite forms: keypoints of one person in an image.
 
 Source: Groos et al., "EfficientPose: scalable single-person pose estimation" (Paper I); released weights. Where both
 differ the release is followed and the option says so (`low_level_tap`).
@@ -25,9 +25,9 @@ class Variant:
     """Sizes of one member of the family (Paper I, table 1).
 
     Attributes:
-        side: height and width of the picture.
-        high: backbone of the whole picture, three blocks of it.
-        low: backbone of the picture at half its side, two blocks of it; None in RT and the Lite forms.
+        side: height and width of the image.
+        high: backbone of the whole image, three blocks of it.
+        low: backbone of the image at half its side, two blocks of it; None in RT and the Lite forms.
         dense_nets: Mobile DenseNets of a pass.
     """
 
@@ -57,7 +57,7 @@ PASSES = (("pass1", "skeleton"), ("pass2", "detection1"), ("pass3", "detection2"
 
 
 class EfficientPose(nn.Module):
-    """Two backbones, a pass for affinity fields and two for confidence maps, upscaled to the side of the picture.
+    """Two backbones, a pass for affinity fields and two for confidence maps, upscaled to the side of the image.
 
     Attributes:
         variant: sizes; `VARIANTS` holds the published ones.
@@ -85,10 +85,10 @@ class EfficientPose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
-        """Confidence maps of pictures.
+        """Confidence maps of images.
 
         Args:
-            x: normalized pictures, `[batch, side, side, 3]`.
+            x: normalized images, `[batch, side, side, 3]`.
             train: normalize by the batch and update `batch_stats`.
 
         Returns:

@@ -63,10 +63,10 @@ class OpenPose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
-        """Confidence maps of pictures.
+        """Confidence maps of images.
 
         Args:
-            x: normalized pictures, `[batch, side, side, 3]`.
+            x: normalized images, `[batch, side, side, 3]`.
             train: for gradients that are fast inside of loops; the network has no norms.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Small sets of annotated pictures, one of each format that is no single JSON."""
+"""Small sets of annotated images, one of each format that is no single JSON."""
 
 import numpy as np
 import pytest
@@ -58,17 +58,17 @@ def release(tmp_path):
     return path
 
 
-def picture(path, height=50, width=100):
+def image(path, height=50, width=100):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (width, height)).save(path)
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """Three pictures of two infants, one without annotation, and the table."""
+    """Three images of two infants, one without annotation, and the table."""
     folder = tmp_path / "raw"
     for name in ("anna_001.png", "anna_002.png", "ben_001.png"):
-        picture(folder / "images" / name)
+        image(folder / "images" / name)
     (folder / "annotations").mkdir()
     cells = [f'"({0.01 * (i + 1):g}, 0.5)"' for i in range(19)]
     cells[3] = '"(0, 0)"'
@@ -92,7 +92,7 @@ def processed(tmp_path):
             lines[2] = "0.000000 0.000000"
             (folder / split / "points" / f"{name}.txt").write_text("\n".join(lines))
             for side in (64, 128):
-                picture(folder / split / f"images_{side}x{side}" / f"{name}.png", side, side)
+                image(folder / split / f"images_{side}x{side}" / f"{name}.png", side, side)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""babyPose: a table and depth pictures for each infant."""
+"""babyPose: a table and depth images for each infant."""
 
 import zipfile
 
@@ -11,7 +11,7 @@ from infantjax.pose.annotations import babypose, read_annotations
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14
 
 
-def test_joints_of_limbs_are_read_with_their_pictures(infants):
+def test_joints_of_limbs_are_read_with_their_images(infants):
     found = read_annotations(infants)
     assert found.skeleton is BABYPOSE_12
     assert found.groups == ("pz1",) * 3 + ("pz2",) * 3
@@ -22,12 +22,12 @@ def test_joints_of_limbs_are_read_with_their_pictures(infants):
     assert found.points[2, 3].tolist() == [15, 23]
 
 
-def test_rows_without_a_picture_are_told(infants):
+def test_rows_without_an_image_are_told(infants):
     for bits in ("8_bit", "16_bit"):
         (infants / "pz2" / bits / "000002.png").unlink()
     found = read_annotations(infants)
     assert len(found) == 5
-    assert found.problems == ("joints.csv, line 4: names no picture that is there",)
+    assert found.problems == ("joints.csv, line 4: names no image that is there",)
 
 
 def test_a_cell_that_is_no_number_is_told(infants):
@@ -71,7 +71,7 @@ def test_a_damaged_spreadsheet_gives_one_line(damage, infants):
     assert "\n" not in str(caught.value)
 
 
-def test_depth_pictures_become_a_clip_without_its_means(infants, tmp_path):
+def test_depth_images_become_a_clip_without_its_means(infants, tmp_path):
     found = read_annotations(infants)
     clip = babypose.depth_clip(found.paths[:3], 12, 16)
     assert clip.shape == (3, 12, 16, 1)
@@ -83,12 +83,12 @@ def test_depth_pictures_become_a_clip_without_its_means(infants, tmp_path):
     np.testing.assert_allclose(frame[0, :, 0], 400 * np.arange(16) + 150 - ramp.mean(), atol=1e-2)
 
 
-def test_a_picture_in_colors_is_no_depth(tmp_path):
+def test_an_image_in_colors_is_no_depth(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_text("no picture")
+    (tmp_path / "b.png").write_text("no image")
     with pytest.raises(InputError, match="several channels"):
         babypose.depth_clip([tmp_path / "a.png"])
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="cannot be read as an image"):
         babypose.depth_clip([tmp_path / "b.png"])
 
 

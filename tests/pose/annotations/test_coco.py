@@ -1,4 +1,4 @@
-"""COCO keypoints: what is labeled, who counts, where the pictures are."""
+"""COCO keypoints: what is labeled, who counts, where the images are."""
 
 import json
 
@@ -35,7 +35,7 @@ def written(tmp_path, content, name="person_keypoints_validate_infant.json"):
     return path
 
 
-def test_the_largest_person_of_each_picture_is_read(tmp_path):
+def test_the_largest_person_of_each_image_is_read(tmp_path):
     found = read_annotations(written(tmp_path, document()))
     assert found.skeleton is COCO_17
     assert found.names == ("a", "b")
@@ -46,7 +46,7 @@ def test_the_largest_person_of_each_picture_is_read(tmp_path):
     assert found.sizes.tolist() == [[100, 100]] * 2
     assert found.splits == ("val", "val")
     assert "test/c.png: has no annotation" in found.problems
-    assert "1 pictures: show several persons; the largest counts" in found.problems
+    assert "1 images: show several persons; the largest counts" in found.problems
 
 
 def test_hidden_points_are_told_from_seen_and_missing_ones(tmp_path):
@@ -61,13 +61,13 @@ def test_all_persons_are_rows_named_by_their_annotation(tmp_path):
     assert found.names == ("a#7", "a#8", "b")
 
 
-def test_pictures_are_found_beside_the_file_or_above_it(tmp_path):
+def test_images_are_found_beside_the_file_or_above_it(tmp_path):
     (tmp_path / "annotations").mkdir()
     (tmp_path / "images" / "test").mkdir(parents=True)
     for name in "abc":
         (tmp_path / "images" / "test" / f"{name}.png").touch()
     found = read_annotations(written(tmp_path / "annotations", document()))
-    assert found.pictured().names == ("a", "b")
+    assert found.with_images().names == ("a", "b")
 
 
 def test_videos_are_groups(tmp_path):
@@ -77,12 +77,12 @@ def test_videos_are_groups(tmp_path):
     assert read_annotations(written(tmp_path, content)).groups == ("5", "4")
 
 
-def test_a_published_point_outside_the_picture_is_left_out(tmp_path):
+def test_a_published_point_outside_the_image_is_left_out(tmp_path):
     content = document()
     content["annotations"][0]["keypoints"][3] = -3
     found = read_annotations(written(tmp_path, content))
     assert np.isnan(found.points[1, 1]).all()
-    assert "test/b.png: has points outside the picture, left out" in found.problems
+    assert "test/b.png: has points outside the image, left out" in found.problems
 
 
 def test_points_without_names_are_those_of_coco(tmp_path):
@@ -96,7 +96,7 @@ def test_points_without_names_are_those_of_coco(tmp_path):
         (lambda d: d["annotations"][0].update(image_id=99), "annotation 0: is not of an image"),
         (lambda d: d["annotations"][0].update(keypoints=[1, 2, 2]), "annotation 0: is not of an image, or has other"),
         (lambda d: d["annotations"][0].update(keypoints="x"), "annotation 0"),
-        (lambda d: d["annotations"].clear(), "has no annotation; no usable picture is left"),
+        (lambda d: d["annotations"].clear(), "has no annotation; no usable image is left"),
         (lambda d: d["images"][0].update(file_name="../../x.png"), "no usable file name"),
         (lambda d: d["images"][0].update(id=2), "without an id of its own"),
         (lambda d: d["annotations"][0]["keypoints"].__setitem__(3, float("inf")), "farther than"),

@@ -1,4 +1,4 @@
-"""Rows of annotations: taken, ordered, grouped, with pictures or without."""
+"""Rows of annotations: taken, ordered, grouped, with images or without."""
 
 from pathlib import Path
 
@@ -7,18 +7,27 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.pose.annotations import FORMATS, read_annotations
-from infantjax.pose.annotations.data import Annotations, Entry, Request, Sheet, assemble, groups_of
+from infantjax.pose.annotations.data import (
+    AnnotatedPerson,
+    Annotations,
+    ParsedAnnotations,
+    ReadRequest,
+    assemble,
+    groups_of,
+)
 from infantjax.skeletons import MPII_16
 
 JOINTS = ("head_top", "upper_neck")
 
 
 def entry(name, points=((1, 2), (3, 4)), **given):
-    return Entry(f"row {name}", name, np.array(points, float), **given)
+    return AnnotatedPerson(f"row {name}", name, np.array(points, float), **given)
 
 
 def assembled(*entries, **given):
-    return assemble(Sheet(JOINTS, list(entries), **given), Request(Path("x"), MPII_16, None, "one"), False)
+    return assemble(
+        ParsedAnnotations(JOINTS, list(entries), **given), ReadRequest(Path("x"), MPII_16, None, "one"), False
+    )
 
 
 def test_rows_come_in_the_order_of_the_numbers_in_their_names():
@@ -46,7 +55,7 @@ def test_a_row_that_repeats_is_told_and_one_that_contradicts_is_refused():
 
 
 def test_points_outside_are_an_error_of_ones_own_and_left_out_of_published_ones():
-    with pytest.raises(InputError, match="row a: has upper_neck at 3, 4, outside the picture"):
+    with pytest.raises(InputError, match="row a: has upper_neck at 3, 4, outside the image"):
         assembled(entry("a", size=(3, 3)))
     found = assembled(entry("a", size=(3, 3)), own=False)
     assert np.isfinite(found.points[0, 0]).all()
@@ -61,7 +70,7 @@ def test_a_point_that_is_nowhere_is_refused(value):
 
 
 def test_annotations_without_any_point_are_refused():
-    with pytest.raises(InputError, match="has no annotated point; no usable picture is left"):
+    with pytest.raises(InputError, match="has no annotated point; no usable image is left"):
         assembled(entry("a", np.full((2, 2), np.nan)))
 
 
@@ -72,15 +81,15 @@ def test_rows_can_be_taken():
     assert found.points.shape == (2, 16, 2)
 
 
-def test_rows_whose_picture_is_there_can_be_taken(tmp_path):
+def test_rows_whose_image_is_there_can_be_taken(tmp_path):
     (tmp_path / "b.png").touch()
-    found = assembled(entry("a", picture=tmp_path / "a.png"), entry("b", picture=tmp_path / "b.png"))
+    found = assembled(entry("a", image=tmp_path / "a.png"), entry("b", image=tmp_path / "b.png"))
     assert found.problems == ("a.png: is not there",)
-    assert found.pictured().names == ("b",)
+    assert found.with_images().names == ("b",)
     with pytest.raises(InputError, match="nor is any other"):
-        found.take([0]).pictured()
+        found.take([0]).with_images()
     with pytest.raises(InputError, match="is not there"):
-        Annotations(("a",), np.zeros((1, 16, 2)), MPII_16).pictured()
+        Annotations(("a",), np.zeros((1, 16, 2)), MPII_16).with_images()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +109,7 @@ def test_groups_are_what_stands_before_the_number(names, groups):
 # --- the door --------------------------------------------------------------------------------------------------------
 
 
-def test_a_keypoint_file_is_annotations_without_pictures(tmp_path):
+def test_a_keypoint_file_is_annotations_without_images(tmp_path):
     header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
     (tmp_path / "a.csv").write_text(f"frame,{','.join(header)}\n0,{','.join('12' * 16)}\n1,{','.join('34' * 16)}\n")
     found = read_annotations(tmp_path / "a.csv")

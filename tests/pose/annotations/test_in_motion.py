@@ -51,7 +51,7 @@ def test_columns_without_names_are_taken_in_their_order(raw):
     assert any("taken in their order" in problem for problem in found.problems)
 
 
-def test_a_picture_that_is_not_there_has_no_pixels(raw):
+def test_an_image_that_is_not_there_has_no_pixels(raw):
     (raw / "images" / "ben_001.png").unlink()
     found = read_annotations(raw)
     assert found.names == ("anna_001",)
@@ -62,7 +62,7 @@ def test_a_picture_that_is_not_there_has_no_pixels(raw):
     ("old", "new", "what"),
     [
         ("(0.02, 0.5)", "(0.02; 0.5)", "line 2, column nose"),
-        ("(0.02, 0.5)", "(1.5, 0.5)", "has nose at 150, 25, outside the picture"),
+        ("(0.02, 0.5)", "(1.5, 0.5)", "has nose at 150, 25, outside the image"),
         ("(0.02, 0.5)", "(inf, 0.5)", "is not a point"),
         ('(0.02, 0.5)",', "", "line 2 has 20 cells, the header 21"),
         ("left_wrist", "left_wirst", "did you mean"),
@@ -78,7 +78,7 @@ def test_what_is_no_such_table_gives_one_line(old, new, what, raw):
         read_annotations(raw)
 
 
-def test_only_pictures_of_known_size_can_be_written(raw, tmp_path):
+def test_only_images_of_known_size_can_be_written(raw, tmp_path):
     from dataclasses import replace
 
     with pytest.raises(ValueError, match="must be known"):

@@ -47,7 +47,7 @@ def test_annotations_that_cannot_be_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no"):
         read_annotations(tmp_path, MPII_16)
     labelme(tmp_path / "a.json", Head=(300, 2))
-    with pytest.raises(InputError, match="outside the picture"):
+    with pytest.raises(InputError, match="outside the image"):
         read_annotations(tmp_path, MPII_16)
     labelme(tmp_path / "a.json", Eye_L=(3, 2))
     with pytest.raises(InputError, match="no label of a point of mpii-16"):
@@ -66,7 +66,7 @@ def test_without_a_skeleton_the_labels_choose_it(tmp_path):
     assert found.points[0, :, 0].tolist() == list(range(10, 27))
 
 
-def test_a_file_stands_for_itself_and_names_its_picture(tmp_path):
+def test_a_file_stands_for_itself_and_names_its_image(tmp_path):
     labelme(tmp_path / "a.json", Head=(1, 2))
     found = read_annotations(tmp_path / "a.json", MPII_16)
     assert found.names == ("a",)
@@ -75,7 +75,7 @@ def test_a_file_stands_for_itself_and_names_its_picture(tmp_path):
     assert found.problems == ("a.jpg: is not there",)
 
 
-def test_pictures_without_annotation_and_annotations_without_points_are_told(tmp_path):
+def test_images_without_annotation_and_annotations_without_points_are_told(tmp_path):
     labelme(tmp_path / "a.json", Head=(1, 2))
     labelme(tmp_path / "b.json")
     for name in ("a.png", "b.png", "c.png"):
@@ -96,13 +96,13 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
         assert part in str(caught.value)
 
 
-def test_the_infant_of_a_picture_is_read_off_its_name(tmp_path):
+def test_the_infant_of_an_image_is_read_off_its_name(tmp_path):
     for name in ("anna_001", "anna_002", "ben_001"):
         labelme(tmp_path / f"{name}.json", Head=(1, 2))
     assert read_annotations(tmp_path, MPII_16).groups == ("anna", "anna", "ben")
 
 
-def test_pictures_of_real_infants_are_read(shared):
+def test_images_of_real_infants_are_read(shared):
     found = read_annotations(shared / "data" / "infant_images")
     assert found.skeleton is COCO_17
     assert all(path.is_file() for path in found.paths)

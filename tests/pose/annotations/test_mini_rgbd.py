@@ -1,4 +1,4 @@
-"""Sequences of MINI-RGBD: twenty-five joints by number, those of pictures taken."""
+"""Sequences of MINI-RGBD: twenty-five joints by number, those of images taken."""
 
 import numpy as np
 import pytest

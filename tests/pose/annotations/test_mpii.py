@@ -43,12 +43,12 @@ def test_all_persons_are_rows_if_asked_for(release):
     assert read_annotations(release, persons="all").names == ("015#1", "016#1", "016#2")
 
 
-def test_pictures_that_are_not_there_are_told_once(release):
+def test_images_that_are_not_there_are_told_once(release):
     assert read_annotations(release).problems == ("015.jpg, 016.jpg: is not there",)
     (release.parent / "elsewhere").mkdir()
     (release.parent / "elsewhere" / "015.jpg").touch()
-    found = read_annotations(release, pictures=release.parent / "elsewhere")
-    assert found.pictured().names == ("015#1",)
+    found = read_annotations(release, image_dir=release.parent / "elsewhere")
+    assert found.with_images().names == ("015#1",)
 
 
 @pytest.mark.parametrize("kind", ["other", "cut", "noise", "bomb"])

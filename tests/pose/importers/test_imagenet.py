@@ -175,8 +175,8 @@ def test_packaged_weights_know_a_temple(packaged):
     version, path = packaged
     side = {"l0": 224, "l1": 240, "l2": 260}[version]
     backbone, state = Backbone(version), backbones.pytorch.read_state(path)
-    picture = Image.fromarray(datasets.load_sample_image("china.jpg")).resize((side, side), Image.Resampling.BICUBIC)
-    x = (np.asarray(picture, np.float32)[None] - 127) / 128
+    image = Image.fromarray(datasets.load_sample_image("china.jpg")).resize((side, side), Image.Resampling.BICUBIC)
+    x = (np.asarray(image, np.float32)[None] - 127) / 128
     features = backbone.apply(imagenet(backbone), x)["block7"]
     assert {663, 698, 832} & set(np.argsort(-logits(state, np.asarray(features))[0])[:5])
 
@@ -199,8 +199,8 @@ def test_packaged_weights_give_what_pytorch_gives(packaged):
         moving = (state[f"{norm}.running_mean"], state[f"{norm}.running_var"])
         return functional.batch_norm(x, *moving, state[f"{norm}.weight"], state[f"{norm}.bias"], eps=1e-3)
 
-    picture = np.random.default_rng(0).uniform(-1, 1, (1, 96, 96, 3)).astype(np.float32)
-    x = functional.relu6(conv(torch.tensor(picture.transpose(0, 3, 1, 2)), "_conv_stem", "_bn0", 2))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 96, 96, 3)).astype(np.float32)
+    x = functional.relu6(conv(torch.tensor(image.transpose(0, 3, 1, 2)), "_conv_stem", "_bn0", 2))
     index = 0
     for block in models.efficientnet.plan(version)[1]:
         for repeat in range(block.repeats):
@@ -213,6 +213,6 @@ def test_packaged_weights_give_what_pytorch_gives(packaged):
             x = x + before if repeat or (stride == 1 and block.inputs == block.features) else x
             index += 1
     backbone = Backbone(version)
-    found = np.asarray(backbone.apply(imagenet(backbone), picture)["block7"])
+    found = np.asarray(backbone.apply(imagenet(backbone), image)["block7"])
     expected = x.numpy().transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())

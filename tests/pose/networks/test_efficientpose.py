@@ -87,16 +87,8 @@ FILES = {
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n.startswith("efficientpose_rt") else pytest.mark.slow) for n in FILES]
 )
-def test_every_array_is_that_of_the_reference(name, shared):
-    network, variables = import_efficientpose(shared / "data" / "pose" / FILES[name])
-    with np.load(shared / "golden" / "pose" / f"{name}.npz") as expected:
-        upscaled, aux = jax.jit(network.apply)(variables, expected["input"])
-        found = aux | {"upscaled": upscaled}
-        keys = set(expected.files) - {"input", "image_uint8"}
-        assert keys
-        for key in keys:
-            scale = np.abs(expected[key]).max()
-            np.testing.assert_allclose(found[key], expected[key], rtol=0, atol=1e-5 * scale, err_msg=key)
+def test_every_array_is_that_of_the_reference(name, shared, assert_golden):
+    assert_golden(*import_efficientpose(shared / "data" / "pose" / FILES[name]), name)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +187,7 @@ def test_the_low_level_tap_changes_the_output_and_not_the_count(tiny):
 
 @pytest.mark.parametrize("side", [7, 8, 75])
 @pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (3, 2), (5, 2)])
-def test_depthwise_is_the_sum_over_the_padded_picture(side, kernel_size, stride):
+def test_depthwise_is_the_sum_over_the_padded_image(side, kernel_size, stride):
     rng = np.random.default_rng(side)
     x, kernel = rng.standard_normal((1, side, side, 2)), rng.standard_normal((kernel_size, kernel_size, 2))
     before, after = same_padding(side, kernel_size, stride)
