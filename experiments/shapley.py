@@ -1,14 +1,18 @@
-"""How a score is shared out among a few entries, by Shapley values: what a reading of MAM takes from its info branch.
+"""Exact Shapley values of a score of a few entries, and of the info branch of MAM.
 
-An entry's value is what knowing it adds to the score, as a mean over all orders in which entries become known. An entry
-that is not known is drawn from a background of other infants, one by one, as if entries were independent. With the five
-entries of that reading every one of the 32 subsets is evaluated: the values are exact.
+The value of an entry is the change of the score when the entry becomes known, as a mean over all orders in which
+entries become known. Unknown entries are drawn from a background of other infants, as if entries were independent. All
+subsets are evaluated: 32 for the five entries of MAM.
 
-Source: Lundberg and Lee 2017, by their package `shap`. Gao et al. 2023 show SHAP values of the info branch; which of
-its estimators, and which background, is not told.
+    found = shapley.of_info(module, variables, aux["main"], info)
+
+Source: Lundberg and Lee 2017. Gao et al. 2023 show SHAP values of the info branch; the paper does not name the
+estimator or the background.
 """
 
 from collections.abc import Callable
+from itertools import product
+from math import factorial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,23 +20,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from infantjax.errors import MissingExtraError
 from infantjax.methods.mam.model import INFO, MAM
 
 ENTRIES = ("video", *INFO)
-"""What `of_info` shares the risk out among."""
-MOST = 12
-"""Most entries, of which every subset is evaluated."""
+"""Entries that `of_info` explains."""
+MAX_ENTRIES = 12
+"""All subsets of more would take too long."""
 _ROWS = 1024
 
 TableScore = Callable[[Float[np.ndarray, "row entry"]], Float[np.ndarray, " row"]]
 
 
 class Shapley(NamedTuple):
-    """Shares of scores: `base` and a row's values together are its score.
+    """Contributions to scores: `base` and the values of a row add up to its score.
 
     Attributes:
-        values: `[row, entry]`; an entry that speaks for a higher score is above 0.
+        values: `[row, entry]`; above 0 where the entry raises the score.
         base: mean score of the background.
     """
 
@@ -46,28 +49,33 @@ def shapley(
     """Exact Shapley values of a score of rows.
 
     Args:
-        score: from rows `[row, entry]` to scores; of any number of rows.
+        score: from rows `[row, entry]` to scores, for any number of rows.
         rows: to explain, no NaN.
-        background: rows whose entries stand in for those that are not known.
+        background: rows whose entries replace unknown ones.
 
     Raises:
-        MissingExtraError: shap is not installed.
-        ValueError: shapes that do not fit, missing values, or more than `MOST` entries.
+        ValueError: shapes that do not fit, missing values, or more than `MAX_ENTRIES` entries.
     """
     rows, background = np.asarray(rows, np.float64), np.asarray(background, np.float64)
     if rows.ndim != 2 or background.ndim != 2 or rows.shape[1] != background.shape[1] or not len(background):
         raise ValueError(f"rows and background must be [row, entry], got {rows.shape} and {background.shape}")
-    if rows.shape[1] > MOST:
-        raise ValueError(f"every subset of at most {MOST} entries can be evaluated, got {rows.shape[1]}")
+    count = rows.shape[1]
+    if count > MAX_ENTRIES:
+        raise ValueError(f"at most {MAX_ENTRIES} entries can be explained, got {count}")
     if not (np.isfinite(rows).all() and np.isfinite(background).all()):
         raise ValueError("rows and background must not hold missing values")
-    try:
-        import shap
-    except ImportError:
-        raise MissingExtraError("shap", "shap") from None
-    masker = shap.maskers.Independent(background, max_samples=len(background))
-    found = shap.explainers.Exact(score, masker)(rows, silent=True)
-    return Shapley(np.asarray(found.values, np.float64), float(np.asarray(found.base_values).ravel()[0]))
+    subsets = np.array(list(product((False, True), repeat=count)))  # the last entry changes first
+    known = subsets.sum(axis=1)
+    weight = np.array([factorial(k) * factorial(max(count - k - 1, 0)) / factorial(count) for k in known])
+    values = np.zeros(rows.shape)
+    for number, row in enumerate(rows):
+        filled = np.where(subsets[:, None], row, background)
+        means = score(filled.reshape(-1, count)).reshape(len(subsets), -1).mean(axis=1)
+        for entry in range(count):
+            without = np.flatnonzero(~subsets[:, entry])
+            gain = means[without + 2 ** (count - 1 - entry)] - means[without]
+            values[number, entry] = weight[without] @ gain
+    return Shapley(values, float(score(background).mean()))
 
 
 def of_info(
@@ -77,17 +85,16 @@ def of_info(
     info: Float[np.ndarray, "video 4"],
     background: tuple[Float[np.ndarray, " other"], Float[np.ndarray, "other 4"]] | None = None,
 ) -> Shapley:
-    """How the log-odds of risk are shared out among `ENTRIES`: the video, and each entry of the info branch.
+    """Contributions of `ENTRIES` to the log-odds of risk: the video, and each entry of the info branch.
 
     Args:
         module: with the info branch.
         variables: its weights.
-        main: log-odds of the main branch (`main` of what the network returns beside its score).
+        main: log-odds of the main branch (`main` in the auxiliary outputs of the network).
         info: entries of `INFO`.
-        background: the same two of other infants, for example those of training; None is the given infants.
+        background: main and info of other infants, for example those of training; None is the given infants.
 
     Raises:
-        MissingExtraError: shap is not installed.
         ValueError: a network without the info branch, or as `shapley`.
     """
     if not module.info:
@@ -95,14 +102,14 @@ def of_info(
 
     @jax.jit
     def fused(rows: Any) -> Any:
-        # The main branch is known already: what `fuse` makes of empty instances is left.
+        # The main branch is known already: its log-odds replace those that `fuse` computes from zeros.
         z, clips = jnp.zeros((_ROWS, 1, module.width)), jnp.zeros((_ROWS, 1, 2))
         whole, aux = module.apply(variables, z, clips, rows[:, 1:], method="fuse")  # type: ignore[misc]
         share = jax.nn.sigmoid(variables["params"]["share"])
         return whole + share * (rows[:, 0] - aux["main"])
 
     def score(rows: np.ndarray) -> np.ndarray:
-        # One shape, or each number of rows would be compiled anew.
+        # One shape of input, so that the function is compiled once.
         padded = np.pad(rows, ((0, -len(rows) % _ROWS), (0, 0))).astype(np.float32)
         parts = [np.asarray(fused(padded[first : first + _ROWS])) for first in range(0, len(padded), _ROWS)]
         return np.concatenate(parts)[: len(rows)].astype(np.float64)
