@@ -1,8 +1,8 @@
-"""Linear classifiers that networks are compared with, fitted on the infants of a run, by scikit-learn.
+"""Linear classifiers as baselines of networks, fitted on the training infants of a split, by scikit-learn.
 
 Source: Passmore et al. (Baby Moves): ridge logistic regression and the same on a Nystroem approximation of a kernel.
-Chosen, where it is silent: a search over seven decades of the penalty, an RBF kernel whose width is in the same search,
-100 components, and the area under the curve as what the search maximizes.
+Our choice, where it does not say: a search over seven decades of the penalty and over the width of an RBF kernel, 100
+components, and the AUC as the metric of the search.
 """
 
 from collections.abc import Hashable, Sequence
@@ -11,14 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from infantjax.errors import MissingExtraError
-
 PENALTIES = tuple(10.0**k for k in range(-3, 4))
 """Inverse strengths of the penalty."""
 WIDTHS = tuple(10.0**k for k in range(-5, 0))
 """Gammas of the RBF kernel, for standardized features by the hundred."""
 MOST_LATENT = 6
-"""Most latent variables of partial least squares."""
+"""Largest number of latent variables of partial least squares."""
 
 
 def logistic(
@@ -33,32 +31,29 @@ def logistic(
     folds: int = 5,
     seed: int = 1,
 ) -> Float[np.ndarray, " test"]:
-    """Risks of recordings from a logistic regression that never saw them.
+    """Risks of test recordings from a logistic regression.
 
-    Features are standardized by the training recordings; penalty and kernel width are chosen by cross-validation within
-    them, groups kept whole.
+    Features are standardized by the training recordings; penalty and kernel width are selected by cross-validation
+    within them, each group in one fold.
 
     Args:
         features: `[recording, feature]`, no NaN.
         outcomes: `[recording]`, 0 or 1.
-        train: rows to fit and choose on: a run's training and validation recordings.
+        train: rows to fit on.
         test: rows to predict.
-        groups: `[recording]` its infant, or None where each is one of its own.
-        kernel: on a Nystroem approximation of an RBF kernel.
+        groups: `[recording]` its infant; None if each is an infant of its own.
+        kernel: use a Nystroem approximation of an RBF kernel.
         components: of the approximation, at most as many as there are recordings to fit on.
-        folds: of the choice.
+        folds: of the cross-validation.
         seed: of the folds and of the approximation.
 
     Raises:
-        MissingExtraError: scikit-learn is not installed.
         ValueError: missing values, or fewer recordings of an outcome than folds.
     """
     x, y, rows, names = _checked(features, outcomes, train, groups, folds)
-    try:
-        from sklearn.kernel_approximation import Nystroem
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "analysis") from None
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.linear_model import LogisticRegression
+
     steps: list[tuple[str, Any]] = []
     search: dict[str, Any] = {"classify__C": PENALTIES}
     if kernel:
@@ -82,37 +77,33 @@ def classify(
     folds: int = 5,
     seed: int = 1,
 ) -> Float[np.ndarray, " test"]:
-    """Scores of recordings, 0..1, from a classifier that never saw them; those of `svm` and `pls` are no probabilities.
+    """Scores of test recordings, 0..1; those of `svm` and `pls` are no probabilities.
 
-    `lda`: linear discriminants with the Ledoit-Wolf covariance, which bears more features than infants. `svm`: a linear
+    `lda`: linear discriminants with the Ledoit-Wolf covariance, which works with more features than infants. `svm`: a linear
     support vector machine, whose score is the logistic function of the distance from its plane. `pls`: regression of
     the outcome on a few latent variables, whose score is the logistic function of four times the excess over one half.
-    Penalty and number of latent variables are chosen as in `logistic`; the choices themselves are not published.
+    Penalty and number of latent variables are selected as in `logistic`; how the sources select them is not published.
 
     Args:
         features: as `logistic`.
         outcomes: as `logistic`.
         train: as `logistic`.
         test: as `logistic`.
-        classifier: which.
+        classifier: name.
         groups: as `logistic`.
         folds: as `logistic`.
         seed: of the folds.
 
     Raises:
-        MissingExtraError: scikit-learn is not installed.
         ValueError: an unknown classifier; missing values, or fewer recordings of an outcome than folds.
 
     Source: McCay et al. (LDA, SVM); Rahmati et al. 2015 (PLS).
     """
     x, y, rows, names = _checked(features, outcomes, train, groups, folds)
-    try:
-        from sklearn.cross_decomposition import PLSRegression
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-        from sklearn.svm import SVC
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "analysis") from None
     from scipy.special import expit
+    from sklearn.cross_decomposition import PLSRegression
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.svm import SVC
 
     # In the smallest fold there must be as many recordings as latent variables.
     most = min(MOST_LATENT, x.shape[1], len(rows) * (folds - 1) // folds - 1)
@@ -124,10 +115,12 @@ def classify(
     if classifier not in known:
         raise ValueError(f'unknown classifier "{classifier}"; known: {", ".join(known)}')
     model, search = known[classifier]
-    fitted, asked = _fitted([("classify", model)], search, x, y, rows, names, folds, seed), x[np.asarray(test)]
+    fitted, tested = _fitted([("classify", model)], search, x, y, rows, names, folds, seed), x[np.asarray(test)]
     if classifier == "lda":
-        return fitted.predict_proba(asked)[:, 1]
-    return expit(fitted.decision_function(asked) if classifier == "svm" else 4 * (fitted.predict(asked).ravel() - 0.5))
+        return fitted.predict_proba(tested)[:, 1]
+    return expit(
+        fitted.decision_function(tested) if classifier == "svm" else 4 * (fitted.predict(tested).ravel() - 0.5)
+    )
 
 
 def window_share(
@@ -138,29 +131,26 @@ def window_share(
     *,
     latent: int = MOST_LATENT,
 ) -> Float[np.ndarray, " test"]:
-    """The share of a recording's windows that linear discriminants on latent variables call positive.
+    """The fraction of the windows of a recording that linear discriminants on latent variables classify as positive.
 
     Every window has the outcome of its recording; windows are standardized by those of the training recordings.
 
     Args:
-        windows: of each recording, for example `motion.cima.features`; no NaN.
+        windows: of each recording, for example `cima.features`; no NaN.
         outcomes: `[recording]`, 0 or 1.
         train: rows to fit on.
         test: rows to score.
-        latent: variables of the partial least squares (chosen; not published).
+        latent: variables of the partial least squares (our choice; not published).
 
     Raises:
-        MissingExtraError: scikit-learn is not installed.
         ValueError: missing values, or training recordings of one outcome only.
 
     Source: Ihlen et al. 2020 (CIMA); one model here, six from six folds there.
     """
-    try:
-        from sklearn.cross_decomposition import PLSRegression
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-        from sklearn.preprocessing import StandardScaler
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "analysis") from None
+    from sklearn.cross_decomposition import PLSRegression
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.preprocessing import StandardScaler
+
     x = np.concatenate([windows[row] for row in train])
     y = np.repeat([outcomes[row] for row in train], [len(windows[row]) for row in train])
     if not all(np.isfinite(of_one).all() for of_one in windows):
@@ -170,8 +160,8 @@ def window_share(
     scale = StandardScaler().fit(x)
     regression = PLSRegression(min(latent, x.shape[1], len(x) - 1), scale=False).fit(scale.transform(x), y)
     discriminants = LinearDiscriminantAnalysis().fit(regression.transform(scale.transform(x)), y)
-    called = [discriminants.predict(regression.transform(scale.transform(windows[row]))) for row in test]
-    return np.array([calls.mean() for calls in called])
+    positive = [discriminants.predict(regression.transform(scale.transform(windows[row]))) for row in test]
+    return np.array([windows.mean() for windows in positive])
 
 
 def _checked(
@@ -188,7 +178,7 @@ def _checked(
     names = np.asarray([str(g) for g in groups]) if groups is not None else np.arange(len(y))
     fewest = min(len(set(names[rows[y[rows] == outcome]])) for outcome in (0, 1))
     if fewest < folds:
-        raise ValueError(f"{fewest} infants of an outcome cannot be dealt to {folds} folds")
+        raise ValueError(f"{fewest} infants of an outcome cannot be split into {folds} folds")
     return x, y, rows, names
 
 
@@ -202,7 +192,7 @@ def _fitted(
     folds: int,
     seed: int,
 ) -> Any:
-    """The steps behind a standardization, fitted to the rows with what a cross-validation within them chooses."""
+    """Standardization and further steps, fitted to the rows; hyperparameters are selected by cross-validation."""
     from sklearn.metrics import make_scorer, roc_auc_score
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.pipeline import Pipeline
@@ -213,5 +203,5 @@ def _fitted(
     if not search:
         return pipeline.fit(x[rows], y[rows])
     area = make_scorer(roc_auc_score, response_method=("decision_function", "predict_proba", "predict"))
-    chosen = GridSearchCV(pipeline, search, scoring=area, cv=parts, error_score="raise")
-    return chosen.fit(x[rows], y[rows], groups=names[rows])
+    search_cv = GridSearchCV(pipeline, search, scoring=area, cv=parts, error_score="raise")
+    return search_cv.fit(x[rows], y[rows], groups=names[rows])

@@ -36,7 +36,7 @@ import spectra
 import stam_preprocessing as stam_channels
 import stam_training as stam
 import tyro
-from stam_model import build as build_stam
+from stam_model import Stam
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import comparison, discrimination
@@ -260,7 +260,7 @@ def stam_network(cohort: Cohort, folds: Sequence[Split], options: Options) -> np
         config = dataclasses.replace(config, epochs=options.epochs)
     channels = [stam_channels.channels(stam_channels.prepare(r), r.fps) for r in cohort.recordings]
     data = stam.Pieces.of(channels, cohort.outcomes, min(frames, *map(len, channels)))
-    result = stam.train(build_stam(skeleton, **sizes), data, folds, config, quiet=False)
+    result = stam.train(Stam(skeleton, **sizes), data, folds, config, quiet=False)
     return gathered(cohort, folds, result.risks)
 
 

@@ -1,13 +1,12 @@
-"""Features like those of the CIMA model: empirical modes of the parts of the body, window by window.
+"""Features in the manner of the CIMA model: empirical modes of the parts of the body, per window.
 
 Source: Ihlen et al. 2020, whose list of 990 features, number of modes and latent variables could not be read.
 Published: six parts' tracks, empirical modes, their instantaneous amplitudes and frequencies (Hilbert-Huang),
-summarized in windows of 5 s; partial least squares and linear discriminants call each window, and the share of
-windows called CP is the score (`training.baselines.window_share`). This is a reading that must not be called CIMA. It
-differs in what matters: the model decomposes all tracks jointly (multivariate modes, which no maintained package
-has), here each is decomposed alone by the package PyEMD, so modes of two parts need not be of one frequency. Chosen:
-five modes, and of each the mean and deviation of its log amplitude and its mean frequency: 180 features. On the host,
-in float64.
+summarized in windows of 5 s; partial least squares and linear discriminants classify each window, and the fraction of
+windows classified as CP is the score (`classifiers.window_share`). This is an interpretation, not CIMA: the model
+decomposes all tracks jointly (multivariate modes, which no maintained package has), here PyEMD decomposes each track
+alone, so modes of two parts may differ in frequency. Our choice: five modes, and of each the mean and deviation of its
+log amplitude and its mean frequency: 180 features. In float64.
 """
 
 import numpy as np
@@ -20,14 +19,14 @@ from infantjax.recording.recording import Recording
 SECONDS = 5
 """Length of a window; they do not overlap."""
 MODES = 5
-"""From the fastest on; slower ones are left out."""
+"""Number of modes, from the fastest on."""
 _FLOOR = 1e-6
 
 
 def features(recording: Recording) -> Float[np.ndarray, "window feature"]:
     """Six parts x two axes x five modes x (mean log amplitude, its deviation, mean frequency in hertz) of each window.
 
-    Gaps are filled. A mode that a track does not have has the log amplitude -6 and the frequency 0. Divide the
+    Gaps are filled. A missing mode has the log amplitude -6 and the frequency 0. Divide the
     keypoints by the trunk's length beforehand where infants differ in size.
 
     Raises:
@@ -49,7 +48,7 @@ def features(recording: Recording) -> Float[np.ndarray, "window feature"]:
     found[..., 0] = np.log10(_FLOOR)
     for part, axis in np.ndindex(*tracks.shape[1:]):
         track = tracks[:, part, axis]
-        # Of a track that stands still nothing is found; of others the rest is the last row.
+        # A track without movement has no modes; of others the residual is the last row.
         modes = EMD()(track, max_imf=MODES)[:MODES] if np.ptp(track) > 0 else np.empty((0, len(track)))
         for number, mode in enumerate(modes):
             whole = hilbert(mode)

@@ -1,9 +1,9 @@
-"""How much of a picture moves, and where: the quantity and the centroid of motion, without keypoints.
+"""Frame differencing: the quantity and the centroid of motion in a video, without keypoints.
 
 Source: Adde et al. 2009 and 2010; Stoeen et al. 2017. Published for the standard deviation of the centroid: an AUC of
-0.83 and of 0.73 for fidgety movements, 0.88 and 0.82 for CP. Chosen, since the threshold is not given: a tenth of full
-scale; gray is the mean of red, green and blue. The camera must stand still, and the frame show the infant alone; light
-that changes counts as movement.
+0.83 and of 0.73 for fidgety movements, 0.88 and 0.82 for CP. Our choice, since the threshold is not given: a tenth of full
+scale; gray is the mean of red, green and blue. The camera must not move, and the image must show the infant only;
+changes of light count as movement.
 """
 
 import math
@@ -18,8 +18,8 @@ class Motion(NamedTuple):
     """Movement from each frame to the next.
 
     Attributes:
-        quantity: `[time]` share of the pixels that move, 0..1.
-        centroid: `[time, 2]` their mean x and y in units of the picture's sides, 0..1; NaN where nothing moves.
+        quantity: `[time]` fraction of the pixels that move, 0..1.
+        centroid: `[time, 2]` their mean x and y in units of the image's sides, 0..1; NaN where nothing moves.
     """
 
     quantity: Float[np.ndarray, " time"]
@@ -31,7 +31,7 @@ def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: fl
 
     Args:
         frames: RGB, 0..255, for example `(frame.pixels() for frame in open_frames(path))`; one at a time is kept.
-        threshold: share of full scale.
+        threshold: fraction of full scale.
         median: side of a median filter over the moving pixels, odd, against noise; 1 leaves it out.
 
     Returns:
@@ -49,7 +49,7 @@ def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: fl
         gray = np.asarray(frame, np.float32).mean(axis=-1) / 255
         if before is not None:
             if gray.shape != before.shape:
-                raise ValueError(f"frames differ in their sides, {before.shape} and {gray.shape}")
+                raise ValueError(f"frames differ in size, {before.shape} and {gray.shape}")
             moving = np.abs(gray - before) > threshold
             if median > 1:
                 moving = median_filter(moving, median)
@@ -69,7 +69,7 @@ def _center(moving: Shaped[np.ndarray, "height width"]) -> tuple[float, float]:
 
 
 class Features(NamedTuple):
-    """What the papers classify by; NaN where nothing ever moves.
+    """The features of the papers; NaN where nothing moves.
 
     Attributes:
         q_mean: mean quantity.
@@ -89,7 +89,7 @@ class Features(NamedTuple):
 
 
 def features(found: Motion, fps: float) -> Features:
-    """Features of a recording. Frames without movement have no centroid and count for none of its figures.
+    """Features of a recording. Frames without movement have no centroid and are left out of its features.
 
     Args:
         found: `motion`.

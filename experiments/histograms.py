@@ -1,14 +1,10 @@
-"""Histograms of how limbs point and how far they move, HOJO2D and HOJD2D, and their relatives in frequencies.
+"""Histograms of the directions and displacements of limbs, HOJO2D and HOJD2D, and their spectra, FFT-JO and FFT-JD.
 
-Source: McCay et al. 2019 and their released program. Pose and movement are histograms of the arms' and legs' joints
-over a whole recording, fused by joining them, and told apart by linear classifiers (`training.baselines`). Chosen,
-where the sources are silent: bins of direction run from +y towards +x; a skeleton without neck takes the middle of the
-shoulders in its place; bands of frequency end at the square of their number, and their amplitudes sum to one. On the
-host, in float64.
+Source: McCay et al. 2019 and their reference implementation. Pose and movement are histograms of the arms' and legs'
+joints over a whole recording, concatenated, for linear classifiers (`classifiers`). Our choice, where the sources do
+not say: bins of direction run from +y towards +x; for a skeleton without neck the middle of the shoulders; bands of
+frequency end at the square of their number, and their amplitudes sum to one. In float64.
 """
-
-from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +16,7 @@ from infantjax.recording.recording import Recording
 JOINTS = tuple(f"{side}_{part}" for part in ("elbow", "wrist", "knee", "ankle") for side in ("right", "left"))
 """Joints that have histograms."""
 CONFIDENCE = 0.07
-"""How far below its mean a joint's confidence may lie before a frame of it is dropped."""
+"""A frame of a joint is dropped if its confidence lies further than this below the mean of the joint."""
 
 Points = Float[np.ndarray, "time joint 2"]
 
@@ -28,7 +24,7 @@ Points = Float[np.ndarray, "time joint 2"]
 def prepare(recording: Recording) -> Points:
     """Drop frames of low confidence, refill them, smooth, and set the body upright in every frame.
 
-    Gaps are filled by modified Akima interpolation, at the ends by the nearest seen place; the mean runs over 5 frames.
+    Gaps are filled by modified Akima interpolation, at the ends by the nearest known position; the mean runs over 5 frames.
     The middle of the hips is the origin, and the neck lies on +y.
 
     Raises:
@@ -39,7 +35,7 @@ def prepare(recording: Recording) -> Points:
     neck = ("neck",) if "neck" in joints else ("right_shoulder", "left_shoulder")
     needed = ("right_hip", "left_hip", *neck, *JOINTS)
     if lacking := [joint for joint in needed if joint not in joints]:
-        raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton lacks it")
+        raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton is not supported")
     points = recording.keypoints[..., :2].copy()
     if recording.confidence is not None:
         points[recording.confidence < np.nanmean(recording.confidence, axis=0) - CONFIDENCE] = np.nan
@@ -68,9 +64,9 @@ def _refilled(track: Float[np.ndarray, "time 2"], where: str) -> Float[np.ndarra
 
 
 def orientations(points: Points, joint: int, parent: int, bins: int = 8) -> Float[np.ndarray, " bin"]:
-    """How often a bone points each way (HOJO2D); sums to one.
+    """Histogram of the direction of a bone (HOJO2D); sums to one.
 
-    Each frame is shared by the two nearest bins, in inverse proportion to their cosine distances. Frames in which the
+    Each frame counts for the two nearest bins, in inverse proportion to their cosine distances. Frames in which the
     bone has no length, or a point is missing, do not count.
 
     Args:
@@ -100,15 +96,15 @@ def orientations(points: Points, joint: int, parent: int, bins: int = 8) -> Floa
 def displacements(
     points: Points, joint: int, bins: int = 8, width: float = 2.0, frames: int = 5
 ) -> Float[np.ndarray, " bin"]:
-    """How often a joint moves how far (HOJD2D); sums to one.
+    """Histogram of the displacement of a joint (HOJD2D); sums to one.
 
     Args:
         points: `prepare`; steps in which the joint is missing do not count.
-        joint: which.
+        joint: index.
         bins: the last one is open; published are 8, and 16.
         width: of a bin in the unit of the points: published are 2 pixels, which depends on the resolution. Divide the
             points by the trunk's length for bins that do not.
-        frames: from one place to the next; steps do not overlap.
+        frames: of a step; steps do not overlap.
 
     Raises:
         ValueError: fewer than one bin or frame, a width not above 0, or no step counts.
@@ -122,58 +118,14 @@ def displacements(
     return np.bincount(np.minimum(step // width, bins - 1).astype(int), minlength=bins) / len(step)
 
 
-def angular_displacements(
-    points: Points, joint: int, parent: int, bins: int = 8, frames: int = 10
-) -> Float[np.ndarray, " bin"]:
-    """How often a bone turns how far; sums to one.
-
-    Bins halve from 180 degrees downwards: 90 to 180, 45 to 90 and so on, the last one from 0.
-
-    Args:
-        points: `prepare`; steps at whose ends the bone has no length, or a point is missing, do not count.
-        joint: the bone's end.
-        parent: its beginning.
-        bins: how many.
-        frames: from one direction to the next; steps do not overlap.
-
-    Raises:
-        ValueError: fewer than one bin or frame, or no step counts.
-    """
-    if bins < 1 or frames < 1:
-        raise ValueError(f"bins and frames must be positive, got {bins}, {frames}")
-    turn = np.diff(_angles(points, joint, parent)[::frames])
-    turn = np.abs((turn + np.pi) % (2 * np.pi) - np.pi)
-    turn = turn[np.isfinite(turn)]
-    if not len(turn):
-        raise ValueError(f"the bone has a direction in no two frames {frames} apart")
-    edges = np.pi / 2.0 ** np.arange(1, bins)
-    return np.bincount((turn[:, None] < edges).sum(axis=1), minlength=bins) / len(turn)
-
-
-def relative_orientations(points: Points, joints: Sequence[int], bins: int = 8) -> Float[np.ndarray, "pair bin"]:
-    """How often each joint lies in which direction of each other one, as `orientations`: all pairs, in their order.
-
-    Args:
-        points: `prepare`.
-        joints: which; published are 15.
-        bins: as `orientations`.
-
-    Raises:
-        ValueError: as `orientations`, or fewer than two joints.
-    """
-    if len(joints) < 2:
-        raise ValueError(f"pairs need at least two joints, got {len(joints)}")
-    return np.stack([orientations(points, b, a, bins) for a, b in combinations(joints, 2)])
-
-
 def speed_spectrum(points: Points, joint: int, bands: int = 8, every: int = 1) -> Float[np.ndarray, " band"]:
     """Amplitudes of a joint's speed in bands of frequency (FFT-JD); sums to one, or is 0 where nothing moves.
 
     Args:
         points: `prepare`; no NaN in the joint.
-        joint: which.
+        joint: index.
         bands: published are 8, and 16.
-        every: 1 takes all speeds. The released program takes every ninth and leaves zeros between: 9.
+        every: 1 takes all speeds; 9 takes every ninth and sets the others to zero, as the reference implementation.
 
     Raises:
         ValueError: fewer than one band or frame, or fewer frames than bands need.
@@ -185,7 +137,7 @@ def speed_spectrum(points: Points, joint: int, bands: int = 8, every: int = 1) -
 
 
 def angle_spectrum(points: Points, joint: int, parent: int, bands: int = 8) -> Float[np.ndarray, " band"]:
-    """Amplitudes of a bone's direction, without jumps at half a turn, in bands of frequency (FFT-JO); sums to one.
+    """Amplitudes of the unwrapped direction of a bone in bands of frequency (FFT-JO); sums to one.
 
     Args:
         points: `prepare`; no NaN in the bone.
@@ -223,7 +175,7 @@ def _in_bands(series: Float[np.ndarray, " time"], bands: int) -> Float[np.ndarra
 def spectral_features(recording: Recording, bands: int = 8, every: int = 1) -> Float[np.ndarray, " feature"]:
     """FFT-JO and FFT-JD of every joint of `JOINTS`, directions first: 128 features with 8 bands.
 
-    Bands end at shares of half the frame rate: recordings must have one rate, of which the source names 50 Hz.
+    Bands are fractions of half the frame rate: all recordings need the same rate; the source has 50 Hz.
 
     Args:
         recording: as `prepare`.

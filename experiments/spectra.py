@@ -1,9 +1,8 @@
-"""Spectra of the parts of the body, for linear classifiers (`training.baselines`).
+"""Spectra of the parts of the body, for linear classifiers (`classifiers`).
 
-Source: Rahmati et al. 2015 and 2016, who gathered amplitude spectra of body parts' tracks into 2376 features for
-partial least squares; how these are made up could not be read, so this is a reading of it. Chosen: six parts as means
-of keypoints, Welch's spectrum over 10 s, its logarithm at every 0.1 Hz up to 10 Hz: 1200 features. On the host, in
-float64.
+Source: Rahmati et al. 2015 and 2016, who made 2376 features of amplitude spectra of body parts' tracks for partial
+least squares; their composition could not be read, so this is an interpretation. Our choice: six parts as means of
+keypoints, Welch's spectrum over 10 s, its logarithm at every 0.1 Hz up to 10 Hz: 1200 features. In float64.
 """
 
 import numpy as np
@@ -22,10 +21,10 @@ _FLOOR = 1e-12
 
 
 def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
-    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points never seen are left out.
+    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points that are missing in all frames are left out.
 
     Raises:
-        InputError: no point of a part was ever seen.
+        InputError: all points of a part are missing in all frames.
     """
     points = fill_gaps(recording.keypoints)[..., :2]
     seen = ~np.asarray(recording.missing.all(axis=0))
@@ -41,8 +40,8 @@ def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
 def features(recording: Recording) -> Float[np.ndarray, "part axis frequency"]:
     """Logarithm to base 10 of the spectral density of each part's velocity at `FREQUENCIES`.
 
-    Velocities and not places: a place that drifts would drown what moves. Divide the keypoints by the trunk's length
-    beforehand where infants differ in size. What does not move has -12.
+    Velocities and not positions: slow drift would dominate the spectrum of positions. Divide the keypoints by the trunk's length
+    beforehand where infants differ in size. A part without movement has -12.
 
     Raises:
         InputError: as `part_tracks`; shorter than `SECONDS`, or below 20 frames per second.

@@ -1,9 +1,9 @@
-"""STAM: fidgety movements from a whole recording, of which only the recording has a label.
+"""STAM: fidgety movements from a whole recording; labels are of recordings, not of clips.
 
-Source: Nguyen-Thai et al. 2021, whose released program has no license: written anew from a description of it. Published
+Source: Nguyen-Thai et al. 2021. The reference implementation has no license: written anew from a description. Published
 are 435 264 parameters with one adjacency matrix, 511 296 with one for each distance and 587 328 with the spatial
-partition; the layers below give the first, and the other two with 3 and 6 matrices more. Chosen, where the description
-is silent: kernels of linear layers begin uniform within one over the root of what they read.
+partition; the layers below give the first, and the other two with 3 and 6 matrices more. Our choice, where the
+description does not say: kernels of linear layers are initialized uniformly within one over the root of their inputs.
 
 | layer | output | parameters |
 | --- | --- | --- |
@@ -19,8 +19,6 @@ is silent: kernels of linear layers begin uniform within one over the root of wh
 Variables: `params`, `batch_stats`, `constants` (the adjacency).
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -29,7 +27,6 @@ from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.model import StGcnLayer
-from infantjax.models.entry import Entry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import UniformFanIn
 from infantjax.nn.layers import BatchNorm, Dense
@@ -38,15 +35,17 @@ from infantjax.skeletons import OPENPOSE_18, Skeleton
 CLIP, STEP = 30, 20
 """Frames of a clip, and between the starts of two."""
 FRAMES = 1000
-"""Frames of the pieces that a recording is trained on in."""
+"""Frames of a training piece of a recording."""
 CHANNELS = ("x", "y", "velocity x", "velocity y", "acceleration x", "acceleration y", "displacement")
-"""What the network reads of each point, see `motion.stam`."""
+"""Channels of each point, see `preprocessing.channels`."""
+INPUT_SHAPE = (FRAMES, len(OPENPOSE_18.joints), len(CHANNELS))
+"""Of one piece."""
 HOPS = 3
-"""Joints farther away than this do not reach a joint within one graph convolution."""
+"""A graph convolution reaches joints within this distance."""
 
 
 class AdditiveAttention(nn.Module):
-    """The mean of some items, weighted by what a small network says of each; the weights sum to one.
+    """The mean of some items, weighted by a small network; the weights sum to one.
 
     Variables: `params` of the linear layers `hidden` and `score`.
 
@@ -76,7 +75,7 @@ class Stam(nn.Module):
     Attributes:
         skeleton: joints and tree.
         widths: channels of the three layers; time halves in the second and in the third.
-        dropout: share of values dropped behind the convolutions of the last two layers, and before the scores.
+        dropout: fraction of values dropped after the convolutions of the last two layers, and before the scores.
         classes: number of scores.
         lean: leave out the norm that is never used (not the published count).
     """
@@ -94,7 +93,7 @@ class Stam(nn.Module):
         """Scores of recordings.
 
         Args:
-            x: `CHANNELS` of each point (`motion.stam`), no NaN; frames that fill no clip at the end are not read.
+            x: `CHANNELS` of each point, no NaN; frames at the end that fill no clip are ignored.
             train: normalize by the batch, update `batch_stats`, and drop values (key `dropout`).
 
         Returns:
@@ -134,26 +133,6 @@ class Stam(nn.Module):
 
 
 def neighborhood(skeleton: Skeleton) -> Float[np.ndarray, "1 joint joint"]:
-    """One matrix of all joints within `HOPS` of each other, itself included; what a joint receives sums to one."""
+    """One matrix of all joints within `HOPS` of each other, itself included; the weights that a joint receives sum to one."""
     near = skeletons.adjacency(skeleton, f"dis{HOPS + 1}").sum(axis=0) > 0
     return (near / near.sum(axis=0)).astype(np.float32)[None]
-
-
-def build(skeleton: str | Skeleton = OPENPOSE_18, **overrides: Any) -> Stam:
-    """The network; its fields may be overridden by name."""
-    settings = overrides | ({"widths": tuple(overrides["widths"])} if "widths" in overrides else {})
-    return Stam(skeletons.get(skeleton), **settings)
-
-
-ENTRIES = (
-    Entry(
-        name="stam",
-        system="stam",
-        task="gma",
-        input_shape=(FRAMES, len(OPENPOSE_18.joints), len(CHANNELS)),
-        skeleton="openpose-18",
-        features=CHANNELS,
-        published=Published(435_264, None, 1e9, "Nguyen-Thai et al. 2021, released program", {"AUC": 0.8187}),
-        build=build,
-    ),
-)

@@ -1,8 +1,8 @@
-"""Preparation of a recording for STAM: filled, smoothed, each half of the body in its own frame, seven channels.
+"""Preprocessing for STAM: fill gaps, smooth, align each half of the body, compute seven channels.
 
-Source: Nguyen-Thai et al. 2021, after Chambers et al. 2020. Chosen, where the description is silent: the trunk length
-is the median over the recording; velocity and acceleration are central differences per second; displacement is the
-distance from the frame before, per second. On the host, in float64.
+Source: Nguyen-Thai et al. 2021, after Chambers et al. 2020. Our choice, where the description does not say: the trunk
+length is the median over the recording; velocity and acceleration are central differences per second; displacement is
+the distance from the frame before, per second. In float64.
 """
 
 import numpy as np
@@ -30,13 +30,13 @@ def prepare(recording: Recording) -> Points:
         recording: with shoulders and hips, in two dimensions.
 
     Raises:
-        InputError: a point was never seen, or the shoulders or hips are missing in its skeleton, or coincide.
+        InputError: a point is missing in all frames, or the shoulders or hips are missing in its skeleton, or coincide.
     """
     joints = recording.skeleton.joints
     if never := [j for j, gone in zip(joints, np.asarray(recording.missing.all(axis=0))) if gone]:
-        raise InputError(recording.name, f"has no {never[0]} in any frame", "STAM reads every point of its set")
+        raise InputError(recording.name, f"has no {never[0]} in any frame", "STAM needs every point of the skeleton")
     if lacking := [f"{side}_{p}" for p in ("shoulder", "hip") for side in _SIDES if f"{side}_{p}" not in joints]:
-        raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton lacks it")
+        raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton is not supported")
     points = fill_gaps(recording.keypoints)[..., :2]
     half = round(SMOOTHING * recording.fps / 2)
     points = weighted_mean(median_filter(points, 2 * half + 1), np.ones(2 * half + 1))
@@ -65,7 +65,7 @@ def _aligned(points: Points, origin: Float[np.ndarray, "time 2"], line: Float[np
 
 
 def channels(points: Points, fps: float) -> Float[np.ndarray, "time joint 7"]:
-    """What the network reads, in the order of `models.stam.CHANNELS`.
+    """Input of the network, in the order of `CHANNELS`.
 
     Args:
         points: `prepare`, at least two frames.

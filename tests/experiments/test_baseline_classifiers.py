@@ -1,10 +1,15 @@
-"""Linear baselines: what they can tell apart, and what they must not see."""
+"""Linear baselines: they separate what differs, and test recordings do not leak into the fit."""
 
 import baseline_classifiers as baselines
 import numpy as np
 import pytest
 
 from infantjax.evaluation.discrimination import auc
+
+
+@pytest.fixture(autouse=True)
+def few_penalties(monkeypatch):
+    monkeypatch.setattr(baselines, "PENALTIES", (0.01, 1.0))
 
 
 def cohort(ring=False, n=120):
@@ -47,7 +52,7 @@ def test_the_unit_of_a_feature_does_not_matter():
 
 def test_too_few_infants_and_missing_values_are_refused():
     x, y = cohort()
-    with pytest.raises(ValueError, match="cannot be dealt to 5 folds"):
+    with pytest.raises(ValueError, match="cannot be split into 5 folds"):
         baselines.logistic(x, y, range(80), range(80, 120), groups=["one" if v else f"i{i}" for i, v in enumerate(y)])
     x[3, 3] = np.nan
     with pytest.raises(ValueError, match="missing values"):
@@ -79,7 +84,7 @@ def test_an_unknown_classifier_is_refused():
         baselines.classify(x, y, range(80), range(80, 120), "tree", folds=2)
 
 
-def test_the_share_of_windows_that_are_called_tells_recordings_apart():
+def test_the_fraction_of_positive_windows_separates_recordings():
     rng = np.random.default_rng(0)
     outcomes = [0, 1] * 8
     windows = [rng.normal(size=(rng.integers(3, 9), 5)) + 3 * outcome for outcome in outcomes]

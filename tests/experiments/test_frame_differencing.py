@@ -8,10 +8,10 @@ from infantjax.video import open_frames
 
 
 def frame(left: int | None, level: int = 255) -> np.ndarray:
-    picture = np.zeros((20, 40, 3), np.uint8)
+    image = np.zeros((20, 40, 3), np.uint8)
     if left is not None:
-        picture[4:8, left : left + 4] = level
-    return picture
+        image[4:8, left : left + 4] = level
+    return image
 
 
 def test_what_appears_is_what_moves():
@@ -58,7 +58,7 @@ def test_a_video_is_read_frame_by_frame(clip):
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="at least two frames"):
         motion([frame(None)])
-    with pytest.raises(ValueError, match="differ in their sides"):
+    with pytest.raises(ValueError, match="differ in size"):
         motion([frame(None), frame(None)[:10]])
     with pytest.raises(ValueError, match="filter be odd"):
         motion([], median=2)

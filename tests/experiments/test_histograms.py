@@ -72,7 +72,7 @@ def test_the_neck_lies_above_the_hips(infant):
     assert (shoulders[:, 1] > 0).all()
 
 
-def test_what_has_no_histogram_is_refused():
+def test_recordings_without_histogram_are_refused():
     unseen = np.full((9, 25, 2), np.nan)
     with pytest.raises(InputError, match="right_hip: is seen in 0 frames"):
         histograms.prepare(Recording(unseen, 25.0, OPENPOSE_25))
@@ -95,18 +95,6 @@ def turning(angles):
     return points
 
 
-def test_angular_displacements_lie_in_halving_bins():
-    degrees = np.repeat([0, 170, -170, -80, -79.9], 10)  # turns of 170, 20, 90 and 0.1
-    found = histograms.angular_displacements(turning(np.radians(degrees)), 1, 0)
-    np.testing.assert_allclose(found, [0.5, 0, 0, 0.25, 0, 0, 0, 0.25])
-
-
-def test_relative_orientations_are_those_of_every_pair():
-    points = np.array([[[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
-    found = histograms.relative_orientations(points, (0, 1, 2))
-    np.testing.assert_allclose(found, np.eye(8)[[0, 1, 2]], atol=1e-12)
-
-
 @pytest.mark.parametrize(("rate", "band"), [(0.005, 0), (0.05, 2), (0.2, 5), (0.49, 7)])
 def test_a_bone_that_sways_at_one_frequency_is_in_one_band(rate, band):
     # Band i ends at ((i + 1) / 8)^2 of half the frame rate: 0.0078, 0.03, 0.07 ... of the frame rate.
@@ -114,13 +102,13 @@ def test_a_bone_that_sways_at_one_frequency_is_in_one_band(rate, band):
     np.testing.assert_allclose(histograms.angle_spectrum(turning(sway), 1, 0), np.eye(8)[band], atol=1e-9)
 
 
-def test_a_bone_that_turns_on_and_on_does_not_jump():
+def test_the_direction_of_a_bone_is_unwrapped():
     found = histograms.angle_spectrum(turning(np.linspace(0, 20, 400)), 1, 0)
     assert found.argmax() == 0
     assert (np.diff(found[:4]) < 0).all()
 
 
-def test_the_released_speeds_hold_zeros_between_every_ninth():
+def test_the_speeds_of_the_reference_hold_zeros_between_every_ninth():
     points = np.cumsum(np.random.default_rng(0).normal(size=(200, 1, 2)), axis=0)
     assert not np.allclose(histograms.speed_spectrum(points, 0), histograms.speed_spectrum(points, 0, every=9))
     steady = np.zeros((1 + 9 * 40, 1, 2))
@@ -142,15 +130,12 @@ def test_spectral_features_are_as_many_as_histograms_and_do_not_turn(infant):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: histograms.angular_displacements(p, 1, 0, 0), "bins and frames must be positive"),
-        (lambda p: histograms.angular_displacements(p[:9], 1, 0), "no two frames 10 apart"),
-        (lambda p: histograms.relative_orientations(p, (0,)), "at least two joints"),
         (lambda p: histograms.speed_spectrum(p, 1, every=0), "every must be at least 1"),
         (lambda p: histograms.speed_spectrum(p, 1, 0), "bands must be positive"),
         (lambda p: histograms.speed_spectrum(p[:20], 1), "8 bands need 128 frames"),
         (lambda p: histograms.angle_spectrum(np.zeros_like(p), 1, 0), "no direction in some frame"),
     ],
 )
-def test_what_no_spectrum_can_be_made_of_is_told(call, message):
+def test_recordings_without_spectrum_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(turning(np.linspace(0, 1, 200)))
