@@ -79,10 +79,11 @@ def classify(
 ) -> Float[np.ndarray, " test"]:
     """Scores of test recordings, 0..1; those of `svm` and `pls` are no probabilities.
 
-    `lda`: linear discriminants with the Ledoit-Wolf covariance, which works with more features than infants. `svm`: a linear
-    support vector machine, whose score is the logistic function of the distance from its plane. `pls`: regression of
-    the outcome on a few latent variables, whose score is the logistic function of four times the excess over one half.
-    Penalty and number of latent variables are selected as in `logistic`; how the sources select them is not published.
+    `lda`: linear discriminants with the Ledoit-Wolf covariance, which works with more features than infants. `svm`: a
+    linear support vector machine, whose score is the logistic function of the distance from its plane. `pls`:
+    regression of the outcome on a few latent variables, whose score is the logistic function of four times the excess
+    over one half. Penalty and number of latent variables are selected as in `logistic`; how the sources select them is
+    not published.
 
     Args:
         features: as `logistic`.

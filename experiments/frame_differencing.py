@@ -1,8 +1,8 @@
 """Frame differencing: the quantity and the centroid of motion in a video, without keypoints.
 
 Source: Adde et al. 2009 and 2010; Stoeen et al. 2017. Published for the standard deviation of the centroid: an AUC of
-0.83 and of 0.73 for fidgety movements, 0.88 and 0.82 for CP. Our choice, since the threshold is not given: a tenth of full
-scale; gray is the mean of red, green and blue. The camera must not move, and the image must show the infant only;
+0.83 and of 0.73 for fidgety movements, 0.88 and 0.82 for CP. Our choice, since the threshold is not given: a tenth of
+full scale; gray is the mean of red, green and blue. The camera must not move, and the image must show the infant only;
 changes of light count as movement.
 """
 

@@ -24,8 +24,8 @@ Points = Float[np.ndarray, "time joint 2"]
 def prepare(recording: Recording) -> Points:
     """Drop frames of low confidence, refill them, smooth, and set the body upright in every frame.
 
-    Gaps are filled by modified Akima interpolation, at the ends by the nearest known position; the mean runs over 5 frames.
-    The middle of the hips is the origin, and the neck lies on +y.
+    Gaps are filled by modified Akima interpolation, at the ends by the nearest known position; the mean runs over 5
+    frames. The middle of the hips is the origin, and the neck lies on +y.
 
     Raises:
         InputError: the skeleton lacks the hips, the neck and shoulders, or a joint of `JOINTS`; one of them was seen in

@@ -21,7 +21,7 @@ _FLOOR = 1e-12
 
 
 def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
-    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points that are missing in all frames are left out.
+    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points without any frame are left out.
 
     Raises:
         InputError: all points of a part are missing in all frames.
@@ -40,8 +40,8 @@ def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
 def features(recording: Recording) -> Float[np.ndarray, "part axis frequency"]:
     """Logarithm to base 10 of the spectral density of each part's velocity at `FREQUENCIES`.
 
-    Velocities and not positions: slow drift would dominate the spectrum of positions. Divide the keypoints by the trunk's length
-    beforehand where infants differ in size. A part without movement has -12.
+    Velocities and not positions: slow drift would dominate the spectrum of positions. Divide the keypoints by the
+    trunk's length beforehand where infants differ in size. A part without movement has -12.
 
     Raises:
         InputError: as `part_tracks`; shorter than `SECONDS`, or below 20 frames per second.

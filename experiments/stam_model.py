@@ -133,6 +133,6 @@ class Stam(nn.Module):
 
 
 def neighborhood(skeleton: Skeleton) -> Float[np.ndarray, "1 joint joint"]:
-    """One matrix of all joints within `HOPS` of each other, itself included; the weights that a joint receives sum to one."""
+    """One matrix of all joints within `HOPS` of each other, itself included; the weights of a joint sum to one."""
     near = skeletons.adjacency(skeleton, f"dis{HOPS + 1}").sum(axis=0) > 0
     return (near / near.sum(axis=0)).astype(np.float32)[None]

@@ -1,4 +1,4 @@
-"""Archives of arrays that others made: declared sizes are checked before memory is allocated; no objects, no code."""
+"""Safe reading of .npz and .zip archives from elsewhere: sizes are checked before allocation; no objects, no code."""
 
 import io
 import pickle
@@ -31,7 +31,7 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What the standard library and NumPy raise on files that are damaged or crafted."""
+"""Errors that the standard library and NumPy raise on damaged or crafted files."""
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _MAX_HEADER_BYTES = 10_000  # NumPy's own limit
@@ -46,7 +46,7 @@ def open_archive(source: Path | IO[bytes]) -> zipfile.ZipFile:
     """
     archive = zipfile.ZipFile(source)
     members = archive.infolist()
-    # Members may overlap, so their packed sizes can be more than there is.
+    # Members may overlap, so their packed sizes can add up to more than the file.
     packed = min(sum(m.compress_size for m in members), _size(source))
     total = sum(m.file_size for m in members)
     if total > MAX_FILE_BYTES or total > MAX_ARCHIVE_RATIO * max(packed, 1):
@@ -66,27 +66,27 @@ def read_npz(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
     """The arrays of a .npz by name, without pickle.
 
     Raises:
-        One of `DAMAGE`: no such archive, objects in it, or more declared than it holds.
+        One of `DAMAGE`: no such archive, objects in it, or more bytes declared than there are.
     """
     with open_archive(source) as archive:
         return {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
 
 
 def _header(stream: IO[bytes], name: str, length: int) -> bytes:
-    """The header of an array with the bytes that tell its length."""
-    told = stream.read(length)
-    size = int.from_bytes(told, "little")
+    """The header of an array, the bytes of its length included."""
+    prefix = stream.read(length)
+    size = int.from_bytes(prefix, "little")
     header = stream.read(min(size, _MAX_HEADER_BYTES + 1))
     if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"{name} has a header of {size} bytes")
-    if len(told) < length or len(header) < size:
+    if len(prefix) < length or len(header) < size:
         raise ValueError(f"EOF in the header of {name}")
-    return told + header
+    return prefix + header
 
 
 @lru_cache(maxsize=1024)
 def _declared(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and dtype that a header declares. An ensemble has thousands of arrays, but few shapes."""
+    """Shape, order and dtype that a header declares. Archives have many arrays but few shapes."""
     return _HEADERS[version](io.BytesIO(header))
 
 
@@ -100,10 +100,10 @@ def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         shape, column_major, dtype = _declared(version, _header(stream, name, 2 if version == (1, 0) else 4))
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects, which are never loaded")
-        # The declared shape decides what is allocated, so it must agree with what the archive really holds.
+        # The declared shape determines the allocation, so it must agree with the bytes in the archive.
         held = member.file_size - stream.tell()
         if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != held:
             raise ValueError(f"{name} declares shape {shape} but holds {held} bytes")
-        # `np.lib.format.read_array` would begin again, and most of the time of a small array is its header's.
+        # `np.lib.format.read_array` would parse the header again, which takes most of the time of a small array.
         content = bytearray(stream.read())
     return np.ndarray(shape, dtype, content, order="F" if column_major else "C")

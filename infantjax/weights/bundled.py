@@ -1,4 +1,4 @@
-"""What comes with the package: a demonstration ensemble and a recording, both simulated.
+"""Files of the package: a demonstration ensemble and a recording, both simulated.
 
 The ensemble was trained by `experiments/demonstration_ensemble.py` on simulated infants; its statement, printed with
 every risk, says so.
@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent / "bundled_data"
 
 
 def ensemble() -> Ensemble:
-    """The demonstration ensemble: two published architectures with seven instances each.
+    """The demonstration ensemble: two published architectures with seven training runs each.
 
     Never validated on infants: trained on simulated movement.
     """

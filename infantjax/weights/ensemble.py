@@ -232,7 +232,7 @@ def _read_member(directory: Path, entry: Mapping[str, Any]) -> Member:
     if sha256(data) != entry["sha256"]:
         raise InputError(path, f"is damaged{_damaged_leaf(data, entry)}: its digest does not match", _REMEDY)
     variables: Variables = {}
-    for name, array in _from_stored(path, safetensors.numpy.load(data)).items():
+    for name, array in sorted(_from_stored(path, safetensors.numpy.load(data)).items()):
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise InputError(path, f"{name} holds values that are not finite numbers", _REMEDY)
         if array.shape[:1] != (entry["runs"],) or not len(array):

@@ -22,7 +22,7 @@ from infantjax.files import MAX_FILE_BYTES
 from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 
 _MAX_PICKLE_BYTES = 16 * 1024**2
-"""Longest description of a state dict that is read; the arrays themselves lie beside it."""
+"""Largest pickle of a state dict that is read; the arrays are stored beside it."""
 _MAX_AXES = 8
 
 _DTYPES = {
@@ -71,7 +71,7 @@ class _Tensor(NamedTuple):
 
 
 class _RebuildTensor:
-    """Stands for the function that PyTorch calls for each tensor. Instances take no attributes from a pickle."""
+    """Replaces the function that PyTorch calls for each tensor. A pickle cannot set attributes of it."""
 
     __slots__ = ()
 
@@ -84,9 +84,9 @@ class _RebuildTensor:
 
 
 class _StateDict(OrderedDict):
-    """The dictionary of a state dict: begins empty and takes no attributes.
+    """The dictionary of a state dict: starts empty and ignores attributes, such as PyTorch's versions of layers.
 
-    Else a few bytes could ask a thousand times for a copy of many items. PyTorch attaches versions of its layers.
+    Otherwise a few bytes could request many copies of a long dictionary.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _StateDict(OrderedDict):
 
 
 class _StateUnpickler(pickle.Unpickler):
-    """An unpickler that can make ordered dictionaries and descriptions of tensors, and nothing else."""
+    """An unpickler that creates ordered dictionaries and descriptions of tensors, and nothing else."""
 
     def __init__(self, path: Path, stream: IO[bytes]) -> None:
         super().__init__(stream)
@@ -110,7 +110,7 @@ class _StateUnpickler(pickle.Unpickler):
             return _RebuildTensor()
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        raise InputError(self._path, f"asks for {module}.{name}, which may be code", "it was not loaded")
+        raise InputError(self._path, f"requests {module}.{name}, which may be code", "it was not loaded")
 
     def persistent_load(self, pid: Any) -> tuple[str, np.dtype]:
         _, dtype, key = pid[:3]
@@ -120,9 +120,9 @@ class _StateUnpickler(pickle.Unpickler):
 
 
 def _unpickle(path: Path, stream: IO[bytes]) -> Any:
-    """The next pickle of a stream, whose declared sizes are those of a state dict.
+    """The next pickle of a stream, after its declared sizes are checked.
 
-    An unpickler allocates its memo up to the largest index and its strings before it reads them.
+    An unpickler allocates its memo up to the largest index, and strings before it reads them.
     """
     start = stream.tell()
     head = io.BytesIO(stream.read(_MAX_PICKLE_BYTES))
@@ -138,7 +138,7 @@ def _unpickle(path: Path, stream: IO[bytes]) -> Any:
 
 def _tensors(tree: Any, storages: Callable[[str, np.dtype], np.ndarray]) -> dict[str, np.ndarray]:
     if not isinstance(tree, Mapping):
-        raise ValueError("no state dict")
+        raise ValueError("it holds no state dict")
     arrays: dict[str, np.ndarray] = {}
     total = 0
     for name, tensor in tree.items():

@@ -295,14 +295,14 @@ def test_tensors_that_would_take_more_than_the_limit_are_refused_before_memory_i
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([1, 2], "no state dict"),
+        ([1, 2], "it holds no state dict"),
         ({"w": 3}, "something other than named tensors"),
         ({3: _Rebuild("0", 0, (6,), (1,))}, "something other than named tensors"),
         ({"w": _Rebuild("9", 0, (6,), (1,))}, "archive/data/9"),
         ({"w": _Rebuild("0", "a", (6,), (1,))}, "is not a readable weights file"),
         ({"w": _Rebuild("0", 0, (6, 1), (1,))}, "is not a readable weights file"),
         ({"w": _Rebuild("0", 0, 6, 1)}, "is not a readable weights file"),
-        ({"w": _Rebuild("0", 0, (6,), (1,), "BoolStorage")}, "asks for torch.BoolStorage"),
+        ({"w": _Rebuild("0", 0, (6,), (1,), "BoolStorage")}, "requests torch.BoolStorage"),
     ],
 )
 def test_a_pickle_that_is_no_state_dict_is_refused(tmp_path, value, message):
