@@ -1,6 +1,6 @@
-"""Class activation: which joint speaks for CP, from the feature map and the classifier of a graph network.
+"""Class activation: how much each joint contributes to CP, from feature map and classifier of a graph network.
 
-Source: Groos et al., Paper III (body part contributions), and the released program, whose computation is the default.
+Source: Groos et al., Paper III (body part contributions), and its reference implementation, which is the default.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ def class_weights(params: Mapping[str, Any], *, exact: bool = False) -> Float[Ar
     Args:
         params: the parameters of a graph network.
         exact: for networks with spatial pooling, go through the pooling layer, so that the map sums to the score up to
-            biases. The released program applies the classifier to the feature map directly and ignores that layer;
-            so does the default. Networks with global pooling are not affected.
+            biases. The reference implementation applies the classifier to the feature map directly and ignores that
+            layer; so does the default. Networks with global pooling are not affected.
     """
     classifier = params["classifier"]["kernel"]
     if exact and "pool" in params:
@@ -31,8 +31,8 @@ def contributions(
     """Contribution of each joint to CP in each window, 0..1.
 
     The map of the CP class minus that of the other class, each by its median over time, relative to the joint of the
-    largest magnitude; negative values are 0. A window whose map is 0 everywhere gives zeros (the released program gives
-    NaN there).
+    largest magnitude; negative values are 0. A window whose map is 0 everywhere gives zeros (NaN in the
+    reference implementation).
 
     Args:
         features: the feature map before pooling (`aux["features"]`).

@@ -1,111 +1,160 @@
-"""Saliency: how much each part of the input moves a network's score, by gradients.
+"""What the score of any network depends on: gradients, Grad-CAM, occlusion, and a check of such maps.
 
-Source: Passmore et al., Baby Moves, which describes vanilla gradients and released no code. Chosen, where it is silent:
-magnitudes and not squares; the gradient is that of a whole video's logit, so that the attention takes part.
+Pure functions of a score, `score(x [batch, ...]) -> [batch]`, whose samples are independent (evaluation mode):
+
+    score = lambda x: module.apply(variables, x)[0][:, 1]
+
+Source: Simonyan et al. 2014 (gradients), Sundararajan et al. 2017 (integrated), Selvaraju et al. 2017 (Grad-CAM),
+Zeiler and Fergus 2014 (occlusion), Adebayo et al. 2018 (the check).
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float
+from einops import reduce
+from jaxtyping import Array, Float
 
-from infantjax.methods.baby_moves.model import FRAMES, STEP, BabyMoves
-from infantjax.skeletons import BABY_MOVES_18
+from infantjax.explanation.class_activation import class_weights
 
-
-def clip_saliency(
-    module: BabyMoves, variables: Any, series: Float[Array, "time 46"], metadata: Float[Array, "2"] | None = None
-) -> Float[Array, "clip 46"]:
-    """How much each series of each clip moves the logit of a video.
-
-    Args:
-        module: the network.
-        variables: its weights.
-        series: of the video.
-        metadata: age and cohort, for a network that reads them.
-
-    Returns:
-        Magnitude of the gradient by the clip's input, summed over its frames. Clips overlap, and each is taken as an
-        input of its own.
-    """
-    starts = np.arange(0, len(series) - FRAMES + 1, STEP)
-    clips = jnp.asarray(series)[starts[:, None] + np.arange(FRAMES)]
-    known = None if metadata is None else jnp.asarray(metadata)[None]
-    gradient = jax.grad(lambda clips: module.apply(variables, clips[None], known)[0][0])(clips)
-    return jnp.abs(gradient).sum(axis=1)
+Score = Callable[[Float[Array, "batch *axes"]], Float[Array, " batch"]]
 
 
-class BodyMap(NamedTuple):
-    """Saliency by place; x and y of a point are added, angles stand apart.
-
-    Attributes:
-        points: `[..., 18]` in the order of `baby-moves-18`.
-        angles: `[..., 10]` in the order of `motion.baby_moves.ANGLES`.
-    """
-
-    points: Float[Array, "*batch 18"]
-    angles: Float[Array, "*batch 10"]
-
-
-def body_map(saliency: Float[Array, "*batch 46"]) -> BodyMap:
-    """The saliency of each body point and of each angle.
+def gradient(score: Score, x: Float[Array, "batch *axes"]) -> Float[Array, "batch *axes"]:
+    """Derivative of the score by each value of the input.
 
     Args:
-        saliency: of the 46 series, of clips or a mean over clips, videos or repeats.
+        score: of samples.
+        x: samples.
     """
-    joints = len(BABY_MOVES_18.joints)
-    points = saliency[..., : 2 * joints].reshape(*saliency.shape[:-1], joints, 2)
-    return BodyMap(points.sum(axis=-1), saliency[..., 2 * joints :])
+    return jax.grad(lambda x: score(x).sum())(x)
 
 
-class Extremes(NamedTuple):
-    """Clips of high and of low saliency, `[video, clip]` each."""
+def integrated_gradients(
+    score: Score, x: Float[Array, "batch *axes"], baseline: Float[Array, "*axes"] | float = 0.0, steps: int = 50
+) -> Float[Array, "batch *axes"]:
+    """What each value of the input adds to the score on the way from a baseline; their sum is the difference of scores.
 
-    high: Bool[np.ndarray, "video clip"]
-    low: Bool[np.ndarray, "video clip"]
-
-
-def extremes(saliency: Float[np.ndarray, "video clip 46"], high: float = 90, low: float = 10) -> Extremes:
-    """Clips whose total saliency lies above one and below another percentile of all clips of all videos.
+    Gradients are taken at the middles of equal steps. The error of the sum falls with the square of the number of
+    steps.
 
     Args:
-        saliency: `clip_saliency` of videos of one length.
-        high: percentile; published 90.
-        low: percentile; published 10.
+        score: of samples.
+        x: samples.
+        baseline: a neutral input, which broadcasts against the samples; 0, the mean of standardized features, is our
+            choice.
+        steps: at least 1.
 
     Raises:
-        ValueError: percentiles not in order within 0..100.
+        ValueError: no steps.
     """
-    if not 0 <= low < high <= 100:
-        raise ValueError(f"percentiles must rise within 0..100, got {low} and {high}")
-    total = np.asarray(saliency).sum(axis=-1)
-    above, below = np.percentile(total, [high, low])
-    return Extremes(total > above, total < below)
+    if steps < 1:
+        raise ValueError(f"integrated gradients need at least one step, got {steps}")
+    away = x - baseline
+
+    def add(total: Array, share: Array) -> tuple[Array, None]:
+        return total + gradient(score, baseline + share * away), None
+
+    total, _ = jax.lax.scan(add, jnp.zeros_like(x), (jnp.arange(steps, dtype=x.dtype) + 0.5) / steps)
+    return away * total / steps
 
 
-class Movement(NamedTuple):
-    """How a point moves within a clip, in the unit of the keypoints.
+def grad_cam(head: Score, features: Float[Array, "batch time joint channel"]) -> Float[Array, "batch time joint"]:
+    """Which places of a feature map raise the score: its channels weighted by their mean gradient, at least 0.
 
-    Attributes:
-        distance: `[clip, 18]` mean distance from the point's mean position over the recording.
-        deviation: `[clip, 18]` standard deviation of that distance over the clip's frames.
-    """
-
-    distance: Float[np.ndarray, "clip 18"]
-    deviation: Float[np.ndarray, "clip 18"]
-
-
-def movement(keypoints: Float[np.ndarray, "time 18 2"]) -> Movement:
-    """What the published comparison of high and low clips looks at; NaN where a point was never seen.
-
-    Published: clips of high saliency lie nearer to the mean position and vary less.
+    If a mean and one linear layer follow the feature map, this is class activation up to a factor.
 
     Args:
-        keypoints: of a prepared recording (`motion.baby_moves.prepare`).
+        head: from the feature map to the score, for example `graph_head`.
+        features: the feature map (`aux["features"]` of a graph network).
     """
-    distance = np.linalg.norm(keypoints - keypoints.mean(axis=0), axis=-1)
-    starts = np.arange(0, len(distance) - FRAMES + 1, STEP)
-    clips = distance[starts[:, None] + np.arange(FRAMES)]
-    return Movement(clips.mean(axis=1), clips.std(axis=1))
+    weights = gradient(head, features).mean(axis=(1, 2), keepdims=True)
+    return jax.nn.relu((weights * features).sum(axis=-1))
+
+
+def graph_head(params: Mapping[str, Any]) -> Score:
+    """The layers of a graph network after its feature map: the logit of CP minus that of the other class.
+
+    Args:
+        params: parameters of a network with a classifier and, for spatial pooling, a layer `pool`.
+    """
+    weights = class_weights(params, exact=True)
+    bias, spatial = params["classifier"]["bias"], "pool" in params
+    if spatial:
+        bias = bias + params["pool"]["bias"] @ params["classifier"]["kernel"]
+
+    def head(features: Float[Array, "batch time joint channel"]) -> Float[Array, " batch"]:
+        of_joints = (features.mean(axis=1)[..., None] * weights).sum(axis=2)
+        # Spatial pooling sums over the joints, global pooling takes their mean.
+        logits = (of_joints.sum(axis=1) if spatial else of_joints.mean(axis=1)) + bias
+        return logits[:, 1] - logits[:, 0]
+
+    return head
+
+
+def occlusion(
+    score: Score,
+    x: Float[Array, "batch time joint channel"],
+    parts: Mapping[str, Sequence[int]],
+    baseline: Float[Array, "*axes"] | float | None = None,
+) -> dict[str, Float[Array, " batch"]]:
+    """Decrease of the score when a part of the body is hidden; negative where the score increases.
+
+    Args:
+        score: of samples.
+        x: inputs of a keypoint network.
+        parts: joints of each part, for example `skeletons.body_parts`.
+        baseline: values of hidden joints, which broadcast against the samples; None is the mean over time of each joint
+            and channel: the part stands still. Bones and velocities of other joints do not change.
+    """
+    still = x.mean(axis=1, keepdims=True) if baseline is None else baseline
+    whole = score(x)
+    joints = jnp.arange(x.shape[2])[:, None]
+    return {
+        part: whole - score(jnp.where(jnp.isin(joints, jnp.asarray(tuple(hidden))), still, x))
+        for part, hidden in parts.items()
+    }
+
+
+def by_joint(values: Float[Array, "batch time joint channel"]) -> Float[Array, " joint"]:
+    """Sum of a map over time and channels for each joint, as a mean over the samples.
+
+    The sum of integrated gradients is what each joint adds to the score. Gradients of opposite sign cancel: take their
+    magnitudes first.
+
+    Args:
+        values: a map of the input, for example `integrated_gradients`, or `jnp.abs(gradient(...))`.
+    """
+    return reduce(reduce(values, "batch time joint channel -> batch joint", "sum"), "batch joint -> joint", "mean")
+
+
+def agreement_with_untrained(
+    explain: Callable[[Any], Float[Array, "*axes"]], trained: Any, untrained: Any
+) -> Float[Array, " draw"]:
+    """Rank correlations of a map with the maps of untrained networks.
+
+    The correlations are near 0 if the map depends on what the network learned. If they are high, the map shows the
+    input or the architecture and explains nothing. NaN where a map is constant.
+
+    Args:
+        explain: from variables to a map, for one input.
+        trained: variables of the network.
+        untrained: the same of networks with random weights, stacked along a leading axis, for example
+            `jax.jit(jax.vmap(lambda key: nn.initializers.initialize(module, key, x)))(keys)`.
+    """
+    ranks = _ranks(explain(trained))
+
+    def correlation(variables: Any) -> Array:
+        other = _ranks(explain(variables))
+        return (ranks * other).sum() / jnp.sqrt(jnp.square(ranks).sum() * jnp.square(other).sum())
+
+    return jax.lax.map(correlation, untrained)
+
+
+def _ranks(values: Array) -> Array:
+    """Ranks about their mean; equal values share one."""
+    flat = values.reshape(-1)
+    ordered = jnp.sort(flat)
+    ranks = jnp.searchsorted(ordered, flat) + jnp.searchsorted(ordered, flat, side="right")
+    return ranks - ranks.mean()

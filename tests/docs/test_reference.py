@@ -16,6 +16,7 @@ BEHIND = {
     *(m for m in MODULES if m.startswith(("infantjax.cli.", "infantjax.formats."))),
     "infantjax.report.body",
     "infantjax.report.charts",
+    "infantjax.report.text",
     "infantjax.weights.archive",
 }
 

@@ -1,86 +1,159 @@
-"""Saliency: the reference's gradient, a network whose gradient is known, and that it follows the weights."""
+"""Attributions: functions whose answer is known, graph networks, and maps that do or do not follow the weights."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from infantjax.explanation import saliency
-from infantjax.methods.baby_moves import model as baby_moves
+from infantjax.explanation.class_activation import class_weights
+from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
 from infantjax.nn.initializers import initialize
-from infantjax.skeletons import BABY_MOVES_18
+from infantjax.skeletons import IN_MOTION_19, body_parts
 
-NETWORK = baby_moves.build(features=6, metadata=True)
-METADATA = jnp.array([14.0, 1.0])
-
-
-@pytest.fixture(scope="module")
-def series():
-    return jnp.asarray(np.random.default_rng(0).standard_normal((150, 46)), jnp.float32)
+# What is tested holds however well a program is compiled.
+quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})
+RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module")
-def of():
-    return jax.jit(lambda variables, series: saliency.clip_saliency(NETWORK, variables, series, METADATA))
+def polynomial(x):
+    """Each sample's score is 3 a + b^2 + a b of its two values."""
+    a, b = x[:, 0], x[:, 1]
+    return 3 * a + b**2 + a * b
 
 
-def weights(seed, series):
-    return initialize(NETWORK, jax.random.key(seed), series[None, None, :128])
+def test_the_gradient_is_of_each_sample_alone():
+    x = jnp.array([[1.0, 2.0], [4.0, -1.0]])
+    np.testing.assert_allclose(saliency.gradient(polynomial, x), [[5, 5], [2, 2]])
 
 
-def test_a_video_of_one_clip_has_the_reference_gradient(shared, baby_moves_variables):
-    folder = shared / "golden" / "baby_moves"
-    with np.load(folder / "model_plain.npz") as z, np.load(folder / "model_input.npz") as given:
-        start = 8 * int(z["clip_index"][0])
-        network, variables = baby_moves.build(), baby_moves_variables(z, "w.")
-        clip = given["timeseries"][start : start + 128]
-        found = jax.jit(lambda v, x: saliency.clip_saliency(network, v, x))(variables, clip)
-        expected = np.abs(z["clip0.saliency"]).sum(axis=1)
-    np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-5 * expected.max())
+def test_integrated_gradients_of_a_polynomial_by_hand():
+    found = saliency.integrated_gradients(polynomial, jnp.array([[1.0, 2.0]]), steps=3)
+    np.testing.assert_allclose(found, [[3 + 1, 4 + 1]], rtol=1e-6)
 
 
-def test_a_clip_is_as_salient_as_it_moves_the_logit(series, of):
-    variables = weights(0, series)
-    found = of(variables, series)
-    assert found.shape == (3, 46)
-    clips = jnp.stack([series[start : start + 128] for start in (0, 8, 16)])[None]
-    gradient = jax.jit(jax.grad(lambda x: NETWORK.apply(variables, x, METADATA[None])[0][0]))(clips)
-    np.testing.assert_allclose(found, jnp.abs(gradient[0]).sum(axis=1), rtol=1e-5)
+def test_integrated_gradients_add_up_to_the_difference_from_the_baseline():
+    weights = jnp.asarray(RNG.normal(size=(6, 4)), jnp.float32)
+    x, baseline = jnp.asarray(RNG.normal(size=(3, 6)), jnp.float32), jnp.linspace(-1.0, 1.0, 6)
+
+    def score(x):
+        return jnp.tanh(x @ weights).sum(axis=1)
+
+    found = saliency.integrated_gradients(score, x, baseline, 100)
+    np.testing.assert_allclose(found.sum(axis=1), score(x) - score(baseline[None]), atol=1e-3)
+    np.testing.assert_array_equal(saliency.integrated_gradients(score, x, x), 0)
+    with pytest.raises(ValueError, match="at least one step"):
+        saliency.integrated_gradients(score, x, steps=0)
 
 
-def test_other_weights_give_another_map(series, of):
-    maps = [np.asarray(of(weights(seed, series), series)).sum(axis=0) for seed in (0, 1)]
-    assert abs(np.corrcoef(maps)[0, 1]) < 0.6
+def test_grad_cam_weighs_channels_by_their_mean_gradient():
+    features = jnp.asarray(RNG.normal(size=(2, 5, 3, 4)), jnp.float32)
+    weights = jnp.array([1.0, -2.0, 0.5, 0.0])
+    found = saliency.grad_cam(lambda f: (f @ weights).mean(axis=(1, 2)), features)
+    np.testing.assert_allclose(found, np.maximum(features @ weights / 15, 0), atol=1e-6)
 
 
-def test_a_series_that_the_network_does_not_read_is_not_salient(series, of):
-    variables = weights(0, series)
-    variables["params"]["block1"]["kernel"] = variables["params"]["block1"]["kernel"].at[:, 10].set(0)
-    found = of(variables, series)
-    assert (found[:, 10] == 0).all()
-    assert (np.delete(np.asarray(found), 10, axis=1) > 0).all()
+@pytest.fixture(scope="module", params=["global", "spatial"])
+def network(request):
+    """A small network with its weights, a window, and its scores and features."""
+    base = {name: alternatives[0] for name, alternatives in ALTERNATIVES.items()} | {"bottleneck_factor": 2}
+    module = GraphNetwork(Architecture.from_choices(base | {"pool": request.param}), lean=True)
+    x = jnp.asarray(RNG.normal(size=(2, 20, 19, 6)), jnp.float32)
+    variables = quick(lambda key: initialize(module, key, x))(jax.random.key(0, impl="rbg"))
+    logits, aux = quick(module.apply)(variables, x)
+    return variables["params"], aux["features"], logits[:, 1] - logits[:, 0]
 
 
-def test_the_body_map_adds_x_and_y_and_keeps_angles_apart():
-    points, angles = saliency.body_map(np.arange(46.0))
-    assert points[BABY_MOVES_18.index("left_eye")] == 2 + 3
-    assert (points.shape, angles.tolist()) == ((18,), list(range(36, 46)))
+def test_the_head_of_a_graph_network_gives_its_score(network):
+    params, features, score = network
+    np.testing.assert_allclose(saliency.graph_head(params)(features), score, atol=1e-5)
 
 
-def test_extremes_are_of_all_videos_together():
-    totals = np.arange(100.0).reshape(4, 25)
-    found = saliency.extremes(np.stack([totals, totals], -1))
-    np.testing.assert_array_equal(found.high, totals > 89.1)
-    np.testing.assert_array_equal(found.low, totals < 9.9)
-    with pytest.raises(ValueError, match=r"within 0\.\.100"):
-        saliency.extremes(np.zeros((1, 1, 46)), 10, 90)
+def test_the_exact_map_sums_to_the_score_up_to_the_biases_and_that_of_the_reference_does_not(network):
+    params, features, score = network
+    exact, reference = (class_weights(params, exact=exact) for exact in (True, False))
+    biases = params["classifier"]["bias"]
+    pooled = "pool" in params
+    if pooled:
+        biases = biases + params["pool"]["bias"] @ params["classifier"]["kernel"]
+    sums = [np.einsum("btvc,vck->bk", features, np.broadcast_to(w, (19, *w.shape[1:]))) for w in (exact, reference)]
+    scale = features.shape[1] * (1 if pooled else 19)
+    found = [(logits[:, 1] - logits[:, 0]) / scale + biases[1] - biases[0] for logits in sums]
+    np.testing.assert_allclose(found[0], score, atol=1e-5)
+    assert np.allclose(found[1], score, atol=1e-5) == (not pooled)
 
 
-def test_movement_of_a_point_that_jumps_and_of_one_that_rests():
-    keypoints = np.zeros((136, 18, 2))
-    keypoints[:, 3, 0] = np.where(np.arange(136) % 2, 1.0, -1.0)
-    keypoints[:, 5, 1] = np.where(np.arange(136) < 68, 3.0, -3.0)
-    distance, deviation = saliency.movement(keypoints)
-    assert distance.shape == (2, 18)
-    np.testing.assert_allclose(distance[:, [0, 3, 5]], [[0, 1, 3]] * 2)
-    np.testing.assert_allclose(deviation, 0)
+@pytest.mark.parametrize("network", ["global"], indirect=True)
+def test_grad_cam_is_class_activation_where_the_joints_are_averaged(network):
+    params, features, _ = network
+    weights = class_weights(params)[0]
+    activation = np.maximum(features @ (weights[:, 1] - weights[:, 0]), 0)
+    found = saliency.grad_cam(saliency.graph_head(params), features) * features.shape[1] * features.shape[2]
+    np.testing.assert_allclose(found, activation, atol=1e-5)
+
+
+def test_only_the_part_that_a_score_reads_matters_when_hidden():
+    parts = body_parts(IN_MOTION_19)
+    wrist = IN_MOTION_19.index("left_wrist")
+    x = jnp.asarray(RNG.normal(size=(2, 8, 19, 2)), jnp.float32)
+
+    def score(x):
+        return jnp.abs(jnp.diff(x[:, :, wrist], axis=1)).sum(axis=(1, 2))
+
+    found = saliency.occlusion(score, x, parts)
+    np.testing.assert_allclose(found.pop("left_arm"), score(x), rtol=1e-6)
+    assert set(found) == set(parts) - {"left_arm"}
+    assert not np.any(list(found.values()))
+
+
+def test_hidden_joints_take_the_baseline():
+    x = jnp.ones((1, 3, 2, 1))
+    found = saliency.occlusion(lambda x: x.sum(axis=(1, 2, 3)), x, {"both": (0, 1), "none": ()}, baseline=5.0)
+    np.testing.assert_array_equal([found["both"][0], found["none"][0]], [6 - 30, 0])
+
+
+def test_a_map_of_the_input_alone_is_found_out_and_a_map_of_the_weights_is_not():
+    # With ties.
+    trained, untrained = (jnp.asarray(RNG.integers(0, 20, size), jnp.float32) for size in (200, (3, 200)))
+    x = jnp.asarray(RNG.normal(size=200), jnp.float32)
+    np.testing.assert_allclose(
+        saliency.agreement_with_untrained(lambda _: jnp.diff(x), trained, untrained), 1, rtol=1e-5
+    )
+    learnt = saliency.agreement_with_untrained(lambda weights: weights, trained, untrained)
+    expected = [stats.spearmanr(trained, other).statistic for other in untrained]
+    np.testing.assert_allclose(learnt, expected, atol=1e-5)
+    flat = saliency.agreement_with_untrained(lambda weights: 0 * weights, trained, untrained)
+    assert np.isnan(flat).all()
+
+
+def test_gradients_of_a_graph_network_follow_its_weights():
+    module = StGcn(widths=(4,))
+    x = jnp.asarray(RNG.normal(size=(1, 12, 19, 2)), jnp.float32)
+
+    def explain(variables):
+        return saliency.gradient(lambda x: module.apply(variables, x)[0][:, 1], x)
+
+    @quick
+    def agreement(keys):
+        drawn = jax.vmap(lambda key: initialize(module, key, x))(keys)
+        one, others = (jax.tree.map(part, dict(drawn)) for part in (lambda a: a[0], lambda a: a[1:]))
+        return saliency.agreement_with_untrained(explain, one, others)
+
+    found = agreement(jax.random.split(jax.random.key(0, impl="rbg"), 6))
+    assert found.shape == (5,)
+    assert float(jnp.abs(found).mean()) < 0.5
+
+
+def test_integrated_gradients_of_joints_add_up_to_the_mean_difference_of_the_scores():
+    x = jnp.asarray(RNG.normal(size=(3, 5, 4, 2)), jnp.float32)
+
+    def score(x):
+        return jnp.square(x[:, :, 1]).sum(axis=(1, 2)) - x[:, 0, 3, 0]
+
+    found = saliency.by_joint(saliency.integrated_gradients(score, x))
+    assert found.shape == (4,)
+    np.testing.assert_allclose(found.sum(), score(x).mean(), rtol=1e-5)
+    np.testing.assert_array_equal(found[jnp.array([0, 2])], 0)

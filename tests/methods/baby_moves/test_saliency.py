@@ -1,0 +1,86 @@
+"""Saliency: the reference's gradient, a network whose gradient is known, and that it follows the weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infantjax.methods.baby_moves import saliency
+from infantjax.methods.baby_moves import model as baby_moves
+from infantjax.nn.initializers import initialize
+from infantjax.skeletons import BABY_MOVES_18
+
+NETWORK = baby_moves.build(features=6, metadata=True)
+METADATA = jnp.array([14.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def series():
+    return jnp.asarray(np.random.default_rng(0).standard_normal((150, 46)), jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def of():
+    return jax.jit(lambda variables, series: saliency.clip_saliency(NETWORK, variables, series, METADATA))
+
+
+def weights(seed, series):
+    return initialize(NETWORK, jax.random.key(seed), series[None, None, :128])
+
+
+def test_a_video_of_one_clip_has_the_reference_gradient(shared, baby_moves_variables):
+    folder = shared / "golden" / "baby_moves"
+    with np.load(folder / "model_plain.npz") as z, np.load(folder / "model_input.npz") as given:
+        start = 8 * int(z["clip_index"][0])
+        network, variables = baby_moves.build(), baby_moves_variables(z, "w.")
+        clip = given["timeseries"][start : start + 128]
+        found = jax.jit(lambda v, x: saliency.clip_saliency(network, v, x))(variables, clip)
+        expected = np.abs(z["clip0.saliency"]).sum(axis=1)
+    np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-5 * expected.max())
+
+
+def test_a_clip_is_as_salient_as_it_moves_the_logit(series, of):
+    variables = weights(0, series)
+    found = of(variables, series)
+    assert found.shape == (3, 46)
+    clips = jnp.stack([series[start : start + 128] for start in (0, 8, 16)])[None]
+    gradient = jax.jit(jax.grad(lambda x: NETWORK.apply(variables, x, METADATA[None])[0][0]))(clips)
+    np.testing.assert_allclose(found, jnp.abs(gradient[0]).sum(axis=1), rtol=1e-5)
+
+
+def test_other_weights_give_another_map(series, of):
+    maps = [np.asarray(of(weights(seed, series), series)).sum(axis=0) for seed in (0, 1)]
+    assert abs(np.corrcoef(maps)[0, 1]) < 0.6
+
+
+def test_a_series_that_the_network_does_not_read_is_not_salient(series, of):
+    variables = weights(0, series)
+    variables["params"]["block1"]["kernel"] = variables["params"]["block1"]["kernel"].at[:, 10].set(0)
+    found = of(variables, series)
+    assert (found[:, 10] == 0).all()
+    assert (np.delete(np.asarray(found), 10, axis=1) > 0).all()
+
+
+def test_the_body_map_adds_x_and_y_and_keeps_angles_apart():
+    points, angles = saliency.body_map(np.arange(46.0))
+    assert points[BABY_MOVES_18.index("left_eye")] == 2 + 3
+    assert (points.shape, angles.tolist()) == ((18,), list(range(36, 46)))
+
+
+def test_extremes_are_of_all_videos_together():
+    totals = np.arange(100.0).reshape(4, 25)
+    found = saliency.extremes(np.stack([totals, totals], -1))
+    np.testing.assert_array_equal(found.high, totals > 89.1)
+    np.testing.assert_array_equal(found.low, totals < 9.9)
+    with pytest.raises(ValueError, match=r"within 0\.\.100"):
+        saliency.extremes(np.zeros((1, 1, 46)), 10, 90)
+
+
+def test_movement_of_a_point_that_jumps_and_of_one_that_rests():
+    keypoints = np.zeros((136, 18, 2))
+    keypoints[:, 3, 0] = np.where(np.arange(136) % 2, 1.0, -1.0)
+    keypoints[:, 5, 1] = np.where(np.arange(136) < 68, 3.0, -3.0)
+    distance, deviation = saliency.movement(keypoints)
+    assert distance.shape == (2, 18)
+    np.testing.assert_allclose(distance[:, [0, 3, 5]], [[0, 1, 3]] * 2)
+    np.testing.assert_allclose(deviation, 0)
