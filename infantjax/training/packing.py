@@ -1,11 +1,12 @@
 """A tree of arrays as one vector.
 
-A loop that carries the thousand arrays of a network takes XLA minutes to compile, since its analysis of what flows
-where grows with the square of their number; as a few vectors it takes seconds, and an optimizer's step is one pass over
-the memory.
+XLA takes minutes to compile a loop that carries the thousand arrays of a network, since its alias analysis grows with
+the square of their number. Carried as a few vectors the same loop compiles in seconds, and an optimizer's step is one
+pass over the memory.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from infantjax.nn.kernels.unflatten import unflatten
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each array of a tree lies in the vector; static.
+    """Layout of a tree of arrays in a vector; static.
 
     Attributes:
         structure: of the tree.
@@ -43,15 +44,20 @@ class Packing:
             raise ValueError(f"the variables of a collection must have one dtype, got {sorted(map(str, dtypes))}")
         return cls(structure, tuple(tuple(leaf.shape) for leaf in leaves), dtypes.pop() if dtypes else jnp.float32)
 
+    @property
+    def size(self) -> int:
+        """Length of the vector."""
+        return sum(map(prod, self.shapes))
+
     def pack(self, tree: Any) -> Array:
         """The vector `[n]` of a tree."""
         leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
         if not leaves:
             return jnp.zeros(0, self.dtype)
-        # Without the barriers XLA fuses what makes the leaves, or what reads the vector, into one kernel of a thousand
-        # branches.
+        # Without the barriers XLA fuses the producers of the leaves, or the consumers of the vector, into one kernel of
+        # a thousand branches.
         return lax.optimization_barrier(jnp.concatenate(lax.optimization_barrier(leaves)))
 
     def unpack(self, vector: Any) -> Any:
-        """The tree of a vector `[..., n]`; its arrays get the leading axes too. NumPy stays NumPy."""
+        """The tree of a vector `[..., n]`; its arrays keep the leading axes. NumPy stays NumPy."""
         return jax.tree.unflatten(self.structure, unflatten(vector, self.shapes))

@@ -27,6 +27,20 @@ class Split:
     validation: tuple[int, ...]
     test: tuple[int, ...] = ()
 
+    def check(self, count: int, what: str = "samples") -> None:
+        """Check the indices.
+
+        Args:
+            count: number of samples there are.
+            what: named in the message.
+
+        Raises:
+            ValueError: nothing to train on or to validate on, or an index that does not exist.
+        """
+        for side in (self.train, self.validation):
+            if not side or min(side) < 0 or max(side) >= count:
+                raise ValueError(f"a split must name {what} 0..{count - 1} to train on and to validate on")
+
 
 @dataclass(frozen=True)
 class ReferenceSplit:

@@ -1,17 +1,18 @@
-"""Baby Moves, training: repeats of a random split as one stack of runs, see `training.loop`.
+"""Baby Moves, training: random splits as one stack of runs, see `training.loop`.
 
 An epoch lists every training video once, those of the abnormal class several times; each listing gives one random
-clip, warped at random. Every held-out video is judged whole, by all of its clips. Each run keeps the weights of its
+clip, warped at random. Validation videos are evaluated whole, by all of their clips. Each run keeps the weights of its
 lowest validation loss.
 
-Source: Passmore et al. and the released program. Where they differ this is the program: an exponential decay of the
-learning rate exists in it, between two equal rates, and is left out.
+Source: Passmore et al. and the reference implementation. Where they differ this follows the implementation: it defines
+an exponential decay of the learning rate between two equal rates, which is left out.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Unpack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,19 +21,18 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from infantjax.files import sha256
 from infantjax.methods.baby_moves.model import BabyMoves
 from infantjax.methods.baby_moves.preprocessing import CLIP, FEATURES, STEP, clip_starts
 from infantjax.recording import augmentation
-from infantjax.training import loop, metrics
-from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training import loop, metrics, optimizers
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainState, run_keys, stack_tables
+from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.task import EvalResult, SupervisedTask, mask
 
 
 @dataclass(frozen=True)
-class BabyMovesConfig:
+class TrainingConfig:
     """How every run of a stack is trained; the defaults are the released ones.
 
     Attributes:
@@ -94,19 +94,19 @@ class Videos(NamedTuple):
     curves: Float[Array, "curve time"]
 
     @classmethod
-    def of(
+    def create(
         cls,
         series: Sequence[Float[np.ndarray, "time 46"]],
         labels: Sequence[int],
         metadata: Sequence[Sequence[float]] | None = None,
-        config: BabyMovesConfig | None = None,
+        config: TrainingConfig | None = None,
     ) -> "Videos":
         """The cohort with the curves of a configuration.
 
         Raises:
             ValueError: no videos, lengths or shapes that do not fit, missing values, or a label not 0 or 1.
         """
-        config = config or BabyMovesConfig()
+        config = config or TrainingConfig()
         stacked = np.asarray(series, np.float32)
         if stacked.ndim != 3 or stacked.shape[1] < CLIP or stacked.shape[2] != FEATURES:
             raise ValueError(f"series must be [video, time from {CLIP}, {FEATURES}], got {stacked.shape}")
@@ -121,135 +121,31 @@ class Videos(NamedTuple):
         # `device_put` of the loop moves NumPy arrays too.
         return cls(stacked, np.asarray(labels, np.int32), known, np.asarray(curves))  # type: ignore[arg-type]
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over all that training sees."""
-        return sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(self)))
 
-
-class VideoRun(NamedTuple):
-    """The index sets of one run. Padded.
+class VideoBatch(NamedTuple):
+    """Clips of different videos.
 
     Attributes:
-        key: `[]` JAX key of the run.
-        samples: `[]` number of listings of an epoch.
-        video: `[sample]` which video each lists.
-        held: `[]` number of validation videos.
-        held_video: `[video]` which they are.
+        clips: `[batch, clip, 46]`.
+        metadata: `[batch, 2]`; None for a network without.
+        labels: `[batch]`.
     """
 
-    key: Array
-    samples: Array
-    video: Array
-    held: Array
-    held_video: Array
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Repeats(loop.TrainResult):
-    """What a stack of runs came to; arrays are NumPy with a leading run axis.
-
-    Attributes:
-        best_loss: `[run]` validation loss at that epoch, with smoothed labels and penalty.
-        validation_logits: for each run those of its validation videos at that epoch, in the order of the partition.
-    """
-
-    best_loss: np.ndarray
-    validation_logits: tuple[np.ndarray, ...]
-
-
-def train(
-    module: BabyMoves,
-    data: Videos,
-    partitions: Sequence[Split],
-    config: BabyMovesConfig | None = None,
-    *,
-    description: Mapping[str, Any] | None = None,
-    **how: Unpack[Execution],
-) -> Repeats:
-    """Train one run for each partition, all at once.
-
-    Args:
-        module: the network; with `metadata` the data must hold some, and else none.
-        data: the cohort; its curves are those of the configuration's seed.
-        partitions: videos that each run trains on, stops by, and never sees.
-        config: the same for all runs; None is as released.
-        description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        how: see `loop.Execution`; checkpoints are 10 epochs apart if not said.
-
-    Raises:
-        ValueError: no partitions, metadata that do not fit the network, or too few listings for a batch.
-        InputError: the directory holds another training, is in use, or cannot be written.
-    """
-    config = config or BabyMovesConfig()
-    if not partitions:
-        raise ValueError("there is nothing to train: no partitions")
-    if module.metadata != (data.metadata is not None):
-        raise ValueError(
-            "the network reads metadata and there are none" if module.metadata else "metadata are not read"
-        )
-    tables = [_tables(data, partition, config) for partition in partitions]
-    state = loop.train(
-        VideoTask(module, config, (1, 1, CLIP, FEATURES)),
-        VideoRun(key=run_keys(config.seed, range(len(partitions))), **stack_tables(tables)),  # type: ignore[arg-type]
-        data,
-        {
-            "config": asdict(config),
-            "cohort": data.digest,
-            "folds": [asdict(partition) for partition in partitions],
-            "model": dict(description or {}),
-        },
-        run_ids=range(len(partitions)),
-        summary=_summary,
-        **(Execution(save_every=10) | how),
-    )
-    held = [len(partition.validation) for partition in partitions]
-    return Repeats(
-        **loop.TrainResult.of(state),
-        best_loss=-np.asarray(state.best_score),
-        validation_logits=tuple(np.asarray(logits[:n]) for logits, n in zip(state.best_outputs, held)),
-    )
-
-
-def _summary(best: np.ndarray) -> str:
-    losses = -best[np.isfinite(best)]
-    return (
-        f"lowest loss {np.median(losses):.3f} ({losses.min():.3f} to {losses.max():.3f})" if len(losses) else "warm-up"
-    )
-
-
-def listing(labels: Sequence[int] | np.ndarray, factor: int = 5) -> Int[np.ndarray, " listed"]:
-    """The videos of an epoch by index: each of the abnormal class several times.
-
-    Args:
-        labels: `[video]`, 1 is abnormal or absent.
-        factor: how often one of them is listed.
-    """
-    return np.repeat(np.arange(len(labels)), np.where(np.asarray(labels) == 1, factor, 1)).astype(np.int32)
-
-
-def _tables(data: Videos, partition: Split, config: BabyMovesConfig) -> dict[str, np.ndarray]:
-    train, held = np.asarray(partition.train), np.asarray(partition.validation)
-    for rows in (train, held):
-        if not len(rows) or rows.min() < 0 or rows.max() >= len(data.labels):
-            raise ValueError(f"a partition must name videos 0..{len(data.labels) - 1} to train and to validate on")
-    video = train[listing(np.asarray(data.labels)[train], config.oversampling)]
-    if len(video) < config.batch_size:
-        raise ValueError(f"{len(video)} listings do not fill a batch of {config.batch_size}")
-    tables = {"samples": len(video), "video": video, "held": len(held), "held_video": held}
-    return {name: np.asarray(table, np.int32) for name, table in tables.items()}
+    clips: Array
+    metadata: Array | None
+    labels: Array
 
 
 @dataclass(frozen=True, eq=False)
-class VideoTask(loop.Task):
-    """One class from clips; the best epoch behind the warm-up has the lowest validation loss."""
+class VideoTask(SupervisedTask):
+    """One class from clips; the best epoch after the warm-up has the lowest validation loss."""
 
     module: BabyMoves
-    config: BabyMovesConfig
+    config: TrainingConfig
 
     @property
-    def first_epoch(self) -> int:  # type: ignore[override]
-        """The first one whose loss counts."""
+    def first_epoch(self) -> int:
+        """The first one after the warm-up."""
         return self.config.warm_up + 1
 
     @property
@@ -261,55 +157,107 @@ class VideoTask(loop.Task):
         """Early stopping."""
         return epoch - jnp.maximum(best_epoch, self.config.warm_up) >= self.config.patience
 
-    def train_epoch(self, state: TrainState, run: VideoRun, data: Videos, key: Array, running: Array) -> EpochResult:
-        """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
-        size = self.config.batch_size
-        sample_key, step_key = jax.random.split(key)
-        order = shuffled(sample_key, run.samples, run.video.shape[0])
-        steps = jnp.where(running, run.samples // size, 0)
+    def sample(self, key: Array, row: Array, data: Videos) -> VideoBatch:
+        """A random clip of a video."""
+        metadata = None if data.metadata is None else data.metadata[row]
+        return VideoBatch(random_clip(key, data.series, row, data.curves), metadata, data.labels[row])
 
-        def step(i: Array, carry: tuple) -> tuple:
-            variables, optimizer, total = carry
-            samples = lax.dynamic_slice_in_dim(order, i * size, size)
-            video = run.video[samples]
-            keys = jax.vmap(lambda sample: jax.random.fold_in(sample_key, sample))(samples)
-            clips = jax.vmap(random_clip, in_axes=(0, None, 0, None))(keys, data.series, video, data.curves)
-            metadata = None if data.metadata is None else data.metadata[video]
-
-            def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
-                rngs = {"dropout": jax.random.fold_in(step_key, i)}
-                (logits, _), updates = self.module.apply(
-                    variables, clips[:, None], metadata, train=True, mutable=["batch_stats"], rngs=rngs
-                )
-                return self.loss(logits, data.labels[video], variables["params"]), updates
-
-            variables, optimizer, value = self.step(variables, optimizer, loss)
-            return variables, optimizer, total + value
-
-        carry = (state.variables, state.opt_state, jnp.float32(0))
-        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return EpochResult(variables, optimizer, total / steps)
-
-    def loss(self, logits: Float[Array, " batch"], labels: Int[Array, " batch"], params: Any) -> Float[Array, ""]:
+    def loss(
+        self, variables: dict[str, Any], batch: VideoBatch, rngs: dict[str, Array]
+    ) -> tuple[Array, Mapping[str, Any]]:
         """Cross-entropy with smoothed labels, and the penalty."""
-        return smoothed_cross_entropy(logits, labels, self.config.smoothing).mean() + penalty(params, self.config.decay)
+        (logits, _), updates = self.module.apply(
+            variables, batch.clips[:, None], batch.metadata, train=True, mutable=["batch_stats"], rngs=rngs
+        )
+        entropy = smoothed_cross_entropy(logits, batch.labels, self.config.smoothing).mean()
+        return entropy + penalty(variables["params"], self.config.decay), updates
 
-    def evaluate_run(self, variables: dict[str, Array], run: VideoRun, data: Videos, running: Array) -> EvalResult:
-        """The loss over whole validation videos, one at a time: 547 clips are batch enough."""
-        unpacked = self.unpack(variables)
+    def predict(self, variables: dict[str, Any], rows: Int[Array, "1"], data: Videos) -> Float[Array, "1"]:
+        """The logit of a whole video: its 547 clips are batch enough."""
+        metadata = None if data.metadata is None else data.metadata[rows[0]]
+        return video_logit(self.module, variables, data.series[rows[0]], metadata)[None]
 
-        def judged(i: Array, logits: Array) -> Array:
-            video = run.held_video[i]
-            metadata = None if data.metadata is None else data.metadata[video]
-            return logits.at[i].set(video_logit(self.module, unpacked, data.series[video], metadata))
+    def evaluate(self, predictions: Array, variables: dict[str, Any], run: Run, data: Videos) -> EvalResult:
+        """Loss and AUC of the validation videos."""
+        labels, real = data.labels[run.validation], mask(run.validation_count, len(run.validation))
+        entropy = jnp.where(real, smoothed_cross_entropy(predictions, labels, self.config.smoothing), 0).sum()
+        loss = entropy / run.validation_count + penalty(variables["params"], self.config.decay)
+        auc = metrics.auc(predictions, labels, real.astype(jnp.float32))
+        return EvalResult(loss, -loss, predictions, {"auc": auc})
 
-        most = run.held_video.shape[0]
-        logits = lax.fori_loop(0, jnp.where(running, run.held, 0), judged, jnp.zeros(most))
-        labels, real = data.labels[run.held_video], jnp.arange(most) < run.held
-        entropy = jnp.where(real, smoothed_cross_entropy(logits, labels, self.config.smoothing), 0).sum() / run.held
-        loss = entropy + penalty(unpacked["params"], self.config.decay)
-        auc = metrics.auc(logits, labels, real.astype(jnp.float32))
-        return EvalResult(loss, -loss, logits, {"auc": auc})
+    def format_summary(self, best_scores: np.ndarray) -> str:
+        """Median and range of the lowest validation loss."""
+        losses = -best_scores[np.isfinite(best_scores)]
+        if not len(losses):
+            return "warm-up"
+        return f"lowest loss {np.median(losses):.3f} ({losses.min():.3f} to {losses.max():.3f})"
+
+
+def train(
+    module: BabyMoves,
+    data: Videos,
+    splits: Sequence[Split],
+    config: TrainingConfig | None = None,
+    *,
+    directory: str | Path | None = None,
+    description: Mapping[str, Any] | None = None,
+    options: TrainOptions | None = None,
+) -> TrainResult:
+    """Train one run for each split, all at once.
+
+    Args:
+        module: the network; with `metadata` the data must hold some, and else none.
+        data: the cohort; its curves are those of the configuration's seed.
+        splits: videos that each run trains on, stops by, and never sees.
+        config: the same for all runs; None is the reference implementation's.
+        directory: see `loop.train`, as all further arguments.
+        description: of the model, JSON-compatible.
+        options: of the execution.
+
+    Returns:
+        `best_score` is minus the validation loss, with smoothed labels and penalty; `outputs` are the logits of the
+        validation videos of each run `[run, video]`, padded.
+
+    Raises:
+        ValueError: metadata that do not fit the network; see also `video_runs`.
+        InputError: see `loop.train`.
+    """
+    config = config or TrainingConfig()
+    if module.metadata != (data.metadata is not None):
+        raise ValueError("the network needs metadata" if module.metadata else "the network reads no metadata")
+    task = VideoTask(module, config, (1, 1, CLIP, FEATURES))
+    runs = video_runs(data, splits, config)
+    return loop.train(task, runs, data, directory=directory, description=description, options=options)
+
+
+def video_runs(data: Videos, splits: Sequence[Split], config: TrainingConfig) -> Run:
+    """Index sets of a stack of runs.
+
+    Raises:
+        ValueError: no splits, videos that do not exist, or too few listings for a batch.
+    """
+    if not splits:
+        raise ValueError("training needs at least one split")
+    return stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits])
+
+
+def _index_sets(data: Videos, split: Split, config: TrainingConfig) -> IndexSets:
+    split.check(len(data.labels), "videos")
+    train = np.asarray(split.train)
+    listed = train[listing(np.asarray(data.labels)[train], config.oversampling)]
+    if len(listed) < config.batch_size:
+        raise ValueError(f"{len(listed)} listings do not fill a batch of {config.batch_size}")
+    return IndexSets(listed, np.asarray(split.validation))
+
+
+def listing(labels: Sequence[int] | np.ndarray, factor: int = 5) -> Int[np.ndarray, " listed"]:
+    """The videos of an epoch by index: each of the abnormal class several times.
+
+    Args:
+        labels: `[video]`, 1 is abnormal or absent.
+        factor: how often one of them is listed.
+    """
+    return np.repeat(np.arange(len(labels)), np.where(np.asarray(labels) == 1, factor, 1)).astype(np.int32)
 
 
 def random_clip(

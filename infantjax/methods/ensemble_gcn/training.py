@@ -1,187 +1,255 @@
-"""Networks that read windows of keypoints, trained as a stack of runs.
+"""Ensemble-NAS-GCN, training: windows of keypoints, two classes, as a stack of runs; see `training.loop`.
 
-Folds, seeds, repeats and candidates of one shape are runs of a stack, see `training.loop`. Each has its own index sets
-and random key; the data set lies on the device once; sampling, augmentation, features, the optimizer and the evaluation
-of an epoch are one compiled call over the whole stack.
+Splits, seeds, repeats and candidates of one shape are runs of a stack. Sampling, augmentation, features, the optimizer
+and the evaluation of an epoch are one compiled call over the whole stack; the data set lies on the device once.
 
-Source: Groos et al., Paper III with supplement, and the released movement-outcome program.
+Source: Groos et al., Paper III with supplement, and the reference implementation (movement-outcome program).
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import Any, Unpack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int
 
-from infantjax.recording import augmentation, features, windows
-from infantjax.training import loop, metrics
-from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import EpochResult, EvalResult, Execution, RunMapping, permute_from_bits, take_runs
+from infantjax.recording import augmentation, windows
+from infantjax.recording.augmentation import Augmentation
+from infantjax.recording.features import CHANNELS, build_features
+from infantjax.skeletons import Skeleton
+from infantjax.training import loop, metrics, optimizers
+from infantjax.training.compiled import CompiledTraining, TracedTraining
+from infantjax.training.compiled import trace as trace_training
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import CohortData, Run, TrainingConfig, TrainState, index_sets, run_keys
-
-__all__ = ["CohortData", "Result", "RunMapping", "TrainingConfig", "take_runs", "trace", "train"]
+from infantjax.training.state import IndexSets, Run, TrainResult, stack_padded, stack_runs
+from infantjax.training.task import EpochPlan, EvalResult, SupervisedTask, mask, permute_from_bits
 
 FEATURES = ("position", "velocity", "bone")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Result(loop.TrainResult):
-    """What a stack of runs came to; arrays are NumPy with a leading run axis.
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How every run of a stack is trained; the defaults are those of the published cross-validation.
 
     Attributes:
-        best_auc: `[run]` validation AUC at that epoch.
-        risks: for each run the risks of its validation recordings at that epoch, in the order of the fold.
-    """
-
-    best_auc: np.ndarray
-    risks: tuple[np.ndarray, ...]
-
-
-def train(
-    module: nn.Module,
-    data: CohortData,
-    folds: Sequence[Split],
-    config: TrainingConfig,
-    *,
-    names: Sequence[str] = FEATURES,
-    run_ids: Sequence[int] | None = None,
-    description: Mapping[str, Any] | None = None,
-    variables: Any = None,
-    streams: Sequence[int] | None = None,
-    programs: loop.CompiledTraining | None = None,
-    **how: Unpack[Execution],
-) -> Result:
-    """Train one run for each fold, all at once, and keep each run's best epoch.
-
-    Args:
-        module: network with `init(key, x)` and `apply(variables, x, train=...) -> (logits [batch, 2], aux)`; training
-            changes its collections `params` and `batch_stats` and no others.
-        data: the cohort.
-        folds: recordings that each run trains and is validated on.
-        config: the same for all runs.
-        names: input features of the network, see `recording.features.build_features`.
-        run_ids: number of each run, from which its random key is derived; None counts from 0.
-        description: of the model (name, overrides), JSON-compatible; a checkpoint of another one is refused.
-        variables: `[run, ...]` of the network, with which the runs begin; None draws them.
-        streams: number of each run's random key; None is that of the run. Runs of equal numbers draw alike.
-        programs: what `trace` made of these arguments, or of others that differ in arrays alone, compiled; None
-            compiles here.
-        how: see `loop.Execution`.
-
-    Returns:
-        The best epoch of every run, and how each ended.
+        epochs: passes over the training samples; 200 in cross-validation, 100 in the search.
+        batch_size: windows of a step; an incomplete last batch is dropped.
+        learning_rate: of SGD with Nesterov momentum, constant.
+        momentum: of the same.
+        samples_per_negative: windows that an infant without CP gives in an epoch.
+        positive_ratio: an infant with CP gives this many times as many.
+        roll: repeat shorter recordings end to end up to the longest of the training set, as released; else a window
+            lies within the infant's own recording.
+        augmentation: random views of training windows; None trains on the windows as they are.
+        required_auc: (epoch, AUC) pairs: a run stops after the validation of an epoch from the named one on if its
+            best AUC so far is below; equality passes. Empty in cross-validation.
+        evaluation_batch: validation windows that are computed at once; memory, not method.
+        seed: root of every random number; a run's draws depend on (seed, run, epoch, sample) and nothing else.
 
     Raises:
-        ValueError: no folds, ids that repeat, recordings that do not exist, or too few samples for a batch.
-        InputError: the directory holds another training, is in use, or cannot be written.
+        ValueError: a value out of range.
+
+    Source: Groos et al., Paper III with supplement; the released program.
     """
-    run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
-    if not folds or len(run_ids) != len(folds) or len(set(run_ids)) != len(run_ids):
-        raise ValueError(f"{len(folds)} folds need as many different run ids, got {run_ids}")
-    task = programs.task if programs else _task(module, data, config, names, variables)
-    setup = {
-        "config": asdict(config),
-        "cohort": data.digest,
-        "folds": [asdict(fold) for fold in folds],
-        "run_ids": [int(i) for i in run_ids],
-        "features": list(names),
-        "model": dict(description or {}),
-    }
-    state = loop.train(
-        task,
-        _runs(data, folds, config, streams or run_ids, variables),
-        data,
-        setup,
-        run_ids=run_ids,
-        summary=_summary,
-        programs=programs,
-        **how,
-    )
-    return Result(
-        **loop.TrainResult.of(state),
-        best_auc=np.asarray(state.best_score),
-        risks=tuple(np.asarray(risks[: len(fold.validation)]) for risks, fold in zip(state.best_outputs, folds)),
-    )
+
+    epochs: int = 200
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    momentum: float = 0.9
+    samples_per_negative: int = 12
+    positive_ratio: int = 5
+    roll: bool = True
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    required_auc: tuple[tuple[int, float], ...] = ()
+    evaluation_batch: int = 32
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "samples_per_negative", "positive_ratio", "evaluation_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
+        for epoch, least in self.required_auc:
+            if epoch < 1 or not 0 <= least <= 1:
+                raise ValueError(f"required_auc must hold (epoch from 1, AUC in 0..1) pairs, got ({epoch}, {least})")
 
 
-def trace(
-    module: nn.Module,
-    data: CohortData,
-    folds: Sequence[Split],
-    config: TrainingConfig,
-    *,
-    names: Sequence[str] = FEATURES,
-    mapping: RunMapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
-    variables: Any = None,
-) -> loop.Tracing:
-    """The programs of a training that does not begin yet, see `loop.trace`; arguments and errors as of `train`."""
-    task = _task(module, data, config, names, variables)
-    runs = _runs(data, folds, config, range(len(folds)), variables)
-    return loop.trace(task, runs, data, len(folds), mapping=mapping, devices=devices)
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class CohortData:
+    """Standardized positions of a whole cohort, padded to the longest recording: what lies on the device once.
+
+    Attributes:
+        positions: `[recording, time, joint, 2]` float32, 0 after a recording's end.
+        lengths: `[recording]` int32, frames.
+        labels: `[recording]` int32, 1 is CP.
+        skeleton: of the joints.
+        rotation: of the preprocessing; `window_first` turns each window when it is cut.
+        window: frames of a window.
+    """
+
+    positions: Float[Array, "recording time joint 2"]
+    lengths: Int[Array, " recording"]
+    labels: Int[Array, " recording"]
+    skeleton: Skeleton = field(metadata={"static": True})
+    rotation: str = field(default="frame", metadata={"static": True})
+    window: int = field(default=windows.WINDOW, metadata={"static": True})
+
+    @classmethod
+    def from_recordings(
+        cls,
+        positions: Sequence[Float[np.ndarray, "time joint 2"]],
+        labels: Sequence[float],
+        skeleton: Skeleton,
+        rotation: str = "frame",
+        window: int = windows.WINDOW,
+    ) -> "CohortData":
+        """Pad standardized positions, one array a recording.
+
+        Raises:
+            ValueError: no recordings, a number of labels or joints that does not fit, a recording shorter than a
+                window, missing points, or a label that is neither 0 nor 1.
+        """
+        if not positions or len(positions) != len(labels):
+            raise ValueError(f"{len(positions)} recordings need as many labels, got {len(labels)}")
+        if not set(labels) <= {0, 1}:
+            raise ValueError("labels must be 0 or 1")
+        for number, array in enumerate(positions):
+            if array.ndim != 3 or array.shape[1:] != (len(skeleton.joints), 2) or len(array) < window:
+                expected = f"[time from {window}, {len(skeleton.joints)}, 2]"
+                raise ValueError(f"recording {number} has shape {array.shape}, expected {expected}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"recording {number} has missing points; training needs every joint of every frame")
+        lengths: Any = np.array([len(p) for p in positions], np.int32)
+        padded: Any = np.zeros((len(positions), int(lengths.max()), len(skeleton.joints), 2), np.float32)
+        for row, array in zip(padded, positions):
+            row[: len(array)] = array
+        outcomes: Any = np.asarray(labels, np.int32)
+        return cls(padded, lengths, outcomes, skeleton, rotation, window)
 
 
-def _task(
-    module: nn.Module, data: CohortData, config: TrainingConfig, names: Sequence[str], variables: Any
-) -> "WindowTask":
-    task = WindowTask.of(module, tuple(names), config, len(data.skeleton.joints), data.window)
-    if variables is None:
-        return task
-    return replace(task, start=jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], variables)))
+class TrainRow(NamedTuple):
+    """Training samples of a run: each is a window within one part of a recording.
+
+    Attributes:
+        recording: `[sample]` recording that the window is cut from.
+        part: `[sample]` which part of the recording, from 0.
+        parts: `[sample]` number of parts of the recording.
+    """
+
+    recording: Array
+    part: Array
+    parts: Array
 
 
-def _runs(
-    data: CohortData, folds: Sequence[Split], config: TrainingConfig, streams: Sequence[int], variables: Any
+class WindowRow(NamedTuple):
+    """Validation windows of a run.
+
+    Attributes:
+        recording: `[window]` recording of each window.
+        start: `[window]` its first frame.
+    """
+
+    recording: Array
+    start: Array
+
+
+class RunExtra(NamedTuple):
+    """What else a run needs.
+
+    Attributes:
+        longest: `[]` frames of the longest training recording.
+        infant_windows: `[infant, slot]` validation windows of each validation recording.
+        infant_count: `[infant]` their number; 0 is padding.
+        infant_label: `[infant]` its label.
+    """
+
+    longest: Array
+    infant_windows: Array
+    infant_count: Array
+    infant_label: Array
+
+
+def window_runs(
+    data: CohortData, splits: Sequence[Split], config: TrainingConfig, run_ids: Sequence[int] | None = None
 ) -> Run:
-    tables = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config, data.window)
-    return Run(key=run_keys(config.seed, streams), variables=variables, **tables)  # type: ignore[arg-type]
+    """Index sets of a stack of runs.
+
+    Args:
+        data: the cohort.
+        splits: recordings of each run.
+        config: samples per recording and batch size.
+        run_ids: number of each run; None counts from 0.
+
+    Raises:
+        ValueError: no splits, numbers that repeat, a split that names a recording that does not exist or has no
+            recordings, or too few samples for a batch.
+    """
+    run_ids = list(range(len(splits))) if run_ids is None else list(run_ids)
+    if not splits or len(run_ids) != len(splits) or len(set(run_ids)) != len(run_ids):
+        raise ValueError(f"{len(splits)} splits need as many different run ids, got {run_ids}")
+    return stack_runs(config.seed, run_ids, [_index_sets(data, split, config) for split in splits])
+
+
+def _index_sets(data: CohortData, split: Split, config: TrainingConfig) -> IndexSets:
+    lengths, labels = np.asarray(data.lengths), np.asarray(data.labels)
+    split.check(len(lengths), "recordings")
+    rows, held = np.asarray(split.train), np.asarray(split.validation)
+    parts = config.samples_per_negative * np.where(labels[rows] == 1, config.positive_ratio, 1)
+    if parts.sum() < config.batch_size:
+        raise ValueError(f"{parts.sum()} training samples do not fill a batch of {config.batch_size}")
+    train = TrainRow(
+        recording=np.repeat(rows, parts),  # type: ignore[arg-type]
+        part=np.concatenate([np.arange(p) for p in parts]),  # type: ignore[arg-type]
+        parts=np.repeat(parts, parts),  # type: ignore[arg-type]
+    )
+    starts = [windows.window_starts(int(lengths[r]), data.window) for r in held]
+    counts = np.array([len(s) for s in starts])
+    first = np.cumsum(counts) - counts
+    extra = RunExtra(
+        longest=lengths[rows].max(),
+        infant_windows=stack_padded([np.arange(f, f + c) for f, c in zip(first, counts)]),  # type: ignore[arg-type]
+        infant_count=counts,  # type: ignore[arg-type]
+        infant_label=labels[held],
+    )
+    return IndexSets(train, WindowRow(np.repeat(held, counts), np.concatenate(starts)), extra)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class WindowTask(loop.Task):
-    """Two classes from windows; the best epoch has the highest AUC over the held-out infants.
+class WindowTask(SupervisedTask):
+    """Two classes from windows; the best epoch has the highest AUC of the validation recordings.
+
+    The network is `apply(variables, x, train=...) -> (logits [batch, 2], aux)`.
 
     Attributes:
-        names: input features.
-        start: shapes of the variables of a run, where runs begin with given ones.
+        features: input features of the network, see `recording.features.build_features`.
     """
 
     config: TrainingConfig
-    names: tuple[str, ...]
-    start: Any = None
+    features: tuple[str, ...]
 
     min_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""
 
     @classmethod
-    def of(
-        cls,
-        module: nn.Module,
-        names: tuple[str, ...],
-        config: TrainingConfig,
-        joints: int,
-        window: int = windows.WINDOW,
+    def create(
+        cls, module: nn.Module, data: CohortData, config: TrainingConfig, features: Sequence[str] = FEATURES
     ) -> "WindowTask":
-        """For a network that reads these features of so many joints, in windows of so many frames."""
-        input_shape = (1, window, joints, sum(features.CHANNELS[name] for name in names))
-        return cls(module, config, input_shape, names)
-
-    @cached_property
-    def variables(self) -> Any:
-        """Shapes of the network's variables."""
-        return super().variables if self.start is None else self.start
-
-    def initial(self, key: Array, run: Run, data: CohortData) -> dict[str, Array]:
-        """The variables that the run begins with, or drawn ones."""
-        return super().initial(key, run, data) if run.variables is None else self.pack(run.variables)
+        """For a network that reads these features of the windows of a cohort."""
+        channels = sum(CHANNELS[name] for name in features)
+        return cls(module, config, (1, data.window, len(data.skeleton.joints), channels), tuple(features))
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -193,78 +261,117 @@ class WindowTask(loop.Task):
         too_low = [(epoch >= due) & (best_score < least) for due, least in self.config.required_auc]
         return jnp.any(jnp.asarray(too_low, bool))
 
-    def train_epoch(self, state: TrainState, run: Run, data: CohortData, key: Array, running: Array) -> EpochResult:
-        """All steps of an epoch; as many as the run has whole batches, so runs of different size share a stack."""
-        size = self.config.batch_size
-        sample_key, step_key = jax.random.split(key)
-        # All random bits of the epoch, see `augmentation.sample_from_bits`. Padding changes no sample's bits.
-        bits = jax.random.bits(sample_key, (run.recording.shape[0], 2 + len(augmentation.AffineParams._fields)))
-        order = permute_from_bits(bits[:, 0], run.samples)
-        steps = jnp.where(running, run.samples // size, 0)
+    def draw_order(self, key: Array, run: Run, data: CohortData) -> tuple[Array, Array]:
+        """The order of the samples, and the random bits of each: one for its start, the others for its view."""
+        bits = jax.random.bits(key, (len(run.train.recording), 2 + len(augmentation.AffineParams._fields)))
+        return permute_from_bits(bits[:, 0], run.train_count), bits[:, 1:]
 
-        def step(i: Array, carry: tuple) -> tuple:
-            variables, optimizer, total = carry
-            samples = lax.dynamic_slice_in_dim(order, i * size, size)
-            x, labels = self.training_batch(bits[samples, 1:], samples, run, data)
-
-            def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
-                rngs = {"dropout": jax.random.fold_in(step_key, i)}
-                (logits, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
-                return metrics.cross_entropy(logits, labels).mean(), updates
-
-            variables, optimizer, value = self.step(variables, optimizer, loss)
-            return variables, optimizer, total + value
-
-        carry = (state.variables, state.opt_state, jnp.float32(0))
-        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return EpochResult(variables, optimizer, total / steps)
-
-    def training_batch(
-        self, bits: UInt32[Array, "batch 5"], samples: Int[Array, " batch"], run: Run, data: CohortData
+    def batch(
+        self, plan: EpochPlan, step: Array, run: Run, data: CohortData
     ) -> tuple[Float[Array, "batch time joint channel"], Int[Array, " batch"]]:
-        """Cut, augment and describe the windows of some samples, by random bits for the start and the view."""
-        recording = run.recording[samples]
+        """Cut and augment the windows of a step, and compute their features."""
+        order, bits = plan.order
+        size = self.config.batch_size
+        samples = jax.lax.dynamic_slice_in_dim(order, step * size, size)
+        recording, part, parts = (leaf[samples] for leaf in run.train)
         length = data.lengths[recording]
-        frames = jnp.broadcast_to(run.longest, length.shape) if self.config.roll else length
-        low, high = windows.sample_range(frames, run.part[samples], run.parts[samples], data.window)
-        start = low + (bits[:, 0] % (high - low + 1).astype(jnp.uint32)).astype(low.dtype)
+        frames = jnp.broadcast_to(run.extra.longest, length.shape) if self.config.roll else length
+        low, high = windows.sample_range(frames, part, parts, data.window)
+        start = low + (bits[samples, 0] % (high - low + 1).astype(jnp.uint32)).astype(low.dtype)
         # A recording repeated end to end is read modulo its length; without repetition the remainder changes nothing.
         times = (start[:, None] + jnp.arange(data.window)) % length[:, None]
         positions = windows.align_windows(data.positions[recording[:, None], times], data.skeleton, data.rotation)
         if self.config.augmentation is not None:
-            positions = augmentation.apply(
-                positions, augmentation.sample_from_bits(bits[:, 1:], self.config.augmentation)
-            )
-        return features.build_features(positions, data.skeleton, self.names), data.labels[recording]
+            view = augmentation.sample_from_bits(bits[samples, 1:], self.config.augmentation)
+            positions = augmentation.apply(positions, view)
+        return build_features(positions, data.skeleton, self.features), data.labels[recording]
 
-    def evaluate_run(self, variables: dict[str, Array], run: Run, data: CohortData, running: Array) -> EvalResult:
-        """AUC over the risks of the validation recordings (medians over windows), class-balanced loss over windows."""
-        size = self.config.evaluation_batch
-        most = run.window_start.shape[0]
-        chunks = jnp.where(running, -(-run.windows // size), 0)
+    def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
+        """Cross-entropy."""
+        x, labels = batch
+        (logits, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
+        return metrics.cross_entropy(logits, labels).mean(), updates
 
-        def chunk(i: Array, carry: tuple) -> tuple:
-            risks, total, count = carry
-            window = i * size + jnp.arange(size)
-            real = window < run.windows
-            window = jnp.minimum(window, most - 1)
-            recording = run.window_recording[window]
-            times = run.window_start[window][:, None] + jnp.arange(data.window)
-            positions = windows.align_windows(data.positions[recording[:, None], times], data.skeleton, data.rotation)
-            x = features.build_features(positions, data.skeleton, self.names)
-            logits, _ = self.module.apply(self.unpack(variables), x, train=False)
-            labels = data.labels[recording]
-            of_class = real & (labels == jnp.arange(2)[:, None])
-            total += jnp.sum(jnp.where(of_class, metrics.cross_entropy(logits, labels), 0), axis=1)
-            risk = jax.nn.softmax(logits)[:, 1]
-            return lax.dynamic_update_slice_in_dim(risks, risk, i * size, 0), total, count + jnp.sum(of_class, axis=1)
+    def predict(self, variables: dict[str, Any], rows: WindowRow, data: CohortData) -> Float[Array, "window 2"]:
+        """Logits of windows."""
+        times = rows.start[:, None] + jnp.arange(data.window)
+        positions = windows.align_windows(data.positions[rows.recording[:, None], times], data.skeleton, data.rotation)
+        return self.module.apply(variables, build_features(positions, data.skeleton, self.features), train=False)[0]
 
-        carry = (jnp.zeros(-(-most // size) * size), jnp.zeros(2), jnp.zeros(2))
-        risks, total, count = lax.fori_loop(0, chunks, chunk, carry)
-        risks = metrics.median_over_windows(risks, run.infant_windows, run.infant_count)
-        auc = metrics.auc(risks, run.infant_label, (run.infant_count > 0).astype(jnp.float32))
-        return EvalResult(metrics.balanced(total, count), auc, risks, {"auc": auc})
+    def evaluate(self, predictions: Array, variables: dict[str, Any], run: Run, data: CohortData) -> EvalResult:
+        """AUC of the validation recordings (median over their windows), and the class-balanced loss over windows."""
+        labels = data.labels[run.validation.recording]
+        of_class = mask(run.validation_count, len(labels)) & (labels == jnp.arange(2)[:, None])
+        total = jnp.sum(jnp.where(of_class, metrics.cross_entropy(predictions, labels), 0), axis=1)
+        loss = metrics.balanced(total, jnp.sum(of_class, axis=1).astype(total.dtype))
+        infants = run.extra
+        risks = metrics.median_over_windows(
+            jax.nn.softmax(predictions)[:, 1], infants.infant_windows, infants.infant_count
+        )
+        auc = metrics.auc(risks, infants.infant_label, (infants.infant_count > 0).astype(jnp.float32))
+        return EvalResult(loss, auc, risks, {"auc": auc})
+
+    def format_summary(self, best_scores: np.ndarray) -> str:
+        """Median and range of the best AUC."""
+        return f"best AUC {np.median(best_scores):.3f} ({best_scores.min():.3f} to {best_scores.max():.3f})"
 
 
-def _summary(best: np.ndarray) -> str:
-    return f"best AUC {np.median(best):.3f} ({best.min():.3f} to {best.max():.3f})"
+def train(
+    module: nn.Module,
+    data: CohortData,
+    splits: Sequence[Split],
+    config: TrainingConfig,
+    *,
+    features: Sequence[str] = FEATURES,
+    run_ids: Sequence[int] | None = None,
+    directory: str | Path | None = None,
+    description: Mapping[str, Any] | None = None,
+    options: TrainOptions | None = None,
+    compiled: CompiledTraining | None = None,
+) -> TrainResult:
+    """Train one run for each split, all at once, and keep each run's best epoch.
+
+    Args:
+        module: network, see `WindowTask`; training changes its collections `params` and `batch_stats` and no others.
+        data: the cohort.
+        splits: recordings that each run trains on and is validated on.
+        config: the same for all runs.
+        features: input features of the network.
+        run_ids: number of each run, from which its random key is derived; None counts from 0.
+        directory: see `loop.train`, as all further arguments.
+        description: of the model, JSON-compatible.
+        options: of the execution.
+        compiled: programs of `trace` with equal shapes; None compiles here.
+
+    Returns:
+        Best epoch of every run. `outputs` are the risks of its validation recordings `[run, recording]`, padded.
+
+    Raises:
+        ValueError: see `window_runs`.
+        InputError: see `loop.train`.
+    """
+    runs = window_runs(data, splits, config, run_ids)
+    return loop.train(
+        compiled.task if compiled else WindowTask.create(module, data, config, features),
+        runs,
+        data,
+        run_ids=run_ids,
+        directory=directory,
+        description={"features": list(features), **(description or {})},
+        options=options,
+        compiled=compiled,
+    )
+
+
+def trace(
+    module: nn.Module,
+    data: CohortData,
+    splits: Sequence[Split],
+    config: TrainingConfig,
+    *,
+    features: Sequence[str] = FEATURES,
+    devices: Sequence[jax.Device] | None = None,
+) -> TracedTraining:
+    """Trace the programs of a training that begins later; arguments and errors as of `train`."""
+    task = WindowTask.create(module, data, config, features)
+    return trace_training(task, window_runs(data, splits, config), data, devices=devices)

@@ -1,34 +1,34 @@
-"""SMA CNN, training: one run for each held-out subject, all as one stack, see `training.loop`.
+"""SMA CNN, training: one run for each held-out infant, all as one stack, see `training.loop`.
 
-Every iteration draws its batch anew from all training windows. Nothing is selected and nothing stops: a run keeps its
-last weights. The held-out subject's errors are measured on the way and choose nothing.
+Every iteration draws its batch anew from all training windows. There is no early stopping and no best epoch: a run
+keeps its last weights. The errors of the held-out infant are measured on the way and select nothing.
 
-Source: the workshop paper of the SMA CNN. Chosen, where it is silent, and options: how much more the linear layers are
-shrunk, that biases are not, and that the momentum is the classical one.
+Source: the workshop paper of the SMA CNN. Our choice, where it is silent, and options: how much more the linear layers
+are shrunk, that biases are not, and that the momentum is the classical one.
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Unpack
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
 from jaxtyping import Array, Float
 
-from infantjax.files import sha256
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.training import loop
-from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import Status, TrainState, run_keys, stack_tables
+from infantjax.training.state import IndexSets, Run, Status, TrainResult, stack_runs
+from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
 
 
 @dataclass(frozen=True)
-class SmaConfig:
+class TrainingConfig:
     """How every run of a stack is trained; the defaults are the published ones.
 
     Attributes:
@@ -91,125 +91,31 @@ class ScoredWindows(NamedTuple):
     windows: Float[Array, "window row frame"]
     scores: Float[Array, " window"]
 
+    @classmethod
+    def create(cls, windows: Float[np.ndarray, "window row frame"], scores: Sequence[float]) -> "ScoredWindows":
+        """Standardized windows of all recordings, and the score of the recording that each is cut from.
 
-class SmaRun(NamedTuple):
-    """The index sets of one run. Padded.
-
-    Attributes:
-        key: `[]` JAX key of the run.
-        samples: `[]` number of training windows.
-        window: `[sample]` which they are.
-        held: `[]` number of held-out windows.
-        held_window: `[window]` which they are.
-    """
-
-    key: Array
-    samples: Array
-    window: Array
-    held: Array
-    held_window: Array
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class HeldOut(loop.TrainResult):
-    """What a stack of runs came to, after their last iterations; its epochs are reports.
-
-    Attributes:
-        predictions: `[window]` by the run that held the window's subject out; NaN where none did or it diverged.
-    """
-
-    predictions: Float[np.ndarray, " window"]
-
-
-def leave_one_out(subjects: Sequence[Hashable]) -> tuple[Split, ...]:
-    """A fold for each subject, in the order of their first windows, which holds out all windows of that subject.
-
-    Raises:
-        ValueError: fewer than two subjects.
-    """
-    names = list(dict.fromkeys(subjects))
-    if len(names) < 2:
-        raise ValueError(f"leaving one subject out needs two at least, got {len(names)}")
-    rows = {name: tuple(i for i, subject in enumerate(subjects) if subject == name) for name in names}
-    everything = range(len(subjects))
-    return tuple(Split(tuple(i for i in everything if subjects[i] != name), rows[name]) for name in names)
-
-
-def train(
-    module: SmaCnn,
-    windows: Float[np.ndarray, "window row frame"],
-    scores: Sequence[float],
-    subjects: Sequence[Hashable],
-    config: SmaConfig | None = None,
-    *,
-    folds: Sequence[Split] | None = None,
-    description: Mapping[str, Any] | None = None,
-    **how: Unpack[Execution],
-) -> HeldOut:
-    """Train one run for each subject on the windows of all others, all at once.
-
-    Args:
-        module: the network.
-        windows: standardized, of all recordings.
-        scores: `[window]` of the recording that each is cut from.
-        subjects: `[window]`.
-        config: the same for all runs; None is as published.
-        folds: of the windows, one for each run; None leaves each subject out.
-        description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        how: see `loop.Execution`. A run of the published size holds 430 MB.
-
-    Raises:
-        ValueError: lengths that differ, missing values, one subject only, or fewer training windows than a batch.
-        InputError: the directory holds another training, is in use, or cannot be written.
-    """
-    config = config or SmaConfig()
-    given, targets = np.asarray(windows, np.float32), np.asarray(scores, np.float32)
-    if given.ndim != 3 or not len(given) == len(targets) == len(subjects):
-        raise ValueError(f"windows [window, row, frame] need scores and subjects, got {given.shape}, {targets.shape}")
-    if not (np.isfinite(given).all() and np.isfinite(targets).all()):
-        raise ValueError("windows and scores must not hold missing values")
-    folds = leave_one_out(subjects) if folds is None else folds
-    if (fewest := min(len(fold.train) for fold in folds)) < config.batch_size:
-        raise ValueError(f"{fewest} training windows do not fill a batch of {config.batch_size}")
-    tables = [
-        {
-            "samples": np.int32(len(fold.train)),
-            "window": np.array(fold.train, np.int32),
-            "held": np.int32(len(fold.validation)),
-            "held_window": np.array(fold.validation, np.int32),
-        }
-        for fold in folds
-    ]
-    state = loop.train(
-        ScoreTask(module, config, (1, *given.shape[1:], 1)),
-        SmaRun(key=run_keys(config.seed, range(len(folds))), **stack_tables(tables)),  # type: ignore[arg-type]
-        ScoredWindows(given, targets),  # type: ignore[arg-type]
-        {
-            "config": asdict(config),
-            "cohort": sha256(given.tobytes() + targets.tobytes()),
-            "folds": [asdict(fold) for fold in folds],
-            "model": dict(description or {}),
-        },
-        run_ids=range(len(folds)),
-        **how,
-    )
-    predictions = np.full(len(given), np.nan)
-    for fold, held, status in zip(folds, np.asarray(state.best_outputs), state.status):
-        if status != Status.DIVERGED:
-            predictions[list(fold.validation)] = held[: len(fold.validation)]
-    return HeldOut(**loop.TrainResult.of(state), predictions=predictions)
+        Raises:
+            ValueError: lengths that differ, or missing values.
+        """
+        given, targets = np.asarray(windows, np.float32), np.asarray(scores, np.float32)
+        if given.ndim != 3 or len(given) != len(targets):
+            raise ValueError(f"windows [window, row, frame] need as many scores, got {given.shape}, {targets.shape}")
+        if not (np.isfinite(given).all() and np.isfinite(targets).all()):
+            raise ValueError("windows and scores must not hold missing values")
+        return cls(given, targets)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreTask(loop.Task):
-    """One score from windows; the last weights are kept."""
+class ScoreTask(SupervisedTask):
+    """One score from windows; the last weights are kept. An epoch of the loop is a report."""
 
     module: SmaCnn
-    config: SmaConfig
+    config: TrainingConfig
 
     @property
-    def first_epoch(self) -> int:  # type: ignore[override]
-        """Only the last one counts: nothing is chosen by the held-out subject."""
+    def first_epoch(self) -> int:
+        """The last one: nothing is selected by the held-out infant."""
         return self.config.epochs
 
     @property
@@ -217,6 +123,25 @@ class ScoreTask(loop.Task):
         """Gradient descent with momentum."""
         config = self.config
         return optax.sgd(config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
+
+    def draw_order(self, key: Array, run: Run, data: ScoredWindows) -> None:
+        """None: every iteration draws its own samples."""
+
+    def stages(self, epoch: Array, run: Run, data: ScoredWindows) -> list[tuple[Array, BatchFunction]]:
+        """The iterations between two reports."""
+        return [(jnp.int32(self.config.report), self.batch)]
+
+    def batch(self, plan: EpochPlan, step: Array, run: Run, data: ScoredWindows) -> tuple[Array, Array]:
+        """A random batch of all training windows, without replacement."""
+        order = permutation(jax.random.fold_in(plan.key, step), run.train_count, len(run.train))
+        rows = run.train[order[: self.config.batch_size]]
+        return data.windows[rows][..., None], data.scores[rows]
+
+    def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
+        """Half the mean squared error, and the penalty."""
+        x, scores = batch
+        predictions, _ = self.module.apply(variables, x, train=True, rngs=rngs)
+        return euclidean(predictions, scores) + self.penalty(variables["params"]), {}
 
     def penalty(self, params: Any) -> Float[Array, ""]:
         """Half the decay times the sums of squares, so that its gradient is the decay times each weight."""
@@ -231,45 +156,66 @@ class ScoreTask(loop.Task):
                 total += self.config.bias_decay * jnp.sum(jnp.square(bias))
         return self.config.decay / 2 * total
 
-    def train_epoch(
-        self, state: TrainState, run: SmaRun, data: ScoredWindows, key: Array, running: Array
-    ) -> EpochResult:
-        """The iterations between two reports."""
+    def predict(self, variables: dict[str, Any], rows: Array, data: ScoredWindows) -> Float[Array, " window"]:
+        """Scores of windows."""
+        return self.module.apply(variables, data.windows[rows][..., None])[0]
 
-        def step(i: Array, carry: tuple) -> tuple:
-            variables, optimizer, total = carry
-            order, dropout = jax.random.split(jax.random.fold_in(key, i))
-            drawn = run.window[shuffled(order, run.samples, run.window.shape[0])[: self.config.batch_size]]
-
-            def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
-                x = data.windows[drawn][..., None]
-                found, _ = self.module.apply(variables, x, train=True, rngs={"dropout": dropout})
-                return euclidean(found, data.scores[drawn]) + self.penalty(variables["params"]), {}
-
-            variables, optimizer, value = self.step(variables, optimizer, loss)
-            return variables, optimizer, total + value
-
-        steps = jnp.where(running, self.config.report, 0)
-        carry = (state.variables, state.opt_state, jnp.float32(0))
-        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return EpochResult(variables, optimizer, total / steps)
-
-    def evaluate_run(self, variables: dict[str, Array], run: SmaRun, data: ScoredWindows, running: Array) -> EvalResult:
+    def evaluate(self, predictions: Array, variables: dict[str, Any], run: Run, data: ScoredWindows) -> EvalResult:
         """Errors of the held-out windows."""
-        unpacked, size, most = self.unpack(variables), self.config.evaluation_batch, run.held_window.shape[0]
-        rows = jnp.pad(run.held_window, (0, -most % size))
-
-        def chunk(i: Array, found: Array) -> Array:
-            x = data.windows[lax.dynamic_slice_in_dim(rows, i * size, size)][..., None]
-            return lax.dynamic_update_slice_in_dim(found, self.module.apply(unpacked, x)[0], i * size, 0)
-
-        chunks = jnp.where(running, -(-run.held // size), 0)
-        found = lax.fori_loop(0, chunks, chunk, jnp.zeros(rows.shape))[:most]
-        difference = jnp.where(jnp.arange(most) < run.held, found - data.scores[run.held_window], 0)
-        error, loss = jnp.abs(difference).sum() / run.held, jnp.square(difference).sum() / (2 * run.held)
-        return EvalResult(loss, -error, found, {"error": error})
+        real, count = mask(run.validation_count, len(run.validation)), run.validation_count
+        difference = jnp.where(real, predictions - data.scores[run.validation], 0)
+        error, loss = jnp.abs(difference).sum() / count, jnp.square(difference).sum() / (2 * count)
+        return EvalResult(loss, -error, predictions, {"error": error})
 
 
-def euclidean(found: Float[Array, " batch"], scores: Float[Array, " batch"]) -> Float[Array, ""]:
+def train(
+    module: SmaCnn,
+    data: ScoredWindows,
+    splits: Sequence[Split],
+    config: TrainingConfig | None = None,
+    *,
+    directory: str | Path | None = None,
+    description: Mapping[str, Any] | None = None,
+    options: TrainOptions | None = None,
+) -> TrainResult:
+    """Train one run for each split, all at once.
+
+    Args:
+        module: the network. A run of the published size holds 430 MB.
+        data: windows of all recordings.
+        splits: of the windows.
+        config: the same for all runs; None is as published.
+        directory: see `loop.train`, as all further arguments.
+        description: of the model, JSON-compatible.
+        options: of the execution.
+
+    Returns:
+        `outputs` are the scores of the validation windows of each run `[run, window]`, padded.
+
+    Raises:
+        ValueError: see `score_runs`.
+        InputError: see `loop.train`.
+    """
+    config = config or TrainingConfig()
+    task = ScoreTask(module, config, (1, *data.windows.shape[1:], 1))
+    runs = score_runs(data, splits, config)
+    return loop.train(task, runs, data, directory=directory, description=description, options=options)
+
+
+def score_runs(data: ScoredWindows, splits: Sequence[Split], config: TrainingConfig) -> Run:
+    """Index sets of a stack of runs.
+
+    Raises:
+        ValueError: no splits, windows that do not exist, or fewer training windows than a batch.
+    """
+    for split in splits:
+        split.check(len(data.windows), "windows")
+    if not splits or (fewest := min(len(split.train) for split in splits)) < config.batch_size:
+        raise ValueError(f"{fewest if splits else 0} training windows do not fill a batch of {config.batch_size}")
+    sets = [IndexSets(np.array(split.train), np.array(split.validation)) for split in splits]
+    return stack_runs(config.seed, range(len(splits)), sets)
+
+
+def euclidean(predictions: Float[Array, " batch"], scores: Float[Array, " batch"]) -> Float[Array, ""]:
     """Half the mean squared difference."""
-    return jnp.square(found - scores).mean() / 2
+    return jnp.square(predictions - scores).mean() / 2

@@ -1,0 +1,103 @@
+"""MAM, inference on one video: its log-odds of risk, and the probability of fidgety movements in each of its clips."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from infantjax.methods.mam import preprocessing
+from infantjax.methods.mam.model import MAM
+from infantjax.methods.mam.preprocessing import Distance, Input
+from infantjax.methods.mam.training import TrainingConfig
+
+
+@lru_cache(maxsize=8)
+def _encoder(module: MAM, names: tuple[Input, ...], distance: Distance) -> Callable[..., Any]:
+    def encode(variables: Any, clips: Array, real: Array) -> Any:
+        return module.apply(variables, preprocessing.inputs(clips, names, distance), real, method="encode")
+
+    return jax.jit(encode)
+
+
+@lru_cache(maxsize=8)
+def _fuser(module: MAM) -> Callable[..., Array]:
+    def fuse(variables: Any, z: Array, clips: Array, info: Array | None, present: Array) -> Array:
+        fused: Any = module.apply(variables, z, clips, info, present, method="fuse")
+        return fused[0]
+
+    return jax.jit(fuse)
+
+
+def _encoded(
+    module: MAM,
+    variables: Any,
+    positions: Float[np.ndarray, "time joint axis"],
+    starts: Int[np.ndarray, " clip"],
+    config: TrainingConfig,
+    batch: int,
+) -> tuple[Float[np.ndarray, "clip width"], Float[np.ndarray, "clip 2"]]:
+    """Embeddings and logits of clips, a fixed number of them at once."""
+    encode, found = _encoder(module, config.inputs, config.distance), []
+    for first in range(0, len(starts), batch):
+        clips, real = preprocessing.cut(positions, np.resize(starts[first : first + batch], batch), module.frames)
+        encoded = encode(variables, np.asarray(clips, np.float32), real)
+        found.append(tuple(np.asarray(part)[: len(starts) - first] for part in encoded))
+    z, logits = (np.concatenate(parts) for parts in zip(*found))
+    return z, logits
+
+
+def video_logit(
+    module: MAM,
+    variables: Any,
+    positions: Float[np.ndarray, "time joint axis"],
+    info: Float[np.ndarray, "4"] | None = None,
+    config: TrainingConfig | None = None,
+    *,
+    batch: int = 32,
+) -> float:
+    """The log-odds of risk of a whole video, from all of its instances.
+
+    Args:
+        module: the network.
+        variables: of one run.
+        positions: of the video (`preprocessing.mam.prepare`).
+        info: entries of `models.mam.INFO`, for a network that reads them.
+        config: gives the inputs and how far instances are apart.
+        batch: instances that are computed at once; memory, not method.
+    """
+    config = config or TrainingConfig()
+    starts = preprocessing.clip_starts(len(positions), module.frames, config.step)
+    parts = _encoded(module, variables, positions, starts, config, batch)
+    # Filled up, so that videos of like length share a program.
+    z, clips = (np.pad(part, ((0, -len(starts) % batch), (0, 0)))[None] for part in parts)
+    present = (np.arange(z.shape[1]) < len(starts))[None]
+    known = None if info is None else np.asarray(info, np.float32)[None]
+    return float(_fuser(module)(variables, z, clips, known, present)[0])
+
+
+def localize(
+    module: MAM,
+    variables: Any,
+    positions: Float[np.ndarray, "time joint axis"],
+    config: TrainingConfig | None = None,
+    *,
+    step: int = preprocessing.LOCALIZATION_STEP,
+    batch: int = 32,
+) -> Float[np.ndarray, " clip"]:
+    """The probability of fidgety movements in every clip of a video that starts at `preprocessing.mam.localization_starts`.
+
+    Args:
+        module: the network.
+        variables: of one run.
+        positions: of the video (`preprocessing.mam.prepare`).
+        config: gives the inputs.
+        step: frames between two starts.
+        batch: clips that are computed at once; memory, not method.
+    """
+    config = config or TrainingConfig()
+    starts = preprocessing.localization_starts(len(positions), module.frames, step)
+    _, logits = _encoded(module, variables, positions, starts, config, batch)
+    return np.asarray(jax.nn.softmax(logits)[:, 1])

@@ -1,0 +1,88 @@
+"""Programs of a training, traced and compiled before it begins: for instance while another training still runs."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.stages import Compiled, Traced
+
+from infantjax.training.layout import Layout, RunMapping, compiler_options, map_runs, with_sharding
+from infantjax.training.state import TrainState
+from infantjax.training.task import SupervisedTask
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledTraining:
+    """Compiled programs of a training.
+
+    Attributes:
+        task: that the runs train.
+        state: shapes of the padded stack with their shardings.
+        init_state: state before the first epoch, from the drawn variables and active runs, the runs and the data.
+        epoch: state after an epoch, from the state before it, the runs and the data.
+    """
+
+    task: SupervisedTask
+    state: TrainState
+    init_state: Compiled
+    epoch: Compiled
+
+
+@dataclass(frozen=True, eq=False)
+class TracedTraining:
+    """Traced programs of a training; see `trace` and `CompiledTraining`."""
+
+    task: SupervisedTask
+    state: TrainState
+    init_state: Traced
+    epoch: Traced
+
+    def compile(self) -> CompiledTraining:
+        """Compile both programs at once. No device is needed, and XLA releases the GIL while it compiles."""
+        with ThreadPoolExecutor(1) as other:
+            init_state = other.submit(self.init_state.lower().compile)
+            epoch = self.epoch.lower().compile(compiler_options=compiler_options())
+        return CompiledTraining(self.task, self.state, init_state.result(), epoch)
+
+
+def trace(
+    task: SupervisedTask,
+    runs: Any,
+    data: Any,
+    *,
+    mapping: RunMapping = "auto",
+    devices: Sequence[jax.Device] | None = None,
+) -> TracedTraining:
+    """Trace the programs of a training, from the arguments of `loop.train`.
+
+    Args:
+        task: that compiles its epoch as one program.
+        runs: only shapes matter.
+        data: only shapes matter.
+        mapping: of the runs on one device.
+        devices: over which the runs are sharded.
+    """
+    count = len(jax.tree.leaves(runs)[0])
+    layout = Layout.create(count, devices)
+    runs, data = jax.eval_shape(lambda runs, data: (layout.pad(runs), data), runs, data)
+    runs, data = with_sharding(runs, layout.per_run), with_sharding(data, layout.replicated)
+    drawn = {name: ((count + layout.padding, packing.size), packing.dtype) for name, packing in task.packings.items()}
+    before = (
+        {name: jax.ShapeDtypeStruct(*each, sharding=layout.per_run) for name, each in drawn.items()},
+        jax.ShapeDtypeStruct((count + layout.padding,), np.bool_, sharding=layout.per_run),
+    )
+    init_state = init_program(task, layout, mapping).trace(before, runs, data)
+    state = with_sharding(init_state.out_info, layout.per_run)
+    return TracedTraining(task, state, init_state, task.trace_epoch(state, runs, data, layout.mesh, mapping))
+
+
+def init_program(task: SupervisedTask, layout: Layout, mapping: RunMapping) -> Any:
+    """The jitted program of the state before the first epoch of a whole stack."""
+
+    def init_state(before: tuple[dict[str, Any], Any], run: Any, data: Any) -> TrainState:
+        return task.init_state(*before, run, data)
+
+    return jax.jit(map_runs(init_state, layout.mesh, mapping), compiler_options=compiler_options())

@@ -1,0 +1,460 @@
+"""The supervised task: what a run trains, one run at a time; `training.loop` maps it over a stack of runs.
+
+Steps, shuffling, the optimizer's update, masks of padded samples, early stopping, divergence and the best epoch are
+shared by all tasks. A method fills in small hooks: `sample` or `batch`, `loss`, `predict`, `evaluate`, `optimizer`.
+Everything here is pure. Within the compiled program each collection of variables is one vector, see `training.packing`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jax.sharding import Mesh
+from jax.stages import Traced
+from jaxtyping import Array
+
+from infantjax.nn.initializers import Initialization
+from infantjax.training.layout import RunMapping, compiler_options, map_runs
+from infantjax.training.packing import Packing
+from infantjax.training.state import Status, TrainState
+
+
+class Config(Protocol):
+    """Fields of a task's configuration that the loop reads; a task without own batches also reads `batch_size`."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training samples."""
+
+    @property
+    def seed(self) -> int:
+        """Root of all random numbers."""
+
+
+class EpochResult(NamedTuple):
+    """Result of the optimizer steps of an epoch.
+
+    Attributes:
+        variables: each collection as one vector.
+        opt_state: of the optimizer.
+        loss: `[]` mean over the steps.
+    """
+
+    variables: dict[str, Any]
+    opt_state: Any
+    loss: Array
+
+
+class EvalResult(NamedTuple):
+    """Evaluation of the weights after an epoch on the validation samples.
+
+    Attributes:
+        loss: `[]`.
+        score: `[]` the best epoch has the highest one.
+        outputs: arrays of the best epoch that are kept beside its weights, for example predictions.
+        metrics: `[]` each, by name: columns of the history beside the losses.
+    """
+
+    loss: Array
+    score: Array
+    outputs: Any
+    metrics: dict[str, Array]
+
+
+class EpochPlan(NamedTuple):
+    """Random numbers of an epoch, drawn once.
+
+    Attributes:
+        epoch: `[]` from 0.
+        key: of the samples' draws; a sample folds in its own number, so padding changes no draw.
+        order: what `draw_order` gives: the numbers of the training samples in random order.
+    """
+
+    epoch: Array
+    key: Array
+    order: Any
+
+
+BatchFunction = Callable[[EpochPlan, Array, Any, Any], Any]
+"""Batch of a step, from the plan of the epoch, the number of the step, the run and the data."""
+Carry = tuple[dict[str, Array], Any, Array]
+"""Variables as vectors, state of the optimizer, and the sum of the losses so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class SupervisedTask(ABC):
+    """What a run trains. Closes over constants only.
+
+    Attributes:
+        module: network with `init(key, x)` and `apply(variables, x, train=...)`.
+        config: the same for all runs, see `Config`.
+        input_shape: of the network's input, for a batch of one.
+    """
+
+    module: nn.Module
+    config: Any
+    input_shape: tuple[int, ...]
+
+    min_score = -np.inf
+    """The best epoch needs a score above it."""
+
+    # --- hooks of a method -----------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def optimizer(self) -> optax.GradientTransformation:
+        """Optimizer of the vector of all parameters."""
+
+    @property
+    def first_epoch(self) -> int:
+        """First epoch that can be the best one; before it the newest weights are kept."""
+        return 1
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Number of validation samples that are predicted at once."""
+        return getattr(self.config, "evaluation_batch", 1)
+
+    def init_variables(self, variables: dict[str, Any], run: Any, data: Any) -> dict[str, Any]:
+        """Adapt the initial variables of the network to a run, for example standardize its inputs. Default: keep."""
+        return variables
+
+    def sample(self, key: Array, row: Any, data: Any) -> Any:
+        """One training sample. The default `batch` maps it over the samples of a step.
+
+        Args:
+            key: of this sample in this epoch.
+            row: its entry of `Run.train`.
+            data: what all runs share.
+        """
+        raise NotImplementedError
+
+    def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
+        """Loss of a batch `[]`, and the collections of variables that the forward pass has updated."""
+        raise NotImplementedError
+
+    def predict(self, variables: dict[str, Any], rows: Any, data: Any) -> Any:
+        """Predictions of some validation samples, `[sample, ...]` each.
+
+        Args:
+            variables: of the network.
+            rows: `evaluation_batch` entries of `Run.validation`.
+            data: what all runs share.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, predictions: Any, variables: dict[str, Any], run: Any, data: Any) -> EvalResult:
+        """Evaluate the predictions of all validation samples; those beyond `run.validation_count` are padding."""
+        raise NotImplementedError
+
+    def should_stop(self, epoch: Array, best_epoch: Array, best_score: Array) -> Array:
+        """Whether a run stops early, after epoch `epoch` (counted from 1)."""
+        return jnp.bool_(False)
+
+    def update_scale(self, epoch: Array) -> Array | None:
+        """Factor of the optimizer's updates in an epoch (from 0), for rates that change by epoch; None is 1."""
+        return None
+
+    def draw_order(self, key: Array, run: Any, data: Any) -> Any:
+        """Random order of an epoch's training samples `[sample]`; padding comes last."""
+        return permutation(key, run.train_count, len(jax.tree.leaves(run.train)[0]))
+
+    def batch(self, plan: EpochPlan, step: Array, run: Any, data: Any) -> Any:
+        """Batch of a step: `sample` of the next samples in the order of the epoch, `[batch, ...]`."""
+        size = self.config.batch_size
+        samples = lax.dynamic_slice_in_dim(plan.order, step * size, size)
+        keys = jax.vmap(partial(jax.random.fold_in, plan.key))(samples)
+        rows = jax.tree.map(lambda leaf: leaf[samples], run.train)
+        return jax.vmap(self.sample, in_axes=(0, 0, None))(keys, rows, data)
+
+    def stages(self, epoch: Array, run: Any, data: Any) -> Sequence[tuple[Array, BatchFunction]]:
+        """Number of steps and batches of each part of an epoch. Default: one part with all whole batches."""
+        return [(run.train_count // self.config.batch_size, self.batch)]
+
+    def format_summary(self, best_scores: np.ndarray) -> str:
+        """Best scores so far `[run]` in words, for the progress line."""
+        return ""
+
+    # --- variables -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def initialization(self) -> Initialization:
+        """Initializers of the network, traced once."""
+        return Initialization.of(self.module, jnp.zeros(self.input_shape))
+
+    @cached_property
+    def variables(self) -> Any:
+        """Shapes of the network's variables."""
+        return self.initialization.variables
+
+    @cached_property
+    def packings(self) -> dict[str, Packing]:
+        """Layout of each collection in its vector."""
+        return {name: Packing.of(tree) for name, tree in self.variables.items()}
+
+    def pack(self, variables: Mapping[str, Any]) -> dict[str, Array]:
+        """Each collection as one vector."""
+        return {name: packing.pack(variables[name]) for name, packing in self.packings.items()}
+
+    def unpack(self, vectors: Mapping[str, Array]) -> dict[str, Any]:
+        """The network's variables, with any leading axes of the vectors."""
+        return {name: packing.unpack(vectors[name]) for name, packing in self.packings.items()}
+
+    def unpack_state(self, state: TrainState) -> TrainState:
+        """A state with the network's variables in place of their vectors."""
+        return state._replace(variables=self.unpack(state.variables), best=self.unpack(state.best))
+
+    def pack_state(self, state: TrainState) -> TrainState:
+        """The inverse of `unpack_state`, of one run."""
+        return state._replace(variables=self.pack(state.variables), best=self.pack(state.best))
+
+    def draw_variables(self, keys: Array) -> dict[str, np.ndarray]:
+        """Initial variables of each run `[run, n]`, each collection as one vector, on the host."""
+        draw = jax.jit(self.initialization.vectors)
+        drawn = [jax.device_get(draw(jax.random.fold_in(key, 0))) for key in keys]
+        return {name: np.stack([vectors[name] for vectors in drawn]) for name in self.packings}
+
+    # --- one run ---------------------------------------------------------------------------------------------------
+
+    def init_state(self, drawn: dict[str, Array], active: Array, run: Any, data: Any) -> TrainState:
+        """State of a run before its first epoch.
+
+        Args:
+            drawn: initial variables, each collection as one vector; see `draw_variables`.
+            active: `[]` false for a run that only pads the stack; it has ended.
+            run: index sets.
+            data: what all runs share.
+        """
+        unpacked = self.unpack(drawn)
+        adapted = self.init_variables(unpacked, run, data)
+        variables = {
+            name: drawn[name] if adapted[name] is unpacked[name] else packing.pack(adapted[name])
+            for name, packing in self.packings.items()
+        }
+        result = jax.eval_shape(self.evaluation, variables, run, data, active)
+        unknown = jnp.full(self.config.epochs, jnp.nan)
+        return TrainState(
+            variables=variables,
+            opt_state=self.optimizer.init(variables["params"]),
+            epoch=jnp.int32(0),
+            status=jnp.where(active, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
+            best=variables,
+            best_epoch=jnp.int32(0),
+            best_score=jnp.float32(self.min_score),
+            best_outputs=jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), result.outputs),
+            history=dict.fromkeys(("training_loss", "validation_loss", *result.metrics), unknown),
+        )
+
+    def epoch(self, state: TrainState, run: Any, data: Any) -> TrainState:
+        """One epoch: train, evaluate, keep the best. A run that has ended does not change."""
+        running = state.status == Status.RUNNING
+        trained = self.train_epoch(state, run, data, jax.random.fold_in(run.key, state.epoch + 1), running)
+        return self.update_state(state, trained, self.evaluation(trained.variables, run, data, running))
+
+    def train_epoch(self, state: TrainState, run: Any, data: Any, key: Array, running: Array) -> EpochResult:
+        """All steps of an epoch; none of a run that is not running."""
+        plan, step_key = self.plan_epoch(state.epoch, run, data, key)
+        carry: Carry = (state.variables, state.opt_state, jnp.float32(0))
+        taken = jnp.int32(0)
+        for count, batch in self.stages(state.epoch, run, data):
+            count = jnp.where(running, count, 0)
+            carry = self.train_steps(carry, partial(self._batch_of, batch, plan, run, data), plan.epoch, step_key, count)
+            taken += count
+        variables, opt_state, total = carry
+        return EpochResult(variables, opt_state, total / taken)
+
+    @staticmethod
+    def _batch_of(batch: BatchFunction, plan: EpochPlan, run: Any, data: Any, step: Array) -> Any:
+        return batch(plan, step, run, data)
+
+    def plan_epoch(self, epoch: Array, run: Any, data: Any, key: Array) -> tuple[EpochPlan, Array]:
+        """The random numbers of an epoch, and the key of its steps."""
+        sample_key, step_key = jax.random.split(key)
+        return EpochPlan(epoch, sample_key, self.draw_order(sample_key, run, data)), step_key
+
+    def train_steps(
+        self,
+        carry: Carry,
+        batch: Callable[[Array], Any],
+        epoch: Array,
+        key: Array,
+        count: Array,
+        first: Array | int = 0,
+    ) -> Carry:
+        """Steps of the optimizer, one after the other.
+
+        Args:
+            carry: variables, state of the optimizer, sum of the losses.
+            batch: of a step, by its number.
+            epoch: from 0.
+            key: of the steps.
+            count: `[]` number of steps.
+            first: number of the first one.
+        """
+        scale = self.update_scale(epoch)
+
+        def step(i: Array, carry: Carry) -> Carry:
+            variables, opt_state, total = carry
+            rngs = {"dropout": jax.random.fold_in(key, i)}
+            loss = partial(self.loss, batch=batch(i), rngs=rngs)
+            variables, opt_state, value = self.step(variables, opt_state, loss, scale)
+            return variables, opt_state, total + value
+
+        return lax.fori_loop(first, first + count, step, carry)
+
+    def step(
+        self,
+        variables: dict[str, Array],
+        opt_state: Any,
+        loss: Callable[[dict[str, Any]], tuple[Array, Mapping[str, Any]]],
+        scale: Array | None = None,
+    ) -> tuple[dict[str, Array], Any, Array]:
+        """One step of the optimizer.
+
+        Args:
+            variables: each collection as one vector.
+            opt_state: of the optimizer.
+            loss: of the network's variables; also gives the collections that the pass has updated.
+            scale: factor of the update; None is 1.
+
+        Returns:
+            Variables and state after the step, and the loss before it.
+        """
+        unpacked = self.unpack(variables)
+
+        def of_parameters(params: Any) -> tuple[Array, Mapping[str, Any]]:
+            return loss({**unpacked, "params": params})
+
+        (value, updates), tree = jax.value_and_grad(of_parameters, has_aux=True)(unpacked["params"])
+        gradient = self.packings["params"].pack(tree)
+        change, opt_state = self.optimizer.update(gradient, opt_state, variables["params"])
+        change = change if scale is None else scale * change
+        changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
+        changed["params"] = optax.apply_updates(variables["params"], change)
+        return {**variables, **changed}, opt_state, value
+
+    @cached_property
+    def evaluation(self) -> Callable[..., EvalResult]:
+        """`evaluate_run`, traced once: for the shapes of its result, and for the epoch."""
+        return jax.jit(self.evaluate_run)
+
+    def evaluate_run(self, variables: dict[str, Array], run: Any, data: Any, running: Array) -> EvalResult:
+        """Predict and evaluate the validation samples of a run, with variables as vectors."""
+        count = jnp.where(running, run.validation_count, 0)
+        predictions = self.predict_all(variables, run.validation, count, data)
+        return self.evaluate(predictions, self.unpack(variables), run, data)
+
+    def predict_all(self, variables: dict[str, Array], rows: Any, count: Array, data: Any) -> Any:
+        """Predictions `[sample, ...]` of validation samples, a batch at a time; zeros from `count` on.
+
+        Args:
+            variables: each collection as one vector.
+            rows: `[sample]` entries of `Run.validation`.
+            count: number of samples to predict, rounded up to whole batches.
+            data: what all runs share.
+        """
+        padded, size = len(jax.tree.leaves(rows)[0]), self.evaluation_batch
+        room = -(-padded // size) * size
+        rows = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, room - padded)] + [(0, 0)] * (leaf.ndim - 1)), rows)
+
+        @jax.jit  # traced once: for the shapes, and for the loop
+        def predict(variables: dict[str, Array], rows: Any, data: Any) -> Any:
+            return self.predict(self.unpack(variables), rows, data)
+
+        def chunk(i: Array, found: Any) -> Any:
+            at = jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, i * size, size), rows)
+            new = predict(variables, at, data)
+            return jax.tree.map(lambda all, part: lax.dynamic_update_slice_in_dim(all, part, i * size, 0), found, new)
+
+        shapes = jax.eval_shape(predict, variables, jax.tree.map(lambda leaf: leaf[:size], rows), data)
+        empty = jax.tree.map(lambda s: jnp.zeros((room, *s.shape[1:]), s.dtype), shapes)
+        found = lax.fori_loop(0, -(-count // size), chunk, empty)
+        return jax.tree.map(lambda leaf: leaf[:padded], found)
+
+    def update_state(self, state: TrainState, trained: EpochResult, result: EvalResult) -> TrainState:
+        """The state after an epoch, from that before it."""
+        running, epoch = state.status == Status.RUNNING, state.epoch + 1
+        finite = jnp.isfinite(trained.loss) & jnp.isfinite(result.loss) & _all_finite(trained.variables)
+        accepted = running & finite
+        better = accepted & (epoch >= self.first_epoch) & (result.score > state.best_score)
+        best_epoch = jnp.where(better, epoch, state.best_epoch)
+        best_score = jnp.where(better, result.score, state.best_score)
+        status = jnp.select(
+            [~finite, self.should_stop(epoch, best_epoch, best_score), epoch == self.config.epochs],
+            [Status.DIVERGED, Status.STOPPED, Status.FINISHED],
+            Status.RUNNING,
+        )
+        # The newest weights stand in for the best while no epoch has a sufficient score.
+        take = better | (accepted & (state.best_epoch == 0))
+        measured = {"training_loss": trained.loss, "validation_loss": result.loss, **result.metrics}
+        recorded = {name: past.at[epoch - 1].set(measured[name]) for name, past in state.history.items()}
+        return TrainState(
+            variables=_where(accepted, trained.variables, state.variables),
+            opt_state=_where(accepted, trained.opt_state, state.opt_state),
+            epoch=jnp.where(running, epoch, state.epoch),
+            status=jnp.where(running, status, state.status).astype(jnp.int32),
+            best=_where(take, trained.variables, state.best),
+            best_epoch=best_epoch,
+            best_score=best_score,
+            best_outputs=_where(take, result.outputs, state.best_outputs),
+            history=_where(running, recorded, state.history),
+        )
+
+    # --- the whole stack -------------------------------------------------------------------------------------------
+
+    def trace_epoch(self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping) -> Traced:
+        """Trace an epoch of the whole stack; its program donates the state.
+
+        Args:
+            state: shapes with their shardings.
+            runs: likewise, or arrays.
+            data: likewise, or arrays.
+            mesh: of the devices.
+            mapping: of the runs on one device.
+        """
+        return jax.jit(map_runs(self.epoch, mesh, mapping), donate_argnums=0).trace(state, runs, data)
+
+    def compile(
+        self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[TrainState, Any, Any], TrainState]:
+        """Compile `trace_epoch`, for runs and data that are on the devices."""
+        return self.trace_epoch(state, runs, data, mesh, mapping).lower().compile(compiler_options=compiler_options())
+
+
+def permutation(key: Array, count: Array, padded: int) -> Array:
+    """The numbers 0 to `count - 1` in random order, then the padding `[padded]`; padding changes no number's place.
+
+    Args:
+        key: random key.
+        count: `[]` how many numbers there are.
+        padded: length of the result.
+    """
+    return permute_from_bits(jax.random.bits(key, (padded,)), count)
+
+
+def permute_from_bits(bits: Array, count: Array) -> Array:
+    """`permutation` by random bits `[padded]` of type uint32, one for each number."""
+    # A stable sort keeps the padding behind numbers of equal bits.
+    last = np.uint32(2**32 - 1)
+    return jnp.argsort(jnp.where(jnp.arange(len(bits)) < count, bits, last), stable=True)
+
+
+def mask(count: Array, padded: int) -> Array:
+    """`[padded]` true for the first `count` entries, false for padding."""
+    return jnp.arange(padded) < count
+
+
+def _where(condition: Array, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def _all_finite(tree: Any) -> Array:
+    return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
