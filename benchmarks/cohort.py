@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from infantjax.methods.ensemble_gcn.training import CohortData
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.search.evaluation import protocol
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split, stratified_splits
-from infantjax.training.state import CohortData
 
 
 def simulated(infants: int, duration: float) -> tuple[CohortData, Split]:

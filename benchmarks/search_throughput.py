@@ -51,13 +51,13 @@ from benchmarks.stack_training import require_equal_step
 from infantjax import cache as runtime
 from infantjax.evaluation.discrimination import auc
 from infantjax.methods.ensemble_gcn.model import Architecture
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features
 from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.search.evaluation import Training
 from infantjax.search.space import PUBLISHED, build_published
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split
-from infantjax.training.state import CohortData, TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,14 @@ from infantjax import models
 from infantjax.cache import COMPILER_OPTIONS
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import KBEST, Architecture
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.models.entry import count_flops
 from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import metrics
 from infantjax.training.optimizers import nesterov
+from infantjax.training.layout import map_runs
 from infantjax.training.splits import Split, stratified_splits
-from infantjax.training.state import CohortData, Run, TrainingConfig, index_sets, run_keys
 from infantjax.weights import import_movement_outcome
 
 TOLERANCE = 1e-8
@@ -96,11 +97,12 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
         samples_per_negative=options.samples_per_negative,
         positive_ratio=2,
     )
-    task = stack.WindowTask.of(module, entry.features, config, len(data.skeleton.joints))
-    tables: Any = index_sets(np.asarray(data.lengths), np.asarray(data.labels), folds, config)
-    runs: Any = Run(key=run_keys(config.seed, range(len(folds))), **tables)
-    data, runs = jax.device_put((data, runs), jax.devices()[0])
-    steps = int(tables["samples"][0]) // options.batch_size
+    task = stack.WindowTask.create(module, data, config, entry.features)
+    runs = stack.window_runs(data, folds, config)
+    samples = np.asarray(runs.train_count)
+    drawn = task.draw_variables(runs.key)
+    data, runs, drawn = jax.device_put((data, runs, drawn), jax.devices()[0])
+    steps = int(samples[0]) // options.batch_size
     windows = [sum(len(window_starts(int(data.lengths[r]))) for r in fold.validation) for fold in folds]
 
     twin = torch_twin.GraphNetwork(KBEST[int(name.rsplit("-", 1)[1]) - 1].to_choices())
@@ -119,24 +121,24 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
 
     def peer_epoch() -> None:
         for fold in range(len(folds)):
-            peer_steps(int(tables["samples"][fold]) // options.batch_size)
+            peer_steps(int(samples[fold]) // options.batch_size)
             held_out = batch.repeat(-(-windows[fold] // options.batch_size), 1, 1, 1)[: windows[fold]]
             torch_twin.torch_inference(twin, held_out, options.batch_size)
 
     options_of_compiler = COMPILER_OPTIONS.get(jax.default_backend())
-    initialize = jax.jit(jax.vmap(task.init_state, in_axes=(0, 0, None)))
-    states = initialize(jnp.ones(len(folds), bool), runs, data)
+    initialize = jax.jit(jax.vmap(task.init_state, in_axes=(0, 0, 0, None)))
+    states = initialize(drawn, jnp.ones(len(folds), bool), runs, data)
     one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
     traced = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
     train = traced.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
     mesh = Mesh(np.asarray(jax.devices()[: options.devices]), ("run",))
     # Every device has as many runs as any other; those that only fill up the stack have ended.
     padding = -len(folds) % options.devices
-    filling = initialize(jnp.zeros(len(folds), bool), runs, data)
+    filling = initialize(drawn, jnp.zeros(len(folds), bool), runs, data)
     padded = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:padding]]), (states, runs), (filling, runs))
     stacked, every_run = jax.device_put(padded, NamedSharding(mesh, P("run")))
     everywhere = jax.device_put(data, NamedSharding(mesh, P()))
-    whole = jax.jit(task.map_runs(task.epoch, mesh))
+    whole = jax.jit(map_runs(task.epoch, mesh))
     epoch = whole.lower(stacked, every_run, everywhere).compile(compiler_options=options_of_compiler)
 
     forward = count_flops(module, entry.input_shape)
@@ -155,8 +157,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
             common.Contender(f"torch {version} eager", peer_epoch, common.torch_wait),
             forward
             * sum(
-                3 * (int(tables["samples"][f]) // options.batch_size) * options.batch_size + windows[f]
-                for f in range(len(folds))
+                3 * (int(samples[f]) // options.batch_size) * options.batch_size + windows[f] for f in range(len(folds))
             ),
         ),
     ):

@@ -25,10 +25,10 @@ from benchmarks.cohort import simulated
 from infantjax import cache as runtime
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import KBEST
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.search.space import build_published
 from infantjax.training import loop
 from infantjax.training.splits import Split
-from infantjax.training.state import CohortData, TrainingConfig, index_sets
 
 STAGES = ("trace", "lower", "compile", "compile_begin")
 """Before the first epoch, one after the other; `compile` is the program of the epochs, `compile_begin` that of the

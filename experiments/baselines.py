@@ -44,12 +44,12 @@ from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn import crossval as protocols
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import build_st_gcn
+from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split, stratified_splits
-from infantjax.training.state import TrainingConfig
 from infantjax.video.reading import open_frames
 
 PUBLISHED = {

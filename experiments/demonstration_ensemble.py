@@ -24,12 +24,11 @@ from infantjax import models
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.training import train
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import stratified_splits
-from infantjax.training.state import CohortData, TrainingConfig
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
 CAVEAT = (

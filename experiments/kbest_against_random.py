@@ -43,13 +43,13 @@ from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.files import sha256, write_atomically
+from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.search import FAILED, PUBLISHED, KBest, RandomSearch, SearchSpace, build_published, evaluation
 from infantjax.search.analysis import convergence, convergence_figure
 from infantjax.search.kbest import run
 from infantjax.search.space import Candidate
 from infantjax.search.study import find
 from infantjax.search.worker import Search, search
-from infantjax.training.state import TrainingConfig
 
 LEVELS = tuple(least for _, least in evaluation.CHECKPOINTS)
 SPREAD = {

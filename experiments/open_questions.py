@@ -46,7 +46,7 @@ from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare
-from infantjax.methods.ensemble_gcn.training import CohortData, Result, take_runs, train
+from infantjax.methods.ensemble_gcn.training import CohortData, Result, TrainingConfig, take_runs, train
 from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
 from infantjax.recording import features, windows
@@ -54,7 +54,6 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainingConfig
 from infantjax.weights.ensemble import Ensemble, Member
 
 Question = Literal["instances", "window", "epochs", "aggregation", "noise"]

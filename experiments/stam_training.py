@@ -11,23 +11,22 @@ recordings that it is then judged on makes the figures too good.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Unpack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
 from jaxtyping import Array, Float, Int
 from stam_model import CHANNELS, CLIP, FRAMES, Stam
 
-from infantjax.files import sha256
-from infantjax.methods.ensemble_gcn.training import Result
 from infantjax.training import loop, metrics
-from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainState, run_keys, stack_tables
+from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.task import EvalResult, SupervisedTask, mask
 
 
 @dataclass(frozen=True)
@@ -111,103 +110,74 @@ class Pieces(NamedTuple):
         return cls(x, owner, known)  # type: ignore[arg-type]
 
 
-class StamRun(NamedTuple):
-    """The index sets of one run. Padded.
+class HeldOut(NamedTuple):
+    """Validation recordings of a run.
 
     Attributes:
-        key: `[]` JAX key of the run.
-        samples: `[]` number of training pieces.
-        piece: `[piece]` which they are.
-        held: `[]` number of held-out pieces.
-        held_piece: `[piece]` which they are.
-        held_of: `[piece]` the place of their recordings among those held out.
-        recordings: `[]` number of held-out recordings.
-        recording: `[recording]` which they are.
+        place: `[piece]` of each validation piece: the place of its recording among those held out.
+        recording: `[recording]` which recordings they are.
+        count: `[]` their number.
     """
 
-    key: Array
-    samples: Array
-    piece: Array
-    held: Array
-    held_piece: Array
-    held_of: Array
-    recordings: Array
+    place: Array
     recording: Array
+    count: Array
 
 
 def train(
     module: Stam,
     data: Pieces,
-    folds: Sequence[Split],
+    splits: Sequence[Split],
     config: StamConfig | None = None,
     *,
+    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    **how: Unpack[Execution],
-) -> Result:
-    """Train one run for each fold, all at once, and keep each run's best epoch.
+    options: TrainOptions | None = None,
+) -> TrainResult:
+    """Train one run for each split, all at once, and keep each run's best epoch.
 
     Args:
         module: the network. A published batch holds 3136 clips, whose activations want an accelerator.
         data: the cohort.
-        folds: of the recordings.
+        splits: of the recordings.
         config: the same for all runs; None is as published.
-        description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        how: see `loop.Execution`; checkpoints are 10 epochs apart if not said.
+        directory: see `loop.train`, as all further arguments.
+        description: of the model, JSON-compatible.
+        options: of the execution.
+
+    Returns:
+        `outputs` are the risks of the validation recordings of each run `[run, recording]`, padded.
 
     Raises:
-        ValueError: no folds, recordings that do not exist, or fewer training pieces than a batch.
-        InputError: the directory holds another training, is in use, or cannot be written.
+        ValueError: no splits, recordings that do not exist, or fewer training pieces than a batch.
+        InputError: see `loop.train`.
     """
     config = config or StamConfig()
-    if not folds:
-        raise ValueError("there is nothing to train: no folds")
-    tables = [_tables(data, fold, config) for fold in folds]
-    leaves = b"".join(np.asarray(leaf).tobytes() for leaf in data)
-    state = loop.train(
+    if not splits:
+        raise ValueError("training needs at least one split")
+    return loop.train(
         PieceTask(module, config, (1, *data.x.shape[1:])),
-        StamRun(key=run_keys(config.seed, range(len(folds))), **stack_tables(tables)),  # type: ignore[arg-type]
+        stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits]),
         data,
-        {
-            "config": asdict(config),
-            "cohort": sha256(leaves),
-            "folds": [asdict(fold) for fold in folds],
-            "model": dict(description or {}),
-        },
-        run_ids=range(len(folds)),
-        summary=lambda best: f"AUC {np.median(best):.3f} ({best.min():.3f} to {best.max():.3f})",
-        **(Execution(save_every=10) | how),
-    )
-    held = [len(fold.validation) for fold in folds]
-    return Result(
-        **loop.TrainResult.of(state),
-        best_auc=np.asarray(state.best_score),
-        risks=tuple(np.asarray(risks[:n]) for risks, n in zip(state.best_outputs, held)),
+        directory=directory,
+        description=description,
+        options=options or TrainOptions(save_every=10),
     )
 
 
-def _tables(data: Pieces, fold: Split, config: StamConfig) -> dict[str, np.ndarray]:
-    owner, (train, held) = np.asarray(data.recording), (np.asarray(fold.train), np.asarray(fold.validation))
-    for rows in (train, held):
-        if not len(rows) or rows.min() < 0 or rows.max() >= len(data.labels):
-            raise ValueError(f"a fold must name recordings 0..{len(data.labels) - 1} to train and to validate on")
-    piece, held_piece = (np.flatnonzero(np.isin(owner, rows)) for rows in (train, held))
-    if len(piece) < config.batch_size:
-        raise ValueError(f"{len(piece)} training pieces do not fill a batch of {config.batch_size}")
+def _index_sets(data: Pieces, split: Split, config: StamConfig) -> IndexSets:
+    split.check(len(data.labels), "recordings")
+    owner, held = np.asarray(data.recording), np.asarray(split.validation)
+    pieces, held_pieces = (np.flatnonzero(np.isin(owner, rows)) for rows in (split.train, split.validation))
+    if len(pieces) < config.batch_size:
+        raise ValueError(f"{len(pieces)} training pieces do not fill a batch of {config.batch_size}")
     place = {int(row): number for number, row in enumerate(held)}
-    tables = {
-        "samples": len(piece),
-        "piece": piece,
-        "held": len(held_piece),
-        "held_piece": held_piece,
-        "held_of": [place[int(row)] for row in owner[held_piece]],
-        "recordings": len(held),
-        "recording": held,
-    }
-    return {name: np.asarray(table, np.int32) for name, table in tables.items()}
+    extra: Any = HeldOut(np.array([place[int(row)] for row in owner[held_pieces]]), held, np.int32(len(held)))
+    return IndexSets(pieces, held_pieces, extra)
 
 
 @dataclass(frozen=True, eq=False)
-class PieceTask(loop.Task):
+class PieceTask(SupervisedTask):
     """Two classes from pieces; the best epoch has the highest AUC of the held-out recordings."""
 
     module: Stam
@@ -218,46 +188,31 @@ class PieceTask(loop.Task):
         """Adam, the decay as part of the gradient."""
         return optax.chain(optax.add_decayed_weights(self.config.decay), optax.adam(self.config.learning_rate))
 
-    def train_epoch(self, state: TrainState, run: StamRun, data: Pieces, key: Array, running: Array) -> EpochResult:
-        """All steps of an epoch; as many as the run has whole batches."""
-        size = self.config.batch_size
-        order = shuffled(key, run.samples, run.piece.shape[0])
-        steps = jnp.where(running, run.samples // size, 0)
+    def sample(self, key: Array, row: Array, data: Pieces) -> tuple[Array, Array]:
+        """A piece and its label."""
+        return data.x[row], data.labels[data.recording[row]]
 
-        def step(i: Array, carry: tuple) -> tuple:
-            variables, optimizer, total = carry
-            drawn = run.piece[lax.dynamic_slice_in_dim(order, i * size, size)]
-            labels = data.labels[data.recording[drawn]]
+    def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
+        """Cross-entropy."""
+        x, labels = batch
+        (logits, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
+        return metrics.cross_entropy(logits, labels).mean(), updates
 
-            def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
-                rngs = {"dropout": jax.random.fold_in(key, run.piece.shape[0] + i)}
-                (logits, _), updates = self.module.apply(
-                    variables, data.x[drawn], train=True, mutable=["batch_stats"], rngs=rngs
-                )
-                return metrics.cross_entropy(logits, labels).mean(), updates
+    def predict(self, variables: dict[str, Any], rows: Array, data: Pieces) -> Float[Array, " piece"]:
+        """Risks of pieces."""
+        return jax.nn.softmax(self.module.apply(variables, data.x[rows])[0])[:, 1]
 
-            variables, optimizer, value = self.step(variables, optimizer, loss)
-            return variables, optimizer, total + value
-
-        carry = (state.variables, state.opt_state, jnp.float32(0))
-        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return EpochResult(variables, optimizer, total / steps)
-
-    def evaluate_run(self, variables: dict[str, Array], run: StamRun, data: Pieces, running: Array) -> EvalResult:
+    def evaluate(self, predictions: Array, variables: dict[str, Any], run: Run, data: Pieces) -> EvalResult:
         """AUC and cross-entropy of the held-out recordings."""
-        unpacked, size, most = self.unpack(variables), self.config.evaluation_batch, run.held_piece.shape[0]
-        rows = jnp.pad(run.held_piece, (0, -most % size))
+        held, count = run.extra, len(run.extra.recording)
+        real = mask(run.validation_count, len(run.validation)).astype(predictions.dtype)
+        sums, pieces = (jnp.zeros(count).at[held.place].add(values) for values in (real * predictions, real))
+        risks, known = sums / jnp.maximum(pieces, 1), mask(held.count, count).astype(predictions.dtype)
+        labels = data.labels[held.recording]
+        likelihood = jnp.clip(jnp.where(labels == 1, risks, 1 - risks), 1e-7, 1)
+        auc = metrics.auc(risks, labels, known)
+        return EvalResult((-known * jnp.log(likelihood)).sum() / held.count, auc, risks, {"auc": auc})
 
-        def chunk(i: Array, found: Array) -> Array:
-            logits, _ = self.module.apply(unpacked, data.x[lax.dynamic_slice_in_dim(rows, i * size, size)])
-            return lax.dynamic_update_slice_in_dim(found, jax.nn.softmax(logits)[:, 1], i * size, 0)
-
-        chunks = jnp.where(running, -(-run.held // size), 0)
-        found = lax.fori_loop(0, chunks, chunk, jnp.zeros(rows.shape))[:most]
-        real, count = (jnp.arange(most) < run.held).astype(found.dtype), run.recording.shape[0]
-        sums, pieces = (jnp.zeros(count).at[run.held_of].add(values) for values in (real * found, real))
-        risks, held = sums / jnp.maximum(pieces, 1), (jnp.arange(count) < run.recordings).astype(found.dtype)
-        labels = data.labels[run.recording]
-        chosen = jnp.clip(jnp.where(labels == 1, risks, 1 - risks), 1e-7, 1)
-        area = metrics.auc(risks, labels, held)
-        return EvalResult((-held * jnp.log(chosen)).sum() / run.recordings, area, risks, {"auc": area})
+    def format_summary(self, best_scores: np.ndarray) -> str:
+        """Median and range of the best AUC."""
+        return f"AUC {np.median(best_scores):.3f} ({best_scores.min():.3f} to {best_scores.max():.3f})"

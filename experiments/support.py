@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import tyro
 
 from infantjax.errors import InputError
+from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort, read_cohort
 from infantjax.simulation import write_cohort
-from infantjax.training.state import TrainingConfig
 
 T = TypeVar("T")
 

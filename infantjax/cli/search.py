@@ -106,7 +106,7 @@ class Search(common.Command):
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
         """With the settings of the training of a candidate as options."""
-        from infantjax.training.state import TrainingConfig
+        from infantjax.methods.ensemble_gcn.training import TrainingConfig
 
         return cls.with_defaults(training=TrainingConfig(epochs=100))
 

@@ -38,6 +38,7 @@ class Simulate(common.Command):
 
     def run(self) -> int:
         """Simulate the cohort."""
+        from infantjax.methods import registry
         from infantjax.progress import Progress
         from infantjax.simulation import write_cohort
 
@@ -54,7 +55,7 @@ class Simulate(common.Command):
                 self.prevalence,
                 self.fps,
                 overwrite=self.overwrite,
-                system=self.method,  # type: ignore[arg-type]
+                method=registry.get(self.method),
                 first=self.first,
                 progress=lambda done, n: progress.update(done),
             )

@@ -1,53 +1,51 @@
-"""What a published system is: settings by name, trained on a cohort into an ensemble, which assesses recordings.
+"""The `Method` protocol: a published method as a frozen dataclass of nested settings.
 
-A system is a frozen dataclass of its settings. Some of its fields are parts with fields of their own (the network, the
-training, the preparation); all names of a system are different, so that a setting is found by its name alone.
+Cross-validation, checkpoints, ensembles, reports, the command line and the search are written once against it. A method
+lives in its own folder; `method.py` there shows it from top to bottom.
 """
 
 import dataclasses
+import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from infantjax.assessment.assessment import Fidelity
 from infantjax.assessment.assessor import Assessor
+from infantjax.errors import InputError
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
-from infantjax.weights.ensemble import Ensemble
+from infantjax.weights.ensemble import Ensemble, Member
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+
+    from infantjax.simulation.movement import InfantConfig
+    from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+    from infantjax.training.loop import TrainOptions
+    from infantjax.training.splits import Split
+    from infantjax.training.state import TrainResult
+
+Settings = TypeVar("Settings")
 
 
-class How(TypedDict, total=False):
-    """How a training is carried out; none of it changes what is learnt from the recordings that are used.
-
-    Attributes:
-        annotated: recordings of other infants with annotated seconds (`motion.cohort.read_annotated`).
-        stratify: columns of the outcomes table to balance beside the outcome.
-        strict: refuse recordings whose points have to be approximated.
-        skip_invalid: skip recordings that cannot be used, instead of refusing the cohort.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
-    """
-
-    annotated: Sequence[Recording]
-    stratify: Sequence[str]
-    strict: bool
-    skip_invalid: bool
-    save_every: int
-    quiet: bool
-
-
-class System(ABC):
-    """A published system with its settings.
+class Method(ABC):
+    """A published method; a subclass is a frozen dataclass of its settings, nested by concern.
 
     Attributes:
-        name: registry name.
+        name: registry name; the folder of the method has the same name with underscores.
         title: in words.
-        source: where it was published.
-        fidelity: how the implementation relates to the publication.
-        fidelity_note: what is published and what is our choice, where only an outline is published.
-        score_range: of the outcomes if they are scores; None if they are 0 or 1.
+        source: publication.
+        fidelity: `exact`, equal to the reference implementation; `published`, follows the text; `interpretation`, only
+            an outline is published.
+        fidelity_note: what is published and what is our choice; empty where the source defines everything.
+        skeleton: name of the keypoints that the network reads.
+        score_range: of outcomes that are scores; None where outcomes are 0 or 1.
+        needs_annotated: whether training needs recordings with annotated seconds.
+        simulated_columns: columns of a simulated outcomes table beside id and outcome.
+        model: registry name of the network.
+        training: settings of the training, with a `seed`.
     """
 
     name: ClassVar[str]
@@ -55,132 +53,245 @@ class System(ABC):
     source: ClassVar[str]
     fidelity: ClassVar[Fidelity]
     fidelity_note: ClassVar[str] = ""
+    skeleton: ClassVar[str]
     score_range: ClassVar[ScoreRange | None] = None
-    derived: ClassVar[frozenset[str]] = frozenset()
-    """Fields of parts that follow from others and cannot be set."""
-    alternatives: ClassVar[Mapping[str, type]] = {}
-    """Types that settings take beside that of their default."""
+    needs_annotated: ClassVar[bool] = False
+    simulated_columns: ClassVar[tuple[str, ...]] = ()
+    model: Any
+    training: Any
+
+    # --- what a method fills in ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def crossval(self, cohort: Cohort, directory: str | Path, **how: Unpack[How]) -> Ensemble:
-        """Train one instance for each published split of a cohort, all as one stack, and save them as an ensemble.
+    def build(self) -> "nn.Module":
+        """The network."""
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample of the network's input."""
+
+    @abstractmethod
+    def prepare(self, recording: Recording, strict: bool = False) -> Any:
+        """What the training needs of a recording.
 
         Args:
-            cohort: recordings with outcomes on the system's scale.
-            directory: of the ensemble; made if missing, continued if it holds the same training, interrupted.
-            how: see `How`.
+            recording: keypoints.
+            strict: refuse points that have to be approximated from others.
 
         Raises:
-            InputError: a cohort that cannot be used or split, or a directory that cannot be written.
-            ValueError: an option that the system does not have.
+            InputError: it cannot be used.
+        """
+
+    def prepare_annotated(self, recording: Recording, strict: bool = False) -> Any:
+        """What the training needs of a recording with annotated seconds.
+
+        Raises:
+            InputError: it cannot be used.
+            ValueError: the method uses no such recordings.
+        """
+        raise ValueError(f"{self.name} uses no recordings with annotated seconds")
+
+    @abstractmethod
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> "tuple[Split, ...]":
+        """The published splits of a cohort.
+
+        Args:
+            cohort: recordings with outcomes.
+            stratify: columns of the outcomes table to balance beside the outcome.
+
+        Raises:
+            InputError: the cohort cannot be split.
+            ValueError: a column that no recording has, or that the method cannot balance.
         """
 
     @abstractmethod
-    def train(
-        self, cohort: Cohort, directory: str | Path, validation: Sequence[str] | float, **how: Unpack[How]
-    ) -> Ensemble:
-        """Train one instance on a single split of a cohort and save it as an ensemble of one.
-
-        Args:
-            cohort: as in `crossval`.
-            directory: as in `crossval`.
-            validation: ids of the recordings that are held out, or about which share of the cohort, up to a half.
-            how: see `How`.
+    def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
+        """Supervised task, index sets and data of a stack of runs.
 
         Raises:
-            InputError: as `crossval`, or ids that the cohort does not hold.
-            ValueError: as `crossval`, or a share that is not above 0 and at most a half.
+            InputError: a split that cannot be trained on.
+        """
+
+    @abstractmethod
+    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
+        """Values of held-out recordings, metrics, and what the ensemble needs beside the settings.
+
+        Raises:
+            InputError: no run can be used.
         """
 
     @classmethod
     @abstractmethod
     def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> Assessor:
-        """What assesses recordings with an ensemble of this system.
+        """An object that assesses recordings with an ensemble of this method.
 
         Args:
-            ensemble: of this system.
-            threshold: of decisions; None takes the ensemble's.
-            strict: refuse recordings whose points have to be approximated.
+            ensemble: of this method.
+            threshold: of decisions; None is the ensemble's.
+            strict: refuse recordings with points that have to be approximated.
 
         Raises:
-            InputError: its content does not fit together.
-            ValueError: a threshold out of range.
+            InputError: the content of the ensemble does not fit together.
+            ValueError: a threshold out of range, or one for a method that decides nothing.
         """
-
-    @abstractmethod
-    def told(self, ensemble: Ensemble) -> list[str]:
-        """Lines for the terminal: how each run of a training ended, and the figures of what was held out."""
 
     @classmethod
-    def configured(cls, settings: Mapping[str, Any]) -> Self:
-        """The system with some settings, by their names; lists become tuples.
+    def presets(cls) -> dict[str, Self]:
+        """Published variants of the settings, by name; the defaults are `reference`."""
+        return {"reference": cls()}
 
-        Raises:
-            ValueError: a name that the system does not have, or a value of another type or out of range.
+    @classmethod
+    def simulate(
+        cls,
+        n: int,
+        seed: int,
+        duration: float,
+        *,
+        prevalence: float = 0.3,
+        fps: float = 30.0,
+        base: "InfantConfig | None" = None,
+        first: int = 0,
+    ) -> Iterator[tuple[Recording, float]]:
+        """Simulated recordings that the method reads, with their outcomes or scores, one after the other.
+
+        Args:
+            n: number of infants.
+            seed: of the cohort.
+            duration: of each recording, seconds.
+            prevalence: fraction of infants with outcome 1.
+            fps: frames per second.
+            base: settings that are not drawn.
+            first: number of the first infant; an infant depends on the seed and its number only.
         """
-        default = cls()
-        places = {name: (part, value) for name, part, value in default._settings()}
-        if unknown := [name for name in settings if name not in places]:
-            raise ValueError(f'{cls.name} has no setting "{unknown[0]}"; it has {", ".join(sorted(places))}')
-        own: dict[str, Any] = {}
-        parts: dict[str, dict[str, Any]] = {}
-        for name, value in settings.items():
-            part, known = places[name]
-            (parts.setdefault(part, {}) if part else own)[name] = (
-                value if isinstance(value, cls.alternatives.get(name, ())) else _like(known, value, name)
-            )
-        for part, values in parts.items():
-            before = getattr(default, part)
-            own[part] = before.clone(**values) if _is_network(before) else replace(before, **values)
-        return replace(default, **own)  # type: ignore[type-var]
+        from infantjax.simulation.cohort import infants
+
+        return infants(n, seed, duration, prevalence, fps, base, first)
+
+    # --- what is the same for all ----------------------------------------------------------------------------------
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All settings by name, JSON-compatible: `configured` of them is this system."""
-        return {name: plain(value) for name, _, value in self._settings()}
+        """All settings as nested dictionaries, JSON-compatible; `from_settings` is the inverse."""
+        return to_settings(self)
 
-    def _settings(self) -> Iterator[tuple[str, str, Any]]:
-        """(name, part or nothing, value) of every setting."""
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if not dataclasses.is_dataclass(value):
-                yield field.name, "", value
-                continue
-            for inner in dataclasses.fields(value):
-                held = getattr(value, inner.name)
-                hidden = _is_network(value) and inner.name in ("parent", "name")
-                if not hidden and inner.name not in self.derived and not dataclasses.is_dataclass(held):
-                    yield inner.name, field.name, held
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """The method with some settings, others at their defaults.
+
+        Raises:
+            ValueError: an unknown name, or a value of another type or out of range.
+        """
+        return from_settings(cls, settings)
+
+    @classmethod
+    def from_ensemble(cls, ensemble: Ensemble, threshold: float | None = None) -> Self:
+        """The method with the settings that an ensemble was trained with.
+
+        Args:
+            ensemble: of this method.
+            threshold: replaces the ensemble's.
+
+        Raises:
+            InputError: the settings do not fit the method.
+            ValueError: a threshold out of range, or one for a method that decides nothing.
+        """
+        try:
+            method = cls.from_settings(ensemble.info["settings"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
+        if threshold is None:
+            return method
+        if not hasattr(method, "threshold"):
+            raise ValueError(f"{cls.name} decides nothing and has no threshold")
+        return dataclasses.replace(method, threshold=float(threshold))  # type: ignore[type-var]
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training and of the splits."""
+        return self.training.seed
+
+    def members(self, result: "TrainResult") -> tuple[Member, ...]:
+        """The networks of all runs that finished an epoch, as one member of an ensemble."""
+        from infantjax.training.layout import take_runs
+
+        runs = [run for run, last in enumerate(result.last_epoch) if last > 0]
+        return (Member(self.model, take_runs(result.variables, runs), {}),) if runs else ()
+
+    def crossval(
+        self, cohort: Cohort, directory: str | Path, options: "TrainOptions | None" = None, **others: Any
+    ) -> Ensemble:
+        """See `training.crossval.crossval`."""
+        from infantjax.training.crossval import crossval
+
+        return crossval(self, cohort, directory, options, **others)
+
+    def train(
+        self,
+        cohort: Cohort,
+        directory: str | Path,
+        validation: Sequence[str] | float = 0.25,
+        options: "TrainOptions | None" = None,
+        **others: Any,
+    ) -> Ensemble:
+        """See `training.crossval.train`."""
+        from infantjax.training.crossval import train
+
+        return train(self, cohort, directory, validation, options, **others)
 
 
-def _is_network(part: Any) -> bool:
-    # Flax takes a quarter of a second to import: not for an assessment whose programs are compiled.
-    import flax.linen as nn
-
-    return isinstance(part, nn.Module)
-
-
-def _like(known: Any, value: Any, name: str) -> Any:
-    """A value of the same type as the known one."""
-    if isinstance(value, list):
-        value = tuple(_like(None, item, name) for item in value)
-    numbers = (int, float)
-    if isinstance(known, bool) or known is None:
-        fits = known is None or isinstance(value, bool)
-    elif isinstance(known, int):
-        fits = isinstance(value, int) and not isinstance(value, bool)
-    elif isinstance(known, float):
-        fits = isinstance(value, numbers) and not isinstance(value, bool)
-    elif isinstance(known, tuple) and known and isinstance(value, tuple):
-        kind = numbers if isinstance(known[0], numbers) else type(known[0])
-        fits = all(isinstance(item, kind) for item in value)
-    else:
-        fits = isinstance(value, type(known))
-    if not fits:
-        raise ValueError(f"{name} is {plain(known)} if not given, a value of another kind is {plain(value)!r}")
-    return value
+def to_settings(value: Any) -> Any:
+    """A frozen dataclass as nested dictionaries of its fields, with lists in place of tuples: as JSON gives it back."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: to_settings(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return [to_settings(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def plain(value: Any) -> Any:
-    """A value with lists in place of tuples, as JSON gives it back."""
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
+def from_settings(kind: type[Settings], values: Mapping[str, Any], where: str = "") -> Settings:
+    """The inverse of `to_settings`; fields that are left out take their defaults.
+
+    Args:
+        kind: a dataclass.
+        values: of its fields, nested.
+        where: prefix of names in messages.
+
+    Raises:
+        ValueError: a name that it does not have, or a value of another type or out of range.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where or 'settings'} must be settings by name, got {values!r}")
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    if unknown := [name for name in values if name not in names]:
+        raise ValueError(f'unknown setting "{where}{unknown[0]}"; known: {", ".join(names)}')
+    return kind(**{name: _convert(hints[name], value, f"{where}{name}") for name, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    """A JSON value as the type of a field."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_settings(hint, value, f"{name}.")  # type: ignore[arg-type]
+    if origin in (Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _convert(option, value, name)
+            except ValueError as error:
+                reason = error
+        raise reason
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise ValueError(f"{name} must be one of {', '.join(map(str, arguments))}, got {value!r}")
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) == len(value):
+            return tuple(_convert(kind, item, name) for kind, item in zip(kinds, value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Any or (isinstance(origin or hint, type) and isinstance(value, origin or hint)):
+        if not (isinstance(value, bool) and hint is int):
+            return value
+    if hint is type(None) and value is None:
+        return None
+    raise ValueError(f"{name} must be {getattr(hint, '__name__', hint)}, got {value!r}")

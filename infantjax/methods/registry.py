@@ -1,75 +1,91 @@
-"""The published systems, each one concept: how it is trained on a cohort, and what it finds in a recording.
+"""The published methods by name. They register themselves: a folder below `methods` holds one method in `method.py`.
 
-    system = systems.get("mam").configured({"folds": 5})
-    ensemble = system.crossval(cohort, "ensemble", annotated=annotated)
-    assessment = systems.assessor(ensemble).assess(recording)
+    method = registry.get("mam").from_settings({"folds": 5})
+    ensemble = method.crossval(cohort, "ensemble", annotated=annotated)
+    assessment = registry.assessor(ensemble).assess(recording)
 
-An ensemble says which system it belongs to, so the name is needed once.
+An ensemble names its method, so the name is needed once.
 """
 
 import importlib
-from typing import Any
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 from infantjax.assessment.assessor import Assessor
 from infantjax.errors import InputError
-from infantjax.methods.base import System
+from infantjax.methods.base import Method
 from infantjax.weights.ensemble import Ensemble
 
-__all__ = ["DEFAULT", "Assessor", "System", "assessor", "get", "name_of", "names"]
+__all__ = ["DEFAULT", "Method", "assessor", "get", "name_of", "names", "register"]
 
-_CLASSES = {
-    "groos": "ensemble_gcn.method:Groos",
-    "mam": "mam.method:Mam",
-    "baby-moves": "baby_moves.method:BabyMoves",
-    "sma": "sma_cnn.method:Sma",
-}
+DEFAULT = "ensemble-gcn"
+"""The method of commands that name none."""
 
-DEFAULT = "groos"
-"""The system of ensembles that name none."""
+MethodT = TypeVar("MethodT", bound=Method)
+
+_classes: dict[str, type[Method]] = {}
 
 
-def names() -> list[str]:
-    """Names of all systems."""
-    return list(_CLASSES)
+def register(name: str) -> Callable[[type[MethodT]], type[MethodT]]:
+    """Class decorator: enter a method under its name, which is that of its folder with `-` in place of `_`."""
+
+    def enter(cls: type[MethodT]) -> type[MethodT]:
+        cls.name = name
+        _classes[name] = cls
+        return cls
+
+    return enter
 
 
-def get(name: str) -> type[System]:
-    """The class of a system.
+@cache
+def names() -> tuple[str, ...]:
+    """Names of all methods: folders with a `method.py`. Imports none of them."""
+    folder = Path(__file__).parent
+    found = [module.name for module in pkgutil.iter_modules([str(folder)]) if module.ispkg]
+    return tuple(sorted(name.replace("_", "-") for name in found if (folder / name / "method.py").exists()))
+
+
+def get(name: str) -> type[Method]:
+    """The class of a method.
 
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
-    if name not in _CLASSES:
-        raise ValueError(f'unknown system "{name}"; known: {", ".join(_CLASSES)}')
-    module, attribute = _CLASSES[name].split(":")
-    return getattr(importlib.import_module(f"infantjax.methods.{module}"), attribute)
+    if name not in names():
+        raise ValueError(f'unknown method "{name}"; known: {", ".join(names())}')
+    if name not in _classes:
+        importlib.import_module(f"infantjax.methods.{name.replace('-', '_')}.method")
+    return _classes[name]
 
 
 def name_of(ensemble: Ensemble) -> str:
-    """Which system an ensemble belongs to.
+    """Name of the method that an ensemble belongs to.
 
     Raises:
-        InputError: it names one that is not known.
+        InputError: it names none, or one that is not known.
     """
-    name = str(ensemble.info.get("system", DEFAULT))
-    if name not in _CLASSES:
-        raise InputError("ensemble", f'belongs to a system "{name[:40]}"', f"known are {', '.join(_CLASSES)}")
+    name = str(ensemble.info.get("method", DEFAULT))
+    if name not in names():
+        raise InputError("ensemble", f'belongs to the method "{name[:40]}"', f"known: {', '.join(names())}")
     return name
 
 
-def assessor(ensemble: Ensemble, system: str | None = None, **options: Any) -> Assessor:
-    """What assesses recordings with an ensemble.
+def assessor(ensemble: Ensemble, method: str | None = None, **options: Any) -> Assessor:
+    """An object that assesses recordings with an ensemble.
 
     Args:
-        ensemble: of any system.
-        system: that it must belong to; None takes any.
-        options: of the system's `assessor`.
+        ensemble: of any method.
+        method: that the ensemble must belong to; None accepts any.
+        options: of the method's `assessor`.
 
     Raises:
-        InputError: it belongs to another system, or its content does not fit together.
-        ValueError: an option that the system does not have, or one out of range.
+        InputError: it belongs to another method, or its content does not fit together.
+        ValueError: an option that the method does not have, or one out of range.
     """
     found = name_of(ensemble)
-    if system is not None and system != found:
-        raise InputError("--method", f"is {system}, the ensemble belongs to {found}", "give another ensemble or system")
+    if method is not None and method != found:
+        raise InputError("--method", f"is {method}, the ensemble belongs to {found}", "give another ensemble or method")
     return get(found).assessor(ensemble, **options)

@@ -18,7 +18,7 @@ from jaxtyping import Array
 from infantjax.errors import MissingExtraError
 from infantjax.pose.training import ImageData, Plan, PoseRun, PoseTask, Tally
 from infantjax.training import distributed as processes
-from infantjax.training.loop import RunMapping, compiler_options
+from infantjax.training.layout import RunMapping, compiler_options
 from infantjax.training.splits import Split
 from infantjax.training.state import TrainState
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,9 +34,11 @@ from infantjax.pose.importers.imagenet import filled
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
 from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import EpochResult, EvalResult, shard_batch, shuffled
+from infantjax.training.layout import shard_batch
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainState, run_keys
+from infantjax.training.state import TrainResult, TrainState, run_keys
+from infantjax.training.task import EpochResult, EvalResult, SupervisedTask, permutation
 
 Optimizer = Literal["amsgrad", "cyclical"]
 
@@ -157,7 +159,7 @@ class PoseRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PoseResult(loop.TrainResult):
+class PoseResult(TrainResult):
     """What the training of pose networks came to; arrays are NumPy with a leading run axis.
 
     Attributes:
@@ -209,37 +211,24 @@ def train(
     if config.optimizer == "cyclical" and config.learning_rate is None and folds:
         config = replace(config, learning_rate=_highest_rate(module, data, folds[0].train, config, directory))
     task = PoseTask.of(module, data, folds, config)
-    setup = {
-        "config": asdict(config),
-        "images": data.digest,
-        "folds": [asdict(fold) for fold in folds],
-        "run_ids": [int(i) for i in run_ids],
-        "model": dict(description or {}),
-    }
     on_device = data
     if stream is not None:
         from infantjax.pose.streaming import StreamedPoseTask
 
         task = StreamedPoseTask.streaming(task, data, folds, stream)
         on_device = replace(data, images=data.images[:1], points=data.points[:1])
-    state = loop.train(
+    result = loop.train(
         task,
         runs_of(folds, config.seed, run_ids),
         on_device,
-        setup,
         run_ids=run_ids,
         directory=directory,
-        devices=devices,
-        spread_batches=True,
-        save_every=save_every,
-        quiet=quiet,
-        summary=lambda scores: f"smallest mean error {100 * -scores.max():.2f} % of the side",
+        description=description,
+        data_digest=data.digest,
+        shard_batches=True,
+        options=TrainOptions(devices=devices, save_every=save_every, quiet=quiet),
     )
-    return PoseResult(
-        **loop.TrainResult.of(state),
-        mean_error=-np.asarray(state.best_score),
-        keypoint_errors=np.asarray(state.best_outputs),
-    )
+    return PoseResult(**vars(result), mean_error=-result.best_score, keypoint_errors=result.outputs)
 
 
 def _highest_rate(
@@ -276,7 +265,7 @@ def runs_of(folds: Sequence[Split], seed: int, run_ids: Sequence[int]) -> PoseRu
 
 
 @dataclass(frozen=True, eq=False)
-class PoseTask(loop.Task):
+class PoseTask(SupervisedTask):
     """Maps from images; the best epoch has the smallest mean error on the validation images.
 
     Attributes:
@@ -305,10 +294,13 @@ class PoseTask(loop.Task):
         steps = -(-max(len(fold.train) for fold in folds) // config.batch_size)
         return cls(module, config, (1, *data.images.shape[1:]), steps)
 
-    def initial(self, key: Array, run: PoseRun, data: ImageData) -> dict[str, Array]:
-        """From the initializer, but what `data.start` holds."""
-        drawn = super().initial(key, run, data)
-        return self.pack(filled(self.unpack(drawn), data.start)) if jax.tree.leaves(data.start) else drawn
+    def init_variables(self, variables: dict[str, Any], run: PoseRun, data: Any) -> dict[str, Any]:
+        """Replace what `data.start` holds."""
+        return filled(variables, data.start) if jax.tree.leaves(data.start) else variables
+
+    def format_summary(self, best_scores: np.ndarray) -> str:
+        """The smallest mean error."""
+        return f"smallest mean error {100 * -best_scores.max():.2f} % of the side"
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -354,7 +346,7 @@ class PoseTask(loop.Task):
     def plan(self, run: PoseRun, key: Array) -> "Plan":
         """The order of an epoch, its last batch filled up with the first samples."""
         sample_key, step_key = jax.random.split(key)
-        order = shuffled(sample_key, run.samples, run.rows.shape[0])
+        order = permutation(sample_key, run.samples, run.rows.shape[0])
         return Plan(order[jnp.arange(self.steps * self.config.batch_size) % run.samples], sample_key, step_key)
 
     def steps_of_part(
@@ -574,11 +566,12 @@ def range_test(
     steps = config.cycle * task.steps
     rate = optimizers.rising(lowest, highest, steps)
     task = replace(task, rate=rate)
-    run: Any = jax.tree.map(lambda leaf: leaf[0], runs_of([fold], config.seed, [0]))
+    runs = runs_of([fold], config.seed, [0])
+    run, drawn = jax.tree.map(lambda leaf: leaf[0], (runs, task.draw_variables(runs.key)))
 
     @jax.jit
     def losses(run: PoseRun, data: ImageData) -> Array:
-        state = task.init_state(jnp.bool_(True), run, data)
+        state = task.init_state(drawn, jnp.bool_(True), run, data)
 
         def epoch(carry: tuple, key: Array) -> tuple:
             now = state._replace(variables=carry[0], opt_state=carry[1])

@@ -29,7 +29,8 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.search.space import Build, Choices
 from infantjax.skeletons import IN_MOTION_19, Skeleton
-from infantjax.training.loop import CompiledTraining
+from infantjax.training.compiled import CompiledTraining
+from infantjax.training.loop import TrainOptions, digest_of
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, TrainState
 
@@ -135,7 +136,7 @@ class Training:
         name = getattr(self.build, "func", self.build)
         return {
             "build": f"{name.__module__}.{name.__qualname__}",
-            "cohort": self.data.digest,
+            "cohort": digest_of(self.data),
             "folds": [asdict(fold) for fold in self.folds],
             "config": asdict(self.config),
             "features": list(self.features),
@@ -144,8 +145,8 @@ class Training:
     def ahead(self, choices: Choices) -> CompiledTraining:
         """Compile a candidate's training."""
         module = self.build(choices)
-        tracing = trace(module, self.data, self.folds, self.config, names=self.features, devices=self._devices)
-        return tracing.compile()
+        traced = trace(module, self.data, self.folds, self.config, features=self.features, devices=self._devices)
+        return traced.compile()
 
     def __call__(
         self, choices: Choices, directory: Path, report: Report, ready: CompiledTraining | None = None
@@ -172,25 +173,24 @@ class Training:
             self.data,
             self.folds,
             self.config,
-            names=self.features,
+            features=self.features,
             directory=directory,
             description={"choices": dict(choices)},
-            devices=self._devices,
-            on_epoch=on_epoch,
-            programs=ready,
+            options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
+            compiled=ready,
         )
-        ended = int(result.ended.max())
+        ended = int(result.last_epoch.max())
         so_far = np.fmax.accumulate(np.nan_to_num(result.history["auc"][:, : max(ended, 1)]), axis=1)
         epochs = sorted({epoch for epoch in due if epoch < ended} | {max(ended, 1)})
         finished = Status.FINISHED in result.status
         return Outcome(
             status="finished" if finished else "stopped",
-            performance=_mean(result.best_auc),
-            reason="" if finished else _ending(result.status, result.ended, self.config),
+            performance=_mean(result.best_score),
+            reason="" if finished else _ending(result.status, result.last_epoch, self.config),
             reached=tuple((epoch, _mean(so_far[:, epoch - 1])) for epoch in epochs),
             details={
                 "epochs": ended,
-                "auc": [_mean(auc) for auc in result.best_auc],
+                "auc": [_mean(auc) for auc in result.best_score],
                 "best_epoch": [int(epoch) for epoch in result.best_epoch],
                 "runs": [status.name.lower() for status in result.status],
                 "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(result.variables["params"])),

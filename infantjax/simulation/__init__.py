@@ -7,20 +7,16 @@
 Nothing learned from simulated movement was shown to hold for infants.
 """
 
-from infantjax.simulation.cohort import draw_infant, infants, outcomes, simulate_cohort, to_csv, write_cohort
+from infantjax.simulation.cohort import draw_infant, draw_metadata, infants, outcomes, simulate_cohort, to_csv, write_cohort
 from infantjax.simulation.movement import STATEMENT, InfantConfig, Movement, move, project, simulate
-from infantjax.simulation.systems import baby_moves_points, draw_metadata, graded, infants_for
 
 __all__ = [
     "STATEMENT",
     "InfantConfig",
     "Movement",
-    "baby_moves_points",
     "draw_infant",
     "draw_metadata",
-    "graded",
     "infants",
-    "infants_for",
     "move",
     "outcomes",
     "project",

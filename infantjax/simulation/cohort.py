@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
 from infantjax.recording.recording import Recording
 from infantjax.simulation.movement import OUTCOME_SHARE, STATEMENT, InfantConfig, simulate, stream
-
-if TYPE_CHECKING:
-    from infantjax.simulation.systems import System
 
 MAX_INFANTS = 100_000
 """Largest cohort that is simulated."""
@@ -142,6 +139,51 @@ def simulate_cohort(
     return list(infants(n, seed, duration, prevalence, fps, base))
 
 
+def draw_metadata(seed: int, index: int, outcome: int) -> dict[str, Any]:
+    """What a table says of an infant: it is born before 32 weeks in 3 of 10 cases, with outcome 1 in 7 of 10.
+
+    Args:
+        seed: of the cohort.
+        index: number of the infant.
+        outcome: 0 or 1.
+
+    Returns:
+        `sex`, `gestational_age` (weeks), `birth_weight` (grams), `corrected_age` and `age` (weeks), `cohort` (`term`
+        or `preterm`).
+    """
+    rng = stream((seed, index), "metadata")
+    early = rng.random() < (0.7 if outcome else 0.3)
+    gestation = round(float(rng.uniform(24, 31.9) if early else rng.uniform(37, 41)), 1)
+    # About the growth of the last trimester: 1000 g at 28 weeks, 3400 g at 40.
+    weight = round(float((1000 + 200 * (gestation - 28)) * math.exp(0.12 * rng.standard_normal())))
+    age = round(float(rng.uniform(12, 18)), 1)
+    return {
+        "sex": "female" if rng.random() < 0.5 else "male",
+        "gestational_age": gestation,
+        "birth_weight": max(weight, 400),
+        "corrected_age": age,
+        "age": age,
+        "cohort": "preterm" if early else "term",
+    }
+
+
+class Simulated(Protocol):
+    """What `write_cohort` needs of a method.
+
+    Attributes:
+        name: of the method.
+        score_range: of outcomes that are scores; None where outcomes are 0 or 1.
+        simulated_columns: columns of the outcomes table beside id and outcome.
+    """
+
+    name: str
+    score_range: tuple[float, float] | None
+    simulated_columns: tuple[str, ...]
+
+    def simulate(self, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
+        """Simulated recordings with their outcomes, see `methods.base.Method`."""
+
+
 def write_cohort(
     folder: str | Path,
     n: int,
@@ -151,7 +193,7 @@ def write_cohort(
     fps: float = 30.0,
     base: InfantConfig | None = None,
     overwrite: bool = False,
-    system: "System" = "groos",
+    method: Simulated | None = None,
     first: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -159,8 +201,8 @@ def write_cohort(
 
     - `orgcoords_<id>.csv`: the released layout (`frame`, then x and y of each joint, pixels to 0.01, empty where
       missing) with one more column `time`, seconds, from which readers take the frame rate.
-    - `outcomes.csv`: `id;outcome` and what the system reads beside (`simulation.systems.COLUMNS`); for `sma` a `score`
-      in place of the outcome. Quote character `|`.
+    - `outcomes.csv`: `id;outcome` and the columns that the method reads; a `score` in place of the outcome for a method
+      of scores. Quote character `|`.
     - `truth.csv`: `id;second;fidgety`, 1 where that second of the recording holds fidgety movements.
     - `simulation.json`: seed, arguments, the configuration of each infant, version, and that no infant is shown.
 
@@ -175,7 +217,7 @@ def write_cohort(
         fps: hertz.
         base: what is not drawn for each infant.
         overwrite: replace an earlier simulated cohort in that folder.
-        system: published system that is to read it, see `simulation.systems.infants_for`.
+        method: that reads the cohort; None simulates plain infants with outcomes.
         first: number of the first infant; cohorts of one seed that share no numbers share no infants.
         progress: called with (infants written, n) after each; a minute of one infant takes about 50 ms.
 
@@ -199,7 +241,7 @@ def write_cohort(
     fresh = _beside(target)
     fresh.mkdir()
     try:
-        _fill(fresh, n, seed, prevalence, base, system, first, progress or (lambda done, n: None))
+        _fill(fresh, n, seed, prevalence, base, method, first, progress or (lambda done, n: None))
         _move_into_place(fresh, target, overwrite)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -226,23 +268,27 @@ def _fill(
     seed: int,
     prevalence: float,
     base: InfantConfig,
-    system: "System",
+    method: Simulated | None,
     first: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    from infantjax.simulation.systems import COLUMNS, VISITS, infants_for
-
     labels, truth, configs = io.StringIO(), io.StringIO(), {}
     rows = csv.writer(labels, delimiter=";", quotechar="|", lineterminator="\n")
     seconds = csv.writer(truth, delimiter=";", quotechar="|", lineterminator="\n")
-    rows.writerow(["id", "score" if system == "sma" else "outcome", *COLUMNS[system]])
+    columns = method.simulated_columns if method else ()
+    rows.writerow(["id", "score" if method and method.score_range else "outcome", *columns])
     seconds.writerow(["id", "second", "fidgety"])
-    for recording, outcome in infants_for(system, n, seed, base.duration, prevalence, base.fps, base, first):
+    simulated = infants if method is None else method.simulate
+    written = set()
+    for recording, outcome in simulated(
+        n, seed, base.duration, prevalence=prevalence, fps=base.fps, base=base, first=first
+    ):
         write_atomically(folder / f"orgcoords_{recording.name}.csv", to_csv(recording))
-        rows.writerow([recording.name, outcome, *(recording.metadata[column] for column in COLUMNS[system])])
+        rows.writerow([recording.name, outcome, *(recording.metadata[column] for column in columns)])
         seconds.writerows([recording.name, s, value] for s, value in enumerate(recording.metadata["fidgety"]))
         configs[recording.name] = recording.metadata["simulation"]
-        progress(len(configs) // (VISITS if system == "sma" else 1), n)
+        written.add(recording.metadata.get("group", recording.name))
+        progress(len(written), n)
     write_atomically(folder / "outcomes.csv", labels.getvalue())
     write_atomically(folder / "truth.csv", truth.getvalue())
     record = {
@@ -251,7 +297,7 @@ def _fill(
         "seed": seed,
         "infants": n,
         "first": first,
-        "system": system,
+        "method": method.name if method else None,
         "prevalence": prevalence,
         "duration": base.duration,
         "fps": base.fps,

@@ -208,9 +208,7 @@ class _Recorder:
 def digest_of(tree: Any) -> str:
     """SHA-256 over the structure and all arrays of a tree."""
     leaves, structure = jax.tree.flatten(tree)
-    arrays = [np.ascontiguousarray(leaf) for leaf in leaves]
-    text = f"{structure} {[(a.shape, a.dtype.str) for a in arrays]}".encode()
-    return sha256(text + b"".join(a.tobytes() for a in arrays))
+    return sha256(str(structure), *(np.ascontiguousarray(leaf) for leaf in leaves))
 
 
 def _any_running(state: TrainState) -> bool:

@@ -156,6 +156,22 @@ def stratified_splits(
     return result
 
 
+def leave_one_group_out(groups: Sequence[Hashable]) -> tuple[Split, ...]:
+    """One split for each group, in the order of their first samples, which validates on all samples of that group.
+
+    Raises:
+        ValueError: fewer than two groups.
+    """
+    names = list(dict.fromkeys(groups))
+    if len(names) < 2:
+        raise ValueError(f"leaving one group out needs at least two, got {len(names)}")
+    rows = range(len(groups))
+    return tuple(
+        Split(tuple(r for r in rows if groups[r] != name), tuple(r for r in rows if groups[r] == name))
+        for name in names
+    )
+
+
 def random_splits(
     outcomes: Sequence[float],
     repeats: int = 25,

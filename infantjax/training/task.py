@@ -266,7 +266,9 @@ class SupervisedTask(ABC):
         taken = jnp.int32(0)
         for count, batch in self.stages(state.epoch, run, data):
             count = jnp.where(running, count, 0)
-            carry = self.train_steps(carry, partial(self._batch_of, batch, plan, run, data), plan.epoch, step_key, count)
+            carry = self.train_steps(
+                carry, partial(self._batch_of, batch, plan, run, data), plan.epoch, step_key, count
+            )
             taken += count
         variables, opt_state, total = carry
         return EpochResult(variables, opt_state, total / taken)

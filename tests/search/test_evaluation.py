@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 import pytest
 
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.search.evaluation import HELD_OUT, Outcome, Training, protocol
 from infantjax.search.kbest import RandomSearch
 from infantjax.search.pruning import CheckpointPruner
@@ -16,7 +17,6 @@ from infantjax.search.study import find, join, open_storage, status, table
 from infantjax.search.worker import Search, work
 from infantjax.skeletons import Skeleton
 from infantjax.training.splits import stratified_splits
-from infantjax.training.state import CohortData, TrainingConfig
 
 STICK = Skeleton(
     "stick-3", ("pelvis", "thorax", "hand"), ("thorax", "thorax", "thorax"), trunk=("thorax", "pelvis"), source="test"

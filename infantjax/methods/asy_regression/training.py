@@ -10,9 +10,10 @@ Source: Migliorelli et al. 2021, "Asy-regression"; Moccia et al. 2020.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Unpack
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +22,15 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from infantjax.files import sha256
 from infantjax.methods.asy_regression.model import FRAMES, DetectionNetwork, RegressionNetwork, connections
 from infantjax.pose.codec.limb import DiscCodec, FallOff
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
-from infantjax.training.loop import EpochResult, EvalResult, Execution, shuffled
+from infantjax.training.layout import shard_batch
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainState, run_keys, stack_tables
+from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.task import EpochPlan, EvalResult, SupervisedTask, mask
 
 RADIUS = 6.0
 """Of discs and limbs, pixels of a frame of 96 x 128."""
@@ -106,42 +108,6 @@ class ClipData:
     detector: Any
     skeleton: Skeleton = field(metadata={"static": True})
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over all that training sees."""
-        text = f"{self.frames.shape} {self.skeleton}".encode()
-        leaves = (self.frames, self.points, *jax.tree.leaves(self.detector))
-        return sha256(text + b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves))
-
-
-class ClipRun(NamedTuple):
-    """The index sets of one run. Padded.
-
-    Attributes:
-        key: `[]` JAX key of the run.
-        samples: `[]` number of training clips.
-        first: `[sample]` their first frames.
-        held: `[]` number of validation clips.
-        held_first: `[clip]` their first frames.
-    """
-
-    key: Array
-    samples: Array
-    first: Array
-    held: Array
-    held_first: Array
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ClipResult(loop.TrainResult):
-    """What the training of a network of clips came to; arrays are NumPy with a leading run axis.
-
-    Attributes:
-        best_score: `[run]`: pixel accuracy of a detection, minus the mean absolute error of a regression.
-    """
-
-    best_score: np.ndarray
-
 
 class TimeSplit(NamedTuple):
     """First frames of clips.
@@ -209,74 +175,67 @@ def _starts(frames: Sequence[int]) -> list[int]:
 def train(
     module: DetectionNetwork | RegressionNetwork,
     data: ClipData,
-    folds: Sequence[Split],
+    splits: Sequence[Split],
     config: ClipTrainingConfig | None = None,
     *,
+    directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    spread_batches: bool = True,
-    **how: Unpack[Execution],
-) -> ClipResult:
-    """Train a network of clips for each fold and keep each run's best epoch.
+    shard_batches: bool = True,
+    options: TrainOptions | None = None,
+) -> TrainResult:
+    """Train a network of clips for each split and keep each run's best epoch.
 
     Args:
         module: the network; a regression needs the detection network's variables in the data.
         data: all infants.
-        folds: first frames of the clips that each run trains and is validated on.
+        splits: first frames of the clips that each run trains on and is validated on.
         config: the same for all runs; None is as published for the network.
-        description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        spread_batches: spread every batch over the devices, and not the runs.
-        how: see `loop.Execution`.
+        directory: see `loop.train`, as all further arguments.
+        description: of the model, JSON-compatible.
+        shard_batches: shard every batch over the devices, and not the runs.
+        options: of the execution.
+
+    Returns:
+        `best_score` is the pixel accuracy of a detection, or minus the mean absolute error of a regression.
 
     Raises:
-        ValueError: no folds, clips that do not exist, too few for a batch, or no detector for a regression.
-        InputError: the directory holds another training, is in use, or cannot be written.
+        ValueError: no detector for a regression; see also `clip_runs`.
+        InputError: see `loop.train`.
     """
     detects = isinstance(module, DetectionNetwork)
     config = config or (DETECTION if detects else REGRESSION)
     if not detects and data.detector is None:
         raise ValueError("a regression reads the maps of a detection network: give its variables in the data")
-    for fold in folds:
-        for clips in (fold.train, fold.validation):
-            if not clips or min(clips) < 0 or max(clips) + FRAMES > len(data.frames):
-                raise ValueError(f"a fold must name clips within frames 0..{len(data.frames) - 1} on both sides")
-        if len(fold.train) < config.batch_size:
-            raise ValueError(f"{len(fold.train)} clips do not fill a batch of {config.batch_size}")
-    if not folds:
-        raise ValueError("training needs a fold")
     channels = 1 if detects else 1 + module.maps
-    task = ClipTask(module, config, (1, FRAMES, *data.frames.shape[1:], channels))
-    tables = [
-        {
-            "samples": np.int32(len(fold.train)),
-            "first": np.asarray(fold.train, np.int32),
-            "held": np.int32(len(fold.validation)),
-            "held_first": np.asarray(fold.validation, np.int32),
-        }
-        for fold in folds
-    ]
-    state = loop.train(
-        task,
-        ClipRun(key=run_keys(config.seed, range(len(folds))), **stack_tables(tables)),  # type: ignore[arg-type]
+    return loop.train(
+        ClipTask(module, config, (1, FRAMES, *data.frames.shape[1:], channels)),
+        clip_runs(data, splits, config),
         data,
-        {
-            "config": asdict(config),
-            "clips": data.digest,
-            "folds": [asdict(fold) for fold in folds],
-            "model": dict(description or {}),
-        },
-        run_ids=range(len(folds)),
-        spread_batches=spread_batches,
-        summary=lambda scores: f"best {task.figure} {abs(scores.max()):.4f}",
-        **how,
+        directory=directory,
+        description=description,
+        shard_batches=shard_batches,
+        options=options,
     )
-    return ClipResult(
-        **loop.TrainResult.of(state),
-        best_score=np.asarray(state.best_score),
-    )
+
+
+def clip_runs(data: ClipData, splits: Sequence[Split], config: ClipTrainingConfig) -> Run:
+    """Index sets of a stack of runs.
+
+    Raises:
+        ValueError: no splits, clips that do not exist, or too few for a batch.
+    """
+    if not splits:
+        raise ValueError("training needs at least one split")
+    for split in splits:
+        split.check(len(data.frames) - FRAMES + 1, "clips from frames")
+        if len(split.train) < config.batch_size:
+            raise ValueError(f"{len(split.train)} clips do not fill a batch of {config.batch_size}")
+    sets = [IndexSets(np.asarray(split.train), np.asarray(split.validation)) for split in splits]
+    return stack_runs(config.seed, range(len(splits)), sets)
 
 
 @dataclass(frozen=True, eq=False)
-class ClipTask(loop.Task):
+class ClipTask(SupervisedTask):
     """Maps of joints and connections from clips."""
 
     module: DetectionNetwork | RegressionNetwork
@@ -288,45 +247,41 @@ class ClipTask(loop.Task):
         return isinstance(self.module, DetectionNetwork)
 
     @property
-    def figure(self) -> str:
-        """What chooses the epoch."""
+    def metric(self) -> str:
+        """The metric that selects the epoch."""
         return "accuracy" if self.detects else "mean_absolute_error"
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """The published one; the rate of an epoch is set by `train_epoch`."""
+        """The published one; `update_scale` applies the rate of an epoch."""
         if self.config.optimizer == "adam":
             return optax.scale_by_adam()
         return optax.trace(self.config.momentum)
 
-    def train_epoch(self, state: TrainState, run: ClipRun, data: ClipData, key: Array, running: Array) -> EpochResult:
-        """All steps of an epoch; as many as the run has whole batches."""
+    def update_scale(self, epoch: Array) -> Array:
+        """Minus the learning rate of the epoch."""
+        return -self.config.learning_rate * self.config.decay ** (epoch // self.config.decay_every)
+
+    def batch(
+        self, plan: EpochPlan, step: Array, run: Run, data: ClipData
+    ) -> tuple[Array, Float[Array, "batch time row column map"]]:
+        """Clips and their target maps."""
         size = self.config.batch_size
-        order = shuffled(key, run.samples, run.first.shape[0])
-        steps = jnp.where(running, run.samples // size, 0)
-        rate = self.config.learning_rate * self.config.decay ** (state.epoch // self.config.decay_every)
+        x, points = self.clips(run.train[lax.dynamic_slice_in_dim(plan.order, step * size, size)], data)
+        return x, self.wanted(points, data.skeleton, x.shape[2:4])
 
-        def step(i: Array, carry: tuple) -> tuple:
-            variables, optimizer, total = carry
-            x, points = self.clips(run.first[lax.dynamic_slice_in_dim(order, i * size, size)], data)
-
-            def loss(variables: dict[str, Any]) -> tuple[Array, Any]:
-                (maps, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
-                return self.off(maps, points, data.skeleton).mean(), updates
-
-            variables, optimizer, value = self.step(variables, optimizer, loss, -rate)
-            return variables, optimizer, total + value
-
-        carry = (state.variables, state.opt_state, jnp.float32(0))
-        variables, optimizer, total = lax.fori_loop(0, steps, step, carry)
-        return EpochResult(variables, optimizer, total / steps)
+    def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
+        """Mean over the pixels of all maps."""
+        x, wanted = batch
+        (maps, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return self.off(maps, wanted).mean(), updates
 
     def clips(
         self, first: Int[Array, " batch"], data: ClipData
     ) -> tuple[Float[Array, "batch time row column channel"], Float[Array, "batch time joint 2"]]:
         """Clips by their first frames, for a regression with the maps that are detected in them; and their points."""
         at = first[:, None] + jnp.arange(FRAMES)
-        x = loop.shard_batch(data.frames[at][..., None])
+        x = shard_batch(data.frames[at][..., None])
         if not self.detects:
             detector = DetectionNetwork(maps=self.module.maps)
             x = jnp.concatenate([x, detector.apply(data.detector, x)[1]["maps"]], -1)
@@ -339,27 +294,27 @@ class ClipTask(loop.Task):
         codec = DiscCodec(connections(skeleton), config.radius, fall_off)
         return codec.encode(points, shape[0], shape[1])
 
-    def off(self, maps: Array, points: Array, skeleton: Skeleton) -> Float[Array, "batch time row column map"]:
+    def off(self, maps: Array, wanted: Array) -> Float[Array, "batch time row column map"]:
         """Cross-entropy of every pixel, or its squared error."""
-        wanted = self.wanted(points, skeleton, maps.shape[2:4])
         return optax.sigmoid_binary_cross_entropy(maps, wanted) if self.detects else jnp.square(maps - wanted)
 
-    def evaluate_run(self, variables: dict[str, Array], run: ClipRun, data: ClipData, running: Array) -> EvalResult:
+    def predict(
+        self, variables: dict[str, Any], rows: Int[Array, " clip"], data: ClipData
+    ) -> tuple[Float[Array, " clip"], Float[Array, " clip"]]:
+        """Loss and metric of each clip: its maps would not fit into memory."""
+        x, points = self.clips(rows, data)
+        maps, _ = self.module.apply(variables, x)
+        wanted = self.wanted(points, data.skeleton, maps.shape[2:4])
+        metric = ((maps > 0) == (wanted > 0.5)) if self.detects else jnp.abs(maps - wanted)
+        pixels = (1, 2, 3, 4)
+        return self.off(maps, wanted).mean(pixels), metric.astype(jnp.float32).mean(pixels)
+
+    def evaluate(self, predictions: Any, variables: dict[str, Any], run: Run, data: ClipData) -> EvalResult:
         """Share of pixels on the right side of one half, or minus the mean absolute error."""
-        size, most = self.config.evaluation_batch, run.held_first.shape[0]
-        unpacked = self.unpack(variables)
+        real = mask(run.validation_count, len(run.validation))
+        loss, metric = (jnp.where(real, values, 0).sum() / run.validation_count for values in predictions)
+        return EvalResult(loss, metric if self.detects else -metric, jnp.zeros(0), {self.metric: metric})
 
-        def chunk(i: Array, carry: tuple) -> tuple:
-            number = i * size + jnp.arange(size)
-            x, points = self.clips(run.held_first[jnp.minimum(number, most - 1)], data)
-            maps, _ = self.module.apply(unpacked, x)
-            wanted = self.wanted(points, data.skeleton, maps.shape[2:4])
-            found = ((maps > 0) == (wanted > 0.5)) if self.detects else jnp.abs(maps - wanted)
-            each = (self.off(maps, points, data.skeleton), found.astype(jnp.float32))
-            real = number < run.held
-            return jax.tree.map(lambda total, v: total + jnp.where(real, v.mean((1, 2, 3, 4)), 0).sum(), carry, each)
-
-        chunks = jnp.where(running, -(-run.held // size), 0)
-        loss, figure = lax.fori_loop(0, chunks, chunk, (jnp.float32(0), jnp.float32(0)))
-        figure = figure / run.held
-        return EvalResult(loss / run.held, figure if self.detects else -figure, jnp.zeros(0), {self.figure: figure})
+    def format_summary(self, best_scores: np.ndarray) -> str:
+        """The best score."""
+        return f"best {self.metric} {abs(best_scores.max()):.4f}"

@@ -1,74 +1,101 @@
-"""Baby Moves (Passmore et al.) as a system: a calibrated risk of abnormal or absent fidgety movements."""
+"""Baby Moves (Passmore et al.): a calibrated risk of abnormal or absent fidgety movements, from phone videos."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import jax
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.calibration import Platt, platt, platt_reference
-from infantjax.evaluation.discrimination import confusion_counts
-from infantjax.methods import network as common
-from infantjax.methods.baby_moves import preprocessing as motion
-from infantjax.methods.baby_moves.model import BabyMoves as Network
-from infantjax.methods.baby_moves.training import BabyMovesConfig, Videos, train, video_logit
-from infantjax.methods.network import Fitted, Given, NetworkSystem
+from infantjax.evaluation.calibration import Platt, platt, platt_released
+from infantjax.evaluation.discrimination import counts
+from infantjax.methods import common
+from infantjax.methods.baby_moves import preprocessing
+from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
+from infantjax.methods.baby_moves.preprocessing import Preprocessing
+from infantjax.methods.baby_moves.simulation import simulate
+from infantjax.methods.baby_moves.training import TrainingConfig, Videos, VideoTask, video_logit, video_runs
+from infantjax.methods.base import Method
+from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import BABY_MOVES_18
-from infantjax.training.loop import Execution
+from infantjax.training.cohort_splits import require_several_groups
+from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+from infantjax.training.out_of_fold import HeldOut
 from infantjax.training.splits import Split, random_splits
+from infantjax.training.state import TrainResult
 from infantjax.weights.ensemble import Ensemble
-
-COHORTS = {"term": 0.0, "preterm": 1.0}
-"""Groups of birth that the network knows."""
-
-UNCALIBRATED = "run {run} could not be calibrated: {why}"
 
 if TYPE_CHECKING:
     from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 
+COHORTS = {"term": 0.0, "preterm": 1.0}
+"""Groups of birth that the network knows."""
 
+
+@dataclass(frozen=True)
+class Network:
+    """Sizes of the network, see `model.BabyMoves`.
+
+    Attributes:
+        features: channels of every convolution, of the linear layer and of the attention.
+        blocks: number of convolutions.
+        kernel_size: of each.
+        pool: frames that become one after each.
+        dropout: fraction of units that training drops at three places.
+        metadata: read age and cohort of birth.
+    """
+
+    features: int = 64
+    blocks: int = 3
+    kernel_size: int = 3
+    pool: int = 4
+    dropout: float = 0.5
+    metadata: bool = False
+
+
+@register("baby-moves")
 @dataclass(frozen=True, kw_only=True)
-class BabyMoves(NetworkSystem):
+class BabyMoves(Method):
     """Convolutions over clips of a phone video, and attention over its clips; 25 random splits.
 
     Attributes:
-        image: sides of the videos, pixels; columns `width` and `height` of a recording's table overrule it.
-        metadata: read age and cohort of birth.
+        image: width and height of the videos, pixels; columns `width` and `height` of a recording's table overrule it.
         repeats: random splits of a cross-validation; 25 as published.
-        shares: of the infants, for validation and for test; 0.15 each in the paper, 0.102 and 0.15 as released.
+        shares: of the infants, for validation and for test; 0.15 each in the paper, 0.102 and 0.15 in the reference
+            implementation.
         threshold: of decisions on the calibrated risk.
-        calibration: `released`, a score at even prevalence, or `population`, a probability at that of the validation.
-        network: the network; `metadata` sets its own.
-        preparation: of recordings.
+        calibration: `reference`, a score at even prevalence, or `population`, a probability at the prevalence of the
+            validation videos.
+        network: sizes of the network.
+        preprocessing: of recordings.
         training: of every run.
 
     Raises:
         ValueError: a value out of range.
+
+    Source: Passmore et al. 2024, PLOS Digital Health, and the reference implementation.
     """
 
-    name = "baby-moves"
     title = "Baby Moves"
     source = "Passmore et al., Automated identification of abnormal infant movements from smart phone videos"
     fidelity = "exact"
-    skeleton_name = "baby-moves-18"
+    skeleton = "baby-moves-18"
     model = "baby-moves"
-    derived = frozenset({"metadata", "series"})
+    simulated_columns = ("age", "cohort")
 
     image: tuple[float, float] = (640.0, 480.0)
-    metadata: bool = False
     repeats: int = 25
     shares: tuple[float, float] = (0.15, 0.15)
     threshold: float = 0.5
-    calibration: Literal["released", "population"] = "released"
+    calibration: Literal["reference", "population"] = "reference"
     network: Network = field(default_factory=Network)
-    preparation: motion.Settings = field(default_factory=motion.Settings)
-    training: BabyMovesConfig = field(default_factory=BabyMovesConfig)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         if len(self.image) != 2 or not min(self.image) > 0:
@@ -77,25 +104,54 @@ class BabyMoves(NetworkSystem):
             raise ValueError(f"repeats must be at least 1, got {self.repeats}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
-        if self.calibration not in ("released", "population"):
-            raise ValueError(f'calibration is "released" or "population", got "{self.calibration}"')
-        object.__setattr__(self, "network", self.network.clone(metadata=self.metadata))
+        if self.calibration not in ("reference", "population"):
+            raise ValueError(f'calibration is "reference" or "population", got "{self.calibration}"')
 
     @classmethod
-    def configured(cls, settings: Mapping[str, Any]) -> Self:
-        """As of every system; the variant of the paper has an ellipse of its own, as in `motion.baby_moves.PAPER`."""
-        if settings.get("variant") == "paper":
-            settings = {"point": motion.PAPER.point, **settings}
-        return super().configured(settings)
+    def presets(cls) -> dict[str, Self]:
+        """Preprocessing of the reference implementation or of the paper."""
+        return {"reference": cls(), "paper": cls(preprocessing=preprocessing.PAPER)}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one clip, see `NetworkSystem`."""
-        return 1, motion.CLIP, motion.FEATURES
+        """Of one clip."""
+        return 1, preprocessing.CLIP, preprocessing.FEATURES
+
+    def build(self) -> BabyMovesNet:
+        """See `Method`."""
+        return BabyMovesNet(**asdict(self.network))
+
+    def prepare(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """The 46 series, and age and cohort where they are read."""
+        converted = self.convert(recording, strict)
+        metadata = read_metadata(recording) if self.network.metadata else None
+        return self.series(self.standardize(converted)), metadata
+
+    def convert(self, recording: Recording, strict: bool = False) -> Recording:
+        """The 18 points of a recording that moves."""
+        require_movement(recording)
+        if recording.keypoints.shape[-1] != 2:
+            raise InputError(recording.name, "has three coordinates, Baby Moves reads two", "project it first")
+        return convert(recording, BABY_MOVES_18, strict=strict)
+
+    def standardize(self, recording: Recording) -> Recording:
+        """The recording at 4500 frames, see `preprocessing.prepare`."""
+        image = self.image
+        if {"width", "height"} & set(recording.metadata):
+            width, height = (common.read_number(recording, side, "pixels") for side in ("width", "height"))
+            image = width, height
+        try:
+            return preprocessing.prepare(recording, image, self.preprocessing)
+        except ValueError as error:
+            raise InputError(recording.name, str(error), "check the tracking and the sides of the image") from None
+
+    def series(self, standardized: Recording) -> np.ndarray:
+        """The 46 series `[time, 46]` of a standardized recording."""
+        return preprocessing.features(standardized.keypoints, self.preprocessing.smooth)
 
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
-        """Random ones, stratified on the outcome and the columns, infants whole."""
-        common.require_several(cohort)
+        """Random splits, stratified on the outcome and the columns, infants whole."""
+        require_several_groups(cohort)
         strata = [(outcome, *values) for outcome, values in zip(cohort.outcomes, cohort.columns(stratify))]
         return random_splits(
             cohort.outcomes,
@@ -106,122 +162,105 @@ class BabyMoves(NetworkSystem):
             seed=self.seed,
         )
 
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
-        """One whose validation also chooses the epoch and the calibration: its figures are optimistic."""
-        common.require_several(cohort)
-        train, held = common.single_split(cohort, validation, self.seed)
-        partition = Split(tuple(train), tuple(held), ())
-        common.require_members(cohort.outcomes, [partition])
-        return partition
+    def setup(self, inputs: TrainInputs) -> TrainingSetup:
+        """Videos with their labels and metadata."""
+        common.require_both_outcomes(inputs.cohort.outcomes, inputs.splits)
+        labels = [int(outcome) for outcome in inputs.cohort.outcomes]
+        metadata = [known for _, known in inputs.prepared] if self.network.metadata else None
+        data = Videos.create([series for series, _ in inputs.prepared], labels, metadata, self.training)
+        task = VideoTask(self.build(), self.training, (1, *self.input_shape))
+        return TrainingSetup(task, video_runs(data, inputs.splits, self.training), data)
 
-    def prepared(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """The 46 series, and age and cohort where they are read."""
-        recording, known = self.read(recording, strict), None
-        if self.metadata:
-            known = metadata_of(recording)
-        settled = self.standardized(recording)
-        return motion.features(settled.keypoints, self.preparation.smooth), known
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+        """Calibrate each run on its validation videos and evaluate it on its test videos.
 
-    def read(self, recording: Recording, strict: bool) -> Recording:
-        """The 18 points of a recording that moves."""
-        require_movement(recording)
-        if recording.keypoints.shape[-1] != 2:
-            raise InputError(recording.name, "has three coordinates, Baby Moves reads two", "project it first")
-        return convert(recording, BABY_MOVES_18, strict=strict)
-
-    def standardized(self, recording: Recording) -> Recording:
-        """Of 4500 frames, see `motion.baby_moves.prepare`."""
-        image = self.image
-        if {"width", "height"} & set(recording.metadata):
-            width, height = (common.number_of(recording, side, "pixels") for side in ("width", "height"))
-            image = width, height
-        try:
-            return motion.prepare(recording, image, self.preparation)
-        except ValueError as error:
-            raise InputError(recording.name, str(error), "check the tracking and the sides of the image") from None
-
-    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
-        """Train, calibrate each run on its validation, judge its test."""
-        cohort, prepared, partitions, _ = given
-        common.require_members(cohort.outcomes, partitions)
-        labels = np.asarray(cohort.outcomes, np.int32)
-        known: Any = np.stack([metadata for _, metadata in prepared]) if self.metadata else None
-        data = Videos.of([series for series, _ in prepared], labels.tolist(), known, self.training)
-        outcome = train(
-            self.network,
-            data,
-            partitions,
-            self.training,
-            description=self.description,
-            **how,
-        )
-        logit = jax.jit(lambda variables, series, metadata: video_logit(self.network, variables, series, metadata))
-        calibrations, held, runs, reasons = [], [], [], []
-        for run, partition in enumerate(partitions):
-            variables = jax.tree.map(lambda leaf, run=run: leaf[run], outcome.variables)
+        A run on a single split has no test videos: its metrics are those of its validation, which are optimistic.
+        """
+        labels = np.asarray(inputs.cohort.outcomes, np.int32)
+        held_out: list[HeldOut] = []
+        run_metrics, curves, notes = [], [], []
+        logits = self._logits(setup.data, inputs.splits, result)
+        for run, (split, found) in enumerate(zip(inputs.splits, result.validation_outputs(inputs.splits))):
+            rows = list(split.test or split.validation)
             try:
-                curve = self._curve(outcome.validation_logits[run], labels[list(partition.validation)])
+                curve = self._calibrate(found, labels[list(split.validation)])
             except ValueError as error:
                 curve = None
-                reasons.append(UNCALIBRATED.format(run=run, why=error))
-            calibrations.append(None if curve is None else [curve.slope, curve.intercept])
-            rows = list(partition.test or partition.validation)
-            logits = np.array([logit(variables, data.series[v], None if known is None else known[v]) for v in rows])
-            risks = np.full(len(rows), np.nan) if curve is None else curve(common.sigmoid(logits))
-            held += [(row, run, float(risk)) for row, risk in zip(rows, risks)]
-            figures = {"AUC": common.area(logits, labels[rows])}
-            if curve is not None and len(set(labels[rows])) == 2:
-                figures |= confusion_counts(risks, labels[rows], self.threshold).metrics()
-            if known is not None:
-                figures["AUC of cohort alone"] = common.area(known[rows, 1], labels[rows])
-            runs.append({"figures": {k: float(v) if math.isfinite(v) else None for k, v in figures.items()}})
-        trained = np.flatnonzero(outcome.ended > 0)
-        if len(trained) and all(calibrations[run] is None for run in trained):
-            raise InputError(
-                str(how["directory"]), reasons[0], "train longer, or validate on more infants; its checkpoints are kept"
-            )
-        names = dict.fromkeys(name for run in runs for name in run["figures"])
-        return Fitted(
-            outcome=outcome,
-            members=common.members(self.model, self.network, outcome),
-            held=held,
-            runs=runs,
-            figures={name: _mean([run["figures"].get(name) for run in runs]) for name in names},
-            info={
-                "threshold": self.threshold,
-                "calibrations": [calibrations[run] for run in trained],
-                "notes": reasons,
-            },
+                notes.append(f"run {run} could not be calibrated: {error}")
+            risks = np.full(len(rows), np.nan) if curve is None else curve(common.sigmoid(logits[run]))
+            held_out += [HeldOut(row, run, float(risk)) for row, risk in zip(rows, risks)]
+            curves.append(None if curve is None else [curve.slope, curve.intercept])
+            run_metrics.append(self._metrics(logits[run], risks, labels[rows], setup.data, rows))
+        used = [curve for curve, last in zip(curves, result.last_epoch) if last > 0]
+        if used and all(curve is None for curve in used):
+            remedy = "train longer, or validate on more infants; its checkpoints are kept"
+            raise InputError("ensemble", notes[0], remedy)
+        names = dict.fromkeys(name for metrics in run_metrics for name in metrics)
+        return TrainOutputs(
+            held_out,
+            [common.finite_or_none(metrics) for metrics in run_metrics],
+            {name: _mean([metrics.get(name, math.nan) for metrics in run_metrics]) for name in names},
+            {"threshold": self.threshold, "calibrations": used, "notes": notes},
         )
 
-    def _curve(self, logits: np.ndarray, labels: np.ndarray) -> Platt:
-        """From the sigmoid of a logit to a risk; where scores separate the outcomes, by smooth labels (chosen)."""
-        scores, separate = common.sigmoid(logits), self.calibration == "population"
-        if separate:
+    def _logits(self, data: Videos, splits: Sequence[Split], result: TrainResult) -> list[np.ndarray]:
+        """Of the test videos of each run; of its validation videos where there are none."""
+        network = self.build()
+        logit = jax.jit(lambda variables, series, metadata: video_logit(network, variables, series, metadata))
+        found = []
+        for run, split in enumerate(splits):
+            variables = jax.tree.map(lambda leaf, run=run: leaf[run], result.variables)
+            rows = split.test or split.validation
+            metadata = [None if data.metadata is None else data.metadata[row] for row in rows]
+            found.append(np.array([logit(variables, data.series[row], known) for row, known in zip(rows, metadata)]))
+        return found
+
+    def _metrics(
+        self, logits: np.ndarray, risks: np.ndarray, labels: np.ndarray, data: Videos, rows: list[int]
+    ) -> dict[str, float]:
+        metrics = {"AUC": common.auc_or_nan(logits, labels)}
+        if np.isfinite(risks).all() and len(set(labels.tolist())) == 2:
+            metrics |= counts(risks, labels, self.threshold).metrics()
+        if data.metadata is not None:
+            metrics["AUC of cohort alone"] = common.auc_or_nan(np.asarray(data.metadata)[rows, 1], labels)
+        return metrics
+
+    def _calibrate(self, logits: np.ndarray, labels: np.ndarray) -> Platt:
+        """Curve from the sigmoid of a logit to a risk; where scores separate the outcomes, with smooth labels.
+
+        The smooth labels are our choice.
+        """
+        scores = common.sigmoid(logits)
+        if self.calibration == "population":
             return platt(scores, labels)
         try:
-            return platt_reference(scores, labels)
+            return platt_released(scores, labels)
         except ValueError:
             return platt(scores, labels, balanced=True)
 
     @classmethod
+    def simulate(cls, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
+        """A phone above the infant, with age and cohort of birth."""
+        return simulate(n, seed, duration, **options)
+
+    @classmethod
     def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "BabyMovesAssessor":
-        """See `System`."""
+        """See `Method`."""
         from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 
-        return BabyMovesAssessor(cls.of(ensemble, threshold), ensemble, strict)
+        return BabyMovesAssessor(cls.from_ensemble(ensemble, threshold), ensemble, strict)
 
 
-def metadata_of(recording: Recording) -> np.ndarray:
+def read_metadata(recording: Recording) -> np.ndarray:
     """Age in weeks, and 1 for preterm or 0 for term, float32.
 
     Raises:
-        InputError: one is missing, or the cohort is another one.
+        InputError: one is missing, or the cohort is unknown.
     """
-    age = common.number_of(recording, "age", "weeks")
-    return np.array([age, common.class_of(recording, "cohort", COHORTS)], np.float32)
+    age = common.read_number(recording, "age", "weeks")
+    return np.array([age, common.read_class(recording, "cohort", COHORTS)], np.float32)
 
 
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
     return float(np.mean(known)) if known else math.nan

@@ -3,7 +3,7 @@
     quality -> align -> remove_outliers -> fill -> scale -> cleaning.stretch -> features -> clips
 
 Each step is a function on the host, in float64; `prepare` runs them on a recording. Two published variants exist by
-name, see `Settings`: what the released program does, and what the paper describes.
+name, see `Preprocessing`: what the released program does, and what the paper describes.
 
 The infant lies along the image's x axis with the head at small x, as in the published videos; lengths named `long` and
 `short` are the sides of the image in pixels.
@@ -56,7 +56,7 @@ ANGLES = _triplets("left", "right") | _triplets("right", "left")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Preprocessing:
     """How a recording is prepared; the defaults are those of the released program.
 
     | step | `released` | `paper` |
@@ -106,9 +106,9 @@ class Settings:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
 
-RELEASED = Settings()
+RELEASED = Preprocessing()
 """As the public program does."""
-PAPER = Settings(variant="paper", point=(0.5, 0.5))
+PAPER = Preprocessing(variant="paper", point=(0.5, 0.5))
 """As the paper describes it; its point ellipse is chosen."""
 
 
@@ -119,7 +119,7 @@ class Image(NamedTuple):
     short: float
 
 
-def prepare(recording: Recording, image: Image | tuple[float, float], settings: Settings = RELEASED) -> Recording:
+def prepare(recording: Recording, image: Image | tuple[float, float], settings: Preprocessing = RELEASED) -> Recording:
     """A recording of 4500 frames, upright, centered and of unit length.
 
     Args:
@@ -174,7 +174,7 @@ def prepare(recording: Recording, image: Image | tuple[float, float], settings: 
 
 
 def quality(
-    keypoints: Keypoints, confidence: Float[np.ndarray, "time 18"] | None, settings: Settings = RELEASED
+    keypoints: Keypoints, confidence: Float[np.ndarray, "time 18"] | None, settings: Preprocessing = RELEASED
 ) -> tuple[Keypoints, Float[np.ndarray, "18"]]:
     """Points of low confidence become missing; the share of frames in which each point is seen.
 
@@ -191,12 +191,12 @@ def quality(
     return keypoints, 1 - np.isnan(keypoints).any(axis=-1).mean(axis=0)
 
 
-def enough(share: float, settings: Settings = RELEASED) -> bool:
+def enough(share: float, settings: Preprocessing = RELEASED) -> bool:
     """Whether so many points are enough: at least the smallest share as released, more than it in the paper."""
     return share >= settings.min_share if settings.variant == "released" else share > settings.min_share
 
 
-def align(keypoints: Keypoints, fps: float, image: Image, settings: Settings = RELEASED) -> Keypoints:
+def align(keypoints: Keypoints, fps: float, image: Image, settings: Preprocessing = RELEASED) -> Keypoints:
     """Take out the camera's movement, as released: each frame's torso is fitted to that of one frame.
 
     Rotation and translation, no scale, that map the four points of the torso best onto the template's; the template is
@@ -275,7 +275,7 @@ def unit_length(keypoints: Keypoints) -> float:
     return median
 
 
-def remove_outliers(keypoints: Keypoints, image: Image, settings: Settings = RELEASED) -> Keypoints:
+def remove_outliers(keypoints: Keypoints, image: Image, settings: Preprocessing = RELEASED) -> Keypoints:
     """Points become missing that lie outside the body's ellipse, then those far from their own median.
 
     Args:
@@ -294,7 +294,7 @@ def remove_outliers(keypoints: Keypoints, image: Image, settings: Settings = REL
     return cleaning.remove_outside(keypoints, median, axes)
 
 
-def fill(keypoints: Keypoints, fps: float, settings: Settings = RELEASED) -> Keypoints:
+def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = RELEASED) -> Keypoints:
     """Fill all gaps: short ones linearly, the rest from all other coordinates; present values stay as they are.
 
     Args:

@@ -1,110 +1,184 @@
-"""Ensemble-NAS-GCN (Groos et al.) as a system: the risk of cerebral palsy with its certainty."""
+"""Ensemble-NAS-GCN (Groos et al.): the risk of cerebral palsy with its certainty, from an ensemble of graph networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from infantjax import models, skeletons
-from infantjax.methods.base import How, System
-from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+from infantjax.errors import InputError
+from infantjax.methods.base import Method
+from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
-from infantjax.recording.preprocessing import PRESETS
-from infantjax.weights.ensemble import Ensemble
+from infantjax.recording.conversion import convert
+from infantjax.recording.preprocessing import PAPER, Preprocessing, standardize
+from infantjax.recording.recording import Recording, require_movement
+from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
-    from infantjax.training.state import TrainingConfig
+    import flax.linen as nn
+
+    from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+    from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+    from infantjax.training.splits import Split
+    from infantjax.training.state import TrainResult
+
+STATEMENT = (
+    "Trained on {count} recordings with infantjax. Its metrics come from infants that also selected the epoch of each "
+    "network, so they are optimistic; it was never validated on other infants. Research use only."
+)
 
 
-def _published() -> "TrainingConfig":
-    # Assessing needs nothing of training, and is to start fast.
-    from infantjax.training.state import TrainingConfig
-
-    return TrainingConfig()
-
-
+@register("ensemble-gcn")
 @dataclass(frozen=True, kw_only=True)
-class Groos(System):
-    """Graph networks over windows of five seconds.
+class EnsembleGCN(Method):
+    """Graph networks over windows of five seconds; one network for each of seven folds, from its best epoch.
 
     Attributes:
         model: registry name of a network for risk.
-        preprocessing: how recordings are standardized, `reference` or `paper`.
+        overrides: arguments of the network's `build`, for example the choices of an architecture.
         folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each.
         threshold: of decisions, stored with the ensemble.
+        preprocessing: standardization of recordings, stored with the ensemble.
         training: of every run.
 
     Raises:
-        ValueError: a network for another task, or an unknown name.
+        ValueError: a network for another task, or a threshold out of range.
+
+    Source: Groos et al., Paper III with supplement; the reference implementation (movement-outcome program).
     """
 
-    name = "groos"
     title = "Ensemble-NAS-GCN"
     source = "Groos et al. 2022"
     fidelity = "exact"
-    alternatives: ClassVar[Mapping[str, type]] = {"folds": str}
 
     model: str = "kbest-gcn-2"
-    preprocessing: Literal["reference", "paper"] = "reference"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     folds: int | str = 7
     threshold: float = 0.5
-    training: "TrainingConfig" = field(default_factory=_published)
+    preprocessing: Preprocessing = Preprocessing()
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         if (task := models.get(self.model).task) != "risk":
             raise ValueError(f"{self.model} is a network for {task}; give one for risk")
-        if self.preprocessing not in PRESETS:
-            raise ValueError(f"preprocessing is one of {', '.join(PRESETS)}, got {self.preprocessing!r}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
 
-    def crossval(self, cohort: Cohort, directory: str | Path, **how: Unpack[How]) -> Ensemble:
-        """See `System`."""
-        from infantjax.methods.ensemble_gcn import crossval as protocols
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """Preprocessing of the reference implementation or of the paper."""
+        return {"reference": cls(), "paper": cls(preprocessing=PAPER)}
 
-        options, stratify = self._options(how)
-        cohort = self._usable(cohort, options)
-        return protocols.crossval(cohort, directory=directory, folds=self.folds, stratify=stratify, **options)
+    @property
+    def skeleton(self) -> str:  # type: ignore[override]
+        """That of the network."""
+        return models.get(self.model).skeleton
 
-    def train(
-        self, cohort: Cohort, directory: str | Path, validation: Sequence[str] | float = 0.25, **how: Unpack[How]
-    ) -> Ensemble:
-        """See `System`."""
-        from infantjax.methods.ensemble_gcn import crossval as protocols
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """See `Method`."""
+        return models.get(self.model).input_shape
 
-        options, stratify = self._options(how)
-        if stratify:
-            raise ValueError("a single split takes no columns to balance")
-        cohort = self._usable(cohort, options)
-        return protocols.train_single(cohort, directory=directory, validation=validation, **options)
+    def build(self) -> "nn.Module":
+        """See `Method`."""
+        return models.get(self.model).build(**self.overrides)
 
-    def _usable(self, cohort: Cohort, options: dict[str, Any]) -> Cohort:
-        """The cohort, without recordings that cannot be used if that is asked for."""
-        if not options.pop("skip_invalid", False):
-            return cohort
-        from infantjax.methods.ensemble_gcn import crossval as protocols
+    def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
+        """Standardized positions `[time, joint, 2]`, float32."""
+        return standardized_positions(recording, self.skeleton, self.preprocessing, strict)
 
-        skeleton, settings = skeletons.get(models.get(self.model).skeleton), PRESETS[self.preprocessing]
-        strict = options.get("strict", False)
-        return cohort.map(lambda r: protocols.positions_of(r, skeleton, settings, strict), skip_invalid=True)[0]
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> "tuple[Split, ...]":
+        """Stratified folds, groups whole; or the folds of a column."""
+        from infantjax.training.cohort_splits import cohort_splits
 
-    def _options(self, how: How) -> tuple[dict[str, Any], Sequence[str]]:
-        options: dict[str, Any] = dict(how)
-        if options.pop("annotated", ()):
-            raise ValueError("groos learns from no annotated seconds")
-        stratify = options.pop("stratify", ())
-        common = {"model": self.model, "config": self.training, "threshold": self.threshold}
-        return {**common, "preprocessing": PRESETS[self.preprocessing], **options}, stratify
+        return cohort_splits(cohort, self.folds, stratify, self.seed)
+
+    def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
+        """Windows of all recordings."""
+        from infantjax.methods.ensemble_gcn.training import CohortData, WindowTask, window_runs
+        from infantjax.training.crossval import TrainingSetup
+
+        preprocessing = self.preprocessing
+        data = CohortData.from_recordings(
+            inputs.prepared,
+            inputs.cohort.outcomes,
+            skeletons.get(self.skeleton),
+            preprocessing.rotation,
+            preprocessing.window,
+        )
+        task = WindowTask.create(self.build(), data, self.training, models.get(self.model).features)
+        return TrainingSetup(task, window_runs(data, inputs.splits, self.training), data)
+
+    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
+        """Risks of the validation recordings at the best epoch of each run."""
+        from infantjax.methods.common import auc_or_nan, finite_or_none
+        from infantjax.training.crossval import TrainOutputs
+        from infantjax.training.out_of_fold import HeldOut
+
+        risks = result.validation_outputs(inputs.splits)
+        held_out = [
+            HeldOut(row, run, float(risk))
+            for run, (split, of_run) in enumerate(zip(inputs.splits, risks))
+            for row, risk in zip(split.validation, of_run)
+        ]
+        labels = np.array([inputs.cohort.outcomes[entry.row] for entry in held_out])
+        return TrainOutputs(
+            held_out,
+            [finite_or_none({"AUC": auc}) for auc in result.best_score],
+            {"AUC": auc_or_nan(np.concatenate(risks), labels)},
+            {
+                "statement": STATEMENT.format(count=len(inputs.cohort)),
+                "preprocessing": self.preprocessing.to_dict(),
+                "features": list(models.get(self.model).features),
+                "threshold": self.threshold,
+                "demonstration": False,
+            },
+        )
+
+    def members(self, result: "TrainResult") -> tuple[Member, ...]:
+        """See `Method`; with the overrides of the network."""
+        return tuple(Member(m.model, m.variables, dict(self.overrides)) for m in super().members(result))
 
     @classmethod
     def assessor(
         cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False, **options: Any
-    ) -> EnsembleGcnAssessor:
-        """See `System`; `options` are the other fields of `EnsembleGcnAssessor`."""
+    ) -> "EnsembleGcnAssessor":
+        """See `Method`; `options` are the other fields of `EnsembleGcnAssessor`."""
+        from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+
         return EnsembleGcnAssessor(ensemble, threshold, strict=strict, **options)
 
-    def told(self, ensemble: Ensemble) -> list[str]:
-        """See `System`."""
-        lines = []
-        for run in ensemble.info["training"]["runs"]:
-            ended = f"{run['status']} after {run['epochs']} of {self.training.epochs} epochs"
-            lines.append(f"run {run['run']}  AUC {run['auc']:.3f} in epoch {run['best_epoch']}  ({ended})")
-        return lines
+
+def standardized_positions(
+    recording: Recording,
+    skeleton: skeletons.Skeleton | str,
+    preprocessing: Preprocessing | None = None,
+    strict: bool = False,
+) -> np.ndarray:
+    """Standardized positions of a recording `[time, joint, 2]`, float32.
+
+    Args:
+        recording: of any keypoints that convert to the network's.
+        skeleton: that the network reads.
+        preprocessing: how recordings are standardized; None is the reference implementation's.
+        strict: refuse points that have to be approximated.
+
+    Raises:
+        InputError: three coordinates, shorter than a window, no movement, or a joint that the network needs is missing.
+    """
+    preprocessing, skeleton = preprocessing or Preprocessing(), skeletons.get(skeleton)
+    if recording.keypoints.shape[-1] != 2:
+        raise InputError(recording.name, "has three coordinates, the networks read two")
+    prepared = standardize(convert(recording, skeleton, strict=strict), preprocessing)
+    if prepared.frames < preprocessing.window:
+        seconds = preprocessing.window / preprocessing.fps
+        raise InputError(
+            recording.name, f"lasts {prepared.duration:.1f} s, shorter than a window of {seconds:g} s"
+        )
+    require_movement(recording)
+    if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
+        raise InputError(recording.name, f"has no {', '.join(absent)}, which the network needs")
+    return prepared.keypoints.astype(np.float32)

@@ -1,200 +1,238 @@
-"""A reading of MAM (Gao et al. 2023) as a system: where fidgety movements are, how frequent, whether a video is risk.
+"""MAM (Gao et al. 2023): where fidgety movements are, how frequent they are, and whether a video shows a risk.
 
-Besides its cohort it needs clips of other infants whose seconds are annotated (`motion.cohort.read_annotated`).
+Besides its cohort the training needs clips of other infants with annotated seconds (`recording.cohort.read_annotated`).
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.discrimination import confusion_counts
-from infantjax.methods import network as common
-from infantjax.methods.mam import preprocessing as motion
+from infantjax.evaluation.discrimination import counts
+from infantjax.methods import common
+from infantjax.methods.base import Method
+from infantjax.methods.mam import preprocessing
 from infantjax.methods.mam.model import INFO, MAM
-from infantjax.methods.mam.training import MamConfig, Videos, train
-from infantjax.methods.network import Fitted, Given, NetworkSystem
+from infantjax.methods.mam.preprocessing import Preprocessing
+from infantjax.methods.mam.training import TrainingConfig, Videos, VideoTask, video_runs
+from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
-from infantjax.training.loop import Execution
+from infantjax.training.cohort_splits import require_several_groups
+from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+from infantjax.training.out_of_fold import HeldOut
 from infantjax.training.splits import Split, stratified_splits
+from infantjax.training.state import TrainResult
 from infantjax.weights.ensemble import Ensemble
-
-SEXES = {"female": 0.0, "male": 1.0, "f": 0.0, "m": 1.0, "0": 0.0, "1": 1.0}
-_UNITS = {"gestational_age": "weeks", "birth_weight": "grams", "corrected_age": "weeks"}
 
 if TYPE_CHECKING:
     from infantjax.methods.mam.assess import MamAssessor
 
+SEXES = {"female": 0.0, "male": 1.0, "f": 0.0, "m": 1.0, "0": 0.0, "1": 1.0}
+UNITS = {"gestational_age": "weeks", "birth_weight": "grams", "corrected_age": "weeks"}
+"""Numbers of the info branch; sex comes before them."""
 
+
+@dataclass(frozen=True)
+class Network:
+    """Sizes of the network, see `model.MAM`; its channels follow from the inputs.
+
+    Attributes:
+        frames: of a clip.
+        token: frames of a token; divides `frames`.
+        width: of tokens and embeddings.
+        blocks: of the Transformer.
+        heads: of its attentions.
+        hidden: units of its MLPs.
+        dropout: in training, in its attentions and MLPs.
+        classifier: units of the clip classifier.
+        attention: units of the attention over instances.
+        main_share: share of the main branch in the fused log-odds before training.
+        metadata: read sex, gestational age, birth weight and corrected age (the info branch).
+        info: units of each of two layers of the info branch.
+    """
+
+    frames: int = 240
+    token: int = 8
+    width: int = 64
+    blocks: int = 4
+    heads: int = 4
+    hidden: int = 128
+    dropout: float = 0.1
+    classifier: int = 32
+    attention: int = 32
+    main_share: float = 0.9
+    metadata: bool = False
+    info: int = 16
+
+
+@register("mam")
 @dataclass(frozen=True, kw_only=True)
-class Mam(NetworkSystem):
+class Mam(Method):
     """Attention over joints and frames of clips, and over the clips of a video.
 
     Attributes:
-        dimensions: coordinates of the recordings, 2 or 3 (lifted); published is that 3 did better.
-        metadata: read sex, gestational age, birth weight and corrected age (the info branch).
-        folds: of the cross-validation (chosen).
-        smooth: odd width of the running mean, frames.
+        folds: of the cross-validation (our choice).
+        threshold: of decisions on the risk (our choice).
         localization_step: frames between two clips that localize.
-        threshold: of decisions on the risk (chosen).
-        network: the network; its channels follow from the inputs, `info` are the units of the info branch if there is
-            one.
+        network: sizes of the network.
+        preprocessing: of recordings.
         training: of every run.
 
     Raises:
         ValueError: a value out of range.
+
+    Source: Gao, Yao, Tian et al. 2023, Nature Communications, through a published summary.
     """
 
-    name = "mam"
-    title = "MAM"
+    title = "MAM (re-implemented from its description)"
     source = "Gao, Yao, Tian et al. 2023, Nature Communications, through a published summary"
     fidelity = "interpretation"
     fidelity_note = (
-        "MAM, re-implemented from its description: its methods text, supplement and code were not at hand. Published: the inputs, clips of 240 "
-        "frames, the three branches with one encoder, attention fusion, four losses, the margin, batches, 300 "
-        "epochs, the FMs frequency. Our choice: the inside of the Transformer, the formulas of fusion and closeness, "
-        "normalization, range of the rate, momentum and decay, 50 epochs of the reference branch alone, the number of "
-        "folds, the threshold, and the interval of the frequency."
+        "MAM, re-implemented from its description: its methods text, supplement and code were not available. Published: "
+        "the inputs, clips of 240 frames, the three branches with one encoder, attention fusion, four losses, the "
+        "margin, batches, 300 epochs, the FMs frequency. Our choice: the inside of the Transformer, the formulas of "
+        "fusion and closeness, normalization, range of the rate, momentum and decay, 50 epochs of the reference branch "
+        "alone, the number of folds, the threshold, and the interval of the frequency."
     )
-    skeleton_name = "human36m-17"
+    skeleton = "human36m-17"
     model = "mam"
-    derived = frozenset({"channels", "joints", "info"})
+    needs_annotated = True
+    simulated_columns = ("sex", *UNITS)
 
-    dimensions: int = 2
-    metadata: bool = False
     folds: int = 5
-    smooth: int = 5
-    localization_step: int = motion.LOCALIZATION_STEP
     threshold: float = 0.5
-    network: MAM = field(default_factory=MAM)
-    training: MamConfig = field(default_factory=MamConfig)
+    localization_step: int = preprocessing.LOCALIZATION_STEP
+    network: Network = field(default_factory=Network)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if self.dimensions not in (2, 3):
-            raise ValueError(f"dimensions must be 2 or 3, got {self.dimensions}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
-        if self.localization_step < 1 or self.smooth < 1 or not self.smooth % 2:
-            raise ValueError("localization_step must be at least 1 and smooth an odd number of frames")
+        if self.localization_step < 1:
+            raise ValueError(f"localization_step must be at least 1, got {self.localization_step}")
+
+    @property
+    def channels(self) -> int:
+        """Of a joint in a frame of the network's input."""
         inputs, distance = self.training.inputs, self.training.distance
-        channels = motion.channels(inputs, self.dimensions, distance=distance)
-        info = (self.network.info or 16) if self.metadata else 0
-        object.__setattr__(self, "network", self.network.clone(channels=channels, info=info))
+        return preprocessing.channels(inputs, self.preprocessing.dimensions, distance=distance)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one clip, see `NetworkSystem`."""
-        return 1, self.network.frames, self.network.joints, self.network.channels
+        """Of a video with one clip."""
+        return 1, self.network.frames, len(HUMAN36M_17.joints), self.channels
 
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
-        """Stratified folds, infants whole."""
-        common.require_several(cohort)
-        strata = cohort.columns(stratify)
-        folds = stratified_splits(cohort.outcomes, self.folds, groups=cohort.groups, strata=strata, seed=self.seed)
-        return tuple(Split(fold.train, fold.validation, ()) for fold in folds)
+    def build(self) -> MAM:
+        """See `Method`."""
+        sizes = asdict(self.network)
+        sizes["info"] = sizes["info"] if sizes.pop("metadata") else 0
+        return MAM(**sizes, channels=self.channels, joints=len(HUMAN36M_17.joints))
 
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
-        """Some infants held out."""
-        common.require_several(cohort)
-        train, held = common.single_split(cohort, validation, self.seed)
-        return Split(tuple(train), tuple(held), ())
-
-    def prepared(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    def prepare(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Positions at 25 frames per second, and the entries of the info branch where they are read."""
-        return self.positions(recording, strict), info_of(recording) if self.metadata else None
+        return self.positions(recording, strict), read_info(recording) if self.network.metadata else None
 
-    def annotation(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def prepare_annotated(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Positions, and 0 or 1 for every frame."""
         positions, seconds = self.positions(recording, strict), np.asarray(recording.metadata["fidgety"])
-        at = (np.arange(len(positions)) / motion.RATE).astype(int)
+        at = (np.arange(len(positions)) / preprocessing.RATE).astype(int)
         return positions, seconds[np.minimum(at, len(seconds) - 1)]
 
     def positions(self, recording: Recording, strict: bool = False) -> np.ndarray:
-        """As `motion.mam.prepare`, of a recording that moves and is as long as a token."""
+        """Positions `[time, joint, axis]` of a recording that moves and is at least as long as a token."""
         require_movement(recording)
-        if (axes := recording.keypoints.shape[-1]) != self.dimensions:
-            what = f"has {axes} coordinates, {self.dimensions} are needed"
+        wanted = self.preprocessing.dimensions
+        if (axes := recording.keypoints.shape[-1]) != wanted:
+            what = f"has {axes} coordinates, {wanted} are needed"
             raise InputError(recording.name, what, "lift or project it, or set dimensions")
-        positions = motion.prepare(convert(recording, HUMAN36M_17, strict=strict), self.smooth)
+        converted = convert(recording, HUMAN36M_17, strict=strict)
+        positions = preprocessing.prepare(converted, self.preprocessing.smooth)
         if len(positions) < self.network.token:
-            seconds = self.network.token / motion.RATE
+            seconds = self.network.token / preprocessing.RATE
             what = f"lasts {recording.duration:.2f} s, shorter than a token of {seconds:g} s"
             raise InputError(recording.name, what, "give a longer recording")
         return positions
 
-    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
-        """Train both stages, and judge the videos held out."""
-        cohort, prepared, partitions, annotated = given
-        common.require_members(cohort.outcomes, partitions)
-        clips, of_clips = self._clips(annotated)
-        labels = np.asarray(cohort.outcomes, np.int32)
-        info = [known for _, known in prepared] if self.metadata else None
-        data = Videos.of([positions for positions, _ in prepared], labels.tolist(), clips, of_clips, info)
-        outcome = train(
-            self.network,
-            data,
-            [Split(p.train, p.validation) for p in partitions],
-            self.training,
-            description=self.description,
-            **how,
-        )
-        risks, held, runs = common.sigmoid(outcome.logits), [], []
-        for run, partition in enumerate(partitions):
-            rows = list(partition.validation)
-            held += [(row, run, float(risks[row])) for row in rows]
-            area = common.area(risks[rows], labels[rows])
-            runs.append({"figures": {"AUC": area if math.isfinite(area) else None}})
-        known = np.isfinite(risks)
-        figures = {"AUC": common.area(risks[known], labels[known])}
-        if len(set(labels[known])) == 2:
-            figures |= confusion_counts(risks[known], labels[known], self.threshold).metrics()
-        return Fitted(
-            outcome=outcome,
-            members=common.members(self.model, self.network, outcome),
-            held=held,
-            runs=runs,
-            figures=figures,
-            info={"threshold": self.threshold, "fidelity_note": self.fidelity_note},
-        )
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
+        """Stratified folds, infants whole."""
+        require_several_groups(cohort)
+        strata = cohort.columns(stratify)
+        return stratified_splits(cohort.outcomes, self.folds, groups=cohort.groups, strata=strata, seed=self.seed)
+
+    def setup(self, inputs: TrainInputs) -> TrainingSetup:
+        """Videos with their labels and info, and the annotated clips."""
+        common.require_both_outcomes(inputs.cohort.outcomes, inputs.splits)
+        clips, clip_labels = self._clips(inputs.annotated)
+        info = [known for _, known in inputs.prepared] if self.network.metadata else None
+        labels = [int(outcome) for outcome in inputs.cohort.outcomes]
+        data = Videos.create([positions for positions, _ in inputs.prepared], labels, clips, clip_labels, info)
+        task = VideoTask(self.build(), self.training, (1, *self.input_shape))
+        return TrainingSetup(task, video_runs(data, inputs.splits, self.seed), data)
 
     def _clips(self, annotated: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         """The annotated clips and their labels."""
         if not annotated:
             raise InputError("mam", "needs annotated infants", "name their folder by --annotated")
-        cut, labels = [], []
+        frames, cut, labels = self.network.frames, [], []
         for positions, fidgety in annotated:
-            starts = motion.clip_starts(len(positions), self.network.frames, self.training.step)
-            cut.append(motion.cut(positions, starts, self.network.frames)[0])
-            labels.append(motion.clip_labels(fidgety, starts, self.network.frames))
-        clips, of_clips = np.concatenate(cut), np.concatenate(labels)
+            starts = preprocessing.clip_starts(len(positions), frames, self.training.step)
+            cut.append(preprocessing.cut(positions, starts, frames)[0])
+            labels.append(preprocessing.clip_labels(fidgety, starts, frames))
+        clips, clip_labels = np.concatenate(cut), np.concatenate(labels)
         if self.training.reference and len(clips) < self.training.clips:
             what = f"give {len(clips)} clips, a step needs {self.training.clips}"
-            raise InputError("annotated infants", what, "annotate more, or --set clips=...")
-        if self.training.reference and len(set(of_clips.tolist())) < 2:
-            kind = "fidgety" if of_clips[0] else "without fidgety movements"
+            raise InputError("annotated infants", what, "annotate more, or set training.clips")
+        if self.training.reference and len(set(clip_labels.tolist())) < 2:
+            kind = "fidgety" if clip_labels[0] else "without fidgety movements"
             raise InputError("annotated infants", f"give {len(clips)} clips, all {kind}", "both kinds are needed")
-        return clips, of_clips
+        return clips, clip_labels
+
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+        """Risks of the validation videos after the last epoch."""
+        labels = np.asarray(inputs.cohort.outcomes, np.int32)
+        risks = common.sigmoid(result.held_out(inputs.splits, len(labels)))
+        held_out, run_metrics = [], []
+        for run, split in enumerate(inputs.splits):
+            rows = list(split.validation)
+            held_out += [HeldOut(row, run, float(risks[row])) for row in rows]
+            run_metrics.append(common.finite_or_none({"AUC": common.auc_or_nan(risks[rows], labels[rows])}))
+        known = np.isfinite(risks)
+        metrics = {"AUC": common.auc_or_nan(risks[known], labels[known])}
+        if len(set(labels[known].tolist())) == 2:
+            metrics |= counts(risks[known], labels[known], self.threshold).metrics()
+        return TrainOutputs(held_out, run_metrics, metrics, {"threshold": self.threshold})
+
+    @classmethod
+    def simulate(cls, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
+        """Infants with the entries of the info branch."""
+        from infantjax.simulation.cohort import draw_metadata
+
+        first = options.get("first", 0)
+        for index, (recording, outcome) in enumerate(super().simulate(n, seed, duration, **options), first):
+            drawn = draw_metadata(seed, index, int(outcome))
+            metadata = {**recording.metadata, **{name: drawn[name] for name in cls.simulated_columns}}
+            yield replace(recording, metadata=metadata), outcome
 
     @classmethod
     def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "MamAssessor":
-        """See `System`."""
+        """See `Method`."""
         from infantjax.methods.mam.assess import MamAssessor
 
-        return MamAssessor(cls.of(ensemble, threshold), ensemble, strict)
+        return MamAssessor(cls.from_ensemble(ensemble, threshold), ensemble, strict)
 
 
-def info_of(recording: Recording) -> np.ndarray:
-    """The entries of the info branch, float32, in the order of `models.mam.INFO`.
+def read_info(recording: Recording) -> np.ndarray:
+    """The entries of the info branch, float32, in the order of `model.INFO`.
 
     Raises:
-        InputError: one is missing, or is no such entry.
+        InputError: one is missing, or cannot be read.
     """
-    numbers = [common.number_of(recording, name, unit) for name, unit in _UNITS.items()]
-    assert ("sex", *_UNITS) == INFO
-    return np.array([common.class_of(recording, "sex", SEXES), *numbers], np.float32)
+    assert ("sex", *UNITS) == INFO
+    numbers = [common.read_number(recording, name, unit) for name, unit in UNITS.items()]
+    return np.array([common.read_class(recording, "sex", SEXES), *numbers], np.float32)

@@ -1,4 +1,4 @@
-"""A reading of MAM, before its network: preparation, the inputs that were compared, clips, and their labels.
+"""MAM, preprocessing: preparation, the inputs that were compared, clips, and their labels.
 
 Source: Gao, Yao, Tian et al. 2023, through a published summary: the full methods text was not at hand. Published: 25
 frames per second, 17 joints, the running mean of five frames, the inputs, clips of 240 frames overlapping by 90 and, to
@@ -10,6 +10,7 @@ Preparation and clips run on the host; `inputs` is pure JAX.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import jax.numpy as jnp
@@ -30,6 +31,28 @@ CLIP, STEP, LOCALIZATION_STEP = 240, 150, 20
 Input = Literal["coordinates", "velocities", "accelerations", "distances"]
 Distance = Literal["euclidean", "per-axis"]
 Positions = Float[np.ndarray, "time joint axis"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a recording is prepared.
+
+    Attributes:
+        dimensions: coordinates of the recordings, 2 or 3 (lifted); published is that 3 did better.
+        smooth: odd width of the running mean, frames.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    dimensions: int = 2
+    smooth: int = 5
+
+    def __post_init__(self) -> None:
+        if self.dimensions not in (2, 3):
+            raise ValueError(f"dimensions must be 2 or 3, got {self.dimensions}")
+        if self.smooth < 1 or not self.smooth % 2:
+            raise ValueError(f"smooth must be an odd number of frames, got {self.smooth}")
 
 
 def prepare(recording: Recording, smooth: int = 5) -> Positions:

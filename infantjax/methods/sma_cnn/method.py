@@ -1,186 +1,176 @@
-"""The SMA CNN as a system: a motor score on the scale of CHOP INTEND from the tracks of hands and feet."""
+"""SMA CNN: a motor score on the scale of CHOP INTEND from the tracks of hands and feet."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.evaluation.regression import Aggregation, aggregate, subject_errors
-from infantjax.methods import network as common
-from infantjax.methods.network import Fitted, Given, NetworkSystem
-from infantjax.methods.sma_cnn import preprocessing as limbs
-from infantjax.methods.sma_cnn.model import AXES, SmaCnn
-from infantjax.methods.sma_cnn.training import SmaConfig, leave_one_out, train
+from infantjax.methods.base import Method
+from infantjax.methods.common import finite_or_none
+from infantjax.methods.registry import register
+from infantjax.methods.sma_cnn.model import AXES
+from infantjax.methods.sma_cnn.model import SmaCnn as SmaCnnNet
+from infantjax.methods.sma_cnn.preprocessing import LIMBS, Preprocessing, recording_windows
+from infantjax.methods.sma_cnn.simulation import simulate
+from infantjax.methods.sma_cnn.training import ScoredWindows, ScoreTask, TrainingConfig, score_runs
 from infantjax.recording.cohort import Cohort
-from infantjax.recording.recording import Recording, require_movement
-from infantjax.training.loop import Execution
-from infantjax.training.splits import Split
-from infantjax.training.state import Status
-from infantjax.weights.ensemble import Ensemble
-
-RATE = 30.0
-"""Frames per second of the published camera, about."""
+from infantjax.recording.recording import Recording
+from infantjax.training.cohort_splits import require_several_groups
+from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+from infantjax.training.layout import take_runs
+from infantjax.training.out_of_fold import HeldOut
+from infantjax.training.splits import Split, leave_one_group_out
+from infantjax.training.state import Status, TrainResult
+from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
     from infantjax.methods.sma_cnn.assess import SmaAssessor
 
 
+@dataclass(frozen=True)
+class Network:
+    """Sizes of the network, see `model.SmaCnn`.
+
+    Attributes:
+        features: channels of the three convolutions, and units of the first linear layer.
+        dropout: fraction of units that training drops after it.
+        bias: initial value of all biases; the paper gives no constant, zero is our choice.
+    """
+
+    features: tuple[int, int, int, int] = (48, 128, 256, 1024)
+    dropout: float = 0.5
+    bias: float = 0.0
+
+
+@register("sma-cnn")
 @dataclass(frozen=True, kw_only=True)
-class Sma(NetworkSystem):
+class SmaCnn(Method):
     """Convolutions over windows of limb tracks; one run for each infant left out.
 
     Attributes:
-        window: frames of a window.
-        step: frames between the starts of two.
-        longest_step: seconds between two frames beyond which a recording is cut (chosen).
-        join_gaps: windows straddle cuts.
         aggregation: how the windows of a recording become one score: `mean`, `median` or `fence`.
-        network: the network.
+        network: sizes of the network.
+        preprocessing: windows of a recording.
         training: of every run.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: an unknown aggregation.
+
+    Source: workshop paper on infants with spinal muscular atrophy type I.
     """
 
-    name = "sma"
     title = "SMA CNN"
-    source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights were released"
+    source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights are public"
     fidelity = "published"
     score_range = (0.0, 72.0)
-    value = "score"
-    rounds = "reports"
-    skeleton_name = "limbs-4"
+    skeleton = "limbs-4"
     model = "sma-cnn"
+    simulated_columns = ("group", "age")
 
-    window: int = limbs.WINDOW
-    step: int = limbs.STEP
-    longest_step: float = limbs.LONGEST_STEP
-    join_gaps: bool = False
     aggregation: Aggregation = "mean"
-    network: SmaCnn = field(default_factory=SmaCnn)
-    training: SmaConfig = field(default_factory=SmaConfig)
+    network: Network = field(default_factory=Network)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if self.window < 108 or self.step < 1 or not self.longest_step > 0:
-            raise ValueError(
-                f"window must be at least 108 frames, step 1 and longest_step above 0, got {self.window}, {self.step} "
-                f"and {self.longest_step}"
-            )
         aggregate([0.0], self.aggregation)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one window, see `NetworkSystem`."""
-        return len(limbs.LIMBS) * AXES, self.window, 1
+        """Of one window."""
+        return len(LIMBS) * AXES, self.preprocessing.window, 1
+
+    def build(self) -> SmaCnnNet:
+        """See `Method`."""
+        return SmaCnnNet(**asdict(self.network))
+
+    def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
+        """All windows of a recording; nothing is approximated, `strict` or not."""
+        return recording_windows(recording, self.preprocessing)
 
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
         """Each infant left out once."""
         if stratify:
-            raise ValueError("sma leaves one infant out at a time and balances no columns")
-        common.require_several(cohort)
-        return tuple(Split(f.train, f.validation, ()) for f in leave_one_out(cohort.groups or cohort.names))
+            raise ValueError(f"{self.name} leaves one infant out at a time and balances no columns")
+        require_several_groups(cohort)
+        return leave_one_group_out(cohort.groups or cohort.names)
 
-    def split(self, cohort: Cohort, validation: Sequence[str] | float) -> Split:
-        """Some infants held out."""
-        common.require_several(cohort)
-        train, held = common.single_split(cohort, validation, self.seed)
-        return Split(tuple(train), tuple(held), ())
-
-    def prepared(self, recording: Recording, strict: bool = False) -> np.ndarray:
-        """All windows of a recording.
-
-        Raises:
-            InputError: a limb that is missing, never seen, or at one place throughout; no window without a gap.
-        """
-        require_movement(recording)
-        track = limbs.track(recording)
-        for number, limb in enumerate(limbs.LIMBS):
-            places = track[~np.isnan(track[:, number]).any(axis=-1), number]
-            if not len(places):
-                raise InputError(recording.name, f"never shows the {_spaced(limb)}", "all four limbs are needed")
-            if (places == places[0]).all():
-                what = f"has the {_spaced(limb)} at one place in all frames"
-                raise InputError(recording.name, what, "check its tracking")
-        found = limbs.windows(
-            track,
-            np.arange(recording.frames) / recording.fps,
-            window=self.window,
-            step=self.step,
-            longest_step=self.longest_step,
-            join_gaps=self.join_gaps,
-        )
-        if not len(found):
-            seconds = self.window / recording.fps
-            what = f"has no {self.window} frames ({seconds:.1f} s) in which all four limbs are seen"
-            raise InputError(recording.name, what, "give a longer recording, or one with fewer gaps")
-        return found
-
-    def fit(self, given: Given, **how: Unpack[Execution]) -> Fitted:
-        """Train, and judge windows and recordings of the infants left out."""
-        cohort, prepared, partitions, _ = given
+    def setup(self, inputs: TrainInputs) -> TrainingSetup:
+        """Windows of all recordings with the scores of their recordings."""
+        cohort, size = inputs.cohort, self.training.batch_size
         if len(set(cohort.outcomes)) < 2:
-            what = f"all {len(cohort)} recordings have score {cohort.outcomes[0]:g}"
+            what = f"all {len(cohort)} recordings have the score {cohort.outcomes[0]:g}"
             raise InputError("cohort", what, "there is nothing to learn; add others")
-        count = [len(windows) for windows in prepared]
-        place = np.repeat(np.arange(len(cohort)), count)
-        scores = np.asarray(cohort.outcomes, np.float64)
-        folds = [
-            Split(*(tuple(np.flatnonzero(np.isin(place, side)).tolist()) for side in (p.train, p.validation)))
-            for p in partitions
+        owner = _owners(inputs)
+        splits = [
+            Split(*(tuple(np.flatnonzero(np.isin(owner, rows)).tolist()) for rows in (split.train, split.validation)))
+            for split in inputs.splits
         ]
-        if (fewest := min(len(fold.train) for fold in folds)) < self.training.batch_size:
-            what = f"gives {fewest} windows to train on, fewer than a batch of {self.training.batch_size}"
-            raise InputError("cohort", what, f"add recordings, or use --batch-size {fewest} at most")
+        if (fewest := min(len(split.train) for split in splits)) < size:
+            what = f"gives {fewest} windows to train on, fewer than a batch of {size}"
+            raise InputError("cohort", what, f"add recordings, or use a batch size of {fewest} at most")
+        scores = np.asarray(cohort.outcomes)[owner]
+        data = ScoredWindows.create(np.concatenate(inputs.prepared), scores.tolist())
+        task = ScoreTask(self.build(), self.training, (1, *self.input_shape))
+        return TrainingSetup(task, score_runs(data, splits, self.training), data)
+
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+        """The score of each recording by the run that held it out, and errors of windows and of recordings."""
+        cohort, owner = inputs.cohort, _owners(inputs)
+        held_out, run_metrics = [], []
+        predictions, targets, subjects = [], [], []
         groups = cohort.groups or cohort.names
-        outcome = train(
-            self.network,
-            np.concatenate(prepared),
-            scores[place].tolist(),
-            [groups[row] for row in place],
-            self.training,
-            description=self.description,
-            **how,
-            folds=folds,
-        )
-        held: list[tuple[int, int, float]] = []
-        runs: list[dict[str, Any]] = []
-        for run, partition in enumerate(partitions):
-            own: dict[str, float] = {}
-            if outcome.status[run] != Status.DIVERGED:
-                of = {row: outcome.predictions[place == row] for row in partition.validation}
-                held += [(row, run, aggregate(values, self.aggregation)) for row, values in of.items()]
-                inside = np.isin(place, partition.validation)
-                own["error"] = float(np.abs(outcome.predictions[inside] - scores[place[inside]]).mean())
-            runs.append({"figures": own})
-        known = np.isfinite(outcome.predictions)
-        figures: dict[str, float] = {}
-        if known.any():
-            errors = subject_errors(
-                outcome.predictions[known], scores[place[known]], [groups[row] for row in place[known]]
+        for run, split in enumerate(inputs.splits):
+            if result.status[run] == Status.DIVERGED:
+                run_metrics.append({})
+                continue
+            windows = np.flatnonzero(np.isin(owner, split.validation))
+            found = np.asarray(result.outputs[run][: len(windows)], np.float64)
+            for row in split.validation:
+                value = aggregate(found[owner[windows] == row], self.aggregation)
+                held_out.append(HeldOut(row, run, float(value)))
+            measured = np.asarray(cohort.outcomes)[owner[windows]]
+            run_metrics.append(finite_or_none({"error": float(np.abs(found - measured).mean())}))
+            predictions, targets = [*predictions, *found], [*targets, *measured]
+            subjects += [groups[row] for row in owner[windows]]
+        metrics: dict[str, float] = {}
+        if held_out:
+            of_windows = subject_errors(predictions, targets, subjects)
+            rows = [entry.row for entry in held_out]
+            of_recordings = subject_errors(
+                [entry.value for entry in held_out],
+                [cohort.outcomes[row] for row in rows],
+                [groups[row] for row in rows],
             )
-            figures = {"windows: error per infant": errors.per_subject, "overall": errors.overall}
-            rows, values = [row for row, _, _ in held], [value for _, _, value in held]
-            errors = subject_errors(values, scores[rows], [groups[row] for row in rows])
-            figures |= {"recordings: error per infant": errors.per_subject, "of recordings overall": errors.overall}
-        return Fitted(
-            outcome=outcome,
-            # A stack of fifteen networks of the published size would not fit into a file.
-            members=common.members(self.model, self.network, outcome, together=False),
-            held=held,
-            runs=runs,
-            figures=figures,
-            info={},
-        )
+            metrics = {
+                "windows: error per infant": of_windows.per_subject,
+                "windows: error overall": of_windows.overall,
+                "recordings: error per infant": of_recordings.per_subject,
+                "recordings: error overall": of_recordings.overall,
+            }
+        return TrainOutputs(held_out, run_metrics, metrics)
+
+    def members(self, result: TrainResult) -> tuple[Member, ...]:
+        """One member for each run: a stack of fifteen networks of the published size would not fit into a file."""
+        runs = [run for run, last in enumerate(result.last_epoch) if last > 0]
+        return tuple(Member(self.model, take_runs(result.variables, [run]), {}) for run in runs)
+
+    @classmethod
+    def simulate(cls, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
+        """Infants with three visits each and a score at every visit."""
+        return simulate(n, seed, duration, **options)
 
     @classmethod
     def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "SmaAssessor":
-        """See `System`; there is no threshold, and nothing is approximated."""
+        """See `Method`; there is no threshold, and nothing is approximated."""
         from infantjax.methods.sma_cnn.assess import SmaAssessor
 
-        return SmaAssessor(cls.of(ensemble, threshold), ensemble)
+        return SmaAssessor(cls.from_ensemble(ensemble, threshold), ensemble)
 
 
-def _spaced(limb: str) -> str:
-    return limb.replace("_", " ")
+def _owners(inputs: TrainInputs) -> np.ndarray:
+    """`[window]` recording that each window is cut from."""
+    return np.repeat(np.arange(len(inputs.cohort)), [len(windows) for windows in inputs.prepared])

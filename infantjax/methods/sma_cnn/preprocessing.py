@@ -7,11 +7,13 @@ Source: the workshop paper of the SMA CNN. Chosen, where it is silent: the longe
 not straddle a cut, and that a row or correlation without variance is zero.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 
 from infantjax.errors import InputError
-from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording, require_movement
 
 LIMBS = ("right_hand", "left_hand", "right_foot", "left_foot")
 WINDOW, STEP = 900, 50
@@ -22,6 +24,77 @@ LONGEST_STEP = 0.1
 _JOINTS = {"hand": ("hand", "wrist"), "foot": ("foot", "ankle", "heel")}
 
 Track = Float[np.ndarray, "time limb axis"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a recording is cut into windows; the defaults are the published ones.
+
+    Attributes:
+        window: frames of a window.
+        step: frames between the starts of two windows.
+        longest_step: seconds between two frames beyond which a recording is cut (our choice).
+        join_gaps: windows straddle cuts.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    window: int = WINDOW
+    step: int = STEP
+    longest_step: float = LONGEST_STEP
+    join_gaps: bool = False
+
+    def __post_init__(self) -> None:
+        if self.window < 108 or self.step < 1 or not self.longest_step > 0:
+            raise ValueError(
+                f"window must be at least 108 frames, step 1 and longest_step above 0, got {self.window}, {self.step} "
+                f"and {self.longest_step}"
+            )
+
+
+def recording_windows(
+    recording: Recording, preprocessing: Preprocessing | None = None
+) -> Float[np.ndarray, "window row frame"]:
+    """All windows of a recording.
+
+    Raises:
+        InputError: a limb that is missing, never seen, or never moves; no window without a gap.
+    """
+    preprocessing = preprocessing or Preprocessing()
+    require_movement(recording)
+    limbs = track(recording)
+    for number, limb in enumerate(LIMBS):
+        positions = limbs[~np.isnan(limbs[:, number]).any(axis=-1), number]
+        name = limb.replace("_", " ")
+        if not len(positions):
+            raise InputError(recording.name, f"never shows the {name}", "all four limbs are needed")
+        if (positions == positions[0]).all():
+            raise InputError(recording.name, f"has the {name} at one place in all frames", "check its tracking")
+    found = windows(
+        limbs,
+        np.arange(recording.frames) / recording.fps,
+        window=preprocessing.window,
+        step=preprocessing.step,
+        longest_step=preprocessing.longest_step,
+        join_gaps=preprocessing.join_gaps,
+    )
+    if not len(found):
+        seconds = preprocessing.window / recording.fps
+        what = f"has no {preprocessing.window} frames ({seconds:.1f} s) in which all four limbs are seen"
+        raise InputError(recording.name, what, "give a longer recording, or one with fewer gaps")
+    return found
+
+
+def window_starts(recording: Recording, preprocessing: Preprocessing) -> Float[np.ndarray, " window"]:
+    """Seconds at which the windows of a recording start."""
+    limbs = track(recording)
+    frames = np.broadcast_to(np.arange(recording.frames, dtype=np.float64)[:, None, None], limbs.shape).copy()
+    frames[np.isnan(limbs)] = np.nan
+    times = np.arange(recording.frames) / recording.fps
+    parts = stretches(frames, times, preprocessing.longest_step, preprocessing.join_gaps)
+    window, step = preprocessing.window, preprocessing.step
+    return np.array([part[s, 0, 0] for part in parts for s in range(0, len(part) - window + 1, step)]) / recording.fps
 
 
 def track(recording: Recording) -> Track:

@@ -23,7 +23,7 @@ from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.training import loop
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, Status, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from infantjax import models, training
 from infantjax.errors import InputError
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.models import Entry, Published
 from infantjax.recording import preprocessing as normalization
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 from infantjax.training.splits import Split
-from infantjax.training.state import CohortData, TrainingConfig
 from infantjax.weights.ensemble import load_ensemble
 
 CONFIG = TrainingConfig(epochs=2, batch_size=8, samples_per_negative=2, positive_ratio=2, learning_rate=0.05)

@@ -1,0 +1,289 @@
+"""Cross-validation, and training on a single split: from a cohort to an ensemble with its record.
+
+Both train a stack of runs and write the same folder: the ensemble, `training.json` (what was trained and how each run
+ended), `out_of_fold.csv` (values of held-out recordings), `history.csv`, `tensorboard/` and `checkpoints/`. Called again
+on the folder of an interrupted training, they continue it. A method is anything that is `Trainable`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from infantjax.errors import InputError
+from infantjax.files import canonical_json, sha256, write_atomically
+from infantjax.recording.cohort import Cohort, ScoreRange
+from infantjax.recording.recording import Recording
+from infantjax.training import distributed, loop
+from infantjax.training.loop import TrainOptions
+from infantjax.training.out_of_fold import HeldOut, write_tables
+from infantjax.training.cohort_splits import single_split
+from infantjax.training.splits import Split
+from infantjax.training.state import Status, TrainResult
+from infantjax.training.task import SupervisedTask
+from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
+
+RECORD = "training.json"
+"""Name of the record of a training in its folder."""
+STATEMENT = "Trained on {count} recordings with infantjax. It was never validated on infants. Research use only."
+
+
+class TrainInputs(NamedTuple):
+    """Prepared recordings and their splits.
+
+    Attributes:
+        cohort: usable recordings with their outcomes.
+        prepared: result of `Trainable.prepare` for each of them.
+        splits: of the cohort's recordings, one a run.
+        annotated: result of `Trainable.prepare_annotated` for each annotated recording.
+    """
+
+    cohort: Cohort
+    prepared: list[Any]
+    splits: tuple[Split, ...]
+    annotated: list[Any] = []
+
+
+class TrainingSetup(NamedTuple):
+    """Arguments of `loop.train`.
+
+    Attributes:
+        task: what the runs train.
+        runs: their index sets.
+        data: what they share.
+    """
+
+    task: SupervisedTask
+    runs: Any
+    data: Any
+
+
+@dataclass(frozen=True)
+class TrainOutputs:
+    """What a method makes of a trained stack.
+
+    Attributes:
+        held_out: a value of each recording by each run that held it out.
+        run_metrics: metrics of each run; None where one is not defined.
+        metrics: metrics over all that was held out; NaN where one is not defined.
+        info: what the use of the ensemble needs beside the settings, JSON-compatible.
+    """
+
+    held_out: list[HeldOut]
+    run_metrics: list[dict[str, float | None]]
+    metrics: dict[str, float]
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Trainable(Protocol):
+    """What cross-validation needs of a method."""
+
+    name: str
+    skeleton: str
+    score_range: ScoreRange | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, JSON-compatible."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the splits and of the training."""
+
+    def prepare(self, recording: Recording, strict: bool = False) -> Any:
+        """What the training needs of a recording; `InputError` if it cannot be used."""
+
+    def prepare_annotated(self, recording: Recording, strict: bool = False) -> Any:
+        """The same of a recording with annotated seconds."""
+
+    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
+        """The published splits of a cohort."""
+
+    def setup(self, inputs: TrainInputs) -> TrainingSetup:
+        """Task, index sets and data."""
+
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+        """Values of held-out recordings, metrics, and what the ensemble needs."""
+
+    def members(self, result: TrainResult) -> tuple[Member, ...]:
+        """Members of the ensemble: the networks of all runs that finished an epoch."""
+
+
+def crossval(
+    method: Trainable,
+    cohort: Cohort,
+    directory: str | Path,
+    options: TrainOptions | None = None,
+    *,
+    annotated: Sequence[Recording] = (),
+    stratify: Sequence[str] = (),
+    strict: bool = False,
+    skip_invalid: bool = False,
+) -> Ensemble:
+    """Train one network for each published split of a cohort, all as one stack, and save them as an ensemble.
+
+    Args:
+        method: with its settings.
+        cohort: recordings with outcomes on the method's scale; a group is never on two sides of a split.
+        directory: of the ensemble; created if missing; an interrupted training in it is continued.
+        options: of the execution.
+        annotated: recordings of other infants with annotated seconds (`recording.cohort.read_annotated`).
+        stratify: columns of the outcomes table to balance beside the outcome.
+        strict: refuse recordings with points that have to be approximated.
+        skip_invalid: leave out recordings that cannot be used, instead of refusing the cohort.
+
+    Returns:
+        The saved ensemble. Of several processes only the main one saves it.
+
+    Raises:
+        InputError: recordings that cannot be used (all are named), a cohort that cannot be split, a directory that
+            cannot be written or holds another training, or a first epoch that diverged in every run.
+        ValueError: a cohort on another scale, or an option that the method does not have.
+    """
+    cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
+    splits = method.splits(cohort, stratify)
+    inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
+    return _train(method, inputs, Path(directory), options)
+
+
+def train(
+    method: Trainable,
+    cohort: Cohort,
+    directory: str | Path,
+    validation: Sequence[str] | float = 0.25,
+    options: TrainOptions | None = None,
+    *,
+    annotated: Sequence[Recording] = (),
+    strict: bool = False,
+    skip_invalid: bool = False,
+) -> Ensemble:
+    """Train one network on a single split of a cohort and save it as an ensemble of one.
+
+    Args:
+        method: see `crossval`, as all other arguments.
+        cohort: see `crossval`.
+        directory: see `crossval`.
+        validation: ids of the validation recordings, or about which fraction of the groups, up to a half.
+        options: of the execution.
+        annotated: see `crossval`.
+        strict: see `crossval`.
+        skip_invalid: see `crossval`.
+
+    Raises:
+        InputError: as `crossval`, or ids that the cohort does not hold.
+        ValueError: as `crossval`, or a fraction that is not above 0 and at most a half.
+    """
+    cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
+    splits = (single_split(cohort, validation, method.seed),)
+    inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
+    return _train(method, inputs, Path(directory), options)
+
+
+def _prepare(method: Trainable, cohort: Cohort, strict: bool, skip_invalid: bool) -> tuple[Cohort, list[Any]]:
+    if cohort.score_range != method.score_range:
+        raise ValueError(f"{method.name} learns from outcomes on {method.score_range or '0 and 1'}, got {cohort.score_range}")
+    return cohort.map(lambda recording: method.prepare(recording, strict), skip_invalid)
+
+
+def _prepare_annotated(method: Trainable, cohort: Cohort, annotated: Sequence[Recording], strict: bool) -> list[Any]:
+    if both := {recording.name for recording in annotated} & set(cohort.names):
+        raise InputError("annotated", f'"{min(both)}" is also in the cohort', "annotate other infants")
+    return [method.prepare_annotated(recording, strict) for recording in annotated]
+
+
+def _train(method: Trainable, inputs: TrainInputs, directory: Path, options: TrainOptions | None) -> Ensemble:
+    setup = method.setup(inputs)
+    description = {"method": method.name, "settings": method.settings}
+    result = loop.train(*setup, directory=directory, description=description, options=options)
+    if not (members := method.members(result)):
+        raise InputError(
+            directory, "the first epoch of every run diverged", "lower the learning rate or check the recordings"
+        )
+    try:
+        outputs = method.outputs(inputs, setup, result)
+    except InputError as error:
+        raise InputError(directory, error.what, error.remedy) from error
+    record = make_record(method, inputs, result, outputs)
+    ensemble = Ensemble(members, _info(method, inputs, record, outputs))
+    if not distributed.is_main_process():
+        return ensemble
+    try:
+        ensemble = save_ensemble(ensemble, directory)
+        write_tables(directory, inputs.cohort, outputs.held_out)
+        write_atomically(directory / RECORD, canonical_json(record))
+    except OSError as error:
+        raise InputError(directory, f"cannot be written ({error.strerror})", "make room and run it again") from error
+    return ensemble
+
+
+def make_record(
+    method: Trainable, inputs: TrainInputs, result: TrainResult, outputs: TrainOutputs
+) -> dict[str, Any]:
+    """What was trained and how each run ended, JSON-compatible.
+
+    It holds no times, paths or device counts: the same training gives the same bytes.
+    """
+    cohort = inputs.cohort
+    runs = []
+    for run, (split, status) in enumerate(zip(inputs.splits, result.status)):
+        last = int(result.last_epoch[run])
+        entry: dict[str, Any] = {
+            "run": run,
+            "trained_on": len(split.train),
+            "held_out": [cohort.names[row] for row in split.test or split.validation],
+            "best_epoch": int(result.best_epoch[run]),
+            "epochs": last,
+            "status": status.name.lower(),
+            "in_ensemble": last > 0,
+            "metrics": outputs.run_metrics[run],
+        }
+        if status is Status.DIVERGED:
+            entry["diverged_in_epoch"] = last + 1
+        runs.append(entry)
+    return {
+        "method": method.name,
+        "settings": method.settings,
+        "cohort": {
+            "recordings": len(cohort),
+            "sha256": sha256(*(r.keypoints for r in cohort.recordings), np.asarray(cohort.outcomes, np.float64)),
+            "problems": list(cohort.problems),
+        },
+        "runs": runs,
+        "metrics": {name: value if math.isfinite(value) else None for name, value in outputs.metrics.items()},
+        "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},
+    }
+
+
+def _info(method: Trainable, inputs: TrainInputs, record: dict[str, Any], outputs: TrainOutputs) -> dict[str, Any]:
+    """The part of the record that travels with the weights: without ids of infants."""
+    training = {name: value for name, value in record.items() if name not in ("method", "settings")}
+    training["cohort"] = {name: value for name, value in record["cohort"].items() if name != "problems"}
+    training["runs"] = [{name: value for name, value in run.items() if name != "held_out"} for run in record["runs"]]
+    return {
+        "method": method.name,
+        "settings": method.settings,
+        "skeleton": method.skeleton,
+        "validated": False,
+        "statement": STATEMENT.format(count=len(inputs.cohort)),
+        "training": training,
+        **outputs.info,
+    }
+
+
+def format_summary(ensemble: Ensemble) -> list[str]:
+    """How each run of a training ended and the metrics of held-out recordings, a line each."""
+    training = ensemble.info["training"]
+    lines = []
+    for run in training["runs"]:
+        ended = f"{run['status']} after epoch {run['epochs']}, best epoch {run['best_epoch']}"
+        lines.append(f"run {run['run']}  {_metrics_in_words(run['metrics'])}  ({ended})")
+    return [*lines, f"held out: {_metrics_in_words(training['metrics'])}"]
+
+
+def _metrics_in_words(metrics: dict[str, float | None]) -> str:
+    words = (f"{name} {'-' if value is None else f'{value:.3f}'}" for name, value in metrics.items())
+    return ", ".join(words) or "-"

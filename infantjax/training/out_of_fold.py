@@ -1,0 +1,69 @@
+"""Values of held-out recordings as CSV tables."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from infantjax.files import write_atomically
+from infantjax.recording.cohort import Cohort
+
+OUT_OF_FOLD = "out_of_fold.csv"
+"""A row for each recording: the median over the runs that held it out."""
+ALL_RUNS = "out_of_fold_runs.csv"
+"""A row for each recording and run; written where a recording is held out by several runs."""
+
+
+class HeldOut(NamedTuple):
+    """Value of a held-out recording.
+
+    Attributes:
+        row: of the recording in the cohort.
+        run: that held it out.
+        value: risk or score; NaN where it is not defined.
+    """
+
+    row: int
+    run: int
+    value: float
+
+
+def write_tables(directory: Path, cohort: Cohort, held_out: Sequence[HeldOut]) -> None:
+    """Write the tables of a training, each as CSV with the columns `id,runs,outcome,value`.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    by_row: dict[int, list[HeldOut]] = {}
+    for entry in held_out:
+        by_row.setdefault(entry.row, []).append(entry)
+    medians = ((row, [e.run for e in entries], _median(entries)) for row, entries in by_row.items())
+    write_atomically(directory / OUT_OF_FOLD, to_csv(cohort, medians))
+    if len(by_row) < len(held_out):
+        write_atomically(directory / ALL_RUNS, to_csv(cohort, ((e.row, [e.run], e.value) for e in held_out)))
+
+
+def to_csv(cohort: Cohort, values: Iterable[tuple[int, Sequence[int], float]]) -> str:
+    """Rows, runs and values as CSV text: `id,runs,outcome,value`.
+
+    Several runs are separated by blanks. A value that is not defined is left empty. An id that a spreadsheet would
+    take for a formula gets an apostrophe.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("id", "runs", "outcome", "value"))
+    for row, runs, value in values:
+        name = cohort.names[row]
+        name = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+        cell = "" if math.isnan(value) else str(value)
+        writer.writerow((name, " ".join(map(str, runs)), cohort.outcomes[row], cell))
+    return stream.getvalue()
+
+
+def _median(entries: Sequence[HeldOut]) -> float:
+    known = [entry.value for entry in entries if math.isfinite(entry.value)]
+    return float(np.median(known)) if known else math.nan
