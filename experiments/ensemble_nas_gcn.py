@@ -35,7 +35,6 @@ from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.crossval import cohort_splits, crossval
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
@@ -44,6 +43,7 @@ from infantjax.search import KBest, RandomSearch, evaluation
 from infantjax.search.space import PUBLISHED, SearchSpace, build_published, read_space
 from infantjax.search.study import Found, best, find
 from infantjax.search.worker import Search, search
+from infantjax.training.cohort_splits import cohort_splits
 from infantjax.weights.ensemble import Ensemble, save_ensemble
 
 COLORS = ("red", "orange", "yellow", "green")

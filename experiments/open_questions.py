@@ -45,14 +45,14 @@ from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare
-from infantjax.methods.ensemble_gcn.training import CohortData, Result, TrainingConfig, take_runs, train
+from infantjax.methods.ensemble_gcn.training import CohortData, Result, TrainingConfig, prepare_cohort, take_runs, train
 from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
 from infantjax.recording import features, windows
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
+from infantjax.training.cohort_splits import cohort_splits
 from infantjax.training.splits import Split
 from infantjax.weights.ensemble import Ensemble, Member
 
@@ -151,7 +151,7 @@ def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preproc
     """Every fold with so many seeds, as one stack."""
     entry = get(options.model)
     folds = cohort_splits(cohort, options.folds, options.stratify, options.training.seed) * seeds
-    data = prepare(cohort, entry.skeleton, preprocessing)
+    data = prepare_cohort(cohort, entry.skeleton, preprocessing)
     result = train(
         entry.build(**options.overrides),
         data,
@@ -246,7 +246,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     found = whole.first(options.folds)
     names, (member,) = get(options.model).features, found.ensemble.members
     module = get(options.model).build(**options.overrides)
-    held_out = prepare(test, get(options.model).skeleton, REFERENCE)
+    held_out = prepare_cohort(test, get(options.model).skeleton, REFERENCE)
     seen, asked = (described(module, member.variables, data, names) for data in (found.data, held_out))
     weights = [attention(fold, found.data.labels, instance, seen, asked) for instance, fold in enumerate(found.folds)]
     risks = [infant.risk for infant in asked]

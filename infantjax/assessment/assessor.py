@@ -135,12 +135,12 @@ class NetworkMethod(Description, Protocol):
     """A method whose ensemble holds runs of one network.
 
     Attributes:
-        network: a Flax module.
         input_shape: shape of one sample.
         settings: all settings, JSON-compatible.
     """
 
-    network: Any
+    def build(self) -> Any:
+        """The network, a Flax module."""
 
     @property
     def input_shape(self) -> tuple[int, ...]: ...
@@ -177,6 +177,11 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         return self.method.settings
 
     @cached_property
+    def network(self) -> Any:
+        """The network, a Flax module."""
+        return self.method.build()
+
+    @cached_property
     def variables(self) -> list[Any]:
         """The variables of every network, on the device.
 
@@ -185,7 +190,7 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         """
         from infantjax.models.entry import variable_shapes
 
-        shapes, found = variable_shapes(self.method.network, self.method.input_shape), []
+        shapes, found = variable_shapes(self.network, self.method.input_shape), []
         for member in self.ensemble.members:
             require_fit(member, shapes)
             for i in range(member.runs):

@@ -39,7 +39,7 @@ class Split(common.Command):
     def run(self) -> int:
         """Split, write the tables, and print a summary."""
         from infantjax.files import write_atomically
-        from infantjax.methods.ensemble_gcn import crossval as protocols
+        from infantjax.training import cohort_splits
         from infantjax.training import splits as folds
 
         if not 0 <= self.test_fraction < 1:
@@ -48,8 +48,7 @@ class Split(common.Command):
         with common.checked():
             if self.rule == "paper":
                 seed = 1 if self.seed is None else self.seed
-                held_out = round(1 / self.test_fraction) if self.test_fraction else 0
-                fold_of = protocols.deal(cohort, self.folds, held_out, self.stratify, seed)
+                fold_of = cohort_splits.assign_folds(cohort, self.folds, self.test_fraction, self.stratify, seed)
             elif self.stratify or cohort.groups is not None:
                 raise ValueError("the reference split uses neither columns nor groups; use --rule paper")
             else:
@@ -62,8 +61,8 @@ class Split(common.Command):
             self.output.mkdir(parents=True, exist_ok=True)
             for name, is_test in (("development", False), ("test", True)):
                 rows = [row for row, k in enumerate(fold_of) if (k == 0) == is_test]
-                text = protocols.folds_table(cohort, fold_of, rows, self.stratify)
+                text = cohort_splits.folds_table(cohort, fold_of, rows, self.stratify)
                 write_atomically(self.output / f"{name}.csv", text)
-        for line in protocols.folds_summary(cohort, fold_of, self.stratify):
+        for line in cohort_splits.folds_summary(cohort, fold_of, self.stratify):
             print(line)
         return 0

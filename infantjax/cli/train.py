@@ -13,7 +13,7 @@ from infantjax.cli.methods import DEFAULT, MethodName
 from infantjax.errors import InputError
 
 if TYPE_CHECKING:
-    from infantjax.methods.base import System
+    from infantjax.methods.base import Method
     from infantjax.recording.cohort import Cohort
     from infantjax.weights.ensemble import Ensemble
 
@@ -64,29 +64,27 @@ class _Training(common.Command):
     set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME=VALUE")] = ()
     """Any other setting of the system, its network or its training by name; may be repeated."""
 
-    def _train(self, train: Callable[["System", "Cohort", dict[str, Any]], "Ensemble"], **flags: Any) -> int:
+    def _train(self, train: Callable[["Method", "Cohort", dict[str, Any]], "Ensemble"], **flags: Any) -> int:
         """Read the cohort, train, tell."""
-        from infantjax.methods import registry as systems
+        from infantjax.methods import registry
         from infantjax.recording.cohort import read_annotated
+        from infantjax.training.crossval import format_summary
+        from infantjax.training.loop import TrainOptions
 
         common.prepare_process(self.distributed)
         with common.checked():
-            system = systems.get(self.method).configured(self._settings(flags))
-            cohort = self.files.read(self.cohort, system.score_range)
-            how: dict[str, Any] = {
-                "strict": self.strict,
-                "skip_invalid": self.skip_invalid,
-                "save_every": self.save_every,
-                "quiet": self.quiet,
-            }
+            method = registry.get(self.method).from_settings(self._settings(flags))
+            cohort = self.files.read(self.cohort, method.score_range)
+            others: dict[str, Any] = {"strict": self.strict, "skip_invalid": self.skip_invalid}
             if self.annotated is not None:
-                how["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
-            ensemble = train(system, cohort, how)
-        for line in system.told(ensemble):
+                others["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
+            options = TrainOptions(save_every=self.save_every, quiet=self.quiet)
+            ensemble = train(method, cohort, {"options": options, **others})
+        for line in format_summary(ensemble):
             print(line)
         print(f"ensemble: {self.output}")
-        if system.fidelity_note:
-            common.note([system.fidelity_note], always=True)
+        if method.fidelity_note:
+            common.note([method.fidelity_note], always=True)
         if left := len(cohort) - ensemble.info["training"]["cohort"]["recordings"]:
             skipped = f"{left} of {len(cohort)} recordings were skipped; the record beside the ensemble names them"
             common.note([skipped], always=True)
@@ -94,8 +92,10 @@ class _Training(common.Command):
         return 0
 
     def _settings(self, flags: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of the system that were given: by options of their own, and by --set."""
-        named = ["model", "preprocessing", "epochs", "batch_size", "learning_rate", "samples_per_negative"]
+        """The settings of the method that were given by options of their own and by --set, nested."""
+        from infantjax.methods import registry
+
+        named = ["model", "epochs", "batch_size", "learning_rate", "samples_per_negative"]
         named += ["positive_ratio", "seed", "threshold", "image"]
         given = {name: getattr(self, name) for name in named} | dict(flags)
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
@@ -107,7 +107,17 @@ class _Training(common.Command):
             if not equals:
                 raise InputError("--set", f'is "{setting}"', "give NAME=VALUE, for example dropout=0.2")
             found[name.strip().replace("-", "_")] = _value_of(value.strip())
-        return found
+        presets = registry.get(self.method).presets()
+        nested = presets.get(self.preprocessing, presets["reference"]).settings
+        for name, value in found.items():
+            part = nested
+            *parents, last = name.split(".")
+            for parent in parents:
+                part = part.setdefault(parent, {})
+            if not parents and last not in nested:
+                part = next((p for p in nested.values() if isinstance(p, dict) and last in p), nested)
+            part[last] = list(value) if isinstance(value, tuple) else value
+        return nested
 
 
 def _value_of(text: str) -> Any:
@@ -142,7 +152,7 @@ class Crossval(_Training):
     def run(self) -> int:
         """Cross-validate."""
         return self._train(
-            lambda system, cohort, how: system.crossval(cohort, self.output, stratify=self.stratify, **how),
+            lambda method, cohort, how: method.crossval(cohort, self.output, stratify=self.stratify, **how),
             folds=self.folds,
             repeats=self.repeats,
         )
@@ -165,7 +175,7 @@ class Train(_Training):
     def run(self) -> int:
         """Train."""
         validation = _validation_from(self.validation or "0.25")
-        return self._train(lambda system, cohort, how: system.train(cohort, self.output, validation, **how))
+        return self._train(lambda method, cohort, how: method.train(cohort, self.output, validation, **how))
 
 
 def _validation_from(text: str) -> float | tuple[str, ...]:

@@ -17,11 +17,11 @@ import jax
 import numpy as np
 
 from infantjax.errors import one_line
-from infantjax.methods.ensemble_gcn.crossval import cohort_splits, prepare
 from infantjax.methods.ensemble_gcn.training import (
     FEATURES,
     CohortData,
     TrainingConfig,
+    prepare_cohort,
     trace,
     train,
 )
@@ -29,6 +29,7 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.search.space import Build, Choices
 from infantjax.skeletons import IN_MOTION_19, Skeleton
+from infantjax.training.cohort_splits import cohort_splits
 from infantjax.training.compiled import CompiledTraining
 from infantjax.training.loop import TrainOptions, digest_of
 from infantjax.training.splits import Split
@@ -254,7 +255,7 @@ def on_cohort(
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
     parts = cohort_splits(cohort, folds, stratify, config.seed)
-    data = prepare(cohort, skeleton, preprocessing, strict)
+    data = prepare_cohort(cohort, skeleton, preprocessing, strict)
     return Training(build, data, (protocol(parts, held_out),) * repeats, config, features)
 
 

@@ -7,7 +7,15 @@
 Nothing learned from simulated movement was shown to hold for infants.
 """
 
-from infantjax.simulation.cohort import draw_infant, draw_metadata, infants, outcomes, simulate_cohort, to_csv, write_cohort
+from infantjax.simulation.cohort import (
+    draw_infant,
+    draw_metadata,
+    infants,
+    outcomes,
+    simulate_cohort,
+    to_csv,
+    write_cohort,
+)
 from infantjax.simulation.movement import STATEMENT, InfantConfig, Movement, move, project, simulate
 
 __all__ = [

@@ -39,7 +39,9 @@ def _given_folds(cohort: Cohort, column: str) -> tuple[Split, ...]:
     """The folds that a column names."""
     names = [str(recording.metadata.get(column, "")).strip() for recording in cohort.recordings]
     if without := [recording.name for recording, name in zip(cohort.recordings, names) if not name]:
-        raise InputError("cohort", f'{", ".join(without[:5])} has no entry in column "{column}"', "name a fold for each recording")
+        raise InputError(
+            "cohort", f'{", ".join(without[:5])} has no entry in column "{column}"', "name a fold for each recording"
+        )
     order = sorted(set(names), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
     if len(order) < 2:
         raise InputError("cohort", f'"{column}" names one fold', "name at least two")

@@ -19,9 +19,9 @@ from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
 from infantjax.training import distributed, loop
+from infantjax.training.cohort_splits import single_split
 from infantjax.training.loop import TrainOptions
 from infantjax.training.out_of_fold import HeldOut, write_tables
-from infantjax.training.cohort_splits import single_split
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, TrainResult
 from infantjax.training.task import SupervisedTask
@@ -185,7 +185,9 @@ def train(
 
 def _prepare(method: Trainable, cohort: Cohort, strict: bool, skip_invalid: bool) -> tuple[Cohort, list[Any]]:
     if cohort.score_range != method.score_range:
-        raise ValueError(f"{method.name} learns from outcomes on {method.score_range or '0 and 1'}, got {cohort.score_range}")
+        raise ValueError(
+            f"{method.name} learns from outcomes on {method.score_range or '0 and 1'}, got {cohort.score_range}"
+        )
     return cohort.map(lambda recording: method.prepare(recording, strict), skip_invalid)
 
 
@@ -220,9 +222,7 @@ def _train(method: Trainable, inputs: TrainInputs, directory: Path, options: Tra
     return ensemble
 
 
-def make_record(
-    method: Trainable, inputs: TrainInputs, result: TrainResult, outputs: TrainOutputs
-) -> dict[str, Any]:
+def make_record(method: Trainable, inputs: TrainInputs, result: TrainResult, outputs: TrainOutputs) -> dict[str, Any]:
     """What was trained and how each run ended, JSON-compatible.
 
     It holds no times, paths or device counts: the same training gives the same bytes.

@@ -12,13 +12,13 @@ from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor
 from infantjax.errors import InputError
 from infantjax.evaluation.calibration import Platt
-from infantjax.methods import network as common
+from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing as motion
-from infantjax.methods.baby_moves.method import BabyMoves, metadata_of
+from infantjax.methods.baby_moves.method import BabyMoves, read_metadata
 from infantjax.recording.recording import Recording
 
 _CALIBRATIONS = {
-    "released": "calibrated at even prevalence as in the reference implementation, so no probability in a population",
+    "reference": "calibrated at even prevalence as in the reference implementation, so no probability in a population",
     "population": "calibrated at the prevalence of the validation videos",
 }
 
@@ -41,21 +41,21 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
     @cached_property
     def _apply(self) -> Any:
         def apply(variables: Any, series: Any, metadata: Any) -> Any:
-            logits, aux = self.method.network.apply(variables, series, metadata)
+            logits, aux = self.network.apply(variables, series, metadata)
             return logits[0], aux["attention"][0]
 
         return jax.jit(apply)
 
     def convert(self, recording: Recording) -> Recording:
         """See `Assessor`."""
-        return self.method.read(recording, self.strict)
+        return self.method.convert(recording, self.strict)
 
     def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
         method = self.method
-        metadata = metadata_of(converted)[None] if method.metadata else None
-        processed = method.standardized(converted)
-        series = motion.features(processed.keypoints, method.preparation.smooth)[None]
+        metadata = read_metadata(converted)[None] if method.network.metadata else None
+        processed = method.standardize(converted)
+        series = method.series(processed)[None]
         outputs = [self._apply(variables, series, metadata) for variables in self.variables]
         risks = self._calibrated(np.array([logit for logit, _ in outputs], np.float64), converted.name)
         calibrated = risks[np.isfinite(risks)]

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.calibration import Platt, platt, platt_released
-from infantjax.evaluation.discrimination import counts
+from infantjax.evaluation.calibration import Platt, platt, platt_reference
+from infantjax.evaluation.discrimination import confusion_counts
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing
 from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
@@ -220,7 +220,7 @@ class BabyMoves(Method):
     ) -> dict[str, float]:
         metrics = {"AUC": common.auc_or_nan(logits, labels)}
         if np.isfinite(risks).all() and len(set(labels.tolist())) == 2:
-            metrics |= counts(risks, labels, self.threshold).metrics()
+            metrics |= confusion_counts(risks, labels, self.threshold).metrics()
         if data.metadata is not None:
             metrics["AUC of cohort alone"] = common.auc_or_nan(np.asarray(data.metadata)[rows, 1], labels)
         return metrics
@@ -234,7 +234,7 @@ class BabyMoves(Method):
         if self.calibration == "population":
             return platt(scores, labels)
         try:
-            return platt_released(scores, labels)
+            return platt_reference(scores, labels)
         except ValueError:
             return platt(scores, labels, balanced=True)
 
@@ -244,7 +244,9 @@ class BabyMoves(Method):
         return simulate(n, seed, duration, **options)
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "BabyMovesAssessor":
+    def assessor(
+        cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False
+    ) -> "BabyMovesAssessor":
         """See `Method`."""
         from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 

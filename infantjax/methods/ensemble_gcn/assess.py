@@ -19,7 +19,7 @@ from infantjax.recording.recording import Recording, require_movement
 from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
-    from infantjax.methods.ensemble_gcn.method import Groos
+    from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 
 ContributionsOf = Literal["all", "first_model"]
 
@@ -84,11 +84,11 @@ class EnsembleGcnAssessor(Assessor):
         self._program.compile()
 
     @property
-    def description(self) -> "type[Groos]":
+    def description(self) -> "type[EnsembleGCN]":
         """See `Assessor`."""
-        from infantjax.methods.ensemble_gcn.method import Groos
+        from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 
-        return Groos
+        return EnsembleGCN
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from infantjax import models, skeletons
-from infantjax.errors import InputError
 from infantjax.methods.base import Method
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.ensemble_gcn.preprocessing import standardized_positions
 from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
-from infantjax.recording.conversion import convert
-from infantjax.recording.preprocessing import PAPER, Preprocessing, standardize
-from infantjax.recording.recording import Recording, require_movement
+from infantjax.recording.preprocessing import PAPER, Preprocessing
+from infantjax.recording.recording import Recording
 from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
@@ -150,35 +149,3 @@ class EnsembleGCN(Method):
         from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 
         return EnsembleGcnAssessor(ensemble, threshold, strict=strict, **options)
-
-
-def standardized_positions(
-    recording: Recording,
-    skeleton: skeletons.Skeleton | str,
-    preprocessing: Preprocessing | None = None,
-    strict: bool = False,
-) -> np.ndarray:
-    """Standardized positions of a recording `[time, joint, 2]`, float32.
-
-    Args:
-        recording: of any keypoints that convert to the network's.
-        skeleton: that the network reads.
-        preprocessing: how recordings are standardized; None is the reference implementation's.
-        strict: refuse points that have to be approximated.
-
-    Raises:
-        InputError: three coordinates, shorter than a window, no movement, or a joint that the network needs is missing.
-    """
-    preprocessing, skeleton = preprocessing or Preprocessing(), skeletons.get(skeleton)
-    if recording.keypoints.shape[-1] != 2:
-        raise InputError(recording.name, "has three coordinates, the networks read two")
-    prepared = standardize(convert(recording, skeleton, strict=strict), preprocessing)
-    if prepared.frames < preprocessing.window:
-        seconds = preprocessing.window / preprocessing.fps
-        raise InputError(
-            recording.name, f"lasts {prepared.duration:.1f} s, shorter than a window of {seconds:g} s"
-        )
-    require_movement(recording)
-    if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
-        raise InputError(recording.name, f"has no {', '.join(absent)}, which the network needs")
-    return prepared.keypoints.astype(np.float32)

@@ -18,9 +18,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.ensemble_gcn.preprocessing import standardized_positions
 from infantjax.recording import augmentation, windows
+from infantjax.recording.cohort import Cohort
 from infantjax.recording.features import CHANNELS, build_features
+from infantjax.recording.preprocessing import Preprocessing
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop, metrics, optimizers
 from infantjax.training.compiled import CompiledTraining, TracedTraining
@@ -324,3 +328,24 @@ def trace(
     """Trace the programs of a training that begins later; arguments and errors as of `train`."""
     task = WindowTask.create(module, data, config, features)
     return trace_training(task, window_runs(data, splits, config), data, devices=devices)
+
+
+def prepare_cohort(
+    cohort: Cohort, skeleton: Skeleton | str, preprocessing: Preprocessing | None = None, strict: bool = False
+) -> CohortData:
+    """Standardize the recordings of a cohort.
+
+    Args:
+        cohort: recordings with outcomes.
+        skeleton: that the network reads.
+        preprocessing: how recordings are standardized; None is the reference implementation's.
+        strict: refuse recordings with points that have to be approximated.
+
+    Raises:
+        InputError: recordings that cannot be used; one line that names all of them.
+    """
+    preprocessing, skeleton = preprocessing or Preprocessing(), skeletons.get(skeleton)
+    _, positions = cohort.map(lambda recording: standardized_positions(recording, skeleton, preprocessing, strict))
+    return CohortData.from_recordings(
+        positions, cohort.outcomes, skeleton, preprocessing.rotation, preprocessing.window
+    )

@@ -7,11 +7,11 @@ import numpy as np
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor
 from infantjax.errors import InputError
-from infantjax.methods import network as common
+from infantjax.methods import common
 from infantjax.methods.mam import preprocessing as motion
+from infantjax.methods.mam.inference import localize, video_logit
 from infantjax.methods.mam.localization import frequency, intervals
 from infantjax.methods.mam.method import Mam
-from infantjax.methods.mam.training import localize, video_logit
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import HUMAN36M_17
@@ -28,8 +28,8 @@ class MamAssessor(NetworkAssessor[Mam]):
     def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
         method, config = self.method, self.method.training
-        network, step = method.network, method.localization_step
-        positions, info = method.prepared(converted)
+        network, step = self.network, method.localization_step
+        positions, info = method.prepare(converted)
         logits = [video_logit(network, v, positions, info, config) for v in self.variables]
         clips = np.array([localize(network, v, positions, config, step=step) for v in self.variables], np.float64)
         if not (np.isfinite(logits).all() and np.isfinite(clips).all()):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.discrimination import counts
+from infantjax.evaluation.discrimination import confusion_counts
 from infantjax.methods import common
 from infantjax.methods.base import Method
 from infantjax.methods.mam import preprocessing
@@ -205,7 +205,7 @@ class Mam(Method):
         known = np.isfinite(risks)
         metrics = {"AUC": common.auc_or_nan(risks[known], labels[known])}
         if len(set(labels[known].tolist())) == 2:
-            metrics |= counts(risks[known], labels[known], self.threshold).metrics()
+            metrics |= confusion_counts(risks[known], labels[known], self.threshold).metrics()
         return TrainOutputs(held_out, run_metrics, metrics, {"threshold": self.threshold})
 
     @classmethod

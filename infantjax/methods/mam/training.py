@@ -30,7 +30,7 @@ from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.training import loop, metrics, optimizers
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, Status, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
 
 Standardize = Literal["none", "channel", "token"]
@@ -385,11 +385,7 @@ class VideoTask(SupervisedTask):
         clips = jax.vmap(lambda start: lax.dynamic_slice(data.positions, (video, start, 0, 0), size)[0])(starts)
         return clips, jnp.full(len(number), jnp.minimum(length, frames))
 
-    def evaluate_run(self, variables: dict[str, Array], run: MamRun, data: Videos, running: Array) -> EvalResult:
-        """The cross-entropy of the videos held out, one at a time, by all of their instances."""
-        unpacked = self.unpack(variables)
-
-        def predict(self, variables: dict[str, Any], rows: Int[Array, "1"], data: Videos) -> Float[Array, "1"]:
+    def predict(self, variables: dict[str, Any], rows: Int[Array, "1"], data: Videos) -> Float[Array, "1"]:
         """The log-odds of risk of a whole video, by all of its instances."""
         video = rows[0]
         count, most = self._instances(data, data.lengths[video])

@@ -11,18 +11,18 @@ from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor
 from infantjax.errors import InputError
 from infantjax.evaluation.regression import aggregate
-from infantjax.methods.sma_cnn import preprocessing as limbs
-from infantjax.methods.sma_cnn.method import RATE, Sma
+from infantjax.methods.sma_cnn.method import SmaCnn
+from infantjax.methods.sma_cnn.preprocessing import RATE, track, window_starts
 from infantjax.recording.recording import Recording
 
 
 @dataclass(frozen=True, eq=False)
-class SmaAssessor(NetworkAssessor[Sma]):
+class SmaAssessor(NetworkAssessor[SmaCnn]):
     """Assesses recordings with an ensemble of SMA CNNs. Its four keypoints are never approximated."""
 
     @cached_property
     def _apply(self) -> Any:
-        return jax.jit(lambda variables, windows: self.method.network.apply(variables, windows)[0])
+        return jax.jit(lambda variables, windows: self.network.apply(variables, windows)[0])
 
     def convert(self, recording: Recording) -> Recording:
         """The recording as it is: the limbs are read from any skeleton that has them."""
@@ -49,18 +49,16 @@ class SmaAssessor(NetworkAssessor[Sma]):
                 limits,
             ),
             quantities=tuple(
-                Quantity(
-                    f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points", limits=limits
-                )
+                Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points", limits=limits)
                 for how, values in by_network.items()
             ),
             time_series=TimeSeries(
                 "score of a window",
-                window_starts(converted, method),
+                window_starts(converted, method.preprocessing),
                 middle,
                 low,
                 high,
-                method.window / converted.fps,
+                method.preprocessing.window / converted.fps,
                 limits,
             ),
             members=self.members(by_network[method.aggregation]),
@@ -69,7 +67,7 @@ class SmaAssessor(NetworkAssessor[Sma]):
 
     def _window_scores(self, recording: Recording) -> np.ndarray:
         """`[network, window]` scores in points."""
-        windows, size = self.method.prepared(recording), self.method.training.evaluation_batch
+        windows, size = self.method.prepare(recording), self.method.training.evaluation_batch
         filled = np.concatenate([windows, np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)])[..., None]
         batches = [filled[i : i + size] for i in range(0, len(filled), size)]
         scores = [np.concatenate([self._apply(v, batch) for batch in batches]) for v in self.variables]
@@ -82,18 +80,8 @@ class SmaAssessor(NetworkAssessor[Sma]):
         """How the recording differs from the published ones."""
         notes = []
         if abs(recording.fps / RATE - 1) > 0.1:
-            seconds = self.method.window / recording.fps
+            seconds = self.method.preprocessing.window / recording.fps
             notes.append(f"at {recording.fps:g} frames per second a window lasts {seconds:.3g} s; published are 30 s")
-        if (limbs.track(recording)[..., 2] == 0).all():
+        if (track(recording)[..., 2] == 0).all():
             notes.append("two coordinates: the published tracks have depth as well")
         return notes
-
-
-def window_starts(recording: Recording, method: Sma) -> np.ndarray:
-    """Seconds at which the windows of a recording start."""
-    track = limbs.track(recording)
-    frames = np.broadcast_to(np.arange(recording.frames, dtype=np.float64)[:, None, None], track.shape).copy()
-    frames[np.isnan(track)] = np.nan
-    parts = limbs.stretches(frames, np.arange(recording.frames) / recording.fps, method.longest_step, method.join_gaps)
-    firsts = [part[s, 0, 0] for part in parts for s in range(0, len(part) - method.window + 1, method.step)]
-    return np.array(firsts) / recording.fps

@@ -21,6 +21,9 @@ WINDOW, STEP = 900, 50
 LONGEST_STEP = 0.1
 """Seconds between two frames beyond which a recording is cut: three frame periods (chosen)."""
 
+RATE = 30.0
+"""Frames per second of the published camera, about."""
+
 _JOINTS = {"hand": ("hand", "wrist"), "foot": ("foot", "ankle", "heel")}
 
 Track = Float[np.ndarray, "time limb axis"]

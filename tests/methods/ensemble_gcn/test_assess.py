@@ -82,7 +82,9 @@ def test_risks_are_the_networks_on_each_window_by_itself(ensemble, assessor, rec
     found = assessor.assess(recording)
     # Compiled, and several windows at a time: the sums run in another order than here.
     assert found.value == pytest.approx(aggregation.infant_risk(risks), abs=1e-5)
-    np.testing.assert_allclose([member.value for member in found.members], aggregation.network_risks(risks), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        [member.value for member in found.members], aggregation.network_risks(risks), rtol=0, atol=1e-5
+    )
     np.testing.assert_allclose(found.time_series.median, risks.mean(0), rtol=0, atol=1e-5)
     np.testing.assert_allclose(found.time_series.q1, 0.75 * risks.min(0) + 0.25 * risks.max(0), rtol=0, atol=1e-5)
     np.testing.assert_allclose(found.time_series.q3, 0.25 * risks.min(0) + 0.75 * risks.max(0), rtol=0, atol=1e-5)
@@ -352,7 +354,9 @@ def test_weights_of_another_architecture_are_refused_by_the_first_array_that_dif
     assert message.startswith("weights of st-gcn: ")
     assert "the network needs" in message
     other = Member("kbest-gcn-2", member.variables)
-    assert refusal(EnsembleGcnAssessor(Ensemble((other,), ensemble.info)).compile).startswith("weights of kbest-gcn-2: ")
+    assert refusal(EnsembleGcnAssessor(Ensemble((other,), ensemble.info)).compile).startswith(
+        "weights of kbest-gcn-2: "
+    )
     unknown = Member("st-gcn", member.variables, {"depth": 3})
     assert "name settings that the network does not take" in refusal(
         EnsembleGcnAssessor(Ensemble((unknown,), ensemble.info)).compile
