@@ -87,8 +87,9 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     def ours(views: ImageAugmentation | None) -> tuple[Any, PoseTask]:
         config = PoseTrainingConfig(epochs=1, batch_size=options.batch_size, augmentation=views)
         task = PoseTask.of(network, data, [fold], config)
-        run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(runs_of([fold], 1, [0])))
-        state = jax.jit(task.init_state)(jnp.bool_(True), run, data)
+        runs = runs_of([fold], 1, [0])
+        run, drawn = jax.tree.map(lambda leaf: leaf[0], jax.device_put((runs, task.draw_variables(runs.key))))
+        state = jax.jit(task.init_state)(drawn, jnp.bool_(True), run, data)
         steps = jax.jit(task.take_steps).lower(state, run, data, run.key, jnp.bool_(True))
         compiled = steps.compile(compiler_options=compiler_options())
         return (lambda: compiled(state, run, data, run.key, jnp.bool_(True))), task

@@ -2,7 +2,7 @@
 
 An epoch is written by Orbax under a temporary name and renamed when it is whole. Orbax does not notice flipped bits in
 the array data, so the SHA-256 of every leaf lies beside them as a JSON item of the same step and is compared on
-loading; a damaged step is named and the step before it is used. What the training is (configuration, cohort, folds,
+loading; a damaged step is named and the step before it is used. What the training is (configuration, data, splits,
 network) is stored with every step, and another training is refused.
 """
 
@@ -215,6 +215,6 @@ def _difference(stored: Any, wanted: Any, name: str = "") -> str:
         return next((d for d in differences if d), "")
     if stored == wanted:
         return ""
-    if name in ("cohort", "folds") or name.startswith("variables"):
-        return f"{name.partition('.')[0]} differ" + ("s" if name == "cohort" else "")
+    if (first := name.partition(".")[0]) in ("data", "splits", "variables"):
+        return f"{first} differ"
     return f"{name} was {json.dumps(stored)}, now {json.dumps(wanted)}"

@@ -88,9 +88,10 @@ def first_run(config=CONFIG, data=None):
     """A task, its run, its data and its first state."""
     data = data or dots()
     task = PoseTask.of(Eye(), data, [FOLD], config)
-    run = jax.tree.map(lambda leaf: leaf[0], pose.runs_of([FOLD], config.seed, [0]))
+    runs = pose.runs_of([FOLD], config.seed, [0])
+    run, drawn = jax.tree.map(lambda leaf: leaf[0], (runs, task.draw_variables(runs.key)))
     run, data = jax.device_put((run, data))
-    return task, run, data, jax.jit(task.init_state)(jnp.bool_(True), run, data)
+    return task, run, data, jax.jit(task.init_state)(drawn, jnp.bool_(True), run, data)
 
 
 def test_an_epoch_changes_every_parameter_of_every_pass(trained):
@@ -152,7 +153,7 @@ def test_an_interrupted_training_continues_bit_for_bit(trained):
 
 def test_other_images_are_refused_in_the_folder_of_a_training(trained):
     data = dots()
-    with pytest.raises(InputError, match="images was"):
+    with pytest.raises(InputError, match="data differ"):
         pose.train(
             Eye(), replace(data, points=data.points * 0.9), [FOLD], CONFIG, directory=trained[1], devices=DEVICES
         )
