@@ -79,7 +79,7 @@ def _along(
     return map_coordinates(values, coordinates, order=1, mode="nearest")
 
 
-def match(scores: Float[np.ndarray, "start end"]) -> list[tuple[int, int]]:
+def match_candidates(scores: Float[np.ndarray, "start end"]) -> list[tuple[int, int]]:
     """The pairs, each candidate in one at most, whose scores have the largest sum."""
     from scipy.optimize import linear_sum_assignment
 
@@ -113,7 +113,7 @@ def link(
     for number, (a, b) in enumerate(connections):
         if len(found[a].values) and len(found[b].values):
             scores = connection_scores(connection_maps[..., number], found[a], found[b])
-            pairs.append({i: (j, float(scores[i, j])) for i, j in match(scores)})
+            pairs.append({i: (j, float(scores[i, j])) for i, j in match_candidates(scores)})
         else:
             pairs.append({})
     result = np.full((len(found), 2), np.nan)
@@ -258,7 +258,7 @@ def find_people(
         if not (len(found[a].values) and len(found[b].values)):
             continue
         scores = field_scores(fields[..., 2 * number : 2 * number + 2], found[a], found[b])
-        for i, j in match(np.maximum(scores, -1e6)):
+        for i, j in match_candidates(np.maximum(scores, -1e6)):
             if np.isfinite(scores[i, j]):
                 both = person_of.get((a, i), {(a, i)}) | person_of.get((b, j), {(b, j)})
                 person_of |= dict.fromkeys(both, both)
@@ -283,14 +283,14 @@ def _assign(joint: int, candidates: Candidates, persons: list[Person], skeleton:
     seen = [np.isfinite(points).all(-1) for points in around]
     expected = np.array([p[s].mean(0) if s.any() else (np.nan, np.nan) for p, s in zip(around, seen)])
     distance = np.hypot(*np.moveaxis(expected[:, None] - candidates.positions[None], -1, 0))
-    for number, candidate in match(-distance):
+    for number, candidate in match_candidates(-distance):
         size = np.nanmax(np.nanmax(persons[number].positions, 0) - np.nanmin(persons[number].positions, 0))
         if distance[number, candidate] <= size / 2:
             persons[number].positions[joint] = candidates.positions[candidate]
             persons[number].values[joint] = candidates.values[candidate]
 
 
-def choose(persons: list[Person], by: Choice, height: int, width: int) -> Person | None:
+def select_person(persons: list[Person], by: Choice, height: int, width: int) -> Person | None:
     """One of several persons, or None of none.
 
     Args:
@@ -314,7 +314,7 @@ def choose(persons: list[Person], by: Choice, height: int, width: int) -> Person
     return max(persons, key=rank, default=None)
 
 
-def only(
+def mask_to_person(
     joint_maps: Float[np.ndarray, "row column joint"], person: Person | None, candidates: list[Candidates]
 ) -> Float[np.ndarray, "row column joint"]:
     """Maps of one person: zero where another candidate is nearer, and everywhere for joints the person lacks."""

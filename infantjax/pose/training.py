@@ -118,7 +118,7 @@ class ImageData:
     points: Float[Array, "image keypoint 2"]
     start: Any
     skeleton: Skeleton = field(metadata={"static": True})
-    normalization: images.Normalization = field(metadata={"static": True})
+    normalization: Normalization = field(metadata={"static": True})
 
     def __post_init__(self) -> None:
         # A traced tree has leaves that are no arrays.

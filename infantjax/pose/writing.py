@@ -9,7 +9,7 @@ import numpy as np
 from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
-from infantjax.pose import tracker as tracking
+from infantjax.pose.track import remove_chunks
 from infantjax.pose.tracker import Tracker
 from infantjax.progress import Progress
 from infantjax.recording.recording import Recording
@@ -25,7 +25,7 @@ def write_keypoints(
 ) -> Recording:
     """Find the keypoints of a source and write them. Called again, an interrupted one continues.
 
-    What is finished is kept every `tracking.CHUNK` frames in a hidden folder beside the output, until all is written.
+    Finished keypoints are kept every `track.CHUNK` frames in a hidden folder beside the output, until all is written.
 
     Args:
         frames: the source.
@@ -56,7 +56,7 @@ def write_keypoints(
             found = track.confidence >= tracker.config.min_confidence
             points = np.where(found[..., None], track.positions, np.nan)
             write_overlay(frames, points, recording.skeleton, overlay)
-    tracking.forget(chunks)
+    remove_chunks(chunks)
     return recording
 
 

@@ -685,14 +685,14 @@ def test_pose_draws_an_overlay_of_the_same_frames(run, videos, pose_weights, tmp
 
 
 def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_path, monkeypatch):
-    from infantjax.pose import tracker as tracking
+    from infantjax.pose import track
 
-    monkeypatch.setattr(tracking, "CHUNK", 8)
+    monkeypatch.setattr(track, "CHUNK", 8)
     options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
     expected = tmp_path / "whole.csv"
     assert run("pose", clip, "-o", expected, *options).status == 0
 
-    add, count = tracking._Finished.add, []
+    add, count = track.TrackStore.add, []
 
     def stop(self, part, first):
         add(self, part, first)
@@ -700,12 +700,12 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
         if len(count) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(tracking._Finished, "add", stop)
+    monkeypatch.setattr(track.TrackStore, "add", stop)
     target = tmp_path / "a.csv"
     assert run("pose", clip, "-o", target, *options).status == 130
     assert not target.exists()
     assert len(list((tmp_path / ".a.csv.parts").glob("*.npz"))) == 2
-    monkeypatch.setattr(tracking._Finished, "add", add)
+    monkeypatch.setattr(track.TrackStore, "add", add)
     assert run("pose", clip, "-o", target, *options).status == 0
     assert target.read_bytes() == expected.read_bytes()
 

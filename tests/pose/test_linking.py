@@ -10,14 +10,14 @@ from infantjax.pose.codec.heatmap import HeatmapCodec
 from infantjax.pose.codec.limb import FallOff
 from infantjax.pose.linking import (
     Candidates,
-    choose,
     connection_scores,
     field_scores,
     find_candidates,
     find_people,
     link,
-    match,
-    only,
+    mask_to_person,
+    match_candidates,
+    select_person,
 )
 from infantjax.skeletons import BABYPOSE_12, IN_MOTION_19, MPII_16, segments
 
@@ -50,8 +50,8 @@ def test_a_connection_that_is_there_scores_one_and_another_less():
 
 
 def test_the_matching_has_the_largest_sum_and_not_the_largest_first():
-    assert match(np.array([[0.9, 0.8], [0.85, 0.1]])) == [(0, 1), (1, 0)]
-    assert match(np.zeros((0, 2))) == []
+    assert match_candidates(np.array([[0.9, 0.8], [0.85, 0.1]])) == [(0, 1), (1, 0)]
+    assert match_candidates(np.zeros((0, 2))) == []
 
 
 def maps_of(*infants):
@@ -162,11 +162,11 @@ def test_who_is_central_and_who_is_largest():
     central, large = person(MPII_16, 0.5, 0.3, 0.4), person(MPII_16, 0.2, 0.05, 0.9)
     persons = find_people(*rendered(MPII_16, [central, large]), MPII_16, radius=1.5).persons
     for by, expected in (("central", central), ("largest", large)):
-        chosen = choose(persons, by, 64, 64)
+        chosen = select_person(persons, by, 64, 64)
         assert abs(chosen.positions[0] - on_map(expected)[0]).max() <= 1, by
-    assert choose([], "central", 64, 64) is None
+    assert select_person([], "central", 64, 64) is None
     with pytest.raises(ValueError, match="unknown choice"):
-        choose(persons, "nearest", 64, 64)
+        select_person(persons, "nearest", 64, 64)
 
 
 def test_maps_of_one_person_hold_nobody_else():
@@ -176,10 +176,10 @@ def test_maps_of_one_person_hold_nobody_else():
     maps[60, 2, stray] = 2.0  # surer than any, and linked to nobody
     crowd = find_people(maps, fields, MPII_16, radius=1.5)
     for one in crowd.persons:
-        alone = only(maps, one, crowd.candidates)
+        alone = mask_to_person(maps, one, crowd.candidates)
         rows, columns = np.unravel_index(alone.reshape(-1, 16).argmax(0), maps.shape[:2])
         np.testing.assert_allclose(np.stack([columns, rows], -1), one.positions, atol=1)
-    assert not only(maps, None, crowd.candidates).any()
+    assert not mask_to_person(maps, None, crowd.candidates).any()
 
 
 def test_a_field_of_another_direction_links_nothing():

@@ -1,4 +1,4 @@
-"""Keypoints of a source in a file: whole or not at all, and what was finished is kept."""
+"""Keypoints of a source in a file: whole or not at all, and finished frames are kept."""
 
 import errno
 
@@ -11,7 +11,7 @@ from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, writing
-from infantjax.pose import tracker as tracking
+from infantjax.pose import track as tracking
 from infantjax.skeletons import MPII_16
 from infantjax.video import open_frames
 
@@ -53,7 +53,7 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(tracker, clip, tmp_path, m
         return full() if len(count) > 3 else real(path, content)
 
     monkeypatch.setattr(tracking, "write_atomically", write)
-    with pytest.raises(InputError, match=r"No space left on device.*what was finished is kept"):
+    with pytest.raises(InputError, match=r"No space left on device.*finished frames are kept"):
         writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv")
     assert len(list((tmp_path / ".a.csv.parts").glob("*.npz"))) == 2
     monkeypatch.setattr(tracking, "write_atomically", real)

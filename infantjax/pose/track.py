@@ -1,0 +1,140 @@
+"""The keypoints of a whole source: tracks, finished chunks of them on disk, and their conversion to a constant rate."""
+
+import shutil
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from infantjax.errors import InputError
+from infantjax.files import write_atomically
+from infantjax.video.reading import GAP_SECONDS
+
+CHUNK = 256
+"""Frames between two writes of finished keypoints."""
+
+
+class Track(NamedTuple):
+    """Keypoints frame by frame.
+
+    Attributes:
+        times: `[frame]`, seconds.
+        sizes: `[frame, 2]`, height and width, pixels.
+        positions: `[frame, keypoint, 2]`, pixels of the frame; every point, however uncertain.
+        confidence: `[frame, keypoint]`.
+    """
+
+    times: np.ndarray
+    sizes: np.ndarray
+    positions: np.ndarray
+    confidence: np.ndarray
+
+
+def join(parts: Iterable[Track]) -> Track:
+    """Concatenate tracks that follow each other."""
+    return Track(*(np.concatenate(leaves) for leaves in zip(*parts)))
+
+
+class TrackStore:
+    """Finished chunks of one source in a folder: `identity.json`, and `00000000.npz` and so on by their first frame.
+
+    Args:
+        folder: created if missing.
+        identity: of the source, network and configuration; chunks of another identity are deleted.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self._stored_identity() != identity:
+                for chunk in folder.glob("*.npz"):
+                    chunk.unlink()
+            write_atomically(folder / "identity.json", identity)
+        except OSError as error:
+            raise InputError(folder, f"cannot be written ({error.strerror})", "give another place") from None
+
+    def _stored_identity(self) -> str:
+        try:
+            return (self.folder / "identity.json").read_text("utf-8")
+        except (OSError, ValueError):
+            return ""
+
+    def read(self) -> list[Track]:
+        """The chunks from the first frame on; reading ends before a missing or damaged one."""
+        found, done = [], 0
+        while (path := self.folder / f"{done:08d}.npz").exists():
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    part = Track(*(arrays[name] for name in Track._fields))
+            except (OSError, ValueError, KeyError, EOFError):
+                break
+            found.append(part)
+            done += len(part.times)
+        return found
+
+    def add(self, part: Track, first: int) -> None:
+        """Write a chunk.
+
+        Args:
+            part: the chunk.
+            first: number of its first frame.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        stream = BytesIO()
+        np.savez(stream, **part._asdict())
+        try:
+            write_atomically(self.folder / f"{first:08d}.npz", stream.getvalue())
+        except OSError as error:
+            remedy = "make room and run it again: finished frames are kept"
+            raise InputError(self.folder, f"cannot be written ({error.strerror})", remedy) from None
+
+
+def remove_chunks(folder: Path) -> None:
+    """Remove the chunks of a source whose result is written."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def plausible_rate(stated: float, times: np.ndarray) -> float:
+    """The stated frame rate, or that of most frames where a container states its clock's rate or a mean over a gap."""
+    usual = float(1 / np.median(np.diff(times)))
+    return stated if usual / 3 <= stated <= 2 * usual else usual
+
+
+def at_constant_rate(
+    times: np.ndarray, positions: Float[np.ndarray, "frame keypoint 2"], confidence: np.ndarray, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate positions and confidences linearly at equal distances in time; longer gaps become missing.
+
+    Args:
+        times: `[frame]`, seconds from 0.
+        positions: NaN where missing.
+        confidence: `[frame, keypoint]`.
+        fps: of the result.
+    """
+    grid = np.arange(int(times[-1] * fps + 1e-6) + 1) / fps
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    before = after - 1
+    span = times[after] - times[before]
+    share = np.clip((grid - times[before]) / span, 0, 1)
+    # Exactly at a frame the other one, which may be missing, has no influence.
+    exact_before, exact_after = share < 1e-6, share > 1 - 1e-6
+
+    def interpolate(values: np.ndarray) -> np.ndarray:
+        s = share.reshape(-1, *[1] * (values.ndim - 1))
+        mixed = (1 - s) * values[before] + s * values[after]
+        mixed[exact_before], mixed[exact_after] = values[before][exact_before], values[after][exact_after]
+        return mixed
+
+    found, sure = interpolate(positions), interpolate(confidence)
+    gap = (span > max(GAP_SECONDS, 1.5 / fps)) & ~exact_before & ~exact_after
+    found[gap], sure[gap] = np.nan, 0
+    return found, sure
