@@ -25,11 +25,12 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
-from infantjax.pose import augmentation, images
+from infantjax.pose import augmentation
 from infantjax.pose.augmentation import ImageAugmentation
 from infantjax.pose.codec import heatmap
 from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled
 from infantjax.pose.codec.limb import AFFINITY_WIDTHS, AffinityFieldCodec
+from infantjax.pose.images import Normalization, normalize
 from infantjax.pose.importers.imagenet import filled
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
