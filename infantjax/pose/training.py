@@ -402,14 +402,14 @@ class PoseTask(SupervisedTask):
         chosen, points = shard_batch(data.images[rows]), shard_batch(data.points[rows])
         given = self.config.augmentation
         if given is None:
-            return images.normalize(chosen, data.normalization), points
+            return normalize(chosen, data.normalization), points
         mirror, side = np.array(data.skeleton.mirror), chosen.shape[1]
 
         def view(sample: Array, image: Array, points: Array) -> tuple[Array, Array]:
             drawn = augmentation.draw(jax.random.fold_in(key, sample), given)
             if given.color:
                 image = 255 * augmentation.shift_colors(image / 255, drawn)
-            shown = augmentation.view_image(images.normalize(image, data.normalization), drawn)
+            shown = augmentation.view_image(normalize(image, data.normalization), drawn)
             return shown, augmentation.view_points(points, drawn, mirror, side, given.quantize)
 
         return jax.vmap(view)(samples, chosen, points)
@@ -488,7 +488,7 @@ class PoseTask(SupervisedTask):
             at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
             # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
             points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = shard_batch(images.normalize(data.images[at], data.normalization))
+            x = shard_batch(normalize(data.images[at], data.normalization))
             maps, _ = self.module.apply(unpacked, x)
             found = heatmap.weighted(maps, x.shape[1], upscale=False).positions
             distance = jnp.sqrt(jnp.square(found - points).sum(-1))
