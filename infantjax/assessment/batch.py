@@ -20,7 +20,8 @@ from infantjax.recording.recording import Recording
 from infantjax.recording.tables import find_metadata
 from infantjax.report import page, table
 from infantjax.report.table import Row
-from infantjax.video.reading import MIN_FPS, is_frames, is_video, open_frames
+from infantjax.video import is_frames, is_video, open_frames
+from infantjax.video.frames import MIN_FPS
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
 """Names of tables that lie beside recordings and are no recordings."""

@@ -60,8 +60,7 @@ class Pose(common.Command):
         """Estimate the keypoints and write them."""
         from infantjax.pose import PoseConfig, Tracker, load_pose_network
         from infantjax.pose.writing import SUFFIXES, write_keypoints
-        from infantjax.video import open_frames
-        from infantjax.video.reading import is_video
+        from infantjax.video import is_video, open_frames
 
         common.require_fps(self.fps)
         for path in (self.output, self.overlay):

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from infantjax.errors import InputError
 from infantjax.pose.crop import crop_image
 from infantjax.pose.images import Resizing
-from infantjax.video.reading import Frame, Frames
+from infantjax.video.frames import Frame, Frames
 
 STALLED_SECONDS = 60.0
 """A decoder that gives no frame for so long is abandoned."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from infantjax.pose.images import Resizing, resize
-from infantjax.video.reading import Frame
+from infantjax.video.frames import Frame
 
 TRAINING_MARGIN = 0.15
 """Share of the box of all keypoints that the training framework adds on each side of it."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
-from infantjax.video.reading import GAP_SECONDS
+from infantjax.video.frames import GAP_SECONDS
 
 CHUNK = 256
 """Frames between two writes of finished keypoints."""

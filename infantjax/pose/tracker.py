@@ -29,7 +29,7 @@ from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE, mean_maps
 from infantjax.pose.track import Track, TrackStore
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
-from infantjax.video.reading import Frames
+from infantjax.video.frames import Frames
 
 
 @dataclass(frozen=True)

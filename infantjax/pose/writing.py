@@ -13,8 +13,8 @@ from infantjax.pose.track import remove_chunks
 from infantjax.pose.tracker import Tracker
 from infantjax.progress import Progress
 from infantjax.recording.recording import Recording
-from infantjax.video import write_overlay
-from infantjax.video.reading import Frames
+from infantjax.video.frames import Frames
+from infantjax.video.writing import write_overlay
 
 SUFFIXES = (".csv", ".npz")
 """Endings of the files that are written."""

@@ -1,6 +1,19 @@
-"""Frames out of videos and pictures, and frames into a video."""
+"""Frames of videos and images, by stream or by number, and videos with their keypoints drawn on them."""
 
-from infantjax.video.reading import Frame, Frames, open_frames
-from infantjax.video.writing import write_overlay
+from infantjax.lazy import lazy_attributes
 
-__all__ = ["Frame", "Frames", "open_frames", "write_overlay"]
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "Frame": "infantjax.video.frames",
+        "FrameBatch": "infantjax.video.random_access",
+        "Frames": "infantjax.video.frames",
+        "draw_skeleton": "infantjax.video.drawing",
+        "image_size": "infantjax.video.images",
+        "is_frames": "infantjax.video.reading",
+        "is_video": "infantjax.video.reading",
+        "open_frames": "infantjax.video.reading",
+        "read_frames": "infantjax.video.random_access",
+        "write_overlay": "infantjax.video.writing",
+    },
+)

@@ -1,4 +1,4 @@
-"""A video with its keypoints drawn into it."""
+"""Write a video with its keypoints."""
 
 import math
 import tempfile
@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from infantjax.errors import InputError
-from infantjax.skeletons import Skeleton, segments
-from infantjax.video.reading import Frames
-
-RIGHT, LEFT, MIDDLE = (230, 120, 30), (40, 110, 220), (60, 170, 90)
-"""Colors of the infant's right, its left, and what is neither."""
+from infantjax.skeletons import Skeleton
+from infantjax.video.drawing import draw_skeleton
+from infantjax.video.frames import Frames
 
 
 def write_overlay(
     frames: Frames, keypoints: Float[np.ndarray, "frame joint 2"], skeleton: Skeleton, path: str | Path
 ) -> None:
-    """Decode a video again and write it with the skeleton over it, H.264 where available, whole or not at all.
+    """Decode a video again and write it with the skeleton drawn on it, whole or not at all.
+
+    The codec is H.264 if PyAV has an encoder for it, else MPEG-4.
 
     Args:
         frames: the source of the keypoints.
-        keypoints: for each frame the points in its pixels; NaN is not drawn.
+        keypoints: points of each frame in its pixels; NaN is not drawn.
         skeleton: names and limbs.
         path: the video to write; replaced if it exists.
 
@@ -57,54 +57,14 @@ def _encode(container: Any, stream: Any, frames: Frames, keypoints: np.ndarray, 
     size: tuple[int, int] | None = None
     for frame, points in zip(frames, keypoints):
         if size is None:
-            # The encoder needs even sides; every further frame is brought to the size of the first.
+            # The encoder needs even sides. All further frames get the size of the first.
             size = frame.height, frame.width
             stream.height, stream.width = (side + side % 2 for side in size)
             stream.pix_fmt = "yuv420p"
         scale = np.array([size[1] / frame.width, size[0] / frame.height])
-        picture = frame.pixels(*size)
-        draw(picture, points * scale, skeleton)
-        picture = np.pad(picture, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
-        for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+        image = draw_skeleton(frame.pixels(*size), points * scale, skeleton)
+        image = np.pad(image, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
+        for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
             container.mux(packet)
     for packet in stream.encode():
         container.mux(packet)
-
-
-def draw(
-    picture: UInt8[np.ndarray, "height width 3"], points: Float[np.ndarray, "joint 2"], skeleton: Skeleton
-) -> None:
-    """Draw limbs and points into a picture, in place.
-
-    Args:
-        picture: RGB.
-        points: in its pixels; NaN is not drawn, and what lies outside is cut off.
-        skeleton: names and limbs.
-    """
-    width = max(2.0, max(picture.shape[:2]) / 200)
-    for a, b in segments(skeleton):
-        _stroke(picture, points[a], points[b], width / 2, _color(skeleton.joints[b]))
-    for joint, point in zip(skeleton.joints, points):
-        _stroke(picture, point, point, width, _color(joint))
-
-
-def _color(joint: str) -> tuple[int, int, int]:
-    return RIGHT if joint.startswith("right") else LEFT if joint.startswith("left") else MIDDLE
-
-
-def _stroke(picture: np.ndarray, a: np.ndarray, b: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
-    """Every pixel within a radius of a segment."""
-    if not np.isfinite([*a, *b]).all():
-        return
-    low = np.floor(np.minimum(a, b) - radius - 1)
-    high = np.ceil(np.maximum(a, b) + radius + 2)
-    sides = picture.shape[1::-1]
-    (left, top), (right, bottom) = (np.clip(edge, 0, sides).astype(int) for edge in (low, high))
-    if left >= right or top >= bottom:
-        return
-    y, x = np.mgrid[top:bottom, left:right] + 0.5
-    along = b - a
-    t = ((x - a[0]) * along[0] + (y - a[1]) * along[1]) / max(float(along @ along), 1e-9)
-    t = np.clip(t, 0, 1)
-    distance = np.hypot(x - a[0] - t * along[0], y - a[1] - t * along[1])
-    picture[top:bottom, left:right][distance <= radius] = color

@@ -750,7 +750,7 @@ def test_released_weights_become_a_folder_that_is_checked(run, clip, pose_weight
 
 
 def test_a_keypoint_file_is_no_video(run, good, pose_weights, tmp_path):
-    refused(run("pose", good, "--weights", pose_weights, "-o", tmp_path / "a.csv"), "is no video or picture")
+    refused(run("pose", good, "--weights", pose_weights, "-o", tmp_path / "a.csv"), "is no video or image")
 
 
 def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pose_weights, ensemble_folder, tmp_path):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.video.reading import open_frames
+from infantjax.video import open_frames, read_frames
 
 HEIGHT, WIDTH, FRAMES, FPS = 120, 160, 60, 30
 X264 = {"preset": "ultrafast", "crf": "15"}
@@ -303,12 +303,12 @@ CASES: dict[str, Case] = {
     "V47 pixels that are not square": Case(Video(shape=Fraction(4, 3)), note="pixels that are 4/3 as wide as high"),
     "V48 interlaced": Case(Video(options=INTERLACED), times=STEADY),
     "V49 empty": Case(lambda f: put(f, "a.mp4", b""), error="is empty"),
-    "V50 text": Case(lambda f: put(f, "a.mp4", b"no video\n" * 99), error="no video or picture that can be read"),
-    "V51 zeros": Case(lambda f: put(f, "a.mp4", bytes(9999)), error="no video or picture that can be read"),
+    "V50 text": Case(lambda f: put(f, "a.mp4", b"no video\n" * 99), error="no video or image that can be read"),
+    "V51 zeros": Case(lambda f: put(f, "a.mp4", bytes(9999)), error="no video or image that can be read"),
     "V52 random": Case(
-        lambda f: put(f, "a.mp4", np.random.default_rng(0).bytes(9999)), error="no video or picture that can be read"
+        lambda f: put(f, "a.mp4", np.random.default_rng(0).bytes(9999)), error="no video or image that can be read"
     ),
-    "V53 folder": Case(lambda f: special(f, "folder"), error="is a folder of pictures|holds no pictures"),
+    "V53 folder": Case(lambda f: special(f, "folder"), error="is a folder of images|holds no images"),
     "V54 dangling link": Case(lambda f: special(f, "link"), error="is a link to nothing"),
     "V55 missing": Case(lambda f: special(f, "missing"), error="does not exist"),
     "V56 no permission": Case(lambda f: special(f, "locked"), error="cannot be read|no permission"),
@@ -348,7 +348,7 @@ CASES: dict[str, Case] = {
     "V68 zeroed end": Case(lambda f: put(f, "a.mp4", zeroed(in_front(f), 0.75, 1)), (70, 110), note="is damaged after"),
     "V69 flipped bytes in the index": Case(
         lambda f: put(f, "a.mp4", flipped(d := in_front(f), 200, d.index(b"moov") + 8, d.index(b"mdat"))),
-        error="has no video stream|no video or picture that can be read|holds no frame",
+        error="has no video stream|no video or image that can be read|holds no frame",
     ),
     "V70 png": Case(lambda f: image(f, "png", "rgb24"), 1),
     "V71 jpg": Case(lambda f: image(f, "mjpeg", "yuvj420p"), 1),
@@ -358,6 +358,8 @@ CASES: dict[str, Case] = {
     "V75 line break": Case(lambda f: named(f, "a\nb.mp4")),
     "V76 240 bytes": Case(lambda f: named(f, "n" * 236 + ".mp4")),
 }
+CONCEALED = ("V65 10 flipped bytes",)
+"""Damage inside of frames, which decoders hide without a word, each in its way."""
 SLOW = ("V39", "V43")
 """Rows whose tests are elsewhere in this file, and V77 to V84, which a network has to judge."""
 
@@ -387,6 +389,11 @@ def test_a_row_of_the_corpus(row, tmp_path):
         pattern = [note for note in frames.notes if case.note and any(p in note for p in case.note.split("|"))]
         assert bool(pattern) == bool(case.note), frames.notes
         assert case.note or not frames.notes
+    if case.fps is None and row not in CONCEALED:
+        by_number = read_frames(path, indices := (len(found) - 1, 0, len(found) // 2))
+        for frame, index in zip(by_number.frames, indices, strict=True):
+            assert (frame.index, frame.time) == (index, pytest.approx(found[index].time, abs=2e-3))
+            np.testing.assert_array_equal(frame.pixels(), found[index].pixels())
 
 
 def test_every_row_of_a_file_is_there():

@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.video.reading import MIN_SIDE, is_frames, is_video, open_frames
+from infantjax.video import is_frames, is_video, open_frames
+from infantjax.video.frames import MIN_SIDE
 
 
 def first_frame(path):
@@ -235,12 +236,12 @@ def made(tmp_path, kind, videos):
     [
         ("missing", "does not exist"),
         ("empty", "is empty"),
-        ("text", "no video or picture that can be read"),
-        ("zeros", "no video or picture that can be read"),
-        ("random", "no video or picture that can be read"),
+        ("text", "no video or image that can be read"),
+        ("zeros", "no video or image that can be read"),
+        ("random", "no video or image that can be read"),
         ("link", "is a link to nothing"),
         ("pipe", "is no regular file"),
-        ("folder", "holds no pictures"),
+        ("folder", "holds no images"),
         ("cut", "is incomplete: its index is missing"),
         ("sound", "has no video stream"),
         ("small", "too small"),

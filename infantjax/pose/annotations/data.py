@@ -12,7 +12,7 @@ from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_COORDINATE, natural_order
 from infantjax.formats import naming
 from infantjax.skeletons import Skeleton
-from infantjax.video.reading import PICTURES
+from infantjax.video.images import IMAGE_SUFFIXES
 
 Persons = Literal["one", "all"]
 """Of an image with several annotated persons: the one that counts by the rule of the format, or each on its own."""
@@ -216,7 +216,7 @@ def images_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     files = sorted(folder.iterdir(), key=natural_order)
-    return {p.stem: p for p in files if p.suffix.lower() in PICTURES and not p.name.startswith(".")}
+    return {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")}
 
 
 def folder_of(images: Path | None, candidates: Sequence[Path], name: str) -> Path:

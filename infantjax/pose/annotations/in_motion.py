@@ -30,7 +30,7 @@ from infantjax.pose.annotations.data import (
     note_unannotated,
 )
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.video.reading import picture_size
+from infantjax.video.images import image_size
 
 SPLITS = ("train", "val", "test")
 
@@ -78,7 +78,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
         split = next((s for s in SPLITS if name.parent.name == s or name.stem in places[s]), "")
         image = places[split].get(name.stem, folder / split / name.name)
         try:
-            height, width = picture_size(image)
+            height, width = image_size(image)
         except InputError as error:
             what = "is not there" if not image.is_file() else error.what
             problems.warnings.append((image.name, f"{what}; without its size its points mean nothing"))

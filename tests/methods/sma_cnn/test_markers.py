@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infantjax.video import markers
-from infantjax.video.markers import Intrinsics, MarkerSettings, track_markers
+from infantjax.methods.sma_cnn import markers
+from infantjax.methods.sma_cnn.markers import Intrinsics, MarkerSettings, track_markers
 
 COLORS = [(220, 30, 30), (30, 200, 40), (40, 60, 230), (230, 210, 30)]
 
