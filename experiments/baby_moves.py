@@ -28,9 +28,10 @@ import numpy as np
 import tyro
 
 from infantjax.errors import InputError
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods import registry as systems
 from infantjax.methods.baby_moves import preprocessing as baby_moves
-from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.recording.cohort import Cohort
 from infantjax.simulation import InfantConfig, infants_for
 from infantjax.skeletons import BABY_MOVES_18
 

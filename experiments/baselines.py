@@ -41,16 +41,18 @@ from stam_model import Stam
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import comparison, discrimination
 from infantjax.files import write_atomically
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods.ensemble_gcn import crossval as protocols
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import build_st_gcn
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
-from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.formats.cohort import read_cohort
+from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split, stratified_splits
-from infantjax.video.reading import open_frames
+from infantjax.video import open_frames
 
 PUBLISHED = {
     "differencing-logistic": "0.73 to 0.88",

@@ -39,15 +39,15 @@ from scipy.special import expit
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import median_kappa
 from infantjax.evaluation.discrimination import auc, confusion_counts
+from infantjax.formats.cohort import TRUTH, read_annotated, read_cohort
+from infantjax.formats.outcomes import read_seconds
 from infantjax.methods.mam import preprocessing as mam
 from infantjax.methods.mam.localization import frequency
 from infantjax.methods.mam.method import info_of
 from infantjax.methods.mam.model import build
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.methods.mam.training import HeldOut, MamConfig, Squares, Standardize, Videos, localize, train
-from infantjax.recording.cohort import TRUTH, read_annotated, read_cohort
 from infantjax.recording.recording import Recording
-from infantjax.recording.tables import read_seconds
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
 from infantjax.simulation.cohort import outcomes as simulated_outcomes
 from infantjax.skeletons import IN_MOTION_19

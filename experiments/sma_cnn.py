@@ -30,10 +30,11 @@ import tyro
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import plots
 from infantjax.evaluation.regression import aggregate, subject_errors
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods.sma_cnn import preprocessing as limbs
 from infantjax.methods.sma_cnn.method import Sma
 from infantjax.methods.sma_cnn.training import leave_one_out, train
-from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.recording.cohort import Cohort
 from infantjax.simulation import InfantConfig, infants_for
 
 PUBLISHED = {

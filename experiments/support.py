@@ -11,7 +11,8 @@ import tyro
 
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
-from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.formats.cohort import read_cohort
+from infantjax.recording.cohort import Cohort
 from infantjax.simulation import write_cohort
 
 T = TypeVar("T")

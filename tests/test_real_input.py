@@ -8,7 +8,7 @@ import pytest
 
 from infantjax import cli
 from infantjax.cli import common
-from infantjax.recording.cohort import read_cohort
+from infantjax.formats.cohort import read_cohort
 from infantjax.weights.ensemble import load_ensemble
 
 

@@ -16,8 +16,8 @@ from infantjax import formats
 from infantjax.assessment.assessor import Assessor
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, locked, safe_stem, sha256, write_atomically
+from infantjax.formats.outcomes import find_metadata
 from infantjax.recording.recording import Recording
-from infantjax.recording.tables import find_metadata
 from infantjax.report import page, table
 from infantjax.report.table import Row
 from infantjax.video import is_frames, is_video, open_frames
@@ -50,7 +50,7 @@ class ReadOptions:
         skeleton: keypoint set of the files; None finds it from the names of the joints.
         individual: which individual, in files that hold several.
         tracker: finds the keypoints of videos; None refuses videos.
-        metadata: what a table says of each recording, see `infantjax.recording.tables.read_metadata`.
+        metadata: what a table says of each recording, see `infantjax.formats.outcomes.read_metadata`.
     """
 
     fps: float | None = None

@@ -82,8 +82,8 @@ class Assess(common.Command):
     def run(self) -> int:
         """Assess every recording."""
         from infantjax.assessment import batch
+        from infantjax.formats.outcomes import read_metadata
         from infantjax.progress import Progress
-        from infantjax.recording.tables import read_metadata
 
         self.files.check()
         table = read_metadata(self.metadata) if self.metadata else {}

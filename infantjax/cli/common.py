@@ -105,7 +105,7 @@ class CohortOptions(FileOptions):
         Raises:
             InputError: the cohort cannot be used.
         """
-        from infantjax.recording.cohort import read_cohort
+        from infantjax.formats.cohort import read_cohort
 
         self.check()
         cohort = read_cohort(folder, self.outcomes, fps=self.fps, format=self.format, score_range=score_range)

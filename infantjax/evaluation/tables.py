@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from infantjax.errors import InputError
 from infantjax.formats import checks, text
-from infantjax.recording.tables import read_column, read_infant_ids, read_outcomes
+from infantjax.formats.outcomes import read_column, read_infant_ids, read_outcomes
 
 MAX_GROUPS = 20
 """Most different entries of a column that makes subgroups."""

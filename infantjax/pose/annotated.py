@@ -34,7 +34,7 @@ from infantjax.progress import Progress
 from infantjax.training import distributed as processes
 from infantjax.training.loop import take_runs
 from infantjax.training.splits import Split
-from infantjax.video.reading import open_frames
+from infantjax.video import open_frames
 
 RECORD = "training.json"
 SQUARES = ".squares.npy"

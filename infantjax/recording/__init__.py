@@ -8,7 +8,6 @@ __getattr__, __dir__ = lazy_attributes(
         "Cohort": "infantjax.recording.cohort",
         "Recording": "infantjax.recording.recording",
         "convert": "infantjax.recording.conversion",
-        "read_cohort": "infantjax.recording.cohort",
     }
     | {
         module: f"infantjax.recording.{module}"
@@ -20,7 +19,6 @@ __getattr__, __dir__ = lazy_attributes(
             "features",
             "preprocessing",
             "recording",
-            "tables",
             "windows",
         )
     },

@@ -131,7 +131,7 @@ def crossval(
         cohort: recordings with outcomes on the method's scale; a group is never on two sides of a split.
         directory: of the ensemble; created if missing; an interrupted training in it is continued.
         options: of the execution.
-        annotated: recordings of other infants with annotated seconds (`recording.cohort.read_annotated`).
+        annotated: recordings of other infants with annotated seconds (`formats.read_annotated`).
         stratify: columns of the outcomes table to balance beside the outcome.
         strict: refuse recordings with points that have to be approximated.
         skip_invalid: leave out recordings that cannot be used, instead of refusing the cohort.

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from infantjax import formats as readers
+from infantjax.assessment import batch
+from infantjax.assessment.batch import ReadOptions, assess_files, find_recordings
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
-from infantjax.assessment import batch
-from infantjax.assessment.batch import ReadOptions, assess_files, find_recordings
 from infantjax.skeletons import IN_MOTION_19, get
 from infantjax.weights.ensemble import load_ensemble
 

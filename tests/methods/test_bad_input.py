@@ -14,9 +14,9 @@ from infantjax import cli
 from infantjax import formats as readers
 from infantjax.cli import common
 from infantjax.errors import InputError
+from infantjax.formats.cohort import read_annotated, read_cohort
+from infantjax.formats.outcomes import read_metadata
 from infantjax.methods import registry as systems
-from infantjax.recording.cohort import read_annotated, read_cohort
-from infantjax.recording.tables import read_metadata
 from infantjax.simulation import InfantConfig, write_cohort
 from infantjax.weights.ensemble import load_ensemble
 

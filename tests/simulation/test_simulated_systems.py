@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from infantjax.recording.cohort import read_annotated, read_cohort
+from infantjax.formats.cohort import read_annotated, read_cohort
 from infantjax.simulation import InfantConfig, draw_metadata, graded, infants_for, move, simulate, write_cohort
 from infantjax.simulation.systems import COLUMNS, VISITS, draw_score
 from infantjax.skeletons import BABY_MOVES_18

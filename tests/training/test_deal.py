@@ -7,8 +7,9 @@ import pytest
 
 from infantjax import cli
 from infantjax.errors import InputError
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods.ensemble_gcn.crossval import cohort_splits, deal, folds_summary, folds_table
-from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
 from infantjax.skeletons import BABYPOSE_12

@@ -1,6 +1,6 @@
 """MAM (Gao et al. 2023): where fidgety movements are, how frequent they are, and whether a video shows a risk.
 
-Besides its cohort the training needs clips of other infants with annotated seconds (`recording.cohort.read_annotated`).
+Besides its cohort the training needs clips of other infants with annotated seconds (`formats.read_annotated`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -185,7 +185,7 @@ def test_st_gcn_trains_on_a_skeleton_of_five_joints():
 
 @pytest.mark.slow
 def test_real_infant_movement_goes_through_crossval(shared: Path, tmp_path):
-    from infantjax.recording.cohort import read_cohort
+    from infantjax.formats.cohort import read_cohort
 
     # Of the six recordings one has the outcome 1, which no two folds can share; these outcomes are made up.
     (tmp_path / "outcomes.csv").write_text("id;outcome\n" + "".join(f"pz10{i};{i % 2}\n" for i in range(1, 7)))

@@ -7,9 +7,10 @@ import pytest
 
 from infantjax import formats as readers
 from infantjax.errors import InputError
-from infantjax.recording.cohort import Cohort, read_cohort
+from infantjax.formats.cohort import read_cohort
+from infantjax.formats.outcomes import find_metadata, read_metadata
+from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
-from infantjax.recording.tables import find_metadata, read_metadata
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19, OPENPOSE_25
 
 

@@ -16,13 +16,11 @@ from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_FRAMES
 from infantjax.formats import text
 from infantjax.formats.checks import check_readable, kind_of
+from infantjax.recording.cohort import ScoreRange, describe_outcomes, is_outcome
 
 _ID_COLUMNS = ("id", "individual", "infant", "recording", "subject", "name")
 _OUTCOME_COLUMNS = ("outcome", "score", "label", "cp")
 _WRITE_OUTCOMES = "write the outcomes as id;outcome, one row an infant"
-
-ScoreRange = tuple[float, float]
-"""Lowest and highest value of a score."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +49,6 @@ class OutcomeTable:
 
     rows: dict[str, OutcomeRow]
     has_groups: bool
-
-
-def is_outcome(value: float, score_range: ScoreRange | None) -> bool:
-    """Whether a value is 0 or 1, or within the range of scores if there is one."""
-    return value in (0, 1) if score_range is None else score_range[0] <= value <= score_range[1]
-
-
-def describe_outcomes(score_range: ScoreRange | None) -> str:
-    """The allowed outcomes in words."""
-    return "0 or 1" if score_range is None else f"a number from {score_range[0]:g} to {score_range[1]:g}"
 
 
 def read_outcome_table(path: Path, problems: Problems, score_range: ScoreRange | None = None) -> OutcomeTable:

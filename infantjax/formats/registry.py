@@ -1,0 +1,223 @@
+"""The registry of formats, and the functions that read and write any of them.
+
+A file that cannot be used raises one `InputError` that names the file, what is wrong and what to do. Nothing in a file
+is executed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infantjax.errors import InputError
+from infantjax.formats import checks, coco, deeplabcut, mmpose, npz, openpose, sleap, table
+from infantjax.formats.source import Source
+from infantjax.formats.tracks import Tracks, to_recording
+from infantjax.recording.recording import Recording
+from infantjax.skeletons import Skeleton
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of keypoint file.
+
+    Attributes:
+        name: for `--format`.
+        suffixes: endings such files usually have; `/` is a folder.
+        description: one line for the documentation.
+        recognizes: whether a file is of this kind, by its content.
+        read: what the file holds; the second argument names one of several individuals.
+        write: writes a recording, or None where the format is only read.
+        individuals: whether such a file names individuals to choose from.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    description: str
+    recognizes: Callable[[Source], bool]
+    read: Callable[[Source, str | None], Tracks]
+    write: Callable[[Recording, Path], None] | None = None
+    individuals: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        Format(
+            "orgcoords-csv",
+            (".csv",),
+            "coordinate table of the movement-outcome program, orgcoords_<id>.csv",
+            table.recognizes_orgcoords,
+            table.read_wide,
+            table.write_orgcoords,
+        ),
+        Format(
+            "wide-csv",
+            (".csv", ".tsv", ".txt"),
+            "text table with one row a frame: <joint>_x, <joint>_y, ...",
+            table.recognizes_wide,
+            table.read_wide,
+            table.write_wide,
+        ),
+        Format(
+            "long-csv",
+            (".csv", ".tsv", ".txt"),
+            "text table with one row a point: frame, joint, x, y, ...",
+            table.recognizes_long,
+            table.read_long,
+            table.write_long,
+        ),
+        Format(
+            "deeplabcut-csv",
+            (".csv",),
+            "table of DeepLabCut with three or four header rows",
+            deeplabcut.recognizes_csv,
+            deeplabcut.read_csv,
+            deeplabcut.write_csv,
+            individuals=True,
+        ),
+        Format(
+            "deeplabcut-h5",
+            (".h5", ".hdf5"),
+            "table of DeepLabCut in HDF5, written by pandas",
+            deeplabcut.recognizes_h5,
+            deeplabcut.read_h5,
+            individuals=True,
+        ),
+        Format(
+            "openpose",
+            ("/",),
+            "folder of OpenPose with one .json a frame",
+            openpose.recognizes,
+            openpose.read,
+            openpose.write,
+        ),
+        Format("coco", (".json",), "COCO keypoints: annotations or detections", coco.recognizes, coco.read, coco.write),
+        Format(
+            "mmpose",
+            (".json",),
+            "predictions of MMPose: frames with instances",
+            mmpose.recognizes,
+            mmpose.read,
+            mmpose.write,
+        ),
+        Format(
+            "sleap-h5",
+            (".h5", ".hdf5"),
+            "analysis file of SLEAP",
+            sleap.recognizes,
+            sleap.read,
+            sleap.write,
+            individuals=True,
+        ),
+        Format("npz", (".npz",), "the project's own archive of arrays", npz.recognizes, npz.read, npz.write),
+    )
+}
+"""The formats by name."""
+
+
+def read(
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    format: str | None = None,
+    skeleton: Skeleton | str | None = None,
+    individual: str | None = None,
+) -> Recording:
+    """Read a keypoint file.
+
+    Args:
+        path: a file, or the folder of an OpenPose export.
+        fps: frame rate in hertz; needed where the file states none, and overrules the file's.
+        format: a name of `FORMATS`; None finds it from the content.
+        skeleton: the keypoint set that the file holds; None finds it by the joint names among the published ones.
+        individual: which individual of a file that holds several.
+
+    Returns:
+        The recording in the file's own keypoint set, joints in the set's order, frames in order. What was ignored,
+        missing or looks odd is in `notes`.
+
+    Raises:
+        InputError: the file cannot be used; one line with the file, what is wrong and what to do.
+        ValueError: `format` or `skeleton` is not a known name.
+    """
+    if format is not None and format not in FORMATS:
+        raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
+    path = checks.check_readable(path)
+    source = Source(path, trust_suffix=format is None)
+    chosen = _recognize(source) if format is None else FORMATS[format]
+    if individual is not None and not chosen.individuals:
+        raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
+    tracks = chosen.read(source, individual)
+    return to_recording(path, tracks, chosen.name, fps, skeleton)
+
+
+def format_of(path: str | Path) -> str | None:
+    """The name of the format that a file or folder is recognized as, or None if it holds no known one.
+
+    Raises:
+        InputError: it cannot be opened, is damaged or no data at all, or is of several formats.
+    """
+    source = Source(checks.check_readable(path))
+    found = _candidates(source)
+    return _only(source, found).name if found else None
+
+
+def write(recording: Recording, path: str | Path, format: str | None = None) -> None:
+    """Write a recording as a keypoint file, whole or not at all.
+
+    Args:
+        recording: any recording.
+        path: the file, or for `openpose` the folder; it is replaced if it exists (a folder is not).
+        format: a name of `FORMATS`; None finds it by the ending: `.npz`, or `.csv` for the wide table.
+
+    Raises:
+        ValueError: the format is unknown, only read, or cannot hold the recording; or the ending names none.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    if format is None:
+        format = {".npz": "npz", ".csv": "orgcoords-csv" if path.name.startswith("orgcoords_") else "wide-csv"}.get(
+            path.suffix.lower()
+        )
+    writers = {name: f.write for name, f in FORMATS.items() if f.write is not None}
+    if format not in writers:
+        raise ValueError(f'cannot write "{path.name}" as {format}; name a format of: {", ".join(writers)}')
+    writers[format](recording, path)
+
+
+def _recognize(source: Source) -> Format:
+    if found := _candidates(source):
+        return _only(source, found)
+    raise InputError(
+        source.path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them"
+    )
+
+
+def _candidates(source: Source) -> list[Format]:
+    return [f for f in FORMATS.values() if f.recognizes(source)]
+
+
+def _only(source: Source, found: list[Format]) -> Format:
+    if len(found) > 1:
+        raise InputError(
+            source.path,
+            f"may be read as {' or as '.join(f.name for f in found)}",
+            f"choose with --format {' or --format '.join(f.name for f in found)}",
+        )
+    return found[0]
+
+
+def _describe(source: Source) -> str:
+    if source.kind == "text":
+        cells = ", ".join(f'"{c.strip()[:30]}"' for c in source.first_cells[:4])
+        return f"is a text table without columns like nose_x and nose_y (it begins with {cells})"
+    if source.kind == "folder":
+        return "is a folder without .json files of OpenPose: give a file, or such a folder"
+    if source.kind == "json" and isinstance(source.document, dict) and "people" in source.document:
+        return "is a single frame of OpenPose: give the folder that holds all of them"
+    if source.hdf5 is not None and {"metadata", "instances", "points"} & set(source.hdf5.names):
+        return (
+            "is a project of SLEAP (.slp), not an analysis file: export it in SLEAP as Analysis HDF5, or with sleap-io "
+            '(pip install "infantjax[formats]")'
+        )
+    return f"is {checks.WORDS[source.kind]} without keypoints of a known format"
