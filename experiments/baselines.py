@@ -46,7 +46,6 @@ from infantjax.methods.ensemble_gcn import crossval as protocols
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import build_st_gcn
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
-from infantjax.formats.cohort import read_cohort
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import simulate_cohort

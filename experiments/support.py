@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import tyro
 
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.formats.cohort import read_cohort
+from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort
 from infantjax.simulation import write_cohort
 

@@ -66,8 +66,8 @@ class _Training(common.Command):
 
     def _train(self, train: Callable[["Method", "Cohort", dict[str, Any]], "Ensemble"], **flags: Any) -> int:
         """Read the cohort, train, tell."""
-        from infantjax.methods import registry
         from infantjax.formats.cohort import read_annotated
+        from infantjax.methods import registry
         from infantjax.training.crossval import format_summary
         from infantjax.training.loop import TrainOptions
 

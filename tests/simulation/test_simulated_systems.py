@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from infantjax.simulation.systems import COLUMNS, VISITS, draw_score
 
 from infantjax.formats.cohort import read_annotated, read_cohort
 from infantjax.simulation import InfantConfig, draw_metadata, graded, infants_for, move, simulate, write_cohort
-from infantjax.simulation.systems import COLUMNS, VISITS, draw_score
 from infantjax.skeletons import BABY_MOVES_18
 
 STEADY = InfantConfig(duration=20, noise=0, camera_jitter=0, dropout_rate=0)

@@ -4,11 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from infantjax.methods.ensemble_gcn.crossval import cohort_splits, deal, folds_summary, folds_table
 
 from infantjax import cli
 from infantjax.errors import InputError
 from infantjax.formats.cohort import read_cohort
-from infantjax.methods.ensemble_gcn.crossval import cohort_splits, deal, folds_summary, folds_table
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
