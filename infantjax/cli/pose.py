@@ -14,7 +14,8 @@ from infantjax.errors import InputError
 class Pose(common.Command):
     """Estimate the keypoints of a video, of an image, or of a folder of images.
 
-    Run again, an interrupted estimation continues. No weights come with the package, and none trained on infants are public: give a published file.
+    Run again, an interrupted estimation continues. No weights come with the package, and none trained on infants are
+    public: give a published file.
 
     Example:
         infantjax pose clip.mp4 --weights EfficientPoseI.h5 -o clip.csv --overlay clip_overlay.mp4

@@ -2,7 +2,7 @@
 
 A joint of the target set is the same point of the source set, a weighted sum of points (an approximation), or NaN if it
 has no counterpart. The recording lists approximations in `approximated`; `strict` refuses them. `RULES` has a table for
-some pairs of sets; all others are converted by joint name. `docs/formats.md` shows the table.
+some pairs of sets; all others are converted by joint name. The documentation shows them.
 """
 
 from collections.abc import Mapping

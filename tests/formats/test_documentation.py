@@ -10,7 +10,7 @@ import pytest
 from infantjax import files
 from infantjax import formats as readers
 from infantjax.formats import hdf5
-from infantjax.skeletons import SKELETONS, Skeleton
+from infantjax.skeletons import Skeleton
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,6 @@ def test_every_format_is_listed_and_whether_it_is_written(page):
 def test_every_limit_is_documented_as_it_is(row, value, page):
     assert f"| {row}" in page
     assert value
-
-
-@pytest.mark.parametrize("name", SKELETONS)
-def test_every_keypoint_set_is_listed_in_its_order(name, page):
-    assert f"| `{name}` | {', '.join(SKELETONS[name].joints)} |" in page
 
 
 @pytest.mark.parametrize(

@@ -207,29 +207,6 @@ def test_weights_that_do_not_fit_are_refused(weights, kind):
         Rule(weights, kind)
 
 
-def documented(docs):
-    """(source, target, joint) -> text and kind of the tables in docs/formats.md."""
-    found, pair = {}, None
-    for line in docs.splitlines():
-        cells = [c.strip().strip("`") for c in line.strip().strip("|").split("|")]
-        if line.startswith("#"):
-            names = line.strip("# ").replace("`", "").split(" to ")
-            pair = tuple(names) if set(names) <= set(SKELETONS) else None
-        elif pair and len(cells) == 3 and cells[0] in SKELETONS[pair[1]].joints:
-            found[*pair, cells[0]] = (cells[1], cells[2])
-    return found
-
-
-def test_the_documented_table_is_the_one_that_is_used(request):
-    docs = (request.config.rootpath / "docs" / "formats.md").read_text(encoding="utf-8")
-    expected = {}
-    for (source, target), table in RULES.items():
-        for joint in SKELETONS[target].joints:
-            rule = table.get(joint)
-            expected[source, target, joint] = (str(rule), rule.kind) if rule else ("none", "missing")
-    assert documented(docs) == expected
-
-
 @pytest.mark.parametrize("name", ["pz101", "pz102", "pz103", "pz104", "pz105", "pz106"])
 def test_real_infants_are_read(name, shared):
     read = readers.read(shared / "data" / "minirgbd" / f"{name}.csv", fps=25)
