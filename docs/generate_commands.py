@@ -69,7 +69,9 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         if action.dest.startswith("common.") or action.dest == "help":
             continue
         text = " ".join((action.help or "").split())
-        meaning, _, default = text.rstrip(")").rpartition("(default: ") if "(default: " in text else text.rpartition(" (")
+        meaning, _, default = (
+            text.rstrip(")").rpartition("(default: ") if "(default: " in text else text.rpartition(" (")
+        )
         default = default.rstrip(")").strip()
         spelled = ", ".join(f"`{option}`" for option in reversed(action.option_strings)) or f"`{action.metavar}`"
         name = (action.option_strings[-1:] or [action.dest])[0].lstrip("-")

@@ -71,5 +71,3 @@ def keypoint_sets() -> str:
 
 def _page(title: str, modules: list[str]) -> str:
     return "\n\n".join([f"# {title}", *(f"::: {module}" for module in modules)]) + "\n"
-
-

@@ -68,7 +68,7 @@ def simulation() -> None:
 def windows() -> None:
     """The risk of each window of the bundled recording, with the quartiles of the bundled ensemble."""
     record = _demo_record()
-    series = record["windows"]
+    series = record["time_series"]["windows"]
     start = np.array([w["start"] for w in series]) + 2.5
     low, middle, high = (np.array([w[name] for w in series]) for name in ("q1", "median", "q3"))
     figure, axes = plt.subplots(figsize=(7, 2.8))
@@ -135,28 +135,24 @@ def heatmap() -> None:
 
 def search() -> None:
     """The best AUC over the trials of K-Best and of random search on made-up AUCs."""
-    rng = np.random.default_rng(3)
-    worth = [rng.normal(scale=0.02, size=4) for _ in range(20)]
+    from infantjax.search.kbest import KBest, RandomSearch, run
+    from infantjax.search.space import SearchSpace
 
-    def auc(candidate: np.ndarray) -> float:
-        return float(np.clip(0.82 + sum(w[c] for w, c in zip(worth, candidate)) * 0.55, 0.5, 0.99))
+    space = SearchSpace({f"choice_{k}": (0, 1, 2, 3) for k in range(20)})
+    worth = np.random.default_rng(3).normal(scale=0.02, size=(20, 4))
 
-    def candidates(guided: bool) -> list[float]:
-        found: list[tuple[float, np.ndarray]] = []
-        for _ in range(60):
-            candidate = rng.integers(4, size=20)
-            best = sorted(found, key=lambda pair: -pair[0])[:5]
-            if guided and len(found) >= 10:
-                votes = np.array([c for _, c in best])
-                candidate = np.where(rng.random(20) < 0.8, votes[rng.integers(len(votes), size=20), np.arange(20)], candidate)
-            found.append((auc(candidate), candidate))
-        return list(np.maximum.accumulate([value for value, _ in found]))
+    def auc(candidate: tuple) -> float:
+        return float(np.clip(0.86 + worth[np.arange(20), list(candidate)].sum() * 0.6, 0.5, 0.99))
 
     figure, axes = plt.subplots(figsize=(6, 2.9))
-    for guided, color, label in ((True, BLUE, "guided by the best five"), (False, GRAY, "random")):
-        curves = np.array([candidates(guided) for _ in range(20)])
-        axes.plot(np.arange(1, 61), curves.mean(0), color=color, label=label)
-        axes.fill_between(np.arange(1, 61), *np.quantile(curves, (0.25, 0.75), axis=0), color=color, alpha=0.2)
+    for rule, color, label in ((KBest(), BLUE, "K-Best"), (RandomSearch(), GRAY, "random")):
+        curves = np.full((20, 70), np.nan)
+        for seed, curve in enumerate(curves):
+            best = np.maximum.accumulate([trial.performance for trial in run(rule, space, auc, seed, 70)])
+            curve[:] = best[-1]
+            curve[: len(best)] = best
+        axes.plot(np.arange(1, 71), curves.mean(0), color=color, label=label)
+        axes.fill_between(np.arange(1, 71), *np.quantile(curves, (0.25, 0.75), axis=0), color=color, alpha=0.2)
     axes.set(xlabel="trials", ylabel="best AUC so far (made-up)")
     axes.legend(fontsize=8)
     _save(figure, "search")
@@ -182,7 +178,9 @@ def stack() -> None:
     for run in range(8):
         color = GRAY if run == 7 else BLUE
         axes.barh(run // 2, 0.9, left=run % 2, color=color, alpha=0.5)
-        axes.text(run % 2 + 0.45, run // 2, "padding" if run == 7 else f"run {run + 1}", ha="center", va="center", fontsize=8)
+        axes.text(
+            run % 2 + 0.45, run // 2, "padding" if run == 7 else f"run {run + 1}", ha="center", va="center", fontsize=8
+        )
     axes.set(yticks=range(4), yticklabels=[f"device {k}" for k in range(4)], xticks=[])
     axes.invert_yaxis()
     _bare(axes)
@@ -198,7 +196,9 @@ def flow() -> None:
         axes.text(place, 0.35, name, ha="center", va="center", fontsize=11, bbox=_box("white", BLUE))
         axes.text(place, -0.35, command, ha="center", va="center", fontsize=9, color=RED, family="monospace")
         if place:
-            axes.annotate("", (place - 0.42, 0.35), (place - 0.58, 0.35), arrowprops={"arrowstyle": "->", "color": GRAY})
+            axes.annotate(
+                "", (place - 0.42, 0.35), (place - 0.58, 0.35), arrowprops={"arrowstyle": "->", "color": GRAY}
+            )
     axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(-0.8, 0.8))
     axes.axis("off")
     _save(figure, "flow")
@@ -239,7 +239,9 @@ def speed() -> None:
 
 def report() -> None:
     """The upper part of the page of the bundled recording, beside a pose; taken by a Chromium."""
-    browser = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    browser = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if browser is None:
         sys.exit("report: needs a Chromium on the path")
     with tempfile.TemporaryDirectory() as folder:
