@@ -12,7 +12,7 @@ from infantjax.training.splits import Split, stratified_splits
 
 def simulated(infants: int, duration: float) -> tuple[CohortData, Split]:
     """Recordings of a simulated cohort, 40 % of them positive, and the published fold of a trial."""
-    cohort = simulate_cohort(infants, 1, duration, 0.4)
+    cohort = simulate_cohort(infants, 1, duration, prevalence=0.4)
     positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
     outcomes = [outcome for _, outcome in cohort]
     return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), protocol(stratified_splits(outcomes, 7))

@@ -32,7 +32,7 @@ from infantjax.formats.cohort import read_cohort
 from infantjax.methods import registry as systems
 from infantjax.methods.baby_moves import preprocessing as baby_moves
 from infantjax.recording.cohort import Cohort
-from infantjax.simulation import InfantConfig, infants_for
+from infantjax.simulation import InfantConfig
 from infantjax.skeletons import BABY_MOVES_18
 
 PUBLISHED = {
@@ -136,7 +136,7 @@ def read(options: Options) -> Cohort:
 def simulated(options: Options) -> Cohort:
     """Three minutes of simulated infants before a phone in the hand; the abnormal class lacks fidgety movements."""
     base = InfantConfig(dropout_rate=0, confidence=False)
-    pairs = infants_for("baby-moves", options.simulate, options.seed, 180, 0.3, 30, base)
+    pairs = BabyMoves.simulate(options.simulate, options.seed, 180, prevalence=0.3, base=base)
     recordings, outcomes = zip(*pairs)
     return Cohort(recordings, outcomes)
 

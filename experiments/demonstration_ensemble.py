@@ -75,7 +75,7 @@ def main(options: Demonstration) -> None:
         options.output / "demo_infant.csv", to_csv(simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6)))
     )
 
-    cohort = simulate_cohort(options.infants, options.seed, options.duration, options.prevalence)
+    cohort = simulate_cohort(options.infants, options.seed, options.duration, prevalence=options.prevalence)
     positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
     outcomes = [outcome for _, outcome in cohort]
     data = CohortData.from_recordings(positions, outcomes, IN_MOTION_19)
@@ -116,7 +116,7 @@ def main(options: Demonstration) -> None:
 def held_out_statement(ensemble: Ensemble, options: Demonstration) -> str:
     """AUC on simulated infants that no instance was trained or chosen on, in a sentence."""
     assessor = EnsembleGcnAssessor(ensemble)
-    cohort = simulate_cohort(options.held_out, options.seed + 1, options.duration, options.prevalence)
+    cohort = simulate_cohort(options.held_out, options.seed + 1, options.duration, prevalence=options.prevalence)
     risks = np.array([assessor.assess(recording).value for recording, _ in cohort])
     outcomes = np.array([outcome for _, outcome in cohort])
     interval = auc_interval(risks, outcomes, method="delong")

@@ -48,8 +48,7 @@ from infantjax.methods.mam.model import build
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.methods.mam.training import HeldOut, MamConfig, Squares, Standardize, Videos, localize, train
 from infantjax.recording.recording import Recording
-from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, move
-from infantjax.simulation.cohort import outcomes as simulated_outcomes
+from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, draw_outcomes, move
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import stratified_splits
 
@@ -327,7 +326,7 @@ def simulated(number: int, seed: int, prevalence: float, flat: bool, metadata: b
     """Infants of whom every second is known; those at risk have no fidgety movements."""
     videos = []
     base = InfantConfig(duration=60, fps=mam.RATE)
-    for index, outcome in enumerate(simulated_outcomes(number, seed, prevalence)):
+    for index, outcome in enumerate(draw_outcomes(number, seed, prevalence)):
         movement = move((seed, index), draw_infant(seed, index, outcome, base))
         # From above, a camera far away would see the first two axes.
         points = movement.positions[..., :2] if flat else movement.positions

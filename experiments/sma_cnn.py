@@ -35,7 +35,7 @@ from infantjax.methods.sma_cnn import preprocessing as limbs
 from infantjax.methods.sma_cnn.method import Sma
 from infantjax.methods.sma_cnn.training import leave_one_out, train
 from infantjax.recording.cohort import Cohort
-from infantjax.simulation import InfantConfig, infants_for
+from infantjax.simulation import InfantConfig
 
 PUBLISHED = {
     ("windows", "sma-cnn"): (6.9645, 8.1287),
@@ -160,7 +160,7 @@ def read(options: Options) -> Cohort:
 
 def simulated(options: Options) -> Cohort:
     """Simulated infants: the higher the score, the more they move and the less alike."""
-    pairs = infants_for("sma", options.simulate, options.seed, 50, 0.5, 30, InfantConfig(dropout_rate=0))
+    pairs = SmaCnn.simulate(options.simulate, options.seed, 50, base=InfantConfig(dropout_rate=0))
     recordings, scores = zip(*pairs)
     return Cohort(recordings, scores, tuple(r.metadata["group"] for r in recordings), score_range=(0.0, 72.0))
 

@@ -69,7 +69,7 @@ def cohort_of(folder: Path | None, simulate: bool, output: Path, infants: int, d
     if folder is None:
         folder = output / "cohort"
         if not folder.exists():
-            write_cohort(folder, infants, 1, duration, 0.4)
+            write_cohort(folder, infants, 1, duration, prevalence=0.4)
     return read_cohort(folder)
 
 

@@ -204,6 +204,7 @@ def simulate(seed: int = 0, **settings: Any) -> "Recording":
     Raises:
         ValueError: a value out of range.
     """
-    from infantjax.simulation import movement
+    from infantjax.simulation import InfantConfig
+    from infantjax.simulation import simulate as simulate_infant
 
-    return movement.simulate(seed, movement.InfantConfig(**settings))
+    return simulate_infant(seed, InfantConfig(**settings))

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
+import shutil
 import tempfile
 import unicodedata
 from collections.abc import Collection, Iterator
@@ -136,6 +138,36 @@ def locked(directory: Path) -> Iterator[None]:
         raise InputError(directory, f"cannot be written ({error.strerror})", "give another place") from None
     with lock:
         yield
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """A folder that appears whole or not at all, also in place of another one.
+
+    Args:
+        target: its path; parents are made.
+
+    Yields:
+        An empty folder beside the target. At the end it becomes the target; after an error it is removed, and what was
+        at the target is unchanged.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = (target.parent / f".{target.name}-{secrets.token_hex(4)}" for _ in range(2))
+    fresh.mkdir()
+    try:
+        yield fresh
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(fresh, target)
+        except BaseException:
+            if old.exists():
+                os.replace(old, target)
+            raise
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def umask() -> int:

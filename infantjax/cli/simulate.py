@@ -52,12 +52,12 @@ class Simulate(common.Command):
                 self.n,
                 self.seed,
                 self.duration,
-                self.prevalence,
-                self.fps,
-                overwrite=self.overwrite,
                 method=registry.get(self.method),
+                overwrite=self.overwrite,
+                progress=progress.update,
+                prevalence=self.prevalence,
+                fps=self.fps,
                 first=self.first,
-                progress=lambda done, n: progress.update(done),
             )
         print(self.output)
         return 0

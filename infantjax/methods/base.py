@@ -21,7 +21,7 @@ from infantjax.weights.ensemble import Ensemble, Member
 if TYPE_CHECKING:
     import flax.linen as nn
 
-    from infantjax.simulation.movement import InfantConfig
+    from infantjax.simulation.config import InfantConfig
     from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
     from infantjax.training.loop import TrainOptions
     from infantjax.training.splits import Split
@@ -164,9 +164,9 @@ class Method(ABC):
             base: settings that are not drawn.
             first: number of the first infant; an infant depends on the seed and its number only.
         """
-        from infantjax.simulation.cohort import infants
+        from infantjax.simulation.cohort import simulate_infants
 
-        return infants(n, seed, duration, prevalence, fps, base, first)
+        return simulate_infants(n, seed, duration, prevalence=prevalence, fps=fps, base=base, first=first)
 
     # --- what is the same for all ----------------------------------------------------------------------------------
 

@@ -7,16 +7,24 @@
 Nothing learned from simulated movement was shown to hold for infants.
 """
 
-from infantjax.simulation.cohort import (
-    draw_infant,
-    draw_metadata,
-    infants,
-    outcomes,
-    simulate_cohort,
-    to_csv,
-    write_cohort,
-)
-from infantjax.simulation.movement import STATEMENT, InfantConfig, Movement, move, project, simulate
+from typing import TYPE_CHECKING
+
+from infantjax.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from infantjax.simulation.cohort import simulate_cohort, simulate_infants, to_csv, write_cohort
+    from infantjax.simulation.config import STATEMENT, InfantConfig
+    from infantjax.simulation.infant import project, simulate
+    from infantjax.simulation.movement import Movement, move
+    from infantjax.simulation.traits import draw_infant, draw_metadata, draw_outcomes
+
+_MODULES = {
+    "cohort": ("simulate_cohort", "simulate_infants", "to_csv", "write_cohort"),
+    "config": ("STATEMENT", "InfantConfig"),
+    "infant": ("project", "simulate"),
+    "movement": ("Movement", "move"),
+    "traits": ("draw_infant", "draw_metadata", "draw_outcomes"),
+}
 
 __all__ = [
     "STATEMENT",
@@ -24,12 +32,16 @@ __all__ = [
     "Movement",
     "draw_infant",
     "draw_metadata",
-    "infants",
+    "draw_outcomes",
     "move",
-    "outcomes",
     "project",
     "simulate",
     "simulate_cohort",
+    "simulate_infants",
     "to_csv",
     "write_cohort",
 ]
+
+__getattr__, __dir__ = lazy_attributes(
+    __name__, {name: f"infantjax.simulation.{module}" for module, names in _MODULES.items() for name in names}
+)

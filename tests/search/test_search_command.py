@@ -73,7 +73,7 @@ def test_an_export_writes_all_trials_and_the_best(run, searched):
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return write_cohort(tmp_path_factory.mktemp("simulated") / "cohort", 14, 1, 6.0, 0.5)
+    return write_cohort(tmp_path_factory.mktemp("simulated") / "cohort", 14, 1, 6.0, prevalence=0.5)
 
 
 @pytest.fixture

@@ -360,6 +360,9 @@ def test_sporadic_counts_as_absent(share, outcome):
         {"noise_seconds": 0},
         {"dropout_rate": -1},
         {"dropout_seconds": -1},
+        {"coupling": 1.1},
+        {"camera_drift": -1},
+        {"camera_roll": 50},
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field):
@@ -437,3 +440,26 @@ def mean_speed(points: np.ndarray, fps: float) -> float:
     """Mean speed after a moving average over 5 frames, which removes rounding to pixels."""
     smooth = np.apply_along_axis(lambda series: np.convolve(series, np.full(5, 0.2), "valid"), 0, points)
     return float(np.linalg.norm(np.diff(smooth, axis=0) * fps, axis=-1).mean())
+
+
+def test_coupled_limbs_move_alike_and_uncoupled_ones_do_not_change():
+    still = replace(STILL, duration=20, activity=0, fidgety=0)
+
+    def alike(coupling):
+        heights = move(3, replace(still, coupling=coupling)).positions[:, [15, 18], 2]  # of the ankles
+        return np.corrcoef(np.diff(heights, axis=0).T)[0, 1]
+
+    assert alike(1.0) > 0.6 > alike(0.0)
+    np.testing.assert_array_equal(move(3, replace(still, coupling=0.0)).positions, move(3, still).positions)
+
+
+def test_a_hand_held_camera_moves_the_image_as_a_whole():
+    steady = replace(STILL, duration=20)
+    held = replace(steady, camera_drift=6, camera_roll=3)
+    moved, still = simulate(4, held).keypoints, simulate(4, steady).keypoints
+    # Distances between points do not change, positions do.
+    apart = [np.linalg.norm(points[:, 0] - points[:, 15], axis=-1) for points in (moved, still)]
+    np.testing.assert_allclose(*apart, rtol=1e-9)
+    shift = moved[:, 12] - still[:, 12]
+    assert 2 < shift.std(axis=0).mean() < 20
+    assert np.abs(np.diff(shift, axis=0)).max() < 5

@@ -123,7 +123,7 @@ def test_a_column_that_nobody_has_is_named():
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
-    folder = write_cohort(tmp_path_factory.mktemp("folds") / "cohort", 16, 1, 1.0, 0.5)
+    folder = write_cohort(tmp_path_factory.mktemp("folds") / "cohort", 16, 1, 1.0, prevalence=0.5)
     rows = [line.split(";") for line in (folder / "outcomes.csv").read_text().split()]
     centers = ["center", *("north" if number % 4 < 2 else "south" for number in range(16))]
     text = "\n".join(";".join([*row, center]) for row, center in zip(rows, centers))

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from infantjax.recording.recording import Recording
-from infantjax.simulation.cohort import draw_metadata, infants
-from infantjax.simulation.movement import InfantConfig
+from infantjax.simulation.cohort import simulate_infants
+from infantjax.simulation.config import InfantConfig
+from infantjax.simulation.traits import draw_metadata
 from infantjax.skeletons import BABY_MOVES_18
 
 HAND_HELD = {
@@ -33,7 +34,8 @@ def simulate(
 ) -> Iterator[tuple[Recording, float]]:
     """Infants under a phone, with their outcomes; arguments as of `Method.simulate`."""
     base = replace(base or InfantConfig(), **HAND_HELD)  # type: ignore[arg-type]
-    for index, (recording, outcome) in enumerate(infants(n, seed, duration, prevalence, fps, base, first), first):
+    infants = simulate_infants(n, seed, duration, prevalence=prevalence, fps=fps, base=base, first=first)
+    for index, (recording, outcome) in enumerate(infants, first):
         metadata = draw_metadata(seed, index, outcome)
         metadata = {**recording.metadata, **{name: metadata[name] for name in ("age", "cohort")}}
         yield replace(to_baby_moves_points(recording), metadata=metadata), outcome

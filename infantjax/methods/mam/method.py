@@ -211,7 +211,7 @@ class Mam(Method):
     @classmethod
     def simulate(cls, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
         """Infants with the entries of the info branch."""
-        from infantjax.simulation.cohort import draw_metadata
+        from infantjax.simulation.traits import draw_metadata
 
         first = options.get("first", 0)
         for index, (recording, outcome) in enumerate(super().simulate(n, seed, duration, **options), first):

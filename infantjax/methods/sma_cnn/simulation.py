@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from infantjax.recording.recording import Recording
-from infantjax.simulation.cohort import draw_infant
-from infantjax.simulation.movement import InfantConfig, stream
-from infantjax.simulation.movement import simulate as simulate_infant
+from infantjax.simulation.config import InfantConfig
+from infantjax.simulation.infant import simulate as simulate_infant
+from infantjax.simulation.signals import stream
+from infantjax.simulation.traits import draw_infant
 
 HIGHEST_SCORE = 72.0
 """Of the extremity items of CHOP INTEND."""
