@@ -100,8 +100,7 @@ def write_cohort(
     - `outcomes.csv`: `id;outcome` and the columns that the method reads; a `score` in place of the outcome for a method
       of scores. Quote character `|`.
     - `truth.csv`: `id;second;fidgety`, 1 where that second of the recording holds fidgety movements.
-    - `simulation.json`: seed, options, the configuration of each infant, version, and the statement that the movement is
-      simulated.
+    - `simulation.json`: seed, options, the configuration of each infant, version, and `STATEMENT`.
 
     Args:
         folder: made if missing; it appears whole or not at all.
@@ -157,7 +156,7 @@ def write_cohort(
 
 
 def to_csv(recording: Recording) -> str:
-    """A recording as text in the layout of the reference implementation: `frame`, `time` (seconds), then x and y per joint to 0.01.
+    """A recording as CSV: `frame`, `time` (seconds), then x and y of each joint, pixels to 0.01.
 
     Missing points are empty.
     """

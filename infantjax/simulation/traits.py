@@ -46,16 +46,15 @@ def draw_infant(seed: int, index: int, outcome: int, base: InfantConfig | None =
     """The traits of one infant of a cohort.
 
     All traits but `fidgety` and `monotony` have the same distribution for both outcomes, and are the same for both
-    outcomes of one `(seed, index)`. Outcome 0: `fidgety` from a beta distribution of mean 0.55 and standard deviation 0.16, at least
-    0.35 (MAM reports a median of 0.553 with quartiles 0.412 and 0.706 in normal infants). Outcome 1: 0, absent, and
-    slightly more uniform events (`monotony` 0.2; our choice).
+    outcomes of one `(seed, index)`. Outcome 0: `fidgety` from a beta distribution of mean 0.55 and standard deviation
+    0.16, at least 0.35 (MAM reports a median of 0.553 with quartiles 0.412 and 0.706 in normal infants). Outcome 1: 0,
+    absent, and slightly more uniform events (`monotony` 0.2; our choice).
 
     Args:
         seed: seed of the cohort.
         index: number of the infant, from 0.
         outcome: 0 or 1.
-        base: all settings that are not drawn (duration, frame rate, noise, jitter, dropouts, image). The draw multiplies
-            its `activity`, `restlessness`, `fidgety_amplitude`, `length`, `focal_length` and `camera_height`, is added
+        base: settings that are not drawn (duration, frame rate, noise, jitter, dropouts, image). The draw multiplies its `activity`, `restlessness`, `fidgety_amplitude`, `length`, `focal_length` and `camera_height`, is added
             to its `camera_rotation` and `camera_tilt`, and replaces its `fidgety`.
     """
     base = base or InfantConfig()
