@@ -54,8 +54,9 @@ def draw_infant(seed: int, index: int, outcome: int, base: InfantConfig | None =
         seed: seed of the cohort.
         index: number of the infant, from 0.
         outcome: 0 or 1.
-        base: settings that are not drawn (duration, frame rate, noise, jitter, dropouts, image). The draw multiplies its `activity`, `restlessness`, `fidgety_amplitude`, `length`, `focal_length` and `camera_height`, is added
-            to its `camera_rotation` and `camera_tilt`, and replaces its `fidgety`.
+        base: settings that are not drawn (duration, frame rate, noise, jitter, dropouts, image). The draw multiplies
+            its `activity`, `restlessness`, `fidgety_amplitude`, `length`, `focal_length` and `camera_height`, adds to
+            its `camera_rotation` and `camera_tilt`, and replaces its `fidgety`.
     """
     base = base or InfantConfig()
     rng = stream((seed, index), "traits")

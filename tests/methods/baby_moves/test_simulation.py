@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods.baby_moves.method import BabyMoves
-from infantjax.recording.cohort import read_cohort
 from infantjax.simulation import write_cohort
 from infantjax.skeletons import BABY_MOVES_18
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods.sma_cnn.method import SmaCnn
 from infantjax.methods.sma_cnn.simulation import VISITS, draw_score, graded
-from infantjax.recording.cohort import read_cohort
 from infantjax.simulation import InfantConfig, move, write_cohort
 
 STEADY = InfantConfig(duration=20, noise=0, camera_jitter=0, dropout_rate=0)
