@@ -17,25 +17,21 @@ from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 WIDTHS = [4, 6]
 
 
-def random_variables(module, shape, instances: int):
-    """Variables with a leading instance axis, their running statistics and classifiers random too."""
+def random_variables(module, shape, runs: int):
+    """Variables with a leading run axis, their running statistics and classifiers random too."""
+    rng = np.random.default_rng(7)
 
-    def one(key):
-        variables = initialize(module, key, np.zeros((1, *shape), np.float32))
-        # Norms that do something, and scores that differ between instances: of the fresh statistics, means are 0 and
-        # variances 1.
-        keys = iter(jax.random.split(jax.random.fold_in(key, 1), 200))
-        stats = jax.tree.map(
-            lambda a: (
-                a * jax.random.uniform(next(keys), a.shape, minval=0.02, maxval=0.2)
-                + (1 - a) * 0.1 * jax.random.normal(next(keys), a.shape)
-            ),
-            variables["batch_stats"],
-        )
-        variables["params"]["classifier"]["kernel"] *= 3
-        return variables | {"batch_stats": stats}
+    def statistics(a):
+        # Norms that do something: of the fresh statistics, means are 0 and variances 1.
+        return (a * rng.uniform(0.1, 1, a.shape) + (1 - a) * 0.1 * rng.normal(size=a.shape)).astype(np.float32)
 
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(7), instances)))
+    stack = []
+    for run in range(runs):
+        fresh = initialize(module, jax.random.key(run), np.zeros((1, *shape), np.float32))
+        variables = jax.tree.map(np.array, dict(fresh))
+        variables["batch_stats"] = jax.tree.map(statistics, variables["batch_stats"])
+        stack.append(variables)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *stack)
 
 
 @pytest.fixture(scope="session")
