@@ -13,7 +13,7 @@ WIDTH = 400.0
 """Width of the drawing of the movement, in drawing units."""
 MARGIN = 40.0
 """Space between the body and the edges of its drawing."""
-NAMES = 150.0
+NAMES = 138.0
 """Space for names on both sides of the median pose."""
 MAX_FRAMES = 9_000
 """Most frames that the page carries (five minutes at 30 Hz); longer movements are thinned and interpolated."""
