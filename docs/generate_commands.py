@@ -11,7 +11,7 @@ import tyro
 
 from infantjax import cli
 from infantjax.cli.common import Command
-from infantjax.cli.methods import names
+from infantjax.methods.registry import names
 from infantjax.cli.parsing import CONFIG
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"

@@ -24,7 +24,7 @@ COMMANDS = {
     "demo": "demo:Demo",
     "assess": "assess:Assess",
     "pose": "pose:Pose",
-    "crossval": "train:Crossval",
+    "crossval": "crossval:Crossval",
     "train": "train:Train",
     "train pose": "train_pose:TrainPose",
     "search": "search:Search",

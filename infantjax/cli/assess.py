@@ -77,7 +77,7 @@ class Assess(common.Command):
     """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
-    files: ReadOptions = ReadOptions()
+    files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
 
     def run(self) -> int:
         """Assess every recording."""

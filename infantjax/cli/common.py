@@ -17,6 +17,9 @@ from infantjax.progress import LOGGER
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort, ScoreRange
 
+FLAT = arg(name="")
+"""Marks a nested dataclass whose fields are options without a prefix."""
+
 Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Fps = Annotated[float | None, arg(metavar="HZ")]
@@ -39,7 +42,7 @@ class Common:
 class Command(ABC):
     """A command of the program: its fields are its options, its docstring with an example is its help."""
 
-    common: Common = field(default=Common(), kw_only=True)
+    common: Annotated[Common, FLAT] = field(default=Common(), kw_only=True)
 
     @abstractmethod
     def run(self) -> int:
@@ -52,12 +55,13 @@ class Command(ABC):
 
     @classmethod
     def with_defaults(cls, **defaults: Any) -> type[Self]:
-        """The class with other types and defaults of some fields, which the parser nests.
+        """The class with other types and defaults of some fields.
 
         Args:
-            defaults: field -> frozen dataclass of settings.
+            defaults: field -> frozen dataclass of settings. Its own fields become options without a prefix, those of
+                dataclasses in it have theirs: `--folds`, `--training.epochs`.
         """
-        fields = [(name, type(default), field(default=default)) for name, default in defaults.items()]
+        fields = [(n, Annotated[type(value), FLAT], field(default=value)) for n, value in defaults.items()]
         return make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True, namespace={"__doc__": cls.__doc__})
 
     @property

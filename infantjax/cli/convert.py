@@ -32,7 +32,7 @@ class Convert(common.Command):
     """Refuse to approximate points."""
     precision: Literal["float32", "float16", "int8"] = "float32"
     """For weights: how they are stored; int8 for the kernels alone, with one scale a channel."""
-    files: ReadOptions = ReadOptions()
+    files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
 
     def run(self) -> int:
         """Read, convert, write."""

@@ -61,7 +61,7 @@ class Evaluate(common.Command):
     """Evaluate the mean risk of each infant's recordings; the column `group` of the table of outcomes names infants."""
     json: bool = False
     """Print JSON."""
-    drawing: PlotOptions = PlotOptions()
+    drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()
 
     def run(self) -> int:
         """Evaluate."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -31,7 +31,7 @@ class EvaluatePose(common.Command):
     """Distances up to which a keypoint counts as correct."""
     json: bool = False
     """Print JSON."""
-    drawing: PlotOptions = PlotOptions()
+    drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()
 
     def run(self) -> int:
         """Evaluate."""

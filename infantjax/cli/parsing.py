@@ -4,26 +4,20 @@ import contextlib
 import inspect
 import io
 import itertools
-import re
+import warnings
 from collections.abc import Sequence
 from typing import TypeVar
 
 import tyro
-from tyro.conf import (
-    AvoidSubcommands,
-    DisallowNone,
-    FlagCreatePairsOff,
-    OmitArgPrefixes,
-    PositionalMetavarFromFieldName,
-)
+from tyro.conf import AvoidSubcommands, DisallowNone, FlagCreatePairsOff, PositionalMetavarFromFieldName
 
 from infantjax.cli.common import Command, suggest
 from infantjax.errors import InputError
 
 C = TypeVar("C", bound=Command)
 
-CONFIG = (AvoidSubcommands, OmitArgPrefixes, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
-"""Nested options have short names (`--epochs`), and flags no second form with `--no-`."""
+CONFIG = (AvoidSubcommands, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
+"""A nested dataclass is never a subcommand, and a flag has no second form with `--no-`."""
 
 _FRAME = " │╭╮╰╯─"
 
@@ -63,7 +57,7 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
                 specialized,
                 prog=f"infantjax {name}",
                 description=inspect.cleandoc(command.__doc__ or ""),
-                args=list(arguments),
+                args=expand(arguments, specialized),
                 config=CONFIG,
                 return_unknown_args=True,
             )
@@ -80,9 +74,22 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
 
 def options_of(command: type[Command]) -> list[str]:
     """The options of a command, each with its dashes."""
-    return sorted(
-        set(re.findall(r"(?<!\S)--[a-z][a-z-]*", tyro.extras.get_parser(command, config=CONFIG).format_help()))
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        parser = tyro.extras.get_parser(command, config=CONFIG)
+    return [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+
+def expand(arguments: Sequence[str], command: type[Command]) -> list[str]:
+    """Arguments with the full names of nested options: `--epochs` is `--training.epochs` where nothing else fits."""
+    known = options_of(command)
+    expanded = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        nested = [option for option in known if option.endswith(f".{name.removeprefix('--').replace('_', '-')}")]
+        is_short = name.startswith("--") and name not in known and len(nested) == 1
+        expanded.append(f"{nested[0]}{equals}{value}" if is_short else word)
+    return expanded
 
 
 def _without_box(text: str) -> str:

@@ -68,7 +68,7 @@ class Search(common.Command):
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
     training: Any = None
-    where: StudyOptions = StudyOptions()
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     workers: int = 1
     """Processes of this machine; on accelerators one for each device."""
     trials: int | None = None
@@ -101,7 +101,7 @@ class Search(common.Command):
     """Seconds without a heartbeat after which the trial of another machine is run again."""
     json: bool = False
     """Print JSON."""
-    files: common.CohortOptions = common.CohortOptions()
+    files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
@@ -168,7 +168,7 @@ class Status(common.Command):
         infantjax search status -o search --study first
     """
 
-    where: StudyOptions = StudyOptions()
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     json: bool = False
     """Print JSON."""
 
@@ -188,7 +188,7 @@ class Best(common.Command):
         infantjax search best -o search --study first --top 3
     """
 
-    where: StudyOptions = StudyOptions()
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     top: int = 1
     """Number of candidates."""
     json: bool = False
@@ -210,7 +210,7 @@ class ExportTrials(common.Command):
         infantjax search export -o search --study first --top 10
     """
 
-    where: StudyOptions = StudyOptions()
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     top: int = 1
     """Number of candidates in best.json."""
 
@@ -237,7 +237,7 @@ class Analyze(common.Command):
         infantjax search analyze -o search --study first --also second
     """
 
-    where: StudyOptions = StudyOptions()
+    where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     also: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME")] = ()
     """Another search of the storage, as a repeat or to compare; may be repeated."""
     importance: Literal["impurity", "fanova", "ped-anova"] = "impurity"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -34,7 +34,7 @@ class Split(common.Command):
     """Balanced as in the paper, or the split of the reference implementation, which balances the outcome alone."""
     seed: int | None = None
     """Seed of the shuffles; 1 if not given, for the reference split 1433."""
-    files: common.CohortOptions = common.CohortOptions()
+    files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
 
     def run(self) -> int:
         """Split, write the tables, and print a summary."""

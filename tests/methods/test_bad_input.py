@@ -62,15 +62,15 @@ def still(folder: Path, number: int = 0) -> None:
 
 
 @pytest.fixture
-def refused(capsys, monkeypatch, tmp_path, sizes, folders):
+def refused(capsys, monkeypatch, tmp_path, method_options, folders):
     """Cross-validates with the smallest sizes and gives back the one line of refusal."""
     monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
 
     def refused(name: str, cohort: Path, *options: object, window: int = 120) -> str:
-        small = {**sizes.get(name, {}), **({"window": window} if name == "sma" else {})}
+        small = {"preprocessing": {"window": window}} if name == "sma" else {}
         if name == "groos":
             options = ("--folds", 2, *options)
-        given = [part for setting, value in small.items() for part in ("--set", f"{setting}={json.dumps(value)}")]
+        given = method_options(name, **small)
         command = ["crossval", cohort, "-o", tmp_path / "out", "--method", name, *given, *options, "--quiet"]
         capsys.readouterr()
         assert cli.run([str(part) for part in command]) == 2
@@ -166,7 +166,7 @@ def test_with_skip_invalid_the_rest_is_trained_on(name, copy, small):
 def test_metadata_that_the_network_needs_and_lacks_are_named(name, column, copy, refused):
     folder = copy(name)
     table(folder, lambda rows: [row.update({column: ""}) for row in rows[:2]])
-    line = refused(name, folder, "--with-metadata")
+    line = refused(name, folder, "--metadata")
     assert f"2 of 8 recordings cannot be used: sim0000 has no {column}; sim0001 has no {column}" in line
 
 
@@ -177,7 +177,7 @@ def test_metadata_that_the_network_needs_and_lacks_are_named(name, column, copy,
 def test_an_unknown_group_or_number_is_named(name, column, value, copy, refused):
     folder = copy(name)
     table(folder, lambda rows: rows[1].update({column: value}))
-    assert f'sim0001 has "{value}" as {column}' in refused(name, folder, "--with-metadata")
+    assert f'sim0001 has "{value}" as {column}' in refused(name, folder, "--metadata")
 
 
 def test_a_column_to_balance_that_no_recording_has_is_named(folders, refused):
@@ -250,7 +250,7 @@ def test_a_class_without_members_on_a_side_is_named(name, positive, message, cop
 
 
 def test_too_few_windows_for_a_batch_say_which_batch_would_do(folders, refused):
-    line = refused("sma", folders["sma"], "--set", "batch_size=50")
+    line = refused("sma", folders["sma"], "--batch-size", 50)
     assert line == (
         "cohort: gives 9 windows to train on, fewer than a batch of 50; add recordings, or use --batch-size 9 at most"
     )

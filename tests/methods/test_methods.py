@@ -189,15 +189,11 @@ def run(capsys, monkeypatch):
     return run
 
 
-def settings_of(small: dict) -> list[str]:
-    return [part for name, value in small.items() for part in ("--set", f"{name}={json.dumps(value)}")]
-
-
-def chain(run, name: str, folder: Path, flags: list, small: dict) -> dict:
+def chain(run, name: str, folder: Path, flags: list) -> dict:
     """Simulated cohort, cross-validation, a held-out file with a bad one beside it; the record."""
     simulate = ("simulate", "--method", name, "--duration", 12, "--prevalence", 0.4)
     assert run(*simulate, "-n", 3 if name == "sma" else 8, "-o", folder / "c")[0] == 0
-    trained = run("crossval", folder / "c", "-o", folder / "e", "--method", name, *flags, *settings_of(small))
+    trained = run("crossval", folder / "c", "-o", folder / "e", "--method", name, *flags)
     assert trained[0] == 0, trained[2]
     assert trained[1][-1] == f"ensemble: {folder / 'e'}"
     assert any("never validated on infants" in line for line in trained[2])
@@ -216,8 +212,8 @@ def chain(run, name: str, folder: Path, flags: list, small: dict) -> dict:
     return json.loads((folder / "r" / f"{files[0].stem.removeprefix('orgcoords_')}.json").read_text())
 
 
-def test_the_commands_train_and_use_a_score(run, tmp_path, sizes):
-    record = chain(run, "sma", tmp_path, [], sizes["sma"])
+def test_the_commands_train_and_use_a_score(run, tmp_path, method_options):
+    record = chain(run, "sma", tmp_path, method_options("sma"))
     assert record["metadata"]["group"] == "infant0050"
     told = json.loads((tmp_path / "e" / "crossval.json").read_text())
     assert len(told["runs"]) == 3
@@ -228,32 +224,32 @@ def test_the_commands_train_and_use_a_score(run, tmp_path, sizes):
 
 
 @pytest.mark.slow
-def test_the_commands_train_and_use_mam(run, tmp_path, sizes):
+def test_the_commands_train_and_use_mam(run, tmp_path, method_options):
     others = ("simulate", "--method", "mam", "-n", 4, "--first", 90, "--duration", 12, "--prevalence", 0.5)
     assert run(*others, "-o", tmp_path / "others")[0] == 0
-    flags = ["--annotated", tmp_path / "others", "--with-metadata"]
-    record = chain(run, "mam", tmp_path, flags, sizes["mam"])
+    flags = ["--annotated", tmp_path / "others", "--metadata", *method_options("mam")]
+    record = chain(run, "mam", tmp_path, flags)
     assert (record["headline"]["name"], record["quantities"][0]["name"]) == ("risk", "fms_frequency")
     assert record["method"]["fidelity"] == "interpretation"
     assert record["intervals"] is not None
     assert len(record["members"]) == 2
     # Run again, an interrupted training continues; a finished one gives the same bytes.
     before = (tmp_path / "e" / "ensemble.json").read_bytes()
-    again = run("crossval", tmp_path / "c", "-o", tmp_path / "e", "--method", "mam", *flags, *settings_of(sizes["mam"]))
+    again = run("crossval", tmp_path / "c", "-o", tmp_path / "e", "--method", "mam", *flags)
     assert again[0] == 0
     assert (tmp_path / "e" / "ensemble.json").read_bytes() == before
 
 
 @pytest.mark.slow
-def test_the_commands_train_and_use_baby_moves_with_age_and_cohort(run, tmp_path, sizes):
-    record = chain(run, "baby-moves", tmp_path, ["--with-metadata"], sizes["baby-moves"])
+def test_the_commands_train_and_use_baby_moves_with_age_and_cohort(run, tmp_path, method_options):
+    record = chain(run, "baby-moves", tmp_path, ["--metadata", *method_options("baby-moves")])
     assert record["headline"]["name"] == "risk"
     assert record["metadata"]["cohort"] in ("term", "preterm")
     told = json.loads((tmp_path / "e" / "crossval.json").read_text())
     assert "AUC of cohort alone" in told["figures"]
     # Each split has a test of its own; the table of all is beside that of medians.
     assert (tmp_path / "e" / "repeats.csv").exists()
-    flags = ("--method", "baby-moves", "--validation", 0.34, *settings_of(sizes["baby-moves"]))
+    flags = ("--method", "baby-moves", "--validation", 0.34, *method_options("baby-moves"))
     status, _, err = run("train", tmp_path / "c", "-o", tmp_path / "one", *flags)
     assert status == 0, err
     assert json.loads((tmp_path / "one" / "training.json").read_text())["runs"][0]["run"] == 0

@@ -1,0 +1,100 @@
+"""`crossval`: an ensemble from a cohort. `TrainCommand` is what it has in common with `train`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from tyro.conf import Positional, arg
+
+from infantjax.cli import common
+from infantjax.cli.methods import DEFAULT, MethodName, value_of
+from infantjax.methods import registry
+
+if TYPE_CHECKING:
+    from infantjax.recording.cohort import Cohort
+    from infantjax.training.loop import TrainOptions
+    from infantjax.weights.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class TrainCommand(common.Command):
+    """Options of every command that trains a method on a cohort; the settings of the method are options too."""
+
+    cohort: Positional[Path]
+    """Folder of keypoint files with their outcomes.csv."""
+    output: common.Output
+    """Folder for the ensemble, the logs and the checkpoints. Run again on it, an interrupted training continues."""
+    method: MethodName = DEFAULT
+    """Published method; the options below depend on it."""
+    preset: Annotated[str, arg(metavar="NAME")] = "reference"
+    """Defaults of the settings: `reference` (implementation), or `paper` where the method has that variant."""
+    annotated: Annotated[Path | None, arg(metavar="DIR")] = None
+    """For mam: folder of other infants with truth.csv (id;second;fidgety), which it needs."""
+    save_every: int = 1
+    """Epochs between checkpoints."""
+    distributed: common.Distributed = None
+    """Train in several processes; auto on Slurm and TPU pods. See docs/train/accelerators.md."""
+    strict: bool = False
+    """Refuse recordings with points that have to be approximated from others."""
+    skip_invalid: bool = False
+    """Skip recordings that cannot be used, instead of refusing the cohort."""
+    files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
+    settings: Any = None
+
+    @classmethod
+    def specialize(cls, arguments: Sequence[str]) -> type[Self]:
+        """With the settings of the method that is named, at the values of the preset that is named."""
+        name = value_of("--method", arguments)
+        presets = registry.get(name if name in registry.names() else DEFAULT).presets()
+        preset = value_of("--preset", arguments) or "reference"
+        common.require_known("--preset", preset, presets)
+        return cls.with_defaults(settings=presets[preset])
+
+    def run(self) -> int:
+        """Read the cohort, train, and print how each run ended."""
+        from infantjax.formats.cohort import read_annotated
+        from infantjax.training.crossval import format_summary
+        from infantjax.training.loop import TrainOptions
+
+        common.prepare_process(self.distributed)
+        with common.checked():
+            cohort = self.files.read(self.cohort, self.settings.score_range)
+            given: dict[str, Any] = {"strict": self.strict, "skip_invalid": self.skip_invalid}
+            if self.annotated is not None:
+                given["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
+            ensemble = self.train(cohort, TrainOptions(save_every=self.save_every, quiet=self.quiet), **given)
+        for line in format_summary(ensemble):
+            print(line)
+        print(f"ensemble: {self.output}")
+        notes = [self.settings.fidelity_note] if self.settings.fidelity_note else []
+        if skipped := len(cohort) - ensemble.info["training"]["cohort"]["recordings"]:
+            notes.append(
+                f"{skipped} of {len(cohort)} recordings were skipped; the record beside the ensemble names them"
+            )
+        common.note((*notes, *ensemble.info.get("notes", ()), ensemble.info["statement"]), always=True)
+        return 0
+
+    def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
+        """Train the method and write the ensemble."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Crossval(TrainCommand):
+    """Train one network for each part of a cohort, all at once, and write them as an ensemble.
+
+    Parts are folds; for baby-moves random splits, for sma-cnn each infant left out. The settings of the method are
+    options; `--method NAME --help` shows those of another one. `--epochs` is short for `--training.epochs`, and so on.
+
+    Example:
+        infantjax crossval cohort -o ensemble --model kbest-gcn-2 --epochs 50
+        infantjax crossval cohort -o ensemble --method mam --annotated others
+    """
+
+    stratify: common.Columns = ()
+    """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
+
+    def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
+        """Cross-validate."""
+        return self.settings.crossval(cohort, self.output, options, stratify=self.stratify, **given)
