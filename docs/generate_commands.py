@@ -11,8 +11,8 @@ import tyro
 
 from infantjax import cli
 from infantjax.cli.common import Command
-from infantjax.methods.registry import names
 from infantjax.cli.parsing import CONFIG
+from infantjax.methods.registry import names
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"
 
@@ -53,6 +53,8 @@ def section(name: str) -> str:
     of_method = {method: options(command, ["--method", method]) for method in names()}
     shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
     lines += shared.values()
+    if name == "train":
+        return "\n".join([*lines, "", "The settings of the method are those of [crossval](#crossval).", ""])
     for method, found in of_method.items():
         lines += ["", f"With `--method {method}`:", ""]
         lines += [row for option, row in found.items() if option not in shared]
@@ -66,13 +68,11 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         parser = tyro.extras.get_parser(command.specialize(arguments), config=CONFIG)
     found = {}
     for action in parser._actions:
-        if action.dest.startswith("common.") or action.dest == "help":
+        if action.dest in ("help", "quiet", "debug"):
             continue
         text = " ".join((action.help or "").split())
-        meaning, _, default = (
-            text.rstrip(")").rpartition("(default: ") if "(default: " in text else text.rpartition(" (")
-        )
-        default = default.rstrip(")").strip()
+        meaning, _, default = text.rpartition("(default: " if "(default: " in text else "(")
+        default = default.removesuffix(")").strip()
         spelled = ", ".join(f"`{option}`" for option in reversed(action.option_strings)) or f"`{action.metavar}`"
         name = (action.option_strings[-1:] or [action.dest])[0].lstrip("-")
         default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)

@@ -47,7 +47,7 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
         The command, or None if its help was asked for and is printed.
 
     Raises:
-        InputError: an option that does not exist, is missing, or has a value of another type.
+        InputError: an option that does not exist, is missing, or has a value that it cannot have.
     """
     specialized = command.specialize(arguments)
     box = io.StringIO()
@@ -65,6 +65,8 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
         if not leave.code:
             return None
         raise InputError(name, _without_box(box.getvalue()), f"see infantjax {name} --help") from None
+    except ValueError as error:  # settings check themselves when they are made
+        raise InputError(name, str(error), f"see infantjax {name} --help") from error
     if unknown:
         word = unknown[0].partition("=")[0]
         what = f"option {word} does not exist" if word.startswith("-") else f'"{word}" is one argument too many'
