@@ -2,13 +2,17 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import infantjax
+from infantjax.methods import registry
 
 PACKAGE = Path(infantjax.__file__).parent
 
@@ -28,51 +32,31 @@ HEAVY = (
     "shap",
 )
 
-LAYERS = {
-    "errors": set(),
-    "files": {"errors"},
-    "progress": set(),
-    "runtime": {"files"},
-    "skeletons": set(),
-    "nn": {"skeletons"},
-    "models": {"nn", "skeletons"},
-    "weights": {"models"},
-    "motion": {"skeletons"},
-    "video": {"skeletons"},
-    "pose": {"models", "video", "weights", "motion"},
-    "simulation": {"motion"},
-    "training": {"models", "motion", "weights", "pose"},
-    "search": {"training", "evaluation"},
-    "explanation": {"models"},
-    "assessment": {"motion", "models", "weights", "explanation"},
-    "evaluation": set(),
-    "systems": {"assessment", "training", "evaluation"},
-    "report": {"assessment.result", "skeletons"},
-    "batch": {"systems", "assessment", "report", "motion", "pose", "video"},
-    "scores": {"motion"},
-    "commands": {
-        "batch",
-        "systems",
-        "scores",
-        "report",
-        "assessment",
-        "training",
-        "simulation",
-        "evaluation",
-        "pose",
-        "video",
-        "search",
-    },
-    "cli": {"commands"},
-}
-"""What each part may import besides what its parts import in turn; the table of the design, from the ground upwards.
-
-Reports are made of plain results: of the assessment they know the result's type, and the skeleton that they draw.
-"""
-
-GROUND = {"errors", "files", "progress", "runtime"}
-"""Imported by everyone; knows nothing of the rest."""
-
+ORDER = (
+    "errors",
+    "lazy",
+    "files",
+    "progress",
+    "cache",
+    "skeletons",
+    "recording",
+    "formats",
+    "video",
+    "nn",
+    "models",
+    "weights",
+    "training",
+    "evaluation",
+    "report",
+    "assessment",
+    "explanation",
+    "pose",
+    "simulation",
+    "methods",
+    "search",
+    "cli",
+)
+"""The parts of the package from the ground upwards: a part imports only parts before it."""
 
 def loaded_by(code: str) -> dict:
     """Modules that are loaded, and JAX backends that run, after some code in a fresh process."""
@@ -116,7 +100,7 @@ def test_importing_and_asking_for_help_loads_nothing_heavy_and_starts_no_backend
 
 @pytest.mark.parametrize(
     "name",
-    ["models", "assessment", "weights", "training", "simulation", "motion", "explanation", "pose", "search", "systems"],
+    ["models", "assessment", "weights", "training", "simulation", "recording", "explanation", "pose", "search", "methods"],
 )
 def test_importing_a_part_loads_nothing_heavy_and_starts_no_backend(name):
     loaded = loaded_by(f"import infantjax\ninfantjax.{name}\nassert 'infantjax.{name}' in __import__('sys').modules")
@@ -148,11 +132,6 @@ def test_the_watch_sees_what_it_looks_for():
     assert loaded["backends"]
 
 
-def test_a_name_that_the_package_lacks_is_refused():
-    with pytest.raises(AttributeError, match="module 'infantjax' has no attribute 'colors'"):
-        infantjax.colors  # noqa: B018
-
-
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 
@@ -161,52 +140,85 @@ def module_of(path: Path) -> tuple[str, ...]:
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
-def imports_of(path: Path) -> set[str]:
-    """The project's own modules that a file imports at any depth, relative to the package: `motion.windows`.
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if module_of(path))
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in SOURCES}
+FOLDERS = {path.name for path in (PACKAGE / "methods").iterdir() if (path / "__init__.py").exists()}
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    """The project's own modules that a file imports at any depth, relative to the package: `recording.windows`.
 
     Imports for type checking count too: they make a reader follow them upwards just the same.
     """
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            assert node.level == 0, ast.unparse(node)
             assert node.module is not None
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("infantjax.") for name in found if name.startswith("infantjax.")}
-
-
-def below(part: str) -> set[str]:
-    """Everything that a part may import, itself included."""
-    allowed = {part} if part in GROUND else {part} | GROUND
-    for name in LAYERS[part]:
-        allowed |= {name} if "." in name else below(name)
-    return allowed
-
-
-def within(name: str, allowed: set[str]) -> bool:
-    return any(name == a or name.startswith(a + ".") for a in allowed)
-
-
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if module_of(path))
+    return {name.removeprefix("infantjax.") for name in found if name.startswith("infantjax.")} - {"__version__"}
 
 
 def test_every_part_has_its_layer():
-    assert {module_of(path)[0] for path in SOURCES} == set(LAYERS)
+    assert {module_of(path)[0] for path in SOURCES} == set(ORDER)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: ".".join(module_of(p)))
-def test_imports_go_downwards_only(path):
-    part = module_of(path)[0]
-    upwards = {name for name in imports_of(path) if name != "__version__" and not within(name, below(part))}
+def test_imports_go_downwards_only():
+    upwards = []
+    for path, tree in TREES.items():
+        part = module_of(path)[0]
+        below = ORDER[: ORDER.index(part) + 1]
+        upwards += [f"{path}: {name}" for name in imports_of(tree) if name.partition(".")[0] not in below]
     assert not upwards
+
+
+def test_a_method_imports_no_other_method_and_what_they_share_imports_none():
+    foreign = []
+    for path, tree in TREES.items():
+        own = module_of(path)[1:2] if module_of(path)[0] == "methods" else ()
+        others = FOLDERS - set(own)
+        foreign += [f"{path}: {name}" for name in imports_of(tree) for other in others if f"methods.{other}" in name]
+    assert not foreign
+
+
+def test_no_shared_folder_names_a_method():
+    named = []
+    words = FOLDERS | {folder.replace("_", "-") for folder in FOLDERS} | set(registry.names())
+    for path, tree in TREES.items():
+        if module_of(path)[:1] == ("methods",) and module_of(path)[1:2] and module_of(path)[1] in FOLDERS:
+            continue
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value in words and id(node) not in docstrings:
+                named.append(f"{path}:{node.lineno}: {node.value}")
+    assert not named
+
+
+def test_every_required_package_is_imported():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    required = {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
+    modules: dict[str, set[str]] = {}
+    for module, packages in packages_distributions().items():
+        for package in packages:
+            modules.setdefault(package.lower(), set()).add(module)
+    imported = set()
+    for tree in TREES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").partition(".")[0])
+    unused = {package for package in required if not modules.get(package, set()) & imported}
+    # JAX imports these where the package uses it: its compiler, exported programs and locked compilation caches.
+    assert unused == {"jaxlib", "flatbuffers", "filelock"}
 
 
 # --- pickle ----------------------------------------------------------------------------------------------------------
 
 
-UNPICKLERS = {"weights.pytorch", "motion.readers.deeplabcut"}
+UNPICKLERS = {"weights.pytorch", "formats.deeplabcut"}
 """Read files that others pickled, each with an unpickler of its own that makes the few things such files need."""
 
 RELATIVES = {"dill", "cloudpickle", "joblib", "shelve", "marshal", "_pickle"}
@@ -215,7 +227,7 @@ RELATIVES = {"dill", "cloudpickle", "joblib", "shelve", "marshal", "_pickle"}
 def test_nothing_is_unpickled_but_by_unpicklers_that_refuse_code():
     restricted = set()
     for path in SOURCES:
-        tree, name = ast.parse(path.read_text("utf-8")), ".".join(module_of(path))
+        tree, name = TREES[path], ".".join(module_of(path))
         used = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -234,7 +246,7 @@ def test_nothing_is_unpickled_but_by_unpicklers_that_refuse_code():
 
 def test_every_numpy_file_is_read_with_pickle_switched_off():
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(TREES[path]):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 name = ast.unparse(node.func)
                 if name in ("np.load", "numpy.load", "np.lib.format.read_array"):
