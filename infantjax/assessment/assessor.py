@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import jax
 import numpy as np
 
 from infantjax import __version__
@@ -120,6 +119,8 @@ class Assessor(ABC):
     @cached_property
     def _provenance(self) -> dict[str, Any]:
         """What the result depends on beside the input. No time, path or number of devices: same input, same bytes."""
+        import jax  # half a second, which `--help` need not wait for
+
         return {
             "infantjax": __version__,
             "jax": jax.__version__,
@@ -188,6 +189,8 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         Raises:
             InputError: they do not fit the network.
         """
+        import jax
+
         from infantjax.models.entry import variable_shapes
 
         shapes, found = variable_shapes(self.network, self.method.input_shape), []
@@ -223,6 +226,8 @@ def require_fit(member: Member, shapes: Any) -> None:
 
 def _flat(tree: Any) -> list[tuple[str, Any]]:
     """(path, leaf) of nested containers."""
+    import jax
+
     return [
         (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)

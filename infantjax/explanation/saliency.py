@@ -11,6 +11,7 @@ Zeiler and Fergus 2014 (occlusion), Adebayo et al. 2018 (the check).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from einops import reduce
@@ -69,6 +70,7 @@ def grad_cam(head: Score, features: Float[Array, "batch time joint channel"]) ->
         head: from the feature map to the score, for example `graph_head`.
         features: the feature map (`aux["features"]` of a graph network).
     """
+    chex.assert_rank(features, 4)
     weights = gradient(head, features).mean(axis=(1, 2), keepdims=True)
     return jax.nn.relu((weights * features).sum(axis=-1))
 
@@ -108,6 +110,7 @@ def occlusion(
         baseline: values of hidden joints, which broadcast against the samples; None is the mean over time of each joint
             and channel: the part stands still. Bones and velocities of other joints do not change.
     """
+    chex.assert_rank(x, 4)
     still = x.mean(axis=1, keepdims=True) if baseline is None else baseline
     whole = score(x)
     joints = jnp.arange(x.shape[2])[:, None]
@@ -126,6 +129,7 @@ def by_joint(values: Float[Array, "batch time joint channel"]) -> Float[Array, "
     Args:
         values: a map of the input, for example `integrated_gradients`, or `jnp.abs(gradient(...))`.
     """
+    chex.assert_rank(values, 4)
     return reduce(reduce(values, "batch time joint channel -> batch joint", "sum"), "batch joint -> joint", "mean")
 
 

@@ -152,7 +152,7 @@ def build(skeleton: str | Skeleton = "human36m-17", **overrides: Any) -> Lifting
 ENTRIES = (
     Entry(
         name="videopose3d",
-        system="mam",
+        system="videopose3d",
         task="lifting",
         input_shape=(243, 17, 2),
         skeleton="human36m-17",
