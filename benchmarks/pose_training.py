@@ -25,10 +25,10 @@ from infantjax import cache as runtime
 from infantjax import models
 from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
-from infantjax.pose import images as pictures
 from infantjax.pose.augmentation import ImageAugmentation
 from infantjax.pose.codec import AffinityFieldCodec, HeatmapCodec
-from infantjax.pose.training import ImageData, PoseTask, PoseTrainingConfig, runs_of
+from infantjax.pose.images import normalize
+from infantjax.pose.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
 from infantjax.skeletons import MPII_16
 from infantjax.training.loop import compiler_options
 from infantjax.training.splits import Split
@@ -82,21 +82,21 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     variables = jax.device_get(dict(initialize(network, jax.random.key(0), jnp.zeros((1, side, side, 3)))))
     variables["params"] = jax.tree_util.tree_map_with_path(lively, variables["params"])
     data = jax.device_put(ImageData(shown, marked, variables, MPII_16, entry.normalization or "imagenet"))
-    fold = Split(tuple(range(count)), (0,))
+    split = Split(tuple(range(count)), (0,))
 
     def ours(views: ImageAugmentation | None) -> tuple[Any, PoseTask]:
         config = PoseTrainingConfig(epochs=1, batch_size=options.batch_size, augmentation=views)
-        task = PoseTask.of(network, data, [fold], config)
-        runs = runs_of([fold], 1, [0])
+        task = PoseTask.create(network, data, [split], config)
+        runs = pose_runs([split], 1)
         run, drawn = jax.tree.map(lambda leaf: leaf[0], jax.device_put((runs, task.draw_variables(runs.key))))
         state = jax.jit(task.init_state)(drawn, jnp.bool_(True), run, data)
-        steps = jax.jit(task.take_steps).lower(state, run, data, run.key, jnp.bool_(True))
-        compiled = steps.compile(compiler_options=compiler_options())
-        return (lambda: compiled(state, run, data, run.key, jnp.bool_(True))), task
+        given = (state.variables, state.opt_state), state.epoch, run, data, run.key
+        compiled = jax.jit(task.take_steps).lower(*given).compile(compiler_options=compiler_options())
+        return (lambda: compiled(*given)), task
 
     run_ours, task = ours(None)
-    run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(runs_of([fold], 1, [0])))
-    order = np.asarray(task.plan(run, run.key).samples)
+    run = jax.tree.map(lambda leaf: leaf[0], jax.device_put(pose_runs([split], 1)))
+    order = np.asarray(task.plan_epoch(jnp.int32(0), run, data, run.key)[0].order)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batches = [
         _peer_batch(
@@ -117,7 +117,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
             losses.append(loss)
         return [float(loss.detach()) for loss in losses]
 
-    expected, found = peer(), np.asarray(run_ours()[2])
+    expected, found = peer(), np.asarray(run_ours()[1])
     error = common.require_equal(found, np.array(expected), TOLERANCE, f"losses of {name}")
     flops = 3 * count_image(network, entry.input_shape).executed * count
     rows = []
@@ -145,7 +145,7 @@ def _peer_batch(
         tensor = torch.as_tensor(np.asarray(array).transpose(0, 3, 1, 2).copy(), device=device)
         return tensor.contiguous(memory_format=torch.channels_last)
 
-    return given(pictures.normalize(jnp.asarray(squares), pixels)), [given(fields), given(peaks), given(peaks)]
+    return given(normalize(jnp.asarray(squares), pixels)), [given(fields), given(peaks), given(peaks)]
 
 
 if __name__ == "__main__":

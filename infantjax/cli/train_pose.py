@@ -60,8 +60,9 @@ class TrainPose(common.Command):
     def run(self) -> int:
         """Train."""
         from infantjax.pose import load_pose_network
-        from infantjax.pose.annotated import Squares, train_pose
         from infantjax.pose.annotations import read_annotations
+        from infantjax.pose.training import CropConfig, train_pose
+        from infantjax.training.loop import TrainOptions
 
         common.prepare_process(self.distributed)
         with common.checked():
@@ -73,17 +74,15 @@ class TrainPose(common.Command):
                 directory=self.output,
                 config=self.training,
                 start=load_pose_network(self.weights, early_heads=True) if self.weights else None,
-                backbones={} if self.imagenet else None,
-                squares=Squares(self.image_size, not self.no_crop),
+                imagenet_files={} if self.imagenet else None,
+                crop=CropConfig(self.image_size, not self.no_crop),
                 validation=self.validation,
-                stream=self.prefetch,
-                save_every=self.save_every,
-                quiet=self.quiet,
+                prefetch=self.prefetch,
+                options=TrainOptions(save_every=self.save_every, quiet=self.quiet),
             )
-        result = trained.result
-        ended = f"{result.status[0].name.lower()} after {result.ended[0]} of {self.training.epochs} epochs"
-        error = 100 * result.mean_error[0]
-        print(f"mean error {error:.2f} % of the crop's side in epoch {result.best_epoch[0]}  ({ended})")
+        ended = f"{trained.status.name.lower()} after {trained.last_epoch} of {self.training.epochs} epochs"
+        error = 100 * trained.mean_error
+        print(f"mean error {error:.2f} % of the crop's side in epoch {trained.best_epoch}  ({ended})")
         print(f"network: {self.output}")
         common.note(trained.notes)
         return 0

@@ -69,7 +69,7 @@ UNCHANGED: View = jax.tree.map(np.asarray, View(np.float32(0), np.ones(2, np.flo
 """The view that changes nothing."""
 
 
-def draw(key: PRNGKeyArray, augmentation: ImageAugmentation) -> View:
+def sample_view(key: PRNGKeyArray, augmentation: ImageAugmentation) -> View:
     """A random view; `vmap` over keys for a batch."""
     turn, stretch, side, channel, strength = jax.random.split(key, 5)
     largest = math.radians(augmentation.rotation_degrees)

@@ -1,4 +1,4 @@
-"""Pose networks trained on more images than fit on the devices: they come in parts, while others are trained on.
+"""Training on more images than fit on the devices: they come in parts, while others are trained on.
 
 An epoch is the same sequence of steps as on the device, cut into parts; Grain reads the next parts in the background.
 """
@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from infantjax.errors import MissingExtraError
-from infantjax.pose.training import ImageData, Plan, PoseRun, PoseTask, Tally
-from infantjax.training import distributed as processes
+from infantjax.pose.task import Batch, ImageData, PoseTask
+from infantjax.training import distributed
 from infantjax.training.layout import RunMapping, compiler_options
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainState
+from infantjax.training.state import Run, TrainState
+from infantjax.training.task import Carry, EpochPlan, EpochResult
 
 AHEAD = 2
 """Parts that are read ahead of the one that is trained on."""
@@ -28,15 +30,10 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Parts:
-    """Images of an epoch, part by part, as Grain reads them: `parts[i]` are images and points of the i-th."""
+    """Images of an epoch in parts, as a source for Grain: `parts[i]` are images and points of the i-th."""
 
     data: ImageData
     rows: Sequence[np.ndarray]
-
-    @classmethod
-    def of(cls, data: ImageData, rows: np.ndarray, length: int) -> "Parts":
-        """These rows in order, `length` a part."""
-        return cls(data, [rows[i : i + length] for i in range(0, len(rows), length)])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,11 +42,13 @@ class Parts:
         rows = self.rows[int(number)]
         return np.asarray(self.data.images[rows]), np.asarray(self.data.points[rows])
 
-    def ahead(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All parts in order, the next ones read in the background."""
-        grain = _grain()
-        options = grain.ReadOptions(num_threads=AHEAD, prefetch_buffer_size=AHEAD)
-        return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+def prefetch(data: ImageData, rows: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images and points of some rows in order, `length` at a time, the next ones read in the background."""
+    grain = _import_grain()
+    parts = Parts(data, [rows[i : i + length] for i in range(0, len(rows), length)])
+    options = grain.ReadOptions(num_threads=AHEAD, prefetch_buffer_size=AHEAD)
+    return iter(grain.MapDataset.source(parts).to_iter_dataset(options))
 
 
 class Stream(NamedTuple):
@@ -57,13 +56,13 @@ class Stream(NamedTuple):
 
     Attributes:
         data: all images.
-        fold: of the only run.
-        part: steps whose images are on the devices at once.
+        split: of the only run.
+        steps: whose images are on the devices at once.
     """
 
     data: ImageData
-    fold: Split
-    part: int
+    split: Split
+    steps: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,75 +76,87 @@ class StreamedPoseTask(PoseTask):
     stream: Stream | None = None
 
     @classmethod
-    def streaming(cls, task: PoseTask, data: ImageData, folds: Sequence[Split], part: int) -> "StreamedPoseTask":
+    def streaming(cls, task: PoseTask, data: ImageData, splits: Sequence[Split], steps: int) -> "StreamedPoseTask":
         """The task with its images on the host.
 
+        Args:
+            task: with the images on the devices.
+            data: the images.
+            splits: one.
+            steps: whose images are on the devices at once.
+
         Raises:
-            ValueError: several folds, no steps a part, or several processes.
-            MissingExtraError: without Grain.
+            ValueError: several splits, no steps, or several processes.
+            MissingExtraError: Grain is not installed.
         """
-        if len(folds) != 1 or part < 1:
-            raise ValueError(f"streaming takes one fold and at least one step a part, got {len(folds)} and {part}")
-        if processes.is_multi_process():
-            raise ValueError("streaming takes one process")
-        _grain()
+        if len(splits) != 1 or steps < 1:
+            raise ValueError(f"prefetching takes one split and at least one step, got {len(splits)} and {steps}")
+        if distributed.is_multi_process():
+            raise ValueError("prefetching takes one process")
+        _import_grain()
         given = {f.name: getattr(task, f.name) for f in fields(task)}
-        return cls(**given, stream=Stream(data, folds[0], part))
+        return cls(**given, stream=Stream(data, splits[0], steps))
 
     def compile(
-        self, state: TrainState, runs: PoseRun, data: ImageData, mesh: Mesh, mapping: RunMapping
-    ) -> Callable[[TrainState, PoseRun, ImageData], TrainState]:
-        """The programs of a part of the steps, of a part of the validation, and of what lies between."""
+        self, state: TrainState, runs: Run, data: ImageData, mesh: Mesh, mapping: RunMapping
+    ) -> Callable[[TrainState, Run, ImageData], TrainState]:
+        """The programs of the beginning and end of an epoch, and of a part of its steps and of its validation."""
         assert self.stream is not None
-        host, fold, part = self.stream
-        size, evaluated = self.config.batch_size, self.config.evaluation_batch
+        host, split, part = self.stream
+        size, evaluated = self.config.batch_size, self.evaluation_batch
         evaluated *= max(1, part * size // evaluated)
         compiled = partial(jax.jit, compiler_options=compiler_options())
         everywhere = NamedSharding(mesh, P())
-        run: PoseRun = jax.device_put(jax.tree.map(lambda leaf: leaf[0], runs), everywhere)
+        run: Run = jax.device_put(jax.tree.map(lambda leaf: leaf[0], runs), everywhere)
 
         @compiled
-        def begin(state: TrainState, run: PoseRun) -> tuple[TrainState, Plan, Any, Tally]:
+        def begin(state: TrainState, run: Run) -> tuple[TrainState, EpochPlan, Array, Carry]:
             one = jax.tree.map(lambda leaf: leaf[0], state)
-            carry = one.variables, one.opt_state, jnp.zeros(self.steps)
-            return one, self.plan(run, jax.random.fold_in(run.key, one.epoch + 1)), carry, self.nothing(data)
+            plan, key = self.plan_epoch(one.epoch, run, None, jax.random.fold_in(run.key, one.epoch + 1))
+            return one, plan, key, (one.variables, one.opt_state, jnp.float32(0))
 
         @compiled
-        def steps(carry: Any, plan: Plan, here: ImageData, epoch: Array, first: Array, count: Array) -> Any:
-            return self.steps_of_part(carry, plan, jnp.arange(len(here.images)), here, epoch, first, count)
+        def take_steps(carry: Carry, plan: EpochPlan, key: Array, here: ImageData, first: Array, count: Array) -> Carry:
+            def batch(step: Array) -> Batch:
+                at = partial(lax.dynamic_slice_in_dim, start_index=(step - first) * size, slice_size=size)
+                return self.view(
+                    plan, self.samples_of(plan, step), at(here.images), at(here.points), here.normalization
+                )
+
+            return self.train_steps(carry, batch, plan.epoch, key, count, first)
 
         @compiled
-        def tally(before: Tally, variables: dict[str, Array], here: ImageData, real: Array) -> Tally:
-            chunks = jnp.int32(evaluated // self.config.evaluation_batch)
-            return self.tally(before, variables, jnp.arange(evaluated), real, here, chunks)
+        def predict(variables: dict[str, Array], here: ImageData) -> Any:
+            return self.predict_all(variables, jnp.arange(evaluated), jnp.int32(evaluated), here)
 
         @compiled
-        def conclude(state: TrainState, carry: Any, tally: Tally, run: PoseRun) -> TrainState:
-            variables, optimizer, losses = carry
-            ended = self.update_state(state, self.trained(variables, optimizer, losses, run), self.judged(tally, run))
-            return jax.tree.map(lambda leaf: leaf[None], ended)
+        def finish(state: TrainState, carry: Carry, predictions: list[Any], run: Run) -> TrainState:
+            variables, opt_state, total = carry
+            trained = EpochResult(variables, opt_state, total / self.count_steps(run))
+            found = jax.tree.map(lambda *parts: jnp.concatenate(parts)[: len(split.validation)], *predictions)
+            result = self.evaluate(found, self.unpack(variables), run, data)
+            return jax.tree.map(lambda leaf: leaf[None], self.update_state(state, trained, result))
 
         def put(arrays: tuple[np.ndarray, np.ndarray], rows: int) -> ImageData:
             padded = (np.pad(a, [(0, rows - len(a)), *[(0, 0)] * (a.ndim - 1)]) for a in arrays)
             images, points = jax.device_put(tuple(padded), everywhere)
             return replace(data, images=images, points=points)
 
-        def advance(state: TrainState, runs: PoseRun, data: ImageData) -> TrainState:
+        def advance(state: TrainState, runs: Run, data: ImageData) -> TrainState:
             with jax.set_mesh(mesh):
-                one, plan, carry, total = begin(state, run)
-                order = np.asarray(fold.train)[jax.device_get(plan.samples)]
-                for number, arrays in enumerate(Parts.of(host, order, part * size).ahead()):
+                one, plan, key, carry = begin(state, run)
+                order = np.asarray(split.train)[jax.device_get(plan.order)]
+                for number, arrays in enumerate(prefetch(host, order, part * size)):
                     scalars = np.int32(number * part), np.int32(len(arrays[0]) // size)
-                    carry = steps(carry, plan, put(arrays, part * size), one.epoch, *jax.device_put(scalars))
-                for arrays in Parts.of(host, np.asarray(fold.validation), evaluated).ahead():
-                    real = jax.device_put(np.arange(evaluated) < len(arrays[0]))
-                    total = tally(total, carry[0], put(arrays, evaluated), real)
-                return conclude(one, carry, total, run)
+                    carry = take_steps(carry, plan, key, put(arrays, part * size), *jax.device_put(scalars))
+                validation = prefetch(host, np.asarray(split.validation), evaluated)
+                predictions = [predict(carry[0], put(arrays, evaluated)) for arrays in validation]
+                return finish(one, carry, predictions, run)
 
         return advance
 
 
-def _grain() -> Any:
+def _import_grain() -> Any:
     try:
         import grain
     except ImportError:

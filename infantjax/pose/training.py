@@ -1,588 +1,299 @@
-"""Pose networks, trained on annotated images.
+"""Training of pose networks on annotated images, from the reading of the images to the folder of the best epoch.
 
-The images lie on the device as 8-bit squares; views, targets, the optimizer and the validation of an epoch are one
-compiled call, see `training.loop`. Over several devices every batch is spread, with the statistics of the whole batch.
+The folder holds the network (`pose.load_pose_network` reads it), `training.json` (what was trained, and the errors on
+the validation images), `history.csv`, `tensorboard/` and `checkpoints/`. Called again on the folder of an interrupted
+training it continues.
 
-Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
+Source: Groos et al., Paper II (Sections 2.2 to 2.4); the training framework.
 """
 
-import hashlib
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jax import lax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Float
 
+from infantjax import models
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
-from infantjax.pose import augmentation
-from infantjax.pose.augmentation import ImageAugmentation
-from infantjax.pose.codec import heatmap
-from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled
-from infantjax.pose.codec.limb import AFFINITY_WIDTHS, AffinityFieldCodec
-from infantjax.pose.images import Normalization, normalize
-from infantjax.pose.importers.imagenet import filled
-from infantjax.skeletons import Skeleton
-from infantjax.training import loop
-from infantjax.training import optimizers as optimizers
-from infantjax.training.layout import shard_batch
-from infantjax.training.loop import TrainOptions
+from infantjax.models.entry import Entry, variable_shapes
+from infantjax.pose.annotations import Annotations
+from infantjax.pose.dataset import CropConfig, read_crops, split_images
+from infantjax.pose.estimator import PoseEstimator, registry_name, save_pose_network
+from infantjax.pose.importers.imagenet import imagenet
+from infantjax.pose.range_test import stored_highest_rate
+from infantjax.pose.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
+from infantjax.training import distributed, loop
+from infantjax.training.loop import TrainOptions, digest_of
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainResult, TrainState, run_keys
-from infantjax.training.task import EpochResult, EvalResult, SupervisedTask, permutation
+from infantjax.training.state import Status, TrainResult
 
-Optimizer = Literal["amsgrad", "cyclical"]
+__all__ = ["CropConfig", "ImageData", "PoseTrainingConfig", "TrainedPose", "train", "train_pose"]
 
-RANGE_TEST = "range_test.json"
-"""Rates and losses of the test that found the learning rate."""
+RECORD = "training.json"
+CROPS = ".crops.npy"
+STATEMENT = (
+    "Trained on {count} images with infantjax. Its metrics come from images that also selected the epoch, so they are "
+    "optimistic; it was never validated on other infants. Research use only."
+)
 
-
-@dataclass(frozen=True)
-class PoseTrainingConfig:
-    """How a pose network is trained; the defaults are those of fine-tuning on infants.
-
-    Attributes:
-        epochs: passes over the images; 100 for infants, 200 on MPII.
-        batch_size: images of a step; 20 on MPII (10 for III, 5 for IV), 4 on infants for IV, not published for the
-            others: 16 is the framework's. The last batch of an epoch is filled up with its first images.
-        optimizer: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
-            decaying triangular cyclical rate, for EfficientPose on MPII.
-        learning_rate: constant for `amsgrad`, 1e-3 if None; for `cyclical` the highest rate of the first cycle, what
-            `range_test` finds if None.
-        momentum: of `cyclical`.
-        cycle: epochs of a cycle.
-        sigmas: schedule of the heatmaps' width, a name of `codec.SIGMAS`.
-        augmentation: views of the training images; None trains on them as they are.
-        dtype: of the activations; `bfloat16` is for accelerators. Weights and statistics stay float32.
-        evaluation_batch: validation images that are computed at once; memory, not method.
-        seed: root of every random number.
-
-    Raises:
-        ValueError: a value out of its range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 16
-    optimizer: Optimizer = "amsgrad"
-    learning_rate: float | None = None
-    momentum: float = 0.9
-    cycle: int = 3
-    sigmas: str = "efficientpose"
-    augmentation: ImageAugmentation | None = field(default_factory=ImageAugmentation)
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    evaluation_batch: int = 16
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "cycle", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate is not None and not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
-        for name, known in (
-            ("optimizer", ("amsgrad", "cyclical")),
-            ("sigmas", tuple(SIGMAS)),
-            ("dtype", ("float32", "bfloat16")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class ImageData:
-    """Annotated images: what lies on the device once.
-
-    Attributes:
-        images: `[image, side, side, 3]`, 8 bit.
-        points: `[image, keypoint, 2]` float32, x and y as fractions of the square; NaN where missing.
-        start: variables that replace those of the initializer, nested as the network's; a part of them will do.
-        skeleton: of the points.
-        normalization: of the network's input, a name of `images.NORMALIZATIONS`.
-    """
-
-    images: UInt8[Array, "image side side 3"]
-    points: Float[Array, "image keypoint 2"]
-    start: Any
-    skeleton: Skeleton = field(metadata={"static": True})
-    normalization: Normalization = field(metadata={"static": True})
-
-    def __post_init__(self) -> None:
-        # A traced tree has leaves that are no arrays.
-        if isinstance(self.images, np.ndarray):
-            count, side = self.images.shape[:2]
-            expected = (count, side, side, 3), (count, len(self.skeleton.joints), 2)
-            if (self.images.shape, np.shape(self.points)) != expected:
-                raise ValueError(f"images and points have shapes {self.images.shape}, {np.shape(self.points)}")
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over all that training sees."""
-        text = f"{self.images.shape} {self.skeleton} {self.normalization}".encode()
-        digest = hashlib.sha256(text)
-        for array in (self.images, self.points, *jax.tree.leaves(self.start)):
-            # Piece by piece: images on disk may be larger than the memory.
-            for part in np.atleast_1d(array):
-                digest.update(np.ascontiguousarray(part).data)
-        return digest.hexdigest()
-
-
-class PoseRun(NamedTuple):
-    """The index sets of one run; padded.
-
-    Attributes:
-        key: `[]` JAX key of the run.
-        samples: `[]` number of training images.
-        rows: `[sample]` training images.
-        held: `[]` number of validation images.
-        held_rows: `[held]` validation images.
-    """
-
-    key: Array
-    samples: Array
-    rows: Array
-    held: Array
-    held_rows: Array
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PoseResult(TrainResult):
-    """What the training of pose networks came to; arrays are NumPy with a leading run axis.
-
-    Attributes:
-        mean_error: `[run]` over the validation images at that epoch, fractions of the square.
-        keypoint_errors: `[run, keypoint]`; NaN where none was annotated.
-    """
-
-    mean_error: np.ndarray
-    keypoint_errors: np.ndarray
+_SET_BY_TRAINING, _OF_SKELETON = ("upscale", "early_heads"), ("keypoints", "segments", "head_width")
+"""Fields of networks that training sets itself, and those that depend on the skeleton."""
 
 
 def train(
     module: nn.Module,
     data: ImageData,
-    folds: Sequence[Split],
+    splits: Sequence[Split],
     config: PoseTrainingConfig,
     *,
-    run_ids: Sequence[int] | None = None,
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    stream: int | None = None,
-    save_every: int = 1,
-    quiet: bool = True,
-) -> PoseResult:
-    """Train a pose network for each fold and keep each run's epoch of the smallest error.
+    prefetch: int | None = None,
+    options: TrainOptions | None = None,
+) -> TrainResult:
+    """Train a pose network for each split and keep each run's epoch of the smallest error.
 
     Args:
         module: gives maps and a mapping with the maps of every pass, whose names end on `pafs` and `confs`; without
             upscaling.
         data: the images.
-        folds: images that each run trains and is validated on; the papers have one.
+        splits: images that each run trains on and is validated on; the papers have one.
         config: the same for all runs.
-        run_ids: number of each run; None counts from 0.
-        directory: where checkpoints and logs go, and from where an interrupted training continues; None keeps nothing.
-        description: of the model, JSON-compatible; a checkpoint of another one is refused.
-        devices: over which every batch is spread; None is all local ones.
-        stream: keep the images on the host, where they may be a memory map, and bring those of so many steps to the
-            devices at a time: for one run whose images do not fit. The result is the same, to rounding.
-        save_every: epochs between checkpoints.
-        quiet: no progress on stderr.
+        directory: see `loop.train`.
+        description: see `loop.train`.
+        prefetch: keep the images on the host, where they may be a memory map, and load those of so many steps at a
+            time: for one run whose images do not fit on the devices. The result is the same, up to rounding.
+        options: of the execution. Every batch is sharded over the devices.
+
+    Returns:
+        `best_score` is minus the mean error over the validation images, a fraction of the crop's side; `outputs` are
+        the errors `[run, keypoint]`, NaN where none was annotated.
 
     Raises:
-        ValueError: no folds, images that do not exist, or several folds to stream.
-        MissingExtraError: streaming needs the extra `pose-train`.
-        InputError: the directory holds another training, is in use, or cannot be written.
+        ValueError: no splits, images that do not exist, or several splits with `prefetch`.
+        MissingExtraError: `prefetch` needs the extra `pose-train`.
+        InputError: see `loop.train`.
     """
-    run_ids = list(range(len(folds))) if run_ids is None else list(run_ids)
-    if config.optimizer == "cyclical" and config.learning_rate is None and folds:
-        config = replace(config, learning_rate=_highest_rate(module, data, folds[0].train, config, directory))
-    task = PoseTask.of(module, data, folds, config)
-    on_device = data
-    if stream is not None:
+    if config.optimizer == "cyclical" and config.learning_rate is None and splits:
+        rate = stored_highest_rate(module, data, splits[0].train, config, directory)
+        config = replace(config, learning_rate=rate)
+    task, on_device = PoseTask.create(module, data, splits, config), data
+    if prefetch is not None:
         from infantjax.pose.streaming import StreamedPoseTask
 
-        task = StreamedPoseTask.streaming(task, data, folds, stream)
+        task = StreamedPoseTask.streaming(task, data, splits, prefetch)
         on_device = replace(data, images=data.images[:1], points=data.points[:1])
-    result = loop.train(
+    return loop.train(
         task,
-        runs_of(folds, config.seed, run_ids),
+        pose_runs(splits, config.seed),
         on_device,
-        run_ids=run_ids,
         directory=directory,
         description=description,
-        data_digest=data.digest,
+        data_digest=digest_of(data),
         shard_batches=True,
-        options=TrainOptions(devices=devices, save_every=save_every, quiet=quiet),
+        options=options,
     )
-    return PoseResult(**vars(result), mean_error=-result.best_score, keypoint_errors=result.outputs)
-
-
-def _highest_rate(
-    module: nn.Module, data: ImageData, rows: Sequence[int], config: PoseTrainingConfig, directory: str | Path | None
-) -> float:
-    """What the range test finds; kept in the folder, so that a training which continues has the same."""
-    path = None if directory is None else Path(directory) / RANGE_TEST
-    if path is not None and path.exists():
-        try:
-            return float(json.loads(path.read_text("utf-8"))["highest"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(path, "is damaged", "remove the folder and train again") from None
-    rates, losses, highest = range_test(module, data, rows, config)
-    if path is not None:
-        finite = [loss if math.isfinite(loss) else None for loss in losses.tolist()]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, canonical_json({"highest": highest, "rates": rates.tolist(), "losses": finite}))
-        except OSError as error:
-            raise InputError(path, f"cannot be written ({error.strerror})", "give another folder") from error
-    return highest
-
-
-def runs_of(folds: Sequence[Split], seed: int, run_ids: Sequence[int]) -> PoseRun:
-    """The index sets of the folds, stacked."""
-
-    def stacked(sets: Sequence[Sequence[int]]) -> np.ndarray:
-        return np.stack([np.pad(np.asarray(s, np.int32), (0, max(map(len, sets)) - len(s))) for s in sets])
-
-    rows, held = [fold.train for fold in folds], [fold.validation for fold in folds]
-    counts = (np.array([len(s) for s in sets], np.int32) for sets in (rows, held))
-    samples, validated = counts
-    return PoseRun(run_keys(seed, run_ids), samples, stacked(rows), validated, stacked(held))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class PoseTask(SupervisedTask):
-    """Maps from images; the best epoch has the smallest mean error on the validation images.
+class TrainedPose:
+    """Result of training on annotated images.
 
     Attributes:
-        steps: of an epoch of the largest run.
-        rate: of plain momentum in place of the configured optimizer.
+        network: of the best epoch, as it was saved.
+        mean_error: over the validation images at that epoch, a fraction of the crop's side.
+        keypoint_errors: the same of each keypoint; NaN where none was annotated.
+        best_epoch: counted from 1.
+        last_epoch: last epoch that counts.
+        status: how the training ended.
+        history: losses and metrics by epoch.
+        notes: for a reader of the metrics.
     """
 
-    config: PoseTrainingConfig
-    steps: int
-    rate: optimizers.Schedule | None = None
-
-    @classmethod
-    def of(cls, module: nn.Module, data: ImageData, folds: Sequence[Split], config: PoseTrainingConfig) -> "PoseTask":
-        """For these images.
-
-        Raises:
-            ValueError: no folds, or images that do not exist.
-        """
-        count = len(data.images)
-        for fold in folds:
-            for side in (fold.train, fold.validation):
-                if not side or min(side) < 0 or max(side) >= count:
-                    raise ValueError(f"a fold must name images 0..{count - 1} to train and to validate on")
-        if not folds:
-            raise ValueError("training needs a fold")
-        steps = -(-max(len(fold.train) for fold in folds) // config.batch_size)
-        return cls(module, config, (1, *data.images.shape[1:]), steps)
-
-    def init_variables(self, variables: dict[str, Any], run: PoseRun, data: Any) -> dict[str, Any]:
-        """Replace what `data.start` holds."""
-        return filled(variables, data.start) if jax.tree.leaves(data.start) else variables
-
-    def format_summary(self, best_scores: np.ndarray) -> str:
-        """The smallest mean error."""
-        return f"smallest mean error {100 * -best_scores.max():.2f} % of the side"
-
-    @cached_property
-    def optimizer(self) -> optax.GradientTransformation:
-        """The configured one."""
-        config, rate = self.config, self.rate
-        if rate is None and config.optimizer == "amsgrad":
-            return optimizers.amsgrad(config.learning_rate or 1e-3)
-        if rate is None:
-            narrowing = float(self.sigmas[0] - self.sigmas[-1])
-            cycles = -(-config.epochs // config.cycle)
-            highest = config.learning_rate or 1.0  # `train` has filled it in
-            rate = optimizers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
-        return optimizers.momentum(rate, config.momentum)
-
-    @cached_property
-    def sigmas(self) -> np.ndarray:
-        """`[epoch]`, in 1/32 of the map's side."""
-        return scheduled(SIGMAS[self.config.sigmas], self.config.epochs)
-
-    @cached_property
-    def widths(self) -> np.ndarray:
-        """`[epoch]` of the affinity fields, in 1/32 of the map's side."""
-        return scheduled(AFFINITY_WIDTHS, self.config.epochs)
-
-    def train_epoch(self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array) -> EpochResult:
-        """All steps of an epoch."""
-        variables, optimizer, losses = self.take_steps(state, run, data, key, running)
-        return self.trained(variables, optimizer, losses, run)
-
-    def trained(self, variables: dict[str, Array], optimizer: Any, losses: Array, run: PoseRun) -> EpochResult:
-        """What the steps of an epoch gave."""
-        return EpochResult(variables, optimizer, losses.sum() / -(-run.samples // self.config.batch_size))
-
-    def take_steps(
-        self, state: TrainState, run: PoseRun, data: ImageData, key: Array, running: Array
-    ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
-        """All steps of an epoch, with the loss of each; 0 behind the last one of a smaller run."""
-        plan = self.plan(run, key)
-        steps = jnp.where(running, -(-run.samples // self.config.batch_size), 0)
-        carry = (state.variables, state.opt_state, jnp.zeros(self.steps))
-        return self.steps_of_part(carry, plan, run.rows[plan.samples], data, state.epoch, jnp.int32(0), steps)
-
-    def plan(self, run: PoseRun, key: Array) -> "Plan":
-        """The order of an epoch, its last batch filled up with the first samples."""
-        sample_key, step_key = jax.random.split(key)
-        order = permutation(sample_key, run.samples, run.rows.shape[0])
-        return Plan(order[jnp.arange(self.steps * self.config.batch_size) % run.samples], sample_key, step_key)
-
-    def steps_of_part(
-        self,
-        carry: tuple[dict[str, Array], Any, Float[Array, " step"]],
-        plan: "Plan",
-        rows: Int[Array, " sample"],
-        data: ImageData,
-        epoch: Array,
-        first: Array,
-        count: Array,
-    ) -> tuple[dict[str, Array], Any, Float[Array, " step"]]:
-        """Some steps of an epoch, one after the other.
-
-        Args:
-            carry: variables, the optimizer's memory, and the losses of the epoch's steps.
-            plan: of the epoch.
-            rows: images of `data` in the order of these steps.
-            data: with these images.
-            epoch: from 0.
-            first: number of the first step.
-            count: of the steps.
-        """
-        size = self.config.batch_size
-        epoch = jnp.minimum(epoch, self.config.epochs - 1)
-        sigma, width = jnp.asarray(self.sigmas)[epoch], jnp.asarray(self.widths)[epoch]
-
-        def step(i: Array, carry: tuple) -> tuple:
-            variables, optimizer, losses = carry
-            number = first + i
-            samples = lax.dynamic_slice_in_dim(plan.samples, number * size, size)
-            at = lax.dynamic_slice_in_dim(rows, i * size, size)
-            x, points = self.training_batch(plan.sample_key, samples, at, data)
-            loss = partial(
-                self.loss,
-                x=x,
-                points=points,
-                sigma=sigma,
-                width=width,
-                skeleton=data.skeleton,
-                key=jax.random.fold_in(plan.step_key, number),
-            )
-            variables, optimizer, value = self.step(variables, optimizer, loss)
-            return variables, optimizer, losses.at[number].set(value)
-
-        return lax.fori_loop(0, count, step, carry)
-
-    def training_batch(
-        self, key: Array, samples: Int[Array, " batch"], rows: Int[Array, " batch"], data: ImageData
-    ) -> tuple[Float[Array, "batch side side 3"], Float[Array, "batch keypoint 2"]]:
-        """Views of some training images; a sample's draws depend on its own number only."""
-        chosen, points = shard_batch(data.images[rows]), shard_batch(data.points[rows])
-        given = self.config.augmentation
-        if given is None:
-            return normalize(chosen, data.normalization), points
-        mirror, side = np.array(data.skeleton.mirror), chosen.shape[1]
-
-        def view(sample: Array, image: Array, points: Array) -> tuple[Array, Array]:
-            drawn = augmentation.draw(jax.random.fold_in(key, sample), given)
-            if given.color:
-                image = 255 * augmentation.shift_colors(image / 255, drawn)
-            shown = augmentation.view_image(normalize(image, data.normalization), drawn)
-            return shown, augmentation.view_points(points, drawn, mirror, side, given.quantize)
-
-        return jax.vmap(view)(samples, chosen, points)
-
-    def loss(
-        self,
-        variables: dict[str, Any],
-        x: Float[Array, "batch side side 3"],
-        points: Float[Array, "batch keypoint 2"],
-        sigma: Array,
-        width: Array,
-        skeleton: Skeleton,
-        key: Array,
-    ) -> tuple[Array, Any]:
-        """Mean squared error of the maps of every pass, added up; and the collections that the pass has changed.
-
-        Args:
-            variables: of the network.
-            x: normalized images.
-            points: fractions of the square; a missing one is trained towards an empty map.
-            sigma: of the heatmaps, 1/32 of the map's side.
-            width: of the affinity fields, likewise.
-            skeleton: of the points.
-            key: for what the network drops.
-        """
-        params = jax.tree.map(lambda leaf: leaf.astype(self.config.dtype), variables["params"])
-        given = {**variables, "params": params}
-        x = x.astype(self.config.dtype)
-        (_, aux), updates = self.module.apply(given, x, train=True, mutable=["batch_stats"], rngs={"dropout": key})
-        total = jnp.float32(0)
-        for name, maps in aux.items():
-            if name.endswith(("pafs", "confs")):
-                side = maps.shape[1]
-                if name.endswith("pafs"):
-                    wanted = AffinityFieldCodec(skeleton).encode(points, side, width)
-                else:
-                    wanted = HeatmapCodec().encode(points, side, sigma)
-                total += jnp.square(maps.astype(jnp.float32) - wanted).mean()
-        return total, updates
-
-    def evaluate_run(self, variables: dict[str, Array], run: PoseRun, data: ImageData, running: Array) -> EvalResult:
-        """Mean error over the keypoints, and the loss for the narrowest maps, so that epochs can be compared."""
-        size, most = self.config.evaluation_batch, run.held_rows.shape[0]
-        rows = jnp.pad(run.held_rows, (0, -most % size))
-        real = jnp.arange(len(rows)) < run.held
-        chunks = jnp.where(running, -(-run.held // size), 0)
-        return self.judged(self.tally(self.nothing(data), variables, rows, real, data, chunks), run)
-
-    def nothing(self, data: ImageData) -> "Tally":
-        """Before the first image."""
-        zero = jnp.zeros(len(data.skeleton.joints))
-        return Tally(zero, zero, jnp.float32(0))
-
-    def tally(
-        self,
-        before: "Tally",
-        variables: dict[str, Array],
-        rows: Int[Array, " image"],
-        real: Array,
-        data: ImageData,
-        chunks: Array,
-    ) -> "Tally":
-        """Errors of some validation images, added to those of others.
-
-        Args:
-            before: of the others.
-            variables: each collection as one vector.
-            rows: images of `data`, a multiple of the evaluation batch.
-            real: `[image]`, false for padding.
-            data: with these images.
-            chunks: evaluation batches to look at.
-        """
-        size, unpacked, sigma = self.config.evaluation_batch, self.unpack(variables), jnp.asarray(self.sigmas[-1])
-
-        def chunk(i: Array, before: Tally) -> Tally:
-            at, counted = (lax.dynamic_slice_in_dim(a, i * size, size) for a in (rows, real))
-            # Padding has no points: it counts for no error, and its empty maps are taken out of the loss below.
-            points = jnp.where(counted[:, None, None], data.points[at], jnp.nan)
-            x = shard_batch(normalize(data.images[at], data.normalization))
-            maps, _ = self.module.apply(unpacked, x)
-            found = heatmap.weighted(maps, x.shape[1], upscale=False).positions
-            distance = jnp.sqrt(jnp.square(found - points).sum(-1))
-            annotated = jnp.isfinite(distance)
-            wanted = HeatmapCodec().encode(points, maps.shape[1], sigma)
-            off = jnp.square(maps - wanted).mean((1, 2, 3))
-            return Tally(
-                before.errors + jnp.where(annotated, distance, 0).sum(0),
-                before.counts + annotated.sum(0),
-                before.loss + jnp.where(counted, off, 0).sum(),
-            )
-
-        return lax.fori_loop(0, chunks, chunk, before)
-
-    def judged(self, tally: "Tally", run: PoseRun) -> EvalResult:
-        """What all validation images came to."""
-        by_keypoint = jnp.where(tally.counts > 0, tally.errors / jnp.maximum(tally.counts, 1), jnp.nan)
-        mean_error = jnp.nanmean(by_keypoint)
-        return EvalResult(tally.loss / run.held, -mean_error, by_keypoint, {"mean_error": mean_error})
+    network: PoseEstimator
+    mean_error: float
+    keypoint_errors: Float[np.ndarray, " keypoint"]
+    best_epoch: int
+    last_epoch: int
+    status: Status
+    history: Mapping[str, np.ndarray]
+    notes: tuple[str, ...]
 
 
-class Plan(NamedTuple):
-    """The order of an epoch.
-
-    Attributes:
-        samples: `[sample]` numbers of the run's training images, batch after batch.
-        sample_key: of the views.
-        step_key: of what the network drops.
-    """
-
-    samples: Int[Array, " sample"]
-    sample_key: Array
-    step_key: Array
-
-
-class Tally(NamedTuple):
-    """Sums over validation images.
-
-    Attributes:
-        errors: `[keypoint]` distances.
-        counts: `[keypoint]` annotated points.
-        loss: `[]`.
-    """
-
-    errors: Float[Array, " keypoint"]
-    counts: Float[Array, " keypoint"]
-    loss: Float[Array, ""]
-
-
-def range_test(
-    module: nn.Module,
-    data: ImageData,
-    rows: Sequence[int],
-    config: PoseTrainingConfig,
-    lowest: float = 1e-4,
-    highest: float = 1e3,
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The highest learning rate that does not diverge: the rate rises exponentially over one cycle.
+def train_pose(
+    annotations: Annotations,
+    *,
+    directory: str | Path,
+    model: str | None = None,
+    config: PoseTrainingConfig = PoseTrainingConfig(),
+    crop: CropConfig = CropConfig(),
+    start: PoseEstimator | None = None,
+    imagenet_files: Mapping[str, Path] | None = None,
+    validation: float = 0.1,
+    overrides: Mapping[str, Any] | None = None,
+    prefetch: int | None = None,
+    options: TrainOptions = TrainOptions(),
+) -> TrainedPose:
+    """Train a pose network on annotated images and save its best epoch.
 
     Args:
-        module: as in `train`.
-        data: the images.
-        rows: training images.
-        config: of the training; its optimizer is taken as `cyclical`.
-        lowest: rate of the first step.
-        highest: rate of the last one.
+        annotations: images with their keypoints. Where they name parts, `train` trains and `val` selects the epoch;
+            else they are split by infant or video, as far as these are known.
+        directory: of the network; created if missing, continued if it holds the same training, interrupted.
+        model: registry name; None is that of `start`.
+        config: how it is trained.
+        crop: how images are cropped and resized.
+        start: a network of the same kind to start from, with its early heads. Of another skeleton, the layers that
+            depend on the keypoints start from the initializer, as in the framework.
+        imagenet_files: start the backbones from weights trained on ImageNet: a file for each version that no package
+            ships, see `weights.imagenet`; empty takes the packages alone, None the initializer. Not beside `start`.
+        validation: share of the images that select the epoch, where the annotations do not name any.
+        overrides: arguments for the network's `build`, JSON-compatible.
+        prefetch: see `train`; the crops are kept in a file in the folder while training.
+        options: of the execution.
 
-    Returns:
-        Rates and losses `[step]`, and the last rate before the loss exceeds its smallest value so far fourfold or is
-        no longer finite.
-
-    Source: Groos et al., Paper I (Section 3.5) names the test; the criterion is chosen.
+    Raises:
+        InputError: images that cannot be read (all named), a directory that cannot be written or holds another
+            training, weights of another network, or a training that diverged in its first epoch.
+        ValueError: unknown model or value.
     """
-    fold = Split(tuple(rows), tuple(rows[:1]))
-    task = PoseTask.of(module, data, [fold], config)
-    steps = config.cycle * task.steps
-    rate = optimizers.rising(lowest, highest, steps)
-    task = replace(task, rate=rate)
-    runs = runs_of([fold], config.seed, [0])
-    run, drawn = jax.tree.map(lambda leaf: leaf[0], (runs, task.draw_variables(runs.key)))
+    if not 0 < validation <= 0.5:
+        raise ValueError(f"validation must be a share above 0 and at most 0.5, got {validation}")
+    if imagenet_files is not None and start is not None:
+        raise ValueError("a training starts from weights or from ImageNet's, not from both")
+    annotations = annotations.with_images()
+    entry, built = _network(model, start, annotations, overrides or {})
+    module = entry.build(skeleton=annotations.skeleton, **{"upscale": False, **built})
+    side = crop.side or (start.side if start else entry.input_shape[0])
+    initial: dict[str, Any] = {}
+    if imagenet_files is not None:
+        initial = imagenet(module, imagenet_files)
+    if start is not None:
+        initial = transferable(module, side, start, start.skeleton == annotations.skeleton)
+    split, notes = split_images(annotations, validation, config.seed)
+    file = None if prefetch is None else Path(directory) / CROPS
+    images, points = read_crops(annotations, side, crop, options.quiet, file)
+    data = ImageData(images, points, initial, annotations.skeleton, entry.normalization or "imagenet")
+    description = {
+        "name": entry.name,
+        "overrides": {name: value for name, value in built.items() if name != "upscale"},
+        "skeleton": annotations.skeleton.name,
+        "start": start.digest if start else "imagenet" if imagenet_files is not None else None,
+        "crop": asdict(replace(crop, side=side)),
+    }
+    result = train(
+        module, data, [split], config, directory=directory, description=description, prefetch=prefetch, options=options
+    )
+    if file is not None and distributed.is_main_process():
+        # Images of infants do not stay beside the network.
+        file.unlink()
+    if not result.last_epoch[0]:
+        raise InputError(directory, "the first epoch diverged", "lower the learning rate or check the annotations")
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf)[0], result.variables)
+    network = PoseEstimator(module, variables, annotations.skeleton, side, data.normalization, entry.name, "")
+    trained = TrainedPose(
+        network,
+        mean_error=float(-result.best_score[0]),
+        keypoint_errors=result.outputs[0],
+        best_epoch=int(result.best_epoch[0]),
+        last_epoch=int(result.last_epoch[0]),
+        status=result.status[0],
+        history={name: values[0] for name, values in result.history.items()},
+        notes=notes,
+    )
+    if not distributed.is_main_process():
+        return trained
+    counts = {"count": len(annotations), "trained_on": len(split.train), "sha256": digest_of(data)}
+    record = {"model": description, "config": asdict(config), "images": counts, **_record(trained)}
+    return replace(trained, network=replace(network, digest=_save(trained, record, annotations, split, directory)))
 
-    @jax.jit
-    def losses(run: PoseRun, data: ImageData) -> Array:
-        state = task.init_state(drawn, jnp.bool_(True), run, data)
 
-        def epoch(carry: tuple, key: Array) -> tuple:
-            now = state._replace(variables=carry[0], opt_state=carry[1])
-            variables, optimizer, found = task.take_steps(now, run, data, key, jnp.bool_(True))
-            return (variables, optimizer), found
+def transferable(module: nn.Module, side: int, start: PoseEstimator, same_skeleton: bool) -> dict[str, Any]:
+    """The variables of another network that a network can start from.
 
-        return lax.scan(epoch, (state.variables, state.opt_state), jax.random.split(run.key, config.cycle))[1]
+    Args:
+        module: the network.
+        side: of its input, pixels.
+        start: the other one.
+        same_skeleton: take over the layers that depend on the keypoints as well.
 
-    found = np.asarray(losses(run, data)).ravel()
-    rates = np.asarray(rate(jnp.arange(steps)))
-    least = np.minimum.accumulate(np.where(np.isfinite(found), found, np.inf))
-    diverged = np.flatnonzero(~(found <= 4 * least))
-    return rates, found, float(rates[max(diverged[0] - 1, 0)] if len(diverged) else rates[-1])
+    Raises:
+        InputError: the other one is of another kind.
+    """
+
+    def common(mine: Any, other: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name in mine.keys() & other.keys():
+            if isinstance(mine[name], Mapping):
+                if below := common(mine[name], other[name], (*path, name)):
+                    kept[name] = below
+            elif np.shape(other[name]) == mine[name].shape and (same_skeleton or not _depends_on_keypoints(path)):
+                kept[name] = np.asarray(other[name], np.float32)
+        return kept
+
+    kept = common(variable_shapes(module, (side, side, 3)), start.variables, ())
+    if len(jax.tree.leaves(kept)) < len(jax.tree.leaves(start.variables)) / 2:
+        raise InputError("weights", f"of {start.name} are not of this network", "give those of the same model")
+    return kept
+
+
+def _depends_on_keypoints(path: tuple[str, ...]) -> bool:
+    """Whether a layer makes maps of keypoints or limbs."""
+    return any(part.endswith(("pafs", "confs", "_maps")) or "_hidden" in part for part in path)
+
+
+def _network(
+    model: str | None, start: PoseEstimator | None, annotations: Annotations, overrides: Mapping[str, Any]
+) -> tuple[Entry, dict[str, Any]]:
+    """Entry of the network to train, and the arguments of its `build`."""
+    built = dict(overrides)
+    if model is None:
+        if start is None:
+            raise ValueError("a training needs a model, or weights to start from")
+        model, own = registry_name(start.module, start.skeleton)
+        dropped = _SET_BY_TRAINING + (() if start.skeleton == annotations.skeleton else _OF_SKELETON)
+        built = {name: value for name, value in own.items() if name not in dropped} | built
+    entry = models.get(model)
+    if entry.task != "pose" or entry.normalization is None:
+        raise ValueError(f"{model} is a network for {entry.task}; give one for pose")
+    return entry, built
+
+
+def _record(trained: TrainedPose) -> dict[str, Any]:
+    """How a training ended; no times, paths or device counts: the same training, the same bytes."""
+    errors = zip(trained.network.skeleton.joints, trained.keypoint_errors.tolist())
+    return {
+        "best_epoch": trained.best_epoch,
+        "epochs": trained.last_epoch,
+        "status": trained.status.name.lower(),
+        "mean_error": trained.mean_error,
+        "keypoint_errors": {joint: error if np.isfinite(error) else None for joint, error in errors},
+        "unit": "shares of the crop's side",
+        "notes": list(trained.notes),
+        "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},
+    }
+
+
+def _save(
+    trained: TrainedPose, record: dict[str, Any], annotations: Annotations, split: Split, directory: str | Path
+) -> str:
+    """Write the network and its record, and return the network's digest.
+
+    Names of images may be names of infants: they stay in the record beside the network and do not travel with it.
+    """
+    statement = STATEMENT.format(count=len(annotations))
+    names = [annotations.names[row] for row in split.validation]
+    beside = {**record, "validation_images": names, "problems": list(annotations.problems)}
+    try:
+        info = {"validated": False, "statement": statement, "training": record}
+        digest = save_pose_network(trained.network, directory, info)
+        write_atomically(Path(directory) / RECORD, canonical_json(beside))
+    except OSError as error:
+        raise InputError(directory, f"cannot be written ({error.strerror})", "make room and run it again") from error
+    return digest

@@ -105,7 +105,7 @@ def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, 
 
 
 def test_colors_shift_one_channel_and_stay_in_range():
-    views = [augmentation.draw(jax.random.key(k), ImageAugmentation(color=0.25)) for k in range(20)]
+    views = [augmentation.sample_view(jax.random.key(k), ImageAugmentation(color=0.25)) for k in range(20)]
     shifts = np.array([view.shift for view in views])
     assert ((shifts != 0).sum(1) == 1).all()
     assert np.abs(shifts).max() <= 0.25
@@ -115,7 +115,7 @@ def test_colors_shift_one_channel_and_stay_in_range():
 
 
 def test_draws_fill_the_published_ranges():
-    draw = jax.jit(jax.vmap(lambda key: augmentation.draw(key, ImageAugmentation())))
+    draw = jax.jit(jax.vmap(lambda key: augmentation.sample_view(key, ImageAugmentation())))
     many = draw(jax.random.split(jax.random.key(0), 4000))
     for values, low, high in (
         (np.degrees(many.angle), -45, 45),

@@ -15,10 +15,13 @@ from infantjax.errors import InputError
 from infantjax.models.entry import Entry, Published
 from infantjax.nn.image import ImageConv
 from infantjax.pose import load_pose_network
-from infantjax.pose.annotated import Squares, _kept, read_squares, train_pose
 from infantjax.pose.annotations import Annotations
 from infantjax.pose.annotations.in_motion import write
-from infantjax.pose.training import PoseTrainingConfig
+from infantjax.pose.networks.cima_pose import CimaPose
+from infantjax.pose.dataset import CropConfig, read_crops, split_images
+from infantjax.pose.range_test import stored_highest_rate
+from infantjax.pose.task import ImageData
+from infantjax.pose.training import PoseTrainingConfig, train_pose, transferable
 from infantjax.skeletons import MPII_16
 
 CONFIG = PoseTrainingConfig(epochs=2, batch_size=4, augmentation=None, evaluation_batch=2)
@@ -43,15 +46,17 @@ def build(skeleton="mpii-16", **overrides):
     return Eye(**({"keypoints": len(skeletons.get(skeleton).joints)} | overrides))
 
 
-@pytest.fixture(autouse=True)
-def eye(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def eye():
     """A small network in the registry."""
     entry = Entry(
         "eye", "test", "pose", (32, 32, 3), "mpii-16", (), Published(None, None, 1, "test"), build, normalization="lite"
     )
     known = models.get
-    monkeypatch.setattr(models, "get", lambda name: entry if name == "eye" else known(name))
-    monkeypatch.setattr(models, "names", partial(list, ["eye"]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "get", lambda name: entry if name == "eye" else known(name))
+        patch.setattr(models, "names", partial(list, ["eye", "st-gcn"]))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +73,24 @@ def annotations(tmp_path_factory) -> Annotations:
     return Annotations(tuple(names), points, MPII_16, paths, groups=groups, sizes=np.tile([40.0, 50.0], (10, 1)))
 
 
-@pytest.fixture
-def trained(annotations, tmp_path):
-    return train_pose(annotations, model="eye", directory=tmp_path, config=CONFIG, validation=0.2), tmp_path
+@pytest.fixture(scope="module")
+def trained(annotations, tmp_path_factory):
+    """A finished training with its folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    return train_pose(annotations, model="eye", directory=folder, config=CONFIG, validation=0.2), folder
 
 
 def test_the_folder_of_a_training_is_the_network_of_its_best_epoch(trained, annotations):
     result, folder = trained
     network = load_pose_network(folder)
     assert (network.side, network.skeleton, network.normalization) == (32, MPII_16, "lite")
-    for a, b in zip(jax.tree.leaves(network.variables), jax.tree.leaves(result.result.variables), strict=True):
-        np.testing.assert_array_equal(a, b[0])
+    for a, b in zip(jax.tree.leaves(network.variables), jax.tree.leaves(result.network.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
     record = json.loads((folder / "training.json").read_text())
-    assert record["mean_error"] == float(result.result.mean_error[0])
+    assert record["mean_error"] == result.mean_error
     assert (record["epochs"], record["status"]) == (2, "finished")
-    held = {annotations.groups[annotations.names.index(name)] for name in record["held_out"]}
-    assert len(record["held_out"]) == 2 * len(held) == 2
+    held = {annotations.groups[annotations.names.index(name)] for name in record["validation_images"]}
+    assert len(record["validation_images"]) == 2 * len(held) == 2
 
 
 def test_names_of_images_do_not_travel_with_the_weights(trained):
@@ -96,42 +103,40 @@ def test_a_finished_training_is_not_done_again(trained, annotations):
     assert again.network.digest == result.network.digest
 
 
-def test_other_squares_are_another_training(trained, annotations):
-    with pytest.raises(InputError, match=r"model\.squares\.crop was true, now false"):
+def test_other_crops_are_another_training(trained, annotations):
+    with pytest.raises(InputError, match="holds another training"):
         train_pose(
             annotations,
             model="eye",
             directory=trained[1],
             config=CONFIG,
             validation=0.2,
-            squares=Squares(crop=False),
+            crop=CropConfig(around_keypoints=False),
         )
 
 
-def test_parts_that_the_annotations_name_are_kept(annotations, tmp_path):
+def test_parts_that_the_annotations_name_are_kept(annotations):
     named = replace(annotations, splits=(*["train"] * 6, *["val"] * 2, *["test"] * 2))
-    train_pose(named, model="eye", directory=tmp_path, config=CONFIG)
-    record = json.loads((tmp_path / "training.json").read_text())
-    assert record["held_out"] == list(annotations.names[6:8])
-    assert record["images"]["trained_on"] == 6
+    split, _ = split_images(named, 0.2, 1)
+    assert (split.train, split.validation) == (tuple(range(6)), (6, 7))
 
 
 def test_training_starts_from_the_weights_of_a_folder(trained, annotations, tmp_path):
     start = load_pose_network(trained[1], early_heads=True)
     module = build()
-    assert jax.tree.structure(_kept(module, 32, start, True)) == jax.tree.structure(start.variables)
-    assert set(_kept(module, 32, start, False)["params"]) == {"first"}
+    assert jax.tree.structure(transferable(module, 32, start, True)) == jax.tree.structure(start.variables)
+    assert set(transferable(module, 32, start, False)["params"]) == {"first"}
     again = train_pose(
         annotations, model=None, directory=tmp_path / "again", config=CONFIG, start=start, validation=0.2
     )
-    assert again.result.history["training_loss"][0, 0] < trained[0].result.history["training_loss"][0, 0]
+    assert again.history["training_loss"][0] < trained[0].history["training_loss"][0]
 
 
 def test_weights_of_another_network_are_refused(trained):
     start = load_pose_network(trained[1])
-    other = models.get("cima-pose").build(skeleton="mpii-16")
+    other = CimaPose()
     with pytest.raises(InputError, match="are not of this network"):
-        _kept(other, 64, start, True)
+        transferable(other, 64, start, True)
 
 
 def test_all_images_that_cannot_be_read_are_named(annotations, tmp_path):
@@ -139,12 +144,12 @@ def test_all_images_that_cannot_be_read_are_named(annotations, tmp_path):
     broken.write_text("no image")
     paths = (broken, *annotations.paths[1:9], tmp_path / "absent.png")
     with pytest.raises(InputError, match=r"2 of 10 cannot be used: .*broken\.png.*absent\.png"):
-        read_squares(replace(annotations, paths=paths), Squares(32))
+        read_crops(replace(annotations, paths=paths), 32)
 
 
-def test_squares_hold_the_surroundings_of_the_points(annotations):
-    images, points = read_squares(annotations, Squares(32))
-    whole, inside = read_squares(annotations, Squares(32, crop=False))
+def test_crops_hold_the_surroundings_of_the_points(annotations):
+    images, points = read_crops(annotations, 32)
+    whole, inside = read_crops(annotations, 32, CropConfig(around_keypoints=False))
     assert images.shape == whole.shape == (10, 32, 32, 3)
     assert np.isnan(points[0, 3]).all()
     assert np.nanmin(points) >= 0
@@ -152,13 +157,14 @@ def test_squares_hold_the_surroundings_of_the_points(annotations):
     assert np.nanmax(np.ptp(points[1:], axis=1)) > np.nanmax(np.ptp(inside[1:], axis=1))
 
 
-def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path):
+def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path, monkeypatch):
     config = replace(CONFIG, optimizer="cyclical", cycle=1)
-    first = train_pose(annotations, model="eye", directory=tmp_path, config=config)
+    data = ImageData(*read_crops(annotations, 32), {}, MPII_16, "lite")
+    first = stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path)
     found = json.loads((tmp_path / "range_test.json").read_text())
     assert len(found["rates"]) == len(found["losses"]) == 2
-    again = train_pose(annotations, model="eye", directory=tmp_path, config=config)
-    assert again.network.digest == first.network.digest
+    monkeypatch.setattr("infantjax.pose.range_test.range_test", None)
+    assert stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path) == first
     (tmp_path / "range_test.json").write_text("{")
     with pytest.raises(InputError, match="is damaged"):
         train_pose(annotations, model="eye", directory=tmp_path, config=config)
@@ -181,12 +187,12 @@ def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, cap
 
 
 @pytest.mark.slow
-def test_streamed_squares_do_not_stay_in_the_folder(trained, annotations, tmp_path):
+def test_streamed_crops_do_not_stay_in_the_folder(trained, annotations, tmp_path):
     pytest.importorskip("grain")
-    streamed = train_pose(annotations, model="eye", directory=tmp_path / "s", config=CONFIG, validation=0.2, stream=1)
+    streamed = train_pose(annotations, model="eye", directory=tmp_path / "s", config=CONFIG, validation=0.2, prefetch=1)
     # Another program, which adds in another order.
-    np.testing.assert_allclose(streamed.result.mean_error, trained[0].result.mean_error, rtol=1e-4)
-    assert not list((tmp_path / "s").rglob("*squares*"))
+    np.testing.assert_allclose(streamed.mean_error, trained[0].mean_error, rtol=1e-4)
+    assert not list((tmp_path / "s").rglob("*crops*"))
 
 
 def test_a_network_for_risk_is_refused(annotations, tmp_path):
@@ -195,7 +201,7 @@ def test_a_network_for_risk_is_refused(annotations, tmp_path):
 
 
 def test_training_starts_from_backbones_or_from_a_network(trained, annotations, tmp_path):
-    options = {"directory": tmp_path / "b", "config": CONFIG, "backbones": {}}
+    options = {"directory": tmp_path / "b", "config": CONFIG, "imagenet_files": {}}
     with pytest.raises(ValueError, match="not from both"):
         train_pose(annotations, model=None, start=load_pose_network(trained[1]), **options)
     with pytest.raises(ValueError, match="Eye has no backbone"):
