@@ -10,12 +10,12 @@ import pytest
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.mam import preprocessing as motion
+from infantjax.methods.mam.inference import localize, video_logit
 from infantjax.methods.mam.localization import frequency
-from infantjax.methods.mam.training import localize, video_logit
 from infantjax.report import Row, schema
 from infantjax.weights.ensemble import load_ensemble
 
-NETWORKS = ("mam", "baby-moves", "sma")
+NETWORKS = ("mam", "baby-moves", "sma-cnn")
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def test_a_risk_is_the_median_of_the_networks_and_decides_at_the_threshold(name,
 def test_fms_frequency_and_intervals_are_those_of_the_median_network(assessments, assessors, cohort_of):
     assessment, assessor = assessments["mam"], assessors["mam"]
     method, recording = assessor.method, cohort_of("mam", 2).recordings[0]
-    positions = method.positions(recording)
-    each = [localize(method.network, v, positions, method.training, step=60) for v in assessor.variables]
+    positions, _ = method.prepare(recording)
+    each = [localize(assessor.network, v, positions, method.training, step=60) for v in assessor.variables]
     starts = motion.localization_starts(len(positions), 120, 60)
     median = assessment.time_series.median
     np.testing.assert_allclose(median, np.median(each, axis=0), atol=1e-6)
@@ -70,12 +70,12 @@ def test_fms_frequency_and_intervals_are_those_of_the_median_network(assessments
 def test_a_videos_log_odds_are_those_of_the_whole_network(assessors, cohort_of):
     assessor = assessors["mam"]
     method, recording = assessor.method, cohort_of("mam", 2).recordings[0]
-    positions = method.positions(recording)
+    positions, _ = method.prepare(recording)
     starts = motion.clip_starts(len(positions), 120, 60)
     clips, real = motion.cut(positions, starts, 120)
     x = motion.inputs(np.asarray(clips, np.float32), method.training.inputs)
-    expected, _ = jax.jit(method.network.apply)(assessor.variables[0], x[None], None, real[None])
-    found = video_logit(method.network, assessor.variables[0], positions, None, method.training)
+    expected, _ = jax.jit(assessor.network.apply)(assessor.variables[0], x[None], None, real[None])
+    found = video_logit(assessor.network, assessor.variables[0], positions, None, method.training)
     assert found == pytest.approx(float(expected[0]), abs=1e-5)
 
 
@@ -101,7 +101,7 @@ def test_a_network_without_calibration_does_not_count(ensembles, cohort_of):
 
 
 def test_the_windows_of_a_score_start_where_they_were_cut(assessors, cohort_of):
-    assessor, recording = assessors["sma"], cohort_of("sma", 1).recordings[0]
+    assessor, recording = assessors["sma-cnn"], cohort_of("sma-cnn", 1).recordings[0]
     keypoints = recording.keypoints.copy()
     keypoints[150:155] = np.nan
     assessment = assessor.assess(replace(recording, keypoints=keypoints))
