@@ -145,7 +145,7 @@ def agreement_with_untrained(
         explain: from variables to a map, for one input.
         trained: variables of the network.
         untrained: the same of networks with random weights, stacked along a leading axis, for example
-            `jax.jit(jax.vmap(lambda key: nn.initializers.initialize(module, key, x)))(keys)`.
+            `nn.initializers.initialize(module, keys, x)`.
     """
     ranks = _ranks(explain(trained))
 

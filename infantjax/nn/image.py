@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
-from infantjax.nn.initializers import GlorotUniform, parameter
+from infantjax.nn.initializers import Constant, GlorotUniform, parameter
 from infantjax.nn.kernels.convolution import convolution, pointwise
 from infantjax.nn.kernels.depthwise import depthwise_convolution, same_padding, shifted_images
 from infantjax.nn.layers import BatchNorm
@@ -134,7 +134,7 @@ class ImageConv(nn.Module):
             shape if self.depthwise else (*shape[:2], self.inputs, self.features),
         )
         if self.use_bias:
-            self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+            self.bias = parameter(self, "bias", Constant(0), (self.features,))
         if self.norm:
             self.batch_norm = BatchNorm((self.features,), epsilon=self.epsilon, momentum=1 - self.momentum, name="norm")
 
@@ -263,7 +263,7 @@ class TransposedConv(nn.Module):
     def setup(self) -> None:
         """Declare the variables."""
         self.kernel = parameter(self, "kernel", self.initializer, (4, 4, self.inputs, self.features))
-        self.bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+        self.bias = parameter(self, "bias", Constant(0), (self.features,))
         self.batch_norm = BatchNorm((self.features,), epsilon=1e-3, momentum=0.01, name="norm")
 
     def __call__(self, x: Image, train: bool) -> Image:

@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
-from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.initializers import Constant, HeNormalFanOut, UniformFanIn, parameter, variable
 from infantjax.nn.kernels.batch_norm import normalize_batch
 from infantjax.nn.kernels.convolution import pointwise, temporal_convolution
 from infantjax.nn.kernels.depthwise import depthwise_temporal_convolution
@@ -80,10 +80,10 @@ class BatchNorm(nn.Module):
         Raises:
             flax.errors.ScopeParamShapeError: a variable has another shape.
         """
-        self.scale = parameter(self, "scale", nn.initializers.ones, self.shape)
-        self.bias = parameter(self, "bias", nn.initializers.zeros, self.shape)
-        self.mean = self.variable("batch_stats", "mean", jnp.zeros, self.shape)
-        self.var = self.variable("batch_stats", "var", jnp.ones, self.shape)
+        self.scale = parameter(self, "scale", Constant(1), self.shape)
+        self.bias = parameter(self, "bias", Constant(0), self.shape)
+        self.mean = variable(self, "batch_stats", "mean", lambda: np.zeros(self.shape))
+        self.var = variable(self, "batch_stats", "var", lambda: np.ones(self.shape))
         for name, found in (("mean", self.mean.value.shape), ("var", self.var.value.shape)):
             if found != self.shape:
                 raise flax.errors.ScopeParamShapeError(name, "/".join(self.path), found, self.shape)
@@ -181,18 +181,18 @@ class Dense(nn.Module):
         inputs: input channels.
         features: output channels.
         initializer: of the kernel.
-        bias_begin: where biases begin.
+        bias_initializer: of the bias.
     """
 
     inputs: int
     features: int
     initializer: Callable[..., Array]
-    bias_begin: float = 0.0
+    bias_initializer: Callable[..., Array] = Constant(0)
 
     def setup(self) -> None:
         """Declare the variables."""
         self.kernel = parameter(self, "kernel", self.initializer, (self.inputs, self.features))
-        self.bias = parameter(self, "bias", nn.initializers.constant(self.bias_begin), (self.features,))
+        self.bias = parameter(self, "bias", self.bias_initializer, (self.features,))
 
     def __call__(self, x: Float[Array, "*axes in"]) -> Float[Array, "*axes out"]:
         """Multiply and add."""

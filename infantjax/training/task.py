@@ -218,9 +218,11 @@ class SupervisedTask(ABC):
 
     def draw_variables(self, keys: Array) -> dict[str, np.ndarray]:
         """Initial variables of each run `[run, n]`, each collection as one vector, on the host."""
-        draw = jax.jit(self.initialization.vectors)
-        drawn = [jax.device_get(draw(jax.random.fold_in(key, 0))) for key in keys]
-        return {name: np.stack([vectors[name] for vectors in drawn]) for name in self.packings}
+        drawn = self.initialization.draw(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys))
+        return {
+            name: np.concatenate([leaf.reshape(len(keys), -1) for leaf in jax.tree.leaves(drawn[name])], 1)
+            for name in self.packings
+        }
 
     # --- one run ---------------------------------------------------------------------------------------------------
 

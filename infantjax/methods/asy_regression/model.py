@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import flops
-from infantjax.nn.initializers import TruncatedFanIn, parameter
+from infantjax.nn.initializers import Constant, TruncatedFanIn, parameter
 from infantjax.nn.kernels.convolution import convolution
 from infantjax.nn.kernels.depthwise import same_padding
 from infantjax.nn.layers import BatchNorm
@@ -65,7 +65,7 @@ class ClipConv(nn.Module):
         kernel_size = self.kernel_size if self.sampling == "same" else (1, 2, 2)
         shape = (*kernel_size, self.inputs, self.features)
         kernel = parameter(self, "kernel", TruncatedFanIn(2.0), shape)
-        bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
+        bias = parameter(self, "bias", Constant(0), (self.features,))
         norm = (
             BatchNorm((self.features,), axes=(0, 1, 2, 3), epsilon=1e-3, momentum=0.01, name="norm")
             if self.norm

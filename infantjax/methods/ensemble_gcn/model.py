@@ -37,10 +37,10 @@ from infantjax.models.entry import Entry, Published
 from infantjax.nn import flops
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, AttentionKind, SqueezeExcitation
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
-from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.initializers import Constant, HeNormalFanOut, UniformFanIn, parameter, variable
 from infantjax.nn.kernels.convolution import pointwise, temporal_convolution
 from infantjax.nn.kernels.lowering import fusion_barrier
-from infantjax.nn.layers import Affine, BatchNorm, DepthwiseConv, TemporalConv, fused_pointwise
+from infantjax.nn.layers import Affine, BatchNorm, Dense, DepthwiseConv, TemporalConv, fused_pointwise
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 _SQRT2 = 2.0**0.5
@@ -440,7 +440,7 @@ class GraphModule(nn.Module):
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the module."""
         s, act = self.spec, self.activation
-        importance = parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
+        importance = parameter(self, "edge_importance", Constant(1), adjacency.shape)
         flops.record("multiplication", adjacency.size)
         residual: Array | float = 0.0
         if s.module_residual:
@@ -493,14 +493,8 @@ def classify(
     x: Float[Array, "joint batch time channel"], pooled: Float[Array, "batch channel"], classes: int
 ) -> tuple[Float[Array, "batch classes"], dict[str, Array]]:
     """Scores, and what they come from; called within a module, which owns the layer `classifier`."""
-    logits = nn.Dense(
-        classes,
-        kernel_init=HeNormalFanOut(1.0),
-        bias_init=UniformFanIn(pooled.shape[-1]),
-        dtype=pooled.dtype,
-        name="classifier",
-    )(pooled)
-    flops.record("convolution", pooled.size * classes)
+    bias = UniformFanIn(pooled.shape[-1])
+    logits = Dense(pooled.shape[-1], classes, HeNormalFanOut(1.0), bias, name="classifier")(pooled)
     return logits, {"features": jnp.transpose(x, (1, 2, 0, 3)), "pooled": pooled}
 
 
@@ -587,7 +581,7 @@ class GraphNetwork(nn.Module):
 
         def graph(name: str, kind: str) -> Array:
             make = partial(skeletons.adjacency, self.skeleton, kind)
-            return self.variable("constants", name, lambda: jnp.asarray(make())).value
+            return variable(self, "constants", name, make).value
 
         first = graph("adjacency_input", "dis4" if kind == "dis42" else kind)
         return (first, graph("adjacency_main", "dis2")) if kind == "dis42" else (first, first)
@@ -620,7 +614,7 @@ class StGcnLayer(nn.Module):
     ) -> Float[Array, "joint batch time_out out"]:
         """Apply the layer."""
         if self.importance:
-            adjacency = adjacency * parameter(self, "edge_importance", nn.initializers.ones, adjacency.shape)
+            adjacency = adjacency * parameter(self, "edge_importance", Constant(1), adjacency.shape)
             flops.record("multiplication", adjacency.size)
         y = GraphConv(self.inputs, self.features, adjacency.shape[0], name="graph")(x, adjacency, train)
         temporal = TemporalConv(self.features, self.features, self.kernel_size, self.stride, gain=_SQRT2, name="conv")
@@ -660,7 +654,7 @@ class StGcn(nn.Module):
         """Scores of windows; see `GraphNetwork`, with positions as the only input."""
         check_input(x, self.skeleton, 2)
         make = partial(skeletons.adjacency, self.skeleton, "spatial")
-        adjacency = self.variable("constants", "adjacency", lambda: jnp.asarray(make())).value
+        adjacency = variable(self, "constants", "adjacency", make).value
         x = jnp.transpose(x, (2, 0, 1, 3))
         y = BatchNorm((x.shape[0], 1, 1, 2), (1, 2), name="data_norm")(x, train)
         inputs = 2

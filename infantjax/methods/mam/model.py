@@ -24,12 +24,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import flops
-from infantjax.nn.initializers import GlorotUniform, HeUniform, parameter
+from infantjax.nn.initializers import Constant, GlorotUniform, HeUniform, Normal, parameter, variable
 from infantjax.nn.kernels.convolution import pointwise
 from infantjax.nn.kernels.lowering import fusion_barrier
 from infantjax.nn.layers import Dense
@@ -206,10 +207,10 @@ class MAM(nn.Module):
             )
         if not 0 < self.main_share < 1:
             raise ValueError(f"main_share must be above 0 and below 1, got {self.main_share}")
-        glorot, he, position = GlorotUniform(), HeUniform(), nn.initializers.normal(0.02)
-        self.input_mean = self.variable("inputs", "mean", jnp.zeros, (self.joints, self.channels))
-        self.input_deviation = self.variable("inputs", "deviation", jnp.ones, (self.joints, self.channels))
-        self.input_mixing = self.variable("inputs", "mixing", jnp.eye, self.token)
+        glorot, he, position = GlorotUniform(), HeUniform(), Normal(0.02)
+        self.input_mean = variable(self, "inputs", "mean", lambda: np.zeros((self.joints, self.channels)))
+        self.input_deviation = variable(self, "inputs", "deviation", lambda: np.ones((self.joints, self.channels)))
+        self.input_mixing = variable(self, "inputs", "mixing", lambda: np.eye(self.token))
         self.embed = Dense(self.channels * self.token, self.width, glorot)
         self.joint_position = parameter(self, "joint_position", position, (self.joints, self.width))
         self.step_position = parameter(self, "step_position", position, (self.frames // self.token, self.width))
@@ -221,14 +222,14 @@ class MAM(nn.Module):
         self.clip_out = Dense(self.classifier, 2, glorot)
         self.instance_attention = GatedAttention(self.width, self.attention)
         self.bag_out = Dense(self.width + 2, 2, glorot)
-        self.variable("centers", "centers", jnp.zeros, (2, self.width))
+        variable(self, "centers", "centers", lambda: np.zeros((2, self.width)))
         if self.info:
-            self.info_mean = self.variable("standard", "mean", jnp.zeros, (len(INFO),))
-            self.info_deviation = self.variable("standard", "deviation", jnp.ones, (len(INFO),))
+            self.info_mean = variable(self, "standard", "mean", lambda: np.zeros(len(INFO)))
+            self.info_deviation = variable(self, "standard", "deviation", lambda: np.ones(len(INFO)))
             self.info_layers = [Dense(len(INFO), self.info, he), Dense(self.info, self.info, he)]
             self.info_out = Dense(self.info, 2, glorot)
             share = math.log(self.main_share / (1 - self.main_share))
-            self.share = parameter(self, "share", nn.initializers.constant(share), ())
+            self.share = parameter(self, "share", Constant(share), ())
 
     def __call__(
         self,

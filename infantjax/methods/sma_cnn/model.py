@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import flops
-from infantjax.nn.initializers import GlorotUniform, parameter
+from infantjax.nn.initializers import Constant, GlorotUniform, parameter
 from infantjax.nn.kernels.convolution import pointwise, valid_convolution
 from infantjax.nn.layers import Dense
 from infantjax.skeletons import Skeleton
@@ -87,14 +87,14 @@ class SmaCnn(nn.Module):
         x = self._convolve("conv3", (1, 7, two, three), x, valid_convolution)
         aux["pool3"] = x = jax.nn.relu(pool(x))
         x = x.reshape(batch, -1)
-        x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), self.bias, name="dense")(x))
+        x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), Constant(self.bias), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
-        return Dense(units, 1, GlorotUniform(), self.bias, name="score")(x)[:, 0], aux
+        return Dense(units, 1, GlorotUniform(), Constant(self.bias), name="score")(x)[:, 0], aux
 
     def _convolve(self, name: str, shape: tuple[int, int, int, int], x: Activations, lowering: Any) -> Activations:
         """A convolution over limbs and time, whose rows are among the channels of x already, with bias."""
         kernel = parameter(self, f"{name}_kernel", GlorotUniform(), shape)
-        bias = parameter(self, f"{name}_bias", nn.initializers.constant(self.bias), shape[-1:])
+        bias = parameter(self, f"{name}_bias", Constant(self.bias), shape[-1:])
         rows, kernel_size, inputs, features = shape
         if name == "conv1":
             kernel = kernel.reshape(1, rows * kernel_size * inputs, features)

@@ -15,7 +15,7 @@ from infantjax import skeletons
 from infantjax.models.entry import Entry, Published
 from infantjax.nn import flops
 from infantjax.nn.image import Image, ImageConv, double, pool
-from infantjax.nn.initializers import parameter
+from infantjax.nn.initializers import Constant, parameter
 from infantjax.skeletons import Skeleton
 
 _VGG = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512))
@@ -41,7 +41,7 @@ class PReLU(nn.Module):
     @nn.compact
     def __call__(self, x: Image) -> Image:
         """Apply the slopes."""
-        slopes = parameter(self, "slope", nn.initializers.constant(self.slope), (self.features,))
+        slopes = parameter(self, "slope", Constant(self.slope), (self.features,))
         flops.record("activation", self.operations * x.size + self.features)
         return jnp.where(x > 0, x, slopes * x)
 

@@ -34,7 +34,7 @@ def test_every_kernel_is_shrunk_and_linear_ones_twice_as_much():
 
 def test_what_the_paper_does_not_say_of_biases_is_an_option():
     x = jnp.zeros((1, 12, 120, 1))
-    params = jax.jit(lambda key: initialize(MODULE.clone(bias=0.2), key, x))(jax.random.key(0))["params"]
+    params = initialize(MODULE.clone(bias=0.2), jax.random.key(0), x)["params"]
     biases = [params["conv1_bias"], params["conv3_bias"], params["dense"]["bias"], params["score"]["bias"]]
     assert all((bias == np.float32(0.2)).all() for bias in biases)
     shrinking = jax.jit(jax.grad(ScoreTask(MODULE, SmaConfig(bias_decay=3.0), x.shape).penalty))(params)
