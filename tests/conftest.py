@@ -87,13 +87,13 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of EfficientPose RT Lite with random weights and the norms folded in: it reads and means nothing."""
     from infantjax.models.entry import variable_shapes
-    from infantjax.pose.importers import keras
+    from infantjax.pose.importers.keras_layers import efficientpose_layers
     from infantjax.pose.networks.efficientpose import build
 
     network, rng = build("rt-lite", early_heads=False), np.random.default_rng(0)
     params = variable_shapes(network, (64, 64, 3))["params"]
     arrays = {}
-    for place in keras.places_of(network, "rt-lite"):
+    for place in efficientpose_layers(network, "rt-lite"):
         leaf = params
         for key in place.path:
             leaf = leaf[key]
@@ -102,9 +102,9 @@ def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         depthwise = place.path[-1] == "depthwise"
         if place.norm is None:
             kernel = 0.01 * kernel
-        arrays[f"{place.convolution}/kernel"] = (kernel[..., None] if depthwise else kernel).astype(np.float32)
+        arrays[f"{place.layer}/kernel"] = (kernel[..., None] if depthwise else kernel).astype(np.float32)
         # Maps of about a half: every point is confident.
-        arrays[f"{place.convolution}/bias"] = np.full(shape[-1], 0.5 if place.norm is None else 0, np.float32)
+        arrays[f"{place.layer}/bias"] = np.full(shape[-1], 0.5 if place.norm is None else 0, np.float32)
     path = tmp_path_factory.mktemp("pose") / "random.npz"
     np.savez(path, **arrays)
     return path

@@ -17,8 +17,8 @@ from infantjax.nn.image import ImageConv
 from infantjax.pose import load_pose_network
 from infantjax.pose.annotations import Annotations
 from infantjax.pose.annotations.in_motion import write
-from infantjax.pose.networks.cima_pose import CimaPose
 from infantjax.pose.dataset import CropConfig, read_crops, split_images
+from infantjax.pose.networks.cima_pose import CimaPose
 from infantjax.pose.range_test import stored_highest_rate
 from infantjax.pose.task import ImageData
 from infantjax.pose.training import PoseTrainingConfig, train_pose, transferable

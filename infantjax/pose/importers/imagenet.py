@@ -4,7 +4,7 @@ Lite 0, 1 and 2 come from the packages of the extra `imagenet` (Apache-2.0; Imag
 trained on it); any other version from a file that the user has. Nothing of a file or package is executed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,20 @@ import numpy as np
 
 from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
-from infantjax.models.entry import variable_shapes
-from infantjax.pose.importers import keras
+from infantjax.pose.importers.keras_file import place_layers, read_layers
+from infantjax.pose.importers.keras_layers import backbone_layers
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
 from infantjax.pose.networks.efficientnet import Backbone, plan
 from infantjax.pose.networks.efficientpose import EfficientPose
-from infantjax.weights import pytorch
-
-Variables = dict[str, Any]
+from infantjax.weights.placement import Places, Variables, conv, place
+from infantjax.weights.pytorch import read_state
 
 PACKAGED = ("l0", "l1", "l2")
 """Versions of which packages ship the weights."""
 
-_REMEDY = "give weights of EfficientNet trained on ImageNet"
+CONV_2D = "features inputs h w -> h w inputs features"
+DEPTHWISE_2D = "channel 1 h w -> h w channel"
+_INPUT_SHAPE = (64, 64, 3)
 
 
 def imagenet(network: nn.Module | str, files: Mapping[str, str | Path] | None = None) -> Variables:
@@ -93,13 +94,13 @@ def _backbones(module: nn.Module) -> list[tuple[str, Backbone]]:
 def _read(backbone: Backbone, path: str | Path | None) -> Variables:
     path = Path(path) if path is not None else _packaged(backbone.version)
     if path.suffix in (".h5", ".hdf5"):
-        places = list(keras.backbone_places((), backbone.version, backbone.blocks))
-        wanted = {name for place in places for name in (place.convolution, place.norm)}
-        variables = keras.variables_of(keras.read_keras(path, wanted), places, path)
-    else:
-        variables = _of_state(pytorch.read_state(path), backbone, path)
-    keras.require_shapes(variables, variable_shapes(backbone, (64, 64, 3)), path, _REMEDY)
-    return variables
+        table = list(backbone_layers((), backbone.version, backbone.blocks))
+        layers = read_layers(path, {name for conv in table for name in (conv.layer, conv.norm)})
+        return place_layers(layers, table, backbone, _INPUT_SHAPE, path)
+    places = dict(_places(backbone))
+    # Layers behind the last block in use are not needed.
+    state = {name: values for name, values in read_state(path).items() if name in places}
+    return place(state, places, backbone, _INPUT_SHAPE, str(path))
 
 
 def _packaged(version: str) -> Path:
@@ -115,49 +116,19 @@ def _packaged(version: str) -> Path:
     return files[0]
 
 
-# --- state dicts of PyTorch ------------------------------------------------------------------------------------------
-
-
-def _of_state(state: Mapping[str, np.ndarray], backbone: Backbone, path: Path) -> Variables:
-    variables: Variables = {"params": {}, "batch_stats": {}}
-    for where, names in _convolutions(backbone):
-        params: dict[str, Any] = {}
-        statistics: dict[str, Any] = {}
-        for kind, name in names.items():
-            if name not in state:
-                raise InputError(path, f"lacks {name}", _REMEDY)
-            values = np.asarray(state[name], np.float32)
-            if not np.isfinite(values).all():
-                raise InputError(path, f"holds {name} with values that are not finite", _REMEDY)
-            if kind == "kernel":
-                depthwise = where[-1] == "depthwise"
-                values = values[:, 0].transpose(1, 2, 0) if depthwise else values.transpose(2, 3, 1, 0)
-            (statistics if kind in ("mean", "var") else params)[kind] = np.ascontiguousarray(values)
-        if statistics:
-            norm = {kind: params.pop(kind) for kind in ("scale", "bias")}
-            params["norm"] = norm
-            keras.nest(variables["batch_stats"], (*where, "norm"), statistics)
-        keras.nest(variables["params"], where, params)
-    return variables
-
-
-def _convolutions(backbone: Backbone) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
-    """For each convolution its place and the names of its arrays."""
-
-    def normed(conv: str, norm: str) -> dict[str, str]:
-        of_norm = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-        return {"kernel": f"{conv}.weight"} | {kind: f"{norm}.{name}" for kind, name in of_norm.items()}
-
-    yield ("stem",), normed("_conv_stem", "_bn0")
+def _places(backbone: Backbone) -> Places:
+    """Where the arrays of a PyTorch state dict go."""
+    yield from conv("_conv_stem", "_bn0", "stem", bias=False, axes=CONV_2D)
     index = 0
     for number, block in enumerate(plan(backbone.version)[1][: backbone.blocks], 1):
         for repeat in range(block.repeats):
-            place, torch = f"block{number}{chr(ord('a') + repeat)}", f"_blocks.{index}."
+            name, torch = f"block{number}{chr(ord('a') + repeat)}", f"_blocks.{index}."
             if block.expansion > 1:
-                yield (place, "expand"), normed(f"{torch}_expand_conv", f"{torch}_bn0")
-            yield (place, "depthwise"), normed(f"{torch}_depthwise_conv", f"{torch}_bn1")
+                yield from conv(f"{torch}_expand_conv", f"{torch}_bn0", name, "expand", bias=False, axes=CONV_2D)
+            depthwise = f"{torch}_depthwise_conv"
+            yield from conv(depthwise, f"{torch}_bn1", name, "depthwise", bias=False, axes=DEPTHWISE_2D)
             if backbone.version.startswith("b"):
-                for ours, theirs in (("squeeze", "_se_reduce"), ("excite", "_se_expand")):
-                    yield (place, "se", ours), {"kernel": f"{torch}{theirs}.weight", "bias": f"{torch}{theirs}.bias"}
-            yield (place, "project"), normed(f"{torch}_project_conv", f"{torch}_bn2")
+                yield from conv(f"{torch}_se_reduce", None, name, "se", "squeeze", axes=CONV_2D)
+                yield from conv(f"{torch}_se_expand", None, name, "se", "excite", axes=CONV_2D)
+            yield from conv(f"{torch}_project_conv", f"{torch}_bn2", name, "project", bias=False, axes=CONV_2D)
             index += 1

@@ -6,15 +6,17 @@ import h5py
 import jax
 import numpy as np
 import pytest
+from einops import rearrange
 
 from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.models.entry import variable_shapes
 from infantjax.pose.importers import imagenet as backbones
-from infantjax.pose.importers import keras
+from infantjax.pose.importers import keras_layers
 from infantjax.pose.importers.imagenet import filled, imagenet
 from infantjax.pose.networks.cima_pose import CimaPose
 from infantjax.pose.networks.efficientnet import Backbone
+from infantjax.weights.pytorch import read_state
 
 
 def drawn(backbone):
@@ -24,19 +26,12 @@ def drawn(backbone):
         lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32), dict(variable_shapes(backbone, (64, 64, 3)))
     )
     state = {}
-    for where, names in backbones._convolutions(backbone):
-        params, statistics = variables["params"], variables["batch_stats"]
-        for key in where:
-            params, statistics = params[key], statistics.get(key, {})
-        for kind, name in names.items():
-            if kind == "kernel":
-                kernel = params["kernel"]
-                depthwise = where[-1] == "depthwise"
-                state[name] = kernel.transpose(2, 0, 1)[:, None] if depthwise else kernel.transpose(3, 2, 0, 1)
-            elif kind in ("mean", "var"):
-                state[name] = statistics["norm"][kind]
-            else:
-                state[name] = params.get("norm", params)[kind]
+    for name, place in backbones._places(backbone):
+        leaf = variables[place.collection]
+        for key in place.path:
+            leaf = leaf[key]
+        ours = " -> ".join(reversed(place.axes.split(" -> ")))
+        state[name] = rearrange(leaf, ours) if ours else leaf
     return variables, state
 
 
@@ -44,13 +39,13 @@ def as_keras(path, backbone, variables):
     """A file as Keras' applications write it: with layers of the input, and with those behind the blocks."""
     with h5py.File(path, "w") as file:
         layers = {"normalization": {"count": np.array(3)}, "top_conv": {"kernel": np.zeros((1, 1, 3, 3), np.float32)}}
-        for place in keras.backbone_places((), backbone.version, backbone.blocks):
+        for place in keras_layers.backbone_layers((), backbone.version, backbone.blocks):
             params, statistics = variables["params"], variables["batch_stats"]
             for key in place.path:
                 params, statistics = params[key], statistics.get(key, {})
             depthwise = place.path[-1] == "depthwise"
             kernel = {"depthwise_kernel": params["kernel"][..., None]} if depthwise else {"kernel": params["kernel"]}
-            layers[place.convolution] = kernel | ({"bias": params["bias"]} if place.norm is None else {})
+            layers[place.layer] = kernel | ({"bias": params["bias"]} if place.norm is None else {})
             if place.norm:
                 norm, moving = params["norm"], statistics["norm"]
                 layers[place.norm] = {"gamma": norm["scale"], "beta": norm["bias"]}
@@ -93,14 +88,14 @@ def test_both_backbones_of_a_network_are_filled(tmp_path):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda state: state.pop("_conv_stem.weight"), "lacks _conv_stem.weight"),
+        (lambda state: state.pop("_conv_stem.weight"), "missing parameter _conv_stem.weight"),
         (
             lambda state: state.update({"_bn0.weight": np.full(32, np.nan)}),
-            "_bn0.weight with values that are not finite",
+            "_bn0.weight is not an array of finite numbers",
         ),
         (
             lambda state: state.update({"_bn0.weight": np.ones(5)}),
-            r"of shape \(5,\) for stem/norm/scale of shape \(32,\)",
+            r"stem/norm/scale has shape \(5,\), the architecture needs \(32,\)",
         ),
     ],
 )
@@ -144,7 +139,7 @@ def packaged(request):
 
 def test_packaged_weights_fill_the_networks(packaged):
     version, path = packaged
-    state = backbones.pytorch.read_state(path)
+    state = read_state(path)
     hourglass = imagenet(f"efficienthourglass-{version}")
     np.testing.assert_array_equal(
         hourglass["params"]["backbone"]["stem"]["kernel"], state["_conv_stem.weight"].transpose(2, 3, 1, 0)
@@ -174,7 +169,7 @@ def test_packaged_weights_know_a_temple(packaged):
 
     version, path = packaged
     side = {"l0": 224, "l1": 240, "l2": 260}[version]
-    backbone, state = Backbone(version), backbones.pytorch.read_state(path)
+    backbone, state = Backbone(version), read_state(path)
     image = Image.fromarray(datasets.load_sample_image("china.jpg")).resize((side, side), Image.Resampling.BICUBIC)
     x = (np.asarray(image, np.float32)[None] - 127) / 128
     features = backbone.apply(imagenet(backbone), x)["block7"]
@@ -187,7 +182,7 @@ def test_packaged_weights_give_what_pytorch_gives(packaged):
     from torch.nn import functional
 
     version, path = packaged
-    state = {name: torch.tensor(value) for name, value in backbones.pytorch.read_state(Path(path)).items()}
+    state = {name: torch.tensor(value) for name, value in read_state(Path(path)).items()}
 
     def conv(x, name, norm, stride=1, groups=1):
         kernel = state[f"{name}.weight"]
