@@ -1,20 +1,19 @@
-"""A table of methods on one cohort: every method that the papers compare with, on the same folds, judged alike.
+"""Baselines: every method that the papers compare with, on one cohort and the same folds, beside the published AUCs.
 
     python experiments/baselines.py --simulate 40
     python experiments/baselines.py --cohort FOLDER [--fps 30] [--videos FOLDER] -o risks
 
-Every recording is judged once, by a model that was fitted on the other folds. Printed are the AUC with its interval,
-sensitivity and specificity at the highest threshold with the wanted sensitivity, the P value of the AUC against the
+Every recording is evaluated once, by a model that was fitted on the other folds. Printed are the AUC with its interval,
+sensitivity and specificity at the highest threshold with the given sensitivity, the P value of the AUC against the
 first method (DeLong, corrected by Holm), and the published AUC, each of other infants. With `-o` the risks of each
 method are a table that `infantjax evaluate` reads.
 
 A cohort is a folder of keypoint files with `outcomes.csv`: id, outcome, and group, the infant, where some have several
 recordings. Frame differencing needs the videos, named as the keypoint files. The networks keep the epoch of the best
-AUC of the fold that they are judged on, as published, which flatters them; the linear methods do not see it.
+AUC of the validation fold, as published, which makes their AUC optimistic; the linear methods do not use it.
 
-With `--simulate` the networks are smaller and trained for a few epochs; two CPU cores need some minutes. Simulated
-infants tell whether the program runs to its end and whether a method can learn anything; their figures say nothing of
-infants.
+With `--simulate` the networks are smaller and trained for a few epochs: some minutes on two CPU cores. Simulated
+infants show that the program runs and that a method can learn; their metrics say nothing about infants.
 """
 
 import csv
@@ -26,30 +25,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import baseline_classifiers as baselines
-import catch22
-import cima
-import frame_differencing as differencing
-import histograms
 import numpy as np
-import spectra
-import stam_preprocessing as stam_channels
-import stam_training as stam
 import tyro
-from stam_model import Stam
+from baseline_methods import catch22, cima, classifiers, differencing, histograms, spectra
+from method_runs import exit_status
+from stam import preprocessing as stam_channels
+from stam import training as stam
+from stam.model import FRAMES, Stam
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import comparison, discrimination
 from infantjax.files import write_atomically
 from infantjax.formats.cohort import read_cohort
-from infantjax.methods.ensemble_gcn import crossval as protocols
-from infantjax.methods.ensemble_gcn import training as stack
-from infantjax.methods.ensemble_gcn.model import build_st_gcn
-from infantjax.methods.ensemble_gcn.training import TrainingConfig
+from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import simulate_cohort
-from infantjax.skeletons import IN_MOTION_19
+from infantjax.training import loop
+from infantjax.training.crossval import TrainInputs
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split, stratified_splits
 from infantjax.video import open_frames
 
@@ -76,11 +71,11 @@ class Options:
         simulate: number of simulated infants instead.
         videos: folder of the videos, for frame differencing.
         output: folder for the risks of each method.
-        methods: which; None for all whose data and packages are there.
-        fps: of files that do not say theirs, hertz.
+        methods: names; None for all whose data and packages are available.
+        fps: of files without a frame rate, hertz.
         folds: of the cohort.
-        sensitivity: at which thresholds are taken.
-        epochs: of the networks; None for those published or chosen, or a few if simulated.
+        sensitivity: of the thresholds.
+        epochs: of the networks; None for the defaults, or a few if simulated.
         seed: of folds and weights, and of the simulation.
     """
 
@@ -97,7 +92,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Fit, judge, print."""
+    """Fit, evaluate, print."""
     cohort = simulated(options) if options.simulate else read(options)
     folds = stratified_splits(cohort.outcomes, options.folds, groups=cohort.groups, seed=options.seed)
     if unknown := set(options.methods or ()) - set(METHODS):
@@ -123,7 +118,7 @@ def main(options: Options) -> None:
 
 
 def table(risks: dict[str, np.ndarray], cohort: Cohort, sensitivity: float) -> str:
-    """A line for each method."""
+    """One line for each method."""
     labels, first = np.asarray(cohort.outcomes), next(iter(risks.values()))
     groups = cohort.groups if cohort.groups and len(set(cohort.groups)) < len(cohort) else None
     found = {
@@ -135,18 +130,18 @@ def table(risks: dict[str, np.ndarray], cohort: Cohort, sensitivity: float) -> s
     others = list(risks)[1:]
     p = comparison.holm({name: comparison.delong(first, risks[name], labels).p for name in others})
     lines = [f"{'method':<26}{'AUC':>7}{'95 % interval':>17}{'sens.':>7}{'spec.':>7}{'P':>8}{'published':>14}"]
-    for name, figures in found.items():
-        area = figures["auc"]
+    for name, metrics in found.items():
+        area = metrics["auc"]
         lines.append(
             f"{name:<26}{area.value:>7.3f}{f'{area.low:.3f} to {area.high:.3f}':>17}"
-            f"{figures['sensitivity'].value:>7.2f}{figures['specificity'].value:>7.2f}"
+            f"{metrics['sensitivity'].value:>7.2f}{metrics['specificity'].value:>7.2f}"
             f"{rounded(p[name]) if name in p else '':>8}{PUBLISHED.get(name, '-'):>14}"
         )
     return "\n".join(lines)
 
 
 def rounded(p: float) -> str:
-    """Three decimals, which are never all zero."""
+    """Three decimals, or that it is smaller."""
     return f"{p:.3f}" if p >= 0.0005 else "<0.001"
 
 
@@ -161,16 +156,16 @@ def save(folder: Path, cohort: Cohort, risks: dict[str, np.ndarray]) -> None:
         write_atomically(folder / f"{name}.csv", stream.getvalue())
 
 
-# --- methods: cohort, folds, options -> risks [recording] -------------------------------------------------------------
+# --- methods: cohort, splits, options -> risks [recording] ------------------------------------------------------------
 
 Method = Callable[[Cohort, Sequence[Split], Options], np.ndarray]
 Fit = Callable[[Cohort, Split], np.ndarray]
 
 
-def out_of_fold(cohort: Cohort, folds: Sequence[Split], fit: Fit) -> np.ndarray:
-    """Risks of each fold's recordings by what was fitted on the others."""
+def out_of_fold(cohort: Cohort, splits: Sequence[Split], fit: Fit) -> np.ndarray:
+    """Risks of each validation fold by a model fitted on the other folds."""
     risks = np.full(len(cohort), np.nan)
-    for fold in folds:
+    for fold in splits:
         risks[list(fold.validation)] = fit(cohort, fold)
     return risks
 
@@ -180,22 +175,22 @@ def linear(
 ) -> Method:
     """A linear classifier on features of each recording."""
 
-    def method(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
+    def method(cohort: Cohort, splits: Sequence[Split], options: Options) -> np.ndarray:
         x = np.stack([features(recording, options).ravel() for recording in cohort.recordings])
 
         def fit(cohort: Cohort, fold: Split) -> np.ndarray:
             known: dict[str, Any] = {"groups": cohort.groups, "folds": inner(cohort, fold), "seed": options.seed}
             if classifier == "logistic":
-                return baselines.logistic(x, cohort.outcomes, fold.train, fold.validation, **known)
-            return baselines.classify(x, cohort.outcomes, fold.train, fold.validation, classifier, **known)
+                return classifiers.logistic(x, cohort.outcomes, fold.train, fold.validation, **known)
+            return classifiers.classify(x, cohort.outcomes, fold.train, fold.validation, classifier, **known)
 
-        return out_of_fold(cohort, folds, fit)
+        return out_of_fold(cohort, splits, fit)
 
     return method
 
 
 def inner(cohort: Cohort, fold: Split) -> int:
-    """Folds within those that a method is fitted on: five, or fewer where an outcome is rare."""
+    """Number of folds within the training recordings: five, or fewer where an outcome is rare."""
     names = cohort.groups or cohort.names
     infants = [{names[row] for row in fold.train if cohort.outcomes[row] == outcome} for outcome in (0, 1)]
     return max(2, min(5, *map(len, infants)))
@@ -210,7 +205,7 @@ def sized(recording: Recording) -> Recording:
 
 
 def of_catch22(recording: Recording, options: Options) -> np.ndarray:
-    """The 22 features of each coordinate of each part of the body, smoothed by nothing."""
+    """The 22 features of each coordinate of each part of the body, without smoothing."""
     return catch22.catch22(spectra.part_tracks(sized(recording)).reshape(recording.frames, -1))
 
 
@@ -225,34 +220,36 @@ def of_video(recording: Recording, options: Options) -> np.ndarray:
     return np.array(differencing.features(differencing.motion(frames), recording.fps))
 
 
-def cima_like(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
-    """The share of windows that are called."""
+def cima_like(cohort: Cohort, splits: Sequence[Split], options: Options) -> np.ndarray:
+    """The fraction of windows that are classified as positive."""
     windows = [cima.features(sized(recording)) for recording in cohort.recordings]
     return out_of_fold(
-        cohort, folds, lambda c, fold: baselines.window_share(windows, c.outcomes, fold.train, fold.validation)
+        cohort, splits, lambda c, fold: classifiers.window_share(windows, c.outcomes, fold.train, fold.validation)
     )
 
 
-def st_gcn(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
+def st_gcn(cohort: Cohort, splits: Sequence[Split], options: Options) -> np.ndarray:
     """ST-GCN on positions."""
-    config = TrainingConfig(seed=options.seed)
-    sizes: dict[str, Any] = {}
+    training = TrainingConfig(seed=options.seed)
+    overrides: dict[str, Any] = {}
     if options.simulate:
-        config = dataclasses.replace(
-            config, epochs=8, batch_size=16, learning_rate=5e-3, samples_per_negative=2, positive_ratio=2
+        training = dataclasses.replace(
+            training, epochs=8, batch_size=16, learning_rate=5e-3, samples_per_negative=2, positive_ratio=2
         )
-        sizes = {"widths": (8, 8, 16, 16)}
+        overrides = {"widths": (8, 8, 16, 16)}
     if options.epochs is not None:
-        config = dataclasses.replace(config, epochs=options.epochs)
-    data = protocols.prepare(cohort, IN_MOTION_19)
-    result = stack.train(build_st_gcn(**sizes), data, folds, config, names=("position",), quiet=False)
-    return gathered(cohort, folds, result.risks)
+        training = dataclasses.replace(training, epochs=options.epochs)
+    method = EnsembleGCN(model="st-gcn", overrides=overrides, training=training)
+    prepared = [method.prepare(recording) for recording in cohort.recordings]
+    setup = method.setup(TrainInputs(cohort, prepared, tuple(splits)))
+    result = loop.train(*setup, options=TrainOptions(quiet=False))
+    return result.held_out(splits, len(cohort))
 
 
-def stam_network(cohort: Cohort, folds: Sequence[Split], options: Options) -> np.ndarray:
+def stam_network(cohort: Cohort, splits: Sequence[Split], options: Options) -> np.ndarray:
     """STAM on the cohort's own points; pieces of the published length, or of the shortest recording."""
     skeleton = cohort.recordings[0].skeleton
-    config, frames = stam.StamConfig(seed=options.seed), stam.FRAMES
+    config, frames = stam.StamConfig(seed=options.seed), FRAMES
     sizes: dict[str, Any] = {}
     if options.simulate:
         config = dataclasses.replace(config, epochs=4, batch_size=8, learning_rate=2e-3)
@@ -260,17 +257,9 @@ def stam_network(cohort: Cohort, folds: Sequence[Split], options: Options) -> np
     if options.epochs is not None:
         config = dataclasses.replace(config, epochs=options.epochs)
     channels = [stam_channels.channels(stam_channels.prepare(r), r.fps) for r in cohort.recordings]
-    data = stam.Pieces.of(channels, cohort.outcomes, min(frames, *map(len, channels)))
-    result = stam.train(Stam(skeleton, **sizes), data, folds, config, quiet=False)
-    return gathered(cohort, folds, result.risks)
-
-
-def gathered(cohort: Cohort, folds: Sequence[Split], risks: Sequence[np.ndarray]) -> np.ndarray:
-    """Risks of the runs in the order of the cohort."""
-    found = np.full(len(cohort), np.nan)
-    for fold, values in zip(folds, risks):
-        found[list(fold.validation)] = values
-    return found
+    data = stam.Pieces.create(channels, cohort.outcomes, min(frames, *map(len, channels)))
+    result = stam.train(Stam(skeleton, **sizes), data, splits, config, options=TrainOptions(quiet=False, save_every=10))
+    return result.held_out(splits, len(cohort))
 
 
 def of_histograms(recording: Recording, options: Options) -> np.ndarray:
@@ -295,7 +284,7 @@ METHODS: dict[str, Method] = {
     "catch22-logistic": linear(of_catch22, "logistic"),
     "differencing-logistic": linear(of_video, "logistic"),
 }
-"""The first is the one that the others are compared with."""
+"""The others are compared with the first."""
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -318,8 +307,4 @@ def simulated(options: Options) -> Cohort:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, description=__doc__))
-    except (InputError, MissingExtraError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_status(lambda: main(tyro.cli(Options, description=__doc__))))

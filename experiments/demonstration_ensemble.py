@@ -2,33 +2,31 @@
 
     python experiments/demonstration_ensemble.py -o infantjax/weights/bundled_data
 
-reproduces the files that come with the package: the ensemble, the recording of `infantjax demo`, and the AUC on
-held-out simulated infants with its interval, which is written into the ensemble's statement. The networks and the
-training are the published ones (Groos et al., Paper III) but for what `Demonstration` names: fewer samples and epochs
-and a larger step, so that two CPU cores need about an hour instead of days, and weights rounded to float16 so that
-they stay small. The figures say how well networks tell simulated movement patterns apart. They say nothing of infants.
+writes the files of the package: the ensemble, the recording of `infantjax demo`, and the AUC on held-out simulated
+infants with its interval, which is part of the ensemble's statement. Networks and training are the published ones
+(Groos et al., Paper III) but for the options: fewer samples and epochs and a larger step, so that two CPU cores need
+about an hour instead of days, and weights rounded to float16. The AUC is that of simulated movement patterns. It says
+nothing about infants.
 """
 
 import dataclasses
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import tyro
+from method_runs import exit_status, train_runs
 
-from infantjax import models
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
-from infantjax.recording.preprocessing import REFERENCE, standardize
+from infantjax.methods.ensemble_gcn.config import TrainingConfig
+from infantjax.methods.ensemble_gcn.method import EnsembleGCN
+from infantjax.recording.cohort import Cohort
+from infantjax.recording.preprocessing import REFERENCE
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
-from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.splits import stratified_splits
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
 CAVEAT = (
@@ -38,19 +36,19 @@ CAVEAT = (
 
 
 @dataclass(frozen=True)
-class Demonstration:
+class Options:
     """Everything that the result depends on.
 
     Attributes:
         output: folder for the files.
         models: architectures.
-        infants: simulated infants for training; every fold holds out a seventh.
-        held_out: simulated infants for the final figure, of another seed.
+        infants: simulated infants for training.
+        held_out: simulated infants for the final AUC, of another seed.
         duration: seconds of each training recording.
-        prevalence: share of infants with absent fidgety movements.
+        prevalence: fraction of infants with absent fidgety movements.
         seed: of the training cohort; the held-out cohort has the next.
-        threshold: decision threshold.
-        training: what differs from the published training.
+        threshold: of decisions.
+        training: differs from the published training.
     """
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -68,71 +66,59 @@ class Demonstration:
     )
 
 
-def main(options: Demonstration) -> None:
+def main(options: Options) -> None:
     """Simulate, train, evaluate on held-out infants, save."""
     options.output.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        options.output / "demo_infant.csv", to_csv(simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6)))
-    )
-
-    cohort = simulate_cohort(options.infants, options.seed, options.duration, prevalence=options.prevalence)
-    positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
-    outcomes = [outcome for _, outcome in cohort]
-    data = CohortData.from_recordings(positions, outcomes, IN_MOTION_19)
-    folds = stratified_splits(outcomes, 7, seed=options.seed)
-
-    members, records = [], []
+    demo = simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6))
+    write_atomically(options.output / "demo_infant.csv", to_csv(demo))
+    cohort = simulated(options.infants, options.seed, options)
+    training = dataclasses.replace(options.training, seed=options.seed)
+    members: list[Member] = []
+    records = []
     for name in options.models:
-        began = time.perf_counter()
-        entry = models.get(name)
-        module = entry.build(lean=True)
-        result = train(module, data, folds, options.training, names=entry.features, quiet=False)
-        seconds = time.perf_counter() - began
-        print(f"{name}: {seconds:.0f} s, validation AUC {np.round(result.best_auc, 3).tolist()}", file=sys.stderr)
-        members.append(Member(name, jax.tree.map(np.asarray, result.variables), {"lean": True}))
-        records.append(
-            {"model": name, "validation_auc": result.best_auc.tolist(), "best_epoch": result.best_epoch.tolist()}
-        )
-
+        method = EnsembleGCN(model=name, overrides={"lean": True}, training=training)
+        result = train_runs(method, cohort).result
+        members += method.members(result)
+        aucs = result.best_score.tolist()
+        print(f"{name}: validation AUC {np.round(aucs, 3).tolist()}", file=sys.stderr)
+        records.append({"model": name, "validation_auc": aucs, "best_epoch": result.best_epoch.tolist()})
     info: dict[str, Any] = {
-        "skeleton": IN_MOTION_19.name,
+        "method": EnsembleGCN.name,
+        "skeleton": method.skeleton,
         "preprocessing": REFERENCE.to_dict(),
         "threshold": options.threshold,
         "validated": False,
         "statement": CAVEAT,
         "training": {
             "script": "experiments/demonstration_ensemble.py",
-            "options": {k: v for k, v in _plain(dataclasses.asdict(options)).items() if k != "output"},
+            "options": {k: v for k, v in dataclasses.asdict(options).items() if k != "output"},
             "members": records,
         },
     }
-    # Rounded first: the figure below is of the weights that are stored.
+    # Saved first, because the AUC is that of the rounded weights.
     ensemble = save_ensemble(Ensemble(tuple(members), info), options.output / "ensemble", precision="float16")
     info["statement"] = f"{CAVEAT} {held_out_statement(ensemble, options)}"
     save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
     print(info["statement"])
 
 
-def held_out_statement(ensemble: Ensemble, options: Demonstration) -> str:
-    """AUC on simulated infants that no instance was trained or chosen on, in a sentence."""
+def held_out_statement(ensemble: Ensemble, options: Options) -> str:
+    """AUC on simulated infants that took no part in the training, in a sentence."""
     assessor = EnsembleGcnAssessor(ensemble)
-    cohort = simulate_cohort(options.held_out, options.seed + 1, options.duration, prevalence=options.prevalence)
-    risks = np.array([assessor.assess(recording).value for recording, _ in cohort])
-    outcomes = np.array([outcome for _, outcome in cohort])
-    interval = auc_interval(risks, outcomes, method="delong")
+    cohort = simulated(options.held_out, options.seed + 1, options)
+    risks = np.array([assessor.assess(recording).value for recording in cohort.recordings])
+    interval = auc_interval(risks, cohort.outcomes, method="delong")
     return (
-        f"On {len(cohort)} held-out simulated infants ({outcomes.sum()} without fidgety movements) its AUC is "
-        f"{auc(risks, outcomes):.3f} (95 % interval by DeLong {interval.low:.3f} to {interval.high:.3f})."
+        f"On {len(cohort)} held-out simulated infants ({sum(cohort.outcomes):g} without fidgety movements) its AUC is "
+        f"{auc(risks, cohort.outcomes):.3f} (95 % interval by DeLong {interval.low:.3f} to {interval.high:.3f})."
     )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
+def simulated(number: int, seed: int, options: Options) -> Cohort:
+    """A cohort of simulated infants."""
+    pairs = simulate_cohort(number, seed, options.duration, prevalence=options.prevalence)
+    return Cohort(tuple(recording for recording, _ in pairs), tuple(outcome for _, outcome in pairs))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Demonstration, description=__doc__))
+    sys.exit(exit_status(lambda: main(tyro.cli(Options, description=__doc__))))

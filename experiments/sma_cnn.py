@@ -1,41 +1,41 @@
-"""SMA CNN: a motor score from the tracks of hands and feet, leaving one infant out, and the published tables.
+"""SMA CNN: a motor score from the tracks of hands and feet; tables 2 and 3 and figures 3 to 5 of the workshop paper.
 
     python experiments/sma_cnn.py --simulate 8
-    python experiments/sma_cnn.py --cohort FOLDER --fps 30
+    python experiments/sma_cnn.py --cohort FOLDER --fps 30 --plots FOLDER
 
-reproduces the protocol of the workshop paper: windows of 30 s, one run for each infant left out, all as one stack; the
-error of windows and of recordings, each averaged over infants and over all samples; beside it linear regression and
-LASSO on the correlations between limbs, and the mean of the training scores. With `--pictures FOLDER` it draws the
-paper's figures 3 to 5: errors of windows and of infants, and the score of each recording. A cohort is a folder of
-keypoint files with `outcomes.csv`: id (the file's name without ending), score (0..72) and group (the infant). It is
-what `infantjax crossval --method sma` does, with the comparisons and the published figures beside.
+One run for each infant left out, all as one stack; errors of windows and of recordings, each averaged over infants and
+over all samples; as baselines linear regression and LASSO on the correlations between limbs, and the mean of the
+training scores. A cohort is a folder of keypoint files with `outcomes.csv`: id (the file's name without suffix), score
+(0..72) and group (the infant). `infantjax crossval --method sma-cnn` trains the same without the comparisons.
 
-The published errors belong to 70 recordings of 15 infants, which are not public. Simulated infants, whose movement
-grows with the score and is the less alike, show that the program runs; they say nothing of infants. The published
-network has 36 million parameters and is trained for 1000 steps of 400 windows, once an infant: an accelerator's work.
-`--simulate` uses a network of a few thousand and fewer steps; two CPU cores need a minute or two.
+The published errors are of 70 recordings of 15 infants, which are not public. Simulated infants, whose movement grows
+and becomes less uniform with the score, show that the program runs; their errors say nothing about infants. The
+published network has 36 million parameters and trains 1000 steps of 400 windows per infant, on an accelerator.
+`--simulate` uses a network of a few thousand parameters and fewer steps: a minute or two on two CPU cores.
 """
 
+import dataclasses
 import math
 import sys
-import tempfile
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, get_args
 
 import numpy as np
+import sma_plots
 import tyro
+from method_runs import MethodRuns, exit_status, train_runs
 
-from infantjax.errors import InputError, MissingExtraError
+from infantjax.errors import InputError
 from infantjax.evaluation import plots
-from infantjax.evaluation.regression import aggregate, subject_errors
+from infantjax.evaluation.regression import Aggregation, aggregate, subject_errors
 from infantjax.formats.cohort import read_cohort
-from infantjax.methods.sma_cnn import preprocessing as limbs
-from infantjax.methods.sma_cnn.method import Sma
-from infantjax.methods.sma_cnn.training import leave_one_out, train
+from infantjax.methods.sma_cnn import preprocessing
+from infantjax.methods.sma_cnn.method import Network, SmaCnn
+from infantjax.methods.sma_cnn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort
 from infantjax.simulation import InfantConfig
+from infantjax.training.splits import Split
 
 PUBLISHED = {
     ("windows", "sma-cnn"): (6.9645, 8.1287),
@@ -47,8 +47,10 @@ PUBLISHED = {
 }
 """Mean absolute errors in points: mean over infants, mean over samples (tables 2 and 3)."""
 
-SIMULATED = {"iterations": 200, "batch_size": 32, "features": (8, 8, 8, 16), "decay": 0.1}
-"""A network and a training that end in minutes."""
+SMALL = SmaCnn(
+    network=Network(features=(8, 8, 8, 16)), training=TrainingConfig(iterations=200, batch_size=32, decay=0.1)
+)
+"""A network and a training of minutes."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class Options:
 
     Attributes:
         cohort: folder of keypoint files with `outcomes.csv`.
-        fps: of files that do not say theirs, hertz.
+        fps: of files without a frame rate, hertz.
         simulate: number of simulated infants instead, three recordings of 50 s each.
-        output: folder for checkpoints and logs; an interrupted run continues there.
-        pictures: folder for the paper's figures 3 to 5, of this run.
+        output: folder for checkpoints and logs; an interrupted training there is continued.
+        plots: folder for figures 3 to 5.
         iterations: steps of a run; None for 1000, or 200 if simulated.
         batch_size: windows of a step; None for 400, or 32 if simulated.
         seed: of weights and batches, and of the simulation.
@@ -70,80 +72,83 @@ class Options:
     fps: float | None = None
     simulate: int = 0
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    pictures: Path | None = None
+    plots: Path | None = None
     iterations: int | None = None
     batch_size: int | None = None
     seed: int = 1
 
 
 def main(options: Options) -> None:
-    """Window, train, judge, print."""
-    given: dict[str, Any] = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
-    settings: dict[str, Any] = dict(SIMULATED) if options.simulate else {}
-    settings |= {name: value for name, value in given.items() if value is not None}
-    settings["report"] = math.gcd(settings.get("iterations", 1000), 50)
-    system = Sma.configured(settings)
-    cohort, found = (simulated(options) if options.simulate else read(options)).map(system.prepared, skip_invalid=True)
-    for problem in cohort.problems:
-        print(problem, file=sys.stderr)
-    infants = list(cohort.groups or cohort.names)
-    if len(set(infants)) < 2:
-        raise InputError("cohort", "holds windows of fewer than two infants", "one is left out at a time")
-    windows, place = np.concatenate(found), np.repeat(np.arange(len(cohort)), [len(cut) for cut in found])
-    scores, subjects = np.array(cohort.outcomes)[place], [infants[i] for i in place]
-    batch = system.training.batch_size
-    if (fewest := min(len(fold.train) for fold in leave_one_out(subjects))) < batch:
-        raise InputError(
-            "cohort", f"gives {fewest} windows to train on, fewer than a batch of {batch}", "give --batch-size"
-        )
-    with nullcontext(options.output) if options.output else tempfile.TemporaryDirectory() as directory:
-        result = train(
-            system.network, windows, scores.tolist(), subjects, system.training, directory=directory, quiet=False
-        )
+    """Train, evaluate, print."""
+    cohort = simulated(options) if options.simulate else read(options)
+    method = settings(options)
+    runs = train_runs(method, cohort, options.output)
+    cohort, prepared, splits, _ = runs.inputs
+    recording = np.repeat(np.arange(len(cohort)), [len(windows) for windows in prepared])
+    measured, infants = np.array(cohort.outcomes), list(cohort.groups or cohort.names)
+    scores, subjects = measured[recording], [infants[row] for row in recording]
+    predictions = window_predictions(runs, recording)
+    windows = np.concatenate(prepared)
 
-    methods = {"sma-cnn": result.predictions, **baselines(windows, scores, subjects)}
     lines = [f"{len(windows)} windows of {len(cohort)} recordings of {len(set(infants))} infants; mean absolute errors"]
     lines.append(f"{'':<12}{'method':<20}{'per infant':>11}{'overall':>9}{'published':>18}")
-    for name, predictions in methods.items():
-        lines.append(row("windows", name, predictions, scores, subjects))
-    whole = {
-        how: np.array([aggregate(result.predictions[place == i], how) for i in range(len(cohort))])
-        for how in ("mean", "median", "fence")
+    for name, values in {"sma-cnn": predictions, **baselines(windows, scores, recording, splits)}.items():
+        lines.append(row("windows", name, values, scores, subjects))
+    aggregated = {
+        how: np.array([aggregate(predictions[recording == i], how) for i in range(len(cohort))])
+        for how in get_args(Aggregation)
     }
-    measured = np.array(cohort.outcomes)
-    lines += [row("recordings", how, values, measured, infants) for how, values in whole.items()]
+    lines += [row("recordings", how, values, measured, infants) for how, values in aggregated.items()]
     print("\n".join(lines))
-    if options.pictures is not None:
-        drawn = {
-            "window_errors": plots.window_errors(result.predictions, scores, subjects),
-            "subject_errors": plots.subject_errors(whole, measured, infants),
-            "scores": plots.scores(whole, measured, infants),
+    if options.plots is not None:
+        figures = {
+            "window_errors": sma_plots.window_errors(predictions, scores, subjects),
+            "subject_errors": sma_plots.subject_errors(aggregated, measured, infants),
+            "scores": sma_plots.scores(aggregated, measured, infants),
         }
-        plots.save(drawn, options.pictures)
+        plots.save(figures, options.plots)
+
+
+def settings(options: Options) -> SmaCnn:
+    """The method with the settings of the options."""
+    method = SMALL if options.simulate else SmaCnn()
+    given = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    report = math.gcd(given.get("iterations", method.training.iterations), 50)
+    return dataclasses.replace(method, training=dataclasses.replace(method.training, report=report, **given))
+
+
+def window_predictions(runs: MethodRuns, recording: np.ndarray) -> np.ndarray:
+    """Score of each window by the run that held its infant out."""
+    predictions = np.full(len(recording), np.nan)
+    for split, found in zip(runs.inputs.splits, runs.result.outputs):
+        rows = np.isin(recording, split.validation)
+        predictions[rows] = found[: rows.sum()]
+    return predictions
 
 
 def row(of: str, name: str, predictions: np.ndarray, scores: np.ndarray, subjects: list[str]) -> str:
-    """Both errors beside the published ones."""
+    """Both mean errors and the published ones."""
     errors = subject_errors(predictions, scores, subjects)
     published = "{:.2f} {:.2f}".format(*PUBLISHED[of, name]) if (of, name) in PUBLISHED else "-"
     return f"{of:<12}{name:<20}{errors.per_subject:>11.2f}{errors.overall:>9.2f}{published:>18}"
 
 
-def baselines(windows: np.ndarray, scores: np.ndarray, subjects: list[str]) -> dict[str, np.ndarray]:
+def baselines(
+    windows: np.ndarray, scores: np.ndarray, recording: np.ndarray, splits: tuple[Split, ...]
+) -> dict[str, np.ndarray]:
     """Predictions of each window by methods that were fitted without its infant.
 
-    The penalty of LASSO is the second of its path, the largest with a model that is not empty: published is the rule,
-    the path is scikit-learn's.
+    The penalty of LASSO is the second of its path, the largest with a model that is not empty: the rule is published,
+    the path is that of scikit-learn.
     """
-    try:
-        from sklearn.linear_model import Lasso, LinearRegression, lasso_path
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "analysis") from None
-    features = limbs.correlation_features(windows)
+    from sklearn.linear_model import Lasso, LinearRegression, lasso_path
+
+    features = preprocessing.correlation_features(windows)
     found = {name: np.zeros(len(windows)) for name in ("linear regression", "LASSO", "mean of training")}
-    for fold in leave_one_out(subjects):
-        train_rows, held = list(fold.train), list(fold.validation)
-        x, y = features[train_rows], scores[train_rows]
+    for split in splits:
+        train, held = np.isin(recording, split.train), np.isin(recording, split.validation)
+        x, y = features[train], scores[train]
         alphas, _, _ = lasso_path(x - x.mean(axis=0), y - y.mean(), eps=1e-4)
         for name, model in (("linear regression", LinearRegression()), ("LASSO", Lasso(alpha=alphas[1]))):
             found[name][held] = model.fit(x, y).predict(features[held])
@@ -155,19 +160,15 @@ def read(options: Options) -> Cohort:
     """A user's cohort."""
     if options.cohort is None:
         raise InputError("--cohort", "is missing", "name a folder, or give --simulate 8")
-    return read_cohort(options.cohort, fps=options.fps, score_range=(0.0, 72.0))
+    return read_cohort(options.cohort, fps=options.fps, score_range=SmaCnn.score_range)
 
 
 def simulated(options: Options) -> Cohort:
-    """Simulated infants: the higher the score, the more they move and the less alike."""
-    pairs = SmaCnn.simulate(options.simulate, options.seed, 50, base=InfantConfig(dropout_rate=0))
-    recordings, scores = zip(*pairs)
-    return Cohort(recordings, scores, tuple(r.metadata["group"] for r in recordings), score_range=(0.0, 72.0))
+    """Simulated infants: the higher the score, the more they move and the less uniformly."""
+    recordings, scores = zip(*SmaCnn.simulate(options.simulate, options.seed, 50, base=InfantConfig(dropout_rate=0)))
+    groups = tuple(recording.metadata["group"] for recording in recordings)
+    return Cohort(recordings, scores, groups, score_range=SmaCnn.score_range)
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, description=__doc__))
-    except (InputError, MissingExtraError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_status(lambda: main(tyro.cli(Options, description=__doc__))))

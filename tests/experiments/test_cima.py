@@ -3,9 +3,9 @@
 import dataclasses
 import sys
 
-import cima
 import numpy as np
 import pytest
+from baseline_methods import cima
 
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.recording.recording import Recording
@@ -42,7 +42,7 @@ def test_a_recording_shorter_than_a_window_is_refused(recording):
         cima.features(dataclasses.replace(recording, keypoints=recording.keypoints[:140]))
 
 
-def test_a_missing_package_is_told_with_its_extra(recording, monkeypatch):
+def test_a_missing_package_is_named_with_its_extra(recording, monkeypatch):
     monkeypatch.setitem(sys.modules, "PyEMD", None)
     with pytest.raises(MissingExtraError, match=r"infantjax\[baselines\]"):
         cima.features(recording)

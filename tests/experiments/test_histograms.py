@@ -1,8 +1,8 @@
 """Histograms of direction and displacement: by hand, and what turning the infant must not change."""
 
-import histograms
 import numpy as np
 import pytest
+from baseline_methods import histograms
 
 from infantjax.errors import InputError
 from infantjax.recording.cleaning import fill_gaps

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import spectra
+from baseline_methods import spectra
 
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording
@@ -27,7 +27,7 @@ def test_a_waving_arm_has_its_frequency_and_the_rest_is_still():
     np.testing.assert_allclose(still, -12)
 
 
-def test_a_part_is_the_mean_of_the_points_that_were_seen():
+def test_a_part_is_the_mean_of_its_known_points():
     keypoints = np.random.default_rng(0).normal(size=(5, 19, 2))
     elbow, wrist = BODY["right_arm"]
     tracks = spectra.part_tracks(recording(keypoints))
@@ -38,7 +38,7 @@ def test_a_part_is_the_mean_of_the_points_that_were_seen():
     np.testing.assert_allclose(spectra.part_tracks(recording(unseen))[:, at], keypoints[:, wrist])
 
 
-def test_what_has_no_spectrum_is_refused():
+def test_recordings_without_spectrum_are_refused():
     still = np.zeros((200, 19, 2))
     with pytest.raises(InputError, match=r"lasts 8\.0 s; spectra need 10 s"):
         spectra.features(recording(still))

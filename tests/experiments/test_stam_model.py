@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import stam_model as stam
-from stam_model import Stam
+from stam import model as stam
+from stam.model import Stam
 
 from infantjax import skeletons
 from infantjax.models import count_parameters

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import stam_model as network
-import stam_preprocessing as stam
+from stam import model as network
+from stam import preprocessing as stam
 
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording
@@ -52,7 +52,7 @@ def test_channels_of_a_point_that_flies_evenly():
     np.testing.assert_allclose(found[:, 0, 6], [0, 5, 5, 5, 5, 5])
 
 
-def test_what_cannot_be_prepared_is_refused():
+def test_bad_recordings_are_refused():
     points = infant()
     points[:, OPENPOSE_18.index("left_ear")] = np.nan
     with pytest.raises(InputError, match="has no left_ear in any frame"):

@@ -1,19 +1,19 @@
-"""STAM, training: pieces, folds as a stack of runs, and that it learns who moves."""
+"""Training of STAM: pieces, a stack of runs, and a difference that it learns."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import stam_training as stam
-from stam_model import Stam
-from stam_training import Pieces, StamConfig
+from stam import training as stam
+from stam.model import Stam
+from stam.training import Pieces, StamConfig
 
 from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
 MODULE = Stam(widths=(4, 4, 4), dropout=0.0)
 CONFIG = StamConfig(epochs=4, batch_size=4, learning_rate=0.02, evaluation_batch=3)
-FOLDS = (Split((2, 3, 4, 5, 6, 7), (0, 1)), Split((0, 1, 3, 4, 6), (7, 2, 5)))
+SPLITS = (Split((2, 3, 4, 5, 6, 7), (0, 1)), Split((0, 1, 3, 4, 6), (7, 2, 5)))
 LABELS = [0, 1, 0, 1, 0, 1, 0, 1]
 
 
@@ -23,36 +23,37 @@ def data():
     rng = np.random.default_rng(0)
     lengths = (40, 75, 60, 40, 75, 60, 40, 75)
     given = [(1 + 2 * label) * rng.normal(size=(n, 18, 7)) for n, label in zip(lengths, LABELS)]
-    return Pieces.of(given, LABELS, 30)
+    return Pieces.create(given, LABELS, 30)
 
 
 @pytest.fixture(scope="module")
 def result(data):
-    return stam.train(MODULE, data, FOLDS, CONFIG)
+    return stam.train(MODULE, data, SPLITS, CONFIG)
 
 
 def test_the_last_piece_ends_with_the_recording():
     given = np.zeros((75, 18, 7))
     given[:, 0, 0] = np.arange(75)
-    pieces = Pieces.of([given, given[:30]], [0, 1], 30)
+    pieces = Pieces.create([given, given[:30]], [0, 1], 30)
     assert pieces.x[:, 0, 0, 0].tolist() == [0, 30, 45, 0]
     assert pieces.recording.tolist() == [0, 0, 0, 1]
 
 
 @pytest.mark.slow
-def test_it_learns_who_moves_and_gives_a_risk_for_every_recording_held_out(result):
+def test_it_learns_who_moves_more_and_gives_a_risk_for_every_held_out_recording(result):
     assert result.status == (Status.FINISHED,) * 2
-    assert [len(risks) for risks in result.risks] == [2, 3]
-    assert result.best_auc.tolist() == [1, 1]
+    assert result.best_score.tolist() == [1, 1]
+    risks = result.validation_outputs(SPLITS)
+    assert [len(of_run) for of_run in risks] == [2, 3]
     assert result.history["training_loss"][:, -1].max() < result.history["training_loss"][:, 0].min()
-    # In the order of the fold: 7 and 5 are of class 1.
-    assert result.risks[1][1] < min(result.risks[1][[0, 2]])
+    # In the order of the split: 7 and 5 are of class 1.
+    assert risks[1][1] < min(risks[1][[0, 2]])
 
 
 @pytest.mark.slow
-def test_a_fold_alone_comes_to_what_it_comes_to_in_the_stack(data, result):
-    alone = stam.train(MODULE, data, FOLDS[:1], CONFIG)
-    np.testing.assert_allclose(alone.risks[0], result.risks[0], rtol=0, atol=1e-6)
+def test_a_run_alone_gives_the_same_as_in_the_stack(data, result):
+    alone = stam.train(MODULE, data, SPLITS[:1], CONFIG)
+    np.testing.assert_allclose(alone.outputs[0], result.outputs[0][:2], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -66,27 +67,27 @@ def test_a_fold_alone_comes_to_what_it_comes_to_in_the_stack(data, result):
         ([np.full((40, 18, 7), np.nan)], [1], 30, "missing values"),
     ],
 )
-def test_recordings_that_cannot_be_cut_are_told(recordings, labels, frames, message):
+def test_bad_recordings_are_refused(recordings, labels, frames, message):
     with pytest.raises(ValueError, match=message):
-        Pieces.of(recordings, labels, frames)
+        Pieces.create(recordings, labels, frames)
 
 
 @pytest.mark.parametrize(
-    ("folds", "config", "message"),
+    ("splits", "config", "message"),
     [
-        ((), CONFIG, "no folds"),
+        ((), CONFIG, "at least one split"),
         ((Split((0, 1), (8,)),), CONFIG, r"0\.\.7"),
         ((Split((0,), (1,)),), CONFIG, "do not fill a batch of 4"),
     ],
 )
-def test_folds_that_cannot_be_trained_are_told(data, folds, config, message):
+def test_bad_splits_are_refused(data, splits, config, message):
     with pytest.raises(ValueError, match=message):
-        stam.train(MODULE, data, folds, config)
+        stam.train(MODULE, data, splits, config)
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("decay", -1.0), ("seed", -1)]
 )
-def test_settings_out_of_range_are_told(name, value):
+def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         replace(CONFIG, **{name: value})

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from frame_differencing import Motion, features, motion
+from baseline_methods.differencing import Motion, features, motion
 
 from infantjax.video import open_frames
 

@@ -1,12 +1,11 @@
-"""STAM, training: one run for each fold, all as one stack, see `training.loop`.
+"""Training of STAM: one run for each split, all as one stack.
 
-Recordings are trained on in pieces of 1000 frames, each with the label of its recording; the clips within a piece have
-no label. The risk of a recording is the mean over its pieces.
+A training sample is a piece of 1000 frames with the label of its recording; the clips within a piece have no labels.
+The risk of a recording is the mean over its pieces.
 
 Source: Nguyen-Thai et al. 2021: pieces, Adam at 1e-4 with weight decay 1e-4, batches of 64, cross-entropy, the epoch of
-the best validation AUC. Chosen, where the description is silent: the number of epochs, that the last piece ends with
-the recording and overlaps the one before, and that risks of pieces are averaged. That the epoch is chosen by the
-recordings that it is then judged on makes the figures too good.
+the best validation AUC, which makes the metrics optimistic. Our choice, where the description does not say: the number
+of epochs, that the last piece ends with the recording and overlaps the one before, and the mean over pieces.
 """
 
 import math
@@ -20,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
-from stam_model import CHANNELS, CLIP, FRAMES, Stam
 
 from infantjax.training import loop, metrics
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
 from infantjax.training.task import EvalResult, SupervisedTask, mask
+from stam.model import CHANNELS, CLIP, FRAMES, Stam
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ class StamConfig:
     """How every run of a stack is trained; the defaults are the published ones, but for `epochs`.
 
     Attributes:
-        epochs: passes over the training pieces (chosen).
+        epochs: passes over the training pieces (our choice).
         batch_size: pieces of a step; an incomplete last batch is dropped.
         learning_rate: of Adam, constant.
-        decay: times a parameter is added to its gradient.
-        evaluation_batch: pieces that are computed at once; memory, not method.
+        decay: factor of the parameters that are added to their gradients.
+        evaluation_batch: pieces per call; it changes memory, not results.
         seed: root of every random number.
 
     Raises:
@@ -65,11 +64,11 @@ class StamConfig:
 
 
 class Pieces(NamedTuple):
-    """A whole cohort in pieces: what lies on the device once.
+    """A whole cohort in pieces.
 
     Attributes:
-        x: `[piece, time, joint, 7]` float32, see `motion.stam.channels`.
-        recording: `[piece]` int32, which it is of; in order.
+        x: `[piece, time, joint, 7]` float32, see `preprocessing.channels`.
+        recording: `[piece]` int32, the recording of each; ascending.
         labels: `[recording]` int32, 1 is abnormal.
     """
 
@@ -78,13 +77,13 @@ class Pieces(NamedTuple):
     labels: Int[Array, " recording"]
 
     @classmethod
-    def of(
+    def create(
         cls, recordings: Sequence[Float[np.ndarray, "time joint 7"]], labels: Sequence[float], frames: int = FRAMES
     ) -> "Pieces":
-        """Cut.
+        """Cut recordings into pieces.
 
         Args:
-            recordings: `motion.stam.channels` of each.
+            recordings: `preprocessing.channels` of each.
             labels: of each, 0 or 1.
             frames: of a piece, at least a clip.
 
@@ -137,7 +136,7 @@ def train(
     """Train one run for each split, all at once, and keep each run's best epoch.
 
     Args:
-        module: the network. A published batch holds 3136 clips, whose activations want an accelerator.
+        module: the network. A published batch holds 3136 clips, whose activations need an accelerator.
         data: the cohort.
         splits: of the recordings.
         config: the same for all runs; None is as published.

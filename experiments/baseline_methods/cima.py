@@ -11,8 +11,8 @@ log amplitude and its mean frequency: 180 features. In float64.
 
 import numpy as np
 from jaxtyping import Float
-from spectra import part_tracks
 
+from baseline_methods.spectra import part_tracks
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.recording.recording import Recording
 
