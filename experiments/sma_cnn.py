@@ -28,9 +28,9 @@ from method_runs import MethodRuns, exit_status, train_runs
 
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
-from infantjax.evaluation.regression import Aggregation, aggregate, subject_errors
 from infantjax.formats.cohort import read_cohort
 from infantjax.methods.sma_cnn import preprocessing
+from infantjax.methods.sma_cnn.evaluation import Aggregation, aggregate, subject_errors
 from infantjax.methods.sma_cnn.method import Network, SmaCnn
 from infantjax.methods.sma_cnn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort

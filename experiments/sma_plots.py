@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation import plots, regression
+from infantjax.evaluation import plots
+from infantjax.methods.sma_cnn import evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ def window_errors(predicted: ArrayLike, measured: ArrayLike, subjects: Sequence[
         measured: `[window]`, of its recording.
         subjects: `[window]`.
     """
-    means = regression.subject_errors(predicted, measured, subjects).subjects
+    means = evaluation.subject_errors(predicted, measured, subjects).subjects
     figure, axes = plots.new_figure("infant", "error of a window, points")
     position = np.empty(len(subjects))
     for number, subject in enumerate(means):
@@ -46,7 +47,7 @@ def subject_errors(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subj
     figure, axes = plots.new_figure("infant", "mean error of recordings, points")
     width = 0.8 / max(len(predicted), 1)
     for number, (name, values) in enumerate(predicted.items()):
-        errors = regression.subject_errors(values, measured, subjects).subjects
+        errors = evaluation.subject_errors(values, measured, subjects).subjects
         axes.bar(np.arange(len(errors)) + (number + 0.5) * width - 0.4, list(errors.values()), width, label=name)
         axes.set_xticks(np.arange(len(errors)), [str(subject) for subject in errors])
     axes.legend()

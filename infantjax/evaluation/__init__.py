@@ -10,7 +10,6 @@ _MODULES = (
     "discrimination",
     "intervals",
     "plots",
-    "regression",
     "risk",
     "tables",
 )

@@ -1,7 +1,6 @@
 """How far two raters, or a method and a rater, agree: kappa, intraclass correlation, limits of agreement."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,39 +31,6 @@ def kappa(first: ArrayLike, second: ArrayLike) -> float:
     if len(np.unique(np.concatenate([first, second]))) == 1:
         return math.nan
     return float(cohen_kappa_score(first, second))
-
-
-class MedianKappa(NamedTuple):
-    """Kappa of each recording and their median.
-
-    Attributes:
-        median: over the recordings where it is defined; NaN if there are none.
-        recordings: `[recording]`.
-        undefined: recordings whose clips are all of one class for both raters; left out of the median.
-    """
-
-    median: float
-    recordings: Float[np.ndarray, " recording"]
-    undefined: int
-
-
-def median_kappa(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> MedianKappa:
-    """Kappa over the clips of each recording, then the median over the recordings.
-
-    Overlapping clips are not independent: no interval is given.
-
-    Args:
-        first: for each recording the classes of its clips by one rater.
-        second: the same by the other.
-
-    Raises:
-        ValueError: as `kappa`, or another number of recordings.
-
-    Source: Gao, Yao, Tian et al. 2023 (MAM).
-    """
-    values = np.array([kappa(a, b) for a, b in zip(first, second, strict=True)])
-    undefined = int(np.isnan(values).sum())
-    return MedianKappa(float(np.nanmedian(values)) if undefined < len(values) else math.nan, values, undefined)
 
 
 class IntraclassCorrelation(NamedTuple):

@@ -15,7 +15,7 @@ PREVALENCES = {"high-risk cohort": 0.15, "all births": 0.002}
 
 
 class PredictiveValues(NamedTuple):
-    """Chance of the outcome when it is predicted, and of its absence when that is; NaN where nobody would be."""
+    """Probability of the outcome if it is predicted, and of its absence if that is; NaN where neither is."""
 
     ppv: float
     npv: float
@@ -49,12 +49,12 @@ class DecisionCurve:
     Attributes:
         thresholds: `[threshold]`, within 0..1.
         method: `[threshold]` of acting on the risk.
-        everybody: `[threshold]` of acting on everybody; acting on nobody has 0.
+        treat_all: `[threshold]` of acting on all infants; acting on none has 0.
     """
 
     thresholds: Float[np.ndarray, " threshold"]
     method: Float[np.ndarray, " threshold"]
-    everybody: Float[np.ndarray, " threshold"]
+    treat_all: Float[np.ndarray, " threshold"]
 
 
 def decision_curve(risks: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | None = None) -> DecisionCurve:

@@ -147,10 +147,8 @@ def youden_threshold(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | 
     return float(thresholds[np.argmax(total >= total.max() - 1e-12)])
 
 
-def threshold_at_sensitivity(
-    scores: ArrayLike, labels: ArrayLike, target: float, rule: Literal["at_least", "nearest"] = "at_least"
-) -> float:
-    """The threshold that reaches a sensitivity, for comparing methods.
+def threshold_at_sensitivity(scores: ArrayLike, labels: ArrayLike, target: float) -> float:
+    """The highest threshold whose sensitivity is at least a target: the rule behind the published metrics.
 
     A threshold selected on the infants of an evaluation is optimistic; for use, select it on others.
 
@@ -158,21 +156,14 @@ def threshold_at_sensitivity(
         scores: `[infant]`.
         labels: `[infant]`, 0 or 1.
         target: 0..1.
-        rule: `at_least`: the highest threshold whose sensitivity is at least the target (this gives the published
-            metrics); `nearest`: the one whose sensitivity is nearest to it, the higher threshold on ties.
 
     Raises:
-        ValueError: as `auc`; a target outside 0..1, or an unknown rule.
+        ValueError: as `auc`; a target outside 0..1.
     """
     if not 0 <= target <= 1:
         raise ValueError(f"the target sensitivity must lie between 0 and 1, got {target}")
     sensitivity, _, thresholds = roc_curve(scores, labels)
-    if rule == "at_least":
-        return float(thresholds[np.argmax(sensitivity >= target - 1e-12)])
-    if rule == "nearest":
-        distance = np.abs(sensitivity - target)
-        return float(thresholds[np.argmax(distance <= distance.min() + 1e-12)])
-    raise ValueError(f'unknown rule "{rule}"; known: at_least, nearest')
+    return float(thresholds[np.argmax(sensitivity >= target - 1e-12)])
 
 
 def roc_curve(

@@ -74,15 +74,15 @@ def reliability(risks: Risks, labels: ArrayLike, bins: int = 10) -> "Figure":
 
 
 def decision_curve(risks: Risks, labels: ArrayLike) -> "Figure":
-    """Net benefit of calibrated risks over the threshold, beside acting on everybody and on nobody; as `risk_plots`."""
+    """Net benefit of calibrated risks over the threshold, beside treating all and none; as `risk_plots`."""
     figure, axes = new_figure("risk from which one acts", "net benefit per infant")
     curves = {name: decision.decision_curve(values, labels) for name, values in risks.items()}
-    everybody = next(iter(curves.values()))
-    axes.plot(everybody.thresholds, everybody.everybody, color="0.5", linewidth=1, label="everybody")
+    first = next(iter(curves.values()))
+    axes.plot(first.thresholds, first.treat_all, color="0.5", linewidth=1, label="treat all")
     for name, curve in curves.items():
         axes.plot(curve.thresholds, curve.method, label=name)
-    axes.axhline(0, color="0.7", linewidth=1, label="nobody")
-    # The net benefit of acting on everybody falls without limit; values far below 0 say nothing more.
+    axes.axhline(0, color="0.7", linewidth=1, label="treat none")
+    # The net benefit of treating all falls without limit; values far below 0 say nothing more.
     top = max(float(np.mean(np.asarray(labels))), 0.05)
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top))
     axes.legend()

@@ -20,14 +20,6 @@ def test_kappa_of_one_class_only_is_not_defined():
     assert agreement.kappa([2, 2, 2], [2, 2, 3]) == 0
 
 
-def test_recordings_of_one_class_are_counted_and_left_out_of_the_median():
-    first, second = [[0, 1, 1, 0], [1, 1, 1], [0, 1, 0, 1]], [[0, 1, 1, 0], [1, 1, 1], [0, 1, 1, 0]]
-    found = agreement.median_kappa(first, second)
-    assert found.recordings[[0, 2]].tolist() == [1, 0]
-    assert (found.median, found.undefined) == (0.5, 1)
-    assert math.isnan(agreement.median_kappa([[1]], [[1]]).median)
-
-
 def test_raters_of_different_items_are_refused():
     with pytest.raises(ValueError, match="same items"):
         agreement.kappa([0, 1], [0])

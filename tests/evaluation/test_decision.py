@@ -25,7 +25,7 @@ def test_a_rare_outcome_makes_most_calls_wrong():
 def test_net_benefit_by_hand():
     found = decision.decision_curve([0.9, 0.6, 0.3, 0.1], [1, 0, 1, 0], [0.2, 0.5])
     np.testing.assert_allclose(found.method, [2 / 4 - 0.25 * 1 / 4, 1 / 4 - 1 / 4])
-    np.testing.assert_allclose(found.everybody, [0.5 - 0.25 * 0.5, 0.0])
+    np.testing.assert_allclose(found.treat_all, [0.5 - 0.25 * 0.5, 0.0])
     assert len(decision.decision_curve([0.5], [1]).thresholds) == 99
     with pytest.raises(ValueError, match="above 0 and below 1"):
         decision.decision_curve([0.5], [1], [1.0])

@@ -219,12 +219,11 @@ def test_the_threshold_at_a_sensitivity_is_the_highest_that_reaches_it(infants, 
         assert discrimination.confusion_counts(scores, labels, threshold).metrics()["sensitivity"] < target
 
 
-def test_seventy_percent_of_21_cases_is_reached_by_15_or_neared_by_15():
+def test_seventy_percent_of_21_cases_are_reached_by_15():
     labels = np.repeat([1, 0], [21, 3])
     scores = np.concatenate([np.arange(21, 0, -1), [0, 0, 0]])
     assert discrimination.threshold_at_sensitivity(scores, labels, 0.7) == scores[14]
-    assert discrimination.threshold_at_sensitivity(scores, labels, 0.68, "at_least") == scores[14]
-    assert discrimination.threshold_at_sensitivity(scores, labels, 0.68, "nearest") == scores[13]
+    assert discrimination.threshold_at_sensitivity(scores, labels, 0.68) == scores[14]
 
 
 def test_each_metric_lies_inside_its_interval():
@@ -308,8 +307,8 @@ def test_weights_must_be_numbers_of_at_least_zero(weight):
         discrimination.auc([0.1, 0.2], [0, 1], [1, weight])
 
 
-def test_unknown_rules_are_refused_by_name():
+def test_unknown_intervals_and_targets_out_of_range_are_refused():
     with pytest.raises(ValueError, match="known: delong, bootstrap"):
         discrimination.auc_interval([1, 2], [0, 1], "wald")
-    with pytest.raises(ValueError, match="known: at_least, nearest"):
-        discrimination.threshold_at_sensitivity([1, 2], [0, 1], 0.5, "above")
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
+        discrimination.threshold_at_sensitivity([1, 2], [0, 1], 1.5)

@@ -26,11 +26,11 @@ def test_the_roc_is_drawn_through_its_points():
     np.testing.assert_array_equal(drawn.get_ydata(), sensitivity)
 
 
-def test_the_decision_curve_is_drawn_beside_everybody():
+def test_the_decision_curve_is_drawn_beside_treating_all():
     axes = plots.decision_curve(RISKS, LABELS).axes[0]
     curve = decision.decision_curve(RISKS["second"], LABELS)
     np.testing.assert_array_equal(line(axes, "second").get_ydata(), curve.method)
-    np.testing.assert_array_equal(line(axes, "everybody").get_ydata(), curve.everybody)
+    np.testing.assert_array_equal(line(axes, "treat all").get_ydata(), curve.treat_all)
 
 
 def test_keypoints_that_are_never_found_stay_at_zero_and_those_without_annotation_are_left_out():

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from infantjax.evaluation.agreement import kappa
 from infantjax.evaluation.intervals import tail_probability
 
 
@@ -133,6 +134,39 @@ def average_precision(
     precision = np.cumsum(right) / np.arange(1, len(ranked) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]
     return float((best * right).sum() / wanted)
+
+
+class MedianKappa(NamedTuple):
+    """Kappa of each recording and their median.
+
+    Attributes:
+        median: over the recordings where it is defined; NaN if there are none.
+        recordings: `[recording]`.
+        undefined: recordings whose clips are all of one class for both raters; left out of the median.
+    """
+
+    median: float
+    recordings: Float[np.ndarray, " recording"]
+    undefined: int
+
+
+def median_kappa(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> MedianKappa:
+    """Kappa over the clips of each recording, then the median over the recordings.
+
+    Overlapping clips are not independent: no interval is given.
+
+    Args:
+        first: for each recording the classes of its clips by one rater.
+        second: the same by the other.
+
+    Raises:
+        ValueError: as `kappa`, or another number of recordings.
+
+    Source: Gao, Yao, Tian et al. 2023.
+    """
+    values = np.array([kappa(a, b) for a, b in zip(first, second, strict=True)])
+    undefined = int(np.isnan(values).sum())
+    return MedianKappa(float(np.nanmedian(values)) if undefined < len(values) else math.nan, values, undefined)
 
 
 def _overlaps(one: Float[np.ndarray, "2"], others: Float[np.ndarray, "interval 2"]) -> Float[np.ndarray, " interval"]:

@@ -10,7 +10,7 @@ import numpy as np
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor
 from infantjax.errors import InputError
-from infantjax.evaluation.regression import aggregate
+from infantjax.methods.sma_cnn.evaluation import aggregate
 from infantjax.methods.sma_cnn.method import SmaCnn
 from infantjax.methods.sma_cnn.preprocessing import RATE, track, window_starts
 from infantjax.recording.recording import Recording

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.regression import Aggregation, aggregate, subject_errors
 from infantjax.methods.base import Method
 from infantjax.methods.common import finite_or_none
 from infantjax.methods.registry import register
+from infantjax.methods.sma_cnn.evaluation import Aggregation, aggregate, subject_errors
 from infantjax.methods.sma_cnn.model import AXES
 from infantjax.methods.sma_cnn.model import SmaCnn as SmaCnnNet
 from infantjax.methods.sma_cnn.preprocessing import LIMBS, Preprocessing, recording_windows

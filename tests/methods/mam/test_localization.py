@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from infantjax.evaluation.intervals import clopper_pearson
-from infantjax.methods.mam.localization import OVERLAPS, average_precision, frequency, intervals
+from infantjax.methods.mam.localization import OVERLAPS, average_precision, frequency, intervals, median_kappa
 
 STARTS = np.arange(0, 200, 20)
 
@@ -87,3 +87,11 @@ def test_nothing_annotated_has_no_average_precision_and_nothing_found_has_none_r
             average_precision([none], [np.empty(0)], [some], overlap)
     with pytest.raises(ValueError, match="every video needs"):
         average_precision([some], [np.empty(0)], [some], 0.5)
+
+
+def test_recordings_of_one_class_are_counted_and_left_out_of_the_median():
+    first, second = [[0, 1, 1, 0], [1, 1, 1], [0, 1, 0, 1]], [[0, 1, 1, 0], [1, 1, 1], [0, 1, 1, 0]]
+    found = median_kappa(first, second)
+    assert found.recordings[[0, 2]].tolist() == [1, 0]
+    assert (found.median, found.undefined) == (0.5, 1)
+    assert math.isnan(median_kappa([[1]], [[1]]).median)

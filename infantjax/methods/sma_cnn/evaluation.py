@@ -1,4 +1,4 @@
-"""How far predicted scores lie from measured ones, for scores of subjects with several recordings. On the host.
+"""Errors of predicted scores of subjects with several recordings, and the score of a recording from its windows.
 
 Source: the workshop paper of the SMA CNN, which reports both averages of `subject_errors`.
 """
