@@ -68,13 +68,13 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         parser = tyro.extras.get_parser(command.specialize(arguments), config=CONFIG)
     found = {}
     for action in parser._actions:
-        if action.dest in ("help", "quiet", "debug"):
+        name = (action.option_strings[-1:] or [action.dest])[0].lstrip("-")
+        if name in ("help", "quiet", "debug"):
             continue
         text = " ".join((action.help or "").split())
         meaning, _, default = text.rpartition("(default: " if "(default: " in text else "(")
         default = default.removesuffix(")").strip()
         spelled = ", ".join(f"`{option}`" for option in reversed(action.option_strings)) or f"`{action.metavar}`"
-        name = (action.option_strings[-1:] or [action.dest])[0].lstrip("-")
         default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
         meaning = meaning.strip()
         if choices := [f"`{choice}`" for choice in action.choices or () if choice != "None"]:
