@@ -1,0 +1,164 @@
+"""`infantjax evaluate`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def tables(tmp_path) -> tuple[Path, Path]:
+    risks, outcomes = tmp_path / "risks.csv", tmp_path / "outcomes.csv"
+    risks.write_text("id,risk\na,0.9\nb,0.7\nc,0.2\nd,0.6\ne,0.1\n")
+    outcomes.write_text("id;outcome\na;1\nb;1\nc;0\nd;0\ne;0\n")
+    return risks, outcomes
+
+
+def test_evaluation_gives_the_figures_with_their_intervals(run, tables):
+    outcome = run("evaluate", *tables, "--json")
+    assert outcome.status == 0
+    figures = json.loads("\n".join(outcome.out))
+    assert figures["auc"][0] == 1
+    assert figures["sensitivity"][0] == 1
+    assert figures["specificity"][0] == pytest.approx(2 / 3)
+    assert all(low <= value <= high for value, low, high in (f[:3] for f in figures.values() if None not in f))
+
+
+def test_evaluation_is_printed_for_reading(run, tables):
+    outcome = run("evaluate", *tables, "--threshold", 0.65)
+    assert outcome.out[0] == "5 infants, 2 with outcome 1, threshold 0.65"
+    assert any(re.fullmatch(r"specificity\s+1\.000\s+\(0\.\d{3} to 1\.000\)", line) for line in outcome.out)
+
+
+@pytest.mark.parametrize(
+    ("risks", "outcomes", "message"),
+    [
+        ("", "id;outcome\na;1\n", "risks.csv: is empty"),
+        ("id,score\na,1\n", "id;outcome\na;1\n", "needs a column id and a column risk"),
+        ("id,risk\na,1.5\n", "id;outcome\na;1\n", r"line 2 has risk 1.5, must be within 0..1"),
+        ("id,risk\na,high\n", "id;outcome\na;1\n", "line 2.*high"),
+        ("id,risk\na,0.5\n", "id;outcome\nb;1\n", "holds no infant with a risk and an outcome"),
+        ("id,risk\na,0.5\n", None, "has no column outcome; give the table of outcomes too"),
+    ],
+)
+def test_tables_that_cannot_be_evaluated_are_refused(run, tables, risks, outcomes, message):
+    tables[0].write_text(risks)
+    if outcomes is not None:
+        tables[1].write_text(outcomes)
+    run("evaluate", *(tables if outcomes is not None else tables[:1]), "--quiet").refused(message)
+
+
+def test_figures_that_one_class_cannot_give_are_null(run, tables):
+    tables[1].write_text("id;outcome\na;1\nb;1\n")
+    figures = json.loads("\n".join(run("evaluate", *tables, "--json").out), parse_constant=pytest.fail)
+    assert figures["auc"] == [None] * 3
+    assert figures["sensitivity"][0] == 1
+
+
+@pytest.fixture
+def more(tables) -> Path:
+    """Risks of a second method, and a column of sexes."""
+    tables[1].write_text("id;outcome;sex\na;1;f\nb;1;m\nc;0;f\nd;0;m\ne;0;\n")
+    path = tables[0].with_name("others.csv")
+    path.write_text("id,risk\nb,0.3\na,0.8\nc,0.4\nd,0.9\nz,0.5\n")
+    return path
+
+
+def test_two_methods_are_compared_on_the_infants_that_both_have(run, tables, more):
+    more.write_text("id,risk\nb,0.3\na,0.8\nc,0.4\nd,0.9\n")
+    outcome = run("evaluate", *tables, "--baseline", more, "--json")
+    assert outcome.status == 0
+    row = json.loads("\n".join(outcome.out))["comparisons"][str(more)]["sensitivity"]
+    assert (row["first"], row["second"], row["p"], row["holm"]) == (1, 0.5, 1, 1)
+    assert any("1 infants are in one of the two tables only" in line for line in outcome.err)
+
+
+def test_several_methods_are_compared_with_corrected_p_values(run, tables, more, tmp_path):
+    third = tmp_path / "third.csv"
+    third.write_text("id,risk\na,0.1\nb,0.2\nc,0.9\nd,0.9\ne,0.8\n")
+    outcome = run("evaluate", *tables, "--baseline", more, "--baseline", third)
+    assert outcome.status == 0
+    assert [line for line in outcome.out if line.startswith("against")] == [f"against {more}", f"against {third}"]
+    assert sum(line.endswith("Holm") for line in outcome.out) == 2
+
+
+def test_recordings_of_one_infant_are_not_taken_as_independent(run, tables):
+    tables[1].write_text("id;outcome;group\na;1;x\nb;1;x\nc;0;y\nd;0;z\ne;0;z\n")
+    outcome = run("evaluate", *tables)
+    assert outcome.out[0] == "5 recordings of 3 infants, 1 with outcome 1, threshold 0.5"
+    assert any("some infants have several recordings: intervals are bootstraps over infants" in e for e in outcome.err)
+    whole = run("evaluate", *tables, "--per-infant", "--json")
+    assert whole.err == []
+    assert json.loads("\n".join(whole.out))["specificity"][0] == 1  # z has a mean risk of 0.35
+    run("evaluate", *tables, "--per-infant", "--subgroups", "group", "--quiet").refused("gives no subgroups")
+    tables[1].write_text("id;outcome;group\na;1;x\nb;0;x\nc;0;\nd;0;\ne;0;\n")
+    run("evaluate", *tables, "--quiet").refused('outcomes.csv: gives recordings of infant "x" different outcomes')
+
+
+def test_the_published_test_comes_with_its_warning(run, tables, more):
+    outcome = run("evaluate", *tables, "--baseline", more, "--test", "published")
+    assert outcome.status == 0
+    assert any("overstates significance" in line for line in outcome.err)
+
+
+def test_subgroups_and_the_threshold_of_a_sensitivity_are_printed(run, tables, more):
+    outcome = run("evaluate", *tables, "--subgroups", "sex", "--at-sensitivity", 0.9)
+    assert outcome.out[0].endswith("threshold 0.7")
+    assert "f: 2 infants, 1 with outcome 1, threshold 0.7" in outcome.out
+    assert "not given: 1 infants, 0 with outcome 1, threshold 0.7" in outcome.out
+
+
+def test_an_evaluation_is_plotted(run, tables, more, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert run("evaluate", *tables, "--baseline", more, "--plots", tmp_path / "plots").status == 0
+    assert {p.name for p in (tmp_path / "plots").iterdir()} == {"roc.svg", "reliability.svg", "decision_curve.svg"}
+    run("evaluate", *tables, "--plots", tables[0], "--quiet").refused("risks.csv: cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--subgroups", "age"], 'outcomes.csv: has no entries in a column "age"; those with entries are sex'),
+        (["--at-sensitivity", 1.5], "--at-sensitivity: is 1.5, must be above 0 and at most 1"),
+        (["--baseline", "none.csv"], "none.csv"),
+    ],
+)
+def test_options_of_evaluate_that_cannot_be_are_refused(run, tables, more, options, message):
+    run("evaluate", *tables, *options, "--quiet").refused(re.escape(message))
+
+
+def test_a_threshold_at_a_sensitivity_needs_both_classes(run, tables):
+    tables[1].write_text("id;outcome\na;1\nb;1\n")
+    run("evaluate", *tables, "--at-sensitivity", 0.7, "--quiet").refused("one class only")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [("y,0.1\n", "holds no infant with a risk"), ("a,0.1\na,0.2\n", "some infants have several risks")],
+)
+def test_risks_that_cannot_be_paired_are_refused(run, tables, more, rows, message):
+    more.write_text("id,risk\n" + rows)
+    run("evaluate", *tables, "--baseline", more, "--quiet").refused(message)
+
+
+def test_methods_without_a_common_infant_or_with_other_outcomes_are_refused(run, tables, more):
+    tables[0].write_text("id,risk,outcome\na,0.9,1\nb,0.2,0\n")
+    for rows, message in (("c,0.9,1\n", "no infant of the first table"), ("a,0.9,0\n", "differ in the outcomes")):
+        more.write_text("id,risk,outcome\n" + rows)
+        run("evaluate", tables[0], "--baseline", more, "--quiet").refused(message)
+
+
+def test_a_column_of_many_entries_makes_no_subgroups(run, tables):
+    tables[1].write_text("id;outcome;age\n" + "".join(f"{i};{i % 2};{i}\n" for i in range(21)))
+    tables[0].write_text("id,risk\n" + "".join(f"{i},0.5\n" for i in range(21)))
+    run("evaluate", *tables, "--subgroups", "age", "--quiet").refused('has 21 different entries in column "age"')
+
+
+def test_a_cohort_is_assessed_and_evaluated(run, cohort, ensemble_folder, tmp_path):
+    outcome = run("assess", cohort, "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--quiet")
+    assert outcome.status == 0
+    assert len(outcome.out) == 4
+    outcome = run("evaluate", tmp_path / "out" / "summary.csv", cohort / "outcomes.csv")
+    assert outcome.status == 0
+    assert outcome.out[0].startswith("4 infants, 2 with outcome 1")

@@ -1,0 +1,82 @@
+"""`infantjax convert` and `models`."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from infantjax import formats as readers
+from infantjax import models
+
+
+@pytest.mark.parametrize("name", ["b.npz", "b.csv", "orgcoords_b.csv"])
+def test_what_is_converted_and_back_is_what_it_was(run, good, infant, tmp_path, name):
+    outcome = run("convert", good, tmp_path / name, "--fps", 30)
+    assert (outcome.status, outcome.out) == (0, [str(tmp_path / name)])
+    assert run("convert", tmp_path / name, tmp_path / "back.npz", "--fps", 30).status == 0
+    back = readers.read(tmp_path / "back.npz")
+    assert (back.fps, back.skeleton.name) == (30, "in-motion-19")
+    np.testing.assert_allclose(back.keypoints, infant.keypoints, atol=1e-3)
+
+
+def test_conversion_to_another_keypoint_set_tells_what_it_did(run, good, tmp_path):
+    outcome = run("convert", good, tmp_path / "b.npz", "--fps", 30, "--to-skeleton", "coco-17")
+    assert outcome.status == 0
+    assert readers.read(tmp_path / "b.npz").skeleton.name == "coco-17"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--to-skeleton", "color"), "--to-skeleton: .*color"),
+        (("--to-format", "color"), "color"),
+        (("--format", "color"), '--format: is "color"'),
+        (("--skeleton", "color"), '--skeleton: is "color"'),
+    ],
+)
+def test_options_of_convert_that_cannot_be_are_refused(run, good, tmp_path, options, message):
+    run("convert", good, tmp_path / "b.npz", "--fps", 30, *options).refused(message)
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_convert_writes_over_nothing_and_into_no_missing_folder(run, good, tmp_path):
+    before = good.read_bytes()
+    run("convert", good, good, "--fps", 30).refused("good.csv: exists; give a new name")
+    assert good.read_bytes() == before
+    run("convert", good, tmp_path / "no" / "b.npz", "--fps", 30).refused("b.npz: cannot be written .No such file")
+
+
+def test_models_are_listed_as_published(run):
+    names = ["st-gcn", "kbest-gcn-1", "kbest-gcn-7"]
+    rows = json.loads("\n".join(run("models", "--json", *names).out))
+    assert [row["name"] for row in rows] == names
+    for row in rows:
+        assert row["parameters"] == row["published_parameters"] == models.get(row["name"]).published.parameters
+        assert row["agree"] is True
+    assert rows[0]["parameters"] == 3_075_740
+
+
+def test_models_are_listed_for_reading(run):
+    outcome = run("models", "st-gcn")
+    assert outcome.status == 0
+    assert len(outcome.out) == 2
+    assert re.search(r"st-gcn\s+in-motion-19\s+3,075,740\s+3,075,740\s+6.21\s+6.21\s+6.21\s+yes", outcome.out[1])
+    run("models", "color").refused('unknown model "color"')
+
+
+def test_pose_networks_are_listed_for_both_skeletons(run):
+    rows = json.loads("\n".join(run("models", "--json", "efficientpose-rt", "efficientpose-rt-lite").out))
+    assert [(row["skeleton"], row["agree"]) for row in rows] == [
+        ("mpii-16", True),
+        ("in-motion-19", True),
+        ("mpii-16", True),
+        ("in-motion-19", None),
+    ]
+    assert all(row["executed_flops"] < row["flops"] for row in rows)
+    lines = run("models", "efficientpose-rt").out
+    assert re.search(r"efficientpose-rt\s+in-motion-19\s+481,336\s+481,336\s+0.96\s+0.96\s+0.78\s+yes", lines[2])
+
+
+def test_a_network_of_which_only_the_outline_is_published_is_an_interpretation(run):
+    assert run("models", "mam").out[1].endswith("interpretation")

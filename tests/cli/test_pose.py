@@ -1,0 +1,117 @@
+"""`infantjax pose`, and `assess` of videos."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from infantjax import formats as readers
+from infantjax.pose import load_pose_network
+from infantjax.video import open_frames
+
+
+def test_pose_writes_the_keypoints_of_every_frame_and_draws_them(run, videos, pose_weights, tmp_path):
+    odd = videos.write(tmp_path / "odd.mkv", frames=5, codec="ffv1", height=121, width=161, pix_fmt="yuv444p")
+    target, overlay = tmp_path / "odd.csv", tmp_path / "overlay.mp4"
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--overlay", overlay)
+    outcome = run("pose", odd, "-o", target, *options)
+    assert (outcome.status, outcome.out) == (0, [str(target), str(overlay)]), outcome.err
+    assert "EfficientPose, backbone l0, side 64" in "\n".join(outcome.err)
+    recording = readers.read(target)
+    assert recording.keypoints.shape == (5, 16, 2)
+    assert recording.skeleton.name == "mpii-16"
+    assert not list(tmp_path.glob(".odd.csv.parts"))
+    frames = list(open_frames(overlay))
+    assert len(frames) == 5
+    assert (frames[0].height, frames[0].width) == (122, 162)
+    drawn = np.abs(frames[0].pixels()[:120, :160].astype(int) - videos.picture(0, 121, 161)[:120, :160]).max(-1) > 60
+    assert 0.001 < drawn.mean() < 0.5
+
+
+def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_path, monkeypatch):
+    from infantjax.pose import track
+
+    monkeypatch.setattr(track, "CHUNK", 8)
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
+    expected = tmp_path / "whole.csv"
+    assert run("pose", clip, "-o", expected, *options).status == 0
+
+    add, count = track.TrackStore.add, []
+
+    def stop(self, part, first):
+        add(self, part, first)
+        count.append(first)
+        if len(count) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(track.TrackStore, "add", stop)
+    target = tmp_path / "a.csv"
+    assert run("pose", clip, "-o", target, *options).status == 130
+    assert not target.exists()
+    assert len(list((tmp_path / ".a.csv.parts").glob("*.npz"))) == 2
+    monkeypatch.setattr(track.TrackStore, "add", add)
+    assert run("pose", clip, "-o", target, *options).status == 0
+    assert target.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--weights", "no.h5"), r"no\.h5: "),
+        (("--weights", "{weights}", "--image-size", 65), "cannot read images of side 65"),
+        (("--weights", "{weights}", "--fps", 0), "--fps: is 0"),
+        (("--weights", "{weights}", "--min-confidence", 2), "min_confidence must be within"),
+        (("--weights", "{weights}", "--batch-size", 0), "batch_size must be within"),
+        (("--weights", "{weights}", "--scales", 1, 9), "scales must be within"),
+        (("--weights", "{weights}", "--person", "central"), "has no affinity fields"),
+        (("--weights", "{clip}"), r"clip\.mp4: is not a readable"),
+        (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has a suffix"),
+        (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: exists"),
+    ],
+)
+def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp_path, options, message):
+    given = [str(o).format(weights=pose_weights, clip=clip) for o in options]
+    if "-o" not in given:
+        given += ["-o", tmp_path / "a.csv"]
+    run("pose", clip, *given).refused(message)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_published_weights_become_a_folder_that_is_checked(run, clip, pose_weights, tmp_path):
+    folder = tmp_path / "network"
+    assert run("convert", pose_weights, folder).out == [str(folder)]
+    jax.tree.map(
+        np.testing.assert_array_equal, load_pose_network(pose_weights).variables, load_pose_network(folder).variables
+    )
+    (weights,) = (p for p in folder.iterdir() if p.suffix in (".npz", ".safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    run("pose", clip, "--weights", folder, "-o", tmp_path / "c.csv", "--quiet").refused("its digest does not match")
+    run("convert", pose_weights, folder).refused("network: exists")
+
+
+def test_a_keypoint_file_is_no_video(run, good, pose_weights, tmp_path):
+    run("pose", good, "--weights", pose_weights, "-o", tmp_path / "a.csv").refused("is no video or image")
+
+
+def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pose_weights, ensemble_folder, tmp_path):
+    """The way from a video to a report; the keypoints of random weights mean nothing."""
+    path = videos.write(tmp_path / "walk.mp4", frames=54, fps=10, height=64, width=64)
+    options = ("--ensemble", ensemble_folder, "-o", tmp_path / "out")
+    run("assess", path, *options).refused(r"walk\.mp4: is a video or image; give --pose-weights")
+    outcome = run("assess", tmp_path, *options, "--pose-weights", pose_weights)
+    assert outcome.status == 0, outcome.err
+    document = json.loads((tmp_path / "out" / "walk.json").read_text("utf-8"))
+    assert "EfficientPose, backbone l0" in json.dumps(document)
+
+
+def test_a_video_that_is_too_slow_or_a_picture_is_not_assessed(run, videos, pose_weights, ensemble_folder, tmp_path):
+    slow = videos.write(tmp_path / "slow.mp4", frames=8, fps=2)
+    options = ("--ensemble", ensemble_folder, "--pose-weights", pose_weights, "-o", tmp_path / "out")
+    run("assess", slow, *options).refused("frames per second; give at least 5")
+    picture = videos.write(
+        tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
+    )
+    run("assess", picture, *options).refused("is an image, which shows no movement")

@@ -1,0 +1,146 @@
+"""Help, options and exit status of every command."""
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import infantjax
+from infantjax import cli
+from infantjax.cli.models import Models
+
+COMMANDS = list(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_options_and_an_example_that_is_understood(run, command, monkeypatch):
+    outcome = run(*command.split(), "--help")
+    assert outcome.status == 0
+    text = "\n".join(outcome.out)
+    examples = re.findall(rf"^ +infantjax {command} (.*)$", text.partition("Example:")[2], re.MULTILINE)
+    assert examples, text
+    # Each example is parsed and reaches its command, whose work is left out here.
+    called = []
+    monkeypatch.setattr(cli.command_type(command), "run", lambda self: called.append(self) or 0)
+    for example in examples:
+        assert run(*command.split(), *example.split()) == (0, [], [])
+    assert len(called) == len(examples)
+    undescribed = re.findall(r"^│ (--[a-z-]+(?: \S+)?) +\(default", text, re.MULTILINE)
+    assert undescribed == []
+    assert re.search(r"--debug\s+Show a traceback", text)
+
+
+def test_the_program_lists_its_commands(run):
+    text = " ".join(run("--help").out)
+    assert all(command in text for command in COMMANDS)
+
+
+def test_the_version_is_the_package_s(run):
+    assert run("--version") == (0, [f"infantjax {infantjax.__version__}"], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["asess"], 'command: "asess" does not exist; did you mean assess'),
+        (["color"], 'command: "color" does not exist; known are demo, assess'),
+        (["assess", "a.csv"], "assess: Missing .*--output DIR.*; see infantjax assess --help"),
+        (["convert"], "convert: Missing .*INPUT.*OUTPUT"),
+        (["convert", "a", "b", "c"], 'convert: "c" is one argument too many'),
+        (["assess", "a.csv", "-o", "b", "--fsp", "30"], "assess: option --fsp does not exist; did you mean --fps"),
+        (["assess", "a.csv", "-o", "b", "--fps", "fast"], "assess: Error parsing --fps: .*'fast'"),
+        (["simulate", "-o", "b", "--method", "mom"], "simulate: invalid choice 'mom' for argument '--method'. Expect"),
+        (["train", "pose", "a", "-o", "b", "--epochs", "0"], "train pose: epochs must be at least 1, got 0"),
+    ],
+)
+def test_a_wrong_call_is_status_2_and_one_line(run, arguments, message):
+    run(*arguments).refused(message)
+
+
+def test_no_command_at_all_is_status_2_with_the_list_of_commands(run):
+    assert run().status == 2
+
+
+def test_a_traceback_is_shown_on_request_only(run, tmp_path):
+    with pytest.raises(infantjax.errors.InputError, match="does not exist"):
+        cli.run(["convert", str(tmp_path / "nowhere.csv"), str(tmp_path / "b.csv"), "--debug"])
+
+
+def test_an_interruption_is_status_130(run, monkeypatch):
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Models, "run", interrupt)
+    assert run("models") == (130, [], ["infantjax: interrupted; completed work is kept"])
+
+
+def installed() -> str:
+    path = shutil.which("infantjax") or shutil.which("infantjax", path=str(Path(sys.executable).parent))
+    return path or pytest.skip("the program is not installed")
+
+
+def test_the_installed_program_starts(tmp_path):
+    done = subprocess.run([installed(), "--version"], cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"infantjax {infantjax.__version__}\n")
+
+
+def test_a_reader_of_the_output_that_goes_away_is_no_error(tmp_path):
+    code = "for i in range(100_000): print('a line')"
+    script = f"import sys\nfrom infantjax import cli\ndef work(self):\n    {code}\n    return 0\n"
+    script += "from infantjax.cli.models import Models\nModels.run = work\ncli.main(['models'])\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "a line\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 0
+
+
+def ended(work: str, **options) -> subprocess.CompletedProcess:
+    """What becomes of a process whose command does this work."""
+    script = f"from infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
+    script += "from infantjax.cli.models import Models\nModels.run = work\ncli.main(['models'])\n"
+    return subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, **options)
+
+
+def test_an_unexpected_error_is_status_1_with_its_traceback():
+    done = ended("raise RuntimeError('unexpected')", stdout=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("RuntimeError: unexpected\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_results_that_could_not_be_written_are_no_success():
+    with open("/dev/full", "w") as full:
+        assert ended("print('a line')\nreturn 0", stdout=full).returncode == 1
+
+
+def test_a_recording_is_assessed_by_the_installed_program(good, ensemble_folder, tmp_path):
+    arguments = ["assess", "good.csv", "--fps", "30", "-o", "results", "--ensemble", ensemble_folder]
+    done = subprocess.run(
+        [installed(), *map(str, arguments)],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"},
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"good\.csv  risk 0\.\d{3}  (no )?CP  (green|yellow|orange|red)\n", done.stdout)
+    assert "note: Random weights, made for a test." in done.stderr
+    assert sorted(p.name for p in (tmp_path / "results").iterdir() if p.name[0] != ".") == [
+        "good.html",
+        "good.json",
+        "index.html",
+        "summary.csv",
+    ]
+    assert any((tmp_path / ".cache" / "infantjax" / "xla").iterdir())
