@@ -36,7 +36,10 @@ from infantjax.methods.mam.model import MAM
 from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.nn.initializers import initialize
-from infantjax.training import loop
+from infantjax.training.layout import compiler_options
+from infantjax.training.splits import leave_one_group_out
+from infantjax.training.state import Run
+from infantjax.training.task import SupervisedTask
 
 TOLERANCE = 1e-3
 """On how a step changes weights, relative to the largest change, beside the rounding of the weights."""
@@ -108,11 +111,11 @@ def score_network(options: Options) -> Iterator[tuple[str, Pair]]:
         ),
     )
 
-    config = sma_cnn.SmaConfig(iterations=1, report=1, batch_size=options.windows)
+    config = sma_cnn.TrainingConfig(iterations=1, report=1, batch_size=options.windows)
     # All windows but one are those of the step.
     every = jnp.arange(options.windows)
     count, last = jnp.int32(options.windows), jnp.array([options.windows])
-    run = sma_cnn.SmaRun(jax.random.key(0), count, every, jnp.int32(1), last)
+    run = Run(jax.random.key(0), every, count, last, jnp.int32(1))
     data: Any = jax.device_put(sma_cnn.ScoredWindows(windows, scores))  # type: ignore[arg-type]
     x, y = torch.as_tensor(windows[:-1, None]), torch.as_tensor(scores[:-1])
 
@@ -154,12 +157,13 @@ def video_network(options: Options) -> Iterator[tuple[str, Pair]]:
         ),
     )
 
-    config = mam_training.MamConfig(pretraining=0, joint=1)
-    videos = mam_training.Videos.of(list(positions), [0, 1], clips, labels)
+    config = mam_training.TrainingConfig(pretraining=0, joint=1)
+    videos = mam_training.Videos.create(list(positions), [0, 1], clips, labels)
     data: Any = jax.device_put(videos)
     one, both = jnp.int32(1), jnp.arange(2)
     # Both videos have as many instances as a step draws.
-    run = mam_training.MamRun(jax.random.key(0), one, both[:1], one, both[1:], one, both[:1])
+    normal = mam_training.NormalVideos(both[:1], one)
+    run = Run(jax.random.key(0), both[1:], one, both[:1], one, normal)
     pair = torch.as_tensor(np.stack([motion.cut(video, motion.clip_starts(len(video)))[0] for video in positions]))
     given, classes = torch.as_tensor(clips), torch.as_tensor(labels)
 
@@ -211,7 +215,7 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
             change, memory = optimizer.update(gradient, memory)
             return {"params": optax.apply_updates(variables["params"], change), **updates}, memory
 
-        compiled = jax.jit(step, compiler_options=loop.compiler_options())
+        compiled = jax.jit(step, compiler_options=compiler_options())
         state, arrays = jax.device_put(variables), jax.device_put((cut, goal))
         memory = optimizer.init(state["params"])
         twin = TorchLifting(variables, network.widths, dropout).train()
@@ -244,7 +248,7 @@ def drawn(module: Any, shape: tuple[int, ...]) -> Any:
 
 def predicted(predict: Callable, variables: Any, x: np.ndarray, twin: Callable, given: torch.Tensor) -> Pair:
     """Both sides of a prediction, after they were shown to be equal."""
-    compiled = jax.jit(predict, compiler_options=loop.compiler_options())
+    compiled = jax.jit(predict, compiler_options=compiler_options())
     state, on_device = jax.device_put((variables, x))
     if isinstance(twin, torch.nn.Module):
         twin.eval()
@@ -267,11 +271,11 @@ def trained(
 ) -> Pair:
     """Both sides of an epoch of one step of a task, after they were shown to be equal without dropout."""
 
-    def ours(task: loop.Task) -> tuple[Callable[[], Any], Any]:
+    def ours(task: SupervisedTask) -> tuple[Callable[[], Any], Any]:
         packed = jax.jit(task.pack)(variables)
-        state = task.init_state(jnp.array(True), run, data)._replace(variables=packed)
+        state = task.init_state(packed, jnp.array(True), run, data)._replace(variables=packed)
         epoch = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
-        compiled = epoch.lower(state, run, data).compile(compiler_options=loop.compiler_options())
+        compiled = epoch.lower(state, run, data).compile(compiler_options=compiler_options())
         return lambda: compiled(state, run, data), task
 
     task, peer, twin = descent(0.0)
@@ -312,20 +316,20 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     subjects = np.repeat(np.arange(options.subjects), 4).tolist()
     windows = rng.standard_normal((len(subjects), 12, 900)).astype(np.float32)
     scores = rng.uniform(0, 72, len(subjects)).tolist()
-    config = sma_cnn.SmaConfig(
+    config = sma_cnn.TrainingConfig(
         iterations=options.iterations, report=options.iterations, batch_size=min(40, 4 * options.subjects - 4)
     )
     module = SmaCnn()
     begun = time.perf_counter()
-    together = sma_cnn.train(module, windows, scores, subjects, config)
+    data, splits = sma_cnn.ScoredWindows.create(windows, scores), leave_one_group_out(subjects)
+    together = sma_cnn.train(module, data, splits, config)
     stack = time.perf_counter() - begun
-    folds = sma_cnn.leave_one_out(subjects)
     begun = time.perf_counter()
     # The first run alone has the number, and so the key, of the first of the stack.
-    alone = [sma_cnn.train(module, windows, scores, subjects, config, folds=[fold]) for fold in folds]
+    alone = [sma_cnn.train(module, data, [split], config) for split in splits]
     loop_seconds = time.perf_counter() - begun
-    first = list(folds[0].validation)
-    common.require_equal(alone[0].predictions[first], together.predictions[first], 1e-5, "scores of the first subject")
+    of_first = [result.validation_outputs(splits[:1])[0] for result in (alone[0], together)]
+    common.require_equal(*of_first, 1e-5, "scores of the first subject")
     return {"ours_median_s": stack, "peer_median_s": loop_seconds, "ratio": loop_seconds / stack}
 
 

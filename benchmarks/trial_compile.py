@@ -27,7 +27,9 @@ from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.search.space import build_published
-from infantjax.training import loop
+from infantjax.training.compiled import CompiledTraining
+from infantjax.training.layout import compiler_options
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 
 STAGES = ("trace", "lower", "compile", "compile_begin")
@@ -85,17 +87,19 @@ def measured(module: Any, data: CohortData, fold: Split, config: TrainingConfig)
     with timed("trace"):
         tracing = stack.trace(module, data, [fold], config)
     with timed("lower"):
-        begin, epoch = tracing.begin.lower(), tracing.epoch.lower()
+        begin, epoch = tracing.init_state.lower(), tracing.epoch.lower()
     with timed("compile"):
-        compiled = epoch.compile(compiler_options=loop.compiler_options())
+        compiled = epoch.compile(compiler_options=compiler_options())
     with timed("compile_begin"):
-        programs = loop.CompiledTraining(tracing.task, tracing.state, begin.compile(), compiled)
+        programs = CompiledTraining(tracing.task, tracing.state, begin.compile(), compiled)
     moments = [time.perf_counter()]
     stack.train(
-        *(module, data, [fold], config), programs=programs, on_epoch=lambda *_: moments.append(time.perf_counter())
+        *(module, data, [fold], config),
+        compiled=programs,
+        options=TrainOptions(on_epoch=lambda *_: moments.append(time.perf_counter())),
     )
     first, *later = np.diff(moments).tolist()
-    steps = int(index_sets(np.asarray(data.lengths), np.asarray(data.labels), [fold], config)["samples"][0])
+    steps = int(stack.window_runs(data, [fold], config).train_count[0])
     return {
         **taken,
         "kernels": str(programs.epoch.as_text()).count(" fusion("),

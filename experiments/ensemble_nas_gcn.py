@@ -35,6 +35,7 @@ from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
@@ -44,6 +45,7 @@ from infantjax.search.space import PUBLISHED, SearchSpace, build_published, read
 from infantjax.search.study import Found, best, find
 from infantjax.search.worker import Search, search
 from infantjax.training.cohort_splits import cohort_splits
+from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import Ensemble, save_ensemble
 
 COLORS = ("red", "orange", "yellow", "green")
@@ -223,16 +225,9 @@ def main(options: Options) -> None:
         )
 
     def validated(name: str, model: str, overrides: dict[str, Any]) -> Ensemble:
-        return crossval(
-            development,
-            model=model,
-            directory=options.output / "crossval" / name,
-            config=options.training,
-            folds=options.folds,
-            stratify=options.stratify,
-            overrides=overrides,
-            quiet=False,
-        )
+        method = EnsembleGCN(model=model, overrides=overrides, folds=options.folds, training=options.training)
+        directory = options.output / "crossval" / name
+        return method.crossval(development, directory, TrainOptions(quiet=False), stratify=options.stratify)
 
     winners = [best(found)[0]["choices"] for found in searches]
     ensembles = [validated(str(i), support.BASE, choices) for i, choices in enumerate(winners, start=1)]

@@ -45,7 +45,7 @@ from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.training import CohortData, Result, TrainingConfig, prepare_cohort, take_runs, train
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, prepare_cohort, train
 from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
 from infantjax.recording import features, windows
@@ -53,7 +53,10 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
 from infantjax.training.cohort_splits import cohort_splits
+from infantjax.training.layout import take_runs
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
+from infantjax.training.state import TrainResult
 from infantjax.weights.ensemble import Ensemble, Member
 
 Question = Literal["instances", "window", "epochs", "aggregation", "noise"]
@@ -116,7 +119,7 @@ PAPER: dict[str, Any] = {"folds": 7, "seeds": 15, "training": TrainingConfig()}
 class Trained:
     """Instances of one network: each fold once or with several seeds, seed by seed."""
 
-    result: Result
+    result: TrainResult
     folds: tuple[Split, ...]
     data: CohortData
     ensemble: Ensemble
@@ -157,10 +160,10 @@ def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preproc
         data,
         folds,
         options.training,
-        names=entry.features,
+        features=entry.features,
         directory=options.output / name,
         description={"name": options.model, "overrides": options.overrides},
-        quiet=False,
+        options=TrainOptions(quiet=False),
     )
     info = {"skeleton": entry.skeleton, "preprocessing": preprocessing.to_dict(), "threshold": options.threshold}
     member = Member(options.model, jax.tree.map(np.asarray, result.variables), options.overrides)
@@ -222,7 +225,7 @@ def window(options: Options, whole: Trained, development: Cohort, test: Cohort) 
         else:
             preprocessing = dataclasses.replace(REFERENCE, window=frames)
             found = trained(options, development, 1, preprocessing, f"window-{frames}")
-        validation = bootstrap_mean(found.result.best_auc[: options.folds])
+        validation = bootstrap_mean(found.result.best_score[: options.folds])
         risks, _ = _risks(found.ensemble, test)
         rows.append((seconds, *_area(risks, test.outcomes), *map(float, validation)))
     head = ("seconds", *_columns("auc", "fold_auc"))
