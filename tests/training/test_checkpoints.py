@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.training.checkpoints import CheckpointStore
+from infantjax.training.loop import TrainOptions
 
 RUNS = 2
 
@@ -30,10 +30,10 @@ def quiet_orbax():
     gc.collect()
 
 
-def run(toy, directory=None, config=None, **options):
-    folds, config = toy.toy_folds()[:RUNS], config or toy.CONFIG
+def run(toy, directory=None, config=None, on_epoch=None, **options):
     options.setdefault("description", {"name": "toy"})
-    return stack.train(toy.Toy(), toy.toy_cohort(), folds, config, directory=directory, mapping="map", **options)
+    how = TrainOptions("map", on_epoch=on_epoch)
+    return toy.toy_train(toy.toy_splits(RUNS), config or toy.CONFIG, directory=directory, options=how, **options)
 
 
 def interrupted(toy, directory, after=2):
@@ -210,7 +210,6 @@ def test_missing_content_of_a_listed_step_is_passed_over(toy, uninterrupted, tmp
         ({"seed": 2}, {}, "config.seed was 1, now 2"),
         ({}, {"description": {"name": "other"}}, 'model.name was "toy", now "other"'),
         ({}, {"run_ids": [0, 5]}, r"run_ids was \[0, 1\], now \[0, 5\]"),
-        ({}, {"names": ("position", "bone")}, "features was"),
     ],
 )
 def test_another_training_in_the_folder_is_refused(toy, uninterrupted, config, options, message):
@@ -218,14 +217,14 @@ def test_another_training_in_the_folder_is_refused(toy, uninterrupted, config, o
         run(toy, uninterrupted[1], replace(toy.CONFIG, **config), **options)
 
 
-def test_another_cohort_in_the_folder_is_refused(toy, uninterrupted):
-    positions, labels = toy.toy_positions()
-    positions[0] = positions[0] + np.float32(1e-3)
-    data = stack.CohortData.from_recordings(positions, labels, toy.STICK)
-    with pytest.raises(InputError, match="holds another training: cohort differs"):
-        stack.train(
-            toy.Toy(), data, toy.toy_folds()[:RUNS], toy.CONFIG, directory=uninterrupted[1], description={"name": "toy"}
-        )
+def test_other_data_or_splits_in_the_folder_are_refused(toy, uninterrupted):
+    data = toy.toy_data()
+    data.x[0] += np.float32(1e-3)
+    with pytest.raises(InputError, match="holds another training: data differ"):
+        run(toy, uninterrupted[1], data=data)
+    splits, how = toy.toy_splits(3)[1:], {"directory": uninterrupted[1], "description": {"name": "toy"}}
+    with pytest.raises(InputError, match="splits differ"):
+        toy.toy_train(splits, **how)
 
 
 def test_a_second_process_in_the_folder_is_refused(toy, tmp_path):
@@ -254,7 +253,7 @@ toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
 from dataclasses import replace
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn import training as stack
+from infantjax.training.loop import TrainOptions
 directory, epochs, limit = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def pause(*_):
     time.sleep(0.05)
@@ -263,12 +262,11 @@ if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     pause = lambda epoch, _: epoch == 2 and resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
-    result = stack.train(
-        toy.Toy(), toy.toy_cohort(), toy.toy_folds()[:2], replace(toy.CONFIG, epochs=epochs), directory=directory,
-        mapping="map", on_epoch=pause)
+    options = TrainOptions("map", on_epoch=pause)
+    result = toy.toy_train(toy.toy_splits(2), replace(toy.CONFIG, epochs=epochs), directory=directory, options=options)
 except InputError as error:
     sys.exit(str(error))
-np.savez(directory + "/result.npz", *jax.tree.leaves((result.variables, result.best_auc, result.history)))
+np.savez(directory + "/result.npz", *jax.tree.leaves((result.variables, result.best_score, result.history)))
 """
 
 

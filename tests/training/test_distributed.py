@@ -12,8 +12,8 @@ import pytest
 
 import infantjax
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn import training as stack
-from infantjax.training import distributed as processes
+from infantjax.training import distributed
+from infantjax.training.loop import TrainOptions
 
 IN_PROCESS = """
 import importlib.util, sys
@@ -22,14 +22,14 @@ spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
 toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
 from dataclasses import replace
-from infantjax.methods.ensemble_gcn import training as stack
+from infantjax.training.loop import TrainOptions
 
 address, number, folder, epochs = sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 jax.distributed.initialize(address, 2, number, initialization_timeout=60, heartbeat_timeout_seconds=60)
 assert (len(jax.devices()), len(jax.local_devices())) == (4, 2)
 config = replace(toy.CONFIG, epochs=epochs)
-result = stack.train(toy.Toy(), toy.toy_cohort(), toy.toy_folds(3), config, mapping="map", directory=folder)
-np.savez(f"{folder}/result-{number}.npz", *jax.tree.leaves((result.variables, result.best_auc, result.history)))
+result = toy.toy_train(toy.toy_splits(3), config, directory=folder, options=TrainOptions("map"))
+np.savez(f"{folder}/result-{number}.npz", *jax.tree.leaves((result.variables, result.best_score, result.history)))
 """
 
 
@@ -52,32 +52,21 @@ def two_processes(toy, folder: Path, epochs: int) -> None:
     assert [process.returncode for process in started] == [0, 0], "\n".join(said)
 
 
-@pytest.mark.slow
-def test_two_processes_give_what_one_gives(toy, tmp_path):
+def test_two_processes_give_what_one_gives_and_one_continues_their_folder(toy, tmp_path):
     two_processes(toy, tmp_path, toy.CONFIG.epochs)
-    one = stack.train(
-        toy.Toy(), toy.toy_cohort(), toy.toy_folds(3), toy.CONFIG, mapping="map", devices=jax.devices()[:1]
-    )
-    expected = jax.tree.leaves((one.variables, one.best_auc, one.history))
+    options = TrainOptions("map", devices=jax.devices()[:1])
+    one = toy.toy_train(toy.toy_splits(3), options=options)
+    expected = jax.tree.leaves((one.variables, one.best_score, one.history))
     for number in range(2):
         with np.load(tmp_path / f"result-{number}.npz") as found:
             for name, leaf in zip(found.files, expected, strict=True):
                 np.testing.assert_array_equal(found[name], leaf)
-    # Their folder is that of one process: it finds the training finished.
-    again = stack.train(
-        toy.Toy(),
-        toy.toy_cohort(),
-        toy.toy_folds(3),
-        toy.CONFIG,
-        mapping="map",
-        devices=jax.devices()[:1],
-        directory=tmp_path,
-    )
-    for a, b in zip(jax.tree.leaves((again.variables, again.best_auc, again.history)), expected, strict=True):
+    again = toy.toy_train(toy.toy_splits(3), options=options, directory=tmp_path)
+    for a, b in zip(jax.tree.leaves((again.variables, again.best_score, again.history)), expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("text", ["host,2,0", "host:1,2", "host:1,2,2", "host:1,two,0", ""])
 def test_a_process_that_is_not_named_rightly_is_refused(text):
     with pytest.raises(InputError, match="ADDRESS:PORT,COUNT,NUMBER"):
-        processes.join(text)
+        distributed.join(text)

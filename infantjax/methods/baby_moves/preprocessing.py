@@ -24,7 +24,7 @@ from infantjax.recording.recording import Recording
 from infantjax.skeletons import BABY_MOVES_18
 
 Keypoints = Float[np.ndarray, "time 18 2"]
-Variant = Literal["released", "paper"]
+Variant = Literal["reference", "paper"]
 
 FRAMES = 4500
 """Frames of every recording afterwards: three minutes at 25 Hz, whatever its true length."""
@@ -59,7 +59,7 @@ ANGLES = _triplets("left", "right") | _triplets("right", "left")
 class Preprocessing:
     """How a recording is prepared; the defaults are those of the released program.
 
-    | step | `released` | `paper` |
+    | step | `reference` | `paper` |
     | --- | --- | --- |
     | order | quality, alignment, outliers, gaps, size | quality, outliers, gaps, alignment, size |
     | missing point | confidence at or below `min_confidence` | below it |
@@ -78,7 +78,7 @@ class Preprocessing:
         min_share: of points that must be there, mean over the points.
         body: semi-axes of the body's ellipse along x and y, unit lengths.
         point: semi-axes of a point's ellipse; shares of the long and the short side if released, else unit lengths.
-        template: frame that `released` fits to: the one of the smallest sum over the torso's coordinates of their
+        template: frame that `reference` fits to: the one of the smallest sum over the torso's coordinates of their
             distance to the median, `signed` as released (the one that lies furthest towards the image's origin) or
             `absolute` as was surely meant.
         rotation: `ordinary`, or `transposed` as released: one factor of the fit is transposed by mistake, which shows
@@ -90,7 +90,7 @@ class Preprocessing:
         ValueError: an unknown name.
     """
 
-    variant: Variant = "released"
+    variant: Variant = "reference"
     min_confidence: float = 0.2
     min_share: float = 0.7
     body: tuple[float, float] = (1.5, 1.0)
@@ -106,7 +106,7 @@ class Preprocessing:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
 
-RELEASED = Preprocessing()
+REFERENCE = Preprocessing()
 """As the public program does."""
 PAPER = Preprocessing(variant="paper", point=(0.5, 0.5))
 """As the paper describes it; its point ellipse is chosen."""
@@ -119,7 +119,7 @@ class Image(NamedTuple):
     short: float
 
 
-def prepare(recording: Recording, image: Image | tuple[float, float], settings: Preprocessing = RELEASED) -> Recording:
+def prepare(recording: Recording, image: Image | tuple[float, float], settings: Preprocessing = REFERENCE) -> Recording:
     """A recording of 4500 frames, upright, centered and of unit length.
 
     Args:
@@ -152,7 +152,7 @@ def prepare(recording: Recording, image: Image | tuple[float, float], settings: 
             "it would have been excluded from the published study",
         )
     _require_torso(keypoints, recording.name)
-    if settings.variant == "released":
+    if settings.variant == "reference":
         keypoints = align(keypoints, recording.fps, image, settings)
     kept = remove_outliers(keypoints, image, settings)
     removed = np.isnan(kept).any(axis=-1).mean() - np.isnan(keypoints).any(axis=-1).mean()
@@ -174,7 +174,7 @@ def prepare(recording: Recording, image: Image | tuple[float, float], settings: 
 
 
 def quality(
-    keypoints: Keypoints, confidence: Float[np.ndarray, "time 18"] | None, settings: Preprocessing = RELEASED
+    keypoints: Keypoints, confidence: Float[np.ndarray, "time 18"] | None, settings: Preprocessing = REFERENCE
 ) -> tuple[Keypoints, Float[np.ndarray, "18"]]:
     """Points of low confidence become missing; the share of frames in which each point is seen.
 
@@ -186,17 +186,17 @@ def quality(
     keypoints = np.array(keypoints, dtype=np.float64)
     if confidence is not None:
         least = settings.min_confidence
-        keep = confidence > least if settings.variant == "released" else confidence >= least
+        keep = confidence > least if settings.variant == "reference" else confidence >= least
         keypoints[~keep] = np.nan
     return keypoints, 1 - np.isnan(keypoints).any(axis=-1).mean(axis=0)
 
 
-def enough(share: float, settings: Preprocessing = RELEASED) -> bool:
+def enough(share: float, settings: Preprocessing = REFERENCE) -> bool:
     """Whether so many points are enough: at least the smallest share as released, more than it in the paper."""
-    return share >= settings.min_share if settings.variant == "released" else share > settings.min_share
+    return share >= settings.min_share if settings.variant == "reference" else share > settings.min_share
 
 
-def align(keypoints: Keypoints, fps: float, image: Image, settings: Preprocessing = RELEASED) -> Keypoints:
+def align(keypoints: Keypoints, fps: float, image: Image, settings: Preprocessing = REFERENCE) -> Keypoints:
     """Take out the camera's movement, as released: each frame's torso is fitted to that of one frame.
 
     Rotation and translation, no scale, that map the four points of the torso best onto the template's; the template is
@@ -275,7 +275,7 @@ def unit_length(keypoints: Keypoints) -> float:
     return median
 
 
-def remove_outliers(keypoints: Keypoints, image: Image, settings: Preprocessing = RELEASED) -> Keypoints:
+def remove_outliers(keypoints: Keypoints, image: Image, settings: Preprocessing = REFERENCE) -> Keypoints:
     """Points become missing that lie outside the body's ellipse, then those far from their own median.
 
     Args:
@@ -284,17 +284,17 @@ def remove_outliers(keypoints: Keypoints, image: Image, settings: Preprocessing 
         settings: the ellipses and their middle.
     """
     unit = unit_length(keypoints)
-    middle = keypoints[:, _HIPS if settings.variant == "released" else _TORSO].mean(axis=1, keepdims=True)
+    middle = keypoints[:, _HIPS if settings.variant == "reference" else _TORSO].mean(axis=1, keepdims=True)
     keypoints = cleaning.remove_outside(keypoints, middle, (settings.body[0] * unit, settings.body[1] * unit))
     x, y = settings.point
-    axes = (x * image.long, y * image.short) if settings.variant == "released" else (x * unit, y * unit)
+    axes = (x * image.long, y * image.short) if settings.variant == "reference" else (x * unit, y * unit)
     seen = ~np.isnan(keypoints).all(axis=(0, 2))
     median = np.full(keypoints.shape[1:], np.nan)
     median[seen] = np.nanmedian(keypoints[:, seen], axis=0)
     return cleaning.remove_outside(keypoints, median, axes)
 
 
-def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = RELEASED) -> Keypoints:
+def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = REFERENCE) -> Keypoints:
     """Fill all gaps: short ones linearly, the rest from all other coordinates; present values stay as they are.
 
     Args:
@@ -303,7 +303,7 @@ def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = RELEASED) -
         settings: the variant.
     """
     missing = np.isnan(keypoints)
-    if settings.variant == "released":
+    if settings.variant == "reference":
         filled = cleaning.impute(_smoothed(cleaning.interpolate_forwards(keypoints), fps))
     else:
         filled = cleaning.impute(cleaning.fill_short_gaps(keypoints))

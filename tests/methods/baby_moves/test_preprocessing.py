@@ -8,7 +8,7 @@ import pytest
 from infantjax import skeletons
 from infantjax.errors import InputError
 from infantjax.methods.baby_moves import preprocessing as baby_moves
-from infantjax.methods.baby_moves.preprocessing import PAPER, RELEASED, Image, Settings
+from infantjax.methods.baby_moves.preprocessing import PAPER, REFERENCE, Image, Preprocessing
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import BABY_MOVES_18
@@ -95,14 +95,14 @@ def test_as_many_outliers_are_removed_as_in_the_reference(stages, golden):
 
 def test_the_released_slip_in_the_rotation_does_not_show_in_the_reference(stages, golden):
     fps, image = float(golden["frame_rate"]), Image(golden["image_long_side"], golden["image_short_side"])
-    slipped = baby_moves.align(stages["stage1_quality"], fps, image, Settings(rotation="transposed"))
+    slipped = baby_moves.align(stages["stage1_quality"], fps, image, Preprocessing(rotation="transposed"))
     np.testing.assert_allclose(slipped, stages["stage2_aligned"], rtol=0, atol=1e-9)
 
 
 # --- quality ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("settings", "kept"), [(RELEASED, False), (PAPER, True)])
+@pytest.mark.parametrize(("settings", "kept"), [(REFERENCE, False), (PAPER, True)])
 def test_released_drops_a_confidence_at_the_threshold_and_the_paper_keeps_it(settings, kept):
     confidence = np.full((4, 18), 0.9)
     confidence[2, 5] = 0.2
@@ -111,7 +111,7 @@ def test_released_drops_a_confidence_at_the_threshold_and_the_paper_keeps_it(set
     assert shares[5] == (1.0 if kept else 0.75)
 
 
-@pytest.mark.parametrize(("settings", "passes"), [(RELEASED, True), (PAPER, False)])
+@pytest.mark.parametrize(("settings", "passes"), [(REFERENCE, True), (PAPER, False)])
 def test_seventy_percent_are_enough_as_released_and_not_in_the_paper(settings, passes):
     assert baby_moves.enough(0.7, settings) == passes
 
@@ -125,7 +125,7 @@ def moved(keypoints, angles, shifts):
     return np.einsum("tij,tpj->tpi", turn, keypoints) + shifts[:, None]
 
 
-@pytest.mark.parametrize("settings", [RELEASED, Settings(template="absolute")])
+@pytest.mark.parametrize("settings", [REFERENCE, Preprocessing(template="absolute")])
 def test_alignment_takes_out_any_turn_and_shift_of_the_camera(settings):
     """A still infant before a moving camera is still afterwards, head towards small x."""
     rng = np.random.default_rng(0)
@@ -192,7 +192,7 @@ def test_a_point_far_from_the_body_is_removed_and_so_is_one_far_from_its_median(
     keypoints[4, 6] += (0, 100)
     removed = np.isnan(baby_moves.remove_outliers(keypoints, IMAGE)).any(-1)
     assert set(zip(*np.nonzero(removed))) == {(3, 6)}
-    tight = replace(RELEASED, point=(0.2, 0.2))
+    tight = replace(REFERENCE, point=(0.2, 0.2))
     removed = np.isnan(baby_moves.remove_outliers(keypoints, IMAGE, tight)).any(-1)
     assert set(zip(*np.nonzero(removed))) == {(3, 6), (4, 6)}
 
@@ -201,7 +201,7 @@ def test_frames_without_hips_lose_nothing_to_the_ellipse_of_the_body():
     keypoints = np.repeat(body()[:1], 50, axis=0)
     keypoints[3, 6] += (90, 0)
     keypoints[3, 7] = NAN
-    wide = replace(RELEASED, point=(9, 9), body=(0.9, 0.9))
+    wide = replace(REFERENCE, point=(9, 9), body=(0.9, 0.9))
     assert not np.isnan(baby_moves.remove_outliers(keypoints, IMAGE, wide)[3, 6]).any()
 
 
@@ -209,7 +209,7 @@ def test_filling_keeps_what_is_present_and_leaves_no_gap():
     keypoints = body(120)
     gaps = keypoints.copy()
     gaps[50:80, 6], gaps[:10, 2], gaps[10:13, 9] = NAN, NAN, NAN
-    for settings in (RELEASED, PAPER):
+    for settings in (REFERENCE, PAPER):
         filled = baby_moves.fill(gaps, 30.0, settings)
         assert not np.isnan(filled).any()
         np.testing.assert_array_equal(filled[~np.isnan(gaps)], keypoints[~np.isnan(gaps)])
@@ -274,7 +274,7 @@ def test_there_are_547_clips():
 # --- a recording -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [RELEASED, PAPER], ids=lambda s: s.variant)
+@pytest.mark.parametrize("settings", [REFERENCE, PAPER], ids=lambda s: s.variant)
 def test_a_recording_is_prepared_whatever_the_camera_did(settings):
     keypoints = body(150)
     seen = moved(keypoints, np.linspace(0, 0.05, 150), np.linspace((0, 0), (9, 5), 150))
@@ -326,6 +326,6 @@ def test_another_skeleton_or_setting_is_a_wrong_call():
     with pytest.raises(ValueError, match="baby-moves-18"):
         baby_moves.prepare(other, IMAGE)
     with pytest.raises(ValueError, match="released, paper"):
-        Settings(variant="journal")
+        Preprocessing(variant="journal")
     with pytest.raises(ValueError, match="above 0"):
         baby_moves.prepare(recording(body()), (480, 0))

@@ -10,13 +10,14 @@ import pytest
 
 from infantjax.methods.baby_moves import model as network
 from infantjax.methods.baby_moves import training as baby_moves
-from infantjax.methods.baby_moves.training import BabyMovesConfig, Videos, VideoTask
+from infantjax.methods.baby_moves.training import TrainingConfig, VideoBatch, Videos, VideoTask
 from infantjax.nn.initializers import initialize
 from infantjax.training import optimizers as optimizers
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split, random_splits
 from infantjax.training.state import Status
 
-RELEASED = BabyMovesConfig()
+REFERENCE = TrainingConfig()
 
 
 # --- reference vectors -----------------------------------------------------------------------------------------------
@@ -32,8 +33,8 @@ def steps(shared, baby_moves_variables):
         series = archive["timeseries"]
     clips = np.stack([series[8 * i : 8 * i + 128] for i in z["clip_index"]])[:, None]
     labels, metadata = z["labels"][:, 0], z["meta"][:, 0]
-    task = VideoTask(network.build(metadata=True, dropout=0.0), RELEASED, (1, 1, 128, 46))
-    optimizer = optimizers.nesterov(RELEASED.learning_rate, RELEASED.momentum)
+    task = VideoTask(network.build(metadata=True, dropout=0.0), REFERENCE, (1, 1, 128, 46))
+    optimizer = optimizers.nesterov(REFERENCE.learning_rate, REFERENCE.momentum)
 
     @jax.jit
     def step(variables, state):
@@ -41,7 +42,8 @@ def steps(shared, baby_moves_variables):
             given = {**variables, "params": params}
             (logits, _), updates = task.module.apply(given, clips, metadata, train=True, mutable=["batch_stats"])
             entropy = baby_moves.smoothed_cross_entropy(logits, labels).mean()
-            return task.loss(logits, labels, params), (entropy, logits, updates)
+            value, _ = task.loss(given, VideoBatch(clips[:, 0], metadata, labels), {"dropout": jax.random.key(0)})
+            return value, (entropy, logits, updates)
 
         gradient, (entropy, logits, updates) = jax.grad(loss, has_aux=True)(variables["params"])
         change, state = optimizer.update(gradient, state, variables["params"])
@@ -160,7 +162,7 @@ def test_the_logit_of_a_video_is_of_all_its_clips():
 
 # --- a stack of runs -------------------------------------------------------------------------------------------------
 
-SMALL = BabyMovesConfig(epochs=12, warm_up=2, patience=4, batch_size=4, oversampling=2, curves=20, learning_rate=0.02)
+SMALL = TrainingConfig(epochs=12, warm_up=2, patience=4, batch_size=4, oversampling=2, curves=20, learning_rate=0.02)
 MODULE = network.build(features=8, blocks=1, dropout=0.1)
 
 
@@ -173,7 +175,7 @@ def cohort():
     slow = np.sin(np.arange(160) / 5)[:, None] * np.ones(12)
     series[labels, :, :12] = slow
     metadata = np.stack([rng.uniform(12, 18, 18), labels], -1)
-    return Videos.of(series, labels.astype(int).tolist(), metadata, SMALL)
+    return Videos.create(series, labels.astype(int).tolist(), metadata, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +195,7 @@ def repeats(plain, partitions):
 
 def test_every_run_keeps_the_epoch_of_its_lowest_loss_behind_the_warm_up(repeats):
     losses = repeats.history["validation_loss"]
-    for run, (epoch, loss, ended) in enumerate(zip(repeats.best_epoch, repeats.best_loss, repeats.ended)):
+    for run, (epoch, loss, ended) in enumerate(zip(repeats.best_epoch, -repeats.best_score, repeats.last_epoch)):
         assert epoch == np.nanargmin(losses[run, SMALL.warm_up :]) + SMALL.warm_up + 1
         assert loss == losses[run, epoch - 1]
         assert ended == min(epoch + SMALL.patience, SMALL.epochs)
@@ -206,11 +208,11 @@ def test_what_is_kept_of_the_best_epoch_belongs_to_its_weights(repeats, plain, p
     for run, partition in enumerate(partitions):
         variables = jax.tree.map(lambda leaf, run=run: leaf[run], repeats.variables)
         found = [logit(variables, plain.series[row]) for row in partition.validation]
-        np.testing.assert_allclose(repeats.validation_logits[run], found, atol=1e-5)
+        np.testing.assert_allclose(repeats.validation_outputs(partitions)[run], found, atol=1e-5)
         labels = plain.labels[list(partition.validation)]
         loss = baby_moves.smoothed_cross_entropy(jnp.asarray(found), labels).mean()
         loss += baby_moves.penalty(variables["params"])
-        assert repeats.best_loss[run] == pytest.approx(float(loss), rel=1e-5)
+        assert -repeats.best_score[run] == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_runs_learn(repeats):
@@ -222,7 +224,7 @@ def test_runs_learn(repeats):
 @pytest.mark.slow
 @pytest.mark.parametrize("mapping", ["map", "vmap"])
 def test_a_run_is_the_same_alone_and_in_a_stack(mapping, repeats, plain, partitions):
-    alone = baby_moves.train(MODULE, plain, partitions[:1], SMALL, mapping=mapping)
+    alone = baby_moves.train(MODULE, plain, partitions[:1], SMALL, options=TrainOptions(mapping))
     # A vmapped convolution adds in another order.
     tolerance = 0 if mapping == "map" else 1e-3
     np.testing.assert_allclose(
@@ -236,7 +238,7 @@ def test_a_network_trains_on_metadata_and_keeps_its_last_weights_if_it_ends_in_i
     result = baby_moves.train(network.build(features=4, blocks=1, metadata=True), cohort, partitions[:1], config)
     assert result.variables["batch_stats"]["metadata_branch"]["norm"]["mean"][0, 0] > 0.5  # on its way to 15 weeks
     assert (result.best_epoch[0], result.status) == (0, (Status.FINISHED,))
-    assert not np.isnan(result.validation_logits[0]).any()
+    assert not np.isnan(result.validation_outputs(partitions[:1])[0]).any()
 
 
 @pytest.mark.slow
@@ -249,8 +251,8 @@ def test_an_interrupted_training_continues_to_the_same_weights(plain, partitions
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        baby_moves.train(MODULE, plain, partitions, SMALL, directory=tmp_path, save_every=1, on_epoch=stop)
-    again = baby_moves.train(MODULE, plain, partitions, SMALL, directory=tmp_path, save_every=1)
+        baby_moves.train(MODULE, plain, partitions, SMALL, directory=tmp_path, options=TrainOptions(on_epoch=stop))
+    again = baby_moves.train(MODULE, plain, partitions, SMALL, directory=tmp_path)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), again.variables, repeats.variables)
     assert all(jax.tree.leaves(same))
 
@@ -271,14 +273,14 @@ def test_an_interrupted_training_continues_to_the_same_weights(plain, partitions
 def test_videos_that_do_not_fit_are_refused(change, message):
     given = {"series": np.zeros((3, 128, 46)), "labels": [0, 1, 0]} | change
     with pytest.raises(ValueError, match=message):
-        Videos.of(**given, config=SMALL)
+        Videos.create(**given, config=SMALL)
 
 
 @pytest.mark.parametrize(
     ("module", "partitions", "message"),
     [
-        (MODULE, [], "no partitions"),
-        (network.build(metadata=True), [Split((0,), (1,), (2,))], "there are none"),
+        (MODULE, [], "at least one split"),
+        (network.build(metadata=True), [Split((0,), (1,), (2,))], "the network needs metadata"),
         (MODULE, [Split((0, 1), (40,), (2,))], r"videos 0\.\.17"),
         (MODULE, [Split((1,), (3,), (2,))], "1 listings do not fill a batch of 4"),
     ],
@@ -293,4 +295,4 @@ def test_a_training_that_cannot_be_is_refused(module, partitions, message, plain
 )
 def test_a_setting_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        BabyMovesConfig(**wrong)
+        TrainingConfig(**wrong)

@@ -16,6 +16,7 @@ from jax import monitoring
 from infantjax import formats as readers
 from infantjax import models
 from infantjax.assessment import aggregation
+from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
@@ -23,7 +24,6 @@ from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
 from infantjax.recording.recording import Recording
-from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19
 from infantjax.weights import import_movement_outcome
 from infantjax.weights.ensemble import Ensemble, Member, load_ensemble

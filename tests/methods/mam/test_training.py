@@ -10,8 +10,10 @@ import pytest
 from infantjax.evaluation.discrimination import auc
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam import training as mam
+from infantjax.methods.mam.inference import localize
+from infantjax.methods.mam.losses import closeness, moved, presence, triplet
 from infantjax.methods.mam.model import MAM
-from infantjax.methods.mam.training import MamConfig, MamRun, Videos, VideoTask
+from infantjax.methods.mam.training import TrainingConfig, Videos, VideoTask
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, move
 from infantjax.skeletons import IN_MOTION_19
@@ -19,7 +21,7 @@ from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
 MODULE = MAM(channels=4, joints=4, frames=8, token=4, width=8, blocks=1, heads=2, hidden=8, dropout=0.0, info=4)
-CONFIG = MamConfig(
+CONFIG = TrainingConfig(
     pretraining=40, joint=20, clips=8, instances=4, step=5, lowest_rate=0.05, highest_rate=0.1, half_cycle=20
 )
 
@@ -34,7 +36,7 @@ def test_triplets_by_hand():
     labels = jnp.array([1, 1, 0])
     first, second = 2**0.5 - 2 + 0.4, 0.4
     expected = (max(first, 0) + second) / 2
-    found = jax.jit(mam.triplet, static_argnums=3)
+    found = jax.jit(triplet, static_argnums=3)
     assert float(found(POINTS, labels)) == pytest.approx(expected)
     assert float(found(POINTS, labels, 1.0)) == pytest.approx((2**0.5 - 1 + 1) / 2)
     assert float(found(POINTS, labels, 0.4, "hardest")) == pytest.approx(expected)
@@ -43,7 +45,7 @@ def test_triplets_by_hand():
 def test_the_hardest_triplets_are_no_easier_and_one_class_has_none():
     z = jnp.asarray(np.random.default_rng(0).standard_normal((12, 3)), jnp.float32)
     labels = np.arange(12) % 3 % 2
-    slopes = jax.jit(jax.value_and_grad(mam.triplet), static_argnums=(2, 3))
+    slopes = jax.jit(jax.value_and_grad(triplet), static_argnums=(2, 3))
     values = {mining: slopes(z, labels, 0.4, mining)[0] for mining in ("all", "hardest")}
     assert values["hardest"] > values["all"] > 0
     for mining in values:
@@ -55,28 +57,28 @@ def test_closeness_by_hand():
     centers = jnp.array([[0.0, 0.0], [2.0, 0.0]])
     p = jnp.array([1.0, 0.5, 0.0])
     for squares, width in (("sum", 1), ("mean", 2)):
-        found = [float(mam.closeness(POINTS, p, centers, hard, squares)) for hard in (False, True)]
+        found = [float(closeness(POINTS, p, centers, hard, squares)) for hard in (False, True)]
         assert found == pytest.approx([(0 + (13 + 9) / 2 + 1) / 3 / width, (0 + 9 + 1) / 3 / width])
-    assert mam.closeness(POINTS, p, centers) == mam.closeness(POINTS, p, centers, squares="sum")
+    assert closeness(POINTS, p, centers) == closeness(POINTS, p, centers, squares="sum")
 
 
 def test_neither_centers_nor_probabilities_have_a_gradient():
     centers = jnp.array([[0.0, 0.0], [2.0, 0.0]])
-    of_p, of_centers = jax.grad(lambda p, c: mam.closeness(POINTS, p, c), argnums=(0, 1))(jnp.full(3, 0.5), centers)
+    of_p, of_centers = jax.grad(lambda p, c: closeness(POINTS, p, c), argnums=(0, 1))(jnp.full(3, 0.5), centers)
     assert not of_p.any()
     assert not of_centers.any()
 
 
 def test_of_a_risk_video_only_the_top_tenth_counts_as_fidgety():
     p = jnp.linspace(0.1, 1.0, 16)[::-1].reshape(1, 16).repeat(2, 0)
-    found = mam.presence(p, jnp.array([False, True]))
+    found = presence(p, jnp.array([False, True]))
     np.testing.assert_array_equal(found[0], p[0])
     assert (found[1] > 0).tolist() == [True, True] + [False] * 14
 
 
 def test_centers_move_by_a_tenth_and_a_class_without_clips_stays():
     centers = jnp.array([[1.0, 1.0], [5.0, 5.0]])
-    found = mam.moved(centers, POINTS, jnp.array([[1.0, 0, 1], [0, 0, 0]]))
+    found = moved(centers, POINTS, jnp.array([[1.0, 0, 1], [0, 0, 0]]))
     np.testing.assert_allclose(found, [[0.9 + 0.05, 0.9], [5, 5]], rtol=1e-6)
 
 
@@ -98,7 +100,7 @@ def data():
     videos = [movement(rng, n, np.full(n, 1.0 - label)) for n, label in zip(lengths, labels)]
     fidgety = np.arange(20) % 2
     clips = np.stack([movement(rng, 8, np.full(8, float(f))) for f in fidgety])
-    return Videos.of(videos, labels, clips, fidgety, rng.standard_normal((8, 4)))
+    return Videos.create(videos, labels, clips, fidgety, rng.standard_normal((8, 4)))
 
 
 FOLDS = (Split((0, 1, 2, 3, 4), (5, 6, 7)), Split((3, 4, 5, 6, 7), (0, 1, 2)))
@@ -112,10 +114,10 @@ def result(data):
 @pytest.mark.slow
 def test_a_small_run_learns_clips_and_videos(result, data):
     assert set(result.status) == {Status.FINISHED}
-    assert np.isnan(result.logits).tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    assert np.isnan(result.held_out(FOLDS, 8)).tolist() == [False] * 3 + [True] * 2 + [False] * 3
     assert (result.history["training_loss"][:, -1] < result.history["training_loss"][:, 40]).all()
     variables = jax.tree.map(lambda leaf: leaf[0], result.variables)
-    risk, normal = (mam.localize(MODULE, variables, data.positions[v], CONFIG, step=4, batch=4) for v in (3, 6))
+    risk, normal = (localize(MODULE, variables, data.positions[v], CONFIG, step=4, batch=4) for v in (3, 6))
     assert risk.shape == (9,)
     assert normal.min() > risk.max()
 
@@ -128,7 +130,7 @@ def test_held_out_videos_are_judged_by_all_of_their_instances(result, data):
         length = int(data.lengths[video])
         clips, real = motion.cut(data.positions[video][:length], motion.clip_starts(length, 8, 5), 8)
         logit, _ = apply(variables, motion.inputs(clips)[None], data.info[video][None], real[None])
-        assert float(logit[0]) == pytest.approx(result.logits[video], abs=1e-4)
+        assert float(logit[0]) == pytest.approx(result.held_out(FOLDS, 8)[video], abs=1e-4)
 
 
 @pytest.mark.slow
@@ -143,9 +145,10 @@ def test_every_parameter_was_trained_and_info_is_standardized_by_the_training_vi
 
 def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
     task = VideoTask(MODULE, CONFIG, (1, 1, 8, 4, 4))
-    tables = {name: jnp.asarray(table) for name, table in mam._tables(data.labels, FOLDS[0]).items()}
-    run, placed = MamRun(jax.random.key(0), **tables), jax.tree.map(jnp.asarray, data)
-    before = jax.eval_shape(task.init_state, True, run, placed)
+    runs = mam.video_runs(data, FOLDS[:1], 1)
+    drawn = {name: jnp.zeros(packing.size) for name, packing in task.packings.items()}
+    run, placed = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), runs), jax.tree.map(jnp.asarray, data)
+    before = jax.eval_shape(task.init_state, drawn, True, run, placed)
     after = jax.eval_shape(task.epoch, before, run, placed)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), before
@@ -155,15 +158,18 @@ def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
 
 @pytest.fixture(scope="module")
 def standards(data):
-    run = MamRun(jax.random.key(0), **mam._tables(data.labels, FOLDS[0]))
+    runs = mam.video_runs(data, FOLDS[:1], 1)
+    tasks = {
+        kind: VideoTask(MODULE, replace(CONFIG, standardize=kind), (1, 1, 8, 4, 4))
+        for kind in ("none", "channel", "token")
+    }
+    drawn = jax.tree.map(lambda leaf: leaf[0], tasks["none"].draw_variables(runs.key))
 
     @jax.jit
-    def all_kinds(run, data):
-        kinds = ("none", "channel", "token")
-        tasks = (VideoTask(MODULE, replace(CONFIG, standardize=kind), (1, 1, 8, 4, 4)) for kind in kinds)
-        return {kind: task.unpack(task.initial(run.key, run, data))["inputs"] for kind, task in zip(kinds, tasks)}
+    def all_kinds(drawn, run, data):
+        return {kind: t.init_variables(t.unpack(drawn), run, data)["inputs"] for kind, t in tasks.items()}
 
-    return all_kinds(run, data)
+    return all_kinds(drawn, jax.tree.map(lambda leaf: leaf[0], runs), data)
 
 
 def test_channels_are_standardized_by_the_annotated_clips(data, standards):
@@ -207,11 +213,11 @@ def test_distances_teach_which_clips_of_other_infants_are_fidgety():
     clips, labels = clips_of(1, 120)
     others, truth = clips_of(2, 12)
     module = MAM(width=32, blocks=1, hidden=64, token=24)
-    config = MamConfig(pretraining=8, joint=1, clips=24, instances=2, half_cycle=100)
-    data = Videos.of([*others[:4]], [0, 1, 0, 1], clips, labels)
+    config = TrainingConfig(pretraining=8, joint=1, clips=24, instances=2, half_cycle=100)
+    data = Videos.create([*others[:4]], [0, 1, 0, 1], clips, labels)
     found = mam.train(module, data, [Split((0, 1), (2, 3))], config)
     variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
-    p = np.concatenate([mam.localize(module, variables, clip, config, batch=1) for clip in others])
+    p = np.concatenate([localize(module, variables, clip, config, batch=1) for clip in others])
     assert auc(p, truth) > 0.65
 
 
@@ -243,11 +249,11 @@ def test_ablations_run(parts, data):
 def test_what_cannot_be_trained_is_refused(data):
     bare = data._replace(info=None)
     for given, folds, config, message in (
-        (data, (), CONFIG, "no folds"),
-        (bare, FOLDS, CONFIG, "reads info and there is none"),
+        (data, (), CONFIG, "at least one split"),
+        (bare, FOLDS, CONFIG, "the network needs info"),
         (data, FOLDS, replace(CONFIG, inputs=("velocities",)), "4 channels, the data have 8, 4 and 2"),
         (data, FOLDS, replace(CONFIG, clips=21), "20 annotated clips do not fill the 21"),
-        (data, (Split((0, 2), (1,)),), CONFIG, "a fold has 2 and 0"),
+        (data, (Split((0, 2), (1,)),), CONFIG, "a split has 2 and 0"),
         (data, (Split((0, 1), (8,)),), CONFIG, "videos 0..7"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -265,7 +271,7 @@ def test_data_that_do_not_fit_are_refused():
         (([video], [0], clips, [0, 1], [[1.0]]), "info must be"),
     ):
         with pytest.raises(ValueError, match=message):
-            Videos.of(*arguments)
+            Videos.create(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -285,8 +291,4 @@ def test_data_that_do_not_fit_are_refused():
 )
 def test_a_setting_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError):
-        MamConfig(**wrong)
-
-
-def test_runs_have_the_fields_of_their_tables():
-    assert MamRun._fields[1:] == tuple(mam._tables(np.array([0, 1]), Split((0, 1), (0,))))
+        TrainingConfig(**wrong)

@@ -1,10 +1,9 @@
-"""Infants held out and folds, as in the paper: dealt, written, read again."""
+"""Splits of a cohort: a test set and folds as in the paper, written and read again; single splits."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
-from infantjax.methods.ensemble_gcn.crossval import cohort_splits, deal, folds_summary, folds_table
 
 from infantjax import cli
 from infantjax.errors import InputError
@@ -13,6 +12,7 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
 from infantjax.skeletons import BABYPOSE_12
+from infantjax.training.cohort_splits import assign_folds, cohort_splits, folds_summary, folds_table
 
 CENTERS = ("Trondheim", "Chicago", "Chennai", "Ghent")
 SUBTYPES = ("unilateral", "bilateral", "dyskinetic")
@@ -48,7 +48,7 @@ def counts_of(cohort, fold_of, column):
 
 
 def test_the_published_sizes_come_out(published):
-    fold_of = np.array(deal(published, stratify=("center", "subtype")))
+    fold_of = np.array(assign_folds(published, stratify=("center", "subtype")))
     cp = np.array(published.outcomes) == 1
     assert (np.sum(fold_of == 0), np.sum(cp & (fold_of == 0))) == (139, 21)
     assert [int(np.sum(cp & (fold_of == k))) for k in range(1, 8)] == [9] * 7
@@ -57,30 +57,30 @@ def test_the_published_sizes_come_out(published):
 
 @pytest.mark.parametrize("column", ["center", "subtype"])
 def test_centers_and_subtypes_are_spread_over_the_folds(published, column):
-    balanced = counts_of(published, deal(published, stratify=("center", "subtype")), column)
-    plain = counts_of(published, deal(published), column)
+    balanced = counts_of(published, assign_folds(published, stratify=("center", "subtype")), column)
+    plain = counts_of(published, assign_folds(published), column)
     spread = [sum(np.ptp(counts) for counts in table.values()) for table in (balanced, plain)]
     assert spread[0] < spread[1]
 
 
 def test_nobody_is_held_out_if_not_wanted(published):
-    assert set(deal(published, held_out=0)) == set(range(1, 8))
+    assert set(assign_folds(published, test_fraction=0)) == set(range(1, 8))
 
 
 def test_groups_stay_together():
     groups = tuple(f"g{row // 2}" for row in range(48))
-    fold_of = deal(cohort_of([row // 2 % 2 for row in range(48)], groups), 3)
+    fold_of = assign_folds(cohort_of([row // 2 % 2 for row in range(48)], groups), 3)
     assert len({*zip(groups, fold_of)}) == 24
 
 
 def test_the_same_seed_deals_the_same(published):
-    assert deal(published, seed=3) == deal(published, seed=3) != deal(published, seed=4)
+    assert assign_folds(published, seed=3) == assign_folds(published, seed=3) != assign_folds(published, seed=4)
 
 
 def test_the_summary_tells_what_each_part_holds():
     cohort = cohort_of([1, 0, 1, 0, 1, 0], center=["a", "a", "b", "b", "b", ""])
     assert folds_summary(cohort, (1, 1, 2, 2, 0, 0), ("center",)) == [
-        *("fold 1: 2, 1 CP; center a 2", "fold 2: 2, 1 CP; center b 2", "held out: 2, 1 CP; center b 1, none 1")
+        *("fold 1: 2, 1 CP; center a 2", "fold 2: 2, 1 CP; center b 2", "test set: 2, 1 CP; center b 1, none 1")
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_column_gives_the_folds_in_the_order_of_its_numbers():
 @pytest.mark.parametrize(
     ("outcomes", "fold", "groups", "message"),
     [
-        ([1, 0, 1, 0], ["1", "1", "2", ""], None, 'i3 has no "fold"'),
+        ([1, 0, 1, 0], ["1", "1", "2", ""], None, 'i3 has no entry in column "fold"'),
         ([1, 0], ["1", "1"], None, '"fold" names one fold'),
         ([1, 1, 0, 0], ["1", "1", "2", "2"], None, 'fold 1 of "fold" does not leave both outcomes'),
         ([1, 0, 1, 0], ["1", "1", "2", "2"], ("a", "b", "a", "c"), 'fold 1 of "fold" shares a group'),
@@ -142,7 +142,7 @@ def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated,
     assert status == 0
     assert out.splitlines()[0] == "fold 1: 4, 2 CP; center north 2, south 2"
     whole = read_cohort(simulated)
-    fold_of = dict(zip(whole.names, deal(whole, 3, 4, ("center",))))
+    fold_of = dict(zip(whole.names, assign_folds(whole, 3, 0.25, ("center",))))
     development = read_cohort(simulated, tmp_path / "development.csv")
     for number, fold in enumerate(cohort_splits(development, "fold", (), 1), start=1):
         assert {fold_of[development.names[row]] for row in fold.validation} == {number}
