@@ -11,9 +11,6 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.methods import registry
-from infantjax.formats.cohort import read_cohort
-from infantjax.recording.cohort import Cohort
-from infantjax.simulation import InfantConfig, write_cohort
 from infantjax.training.loop import TrainOptions
 from infantjax.training.out_of_fold import HeldOut, write_tables
 from infantjax.weights.ensemble import load_ensemble
@@ -170,7 +167,11 @@ def trained(name: str, small, cohort_of, folder: Path, **options):
     return method.crossval(cohort, folder, TrainOptions(**options), annotated=annotated_of(name, cohort_of))
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize(
+    "name",
+    # The two networks that take longest to compile are left to the slow tests.
+    [pytest.param(name, marks=pytest.mark.slow if name in ("mam", "baby-moves") else ()) for name in registry.names()],
+)
 def test_an_interrupted_cross_validation_continues_to_an_ensemble_that_assesses(name, small, cohort_of, tmp_path):
     def interrupt(epoch, state):
         raise KeyboardInterrupt
@@ -229,22 +230,3 @@ def replace_splits(method, splits):
     kind = type(method)
     other = type(kind.__name__, (kind,), {"splits": lambda self, cohort, stratify=(): splits})
     return other(**{name: getattr(method, name) for name in method.__dataclass_fields__})
-
-
-# --- simulated cohorts -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", registry.names())
-def test_a_written_cohort_is_read_with_its_outcomes_and_columns(name, tmp_path):
-    method = registry.get(name)
-    folder = write_cohort(tmp_path / "cohort", 2, 3, 4.0, 0.5, base=InfantConfig(dropout_rate=0), method=method)
-    cohort = read_cohort(folder, score_range=method.score_range)
-    simulated = list(method.simulate(2, 3, 4.0, prevalence=0.5, base=InfantConfig(dropout_rate=0)))
-    assert isinstance(cohort, Cohort)
-    assert cohort.outcomes == tuple(outcome for _, outcome in simulated)
-    for recording, (expected, _) in zip(cohort.recordings, simulated, strict=True):
-        for column in set(method.simulated_columns) - {"group"}:
-            assert recording.metadata[column] == str(expected.metadata[column])
-    if "group" in method.simulated_columns:
-        assert cohort.groups == tuple(recording.metadata["group"] for recording, _ in simulated)
-    assert json.loads((folder / "simulation.json").read_text())["method"] == name
