@@ -57,12 +57,14 @@ def test_two_processes_give_what_one_gives_and_one_continues_their_folder(toy, t
     options = TrainOptions("map", devices=jax.devices()[:1])
     one = toy.toy_train(toy.toy_splits(3), options=options)
     expected = jax.tree.leaves((one.variables, one.best_score, one.history))
-    for number in range(2):
-        with np.load(tmp_path / f"result-{number}.npz") as found:
-            for name, leaf in zip(found.files, expected, strict=True):
-                np.testing.assert_array_equal(found[name], leaf)
+    with np.load(tmp_path / "result-0.npz") as first, np.load(tmp_path / "result-1.npz") as second:
+        written = list(first.values())
+        for a, b, alone in zip(written, second.values(), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+            # XLA fuses the program of a mesh differently: float32 rounding of values around 1.
+            np.testing.assert_allclose(a, alone, rtol=0, atol=1e-6)
     again = toy.toy_train(toy.toy_splits(3), options=options, directory=tmp_path)
-    for a, b in zip(jax.tree.leaves((again.variables, again.best_score, again.history)), expected, strict=True):
+    for a, b in zip(jax.tree.leaves((again.variables, again.best_score, again.history)), written, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -83,14 +83,12 @@ def test_eight_devices_give_the_same_runs(toy, stacked, tmp_path):
     command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, str(tmp_path)]
     subprocess.run(command, check=True, env=environment, timeout=240)
     expected = [*leaves(stacked[0]), stacked[0].outputs]
-    # `map` runs the very same program for each run; `vmap` stacks several runs into one matrix product, whose sums XLA
-    # orders differently: float32 rounding of values around 1. `last` is the last of the eight devices alone.
-    for name, tolerance in (("map", 0), ("vmap", 1e-5), ("last", 0)):
+    # Float32 rounding of values around 1: XLA fuses the program of a mesh differently, and `vmap` stacks several runs into
+    # one matrix product, whose sums have another order. `last` is the last of the eight devices alone.
+    for name, tolerance in (("map", 1e-6), ("vmap", 1e-5), ("last", 0)):
         with np.load(tmp_path / f"{name}.npz") as found:
-            *kept, outputs = found.values()
-            for a, b in zip(expected, kept):
+            for a, b in zip(expected, found.values(), strict=True):
                 np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
-            np.testing.assert_allclose(expected[-1], outputs, rtol=1e-6, atol=tolerance)
 
 
 def test_training_lowers_the_loss_and_separates_the_toy_classes(stacked):
