@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from infantjax.methods.ensemble_gcn.objective import search_split
 from infantjax.methods.ensemble_gcn.training import CohortData
 from infantjax.recording.preprocessing import REFERENCE, standardize
-from infantjax.search.evaluation import protocol
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split, stratified_splits
@@ -15,4 +15,4 @@ def simulated(infants: int, duration: float) -> tuple[CohortData, Split]:
     cohort = simulate_cohort(infants, 1, duration, prevalence=0.4)
     positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
     outcomes = [outcome for _, outcome in cohort]
-    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), protocol(stratified_splits(outcomes, 7))
+    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), search_split(stratified_splits(outcomes, 7))

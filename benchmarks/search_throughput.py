@@ -3,14 +3,14 @@
     python -m benchmarks.search_throughput
     python -m benchmarks.search_throughput --workers 2
 
-Ours is what a worker does with a candidate (`infantjax.search.evaluation.Training`): trace, compile, train, evaluate,
-write checkpoints. While one candidate trains the next one is compiled, as by a worker; the list is known, so what
-comes next always is. The peer is the loop that one would write in PyTorch: a `Dataset` that cuts, augments and
+Ours is what a worker does with a candidate (`AucObjective` of the method `ensemble_gcn`): trace, compile, train,
+evaluate, write checkpoints. While one candidate trains the next one is compiled, as by a worker; the list is known, so
+what comes next always is. The peer is the loop that one would write in PyTorch: a `Dataset` that cuts, augments and
 describes a window in NumPy, a `DataLoader`, one candidate after the other in one process, an evaluation after each
 epoch, no checkpoints. Both have the same cohort, batch size, epochs and number of windows; no training is stopped
-early, since then the two would do different work, and where ours ends because it diverges the peer has as many
-epochs. First, the features of a window, and the loss and the weights after
-one step of each candidate, must be equal on both sides.
+early, since then the two would do different work, and where ours ends because it diverges the peer has as many epochs.
+First, the features of a window, and the loss and the weights after one step of each candidate, must be equal on both
+sides.
 
 All of ours run first, then all of the peer's, since compilation goes on between candidates. A candidate's `ours_s` is
 from the end of the one before to its own end; its own compilation is in it as far as it was waited for (`waited_s`),
@@ -19,7 +19,7 @@ and that of the next one runs beside it. `ahead_s` is what tracing and compiling
 the idle share of the device. The paper's trials have 100 epochs, the first checkpoint after ten of them: fewer epochs
 overstate what compilation costs. Compiled programs of earlier runs are not used.
 
-With several workers each is a process with its part of the cores, as `infantjax search --workers` starts them, and
+With several workers each is a process, as `infantjax search --workers` starts them, and
 takes the next candidate of the list when it is done with one; nothing is compiled ahead, since other workers train
 meanwhile. A candidate's seconds are then those in its worker, divided by the number of workers; those of the mean
 trial are the time from the start of the processes to the end of the last, so what a worker waits for the others at
@@ -51,11 +51,10 @@ from benchmarks.stack_training import require_equal_step
 from infantjax import cache as runtime
 from infantjax.evaluation.discrimination import auc
 from infantjax.methods.ensemble_gcn.model import Architecture
+from infantjax.methods.ensemble_gcn.objective import SPACE, AucObjective, build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features
 from infantjax.recording.windows import WINDOW, window_starts
-from infantjax.search.evaluation import Training
-from infantjax.search.space import PUBLISHED, build_published
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split
 
@@ -95,19 +94,19 @@ def main(options: Options) -> None:
         samples_per_negative=options.samples_per_negative,
         positive_ratio=2,
     )
-    training = Training(build_published, data, (fold,), config)
+    training = AucObjective(build, data, (fold,), config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     window = jnp.asarray(data.positions[:1, :WINDOW])
     found = features.build_features(window, data.skeleton)[0].transpose(2, 0, 1)
     common.require_equal(_described(np.asarray(window[0])), found, 1e-6, "features")
 
     generator = random.Random(options.seed)
-    candidates = [PUBLISHED.choices(PUBLISHED.sample(generator.random)) for _ in range(options.candidates)]
+    candidates = [SPACE.choices(SPACE.sample(generator.random)) for _ in range(options.candidates)]
     twins = []
     rows: list[dict[str, Any]] = []
     for number, choices in enumerate(candidates):
         twins.append(torch_twin.GraphNetwork(choices).to(device))
-        size, module = min(8, options.batch_size), build_published(choices)
+        size, module = min(8, options.batch_size), build(choices)
         error = require_equal_step(
             f"candidate {number}", Architecture.from_choices(choices), module, twins[-1], size, str(device)
         )
@@ -134,12 +133,12 @@ def main(options: Options) -> None:
         print(f"{side}: {3600 / rows[-1][f'{side}_s']:.1f} trials an hour")
 
 
-def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _our_trials(training: AucObjective, candidates: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One candidate after the other, the next one compiled while one trains."""
 
     def prepare(choices: dict[str, Any]) -> tuple[CompiledTraining, float]:
         began = time.perf_counter()
-        return training.ahead(choices), time.perf_counter() - began
+        return training.precompile(choices), time.perf_counter() - began
 
     with ThreadPoolExecutor(1) as thread:
         began, used = time.perf_counter(), time.process_time()
@@ -156,13 +155,13 @@ def _our_trials(training: Training, candidates: list[dict[str, Any]]) -> Iterato
             began, used = ended, now
 
 
-def _trials_of_workers(training: Training, candidates: list[dict[str, Any]], workers: int) -> Iterator[dict[str, Any]]:
+def _trials_of_workers(
+    training: AucObjective, candidates: list[dict[str, Any]], workers: int
+) -> Iterator[dict[str, Any]]:
     """Candidates evaluated by processes beside each other."""
     context = multiprocessing.get_context("spawn")
-    numbers, ready = context.SimpleQueue(), context.Barrier(workers)
-    for number in range(workers):
-        numbers.put(number)
-    with ProcessPoolExecutor(workers, context, _begin_worker, (numbers, workers, ready)) as pool:
+    ready = context.Barrier(workers)
+    with ProcessPoolExecutor(workers, context, _begin_worker, (ready,)) as pool:
         wait([pool.submit(_nothing) for _ in range(workers)])  # imported, as the peer is
         began = time.perf_counter()
         for found in [pool.submit(_trial_of_worker, training, choices) for choices in candidates]:
@@ -170,11 +169,9 @@ def _trials_of_workers(training: Training, candidates: list[dict[str, Any]], wor
             yield trial | {"ours_s": trial["ours_s"] / workers, "ended_s": time.perf_counter() - began}
 
 
-def _begin_worker(numbers: Any, workers: int, ready: Any) -> None:
+def _begin_worker(ready: Any) -> None:
     """What `infantjax.search.worker` does when a worker begins, but that compiled programs are not kept."""
-    runtime.take_part_of_the_cores(numbers.get(), workers)
     runtime.shorten_compilation()
-    runtime.keep_freed_memory()
     jax.devices()
     ready.wait()
 
@@ -183,10 +180,10 @@ def _nothing() -> None:
     """Wait for the process to begin."""
 
 
-def _trial_of_worker(training: Training, choices: dict[str, Any]) -> dict[str, Any]:
+def _trial_of_worker(training: AucObjective, choices: dict[str, Any]) -> dict[str, Any]:
     """A candidate in a worker; the same figures as of `_our_trials`."""
     began, used = time.perf_counter(), time.process_time()
-    programs = training.ahead(choices)
+    programs = training.precompile(choices)
     ahead = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         details = training(choices, Path(folder), lambda epoch, value: None, programs).details
@@ -294,5 +291,4 @@ def _peer_trial(
 
 if __name__ == "__main__":
     runtime.shorten_compilation()
-    runtime.keep_freed_memory()
     main(tyro.cli(Options, description=__doc__))

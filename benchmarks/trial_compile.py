@@ -2,10 +2,9 @@
 
     python -m benchmarks.trial_compile
 
-Trace, lowering, compilation, first epoch and a later one apart, of the program that a worker compiles for a candidate
-(`infantjax.search.space.build_published`): sampling, views, training and validation of an epoch. Compilation is also
-given in CPU seconds of all threads, which others on the machine disturb less, and with the number of kernels. Programs
-of earlier runs are not used.
+Trace, lowering, compilation, first epoch and a later one apart, of the program that a worker compiles for a candidate:
+sampling, views, training and validation of an epoch. Compilation is also given in CPU seconds of all threads, which
+others on the machine disturb less, and with the number of kernels. Programs of earlier runs are not used.
 """
 
 import gc
@@ -25,8 +24,8 @@ from benchmarks.cohort import simulated
 from infantjax import cache as runtime
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.model import KBEST
+from infantjax.methods.ensemble_gcn.objective import build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.search.space import build_published
 from infantjax.training.compiled import CompiledTraining
 from infantjax.training.layout import compiler_options
 from infantjax.training.loop import TrainOptions
@@ -64,7 +63,7 @@ def main(options: Options) -> None:
     )
     rows = []
     for number in options.networks:
-        module = build_published(KBEST[number - 1].to_choices())
+        module = build(KBEST[number - 1].to_choices())
         rows.append({"network": f"kbest-gcn-{number}", **measured(module, data, fold, config)})
         print(json.dumps(rows[-1]), flush=True)
         jax.clear_caches()

@@ -36,14 +36,15 @@ from infantjax.evaluation.discrimination import auc, confusion_counts, discrimin
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.method import EnsembleGCN
+from infantjax.methods.ensemble_gcn.objective import SPACE
+from infantjax.methods.ensemble_gcn.search import CHECKPOINTS, EPOCHS, VALIDATION_FOLDS, GraphSearch
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
 from infantjax.recording.cohort import Cohort
-from infantjax.search import KBest, RandomSearch, evaluation
-from infantjax.search.space import PUBLISHED, SearchSpace, build_published, read_space
-from infantjax.search.study import Found, best, find
-from infantjax.search.worker import Search, search
+from infantjax.search import KBest, RandomSearch, SearchSpace, SearchTask, Snapshot, read_study, run_search
+from infantjax.search.space import read_space
+from infantjax.search.study import best
 from infantjax.training.cohort_splits import cohort_splits
 from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import Ensemble, save_ensemble
@@ -114,8 +115,8 @@ class Options:
     def searched(self) -> SearchSpace:
         """What is searched."""
         if self.space is not None:
-            return read_space(self.space, PUBLISHED)
-        return PUBLISHED if self.published else PUBLISHED.restricted(SMALL)
+            return read_space(self.space, SPACE)
+        return SPACE if self.published else SPACE.restricted(SMALL)
 
 
 PAPER: dict[str, Any] = {
@@ -126,8 +127,8 @@ PAPER: dict[str, Any] = {
     "threshold": 0.9,
     "trials": None,
     "folds": 7,
-    "held_out": evaluation.HELD_OUT,
-    "search_training": TrainingConfig(epochs=evaluation.EPOCHS, required_auc=evaluation.CHECKPOINTS),
+    "held_out": VALIDATION_FOLDS,
+    "search_training": TrainingConfig(epochs=EPOCHS, required_auc=CHECKPOINTS),
     "training": TrainingConfig(),
     "st_gcn": True,
 }
@@ -193,22 +194,14 @@ def main(options: Options) -> None:
     split = cohort_splits(cohort, 4, options.stratify, options.training.seed)[-1]
     development, test = cohort.subset(split.train), cohort.subset(split.validation)
 
-    trained = evaluation.on_cohort(
-        development,
-        build_published,
-        options.search_training,
-        folds=options.folds,
-        held_out=options.held_out,
-        stratify=options.stratify,
-    )
+    problem = GraphSearch(options.search_training, options.folds, options.held_out)
+    objective = problem.objective(development, options.stratify)
 
-    def run(name: str, rule: KBest | RandomSearch, seed: int, trials: int | None) -> Found:
-        storage = f"sqlite:///{options.output / 'search.db'}"
-        task = Search(
-            name, storage, options.output / "search", options.searched, trained, rule, seed, trials, quiet=False
-        )
-        search(task, options.workers)
-        return find(name, storage)
+    def run(name: str, strategy: KBest | RandomSearch, seed: int, trials: int | None) -> Snapshot:
+        storage, folder = f"sqlite:///{options.output / 'search.db'}", options.output / "search"
+        task = SearchTask(name, storage, folder, options.searched, objective, strategy, seed, trials, quiet=False)
+        run_search(task, options.workers)
+        return read_study(name, storage)
 
     kbest = KBest(options.population, options.threshold)
     searches = [run(f"search-{i}", kbest, i, options.trials) for i in range(1, options.searches + 1)]
@@ -253,7 +246,7 @@ def main(options: Options) -> None:
     print(text)
 
 
-def population_table(compared: dict[int, Found]) -> str:
+def population_table(compared: dict[int, Snapshot]) -> str:
     """A.2: the best AUC and the number of trials by K."""
     if not compared:
         return ""
@@ -268,9 +261,9 @@ def population_table(compared: dict[int, Found]) -> str:
     return support.markdown("Different values of K (Table A.2)", ("", *(f"K = {k}" for k in compared)), rows)
 
 
-def comparison_table(drawn: Found | None, searches: Sequence[Found]) -> str:
+def comparison_table(drawn: Snapshot | None, searches: Sequence[Snapshot]) -> str:
     """A.3: how many trials of either search reach each checkpoint, with median and quartiles."""
-    levels = [least for _, least in evaluation.CHECKPOINTS]
+    levels = [least for _, least in CHECKPOINTS]
     rows = []
     sides = [("Random search", [drawn] if drawn else []), ("K-Best search", searches)]
     for name, founds in sides:
@@ -292,15 +285,15 @@ def _shares(reached: Sequence[int]) -> list[str]:
     return [f"{count} ({100 * count / whole:.1f} %)" for count in reached]
 
 
-def architecture_table(searches: Sequence[Found]) -> str:
+def architecture_table(searches: Sequence[Snapshot]) -> str:
     """A.4: the choices of the winners, their AUC, and the trials of their search."""
     tops = [best(found)[0] for found in searches]
 
     def shown(choices: dict[str, Any], name: str) -> str:
         return "-" if name in ("se_ratio", "se_type") and choices["se"] == "null" else str(choices[name])
 
-    rows = [(name, *(shown(top["choices"], name) for top in tops)) for name in PUBLISHED.names]
-    rows.append(("AUC", *(f"{top['auc']:.3f}" for top in tops)))
+    rows = [(name, *(shown(top["choices"], name) for top in tops)) for name in SPACE.names]
+    rows.append(("AUC", *(f"{top['value']:.3f}" for top in tops)))
     rows.append(("No. trials", *(str(len(found.history)) for found in searches)))
     return support.markdown("Architectures found (Table A.4)", ("Search", *map(str, range(1, len(tops) + 1))), rows)
 

@@ -43,15 +43,15 @@ from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.files import sha256, write_atomically
+from infantjax.methods.ensemble_gcn.objective import SPACE
+from infantjax.methods.ensemble_gcn.search import CHECKPOINTS, GraphSearch
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
-from infantjax.search import FAILED, PUBLISHED, KBest, RandomSearch, SearchSpace, build_published, evaluation
+from infantjax.search import FAILED, KBest, RandomSearch, SearchSpace, SearchTask, read_study, run_search
 from infantjax.search.analysis import convergence, convergence_figure
 from infantjax.search.kbest import run
 from infantjax.search.space import Candidate
-from infantjax.search.study import find
-from infantjax.search.worker import Search, search
 
-LEVELS = tuple(least for _, least in evaluation.CHECKPOINTS)
+LEVELS = tuple(least for _, least in CHECKPOINTS)
 SPREAD = {
     0.0: 0.5,
     0.25: 0.640,
@@ -76,7 +76,7 @@ SMALL: dict[str, Any] = support.SMALL | {
 }
 """16 networks that compile in seconds: what is trained."""
 
-Worth = Callable[[Candidate], float]
+ObjectiveFunction = Callable[[Candidate], float]
 
 
 @dataclass(frozen=True)
@@ -210,22 +210,22 @@ def main(options: Options) -> None:
     print(text)
 
 
-def pair(space: SearchSpace, worth: Worth, rule: KBest, surface: int, seed: int) -> Pair:
+def pair(space: SearchSpace, objective: ObjectiveFunction, rule: KBest, surface: int, seed: int) -> Pair:
     """A search of either rule with one seed; random search has as many trials as K-Best took."""
-    own = run(rule, space, worth, seed)
-    other = run(RandomSearch(), space, worth, seed, len(own))
-    winners = [max(trials, key=lambda trial: trial.performance).candidate for trials in (own, other)]
-    true = [worth(winner, own=False) if isinstance(worth, Surface) else np.nan for winner in winners]
-    return Pair(surface, seed, tuple(t.performance for t in own), tuple(t.performance for t in other), *true)
+    own = run(rule, space, objective, seed)
+    other = run(RandomSearch(), space, objective, seed, len(own))
+    winners = [max(trials, key=lambda trial: trial.value).candidate for trials in (own, other)]
+    true = [objective(winner, own=False) if isinstance(objective, Surface) else np.nan for winner in winners]
+    return Pair(surface, seed, tuple(t.value for t in own), tuple(t.value for t in other), *true)
 
 
 def on_surfaces(options: Options, rule: KBest) -> list[Pair]:
     """Pairs of searches on each made-up surface."""
     found = []
     for number in range(1, options.surfaces + 1):
-        surface = Surface(PUBLISHED, number, options.main, options.pairs)
+        surface = Surface(SPACE, number, options.main, options.pairs)
         seeds = range(number * options.searches, (number + 1) * options.searches)
-        found += [pair(PUBLISHED, surface, rule, number, seed) for seed in seeds]
+        found += [pair(SPACE, surface, rule, number, seed) for seed in seeds]
     return found
 
 
@@ -317,15 +317,15 @@ def _write_convergence(found: list[Pair], folder: Path) -> None:
 def _trained(options: Options) -> tuple[SearchSpace, dict[Candidate, float]]:
     """AUCs of all candidates of the small space, trained by a study."""
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
-    space = PUBLISHED.restricted(SMALL)
-    trained = evaluation.on_cohort(cohort, build_published, options.training, folds=3, held_out=(2,))
+    space = SPACE.restricted(SMALL)
+    objective = GraphSearch(options.training, folds=3, held_out=(2,)).objective(cohort)
     storage = f"sqlite:///{options.output / 'search.db'}"
     # Random search gives up where it draws nothing new for long: with most seeds it does not, and finds all.
     rule = RandomSearch()
     seed = next(seed for seed in count(1) if len(run(rule, space, lambda _: 0.0, seed, space.size)) == space.size)
-    task = Search("all", storage, options.output, space, trained, rule, seed, space.size, quiet=False)
-    search(task, options.workers)
-    return _known(space, {trial.candidate: trial.performance for trial in find("all", storage).history})
+    task = SearchTask("all", storage, options.output, space, objective, rule, seed, space.size, quiet=False)
+    run_search(task, options.workers)
+    return _known(space, {each.candidate: each.value for each in read_study("all", storage).history})
 
 
 def _table(path: Path) -> tuple[SearchSpace, dict[Candidate, float]]:
@@ -334,7 +334,7 @@ def _table(path: Path) -> tuple[SearchSpace, dict[Candidate, float]]:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
         columns = list(rows[0])[list(rows[0]).index("reason") + 1 :] if rows else []
-        known = {tuple(row[name] for name in columns): float(row["auc"]) for row in rows if row["auc"]}
+        known = {tuple(row[name] for name in columns): float(row["value"]) for row in rows if row["value"]}
     except (OSError, UnicodeDecodeError, KeyError, ValueError, csv.Error) as error:
         raise InputError(path, f"is no table of trials ({error})", "make one by infantjax search export") from None
     if not known:

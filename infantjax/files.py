@@ -117,12 +117,17 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", path.name)]
 
 
+class FolderInUseError(InputError):
+    """Another process holds the lock of a folder."""
+
+
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Lock a folder for this process. The folder is made if it is missing; the lock ends with the process.
 
     Raises:
-        InputError: another process holds the lock, or the folder cannot be made or written.
+        FolderInUseError: another process holds the lock.
+        InputError: the folder cannot be made or written.
     """
     from filelock import FileLock, Timeout
 
@@ -133,7 +138,9 @@ def locked(directory: Path) -> Iterator[None]:
     except FileExistsError:
         raise InputError(directory, "is a file, a folder is needed", "give another place") from None
     except Timeout:
-        raise InputError(directory, "is in use by another process", "wait for it, or give another place") from None
+        raise FolderInUseError(
+            directory, "is in use by another process", "wait for it, or give another place"
+        ) from None
     except OSError as error:
         raise InputError(directory, f"cannot be written ({error.strerror})", "give another place") from None
     with lock:

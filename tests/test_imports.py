@@ -52,8 +52,8 @@ ORDER = (
     "explanation",
     "pose",
     "simulation",
-    "methods",
     "search",
+    "methods",
     "cli",
 )
 """The parts of the package from the ground upwards: a part imports only parts before it."""

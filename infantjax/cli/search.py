@@ -11,8 +11,7 @@ from infantjax.cli import common
 from infantjax.errors import InputError
 
 if TYPE_CHECKING:
-    from infantjax.search import KBest, RandomSearch
-    from infantjax.search.study import Found
+    from infantjax.search import KBest, RandomSearch, Snapshot
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,15 @@ class StudyOptions:
         """The address of the storage."""
         return self.storage or f"sqlite:///{self.folder / 'search.db'}"
 
-    def find(self) -> "Found":
+    def read(self) -> "Snapshot":
         """The study in its storage.
 
         Raises:
             InputError: it does not exist, or its storage cannot be read.
         """
-        from infantjax.search import study
+        from infantjax.search import read_study
 
-        return study.find(self.study, self.url)
+        return read_study(self.study, self.url)
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,13 @@ class Search(common.Command):
 
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
-    training: Any = None
+    problem: Any = None
     where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     workers: int = 1
     """Processes of this machine; on accelerators one for each device."""
     trials: int | None = None
-    """Candidates to evaluate at most; the rule decides if not given."""
-    rule: Literal["reference", "paper", "random"] = "reference"
+    """Candidates to evaluate at most; the strategy decides if not given."""
+    strategy: Literal["reference", "paper", "random"] = "reference"
     """Which candidates come next: K-Best as in the reference implementation or as in the paper, or random ones."""
     population: int = 5
     """K of K-Best; 5 as published."""
@@ -83,18 +82,8 @@ class Search(common.Command):
     """Seed of the search; independent searches take different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
     """JSON file with the alternatives of some choices, to search no others; all published ones if not given."""
-    folds: Annotated[int | str, arg(metavar="N|COLUMN")] = 7
-    """Parts of the cohort, 7 as published; or the column of the outcomes table that names the part of each."""
-    held_out: tuple[int, ...] = (2, 7)
-    """Parts, from 1, whose infants together give the AUC: 2 and 7 as published, 1 in the reference implementation."""
     stratify: common.Columns = ()
     """Column of the outcomes table to balance over the parts beside the outcome; may be repeated."""
-    repeats: int = 1
-    """Trainings of each candidate, whose mean AUC counts; 1 as published."""
-    no_checkpoints: bool = False
-    """Train every candidate to the end, whatever its AUC at epochs 10, 20 ... 90."""
-    preprocessing: Literal["reference", "paper"] = "reference"
-    """How recordings are standardized."""
     strict: bool = False
     """Refuse recordings whose points have to be approximated from others."""
     grace: int = 180
@@ -105,56 +94,45 @@ class Search(common.Command):
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
-        """With the settings of the training of a candidate as options."""
-        from infantjax.methods.ensemble_gcn.training import TrainingConfig
+        """With the settings of the search problem of the default method as options."""
+        from infantjax.methods import registry
 
-        return cls.with_defaults(training=TrainingConfig(epochs=100))
+        return cls.with_defaults(problem=registry.get(registry.DEFAULT).search_problem())
 
     def run(self) -> int:
         """Read the cohort, let workers run the study to its end, and print its status."""
-        from infantjax.recording.preprocessing import PRESETS
-        from infantjax.search import evaluation, space, study, worker
-        from infantjax.search.study import Heartbeat
+        from infantjax.search import SearchTask, launcher, study
+        from infantjax.search.space import read_space
+        from infantjax.search.storage import Heartbeat
 
         folder = self.where.folder
         with common.written(folder), common.checked():
-            rule = self._rule()
-            required = () if self.no_checkpoints else evaluation.CHECKPOINTS
-            searched = space.PUBLISHED if self.space is None else space.read_space(self.space, space.PUBLISHED)
-            common.say(f"{searched.size:,} candidates")
-            trained = evaluation.on_cohort(
-                self.files.read(self.cohort),
-                space.build_published,
-                replace(self.training, required_auc=required),
-                folds=self.folds,
-                held_out=self.held_out,
-                stratify=self.stratify,
-                repeats=self.repeats,
-                preprocessing=PRESETS[self.preprocessing],
-                strict=self.strict,
-            )
-            folder.mkdir(parents=True, exist_ok=True)
-            task = worker.Search(
+            strategy = self._strategy()
+            space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)
+            common.say(f"{space.size:,} candidates")
+            objective = self.problem.objective(self.files.read(self.cohort), self.stratify, self.strict)
+            task = SearchTask(
                 self.where.study,
                 self.where.url,
                 folder,
-                searched,
-                trained,
-                rule,
+                space,
+                objective,
+                strategy,
                 self.search_seed,
                 self.trials,
                 Heartbeat(max(1, self.grace // 3), self.grace),
                 self.quiet,
             )
-            worker.search(task, self.workers)
-        _print_rows([study.status(self.where.find())], self.json)
+            folder.mkdir(parents=True, exist_ok=True)
+            launcher.run_search(task, self.workers)
+        _print_rows([study.status(self.where.read())], self.json)
         return 0
 
-    def _rule(self) -> "KBest | RandomSearch":
+    def _strategy(self) -> "KBest | RandomSearch":
         from infantjax.search import KBest, RandomSearch
 
-        if self.rule != "random":
-            return KBest(self.population, self.threshold, temperature_lag=self.rule == "reference")
+        if self.strategy != "random":
+            return KBest(self.population, self.threshold, temperature_lag=self.strategy == "reference")
         if self.trials is None:
             raise ValueError("random search has no end; give a number by --trials")
         return RandomSearch()
@@ -176,7 +154,7 @@ class Status(common.Command):
         """Print the status."""
         from infantjax.search import study
 
-        _print_rows([study.status(self.where.find())], self.json, several=False)
+        _print_rows([study.status(self.where.read())], self.json, several=False)
         return 0
 
 
@@ -198,7 +176,7 @@ class Best(common.Command):
         """Print the candidates."""
         from infantjax.search import study
 
-        _print_rows(study.best(self.where.find(), self.top), self.json, several=True)
+        _print_rows(study.best(self.where.read(), self.top), self.json, several=True)
         return 0
 
 
@@ -219,7 +197,7 @@ class ExportTrials(common.Command):
         from infantjax.files import canonical_json, write_atomically
         from infantjax.search import study
 
-        found, folder = self.where.find(), self.where.folder
+        found, folder = self.where.read(), self.where.folder
         contents = {"trials.csv": study.table(found), "best.json": canonical_json(study.best(found, self.top))}
         with common.written(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -248,7 +226,7 @@ class Analyze(common.Command):
         from infantjax.search import analysis
 
         names = dict.fromkeys((self.where.study, *self.also))
-        found = [replace(self.where, study=name).find() for name in names]
+        found = [replace(self.where, study=name).read() for name in names]
         common.say("estimating the importance of the choices")
         for path in analysis.write(found, self.where.folder / "analysis", self.importance):
             print(path)

@@ -21,6 +21,7 @@ from infantjax.weights.ensemble import Ensemble, Member
 if TYPE_CHECKING:
     import flax.linen as nn
 
+    from infantjax.search.objective import SearchProblem
     from infantjax.simulation.config import InfantConfig
     from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
     from infantjax.training.loop import TrainOptions
@@ -135,6 +136,15 @@ class Method(ABC):
             InputError: the content of the ensemble does not fit together.
             ValueError: a threshold out of range, or one for a method that decides nothing.
         """
+
+    @classmethod
+    def search_problem(cls) -> "SearchProblem":
+        """The architecture search over this method: a dataclass of its settings, with space and objective.
+
+        Raises:
+            ValueError: the architecture of this method is not searched.
+        """
+        raise ValueError(f"{cls.name} has no architecture search")
 
     @classmethod
     def presets(cls) -> dict[str, Self]:

@@ -1,4 +1,4 @@
-"""Write the keypoints of one source to a file, resumable, and a video that shows them."""
+"""The keypoints of one source written to a file: resumable, and with a video that shows them."""
 
 import time
 from collections.abc import Callable
@@ -23,20 +23,19 @@ SUFFIXES = (".csv", ".npz")
 def write_keypoints(
     frames: Frames, tracker: Tracker, output: str | Path, overlay: str | Path | None = None, *, quiet: bool = True
 ) -> Recording:
-    """Find the keypoints of a source and write them; an interrupted call is continued by the next one.
+    """Find the keypoints of a source and write them. Called again, an interrupted one continues.
 
-    Every `track.CHUNK` frames the finished keypoints are saved in a hidden folder beside the output, until the file is
-    written.
+    Finished keypoints are kept every `track.CHUNK` frames in a hidden folder beside the output, until all is written.
 
     Args:
         frames: the source.
-        tracker: finds the keypoints.
+        tracker: what finds them.
         output: keypoint file, `.csv` or `.npz`; replaced if it exists.
-        overlay: video to write that shows the keypoints, without smoothing; None writes none.
+        overlay: video to write with the keypoints drawn into it, as found, without smoothing; None writes none.
         quiet: show no progress.
 
     Returns:
-        The recording that was written.
+        What was written.
 
     Raises:
         InputError: the source cannot be decoded, a file cannot be written, or another process writes the same output.
@@ -62,7 +61,7 @@ def write_keypoints(
 
 
 def _reporter(progress: Progress, expected: int) -> Callable[[int], None]:
-    """Report frames per second and the time left, counted from the first frame that this process computes."""
+    """Tells frames per second, and the time left, from the first frame that this process computes."""
     began, before = time.monotonic(), -1
 
     def report(done: int) -> None:

@@ -1,19 +1,21 @@
-"""Architecture search: spaces as data, K-Best as a rule, and studies that many workers join.
+"""Architecture search: spaces as data, K-Best as a pure rule, and studies in Optuna that many workers join.
 
-What needs Optuna (`sampler`, `pruning`, `study`, `worker`) is imported by name; this package itself is light.
+`sampler`, `pruning`, `study`, `worker` and `analysis` need Optuna (the extra `search`). What is searched comes from a
+method, see `objective.SearchProblem`.
 """
 
-from infantjax.search.kbest import FAILED, KBest, RandomSearch, State, Trial, draw
-from infantjax.search.space import PUBLISHED, SearchSpace, build_published
+from infantjax.lazy import lazy_attributes
 
-__all__ = [
-    "FAILED",
-    "PUBLISHED",
-    "KBest",
-    "RandomSearch",
-    "SearchSpace",
-    "State",
-    "Trial",
-    "build_published",
-    "draw",
-]
+_PLACES = {
+    **dict.fromkeys(("FAILED", "KBest", "Observation", "RandomSearch", "State", "Strategy", "draw"), "kbest"),
+    **dict.fromkeys(("Objective", "SearchProblem", "TrialResult"), "objective"),
+    **dict.fromkeys(("SearchTask", "run_worker"), "worker"),
+    **dict.fromkeys(("Snapshot", "read_study"), "study"),
+    "SearchSpace": "space",
+    "run_search": "launcher",
+    "StrategySampler": "sampler",
+    "CheckpointPruner": "pruning",
+}
+__getattr__, __dir__ = lazy_attributes(
+    __name__, {name: f"infantjax.search.{module}" for name, module in _PLACES.items()}
+)

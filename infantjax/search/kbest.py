@@ -1,14 +1,15 @@
-"""K-Best search as a rule: from the ordered history of finished trials to the odds of the next candidate. Pure.
+"""K-Best search as a pure rule: from the ordered observations to the probabilities of the next candidate.
 
 Phase 1 evaluates uniform candidates until K of them reach the threshold: the population. In phase 2 a candidate takes
-each choice from the population, in which better members weigh more, the more so the lower the temperature. One that is
-better than the worst replaces it; after K in a row that are not, the temperature drops, and at the lowest one the
-search ends. It also ends when twice as many draws as there are combinations gave nothing new.
+each choice from the population, in which better members have more weight; a lower temperature increases the contrast. A
+candidate that is better than the worst member replaces it. After K candidates in a row that are not, the temperature
+drops; at the lowest temperature the search ends instead. It also ends when no untried candidate is drawn in twice as
+many attempts as there are combinations.
 
-Source: Groos et al., thesis Appendix A.2 (Algorithm 1), and the released program. They differ: in the released one a
-drop of the temperature acts one trial late (`temperature_lag`); only it says that no candidate is evaluated twice, and
-how a search ends that finds none. In the released program every training also sets the generator back to one point, so
-that its ten searches repeat each other's candidates; here each search has its own numbers.
+Source: Groos et al., thesis Appendix A.2 (Algorithm 1), and the reference implementation. They differ: in the reference
+implementation a drop of the temperature takes effect one trial later (`temperature_lag`), no candidate is evaluated
+twice, and a search ends that finds no new one. It also resets the random generator before every training, so that
+its ten searches repeat each other's candidates; here each search has its own random numbers (our choice).
 """
 
 import math
@@ -24,76 +25,76 @@ import numpy as np
 from infantjax.search.space import Alternative, Candidate, SearchSpace, pick
 
 Probabilities = Mapping[str, Mapping[Alternative, float]]
-"""Probability of each alternative of each choice; the orders decide which candidate a random number stands for."""
+"""Probability of each alternative of each choice; both orders matter to `pick`."""
 
 FAILED = -math.inf
-"""Performance of a candidate that could not be evaluated."""
+"""Value of a candidate that could not be evaluated."""
 
 
-class Trial(NamedTuple):
-    """A candidate with the performance that it reached (higher is better), or `FAILED`."""
+class Observation(NamedTuple):
+    """A candidate with its value (higher is better), or `FAILED`."""
 
     candidate: Candidate
-    performance: float
+    value: float
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a search stands after some trials.
+    """State of a search after some observations.
 
     Attributes:
-        probabilities: from which the next candidate is drawn.
+        probabilities: of the next candidate.
         population: members, worst first.
         temperature: None in phase 1 and in random search.
-        unsuccessful: trials in a row that did not change the population.
-        ended: the rule wants no more trials.
+        unsuccessful: observations in a row that did not change the population.
+        ended: the strategy needs no more observations.
     """
 
     probabilities: Probabilities
-    population: tuple[Trial, ...] = ()
+    population: tuple[Observation, ...] = ()
     temperature: float | None = None
     unsuccessful: int = 0
     ended: bool = False
 
 
-class Rule(Protocol):
-    """What decides which candidates come next."""
+class Strategy(Protocol):
+    """Decides which candidates come next."""
 
-    def after(self, state: State, trial: Trial) -> State:
-        """The state after one more finished trial."""
+    def update(self, state: State, observation: Observation) -> State:
+        """The state after one more observation."""
 
-    def states(self, space: SearchSpace, trials: Iterable[Trial]) -> Iterator[State]:
-        """The state before any trial, and after each of these finished ones, in order."""
-        return accumulate(trials, self.after, initial=State(space.uniform()))
+    def states(self, space: SearchSpace, observations: Iterable[Observation]) -> Iterator[State]:
+        """The state before any observation, and after each of these, in order."""
+        return accumulate(observations, self.update, initial=State(space.uniform()))
 
-    def replay(self, space: SearchSpace, trials: Iterable[Trial]) -> State:
-        """The state after these finished trials, in order; trials behind the end change nothing."""
-        return reduce(self.after, trials, State(space.uniform()))
-
-
-@dataclass(frozen=True)
-class RandomSearch(Rule):
-    """Uniform candidates, none of them twice; never ends by itself. The population is the best one."""
-
-    def after(self, state: State, trial: Trial) -> State:
-        """The state after one more finished trial."""
-        best = max((FAILED, *(member.performance for member in state.population)))
-        return replace(state, population=(trial,)) if trial.performance > best else state
+    def replay(self, space: SearchSpace, observations: Iterable[Observation]) -> State:
+        """The state after these observations, in order."""
+        return reduce(self.update, observations, State(space.uniform()))
 
 
 @dataclass(frozen=True)
-class KBest(Rule):
+class RandomSearch(Strategy):
+    """Uniform candidates without repetition; never ends by itself. The population is the best one."""
+
+    def update(self, state: State, observation: Observation) -> State:
+        """The state after one more observation."""
+        best = max((FAILED, *(member.value for member in state.population)))
+        return replace(state, population=(observation,)) if observation.value > best else state
+
+
+@dataclass(frozen=True)
+class KBest(Strategy):
     """K-Best search; the defaults are the published settings.
 
     Attributes:
         population: K.
-        threshold: least performance of the first population.
+        threshold: minimum value of the first population.
         start_temperature: of phase 2.
-        end_temperature: at which the search ends; no drop goes below it (chosen here: the released program would miss
-            an end that no drop meets, and go on below zero).
-        temperature_drop: after K unsuccessful trials in a row.
-        temperature_lag: the first candidate after a drop is still drawn at the old temperature, as released; False is
-            the paper's algorithm.
+        end_temperature: at which the search ends; no drop goes below it (our choice: the reference implementation
+            misses an end that no drop meets exactly, and continues below zero).
+        temperature_drop: after K unsuccessful observations in a row.
+        temperature_lag: the first candidate after a drop is still drawn at the old temperature, as in the reference
+            implementation; False is the algorithm of the paper.
 
     Raises:
         ValueError: a value out of range.
@@ -118,46 +119,49 @@ class KBest(Rule):
         if math.isnan(self.threshold):
             raise ValueError("threshold must be a number")
 
-    def after(self, state: State, trial: Trial) -> State:
-        """The state after one more finished trial; behind the end nothing changes."""
+    def update(self, state: State, observation: Observation) -> State:
+        """The state after one more observation; nothing changes after the end."""
         if state.ended:
             return state
         if state.temperature is None:
-            return self._found(state, trial)
+            return self._fill_population(state, observation)
         members, unsuccessful = state.population, state.unsuccessful + 1
-        if trial.performance > members[0].performance:
-            members, unsuccessful = _ranked((trial, *members[1:])), 0
+        if observation.value > members[0].value:
+            members, unsuccessful = _ranked((observation, *members[1:])), 0
         drawn_at = temperature = state.temperature
         ended = False
         if unsuccessful == self.population:
             ended = temperature <= self.end_temperature
             if not ended:
                 temperature, unsuccessful = max(temperature - self.temperature_drop, self.end_temperature), 0
-        odds = self.probabilities(members, drawn_at if self.temperature_lag else temperature, state.probabilities)
-        return State(odds, members, temperature, unsuccessful, ended)
+        drawn_at = drawn_at if self.temperature_lag else temperature
+        probabilities = self.probabilities(members, drawn_at, state.probabilities)
+        return State(probabilities, members, temperature, unsuccessful, ended)
 
-    def _found(self, state: State, trial: Trial) -> State:
-        """Phase 1: a member if it is good enough, and phase 2 once there are K."""
-        if not trial.performance >= self.threshold:
+    def _fill_population(self, state: State, observation: Observation) -> State:
+        """Phase 1: a good candidate becomes a member; phase 2 begins once there are K."""
+        if not observation.value >= self.threshold:
             return state
-        members = _ranked((*state.population, trial))
+        members = _ranked((*state.population, observation))
         if len(members) < self.population:
             return replace(state, population=members)
-        odds = self.probabilities(members, self.start_temperature, state.probabilities)
-        return State(odds, members, self.start_temperature)
+        probabilities = self.probabilities(members, self.start_temperature, state.probabilities)
+        return State(probabilities, members, self.start_temperature)
 
-    def probabilities(self, members: tuple[Trial, ...], temperature: float, names: Iterable[str]) -> Probabilities:
-        """Odds of the alternatives that occur in a population: softmax of the sums of their members' ranks.
+    def probabilities(
+        self, members: tuple[Observation, ...], temperature: float, names: Iterable[str]
+    ) -> Probabilities:
+        """Softmax over the alternatives that occur in a population, of the sums of their members' ranks.
 
         Args:
             members: worst first; the worst has rank 1.
-            temperature: what the sums are divided by.
+            temperature: divides the sums.
             names: of the choices.
 
         Returns:
             For each choice the alternatives in the order of their first appearance from the worst member on.
         """
-        odds = {}
+        probabilities = {}
         for place, name in enumerate(names):
             ranks: dict[Alternative, int] = defaultdict(int)
             for rank, member in enumerate(members, start=1):
@@ -166,24 +170,24 @@ class KBest(Rule):
             highest = max(ranks.values())
             weights = {value: math.exp((rank - highest) / temperature) for value, rank in ranks.items()}
             total = sum(weights.values())
-            odds[name] = {value: weight / total for value, weight in weights.items()}
-        return odds
+            probabilities[name] = {value: weight / total for value, weight in weights.items()}
+        return probabilities
 
 
-def _ranked(members: tuple[Trial, ...]) -> tuple[Trial, ...]:
-    """Worst first; equal ones stay in order, which puts a newcomer before older ones."""
-    return tuple(sorted(members, key=lambda member: member.performance))
+def _ranked(members: tuple[Observation, ...]) -> tuple[Observation, ...]:
+    """Worst first; the sort is stable, so a newcomer stands before older members of equal value."""
+    return tuple(sorted(members, key=lambda member: member.value))
 
 
 def draw(
     space: SearchSpace, probabilities: Probabilities, tried: Collection[Candidate], random: Callable[[], float]
 ) -> tuple[Candidate | None, int]:
-    """A candidate that was not tried before.
+    """Draw an untried candidate.
 
     Args:
-        space: a candidate outside its constraint counts as tried.
+        space: a candidate that violates its constraint counts as tried.
         probabilities: of the alternatives.
-        tried: finished, running or waiting.
+        tried: candidates that are finished, running or waiting.
         random: gives numbers in [0, 1); one for each choice of each attempt.
 
     Returns:
@@ -197,32 +201,36 @@ def draw(
     return None, limit
 
 
-def numbers(seed: int, place: int) -> Callable[[], float]:
-    """The random numbers in [0, 1) of the candidate at a place of a search, counted from 0; the same in any process."""
-    return np.random.default_rng((seed, place)).random
+def random_numbers(seed: int, number: int) -> Callable[[], float]:
+    """The random numbers in [0, 1) of a trial of a search, by its number from 0; the same in any process."""
+    return np.random.default_rng((seed, number)).random
 
 
 def run(
-    rule: Rule, space: SearchSpace, worth: Callable[[Candidate], float], seed: int, trials: int | None = None
-) -> list[Trial]:
-    """A search in this process, without a study: the very trials of a study with one worker.
+    strategy: Strategy,
+    space: SearchSpace,
+    objective: Callable[[Candidate], float],
+    seed: int,
+    trials: int | None = None,
+) -> list[Observation]:
+    """Search in this process, without a study; the candidates are those of a study with one worker.
 
     Args:
-        rule: which candidates come next.
-        space: what is searched.
-        worth: performance of a candidate, higher is better, or `FAILED`.
+        strategy: which candidates come next.
+        space: the search space.
+        objective: value of a candidate, higher is better, or `FAILED`.
         seed: of the search.
-        trials: at most; None leaves the end to the rule, which random search does not have.
+        trials: maximum number; None leaves the end to the strategy, which random search does not have.
 
     Returns:
-        The trials in order; fewer where the rule ended or no untried candidate was found.
+        The observations in order; fewer where the strategy ended or no untried candidate was found.
     """
     found: dict[Candidate, float] = {}
     state = State(space.uniform())
     while not state.ended and (trials is None or len(found) < trials):
-        candidate, _ = draw(space, state.probabilities, found, numbers(seed, len(found)))
+        candidate, _ = draw(space, state.probabilities, found, random_numbers(seed, len(found)))
         if candidate is None:
             break
-        found[candidate] = worth(candidate)
-        state = rule.after(state, Trial(candidate, found[candidate]))
-    return [Trial(candidate, reached) for candidate, reached in found.items()]
+        found[candidate] = objective(candidate)
+        state = strategy.update(state, Observation(candidate, found[candidate]))
+    return [Observation(candidate, value) for candidate, value in found.items()]

@@ -1,9 +1,8 @@
-"""The checkpoints of the search, as an Optuna pruner.
+"""The checkpoints of a search as an Optuna pruner, for objectives of your own.
 
-Trainings of this package stop on the device by the same pairs (`TrainingConfig.required_auc`); the pruner is for
-objectives of one's own, which report the best AUC so far at each epoch, counted from 1.
+The objectives of this package stop by the same pairs inside the compiled training loop.
 
-Source: Groos et al., thesis Appendix A.2; the released program.
+Source: Groos et al., thesis Appendix A.2; the reference implementation.
 """
 
 from collections.abc import Sequence
@@ -19,22 +18,22 @@ except ImportError:
 
 
 class CheckpointPruner(BasePruner):
-    """Prunes a trial whose best value so far is below what its epoch requires; equality passes.
+    """Prunes a trial whose best reported value is below the minimum of its epoch; an equal value passes.
 
-    Optuna keeps the last reported value as that of a pruned trial: report the best so far, and the value reached is
-    kept.
+    Report the best value so far at each epoch, counted from 1: Optuna keeps the last report as the value of a pruned
+    trial.
 
     Args:
-        required: (epoch, least value) pairs; from each epoch on its value is required.
+        required: (epoch, minimum value) pairs; each holds from its epoch on.
     """
 
     def __init__(self, required: Sequence[tuple[int, float]]) -> None:
         self.required = tuple(required)
 
     def prune(self, study: "optuna.Study", trial: FrozenTrial) -> bool:
-        """Whether the newest report is behind a checkpoint that the best one does not meet."""
+        """Whether the best reported value misses a checkpoint."""
         epoch = trial.last_step
         if epoch is None:
             return False
         best = max(trial.intermediate_values.values())
-        return any(epoch >= due and not best >= least for due, least in self.required)
+        return any(epoch >= due and not best >= minimum for due, minimum in self.required)

@@ -1,9 +1,6 @@
-"""Search spaces as data: named choices with alternatives, and what they build.
+"""Search spaces as data: named choices with alternatives.
 
-A candidate is a tuple with one alternative for each choice, in the order of the space. Any function from choices to a
-network makes any space searchable; `PUBLISHED` with `build_published` is the space of Ensemble-NAS-GCN.
-
-Source: Groos et al., Paper III, supplement; thesis Appendix A.
+A candidate is a tuple with one alternative for each choice, in the order of the space.
 """
 
 import json
@@ -13,11 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
-
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn import model as gcn
-from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 Alternative = str | int | float | bool | None
 """One value of a choice; what JSON and Optuna can hold."""
@@ -28,18 +21,16 @@ Candidate = tuple[Alternative, ...]
 Choices = Mapping[str, Alternative]
 """A candidate with the names of its choices."""
 
-Build = Callable[[Choices], nn.Module]
-"""From choices to a network; a function of a module, so that worker processes find it by name."""
-
 
 @dataclass(frozen=True)
 class SearchSpace:
     """Named choices with their alternatives.
 
     Attributes:
-        alternatives: (choice, its alternatives) pairs; a mapping is taken too. The order of the choices is the order in
-            which random numbers are used.
-        constraint: which combinations are meant, by their choices; None means all. A function of a module.
+        alternatives: (choice, its alternatives) pairs; a mapping is accepted too. Random numbers are used in the order
+            of the choices.
+        constraint: says which combinations are valid, by their choices; None accepts all. A function of a module, so
+            that worker processes can import it.
 
     Raises:
         ValueError: no choices, names that repeat, or a choice without or with repeated alternatives.
@@ -57,7 +48,7 @@ class SearchSpace:
         if not pairs or len(set(self.names)) != len(pairs):
             raise ValueError(f"a search space needs choices with different names, got {self.names}")
         for name, values in pairs:
-            # 1, 1.0 and True are one dictionary key: not to be told apart.
+            # 1, 1.0 and True are equal as dictionary keys, so they cannot be alternatives of one choice.
             if not values or len(set(values)) != len(values):
                 raise ValueError(f"choice {name} needs different alternatives, got {values}")
 
@@ -79,7 +70,7 @@ class SearchSpace:
         """The inverse of `choices`.
 
         Raises:
-            ValueError: a choice is unknown or missing, or an alternative is not one of its choice; all are named.
+            ValueError: a choice is unknown or missing, or a value is not one of its alternatives; all are named.
         """
         wrong = [f"{name} is unknown" for name in choices if name not in self.names]
         for name, values in self.alternatives:
@@ -131,7 +122,7 @@ class SearchSpace:
         """The space with only these alternatives of some choices (one, or a list of them).
 
         Raises:
-            ValueError: a choice or an alternative that this space does not have.
+            ValueError: an unknown choice or alternative.
         """
         wanted = {n: tuple(v) if isinstance(v, list | tuple) else (v,) for n, v in choices.items()}
         if unknown := sorted(set(wanted) - set(self.names)):
@@ -143,26 +134,26 @@ class SearchSpace:
 
 
 def pick(probabilities: Mapping[str, Mapping[Alternative, float]], random: Callable[[], float]) -> Candidate:
-    """One random number a choice, in order: the first alternative whose cumulative probability is not below it.
+    """Sample each choice with one random number: the first alternative whose cumulative probability reaches it.
 
-    Where rounding leaves the sum below the number, the last alternative is taken.
+    The last alternative is taken where rounding leaves the sum of the probabilities below the number.
     """
     candidate = []
     for alternatives in probabilities.values():
-        number, cumulative, chosen = random(), 0.0, None
+        number, cumulative, picked = random(), 0.0, None
         for value, probability in alternatives.items():
-            chosen, cumulative = value, cumulative + probability
+            picked, cumulative = value, cumulative + probability
             if cumulative >= number:
                 break
-        candidate.append(chosen)
+        candidate.append(picked)
     return tuple(candidate)
 
 
 def read_space(path: str | Path, whole: SearchSpace) -> SearchSpace:
-    """A part of a space from a JSON file: an object that maps some choices to lists of their alternatives.
+    """Read a part of a space from a JSON file: an object that maps some choices to lists of their alternatives.
 
     Raises:
-        InputError: the file cannot be read, or names what the space does not have.
+        InputError: the file cannot be read, or has an unknown choice or alternative.
     """
     try:
         content = json.loads(Path(path).read_text("utf-8"))
@@ -172,14 +163,4 @@ def read_space(path: str | Path, whole: SearchSpace) -> SearchSpace:
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(path, f"is no part of the search space: {error}", "see docs/train/search.md") from None
-
-
-PUBLISHED = SearchSpace(tuple(gcn.ALTERNATIVES.items()))
-"""The 20 choices of Ensemble-NAS-GCN: 5,435,817,984 candidates, of which 4,416,602,112 differ (without
-squeeze-and-excitation its ratio and type mean nothing; the search tells them apart all the same)."""
-
-
-def build_published(choices: Choices, skeleton: Skeleton = IN_MOTION_19) -> gcn.GraphNetwork:
-    """The graph network of a candidate of `PUBLISHED`, without the parameters that never influence its output."""
-    return gcn.GraphNetwork(gcn.Architecture.from_choices(choices), skeleton, lean=True)
+        raise InputError(path, f"is no part of the search space: {error}", "see docs/guides/search.md") from None

@@ -1,4 +1,4 @@
-"""A search that trains nothing, in a folder of its own; `pretend.py` says what its candidates are worth."""
+"""A search that trains nothing, in a folder of its own; `pretend.py` gives their values."""
 
 import importlib.util
 import shutil
@@ -20,14 +20,14 @@ def _load(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def pretend() -> ModuleType:
-    """`pretend.task(directory, storage, **settings)`, `pretend.SPACE`, `pretend.worth(label)`."""
+    """`pretend.task(directory, storage, **settings)`, `.begin(task)`, `pretend.SPACE`, `pretend.value(label)`."""
     return _load("pretend")
 
 
 @pytest.fixture(scope="session")
 def _tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage without studies: making its tables takes half a second."""
-    from infantjax.search.study import open_storage
+    from infantjax.search.storage import open_storage
 
     path = tmp_path_factory.mktemp("storage") / "empty.db"
     open_storage(f"sqlite:///{path}").engine.dispose()

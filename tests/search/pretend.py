@@ -1,4 +1,4 @@
-"""A search whose candidates are not trained: what each is worth follows from its name. Also a program, for processes.
+"""A search whose candidates are not trained: the value of each follows from its name. Also a program, for processes.
 
 python pretend.py DIRECTORY STORAGE [--workers N] [--seconds S] [--trials N] [--grace S] [--seed N]
 """
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infantjax.search.evaluation import Outcome
+import optuna
+
+from infantjax.progress import configure_logging
 from infantjax.search.kbest import KBest, RandomSearch
+from infantjax.search.launcher import run_search
+from infantjax.search.objective import TrialResult
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import Heartbeat
-from infantjax.search.worker import Search, search
+from infantjax.search.storage import Heartbeat, open_storage
+from infantjax.search.study import join_study
+from infantjax.search.worker import SearchTask
 
 SPACE = SearchSpace(
     {
@@ -30,7 +35,7 @@ SPACE = SearchSpace(
 )
 
 
-def worth(label: str) -> float:
+def value(label: str) -> float:
     """Between 0.7 and 1, by the candidate's name."""
     return round(0.7 + 0.3 * int(hashlib.sha256(label.encode()).hexdigest()[:8], 16) / 2**32, 3)
 
@@ -44,28 +49,33 @@ class Pretend:
 
     @property
     def description(self) -> dict[str, Any]:
-        return {"evaluation": "pretend"}
+        return {"objective": "pretend"}
 
-    def __call__(self, choices: Any, directory: Path, report: Any) -> Outcome:
+    def __call__(self, choices: Any, directory: Path, report: Any) -> TrialResult:
         label = self.space.label(self.space.candidate(choices))
         directory.mkdir(parents=True, exist_ok=True)
-        journal = directory.parent.parent / "journal.txt"
+        journal = directory.parents[2] / "journal.txt"
         with journal.open("a") as stream:
             stream.write(f"begin {label}\n")
         time.sleep(self.seconds * random.uniform(0.5, 1.5))
-        value = worth(label)
-        report(10, value - 0.1)
+        reached = value(label)
+        report(10, reached - 0.1)
         with journal.open("a") as stream:
             stream.write(f"end {label}\n")
-        if value < 0.78:
-            return Outcome("stopped", value, "AUC below 0.78 at epoch 10", ((10, value),))
-        return Outcome("finished", value, "", ((10, value - 0.1), (20, value)), {"epochs": 20})
+        if reached < 0.78:
+            return TrialResult("stopped", reached, "AUC below 0.78 at epoch 10", ((10, reached),))
+        return TrialResult("finished", reached, "", ((10, reached - 0.1), (20, reached)), {"epochs": 20})
 
 
-def task(directory: Path, storage: str, **settings: Any) -> Search:
+def task(directory: Path, storage: str, study: str = "pretend", **settings: Any) -> SearchTask:
     """A search of the pretended space; its end comes after some fifty trials."""
-    settings = {"rule": KBest(3, 0.9), "space": SPACE, "evaluation": Pretend(), "quiet": True} | settings
-    return Search("pretend", storage, directory, **settings)
+    settings = {"strategy": KBest(3, 0.9), "space": SPACE, "objective": Pretend(), "quiet": True} | settings
+    return SearchTask(study, storage, directory, **settings)
+
+
+def begin(search: SearchTask) -> optuna.Study:
+    """The study of a search, as the launcher makes it."""
+    return join_study(search.study, open_storage(search.storage, search.heartbeat), search.sampler, search.setup)
 
 
 def main() -> None:
@@ -79,13 +89,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     settings = {
-        "evaluation": Pretend(SPACE, given.seconds),
+        "objective": Pretend(SPACE, given.seconds),
         "trials": given.trials,
         "seed": given.seed,
         "heartbeat": Heartbeat(max(given.grace // 3, 1), given.grace),
-        "rule": RandomSearch() if given.trials else KBest(3, 0.9),
+        "strategy": RandomSearch() if given.trials else KBest(3, 0.9),
     }
-    search(task(given.directory, given.storage, **settings), given.workers)
+    configure_logging(quiet=True)
+    run_search(task(given.directory, given.storage, **settings), given.workers)
     print(json.dumps("done"))
 
 

@@ -12,21 +12,21 @@ from optuna.trial import TrialState
 from infantjax import cli
 from infantjax.errors import InputError
 from infantjax.search import analysis
-from infantjax.search.kbest import FAILED, KBest, RandomSearch, Trial, run
+from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, run
 from infantjax.search.sampler import REASON, distributions
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import Found
+from infantjax.search.study import Snapshot
 
 SPACE = SearchSpace({"big": (0, 1, 2), "small": (0, 1, 2), "none": ("a", "b", "c"), "only": (1,)})
 REQUIRED = ((10, 0.6), (20, 0.7))
 
 
-def worth(candidate) -> float:
+def objective(candidate) -> float:
     big, small, *_ = candidate
     return round(0.5 + 0.15 * big + 0.05 * small, 6)
 
 
-def found_of(trials, name="search", rule=None, required=()) -> Found:
+def found_of(trials, name="search", strategy=None, required=()) -> Snapshot:
     """A study in which these trials ended, those below a required AUC at its epoch."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
@@ -43,20 +43,20 @@ def found_of(trials, name="search", rule=None, required=()) -> Found:
                 user_attrs={REASON: "out of memory"} if value == FAILED else {},
             )
         )
-    return Found(name, SPACE, rule or RandomSearch(), tuple(study.trials), required)
+    return Snapshot(name, SPACE, strategy or RandomSearch(), tuple(study.trials), required)
 
 
 @pytest.fixture(scope="module")
-def everything() -> Found:
+def everything() -> Snapshot:
     """Every candidate of the space."""
     candidates = itertools.product(*(values for _, values in SPACE.alternatives))
-    return found_of([Trial(candidate, worth(candidate)) for candidate in candidates], required=REQUIRED)
+    return found_of([Observation(candidate, objective(candidate)) for candidate in candidates], required=REQUIRED)
 
 
 @pytest.fixture(scope="module")
-def kbest() -> Found:
+def kbest() -> Snapshot:
     rule = KBest(2, 0.7)
-    return found_of(run(rule, SPACE, worth, 1), "kbest", rule)
+    return found_of(run(rule, SPACE, objective, 1), "kbest", rule)
 
 
 # --- importance ------------------------------------------------------------------------------------------------------
@@ -94,19 +94,19 @@ def test_importance_is_the_same_for_the_same_seed(everything):
 def test_stopped_trials_count_and_failed_ones_do_not(everything):
     assert any(trial.state is TrialState.PRUNED for trial in everything.trials)
     without = found_of(everything.history[:12])
-    with_failure = found_of([*everything.history[:12], Trial(everything.history[12].candidate, FAILED)])
+    with_failure = found_of([*everything.history[:12], Observation(everything.history[12].candidate, FAILED)])
     assert analysis.importance(with_failure, resamples=0) == analysis.importance(without, resamples=0)
 
 
 @pytest.mark.parametrize("values", [range(9), [1] * 12])
 def test_too_few_trials_or_all_the_same_are_told_in_one_line(everything, values):
-    trials = [Trial(t.candidate, float(value)) for t, value in zip(everything.history, values)]
-    with pytest.raises(InputError, match="too few trials with an AUC"):
+    trials = [Observation(t.candidate, float(value)) for t, value in zip(everything.history, values)]
+    with pytest.raises(InputError, match="too few trials with different values"):
         analysis.importance(found_of(trials))
 
 
-def test_an_unknown_method_is_refused(everything):
-    with pytest.raises(ValueError, match='unknown method "shap"; known: impurity, fanova, ped-anova'):
+def test_an_unknown_evaluator_is_refused(everything):
+    with pytest.raises(ValueError, match='unknown evaluator "shap"; known: impurity, fanova, ped-anova'):
         analysis.importance(everything, "shap")
 
 
@@ -115,24 +115,24 @@ def test_an_unknown_method_is_refused(everything):
 
 def test_each_step_is_the_replay_of_the_trials_so_far(kbest):
     trials = kbest.history
-    for count, step in enumerate(analysis.course(kbest), start=1):
-        assert step.state == kbest.rule.replay(SPACE, trials[:count])
-        assert step.best == max(trial.performance for trial in trials[:count])
-        assert (step.trial, step.auc) == (count - 1, trials[count - 1].performance)
+    for count, step in enumerate(analysis.steps(kbest), start=1):
+        assert step.state == kbest.strategy.replay(SPACE, trials[:count])
+        assert step.best == max(trial.value for trial in trials[:count])
+        assert (step.trial, step.value) == (count - 1, trials[count - 1].value)
 
 
 def test_before_the_population_is_full_all_alternatives_are_open_and_a_unanimous_one_leaves_one(kbest):
-    first = analysis.course(kbest)[0]
+    first = analysis.steps(kbest)[0]
     assert first.open_choices() == pytest.approx({"big": 3, "small": 3, "none": 3, "only": 1})
-    alike = found_of([Trial((2, 2, "a", 1), 0.9), Trial((2, 1, "a", 1), 0.85)], rule=KBest(2, 0.7))
-    last = analysis.course(alike)[-1]
+    alike = found_of([Observation((2, 2, "a", 1), 0.9), Observation((2, 1, "a", 1), 0.85)], strategy=KBest(2, 0.7))
+    last = analysis.steps(alike)[-1]
     assert last.open_choices()["big"] == 1
     assert 1 < last.open_choices()["small"] < 2
 
 
 def test_a_failed_trial_is_a_step_without_an_auc():
-    failed, good = analysis.course(found_of([Trial((0, 0, "a", 1), FAILED), Trial((0, 1, "a", 1), 0.6)]))
-    assert math.isnan(failed.auc)
+    failed, good = analysis.steps(found_of([Observation((0, 0, "a", 1), FAILED), Observation((0, 1, "a", 1), 0.6)]))
+    assert math.isnan(failed.value)
     assert math.isnan(failed.best)
     assert good.best == 0.6
 
@@ -142,7 +142,7 @@ def test_a_failed_trial_is_a_step_without_an_auc():
 
 def test_the_checkpoints_count_who_came_and_who_was_stopped(everything):
     first, second = analysis.checkpoints(everything)
-    values = [worth(trial.candidate) for trial in everything.history]
+    values = [objective(trial.candidate) for trial in everything.history]
     assert (first.epoch, first.required, first.trials) == (10, 0.6, 27)
     assert first.stopped == sum(value < 0.6 for value in values)
     assert (second.trials, second.stopped) == (27 - first.stopped, sum(0.6 <= value < 0.7 for value in values))
@@ -151,8 +151,8 @@ def test_the_checkpoints_count_who_came_and_who_was_stopped(everything):
 
 
 def test_what_a_trial_reached_is_told_by_epoch(everything):
-    rows = [row for row in analysis.reached(everything) if row.trial == 0]
-    assert [row.epoch for row in rows] == sorted(everything.trials[0].intermediate_values)
+    rows = [row for row in analysis.intermediate(everything) if row[0] == 0]
+    assert [row[1] for row in rows] == sorted(everything.trials[0].intermediate_values)
 
 
 # --- repeated searches -----------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def rows_of(path):
 
 @pytest.fixture(scope="module")
 def written(everything, kbest, tmp_path_factory):
-    again = found_of(run(kbest.rule, SPACE, worth, 2), "=kbest", kbest.rule)
+    again = found_of(run(kbest.strategy, SPACE, objective, 2), "=kbest", kbest.strategy)
     folder = tmp_path_factory.mktemp("analysis")
     return folder, analysis.write([everything, kbest, again], folder, resamples=1), (everything, kbest, again)
 
@@ -238,7 +238,7 @@ def test_the_command_writes_the_analysis_of_several_searches(kbest, tmp_path, mo
     from infantjax.search import study
 
     few = kbest.trials[:9]  # too few for importance
-    monkeypatch.setattr(study, "find", lambda name, url: Found(name, SPACE, kbest.rule, few))
+    monkeypatch.setattr(study, "read_study", lambda name, url: Snapshot(name, SPACE, kbest.strategy, few))
     arguments = ["search", "analyze", "-o", str(tmp_path), "--study", "one", "--also", "two", "--also", "one"]
     assert cli.run(arguments) == 0
     assert str(tmp_path / "analysis" / "convergence.csv") in capsys.readouterr().out.split()

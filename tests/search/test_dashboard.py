@@ -8,8 +8,8 @@ import pytest
 
 from infantjax.search import worker
 from infantjax.search.kbest import RandomSearch
-from infantjax.search.sampler import RuleSampler
-from infantjax.search.study import close, find, join, open_storage
+from infantjax.search.storage import close, open_storage
+from infantjax.search.study import join_study, read_study
 
 
 def answer(app, path: str):
@@ -24,11 +24,11 @@ def answer(app, path: str):
 @pytest.mark.slow
 def test_the_dashboard_shows_the_trials_of_a_search(pretend, tmp_path, storage):
     dashboard = pytest.importorskip("optuna_dashboard")
-    task = pretend.task(tmp_path, storage, rule=RandomSearch(), trials=6)
+    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=6)
     opened = open_storage(storage)
-    join(task.study, opened, RuleSampler(task.rule, task.space, task.seed), task.setup)
+    join_study(task.study, opened, task.sampler, task.setup)
     close(opened)
-    worker.work(task)
+    worker.run_worker(task)
     app = dashboard.wsgi(storage)
     status, body = answer(app, "/api/studies")
     assert status.startswith("200")
@@ -37,7 +37,7 @@ def test_the_dashboard_shows_the_trials_of_a_search(pretend, tmp_path, storage):
     status, body = answer(app, f"/api/studies/{study['study_id']}")
     assert status.startswith("200")
     shown = json.loads(body)["trials"]
-    expected = Counter(trial.state.name.lower() for trial in find("pretend", storage).trials)
+    expected = Counter(trial.state.name.lower() for trial in read_study("pretend", storage).trials)
     assert Counter(trial["state"].lower() for trial in shown) == expected
     assert {p["name"] for p in shown[0]["params"]} == set(task.space.names)
     assert answer(app, "/dashboard")[0].startswith("200")

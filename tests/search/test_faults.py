@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from infantjax.search.sampler import GAVE_WAY, MAX_RETRIES, RuleSampler, failure, history, retries
-from infantjax.search.study import close, find, join, open_storage
+from infantjax.search.claims import CLAIM, MAX_ATTEMPTS
+from infantjax.search.sampler import failure, history
+from infantjax.search.storage import close, open_storage
+from infantjax.search.study import DUPLICATE, join_study, read_study
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +30,16 @@ def start(pretend, folder: Path, storage: str, *options: object) -> subprocess.P
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def workers_of(folder: Path) -> list[int]:
-    """Process numbers of the workers that hold their folder."""
-    names = [path.name for path in (folder / "workers").glob("*")] if (folder / "workers").is_dir() else []
-    return [pid for name in names if Path(f"/proc/{(pid := int(name.rsplit('-', 1)[1]))}").exists()]
+def workers_of(process: subprocess.Popen) -> list[int]:
+    """Process numbers of the workers of a search."""
+    tasks = Path(f"/proc/{process.pid}/task")
+    try:
+        children = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    # Beside the workers there is a process of Python's own that tracks resources.
+    return [pid for pid, command in commands.items() if b"spawn_main" in command]
 
 
 def evaluated(folder: Path) -> Counter:
@@ -50,11 +58,11 @@ def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object
     while process.poll() is None:
         time.sleep(rng.uniform(0.5, 3.0))
         with contextlib.suppress(Exception):
-            for trial in find("pretend", storage).trials:
+            for trial in read_study("pretend", storage).trials:
                 if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
                     value = (trial.state, trial.value, tuple(trial.params.values()))
                     assert acknowledged.setdefault(trial.number, value) == value
-        alive = workers_of(folder)
+        alive = workers_of(process)
         if alive and killed < kills:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(rng.choice(alive), signal.SIGKILL)
@@ -62,7 +70,7 @@ def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object
     out, _ = process.communicate()
     assert process.returncode == 0, out
     assert killed == kills, f"the search ended after {killed} of {kills} kills"
-    trials = {trial.number: trial for trial in find("pretend", storage).trials}
+    trials = {trial.number: trial for trial in read_study("pretend", storage).trials}
     for number, (state, value, params) in acknowledged.items():
         assert (trials[number].state, trials[number].value, tuple(trials[number].params.values())) == (
             state,
@@ -70,22 +78,22 @@ def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object
             params,
         )
     # No candidate fails but one whose every attempt was killed, and no attempt ends in vain but by a kill.
-    assert all(retries(trial) == MAX_RETRIES for trial in trials.values() if failure(trial))
-    in_vain = [t for t in trials.values() if t.state is TrialState.FAIL and GAVE_WAY not in t.user_attrs]
-    assert len(in_vain) <= kills
+    assert all(trial.user_attrs[CLAIM]["attempt"] == MAX_ATTEMPTS for trial in trials.values() if failure(trial))
+    attempts = [t.user_attrs[CLAIM]["attempt"] - 1 for t in trials.values() if DUPLICATE not in t.user_attrs]
+    assert sum(attempts) <= kills
     return set(acknowledged)
 
 
 def test_fifty_kills_of_two_workers_lose_nothing_and_repeat_nothing(pretend, tmp_path, storage):
     kill_often(pretend, tmp_path, storage, 50, "--workers", 2, "--trials", 250, "--seconds", 0.4)
-    found = find("pretend", storage)
+    found = read_study("pretend", storage)
     assert not found.count(TrialState.RUNNING) + found.count(TrialState.WAITING)
     results = history(found.space, found.trials)
     assert len(results) == 250
     valued = Counter(tuple(t.params.values()) for t in found.trials if t.value is not None)
     assert set(valued.values()) == {1}
     for trial in found.evaluated:
-        assert trial.value == pretend.worth(found.space.label(found.space.candidate(trial.params)))
+        assert trial.value == pretend.value(found.space.label(found.space.candidate(trial.params)))
 
 
 def test_kills_of_one_worker_leave_the_study_that_there_would_have_been(pretend, tmp_path, storage):
@@ -95,36 +103,36 @@ def test_kills_of_one_worker_leave_the_study_that_there_would_have_been(pretend,
     process = start(pretend, alone, f"sqlite:///{alone / 'search.db'}")
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
-    killed, whole = find("pretend", storage), find("pretend", f"sqlite:///{alone / 'search.db'}")
+    killed, whole = read_study("pretend", storage), read_study("pretend", f"sqlite:///{alone / 'search.db'}")
     assert history(killed.space, killed.trials) == history(whole.space, whole.trials)
 
 
 def test_a_kill_of_the_whole_search_loses_nothing(pretend, tmp_path, storage):
     process = start(pretend, tmp_path, storage, "--workers", 2, "--trials", 12, "--seconds", 0.5)
     time.sleep(12)
-    for pid in [process.pid, *workers_of(tmp_path)]:
+    for pid in [process.pid, *workers_of(process)]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.communicate()
-    before = {t.number: t.value for t in find("pretend", storage).trials if t.value is not None}
+    before = {t.number: t.value for t in read_study("pretend", storage).trials if t.value is not None}
     out, _ = start(pretend, tmp_path, storage, "--workers", 2, "--trials", 12).communicate(timeout=120)
-    found = find("pretend", storage)
+    found = read_study("pretend", storage)
     assert {number: found.trials[number].value for number in before} == before, out
     assert len(history(found.space, found.trials)) == 12
 
 
 def test_a_frozen_workers_result_comes_late_and_is_kept(pretend, tmp_path, storage):
     process = start(pretend, tmp_path, storage, "--workers", 2, "--trials", 12, "--seconds", 2.0, "--grace", 3)
-    while len(workers_of(tmp_path)) < 2 or not (tmp_path / "journal.txt").exists():
+    while len(workers_of(process)) < 2 or not (tmp_path / "journal.txt").exists():
         time.sleep(0.2)
     time.sleep(1)
-    frozen = workers_of(tmp_path)[0]
+    frozen = workers_of(process)[0]
     os.kill(frozen, signal.SIGSTOP)
     time.sleep(10)
     os.kill(frozen, signal.SIGCONT)
     out, _ = process.communicate(timeout=180)
     assert process.returncode == 0, out
-    found = find("pretend", storage)
+    found = read_study("pretend", storage)
     assert len(history(found.space, found.trials)) == 12
     assert not found.failures
 
@@ -152,7 +160,7 @@ def test_a_full_disk_stops_nothing_for_good(pretend, tmp_path):
         out, _ = process.communicate(timeout=180)
         assert process.returncode == 0, out
         assert "waiting" in out
-        found = find("pretend", storage)
+        found = read_study("pretend", storage)
         assert len(history(found.space, found.trials)) == 20
         assert not found.failures
     finally:
@@ -214,7 +222,7 @@ def test_a_search_on_postgresql_is_the_one_on_sqlite(pretend, tmp_path, server, 
         folder.mkdir()
         out, _ = start(pretend, folder, url).communicate(timeout=180)
         assert "done" in out
-    one, other = find("pretend", server.url), find("pretend", storage)
+    one, other = read_study("pretend", server.url), read_study("pretend", storage)
     assert history(one.space, one.trials) == history(other.space, other.trials)
 
 
@@ -244,7 +252,7 @@ def test_a_server_that_goes_away_for_a_minute_loses_nothing(pretend, tmp_path, s
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 0, out
     assert "waiting" in out
-    found = find("pretend", server.url)
+    found = read_study("pretend", server.url)
     assert len(history(found.space, found.trials)) == 30
     assert not found.failures
     # Nothing was evaluated twice: a result whose trial could not be told waited.
@@ -253,7 +261,7 @@ def test_a_server_that_goes_away_for_a_minute_loses_nothing(pretend, tmp_path, s
 
 def test_kills_on_postgresql_lose_nothing(pretend, tmp_path, server):
     kill_often(pretend, tmp_path, server.url, 12, "--workers", 2, "--trials", 80, "--seconds", 0.4)
-    found = find("pretend", server.url)
+    found = read_study("pretend", server.url)
     assert len(history(found.space, found.trials)) == 80
 
 
@@ -272,7 +280,7 @@ def test_a_study_of_other_settings_is_refused_on_postgresql(pretend, tmp_path, s
 
     first, other = (pretend.task(tmp_path, server.url, seed=seed) for seed in (1, 2))
     storage = open_storage(server.url)
-    join("pretend", storage, RuleSampler(first.rule, first.space, 1), first.setup)
+    join_study("pretend", storage, first.sampler, first.setup)
     with pytest.raises(InputError, match="seed was 1, now 2"):
-        join("pretend", storage, RuleSampler(other.rule, other.space, 2), other.setup)
+        join_study("pretend", storage, other.sampler, other.setup)
     close(storage)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infantjax.search.kbest import FAILED, KBest, RandomSearch, Trial, draw, numbers, run
+from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, draw, random_numbers, run
 from infantjax.search.space import SearchSpace
 
 # --- the published traces --------------------------------------------------------------------------------------------
@@ -39,8 +39,8 @@ def test_a_replay_equals_the_golden_trace_choice_by_choice(shared, name):
             generator.seed(1)
         tried.add(candidate)
         candidates[space.label(candidate)] = candidate
-        state = rule.after(state, Trial(candidate, expected["performance"]))
-        assert state.population == tuple(Trial(candidates[c], p) for _, p, c in expected["population_after"])
+        state = rule.update(state, Observation(candidate, expected["performance"]))
+        assert state.population == tuple(Observation(candidates[c], p) for _, p, c in expected["population_after"])
         # The trace has no temperature yet at the trial that completes the first population.
         if expected["temperature_after"] is not None:
             assert (state.temperature, state.unsuccessful) == (
@@ -58,9 +58,9 @@ def test_a_replay_equals_the_golden_trace_choice_by_choice(shared, name):
 LETTERS = SearchSpace({"letter": ("X", "Y", "Z"), "number": tuple(range(9))})
 
 
-def members(*letters: str) -> list[Trial]:
+def members(*letters: str) -> list[Observation]:
     """A population, best first, as the paper lists it."""
-    return [Trial((letter, number), 0.99 - number / 100) for number, letter in enumerate(letters)]
+    return [Observation((letter, number), 0.99 - number / 100) for number, letter in enumerate(letters)]
 
 
 def test_the_ranks_of_the_papers_example_are_nine_and_six():
@@ -75,35 +75,37 @@ def test_a_population_of_one_kind_leaves_no_other_alternative():
 
 
 def test_only_candidates_that_reach_the_threshold_enter_the_first_population():
-    state = KBest(2).replay(LETTERS, [Trial(("X", 0), 0.899), Trial(("X", 1), 0.9), Trial(("X", 2), FAILED)])
-    assert [member.performance for member in state.population] == [0.9]
+    state = KBest(2).replay(
+        LETTERS, [Observation(("X", 0), 0.899), Observation(("X", 1), 0.9), Observation(("X", 2), FAILED)]
+    )
+    assert [member.value for member in state.population] == [0.9]
     assert state.temperature is None
 
 
 def test_equal_to_the_worst_is_no_improvement():
     rule = KBest(2)
     before = rule.replay(LETTERS, members("X", "Y"))
-    after = rule.after(before, Trial(("Z", 8), before.population[0].performance))
+    after = rule.update(before, Observation(("Z", 8), before.population[0].value))
     assert after.population == before.population
     assert after.unsuccessful == 1
 
 
 def test_a_newcomer_stands_below_older_ones_of_its_performance():
     rule = KBest(2)
-    before = rule.replay(LETTERS, [Trial(("X", 0), 0.91), Trial(("Y", 1), 0.95)])
-    after = rule.after(before, Trial(("Z", 2), 0.95))
+    before = rule.replay(LETTERS, [Observation(("X", 0), 0.91), Observation(("Y", 1), 0.95)])
+    after = rule.update(before, Observation(("Z", 2), 0.95))
     assert [member.candidate[0] for member in after.population] == ["Z", "Y"]
 
 
 def test_a_failed_candidate_counts_as_unsuccessful():
     rule = KBest(2)
-    assert rule.after(rule.replay(LETTERS, members("X", "Y")), Trial(("Z", 8), FAILED)).unsuccessful == 1
+    assert rule.update(rule.replay(LETTERS, members("X", "Y")), Observation(("Z", 8), FAILED)).unsuccessful == 1
 
 
 @pytest.mark.parametrize(("lag", "next_one"), [(True, 10), (False, 7)])
-def test_a_drop_acts_one_trial_late_as_released_and_at_once_as_in_the_paper(lag, next_one):
+def test_a_drop_acts_one_trial_late_as_in_the_reference_and_at_once_as_in_the_paper(lag, next_one):
     rule = KBest(2, temperature_lag=lag)
-    state = rule.replay(LETTERS, [*members("X", "Y"), Trial(("Z", 7), 0.1), Trial(("Z", 8), 0.1)])
+    state = rule.replay(LETTERS, [*members("X", "Y"), Observation(("Z", 7), 0.1), Observation(("Z", 8), 0.1)])
     assert state.temperature == 7
     expected = rule.probabilities(state.population, next_one, LETTERS.names)
     assert state.probabilities == expected
@@ -113,7 +115,7 @@ def test_temperatures_are_ten_seven_four_one_and_then_it_ends():
     rule, state, seen = KBest(2), KBest(2).replay(LETTERS, members("X", "Y")), []
     while not state.ended:
         seen.append(state.temperature)
-        state = rule.after(state, Trial(("Z", 8), 0.0))
+        state = rule.update(state, Observation(("Z", 8), 0.0))
     assert seen == [10, 10, 7, 7, 4, 4, 1, 1]
 
 
@@ -121,15 +123,15 @@ def test_a_drop_does_not_jump_over_the_end_temperature():
     rule = KBest(1, temperature_drop=4)
     state = rule.replay(LETTERS, members("X"))
     for _ in range(3):
-        state = rule.after(state, Trial(("Z", 8), 0.0))
+        state = rule.update(state, Observation(("Z", 8), 0.0))
     assert (state.temperature, state.ended) == (1, False)
 
 
 def test_trials_behind_the_end_change_nothing():
     rule = KBest(1, start_temperature=1)
-    ended = rule.replay(LETTERS, [*members("X"), Trial(("Z", 8), 0.0)])
+    ended = rule.replay(LETTERS, [*members("X"), Observation(("Z", 8), 0.0)])
     assert ended.ended
-    assert rule.after(ended, Trial(("Y", 3), 1.0)) == ended
+    assert rule.update(ended, Observation(("Y", 3), 1.0)) == ended
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ spaces = st.dictionaries(st.text("abcdef", min_size=1), st.integers(1, 4), min_s
 seeds = st.integers(0, 2**32 - 1)
 
 
-def worth(candidate) -> float:
+def objective(candidate) -> float:
     return random.Random(str(candidate)).random()
 
 
@@ -171,7 +173,7 @@ def search(rule, space, seed, most=200):
         candidate, _ = draw(space, states[-1].probabilities, {t.candidate for t in trials}, generator.random)
         if candidate is None:
             break
-        trials.append(Trial(candidate, worth(candidate)))
+        trials.append(Observation(candidate, objective(candidate)))
         states.append(rule.replay(space, trials))
     return trials, states
 
@@ -189,7 +191,7 @@ def test_no_candidate_comes_twice(rule, space, seed):
 def test_trial_by_trial_gives_what_the_whole_history_gives(rule, space, seed):
     trials, states = search(rule, space, seed)
     for trial, before, after in zip(trials, states, states[1:]):
-        assert rule.after(before, trial) == after
+        assert rule.update(before, trial) == after
 
 
 @given(rules, spaces, seeds)
@@ -201,7 +203,7 @@ def test_the_states_are_those_of_each_beginning(rule, space, seed):
 @given(spaces, seeds)
 def test_random_search_keeps_the_first_of_the_best(space, seed):
     trials, states = search(RandomSearch(), space, seed, most=12)
-    assert states[-1].population == (max(trials, key=lambda trial: trial.performance),)
+    assert states[-1].population == (max(trials, key=lambda trial: trial.value),)
 
 
 @given(rules, spaces, seeds, st.integers(0, 12))
@@ -209,19 +211,19 @@ def test_a_run_is_the_search_with_the_numbers_of_each_place(rule, space, seed, m
     trials, state = [], rule.replay(space, [])
     while not state.ended and len(trials) < most:
         tried = {trial.candidate for trial in trials}
-        candidate, _ = draw(space, state.probabilities, tried, numbers(seed, len(trials)))
+        candidate, _ = draw(space, state.probabilities, tried, random_numbers(seed, len(trials)))
         if candidate is None:
             break
-        trials.append(Trial(candidate, worth(candidate)))
+        trials.append(Observation(candidate, objective(candidate)))
         state = rule.replay(space, trials)
-    assert run(rule, space, worth, seed, most) == trials
+    assert run(rule, space, objective, seed, most) == trials
 
 
 @given(rules, spaces, seeds)
 def test_the_population_holds_the_best_that_were_tried_in_order(rule, space, seed):
     trials, states = search(rule, space, seed)
-    good = sorted((t.performance for t in trials if t.performance >= rule.threshold), reverse=True)
-    kept = [member.performance for member in states[-1].population]
+    good = sorted((t.value for t in trials if t.value >= rule.threshold), reverse=True)
+    kept = [member.value for member in states[-1].population]
     assert kept == sorted(kept)
     assert kept == sorted(good[: rule.population])
 
@@ -248,7 +250,7 @@ def test_random_search_never_ends_and_keeps_the_best(space, seed):
     trials, states = search(RandomSearch(), space, seed)
     assert not states[-1].ended
     assert states[-1].probabilities == space.uniform()
-    assert states[-1].population[0].performance == max(trial.performance for trial in trials)
+    assert states[-1].population[0].value == max(trial.value for trial in trials)
 
 
 @given(spaces, seeds)
@@ -270,7 +272,7 @@ def test_a_candidate_outside_the_constraint_is_not_drawn():
 
 
 def test_independent_seeds_begin_with_different_candidates():
-    from infantjax.search.space import PUBLISHED
+    from infantjax.methods.ensemble_gcn.objective import SPACE
 
-    first = {draw(PUBLISHED, PUBLISHED.uniform(), set(), random.Random(seed).random)[0] for seed in range(10)}
+    first = {draw(SPACE, SPACE.uniform(), set(), random.Random(seed).random)[0] for seed in range(10)}
     assert len(first) == 10

@@ -11,10 +11,10 @@ import pytest
 from optuna.testing import pytest_samplers as cases
 
 from infantjax.search.kbest import KBest, RandomSearch
-from infantjax.search.sampler import RuleSampler
+from infantjax.search.sampler import StrategySampler
 from infantjax.search.space import SearchSpace
 
-RULES = (RandomSearch(), KBest(2, 0.5))
+STRATEGIES = (RandomSearch(), KBest(2, 0.5))
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +29,10 @@ def maximizing(monkeypatch):
     monkeypatch.setattr(optuna, "create_study", create_study)
 
 
-@pytest.fixture(params=RULES, ids=["random", "kbest"])
+@pytest.fixture(params=STRATEGIES, ids=["random", "kbest"])
 def sampler_of(request):
     """From a space to a maker of samplers."""
-    return lambda space: partial(RuleSampler, request.param, SearchSpace(space), 1)
+    return lambda space: partial(StrategySampler, request.param, SearchSpace(space), 1)
 
 
 class TestBasicCases:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infantjax.search.evaluation import CHECKPOINTS
+from infantjax.methods.ensemble_gcn.search import CHECKPOINTS
 from infantjax.search.pruning import CheckpointPruner
 
 

@@ -8,8 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from infantjax.search.kbest import KBest, RandomSearch, Trial, run
-from infantjax.search.sampler import GAVE_WAY, MAX_RETRIES, REASON, RuleSampler, failure, history
+from infantjax.search.kbest import KBest, Observation, RandomSearch, run
+from infantjax.search.sampler import REASON, NoCandidateError, StrategySampler, history
 from infantjax.search.space import SearchSpace
 
 SPACE = SearchSpace(
@@ -22,20 +22,20 @@ SPACE = SearchSpace(
     }
 )
 
-RULE = KBest(5, 0.6)
+STRATEGY = KBest(5, 0.6)
 
 
-def worth(choices) -> float:
+def value(choices) -> float:
     return choices["width"] / 20 + choices["deep"] / 10 - choices["taps"] / 100 + 0.1 * (choices["graph"] == "dis2")
 
 
 def objective(trial: optuna.Trial) -> float:
-    return worth({name: trial.suggest_categorical(name, values) for name, values in SPACE.alternatives})
+    return value({name: trial.suggest_categorical(name, values) for name, values in SPACE.alternatives})
 
 
-def new_study(rule=None, seed=1) -> optuna.Study:
+def new_study(strategy=None, seed=1) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(sampler=RuleSampler(rule or RULE, SPACE, seed), direction="maximize")
+    return optuna.create_study(sampler=StrategySampler(strategy or STRATEGY, SPACE, seed), direction="maximize")
 
 
 def candidates(study: optuna.Study) -> list[tuple]:
@@ -58,17 +58,17 @@ def choices(*candidate) -> dict:
     return dict(zip(SPACE.names, candidate))
 
 
-@pytest.mark.parametrize("rule", [RULE, RandomSearch()])
-def test_no_candidate_is_proposed_twice(rule):
-    study = new_study(rule)
+@pytest.mark.parametrize("strategy", [STRATEGY, RandomSearch()])
+def test_no_candidate_is_proposed_twice(strategy):
+    study = new_study(strategy)
     study.optimize(objective, n_trials=8)
     assert len(set(candidates(study))) == 8
 
 
-def test_a_study_with_one_worker_is_the_run_of_its_rule():
+def test_a_study_with_one_worker_is_the_run_of_its_strategy():
     study = new_study()
     study.optimize(objective, n_trials=10)
-    assert run(RULE, SPACE, lambda c: worth(SPACE.choices(c)), 1, 10) == history(SPACE, study.trials)
+    assert run(STRATEGY, SPACE, lambda c: value(SPACE.choices(c)), 1, 10) == history(SPACE, study.trials)
 
 
 def test_another_process_proposes_the_same():
@@ -114,33 +114,7 @@ def test_two_trials_that_begin_at_one_moment_have_numbers_of_their_own():
     assert candidates(study) == candidates(alone)
 
 
-def test_a_trial_that_is_run_again_keeps_its_choices_and_its_place():
-    study, alone = new_study(), new_study()
-    alone.optimize(objective, n_trials=6)
-    study.optimize(objective, n_trials=3)
-    dead = study.ask()
-    objective(dead)
-    study.tell(dead, state=TrialState.FAIL)
-    study.add_trial(
-        finished(4, dead.params, state=TrialState.WAITING, system_attrs={"failed_trial": 3, "retry_history": [3]})
-    )
-    study.optimize(objective, n_trials=3)
-    results = [Trial(c, worth(SPACE.choices(c))) for c in candidates(alone)]
-    assert history(SPACE, study.trials) == results
-
-
-def test_a_trial_that_died_before_it_had_a_candidate_leaves_no_trace():
-    study, alone = new_study(), new_study()
-    alone.optimize(objective, n_trials=5)
-    study.optimize(objective, n_trials=2)
-    study.tell(study.ask(), state=TrialState.FAIL)
-    study.optimize(objective, n_trials=3)
-    assert history(SPACE, study.trials) == history(SPACE, alone.trials)
-
-
 def test_where_all_was_tried_a_trial_fails_and_says_so():
-    from infantjax.search.sampler import NoCandidateError
-
     study = new_study(RandomSearch())
     study.sampler.space = only = SearchSpace({"graph": ("spatial", "dis2")})
     suggest = lambda trial: float(trial.suggest_categorical("graph", only.alternatives[0][1]) == "dis2")  # noqa: E731
@@ -158,24 +132,10 @@ def test_a_choice_that_the_space_lacks_is_refused():
 
 def test_a_pruned_trial_counts_with_the_value_it_reached():
     trial = finished(0, choices("dis2", 6, "one", 1, 3), 0.7, TrialState.PRUNED)
-    assert history(SPACE, [trial]) == [Trial(("dis2", 6, "one", 1, 3), 0.7)]
+    assert history(SPACE, [trial]) == [Observation(("dis2", 6, "one", 1, 3), 0.7)]
 
 
 def test_a_failed_trial_counts_as_failed_only_with_a_reason():
     reasoned = finished(0, choices("dis2", 6, "one", 1, 3), state=TrialState.FAIL, user_attrs={REASON: "out of memory"})
     died = finished(1, choices("dis4", 6, "one", 1, 3), state=TrialState.FAIL)
-    assert history(SPACE, [reasoned, died]) == [Trial(("dis2", 6, "one", 1, 3), float("-inf"))]
-
-
-def test_a_trial_that_gave_way_is_no_result():
-    attributes = {GAVE_WAY: "trial 0 has the same candidate"}
-    assert not history(
-        SPACE, [finished(0, choices("dis2", 6, "one", 1, 3), state=TrialState.FAIL, user_attrs=attributes)]
-    )
-
-
-def test_a_candidate_whose_worker_died_too_often_has_failed():
-    attributes = {"failed_trial": 0, "retry_history": list(range(MAX_RETRIES))}
-    trial = finished(9, choices("dis2", 6, "one", 1, 3), state=TrialState.FAIL, system_attrs=attributes)
-    assert failure(trial) == f"its worker died {MAX_RETRIES + 1} times"
-    assert len(history(SPACE, [trial])) == 1
+    assert history(SPACE, [reasoned, died]) == [Observation(("dis2", 6, "one", 1, 3), float("-inf"))]

@@ -14,11 +14,11 @@ from optuna.trial import TrialState
 
 from infantjax import cli
 from infantjax.cli import common
-from infantjax.search import evaluation, worker
+from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
+from infantjax.methods.ensemble_gcn.search import CHECKPOINTS
+from infantjax.search import launcher, worker
 from infantjax.search.kbest import KBest, RandomSearch
-from infantjax.search.sampler import RuleSampler
-from infantjax.search.space import PUBLISHED
-from infantjax.search.study import close, find, join, open_storage
+from infantjax.search.study import read_study
 from infantjax.simulation import write_cohort
 
 ONE = {name: [values[0]] for name, values in PUBLISHED.alternatives}
@@ -40,11 +40,9 @@ def run(capsys, monkeypatch):
 @pytest.fixture
 def searched(pretend, tmp_path, storage):
     """A folder with a finished search."""
-    task = pretend.task(tmp_path, storage, rule=RandomSearch(), trials=5)
-    opened = open_storage(storage)
-    join(task.study, opened, RuleSampler(task.rule, task.space, task.seed), task.setup)
-    close(opened)
-    worker.work(task)
+    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=5)
+    pretend.begin(task)
+    worker.run_worker(task)
     return tmp_path
 
 
@@ -59,7 +57,7 @@ def test_the_best_candidates_as_json(run, searched):
     told = json.loads(out)
     assert status == 0
     assert len(told) == 2
-    assert told[0]["auc"] >= told[1]["auc"]
+    assert told[0]["value"] >= told[1]["value"]
 
 
 def test_an_export_writes_all_trials_and_the_best(run, searched):
@@ -83,10 +81,9 @@ def asked(monkeypatch, pretend):
 
     def search(task, workers):
         tasks.append((task, workers))
-        close(opened := open_storage(task.storage))
-        join(task.study, opened, RuleSampler(task.rule, task.space, task.seed), task.setup)
+        pretend.begin(task)
 
-    monkeypatch.setattr(worker, "search", search)
+    monkeypatch.setattr(launcher, "run_search", search)
     return tasks
 
 
@@ -96,10 +93,10 @@ def test_the_defaults_are_the_published_search(run, cohort, asked, tmp_path):
     ((task, workers),) = asked
     assert "5,435,817,984" in err
     assert task.space == PUBLISHED
-    assert task.rule == KBest(5, 0.9, 10, 1, 3, temperature_lag=True)
+    assert task.strategy == KBest(5, 0.9, 10, 1, 3, temperature_lag=True)
     assert (task.trials, workers) == (None, 1)
-    config, (fold,) = task.evaluation.config, task.evaluation.folds
-    assert (config.epochs, config.required_auc) == (100, evaluation.CHECKPOINTS)
+    config, (fold,) = task.objective.config, task.objective.splits
+    assert (config.epochs, config.required_auc) == (100, CHECKPOINTS)
     assert len(fold.validation) == 4
     assert task.storage == f"sqlite:///{tmp_path / 'out' / 'search.db'}"
     assert "ended                   False" in out
@@ -108,24 +105,24 @@ def test_the_defaults_are_the_published_search(run, cohort, asked, tmp_path):
 def test_options_reach_the_search(run, cohort, asked, tmp_path):
     (tmp_path / "space.json").write_text(json.dumps({"graph": ["dis2"]}))
     status, _, err = run(
-        *(cohort, "-o", tmp_path / "out", "--study", "s", "--workers", 3, "--rule", "paper", "--population", 3),
+        *(cohort, "-o", tmp_path / "out", "--study", "s", "--workers", 3, "--strategy", "paper", "--population", 3),
         *("--threshold", 0.6, "--search-seed", 4, "--space", tmp_path / "space.json", "--held-out", 1, "--repeats", 2),
         *("--no-checkpoints", "--epochs", 5, "--seed", 6, "--grace", 9, "--quiet"),
     )
     assert (status, err) == (0, "")
     ((task, workers),) = asked
     assert (task.study, workers, task.seed, task.heartbeat.grace) == ("s", 3, 4, 9)
-    assert task.rule == KBest(3, 0.6, temperature_lag=False)
+    assert task.strategy == KBest(3, 0.6, temperature_lag=False)
     assert task.space.size == PUBLISHED.size // 4
-    assert len(task.evaluation.folds) == 2
-    assert (task.evaluation.config.epochs, task.evaluation.config.seed) == (5, 6)
-    assert task.evaluation.config.required_auc == ()
+    assert len(task.objective.splits) == 2
+    assert (task.objective.config.epochs, task.objective.config.seed) == (5, 6)
+    assert task.objective.config.required_auc == ()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--rule", "random"), "random search has no end"),
+        (("--strategy", "random"), "random search has no end"),
         (("--held-out", "9"), "held_out must be some of the folds 1 to 7"),
         (("--population", "0"), "population must be at least 1"),
         (("--epochs", "0"), "epochs must be at least 1"),
@@ -162,7 +159,7 @@ for module in sys.argv[1:]:
 
 
 def test_without_optuna_there_is_one_line_that_says_how_to_get_it():
-    modules = ["sampler", "pruning", "study", "analysis", "recovery", "worker"]
+    modules = ["sampler", "pruning", "storage", "study", "analysis", "claims", "worker", "launcher"]
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPTUNA, *modules], capture_output=True, text=True)
     assert done.stdout.splitlines() == ['this needs optuna: pip install "infantjax[search]"'] * len(modules)
 
@@ -174,7 +171,7 @@ def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
     space.write_text(json.dumps(ONE | differing))
     training = ("--epochs", 4, "--batch-size", 8, "--samples-per-negative", 2, "--positive-ratio", 1)
     where = (cohort, "-o", tmp_path / "out", "--space", space)
-    options = (*where, *training, "--rule", "random", "--trials", 4, "--workers", 2, "--json")
+    options = (*where, *training, "--strategy", "random", "--trials", 4, "--workers", 2, "--json")
     program = str(Path(sys.executable).with_name("infantjax"))
     command = [program, "search", *(str(option) for option in options)]
     interrupted = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -184,10 +181,10 @@ def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
     _, err = interrupted.communicate(timeout=120)
     assert interrupted.returncode == 130, err
     url = f"sqlite:///{tmp_path / 'out' / 'search.db'}"
-    assert not find("search", url).count(TrialState.RUNNING)
+    assert not read_study("search", url).count(TrialState.RUNNING)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = find("search", url)
+    found = read_study("search", url)
     results = [found.space.choices(trial.candidate) for trial in found.history]
     assert not found.failures
     assert sorted(tuple(choices[name] for name in differing) for choices in results) == sorted(
@@ -199,7 +196,18 @@ def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
 def test_a_small_search_from_the_command_line_finds_a_network(run, cohort, tmp_path):
     space = tmp_path / "space.json"
     space.write_text(json.dumps(ONE | {"nonlinearity": ["relu", "swish"]}))
-    options = ("--epochs", 2, "--batch-size", 8, "--samples-per-negative", 1, "--positive-ratio", 1, "--rule", "random")
+    options = (
+        "--epochs",
+        2,
+        "--batch-size",
+        8,
+        "--samples-per-negative",
+        1,
+        "--positive-ratio",
+        1,
+        "--strategy",
+        "random",
+    )
     arguments = (cohort, "-o", tmp_path / "out", "--space", space, "--trials", 2, *options)
     status, out, err = run(*arguments, "--json")
     assert status == 0, err

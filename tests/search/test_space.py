@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.model import KBEST, Architecture
-from infantjax.search.space import PUBLISHED, SearchSpace, build_published, pick, read_space
+from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
+from infantjax.methods.ensemble_gcn.objective import build
+from infantjax.search.space import SearchSpace, pick, read_space
 
 spaces = st.dictionaries(st.text("abcdef", min_size=1), st.integers(1, 4), min_size=1, max_size=5).map(
     lambda sizes: SearchSpace({name: tuple(range(size)) for name, size in sizes.items()})
@@ -35,7 +37,7 @@ def test_the_published_architectures_are_candidates_of_the_space(index):
 
 def test_a_candidate_is_built_as_its_architecture():
     choices = KBEST[1].to_choices()
-    assert build_published(choices).architecture == Architecture.from_choices(choices)
+    assert build(choices).architecture == Architecture.from_choices(choices)
 
 
 @given(spaces, st.integers(0, 1000))

@@ -9,21 +9,22 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.search.kbest import KBest, RandomSearch
-from infantjax.search.sampler import RuleSampler
+from infantjax.search.sampler import StrategySampler
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import best, close, find, join, open_storage, setup_of, status, table
-from infantjax.search.worker import work
+from infantjax.search.storage import close, open_storage
+from infantjax.search.study import best, join_study, read_study, status, study_setup, table
+from infantjax.search.worker import run_worker
 
 
 @pytest.fixture
 def searched(pretend, tmp_path, storage):
     """A study of eight random candidates."""
-    task = pretend.task(tmp_path, storage, rule=RandomSearch(), trials=8)
+    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=8)
     opened = open_storage(storage)
-    join(task.study, opened, RuleSampler(task.rule, task.space, task.seed), task.setup)
+    join_study(task.study, opened, task.sampler, task.setup)
     close(opened)
-    work(task)
-    return find(task.study, storage)
+    run_worker(task)
+    return read_study(task.study, storage)
 
 
 # --- storages --------------------------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
 
 def test_a_storage_that_is_only_looked_at_is_not_made(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        find("search", f"sqlite:///{tmp_path / 'none.db'}")
+        read_study("search", f"sqlite:///{tmp_path / 'none.db'}")
     assert not list(tmp_path.iterdir())
 
 
@@ -81,19 +82,19 @@ SPACE = SearchSpace({"a": (1, 2), "b": ("x", "y")})
     ("changed", "message"),
     [
         ({"seed": 2}, "seed was 1, now 2"),
-        ({"rule": KBest(4)}, "rule was"),
-        ({"rule": RandomSearch()}, "rule was"),
+        ({"strategy": KBest(4)}, "strategy was"),
+        ({"strategy": RandomSearch()}, "strategy was"),
         ({"space": SearchSpace({"a": (1, 2), "b": ("y", "x")})}, "space was"),
-        ({"evaluation": {"epochs": 3}}, "epochs was 2, now 3"),
+        ({"objective": {"epochs": 3}}, "epochs was 2, now 3"),
     ],
 )
 def test_a_worker_that_would_search_something_else_is_refused(storage, changed, message):
-    settings = {"space": SPACE, "rule": KBest(), "seed": 1, "evaluation": {"epochs": 2}}
+    settings = {"space": SPACE, "strategy": KBest(), "seed": 1, "objective": {"epochs": 2}}
     opened = open_storage(storage)
     for given in (settings, settings):
-        join("one", opened, RuleSampler(KBest(), SPACE, 1), setup_of(*given.values()))
+        join_study("one", opened, StrategySampler(KBest(), SPACE, 1), study_setup(*given.values()))
     with pytest.raises(InputError, match="study one: holds another search") as error:
-        join("one", opened, RuleSampler(KBest(), SPACE, 1), setup_of(*(settings | changed).values()))
+        join_study("one", opened, StrategySampler(KBest(), SPACE, 1), study_setup(*(settings | changed).values()))
     assert message in str(error.value)
     close(opened)
 
@@ -103,42 +104,42 @@ def test_a_worker_that_would_search_something_else_is_refused(storage, changed, 
 
 def test_a_study_that_is_found_is_the_one_that_was_searched(pretend, searched):
     assert searched.space == pretend.SPACE
-    assert searched.rule == RandomSearch()
+    assert searched.strategy == RandomSearch()
     assert len(searched.trials) == 8
 
 
 def test_the_best_come_first(pretend, searched):
     told = best(searched, 3)
-    aucs = sorted((trial.value for trial in searched.trials), reverse=True)
-    assert [row["auc"] for row in told] == aucs[:3]
+    values = sorted((trial.value for trial in searched.trials), reverse=True)
+    assert [row["value"] for row in told] == values[:3]
     for row in told:
-        assert pretend.worth(searched.space.label(searched.space.candidate(row["choices"]))) == row["auc"]
+        assert pretend.value(searched.space.label(searched.space.candidate(row["choices"]))) == row["value"]
 
 
 def test_the_status_counts_the_trials(searched):
     told = status(searched)
     assert told["trials"] == told["finished"] + told["stopped"] == 8
     assert told["candidates"] == searched.space.size
-    assert told["best"] == best(searched)[0]["auc"]
+    assert told["best"] == best(searched)[0]["value"]
     json.dumps(told, allow_nan=False)
 
 
 def test_the_table_has_a_row_for_each_trial(searched):
     rows = list(csv.DictReader(io.StringIO(table(searched))))
     assert [int(row["trial"]) for row in rows] == list(range(8))
-    assert [float(row["auc"]) for row in rows] == [trial.value for trial in searched.trials]
+    assert [float(row["value"]) for row in rows] == [trial.value for trial in searched.trials]
     assert [row["graph"] for row in rows] == [trial.params["graph"] for trial in searched.trials]
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
 
 
 def test_a_name_that_the_storage_lacks_is_refused_with_those_it_has(searched, storage):
     with pytest.raises(InputError, match="has no study other; it has: pretend"):
-        find("other", storage)
+        read_study("other", storage)
 
 
 def test_a_study_of_another_program_is_refused(storage):
     opened = open_storage(storage)
     optuna.create_study(storage=opened, study_name="foreign")
     close(opened)
-    with pytest.raises(InputError, match="foreign is no search of this program"):
-        find("foreign", storage)
+    with pytest.raises(InputError, match="foreign was not made by infantjax"):
+        read_study("foreign", storage)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import flax.linen as nn
 
     from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+    from infantjax.methods.ensemble_gcn.search import GraphSearch
     from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
     from infantjax.training.splits import Split
     from infantjax.training.state import TrainResult
@@ -149,3 +150,10 @@ class EnsembleGCN(Method):
         from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 
         return EnsembleGcnAssessor(ensemble, threshold, strict=strict, **options)
+
+    @classmethod
+    def search_problem(cls) -> "GraphSearch":
+        """See `Method`."""
+        from infantjax.methods.ensemble_gcn.search import GraphSearch
+
+        return GraphSearch()

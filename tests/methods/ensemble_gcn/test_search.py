@@ -7,14 +7,16 @@ import numpy as np
 import optuna
 import pytest
 
+from infantjax.methods.ensemble_gcn.objective import AucObjective, search_split
+from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.search.evaluation import HELD_OUT, Outcome, Training, protocol
 from infantjax.search.kbest import RandomSearch
+from infantjax.search.objective import TrialResult
 from infantjax.search.pruning import CheckpointPruner
-from infantjax.search.sampler import RuleSampler
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import find, join, open_storage, status, table
-from infantjax.search.worker import Search, work
+from infantjax.search.storage import open_storage
+from infantjax.search.study import join_study, read_study, status, table
+from infantjax.search.worker import SearchTask, run_worker
 from infantjax.skeletons import Skeleton
 from infantjax.training.splits import stratified_splits
 
@@ -62,8 +64,8 @@ FOLDS = stratified_splits([number % 2 for number in range(14)], 7)
 
 
 @pytest.fixture(scope="module")
-def training() -> Training:
-    return Training(build, cohort(), (protocol(FOLDS),), CONFIG)
+def training() -> AucObjective:
+    return AucObjective(build, cohort(), (search_split(FOLDS),), CONFIG)
 
 
 def never(epoch, value):
@@ -74,20 +76,20 @@ def never(epoch, value):
 
 
 def test_the_published_protocol_trains_on_folds_1_3_4_5_6_and_holds_out_2_and_7():
-    fold = protocol(FOLDS)
+    fold = search_split(FOLDS)
     assert set(fold.validation) == set(FOLDS[1].validation) | set(FOLDS[6].validation)
     assert set(fold.train) == {row for k in (0, 2, 3, 4, 5) for row in FOLDS[k].validation}
-    assert HELD_OUT == (2, 7)
+    assert VALIDATION_FOLDS == (2, 7)
 
 
-def test_the_released_protocol_is_the_first_fold():
-    assert protocol(FOLDS, (1,)) == FOLDS[0]
+def test_the_reference_protocol_is_the_first_fold():
+    assert search_split(FOLDS, (1,)) == FOLDS[0]
 
 
 @pytest.mark.parametrize("held_out", [(), (0,), (8,), (2, 2), tuple(range(1, 8))])
 def test_folds_that_cannot_be_held_out_are_refused(held_out):
     with pytest.raises(ValueError, match="held_out must be some of the folds 1 to 7"):
-        protocol(FOLDS, held_out)
+        search_split(FOLDS, held_out)
 
 
 # --- one candidate ---------------------------------------------------------------------------------------------------
@@ -97,8 +99,8 @@ def test_a_candidate_is_worth_the_best_auc_of_its_training(training, tmp_path):
     from infantjax.methods.ensemble_gcn.training import train
 
     outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
-    result = train(Toy(3, "speed"), training.data, training.folds, training.config)
-    assert outcome.performance == pytest.approx(float(result.best_auc[0]), abs=1e-6)
+    result = train(Toy(3, "speed"), training.data, training.splits, training.config)
+    assert outcome.value == pytest.approx(float(result.best_score[0]), abs=1e-6)
     assert outcome.status == "finished"
     assert outcome.details["epochs"] == 4
     assert outcome.details["best_epoch"] == [int(result.best_epoch[0])]
@@ -108,8 +110,8 @@ def test_a_training_below_a_checkpoint_is_stopped_and_keeps_its_value(training, 
     told = []
     stopped = training({"width": 3, "kind": "nothing"}, tmp_path, lambda *arguments: told.append(arguments))
     assert (stopped.status, stopped.reason) == ("stopped", "AUC below 0.55 at epoch 2")
-    assert stopped.performance == 0.5
-    assert stopped.reached == ((2, 0.5),)
+    assert stopped.value == 0.5
+    assert stopped.intermediate == ((2, 0.5),)
     assert told == [(2, 0.5)]
 
 
@@ -118,22 +120,22 @@ def test_the_pruner_would_have_stopped_where_the_training_did(training, tmp_path
     outcome = training({"width": 3, "kind": kind}, tmp_path, never)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trial = optuna.create_study(pruner=CheckpointPruner(CONFIG.required_auc), direction="maximize").ask()
-    for epoch, value in outcome.reached:
+    for epoch, value in outcome.intermediate:
         trial.report(value, epoch)
     assert trial.should_prune() == (outcome.status == "stopped")
 
 
 @pytest.mark.slow
 def test_repeats_are_one_stack_whose_mean_counts(training, tmp_path):
-    several = replace(training, folds=training.folds * 3)
+    several = replace(training, splits=training.splits * 3)
     outcome = several({"width": 3, "kind": "speed"}, tmp_path, never)
     assert len(outcome.details["auc"]) == 3
-    assert outcome.performance == pytest.approx(np.mean(outcome.details["auc"]), abs=1e-6)
+    assert outcome.value == pytest.approx(np.mean(outcome.details["auc"]), abs=1e-6)
 
 
 def test_a_diverged_training_keeps_what_it_reached_and_says_when(training, tmp_path):
     outcome = training({"width": 3, "kind": "diverging"}, tmp_path, never)
-    assert (outcome.status, outcome.performance) == ("stopped", 0.0)
+    assert (outcome.status, outcome.value) == ("stopped", 0.0)
     assert outcome.reason == "diverged in epoch 1"
 
 
@@ -157,7 +159,7 @@ def test_a_training_that_is_run_again_continues_from_its_checkpoint(training, tm
 
 def test_a_candidate_that_was_compiled_ahead_comes_to_the_same(training, tmp_path):
     choices = {"width": 3, "kind": "speed"}
-    ahead = training(choices, tmp_path / "ahead", never, training.ahead(choices))
+    ahead = training(choices, tmp_path / "ahead", never, training.precompile(choices))
     here = training(choices, tmp_path / "here", never)
     strip = lambda outcome: replace(outcome, details={k: v for k, v in outcome.details.items() if "seconds" not in k})  # noqa: E731
     assert strip(ahead) == strip(here)
@@ -167,7 +169,7 @@ def test_an_outcome_survives_json(training, tmp_path):
     import json
 
     outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
-    assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == replace(
+    assert TrialResult.from_dict(json.loads(json.dumps(outcome.to_dict()))) == replace(
         outcome, details=json.loads(json.dumps(outcome.details))
     )
 
@@ -177,10 +179,10 @@ def test_an_outcome_survives_json(training, tmp_path):
 
 def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, tmp_path):
     url = f"sqlite:///{tmp_path / 'search.db'}"
-    task = Search("toy", url, tmp_path, SPACE, training, RandomSearch(), seed=3, trials=4)
-    join("toy", open_storage(url), RuleSampler(task.rule, SPACE, 3), task.setup)
-    work(task)
-    found = find("toy", url)
+    task = SearchTask("toy", url, tmp_path, SPACE, training, RandomSearch(), seed=3, trials=4)
+    join_study("toy", open_storage(url), task.sampler, task.setup)
+    run_worker(task)
+    found = read_study("toy", url)
     assert len(found.trials) == 4
     by_kind = {trial.params["kind"]: trial for trial in found.trials}
     assert by_kind["broken"].state.name == "FAIL"
@@ -191,5 +193,5 @@ def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, tmp_path):
     told = status(found)
     assert (told["trials"], told["failed"], told["best"]) == (4, len(found.failures), found.evaluated[0].value)
     rows = table(found).splitlines()
-    assert rows[0].split(",")[:4] == ["trial", "first_attempt", "state", "auc"]
+    assert rows[0].split(",")[:4] == ["trial", "state", "value", "epochs"]
     assert len(rows) == 5

@@ -1,0 +1,193 @@
+"""Claims on trials: no result is lost and none is evaluated twice, at whatever moment a worker or the storage dies.
+
+A worker holds a lock for as long as it lives, signs each trial that it claims, and writes the result of a trial to disk
+before it stores it. So any other worker of the machine can tell what a dead one left behind: it sends the results, and
+lets the other trials wait for another worker, which continues from their checkpoints. A trial keeps its number and its
+candidate through all attempts.
+
+Deaths of other machines show in Optuna's heartbeat.
+"""
+
+import contextlib
+import json
+import platform
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from infantjax.errors import MissingExtraError
+from infantjax.files import FolderInUseError, canonical_json, locked, sha256, write_atomically
+from infantjax.progress import LOGGER
+from infantjax.search.objective import TrialResult
+from infantjax.search.sampler import REASON
+from infantjax.search.storage import OUTAGE
+
+try:
+    import optuna
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import FrozenTrial, TrialState
+    from sqlalchemy.engine import make_url
+except ImportError:
+    raise MissingExtraError("optuna", "search") from None
+
+MAX_ATTEMPTS = 4
+"""Attempts at a trial; the candidate counts as failed if all of them ended with the death of the worker."""
+EXCLUSIVE_SECONDS = 60.0
+"""How long a worker waits for others that create or claim a trial."""
+CLAIM = "claim"
+"""User attribute of a trial: number of the attempt, and name of the worker."""
+
+_RESULT = "result.json"
+_STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class Claims:
+    """The claims of a worker, and those that dead workers of the same directory left behind.
+
+    Args:
+        study: the study.
+        storage_url: address of its storage.
+        directory: holds a folder for each worker, and one for each trial in progress.
+    """
+
+    def __init__(self, study: "optuna.Study", storage_url: str, directory: Path) -> None:
+        self.storage, self.study_id = study._storage, study._study_id
+        self.workers, self.trials = directory / "workers", directory / "trials"
+        self.worker = f"{platform.node()}-{uuid4().hex[:12]}"
+        url = make_url(storage_url)
+        self.lock = Path(f"{url.database}.lock" if url.get_backend_name() == "sqlite" else self.workers / ".lock")
+        self.prefix = sha256(study.study_name.encode())[:16]
+        self.interval = self.storage.get_heartbeat_interval()
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Hold the lock of the worker."""
+        with locked(self.workers / self.worker):
+            yield
+        shutil.rmtree(self.workers / self.worker, ignore_errors=True)
+
+    def folder(self, trial: FrozenTrial) -> Path:
+        """The folder of a trial, for its checkpoints and its result."""
+        return self.trials / f"{self.prefix}-{trial.number}"
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Create and claim trials one worker after the other: SQLite has no lock on a row as PostgreSQL has.
+
+        A worker that is frozen meanwhile is not waited for.
+        """
+        lock = FileLock(self.lock, timeout=EXCLUSIVE_SECONDS)
+        with contextlib.suppress(Timeout, OSError):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def claim(self, trial: FrozenTrial) -> bool:
+        """Claim a waiting trial; False if a worker of another machine was faster."""
+        trial_id, claim = trial._trial_id, {"attempt": _attempts(trial) + 1, "worker": self.worker}
+        with contextlib.suppress(UpdateFinishedTrialError):
+            # First, so that a running trial always has a heartbeat and a worker.
+            self.storage.record_heartbeat(trial_id)
+            self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
+            if self.storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                # Again, since a worker of another machine may have tried at the same moment.
+                with contextlib.suppress(*OUTAGE):
+                    self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
+                return True
+        return False
+
+    @contextlib.contextmanager
+    def heartbeat(self, trial: FrozenTrial) -> Iterator[None]:
+        """Record heartbeats of a trial in another thread."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(self.interval):
+                with contextlib.suppress(*OUTAGE):
+                    self.storage.record_heartbeat(trial._trial_id)
+            self.storage.remove_session()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def save(self, trial: FrozenTrial, result: TrialResult) -> None:
+        """Write a result to disk, unless the disk is full."""
+        with contextlib.suppress(OSError):
+            self.folder(trial).mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder(trial) / _RESULT, canonical_json(result.to_dict()))
+
+    def send(self, trial: FrozenTrial, result: TrialResult) -> None:
+        """Store the result of a trial and remove its folder; the first result of a trial counts."""
+        attributes: dict[str, Any] = {"status": result.status, **result.details}
+        if result.reason:
+            attributes[REASON if result.value is None else "stopped"] = result.reason
+        with contextlib.suppress(UpdateFinishedTrialError):
+            for epoch, value in result.intermediate:
+                self.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+            for name, content in attributes.items():
+                self.storage.set_trial_user_attr(trial._trial_id, name, content)
+            values = None if result.value is None else [result.value]
+            self.storage.set_trial_state_values(trial._trial_id, _STATES[result.status], values)
+        shutil.rmtree(self.folder(trial), ignore_errors=True)
+
+    def release(self, trial: FrozenTrial, *, died: bool) -> None:
+        """Let a running trial wait for another worker; after too many deaths its candidate has failed."""
+        attempts = _attempts(trial)
+        if died and attempts >= MAX_ATTEMPTS:
+            self.send(trial, TrialResult("failed", None, f"its worker died {attempts} times"))
+            return
+        with contextlib.suppress(UpdateFinishedTrialError):
+            if not died:
+                self.storage.set_trial_user_attr(trial._trial_id, CLAIM, {"attempt": attempts - 1})
+            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def recover(self) -> None:
+        """Send the results and release the trials that dead workers left behind."""
+        trials = {trial.number: trial for trial in self.storage.get_all_trials(self.study_id, deepcopy=False)}
+        for folder in sorted(self.trials.glob(f"{self.prefix}-*")):
+            trial = trials.get(int(folder.name.rpartition("-")[2]))
+            if trial is not None and trial.state.is_finished():
+                shutil.rmtree(folder, ignore_errors=True)
+            elif trial is not None and (result := _read_result(folder / _RESULT)) is not None:
+                self.send(trial, result)
+        for trial in self.storage.get_all_trials(self.study_id, deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._is_dead(trial.user_attrs.get(CLAIM, {}).get("worker", "")):
+                self.release(trial, died=True)
+        for trial_id in self.storage._get_stale_trial_ids(self.study_id):
+            self.release(self.storage.get_trial(trial_id), died=True)
+
+    def _is_dead(self, worker: str) -> bool:
+        """Whether the lock of a worker of this machine and this directory is free."""
+        folder = self.workers / Path(worker).name
+        if not worker.startswith(f"{platform.node()}-") or not folder.is_dir():
+            return False
+        with contextlib.suppress(FolderInUseError), locked(folder):
+            return True
+        return False
+
+
+def _attempts(trial: FrozenTrial) -> int:
+    """How many attempts at a trial were begun, without those that were interrupted."""
+    return trial.user_attrs.get(CLAIM, {}).get("attempt", 0)
+
+
+def _read_result(path: Path) -> TrialResult | None:
+    try:
+        return TrialResult.from_dict(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        LOGGER.warning("%s: is no result (%s), ignored", path, type(error).__name__)
+        return None

@@ -1,0 +1,149 @@
+"""Starts the worker processes of a search on this machine, and replaces those that die."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from infantjax.errors import InputError, MissingExtraError
+from infantjax.progress import LOGGER, configure_logging
+from infantjax.search.storage import OUTAGE, close, open_storage
+from infantjax.search.study import join_study
+from infantjax.search.worker import MAX_FAILURES, SearchTask, run_worker
+
+try:
+    import optuna
+except ImportError:
+    raise MissingExtraError("optuna", "search") from None
+
+INTERRUPTED = 130
+"""Exit status of an interrupted worker, as of a command."""
+
+
+def run_search(task: SearchTask, workers: int = 1) -> None:
+    """Run a study to its end with worker processes of this machine; others may join from elsewhere.
+
+    A worker that is killed is replaced. Called again, an interrupted study continues.
+
+    Args:
+        task: the search.
+        workers: processes; on accelerators each takes one device, and devices are shared where there are fewer.
+
+    Raises:
+        InputError: the storage holds another search of this name, or cannot be used; or the workers gave up.
+        KeyboardInterrupt: interrupted; the trials in progress continue when the search does.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    try:
+        task.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(task.directory, f"cannot be made ({error.strerror})", "give another place") from None
+    # Creates tables and study here, once: processes that start at the same moment would collide.
+    storage = open_storage(task.storage, task.heartbeat)
+    try:
+        study = join_study(task.study, storage, task.sampler, task.setup)
+        with _interrupted_by_sigterm():
+            faults = _supervise(task, study, workers)
+    finally:
+        close(storage)
+    if faults:
+        raise InputError(f"study {task.study}", f"{faults} of {workers} workers gave up", "see the lines above")
+
+
+def _supervise(task: SearchTask, study: "optuna.Study", workers: int) -> int:
+    """Keep workers running until all have ended by themselves; the number of those that gave up."""
+    running = {number: _start(task, number) for number in range(workers)}
+    deaths, before, faults = 0, 0, 0
+    try:
+        while running:
+            multiprocessing.connection.wait([process.sentinel for process in running.values()])
+            for number, process in list(running.items()):
+                if process.is_alive():
+                    continue
+                process.join()
+                del running[number]
+                if process.exitcode == INTERRUPTED:
+                    raise KeyboardInterrupt
+                if process.exitcode is None or process.exitcode >= 0:
+                    faults += process.exitcode != 0
+                    continue
+                LOGGER.warning("%s: a worker died (signal %d)", task.study, -process.exitcode)
+                # Deaths without a result between them have a cause that a new worker does not remove.
+                now = _results(study)
+                deaths, before = (0, now) if now > before else (deaths + 1, before)
+                if deaths == MAX_FAILURES:
+                    faults += 1
+                    continue
+                time.sleep(min(deaths, 10))
+                running[number] = _start(task, number)
+    except KeyboardInterrupt:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.join()
+        raise
+    return faults
+
+
+def _results(study: "optuna.Study") -> int:
+    """Number of trials with a value; 0 if the storage does not answer."""
+    with contextlib.suppress(*OUTAGE):
+        return sum(trial.value is not None for trial in study.get_trials(deepcopy=False))
+    return 0
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Handle SIGTERM like Ctrl-C. Python allows that in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _start(task: SearchTask, number: int) -> BaseProcess:
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_worker_process, args=(task, number), name=f"{task.study}-{number}")
+    process.start()
+    return process
+
+
+def _worker_process(task: SearchTask, number: int) -> None:
+    """A worker in a process of its own; its exit status is that of a command."""
+    from infantjax import cache
+
+    def stop(signum: int, frame: Any) -> None:
+        # Once: the terminal and the launcher may both send a signal, and releasing a trial must not be interrupted.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+    # Workers that share an accelerator must not each take all of its memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    configure_logging(quiet=task.quiet)
+    cache.shorten_compilation()
+    cache.use_compilation_cache()
+    if (on_device := getattr(task.objective, "on_device", None)) is not None:
+        task = replace(task, objective=on_device(number))
+    try:
+        run_worker(task)
+    except InputError as error:
+        LOGGER.error("%s: %s", task.study, error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
