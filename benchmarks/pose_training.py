@@ -30,7 +30,7 @@ from infantjax.pose.codec import AffinityFieldCodec, HeatmapCodec
 from infantjax.pose.images import normalize
 from infantjax.pose.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
 from infantjax.skeletons import MPII_16
-from infantjax.training.loop import compiler_options
+from infantjax.training.layout import compiler_options
 from infantjax.training.splits import Split
 
 TOLERANCE = 1e-3

@@ -1,8 +1,9 @@
 """`assess`: recordings and videos with a trained ensemble."""
 
-from dataclasses import dataclass
+import inspect
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -42,12 +43,12 @@ class ReadOptions(common.FileOptions):
 class Assess(common.Command):
     """Assess keypoint recordings or videos: one JSON and one HTML page each, one summary over all.
 
-    What an assessment holds depends on the method of the ensemble: a risk with its certainty (ensemble-gcn), fidgety
-    movements over time (mam), a calibrated risk (baby-moves), or a motor score (sma-cnn).
+    What an assessment holds depends on the method of the ensemble: a risk with its certainty, fidgety movements over
+    time, a calibrated risk, or a motor score.
 
     Example:
         infantjax assess clinic/*.csv --fps 30 -o results
-        infantjax assess clinic/*.csv --ensemble scores -o results
+        infantjax assess clinic/*.csv --method sma-cnn --ensemble scores -o results
     """
 
     inputs: Positional[tuple[str, ...]]
@@ -65,13 +66,13 @@ class Assess(common.Command):
     threshold_file: Annotated[Path | None, arg(metavar="FILE")] = None
     """Text file that holds the threshold and nothing else."""
     certainty: Literal["fraction", "quartile"] = "fraction"
-    """For ensemble-gcn: certainty rule of the paper, or of the reference implementation."""
+    """Of graph networks: certainty rule of the paper, or of the reference implementation."""
     strict: bool = False
     """Refuse recordings whose points had to be approximated from others."""
     exact_contributions: bool = False
-    """For ensemble-gcn: contributions through the spatial pooling layer, which the reference implementation ignores."""
+    """Of graph networks: contributions through spatial pooling, which the reference implementation ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
-    """For ensemble-gcn: networks that explain: all, as in the paper, or those of the first architecture, as in the
+    """Of graph networks: networks that explain: all, as in the paper, or those of the first architecture, as in the
     reference implementation."""
     pose_weights: Path | None = None
     """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
@@ -115,10 +116,39 @@ class Assess(common.Command):
         return 1 if failed else 0
 
     def _assessor(self) -> "Assessor":
-        from infantjax.methods import registry as systems
+        from infantjax.methods import registry
         from infantjax.weights import bundled
         from infantjax.weights.ensemble import load_ensemble
 
+        threshold = self._threshold()
+        if self.ensemble is None and self.method not in (None, registry.DEFAULT):
+            what = f"is {self.method}, of which no weights come with infantjax"
+            raise InputError("--method", what, "train an ensemble by crossval and name it by --ensemble")
+        ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
+        options = self._options_for(registry.name_of(ensemble))
+        with common.checked():
+            return registry.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
+
+    def _options_for(self, method: str) -> dict[str, Any]:
+        """The options that only some methods have, those that are not at their defaults.
+
+        Raises:
+            InputError: the method does not have one of them.
+        """
+        from infantjax.methods import registry
+
+        names = {"rule": "certainty", "exact": "exact_contributions", "contributions_of": "contributions_of"}
+        default = {field.name: field.default for field in fields(self)}
+        given = {name: getattr(self, own) for name, own in names.items() if getattr(self, own) != default[own]}
+        known = inspect.signature(registry.get(method).assessor).parameters
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+        for name in given:
+            if name not in known and not takes_any:
+                option = f"--{names[name].replace('_', '-')}"
+                raise InputError(option, f"is no option of {method}", "leave it out")
+        return given
+
+    def _threshold(self) -> float | None:
         threshold = self.threshold
         if self.threshold_file is not None:
             if threshold is not None:
@@ -126,23 +156,7 @@ class Assess(common.Command):
             threshold = _threshold_from(self.threshold_file)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError("--threshold", f"is {threshold}, must be within 0..1")
-        if self.ensemble is None and self.method not in (None, systems.DEFAULT):
-            what = f"is {self.method}, of which no weights come with infantjax"
-            raise InputError("--method", what, "train an ensemble by crossval and name it by --ensemble")
-        ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
-        options = {"rule": self.certainty, "exact": self.exact_contributions, "contributions_of": self.contributions_of}
-        if systems.name_of(ensemble) != systems.DEFAULT:
-            given = {"rule": "--certainty", "exact": "--exact-contributions", "contributions_of": "--contributions-of"}
-            defaults = {"rule": "fraction", "exact": False, "contributions_of": "all"}
-            if foreign := [given[name] for name, value in options.items() if value != defaults[name]]:
-                raise InputError(
-                    foreign[0],
-                    f"is for ensemble-gcn, the ensemble belongs to {systems.name_of(ensemble)}",
-                    "leave it out",
-                )
-            options = {}
-        with common.checked():
-            return systems.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
+        return threshold
 
 
 def _threshold_from(path: Path) -> float:

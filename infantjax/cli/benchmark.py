@@ -1,39 +1,22 @@
 """`benchmark`: the speed of a network on this device."""
 
-import dataclasses
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from infantjax.cli import common
 
-
-@dataclass(frozen=True)
-class Timing:
-    """Speed of one network with random weights.
-
-    Attributes:
-        model: name of the network.
-        device: what computed, as JAX names it.
-        batch: windows of a call.
-        compile_seconds: of tracing and compiling the program, without the compilation cache.
-        windows_per_second: median over the calls.
-        recording_milliseconds: all windows of one recording of `recording_seconds`.
-        recording_seconds: length of that recording.
-    """
-
-    model: str
-    device: str
-    batch: int
-    compile_seconds: float
-    windows_per_second: float
-    recording_milliseconds: float
-    recording_seconds: float
+FPS = 30.0
+"""Frames per second of the windows that the networks read."""
 
 
 @dataclass(frozen=True)
 class Benchmark(common.Command):
-    """Measure the speed of a network on this device.
+    """Measure the speed of a network on this device: compilation, windows a second, milliseconds a recording.
+
+    Weights are random, and the compilation cache is not used. Windows of a recording start every half window.
 
     Example:
         infantjax benchmark --model kbest-gcn-2
@@ -46,7 +29,7 @@ class Benchmark(common.Command):
     seconds: float = 5.0
     """Time to measure for."""
     recording: float = 180.0
-    """Length in seconds of the recording that is counted; windows of 5 s start every 2.5 s."""
+    """Length of the recording in seconds."""
     json: bool = False
     """Print JSON."""
 
@@ -55,24 +38,23 @@ class Benchmark(common.Command):
         import json
 
         with common.checked("benchmark"):
-            timing = self._measure()
+            found = self._measure()
         if self.json:
-            print(json.dumps(dataclasses.asdict(timing), indent=2))
+            print(json.dumps(found, indent=2))
             return 0
-        print(f"{timing.model} on {timing.device}, {timing.batch} windows a call, random weights")
-        print(f"compilation       {timing.compile_seconds:8.2f} s")
-        print(f"windows a second  {timing.windows_per_second:8.1f}")
-        print(f"recording         {timing.recording_milliseconds:8.1f} ms for {timing.recording_seconds:g} s")
+        print(f"{self.model} on {found['device']}, {self.batch_size} windows a call, random weights")
+        print(f"compilation       {found['compile_seconds']:8.2f} s")
+        print(f"windows a second  {found['windows_per_second']:8.1f}")
+        print(f"recording         {found['recording_milliseconds']:8.1f} ms for {self.recording:g} s")
         return 0
 
-    def _measure(self) -> Timing:
-        import time
-
+    def _measure(self) -> dict[str, Any]:
         import jax
         import numpy as np
 
         from infantjax import models
         from infantjax.nn.initializers import initialize
+        from infantjax.recording.windows import window_starts
 
         for name in ("batch_size", "seconds", "recording"):
             if not getattr(self, name) > 0:
@@ -80,38 +62,30 @@ class Benchmark(common.Command):
         entry = models.get(self.model)
         if entry.task != "risk" or len(entry.input_shape) != 3:
             raise ValueError(f"{self.model} does not read windows of keypoints; choose a graph network")
-        module = entry.build()
+        module, frames = entry.build(), entry.input_shape[0]
         x = np.random.default_rng(0).normal(size=(self.batch_size, *entry.input_shape)).astype(np.float32)
         variables = jax.device_put(initialize(module, jax.random.key(0), x[:1]))
         start = time.perf_counter()
-        score = (
-            jax.jit(lambda variables, x: jax.nn.softmax(module.apply(variables, x)[0])).lower(variables, x).compile()
-        )
+        program = jax.jit(lambda variables, x: module.apply(variables, x)[0]).lower(variables, x).compile()
         compile_seconds = time.perf_counter() - start
-        per_call = _median_seconds(lambda: jax.block_until_ready(score(variables, x)), self.seconds)
-        frames = entry.input_shape[0]
-        windows = max(1, int((self.recording * 30 - frames) // (frames // 2)) + 1)
-        per_second = self.batch_size / per_call
-        device = jax.devices()[0].device_kind
-        return Timing(
-            self.model,
-            device,
-            self.batch_size,
-            compile_seconds,
-            per_second,
-            1e3 * windows / per_second,
-            self.recording,
-        )
+        per_second = self.batch_size / _seconds(lambda: program(variables, x).block_until_ready(), self.seconds)
+        windows = len(window_starts(max(frames, round(self.recording * FPS))))
+        return {
+            "model": self.model,
+            "device": jax.devices()[0].device_kind,
+            "batch_size": self.batch_size,
+            "compile_seconds": compile_seconds,
+            "windows_per_second": per_second,
+            "recording_seconds": self.recording,
+            "recording_milliseconds": 1e3 * windows / per_second,
+        }
 
 
-def _median_seconds(call: Callable[[], Any], seconds: float) -> float:
-    """Median time of a call, after one that is not counted, within about so many seconds and at least three calls."""
-    import statistics
-    import time
-
+def _seconds(call: Callable[[], Any], least: float) -> float:
+    """Median time of a call, after one that is not counted; at least three calls and so many seconds in all."""
     call()
     times: list[float] = []
-    while sum(times) < seconds or len(times) < 3:
+    while sum(times) < least or len(times) < 3:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)

@@ -30,7 +30,7 @@ class TrainCommand(common.Command):
     preset: Annotated[str, arg(metavar="NAME")] = "reference"
     """Defaults of the settings: `reference` (implementation), or `paper` where the method has that variant."""
     annotated: Annotated[Path | None, arg(metavar="DIR")] = None
-    """For mam: folder of other infants with truth.csv (id;second;fidgety), which it needs."""
+    """For methods that need annotated seconds: folder of other infants with truth.csv (id;second;fidgety)."""
     save_every: int = 1
     """Epochs between checkpoints."""
     distributed: common.Distributed = None
@@ -84,8 +84,8 @@ class TrainCommand(common.Command):
 class Crossval(TrainCommand):
     """Train one network for each part of a cohort, all at once, and write them as an ensemble.
 
-    Parts are folds; for baby-moves random splits, for sma-cnn each infant left out. The settings of the method are
-    options; `--method NAME --help` shows those of another one. `--epochs` is short for `--training.epochs`, and so on.
+    Parts are folds, random splits, or each infant left out, as published. The settings of the method are options;
+    `--method NAME --help` shows those of another one. `--epochs` is short for `--training.epochs`, and so on.
 
     Example:
         infantjax crossval cohort -o ensemble --model kbest-gcn-2 --epochs 50

@@ -21,7 +21,7 @@ class TrainPose(common.Command):
     """
 
     annotations: Positional[Path]
-    """Annotated images: a file or a folder, see docs/guides/annotations.md."""
+    """Annotated images: a file or a folder, see docs/train/pose.md."""
     output: common.Output
     """Folder for the network, the logs and the checkpoints."""
     training: Any = None
@@ -48,7 +48,7 @@ class TrainPose(common.Command):
     save_every: int = 1
     """Epochs between checkpoints."""
     distributed: common.Distributed = None
-    """Train in several processes; auto on Slurm and TPU pods. See docs/develop/accelerators.md."""
+    """Train in several processes; auto on Slurm and TPU pods. See docs/train/accelerators.md."""
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:

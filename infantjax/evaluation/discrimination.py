@@ -267,7 +267,7 @@ def _auc_estimate(
     area = auc(scores, labels)
     if groups is None and smallest < 2:
         return UNDEFINED._replace(value=area)
-    method = "delong" if groups is None else "bootstrap"
+    method: Literal["delong", "bootstrap"] = "delong" if groups is None else "bootstrap"
     return Estimate(area, *auc_interval(scores, labels, method, level, groups, resamples, seed))
 
 

@@ -185,7 +185,7 @@ def compare(
     right = [each == (labels == 1) for each in predicted]
     rows = {"auc": _compare_auc(first, second, labels)}
     for name, infants in {"sensitivity": labels == 1, "specificity": labels == 0, "accuracy": labels >= 0}.items():
-        rows[name] = _compare_paired(*(each[infants] for each in right), resamples, seed)
+        rows[name] = _compare_paired(right[0][infants], right[1][infants], resamples, seed)
     for name, outcome in (("ppv", 1), ("npv", 0)):
         rows[name] = _compare_predictive_values([each == outcome for each in predicted], right, labels, resamples, seed)
     if test == "published":
@@ -250,7 +250,7 @@ def evaluate_subgroups(
 
 def _predictive_values(sensitivity: float, specificity: float) -> dict[str, Estimate]:
     """Predictive values at the published prevalences."""
-    found = {}
+    found: dict[str, Estimate] = {}
     for prevalence in decision.PREVALENCES.values():
         values = (math.nan, math.nan)
         if not math.isnan(sensitivity + specificity):

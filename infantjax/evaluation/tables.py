@@ -70,7 +70,8 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
             rows.append((name, risk, outcome))
     if not rows:
         raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
-    return RiskTable(*zip(*rows), tuple(problems))
+    names, risks, labels = zip(*rows)
+    return RiskTable(names, risks, labels, tuple(problems))
 
 
 def read_infants(path: str | Path | None, table: RiskTable) -> tuple[str, ...] | None:

@@ -1,7 +1,7 @@
 """Random views of annotated images for training: color, rotation, two scales, mirror image; on the device.
 
-Points are x and y as fractions of the square, NaN where missing; row and column 0 have their middle half a pixel inside
-the square.
+Points are x and y as fractions of the crop, NaN where missing; the center of row and column 0 lies half a pixel inside
+the crop.
 
 Source: Groos et al., Paper I (Section 3.4); the training framework, for what the paper does not say.
 """
@@ -30,7 +30,7 @@ class ImageAugmentation:
         color: one channel is shifted by up to plus or minus this share of the full scale; the framework knows 0.25,
             and has it off.
         quantize: side of the map through which points are turned, so that they move by whole pixels, as the framework
-            does; 0 turns the coordinates themselves.
+            does; 0 rotates the coordinates themselves.
 
     Raises:
         ValueError: a value out of its range.
@@ -50,7 +50,7 @@ class ImageAugmentation:
 
 
 class View(NamedTuple):
-    """What was drawn for an image.
+    """A random view of an image.
 
     Attributes:
         angle: `[]` radians; the image turns against the clock.
@@ -120,7 +120,7 @@ def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quant
     """Where the view shows the points; NaN outside of the image.
 
     Args:
-        points: fractions of the square.
+        points: fractions of the crop.
         view: of the image.
         mirror: `[keypoint]` the index of each keypoint's mirror image, of the skeleton.
         side: of the image, pixels.
@@ -151,7 +151,7 @@ def _brightest(near: Array, at: Array, view: View, side: int) -> Array:
 
 
 def _middle(side: int) -> float:
-    """Row and column about which the framework turns: half a pixel behind the middle of the image."""
+    """Row and column about which the framework turns: half a pixel after the center of the image."""
     return side / 2 + 0.5
 
 

@@ -83,7 +83,7 @@ def load_stablehlo(path: str | Path) -> Callable[[UInt8[np.ndarray, "image side 
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
     if not content.startswith(_MAGIC):
-        raise InputError(path, "is no program of infantjax", "make one with infantjax export")
+        raise InputError(path, "is not a program of infantjax", "make one with infantjax export")
     digest, _, program = content.removeprefix(_MAGIC).partition(b"\n")
     if sha256(program) != digest.decode("ascii", "replace"):
         raise InputError(path, "is damaged: its content has another digest", "export it again")

@@ -1,4 +1,4 @@
-"""From keypoints in an image to positions in space, and how far these lie from measured ones.
+"""From keypoints in an image to positions in space, and their distance from measured ones.
 
 Source: Pavllo et al. 2019 (VideoPose3D), which was trained on adults. Nothing here was validated on infants.
 """

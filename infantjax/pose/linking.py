@@ -1,6 +1,6 @@
 """From maps to people: local maxima, scores along segments, bipartite matching.
 
-`link` joins the limbs of one infant by the connection maps of babyPose (Migliorelli et al. 2021; chosen, because the
+`link` joins the limbs of one infant by the connection maps of babyPose (Migliorelli et al. 2021; our choice, as the
 paper does not say: threshold 0.3, at most five candidates, eleven samples along a segment, read between the pixels).
 `find_people` tells several persons apart by affinity fields (Cao et al. 2017). Both share candidates and matching.
 """
@@ -16,7 +16,7 @@ RADIUS, THRESHOLD, CANDIDATES, SAMPLES = 6.0, 0.3, 5, 11
 
 
 class Candidates(NamedTuple):
-    """Places where a joint may be, the surest first.
+    """Places where a joint may be, in decreasing order of the map there.
 
     Attributes:
         positions: `[candidate, 2]`, x and y in pixels of the map.
@@ -45,7 +45,7 @@ def find_candidates(
     rows, columns = np.indices(left.shape)
     padded = np.pad(left, 1, constant_values=-np.inf)
     around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max((2, 3))
-    # The slope of a peak beyond the radius is no maximum.
+    # A slope beyond the radius of its peak is not a maximum.
     left = np.where(left >= around, left, -np.inf)
     positions: list[tuple[float, float]] = []
     values: list[float] = []
@@ -120,9 +120,9 @@ def link(
     for chain in _chains(connections):
         best, score = {}, -np.inf
         for first in range(max(len(found[connections[chain[0]][0]].values), 1)):
-            chosen, total = _follow(first, chain, connections, found, pairs)
+            path, total = _follow(first, chain, connections, found, pairs)
             if total > score:
-                best, score = chosen, total
+                best, score = path, total
         for joint, candidate in best.items():
             result[joint] = found[joint].positions[candidate]
     for joint, candidates in enumerate(found):  # joints of no connection
@@ -149,13 +149,13 @@ def _follow(
     found: list[Candidates],
     pairs: list[dict[int, tuple[int, float]]],
 ) -> tuple[dict[int, int], float]:
-    """Joints along a chain from one candidate of its first; where a link is missing, the surest goes on."""
-    chosen: dict[int, int] = {}
+    """Joints along a chain from one candidate of its first; where a link is missing, the best candidate continues."""
+    path: dict[int, int] = {}
     start = connections[chain[0]][0]
     total = 0.0
     current: int | None = first if len(found[start].values) else None
     if current is not None:
-        chosen[start] = current
+        path[start] = current
         total += float(found[start].values[current])
     for number in chain:
         end = connections[number][1]
@@ -165,9 +165,9 @@ def _follow(
         else:
             current = 0 if len(found[end].values) else None
         if current is not None:
-            chosen[end] = current
+            path[end] = current
             total += float(found[end].values[current])
-    return chosen, total
+    return path, total
 
 
 # --- several persons -------------------------------------------------------------------------------------------------
@@ -176,11 +176,11 @@ Choice = Literal["central", "largest"]
 
 PEAK, ALIGNED, SHARE = 0.1, 0.05, 0.8
 """Smallest value of a candidate; smallest agreement of a field with a limb, which this share of its samples must
-reach (chosen: of the public OpenPose program, as the thesis prints none)."""
+reach (our choice, those of the public OpenPose program; the thesis prints none)."""
 PEOPLE = 20
 """Most candidates of a joint."""
 LEAST_JOINTS = 3
-"""Fewest joints of a person; chosen."""
+"""Fewest joints of a person; our choice."""
 
 
 class Person(NamedTuple):
@@ -196,7 +196,7 @@ class Person(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """What is in an image.
+    """Persons and candidates of an image.
 
     Attributes:
         persons: those of at least three joints, the one with the largest sum of values first.
@@ -234,7 +234,7 @@ def find_people(
     radius: float | None = None,
     threshold: float = PEAK,
 ) -> Crowd:
-    """Everybody in an image: candidates of all joints, linked along the limbs that have a field.
+    """All persons of an image: candidates of all joints, linked along the limbs that have a field.
 
     A joint in no limb (the pelvis of `mpii-16`) goes to the person whose neighboring joints it is nearest to.
 
@@ -243,7 +243,7 @@ def find_people(
         fields: x and y of each limb, in the order of `skeletons.segments`.
         skeleton: of the maps.
         radius: within which a surer candidate suppresses another, pixels of the maps; None is 1/16 of their width,
-            chosen.
+            our choice.
         threshold: smallest value of a candidate.
 
     Source: Cao et al. 2017.
@@ -317,7 +317,7 @@ def select_person(persons: list[Person], by: Choice, height: int, width: int) ->
 def mask_to_person(
     joint_maps: Float[np.ndarray, "row column joint"], person: Person | None, candidates: list[Candidates]
 ) -> Float[np.ndarray, "row column joint"]:
-    """Maps of one person: zero where another candidate is nearer, and everywhere for joints the person lacks."""
+    """Maps of one person: zero where another candidate is nearer, and everywhere for joints without a position."""
     if person is None:
         return np.zeros_like(joint_maps)
     rows, columns = np.indices(joint_maps.shape[:2])

@@ -1,8 +1,8 @@
-"""How far found keypoints lie from annotated ones, in units of the body.
+"""Distances of found keypoints from annotated ones, in units of the body.
 
 Positions are `[image, keypoint, 2]`, NaN where missing, in pixels or any unit in which x and y are alike. A keypoint
 without annotation is left out, as in `missing="exclude"`, or counts as found, as in the training framework
-(`missing="correct"`, for comparison with its figures); an annotated one that was not found is wrong. Means are taken
+(`missing="correct"`, for comparison with its numbers); an annotated one that was not found is wrong. Means are taken
 over the images of a keypoint first, then over the keypoints, with equal weights.
 
 Source: Groos et al., Paper I (Section 4), Paper II (Section 2.5).
@@ -51,7 +51,7 @@ HUMAN_SPREAD: dict[str, tuple[float, float]] = {
     "left_knee": (0.0489, 0.1049),
     "left_ankle": (0.0408, 0.0861),
 }
-"""Spread of ten annotators, head lengths: mean distance to their mean, and its 95th percentile (Paper II, table 2)."""
+"""Spread among 10 annotators, head lengths: mean distance to their mean, and its 95th percentile (Paper II, table 2)."""
 
 
 class Share(NamedTuple):
@@ -78,7 +78,7 @@ def body_length(
         heads: boxes x1, y1, x2, y2 of the heads, for `head_box`.
 
     Raises:
-        ValueError: unknown unit, the skeleton lacks its points, or there are no boxes.
+        ValueError: unknown unit, a skeleton without its points, or no boxes.
     """
 
     def point(joint: str) -> np.ndarray:
@@ -165,7 +165,7 @@ def _share(values: np.ndarray, counted: np.ndarray) -> Share:
 def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "image"]:
     """Root mean square distance over the joints that are found and annotated, in the unit of the positions.
 
-    Source: Migliorelli et al.; that n counts joints and not coordinates is chosen, the paper does not say.
+    Source: Migliorelli et al.; that n counts joints and not coordinates is our choice, the paper does not say.
     """
     square = np.square(found - annotated).sum(-1)
     number = np.isfinite(square).sum(1)

@@ -14,17 +14,17 @@ from infantjax.pose.codec.heatmap import Maps
 Predict = Callable[[Float[Array, "batch side side 3"]], Maps]
 
 SCALES = (0.75, 1.0, 1.25)
-"""Chosen: nobody prints those of the paper."""
+"""Our choice: the paper does not print its scales."""
 MIN_SCALE, MAX_SCALE = 0.25, 4.0
 
 
-def mean_maps(predict: Predict, squares: UInt8[Array, "batch side side 3"], scales: Sequence[float]) -> Maps:
+def mean_maps(predict: Predict, crops: UInt8[Array, "batch side side 3"], scales: Sequence[float]) -> Maps:
     """Mean of the maps over scales.
 
     Args:
         predict: maps of images in gray levels 0..255, not normalized.
-        squares: images, resized and padded.
-        scales: below 1 the image is padded with black and looks smaller, above 1 it loses its border and looks
+        crops: images, resized and padded.
+        scales: below 1 the image is padded with black and appears smaller, above 1 it loses its border and appears
             larger; 1 is the image as it is.
 
     Raises:
@@ -32,13 +32,13 @@ def mean_maps(predict: Predict, squares: UInt8[Array, "batch side side 3"], scal
     """
     if not scales:
         raise ValueError("needs at least one scale")
-    return sum(
-        (at_scale(predict, squares, scale) for scale in scales[1:]), at_scale(predict, squares, scales[0])
-    ) / len(scales)
+    return sum((at_scale(predict, crops, scale) for scale in scales[1:]), at_scale(predict, crops, scales[0])) / len(
+        scales
+    )
 
 
-def at_scale(predict: Predict, squares: UInt8[Array, "batch side side 3"], scale: float) -> Maps:
-    """Maps of an image that was made smaller or larger, brought back to their place.
+def at_scale(predict: Predict, crops: UInt8[Array, "batch side side 3"], scale: float) -> Maps:
+    """Maps of an image that is shown smaller or larger, mapped back to its coordinates.
 
     With `S` the side of the maps, `R` of the image and `b = int((S - S * scale) / 2)`: padded (`b` above 0) or cut by
     `b * R / S` pixels on each side, resized to `R`; the maps are resized to `S + 2 * b` and `b` pixels of them cut off
@@ -46,13 +46,13 @@ def at_scale(predict: Predict, squares: UInt8[Array, "batch side side 3"], scale
 
     Args:
         predict: as in `mean_maps`.
-        squares: as in `mean_maps`.
+        crops: as in `mean_maps`.
         scale: above 0.
 
     Raises:
         ValueError: the scale leaves nothing of the image.
     """
-    images = jnp.asarray(squares, jnp.float32)
+    images = jnp.asarray(crops, jnp.float32)
     if scale == 1:
         return predict(images)
     side = images.shape[1]
@@ -62,8 +62,8 @@ def at_scale(predict: Predict, squares: UInt8[Array, "batch side side 3"], scale
         raise ValueError(f"scale {scale:g} leaves nothing of an image of side {side}")
     if border == 0:
         return predict(images)
-    seen = _bordered(images, border * side // maps)
-    found = predict(_resized(seen, side))
+    padded = _bordered(images, border * side // maps)
+    found = predict(_resized(padded, side))
     return _bordered(_resized(found, maps + 2 * border), -border)
 
 

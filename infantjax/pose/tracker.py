@@ -275,7 +275,7 @@ class Tracker:
             positions, confidence = track.at_constant_rate(found.times, positions, confidence, fps)
             notes.append(f"has no constant frame rate; its keypoints were interpolated at {fps:g} frames per second")
         if empty := np.mean(~confident.any(1)):
-            notes.append(f"shows nobody in {100 * empty:.1f} % of its frames")
+            notes.append(f"no keypoints in {100 * empty:.1f} % of its frames")
         weights = f"{self.network.name} (weights SHA-256 {self.network.digest[:16]})"
         history = [f"keypoints by {weights}, {config.describe()}; frames by {frames.provenance}"]
         if config.smoothing is not None:

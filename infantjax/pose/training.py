@@ -131,14 +131,14 @@ def train_pose(
     *,
     directory: str | Path,
     model: str | None = None,
-    config: PoseTrainingConfig = PoseTrainingConfig(),
-    crop: CropConfig = CropConfig(),
+    config: PoseTrainingConfig | None = None,
+    crop: CropConfig | None = None,
     start: PoseEstimator | None = None,
     imagenet_files: Mapping[str, Path] | None = None,
     validation: float = 0.1,
     overrides: Mapping[str, Any] | None = None,
     prefetch: int | None = None,
-    options: TrainOptions = TrainOptions(),
+    options: TrainOptions | None = None,
 ) -> TrainedPose:
     """Train a pose network on annotated images and save its best epoch.
 
@@ -147,8 +147,8 @@ def train_pose(
             else they are split by infant or video, as far as these are known.
         directory: of the network; created if missing, continued if it holds the same training, interrupted.
         model: registry name; None is that of `start`.
-        config: how it is trained.
-        crop: how images are cropped and resized.
+        config: how it is trained; None is fine-tuning as on infants.
+        crop: how images are cropped and resized; None is as in the framework.
         start: a network of the same kind to start from, with its early heads. Of another skeleton, the layers that
             depend on the keypoints start from the initializer, as in the framework.
         imagenet_files: start the backbones from weights trained on ImageNet: a file for each version that no package
@@ -167,6 +167,7 @@ def train_pose(
         raise ValueError(f"validation must be a share above 0 and at most 0.5, got {validation}")
     if imagenet_files is not None and start is not None:
         raise ValueError("a training starts from weights or from ImageNet's, not from both")
+    config, crop, options = config or PoseTrainingConfig(), crop or CropConfig(), options or TrainOptions()
     annotations = annotations.with_images()
     entry, built = _network(model, start, annotations, overrides or {})
     module = entry.build(skeleton=annotations.skeleton, **{"upscale": False, **built})

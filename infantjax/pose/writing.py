@@ -1,4 +1,4 @@
-"""The keypoints of one source written to a file: resumable, and with a video that shows them."""
+"""Write the keypoints of one source to a file, resumable, and a video that shows them."""
 
 import time
 from collections.abc import Callable
@@ -23,19 +23,20 @@ SUFFIXES = (".csv", ".npz")
 def write_keypoints(
     frames: Frames, tracker: Tracker, output: str | Path, overlay: str | Path | None = None, *, quiet: bool = True
 ) -> Recording:
-    """Find the keypoints of a source and write them. Called again, an interrupted one continues.
+    """Find the keypoints of a source and write them; an interrupted call is continued by the next one.
 
-    Finished keypoints are kept every `track.CHUNK` frames in a hidden folder beside the output, until all is written.
+    Every `track.CHUNK` frames the finished keypoints are saved in a hidden folder beside the output, until the file is
+    written.
 
     Args:
         frames: the source.
-        tracker: what finds them.
+        tracker: finds the keypoints.
         output: keypoint file, `.csv` or `.npz`; replaced if it exists.
-        overlay: video to write with the keypoints drawn into it, as found, without smoothing; None writes none.
+        overlay: video to write that shows the keypoints, without smoothing; None writes none.
         quiet: show no progress.
 
     Returns:
-        What was written.
+        The recording that was written.
 
     Raises:
         InputError: the source cannot be decoded, a file cannot be written, or another process writes the same output.
@@ -61,7 +62,7 @@ def write_keypoints(
 
 
 def _reporter(progress: Progress, expected: int) -> Callable[[int], None]:
-    """Tells frames per second, and the time left, from the first frame that this process computes."""
+    """Report frames per second and the time left, counted from the first frame that this process computes."""
     began, before = time.monotonic(), -1
 
     def report(done: int) -> None:

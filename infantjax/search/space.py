@@ -163,4 +163,4 @@ def read_space(path: str | Path, whole: SearchSpace) -> SearchSpace:
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(path, f"is no part of the search space: {error}", "see docs/guides/search.md") from None
+        raise InputError(path, f"is no part of the search space: {error}", "see docs/train/search.md") from None

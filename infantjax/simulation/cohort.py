@@ -125,7 +125,7 @@ def write_cohort(
     target = Path(folder).resolve()
     _require_free(target, overwrite)
     columns = method.simulated_columns if method else ()
-    outcomes = [["id", "score" if method and method.score_range else "outcome", *columns]]
+    outcomes: list[list[Any]] = [["id", "score" if method and method.score_range else "outcome", *columns]]
     truth: list[list[Any]] = [["id", "second", "fidgety"]]
     configurations, infants = {}, set()
     with replaced_folder(target) as fresh:

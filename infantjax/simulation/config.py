@@ -103,12 +103,12 @@ class InfantConfig:
         for name, (low, high, unit) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be from {low:g} to {high:g} {unit}".rstrip())
-        low, high = self.fidgety_band
+        slowest, fastest = self.fidgety_band
         for valid, rule in (
             (0 < self.duration <= MAX_SECONDS, f"duration must be above 0 and at most {MAX_SECONDS:g} seconds"),
             (0 < self.fps <= 1000, "fps must be above 0 and at most 1000 hertz"),
             (0.5 < self.duration * self.fps <= MAX_FRAMES, f"duration times fps must be from 1 to {MAX_FRAMES} frames"),
-            (0.1 <= low < high <= 15, "fidgety_band must be two rising frequencies from 0.1 to 15 hertz"),
+            (0.1 <= slowest < fastest <= 15, "fidgety_band must be two rising frequencies from 0.1 to 15 hertz"),
             (math.isfinite(self.camera_rotation), "camera_rotation must be a finite number of degrees"),
             (min(self.image_size) >= 1, "image_size must be two positive numbers of pixels"),
         ):

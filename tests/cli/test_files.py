@@ -8,6 +8,7 @@ import pytest
 
 from infantjax import formats as readers
 from infantjax import models
+from infantjax.recording.windows import window_starts
 
 
 @pytest.mark.parametrize("name", ["b.npz", "b.csv", "orgcoords_b.csv"])
@@ -80,3 +81,26 @@ def test_pose_networks_are_listed_for_both_skeletons(run):
 
 def test_a_network_of_which_only_the_outline_is_published_is_an_interpretation(run):
     assert run("models", "mam").out[1].endswith("interpretation")
+
+
+def test_the_speed_of_a_network_is_measured(run):
+    options = ("--model", "st-gcn", "--batch-size", 1, "--seconds", 0.01, "--recording", 10)
+    outcome = run("benchmark", *options, "--json")
+    assert outcome.status == 0, outcome.err
+    found = json.loads("\n".join(outcome.out))
+    assert found["model"] == "st-gcn"
+    assert found["compile_seconds"] > 0
+    windows = len(window_starts(300))  # of ten seconds
+    assert found["recording_milliseconds"] == pytest.approx(1e3 * windows / found["windows_per_second"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--model", "color"), 'unknown model "color"'),
+        (("--model", "efficientpose-rt"), "efficientpose-rt does not read windows of keypoints"),
+        (("--seconds", "0"), "seconds must be above 0"),
+    ],
+)
+def test_options_of_benchmark_that_cannot_be_are_refused(run, options, message):
+    run("benchmark", *options).refused(message)

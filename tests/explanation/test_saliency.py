@@ -42,7 +42,7 @@ def test_integrated_gradients_add_up_to_the_difference_from_the_baseline():
     def score(x):
         return jnp.tanh(x @ weights).sum(axis=1)
 
-    found = saliency.integrated_gradients(score, x, baseline, 100)
+    found = quick(lambda x: saliency.integrated_gradients(score, x, baseline, 100))(x)
     np.testing.assert_allclose(found.sum(axis=1), score(x) - score(baseline[None]), atol=1e-3)
     np.testing.assert_array_equal(saliency.integrated_gradients(score, x, x), 0)
     with pytest.raises(ValueError, match="at least one step"):
@@ -91,7 +91,7 @@ def test_grad_cam_is_class_activation_where_the_joints_are_averaged(network):
     params, features, _ = network
     weights = class_weights(params)[0]
     activation = np.maximum(features @ (weights[:, 1] - weights[:, 0]), 0)
-    found = saliency.grad_cam(saliency.graph_head(params), features) * features.shape[1] * features.shape[2]
+    found = quick(lambda f: saliency.grad_cam(saliency.graph_head(params), f))(features) * features.shape[1] * features.shape[2]
     np.testing.assert_allclose(found, activation, atol=1e-5)
 
 
@@ -119,13 +119,16 @@ def test_a_map_of_the_input_alone_is_found_out_and_a_map_of_the_weights_is_not()
     # With ties.
     trained, untrained = (jnp.asarray(RNG.integers(0, 20, size), jnp.float32) for size in (200, (3, 200)))
     x = jnp.asarray(RNG.normal(size=200), jnp.float32)
-    np.testing.assert_allclose(
-        saliency.agreement_with_untrained(lambda _: jnp.diff(x), trained, untrained), 1, rtol=1e-5
-    )
-    learnt = saliency.agreement_with_untrained(lambda weights: weights, trained, untrained)
+
+    @quick
+    def agreements(trained, untrained):
+        explanations = (lambda _: jnp.diff(x)), (lambda weights: weights), (lambda weights: 0 * weights)
+        return [saliency.agreement_with_untrained(explain, trained, untrained) for explain in explanations]
+
+    of_input, of_weights, flat = agreements(trained, untrained)
+    np.testing.assert_allclose(of_input, 1, rtol=1e-5)
     expected = [stats.spearmanr(trained, other).statistic for other in untrained]
-    np.testing.assert_allclose(learnt, expected, atol=1e-5)
-    flat = saliency.agreement_with_untrained(lambda weights: 0 * weights, trained, untrained)
+    np.testing.assert_allclose(of_weights, expected, atol=1e-5)
     assert np.isnan(flat).all()
 
 
@@ -152,7 +155,7 @@ def test_integrated_gradients_of_joints_add_up_to_the_mean_difference_of_the_sco
     def score(x):
         return jnp.square(x[:, :, 1]).sum(axis=(1, 2)) - x[:, 0, 3, 0]
 
-    found = saliency.by_joint(saliency.integrated_gradients(score, x))
+    found = quick(lambda x: saliency.by_joint(saliency.integrated_gradients(score, x)))(x)
     assert found.shape == (4,)
     np.testing.assert_allclose(found.sum(), score(x).mean(), rtol=1e-5)
     np.testing.assert_array_equal(found[jnp.array([0, 2])], 0)

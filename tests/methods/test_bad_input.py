@@ -336,7 +336,7 @@ def test_options_of_the_graph_networks_are_refused_elsewhere(assess, folders, en
     status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--certainty", "quartile")
     assert (status, err) == (
         2,
-        "infantjax: --certainty: is for ensemble-gcn, the ensemble belongs to sma; leave it out\n",
+        "infantjax: --certainty: is no option of sma-cnn; leave it out\n",
     )
     status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--threshold", "0.5")
     assert (status, err) == (2, "infantjax: options: sma decides nothing and has no threshold\n")

@@ -131,7 +131,7 @@ def test_uncertain_points_are_missing_and_a_frame_without_any_is_told(network, t
     assert np.isnan(some.keypoints).any() == (track.confidence < max(level, 0)).any()
     none = Tracker(network, PoseConfig(min_confidence=1.0)).recording(frames, track)
     assert np.isnan(none.keypoints).all()
-    assert "shows nobody in 100.0 % of its frames" in none.notes
+    assert "no keypoints in 100.0 % of its frames" in none.notes
 
 
 def test_the_recording_says_where_its_keypoints_come_from(tracker, clip):
@@ -229,7 +229,7 @@ def test_where_nobody_is_found_all_points_are_missing(clip):
     tracker = Tracker(shown([np.full((16, 2), np.nan)]), PoseConfig(person="central", min_confidence=0.0))
     recording = tracker.recording(frames, tracker.track(frames))
     assert np.isnan(recording.keypoints).all()
-    assert "shows nobody in 100.0 % of its frames" in recording.notes
+    assert "no keypoints in 100.0 % of its frames" in recording.notes
     assert "the central person" in recording.history[0]
 
 

@@ -494,5 +494,5 @@ def test_frames_that_show_nobody_are_told(row, kinds, nobody, shared, tmp_path):
     frames = open_frames(video.write(tmp_path))
     tracker = Tracker(load_pose_network(shared / "data" / "pose" / "EfficientPoseRT.h5"))
     recording = tracker.recording(frames, tracker.track(frames))
-    told = [note for note in recording.notes if note.startswith("shows nobody in")]
-    assert told == ([f"shows nobody in {nobody:.1f} % of its frames"] if nobody else [])
+    told = [note for note in recording.notes if note.startswith("no keypoints in")]
+    assert told == ([f"no keypoints in {nobody:.1f} % of its frames"] if nobody else [])

@@ -1,10 +1,10 @@
 """The depth-video networks of preterm infants' limbs, trained one after the other on clips of depth frames.
 
 First the detection network, towards binary discs and limbs; then a regression network (`babypose-regression` or
-`asy-regression`), which reads the frames and what the detection network, now fixed, makes of them.
+`asy-regression`), which reads the frames and the maps of the trained detection network for them.
 
-Published: losses, optimizers, learning rates, batch, epochs and the kept epoch. Chosen, since nobody says: no weights
-for positive pixels, and an accuracy that counts every pixel of every map alike.
+Published: losses, optimizers, learning rates, batch, epochs and the rule of the best epoch. Our choice, as the papers
+do not say: no weights for positive pixels, and an accuracy that counts every pixel of every map alike.
 
 Source: Migliorelli et al. 2021, "Asy-regression"; Moccia et al. 2020.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -46,14 +46,12 @@ class ClipTrainingConfig:
         optimizer: `adam`, or `momentum` for plain SGD with momentum.
         learning_rate: of the first epochs.
         momentum: of SGD.
-        decay: factor of the learning rate behind every `decay_every` epochs. "Reduced by 10 %" is read as 0.9.
+        decay: factor of the learning rate after every `decay_every` epochs; "reduced by 10 %" is interpreted as 0.9.
         decay_every: epochs.
         radius: of discs and limbs, pixels.
-        deviation: of the targets of a regression, see `codec.FallOff`.
-        truncated: likewise.
-        fall_off: likewise, its direction.
-        evaluation_batch: validation clips that are computed at once; memory, not method.
-        seed: root of every random number.
+        fall_off: of the targets of a regression.
+        evaluation_batch: validation clips that are computed at once; affects memory, not results.
+        seed: root of all random numbers.
 
     Raises:
         ValueError: a value out of its range.
@@ -67,9 +65,7 @@ class ClipTrainingConfig:
     decay: float = 0.9
     decay_every: int = 10
     radius: float = RADIUS
-    deviation: float = 3.0
-    truncated: bool = True
-    fall_off: Literal["across", "along"] = "across"
+    fall_off: FallOff = FallOff()
     evaluation_batch: int = 4
     seed: int = 1
 
@@ -84,7 +80,6 @@ class ClipTrainingConfig:
             raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, momentum")
         if not (0 <= self.momentum < 1 and 0 <= self.seed < 2**32):
             raise ValueError(f"momentum or seed out of range: {self.momentum}, {self.seed}")
-        FallOff(self.deviation, self.truncated, self.fall_off)
 
 
 DETECTION = ClipTrainingConfig()
@@ -94,10 +89,10 @@ REGRESSION = ClipTrainingConfig(epochs=100, optimizer="momentum")
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class ClipData:
-    """Annotated depth frames of all infants in a row: what lies on the device once.
+    """Annotated depth frames of all infants in a row, as they lie on the device.
 
     Attributes:
-        frames: `[frame, row, column]` float32, each with its mean taken away.
+        frames: `[frame, row, column]` float32, each minus its mean.
         points: `[frame, joint, 2]` float32, x and y in pixels of the frame; NaN where missing.
         detector: variables of a trained detection network, for the training of a regression; else None.
         skeleton: of the points.
@@ -109,24 +104,12 @@ class ClipData:
     skeleton: Skeleton = field(metadata={"static": True})
 
 
-class TimeSplit(NamedTuple):
-    """First frames of clips.
-
-    Attributes:
-        fold: those that train, and those that choose the epoch.
-        test: the others.
-    """
-
-    fold: Split
-    test: tuple[int, ...]
-
-
-def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -> TimeSplit:
+def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -> Split:
     """The published split: within each infant, earlier clips train and later ones test.
 
     The first `training` frames give clips that overlap, one from every frame; the last `test` frames give clips that do
-    not. Chosen: 751 and 249 of 1000 frames, since the published numbers of clips need two frames more than there are
-    (749 and 83 clips come out); and the last tenth of the training clips chooses the epoch, without those that share
+    not. Our choice: 751 and 249 of 1000 frames, since the published numbers of clips need two frames more than there
+    are (749 and 83 clips result); and the last tenth of the training clips selects the epoch, without those that share
     frames with one that trains.
 
     The same infants train and test, so an error on this split is within infants; `split_by_infant` is the other kind.
@@ -135,6 +118,9 @@ def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -
         frames: of each infant, in the order of `ClipData`.
         training: frames.
         test: frames.
+
+    Returns:
+        First frames of the clips of each part.
 
     Raises:
         ValueError: an infant with fewer frames, or too few of them to split.
@@ -150,22 +136,22 @@ def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -
         train += clips[:cut]
         held += clips[min(cut + FRAMES - 1, len(clips) - 1) :]
         tested += range(start + count - test, start + count - FRAMES + 1, FRAMES)
-    return TimeSplit(Split(tuple(train), tuple(held)), tuple(tested))
+    return Split(tuple(train), tuple(held), tuple(tested))
 
 
-def split_by_infant(frames: Sequence[int], folds: Sequence[Split]) -> list[Split]:
-    """Folds of infants as folds of clips: overlapping ones train, those that do not overlap are held out.
+def split_by_infant(frames: Sequence[int], splits: Sequence[Split]) -> list[Split]:
+    """Splits of infants as splits of clips: overlapping clips train, those that do not overlap validate.
 
     Args:
         frames: of each infant, in the order of `ClipData`.
-        folds: by infant.
+        splits: of infants.
     """
     starts = _starts(frames)
 
     def clips(infants: Sequence[int], step: int) -> tuple[int, ...]:
         return tuple(first for i in infants for first in range(starts[i], starts[i] + frames[i] - FRAMES + 1, step))
 
-    return [Split(clips(fold.train, 1), clips(fold.validation, FRAMES)) for fold in folds]
+    return [Split(clips(split.train, 1), clips(split.validation, FRAMES)) for split in splits]
 
 
 def _starts(frames: Sequence[int]) -> list[int]:
@@ -268,13 +254,13 @@ class ClipTask(SupervisedTask):
         """Clips and their target maps."""
         size = self.config.batch_size
         x, points = self.clips(run.train[lax.dynamic_slice_in_dim(plan.order, step * size, size)], data)
-        return x, self.wanted(points, data.skeleton, x.shape[2:4])
+        return x, self.targets(points, data.skeleton, x.shape[2:4])
 
     def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
         """Mean over the pixels of all maps."""
         x, wanted = batch
         (maps, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
-        return self.off(maps, wanted).mean(), updates
+        return self.pixel_loss(maps, wanted).mean(), updates
 
     def clips(
         self, first: Int[Array, " batch"], data: ClipData
@@ -287,14 +273,12 @@ class ClipTask(SupervisedTask):
             x = jnp.concatenate([x, detector.apply(data.detector, x)[1]["maps"]], -1)
         return x, data.points[at]
 
-    def wanted(self, points: Float[Array, "batch time joint 2"], skeleton: Skeleton, shape: tuple[int, ...]) -> Array:
-        """Maps of joints and connections: binary for a detection, falling off for a regression."""
-        config = self.config
-        fall_off = None if self.detects else FallOff(config.deviation, config.truncated, config.fall_off)
-        codec = DiscCodec(connections(skeleton), config.radius, fall_off)
-        return codec.encode(points, shape[0], shape[1])
+    def targets(self, points: Float[Array, "batch time joint 2"], skeleton: Skeleton, shape: tuple[int, ...]) -> Array:
+        """Maps of joints and connections: binary for a detection, decreasing for a regression."""
+        fall_off = None if self.detects else self.config.fall_off
+        return DiscCodec(connections(skeleton), self.config.radius, fall_off).encode(points, shape[0], shape[1])
 
-    def off(self, maps: Array, wanted: Array) -> Float[Array, "batch time row column map"]:
+    def pixel_loss(self, maps: Array, wanted: Array) -> Float[Array, "batch time row column map"]:
         """Cross-entropy of every pixel, or its squared error."""
         return optax.sigmoid_binary_cross_entropy(maps, wanted) if self.detects else jnp.square(maps - wanted)
 
@@ -304,10 +288,10 @@ class ClipTask(SupervisedTask):
         """Loss and metric of each clip: its maps would not fit into memory."""
         x, points = self.clips(rows, data)
         maps, _ = self.module.apply(variables, x)
-        wanted = self.wanted(points, data.skeleton, maps.shape[2:4])
+        wanted = self.targets(points, data.skeleton, maps.shape[2:4])
         metric = ((maps > 0) == (wanted > 0.5)) if self.detects else jnp.abs(maps - wanted)
         pixels = (1, 2, 3, 4)
-        return self.off(maps, wanted).mean(pixels), metric.astype(jnp.float32).mean(pixels)
+        return self.pixel_loss(maps, wanted).mean(pixels), metric.astype(jnp.float32).mean(pixels)
 
     def evaluate(self, predictions: Any, variables: dict[str, Any], run: Run, data: ClipData) -> EvalResult:
         """Share of pixels on the right side of one half, or minus the mean absolute error."""

@@ -24,8 +24,8 @@ from infantjax.skeletons import Skeleton
 
 __all__ = [
     "FORMATS",
-    "Annotations",
     "AnnotationFormat",
+    "Annotations",
     "read_annotations",
     "split_as_given",
     "split_by_group",
@@ -78,7 +78,7 @@ FORMATS: dict[str, AnnotationFormat] = {
         AnnotationFormat("in-motion", "annotations.csv of the infant framework", in_motion.recognizes, in_motion.read),
         AnnotationFormat(
             "in-motion-processed",
-            "points and squares that the infant framework made",
+            "points and crops of the infant framework",
             in_motion.recognizes_processed,
             in_motion.read_processed,
         ),
@@ -104,7 +104,7 @@ def read_annotations(
 
     Images that are not there, images without annotation, repeated rows and points outside the images of published
     sets are `problems` of usable annotations. An image annotated twice and differently, a file that cannot be read,
-    and a point outside an image in annotations of one's own are errors, all told at once.
+    and a point outside an image in annotations of one's own are errors, all reported at once.
 
     Args:
         path: a file or folder of one of `FORMATS`.

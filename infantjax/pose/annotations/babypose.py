@@ -71,7 +71,7 @@ def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Flo
     Raises:
         InputError: an image that cannot be read, or one of several colors.
 
-    Source: Migliorelli et al. 2021; how it resizes is chosen.
+    Source: Migliorelli et al. 2021; the kind of resizing is our choice.
     """
     from PIL import Image
 
@@ -83,7 +83,7 @@ def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Flo
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise InputError(path, f"cannot be read as an image ({type(error).__name__})") from None
         if values.ndim != 2:
-            raise InputError(path, "is no depth image: it has several channels", "give the images of the depth camera")
+            raise InputError(path, "has several channels, a depth image has one", "give the images of the depth camera")
         small = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BOX))
         frames.append(small - small.mean())
     return np.stack(frames)[..., None]
@@ -138,7 +138,7 @@ def _spreadsheet(table: Path) -> Iterator[tuple[int, list[str]]]:
                     width = width or len(texts)
                     yield line, texts + [""] * (width - len(texts))
     except (*DAMAGE, InvalidFileException, SyntaxError) as error:  # of XML
-        raise InputError(table, f"is no spreadsheet that can be read ({type(error).__name__})") from error
+        raise InputError(table, f"cannot be read as a spreadsheet ({type(error).__name__})") from error
 
 
 def _match(table: Path, joints: list[str], skeleton: Skeleton) -> int:

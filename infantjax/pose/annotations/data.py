@@ -38,7 +38,7 @@ class Annotations:
         groups: the infant or video of each image: those of one group belong together when data are split. None where
             neither format nor file names tell.
         splits: `train`, `val` or `test` for each image, empty where the format does not say; None if it never does.
-        problems: what was left out or looks odd, one line each.
+        problems: what was left out or is unusual, one line each.
     """
 
     names: tuple[str, ...]
@@ -147,11 +147,11 @@ class ReadRequest(NamedTuple):
 
 
 def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -> Annotations:
-    """Rows of a format as `Annotations`: in order, in a known skeleton, everything that is wrong told at once.
+    """Rows of a format as `Annotations`: in order, in a known skeleton, all errors reported at once.
 
     Raises:
-        InputError: an image that is annotated twice and differently, a point outside its image (`ParsedAnnotations.own`), no
-            annotated image at all, or points of no known keypoint set.
+        InputError: an image that is annotated twice and differently, a point outside its image
+            (`ParsedAnnotations.own`), no annotated image at all, or points of no known keypoint set.
     """
     problems, path = sheet.problems, request.path
     match = naming.identify(path, sheet.joints, request.skeleton, sheet.among) if sheet.joints else None

@@ -5,7 +5,7 @@ cell a keypoint, `(x, y)` in fractions of the image's width and height. (0, 0) i
 first keypoint is empty has no annotation. The images lie in `images` beside the folder of the table, in folders
 `train`, `val` and `test` where the split is given.
 
-Processed: `{train,val,test}/points/NAME.txt` with a line `x y` a keypoint, fractions of a square, and the squares in
+Processed: `{train,val,test}/points/NAME.txt` with a line `x y` a keypoint, fractions of a crop, and the crops in
 `{train,val,test}/images_{S}x{S}`, of which the largest are taken.
 
 Source: behavior of the authors' training framework.
@@ -37,7 +37,7 @@ SPLITS = ("train", "val", "test")
 _SETS = ("in-motion-19", "mpii-16")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _POINT = re.compile(rf"^\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)$")
-_SQUARES = re.compile(r"^images_(\d+)x\1$")
+_CROPS = re.compile(r"^images_(\d+)x\1$")
 _REMEDY = "write points as (x, y), fractions of width and height"
 
 
@@ -56,7 +56,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the raw table.
 
     Raises:
-        InputError: no such table, or a cell that is no point.
+        InputError: no such table, or a cell that is not a point.
     """
     table = _table(request.path) or request.path
     lines = text.rows(table, text.dialect_of(table))
@@ -152,12 +152,12 @@ def write(annotations: Annotations, path: str | Path) -> None:
 
 
 def recognizes_processed(path: Path) -> bool:
-    """Whether a folder holds points of squares."""
+    """Whether a folder holds points of crops."""
     return _processed(path) is not None
 
 
 def read_processed(request: ReadRequest) -> ParsedAnnotations:
-    """Read the points of the squares.
+    """Read the points of the crops.
 
     Raises:
         InputError: no such folder, or a line that is not x and y.
@@ -167,11 +167,11 @@ def read_processed(request: ReadRequest) -> ParsedAnnotations:
         raise InputError(request.path, "holds no folder of points", "give the folder `processed`")
     problems, entries, size = Problems(), [], 0
     for split in SPLITS:
-        squares = sorted((p for p in (folder / split).glob("images_*x*") if _SQUARES.match(p.name)), key=natural_order)
+        crops = sorted((p for p in (folder / split).glob("images_*x*") if _CROPS.match(p.name)), key=natural_order)
         files = sorted((folder / split / "points").glob("*.txt"), key=natural_order)
-        if not files or not squares:
+        if not files or not crops:
             continue
-        side, images = int(squares[-1].name.rpartition("x")[2]), images_in(squares[-1])
+        side, images = int(crops[-1].name.rpartition("x")[2]), images_in(crops[-1])
         for file in files:
             try:
                 points = _lines(file)
@@ -182,10 +182,10 @@ def read_processed(request: ReadRequest) -> ParsedAnnotations:
             if len(points) != size:
                 problems.errors.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
                 continue
-            image = images.get(file.stem, squares[-1] / f"{file.stem}.png")
+            image = images.get(file.stem, crops[-1] / f"{file.stem}.png")
             where = f"{split}/{file.name}"
             entries.append(AnnotatedPerson(where, file.stem, points * side, image, size=(side, side), split=split))
-        note_unannotated(squares[-1], entries, problems)
+        note_unannotated(crops[-1], entries, problems)
     return ParsedAnnotations([str(i) for i in range(size)], entries, problems, _SETS)
 
 

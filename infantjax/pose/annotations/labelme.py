@@ -34,7 +34,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     """Read the files.
 
     Raises:
-        InputError: no such files, or all labels are of points that the skeleton lacks.
+        InputError: no such files, or no label of a point of the skeleton.
     """
     path, problems = request.path, Problems()
     files = _files(path) if path.is_dir() else [path]
@@ -51,7 +51,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     joints = list(dict.fromkeys(joint for _, _, points, _ in found for joint in points))
     skeleton = request.skeleton
     if skeleton is not None:
-        # Labels of other points are nobody's mistake: a set of twenty-two serves a skeleton of sixteen.
+        # Other labels are not a mistake: a set of 22 points may serve a skeleton of 16.
         joints = [joint for joint in joints if joint in skeleton.joints]
         if found and not joints and not problems.errors:
             raise InputError(path, f"has no label of a point of {skeleton.name}", "name labels like Wrist_R")
@@ -89,10 +89,10 @@ def _labels(file: Path, problems: Problems) -> tuple[tuple[float, float], dict[s
             points[joint] = x, y
         name = str(document.get("imagePath") or "").replace("\\", "/").rpartition("/")[2]
     except InputError as error:
-        raise InputError(file, f"is no LabelMe file ({error.what})", _REMEDY) from None
+        raise InputError(file, f"is not a LabelMe file ({error.what})", _REMEDY) from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = " ".join(str(error).split())[:80] or type(error).__name__
-        raise InputError(file, f"is no LabelMe file ({reason})", _REMEDY) from None
+        raise InputError(file, f"is not a LabelMe file ({reason})", _REMEDY) from None
     return (height, width), points, name
 
 

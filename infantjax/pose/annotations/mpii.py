@@ -76,8 +76,8 @@ def _entries(request: ReadRequest) -> Iterator[AnnotatedPerson]:
         if not training[number]:
             continue
         apart = {int(i) for i in np.ravel(single[number])} if number < len(single) else set()
-        chosen = None if request.persons == "all" else apart
-        yield from _persons(image, f"image {number}", folder, chosen, videos)
+        selected = None if request.persons == "all" else apart
+        yield from _persons(image, f"image {number}", folder, selected, videos)
 
 
 def _release(path: Path) -> Any:
@@ -86,7 +86,7 @@ def _release(path: Path) -> Any:
     _require_bounded(path)
     content = loadmat(str(path), struct_as_record=False, squeeze_me=True, variable_names=("RELEASE",))
     if "RELEASE" not in content:
-        raise InputError(path, "holds no structure RELEASE", "give MPII's own annotation file")
+        raise InputError(path, "has no structure RELEASE", "give MPII's own annotation file")
     return content["RELEASE"]
 
 
@@ -118,14 +118,14 @@ def _list(value: Any) -> list[Any]:
 
 
 def _persons(
-    image: Any, where: str, folder: Path, chosen: set[int] | None, videos: list[Any]
+    image: Any, where: str, folder: Path, selected: set[int] | None, videos: list[Any]
 ) -> Iterator[AnnotatedPerson]:
     file = folder / Path(str(image.image.name)).name
     video = np.ravel(getattr(image, "vididx", ()))
     index = int(video[0]) if len(video) == 1 else 0
     for number, person in enumerate(_list(getattr(image, "annorect", [])), 1):
         points = getattr(getattr(person, "annopoints", None), "point", None)
-        if points is None or (chosen is not None and number not in chosen):
+        if points is None or (selected is not None and number not in selected):
             continue
         positions, visible = np.full((len(JOINTS), 2), np.nan), np.full(len(JOINTS), np.nan)
         for point in _list(points):

@@ -37,22 +37,22 @@ def imagenet(network: nn.Module | str, files: Mapping[str, str | Path] | None = 
         network: EfficientPose, EfficientHourglass, or a `Backbone`; or the registry name of one.
         files: a file for each version of a backbone (`b0` to `b7`, `l0` to `l4`) that no package ships: a Keras `.h5`
             with the layers `stem_conv`, `block1a_dwconv` and so on, as of Keras' own applications, or a `.pth` with
-            `_conv_stem`, `_blocks.0._depthwise_conv` and so on. Layers behind the last block in use are passed over.
+            `_conv_stem`, `_blocks.0._depthwise_conv` and so on. Layers after the last block in use are ignored.
 
     Returns:
         `{"params", "batch_stats"}` with the backbones alone, as nested dicts of float32 NumPy arrays.
 
     Raises:
-        InputError: there is no file for a version, or it lacks a layer, or one has another shape.
+        InputError: no file for a version, a missing layer, or one of another shape.
         MissingExtraError: the package of a version is not installed.
         ValueError: no such network, or one without such a backbone.
     """
     module = models.get(network).build() if isinstance(network, str) else network
     variables: Variables = {"params": {}, "batch_stats": {}}
-    for place, backbone in _backbones(module):
+    for name, backbone in _backbones(module):
         found = _read(backbone, (files or {}).get(backbone.version))
         for kind in variables:
-            variables[kind] |= {place: found[kind]} if place else found[kind]
+            variables[kind] |= {name: found[kind]} if name else found[kind]
     return variables
 
 
@@ -98,7 +98,7 @@ def _read(backbone: Backbone, path: str | Path | None) -> Variables:
         layers = read_layers(path, {name for conv in table for name in (conv.layer, conv.norm)})
         return place_layers(layers, table, backbone, _INPUT_SHAPE, path)
     places = dict(_places(backbone))
-    # Layers behind the last block in use are not needed.
+    # Layers after the last block in use are not needed.
     state = {name: values for name, values in read_state(path).items() if name in places}
     return place(state, places, backbone, _INPUT_SHAPE, str(path))
 

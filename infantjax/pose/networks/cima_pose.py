@@ -27,7 +27,7 @@ class CimaPose(nn.Module):
 
     Attributes:
         keypoints: confidence maps.
-        upscale: three fixed bilinear doublings behind the maps.
+        upscale: three fixed bilinear doublings after the maps.
     """
 
     keypoints: int = 16

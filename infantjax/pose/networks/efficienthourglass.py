@@ -1,7 +1,7 @@
 """EfficientHourglass: one EfficientNet, bridges, and an up-path of trained transposed convolutions.
 
 Source: Groos et al., "Towards human-level performance on automatic pose estimation of infant spontaneous movements"
-(Paper II); the authors' training framework; its released checkpoint. Neither paper states how far the
+(Paper II); the authors' training framework; its published checkpoint. Neither paper states how far the
 squeeze-and-excitations squeeze: the framework divides by 3, 6 and 12, while the published parameters and operations of
 the B4 network come out with 24 alone (derived). Both are offered (`se_ratios`).
 """
@@ -46,7 +46,7 @@ class EfficientHourglass(nn.Module):
         deepest: last block of the backbone: 5, 6 or 7. In B0 and the Lite backbones 7 means 6, as in the framework.
         keypoints: confidence maps.
         se_ratios: by what the channels are divided inside the squeeze-and-excitations at strides 4, 8 and 16.
-        upscale: two fixed bilinear doublings behind the maps.
+        upscale: two fixed bilinear doublings after the maps.
         branch_dropout: of the backbone, in training.
     """
 
@@ -77,7 +77,7 @@ class EfficientHourglass(nn.Module):
 
         Returns:
             Maps `[batch, side, side, keypoint]` (a quarter of the side without `upscale`), and a dict of `stem`,
-            `block1`, ..., `bridge1` (a quarter of the side), `bridge2`, ..., `up1` (the deepest), `up2`, ..., behind
+            `block1`, ..., `bridge1` (a quarter of the side), `bridge2`, ..., `up1` (the deepest), `up2`, ..., after
             the sums, and `confs`, the maps before upscaling.
         """
         form, version, deepest = self.member[0], self.version, self.depth
@@ -135,7 +135,7 @@ def build(member: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -
     return EfficientHourglass(member, **(published | overrides))
 
 
-_SIDES = (224, 256, 288, 320, 384)  # chosen: that of the backbone to the next multiple of 32
+_SIDES = (224, 256, 288, 320, 384)  # our choice: that of the backbone, rounded up to a multiple of 32
 _UNPRINTED = Published(None, None, 1, "not printed; the training framework offers it")
 
 ENTRIES = tuple(

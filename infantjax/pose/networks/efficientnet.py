@@ -1,6 +1,6 @@
 """EfficientNet backbones B0 to B7 and Lite 0 to 4, up to any of their seven blocks.
 
-Source: Tan and Le 2019; Groos et al., Paper I; behavior of the released weights.
+Source: Tan and Le 2019; Groos et al., Paper I; behavior of the published weights.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SCALING = {
     **{"b6": (1.8, 2.6), "b7": (2.0, 3.1)},
 }
 BRANCH_DROPOUT = 0.2
-"""Published rate at which whole residual branches are dropped behind the last block of the full network."""
+"""Published rate at which whole residual branches are dropped after the last block of the full network."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Backbone(nn.Module):
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> dict[str, Image]:
-        """Activations behind the stem and every block.
+        """Activations after the stem and every block.
 
         Args:
             x: normalized images.

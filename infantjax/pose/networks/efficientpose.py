@@ -1,7 +1,7 @@
 """EfficientPose RT, I, II, III, IV and their Lite forms: keypoints of one person in an image.
 
-Source: Groos et al., "EfficientPose: scalable single-person pose estimation" (Paper I); released weights. Where both
-differ the release is followed and the option says so (`low_level_tap`).
+Source: Groos et al., "EfficientPose: scalable single-person pose estimation" (Paper I); published weights. Where both
+differ, the network follows the weights and an option says so (`low_level_tap`).
 """
 
 from dataclasses import dataclass
@@ -65,10 +65,10 @@ class EfficientPose(nn.Module):
         segments: limbs with an affinity field.
         head_width: channels of a linear layer before the maps (128 in the networks fine-tuned on infants, where the
             layers that start from scratch are two); None for maps directly from the features.
-        low_level_tap: low-level features before the last residual sum of their block (`branch`: released weights) or
+        low_level_tap: low-level features before the last residual sum of their block (`branch`: published weights) or
             after it (`sum`: as the paper draws it).
-        early_heads: the maps of passes 1 and 2, which only training needs; Lite files lack them.
-        upscale: three fixed bilinear doublings behind the maps.
+        early_heads: the maps of passes 1 and 2, which only training needs; Lite files do not hold them.
+        upscale: three fixed bilinear doublings after the maps.
         branch_dropout: of the backbones, in training.
 
     Source: Groos et al., Paper I.

@@ -1,8 +1,8 @@
 """OpenPose as trained in the papers on MPII and In-Motion Poses.
 
 Source: Groos et al., Paper I (table 3), Paper II (table 1). Neither prints the layers, and no weights were published:
-the structure is derived, the one of those tried that gives both published parameter counts to the digit. Chosen, as
-nobody says: the order of concatenations, the first slope of the PReLUs.
+the structure is derived: among those tried, it alone gives both published parameter counts to the digit. Our choice,
+as neither paper says: the order of concatenations, the initial slope of the PReLUs.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ class PReLU(nn.Module):
 
     Attributes:
         features: channels.
-        slope: at the start; 0.25 or 0, chosen: not published.
+        slope: initial; 0.25 or 0 is our choice, none is published.
         operations: what the published tool counts for a value.
     """
 
@@ -52,7 +52,7 @@ class OpenPose(nn.Module):
     Attributes:
         keypoints: confidence maps.
         segments: limbs with an affinity field of two channels.
-        upscale: three fixed bilinear doublings behind the maps: on In-Motion, not on MPII.
+        upscale: three fixed bilinear doublings after the maps: on In-Motion, not on MPII.
         slope: of every PReLU at the start.
     """
 
@@ -93,7 +93,7 @@ class OpenPose(nn.Module):
             maps = self._stage(f"heatmap{number}", y, _FIRST if number == 1 else _LATER, self.keypoints, train)
             aux[f"heatmap{number}_confs"] = maps
             y = jnp.concatenate([x, maps], -1)
-        # The published count of operations leaves out the shapes of these three layers, unlike those of the others.
+        # The published count of operations omits the shapes of these three layers only.
         return double(double(double(maps, False), False), False) if self.upscale else maps, aux
 
     def _conv(self, name: str, x: Image, width: int, kernel_size: int, train: bool) -> Image:

@@ -15,10 +15,11 @@ from infantjax.methods.asy_regression.training import DETECTION, REGRESSION, Cli
 from infantjax.nn.initializers import initialize
 from infantjax.pose.codec import limb as targets
 from infantjax.skeletons import BABYPOSE_12
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 
-DEVICES = jax.devices()[:1]
-FOLD = Split((0, 1, 2, 3), (6,))
+OPTIONS = TrainOptions(devices=jax.devices()[:1])
+SPLIT = Split((0, 1, 2, 3), (6,))
 CONFIG = ClipTrainingConfig(epochs=2, batch_size=2, radius=2, evaluation_batch=1)
 
 
@@ -53,13 +54,13 @@ def test_the_published_settings():
 
 
 def test_the_split_in_time_has_the_published_numbers_of_clips():
-    fold, test = depth.split_in_time([1000] * 16)
-    assert len(test) == 16 * 83
-    first = np.array(fold.train + fold.validation)
+    split = depth.split_in_time([1000] * 16)
+    assert len(split.test) == 16 * 83
+    first = np.array(split.train + split.validation)
     assert len(first) == 16 * (749 - 2)  # two clips of each infant share frames with both sides
-    trained = {frame for clip in fold.train for frame in range(clip, clip + 3)}
-    assert not trained & {frame for clip in (*fold.validation, *test) for frame in range(clip, clip + 3)}
-    assert max(test) + 2 == 15_999 - (249 % 3)
+    trained = {frame for clip in split.train for frame in range(clip, clip + 3)}
+    assert not trained & {frame for clip in (*split.validation, *split.test) for frame in range(clip, clip + 3)}
+    assert max(split.test) + 2 == 15_999 - (249 % 3)
 
 
 def test_an_infant_with_too_few_frames_is_not_split_in_time():
@@ -67,10 +68,10 @@ def test_an_infant_with_too_few_frames_is_not_split_in_time():
         depth.split_in_time([1000, 999])
 
 
-def test_folds_by_infant_share_none():
-    [fold] = depth.split_by_infant([5, 7, 6], [Split((0, 2), (1,))])
-    assert fold.train == (0, 1, 2, 12, 13, 14, 15)
-    assert fold.validation == (5, 8)
+def test_splits_by_infant_share_none():
+    [split] = depth.split_by_infant([5, 7, 6], [Split((0, 2), (1,))])
+    assert split.train == (0, 1, 2, 12, 13, 14, 15)
+    assert split.validation == (5, 8)
 
 
 @pytest.mark.slow
@@ -90,7 +91,8 @@ def test_a_detection_learns_binary_maps_by_cross_entropy():
     assert set(np.unique(wanted)) == {0, 1}
     assert (wanted[0, 0, ..., 11] == 0).all()
     expected = optax.sigmoid_binary_cross_entropy(maps, wanted)
-    np.testing.assert_allclose(task.off(maps, points, BABYPOSE_12), expected, rtol=1e-6)
+    targets_of_task = task.targets(points, BABYPOSE_12, (16, 32))
+    np.testing.assert_allclose(task.pixel_loss(maps, targets_of_task), expected, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -101,7 +103,7 @@ def test_a_regression_reads_what_the_fixed_detection_makes_of_the_frames():
     detect = jax.jit(lambda x: DetectionNetwork().apply(data.detector, x)[1]["maps"])
     maps = detect(data.frames[2:5][None, ..., None])
     np.testing.assert_allclose(x[..., 1:], maps, atol=1e-6)
-    wanted = task.wanted(points, BABYPOSE_12, (16, 32))
+    wanted = task.targets(points, BABYPOSE_12, (16, 32))
     assert 0.8 < wanted.max() <= 1
     assert len(np.unique(wanted)) > 2
 
@@ -112,7 +114,7 @@ def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
     data = clips(None if kind == "detection" else detector())
     module = DetectionNetwork() if kind == "detection" else RegressionNetwork(asymmetric=True)
     config = replace(CONFIG, epochs=6, **({} if kind == "detection" else {"optimizer": "momentum", "momentum": 0.5}))
-    result = depth.train(module, data, [FOLD], config, devices=DEVICES, directory=tmp_path)
+    result = depth.train(module, data, [SPLIT], config, options=OPTIONS, directory=tmp_path)
     loss = result.history["training_loss"][0]
     assert loss[-1] < loss[0]
     figure = result.history["accuracy" if kind == "detection" else "mean_absolute_error"][0]
@@ -120,36 +122,27 @@ def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
     assert result.best_score[0] == best
     for epoch in ("5", "6"):
         (tmp_path / "checkpoints" / epoch).rename(tmp_path / f"away-{epoch}")
-    again = depth.train(module, data, [FOLD], config, devices=DEVICES, directory=tmp_path)
+    again = depth.train(module, data, [SPLIT], config, options=OPTIONS, directory=tmp_path)
     for a, b in zip(jax.tree.leaves(vars(again)), jax.tree.leaves(vars(result)), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
-def test_the_rate_falls_by_a_tenth_behind_every_ten_epochs():
-    data = jax.device_put(clips())
-    config = replace(CONFIG, optimizer="momentum", momentum=0.0, learning_rate=0.1)
-    task = ClipTask(DetectionNetwork(), config, (1, 3, 16, 32, 1))
-    run = depth.ClipRun(jax.random.key(0), jnp.int32(2), jnp.array([0, 3]), jnp.int32(1), jnp.array([6]))
-    state = jax.jit(task.init_state)(jnp.bool_(True), run, data)
-    epoch = jax.jit(lambda state: task.train_epoch(state, run, data, run.key, jnp.bool_(True)).variables["params"])
-    moved = [epoch(state._replace(epoch=jnp.int32(e))) - state.variables["params"] for e in (9, 10, 20)]
-    # A step is the difference of two weights: their rounding is what it cannot be more exact than.
-    rounding = 1e-6 * jnp.abs(state.variables["params"]).max()
-    np.testing.assert_allclose(moved[1], 0.9 * moved[0], atol=rounding)
-    np.testing.assert_allclose(moved[2], 0.81 * moved[0], atol=rounding)
+def test_the_rate_falls_by_a_tenth_after_every_ten_epochs():
+    task = ClipTask(DetectionNetwork(), replace(CONFIG, learning_rate=0.1), (1, 3, 16, 32, 1))
+    rates = [-float(task.update_scale(jnp.int32(epoch))) for epoch in (0, 9, 10, 20)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.081], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"folds": [Split((0, 7), (1,))]}, "within frames"),
-        ({"folds": []}, "needs a fold"),
+        ({"splits": [Split((0, 7), (1,))]}, r"clips from frames 0\.\.6"),
+        ({"splits": []}, "at least one split"),
         ({"module": RegressionNetwork()}, "give its variables"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_refused(change, message):
-    given = {"module": DetectionNetwork(), "data": clips(), "folds": [FOLD], "config": CONFIG} | change
+    given = {"module": DetectionNetwork(), "data": clips(), "splits": [SPLIT], "config": CONFIG} | change
     with pytest.raises(ValueError, match=message):
         depth.train(**given)
 

@@ -1,5 +1,7 @@
 """The program of one architecture: what it does to the windows before the network, and to the scores behind it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,9 @@ from infantjax.nn.folding import split
 from infantjax.recording import features, windows
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights.ensemble import Ensemble, load_ensemble
+
+# What is tested holds however well a program is compiled.
+quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})
 
 INSTANCES, FRAMES, JOINTS = 3, 12, len(IN_MOTION_19.joints)
 
@@ -62,28 +67,36 @@ def scores(stack, positions, names=("position", "velocity"), **options) -> Score
     divided = split(WindowProgram(NETWORK, names, **options), instance(stack, 0), positions)
     count = len(jax.tree.leaves(stack)[0])
     folded = [np.stack(arrays) for arrays in zip(*(divided.fold(instance(stack, i)) for i in range(count)))]
-    program = jax.jit(lambda folded, positions: over_instances(divided, folded, positions))
+    program = quick(lambda folded, positions: over_instances(divided, folded, positions))
     return Scores(*map(np.asarray, program(folded, positions)))
 
 
-def test_scores_are_the_network_of_each_instance_on_its_features(stack, positions):
-    # The feature map of this network has other channels than its classifier reads, which the exact way needs.
-    found = scores(stack, positions, exact=True)
-    inputs = features.build_features(positions, IN_MOTION_19, ("position", "velocity"))
-    for i in range(INSTANCES):
-        variables = instance(stack, i)
+@pytest.fixture(scope="module")
+def together(stack, positions) -> Scores:
+    """All networks side by side; contributions go through the pooling layer.
+
+    The feature map of this network has other channels than its classifier reads, which the exact way needs.
+    """
+    return scores(stack, positions, exact=True)
+
+
+def test_scores_are_the_network_of_each_instance_on_its_features(stack, positions, together):
+    @quick
+    def expected(variables):
+        inputs = features.build_features(positions, IN_MOTION_19, ("position", "velocity"))
         logits, aux = NETWORK.apply(variables, inputs)
-        np.testing.assert_allclose(found.risk[i], jax.nn.softmax(logits)[:, 1], rtol=0, atol=1e-6)
-        expected = contributions(aux["features"], class_weights(variables["params"], exact=True))
-        np.testing.assert_allclose(found.contributions[i], expected, rtol=0, atol=1e-5)
+        return jax.nn.softmax(logits)[:, 1], contributions(aux["features"], class_weights(variables["params"], exact=True))
 
-
-def test_instances_side_by_side_are_those_one_after_the_other(stack, positions):
-    together = scores(stack, positions, exact=True)
     for i in range(INSTANCES):
-        alone = scores(jax.tree.map(lambda a, i=i: a[i : i + 1], stack), positions, exact=True)
-        np.testing.assert_allclose(together.risk[i : i + 1], alone.risk, rtol=0, atol=1e-6)
-        np.testing.assert_allclose(together.contributions[i : i + 1], alone.contributions, rtol=0, atol=1e-5)
+        risk, contribution = expected(instance(stack, i))
+        np.testing.assert_allclose(together.risk[i], risk, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(together.contributions[i], contribution, rtol=0, atol=1e-5)
+
+
+def test_instances_side_by_side_are_those_one_after_the_other(stack, positions, together):
+    alone = scores(jax.tree.map(lambda a: a[1:2], stack), positions, exact=True)
+    np.testing.assert_allclose(together.risk[1:2], alone.risk, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(together.contributions[1:2], alone.contributions, rtol=0, atol=1e-5)
     assert np.ptp(together.risk, axis=0).min() > 1e-3
 
 
@@ -95,11 +108,11 @@ def test_the_exact_way_goes_through_the_pooling_and_the_released_one_does_not(st
     assert np.abs(released.contributions - exact.contributions).max() > 0.1
 
 
-def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_so(stack, positions):
+def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_so(stack, positions, together):
     turned = windows.align_windows(jnp.asarray(positions), IN_MOTION_19, "window_first")
     found = scores(stack, positions, exact=True, rotation="window_first")
     np.testing.assert_allclose(found.risk, scores(stack, turned, exact=True).risk, rtol=0, atol=1e-5)
-    assert np.abs(found.risk - scores(stack, positions, exact=True).risk).max() > 1e-3
+    assert np.abs(found.risk - together.risk).max() > 1e-3
 
 
 def test_products_are_computed_in_full_precision(stack, positions):

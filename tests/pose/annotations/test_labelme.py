@@ -30,11 +30,11 @@ def test_labels_are_matched_by_name_and_side(tmp_path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("{", "no LabelMe file"),
-        ("[]", "no LabelMe file"),
-        ('{"shapes": 3, "imageHeight": 1, "imageWidth": 1}', "no LabelMe file"),
-        ('{"shapes": [{"label": "Head", "points": []}], "imageHeight": 1, "imageWidth": 1}', "no LabelMe file"),
-        ("[" * 100_000, "no LabelMe file"),
+        ("{", "not a LabelMe file"),
+        ("[]", "not a LabelMe file"),
+        ('{"shapes": 3, "imageHeight": 1, "imageWidth": 1}', "not a LabelMe file"),
+        ('{"shapes": [{"label": "Head", "points": []}], "imageHeight": 1, "imageWidth": 1}', "not a LabelMe file"),
+        ("[" * 100_000, "not a LabelMe file"),
     ],
 )
 def test_what_is_no_labelme_file_is_refused(content, what, tmp_path):
@@ -92,7 +92,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(InputError) as caught:
         read_annotations(tmp_path, MPII_16)
-    for part in ("a.json: has head_top at 300, 2", "b.json: has head_top at 3, -1", "c.json: is no LabelMe file"):
+    for part in ("a.json: has head_top at 300, 2", "b.json: has head_top at 3, -1", "c.json: is not a LabelMe file"):
         assert part in str(caught.value)
 
 
