@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from infantjax.simulation.movement import Movement, move
     from infantjax.simulation.traits import draw_infant, draw_metadata, draw_outcomes
 
-_MODULES = {
+_MODULES: dict[str, tuple[str, ...]] = {
+    "body": (),
     "cohort": ("simulate_cohort", "simulate_infants", "to_csv", "write_cohort"),
     "config": ("STATEMENT", "InfantConfig"),
     "infant": ("project", "simulate"),
     "movement": ("Movement", "move"),
+    "signals": (),
     "traits": ("draw_infant", "draw_metadata", "draw_outcomes"),
 }
 
@@ -42,6 +44,6 @@ __all__ = [
     "write_cohort",
 ]
 
-__getattr__, __dir__ = lazy_attributes(
-    __name__, {name: f"infantjax.simulation.{module}" for module, names in _MODULES.items() for name in names}
-)
+_PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in (module, *names)}
+
+__getattr__, __dir__ = lazy_attributes(__name__, _PLACES)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ensemble", "Member", "load_ensemble", "save_ensemble"]
 
-_OWN = dict.fromkeys(__all__, "infantjax.weights.ensemble")
+_MODULES = ("archive", "bundled", "ensemble", "placement", "pytorch")
+_OWN = dict.fromkeys(__all__, "infantjax.weights.ensemble") | {m: f"infantjax.weights.{m}" for m in _MODULES}
 
 
 def __getattr__(name: str) -> Any:
