@@ -83,7 +83,7 @@ def sha256(*parts: bytes | str | Path | np.ndarray) -> str:
             digest.update(part)
         else:
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(part.tobytes())
+            digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)  # no copy, even of a file
     return digest.hexdigest()
 
 

@@ -15,8 +15,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
-from infantjax import cache as runtime
+CHECKED = ("evaluation", "formats", "recording", "skeletons", "video")
+"""Packages whose array annotations are checked at run time: those whose functions users call with arrays of theirs.
+
+Functions that JAX traces carry their annotations for readers: they get abstract values and NumPy arrays alike.
+"""
+sys.path.append(str(Path(__file__).parent))  # of array_types.py
+# Before anything of the package is imported.
+install_import_hook([f"infantjax.{name}" for name in CHECKED], "array_types.check_arrays")
+
+from infantjax import cache as runtime  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +55,7 @@ def shared() -> Path:
     """The folder with reference vectors and real input beside the project; tests that need it skip without it."""
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not (folder / "golden").is_dir():
-        pytest.skip("reference vectors are not here: they are expected in ../shared beside the project")
+        pytest.skip("reference vectors are missing: they are expected in ../shared beside the project")
     return folder
 
 

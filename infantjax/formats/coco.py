@@ -34,7 +34,7 @@ def read(source: Source, individual: str | None) -> Tracks:
     """Read COCO JSON.
 
     Raises:
-        InputError: entries are not as COCO has them, or the number of points changes.
+        InputError: an entry is invalid, or the number of points changes.
     """
     path, document = source.path, source.document
     if isinstance(document, dict):
@@ -137,7 +137,7 @@ def _fps(document: Any) -> Any:
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Write annotations: one image and one person a frame. Confidences have no place in them.
+    """Write annotations: one image and one person a frame. Confidences are not stored.
 
     Raises:
         ValueError: three dimensions.

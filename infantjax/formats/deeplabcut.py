@@ -25,7 +25,7 @@ from infantjax.recording.recording import Recording
 
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _MAX_NAMES_BYTES = 1 << 24
-_LABELED = "holds labeled training frames (pictures as index), not the track of a video"
+_LABELED = "holds labeled training frames (images as index), not the track of a video"
 _ANALYZE = "analyze the video in DeepLabCut and give the resulting file"
 
 
@@ -43,8 +43,8 @@ def read_csv(source: Source, individual: str | None) -> Tracks:
     """Read a .csv of DeepLabCut.
 
     Raises:
-        InputError: the header rows are not those of DeepLabCut, labeled training data, several individuals and none
-            named, ragged rows, cells that are no numbers.
+        InputError: other header rows, labeled training data, several individuals without a choice, ragged rows, or
+            cells that are no numbers.
     """
     path, separator = source.path, source.dialect.separator
     lines = text.rows(path, source.dialect)
@@ -84,10 +84,11 @@ def read_csv(source: Source, individual: str | None) -> Tracks:
 
 
 def read_h5(source: Source, individual: str | None) -> Tracks:
-    """Read a .h5 of DeepLabCut, in pandas' table or fixed layout, without running what it may carry.
+    """Read a .h5 of DeepLabCut in the table or fixed layout of pandas; no code in it is run.
 
     Raises:
-        InputError: damaged, crafted, of another layout, labeled training data, several individuals and none named.
+        InputError: the file is damaged, crafted, of another layout, or labeled training data; or it has several
+            individuals and none is chosen.
     """
     path, content = source.path, source.hdf5
     if content is None or len(content.groups) != 1:
@@ -140,7 +141,7 @@ def _fixed(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np
 
 
 class _NamesOnly(pickle.Unpickler):
-    """Text, numbers, lists and tuples; nothing that could be called."""
+    """Unpickles text, numbers, lists and tuples, and refuses all that could be called."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
@@ -174,7 +175,7 @@ def _tracks(
     individual: str | None,
 ) -> Tracks:
     if not columns or len(columns[0]) not in (3, 4):
-        raise InputError(path, "has not the three or four column levels of DeepLabCut", "export it from DeepLabCut")
+        raise InputError(path, "has other column levels than those of DeepLabCut", "export it from DeepLabCut")
     notes: tuple[str, ...] = ()
     keep = range(len(columns))
     if len(columns[0]) == 4:
@@ -211,7 +212,7 @@ def _tracks(
 
 
 def write_csv(recording: Recording, path: Path) -> None:
-    """Write a .csv as DeepLabCut does for one animal. It has no place for the frame rate.
+    """Write a .csv as DeepLabCut does for one animal. It does not store the frame rate.
 
     Raises:
         ValueError: three dimensions.

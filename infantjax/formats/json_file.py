@@ -1,4 +1,4 @@
-"""JSON that someone else wrote: size and depth are checked before it is parsed."""
+"""JSON of other programs: its size and depth are checked before it is parsed."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ _PIECE = 1 << 22
 
 
 def load(path: Path) -> Any:
-    """The value that a JSON file holds.
+    """Read a JSON file.
 
     Raises:
         InputError: too large, nested too deeply, or not JSON.
@@ -28,7 +28,7 @@ def load(path: Path) -> Any:
 
 
 def parse(path: Path, data: bytes) -> Any:
-    """The value of some JSON text (UTF-8, -16 or -32). `NaN` is accepted, as trackers write it.
+    """Parse JSON text in UTF-8, -16 or -32. `NaN` is accepted, since trackers write it.
 
     Raises:
         InputError: nested too deeply, or not JSON.
@@ -41,8 +41,8 @@ def parse(path: Path, data: bytes) -> Any:
 
 
 def depth(data: bytes) -> int:
-    """Deepest nesting of brackets outside of strings, without recursion and without a step for each character."""
-    # Inside strings a backslash hides what follows; taken away pairwise from the left, only real quotes remain.
+    """Deepest nesting of brackets outside of strings; vectorized, without recursion."""
+    # A backslash escapes the next character of a string; without escaped ones only real quotes remain.
     data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     level = deepest = quotes = 0
     for start in range(0, len(data), _PIECE):

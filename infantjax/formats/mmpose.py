@@ -33,7 +33,7 @@ def read(source: Source, individual: str | None) -> Tracks:
     """Read MMPose JSON.
 
     Raises:
-        InputError: entries are not as MMPose has them, or the number of points changes.
+        InputError: an entry is invalid, or the number of points changes.
     """
     path, document = source.path, source.document
     entries = document.get("instance_info") if isinstance(document, dict) else document

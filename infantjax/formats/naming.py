@@ -1,4 +1,4 @@
-"""Joint names as people write them, and which published keypoint set they belong to."""
+"""Identify the keypoint set of a file by the names of its joints, in any common spelling."""
 
 import difflib
 import re
@@ -12,7 +12,7 @@ from infantjax.errors import InputError
 from infantjax.skeletons import Skeleton
 
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
-    # The In-Motion papers and the reference implementation name the same points differently.
+    # The In-Motion papers and the reference implementation use different names for some points.
     "in-motion-19": {
         "upper_chest": "thorax",
         "mid_pelvis": "pelvis",
@@ -28,13 +28,13 @@ _SIMILAR = 0.85
 
 @dataclass(frozen=True)
 class Match:
-    """How the points of a file fill a skeleton.
+    """Assignment of the points of a file to the joints of a skeleton.
 
     Attributes:
         skeleton: the keypoint set.
-        columns: for each joint of the skeleton the index of the file's point, or None if the file lacks it.
-        ignored: names in the file that the skeleton has no joint for.
-        repeated: says which two names mean the same joint; empty if none do.
+        columns: for each joint of the skeleton the index of the point in the file, or None if it is missing.
+        ignored: names in the file without a joint in the skeleton.
+        repeated: a message that two names mean the same joint; empty if there are none.
     """
 
     skeleton: Skeleton
@@ -44,7 +44,7 @@ class Match:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Joints of the skeleton that the file lacks."""
+        """Joints of the skeleton that are missing in the file."""
         return tuple(j for j, column in zip(self.skeleton.joints, self.columns) if column is None)
 
 
@@ -54,22 +54,22 @@ def identify(
     wanted: Skeleton | str | None = None,
     among: Sequence[str] = (),
 ) -> Match:
-    """The keypoint set that a file's joint names belong to.
+    """Find the keypoint set to which the joint names of a file belong.
 
     Case and separators do not matter, and sides may be written out or as a letter (`RightWrist`, `right-wrist`,
-    `R_wrist`, `rwrist`). The set that recognizes most names wins, of equals the one that lacks fewest joints; at
-    least half of its joints must be there.
+    `R_wrist`, `rwrist`). The set with most recognized names wins, and of equals the one with fewest missing joints. At
+    least half of its joints must be present.
 
     Args:
         where: the file, for messages.
-        names: joint names as the file has them, or nothing but their number (`["0", "1", ...]`) with `among`.
-        wanted: the set the file is known to hold; then a single recognized joint suffices and the rest is missing.
-        among: for formats that number their points: the sets these may be, chosen by the number of points.
+        names: joint names in the file; with `among` only their number counts.
+        wanted: the set of the file; then a single recognized joint suffices, and the others are missing.
+        among: for formats without names, the possible sets; the number of points decides.
 
     Raises:
         InputError: no set fits, two joints have one name, a name is nearly that of a missing joint, or the number of
-            points is that of another set.
-        ValueError: `wanted` is no published set.
+            points does not fit.
+        ValueError: `wanted` is unknown.
     """
     wanted = skeletons.get(wanted) if wanted is not None else None
     if among:
@@ -118,7 +118,7 @@ def _match(names: Sequence[str], skeleton: Skeleton) -> Match:
     for table in (own, synonyms):
         unmatched = []
         for position in left:
-            found = next((table[key] for key in _readings(names[position]) if key in table), None)
+            found = next((table[key] for key in _meanings(names[position]) if key in table), None)
             if found is None or (table is synonyms and found in column):
                 unmatched.append(position)
             elif found in column:
@@ -163,19 +163,19 @@ def _key(joint: str) -> tuple[str, str]:
     return "", _compact(joint)
 
 
-def _readings(name: str) -> list[tuple[str, str]]:
+def _meanings(name: str) -> list[tuple[str, str]]:
     """(side, part) that a name may mean, the most literal first."""
     compact = _compact(name)
-    readings = [("", compact)]
+    meanings = [("", compact)]
     for side in ("right", "left"):
         if compact.startswith(side):
-            readings.append((side, compact.removeprefix(side)))
+            meanings.append((side, compact.removeprefix(side)))
         if compact.endswith(side):
-            readings.append((side, compact.removesuffix(side)))
+            meanings.append((side, compact.removesuffix(side)))
     for letter, side in (("r", "right"), ("l", "left")):
         if compact.startswith(letter):
-            readings.append((side, compact[1:]))
-        # A letter at the end is a side only where it stands apart ("wrist_r", "WristR"): "heel" is no left "hee".
+            meanings.append((side, compact[1:]))
+        # A final letter is a side only if it is separate ("wrist_r", "WristR"): "heel" is no left "hee".
         if re.search(rf"(?:[_\W]{letter}|[_\W]{letter.upper()}|(?<=[a-z]){letter.upper()})$", name.strip()):
-            readings.append((side, compact[:-1]))
-    return readings
+            meanings.append((side, compact[:-1]))
+    return meanings

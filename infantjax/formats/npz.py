@@ -1,8 +1,8 @@
-"""The project's own file: arrays and a JSON text in a .npz, nothing lost in writing and reading.
+"""The .npz format of infantjax: arrays and JSON, which store a recording without loss.
 
 Arrays: `keypoints [time, joint, 2|3]`, `fps`, `joints` (text, `[joint]`), optionally `confidence [time, joint]`, and
-`info` (the bytes of a JSON object: name, skeleton, metadata, approximated, history, notes). The first three suffice in
-a file that others make. It is written without compression and read without pickle.
+`info` (the bytes of a JSON object: name, skeleton, metadata, approximated, history, notes). The first three suffice.
+It is written without compression and read without pickle.
 """
 
 import io

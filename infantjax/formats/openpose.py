@@ -1,6 +1,6 @@
 """OpenPose: a folder with one JSON file a frame.
 
-`people[k].pose_keypoints_2d` holds x, y, confidence of 25 (BODY_25) or 18 (COCO) points; a point that was not found
+`people[k].pose_keypoints_2d` holds x, y, confidence of 25 (BODY_25) or 18 (COCO) points; a missing point
 is 0, 0, 0 and becomes NaN. The frame number is in the file's name, zero-padded or not; a missing file is a missing
 frame.
 """
@@ -125,7 +125,7 @@ def _read_frame(path: Path) -> list[np.ndarray]:
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Write a folder with one file a frame, whole or not at all. It has no place for the frame rate.
+    """Write a folder with one file a frame, whole or not at all. It does not store the frame rate.
 
     Raises:
         ValueError: another keypoint set than openpose-25 or openpose-18, or three dimensions.

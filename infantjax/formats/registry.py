@@ -18,16 +18,16 @@ from infantjax.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of keypoint file.
+    """A keypoint file format.
 
     Attributes:
-        name: for `--format`.
-        suffixes: endings such files usually have; `/` is a folder.
+        name: name in `FORMATS` and for `--format`.
+        suffixes: common endings of such files; `/` is a folder.
         description: one line for the documentation.
-        recognizes: whether a file is of this kind, by its content.
-        read: what the file holds; the second argument names one of several individuals.
-        write: writes a recording, or None where the format is only read.
-        individuals: whether such a file names individuals to choose from.
+        recognizes: whether a file has this format, by its content.
+        read: reads a file; the second argument selects one of several individuals.
+        write: writes a recording; None if the format is only read.
+        individuals: whether such a file names its individuals.
     """
 
     name: str
@@ -109,7 +109,7 @@ FORMATS: dict[str, Format] = {
             sleap.write,
             individuals=True,
         ),
-        Format("npz", (".npz",), "the project's own archive of arrays", npz.recognizes, npz.read, npz.write),
+        Format("npz", (".npz",), "arrays and JSON of infantjax, without loss", npz.recognizes, npz.read, npz.write),
     )
 }
 """The formats by name."""
@@ -127,18 +127,18 @@ def read(
 
     Args:
         path: a file, or the folder of an OpenPose export.
-        fps: frame rate in hertz; needed where the file states none, and overrules the file's.
+        fps: frame rate in hertz; required if the file states none, and overrules that of the file.
         format: a name of `FORMATS`; None finds it from the content.
-        skeleton: the keypoint set that the file holds; None finds it by the joint names among the published ones.
-        individual: which individual of a file that holds several.
+        skeleton: the keypoint set of the file; None finds it by the joint names.
+        individual: selects one of several individuals.
 
     Returns:
-        The recording in the file's own keypoint set, joints in the set's order, frames in order. What was ignored,
-        missing or looks odd is in `notes`.
+        The recording in the keypoint set of the file, joints and frames in order. `notes` list points that were ignored
+        or are missing, and values that look wrong.
 
     Raises:
         InputError: the file cannot be used; one line with the file, what is wrong and what to do.
-        ValueError: `format` or `skeleton` is not a known name.
+        ValueError: unknown `format` or `skeleton`.
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
@@ -152,10 +152,10 @@ def read(
 
 
 def format_of(path: str | Path) -> str | None:
-    """The name of the format that a file or folder is recognized as, or None if it holds no known one.
+    """Find the format of a file or folder by its content; None if it has none of `FORMATS`.
 
     Raises:
-        InputError: it cannot be opened, is damaged or no data at all, or is of several formats.
+        InputError: it cannot be opened, is damaged, is of another kind of file, or fits several formats.
     """
     source = Source(checks.check_readable(path))
     found = _candidates(source)

@@ -1,7 +1,7 @@
 """SLEAP analysis files: HDF5 with `tracks [track, xy, node, frame]`, `node_names` and `point_scores`.
 
-The order of the axes is taken from the attribute `dims` where the file has it. There is no frame rate in it. The
-project files of SLEAP (.slp) are not read; SLEAP exports them as analysis files.
+The order of the axes is taken from the attribute `dims` where the file has it. It has no frame rate. Project
+files of SLEAP (.slp) are not read; SLEAP exports them as analysis files.
 """
 
 import io
@@ -88,7 +88,7 @@ def _choose(path: Path, tracks: np.ndarray, labels: list[str], individual: str |
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Write an analysis file with one track. It has no place for the frame rate.
+    """Write an analysis file with one track. It does not store the frame rate.
 
     Raises:
         ValueError: three dimensions.

@@ -177,7 +177,7 @@ def read_long(source: Source, individual: str | None) -> Tracks:
 
 
 def _keep(lines, joint: int, names: list[str], width: int):  # type: ignore[no-untyped-def]
-    # The names are collected while the numbers are parsed, so that the table is gone through once.
+    # Collects the names while the numbers are parsed, so that the file is read once.
     for line, cells in lines:
         if joint < len(cells):
             names.append(cells[joint].strip())
@@ -193,7 +193,7 @@ def write_orgcoords(recording: Recording, path: Path) -> None:
     """Write an orgcoords table: frame, then x and y of the 19 names. It does not store the frame rate.
 
     Raises:
-        ValueError: the recording is not in-motion-19 in two dimensions.
+        ValueError: the keypoint set is not in-motion-19, or the recording has three dimensions.
     """
     if recording.skeleton.name != "in-motion-19" or recording.keypoints.shape[2] != 2:
         raise ValueError("an orgcoords table holds in-motion-19 in two dimensions; convert the recording first")

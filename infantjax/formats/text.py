@@ -1,4 +1,4 @@
-"""Text tables: encoding, separator, rows. Bounded memory, whatever the file's length."""
+"""Text tables: encoding, separator, rows. Memory does not grow with the length of the file."""
 
 import csv
 from array import array
@@ -58,7 +58,7 @@ def rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """(line number from 1, cells) of every line that is not blank; cells are stripped of white space.
 
     Raises:
-        InputError: a line or cell over the limit, bytes that are no text, broken quotes.
+        InputError: a line or cell over the limit, invalid text, or unbalanced quotes.
     """
     with damage(path, "a text table"), path.open(encoding=dialect.encoding, newline="") as stream:
         reader = csv.reader(
@@ -93,7 +93,7 @@ def _is_utf8(path: Path) -> bool:
 
 
 def header_of(path: Path, cells: Sequence[str]) -> list[str]:
-    """The column names of a header line, without an empty last one that a trailing separator makes.
+    """The column names of a header line, without the empty name after a trailing separator.
 
     Raises:
         InputError: a column name occurs twice, or the line holds numbers instead of names.
@@ -124,14 +124,14 @@ def numbers(
         path: for messages.
         lines: (line number, cells) after the header.
         header: names of all columns.
-        columns: the wanted ones, in the wanted order.
-        separator: where it is not a comma, a comma is a decimal sign.
+        columns: indices of the columns, in the order of the result.
+        separator: between cells.
 
     Returns:
-        float64 values, NaN where a cell says so (`MISSING`), and the line number of each row.
+        float64 values, NaN for the cells of `MISSING`, and the line number of each row.
 
     Raises:
-        InputError: a row of another length, a cell that is no number, too many rows.
+        InputError: a row has another length, a cell is no number, or there are too many rows.
     """
     width, values, line_numbers = len(header), array("d"), array("q")
     pick = itemgetter(*columns, columns[0])  # always a tuple; the extra cell is dropped again below
@@ -143,7 +143,7 @@ def numbers(
             raise InputError(path, f"holds numbers of more than {MAX_FILE_BYTES / 1e9:.1f} GB", "split the recording")
         wanted = pick(cells)[:-1]
         try:
-            # float() takes "1_000" for 1000, which no table means.
+            # float() reads "1_000" as 1000, which no table means.
             row = [float(c) for c in wanted] if "_" not in "".join(wanted) else None
         except ValueError:
             row = None
@@ -155,10 +155,10 @@ def numbers(
 
 
 def check_width(path: Path, line: int, cells: list[str], width: int) -> list[str]:
-    """The cells of a row, without empty ones at the end that a trailing separator makes.
+    """The cells of a row, without the empty ones after a trailing separator.
 
     Raises:
-        InputError: another number of cells than columns.
+        InputError: the number of cells is not that of the columns.
     """
     if len(cells) == width:
         return cells
@@ -170,10 +170,10 @@ def check_width(path: Path, line: int, cells: list[str], width: int) -> list[str
 
 
 def parse(path: Path, line: int, column: str, cell: str, separator: str) -> float:
-    """One cell as a number; NaN where it says missing.
+    """Convert a cell to a number; NaN if it is one of `MISSING`.
 
     Raises:
-        InputError: no number; the message names line and column.
+        InputError: it is no number; the message names line and column.
     """
     text = cell.strip()
     if text.casefold() in MISSING:

@@ -1,7 +1,7 @@
-"""From what a format's reader found in a file to a checked `Recording`.
+"""`Tracks`, which every reader returns, and their conversion to a checked `Recording`.
 
-Each format hands over `Tracks`: points in the file's own order and under its own names. What all formats have in
-common happens here once: names, frame numbers, frame rate, missing points, and every check of the values.
+Tracks have the points of a file in its own order and under its own names. The conversion identifies names, orders
+frames, finds the frame rate, marks missing points, and checks all values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,9 +39,9 @@ class Tracks:
         among: for a format without names, the keypoint sets it may hold.
         place: from a row and a joint's name (or "") to words for the place in the file.
         name: the recording's name if the file states one.
-        notes: what the report should say about the file.
-        metadata: what else the file says.
-        own: what the project's own file says besides; then points at the origin are kept and no note is added.
+        notes: remarks about the file for the report.
+        metadata: other information in the file.
+        own: further fields of the .npz format of infantjax; then points at the origin are kept and no note is added.
     """
 
     joints: Sequence[str]
@@ -64,7 +64,7 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Own:
-    """What the project's own file says of a recording besides its points, taken over as it is.
+    """Fields of a recording that only the .npz format of infantjax stores.
 
     Attributes:
         skeleton: the keypoint set, published or not.
@@ -80,21 +80,21 @@ class Own:
 def to_recording(
     path: Path, tracks: Tracks, format: str, fps: float | None = None, skeleton: Skeleton | str | None = None
 ) -> Recording:
-    """Check what a reader found, bring it in order, and make a `Recording` of it.
+    """Convert tracks to a checked `Recording`.
 
     Args:
         path: the file, for messages and for the recording's name (its stem without `orgcoords_`).
-        tracks: what the format's reader handed over.
-        format: the format's name, for the history.
-        fps: frame rate in hertz; overrules the file's own.
-        skeleton: the keypoint set the file is known to hold; None finds it by the names.
+        tracks: what the reader of the format returned.
+        format: name of the format, for the history.
+        fps: frame rate in hertz; overrules that of the file.
+        skeleton: the keypoint set of the file; None finds it by the names.
 
     Returns:
-        Frames in order, gaps in the frame numbers filled with NaN; points at exactly the origin are missing, as
-        trackers write them so.
+        Frames in order, with NaN for absent frame numbers. Points at exactly the origin become NaN: trackers write
+        missing points so.
 
     Raises:
-        InputError: anything that cannot be used, with its place in the file.
+        InputError: the tracks cannot be used; the message names the place in the file.
     """
     own = tracks.own
     match = naming.identify(path, tracks.joints, skeleton or (own.skeleton if own else None), tracks.among)
@@ -185,9 +185,9 @@ def _naming_notes(match: naming.Match) -> list[str]:
     notes = []
     if match.ignored:
         shown = ", ".join(match.ignored[:10]) + (", ..." if len(match.ignored) > 10 else "")
-        notes.append(f"points ignored since {match.skeleton.name} does not have them: {shown}")
+        notes.append(f"points ignored, which are not in {match.skeleton.name}: {shown}")
     if match.missing:
-        notes.append(f"joints of {match.skeleton.name} that the file lacks: {', '.join(match.missing)}")
+        notes.append(f"joints of {match.skeleton.name} that are missing in the file: {', '.join(match.missing)}")
     return notes
 
 
@@ -201,7 +201,7 @@ def _place(
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     rows = len(keypoints)
     if rows == 0:
-        raise InputError(path, "holds no frames", "export the keypoints again")
+        raise InputError(path, "has no frames", "export the keypoints again")
     if frames is not None:
         ordered = frames[order]
         if len(repeated := np.flatnonzero(np.diff(ordered) == 0)):
@@ -225,7 +225,7 @@ def _place(
         if span > rows:
             return keypoints, confidence, [f"{span - rows} of {span} frames are absent from the file and left missing"]
     if len(keypoints) == 1:
-        raise InputError(path, "holds a single frame", "give a recording of several seconds")
+        raise InputError(path, "has a single frame", "give a recording of several seconds")
     return keypoints, confidence, []
 
 
@@ -255,12 +255,12 @@ def _mark_missing(path: Path, keypoints: np.ndarray, keep_origin: bool) -> tuple
 
 
 def _suspicions(skeleton: Skeleton, keypoints: np.ndarray) -> list[str]:
-    """What can be read but looks odd; documented in docs/formats.md."""
+    """Notes about valid values that look wrong; docs/formats.md lists them."""
     notes = []
     highest, lowest = np.fmax.reduce(keypoints, axis=0), np.fmin.reduce(keypoints, axis=0)
     if max(np.nanmax(highest), -np.nanmin(lowest)) <= _NORMALIZED:
         notes.append(
-            "all coordinates lie within -1..1: if they are fractions of the width and height of a picture that is "
+            "all coordinates lie within -1..1: if they are fractions of the width and height of an image that is "
             "not square, angles and lengths are distorted"
         )
     if len(keypoints) > 2 and not (highest > lowest).any():

@@ -15,6 +15,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
+from infantjax.recording.windows import AnyArray
 from infantjax.skeletons import Skeleton
 
 
@@ -83,7 +84,7 @@ def sample_params(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[in
     return sample_from_bits(jax.random.bits(key, (*shape, len(AffineParams._fields))), augmentation)
 
 
-def sample_from_bits(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation) -> AffineParams:
+def sample_from_bits(bits: UInt32[AnyArray, "*batch 4"], augmentation: Augmentation) -> AffineParams:
     """Map random bits to a transformation, as `sample_params` does.
 
     XLA compiles a random generator to about a hundred small kernels for every output shape, which takes a second.
@@ -115,7 +116,9 @@ def sample_from_bits(bits: UInt32[Array, "*batch 4"], augmentation: Augmentation
     return AffineParams(*(jnp.asarray(grid, jnp.float32)[row[..., i]] for i, grid in enumerate(grids)))
 
 
-def apply(positions: Float[Array, "*batch time joint 2"], params: AffineParams) -> Float[Array, "*batch time joint 2"]:
+def apply(
+    positions: Float[AnyArray, "*batch time joint 2"], params: AffineParams
+) -> Float[Array, "*batch time joint 2"]:
     """Rotate each window about the origin, scale it, then translate it.
 
     Args:
@@ -134,7 +137,7 @@ def apply(positions: Float[Array, "*batch time joint 2"], params: AffineParams) 
 
 
 def augment(
-    key: PRNGKeyArray, positions: Float[Array, "*batch time joint 2"], augmentation: Augmentation
+    key: PRNGKeyArray, positions: Float[AnyArray, "*batch time joint 2"], augmentation: Augmentation
 ) -> Float[Array, "*batch time joint 2"]:
     """Transform each window at random: `sample_params`, then `apply`.
 
@@ -150,7 +153,9 @@ def augment(
     return apply(positions, sample_params(key, augmentation, jnp.shape(positions)[:-3]))
 
 
-def mirror(positions: Float[Array, "*batch time joint 2"], skeleton: Skeleton) -> Float[Array, "*batch time joint 2"]:
+def mirror(
+    positions: Float[AnyArray, "*batch time joint 2"], skeleton: Skeleton
+) -> Float[Array, "*batch time joint 2"]:
     """Mirror positions: negate x and exchange right and left joints.
 
     No published method trains with it, and `augment` does not use it.
@@ -210,7 +215,7 @@ def _spline_matrices(frames: int, fewest: int, most: int) -> Float[np.ndarray, "
 
 
 def magnitude_warp(
-    series: Float[Array, "*batch time channel"], curve: Float[Array, "*batch time"]
+    series: Float[AnyArray, "*batch time channel"], curve: Float[AnyArray, "*batch time"]
 ) -> Float[Array, "*batch time channel"]:
     """Scale all channels of each frame by `exp((c - mean(c)) / (max(c) - min(c)))`.
 
@@ -226,7 +231,7 @@ def magnitude_warp(
 
 
 def time_warp(
-    series: Float[Array, "*batch time channel"], curve: Float[Array, "*batch time"]
+    series: Float[AnyArray, "*batch time channel"], curve: Float[AnyArray, "*batch time"]
 ) -> Float[Array, "*batch time channel"]:
     """Speed a clip up and down: the time step after each frame is the curve minus its minimum.
 

@@ -55,7 +55,7 @@ def longest_gap(missing: Bool[np.ndarray, "time joint"]) -> tuple[int, int]:
     return longest
 
 
-def resample(series: Series, fps: float, new_fps: float) -> Series:
+def resample(series: Series, fps: float, new_fps: float) -> Float[np.ndarray, "new_time *series"]:
     """Resample to another frame rate by linear interpolation, as in the reference implementation.
 
     The sampling positions are 0, q, 2q, ... below the number of frames, with q = fps / new_fps; positions beyond the
@@ -307,7 +307,7 @@ def impute(series: Series, rounds: int = 30) -> Series:
     return columns.reshape(series.shape)
 
 
-def stretch(series: Series, frames: int) -> Series:
+def stretch(series: Series, frames: int) -> Float[np.ndarray, "new_time *series"]:
     """Resample to another number of frames by a cubic spline (not-a-knot); first and last frame stay.
 
     Args:
@@ -335,7 +335,7 @@ def stretch(series: Series, frames: int) -> Series:
 
 def remove_outside(
     keypoints: Float[np.ndarray, "time joint 2"],
-    center: Float[np.ndarray, "time joint 2"],
+    center: Float[np.ndarray, "..."],
     semi_axes: tuple[float, float],
 ) -> Float[np.ndarray, "time joint 2"]:
     """Set points outside of an ellipse to NaN.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from infantjax.recording.windows import AnyArray
 from infantjax.skeletons import Skeleton
 
 Positions = Float[Array, "*batch time joint 2"]
@@ -19,7 +20,9 @@ index fixed, for every skeleton."""
 
 
 def build_features(
-    positions: Positions, skeleton: Skeleton, names: Sequence[str] = ("position", "velocity", "bone")
+    positions: Float[AnyArray, "..."],
+    skeleton: Skeleton,
+    names: Sequence[str] = ("position", "velocity", "bone"),
 ) -> Float[Array, "*batch time joint channel"]:
     """Compute features of standardized positions and concatenate them along channels in the order of `names`.
 
@@ -80,7 +83,7 @@ def _velocity2(positions: Positions, skeleton: Skeleton) -> Positions:
     return _zero_at_end(positions[..., 2:, :, :] - positions[..., :-2, :, :], positions)
 
 
-def _zero_at_end(differences: Positions, positions: Positions) -> Positions:
+def _zero_at_end(differences: Float[Array, "*batch steps joint 2"], positions: Positions) -> Positions:
     missing = positions.shape[-3] - differences.shape[-3]
     return jnp.pad(differences, [(0, 0)] * (positions.ndim - 3) + [(0, missing), (0, 0), (0, 0)])
 

@@ -17,6 +17,8 @@ WINDOW = 150
 """Frames of a window: 5 s at 30 Hz."""
 
 Rotation = Literal["frame", "window_first", "none"]
+AnyArray = Array | np.ndarray
+"""Arrays of JAX and NumPy alike."""
 
 
 def window_starts(length: int, window: int = WINDOW, stride: int | None = None) -> Int[np.ndarray, " window"]:
@@ -48,8 +50,8 @@ def window_starts(length: int, window: int = WINDOW, stride: int | None = None) 
 
 
 def cut(
-    positions: Float[Array, "time joint coordinate"], starts: Int[Array, " window"], window: int = WINDOW
-) -> Float[Array, "window time joint coordinate"]:
+    positions: Float[AnyArray, "time joint coordinate"], starts: Int[AnyArray, " window"], window: int = WINDOW
+) -> Float[Array, "window frame joint coordinate"]:
     """Windows of a recording.
 
     Args:
@@ -70,8 +72,8 @@ def cut(
 
 
 def align_windows(
-    windows: Float[Array, "*batch time joint 2"], skeleton: Skeleton, rotation: Rotation | str
-) -> Float[Array, "*batch time joint 2"]:
+    windows: Float[AnyArray, "*batch time joint 2"], skeleton: Skeleton, rotation: Rotation | str
+) -> Float[AnyArray, "*batch time joint 2"]:
     """Rotate each window so that the trunk of its first frame is upright, if the preprocessing asks for it.
 
     `window_first` rotates a window about the origin by one angle, so that the trunk of its first frame points along +y
@@ -107,9 +109,9 @@ def align_windows(
 
 
 def sample_range(
-    length: Shaped[Array, "..."] | int,
-    part: Shaped[Array, "..."] | int,
-    parts: Shaped[Array, "..."] | int,
+    length: Shaped[AnyArray, "..."] | int,
+    part: Shaped[AnyArray, "..."] | int,
+    parts: Shaped[AnyArray, "..."] | int,
     window: int = WINDOW,
 ) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
     """Range of starts of training window `part` of `parts`, as in the reference implementation.
@@ -132,7 +134,7 @@ def sample_range(
 
 
 def sample_ranges(
-    length: Shaped[Array, "*batch"] | int, parts: int, window: int = WINDOW
+    length: Shaped[AnyArray, "*batch"] | int, parts: int, window: int = WINDOW
 ) -> tuple[Int[Array, "*batch part"], Int[Array, "*batch part"]]:
     """`sample_range` for every part of one recording, or of several: `(low [..., part], high [..., part])`.
 
@@ -153,7 +155,7 @@ def sample_ranges(
 
 
 def sample_parts(
-    key: PRNGKeyArray, length: Shaped[Array, "*batch"] | int, parts: int, window: int = WINDOW
+    key: PRNGKeyArray, length: Shaped[AnyArray, "*batch"] | int, parts: int, window: int = WINDOW
 ) -> Int[Array, "*batch part"]:
     """Sample a window start in every part of a recording: the training windows of one epoch.
 

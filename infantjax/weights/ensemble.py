@@ -83,7 +83,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.
 
 def leaf_digest(array: np.ndarray) -> str:
     """SHA-256 of an array's dtype, shape and bytes."""
-    return sha256(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return sha256(array)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

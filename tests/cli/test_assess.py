@@ -90,12 +90,12 @@ def without_hips(good: Path, path: Path) -> None:
 
 BAD = {
     "empty.csv": (text(""), "is empty"),
-    "header_only.csv": (table(lambda rows: rows[:1]), "holds no frames; export"),
+    "header_only.csv": (table(lambda rows: rows[:1]), "has no frames; export"),
     "wrong_columns.csv": (text("name,age\nAnna,3\n"), "without columns like nose_x"),
     "no_skeleton.csv": (three_joints, r'its points \("nose", "tail"\) are not those of a known keypoint set'),
     "no_hips.csv": (without_hips, 'joint "pelvis" is never seen'),
     "all_nan.csv": (all_nan, "every point is missing"),
-    "one_frame.csv": (table(lambda rows: rows[:2]), "holds a single frame"),
+    "one_frame.csv": (table(lambda rows: rows[:2]), "has a single frame"),
     "four_seconds.csv": (table(lambda rows: rows[:121]), r"lasts 4\.0 s, shorter than a window of 5 s"),
     "huge.csv": (put("1e9"), r"line 2, joint nose: the y coordinate is 1e\+09, larger than 1e\+06"),
     "infinite.csv": (put("inf"), "line 2, joint nose: the y coordinate is infinite"),

@@ -273,8 +273,8 @@ CONFIDENT = np.full((FRAMES, len(JOINTS)), 0.5)
 CORPUS: dict[str, Case] = {
     "K01 empty": Case(content("", "a.csv"), error="is empty"),
     "K01 white space": Case(content(" \n\n", "a.csv"), error="is a text table without columns like nose_x"),
-    "K02 header only": Case(table(movement(0)), error="holds no frames"),
-    "K03 one frame": Case(table(movement(1)), error="holds a single frame"),
+    "K02 header only": Case(table(movement(0)), error="has no frames"),
+    "K03 one frame": Case(table(movement(1)), error="has a single frame"),
     "K04 four seconds": Case(table(), check=equal),
     "K05 wrong columns": Case(
         table(joints=tuple(f"sensor{i}" for i in range(19))), error="are not those of a known keypoint set"
@@ -303,7 +303,7 @@ CORPUS: dict[str, Case] = {
     ),
     "K07 missing joint": Case(
         table(np.delete(movement(), 1, 1), tuple(j for j in JOINTS if j != "nose")),
-        note="joints of in-motion-19 that the file lacks: nose",
+        note="joints of in-motion-19 that are missing in the file: nose",
         check=missing("nose"),
     ),
     "K08 joint twice": Case(
@@ -316,7 +316,7 @@ CORPUS: dict[str, Case] = {
     ),
     "K09 unknown joint": Case(
         table(np.concatenate([movement(), movement()[:, :1]], 1), (*JOINTS, "tail")),
-        note="points ignored since in-motion-19 does not have them: tail",
+        note="points ignored, which are not in in-motion-19: tail",
         check=equal,
     ),
     "K10 all missing": Case(table(np.full_like(movement(), np.nan)), error="every point is missing"),
@@ -388,7 +388,7 @@ CORPUS: dict[str, Case] = {
     "K34 UTF-16": Case(table(encoding="utf-16"), check=equal),
     "K35 Latin-1": Case(
         table(np.concatenate([movement(), movement()[:, :1]], 1), (*JOINTS, "zeh\xe4"), encoding="latin-1"),
-        note="does not have them: zeh\xe4",
+        note="which are not in in-motion-19: zeh\xe4",
         check=equal,
     ),
     "K36 CRLF": Case(table(newline="\r\n"), check=equal),
@@ -826,14 +826,14 @@ def fuzz(folder: Path, seeds: list[Path], count: int, seed: int) -> dict[str, in
     return outcome
 
 
-def test_300_damaged_files_are_read_or_refused(tmp_path):
-    # HDF5 is read by a process of its own, which takes longer than all the rest: few of the 300 are of that kind.
+def test_damaged_files_are_read_or_refused(tmp_path):
+    # Each HDF5 file is read by a process of its own, which takes longer than all others together.
     files_ = seeds(tmp_path)
-    plain = fuzz(tmp_path, [p for p in files_ if p.suffix != ".h5"], 270, seed=1)
-    by_child = fuzz(tmp_path, [p for p in files_ if p.suffix == ".h5"], 30, seed=2)
-    assert plain["read"] > 5
-    assert plain["refused"] > 100
-    assert by_child["refused"] > 5
+    plain = fuzz(tmp_path, [p for p in files_ if p.suffix != ".h5"], 120, seed=1)
+    by_child = fuzz(tmp_path, [p for p in files_ if p.suffix == ".h5"], 9, seed=2)
+    assert plain["read"] > 2
+    assert plain["refused"] > 50
+    assert by_child["refused"] > 1
 
 
 @pytest.mark.slow

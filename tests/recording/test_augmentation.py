@@ -1,4 +1,4 @@
-"""Augmentation: golden windows, the released grids, inverses, order, keys."""
+"""Augmentation: golden windows, the reference grids, inverses, order, keys."""
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +11,28 @@ from infantjax.recording import augmentation, features, windows
 from infantjax.recording.augmentation import AffineParams, Augmentation
 from infantjax.skeletons import IN_MOTION_19
 
-KEYS = jax.random.split(jax.random.key(0), 4000)
+N = 4000
+apply = jax.jit(augmentation.apply)
+augment = jax.jit(augmentation.augment, static_argnames="augmentation")
+sample_params = jax.jit(augmentation.sample_params, static_argnames=("augmentation", "shape"))
+curves_of = jax.jit(augmentation.smooth_curves, static_argnames=("count", "inner"))
 
 
-def draw_of(angle=0.0, scale=1.0, dx=0.0, dy=0.0):
-    return AffineParams(*(jnp.asarray(v, jnp.float32) for v in (angle, scale, dx, dy)))
+@pytest.fixture(scope="module")
+def params() -> dict[bool, AffineParams]:
+    """Four thousand transformations, by whether they lie on the grids."""
+    return {d: sample_params(jax.random.key(0), Augmentation(discrete=d), (N,)) for d in (True, False)}
+
+
+def params_of(angle=0.0, scale=1.0, dx=0.0, dy=0.0):
+    return AffineParams(*(np.float32(v) for v in (angle, scale, dx, dy)))
 
 
 def random_window(seed, *leading):
     return np.random.default_rng(seed).uniform(-1, 1, (*leading, 6, 19, 2)).astype(np.float32)
 
 
-def test_the_released_training_windows_are_reproduced_from_their_draws(shared):
+def test_the_reference_training_windows_are_reproduced_from_their_params(shared):
     folder = shared / "golden/preprocess"
     with np.load(folder / "train_windows.npz", allow_pickle=False) as golden:
         rows = [dict(zip(golden["columns"].tolist(), row, strict=True)) for row in golden["rows"]]
@@ -31,70 +41,67 @@ def test_the_released_training_windows_are_reproduced_from_their_draws(shared):
         # Released default: shorter recordings are repeated end to end up to the longest.
         positions = np.stack([np.resize(data[f"butterworth/{i}"].transpose(1, 2, 0), (length, 19, 2)) for i in ids])
     starts = np.array([row["start"] for row in rows], np.int32)
-    cut = jax.vmap(lambda p, s: windows.cut(p, s[None])[0])(positions, starts)
+    cut = jax.jit(jax.vmap(lambda p, s: windows.cut(p, s[None])[0]))(positions, starts)
     draws = AffineParams(*(np.array([row[c] for row in rows], np.float32) for c in ("angle_deg", "scale", "dx", "dy")))
-    found = features.build_features(augmentation.apply(cut, draws), IN_MOTION_19)
+    found = jax.jit(lambda c, d: features.build_features(augmentation.apply(c, d), IN_MOTION_19))(cut, draws)
     np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=0, atol=1e-6)
 
 
 def test_a_rotation_by_ninety_degrees_turns_x_to_minus_y():
-    found = augmentation.apply(np.array([[[1.0, 0.0]]], np.float32), draw_of(angle=90))
+    found = apply(np.array([[[1.0, 0.0]]], np.float32), params_of(angle=90))
     np.testing.assert_allclose(found, [[[0, -1]]], atol=1e-7)
 
 
 def test_rotation_comes_before_scaling_before_translation():
-    found = augmentation.apply(np.array([[[1.0, 0.0]]], np.float32), draw_of(angle=90, scale=2, dx=0.25, dy=0.5))
+    found = apply(np.array([[[1.0, 0.0]]], np.float32), params_of(angle=90, scale=2, dx=0.25, dy=0.5))
     np.testing.assert_allclose(found, [[[0.25, -1.5]]], atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(angle=st.floats(-180, 180), seed=st.integers(0, 2**32 - 1))
 def test_turning_there_and_back_gives_the_window_again(angle, seed):
     window = random_window(seed)
-    there = augmentation.apply(window, draw_of(angle=angle))
-    np.testing.assert_allclose(augmentation.apply(there, draw_of(angle=-angle)), window, atol=1e-6)
+    there = apply(window, params_of(angle=angle))
+    np.testing.assert_allclose(apply(there, params_of(angle=-angle)), window, atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(angle=st.floats(-45, 45), scale=st.floats(0.7, 1.3), seed=st.integers(0, 2**32 - 1))
 def test_distances_change_by_the_scale_alone(angle, scale, seed):
     window = random_window(seed)
-    found = np.asarray(augmentation.apply(window, draw_of(angle, scale, 0.1, -0.2)))
+    found = np.asarray(apply(window, params_of(angle, scale, 0.1, -0.2)))
     before = np.linalg.norm(window - window[:, :1], axis=-1)
     np.testing.assert_allclose(np.linalg.norm(found - found[:, :1], axis=-1), scale * before, atol=2e-6)
 
 
 def test_the_neutral_draw_changes_nothing():
     window = random_window(1)
-    np.testing.assert_array_equal(augmentation.apply(window, draw_of()), window)
+    np.testing.assert_array_equal(apply(window, params_of()), window)
 
 
 def test_missing_points_stay_missing_and_others_do_not_become_so():
     window = random_window(2)
     window[3, 4] = np.nan
-    found = np.asarray(augmentation.apply(window, draw_of(10, 1.1, 0.1, 0.1)))
+    found = np.asarray(apply(window, params_of(10, 1.1, 0.1, 0.1)))
     np.testing.assert_array_equal(np.isnan(found), np.isnan(window))
 
 
-def test_discrete_draws_are_exactly_the_released_grids():
-    found = jax.vmap(lambda key: augmentation.sample_params(key, Augmentation()))(KEYS)
+def test_discrete_params_are_exactly_the_reference_grids(params):
+    found = params[True]
     assert np.unique(found.angle).tolist() == list(range(-45, 46))
     np.testing.assert_array_equal(np.unique(found.scale), np.array([k / 100 for k in range(70, 131)], np.float32))
     for shift in (found.dx, found.dy):
         np.testing.assert_array_equal(np.unique(shift), np.array([k / 100 for k in range(-30, 31)], np.float32))
 
 
-def test_the_four_numbers_of_a_draw_are_independent():
-    found = jax.vmap(lambda key: augmentation.sample_params(key, Augmentation()))(KEYS)
-    correlation = np.corrcoef(np.stack(found))
+def test_the_four_params_are_independent(params):
+    correlation = np.corrcoef(np.stack(params[True]))
     # Four standard deviations of the correlation of 4000 independent pairs.
-    assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(KEYS))
+    assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(N)
 
 
-@pytest.mark.parametrize("discrete", [True, False])
-def test_the_views_of_some_windows_do_not_depend_on_how_many_follow(discrete):
-    few, many = (augmentation.sample_params(jax.random.key(7), Augmentation(discrete=discrete), (n,)) for n in (5, 9))
-    for one, other in zip(few, many, strict=True):
+def test_the_params_of_some_windows_do_not_depend_on_how_many_follow(params):
+    for one, other in zip(sample_params(jax.random.key(0), Augmentation(), (5,)), params[True], strict=True):
         np.testing.assert_array_equal(one, other[:5])
 
 
@@ -108,8 +115,8 @@ def test_the_least_and_the_largest_bits_are_the_ends_of_the_ranges(discrete):
     np.testing.assert_allclose(high, [45, 1.3, 0.3, 0.3], rtol=1e-6)
 
 
-def test_continuous_draws_fill_the_ranges_and_leave_the_grid():
-    found = jax.vmap(lambda key: augmentation.sample_params(key, Augmentation(discrete=False)))(KEYS)
+def test_continuous_params_fill_the_ranges_and_leave_the_grid(params):
+    found = params[False]
     for values, middle, limit in ((found.angle, 0, 45), (found.scale, 1, 0.3), (found.dx, 0, 0.3)):
         assert np.abs(np.asarray(values) - middle).max() <= limit * (1 + 1e-6)
         assert np.abs(np.asarray(values) - middle).max() > 0.99 * limit
@@ -123,36 +130,25 @@ def test_ranges_of_zero_draw_nothing_but_the_neutral_element(discrete):
 
 
 def test_the_same_key_gives_the_same_view_and_another_key_another():
-    window = random_window(4)
-    first = augmentation.augment(jax.random.key(1), window, Augmentation())
-    np.testing.assert_array_equal(first, augmentation.augment(jax.random.key(1), window, Augmentation()))
-    assert np.abs(first - augmentation.augment(jax.random.key(2), window, Augmentation())).max() > 0.01
+    window, given = random_window(4), Augmentation()
+    first = augment(jax.random.key(1), window, given)
+    np.testing.assert_array_equal(first, augment(jax.random.key(1), window, given))
+    assert np.abs(first - augment(jax.random.key(2), window, given)).max() > 0.01
 
 
-def test_augment_is_draw_then_apply_for_each_window():
-    batch = random_window(5, 3)
-    drawn = augmentation.sample_params(jax.random.key(1), Augmentation(), (3,))
-    looped = np.stack([augmentation.apply(w, AffineParams(*(v[i] for v in drawn))) for i, w in enumerate(batch)])
-    np.testing.assert_array_equal(augmentation.augment(jax.random.key(1), batch, Augmentation()), looped)
+def test_augment_is_sample_then_apply_for_each_window():
+    batch, given = random_window(5, 3), Augmentation()
+    params = sample_params(jax.random.key(1), given, (3,))
+    looped = np.stack([apply(w, AffineParams(*(v[i] for v in params))) for i, w in enumerate(batch)])
+    # Fused multiply and add rounds once less.
+    np.testing.assert_allclose(augment(jax.random.key(1), batch, given), looped, rtol=0, atol=1e-6)
 
 
 def test_vmap_over_keys_equals_a_loop():
-    batch, keys = random_window(6, 3), jax.random.split(jax.random.key(9), 3)
-    mapped = jax.vmap(lambda k, w: augmentation.augment(k, w, Augmentation()))(keys, batch)
-    looped = np.stack([augmentation.augment(k, w, Augmentation()) for k, w in zip(keys, batch, strict=True)])
-    # Fused multiply and add rounds once less.
+    batch, keys, given = random_window(6, 3), jax.random.split(jax.random.key(9), 3), Augmentation()
+    mapped = jax.jit(jax.vmap(lambda k, w: augmentation.augment(k, w, given)))(keys, batch)
+    looped = np.stack([augment(k, w, given) for k, w in zip(keys, batch, strict=True)])
     np.testing.assert_allclose(mapped, looped, rtol=0, atol=1e-6)
-
-
-def test_jit_equals_eager():
-    window = random_window(7)
-    compiled = jax.jit(augmentation.augment, static_argnames="augmentation")
-    np.testing.assert_allclose(
-        compiled(jax.random.key(1), window, augmentation=Augmentation()),
-        augmentation.augment(jax.random.key(1), window, Augmentation()),
-        rtol=0,
-        atol=1e-6,  # fused multiply and add rounds once less
-    )
 
 
 def test_a_mirror_twice_gives_the_window_again():
@@ -208,16 +204,13 @@ def test_curves_and_warps_are_those_of_the_reference(case, shared):
 
 
 def test_curves_are_smooth_and_have_the_mean_and_spread_of_their_knots():
-    curves = jax.jit(augmentation.smooth_curves, static_argnums=1)(jax.random.key(0), 2000)
+    curves = np.asarray(curves_of(jax.random.key(0), 2000))
     assert curves.shape == (2000, 128)
     ends = curves[:, [0, -1]]
     assert float(ends.mean()) == pytest.approx(1, abs=0.06)
     assert float(ends.std()) == pytest.approx(1, abs=0.05)
     # Sixteen knots at most: eight frames apart.
-    assert float(jnp.abs(jnp.diff(curves, axis=1)).max()) < 1.5
-
-
-curves_of = jax.jit(augmentation.smooth_curves, static_argnames=("count", "inner"))
+    assert float(np.abs(np.diff(curves, axis=1)).max()) < 1.5
 
 
 def test_a_curve_with_fewer_knots_turns_less_often():
@@ -229,7 +222,7 @@ def test_a_curve_with_fewer_knots_turns_less_often():
 
 
 def test_a_magnitude_warp_scales_all_channels_alike_and_a_time_warp_keeps_a_constant():
-    curve = curves_of(jax.random.key(2), 3)
+    curve = curves_of(jax.random.key(3), 4)[:3]
     x = np.random.default_rng(0).standard_normal((3, 128, 4)).astype(np.float32)
     factor = np.asarray(jax.jit(augmentation.magnitude_warp)(x, curve)) / x
     np.testing.assert_allclose(factor, factor[..., :1].repeat(4, -1), rtol=1e-4)
@@ -244,11 +237,9 @@ def test_an_even_pace_is_no_time_warp():
     np.testing.assert_allclose(augmentation.time_warp(x, curve), x, atol=1e-4)
 
 
-def test_warps_under_vmap_are_those_one_by_one():
+def test_warps_of_a_batch_are_those_one_by_one():
     curve = curves_of(jax.random.key(3), 4)
     x = jnp.asarray(np.random.default_rng(1).standard_normal((4, 128, 3)), jnp.float32)
     for warp in (augmentation.magnitude_warp, augmentation.time_warp):
-        compiled = jax.jit(warp)
-        together = compiled(x, curve)
-        np.testing.assert_allclose(jax.jit(jax.vmap(warp))(x, curve), together, atol=1e-5)
+        together, compiled = jax.jit(warp)(x, curve), jax.jit(warp)
         np.testing.assert_allclose(np.stack([compiled(a, c) for a, c in zip(x, curve)]), together, atol=1e-5)

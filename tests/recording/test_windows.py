@@ -105,58 +105,61 @@ def test_cutting_from_too_few_frames_is_refused():
         windows.cut(np.zeros((20, 5, 2), np.float32), np.array([0]))
 
 
+align = jax.jit(windows.align_windows, static_argnames=("skeleton", "rotation"))
+
+
 @pytest.mark.parametrize("rotation", ["frame", "none"])
-def test_finish_leaves_windows_alone_without_window_rotation(rotation):
+def test_alignment_leaves_windows_alone_without_window_rotation(rotation):
     positions = np.random.default_rng(3).normal(size=(2, 6, 5, 2)).astype(np.float32)
     np.testing.assert_array_equal(windows.align_windows(positions, FIVE, rotation), positions)
 
 
-def test_finish_turns_the_trunk_of_the_first_frame_upwards():
+def test_alignment_turns_the_trunk_of_the_first_frame_upwards():
     positions = np.random.default_rng(4).normal(size=(3, 6, 5, 2)).astype(np.float32)
-    turned = windows.align_windows(jnp.asarray(positions), FIVE, "window_first")
+    turned = align(jnp.asarray(positions), FIVE, "window_first")
     trunk = turned[:, 0, 1] - turned[:, 0, 3]
     length = np.linalg.norm(positions[:, 0, 1] - positions[:, 0, 3], axis=-1)
     np.testing.assert_allclose(trunk, np.stack([np.zeros(3), length], axis=-1), atol=2e-6)
 
 
-def test_finish_is_one_rotation_for_the_whole_window():
+def test_alignment_is_one_rotation_for_the_whole_window():
     positions = np.random.default_rng(5).normal(size=(6, 5, 2)).astype(np.float32)
-    turned = np.asarray(windows.align_windows(jnp.asarray(positions), FIVE, "window_first"))
+    turned = np.asarray(align(jnp.asarray(positions), FIVE, "window_first"))
     flat, turned_flat = positions.reshape(-1, 2), turned.reshape(-1, 2)
     np.testing.assert_allclose(turned_flat @ turned_flat.T, flat @ flat.T, atol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
 @given(angle=st.floats(-np.pi, np.pi), seed=st.integers(0, 2**32 - 1))
-def test_finish_forgets_how_the_window_was_turned(angle, seed):
+def test_alignment_forgets_how_the_window_was_turned(angle, seed):
     rng = np.random.default_rng(seed)
     positions = rng.uniform(-1, 1, (6, 5, 2)).astype(np.float32)
     positions[0, 1], positions[0, 3] = (0.3, 0.5), (-0.2, -0.4)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
-    found = windows.align_windows(jnp.asarray(positions @ turn), FIVE, "window_first")
-    np.testing.assert_allclose(found, windows.align_windows(jnp.asarray(positions), FIVE, "window_first"), atol=2e-6)
+    found = align(jnp.asarray(positions @ turn), FIVE, "window_first")
+    np.testing.assert_allclose(found, align(jnp.asarray(positions), FIVE, "window_first"), atol=2e-6)
 
 
-def test_finish_leaves_a_window_whose_first_trunk_has_no_length():
+def test_alignment_leaves_a_window_whose_first_trunk_has_no_length():
     positions = np.random.default_rng(6).normal(size=(6, 5, 2)).astype(np.float32)
     positions[0, 1] = positions[0, 3]
-    np.testing.assert_array_equal(windows.align_windows(jnp.asarray(positions), FIVE, "window_first"), positions)
+    np.testing.assert_array_equal(align(jnp.asarray(positions), FIVE, "window_first"), positions)
 
 
-def test_finish_under_jit_and_vmap_equals_a_loop():
+def test_alignment_under_jit_and_vmap_equals_a_loop():
     positions = np.random.default_rng(7).normal(size=(3, 6, 5, 2)).astype(np.float32)
     mapped = jax.jit(jax.vmap(lambda p: windows.align_windows(p, FIVE, "window_first")))(positions)
-    looped = np.stack([windows.align_windows(jnp.asarray(p), FIVE, "window_first") for p in positions])
+    looped = np.stack([align(jnp.asarray(p), FIVE, "window_first") for p in positions])
     # Fused multiply and add rounds once less.
     np.testing.assert_allclose(mapped, looped, atol=1e-6)
 
 
-def test_finish_refuses_an_unknown_rotation():
+def test_alignment_refuses_an_unknown_rotation():
     with pytest.raises(ValueError, match='unknown rotation "clip"; known: frame, window_first, none'):
         windows.align_windows(jnp.zeros((6, 19, 2)), IN_MOTION_19, "clip")
 
 
-def test_finish_needs_a_trunk():
+def test_alignment_needs_a_trunk():
     bare = Skeleton("bare", ("a", "b"), ("a", "a"))
     with pytest.raises(ValueError, match="bare has no trunk"):
         windows.align_windows(jnp.zeros((6, 2, 2)), bare, "window_first")
