@@ -30,7 +30,7 @@ import numpy as np
 import support
 import tyro
 
-from infantjax.assessment.certainty import color
+from infantjax.assessment.certainty import level
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
@@ -346,7 +346,7 @@ def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thre
         # The paper: CP if the risk exceeds the threshold.
         decided = confusion_counts(risks, test.outcomes, threshold, strict=True)
         figures = decided.metrics()
-        colors_of = [str(color(r, i, threshold)) for r, i in zip(risks, instances)]
+        colors_of = [str(level(r, i, threshold)) for r, i in zip(risks, instances)]
         seen = list(zip(test.outcomes, colors_of))
         rows.append(
             (

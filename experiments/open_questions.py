@@ -39,7 +39,7 @@ import support
 import tyro
 
 from infantjax.assessment import aggregation
-from infantjax.assessment.certainty import color
+from infantjax.assessment.certainty import level
 from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
@@ -205,7 +205,7 @@ def _range(values: np.ndarray) -> tuple[float, float, float]:
 def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
     """AUC, accuracy, share certain, and how many of these are right, from `[instance, window]` of each infant."""
     infant = np.array([aggregation.infant_risk(each) for each in risks])
-    colors = [color(r, aggregation.instance_risks(each), threshold) for r, each in zip(infant, risks)]
+    colors = [level(r, aggregation.instance_risks(each), threshold) for r, each in zip(infant, risks)]
     right = (infant > threshold) == labels
     certain = np.isin(colors, ("red", "green"))
     return auc(infant, labels), right.mean(), certain.mean(), right[certain].mean() if certain.any() else np.nan
@@ -355,14 +355,14 @@ def noise(options: Options, whole: Trained, development: Cohort, test: Cohort) -
     clean, _ = _risks(ensemble, test)
     rows: list[tuple] = []
     for kind in ("jitter", "drift"):
-        for level in options.noise:
-            recordings = [disturbed(r, level, kind, (1, i)) for i, r in enumerate(test.recordings)]
+        for noise in options.noise:
+            recordings = [disturbed(r, noise, kind, (1, i)) for i, r in enumerate(test.recordings)]
             risks, seen = _risks(ensemble, dataclasses.replace(test, recordings=tuple(recordings)))
             changed = int(((risks > options.threshold) != (clean > options.threshold)).sum())
             certain = float(np.mean([c in ("red", "green") for c in seen]))
             change = bootstrap_mean(np.abs(risks - clean))
             share = (changed / len(test), *clopper_pearson(changed, len(test)))
-            rows.append((kind, level, *_area(risks, labels), *map(float, change), *share, certain))
+            rows.append((kind, noise, *_area(risks, labels), *map(float, change), *share, certain))
     head = ("errors", "sd_of_trunk", *_columns("auc", "risk_change", "decisions_changed"), "certain")
     return head, rows, "Errors of the pose [95 % intervals: DeLong; bootstrap over infants; Clopper-Pearson]"
 

@@ -1,15 +1,17 @@
 """A trial as a stack of runs: a tiny network on a tiny cohort, and the published protocol."""
 
+import json
 from dataclasses import replace
 
 import flax.linen as nn
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from infantjax.methods.ensemble_gcn.objective import AucObjective, search_split
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
-from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
 from infantjax.search.kbest import RandomSearch
 from infantjax.search.objective import TrialResult
 from infantjax.search.pruning import CheckpointPruner
@@ -92,92 +94,59 @@ def test_folds_that_cannot_be_held_out_are_refused(held_out):
         search_split(FOLDS, held_out)
 
 
-# --- one candidate ---------------------------------------------------------------------------------------------------
+# --- candidates ------------------------------------------------------------------------------------------------------
+
+SPEED = {"width": 3, "kind": "speed"}
 
 
-def test_a_candidate_is_worth_the_best_auc_of_its_training(training, tmp_path):
-    from infantjax.methods.ensemble_gcn.training import train
+def without_times(result: TrialResult) -> TrialResult:
+    return replace(result, details={name: v for name, v in result.details.items() if "seconds" not in name})
 
-    outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
+
+@pytest.fixture(scope="module")
+def compiled(training):
+    return training.precompile(SPEED)
+
+
+@pytest.fixture(scope="module")
+def whole(training, compiled, tmp_path_factory) -> TrialResult:
+    """Result of a candidate."""
+    return training(SPEED, tmp_path_factory.mktemp("whole"), never, compiled)
+
+
+def test_the_value_of_a_candidate_is_the_best_auc_of_its_training(training, whole):
     result = train(Toy(3, "speed"), training.data, training.splits, training.config)
-    assert outcome.value == pytest.approx(float(result.best_score[0]), abs=1e-6)
-    assert outcome.status == "finished"
-    assert outcome.details["epochs"] == 4
-    assert outcome.details["best_epoch"] == [int(result.best_epoch[0])]
+    assert whole.value == pytest.approx(float(result.best_score[0]), abs=1e-6)
+    assert whole.status == "finished"
+    assert whole.details["epochs"] == 4
+    assert whole.details["best_epoch"] == [int(result.best_epoch[0])]
+    assert TrialResult.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
 
 
-def test_a_training_below_a_checkpoint_is_stopped_and_keeps_its_value(training, tmp_path):
-    told = []
-    stopped = training({"width": 3, "kind": "nothing"}, tmp_path, lambda *arguments: told.append(arguments))
-    assert (stopped.status, stopped.reason) == ("stopped", "AUC below 0.55 at epoch 2")
-    assert stopped.value == 0.5
-    assert stopped.intermediate == ((2, 0.5),)
-    assert told == [(2, 0.5)]
-
-
-@pytest.mark.parametrize("kind", ["speed", "nothing"])
-def test_the_pruner_would_have_stopped_where_the_training_did(training, tmp_path, kind):
-    outcome = training({"width": 3, "kind": kind}, tmp_path, never)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    trial = optuna.create_study(pruner=CheckpointPruner(CONFIG.required_auc), direction="maximize").ask()
-    for epoch, value in outcome.intermediate:
-        trial.report(value, epoch)
-    assert trial.should_prune() == (outcome.status == "stopped")
-
-
-@pytest.mark.slow
-def test_repeats_are_one_stack_whose_mean_counts(training, tmp_path):
-    several = replace(training, splits=training.splits * 3)
-    outcome = several({"width": 3, "kind": "speed"}, tmp_path, never)
-    assert len(outcome.details["auc"]) == 3
-    assert outcome.value == pytest.approx(np.mean(outcome.details["auc"]), abs=1e-6)
-
-
-def test_a_diverged_training_keeps_what_it_reached_and_says_when(training, tmp_path):
-    outcome = training({"width": 3, "kind": "diverging"}, tmp_path, never)
-    assert (outcome.status, outcome.value) == ("stopped", 0.0)
-    assert outcome.reason == "diverged in epoch 1"
-
-
-def test_a_training_that_is_run_again_continues_from_its_checkpoint(training, tmp_path):
+def test_a_training_that_is_run_again_continues_from_its_checkpoint(training, compiled, whole, tmp_path):
     class Killed(BaseException):
         pass
 
     def kill(epoch, value):
         raise Killed
 
-    choices = {"width": 3, "kind": "speed"}
     with pytest.raises(Killed):
-        training(choices, tmp_path / "cut", kill)
-    told = []
-    again = training(choices, tmp_path / "cut", lambda *arguments: told.append(arguments))
-    whole = training(choices, tmp_path / "whole", never)
-    assert not told
-    strip = lambda outcome: replace(outcome, details={k: v for k, v in outcome.details.items() if "seconds" not in k})  # noqa: E731
-    assert strip(again) == strip(whole)
+        training(SPEED, tmp_path, kill, compiled)
+    reports = []
+    again = training(SPEED, tmp_path, lambda *arguments: reports.append(arguments), compiled)
+    assert not reports
+    assert without_times(again) == without_times(whole)
 
 
-def test_a_candidate_that_was_compiled_ahead_comes_to_the_same(training, tmp_path):
-    choices = {"width": 3, "kind": "speed"}
-    ahead = training(choices, tmp_path / "ahead", never, training.precompile(choices))
-    here = training(choices, tmp_path / "here", never)
-    strip = lambda outcome: replace(outcome, details={k: v for k, v in outcome.details.items() if "seconds" not in k})  # noqa: E731
-    assert strip(ahead) == strip(here)
+@pytest.mark.slow
+def test_repeats_are_one_stack_whose_mean_counts(training, tmp_path):
+    several = replace(training, splits=training.splits * 3)
+    result = several(SPEED, tmp_path, never)
+    assert len(result.details["auc"]) == 3
+    assert result.value == pytest.approx(np.mean(result.details["auc"]), abs=1e-6)
 
 
-def test_an_outcome_survives_json(training, tmp_path):
-    import json
-
-    outcome = training({"width": 3, "kind": "speed"}, tmp_path, never)
-    assert TrialResult.from_dict(json.loads(json.dumps(outcome.to_dict()))) == replace(
-        outcome, details=json.loads(json.dumps(outcome.details))
-    )
-
-
-# --- a study of real trainings ---------------------------------------------------------------------------------------
-
-
-def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, tmp_path):
+def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, whole, tmp_path):
     url = f"sqlite:///{tmp_path / 'search.db'}"
     task = SearchTask("toy", url, tmp_path, SPACE, training, RandomSearch(), seed=3, trials=4)
     join_study("toy", open_storage(url), task.sampler, task.setup)
@@ -185,13 +154,24 @@ def test_a_tiny_search_of_real_trainings_runs_to_its_end(training, tmp_path):
     found = read_study("toy", url)
     assert len(found.trials) == 4
     by_kind = {trial.params["kind"]: trial for trial in found.trials}
-    assert by_kind["broken"].state.name == "FAIL"
+    assert by_kind["broken"].state is TrialState.FAIL
     assert by_kind["broken"].user_attrs["reason"] == "ValueError: this network cannot be built"
     assert by_kind["diverging"].user_attrs["stopped"] == "diverged in epoch 1"
-    assert by_kind["nothing"].value == 0.5
+    assert (by_kind["diverging"].state, by_kind["diverging"].value) == (TrialState.PRUNED, 0.0)
+    assert by_kind["nothing"].user_attrs["stopped"] == "AUC below 0.55 at epoch 2"
+    assert (by_kind["nothing"].state, by_kind["nothing"].value) == (TrialState.PRUNED, 0.5)
+    assert by_kind["nothing"].intermediate_values == {2: 0.5}
+    assert by_kind["speed"].value == whole.value
+    assert by_kind["speed"].intermediate_values == dict(whole.intermediate)
     assert found.evaluated[0].params["kind"] == "speed"
-    told = status(found)
-    assert (told["trials"], told["failed"], told["best"]) == (4, len(found.failures), found.evaluated[0].value)
+    shown = status(found)
+    assert (shown["trials"], shown["failed"], shown["best"]) == (4, len(found.failures), found.evaluated[0].value)
     rows = table(found).splitlines()
     assert rows[0].split(",")[:4] == ["trial", "state", "value", "epochs"]
     assert len(rows) == 5
+    # The pruner stops the same trainings at the same epochs.
+    for kind in ("speed", "nothing"):
+        trial = optuna.create_study(pruner=CheckpointPruner(CONFIG.required_auc), direction="maximize").ask()
+        for epoch, value in by_kind[kind].intermediate_values.items():
+            trial.report(value, epoch)
+        assert trial.should_prune() == (kind == "nothing")
