@@ -78,7 +78,7 @@ class Search(common.Command):
     """K of K-Best; 5 as published."""
     threshold: float = 0.9
     """AUC from which on a candidate enters the first population; 0.9 as published."""
-    search_seed: int = 1
+    seed: int = 1
     """Seed of the search; independent searches take different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
     """JSON file with the alternatives of some choices, to search no others; all published ones if not given."""
@@ -118,7 +118,7 @@ class Search(common.Command):
                 space,
                 objective,
                 strategy,
-                self.search_seed,
+                self.seed,
                 self.trials,
                 Heartbeat(max(1, self.grace // 3), self.grace),
                 self.quiet,

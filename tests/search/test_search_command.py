@@ -106,8 +106,8 @@ def test_options_reach_the_search(run, cohort, asked, tmp_path):
     (tmp_path / "space.json").write_text(json.dumps({"graph": ["dis2"]}))
     status, _, err = run(
         *(cohort, "-o", tmp_path / "out", "--study", "s", "--workers", 3, "--strategy", "paper", "--population", 3),
-        *("--threshold", 0.6, "--search-seed", 4, "--space", tmp_path / "space.json", "--held-out", 1, "--repeats", 2),
-        *("--no-checkpoints", "--epochs", 5, "--seed", 6, "--grace", 9, "--quiet"),
+        *("--threshold", 0.6, "--seed", 4, "--space", tmp_path / "space.json", "--held-out", 1, "--repeats", 2),
+        *("--no-checkpoints", "--epochs", 5, "--training.seed", 6, "--grace", 9, "--quiet"),
     )
     assert (status, err) == (0, "")
     ((task, workers),) = asked
