@@ -9,8 +9,6 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import pytest
-
 import infantjax
 from infantjax.methods import registry
 
@@ -57,6 +55,7 @@ ORDER = (
     "cli",
 )
 """The parts of the package from the ground upwards: a part imports only parts before it."""
+
 
 def loaded_by(code: str) -> dict:
     """Modules that are loaded, and JAX backends that run, after some code in a fresh process."""
@@ -171,9 +170,8 @@ def test_no_shared_folder_names_a_method():
         if module_of(path)[0] == "methods":
             continue
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and node.value in words and id(node) not in docstrings:
-                named.append(f"{path}:{node.lineno}: {node.value}")
+        constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        named += [f"{path}:{node.lineno}: {node.value}" for node in constants if node.value in words]
     assert not named
 
 

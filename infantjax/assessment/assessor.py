@@ -24,11 +24,25 @@ OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained f
 class Description(Protocol):
     """What an assessment says of its method; see `Assessment` for the meaning."""
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    source: ClassVar[str]
-    fidelity: ClassVar[Fidelity]
-    fidelity_note: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """Registry name."""
+
+    @property
+    def title(self) -> str:
+        """The method in words."""
+
+    @property
+    def source(self) -> str:
+        """Where it was published."""
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """How the implementation relates to the publication."""
+
+    @property
+    def fidelity_note(self) -> str:
+        """What is published and what is our choice."""
 
 
 class Assessor(ABC):
@@ -47,7 +61,7 @@ class Assessor(ABC):
 
     @property
     @abstractmethod
-    def description(self) -> type[Description] | Description:
+    def description(self) -> Description:
         """The method."""
 
     @property
@@ -133,21 +147,18 @@ class Assessor(ABC):
 
 
 class NetworkMethod(Description, Protocol):
-    """A method whose ensemble holds runs of one network.
-
-    Attributes:
-        input_shape: shape of one sample.
-        settings: all settings, JSON-compatible.
-    """
+    """A method whose ensemble holds runs of one network."""
 
     def build(self) -> Any:
         """The network, a Flax module."""
 
     @property
-    def input_shape(self) -> tuple[int, ...]: ...
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
 
     @property
-    def settings(self) -> dict[str, Any]: ...
+    def settings(self) -> dict[str, Any]:
+        """All settings, JSON-compatible."""
 
 
 MethodT = TypeVar("MethodT", bound=NetworkMethod)
@@ -193,11 +204,12 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
 
         from infantjax.models.entry import variable_shapes
 
-        shapes, found = variable_shapes(self.network, self.method.input_shape), []
+        shapes = variable_shapes(self.network, self.method.input_shape)
+        found: list[Any] = []
         for member in self.ensemble.members:
             require_fit(member, shapes)
-            for i in range(member.runs):
-                found.append(jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], member.variables)))
+            runs = [jax.tree.map(lambda leaf, i=i: leaf[i], member.variables) for i in range(member.runs)]
+            found += map(jax.device_put, runs)
         return found
 
 

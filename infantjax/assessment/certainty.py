@@ -1,14 +1,15 @@
 """How certain the decision of an ensemble is: green, yellow, orange or red, by one of two rules.
 
-| level | meaning | `fraction` (paper), q = fraction of the networks that predict CP | `quartile` (reference implementation) |
+| level | meaning | `fraction` (paper) | `quartile` (reference implementation) |
 | --- | --- | --- | --- |
 | red | CP, certain | q > 0.75 | risk on the CP side and Q1 > threshold |
 | orange | CP, uncertain | 0.50 < q <= 0.75 | risk on the CP side and Q1 <= threshold |
 | yellow | no CP, uncertain | 0.25 <= q <= 0.50 | risk on the other side and Q3 >= threshold |
 | green | no CP, certain | q < 0.25 | risk on the other side and Q3 < threshold |
 
-The risk and q are different medians, so the level by q alone could contradict the decision. Here the risk decides
-between CP and no CP, and q decides between certain and uncertain. No case of the published table differs.
+Here q is the fraction of the networks that predict CP. The risk and q are different medians, so the level by q alone
+could contradict the decision. Therefore the risk decides between CP and no CP, and q decides between certain and
+uncertain. No case of the published table differs.
 
 Source: Groos et al., Paper III (`fraction`) and its reference implementation (`quartile`).
 """

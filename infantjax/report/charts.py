@@ -6,7 +6,7 @@ fractions, so that text keeps its size at every width.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def certainty_bars(record: Mapping[str, Any]) -> list[Bar]:
     """The bars of the strip of certainty; equal neighbors are one bar."""
     windows = record["time_series"]["windows"]
     x, half = _middles(record)
-    edges = [x[0] - half, *((a + b) / 2 for a, b in zip(x, x[1:])), x[-1] + half] if x else []
+    edges = [x[0] - half, *((a + b) / 2 for a, b in pairwise(x)), x[-1] + half] if x else []
     bars = []
     levels = enumerate(None if w["median"] is None else w["certainty"] for w in windows)
     for level, run in groupby(levels, key=lambda pair: pair[1]):

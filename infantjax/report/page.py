@@ -49,19 +49,23 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
         "windows": series["windows"],
         "labels": LABELS,
     }
-    return _environment().get_template("page.html.j2").render(
-        r=record,
-        head=record["headline"],
-        series=series,
-        graded=record["certainty"] is not None,
-        pose=pose,
-        duration=duration,
-        rows=_keypoints(record, pose),
-        networks=_networks(record),
-        policy=Markup(_policy(script)),
-        style=Markup(_file("page.css")),
-        script=Markup(script),
-        data=_script_json(data),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            r=record,
+            head=record["headline"],
+            series=series,
+            graded=record["certainty"] is not None,
+            pose=pose,
+            duration=duration,
+            rows=_keypoints(record, pose),
+            networks=_networks(record),
+            policy=Markup(_policy(script)),
+            style=Markup(_file("page.css")),
+            script=Markup(script),
+            data=_script_json(data),
+        )
     )
 
 

@@ -26,8 +26,7 @@ LABELS: dict[Level, str] = {
 """What each level of certainty means."""
 
 UNVALIDATED = (
-    "The weights behind this value were never validated on infants. "
-    "It must not be used for any decision about a child."
+    "The weights behind this value were never validated on infants. It must not be used for any decision about a child."
 )
 """The caveat where the weights are not validated and have no statement of their own."""
 

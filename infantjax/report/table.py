@@ -1,4 +1,4 @@
-"""The summary over recordings as CSV: one line for each, also for those that failed; the same columns for all methods."""
+"""The summary over recordings as CSV: one line for each, also if it failed; the same columns for all methods."""
 
 import csv
 import io

@@ -21,7 +21,7 @@ def case(seed: int, windows: int = 2, frames: int = 5, joints: int = 4, channels
 
 
 def by_hand(features, classifier):
-    """Steps 1 to 3 of the reference implementation: `w[k] . F` for each class, medians over time, relative to the largest."""
+    """The reference implementation: `w[k] . F` for each class, medians over time, relative to the largest."""
     rows = []
     for window in features:
         maps = np.stack([window @ classifier[0, :, k] for k in range(2)])

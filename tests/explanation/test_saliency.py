@@ -91,7 +91,11 @@ def test_grad_cam_is_class_activation_where_the_joints_are_averaged(network):
     params, features, _ = network
     weights = class_weights(params)[0]
     activation = np.maximum(features @ (weights[:, 1] - weights[:, 0]), 0)
-    found = quick(lambda f: saliency.grad_cam(saliency.graph_head(params), f))(features) * features.shape[1] * features.shape[2]
+    found = (
+        quick(lambda f: saliency.grad_cam(saliency.graph_head(params), f))(features)
+        * features.shape[1]
+        * features.shape[2]
+    )
     np.testing.assert_allclose(found, activation, atol=1e-5)
 
 

@@ -339,7 +339,9 @@ def test_a_method_without_decision_and_explanation_has_a_page(factory):
         factory(
             4,
             frames=20,
-            headline=Quantity("score", "motor score", 36.0, 30.0, 41.0, "middle half of the windows", "points", (0, 72)),
+            headline=Quantity(
+                "score", "motor score", 36.0, 30.0, 41.0, "middle half of the windows", "points", (0, 72)
+            ),
             threshold=None,
             classes=None,
             positive=None,

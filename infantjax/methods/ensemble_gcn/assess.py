@@ -1,7 +1,7 @@
 """How Ensemble-NAS-GCN assesses a recording: the risk of cerebral palsy with its certainty."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from infantjax import models, skeletons
 from infantjax.assessment import aggregation, certainty
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import Assessor
+from infantjax.assessment.assessor import Assessor, Description
 from infantjax.assessment.certainty import Certainty, Rule
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores
@@ -17,9 +17,6 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.preprocessing import Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.weights.ensemble import Ensemble
-
-if TYPE_CHECKING:
-    from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 
 ContributionsOf = Literal["all", "first_model"]
 
@@ -84,11 +81,11 @@ class EnsembleGcnAssessor(Assessor):
         self._program.compile()
 
     @property
-    def description(self) -> "type[EnsembleGCN]":
+    def description(self) -> Description:
         """See `Assessor`."""
         from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 
-        return EnsembleGCN
+        return cast("Description", EnsembleGCN)
 
     @property
     def settings(self) -> dict[str, Any]:
