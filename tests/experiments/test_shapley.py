@@ -57,6 +57,7 @@ def test_values_are_those_of_the_definition():
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), score(rows), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_risk_of_mam_is_the_sum_of_video_and_info():
     network = MAM(joints=3, channels=3, frames=12, token=4, width=8, blocks=1, heads=2, hidden=8, info=4)
     x = jnp.asarray(RNG.normal(size=(6, 2, 12, 3, 3)), jnp.float32)

@@ -74,6 +74,7 @@ def test_a_clip_is_seen_alone(small):
     np.testing.assert_array_equal(logits, apply(variables, x)[0])
 
 
+@pytest.mark.slow
 def test_training_drops_values_and_updates_the_statistics(small):
     network, variables, x, _ = small
     train = quick(lambda key: network.apply(variables, x, True, rngs={"dropout": key}, mutable=["batch_stats"]))
