@@ -15,7 +15,7 @@ from infantjax.evaluation.tables import read_risks
 from infantjax.methods.mam.preprocessing import Input
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("baby_moves", "baselines", "demonstration_ensemble", "kbest_against_random", "mam", "sma_cnn")
+SCRIPTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if "if __name__" in p.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
