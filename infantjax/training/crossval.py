@@ -192,9 +192,10 @@ def _prepare(method: Trainable, cohort: Cohort, strict: bool, skip_invalid: bool
 
 
 def _prepare_annotated(method: Trainable, cohort: Cohort, annotated: Sequence[Recording], strict: bool) -> list[Any]:
+    prepared = [method.prepare_annotated(recording, strict) for recording in annotated]
     if both := {recording.name for recording in annotated} & set(cohort.names):
         raise InputError("annotated", f'"{min(both)}" is also in the cohort', "annotate other infants")
-    return [method.prepare_annotated(recording, strict) for recording in annotated]
+    return prepared
 
 
 def _train(method: Trainable, inputs: TrainInputs, directory: Path, options: TrainOptions | None) -> Ensemble:

@@ -1,7 +1,6 @@
 """Bad input of every system: one line that says what, where and what to do, status 2, and what was done is kept."""
 
 import csv
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from infantjax.cli import common
 from infantjax.errors import InputError
 from infantjax.formats.cohort import read_annotated, read_cohort
 from infantjax.formats.outcomes import read_metadata
-from infantjax.methods import registry as systems
+from infantjax.methods import registry
 from infantjax.simulation import InfantConfig, write_cohort
 from infantjax.weights.ensemble import load_ensemble
 
-ALL = ("groos", "mam", "baby-moves", "sma")
+ALL = ("ensemble-gcn", "mam", "baby-moves", "sma-cnn")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +27,9 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     """A cohort of each system: 8 infants, for sma 4 with three recordings each; 6 seconds."""
     folder, base = tmp_path_factory.mktemp("cohorts"), InfantConfig(dropout_rate=0)
     for name in ALL:
-        write_cohort(folder / name, 4 if name == "sma" else 8, 0, 6.0, 0.4, base=base, system=name)
+        write_cohort(
+            folder / name, 4 if name == "sma-cnn" else 8, 0, 6.0, method=registry.get(name), prevalence=0.4, base=base
+        )
     return {name: folder / name for name in ALL}
 
 
@@ -62,24 +63,18 @@ def still(folder: Path, number: int = 0) -> None:
 
 
 @pytest.fixture
-def refused(capsys, monkeypatch, tmp_path, method_options, folders):
-    """Cross-validates with the smallest sizes and gives back the one line of refusal."""
-    monkeypatch.setattr(common, "prepare_process", lambda distributed=None: None)
+def refused(small, tmp_path):
+    """Cross-validates a folder with the smallest sizes and gives back the one line of refusal."""
 
-    def refused(name: str, cohort: Path, *options: object, window: int = 120) -> str:
-        small = {"preprocessing": {"window": window}} if name == "sma" else {}
-        if name == "groos":
-            options = ("--folds", 2, *options)
-        given = method_options(name, **small)
-        command = ["crossval", cohort, "-o", tmp_path / "out", "--method", name, *given, *options, "--quiet"]
-        capsys.readouterr()
-        assert cli.run([str(part) for part in command]) == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        (line,) = err.splitlines()
-        assert line.startswith("infantjax: ")
+    def refused(name: str, folder: Path, stratify=(), annotated: Path | None = None, **settings: object) -> str:
+        with pytest.raises((InputError, ValueError)) as caught:
+            method = small(name, **settings)
+            cohort = read_cohort(folder, score_range=method.score_range)
+            others = () if annotated is None else read_annotated(annotated)
+            method.crossval(cohort, tmp_path / "out", annotated=others, stratify=stratify)
+        line = str(caught.value)
         assert line.isprintable()
-        return line.removeprefix("infantjax: ")
+        return line
 
     return refused
 
@@ -90,10 +85,10 @@ def refused(capsys, monkeypatch, tmp_path, method_options, folders):
 @pytest.mark.parametrize(
     ("name", "kept", "message"),
     [
-        ("groos", 100, "lasts 3.3 s, shorter than a window of 5 s"),
+        ("ensemble-gcn", 100, "lasts 3.3 s, shorter than a window of 5 s"),
         ("mam", 25, "lasts 0.83 s, shorter than a token of 0.96 s"),
         ("baby-moves", 127, "has 127 frames, fewer than a clip's 128"),
-        ("sma", 119, r"has no 120 frames \(4.0 s\) in which all four limbs are seen"),
+        ("sma-cnn", 119, r"has no 120 frames \(4.0 s\) in which all four limbs are seen"),
     ],
 )
 def test_a_recording_too_short_for_one_window_is_named(name, kept, message, copy, refused):
@@ -117,10 +112,10 @@ def test_a_recording_in_which_nothing_moves_is_named(name, copy, refused):
 @pytest.mark.parametrize(
     ("name", "joint", "message"),
     [
-        ("groos", "left_wrist", "lacks left_wrist, which the network needs"),
+        ("ensemble-gcn", "left_wrist", "missing left_wrist, which the network needs"),
         ("mam", "left_wrist", "has no left wrist in any frame"),
         ("baby-moves", "left_hip", 'joint "left_hip" is never seen'),
-        ("sma", "left_wrist", "never shows the left hand"),
+        ("sma-cnn", "left_wrist", "never shows the left hand"),
     ],
 )
 def test_a_missing_limb_is_named(name, joint, message, copy, refused):
@@ -130,9 +125,9 @@ def test_a_missing_limb_is_named(name, joint, message, copy, refused):
 
 
 def test_a_limb_that_never_moves_is_named(copy, refused):
-    folder = copy("sma")
+    folder = copy("sma-cnn")
     points(folder, lambda column, cell: "77.5" if column.startswith("right_ankle") else cell)
-    assert "sim0000 has the right foot at one place in all frames" in refused("sma", folder)
+    assert "sim0000 has the right foot at one place in all frames" in refused("sma-cnn", folder)
 
 
 def test_points_that_coincide_are_no_bug_but_bad_input(copy, refused):
@@ -148,12 +143,12 @@ def test_points_that_coincide_are_no_bug_but_bad_input(copy, refused):
     assert "sim0000 crown and hips are never apart in a frame" in refused("baby-moves", folder)
 
 
-@pytest.mark.parametrize("name", ["mam", "baby-moves", "sma"])
+@pytest.mark.parametrize("name", ["mam", "baby-moves", "sma-cnn"])
 def test_with_skip_invalid_the_rest_is_trained_on(name, copy, small):
     folder = copy(name)
     still(folder, 2)
-    system = small(name, **({"window": 120} if name == "sma" else {}))
-    cohort, prepared = read_cohort(folder, score_range=system.score_range).map(system.prepared, skip_invalid=True)
+    method = small(name)
+    cohort, prepared = read_cohort(folder, score_range=method.score_range).map(method.prepare, skip_invalid=True)
     assert len(cohort) == len(prepared) == len(list(folder.glob("orgcoords_*.csv"))) - 1
     assert "sim0002" not in cohort.names
     assert cohort.problems == ("skipped: sim0002 every point is at one place in all frames",)
@@ -166,7 +161,7 @@ def test_with_skip_invalid_the_rest_is_trained_on(name, copy, small):
 def test_metadata_that_the_network_needs_and_lacks_are_named(name, column, copy, refused):
     folder = copy(name)
     table(folder, lambda rows: [row.update({column: ""}) for row in rows[:2]])
-    line = refused(name, folder, "--metadata")
+    line = refused(name, folder, network={"metadata": True})
     assert f"2 of 8 recordings cannot be used: sim0000 has no {column}; sim0001 has no {column}" in line
 
 
@@ -177,25 +172,25 @@ def test_metadata_that_the_network_needs_and_lacks_are_named(name, column, copy,
 def test_an_unknown_group_or_number_is_named(name, column, value, copy, refused):
     folder = copy(name)
     table(folder, lambda rows: rows[1].update({column: value}))
-    assert f'sim0001 has "{value}" as {column}' in refused(name, folder, "--metadata")
+    assert f'sim0001 has "{value}" as {column}' in refused(name, folder, network={"metadata": True})
 
 
 def test_a_column_to_balance_that_no_recording_has_is_named(folders, refused):
-    assert 'no recording has a column "center"' in refused("groos", folders["groos"], "--stratify", "center")
+    assert 'no recording has a column "center"' in refused("ensemble-gcn", folders["ensemble-gcn"], ("center",))
     for name in ("mam", "baby-moves"):
-        assert 'has a column "center"' in refused(name, folders[name], "--stratify", "center")
-    assert "balances no columns" in refused("sma", folders["sma"], "--stratify", "age")
+        assert 'has a column "center"' in refused(name, folders[name], ("center",))
+    assert "balances no columns" in refused("sma-cnn", folders["sma-cnn"], ("age",))
 
 
 @pytest.mark.parametrize(
     ("name", "column", "value", "message"),
     [
-        ("groos", "outcome", "2", 'has outcome "2", which is not 0 or 1'),
+        ("ensemble-gcn", "outcome", "2", 'has outcome "2", which is not 0 or 1'),
         ("mam", "outcome", "risk", 'has outcome "risk", which is not 0 or 1'),
         ("baby-moves", "outcome", "", 'has outcome "", which is not 0 or 1'),
-        ("sma", "score", "73", 'has score "73", which is not a number from 0 to 72'),
-        ("sma", "score", "-1", 'has score "-1", which is not a number from 0 to 72'),
-        ("sma", "score", "good", 'has score "good", which is not a number from 0 to 72'),
+        ("sma-cnn", "score", "73", 'has score "73", which is not a number from 0 to 72'),
+        ("sma-cnn", "score", "-1", 'has score "-1", which is not a number from 0 to 72'),
+        ("sma-cnn", "score", "good", 'has score "good", which is not a number from 0 to 72'),
     ],
 )
 def test_a_label_outside_its_scale_is_named(name, column, value, message, copy, refused):
@@ -207,36 +202,36 @@ def test_a_label_outside_its_scale_is_named(name, column, value, message, copy, 
 
 
 def test_scores_that_are_all_equal_are_refused(copy, refused):
-    folder = copy("sma")
+    folder = copy("sma-cnn")
     table(folder, lambda rows: [row.update(score="30") for row in rows])
-    assert refused("sma", folder) == "cohort: all 12 recordings have score 30; there is nothing to learn; add others"
+    assert (
+        refused("sma-cnn", folder) == "cohort: all 12 recordings have the score 30; there is nothing to learn; add others"
+    )
 
 
 def test_validation_scores_that_are_all_equal_cannot_be_calibrated(small):
-    system = small("baby-moves")
+    method = small("baby-moves")
     with pytest.raises(ValueError, match="needs both outcomes and scores that differ"):
-        system._curve(np.zeros(4), np.array([0, 1, 0, 1]))
+        method._calibrate(np.zeros(4), np.array([0, 1, 0, 1]))
     # Scores that separate the outcomes have no finite map as released, but one by smooth labels.
-    curve = system._curve(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
+    curve = method._calibrate(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
     assert np.isfinite([curve.slope, curve.intercept]).all()
 
 
 # --- infants and splits ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mam", "baby-moves", "sma"])
+@pytest.mark.parametrize("name", ["mam", "baby-moves", "sma-cnn"])
 def test_one_infant_only_is_refused(name, copy, refused):
     folder = copy(name)
     table(folder, lambda rows: [row.update(group="one") for row in rows])
-    assert re.search(
-        r"cohort: its \d+ recording\(s\) are of one infant; nothing can be held out", refused(name, folder)
-    )
+    assert refused(name, folder) == "cohort: needs at least two infants, found one; add other infants"
 
 
 @pytest.mark.parametrize(
     ("name", "positive", "message"),
     [
-        ("groos", 0, "all 8 recordings have outcome 0; training needs both outcomes"),
+        ("ensemble-gcn", 0, "all 8 recordings have outcome 0; training needs both outcomes"),
         ("mam", 0, "all 8 recordings have outcome 0; training needs both outcomes"),
         ("mam", 1, "1 recordings with outcome 1 for 2 folds; add recordings"),
         ("baby-moves", 0, "split 0 lacks an outcome on one side; three groups of each outcome"),
@@ -250,9 +245,9 @@ def test_a_class_without_members_on_a_side_is_named(name, positive, message, cop
 
 
 def test_too_few_windows_for_a_batch_say_which_batch_would_do(folders, refused):
-    line = refused("sma", folders["sma"], "--batch-size", 50)
+    line = refused("sma-cnn", folders["sma-cnn"], training={"batch_size": 50})
     assert line == (
-        "cohort: gives 9 windows to train on, fewer than a batch of 50; add recordings, or use --batch-size 9 at most"
+        "cohort: gives 9 windows to train on, fewer than a batch of 50; add recordings, or use a batch size of 9 at most"
     )
 
 
@@ -264,20 +259,20 @@ def test_a_reading_of_mam_needs_annotated_infants(folders, refused):
 
 
 def test_other_systems_take_none(folders, refused):
-    line = refused("sma", folders["sma"], "--annotated", folders["mam"])
-    assert "sma learns from no annotated seconds" in line
+    line = refused("sma-cnn", folders["sma-cnn"], annotated=folders["mam"])
+    assert "sma-cnn uses no recordings with annotated seconds" in line
 
 
 def test_annotated_infants_of_the_cohort_are_refused(folders, refused):
-    line = refused("mam", folders["mam"], "--annotated", folders["mam"])
-    assert line == 'annotated: has "sim0000", which the cohort has too; annotate other infants'
+    line = refused("mam", folders["mam"], annotated=folders["mam"])
+    assert line == 'annotated: "sim0000" is also in the cohort; annotate other infants'
 
 
 @pytest.fixture
 def annotated(tmp_path) -> Path:
     """Two other infants."""
     base = InfantConfig(dropout_rate=0)
-    return write_cohort(tmp_path / "annotated", 2, 0, 6.0, 0.4, base=base, system="mam", first=50)
+    return write_cohort(tmp_path / "annotated", 2, 0, 6.0, prevalence=0.4, base=base, first=50)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +289,7 @@ def annotated(tmp_path) -> Path:
 )
 def test_annotations_that_cannot_be_used_are_named(lines, message, annotated, folders, refused):
     (annotated / "truth.csv").write_text("\n".join(lines) + "\n")
-    assert message in refused("mam", folders["mam"], "--annotated", annotated)
+    assert message in refused("mam", folders["mam"], annotated=annotated)
 
 
 def test_every_second_without_an_annotation_counts_as_none(annotated):
@@ -321,35 +316,35 @@ def assess(capsys, monkeypatch, tmp_path):
 
 
 def test_an_ensemble_of_another_system_is_refused(assess, folders, ensembles):
-    status, out, err = assess(folders["sma"], "--method", "mam", "--ensemble", ensembles["sma"])
+    status, out, err = assess(folders["sma-cnn"], "--method", "mam", "--ensemble", ensembles["sma-cnn"])
     assert (status, out) == (2, "")
-    assert err == "infantjax: --method: is mam, the ensemble belongs to sma; give another ensemble or system\n"
+    assert err == "infantjax: --method: is mam, the ensemble belongs to sma-cnn; give another ensemble or method\n"
 
 
 def test_no_weights_come_with_other_systems(assess, folders):
-    status, _, err = assess(folders["sma"], "--method", "sma")
+    status, _, err = assess(folders["sma-cnn"], "--method", "sma-cnn")
     assert status == 2
-    assert err.startswith("infantjax: --method: is sma, of which no weights come with infantjax; train an ensemble")
+    assert err.startswith("infantjax: --method: is sma-cnn, of which no weights come with infantjax; train an ensemble")
 
 
 def test_options_of_the_graph_networks_are_refused_elsewhere(assess, folders, ensembles):
-    status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--certainty", "quartile")
+    status, _, err = assess(folders["sma-cnn"], "--ensemble", ensembles["sma-cnn"], "--certainty", "quartile")
     assert (status, err) == (
         2,
         "infantjax: --certainty: is no option of sma-cnn; leave it out\n",
     )
-    status, _, err = assess(folders["sma"], "--ensemble", ensembles["sma"], "--threshold", "0.5")
-    assert (status, err) == (2, "infantjax: options: sma decides nothing and has no threshold\n")
+    status, _, err = assess(folders["sma-cnn"], "--ensemble", ensembles["sma-cnn"], "--threshold", "0.5")
+    assert (status, err) == (2, "infantjax: options: sma-cnn decides nothing and has no threshold\n")
 
 
 def test_a_bad_file_of_a_batch_is_a_row_and_the_rest_go_on(assess, copy, ensembles, tmp_path):
-    folder = copy("sma")
+    folder = copy("sma-cnn")
     points(folder, lambda column, cell: "5" if column.startswith("left_wrist") else cell, 1)
     files = sorted(folder.glob("orgcoords_*.csv"))[:3]
-    status, out, err = assess(*files, "--ensemble", ensembles["sma"])
+    status, out, err = assess(*files, "--ensemble", ensembles["sma-cnn"])
     assert status == 1
     lines = out.splitlines()
-    assert re.match(r"orgcoords_sim0000.csv  score -?\d+\.\d{3}  score mean .*\(SMA CNN\)", lines[0])
+    assert re.match(r"orgcoords_sim0000.csv  score -?\d+\.\d{3} points", lines[0])
     assert lines[1].startswith("orgcoords_sim0001.csv  error: sim0001: has the left hand at one place")
     assert "1 of 3 recordings failed" in err
     assert {p.name for p in (tmp_path / "results").iterdir()} >= {"sim0000.json", "sim0002.html", "summary.csv"}
@@ -359,14 +354,14 @@ def test_a_bad_file_of_a_batch_is_a_row_and_the_rest_go_on(assess, copy, ensembl
 def test_a_single_file_in_which_nothing_moves_leaves_with_its_one_line(name, assess, copy, ensembles):
     folder = copy(name)
     still(folder)
-    ensemble = ("--ensemble", ensembles[name]) if name != "groos" else ()
+    ensemble = ("--ensemble", ensembles[name]) if name != "ensemble-gcn" else ()
     status, out, err = assess(sorted(folder.glob("orgcoords_*.csv"))[0], *ensemble)
     assert (status, out) == (2, "")
     assert re.fullmatch(r"infantjax: \S+: every point is at one place in all frames; check the tracking\n", err)
 
 
 def test_metadata_that_an_ensemble_reads_come_from_a_table(random_ensemble, folders, tmp_path):
-    finder = systems.assessor(load_ensemble(random_ensemble("mam", metadata=True)))
+    finder = registry.assessor(load_ensemble(random_ensemble("mam", network={"metadata": True})))
     recording = readers.read(folders["mam"] / "orgcoords_sim0001.csv")
     with pytest.raises(InputError, match="has no gestational_age; give weeks in its table"):
         finder.assess(recording)

@@ -1,6 +1,7 @@
 """Splits of a cohort: a test set and folds as in the paper, written and read again; single splits."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
 from infantjax.skeletons import BABYPOSE_12
-from infantjax.training.cohort_splits import assign_folds, cohort_splits, folds_summary, folds_table
+from infantjax.training.cohort_splits import assign_folds, cohort_splits, folds_summary, folds_table, single_split
 
 CENTERS = ("Trondheim", "Chicago", "Chennai", "Ghent")
 SUBTYPES = ("unilateral", "bilateral", "dyskinetic")
@@ -116,6 +117,40 @@ def test_what_is_given_is_not_stratified():
 def test_a_column_that_nobody_has_is_named():
     with pytest.raises(ValueError, match='no recording has a column "part"'):
         cohort_splits(cohort_of([1, 0]), "part", (), 1)
+
+
+# --- single splits ---------------------------------------------------------------------------------------------------
+
+
+def test_a_fraction_holds_out_whole_groups():
+    groups = tuple(f"g{row // 3}" for row in range(9))
+    split = single_split(replace(cohort_of([0] * 9, groups), outcomes=tuple(range(9)), score_range=(0, 72)), 0.4)
+    assert len(split.validation) == 3
+    assert {groups[row] for row in split.validation}.isdisjoint(groups[row] for row in split.train)
+    classes = single_split(cohort_of([0, 1] * 4), 0.25)
+    assert sorted(len(side) for side in (classes.train, classes.validation)) == [2, 6]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["i0", "nobody"], "the cohort has no recordings nobody"),
+        (["i0", "i2"], "the validation recordings do not hold both outcomes"),
+        (["i1", "i3", "i5", "i7", "i0"], "the training recordings do not hold both outcomes"),
+        ([f"i{row}" for row in range(8)], "leaves no training recordings"),
+        (["i0", "i1"], "group g is on both sides"),
+    ],
+)
+def test_ids_that_cannot_be_held_out_are_named(ids, message):
+    with pytest.raises(InputError, match=message):
+        single_split(cohort_of([0, 1] * 4, ("g", *"abcdef", "g")), ids)
+
+
+def test_a_fraction_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"a fraction above 0 and at most 0\.5"):
+        single_split(cohort_of([0, 1] * 4), 0.6)
+    with pytest.raises(ValueError, match="test_fraction must be"):
+        assign_folds(cohort_of([0, 1] * 4), 2, 0.9)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

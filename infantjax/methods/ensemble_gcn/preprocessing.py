@@ -35,5 +35,5 @@ def standardized_positions(
         raise InputError(recording.name, f"lasts {prepared.duration:.1f} s, shorter than a window of {seconds:g} s")
     require_movement(recording)
     if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
-        raise InputError(recording.name, f"has no {', '.join(absent)}, which the network needs")
+        raise InputError(recording.name, f"missing {', '.join(absent)}, which the network needs")
     return prepared.keypoints.astype(np.float32)

@@ -11,6 +11,7 @@ from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
+from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import stratified_splits
 from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
 
@@ -53,8 +54,8 @@ def trained():
         TrainingConfig(
             2, batch_size=8, samples_per_negative=16, positive_ratio=1, learning_rate=0.05, augmentation=None
         ),
-        names=entry.features,
-        devices=jax.devices()[:1],
+        features=entry.features,
+        options=TrainOptions(devices=jax.devices()[:1]),
     )
 
 
