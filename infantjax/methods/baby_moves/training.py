@@ -33,7 +33,7 @@ from infantjax.training.task import EvalResult, SupervisedTask, mask
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How every run of a stack is trained; the defaults are the released ones.
+    """How every run of a stack is trained; the defaults are those of the reference implementation.
 
     Attributes:
         epochs: the most there can be.

@@ -17,7 +17,7 @@ class TrainingConfig:
         momentum: of the same.
         samples_per_negative: windows that an infant without CP gives in an epoch.
         positive_ratio: an infant with CP gives this many times as many.
-        roll: repeat shorter recordings end to end up to the longest of the training set, as released; else a window
+        roll: repeat shorter recordings end to end up to the longest of the training set, as the reference implementation; else a window
             lies within the infant's own recording.
         augmentation: random views of training windows; None trains on the windows as they are.
         required_auc: (epoch, AUC) pairs: a run stops after the validation of an epoch from the named one on if its
@@ -28,7 +28,7 @@ class TrainingConfig:
     Raises:
         ValueError: a value out of range.
 
-    Source: Groos et al., Paper III with supplement; the released program.
+    Source: Groos et al., Paper III with supplement; the reference implementation.
     """
 
     epochs: int = 200

@@ -162,7 +162,7 @@ def test_the_logit_of_a_video_is_of_all_its_clips():
 
 # --- a stack of runs -------------------------------------------------------------------------------------------------
 
-SMALL = TrainingConfig(epochs=12, warm_up=2, patience=4, batch_size=4, oversampling=2, curves=20, learning_rate=0.02)
+SMALL = TrainingConfig(epochs=24, warm_up=2, patience=8, batch_size=4, oversampling=2, curves=20, learning_rate=0.02)
 MODULE = network.build(features=8, blocks=1, dropout=0.1)
 
 
