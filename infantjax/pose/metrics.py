@@ -51,7 +51,7 @@ HUMAN_SPREAD: dict[str, tuple[float, float]] = {
     "left_knee": (0.0489, 0.1049),
     "left_ankle": (0.0408, 0.0861),
 }
-"""Spread among 10 annotators, head lengths: mean distance to their mean, and its 95th percentile (Paper II, table 2)."""
+"""Spread among ten annotators in head lengths: mean distance to their mean, 95th percentile (Paper II, table 2)."""
 
 
 class Share(NamedTuple):

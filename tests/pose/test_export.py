@@ -43,7 +43,7 @@ def test_a_flipped_bit_is_noticed_before_anything_is_read(program, at, tmp_path)
     content = bytearray(program.read_bytes())
     content[at] ^= 1
     (tmp_path / "a.stablehlo").write_bytes(content)
-    with pytest.raises(InputError, match=r"is damaged|is no program"):
+    with pytest.raises(InputError, match=r"is damaged|is not a program"):
         load_stablehlo(tmp_path / "a.stablehlo")
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_program_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         load_stablehlo(tmp_path / "absent")
     (tmp_path / "a").write_text("text")
-    with pytest.raises(InputError, match="is no program"):
+    with pytest.raises(InputError, match="is not a program"):
         load_stablehlo(tmp_path / "a")
 
 
