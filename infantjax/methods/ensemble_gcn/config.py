@@ -17,8 +17,8 @@ class TrainingConfig:
         momentum: of the same.
         samples_per_negative: windows that an infant without CP gives in an epoch.
         positive_ratio: an infant with CP gives this many times as many.
-        roll: repeat shorter recordings end to end up to the longest of the training set, as the reference implementation; else a window
-            lies within the infant's own recording.
+        roll: repeat shorter recordings end to end up to the longest of the training set, as the reference
+            implementation does; else a window lies within the infant's own recording.
         augmentation: random views of training windows; None trains on the windows as they are.
         required_auc: (epoch, AUC) pairs: a run stops after the validation of an epoch from the named one on if its
             best AUC so far is below; equality passes. Empty in cross-validation.
