@@ -24,14 +24,14 @@ class PlotOptions:
     plot_format: Literal["svg", "png"] = "svg"
     """Format of the plots."""
 
-    def draw(self, figures: Callable[[Any], Mapping[str, Any]]) -> None:
-        """Save the figures that a function draws with `evaluation.plots`, if a folder is given."""
+    def draw(self, plot: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Save what a function draws with `evaluation.plots`, if a folder is given."""
         if self.plots is None:
             return
         from infantjax.evaluation import plots
 
         with common.written(self.plots, "give another folder"):
-            for path in plots.save(figures(plots), self.plots, self.plot_format):
+            for path in plots.save(plot(plots), self.plots, self.plot_format):
                 common.say(f"plot: {path}")
 
 
