@@ -52,7 +52,7 @@ class Simulate(common.Command):
                 self.n,
                 self.seed,
                 self.duration,
-                method=registry.get(self.method),
+                method=registry.get(self.method),  # type: ignore[arg-type]  # a class stands for the protocol
                 overwrite=self.overwrite,
                 progress=progress.update,
                 prevalence=self.prevalence,
