@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-CHECKED = ("formats", "recording", "skeletons", "video")
+CHECKED = ("assessment", "evaluation", "formats", "recording", "report", "simulation", "skeletons", "video")
 """Packages whose array annotations are checked at run time: those whose functions users call with arrays of theirs.
 
 Functions that JAX traces carry their annotations for readers: they get abstract values and NumPy arrays alike.

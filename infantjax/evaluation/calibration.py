@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from infantjax.evaluation.intervals import (
@@ -126,7 +126,7 @@ class Reliability:
     observed: Float[np.ndarray, " bin"]
     low: Float[np.ndarray, " bin"]
     high: Float[np.ndarray, " bin"]
-    count: Float[np.ndarray, " bin"]
+    count: Int[np.ndarray, " bin"]
     error: float
 
 
