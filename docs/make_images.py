@@ -148,7 +148,7 @@ def search() -> None:
     for rule, color, label in ((KBest(), BLUE, "K-Best"), (RandomSearch(), GRAY, "random")):
         curves = np.full((20, 70), np.nan)
         for seed, curve in enumerate(curves):
-            best = np.maximum.accumulate([trial.performance for trial in run(rule, space, auc, seed, 70)])
+            best = np.maximum.accumulate([trial.value for trial in run(rule, space, auc, seed, 70)])
             curve[:] = best[-1]
             curve[: len(best)] = best
         axes.plot(np.arange(1, 71), curves.mean(0), color=color, label=label)

@@ -46,6 +46,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its status."""
+    LOGGER.propagate = False  # libraries that are imported later may print every message of the root logger
     status = run(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.stdout.flush()

@@ -36,7 +36,8 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
 
     Args:
         path: table with a column `id`, `name` or `file`, a column `risk`, and perhaps `outcome`; or the summary of
-            `assess`, whose risks are in the column `value`. Rows without a risk (recordings that failed) are problems.
+            `assess` or the `out_of_fold.csv` of `crossval`, whose risks are in the column `value`. Rows without a risk
+            (recordings that failed) are problems.
         outcomes: table of outcomes as in a cohort; None takes the column of the first table.
 
     Raises:
@@ -49,7 +50,7 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
     lines = text.rows(path, dialect)
     header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
     name_column = next((name for name in _NAMES if name in header), None)
-    risk_column = "value" if "value_name" in header else "risk"
+    risk_column = "value" if {"value_name", "runs"} & set(header) else "risk"
     if name_column is None or risk_column not in header:
         raise InputError(path, "needs a column id and a column risk", "give the summary.csv of assess")
     if outcomes is None and "outcome" not in header:

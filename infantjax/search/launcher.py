@@ -136,6 +136,7 @@ def _worker_process(task: SearchTask, number: int) -> None:
     # Workers that share an accelerator must not each take all of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     configure_logging(quiet=task.quiet)
+    LOGGER.propagate = False
     cache.shorten_compilation()
     cache.use_compilation_cache()
     if (on_device := getattr(task.objective, "on_device", None)) is not None:

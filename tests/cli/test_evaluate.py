@@ -162,3 +162,10 @@ def test_a_cohort_is_assessed_and_evaluated(run, cohort, ensemble_folder, tmp_pa
     outcome = run("evaluate", tmp_path / "out" / "summary.csv", cohort / "outcomes.csv")
     assert outcome.status == 0
     assert outcome.out[0].startswith("4 infants, 2 with outcome 1")
+
+
+def test_the_risks_of_a_cross_validation_are_evaluated(run, tmp_path):
+    (tmp_path / "out_of_fold.csv").write_text("id,runs,outcome,value\na,0,1,0.9\nb,1,0,0.2\nc,0 1,0,\n")
+    outcome = run("evaluate", tmp_path / "out_of_fold.csv")
+    assert outcome.out[0] == "2 infants, 1 with outcome 1, threshold 0.5"
+    assert any("has no risk" in line for line in outcome.err)

@@ -144,3 +144,8 @@ def test_a_recording_is_assessed_by_the_installed_program(good, ensemble_folder,
         "summary.csv",
     ]
     assert any((tmp_path / ".cache" / "infantjax" / "xla").iterdir())
+
+
+def test_a_message_is_printed_once_whatever_other_libraries_configure():
+    work = "import logging\nlogging.basicConfig(level=0)\nfrom infantjax.cli.common import say\nsay('once')\nreturn 0"
+    assert ended(work).stderr == "once\n"
