@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
-from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.initializers import Constant, HeNormalFanOut, UniformFanIn, parameter
 from infantjax.nn.kernels.convolution import pointwise
+from infantjax.nn.kernels.folding import is_folded
 from infantjax.nn.kernels.lowering import fusion_barrier
 from infantjax.nn.layers import BatchNorm
 
@@ -81,10 +82,9 @@ class GraphConv(nn.Module):
         """Convolve and normalize."""
         spread = jnp.einsum("kc,kvw->wc", self.bias, adjacency)[:, None, None]
         kernel = self.kernel
-        if train:
-            flops.record("convolution", x.size * self.matrices * self.features)
-            flops.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
-        else:
+        flops.record("convolution", x.size * self.matrices * self.features)
+        flops.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
+        if not train:
             multiplier, offset = self.batch_norm.affine()
             kernel, spread = kernel * multiplier, spread * multiplier + offset
         blocks = [Block(0, self.inputs, kernel[:, k]) for k in range(self.matrices)]
@@ -111,7 +111,11 @@ class GroupedGraphConv(nn.Module):
         """Declare the variables."""
         shape = (self.matrices, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (0, 1)), shape)
-        self.batch_norm = BatchNorm((self.features,), name="norm")
+        self.batch_norm = None
+        if is_folded(self):
+            self.bias = parameter(self, "bias", Constant(0), (self.features,))
+        else:
+            self.batch_norm = BatchNorm((self.features,), name="norm")
 
     def __call__(
         self,
@@ -120,16 +124,15 @@ class GroupedGraphConv(nn.Module):
         train: bool,
     ) -> Float[Array, "joint batch time channel"]:
         """Convolve and normalize."""
-        kernel, offset = self.kernel, jnp.zeros((), self.kernel.dtype)
-        if train:
-            flops.record("convolution", x.size * self.matrices)
-            flops.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
-        else:
-            multiplier, offset = self.batch_norm.affine()
+        kernel, offset = self.kernel, None
+        flops.record("convolution", x.size * self.matrices)
+        flops.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
+        if not train:
+            multiplier, offset = (1, self.bias) if self.batch_norm is None else self.batch_norm.affine()
             kernel = kernel * multiplier
         blocks = [self._block(k, kernel[k]) for k in range(self.matrices)]
-        y = graph_convolution(x, adjacency, blocks) + offset
-        return self.batch_norm(y, train) if train else y
+        y = graph_convolution(x, adjacency, blocks)
+        return self.batch_norm(y, train) if offset is None else y + offset
 
     def _block(self, matrix: int, weights: jax.Array) -> Block:
         # The misaligned grouping as a small matrix with one weight a column: a product instead of a gather along the

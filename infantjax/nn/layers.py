@@ -5,16 +5,14 @@ convolution is one matrix product, and a graph convolution multiplies the adjace
 anywhere inside a network. On XLA's CPU backend that is worth a factor of two to three against
 `[batch, time, joint, channel]` (`benchmarks/lowering.py`).
 
-In evaluation mode a convolution and its norm are one affine map, and affine maps with no nonlinearity between them are
-composed before they meet the data: see `Affine`.
+In evaluation mode the norm behind a convolution goes into its kernel and bias: within the program, or before it by
+`kernels.folding.fold_batch_norm`.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import flax.errors
 import flax.linen as nn
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
@@ -24,34 +22,8 @@ from infantjax.nn.initializers import Constant, HeNormalFanOut, UniformFanIn, pa
 from infantjax.nn.kernels.batch_norm import normalize_batch
 from infantjax.nn.kernels.convolution import pointwise, temporal_convolution
 from infantjax.nn.kernels.depthwise import depthwise_temporal_convolution
+from infantjax.nn.kernels.folding import is_folded
 from infantjax.nn.kernels.lowering import fusion_barrier
-
-
-class Affine(NamedTuple):
-    """A convolution over time as data: `kernel [tap, in, out]`, `bias [out]`; taps are centered and one frame apart."""
-
-    kernel: Float[Array, "tap in out"]
-    bias: Float[Array, " out"]
-
-    def __call__(
-        self, x: Float[Array, "joint batch time in"], stride: int = 1, dilation: int = 1
-    ) -> Float[Array, "joint batch time_out out"]:
-        """Apply the map with zero padding of half a kernel at both ends."""
-        return temporal_convolution(x, self.kernel, stride, dilation) + fusion_barrier(self.bias)
-
-    def then(self, following: "Affine") -> "Affine":
-        """This map followed by a pointwise one."""
-        weights = following.kernel[0]
-        return Affine(self.kernel @ weights, self.bias @ weights + following.bias)
-
-
-def fused_pointwise(
-    maps: list[Affine], x: Float[Array, "joint batch time in"]
-) -> list[Float[Array, "joint batch time out"]]:
-    """Pointwise maps of the same activations, computed as one product."""
-    y = pointwise(x, jnp.concatenate([m.kernel[0] for m in maps], -1))
-    ends = np.cumsum([m.bias.size for m in maps])
-    return [y[..., end - m.bias.size : end] + fusion_barrier(m.bias) for m, end in zip(maps, ends)]
 
 
 class BatchNorm(nn.Module):
@@ -60,7 +32,8 @@ class BatchNorm(nn.Module):
     Training mode normalizes by the biased variance of the batch; the running variance follows the unbiased one:
     `running = 0.9 * running + 0.1 * batch`, variance times n / (n - 1), or the biased one itself.
 
-    Variables: `params` scale and bias; `batch_stats` mean and var, changed by training mode only.
+    Variables: `params` scale and bias; `batch_stats` mean and var, changed by training mode only. Without `batch_stats`
+    the norm is folded: scale and bias are all of it.
 
     Attributes:
         shape: shape of the normalized trailing axes, `(channel,)` or `(joint, 1, 1, channel)` for a norm per joint.
@@ -82,6 +55,9 @@ class BatchNorm(nn.Module):
         """
         self.scale = parameter(self, "scale", Constant(1), self.shape)
         self.bias = parameter(self, "bias", Constant(0), self.shape)
+        self.folded = not self.is_initializing() and not self.has_variable("batch_stats", "mean")
+        if self.folded:
+            return
         self.mean = variable(self, "batch_stats", "mean", lambda: np.zeros(self.shape))
         self.var = variable(self, "batch_stats", "var", lambda: np.ones(self.shape))
         for name, found in (("mean", self.mean.value.shape), ("var", self.var.value.shape)):
@@ -90,6 +66,8 @@ class BatchNorm(nn.Module):
 
     def affine(self) -> tuple[Array, Array]:
         """Multiplier and offset of evaluation mode."""
+        if self.folded:
+            return self.scale, self.bias
         multiplier = self.scale * lax.rsqrt(self.var.value + self.epsilon)
         return fusion_barrier((multiplier, self.bias - self.mean.value * multiplier))
 
@@ -147,29 +125,24 @@ class TemporalConv(nn.Module):
         """Declare the variables."""
         shape = (self.kernel_size, self.inputs, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (2,), (0,)), shape)
-        if self.use_bias:
+        folded = self.norm and is_folded(self)
+        self.bias = self.batch_norm = None
+        if self.use_bias or folded:
             self.bias = parameter(self, "bias", UniformFanIn(self.inputs * self.kernel_size), (self.features,))
-        if self.norm:
+        if self.norm and not folded:
             self.batch_norm = BatchNorm((self.features,), name="norm")
-
-    def affine(self) -> Affine:
-        """The convolution with its norm in evaluation mode, as data; its taps are meant `dilation` frames apart."""
-        bias = self.bias if self.use_bias else jnp.zeros((self.features,), self.kernel.dtype)
-        if not self.norm:
-            return Affine(self.kernel, bias)
-        multiplier, offset = self.batch_norm.affine()
-        return Affine(self.kernel * multiplier, bias * multiplier + offset)
 
     def __call__(self, x: Float[Array, "joint batch time in"], train: bool) -> Float[Array, "joint batch time_out out"]:
         """Convolve and normalize."""
-        if not train:
-            return self.affine()(x, self.stride, self.dilation)
-        y = temporal_convolution(x, self.kernel, self.stride, self.dilation)
+        kernel, bias = self.kernel, self.bias
+        if self.batch_norm is not None and not train:
+            scale, offset = self.batch_norm.affine()
+            kernel, bias = kernel * scale, offset if bias is None else bias * scale + offset
+        y = temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.inputs * self.kernel_size)
-        bias = self.bias if self.use_bias else None
-        if self.norm:
+        if self.batch_norm is not None and train:
             return self.batch_norm(y, train, bias)
-        return y if bias is None else y + bias
+        return y if bias is None else y + fusion_barrier(bias)
 
 
 class Dense(nn.Module):
@@ -217,15 +190,20 @@ class DepthwiseConv(nn.Module):
         """Declare the variables."""
         shape = (self.kernel_size, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (1,), (0,)), shape)
-        self.batch_norm = BatchNorm((self.features,), name="norm")
+        self.batch_norm = None
+        if is_folded(self):
+            self.bias = parameter(self, "bias", Constant(0), (self.features,))
+        else:
+            self.batch_norm = BatchNorm((self.features,), name="norm")
 
     def __call__(
         self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "joint batch time_out channel"]:
         """Convolve and normalize."""
+        kernel = self.kernel
         if not train:
-            multiplier, offset = self.batch_norm.affine()
-            return depthwise_temporal_convolution(x, self.kernel * multiplier, self.stride, self.dilation) + offset
-        y = depthwise_temporal_convolution(x, self.kernel, self.stride, self.dilation)
+            scale, bias = (1, self.bias) if self.batch_norm is None else self.batch_norm.affine()
+            return depthwise_temporal_convolution(x, kernel * scale, self.stride, self.dilation) + bias
+        y = depthwise_temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.kernel_size)
         return self.batch_norm(y, train)

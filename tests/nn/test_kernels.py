@@ -10,7 +10,14 @@ from jax import lax
 
 from infantjax.cache import shorten_compilation
 from infantjax.nn.image import pool
-from infantjax.nn.kernels.convolution import convolution, pointwise, temporal_convolution, valid_convolution
+from infantjax.nn.kernels.convolution import (
+    convolution,
+    equally_spaced,
+    pointwise,
+    sparse_temporal_convolution,
+    temporal_convolution,
+    valid_convolution,
+)
 from infantjax.nn.kernels.depthwise import depthwise_convolution, depthwise_temporal_convolution
 from infantjax.nn.kernels.lowering import LOWERINGS, use_lowering
 from infantjax.nn.kernels.reduction import rows_at_a_time
@@ -141,6 +148,22 @@ def test_the_lowering_of_a_block_ends_with_it():
 
 def test_every_backend_has_a_lowering():
     assert set(LOWERINGS) == {"cpu", "gpu", "tpu"}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [3, 48])
+def test_taps_of_several_dilations_are_the_sum_of_the_dilated_convolutions(stride, channels):
+    x, kernels = numbers(2, 2, 21, channels), [numbers(7, channels, 4, seed=i) for i in (1, 2, 3)]
+    taps = {}
+    for dilation, kernel in enumerate(kernels, 1):
+        for row, weights in enumerate(kernel):
+            taps[(row - 3) * dilation] = taps.get((row - 3) * dilation, 0) + weights
+    runs = equally_spaced(taps, channels)
+    assert len(runs) == (1 if channels == 3 else 3)
+    sparse = {run: np.stack([taps.get(frame, np.zeros((channels, 4), np.float32)) for frame in run]) for run in runs}
+    found = jax.jit(lambda x, k: sparse_temporal_convolution(x, dict(zip(sparse, k)), stride))(x, [*sparse.values()])
+    expected = jax.jit(lambda x, ks: sum(by_xla(x, k, stride, d) for d, k in enumerate(ks, 1)))(x, kernels)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 # --- over images -----------------------------------------------------------------------------------------------------

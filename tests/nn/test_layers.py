@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infantjax.nn.layers import Affine, BatchNorm, DepthwiseConv, TemporalConv, fused_pointwise
+from infantjax.nn.graph import GraphConv, GroupedGraphConv
+from infantjax.nn.kernels.folding import fold_batch_norm
+from infantjax.nn.layers import BatchNorm, DepthwiseConv, TemporalConv
 
 
 def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
@@ -24,36 +26,12 @@ def by_loop(x, kernel, stride=1, dilation=1) -> np.ndarray:
     return y
 
 
-# --- affine maps -----------------------------------------------------------------------------------------------------
-
-
-def affine(kernel_size, inputs, outputs, seed) -> Affine:
-    return Affine(
-        jnp.asarray(numbers(kernel_size, inputs, outputs, seed=seed)), jnp.asarray(numbers(outputs, seed=seed))
-    )
-
-
-def test_one_map_after_another_is_their_composition():
-    x, first, second = numbers(2, 2, 9, 3), affine(5, 3, 4, 1), affine(1, 4, 6, 2)
-    np.testing.assert_allclose(first.then(second)(x, 2), second(first(x, 2)), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("outputs", [4, 10, 12, 16, 20, 30, 36])
-def test_maps_side_by_side_are_each_alone(outputs):
-    # More than 256 rows, from where on the number of columns is rounded up.
-    x, maps = numbers(4, 5, 20, 6), [affine(1, 6, outputs, 1), affine(1, 6, 3, 2), affine(1, 6, outputs, 3)]
-    together, alone = jax.jit(lambda maps, x: (fused_pointwise(maps, x), [m(x) for m in maps]))(maps, x)
-    for found, each, m in zip(together, alone, maps, strict=True):
-        np.testing.assert_allclose(found, each, rtol=0, atol=1e-5)
-        np.testing.assert_allclose(found, np.einsum("jbti,io->jbto", x, m.kernel[0]) + m.bias, rtol=0, atol=1e-5)
-
-
 # --- norm ------------------------------------------------------------------------------------------------------------
 
 
-def fresh(module, x, seed=0):
+def fresh(module, *inputs, seed=0):
     """Variables with statistics, scales and offsets that are not those of a new norm."""
-    variables = module.init(jax.random.key(seed), x, train=False)
+    variables = module.init(jax.random.key(seed), *inputs, train=False)
     leaves, tree = jax.tree.flatten(variables)
     return jax.tree.unflatten(tree, [a + 0.5 * np.abs(numbers(*a.shape, seed=i)) for i, a in enumerate(leaves)])
 
@@ -206,3 +184,24 @@ def test_a_depthwise_layer_convolves_each_channel_on_its_own(train):
     y = (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
     found, _ = layer.apply(variables, x, train=train, mutable=["batch_stats"])
     np.testing.assert_allclose(found, y, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [TemporalConv(4, 5, 3, 2), TemporalConv(4, 5, use_bias=False), DepthwiseConv(4, 5, 2, 2), BatchNorm((4,))],
+    ids=["convolution", "without bias", "depthwise", "norm alone"],
+)
+def test_a_layer_of_folded_variables_gives_the_same(layer):
+    x = numbers(2, 2, 9, 4)
+    variables = fresh(layer, x)
+    folded = fold_batch_norm(variables)
+    assert folded.keys() == {"params"}
+    np.testing.assert_allclose(layer.apply(folded, x, False), layer.apply(variables, x, False), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("layer", [GraphConv(4, 5, 3), GroupedGraphConv(4, 3)], ids=["graph", "grouped"])
+def test_a_graph_convolution_of_folded_variables_gives_the_same(layer):
+    x, adjacency = numbers(2, 2, 9, 4), numbers(3, 2, 2)
+    variables = fresh(layer, x, adjacency)
+    found, expected = (layer.apply(v, x, adjacency, False) for v in (fold_batch_norm(variables), variables))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)

@@ -3,7 +3,7 @@
 One program is compiled for each architecture and serves recordings of any length: windows go through it in chunks of a
 fixed number, so memory is bounded and nothing is compiled twice. On a CPU a call computes one instance, and as many
 calls run side by side as there are cores; on accelerators a call computes all instances side by side (`vmap`). What
-depends on the weights alone is computed once for each instance (`nn.folding`), and kept with the programs.
+depends on the weights alone is computed once for each network (`folding`), and kept with the programs.
 """
 
 import os
@@ -29,7 +29,10 @@ from infantjax.recording.windows import WINDOW, Rotation
 from infantjax.weights.ensemble import Member, leaves
 
 if TYPE_CHECKING:
-    from infantjax.nn.folding import Folded, Split
+    from infantjax.methods.ensemble_gcn.tracing import FoldedProgram
+
+Leaves = list[np.ndarray] | list[Array]
+"""Folded weights, in the order in which the program reads them."""
 
 CHUNKS = {"cpu": 6, "gpu": 64, "tpu": 64}
 """Windows that go through a program at a time: on a CPU few, so that activations stay in the cache."""
@@ -146,41 +149,41 @@ class _Prepared:
         return [settings, shapes, self.positions.shape, asdict(ensemble.skeleton)]
 
     @cached_property
-    def divided(self) -> "Split":
-        """The program of one instance, traced and divided, once its weights are known to fit."""
-        # Needs the networks, which take a third of a second to import: not where it was traced before.
-        from infantjax.methods.ensemble_gcn.tracing import traced
+    def folded(self) -> "FoldedProgram":
+        """The program of one network, once its weights are known to fit."""
+        # Needs the networks, which take a third of a second to import: not where the cache has the program.
+        from infantjax.methods.ensemble_gcn.tracing import folded_program
 
         ensemble = self.ensemble
-        return traced(self.member, ensemble.skeleton, ensemble.rotation, ensemble.exact, self.positions)
+        return folded_program(self.member, ensemble.skeleton, ensemble.rotation, ensemble.exact, ensemble.window)
 
     @cached_property
     def program(self) -> export.Exported:
         """The program that reads folded weights, from the folder of the compilation cache if it is there."""
         first, *_ = _groups(self.member)
 
-        def computed(folded: "Folded", positions: Array) -> tuple[Array, Array]:
-            return over_instances(self.divided, folded, positions)
+        def computed(weights: Leaves, positions: Array) -> tuple[Array, Array]:
+            return over_instances(self.folded, weights, positions)
 
         def exported() -> export.Exported:
             together = first.stop - first.start
-            folded = [jax.ShapeDtypeStruct((together, *leaf.shape), leaf.dtype) for leaf in self.divided.shapes()]
-            return export.export(jax.jit(computed))(folded, self.positions)
+            weights = [jax.ShapeDtypeStruct((together, *leaf.shape), leaf.dtype) for leaf in self.folded.shapes]
+            return export.export(jax.jit(computed))(weights, self.positions)
 
         return runtime.traced(self.key, exported) or exported()
 
     def lower(self) -> Lowered:
         """The program, for the compiler."""
-        *folded, positions = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.program.in_avals)
-        return jax.jit(self.program.call).lower(folded, positions)
+        *weights, positions = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.program.in_avals)
+        return jax.jit(self.program.call).lower(weights, positions)
 
-    def fold(self) -> list["Folded"]:
+    def fold(self) -> list[Leaves]:
         """The folded weights of each group of instances, on the device."""
         member = self.member
 
         def folded() -> bytes:
             instances = [
-                self.divided.fold(jax.tree.map(lambda a, i=i: np.asarray(a[i]), member.variables))
+                self.folded.fold(jax.tree.map(lambda a, i=i: np.asarray(a[i]), member.variables))
                 for i in range(member.runs)
             ]
             return b"".join(np.stack(leaf).tobytes() for leaf in zip(*instances))
@@ -199,15 +202,15 @@ class _Compiled(NamedTuple):
     """An executable and the folded weights that go into it, a group of instances a call."""
 
     call: Any
-    groups: list["Folded"]
+    groups: list[Leaves]
 
 
-def over_instances(divided: "Split", folded: "Folded", positions: Array) -> tuple[Array, Array]:
+def over_instances(program: "FoldedProgram", weights: Leaves, positions: Array) -> tuple[Array, Array]:
     """Risk `[instance, window]` and contributions `[instance, window, joint]` of a group."""
-    if len(folded[0]) > 1:
-        return jax.vmap(divided, in_axes=(0, None))(folded, positions)
+    if len(weights[0]) > 1:
+        return jax.vmap(program, in_axes=(0, None))(weights, positions)
     # Over one instance `vmap` would still turn convolutions into grouped ones.
-    return jax.tree.map(lambda a: a[None], divided([a[0] for a in folded], positions))
+    return jax.tree.map(lambda a: a[None], program([a[0] for a in weights], positions))
 
 
 def _groups(member: Member) -> list[slice]:
@@ -230,6 +233,6 @@ def _workers() -> int:
     return min(os.cpu_count() or 1, 8) + 1 if jax.default_backend() == "cpu" else 2
 
 
-def _compile(lowered: "Future[Lowered]", folded: "Future[list[Folded]]") -> _Compiled:
+def _compile(lowered: "Future[Lowered]", folded: "Future[list[Leaves]]") -> _Compiled:
     program = lowered.result().compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
     return _Compiled(program, folded.result())

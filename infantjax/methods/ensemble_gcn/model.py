@@ -29,7 +29,6 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
@@ -38,9 +37,9 @@ from infantjax.nn import flops
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, AttentionKind, SqueezeExcitation
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initializers import Constant, HeNormalFanOut, UniformFanIn, parameter, variable
-from infantjax.nn.kernels.convolution import pointwise, temporal_convolution
-from infantjax.nn.kernels.lowering import fusion_barrier
-from infantjax.nn.layers import Affine, BatchNorm, Dense, DepthwiseConv, TemporalConv, fused_pointwise
+from infantjax.nn.kernels.convolution import equally_spaced, pointwise, sparse_temporal_convolution
+from infantjax.nn.kernels.folding import is_folded
+from infantjax.nn.layers import BatchNorm, Dense, DepthwiseConv, TemporalConv
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
 _SQRT2 = 2.0**0.5
@@ -209,6 +208,23 @@ class ModuleSpec:
         return self.residual in ("module", "dense")
 
     @property
+    def inner(self) -> int:
+        """Channels within a scale of the temporal block."""
+        return self.features // self.factor if self.block_type == "bottleneck" else self.features * self.factor
+
+    @property
+    def composable(self) -> bool:
+        """Whether the last convolutions of several scales and their fusion are one affine map."""
+        return self.scales > 1 and (not self.se_inner or self.block_type == "mbconv")
+
+    @property
+    def frames(self) -> list[range]:
+        """Frames that the scales of a basic block read together, relative to the output's."""
+        reach = self.kernel_size // 2
+        read = {(i + 1) * frame for i in range(self.scales) for frame in range(-reach, reach + 1)}
+        return equally_spaced(read, self.features)
+
+    @property
     def outer_ratio(self) -> int:
         """Reduction of the squeeze-and-excitation behind the fused scales; 0 is none."""
         return max(1, self.se_outer // self.factor) if self.block_type == "mbconv" else self.se_outer
@@ -292,8 +308,9 @@ class SpatialBlock(nn.Module):
         s, act = self.spec, self.activation
         if s.block_type == "basic":
             if self.is_initializing() and not self.lean:
-                TemporalConv(s.inputs, s.features, gain=_SQRT2, name="down").affine()
-                TemporalConv(s.features, s.features, gain=_SQRT2, name="up").affine()
+                nothing = jnp.zeros((1, 1, 1, s.inputs))
+                nothing = TemporalConv(s.inputs, s.features, gain=_SQRT2, name="down")(nothing, False)
+                TemporalConv(s.features, s.features, gain=_SQRT2, name="up")(nothing, False)
             y = GraphConv(s.inputs, s.features, s.matrices, name="graph")(x, adjacency, train)
         elif s.block_type == "bottleneck":
             inner = s.features // s.factor
@@ -330,98 +347,86 @@ class TemporalBlock(nn.Module):
     ) -> Float[Array, "joint batch time_out channel"]:
         """Convolve, fuse the scales, excite, add the residuals, activate."""
         s, act = self.spec, self.activation
-        fuse = TemporalConv(s.scales * s.features, s.features, name="fuse")
-        # Squeeze-and-excitation behind a scale's last convolution keeps that from being composed with the fusion.
-        excited = bool(s.se_inner) and s.block_type != "mbconv"
-        if s.scales > 1 and not train and not excited:
-            y = self._fused_scales(x, fuse.affine())
+        if s.composable and is_folded(self, "fuse"):
+            y = self._composed_scales(x)
         else:
             scales = []
             for i in range(s.scales):
-                opening = self._opening(i)
-                hidden, last = self._scale(i, opening(x, train) if opening else x, train)
-                y = last(hidden, train)
-                if excited:
+                y = self._last(i)(self._hidden(i, self._opened(i, x, train), train), train)
+                if s.se_inner and s.block_type != "mbconv":
                     y = SqueezeExcitation(s.features, s.se_inner, act, name=f"se_{i}")(y)
                 scales.append(y)
-            y = fuse(jnp.concatenate(scales, -1), train) if s.scales > 1 else scales[0]
+            y = scales[0]
+            if s.scales > 1:
+                fuse = TemporalConv(s.scales * s.features, s.features, name="fuse")
+                y = fuse(jnp.concatenate(scales, -1), train)
         if s.outer_ratio and s.scales > 1:
             y = SqueezeExcitation(s.features, s.outer_ratio, act, name="outer_se")(y)
         if self.is_initializing() and not self.lean:
-            self._own_unused(fuse)
+            self._own_unused()
         if s.block_residual:
             down = TemporalConv(s.features, s.features, stride=s.stride, name="residual") if s.stride > 1 else None
             y = y + (down(x, train) if down else x)
         return act(y + residual)
 
-    def _opening(self, i: int) -> TemporalConv | None:
-        """The pointwise convolution that scale i begins with."""
+    def _opened(self, i: int, x: Array, train: bool) -> Array:
+        """The pointwise convolution that scale i begins with; a basic block has none."""
         s = self.spec
         if s.block_type == "basic":
-            return None
+            return x
         if s.block_type == "bottleneck":
-            return TemporalConv(s.features, s.features // s.factor, gain=_SQRT2, name=f"down_{i}")
-        return TemporalConv(s.features, s.features * s.factor, gain=_SQRT2, use_bias=False, name=f"up_{i}")
+            return TemporalConv(s.features, s.inner, gain=_SQRT2, name=f"down_{i}")(x, train)
+        return TemporalConv(s.features, s.inner, gain=_SQRT2, use_bias=False, name=f"up_{i}")(x, train)
 
-    def _scale(self, i: int, x: Array, train: bool) -> tuple[Array, TemporalConv]:
-        """Scale i from its opening up to its last convolution, and that convolution."""
+    def _hidden(self, i: int, x: Array, train: bool) -> Array:
+        """Scale i from behind its opening up to its last convolution."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
-            return x, TemporalConv(s.features, s.features, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+            return x
         if s.block_type == "bottleneck":
-            inner = s.features // s.factor
-            conv = TemporalConv(inner, inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
-            y = act(conv(act(x), train))
-            return y, TemporalConv(inner, s.features, gain=_SQRT2, name=f"up_{i}")
-        inner = s.features * s.factor
-        y = act(DepthwiseConv(inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
-        if s.se_inner:
-            y = SqueezeExcitation(inner, s.se_inner, act, name=f"se_{i}")(y)
-        return y, TemporalConv(inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
+            conv = TemporalConv(s.inner, s.inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+            return act(conv(act(x), train))
+        y = act(DepthwiseConv(s.inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
+        return SqueezeExcitation(s.inner, s.se_inner, act, name=f"se_{i}")(y) if s.se_inner else y
 
-    def _fused_scales(self, x: Array, fuse: Affine) -> Array:
-        """All scales and their fusion in evaluation mode.
-
-        The openings read the same input and are one map; the last convolutions and the fusion are one map.
-        """
+    def _last(self, i: int) -> TemporalConv:
+        """The last convolution of scale i."""
         s = self.spec
-        rows = [fuse.kernel[:, i * s.features : (i + 1) * s.features] for i in range(s.scales)]
-        fusing = [Affine(part, jnp.zeros_like(fuse.bias)) for part in rows]
         if s.block_type == "basic":
-            return self._fused_basic_scales(x, fusing, fuse.bias)
-        openings = [opening.affine() for i in range(s.scales) if (opening := self._opening(i))]
-        hidden, maps = [], []
-        for i, opened in enumerate(fused_pointwise(openings, x)):
-            y, last = self._scale(i, opened, False)
-            hidden.append(y)
-            maps.append(last.affine().then(fusing[i]))
-        bias = fusion_barrier(sum((m.bias for m in maps), fuse.bias))
-        return sum((pointwise(y, m.kernel[0]) for y, m in zip(hidden[1:], maps[1:])), bias) + pointwise(
-            hidden[0], maps[0].kernel[0]
-        )
+            return TemporalConv(s.features, s.features, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+        if s.block_type == "bottleneck":
+            return TemporalConv(s.inner, s.features, gain=_SQRT2, name=f"up_{i}")
+        return TemporalConv(s.inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
 
-    def _fused_basic_scales(self, x: Array, fusing: list[Affine], bias: Array) -> Array:
-        """Scales of one convolution each: together one convolution with the taps of all dilations."""
-        kernels = []
-        for i, part in enumerate(fusing):
-            _, conv = self._scale(i, x, False)
-            fused = conv.affine().then(part)
-            bias = bias + fused.bias
-            margin = (len(fusing) - i - 1) * (self.spec.kernel_size // 2)
-            kernels.append(lax.pad(fused.kernel, jnp.float32(0), [(margin, margin, i), (0, 0, 0), (0, 0, 0)]))
-        return temporal_convolution(x, sum(kernels[1:], kernels[0]), self.spec.stride) + fusion_barrier(bias)
-
-    def _own_unused(self, fuse: TemporalConv) -> None:
+    def _composed_scales(self, x: Array) -> Array:
+        """All scales and their fusion, of the variables that `folding.compose_scales` makes."""
         s = self.spec
+        bias = parameter(self, "bias", Constant(0), (s.features,))
+        if s.block_type == "basic":
+            kernels = {
+                frames: parameter(self, f"taps_{n}", Constant(0), (len(frames), s.features, s.features))
+                for n, frames in enumerate(s.frames)
+            }
+            return sparse_temporal_convolution(x, kernels, s.stride) + bias
+        openings = parameter(self, "openings", Constant(0), (s.features, s.scales * s.inner))
+        y = bias
+        for i, opened in enumerate(jnp.split(pointwise(x, openings), s.scales, axis=-1)):
+            opened = opened + parameter(self, f"opening_bias_{i}", Constant(0), (s.inner,))
+            last = parameter(self, f"last_{i}", Constant(0), (s.inner, s.features))
+            y = y + pointwise(self._hidden(i, opened, False), last)
+        return y
+
+    def _own_unused(self) -> None:
+        s, act = self.spec, self.activation
+        nothing = jnp.zeros((1, 1, 1, s.features))
         if s.block_type == "basic":
             for i in range(s.scales):
-                TemporalConv(s.features, s.features, gain=_SQRT2, name=f"down_{i}").affine()
-                TemporalConv(s.features, s.features, gain=_SQRT2, name=f"up_{i}").affine()
+                TemporalConv(s.features, s.features, gain=_SQRT2, name=f"down_{i}")(nothing, False)
+                TemporalConv(s.features, s.features, gain=_SQRT2, name=f"up_{i}")(nothing, False)
         if s.scales == 1:
-            fuse.affine()
+            TemporalConv(s.features, s.features, name="fuse")(nothing, False)
             if s.outer_ratio:
-                excite = SqueezeExcitation(s.features, s.outer_ratio, self.activation, name="outer_se")
-                excite(jnp.zeros((1, 1, 1, s.features)))
+                SqueezeExcitation(s.features, s.outer_ratio, act, name="outer_se")(nothing)
 
 
 class GraphModule(nn.Module):
@@ -461,16 +466,12 @@ Applied = Callable[
 
 
 def applied(module: GraphModule, train: bool) -> Applied:
-    """A module that is traced once, however often it is called.
-
-    In evaluation mode it becomes a part of the program around it, where `nn.folding` looks for what depends on the
-    weights alone.
-    """
+    """A module that is traced once, however often it is called."""
 
     def apply(variables: Mapping[str, Any], x: Array, adjacency: Array) -> tuple[Array, Mapping[str, Any]]:
         return module.apply(variables, x, adjacency, train, mutable=["batch_stats"] if train else [])
 
-    return jax.jit(apply, inline=not train)
+    return jax.jit(apply)
 
 
 class SpatialPool(nn.Module):

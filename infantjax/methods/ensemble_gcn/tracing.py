@@ -1,18 +1,20 @@
-"""The program of one instance of an ensemble, traced: what is done where it lies in no compilation cache yet."""
+"""The program of one network of an ensemble, and how its weights are folded; needed where the cache has neither."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from infantjax import models
 from infantjax.assessment.assessor import OTHER_WEIGHTS, require_fit
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
+from infantjax.methods.ensemble_gcn.folding import fold
 from infantjax.models.entry import Entry, variable_shapes
-from infantjax.nn.folding import Split, split
 from infantjax.recording import features, windows
 from infantjax.recording.windows import Rotation
 from infantjax.skeletons import Skeleton
@@ -23,7 +25,7 @@ Variables = dict[str, Any]
 
 @dataclass(frozen=True)
 class WindowProgram:
-    """The program of one instance: its variables and a chunk of standardized windows to their scores.
+    """The program of one network: from its variables and a chunk of standardized windows to their scores.
 
     Attributes:
         module: a graph network.
@@ -51,35 +53,55 @@ class WindowProgram:
             return jax.nn.softmax(logits, -1)[:, 1], contributions(aux["features"], weights)
 
 
-def traced(
-    member: Member, skeleton: Skeleton, rotation: Rotation, exact: bool, positions: jax.ShapeDtypeStruct
-) -> Split:
-    """The program of one instance of a member, divided by what depends on its weights alone.
+@dataclass(frozen=True, eq=False)
+class FoldedProgram:
+    """A `WindowProgram` of folded variables, which go in as the list of their leaves.
+
+    Attributes:
+        program: of one network.
+        structure: of the folded variables.
+        shapes: of their leaves.
+    """
+
+    program: WindowProgram
+    structure: Any
+    shapes: tuple[jax.ShapeDtypeStruct, ...]
+
+    @classmethod
+    def create(cls, program: WindowProgram, variables: Variables) -> "FoldedProgram":
+        """For variables of these shapes, of one network."""
+        leaves, structure = jax.tree.flatten(fold(program.module, variables))
+        return cls(program, structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves))
+
+    def fold(self, variables: Variables) -> list[np.ndarray]:
+        """Leaves of the folded variables of one network."""
+        return jax.tree.leaves(fold(self.program.module, variables))
+
+    def __call__(
+        self, leaves: Sequence[Array], positions: Float[Array, "window time joint 2"]
+    ) -> tuple[Float[Array, " window"], Float[Array, "window joint"]]:
+        """Risk and contributions of the windows, see `WindowProgram`."""
+        return self.program(jax.tree.unflatten(self.structure, leaves), positions)
+
+
+def folded_program(member: Member, skeleton: Skeleton, rotation: Rotation, exact: bool, window: int) -> FoldedProgram:
+    """The program of a member's networks.
 
     Args:
         member: whose weights are checked.
         skeleton: the joints that the network reads.
         rotation: which rotation each window gets.
         exact: contributions go through the spatial pooling layer.
-        positions: shape of the windows of a call, `[window, time, joint, 2]`.
+        window: frames of a window.
 
     Raises:
         InputError: the weights do not fit the architecture.
     """
     entry = models.get(member.model)
     module = _module_of(member, entry, skeleton)
+    require_fit(member, variable_shapes(module, (window, len(skeleton.joints), entry.input_shape[-1])))
     program = WindowProgram(module, entry.features, rotation, exact)
-    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), member.variables)
-    shape = (positions.shape[1], len(skeleton.joints), entry.input_shape[-1])
-    try:
-        found = split(program, one, positions)
-    except Exception:
-        require_fit(member, variable_shapes(module, shape))
-        raise
-    # The layers compare the shapes of what they read. What none reads may be another network's.
-    if not found.reads_all:
-        require_fit(member, variable_shapes(module, shape))
-    return found
+    return FoldedProgram.create(program, jax.tree.map(lambda leaf: np.asarray(leaf[0]), member.variables))
 
 
 def _module_of(member: Member, entry: Entry, skeleton: Skeleton) -> nn.Module:

@@ -1,7 +1,8 @@
 """Convolutions and pointwise products, with gradients that stay fast inside of loops."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ Padding = tuple[tuple[int, int], ...]
 
 _MANY_ROWS = 256
 _FAST_OUTPUTS = 20
+_PASS_COST = 24
+"""Cost of a further convolution on a CPU, in rows of a kernel times input channels."""
 
 
 def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Float[Array, "*axes out"]:
@@ -63,6 +66,50 @@ def temporal_convolution(
         padding = ((0, 0), (before, reach - before))
         y = convolution(rows[:, None], kernel[None], (1, stride), (1, dilation), padding)[:, 0]
     return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def sparse_temporal_convolution(
+    x: Float[Array, "joint batch time in"], kernels: Mapping[range, Float[Array, "tap in out"]], stride: int = 1
+) -> Float[Array, "joint batch time_out out"]:
+    """Convolution over time whose kernel has rows at any frames: several convolutions of different dilations at once.
+
+    As one dense kernel over the span of all rows, assessing with kbest-gcn-2, 5, 7 and 10 took 10 % longer.
+
+    Args:
+        x: activations; zero outside of the recording.
+        kernels: by the frames that their rows read, relative to the output's; see `equally_spaced`.
+        stride: frames between outputs.
+    """
+    rows, y = x.reshape(-1, *x.shape[2:]), None
+    for frames, kernel in kernels.items():
+        padding = ((0, 0), (-frames[0], frames[-1]))
+        part = convolution(rows[:, None], kernel[None], (1, stride), (1, frames.step), padding)[:, 0]
+        y = part if y is None else y + part
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def equally_spaced(frames: Iterable[int], channels: int) -> list[range]:
+    """Divide frames into equally spaced runs, one convolution each, or into one dense run if that is cheaper.
+
+    Args:
+        frames: that a kernel reads.
+        channels: of the input.
+    """
+    left, runs = sorted(frames), []
+    dense = range(left[0], left[-1] + 1)
+    while left:
+        steps = sorted({b - a for a, b in combinations(left, 2)}) or [1]
+        longest = max((_run(start, step, set(left)) for step in steps for start in left), key=len)
+        runs.append(longest)
+        left = [frame for frame in left if frame not in longest]
+    return runs if sum(map(len, runs)) + _PASS_COST / channels * (len(runs) - 1) < len(dense) else [dense]
+
+
+def _run(start: int, step: int, frames: set[int]) -> range:
+    stop = start
+    while stop in frames:
+        stop += step
+    return range(start, stop, step)
 
 
 def valid_convolution(

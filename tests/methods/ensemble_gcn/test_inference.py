@@ -11,8 +11,7 @@ from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores, over_instances
-from infantjax.methods.ensemble_gcn.tracing import WindowProgram
-from infantjax.nn.folding import split
+from infantjax.methods.ensemble_gcn.tracing import FoldedProgram, WindowProgram
 from infantjax.recording import features, windows
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights.ensemble import Ensemble, load_ensemble
@@ -64,7 +63,7 @@ def instance(stack, number):
 
 
 def scores(stack, positions, names=("position", "velocity"), **options) -> Scores:
-    divided = split(WindowProgram(NETWORK, names, **options), instance(stack, 0), positions)
+    divided = FoldedProgram.create(WindowProgram(NETWORK, names, **options), instance(stack, 0))
     count = len(jax.tree.leaves(stack)[0])
     folded = [np.stack(arrays) for arrays in zip(*(divided.fold(instance(stack, i)) for i in range(count)))]
     program = quick(lambda folded, positions: over_instances(divided, folded, positions))

@@ -15,6 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from infantjax import models
+from infantjax.methods.ensemble_gcn.folding import fold
 from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.initializers import initialize, shapes
@@ -344,9 +345,9 @@ def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
 def test_stacked_weights_give_what_each_gives_alone(network):
     module, variables, x, scores = network
     stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.1) * a]), variables)
-    fused_pointwise = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
+    side_by_side = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
     other = quick(module.apply)(jax.tree.map(lambda a: a[1], stack), x)[0]
-    np.testing.assert_allclose(fused_pointwise, np.stack([scores, other]), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(side_by_side, np.stack([scores, other]), rtol=0, atol=2e-5)
     assert np.abs(other - scores).max() > 1e-3
 
 
@@ -448,6 +449,16 @@ def test_the_published_space_has_the_published_size():
     assert np.prod([len(a) for a in ALTERNATIVES.values()], dtype=np.int64) == 5_435_817_984
 
 
-def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="known: st-gcn, kbest-gcn-1"):
-        models.get("kbest-gcn-11")
+@pytest.mark.parametrize("number", [2, 6])
+def test_folded_variables_give_the_same_scores(number):
+    # All three kinds of blocks, with several scales that are composed with their fusion.
+    module = GraphNetwork(KBEST[number - 1])
+    x = np.random.default_rng(0).standard_normal((2, 30, 19, 6)).astype(np.float32)
+    variables, rng = initialize(module, jax.random.key(0), x), np.random.default_rng(1)
+    variables["batch_stats"] = jax.tree.map(
+        lambda a: (a + 0.3 * np.abs(rng.standard_normal(a.shape))).astype(np.float32), variables["batch_stats"]
+    )
+    folded = fold(module, variables)
+    assert "batch_stats" not in folded
+    found, expected = (quick(module.apply)(v, x)[0] for v in (folded, variables))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
