@@ -95,5 +95,6 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
         if not np.isfinite(logits).all():
             raise InputError(name, "gives a risk that is not a number", "check its coordinates")
         curves = self.ensemble.info["calibrations"]
-        risks = zip(curves, common.sigmoid(logits))
-        return np.array([math.nan if curve is None else Platt(*curve)(risk) for curve, risk in risks])
+        risks = common.sigmoid(logits)[:, None]
+        calibrated = [[math.nan] if curve is None else Platt(*curve)(risk) for curve, risk in zip(curves, risks)]
+        return np.concatenate(calibrated)
