@@ -2,8 +2,8 @@
 
     python -m benchmarks.structure [FOLDER]
 
-Prints the lines of Python in each folder of the package, of the tests, of the benchmarks and of the experiments, and for
-each name in `NAMES` the files of the package that mention it: what somebody opens who changes that method. `FOLDER` is
+Prints the lines of Python in each folder of the package, the tests, the benchmarks and the experiments, and for each
+name in `NAMES` the files of the package that mention it: what somebody opens who changes that method. `FOLDER` is
 another checkout to count, for comparison.
 """
 

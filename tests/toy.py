@@ -92,7 +92,7 @@ class ToyTask(SupervisedTask):
 
 
 OVERFLOWING = 14
-"""Sample whose square overflows: a run that trains on it has an infinite loss at once. No split of `toy_splits` does."""
+"""Sample whose square overflows: a run that trains on it has an infinite loss. No split of `toy_splits` does."""
 
 
 def toy_data() -> ToyData:

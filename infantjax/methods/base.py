@@ -299,9 +299,9 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
             return tuple(_convert(kind, item, name) for kind, item in zip(kinds, value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint is Any or (isinstance(origin or hint, type) and isinstance(value, origin or hint)):
-        if not (isinstance(value, bool) and hint is int):
-            return value
+    fits = hint is Any or (isinstance(origin or hint, type) and isinstance(value, origin or hint))
+    if fits and not (isinstance(value, bool) and hint is int):
+        return value
     if hint is type(None) and value is None:
         return None
     raise ValueError(f"{name} must be {getattr(hint, '__name__', hint)}, got {value!r}")

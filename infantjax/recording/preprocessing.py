@@ -26,8 +26,11 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
-from infantjax.recording.windows import WINDOW, Rotation
 
+WINDOW = 150
+"""Frames of a window: 5 s at 30 Hz."""
+
+Rotation = Literal["frame", "window_first", "none"]
 Smoothing = Literal["none", "butterworth", "median5"]
 Centering = Literal["trunk_frame", "pelvis_sequence"]
 

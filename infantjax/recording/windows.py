@@ -4,19 +4,16 @@ Starts are computed with NumPy on the host, since they depend on the length of a
 are pure JAX.
 """
 
-from typing import Literal, get_args
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from infantjax.recording.preprocessing import WINDOW, Rotation
 from infantjax.skeletons import Skeleton
 
-WINDOW = 150
-"""Frames of a window: 5 s at 30 Hz."""
-
-Rotation = Literal["frame", "window_first", "none"]
 AnyArray = Array | np.ndarray
 """Arrays of JAX and NumPy alike."""
 

@@ -1,8 +1,8 @@
 """Cross-validation, and training on a single split: from a cohort to an ensemble with its record.
 
 Both train a stack of runs and write the same folder: the ensemble, `training.json` (what was trained and how each run
-ended), `out_of_fold.csv` (values of held-out recordings), `history.csv`, `tensorboard/` and `checkpoints/`. Called again
-on the folder of an interrupted training, they continue it. A method is anything that is `Trainable`.
+ended), `out_of_fold.csv` (values of held-out recordings), `history.csv`, `tensorboard/` and `checkpoints/`. Called
+again on the folder of an interrupted training, they continue it. A method is anything that is `Trainable`.
 """
 
 import math
@@ -45,7 +45,7 @@ class TrainInputs(NamedTuple):
     cohort: Cohort
     prepared: list[Any]
     splits: tuple[Split, ...]
-    annotated: list[Any] = []
+    annotated: Sequence[Any] = ()
 
 
 class TrainingSetup(NamedTuple):

@@ -38,8 +38,7 @@ def blocks(page: Path) -> list[tuple[str, int, str]]:
 def pages() -> list:
     slow = {"crossval"}
     return [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in slow else [])
-        for page in TUTORIALS
+        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in slow else []) for page in TUTORIALS
     ]
 
 

@@ -67,7 +67,7 @@ def refused(small, tmp_path):
     """Cross-validates a folder with the smallest sizes and gives back the one line of refusal."""
 
     def refused(name: str, folder: Path, stratify=(), annotated: Path | None = None, **settings: object) -> str:
-        with pytest.raises((InputError, ValueError)) as caught:
+        with pytest.raises((InputError, ValueError)) as caught:  # noqa: PT012
             method = small(name, **settings)
             cohort = read_cohort(folder, score_range=method.score_range)
             others = () if annotated is None else read_annotated(annotated)
@@ -205,7 +205,8 @@ def test_scores_that_are_all_equal_are_refused(copy, refused):
     folder = copy("sma-cnn")
     table(folder, lambda rows: [row.update(score="30") for row in rows])
     assert (
-        refused("sma-cnn", folder) == "cohort: all 12 recordings have the score 30; there is nothing to learn; add others"
+        refused("sma-cnn", folder)
+        == "cohort: all 12 recordings have the score 30; there is nothing to learn; add others"
     )
 
 
@@ -247,7 +248,8 @@ def test_a_class_without_members_on_a_side_is_named(name, positive, message, cop
 def test_too_few_windows_for_a_batch_say_which_batch_would_do(folders, refused):
     line = refused("sma-cnn", folders["sma-cnn"], training={"batch_size": 50})
     assert line == (
-        "cohort: gives 9 windows to train on, fewer than a batch of 50; add recordings, or use a batch size of 9 at most"
+        "cohort: gives 9 windows to train on, fewer than a batch of 50; "
+        "add recordings, or use a batch size of 9 at most"
     )
 
 

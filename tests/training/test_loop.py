@@ -72,7 +72,8 @@ for name, mapping, devices, ready in (
     ("map", "map", jax.devices(), None), ("vmap", "vmap", jax.devices()[:4], None), ("last", "map", last, programs)
 ):
     result = toy.toy_train(splits, options=TrainOptions(mapping, devices), compiled=ready)
-    arrays = jax.tree.leaves((result.variables, result.best_epoch, result.best_score, result.last_epoch, result.history))
+    found = (result.variables, result.best_epoch, result.best_score, result.last_epoch, result.history)
+    arrays = jax.tree.leaves(found)
     np.savez(f"{sys.argv[2]}/{name}.npz", *arrays, result.outputs)
 """
 
@@ -83,8 +84,8 @@ def test_eight_devices_give_the_same_runs(toy, stacked, tmp_path):
     command = [sys.executable, "-c", IN_SUBPROCESS, toy.__file__, str(tmp_path)]
     subprocess.run(command, check=True, env=environment, timeout=240)
     expected = [*leaves(stacked[0]), stacked[0].outputs]
-    # Float32 rounding of values around 1: XLA fuses the program of a mesh differently, and `vmap` stacks several runs into
-    # one matrix product, whose sums have another order. `last` is the last of the eight devices alone.
+    # Float32 rounding of values around 1: XLA fuses the program of a mesh differently, and `vmap` stacks several
+    # runs into one matrix product, whose sums have another order. `last` is the last of the eight devices alone.
     for name, tolerance in (("map", 1e-6), ("vmap", 1e-5), ("last", 0)):
         with np.load(tmp_path / f"{name}.npz") as found:
             for a, b in zip(expected, found.values(), strict=True):

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from infantjax.recording.augmentation import Augmentation
+from infantjax.recording.augmentation_config import Augmentation
 
 
 @dataclass(frozen=True)

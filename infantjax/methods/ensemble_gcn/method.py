@@ -1,4 +1,4 @@
-"""Ensemble-NAS-GCN (Groos et al.): the risk of cerebral palsy with its certainty, from an ensemble of graph networks."""
+"""Ensemble-NAS-GCN (Groos et al.): risk of cerebral palsy with its certainty, from an ensemble of graph networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import numpy as np
 
 from infantjax import models, skeletons
 from infantjax.methods.base import Method
+from infantjax.methods.ensemble_gcn import NETWORKS
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
 from infantjax.methods.ensemble_gcn.preprocessing import standardized_positions
 from infantjax.methods.registry import register
@@ -62,7 +63,8 @@ class EnsembleGCN(Method):
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if (task := models.get(self.model).task) != "risk":
+        # The networks of this folder need no import to be known; options are listed without Flax.
+        if self.model not in NETWORKS["model"] and (task := models.get(self.model).task) != "risk":
             raise ValueError(f"{self.model} is a network for {task}; give one for risk")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be within 0..1, got {self.threshold}")

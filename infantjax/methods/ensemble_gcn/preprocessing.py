@@ -1,4 +1,4 @@
-"""Ensemble-NAS-GCN, preprocessing: a recording in the network's keypoints, standardized, or a reason why it cannot be."""
+"""Ensemble-NAS-GCN, preprocessing: standardized positions of the network's keypoints."""
 
 import numpy as np
 

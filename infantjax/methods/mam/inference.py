@@ -87,7 +87,7 @@ def localize(
     step: int = preprocessing.LOCALIZATION_STEP,
     batch: int = 32,
 ) -> Float[np.ndarray, " clip"]:
-    """The probability of fidgety movements in every clip of a video that starts at `preprocessing.mam.localization_starts`.
+    """The probability of fidgety movements in every clip that starts at `preprocessing.localization_starts`.
 
     Args:
         module: the network.

@@ -93,7 +93,7 @@ class Mam(Method):
     source = "Gao, Yao, Tian et al. 2023, Nature Communications, through a published summary"
     fidelity = "interpretation"
     fidelity_note = (
-        "MAM, re-implemented from its description: its methods text, supplement and code were not available. Published: "
+        "MAM, re-implemented from its description: methods text, supplement and code were not available. Published: "
         "the inputs, clips of 240 frames, the three branches with one encoder, attention fusion, four losses, the "
         "margin, batches, 300 epochs, the FMs frequency. Our choice: the inside of the Transformer, the formulas of "
         "fusion and closeness, normalization, range of the rate, momentum and decay, 50 epochs of the reference branch "

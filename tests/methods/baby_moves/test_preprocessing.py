@@ -81,7 +81,7 @@ def test_the_features_are_those_of_the_reference(smooth, key, stages, golden):
 
 def test_shares_of_seen_points_are_those_of_the_reference(golden):
     _, shares = baby_moves.quality(golden["raw"][..., :2], golden["raw"][..., 2])
-    np.testing.assert_allclose(100 * shares, golden["percent_labeled"], rtol=1e-12)
+    np.testing.assert_allclose(100 * shares, golden["percent_labelled"], rtol=1e-12)
     rejected = golden["rejected_raw"]
     _, shares = baby_moves.quality(rejected[..., :2], rejected[..., 2])
     assert 100 * shares.mean() == pytest.approx(float(golden["rejected_mean_percent"]), rel=1e-12)
@@ -325,7 +325,7 @@ def test_another_skeleton_or_setting_is_a_wrong_call():
     other = Recording(np.zeros((150, 19, 2)), 30.0, skeletons.get("in-motion-19"))
     with pytest.raises(ValueError, match="baby-moves-18"):
         baby_moves.prepare(other, IMAGE)
-    with pytest.raises(ValueError, match="released, paper"):
+    with pytest.raises(ValueError, match="reference, paper"):
         Preprocessing(variant="journal")
     with pytest.raises(ValueError, match="above 0"):
         baby_moves.prepare(recording(body()), (480, 0))

@@ -55,7 +55,9 @@ def test_other_weights_give_another_map(series, of):
 
 def test_a_series_that_the_network_does_not_read_is_not_salient(series, of):
     variables = weights(0, series)
-    variables["params"]["block1"]["kernel"] = variables["params"]["block1"]["kernel"].at[:, 10].set(0)
+    kernel = np.array(variables["params"]["block1"]["kernel"])
+    kernel[:, 10] = 0
+    variables["params"]["block1"]["kernel"] = kernel
     found = of(variables, series)
     assert (found[:, 10] == 0).all()
     assert (np.delete(np.asarray(found), 10, axis=1) > 0).all()

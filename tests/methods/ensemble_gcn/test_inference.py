@@ -84,7 +84,8 @@ def test_scores_are_the_network_of_each_instance_on_its_features(stack, position
     def expected(variables):
         inputs = features.build_features(positions, IN_MOTION_19, ("position", "velocity"))
         logits, aux = NETWORK.apply(variables, inputs)
-        return jax.nn.softmax(logits)[:, 1], contributions(aux["features"], class_weights(variables["params"], exact=True))
+        weights = class_weights(variables["params"], exact=True)
+        return jax.nn.softmax(logits)[:, 1], contributions(aux["features"], weights)
 
     for i in range(INSTANCES):
         risk, contribution = expected(instance(stack, i))

@@ -152,5 +152,5 @@ def test_a_joint_that_was_never_seen_is_named(positions):
     points[:, 13] = np.nan
     with pytest.raises(InputError, match="infant: has no left wrist in any frame"):
         mam.prepare(recording(points))
-    with pytest.raises(InputError, match="trunk of length zero"):
+    with pytest.raises(InputError, match="trunk without length"):
         mam.prepare(recording(np.ones((5, 17, 2))))
