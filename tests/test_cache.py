@@ -155,31 +155,6 @@ def test_options_of_the_user_stay(cpu_only, monkeypatch):
     assert os.environ["XLA_FLAGS"] == "--xla_backend_extra_options=-unroll-runtime=true"
 
 
-@pytest.fixture
-def bonds(cpu_only, monkeypatch):
-    """Five cores, 0 and 2 to 5, and the sets that processes are bound to."""
-    bound = []
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5, 0, 4, 2, 3}, raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: bound.append(cores), raising=False)
-    return bound
-
-
-@pytest.mark.parametrize("parts", [2, 3, 5])
-def test_processes_have_all_cores_between_them_and_none_twice(bonds, parts):
-    for part in range(parts):
-        runtime.take_part_of_the_cores(part, parts)
-    assert sorted(core for cores in bonds for core in cores) == [0, 2, 3, 4, 5]
-    assert max(map(len, bonds)) - min(map(len, bonds)) <= 1
-
-
-def test_more_processes_than_cores_take_one_each(bonds):
-    for part in range(10):
-        runtime.take_part_of_the_cores(part, 10)
-    assert sorted(bonds) == sorted([[0], [2], [3], [4], [5]] * 2)
-
-
-def test_cores_are_left_alone_by_one_process_and_where_there_may_be_a_gpu(bonds, monkeypatch):
-    runtime.take_part_of_the_cores(0, 1)
-    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: name == "jax_plugins" or None)
-    runtime.take_part_of_the_cores(0, 2)
-    assert bonds == []
+def test_the_allocator_of_another_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: object())
+    runtime.keep_freed_memory()

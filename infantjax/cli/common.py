@@ -155,12 +155,13 @@ def written(path: Path, remedy: str = "give another place") -> Iterator[None]:
 
 
 def prepare_process(distributed: str | None = None) -> None:
-    """Use the compilation cache, and join the other processes of a distributed training.
+    """Set up memory and the compilation cache, and join the other processes of a distributed training.
 
     A command does this before it computes. Importing infantjax changes no setting of the process.
     """
     from infantjax import cache
 
+    cache.keep_freed_memory()
     cache.use_compilation_cache()
     if distributed is not None:
         from infantjax.training import distributed as processes

@@ -138,6 +138,7 @@ def _worker_process(task: SearchTask, number: int) -> None:
     configure_logging(quiet=task.quiet)
     LOGGER.propagate = False
     cache.shorten_compilation()
+    cache.keep_freed_memory()
     cache.use_compilation_cache()
     if (on_device := getattr(task.objective, "on_device", None)) is not None:
         task = replace(task, objective=on_device(number))
