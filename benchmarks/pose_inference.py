@@ -127,7 +127,7 @@ def _measure(network: PoseEstimator, batch: int, ceiling: float, options: Option
 def _network(name: str) -> PoseEstimator:
     """With random weights."""
     entry = models.get(name)
-    early = {"early_heads": False} if entry.system == "efficientpose" else {}
+    early = {"early_heads": False} if entry.method == "efficientpose" else {}
     module, side = entry.build(upscale=False, **early), entry.input_shape[0]
     x = jnp.zeros((1, side, side, 3))
     variables = jax.device_get(dict(initialize(module, jax.random.key(0), x)))

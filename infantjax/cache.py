@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_disable_hlo_passes": "cse_barrier_expander"}}
 """Options of `jax.jit` by backend, for programs that run networks over keypoints often.
 
-The CPU backend removes optimization barriers before it fuses; without the named pass they last (`nn.kernels.lowering.fusion_barrier`).
-Where a version of XLA has no such pass the option does nothing.
+The CPU backend removes optimization barriers before it fuses; without the named pass they last: see
+`nn.kernels.lowering.fusion_barrier`. Where a version of XLA has no such pass the option does nothing.
 """
 
 _MALLOPT = {"M_ARENA_MAX": (-8, 1), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_TOP_PAD": (-2, 2**26)}

@@ -57,6 +57,6 @@ class Models(common.Command):
 def _line(row: "Summary") -> str:
     published = "-" if row.published_parameters is None else f"{row.published_parameters:,}"
     flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
-    agree = "interpretation" if row.reading else {True: "yes", False: "no", None: "-"}[row.agree]
+    agree = "interpretation" if row.fidelity == "interpretation" else {True: "yes", False: "no", None: "-"}[row.agree]
     counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
     return f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}"

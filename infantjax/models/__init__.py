@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infantjax.models.entry import (
         COUNTING_RULES,
         CountingRule,
-        Entry,
+        ModelEntry,
         Published,
         count_flops,
         count_image,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNTING_RULES",
     "CountingRule",
-    "Entry",
+    "ModelEntry",
     "Published",
     "count_flops",
     "count_image",
@@ -54,7 +54,7 @@ def require_known(name: str) -> None:
         raise ValueError(f'unknown model "{name}"; ' + (did_you_mean(name, known) or f"known: {', '.join(known)}"))
 
 
-def get(name: str) -> "Entry":
+def get(name: str) -> "ModelEntry":
     """The entry of a network.
 
     Raises:

@@ -50,12 +50,12 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """A registered network: what is needed to build it and to feed it correctly.
 
     Attributes:
         name: registry name; names are for ever.
-        system: the published system it belongs to.
+        method: the published method or family that it belongs to.
         task: what it predicts (`risk`, `pose`, `gma`, `score`, `lifting`).
         input_shape: shape of one sample, `[time, joint, channel]` for keypoint networks, `[height, width, channel]` for
             image networks.
@@ -67,11 +67,12 @@ class Entry:
         normalization: how an image network's input is normalized (`pose.images`).
         counted: overrides of `build` that give what the published figures count.
         counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
-        reading: whether the inside is chosen, because only the outline is published.
+        fidelity: `exact`: equal to a reference implementation or to published counts; `published`: follows the text;
+            `interpretation`: only the outline is published, the inside is our choice.
     """
 
     name: str
-    system: str
+    method: str
     task: str
     input_shape: tuple[int, ...]
     skeleton: str
@@ -82,7 +83,7 @@ class Entry:
     normalization: Literal["imagenet", "lite", "vgg"] | None = None
     counted: Mapping[str, Any] = field(default_factory=dict)
     counts: Literal["trained", "stored"] = "trained"
-    reading: bool = False
+    fidelity: Literal["exact", "published", "interpretation"] = "exact"
 
     @property
     def skeletons(self) -> tuple[str, ...]:

@@ -11,7 +11,14 @@ from functools import cache
 from pathlib import Path
 
 from infantjax import models
-from infantjax.models.entry import CountingRule, Entry, count_image, count_operations, count_parameters, flops_of_two
+from infantjax.models.entry import (
+    CountingRule,
+    ModelEntry,
+    count_image,
+    count_operations,
+    count_parameters,
+    flops_of_two,
+)
 
 COUNTS = Path(__file__).with_name("counts.json")
 """What `count` gives for each network and skeleton."""
@@ -23,7 +30,7 @@ class Summary:
 
     Attributes:
         name: registry name.
-        system: published system.
+        method: published method or family.
         task: what the network predicts.
         skeleton: keypoint set it is counted for.
         parameters: as counted: the trained ones of a keypoint network, or its stored values where those were published;
@@ -35,11 +42,11 @@ class Summary:
         executed_flops: operations that are computed, where they differ: the upscaling of image networks.
         agree: what was printed is equal, operations to the printed decimals; None where nothing was printed.
         source: paper and table.
-        reading: whether the inside is chosen, because only the outline is published.
+        fidelity: see `ModelEntry`.
     """
 
     name: str
-    system: str
+    method: str
     task: str
     skeleton: str
     parameters: int
@@ -50,10 +57,10 @@ class Summary:
     executed_flops: int
     agree: bool | None
     source: str
-    reading: bool
+    fidelity: str
 
 
-def count(entry: Entry, skeleton: str | None = None) -> dict[str, int]:
+def count(entry: ModelEntry, skeleton: str | None = None) -> dict[str, int]:
     """Count a network, from abstract traces.
 
     Args:
@@ -79,7 +86,7 @@ def kept_counts() -> dict[str, dict[str, dict[str, int]]]:
 
 
 def summarize(
-    entry: Entry,
+    entry: ModelEntry,
     rule: CountingRule = "published",
     skeleton: str | None = None,
     counts: Mapping[str, int] | None = None,
@@ -106,7 +113,7 @@ def summarize(
         checks.append(f"{flops / published.flops_unit:.{decimals}f}" == published.flops)
     return Summary(
         entry.name,
-        entry.system,
+        entry.method,
         entry.task,
         skeleton,
         parameters,
@@ -117,7 +124,7 @@ def summarize(
         executed,
         all(checks) if checks else None,
         published.source,
-        entry.reading,
+        entry.fidelity,
     )
 
 

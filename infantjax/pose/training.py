@@ -21,7 +21,7 @@ from jaxtyping import Float
 from infantjax import models
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
-from infantjax.models.entry import Entry, variable_shapes
+from infantjax.models.entry import ModelEntry, variable_shapes
 from infantjax.pose.annotations import Annotations
 from infantjax.pose.dataset import CropConfig, read_crops, split_images
 from infantjax.pose.estimator import PoseEstimator, registry_name, save_pose_network
@@ -251,7 +251,7 @@ def _depends_on_keypoints(path: tuple[str, ...]) -> bool:
 
 def _network(
     model: str | None, start: PoseEstimator | None, annotations: Annotations, overrides: Mapping[str, Any]
-) -> tuple[Entry, dict[str, Any]]:
+) -> tuple[ModelEntry, dict[str, Any]]:
     """Entry of the network to train, and the arguments of its `build`."""
     built = dict(overrides)
     if model is None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from infantjax import cli, models
 from infantjax.errors import InputError
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import ImageConv
 from infantjax.pose import load_pose_network
 from infantjax.pose.annotations import Annotations
@@ -49,7 +49,7 @@ def build(skeleton="mpii-16", **overrides):
 @pytest.fixture(scope="module", autouse=True)
 def eye():
     """A small network in the registry."""
-    entry = Entry(
+    entry = ModelEntry(
         "eye", "test", "pose", (32, 32, 3), "mpii-16", (), Published(None, None, 1, "test"), build, normalization="lite"
     )
     known = models.get

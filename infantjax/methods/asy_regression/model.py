@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import Constant, TruncatedFanIn, parameter
 from infantjax.nn.kernels.convolution import convolution
@@ -215,16 +215,16 @@ def build(
 
 
 ENTRIES = tuple(
-    Entry(
+    ModelEntry(
         name=name,
-        system="babypose",
+        method="asy-regression",
         task="depth-pose",
         input_shape=(FRAMES, HEIGHT, WIDTH, channels),
         skeleton="babypose-12",
         features=(),
         published=Published(None, None, 1e9, source),
         build=partial(build, name),
-        reading=name == "babypose-detection",
+        fidelity="interpretation" if name == "babypose-detection" else "published",
     )
     for name, channels, source in (
         ("babypose-detection", 1, "Moccia et al. 2020; a reading of it: its layers are recalled, no counts printed"),

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import HeUniform, parameter
 from infantjax.nn.kernels.convolution import temporal_convolution
@@ -224,9 +224,9 @@ def build(skeleton: str | Skeleton = "baby-moves-18", **overrides: Any) -> BabyM
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="baby-moves",
-        system="baby-moves",
+        method="baby-moves",
         task="gma",
         input_shape=(CLIPS, FRAMES, SERIES),
         skeleton="baby-moves-18",

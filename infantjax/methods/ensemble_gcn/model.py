@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.attention import ACTIVATIONS, Activation, Attention, AttentionKind, SqueezeExcitation
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
@@ -732,9 +732,9 @@ def build_st_gcn(skeleton: Skeleton | str = IN_MOTION_19, **overrides: Any) -> S
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="st-gcn",
-        system="ensemble-nas-gcn",
+        method="ensemble-gcn",
         task="risk",
         input_shape=(150, 19, 2),
         skeleton="in-motion-19",
@@ -743,9 +743,9 @@ ENTRIES = (
         build=build_st_gcn,
     ),
     *(
-        Entry(
+        ModelEntry(
             name=f"kbest-gcn-{i}",
-            system="ensemble-nas-gcn",
+            method="ensemble-gcn",
             task="risk",
             input_shape=(150, 19, 6),
             skeleton="in-motion-19",

@@ -14,7 +14,7 @@ from infantjax.assessment.assessor import OTHER_WEIGHTS, require_fit
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.methods.ensemble_gcn.folding import fold
-from infantjax.models.entry import Entry, variable_shapes
+from infantjax.models.entry import ModelEntry, variable_shapes
 from infantjax.recording import features, windows
 from infantjax.recording.windows import Rotation
 from infantjax.skeletons import Skeleton
@@ -104,7 +104,7 @@ def folded_program(member: Member, skeleton: Skeleton, rotation: Rotation, exact
     return FoldedProgram.create(program, jax.tree.map(lambda leaf: np.asarray(leaf[0]), member.variables))
 
 
-def _module_of(member: Member, entry: Entry, skeleton: Skeleton) -> nn.Module:
+def _module_of(member: Member, entry: ModelEntry, skeleton: Skeleton) -> nn.Module:
     """The network of a member."""
     try:
         return entry.build(skeleton=skeleton, **member.overrides)

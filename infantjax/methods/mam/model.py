@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import Constant, GlorotUniform, HeUniform, Normal, parameter, variable
 from infantjax.nn.kernels.convolution import pointwise
@@ -355,9 +355,9 @@ def build(skeleton: str | Skeleton = "human36m-17", **overrides: Any) -> MAM:
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="mam",
-        system="mam",
+        method="mam",
         task="gma",
         input_shape=(1, 240, 17, 17),
         skeleton="human36m-17",
@@ -370,6 +370,6 @@ ENTRIES = (
             {"auc": 0.967, "auc_internal": 0.934, "kappa": 0.601},
         ),
         build=build,
-        reading=True,
+        fidelity="interpretation",
     ),
 )

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import Constant, GlorotUniform, parameter
 from infantjax.nn.kernels.convolution import pointwise, valid_convolution
@@ -160,9 +160,9 @@ def build(skeleton: str | Skeleton = "limbs-4", **overrides: Any) -> SmaCnn:
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="sma-cnn",
-        system="sma-cnn",
+        method="sma-cnn",
         task="score",
         input_shape=(LIMBS * AXES, FRAMES, 1),
         skeleton="limbs-4",
@@ -171,5 +171,6 @@ ENTRIES = (
             None, None, 1e9, "the paper's table of layers, which prints no count; 35 939 169 follow from it"
         ),
         build=build,
+        fidelity="published",
     ),
 )

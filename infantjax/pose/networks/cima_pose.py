@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import Image, ImageConv, double, pool
 from infantjax.nn.layers import BatchNorm
 from infantjax.skeletons import Skeleton
@@ -100,9 +100,9 @@ def build(skeleton: str | Skeleton = "in-motion-19", **overrides: Any) -> CimaPo
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="cima-pose",
-        system="cima-pose",
+        method="cima-pose",
         task="pose",
         input_shape=(368, 368, 3),
         skeleton="in-motion-19",

@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import (
     Activation,
     Image,
@@ -139,9 +139,9 @@ _SIDES = (224, 256, 288, 320, 384)  # our choice: that of the backbone, rounded 
 _UNPRINTED = Published(None, None, 1, "not printed; the training framework offers it")
 
 ENTRIES = tuple(
-    Entry(
+    ModelEntry(
         name=f"efficienthourglass-{member}",
-        system="efficienthourglass",
+        method="efficienthourglass",
         task="pose",
         input_shape=(608, 608, 3) if member == "b4" else (_SIDES[int(member[1])], _SIDES[int(member[1])], 3),
         skeleton="mpii-16",

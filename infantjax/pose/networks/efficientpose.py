@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, double, e_swish, pool, relu6
 from infantjax.pose.networks.efficientnet import BRANCH_DROPOUT, Backbone, plan
 from infantjax.skeletons import Skeleton
@@ -178,9 +178,9 @@ _PUBLISHED: dict[str, tuple[int, str, int | None, str | None]] = {
 }
 
 ENTRIES = tuple(
-    Entry(
+    ModelEntry(
         name=f"efficientpose-{variant}",
-        system="efficientpose",
+        method="efficientpose",
         task="pose",
         input_shape=(VARIANTS[variant].side, VARIANTS[variant].side, 3),
         skeleton="mpii-16",

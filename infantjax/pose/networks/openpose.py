@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.image import Image, ImageConv, double, pool
 from infantjax.nn.initializers import Constant, parameter
@@ -132,9 +132,9 @@ def build(skeleton: str | Skeleton = "mpii-16", **overrides: Any) -> OpenPose:
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="openpose",
-        system="openpose",
+        method="openpose",
         task="pose",
         input_shape=(368, 368, 3),
         skeleton="mpii-16",

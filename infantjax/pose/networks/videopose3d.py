@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
-from infantjax.models.entry import Entry, Published
+from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import UniformFanIn, parameter
 from infantjax.nn.kernels.convolution import pointwise, valid_convolution
@@ -150,9 +150,9 @@ def build(skeleton: str | Skeleton = "human36m-17", **overrides: Any) -> Lifting
 
 
 ENTRIES = (
-    Entry(
+    ModelEntry(
         name="videopose3d",
-        system="videopose3d",
+        method="videopose3d",
         task="lifting",
         input_shape=(243, 17, 2),
         skeleton="human36m-17",

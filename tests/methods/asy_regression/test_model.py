@@ -40,7 +40,7 @@ def test_long_skip_connections_are_an_option_of_the_detection_network():
 
 
 def test_the_detection_network_is_a_reading():
-    assert [name for name in COUNTS if models.get(name).reading] == ["babypose-detection"]
+    assert [name for name in COUNTS if models.get(name).fidelity == "interpretation"] == ["babypose-detection"]
     assert "a reading of" in models.get("babypose-detection").published.source
 
 
