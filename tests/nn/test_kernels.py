@@ -48,12 +48,12 @@ def assert_equal_gradients(ours, theirs, *arrays, tolerance=1e-12):
 # (frames, kernel size, stride, dilation, inputs, outputs): up to two inputs, fewer than twenty outputs, a kernel longer
 # than the recording and a stride that leaves frames over take ways of their own.
 SHAPES = [
-    (13, 3, 1, 1, 3, 4),
+    pytest.param((13, 3, 1, 1, 3, 4), marks=pytest.mark.slow),
     (12, 5, 2, 2, 2, 21),
-    (7, 9, 3, 1, 1, 1),
-    (1, 3, 1, 3, 3, 4),
-    (10, 9, 1, 3, 3, 21),
-    (11, 1, 2, 1, 3, 4),
+    pytest.param((7, 9, 3, 1, 1, 1), marks=pytest.mark.slow),
+    pytest.param((1, 3, 1, 3, 3, 4), marks=pytest.mark.slow),
+    pytest.param((10, 9, 1, 3, 3, 21), marks=pytest.mark.slow),
+    pytest.param((11, 1, 2, 1, 3, 4), marks=pytest.mark.slow),
 ]
 
 
@@ -185,9 +185,9 @@ def image_convolution(x, kernel, strides, dilations, padding, groups=1):
 @pytest.mark.parametrize(
     ("shape", "kernel", "strides", "dilations", "padding"),
     [
-        ((2, 9, 7, 3), (3, 3, 3, 4), (1, 1), (1, 1), ((1, 1), (1, 1))),
+        pytest.param((2, 9, 7, 3), (3, 3, 3, 4), (1, 1), (1, 1), ((1, 1), (1, 1)), marks=pytest.mark.slow),
         ((2, 9, 8, 3), (4, 2, 3, 4), (2, 3), (1, 2), ((0, 3), (2, 0))),
-        ((2, 5, 6, 3), (3, 3, 3, 4), (3, 2), (2, 2), ((1, 2), (0, 0))),
+        pytest.param((2, 5, 6, 3), (3, 3, 3, 4), (3, 2), (2, 2), ((1, 2), (0, 0)), marks=pytest.mark.slow),
         ((2, 3, 6, 7, 2), (3, 1, 2, 2, 3), (1, 2, 2), (1, 1, 1), ((1, 1), (0, 0), (0, 1))),
     ],
     ids=["plain", "strides", "dilations", "clips"],
@@ -202,7 +202,11 @@ def test_a_convolution_and_its_gradients_are_those_of_xla(shape, kernel, strides
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "stride"), [((9, 6), 3, 1), ((17, 4), 5, 2), ((8, 8), 2, 3), ((4, 9), 1, 2)]
+    ("size", "kernel", "stride"),
+    [
+        ((17, 4), 5, 2),
+        *(pytest.param(*shape, marks=pytest.mark.slow) for shape in (((9, 6), 3, 1), ((8, 8), 2, 3), ((4, 9), 1, 2))),
+    ],
 )
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_a_depthwise_convolution_and_its_gradients_are_those_of_a_grouped_one(

@@ -166,6 +166,7 @@ def test_other_images_are_refused_in_the_folder_of_a_training(trained):
         )
 
 
+@pytest.mark.slow
 def test_folds_are_runs_of_one_stack(trained):
     other = Split(tuple(range(4, 12)), tuple(range(4)))
     both = pose.train(Eye(), dots(), [FOLD, other], CONFIG, options=OPTIONS)
@@ -252,6 +253,7 @@ def test_images_that_do_not_exist_are_refused():
         pose.train(Eye(), dots(), [Split((0, 12), (1,))], CONFIG)
 
 
+@pytest.mark.slow
 def test_images_that_stay_on_the_host_train_the_same_network_and_continue_bit_for_bit(trained, tmp_path):
     pytest.importorskip("grain")
     data = dots()

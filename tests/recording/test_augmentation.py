@@ -213,6 +213,7 @@ def test_curves_are_smooth_and_have_the_mean_and_spread_of_their_knots():
     assert float(np.abs(np.diff(curves, axis=1)).max()) < 1.5
 
 
+@pytest.mark.slow
 def test_a_curve_with_fewer_knots_turns_less_often():
     turns = [
         (np.diff(np.sign(np.diff(curves_of(jax.random.key(1), 300, inner=(k, k)))), axis=1) != 0).sum(1).mean()

@@ -58,6 +58,7 @@ def small():
     return network, variables, x, info, apply
 
 
+@pytest.mark.slow
 def test_compiled_is_as_written(small):
     network, variables, x, info, apply = small
     logit, aux = apply(variables, x, info)
