@@ -329,7 +329,7 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     alone = [sma_cnn.train(module, data, [split], config) for split in splits]
     loop_seconds = time.perf_counter() - begun
     of_first = [result.validation_outputs(splits[:1])[0] for result in (alone[0], together)]
-    common.require_equal(*of_first, 1e-5, "scores of the first subject")
+    common.require_equal(of_first[0], of_first[1], 1e-5, "scores of the first subject")
     return {"ours_median_s": stack, "peer_median_s": loop_seconds, "ratio": loop_seconds / stack}
 
 

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -88,7 +88,7 @@ def main(options: Options) -> None:
 def settings(options: Options) -> BabyMoves:
     """The method with the settings of the options."""
     method = BabyMoves.presets()[options.preset]
-    training = {**(SIMULATED if options.simulate else {}), "seed": options.seed}
+    training: dict[str, Any] = {**(SIMULATED if options.simulate else {}), "seed": options.seed}
     if options.epochs is not None:
         training["epochs"] = options.epochs
     return dataclasses.replace(

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+import jax
 import numpy as np
 import tyro
 from method_runs import MethodRuns, exit_status, train_runs
@@ -52,7 +53,6 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, draw_outcomes, move
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.layout import take_runs
 
 Part = Literal["closeness", "reference"]
 
@@ -175,7 +175,7 @@ def metrics_of(options: Options) -> dict[str, float]:
 def settings(options: Options, dimensions: int) -> Mam:
     """The method with the settings of the options."""
     method = SMALL if options.simulate else Mam()
-    given = {"joint": options.epochs, "pretraining": options.pretraining}
+    given: dict[str, Any] = {"joint": options.epochs, "pretraining": options.pretraining}
     training = dataclasses.replace(
         method.training,
         inputs=options.inputs,
@@ -229,7 +229,7 @@ def clip_probabilities(method: Mam, runs: MethodRuns, positions: Sequence[np.nda
     """Probability of fidgety movements in the clips of each video, by the run that held it out."""
     network, found = method.build(), dict[int, np.ndarray]()
     for run, split in enumerate(runs.inputs.splits):
-        variables = take_runs(runs.result.variables, run)
+        variables = jax.tree.map(lambda leaf, run=run: leaf[run], runs.result.variables)
         for row in split.validation:
             found[row] = localize(network, variables, positions[row], method.training)
     return [found[row] for row in range(len(positions))]

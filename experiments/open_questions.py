@@ -205,7 +205,7 @@ def _range(values: np.ndarray) -> tuple[float, float, float]:
 def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
     """AUC, accuracy, share certain, and how many of these are right, from `[instance, window]` of each infant."""
     infant = np.array([aggregation.infant_risk(each) for each in risks])
-    colors = [level(r, aggregation.instance_risks(each), threshold) for r, each in zip(infant, risks)]
+    colors = [level(r, aggregation.network_risks(each), threshold) for r, each in zip(infant, risks)]
     right = (infant > threshold) == labels
     certain = np.isin(colors, ("red", "green"))
     return auc(infant, labels), right.mean(), certain.mean(), right[certain].mean() if certain.any() else np.nan
@@ -260,7 +260,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     methods = {
         "median over instances, then windows (published)": [aggregation.infant_risk(each) for each in risks],
         "median over instances, mean over windows": [aggregation.window_risk(each).mean() for each in risks],
-        "median over windows, then instances": [np.median(aggregation.instance_risks(each)) for each in risks],
+        "median over windows, then instances": [np.median(aggregation.network_risks(each)) for each in risks],
         "mean over windows and instances": [each.mean() for each in risks],
         "attention over windows, median over instances": [np.median(each) for each in attended],
     }
@@ -393,7 +393,7 @@ def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, list[str]]:
     """Risk and color of each infant."""
     assessor = EnsembleGcnAssessor(ensemble)
     assessed = [assessor.assess(recording) for recording in test.recordings]
-    return np.array([a.value for a in assessed]), [a.certainty.level for a in assessed]
+    return np.array([a.value for a in assessed]), [a.certainty.level for a in assessed if a.certainty]
 
 
 def _area(risks: Any, labels: Any) -> tuple[float, float, float]:

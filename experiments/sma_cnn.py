@@ -19,7 +19,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import numpy as np
 import sma_plots
@@ -112,8 +112,8 @@ def main(options: Options) -> None:
 def settings(options: Options) -> SmaCnn:
     """The method with the settings of the options."""
     method = SMALL if options.simulate else SmaCnn()
-    given = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
-    given = {name: value for name, value in given.items() if value is not None}
+    values: dict[str, Any] = {"iterations": options.iterations, "batch_size": options.batch_size, "seed": options.seed}
+    given = {name: value for name, value in values.items() if value is not None}
     report = math.gcd(given.get("iterations", method.training.iterations), 50)
     return dataclasses.replace(method, training=dataclasses.replace(method.training, report=report, **given))
 

@@ -120,7 +120,7 @@ class HeldOut(NamedTuple):
 
     place: Array
     recording: Array
-    count: Array
+    count: Array  # type: ignore[assignment]
 
 
 def train(
@@ -171,7 +171,9 @@ def _index_sets(data: Pieces, split: Split, config: StamConfig) -> IndexSets:
     if len(pieces) < config.batch_size:
         raise ValueError(f"{len(pieces)} training pieces do not fill a batch of {config.batch_size}")
     place = {int(row): number for number, row in enumerate(held)}
-    extra: Any = HeldOut(np.array([place[int(row)] for row in owner[held_pieces]]), held, np.int32(len(held)))
+    places: Any = np.array([place[int(row)] for row in owner[held_pieces]])
+    count: Any = np.int32(len(held))
+    extra: Any = HeldOut(places, held, count)  # type: ignore[arg-type]
     return IndexSets(pieces, held_pieces, extra)
 
 

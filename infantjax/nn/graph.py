@@ -1,7 +1,7 @@
 """Graph convolution over the joints, in the layout `[joint, batch, time, channel]`."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -111,7 +111,7 @@ class GroupedGraphConv(nn.Module):
         """Declare the variables."""
         shape = (self.matrices, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (0, 1)), shape)
-        self.batch_norm = None
+        self.batch_norm: Any = None
         if is_folded(self):
             self.bias = parameter(self, "bias", Constant(0), (self.features,))
         else:

@@ -10,6 +10,7 @@ In evaluation mode the norm behind a convolution goes into its kernel and bias: 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.errors
 import flax.linen as nn
@@ -126,7 +127,8 @@ class TemporalConv(nn.Module):
         shape = (self.kernel_size, self.inputs, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (2,), (0,)), shape)
         folded = self.norm and is_folded(self)
-        self.bias = self.batch_norm = None
+        self.bias: Array | None = None
+        self.batch_norm: Any = None
         if self.use_bias or folded:
             self.bias = parameter(self, "bias", UniformFanIn(self.inputs * self.kernel_size), (self.features,))
         if self.norm and not folded:
@@ -190,7 +192,7 @@ class DepthwiseConv(nn.Module):
         """Declare the variables."""
         shape = (self.kernel_size, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (1,), (0,)), shape)
-        self.batch_norm = None
+        self.batch_norm: Any = None
         if is_folded(self):
             self.bias = parameter(self, "bias", Constant(0), (self.features,))
         else:

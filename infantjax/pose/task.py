@@ -273,7 +273,7 @@ class PoseTask(SupervisedTask):
         def step(carry: tuple, number: Array) -> tuple:
             rngs = {"dropout": jax.random.fold_in(step_key, number)}
             loss = partial(self.loss, batch=self.batch(plan, number, run, data), rngs=rngs)
-            variables, opt_state, value = self.step(*carry, loss)
+            variables, opt_state, value = self.step(carry[0], carry[1], loss)
             return (variables, opt_state), value
 
         return lax.scan(step, carry, jnp.arange(self.steps))

@@ -180,7 +180,13 @@ def train_pose(
     split, notes = split_images(annotations, validation, config.seed)
     file = None if prefetch is None else Path(directory) / CROPS
     images, points = read_crops(annotations, side, crop, options.quiet, file)
-    data = ImageData(images, points, initial, annotations.skeleton, entry.normalization or "imagenet")
+    data = ImageData(
+        images,  # type: ignore[arg-type]
+        points,  # type: ignore[arg-type]
+        initial,
+        annotations.skeleton,
+        entry.normalization or "imagenet",
+    )
     description = {
         "name": entry.name,
         "overrides": {name: value for name, value in built.items() if name != "upscale"},

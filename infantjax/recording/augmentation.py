@@ -6,7 +6,7 @@ series, `[..., time, channel]`, and change their magnitude or their pace by a sm
 
 import math
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +70,8 @@ def sample_from_bits(bits: UInt32[AnyArray, "*batch 4"], augmentation: Augmentat
     )
     if not augmentation.discrete:
         share = (bits >> 8).astype(jnp.float32) * np.float32(2**-24)  # all 24 bits of a float32, below 1
-        return AffineParams(*(m + n * (2 * share[..., i] - 1) for i, (m, n) in enumerate(zip(middles, limits))))
+        params: Any = (m + n * (2 * share[..., i] - 1) for i, (m, n) in enumerate(zip(middles, limits)))
+        return AffineParams(*params)
     # A table holds the float32 nearest to each decimal; a compiled division does not always give it.
     steps = [round(limit * per_unit) for limit, per_unit in zip(limits, steps_per_unit)]
     row = bits % np.array([2 * n + 1 for n in steps], np.uint32)
@@ -192,7 +193,7 @@ def magnitude_warp(
     """
     centered = curve - curve.mean(axis=-1, keepdims=True)
     spread = curve.max(axis=-1, keepdims=True) - curve.min(axis=-1, keepdims=True)
-    return series * jnp.exp(centered / spread)[..., None]
+    return jnp.asarray(series) * jnp.exp(centered / spread)[..., None]
 
 
 def time_warp(

@@ -156,8 +156,8 @@ def importance(
     random = np.random.default_rng(seed)
     resampled, shuffled = [], []
     for _ in range(resamples):
-        rows = random.choice(len(observed), len(observed))
-        resampled.append(_shares(study.space, [observed[row] for row in rows], evaluator, seed))
+        chosen = random.choice(len(observed), len(observed))
+        resampled.append(_shares(study.space, [observed[row] for row in chosen], evaluator, seed))
         values = random.permutation([each.value for each in observed])
         null = [Observation(each.candidate, float(value)) for each, value in zip(observed, values)]
         shuffled.append(_shares(study.space, null, evaluator, seed))

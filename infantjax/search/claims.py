@@ -56,7 +56,8 @@ class Claims:
     """
 
     def __init__(self, study: "optuna.Study", storage_url: str, directory: Path) -> None:
-        self.storage, self.study_id = study._storage, study._study_id
+        storage: Any = study._storage
+        self.storage, self.study_id = storage, study._study_id
         self.workers, self.trials = directory / "workers", directory / "trials"
         self.worker = f"{platform.node()}-{uuid4().hex[:12]}"
         url = make_url(storage_url)

@@ -104,7 +104,7 @@ class _Worker:
         self.study = retry_with_backoff(lambda: join_study(task.study, storage, self.sampler, task.setup))
         self.claims = Claims(self.study, task.storage, task.directory)
         self.failures = 0
-        precompile = getattr(task.objective, "precompile", None)
+        precompile: Any = getattr(task.objective, "precompile", None)
         self.precompiler = _Precompiler(lambda candidate: precompile(task.space.choices(candidate)))
         self.precompiles = precompile is not None
 

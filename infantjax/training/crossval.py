@@ -82,9 +82,17 @@ class TrainOutputs:
 class Trainable(Protocol):
     """What cross-validation needs of a method."""
 
-    name: str
-    skeleton: str
-    score_range: ScoreRange | None
+    @property
+    def name(self) -> str:
+        """Registry name."""
+
+    @property
+    def skeleton(self) -> str:
+        """Name of the keypoints that the network reads."""
+
+    @property
+    def score_range(self) -> ScoreRange | None:
+        """Of outcomes that are scores; None where outcomes are 0 or 1."""
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -169,5 +169,6 @@ def stack_padded(arrays: Sequence[Any]) -> np.ndarray:
     shape = tuple(np.max([a.shape for a in hosts], axis=0).astype(int))
     stacked = np.zeros((len(hosts), *shape), np.int32)
     for number, array in enumerate(hosts):
-        stacked[(number, *(slice(n) for n in array.shape))] = array
+        place: Any = (number, *(slice(n) for n in array.shape))
+        stacked[place] = array
     return stacked

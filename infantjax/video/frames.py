@@ -55,7 +55,8 @@ class Frame:
         import av
 
         native = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        return cls(index, time, *image.shape[:2], name, native)
+        height, width = image.shape[:2]
+        return cls(index, time, height, width, name, native)
 
     def pixels(self, height: int | None = None, width: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
         """The upright frame in RGB, 8 bit; resized by area means if sides are given."""

@@ -7,13 +7,14 @@ Composed, and with the taps of all dilations in one convolution, assessing takes
 from itertools import chain
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
 
-from infantjax.methods.ensemble_gcn.model import GraphNetwork, ModuleSpec, StGcn, plan
+from infantjax.methods.ensemble_gcn.model import GraphNetwork, ModuleSpec, plan
 from infantjax.nn.kernels.folding import fold_batch_norm
 
 
-def fold(network: GraphNetwork | StGcn, variables: Any) -> dict[str, Any]:
+def fold(network: nn.Module, variables: Any) -> dict[str, Any]:
     """Variables with which a network computes the same in evaluation mode, with fewer operations."""
     folded = fold_batch_norm(variables)
     if isinstance(network, GraphNetwork):

@@ -31,7 +31,7 @@ from infantjax.weights.ensemble import Member, leaves
 if TYPE_CHECKING:
     from infantjax.methods.ensemble_gcn.tracing import FoldedProgram
 
-Leaves = list[np.ndarray] | list[Array]
+Leaves = Sequence[np.ndarray] | Sequence[Array]
 """Folded weights, in the order in which the program reads them."""
 
 CHUNKS = {"cpu": 6, "gpu": 64, "tpu": 64}

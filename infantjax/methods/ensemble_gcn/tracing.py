@@ -78,7 +78,7 @@ class FoldedProgram:
         return jax.tree.leaves(fold(self.program.module, variables))
 
     def __call__(
-        self, leaves: Sequence[Array], positions: Float[Array, "window time joint 2"]
+        self, leaves: Sequence[Array] | Sequence[np.ndarray], positions: Float[Array, "window time joint 2"]
     ) -> tuple[Float[Array, " window"], Float[Array, "window joint"]]:
         """Risk and contributions of the windows, see `WindowProgram`."""
         return self.program(jax.tree.unflatten(self.structure, leaves), positions)

@@ -175,7 +175,7 @@ class Mam(Method):
         task = VideoTask(self.build(), self.training, (1, *self.input_shape))
         return TrainingSetup(task, video_runs(data, inputs.splits, self.seed), data)
 
-    def _clips(self, annotated: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _clips(self, annotated: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """The annotated clips and their labels."""
         if not annotated:
             raise InputError("mam", "needs annotated infants", "name their folder by --annotated")

@@ -214,7 +214,7 @@ class NormalVideos(NamedTuple):
     """
 
     rows: Array
-    count: Array
+    count: Array  # type: ignore[assignment]
 
 
 class MamBatch(NamedTuple):

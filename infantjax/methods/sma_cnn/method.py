@@ -120,8 +120,11 @@ class SmaCnn(Method):
     def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
         """The score of each recording by the run that held it out, and errors of windows and of recordings."""
         cohort, owner = inputs.cohort, _owners(inputs)
-        held_out, run_metrics = [], []
-        predictions, targets, subjects = [], [], []
+        held_out: list[HeldOut] = []
+        run_metrics: list[dict[str, float | None]] = []
+        predictions: list[Any] = []
+        targets: list[Any] = []
+        subjects: list[Any] = []
         groups = cohort.groups or cohort.names
         for run, split in enumerate(inputs.splits):
             if result.status[run] == Status.DIVERGED:

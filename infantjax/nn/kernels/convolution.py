@@ -80,11 +80,11 @@ def sparse_temporal_convolution(
         kernels: by the frames that their rows read, relative to the output's; see `equally_spaced`.
         stride: frames between outputs.
     """
-    rows, y = x.reshape(-1, *x.shape[2:]), None
+    rows, parts = x.reshape(-1, *x.shape[2:]), []
     for frames, kernel in kernels.items():
         padding = ((0, 0), (-frames[0], frames[-1]))
-        part = convolution(rows[:, None], kernel[None], (1, stride), (1, frames.step), padding)[:, 0]
-        y = part if y is None else y + part
+        parts.append(convolution(rows[:, None], kernel[None], (1, stride), (1, frames.step), padding)[:, 0])
+    y = sum(parts[1:], parts[0])
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
