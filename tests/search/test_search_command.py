@@ -175,7 +175,7 @@ def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
     program = str(Path(sys.executable).with_name("infantjax"))
     command = [program, "search", *(str(option) for option in options)]
     interrupted = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while interrupted.poll() is None and not list((tmp_path / "out").glob("candidates/*/*")):
+    while interrupted.poll() is None and not list((tmp_path / "out").glob("trials/*/run/*")):
         time.sleep(0.2)
     interrupted.terminate()
     _, err = interrupted.communicate(timeout=120)
