@@ -22,8 +22,8 @@ import tyro
 from benchmarks import common, torch_twin
 from infantjax import cache as runtime
 from infantjax import models
+from infantjax.methods.ensemble_gcn.architecture import KBEST
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
-from infantjax.methods.ensemble_gcn.model import KBEST
 from infantjax.models.entry import count_flops
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import REFERENCE, standardize

@@ -50,7 +50,7 @@ from benchmarks.cohort import simulated
 from benchmarks.stack_training import require_equal_step
 from infantjax import cache as runtime
 from infantjax.evaluation.discrimination import auc
-from infantjax.methods.ensemble_gcn.model import Architecture
+from infantjax.methods.ensemble_gcn.architecture import Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE, AucObjective, build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features

@@ -32,7 +32,7 @@ from infantjax import cache as runtime
 from infantjax import models
 from infantjax.cache import COMPILER_OPTIONS
 from infantjax.methods.ensemble_gcn import training as stack
-from infantjax.methods.ensemble_gcn.model import KBEST, Architecture
+from infantjax.methods.ensemble_gcn.architecture import KBEST, Architecture
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.models.entry import count_flops
 from infantjax.recording.windows import WINDOW, window_starts

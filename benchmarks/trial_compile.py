@@ -23,7 +23,7 @@ from benchmarks import common
 from benchmarks.cohort import simulated
 from infantjax import cache as runtime
 from infantjax.methods.ensemble_gcn import training as stack
-from infantjax.methods.ensemble_gcn.model import KBEST
+from infantjax.methods.ensemble_gcn.architecture import KBEST
 from infantjax.methods.ensemble_gcn.objective import build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.training.compiled import CompiledTraining

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
-from infantjax.methods.ensemble_gcn.model import StGcnLayer
+from infantjax.methods.ensemble_gcn.st_gcn import StGcnLayer
 from infantjax.nn import flops
 from infantjax.nn.initializers import UniformFanIn
 from infantjax.nn.layers import BatchNorm, Dense

@@ -10,7 +10,9 @@ from scipy import stats
 
 from infantjax.explanation import saliency
 from infantjax.explanation.class_activation import class_weights
-from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
+from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, Architecture
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.st_gcn import StGcn
 from infantjax.nn.initializers import initialize
 from infantjax.skeletons import IN_MOTION_19, body_parts
 

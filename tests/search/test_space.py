@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.model import KBEST, Architecture
+from infantjax.methods.ensemble_gcn.architecture import KBEST, Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
 from infantjax.methods.ensemble_gcn.objective import build
 from infantjax.search.space import SearchSpace, pick, read_space

@@ -10,7 +10,8 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from infantjax.methods.ensemble_gcn.model import GraphNetwork, ModuleSpec, plan
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.plan import ModuleSpec, plan
 from infantjax.nn.kernels.folding import fold_batch_norm
 
 

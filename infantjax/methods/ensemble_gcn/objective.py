@@ -13,7 +13,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork
+from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, Architecture
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
 from infantjax.methods.ensemble_gcn.training import FEATURES, CohortData, TrainingConfig, trace, train
 from infantjax.search.objective import Report, TrialResult

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infantjax.methods.ensemble_gcn.model import Architecture, GraphNetwork, ModuleSpec, StGcn, plan
+from infantjax.methods.ensemble_gcn.architecture import Architecture
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.plan import ModuleSpec, plan
+from infantjax.methods.ensemble_gcn.st_gcn import StGcn
 from infantjax.models.entry import variable_shapes
 from infantjax.weights.placement import (
     DEPTHWISE,

@@ -18,9 +18,9 @@ from infantjax import models
 from infantjax.assessment import aggregation
 from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.errors import InputError
+from infantjax.methods.ensemble_gcn.architecture import Architecture
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
-from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
 from infantjax.recording.recording import Recording

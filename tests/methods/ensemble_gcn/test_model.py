@@ -15,8 +15,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from infantjax import models
+from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, KBEST, Architecture
 from infantjax.methods.ensemble_gcn.folding import fold
-from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, KBEST, Architecture, GraphNetwork, StGcn, plan
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.plan import plan
+from infantjax.methods.ensemble_gcn.st_gcn import StGcn
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.initializers import initialize, shapes
 from infantjax.skeletons import Skeleton

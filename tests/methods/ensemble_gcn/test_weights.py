@@ -8,7 +8,9 @@ import pytest
 from einops import rearrange
 
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.model import ALTERNATIVES, Architecture, GraphNetwork, StGcn
+from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, Architecture
+from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.st_gcn import StGcn
 from infantjax.methods.ensemble_gcn.weights import graph_network_places, st_gcn_places
 from infantjax.models import count_parameters, variable_shapes
 from infantjax.weights import import_movement_outcome, import_st_gcn

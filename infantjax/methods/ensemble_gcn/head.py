@@ -1,0 +1,62 @@
+"""Input and output that the graph networks have in common: the layout inside, pooling, and the classifier."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from einops import rearrange, reduce
+from jaxtyping import Array, Float
+
+from infantjax.nn import flops
+from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
+from infantjax.nn.layers import Dense
+from infantjax.skeletons import Skeleton
+
+
+def joints_first(
+    x: Float[Array, "batch time joint channel"], skeleton: Skeleton, channels: int
+) -> Float[Array, "joint batch time channel"]:
+    """The input in the layout inside of the networks.
+
+    Raises:
+        ValueError: another shape; the message has both.
+    """
+    joints = len(skeleton.joints)
+    if x.ndim != 4 or x.shape[2:] != (joints, channels):
+        raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")
+    return rearrange(x, "batch time joint channel -> joint batch time channel")
+
+
+class SpatialPool(nn.Module):
+    """Mean over time, then one linear layer over joints and channels; no norm, no activation."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "joint batch time channel"]) -> Float[Array, "batch channel"]:
+        """Pool."""
+        joints, batch, _, channels = x.shape
+        shape = (joints, channels, channels)
+        kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (2,)), shape)
+        bias = parameter(self, "bias", UniformFanIn(joints * channels), (channels,))
+        pooled = reduce(x, "joint batch time channel -> joint batch channel", "mean")
+        _count_final_pooling(pooled)
+        flops.record("convolution", batch * joints * channels * channels)
+        return jnp.einsum("vbc,vco->bo", pooled, kernel) + bias
+
+
+def classify(
+    x: Float[Array, "joint batch time channel"], pooled: Float[Array, "batch channel"], classes: int
+) -> tuple[Float[Array, "batch classes"], dict[str, Array]]:
+    """Scores, and what they come from; called within a module, which owns the layer `classifier`."""
+    bias = UniformFanIn(pooled.shape[-1])
+    logits = Dense(pooled.shape[-1], classes, HeNormalFanOut(1.0), bias, name="classifier")(pooled)
+    return logits, {"features": rearrange(x, "joint batch time channel -> batch time joint channel"), "pooled": pooled}
+
+
+def global_mean(x: Float[Array, "joint batch time channel"]) -> Float[Array, "batch channel"]:
+    """Mean over joints and time."""
+    pooled = reduce(x, "joint batch time channel -> batch channel", "mean")
+    _count_final_pooling(pooled)
+    return pooled
+
+
+def _count_final_pooling(pooled: Array) -> None:
+    # The published program averages over the persons of a video as well, of whom there is one: counted twice.
+    flops.record("pooling", 2 * pooled.size)
