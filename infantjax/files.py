@@ -11,8 +11,8 @@ import secrets
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,12 @@ MAX_LINE_CHARACTERS = 1_000_000
 """Longest line of a text table."""
 MAX_COORDINATE = 1e6
 """Largest absolute coordinate, in the unit of the file."""
+MIN_FPS = 5.0
+"""Lowest frame rate of a recording whose movement can be assessed, hertz."""
 MAX_FPS = 1_000.0
 """Highest frame rate, hertz."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -50,19 +54,34 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
     Raises:
         OSError: the folder is missing or read-only, or the disk is full; the old file, if any, is unchanged.
     """
-    path = Path(path)
-    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    write_together({Path(path): content})
+
+
+def write_together(contents: Mapping[Path, str | bytes]) -> None:
+    """Write files of one folder as `write_atomically` does; none is renamed before all are written.
+
+    Raises:
+        OSError: as `write_atomically`; its `filename` is the file that failed.
+    """
+    temporaries: dict[Path, str] = {}
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        for path, content in contents.items():
+            data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
+            descriptor, temporaries[path] = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporaries[path], 0o666 & ~umask())
+        for path in contents:
+            os.replace(temporaries[path], path)
+            del temporaries[path]
+    except OSError as error:
+        error.filename = str(path)
         raise
+    finally:
+        for temporary in temporaries.values():
+            Path(temporary).unlink(missing_ok=True)
 
 
 def sha256(*parts: bytes | str | Path | np.ndarray) -> str:
@@ -96,20 +115,75 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def safe_stem(name: str, taken: Collection[str] = ()) -> str:
-    """A file stem made of a free text: no separators or control characters, at most 100 characters, unique.
+def require_local(path: str | Path) -> None:
+    """Refuse the address of another place, such as `gs://bucket/x`, of which a `Path` would make a folder `gs:` here.
+
+    Raises:
+        InputError: the path begins with a scheme.
+    """
+    if _ADDRESS.match(str(path)):
+        raise InputError(path, "is an address, not a path of this machine", "give a local path and copy the files")
+
+
+def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
+    """Refuse to write over what is read. Links and other spellings of a name are followed.
+
+    Args:
+        outputs: files and folders that will be written.
+        inputs: files and folders that are read; a folder stands for itself and for the files in it.
+
+    Raises:
+        InputError: an output is an input.
+    """
+    read = {identity for path in inputs for identity in _identities(Path(path))}
+    for path in outputs:
+        if _identity(Path(path)) in read:
+            raise InputError(path, "is also an input, which is never written over", "give another place")
+
+
+def _identities(path: Path) -> Iterator[tuple[int, int] | str]:
+    """Of a file or folder, and of the files in the folder."""
+    yield _identity(path)
+    with suppress(OSError), os.scandir(path) as entries:
+        yield from (_identity(Path(entry.path)) for entry in entries if not entry.is_dir())
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What all names of a file have in common; of a file that does not exist its absolute name."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return os.path.normcase(os.path.realpath(path))
+    return status.st_dev, status.st_ino
+
+
+def safe_stem(name: str) -> str:
+    """A file stem made of a free text: no separators or control characters, at most 100 characters.
 
     Args:
         name: any text, for example the name of a recording.
-        taken: stems that exist already; a number is appended until the result is not one of them.
     """
     text = unicodedata.normalize("NFC", name)
     text = re.sub(r"[^\w.\-+ ]", "_", text).strip(" .").lstrip("-")
-    stem = text[:100] or "recording"
-    candidate, count = stem, 2
-    while candidate.casefold() in {t.casefold() for t in taken}:
-        candidate, count = f"{stem}-{count}", count + 1
-    return candidate
+    return text[:100] or "recording"
+
+
+def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names in their order; one that occurred before, in any case of its letters, gets a number: `a`, `a-2`.
+
+    Args:
+        names: with repetitions.
+        taken: names that none of them may get.
+    """
+    seen, counts, unique = {name.casefold() for name in taken}, dict[str, int](), []
+    for name in names:
+        candidate, key = name, name.casefold()
+        while candidate.casefold() in seen:
+            counts[key] = counts.get(key, 1) + 1
+            candidate = f"{name}-{counts[key]}"
+        seen.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
@@ -127,10 +201,11 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         FolderInUseError: another process holds the lock.
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written, or is an address.
     """
     from filelock import FileLock, Timeout
 
+    require_local(directory)
     lock = FileLock(directory / ".lock", timeout=0)
     try:
         directory.mkdir(parents=True, exist_ok=True)

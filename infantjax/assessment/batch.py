@@ -10,18 +10,26 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from infantjax import formats
 from infantjax.assessment.assessor import Assessor
 from infantjax.errors import InputError
-from infantjax.files import canonical_json, locked, safe_stem, sha256, write_atomically
+from infantjax.files import (
+    canonical_json,
+    locked,
+    refuse_inputs,
+    require_local,
+    safe_stem,
+    sha256,
+    unique_names,
+    write_together,
+)
 from infantjax.formats.outcomes import find_metadata
-from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording, find_fps_notes
 from infantjax.report import page, table
 from infantjax.report.table import Row
 from infantjax.video import is_frames, is_video, open_frames
-from infantjax.video.frames import MIN_FPS
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
 """Names of tables that lie beside recordings and are no recordings."""
@@ -79,6 +87,7 @@ def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[
     inputs = list(inputs)
     found: dict[str, Path] = {}
     for given in inputs:
+        require_local(given)
         path = Path(given)
         if os.path.isdir(path) and formats.format_of(path) is None:
             paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p, videos)]
@@ -119,9 +128,13 @@ def assess_files(
     options: ReadOptions = ReadOptions(),
     *,
     overwrite: bool = False,
+    read_only: Sequence[Path] = (),
     report: Callable[[int, Row], None] = lambda done, row: None,
 ) -> list[Row]:
     """Assess recordings and write `NAME.json`, `NAME.html`, `summary.csv` and `index.html`.
+
+    Rows of an earlier summary stay, unless their recording is assessed again or their page is gone. Recordings of equal
+    names get numbers, which their rows and pages tell.
 
     Args:
         paths: keypoint files or videos.
@@ -129,47 +142,95 @@ def assess_files(
         assessor: the ensemble of a method with its options.
         options: how the files are read.
         overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
+        read_only: further files and folders that are read, such as tables and the ensemble.
         report: called with the number of finished recordings and the newest row.
 
     Returns:
         A row for every path, in order.
 
     Raises:
-        InputError: the folder cannot be written or is in use by another process.
+        InputError: the folder cannot be written, is in use by another process or holds another `summary.csv`, or a
+            result would be written over an input.
     """
-    rows: list[tuple[Row, str]] = []
-    stems: dict[Path, str] = {}
-    for path in paths:
-        stems[path] = safe_stem(formats.stem_of(path), ["index", *stems.values()])
+    names = [formats.stem_of(path) for path in paths]
+    ids = unique_names(names)
+    targets = [output / stem for stem in unique_names(map(safe_stem, ids), ["index"])]
+    summary, index = output / "summary.csv", output / "index.html"
+    items = [_Item(*item) for item in zip(paths, names, ids, targets, strict=True)]
+    refuse_inputs(
+        [output, summary, index, *(p for item in items for p in (item.json, item.page))], [*paths, *read_only]
+    )
+    rows: list[Row] = []
     seen: dict[str, Path] = {}
     with locked(output):
-        for path in paths:
-            target = output / stems[path]
+        whole = _earlier_rows(summary, overwrite)
+        for item in items:
             try:
-                rows.append((_assess_one(path, target, assessor, options, overwrite, seen), f"{target.name}.html"))
+                row = _assess_one(item, assessor, options, overwrite, seen)
             except InputError as error:
-                rows.append((Row(file=path.name, message=str(error)), ""))
-            _write(output / "summary.csv", table.summary_csv(row for row, _ in rows))
-            _write(output / "index.html", page.index_html(rows))
-            report(len(rows), rows[-1][0])
-    return [row for row, _ in rows]
+                row = Row(file=item.path.name, id=item.id, message=str(error))
+            rows.append(row)
+            whole = table.merge(whole, row)
+            _write({summary: table.summary_csv(whole), index: page.index_html(whole)})
+            report(len(rows), row)
+    return rows
 
 
-def _assess_one(
-    path: Path, target: Path, assessor: Assessor, options: ReadOptions, overwrite: bool, seen: dict[str, Path]
-) -> Row:
-    recording = _read(path, target, options)
-    digest = digest_of(path)
+class _Item(NamedTuple):
+    """A recording of a batch.
+
+    Attributes:
+        path: its file.
+        name: by its file.
+        id: its name, with a number where another recording has it.
+        target: its results, without ending.
+    """
+
+    path: Path
+    name: str
+    id: str
+    target: Path
+
+    @property
+    def json(self) -> Path:
+        return self.target.with_name(self.target.name + ".json")
+
+    @property
+    def page(self) -> Path:
+        return self.target.with_name(self.target.name + ".html")
+
+    @property
+    def renamed(self) -> str:
+        """What to tell where the id is not the name; else empty."""
+        return "" if self.id == self.name else f'named {self.id}: another recording is named "{self.name}"'
+
+
+def _earlier_rows(summary: Path, overwrite: bool) -> list[Row]:
+    """The rows of the summary in the folder whose results are still there."""
+    try:
+        rows = table.read_summary(summary)
+    except InputError:
+        if not overwrite:
+            raise
+        return []
+    return [row for row in rows if not row.page or summary.with_name(row.page).exists()]
+
+
+def _assess_one(item: _Item, assessor: Assessor, options: ReadOptions, overwrite: bool, seen: dict[str, Path]) -> Row:
+    recording = _read(item.path, item.target, options)
+    if item.renamed:
+        recording = replace(recording, name=item.id, notes=(*recording.notes, item.renamed))
+    digest = digest_of(item.path)
     assessment = assessor.assess(recording, digest)
     record = assessment.to_dict()
-    json_path, page_path = target.with_name(target.name + ".json"), target.with_name(target.name + ".html")
     if not overwrite:
-        _refuse_foreign(json_path, record)
-    _write(json_path, canonical_json(record))
-    _write(page_path, page.to_html(record, assessment.movement, assessment.movement_fps))
-    message = f"same content as {seen[digest].name}" if digest in seen else ""
-    seen.setdefault(digest, path)
-    return Row.of(path.name, record, message)
+        _refuse_foreign(item.json, record)
+    html = page.to_html(record, assessment.movement, assessment.movement_fps)
+    _write({item.json: canonical_json(record), item.page: html})
+    same = f"same content as {seen[digest].name}" if digest in seen else ""
+    seen.setdefault(digest, item.path)
+    message = "; ".join(filter(None, [*find_fps_notes(recording), item.renamed, same]))
+    return Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
 
 
 def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
@@ -190,10 +251,7 @@ def _tracked(path: Path, parts: Path, options: ReadOptions) -> Recording:
     frames = open_frames(path, options.fps)
     if not is_video(frames):
         raise InputError(path, "is an image, which shows no movement", "give a video")
-    recording = options.tracker.recording(frames, options.tracker.track(frames, parts))
-    if recording.fps < MIN_FPS:
-        raise InputError(path, f"has {recording.fps:.2g} frames per second", f"give at least {MIN_FPS:g}")
-    return recording
+    return options.tracker.recording(frames, options.tracker.track(frames, parts))
 
 
 def digest_of(path: Path) -> str:
@@ -216,8 +274,9 @@ def _refuse_foreign(path: Path, record: Mapping[str, Any]) -> None:
         raise InputError(path, "holds results of another input or other settings", "use --overwrite or another folder")
 
 
-def _write(path: Path, text: str) -> None:
+def _write(contents: Mapping[Path, str]) -> None:
     try:
-        write_atomically(path, text)
+        write_together(contents)
     except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "make room or give another folder") from None
+        remedy = "make room or give another folder"
+        raise InputError(error.filename, f"cannot be written ({error.strerror})", remedy) from None

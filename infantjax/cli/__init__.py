@@ -79,7 +79,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         name = parsing.find_command(arguments, list(COMMANDS))
         command = parsing.parse(command_type(name), name, arguments[len(name.split()) :])
-        return 0 if command is None else command.run()
+        if command is None:
+            return 0
+        command.check_paths()
+        return command.run()
     except (InputError, MissingExtraError) as error:
         if "--debug" in arguments:
             raise

@@ -103,7 +103,16 @@ class Assess(common.Command):
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
 
-            rows = batch.assess_files(paths, self.output, assessor, options, overwrite=self.overwrite, report=report)
+            also_read = (self.metadata, self.threshold_file, self.ensemble, self.pose_weights)
+            rows = batch.assess_files(
+                paths,
+                self.output,
+                assessor,
+                options,
+                overwrite=self.overwrite,
+                read_only=[path for path in also_read if path is not None],
+                report=report,
+            )
         failed = [row for row in rows if row.status == "error"]
         if len(failed) == len(rows) == 1:
             raise InputError(*rows[0].message.partition(": ")[::2])

@@ -5,7 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -25,6 +25,8 @@ OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Fps = Annotated[float | None, arg(metavar="HZ")]
 Distributed = Annotated[str | None, arg(metavar="auto|ADDRESS:PORT,COUNT,NUMBER")]
 Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
+_WRITTEN = ("output", "overlay", "plots")
+"""Options that name what a command writes; all other paths are read."""
 Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
 
 
@@ -61,13 +63,38 @@ class Command(ABC):
             defaults: field -> frozen dataclass of settings. Its own fields become options without a prefix, those of
                 dataclasses in it have theirs: `--folds`, `--training.epochs`.
         """
-        fields = [(n, Annotated[type(value), FLAT], field(default=value)) for n, value in defaults.items()]
-        return make_dataclass(cls.__name__, fields, bases=(cls,), frozen=True, namespace={"__doc__": cls.__doc__})
+        added = [(n, Annotated[type(value), FLAT], field(default=value)) for n, value in defaults.items()]
+        return make_dataclass(cls.__name__, added, bases=(cls,), frozen=True, namespace={"__doc__": cls.__doc__})
 
     @property
     def quiet(self) -> bool:
         """Whether to print results only."""
         return self.common.quiet
+
+    def check_paths(self) -> None:
+        """Refuse places that are not of this machine, and outputs that are inputs.
+
+        Raises:
+            InputError: for the first such option.
+        """
+        from infantjax import files
+
+        paths = list(_paths_of(self))
+        for _, path in paths:
+            files.require_local(path)
+        outputs = [path for name, path in paths if name in _WRITTEN]
+        files.refuse_inputs(outputs, (path for name, path in paths if name not in _WRITTEN))
+
+
+def _paths_of(options: Any) -> Iterator[tuple[str, Path]]:
+    """Names and values of all options that are paths."""
+    for entry in fields(options):
+        value = getattr(options, entry.name)
+        if is_dataclass(value):
+            yield from _paths_of(value)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Path):
+                yield entry.name, item
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,12 @@ class TrainCommand(common.Command):
 
     def run(self) -> int:
         """Read the cohort, train, and print how each run ended."""
+        from infantjax.files import refuse_inputs
         from infantjax.formats.cohort import read_annotated
-        from infantjax.training.crossval import format_summary
+        from infantjax.training.crossval import WRITTEN, format_summary
         from infantjax.training.loop import TrainOptions
 
+        refuse_inputs((self.output / name for name in WRITTEN), self.tables)
         common.prepare_process(self.distributed)
         with common.checked():
             cohort = self.files.read(self.cohort, self.settings.score_range)
@@ -74,6 +76,11 @@ class TrainCommand(common.Command):
             )
         common.note((*notes, *ensemble.info.get("notes", ()), ensemble.info["statement"]), always=True)
         return 0
+
+    @property
+    def tables(self) -> list[Path]:
+        """Tables that are read beside the cohort."""
+        return [self.files.outcomes] if self.files.outcomes else []
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Train the method and write the ensemble."""

@@ -1,7 +1,7 @@
 """`evaluate`: risks against known outcomes."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,14 +24,17 @@ class PlotOptions:
     plot_format: Literal["svg", "png"] = "svg"
     """Format of the plots."""
 
-    def draw(self, plot: Callable[[Any], Mapping[str, Any]]) -> None:
-        """Save what a function draws with `evaluation.plots`, if a folder is given."""
+    def draw(self, plot: Callable[[Any], Mapping[str, Any]], inputs: Iterable[Path | None]) -> None:
+        """Save what a function draws with `evaluation.plots`, if a folder is given; never over an input."""
         if self.plots is None:
             return
         from infantjax.evaluation import plots
+        from infantjax.files import refuse_inputs
 
+        figures = plot(plots)
+        refuse_inputs((self.plots / f"{name}.{self.plot_format}" for name in figures), filter(None, inputs))
         with common.written(self.plots, "give another folder"):
-            for path in plots.save(plot(plots), self.plots, self.plot_format):
+            for path in plots.save(figures, self.plots, self.plot_format):
                 common.say(f"plot: {path}")
 
 
@@ -119,4 +122,4 @@ class Evaluate(common.Command):
         curves, outcomes = {self.risks.stem: scores.risks}, scores.outcomes
         if others and self.drawing.plots is not None:
             curves, outcomes = tables.common_infants({str(p): s for p, s in {self.risks: scores, **others}.items()})
-        self.drawing.draw(lambda plots: plots.risk_plots(curves, outcomes))
+        self.drawing.draw(lambda plots: plots.risk_plots(curves, outcomes), (self.risks, self.outcomes, *self.baseline))

@@ -55,7 +55,10 @@ class EvaluatePose(common.Command):
         if np.isnan(distances).all():
             raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
         common.note(annotations.problems)
-        self.drawing.draw(lambda plots: {"pck": plots.correct_keypoints(distances, joints, self.unit)})
+        self.drawing.draw(
+            lambda plots: {"pck": plots.correct_keypoints(distances, joints, self.unit)},
+            (self.keypoints, self.annotations),
+        )
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
         if self.json:
             rows = {

@@ -38,12 +38,14 @@ class Split(common.Command):
 
     def run(self) -> int:
         """Split, write the tables, and print a summary."""
-        from infantjax.files import write_atomically
+        from infantjax.files import refuse_inputs, write_together
         from infantjax.training import cohort_splits
         from infantjax.training import splits as folds
 
         if not 0 <= self.test_fraction < 1:
             raise common.InputError("--test-fraction", f"is {self.test_fraction}, must be at least 0 and below 1")
+        tables = {self.output / "development.csv": False, self.output / "test.csv": True}
+        refuse_inputs(tables, [self.cohort, *([self.files.outcomes] if self.files.outcomes else [])])
         cohort = self.files.read(self.cohort)
         with common.checked():
             if self.rule == "paper":
@@ -59,10 +61,11 @@ class Split(common.Command):
                 fold_of = tuple(number.get(name, 0) for name in cohort.names)
         with common.written(self.output):
             self.output.mkdir(parents=True, exist_ok=True)
-            for name, is_test in (("development", False), ("test", True)):
+            contents: dict[Path, str | bytes] = {}
+            for path, is_test in tables.items():
                 rows = [row for row, k in enumerate(fold_of) if (k == 0) == is_test]
-                text = cohort_splits.folds_table(cohort, fold_of, rows, self.stratify)
-                write_atomically(self.output / f"{name}.csv", text)
+                contents[path] = cohort_splits.folds_table(cohort, fold_of, rows, self.stratify)
+            write_together(contents)
         for line in cohort_splits.folds_summary(cohort, fold_of, self.stratify):
             print(line)
         return 0

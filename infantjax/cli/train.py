@@ -28,6 +28,11 @@ class Train(TrainCommand):
     validation: Annotated[str, arg(metavar="FRACTION|FILE")] = "0.25"
     """What selects the best epoch: a fraction of the cohort up to 0.5, or a text file with one id a line."""
 
+    @property
+    def tables(self) -> list[Path]:
+        """Tables that are read beside the cohort."""
+        return [*super().tables, Path(self.validation)]
+
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Train on one split."""
         return self.settings.train(cohort, self.output, _validation(self.validation), options, **given)

@@ -15,7 +15,7 @@ from infantjax.formats.outcomes import ids_of_file, read_outcome_table, read_sec
 from infantjax.formats.registry import format_of, read
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.conversion import convert
-from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording, find_fps_notes
 from infantjax.skeletons import Skeleton
 
 TABLE = "outcomes.csv"
@@ -153,6 +153,7 @@ def _read_recording(
     for path in paths:
         try:
             recordings.append((path, read(path, fps=fps, format=format)))
+            problems.warnings += [(path.name, note) for note in find_fps_notes(recordings[-1][1])]
         except InputError as error:
             problems.warnings.append((path.name, f"{error.what}; {error.remedy}" if error.remedy else error.what))
     if not paths:

@@ -7,6 +7,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FPS
+from infantjax.recording.recording import fps_notes
 
 if TYPE_CHECKING:
     from infantjax.formats.tracks import Tracks
@@ -46,9 +47,7 @@ def find_timing(
         stated = stated or timed
     order = np.arange(rows) if frames is None else np.argsort(frames, kind="stable")
     if given is not None:
-        if stated is not None and abs(stated - given) > 0.01 * given:
-            notes.append(f"the file states {stated:.6g} frames a second; {given:.6g} was given and used")
-        return given, "given by the caller", frames, order, notes
+        return given, "given by the caller", frames, order, notes + fps_notes(stated, given)
     if stated is None:
         raise InputError(path, "states no frame rate", "give the frames per second of the video with --fps")
     return stated, "from the file", frames, order, notes

@@ -115,7 +115,7 @@ def to_recording(
     if own is None:
         notes += _suspicions(match.skeleton, keypoints)
     else:
-        notes = list(tracks.notes)
+        notes = [*tracks.notes, *rate_notes]
     return Recording(
         keypoints=keypoints,
         fps=rate,

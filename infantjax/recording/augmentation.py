@@ -202,7 +202,7 @@ def time_warp(
     """Speed a clip up and down: the time step after each frame is the curve minus its minimum.
 
     The warped times begin with the first step and end at the last frame. Linear interpolation resamples the clip at
-    whole frames; frames before the first time get the first value.
+    whole frames; frames before the first time get the first value, the last frame keeps its value.
 
     Args:
         series: `[..., time, channel]`; NaN spreads to the frames between.
@@ -215,4 +215,6 @@ def time_warp(
     times = times / times[..., -1:] * (frames - 1)
     read = jnp.vectorize(partial(jnp.interp, jnp.arange(frames, dtype=series.dtype)), signature="(t),(t)->(t)")
     warped = read(times[..., None, :], rearrange(series, "... time channel -> ... channel time"))
-    return rearrange(warped, "... channel time -> ... time channel")
+    # Where the minimum is last, the last two times are equal, and interpolation may take the value of either.
+    warped = rearrange(warped, "... channel time -> ... time channel")
+    return warped.at[..., -1, :].set(series[..., -1, :])

@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from infantjax.errors import InputError
+from infantjax.files import MAX_FPS
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
 
@@ -79,6 +80,8 @@ class Preprocessing:
                 raise ValueError(f"{name} must be a number, got {value!r}")
             if (least is None and value <= 0) or (least is not None and value < least):
                 raise ValueError(f"{name} must be {'above 0' if least is None else 'at least 0'}, got {value!r}")
+        if self.fps > MAX_FPS:
+            raise ValueError(f"fps must be at most {MAX_FPS:g}, got {self.fps!r}")
         if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 2:
             raise ValueError(f"window must be a number of frames, at least 2, got {self.window!r}")
         if not isinstance(self.flip_y, bool):

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import InputError
+from infantjax.files import MIN_FPS
 from infantjax.skeletons import Skeleton
+
+_STATED = "the file states"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +87,29 @@ class Recording:
         return replace(self, history=(*self.history, step), **changes)
 
 
+def fps_notes(stated: float | None, given: float | None) -> list[str]:
+    """A note where a file states another frame rate than its user gave; else none."""
+    if stated is None or given is None or not abs(stated - given) > 0.01 * given:
+        return []
+    return [f"{_STATED} {stated:.6g} frames a second; {given:.6g} was given and used"]
+
+
+def find_fps_notes(recording: Recording) -> list[str]:
+    """Those of the recording's notes that `fps_notes` made."""
+    return [note for note in recording.notes if note.startswith(_STATED)]
+
+
 def require_movement(recording: Recording) -> None:
-    """Check that at least one point moves.
+    """Check that at least one point moves, at a frame rate that shows it.
 
     Raises:
-        InputError: no frames, no point in any frame, or every point is at one place throughout.
+        InputError: a frame rate below `files.MIN_FPS`, no frames, no point in any frame, or every point is at one place
+            throughout.
     """
+    if recording.fps < MIN_FPS:
+        raise InputError(
+            recording.name, f"has {recording.fps:.2g} frames per second", f"give at least {MIN_FPS:g}, check --fps"
+        )
     points = recording.keypoints.reshape(recording.frames, -1)
     if not recording.frames or np.isnan(points).all():
         raise InputError(recording.name, "has no point in any frame", "track it again")

@@ -69,13 +69,9 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
     )
 
 
-def index_html(rows: Sequence[tuple[Row, str]]) -> str:
-    """A page with one line for each recording of a batch, linked to its own page.
-
-    Args:
-        rows: each with the file name of its page; empty for a recording that failed.
-    """
-    lines = [(text.printable(plain(vars(row))), quote(page)) for row, page in rows]
+def index_html(rows: Sequence[Row]) -> str:
+    """A page with one line for each recording of a summary, linked to its own page."""
+    lines = [(text.printable(plain(vars(row))), quote(row.page)) for row in rows]
     style = Markup(_file("page.css"))
     statements = list(dict.fromkeys(line["statement"] for line, _ in lines if line["statement"]))
     return _environment().get_template("index.html.j2").render(lines=lines, style=style, statements=statements)

@@ -2,10 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self, get_type_hints
 
+from infantjax.errors import InputError
 from infantjax.report.record import plain
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -19,6 +21,8 @@ class Row:
         file: the input as the user named it.
         name: name of the recording.
         status: `error` without a result, `warning` for a result with a message, else `ok`.
+        id: of the recording, unique in a summary: the name of its file without ending, with a number where it is taken.
+        page: file name of its page; empty without a result.
         method: registry name of the method.
         value_name: name of the headline value (`risk`, `score`, ...).
         value: the headline value.
@@ -37,6 +41,8 @@ class Row:
     file: str
     name: str = ""
     status: Literal["ok", "warning", "error"] = "error"
+    id: str = ""
+    page: str = ""
     method: str = ""
     value_name: str = ""
     value: float | None = None
@@ -52,19 +58,23 @@ class Row:
     statement: str = ""
 
     @classmethod
-    def of(cls, file: str, record: Mapping[str, Any], message: str = "") -> Self:
+    def of(cls, file: str, record: Mapping[str, Any], message: str = "", *, id: str = "", page: str = "") -> Self:
         """The row of a recording that was assessed.
 
         Args:
             file: the input as the user named it.
             record: see `infantjax.report.record`.
             message: what to know about the result.
+            id: of the recording; its name if empty.
+            page: file name of its page.
         """
         headline, certainty = record["headline"], record["certainty"]
         return cls(
             file=file,
             name=record["name"],
             status="warning" if message else "ok",
+            id=id or record["name"],
+            page=page,
             method=record["method"]["name"],
             value_name=headline["name"],
             value=headline["value"],
@@ -105,6 +115,41 @@ def summary_csv(rows: Iterable[Row]) -> str:
     for row in rows:
         writer.writerow(_text(cell) if isinstance(cell, str) else cell for cell in astuple(row))
     return stream.getvalue()
+
+
+def read_summary(path: Path) -> list[Row]:
+    """The rows of a summary that `summary_csv` made; none if there is no such file.
+
+    Raises:
+        InputError: it is another table, or cannot be read.
+    """
+    kinds = get_type_hints(Row)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = csv.DictReader(stream, strict=True)
+            return [Row(**{column: _value(kinds[column], cell) for column, cell in line.items()}) for line in lines]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error):
+        raise InputError(path, "is no summary that this version wrote", "use --overwrite or another folder") from None
+
+
+def merge(rows: Sequence[Row], row: Row) -> list[Row]:
+    """The rows of a summary with a new one in the place of the same recording's, or at the end.
+
+    A recording that failed now and has earlier results keeps their row; its error is a row of its own.
+    """
+    failed = row.status == "error"
+    replaced = {i for i, old in enumerate(rows) if old.id == row.id and (old.status == "error" or not failed)}
+    at = min(replaced, default=len(rows))
+    return [*rows[:at], row, *(old for i, old in enumerate(rows) if i > at and i not in replaced)]
+
+
+def _value(kind: Any, cell: str) -> Any:
+    """A cell of a summary as the type of its column."""
+    if kind == float | None:
+        return float(cell) if cell else None
+    return cell.removeprefix("'")
 
 
 def _text(value: str) -> str:

@@ -20,15 +20,18 @@ from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
 from infantjax.training import distributed, loop
 from infantjax.training.cohort_splits import single_split
+from infantjax.training.logs import TABLE
 from infantjax.training.loop import TrainOptions
-from infantjax.training.out_of_fold import HeldOut, write_tables
+from infantjax.training.out_of_fold import ALL_RUNS, OUT_OF_FOLD, HeldOut, write_tables
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, TrainResult
 from infantjax.training.task import SupervisedTask
-from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
+from infantjax.weights.ensemble import INDEX, Ensemble, Member, save_ensemble
 
 RECORD = "training.json"
 """Name of the record of a training in its folder."""
+WRITTEN = (INDEX, RECORD, OUT_OF_FOLD, ALL_RUNS, TABLE)
+"""Names of the files of a training in its folder."""
 STATEMENT = "Trained on {count} recordings with infantjax. It was never validated on infants. Research use only."
 
 

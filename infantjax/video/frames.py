@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 MIN_SIDE, MAX_SIDE = 32, 16_384
 """Shortest and longest side of a frame that is read, pixels."""
-MIN_FPS = 5.0
-"""Lowest frame rate of a video whose movement can be assessed, hertz."""
 GAP_SECONDS = 0.5
 """Longest time between two frames that is no gap."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infantjax.errors import InputError
+from infantjax.recording.recording import fps_notes
 from infantjax.video.frames import GAP_SECONDS, WHOLE_FILE, Frame, Frames, check_sides, describe_error
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class VideoStream(Frames):
             rate = stream.average_rate or stream.guessed_rate
             self._duration = _duration(container, stream)
             self.fps = fps or (float(rate) if rate else math.nan)
+            self.notes += fps_notes(float(rate) if rate else None, fps)
             if math.isnan(self.fps):
                 raise InputError(path, "does not state a frame rate", "give --fps")
             if len(container.streams.video) > 1:

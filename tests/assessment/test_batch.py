@@ -1,6 +1,7 @@
 """Which files a batch takes, and what it leaves behind when some are bad, doubled, or the work is cut off."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infantjax import files
 from infantjax import formats as readers
 from infantjax.assessment import batch
 from infantjax.assessment.batch import ReadOptions, assess_files, find_recordings
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
+from infantjax.report import table
 from infantjax.skeletons import IN_MOTION_19, get
 from infantjax.weights.ensemble import load_ensemble
 
@@ -187,7 +190,13 @@ def test_files_of_one_name_from_several_folders_get_results_of_their_own(tmp_pat
     for stem, number in results.items():
         record = json.loads((tmp_path / "out" / f"{stem}.json").read_text())
         assert record["headline"]["value"] == rows[number].value
+        assert (record["name"], rows[number].id, rows[number].page) == (stem, stem, f"{stem}.html")
     assert len({row.value for row in rows}) == 3
+    assert [row.message for row in rows] == [
+        "",
+        'named infant-2: another recording is named "infant"',
+        'named INFANT-3: another recording is named "INFANT"',
+    ]
 
 
 def test_the_same_content_under_another_name_is_assessed_and_told(tmp_path, assessor):
@@ -293,17 +302,94 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, assessor):
     assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
 
 
-def test_a_full_disk_is_an_error_of_each_recording_and_leaves_no_torn_file(tmp_path, assessor, monkeypatch):
-    def full(path, content):
-        if Path(path).name == "a.html":
-            raise OSError(28, "No space left on device")
-        original(path, content)
+def test_a_full_disk_is_an_error_of_each_recording_and_leaves_no_record_without_its_page(
+    tmp_path, assessor, monkeypatch
+):
+    path = write(tmp_path / "a.csv")
+    synced = []
 
-    original = batch.write_atomically
-    monkeypatch.setattr(batch, "write_atomically", full)
-    (row,) = assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
+    def full(descriptor):
+        synced.append(descriptor)
+        if len(synced) == 2:  # the record is on the disk, its page is not
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    (row,) = assess_files([path], tmp_path / "out", assessor)
     assert row.status == "error"
     assert "a.html: cannot be written (No space left on device); make room" in row.message
+    assert set(files_in(tmp_path / "out")) == {"summary.csv", "index.html"}
+
+
+# --- inputs are never written over -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "index.html", "infant.json", "infant.html"])
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+def test_a_result_that_is_an_input_is_refused_whatever_is_told(tmp_path, assessor, name, link):
+    out = tmp_path / "out"
+    out.mkdir()
+    given = write(tmp_path / "a.csv").rename(out / name)
+    if link:
+        given = tmp_path / ("link" + Path(name).suffix)
+        getattr(given, link)(out / name)
+    before = (out / name).read_bytes()
+    with pytest.raises(InputError, match=f"{name}: is also an input, which is never written over; give another place"):
+        assess_files([write(tmp_path / "infant.csv"), given], out, assessor, overwrite=True)
+    assert (out / name).read_bytes() == before
+    assert os.listdir(out) == [name]
+
+
+def test_the_folder_of_an_export_takes_no_results(tmp_path, assessor):
+    export = write_openpose(tmp_path / "one")
+    before = files_in(export)
+    with pytest.raises(InputError, match="is also an input"):
+        assess_files([export], export, assessor)
+    assert files_in(export) == before
+
+
+def test_a_table_that_is_read_is_not_written_over(tmp_path, assessor):
+    path = write(tmp_path / "in" / "a.csv")
+    table = tmp_path / "out" / "summary.csv"
+    table.parent.mkdir()
+    table.write_text("id;age\na;12\n")
+    with pytest.raises(InputError, match="is also an input"):
+        assess_files([path], table.parent, assessor, overwrite=True, read_only=[table])
+
+
+# --- a second batch into the same folder -----------------------------------------------------------------------------
+
+
+def test_rows_of_an_earlier_batch_stay_in_the_summary_and_the_index(tmp_path, assessor):
+    a, b, out = write(tmp_path / "a.csv"), write(tmp_path / "b.csv", 1), tmp_path / "out"
+    assess_files([a], out, assessor)
+    assess_files([b], out, assessor)
+    assess_files([a, b], tmp_path / "both", assessor)
+    assert files_in(out) == files_in(tmp_path / "both")
+    (out / "a.html").unlink()
+    assess_files([b], out, assessor)
+    assert [row.id for row in table.read_summary(out / "summary.csv")] == ["b"]
+
+
+def test_an_error_replaces_no_row_of_an_earlier_result(tmp_path, assessor):
+    out = tmp_path / "out"
+    (first,) = assess_files([write(tmp_path / "one" / "a.csv")], out, assessor)
+    other = write(tmp_path / "two" / "a.csv", 1)
+    for _ in range(2):
+        (error,) = assess_files([other], out, assessor)
+        assert table.read_summary(out / "summary.csv") == [first, error]
+    (row,) = assess_files([other], out, assessor, overwrite=True)
+    assert table.read_summary(out / "summary.csv") == [row]
+
+
+def test_a_summary_of_someone_else_is_kept(tmp_path, assessor):
+    path, out = write(tmp_path / "a.csv"), tmp_path / "out"
+    out.mkdir()
+    (out / "summary.csv").write_text("infant,remark\n1,important\n")
+    with pytest.raises(InputError, match="is no summary that this version wrote; use --overwrite or another folder"):
+        assess_files([path], out, assessor)
+    assert (out / "summary.csv").read_text() == "infant,remark\n1,important\n"
+    (row,) = assess_files([path], out, assessor, overwrite=True)
+    assert table.read_summary(out / "summary.csv") == [row]
 
 
 # --- interruption ----------------------------------------------------------------------------------------------------
@@ -339,8 +425,7 @@ def test_an_interruption_within_a_recording_leaves_whole_files_only(tmp_path, as
     with pytest.raises(KeyboardInterrupt):
         assess_files(paths, tmp_path / "out", assessor)
     monkeypatch.undo()
-    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "b.json", "summary.csv", "index.html"}
-    json.loads((tmp_path / "out" / "b.json").read_text())
+    assert set(files_in(tmp_path / "out")) == {"a.json", "a.html", "summary.csv", "index.html"}
     assess_files(paths, tmp_path / "out", assessor)
     assess_files(paths, tmp_path / "whole", assessor)
     assert files_in(tmp_path / "out") == files_in(tmp_path / "whole")

@@ -163,6 +163,20 @@ def test_a_frame_rate_that_cannot_be_is_refused(run, good, tmp_path, fps, comman
     outcome.refused(r"--fps: is \S+, must be above 0 and at most 1000")
 
 
+def test_a_frame_rate_that_shows_no_movement_is_refused(run, good, ensemble_folder, tmp_path):
+    options = ("--ensemble", ensemble_folder, "-o", tmp_path / "out")
+    run("assess", good, *options, "--fps", 0.001).refused("has 0.001 frames per second; give at least 5, check --fps")
+
+
+def test_a_frame_rate_that_contradicts_the_file_is_told_on_every_surface(run, infant, ensemble_folder, tmp_path):
+    readers.write(infant, tmp_path / "a.npz")
+    outcome = run("assess", tmp_path / "a.npz", "--ensemble", ensemble_folder, "-o", tmp_path / "out", "--fps", 20)
+    told = "the file states 30 frames a second; 20 was given and used"
+    assert told in outcome.out[0]
+    for name in ("a.json", "a.html", "summary.csv", "index.html"):
+        assert told in (tmp_path / "out" / name).read_text()
+
+
 def test_a_missing_frame_rate_is_asked_for(run, good, ensemble_folder, tmp_path):
     outcome = run("assess", good, "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--quiet")
     outcome.refused("good.csv.*--fps")

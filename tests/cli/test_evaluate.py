@@ -113,7 +113,9 @@ def test_an_evaluation_is_plotted(run, tables, more, tmp_path):
     pytest.importorskip("matplotlib")
     assert run("evaluate", *tables, "--baseline", more, "--plots", tmp_path / "plots").status == 0
     assert {p.name for p in (tmp_path / "plots").iterdir()} == {"roc.svg", "reliability.svg", "decision_curve.svg"}
-    run("evaluate", *tables, "--plots", tables[0], "--quiet").refused("risks.csv: cannot be written")
+    run("evaluate", *tables, "--plots", tables[0], "--quiet").refused("risks.csv: is also an input")
+    (tmp_path / "file").write_text("x")
+    run("evaluate", *tables, "--plots", tmp_path / "file", "--quiet").refused("file: cannot be written")
 
 
 @pytest.mark.parametrize(

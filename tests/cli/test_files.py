@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,9 +45,56 @@ def test_options_of_convert_that_cannot_be_are_refused(run, good, tmp_path, opti
 
 def test_convert_writes_over_nothing_and_into_no_missing_folder(run, good, tmp_path):
     before = good.read_bytes()
-    run("convert", good, good, "--fps", 30).refused("good.csv: exists; give a new name")
+    run("convert", good, good, "--fps", 30).refused("good.csv: is also an input, which is never written over")
     assert good.read_bytes() == before
     run("convert", good, tmp_path / "no" / "b.npz", "--fps", 30).refused("b.npz: cannot be written .No such file")
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("convert in.csv", "in.csv"),
+        ("pose in.csv --weights w -o out.csv --overwrite", "--overlay in.csv"),
+        ("pose in.csv --weights w --overwrite", "-o in.csv"),
+        ("pose in --weights in.csv --overwrite", "-o in.csv"),
+        ("export in.csv", "-o in.csv"),
+        ("crossval cohort", "-o cohort"),
+        ("crossval cohort --outcomes in.csv", "-o in.csv"),
+        ("train cohort", "-o cohort/../cohort"),
+        ("train pose cohort", "-o cohort"),
+        ("train pose in.csv --weights cohort", "-o cohort"),
+        ("split cohort", "-o cohort"),
+        ("split cohort --outcomes split/test.csv", "-o split"),
+        ("crossval cohort --outcomes split/out_of_fold.csv", "-o split"),
+        ("search cohort", "-o cohort"),
+        ("evaluate in.csv cohort/outcomes.csv", "--plots cohort/outcomes.csv"),
+    ],
+)
+def test_an_output_that_is_an_input_is_refused(run, good, cohort, tmp_path, monkeypatch, command, output):
+    monkeypatch.chdir(tmp_path)
+    good.rename("in.csv")
+    shutil.copytree(cohort, "cohort")
+    Path("split").mkdir()
+    for name in ("test", "out_of_fold"):
+        shutil.copy("cohort/outcomes.csv", f"split/{name}.csv")
+    before = {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()}
+    run(*command.split(), *output.split()).refused("is also an input, which is never written over; give another place")
+    assert {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/x", "s3://bucket/x.csv"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("demo -o", "assess a -o", "assess -o x", "pose a --weights b -o", "pose a --weights b -o c --overlay"),
+        *("crossval a -o", "train a -o", "train pose a -o", "search a -o", "split a -o", "simulate -o"),
+        *("convert a", "export a -o", "evaluate a --plots"),
+    ],
+)
+def test_an_address_is_refused_by_every_command_that_writes(run, tmp_path, monkeypatch, command, place):
+    monkeypatch.chdir(tmp_path)
+    run(*command.split(), place).refused("is an address, not a path of this machine; give a local path")
+    assert not list(tmp_path.iterdir())
 
 
 def test_models_are_listed_as_published(run):

@@ -67,7 +67,7 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
         (("--weights", "{weights}", "--person", "central"), "has no affinity fields"),
         (("--weights", "{clip}"), r"clip\.mp4: is not a readable"),
         (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has a suffix"),
-        (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: exists"),
+        (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: is also an input"),
     ],
 )
 def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp_path, options, message):

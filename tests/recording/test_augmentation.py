@@ -238,6 +238,16 @@ def test_an_even_pace_is_no_time_warp():
     np.testing.assert_allclose(augmentation.time_warp(x, curve), x, atol=1e-4)
 
 
+def test_a_time_warp_ends_with_the_last_frame_also_where_the_curve_is_lowest_there():
+    """Then the last two times are equal; `np.interp` takes the last."""
+    curve = np.linspace(2, 1, 128)
+    x = np.random.default_rng(0).standard_normal((128, 2))
+    times = np.cumsum(curve - curve.min())
+    expected = [np.interp(np.arange(128), times / times[-1] * 127, column) for column in x.T]
+    found = augmentation.time_warp(jnp.asarray(x, jnp.float32), jnp.asarray(curve, jnp.float32))
+    np.testing.assert_allclose(found.T, expected, atol=1e-3)
+
+
 def test_warps_of_a_batch_are_those_one_by_one():
     curve = curves_of(jax.random.key(3), 4)
     x = jnp.asarray(np.random.default_rng(1).standard_normal((4, 128, 3)), jnp.float32)

@@ -373,8 +373,8 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(factory):
 
 def test_the_index_links_every_page_and_says_why_others_failed(factory):
     rows = [
-        (Row.of("b c.csv", factory(name="B").to_dict()), "b c.html"),
-        (Row(file="broken.csv", message="broken.csv: <empty>"), ""),
+        Row.of("b c.csv", factory(name="B").to_dict(), page="b c.html"),
+        Row(file="broken.csv", message="broken.csv: <empty>"),
     ]
     page = index_html(rows)
     assert re.findall('href="([^"]*)"', page) == ["data:,", "b%20c.html"]
@@ -387,7 +387,7 @@ def test_the_index_links_every_page_and_says_why_others_failed(factory):
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_hostile_text_stays_text_in_the_index(factory, hostile):
     def page_with(value):
-        return index_html([(Row.of(value, factory(2, frames=5, name=value).to_dict(), value), "a.html")])
+        return index_html([Row.of(value, factory(2, frames=5, name=value).to_dict(), value, page="a.html")])
 
     page = page_with(hostile)
     assert outline(page) == outline(page_with("harmless"))

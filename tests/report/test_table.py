@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from infantjax.report.table import COLUMNS, Row, summary_csv
+from infantjax.report.table import COLUMNS, Row, read_summary, summary_csv
 
 
 def read(text):
@@ -72,3 +72,15 @@ def test_line_breaks_in_a_text_do_not_break_the_line(factory):
 
 def test_no_input_leaves_the_header():
     assert summary_csv([]) == ",".join(COLUMNS) + "\n"
+
+
+def test_a_summary_is_read_as_it_was_written(factory, tmp_path):
+    rows = [
+        Row.of("=b.csv", factory(name='Zoë, "first"').to_dict(), "a; b", id="b", page="b.html"),
+        Row(file="broken.csv", id="broken", message="broken.csv: empty file"),
+        Row.of("a.csv", factory(value=float("nan")).to_dict()),
+    ]
+    path = tmp_path / "summary.csv"
+    assert read_summary(path) == []
+    path.write_text(summary_csv(rows), "utf-8")
+    assert read_summary(path) == rows

@@ -102,10 +102,10 @@ class EnsembleGcnAssessor(Assessor):
         """See `Assessor`."""
         if recording.keypoints.shape[-1] != 2:
             raise InputError(recording.name, "has three coordinates, the networks read two", "project it first")
+        require_movement(recording)
         converted = convert(recording, self._skeleton, strict=self.strict)
         # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.
         self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
-        require_movement(recording)
         return converted
 
     def predict(self, converted: Recording) -> tuple[Prediction, Recording]:

@@ -29,11 +29,11 @@ def standardized_positions(
     preprocessing, skeleton = preprocessing or Preprocessing(), skeletons.get(skeleton)
     if recording.keypoints.shape[-1] != 2:
         raise InputError(recording.name, "has three coordinates, the networks read two")
+    require_movement(recording)
     prepared = standardize(convert(recording, skeleton, strict=strict), preprocessing)
     if prepared.frames < preprocessing.window:
         seconds = preprocessing.window / preprocessing.fps
         raise InputError(recording.name, f"lasts {prepared.duration:.1f} s, shorter than a window of {seconds:g} s")
-    require_movement(recording)
     if absent := [j for j, missing in zip(skeleton.joints, prepared.missing.T) if missing.any()]:
         raise InputError(recording.name, f"missing {', '.join(absent)}, which the network needs")
     return prepared.keypoints.astype(np.float32)

@@ -1,0 +1,81 @@
+"""Files: names, places, inputs that are outputs."""
+
+import time
+
+import pytest
+
+from infantjax import files
+from infantjax.errors import InputError
+from infantjax.files import refuse_inputs, require_local, safe_stem, unique_names
+
+
+def test_names_that_occur_again_get_numbers_and_none_is_one_that_exists():
+    assert unique_names(["a", "b", "A", "a-2", "a"], ["B"]) == ["a", "b-2", "A-2", "a-2-2", "a-3"]
+
+
+def test_equal_names_by_the_thousand_take_no_time():
+    began = time.perf_counter()
+    found = unique_names(["infant"] * 20_000)
+    assert len(set(found)) == 20_000
+    assert time.perf_counter() - began < 2
+
+
+def test_a_stem_holds_no_separator_or_control_character():
+    assert safe_stem("../a/b\x1b[2J\n") == "_a_b__2J_"
+    assert safe_stem("-rf") == "rf"
+    assert safe_stem("...") == "recording"
+    assert len(safe_stem("x" * 300)) == 100
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/x", "s3://bucket/x", "https://example.org/x", "gs:/bucket/x"])
+def test_an_address_is_no_place_on_this_machine(place):
+    with pytest.raises(InputError, match="is an address, not a path of this machine; give a local path"):
+        require_local(place)
+
+
+@pytest.mark.parametrize("place", ["x", "/tmp/a:b/c", "C:/x", "C:\\x", "./gs", "a:b"])
+def test_a_path_is_a_place_on_this_machine(place):
+    require_local(place)
+
+
+def test_an_output_that_is_an_input_by_any_name_is_refused(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    table = folder / "a.csv"
+    table.write_text("x")
+    (tmp_path / "link.csv").symlink_to(table)
+    (tmp_path / "hard.csv").hardlink_to(table)
+    (tmp_path / "to").symlink_to(folder)
+    for output in (
+        table,
+        tmp_path / "link.csv",
+        tmp_path / "hard.csv",
+        tmp_path / "to" / "a.csv",
+        folder / ".." / "in",
+    ):
+        with pytest.raises(InputError, match="is also an input"):
+            refuse_inputs([tmp_path / "new", output], [folder])
+    refuse_inputs([tmp_path / "new", folder / "new.csv", tmp_path], [table, tmp_path / "missing"])
+
+
+def test_an_input_that_appears_later_is_refused_by_its_name(tmp_path):
+    with pytest.raises(InputError, match="is also an input"):
+        refuse_inputs([tmp_path / "x" / ".." / "a"], [tmp_path / "a"])
+
+
+def test_of_files_that_are_written_together_none_is_there_when_one_fails(tmp_path, monkeypatch):
+    old = tmp_path / "a"
+    old.write_text("old")
+
+    def full(descriptor):
+        calls_of.append(descriptor)
+        if len(calls_of) == 2:
+            raise OSError(28, "No space left on device")
+
+    calls_of: list[int] = []
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.write_together({old: "new", tmp_path / "b": b"new"})
+    assert caught.value.filename == str(tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert old.read_text() == "old"
