@@ -39,11 +39,24 @@ class PlotOptions:
 
 
 @dataclass(frozen=True)
+class ColumnOptions:
+    """How the columns of the tables of risks are named, in any case."""
+
+    id_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """Column of the ids; `id`, `name` or `file` if not given."""
+    risk_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """Column of the risks; `risk` if not given. Without a column of ids each line is then an infant of its own."""
+    outcome_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """Column of the outcomes, 0 or 1; `outcome` if not given."""
+
+
+@dataclass(frozen=True)
 class Evaluate(common.Command):
     """Measure how well risks predict outcomes: each metric with its 95 % interval.
 
     Example:
         infantjax evaluate results/summary.csv cohort/outcomes.csv
+        infantjax evaluate predictions.csv --risk-column probability --outcome-column label
     """
 
     risks: Positional[Path]
@@ -62,8 +75,11 @@ class Evaluate(common.Command):
     """Column of the table of outcomes: the metrics of each of its groups too."""
     per_infant: bool = False
     """Evaluate the mean risk of each infant's recordings; the column `group` of the table of outcomes names infants."""
+    auc_interval: Literal["delong", "bootstrap"] = "delong"
+    """Interval of the AUC; a bootstrap over infants in any case where some have several recordings."""
     json: bool = False
     """Print JSON."""
+    columns: Annotated[ColumnOptions, common.FLAT] = ColumnOptions()
     drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()
 
     def run(self) -> int:
@@ -82,7 +98,8 @@ class Evaluate(common.Command):
             what = "intervals are bootstraps over infants; slope and P values assume independent recordings"
             common.say(f"note: some infants have several recordings: {what}")
         threshold = self._threshold(scores)
-        found = risk.evaluate(scores.risks, scores.outcomes, threshold, groups=infants)
+        options: dict[str, Any] = {"groups": infants, "auc_method": self.auc_interval}
+        found = risk.evaluate(scores.risks, scores.outcomes, threshold, **options)
         if pairs:
             thresholds = {path: self._threshold(other) for path, other in others.items()}
             compared = {
@@ -103,7 +120,8 @@ class Evaluate(common.Command):
     def _read(self, path: Path) -> "RiskTable":
         from infantjax.evaluation import tables
 
-        found = tables.read_risks(path, self.outcomes)
+        named = tables.ColumnNames(*dataclasses.astuple(self.columns))
+        found = tables.read_risks(path, self.outcomes, named)
         return tables.mean_per_infant(found, self.outcomes) if self.per_infant else found
 
     def _threshold(self, scores: "RiskTable") -> float:

@@ -6,11 +6,13 @@ _MODULES = (
     "agreement",
     "calibration",
     "comparison",
+    "cross_fitting",
     "decision",
     "discrimination",
     "intervals",
     "plots",
     "risk",
+    "risk_calibration",
     "tables",
 )
 

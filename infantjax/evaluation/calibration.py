@@ -24,6 +24,15 @@ from infantjax.evaluation.intervals import (
 
 Bins = Literal["width", "count"]
 
+MIN_RISK = 1e-3
+"""Least distance of a risk from 0 and 1 where its logit is taken: our choice. A risk of exactly 0 or 1 has none."""
+
+
+def logits(risks: ArrayLike) -> Float[np.ndarray, " infant"]:
+    """Log-odds of risks; those nearer than `MIN_RISK` to 0 or 1 count as that near."""
+    inner = np.clip(np.asarray(risks, np.float64), MIN_RISK, 1 - MIN_RISK)
+    return np.log(inner) - np.log1p(-inner)
+
 
 @dataclass(frozen=True)
 class Platt:
@@ -102,11 +111,45 @@ def platt_reference(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
 def calibration_line(logits: ArrayLike, labels: ArrayLike) -> Platt:
     """Slope and intercept of a logistic regression of the outcome on the logit; calibrated logits give 1 and 0.
 
-    A slope below 1 means that risks are too extreme. Args and Raises: as `platt` without smooth labels.
+    Also the map of logistic recalibration. A slope below 1 means that risks are too extreme. Args and Raises: as
+    `platt` without smooth labels.
 
     Source: Cox 1958.
     """
     return platt(logits, labels, smooth=False)
+
+
+def recalibration(risks: ArrayLike, labels: ArrayLike) -> Platt:
+    """Logistic recalibration: the map from `logits(risks)` to risks that fit the outcomes.
+
+    `calibration_line`; where the risks separate the outcomes, with smooth labels, which keep the map finite.
+
+    Args:
+        risks: `[infant]`, 0..1.
+        labels: `[infant]`, 0 or 1.
+
+    Raises:
+        ValueError: one class only, or all risks equal.
+
+    Source: Cox 1958; Steyerberg et al. 2004.
+    """
+    scores = logits(risks)
+    try:
+        return calibration_line(scores, labels)
+    except ValueError:
+        return platt(scores, labels)
+
+
+def line_covariance(line: Platt, scores: ArrayLike) -> Float[np.ndarray, "2 2"]:
+    """Covariance of slope and intercept from the curvature of the likelihood at a fitted line.
+
+    Args:
+        line: fitted on the scores.
+        scores: `[infant]` logits.
+    """
+    x = np.stack([np.asarray(scores, np.float64), np.ones(len(np.asarray(scores)))], axis=1)
+    risk = line(x[:, 0])
+    return np.linalg.inv((x * (risk * (1 - risk))[:, None]).T @ x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,18 +244,22 @@ def calibration_metrics(
         seed: of the bootstrap.
 
     Returns:
-        `brier`, `calibration_slope`, `calibration_intercept`, `calibration_error`, `calibration_error_if_calibrated`.
-        Slope and intercept are not defined for one class, for equal risks, for a risk of 0 or 1, and where the risks
-        separate the outcomes.
+        `prevalence`, `mean_risk`, `brier`, `brier_of_prevalence` (of the prevalence in place of every risk),
+        `calibration_slope`, `calibration_intercept`, `calibration_error`, `calibration_error_if_calibrated`.
+        Slope and intercept are not defined for one class, for equal risks, and where the risks separate the outcomes;
+        risks near 0 and 1 enter them as in `logits`.
 
     Raises:
         ValueError: as `reliability`.
     """
     risks, labels = check_risks(risks, labels)
-    squares = np.square(risks - labels)
+    squares, prevalence = np.square(risks - labels), float(labels.mean())
     interval = bootstrap(lambda w: w @ squares / w.sum(axis=1), labels, groups, level, resamples, seed)
     slope, intercept = _line_estimates(risks, labels, level)
     return {
+        "prevalence": UNDEFINED._replace(value=prevalence),
+        "mean_risk": UNDEFINED._replace(value=float(risks.mean())),
+        "brier_of_prevalence": UNDEFINED._replace(value=prevalence * (1 - prevalence)),
         "brier": Estimate(float(squares.mean()), *interval),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
@@ -222,20 +269,15 @@ def calibration_metrics(
 
 
 def _line_estimates(risks: np.ndarray, labels: np.ndarray, level: float) -> tuple[Estimate, Estimate]:
-    """Slope and intercept of the calibration line with intervals from the curvature of the likelihood."""
-    from scipy.special import expit, logit
+    """Slope and intercept of the calibration line with Wald's intervals."""
     from scipy.stats import norm
 
-    if risks.min() == 0 or risks.max() == 1:
-        return UNDEFINED, UNDEFINED
-    scores = logit(risks)
+    scores = logits(risks)
     try:
         line = calibration_line(scores, labels)
     except ValueError:
         return UNDEFINED, UNDEFINED
-    x, risk = np.stack([scores, np.ones(len(scores))], axis=1), expit(line.slope * scores + line.intercept)
-    covariance = np.linalg.inv((x * (risk * (1 - risk))[:, None]).T @ x)
-    reach = norm.isf(tail_probability(level)) * np.sqrt(np.diag(covariance))
+    reach = norm.isf(tail_probability(level)) * np.sqrt(np.diag(line_covariance(line, scores)))
     slope, intercept = (
         Estimate(v, float(v - r), float(v + r)) for v, r in zip((line.slope, line.intercept), reach, strict=True)
     )

@@ -1,14 +1,15 @@
 """Decisions from a risk: net benefit, predictive values at other prevalences, and when to abstain. In float64."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.intervals import check_scores
+from infantjax.evaluation.intervals import Groups, check_scores, group_indices
 
 PREVALENCES = {"high-risk cohort": 0.15, "all births": 0.002}
 """Prevalences of CP that the papers name."""
@@ -81,50 +82,90 @@ def decision_curve(risks: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | 
     return DecisionCurve(at, right - odds * wrong, prevalence - odds * (1 - prevalence))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conformal:
-    """Split-conformal sets of outcomes: the true one is in the set with at least the stated chance.
+    """Class-conditional conformal sets of outcomes, from risks that are held out in one or more folds.
+
+    The set of a new infant holds an outcome unless its risk is stranger than nearly all risks of infants with that
+    outcome. It misses the true one with at most the stated chance, within each outcome, over infants exchangeable with
+    these. With several folds a new infant's risk by the networks of a fold is compared with the risks that this fold
+    held out; the chance is then at most twice the stated one, and near it in practice.
 
     Attributes:
-        limits: largest risk of the other outcome, of infants without and with CP, that still admits the outcome.
-        coverage: as asked for.
+        risks: `[row]` held-out risks, 0..1.
+        outcomes: `[row]` 0 or 1.
+        folds: `[row]` the fold of each, from 0.
+        weights: `[row]` those of one infant sum to 1, so that each infant counts once.
+
+    Source: Vovk 2012 (class-conditional); Vovk 2015 (several folds); Barber et al. 2021 (twice the stated chance).
     """
 
-    limits: tuple[float, float]
-    coverage: float
+    risks: Float[np.ndarray, " row"]
+    outcomes: Int[np.ndarray, " row"]
+    folds: Int[np.ndarray, " row"]
+    weights: Float[np.ndarray, " row"]
 
-    def sets(self, risks: ArrayLike) -> Bool[np.ndarray, "infant 2"]:
-        """Whether each infant's set holds `no CP` and `CP`."""
-        risks = np.asarray(risks, np.float64)
-        return np.stack([risks <= self.limits[0], 1 - risks <= self.limits[1]], axis=-1)
+    @property
+    def finest_error(self) -> float:
+        """The least error at which both outcomes can be excluded: `1 / (k + 1)` with k infants of the rarer one."""
+        return 1 / (min(self._count(0), self._count(1)) + 1)
 
-    def decide(self, risks: ArrayLike) -> list[int | None]:
+    def p_values(self, risks: ArrayLike) -> Float[np.ndarray, "infant 2"]:
+        """How strange risks are for infants without and with the outcome: small is strange.
+
+        Args:
+            risks: `[infant, fold]` by the networks of every fold; `[infant]` where there is one fold.
+        """
+        new = np.asarray(risks, np.float64)
+        new = new[:, None] if new.ndim == 1 else new
+        gap = self.risks - new[:, self.folds]
+        stranger = [(gap >= 0) & (self.outcomes == 0), (gap <= 0) & (self.outcomes == 1)]
+        return np.stack([(1 + s @ self.weights) / (1 + self._count(c)) for c, s in enumerate(stranger)], axis=-1)
+
+    def sets(self, risks: ArrayLike, error: float = 0.1) -> Bool[np.ndarray, "infant 2"]:
+        """Whether each infant's set holds `no CP` and `CP`.
+
+        Args:
+            risks: as `p_values`.
+            error: chance that the set misses the true outcome; below `finest_error` an outcome is never excluded.
+
+        Raises:
+            ValueError: an error outside 0..1.
+        """
+        if not 0 < error < 1:
+            raise ValueError(f"the error must lie between 0 and 1, got {error}")
+        # Sums of weights differ from whole numbers in their last bits.
+        return self.p_values(risks) > error + 1e-9
+
+    def decide(self, risks: ArrayLike, error: float = 0.1) -> list[int | None]:
         """1 or 0 where the set holds that outcome alone; None, abstain, where it holds both or neither."""
-        return [int(with_cp) if with_cp != without else None for without, with_cp in self.sets(risks)]
+        return [int(with_cp) if with_cp != without else None for without, with_cp in self.sets(risks, error)]
+
+    def _count(self, outcome: int) -> float:
+        return float(self.weights[self.outcomes == outcome].sum())
 
 
-def conformal(risks: ArrayLike, labels: ArrayLike, coverage: float = 0.9) -> Conformal:
-    """Limits from infants that did not train the network, for each outcome on its own.
+def conformal(
+    risks: ArrayLike, labels: ArrayLike, groups: Groups | None = None, folds: Sequence[int] | None = None
+) -> Conformal:
+    """Conformal sets from infants that did not train the networks which gave their risks.
 
-    With n infants of an outcome its limit is the `ceil((n + 1) * coverage)`-th smallest of their risks of the other; it
-    is infinite, and the outcome never excluded, where n is too small for that.
+    An infant with several risks in a fold counts there with their mean; one that several folds held out counts in each
+    with an equal part.
 
     Args:
-        risks: `[infant]`, 0..1.
-        labels: `[infant]`, 0 or 1.
-        coverage: chance that the set holds the true outcome, within each outcome, over infants exchangeable with these.
+        risks: `[row]`, 0..1.
+        labels: `[row]`, 0 or 1.
+        groups: `[row]` the infant of each; None if every row is an infant of its own.
+        folds: `[row]` the fold that held each out, from 0; None for one fold.
 
     Raises:
-        ValueError: a coverage outside 0..1, risks or labels as `check_scores`.
-
-    Source: Vovk 2012 (class-conditional); Angelopoulos and Bates 2023.
+        ValueError: risks or labels as `check_scores`, or an infant with two labels.
     """
-    if not 0 < coverage < 1:
-        raise ValueError(f"the coverage must lie between 0 and 1, got {coverage}")
     risks, labels, _ = check_scores(risks, labels)
-
-    def limit(strangeness: np.ndarray) -> float:
-        rank = math.ceil((len(strangeness) + 1) * coverage - 1e-9)
-        return float(np.sort(strangeness)[rank - 1]) if rank <= len(strangeness) else math.inf
-
-    return Conformal((limit(risks[labels == 0]), limit(1 - risks[labels == 1])), coverage)
+    infant, _ = group_indices(range(len(labels)) if groups is None else groups, labels)
+    fold = np.zeros(len(labels), np.int64) if folds is None else np.asarray(folds, np.int64)
+    _, first, entry = np.unique(np.stack([infant, fold]), axis=1, return_index=True, return_inverse=True)
+    means = np.bincount(entry.ravel(), risks) / np.bincount(entry.ravel())
+    weights = 1 / np.bincount(infant[first])[infant[first]]
+    return Conformal(means, labels[first], fold[first], weights)

@@ -7,7 +7,7 @@ an infant has several recordings.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from infantjax.evaluation.intervals import (
     UNDEFINED,
+    AucMethod,
     Estimate,
     Groups,
     Interval,
@@ -99,7 +100,7 @@ def confusion_counts(scores: ArrayLike, labels: ArrayLike, threshold: float, str
 def auc_interval(
     scores: ArrayLike,
     labels: ArrayLike,
-    method: Literal["delong", "bootstrap"] = "delong",
+    method: AucMethod = "delong",
     level: float = 0.95,
     groups: Groups | None = None,
     resamples: int = 2000,
@@ -195,6 +196,7 @@ def discrimination_metrics(
     groups: Groups | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    auc_method: AucMethod = "delong",
 ) -> dict[str, Estimate]:
     """AUC and the metrics at a threshold, each with its interval.
 
@@ -211,6 +213,7 @@ def discrimination_metrics(
         groups: None if every recording is an infant of its own.
         resamples: of the bootstraps.
         seed: of the bootstraps.
+        auc_method: of the AUC's interval without `groups`.
 
     Returns:
         `auc`, `sensitivity`, `specificity`, `ppv`, `npv`, `accuracy`, `balanced_accuracy`, `f1`; NaN where one class
@@ -222,7 +225,7 @@ def discrimination_metrics(
     scores, labels, _ = check_scores(scores, labels)
     predicted = scores > threshold if strict else scores >= threshold
     found = _counts(predicted, labels)
-    estimates = {"auc": _auc_estimate(scores, labels, level, groups, resamples, seed)}
+    estimates = {"auc": _auc_estimate(scores, labels, level, groups, resamples, seed, auc_method)}
     for name, value in found.metrics().items():
         if groups is None and name in found.fractions:
             interval = clopper_pearson(*found.fractions[name], level)
@@ -258,7 +261,13 @@ def placements(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _auc_estimate(
-    scores: np.ndarray, labels: np.ndarray, level: float, groups: Groups | None, resamples: int, seed: int
+    scores: np.ndarray,
+    labels: np.ndarray,
+    level: float,
+    groups: Groups | None,
+    resamples: int,
+    seed: int,
+    auc_method: AucMethod,
 ) -> Estimate:
     """The AUC with its interval, as far as they are defined."""
     smallest = min((labels == 0).sum(), (labels == 1).sum())
@@ -267,7 +276,7 @@ def _auc_estimate(
     area = auc(scores, labels)
     if groups is None and smallest < 2:
         return UNDEFINED._replace(value=area)
-    method: Literal["delong", "bootstrap"] = "delong" if groups is None else "bootstrap"
+    method: AucMethod = auc_method if groups is None else "bootstrap"
     return Estimate(area, *auc_interval(scores, labels, method, level, groups, resamples, seed))
 
 

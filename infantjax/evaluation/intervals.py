@@ -6,7 +6,7 @@ recordings, and a statistic is computed for many resamples at once from how ofte
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike
 
 Groups = Sequence[Hashable] | np.ndarray
 """`[row]` the infant of each row."""
+
+AucMethod = Literal["delong", "bootstrap"]
+"""Intervals of an AUC."""
 
 _BATCH_ELEMENTS = 2**21
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation import calibration, comparison, decision, discrimination
-from infantjax.evaluation.intervals import UNDEFINED, Estimate, Groups, bootstrap, check_scores
+from infantjax.evaluation import calibration, comparison, cross_fitting, decision, discrimination
+from infantjax.evaluation.intervals import UNDEFINED, AucMethod, Estimate, Groups, bootstrap, check_scores
 
 Test = Literal["mcnemar", "published"]
 
@@ -114,22 +114,24 @@ def evaluate(
     threshold: float = 0.5,
     *,
     groups: Groups | None = None,
+    auc_method: AucMethod = "delong",
     resamples: int = 2000,
     seed: int = 0,
 ) -> Evaluation:
-    """Discrimination, predictive values at the published prevalences, and calibration.
+    """Discrimination, predictive values at the published prevalences, calibration, and use after recalibration.
 
     Args:
         risks: `[infant]`, 0..1.
         labels: `[infant]`, 0 or 1.
         threshold: outcome 1 is predicted from this risk on.
         groups: where infants have several recordings, that of each; intervals are then bootstraps over infants.
+        auc_method: of the interval of the AUC.
         resamples: of the bootstraps.
         seed: of the bootstraps.
 
     Returns:
         The metrics of `discrimination_metrics`, `ppv_at_0.15` and its like (for equal sensitivity and specificity,
-        without interval), and those of `calibration_metrics`.
+        without interval), and those of `calibration_metrics` and `cross_fitted_metrics`.
 
     Raises:
         ValueError: no infants, risks outside 0..1, labels other than 0 and 1, lengths differ, or an infant with two
@@ -137,10 +139,11 @@ def evaluate(
     """
     options: dict[str, Any] = {"groups": groups, "resamples": resamples, "seed": seed}
     calibrated = calibration.calibration_metrics(risks, labels, **options)
-    found = discrimination.discrimination_metrics(risks, labels, threshold, **options)
+    found = discrimination.discrimination_metrics(risks, labels, threshold, auc_method=auc_method, **options)
+    fitted = cross_fitting.cross_fitted_metrics(risks, labels, groups, seed)
     elsewhere = _predictive_values(found["sensitivity"].value, found["specificity"].value)
     labels = np.asarray(labels)
-    metrics = {**found, **elsewhere, **calibrated}
+    metrics = {**found, **elsewhere, **calibrated, **fitted}
     if groups is None:
         return Evaluation(len(labels), int(labels.sum()), threshold, metrics)
     outcomes = dict(zip(groups, labels.tolist()))

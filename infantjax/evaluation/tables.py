@@ -15,6 +15,24 @@ _NAMES = ("id", "name", "file")
 _T = TypeVar("_T")
 
 
+class ColumnNames(NamedTuple):
+    """Names of the columns of a table of risks; None for the usual ones.
+
+    Attributes:
+        id: of the infants. Without such a column each line is an infant of its own, if `risk` is given.
+        risk: of the risks, 0..1.
+        outcome: of the outcomes, 0 or 1.
+    """
+
+    id: str | None = None
+    risk: str | None = None
+    outcome: str | None = None
+
+
+USUAL = ColumnNames()
+"""The columns that the commands write."""
+
+
 class RiskTable(NamedTuple):
     """Risks of infants with their outcomes, in the order of the table.
 
@@ -31,7 +49,7 @@ class RiskTable(NamedTuple):
     problems: tuple[str, ...]
 
 
-def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTable:
+def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: ColumnNames = USUAL) -> RiskTable:
     """Read a table of risks, and the outcomes from it or from another table.
 
     Args:
@@ -39,6 +57,7 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
             `assess` or the `out_of_fold.csv` of `crossval`, whose risks are in the column `value`. Rows without a risk
             (recordings that failed) are problems.
         outcomes: table of outcomes as in a cohort; None takes the column of the first table.
+        columns: other names of these columns, in any case.
 
     Raises:
         InputError: a column is missing, a risk is not a number in 0..1, or no row can be used.
@@ -49,22 +68,17 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
     dialect = text.dialect_of(path)
     lines = text.rows(path, dialect)
     header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
-    name_column = next((name for name in _NAMES if name in header), None)
-    risk_column = "value" if {"value_name", "runs"} & set(header) else "risk"
-    if name_column is None or risk_column not in header:
-        raise InputError(path, "needs a column id and a column risk", "give the summary.csv of assess")
-    if outcomes is None and "outcome" not in header:
-        raise InputError(path, "has no column outcome", "give the table of outcomes too")
+    used = _find_columns(path, header, columns, outcomes is None)
     known = read_outcomes(outcomes) if outcomes is not None else None
     rows, problems = [], []
     for number, cells in lines:
         row = dict(zip(header, text.check_width(path, number, cells, len(header))))
         # The writers put an apostrophe before what a spreadsheet would take for a formula.
-        name = row[name_column].strip().removeprefix("'")
+        name = row[used.id].strip().removeprefix("'") if used.id else f"line {number}"
         if row.get("value_name", "").strip() not in ("", "risk"):
             raise InputError(path, f"line {number} has a {row['value_name'][:20]}, not a risk", "give a table of risks")
-        risk = _risk(path, number, row[risk_column], dialect.separator)
-        outcome = _outcome(path, number, row["outcome"]) if known is None else _known(known, name)
+        risk = _risk(path, number, row[str(used.risk)], dialect.separator)
+        outcome = _outcome(path, number, row[str(used.outcome)]) if known is None else _known(known, name)
         if risk is None or outcome is None:
             problems.append(f"line {number} ({name[:60]}): has no {'risk' if risk is None else 'outcome'}")
         else:
@@ -73,6 +87,23 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None) -> RiskTabl
         raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
     names, risks, labels = zip(*rows)
     return RiskTable(names, risks, labels, tuple(problems))
+
+
+def _find_columns(path: Path, header: Sequence[str], asked: ColumnNames, with_outcome: bool) -> ColumnNames:
+    """The columns of a table, each by the name that was asked for or by a usual one."""
+    for name in filter(None, asked):
+        if name.lower() not in header:
+            raise InputError(path, f'has no column "{name[:40]}"', f"it has {', '.join(header)[:200]}")
+    names, risk, outcome = (name.lower() if name else None for name in asked)
+    names = names or next((name for name in _NAMES if name in header), None)
+    usual = "value" if {"value_name", "runs"} & set(header) else "risk"
+    if (names is None and risk is None) or (risk or usual) not in header:
+        raise InputError(
+            path, "needs a column id and a column risk", "give the summary.csv of assess, or name them by --risk-column"
+        )
+    if with_outcome and (outcome or "outcome") not in header:
+        raise InputError(path, "has no column outcome", "give the table of outcomes too, or --outcome-column")
+    return ColumnNames(names, risk or usual, outcome or "outcome")
 
 
 def read_infants(path: str | Path | None, table: RiskTable) -> tuple[str, ...] | None:

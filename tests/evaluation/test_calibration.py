@@ -132,7 +132,16 @@ def test_a_brier_score_lies_within_its_interval_and_is_scikit_learn_s():
     assert found.high - found.low < 0.2
 
 
-def test_a_certain_risk_has_no_calibration_line():
-    found = calibration.calibration_metrics([0.0, 0.4, 0.6, 0.8], [0, 1, 0, 1], resamples=5)
-    assert np.isnan(found["calibration_slope"]).all()
-    assert np.isnan(found["calibration_intercept"]).all()
+def test_risks_of_0_and_1_enter_the_calibration_line_as_nearly_so():
+    labels = [0, 1, 0, 1, 0, 1]
+    certain = calibration.calibration_metrics([0.0, 0.4, 0.6, 1.0, 0.2, 0.1], labels, resamples=5)
+    nearly = calibration.calibration_metrics([0.001, 0.4, 0.6, 0.999, 0.2, 0.1], labels, resamples=5)
+    for name in ("calibration_slope", "calibration_intercept"):
+        assert certain[name] == pytest.approx(nearly[name])
+
+
+def test_the_logit_is_that_of_scipy_but_near_0_and_1():
+    from scipy.special import logit
+
+    np.testing.assert_allclose(calibration.logits([0.2, 0.5, 0.9]), logit([0.2, 0.5, 0.9]), atol=1e-12)
+    np.testing.assert_allclose(calibration.logits([0.0, 1e-9, 1.0]), logit([0.001, 0.001, 0.999]))

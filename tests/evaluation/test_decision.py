@@ -1,4 +1,4 @@
-"""Decisions: predictive values, net benefit, conformal abstention."""
+"""Decisions: predictive values, net benefit, conformal sets."""
 
 import math
 
@@ -35,19 +35,38 @@ def test_conformal_sets_hold_the_outcome_as_often_as_asked_within_each_outcome()
     rng = np.random.default_rng(0)
     labels = (np.arange(6000) % 10 == 0).astype(int)
     risks = np.where(labels, rng.beta(4, 2, 6000), rng.beta(2, 5, 6000))
-    found = decision.conformal(risks[:3000], labels[:3000], 0.9).sets(risks[3000:])
+    found = decision.conformal(risks[:3000], labels[:3000]).sets(risks[3000:], 0.1)
     held = found[np.arange(3000), labels[3000:]]
     for outcome in (0, 1):
         assert held[labels[3000:] == outcome].mean() == pytest.approx(0.9, abs=0.045)
 
 
-def test_conformal_limits_by_hand_and_abstention():
+def test_conformal_sets_by_hand_and_abstention():
     risks, labels = [0.1, 0.2, 0.3, 0.8, 0.9, 0.95], [0, 0, 0, 1, 1, 1]
-    fitted = decision.conformal(risks, labels, 0.75)
-    assert fitted.limits == (0.3, pytest.approx(0.2))
-    assert fitted.decide([0.05, 0.5, 0.99]) == [0, None, 1]
-    cautious = decision.conformal(risks, labels, 0.9)
-    assert cautious.limits == (math.inf, math.inf)
-    assert cautious.decide([0.0, 1.0]) == [None, None]
-    with pytest.raises(ValueError, match="coverage"):
-        decision.conformal(risks, labels, 1.0)
+    fitted = decision.conformal(risks, labels)
+    assert fitted.finest_error == 0.25
+    np.testing.assert_allclose(
+        fitted.p_values([0.3, 0.31, 0.8, 0.79]), [[0.5, 0.25], [0.25, 0.25], [0.25, 0.5], [0.25, 0.25]]
+    )
+    assert fitted.decide([0.05, 0.5, 0.99], 0.25) == [0, None, 1]
+    np.testing.assert_array_equal(fitted.sets([0.3, 0.5, 0.8], 0.25), [[True, False], [False, False], [False, True]])
+    assert fitted.decide([0.0, 1.0], 0.1) == [None, None]
+    assert fitted.sets([0.0, 1.0], 0.1).all()
+    with pytest.raises(ValueError, match="error"):
+        fitted.sets([0.5], 1.0)
+
+
+def test_a_risk_is_compared_with_those_that_the_same_fold_held_out():
+    fitted = decision.conformal([0.1, 0.3, 0.2, 0.6], [0, 0, 1, 1], folds=[0, 1, 0, 1])
+    # Of outcome 0: 0.1 in fold 0 and 0.3 in fold 1; of outcome 1: 0.2 and 0.6.
+    np.testing.assert_allclose(fitted.p_values([[0.1, 0.5]]), [[2 / 3, 1 / 3]])
+    np.testing.assert_allclose(fitted.p_values([[0.25, 0.25]]), [[2 / 3, 2 / 3]])
+
+
+def test_an_infant_counts_once_however_many_recordings_or_folds_it_has():
+    risks, labels = [0.1, 0.3, 0.2, 0.9], [0, 0, 0, 1]
+    together = decision.conformal(risks, labels, groups=["a", "a", "b", "c"])
+    assert together.finest_error == 0.5
+    np.testing.assert_allclose(together.p_values([0.15]), [[1.0, 0.5]])
+    apart = decision.conformal(risks, labels, groups=["a", "a", "b", "c"], folds=[0, 1, 0, 0])
+    np.testing.assert_allclose(apart.p_values([[0.15, 0.15]]), [[(1 + 0.5 + 1) / 3, 0.5]])

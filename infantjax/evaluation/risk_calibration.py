@@ -1,0 +1,303 @@
+"""What turns the risk of an ensemble into a probability: out-of-fold risks, a calibration map, conformal sets.
+
+Cross-validation makes it from the infants that each network did not train on and stores it with the ensemble. An
+assessment reads it without SciPy or scikit-learn.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from infantjax.evaluation import calibration
+from infantjax.evaluation.decision import Conformal, conformal
+
+MIN_INFANTS = 10
+"""Infants of each outcome that a map needs: five for each of its two parameters, the least that Vittinghoff and
+McCulloch (2007) found acceptable. The number is our choice."""
+
+DEFAULT_ERROR = 0.1
+"""Chance that a conformal set misses the true outcome, if nothing else is asked."""
+
+NO_PROBABILITY = "The risk is no probability"
+_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+
+
+class CalibratedRisk(NamedTuple):
+    """What a risk means for infants like those of the cross-validation.
+
+    Attributes:
+        risk: calibrated, a probability; NaN without a map.
+        low: of its 95 % interval; NaN without one.
+        high: of its 95 % interval.
+        prevalence: at which the calibrated risk holds; NaN without a map.
+        conformal_set: `above`, `below`, or `cannot tell`; empty without out-of-fold risks of both outcomes.
+        error: chance that the set misses the true outcome.
+        statement: what of this is known and what is not, in sentences.
+    """
+
+    risk: float
+    low: float
+    high: float
+    prevalence: float
+    conformal_set: str
+    error: float
+    statement: str
+
+
+class CalibrationMap(NamedTuple):
+    """Logistic recalibration: `sigmoid(slope * logit(risk) + intercept)`.
+
+    Attributes:
+        slope: 1 if the risk is calibrated.
+        intercept: 0 if the risk is calibrated.
+        covariance: of slope, of both, of intercept; zeros where the method calibrates its risk itself.
+    """
+
+    slope: float
+    intercept: float
+    covariance: tuple[float, float, float]
+
+    def logits(self, risk: float) -> tuple[float, float, float]:
+        """The calibrated logit and the ends of its 95 % interval."""
+        x = float(calibration.logits([risk])[0])
+        middle = self.slope * x + self.intercept
+        variance = self.covariance[0] * x * x + 2 * self.covariance[1] * x + self.covariance[2]
+        reach = _Z * math.sqrt(max(variance, 0.0))
+        return middle, middle - reach, middle + reach
+
+
+OWN_MAP = CalibrationMap(1.0, 0.0, (0.0, 0.0, 0.0))
+"""Of a method whose risk is calibrated before cross-validation sees it."""
+
+
+@dataclass(frozen=True, eq=False)
+class RiskCalibration:
+    """Out-of-fold risks of a cohort, and the map that was fitted to them.
+
+    Attributes:
+        conformal: the out-of-fold risks; an infant counts once.
+        map: None where the cohort is too small for one.
+        reason: why there is no map; empty if there is one.
+        optimistic: the held-out infants also chose the epoch of their network, so that all this looks too good.
+    """
+
+    conformal: Conformal
+    map: CalibrationMap | None
+    reason: str
+    optimistic: bool
+
+    @classmethod
+    def fit(
+        cls,
+        risks: Sequence[float],
+        outcomes: Sequence[int],
+        infants: Sequence[str],
+        folds: Sequence[int],
+        *,
+        own: bool = False,
+        optimistic: bool = False,
+    ) -> Self:
+        """From out-of-fold risks, one or more of each infant.
+
+        An infant enters the map with the mean of its risks: within each fold, then over the folds.
+
+        Args:
+            risks: `[row]`, 0..1.
+            outcomes: `[row]`, 0 or 1.
+            infants: `[row]` the infant of each.
+            folds: `[row]` index of the networks that did not train on it, from 0.
+            own: the method calibrates its risk itself, so no second map is fitted.
+            optimistic: see the attribute.
+
+        Raises:
+            ValueError: an infant with two outcomes, or risks outside 0..1.
+        """
+        from infantjax.evaluation.intervals import group_indices
+
+        values, labels = np.asarray(risks, np.float64), np.asarray(outcomes, np.int64)
+        infant, first = group_indices(infants, labels)
+        sets = _sorted(conformal(values, labels, infants, folds))
+        fitted: CalibrationMap | None = OWN_MAP
+        reason = ""
+        if not own:
+            per_fold = _infant_means(values, infant, np.asarray(folds))
+            fitted, reason = _fit_map(per_fold, labels[first])
+        return cls(sets, fitted, reason, optimistic)
+
+    @property
+    def prevalence(self) -> float:
+        """Share of the infants with outcome 1, at which the calibrated risk holds."""
+        weights = self.conformal.weights
+        return float(weights @ self.conformal.outcomes / weights.sum())
+
+    def counts(self) -> tuple[int, int]:
+        """Infants without and with the outcome."""
+        weights = self.conformal.weights
+        return tuple(round(float(weights[self.conformal.outcomes == c].sum())) for c in (0, 1))  # type: ignore[return-value]
+
+    def apply(
+        self,
+        risk: float,
+        by_fold: Mapping[int, float],
+        error: float = DEFAULT_ERROR,
+        prevalence: float | None = None,
+    ) -> CalibratedRisk:
+        """The meaning of a new infant's risk.
+
+        Args:
+            risk: by the ensemble, 0..1; NaN gives NaN.
+            by_fold: the same by the networks of each fold alone.
+            error: chance that the conformal set may miss the true outcome; the finest possible if that is larger.
+            prevalence: of the place where the infant is seen; None for that of the cross-validation. The calibrated
+                odds change by the ratio of the prevalence's odds, which holds if infants differ in how common the
+                outcome is and in nothing else (Saerens et al. 2002).
+
+        Raises:
+            ValueError: an error or prevalence outside 0..1; a prevalence where there is no map.
+        """
+        if not 0 < error < 1:
+            raise ValueError(f"the error must lie between 0 and 1, got {error}")
+        if prevalence is not None and not 0 < prevalence < 1:
+            raise ValueError(f"the prevalence must lie between 0 and 1, got {prevalence}")
+        if prevalence is not None and self.map is None:
+            raise ValueError(f"there is no calibrated risk to move to another prevalence: {self.reason}")
+        calibrated = low = high = at = math.nan
+        if self.map is not None:
+            at = self.prevalence if prevalence is None else prevalence
+            shift = _logit(at) - _logit(self.prevalence) if prevalence is not None else 0.0
+            calibrated, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in self.map.logits(risk))
+            if not any(self.map.covariance):
+                low = high = math.nan
+        used = max(error, self.conformal.finest_error)
+        words = self._set(by_fold, used)
+        statement = self._statement(error, used, at, prevalence is not None)
+        return CalibratedRisk(calibrated, low, high, at, words, used if words else math.nan, statement)
+
+    def _set(self, by_fold: Mapping[int, float], error: float) -> str:
+        if min(self.counts()) == 0:
+            return ""
+        folds = int(self.conformal.folds.max()) + 1
+        new = np.array([[by_fold.get(fold, math.nan) for fold in range(folds)]])
+        known = np.isin(np.arange(folds), self.conformal.folds)
+        if np.isnan(new[:, known]).any():
+            return ""
+        (decided,) = self.conformal.decide(new, error)
+        return "cannot tell" if decided is None else ("below", "above")[decided]
+
+    def _statement(self, asked: float, used: float, at: float, moved: bool) -> str:
+        without, cases = self.counts()
+        cohort = f"{without + cases} infants, {cases} of them with the outcome"
+        if self.map is None:
+            lines = [f"{NO_PROBABILITY}: {self.reason}."]
+        elif not any(self.map.covariance):
+            lines = [f"The method calibrates its risk itself; cross-validation was on {cohort}."]
+        else:
+            lines = [f"The calibrated risk is a probability for infants like those of the cross-validation ({cohort})."]
+        if moved:
+            lines.append(f"It was moved from a prevalence of {self.prevalence:.3g} to {at:.3g}.")
+        if min(without, cases) == 0:
+            lines.append("There is no conformal set: all infants had the same outcome.")
+        elif used > asked:
+            finest = f"{without} and {cases} infants of the two outcomes allow {used:.3g} at best"
+            lines.append(f"The conformal set was asked for at an error of {asked:g}; {finest}, which is used.")
+        if self.optimistic:
+            lines.append("The same infants chose the epoch of each network, so this is too favorable.")
+        return " ".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, without names of infants: rows `[outcome, fold, risk, weight]`, and the map."""
+        sets = self.conformal
+        return {
+            "out_of_fold": [
+                [int(o), int(f), float(r), float(w)]
+                for o, f, r, w in zip(sets.outcomes, sets.folds, sets.risks, sets.weights)
+            ],
+            "map": None if self.map is None else {**self.map._asdict(), "covariance": list(self.map.covariance)},
+            "reason": self.reason,
+            "optimistic": self.optimistic,
+        }
+
+    @classmethod
+    def from_dict(cls, content: object) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: anything that `to_dict` does not write.
+        """
+        try:
+            return cls._read(content)  # type: ignore[arg-type]
+        except (TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise ValueError(f"the calibration cannot be read ({type(error).__name__})") from None
+
+    @classmethod
+    def _read(cls, content: dict[str, Any]) -> Self:
+        if set(content) != {"out_of_fold", "map", "reason", "optimistic"}:
+            raise ValueError("the calibration has other fields than out_of_fold, map, reason and optimistic")
+        if not isinstance(content["reason"], str) or not isinstance(content["optimistic"], bool):
+            raise ValueError("the calibration's reason must be text, optimistic true or false")
+        table = np.array([[_number(value) for value in row] for row in content["out_of_fold"]])
+        if table.ndim != 2 or table.shape[1] != 4 or not np.isfinite(table).all():
+            raise ValueError("the calibration's out-of-fold risks must be rows of four numbers")
+        outcomes, folds, risks, weights = table.T
+        whole = np.isin(outcomes, (0, 1)).all() and (folds == folds.astype(int)).all() and folds.min() >= 0
+        if not whole or folds.max() > 10_000 or risks.min() < 0 or risks.max() > 1:
+            raise ValueError("the calibration's outcomes, folds or risks are out of range")
+        if weights.min() <= 0 or weights.max() > 1:
+            raise ValueError("the calibration's weights must be above 0 and at most 1")
+        sets = Conformal(risks, outcomes.astype(np.int64), folds.astype(np.int64), weights)
+        if content["map"] is None and not content["reason"]:
+            raise ValueError("the calibration has neither a map nor a reason for that")
+        return cls(sets, _read_map(content["map"]), content["reason"], content["optimistic"])
+
+
+def _read_map(content: Any) -> CalibrationMap | None:
+    if content is None:
+        return None
+    if set(content) != set(CalibrationMap._fields):
+        raise ValueError("the calibration map has other fields than slope, intercept and covariance")
+    slope, intercept = (_number(content[name]) for name in ("slope", "intercept"))
+    covariance = tuple(_number(value) for value in content["covariance"])
+    if len(covariance) != 3 or not slope > 0 or min(covariance[0], covariance[2]) < 0:
+        raise ValueError("the calibration map needs a slope above 0 and three numbers of covariance")
+    return CalibrationMap(slope, intercept, covariance)  # type: ignore[arg-type]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("the calibration holds something that is no number")
+    return float(value)
+
+
+def _fit_map(risks: np.ndarray, labels: np.ndarray) -> tuple[CalibrationMap | None, str]:
+    """The map to `[infant]` outcomes, or the reason why there is none."""
+    cases = int(labels.sum())
+    if min(cases, len(labels) - cases) < MIN_INFANTS:
+        what = f"out-of-fold risks of {cases} infants with the outcome and {len(labels) - cases} without"
+        return None, f"{what} are too few for a calibration map, which needs {MIN_INFANTS} of each"
+    if np.ptp(risks) == 0:
+        return None, "all out-of-fold risks are equal"
+    line = calibration.recalibration(risks, labels)
+    if line.slope <= 0:
+        return None, "out-of-fold risks are not higher for infants with the outcome"
+    (a, b), (_, c) = calibration.line_covariance(line, calibration.logits(risks)).tolist()
+    return CalibrationMap(float(line.slope), float(line.intercept), (a, b, c)), ""
+
+
+def _infant_means(risks: np.ndarray, infant: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """`[infant]` the mean over folds of the mean risk within each."""
+    pairs, entry = np.unique(np.stack([infant, folds]), axis=1, return_inverse=True)
+    means = np.bincount(entry.ravel(), risks) / np.bincount(entry.ravel())
+    return np.bincount(pairs[0], means) / np.bincount(pairs[0])
+
+
+def _sorted(sets: Conformal) -> Conformal:
+    """The same rows by outcome, fold and risk: their order tells nothing of the order of the cohort."""
+    order = np.lexsort((sets.weights, sets.risks, sets.folds, sets.outcomes))
+    return Conformal(sets.risks[order], sets.outcomes[order], sets.folds[order], sets.weights[order])
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
