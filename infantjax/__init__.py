@@ -107,6 +107,9 @@ def assess(
     ensemble: "str | Path | Ensemble" = DEMO,
     fps: float | None = None,
     skeleton: "Skeleton | str | None" = None,
+    quality: bool = True,
+    force: bool = False,
+    repair: bool = False,
     **options: Any,
 ) -> Any:
     """Assess one recording or several with an ensemble of any method.
@@ -118,6 +121,10 @@ def assess(
             mean nothing for an infant.
         fps: frames per second; needed for arrays, and for files that state none.
         skeleton: keypoint set; needed for arrays.
+        quality: measure the quality of the keypoints first, leave out windows with tracking faults, and give no value
+            where too little is left (`Assessment.assessable`). False is exactly the published pipeline.
+        force: give a value for recordings that are not assessable all the same.
+        repair: undo exchanged sides and single jumps of points first.
         options: of the method's assessor, for example `threshold` or `strict`.
 
     Returns:
@@ -125,14 +132,17 @@ def assess(
 
     Raises:
         InputError: a file or recording that cannot be used; one line with what is wrong and what to do.
-        ValueError: an array without `fps` and `skeleton`, or an unknown option.
+        ValueError: an array without `fps` and `skeleton`, an unknown option, or `force` without `quality`.
     """
+    from infantjax.assessment.gate import QualityOptions
     from infantjax.methods import registry
+
+    gate = QualityOptions(quality, force, repair)
 
     networks = load_ensemble(ensemble) if isinstance(ensemble, (str, Path)) else ensemble
     assessor = registry.assessor(networks, **options)
     sources = source if isinstance(source, (list, tuple)) else [source]
-    assessments = [assessor.assess(*_recording(each, fps, skeleton)) for each in sources]
+    assessments = [assessor.assess(*_recording(each, fps, skeleton), gate) for each in sources]
     return assessments if isinstance(source, (list, tuple)) else assessments[0]
 
 

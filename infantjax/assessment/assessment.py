@@ -1,14 +1,16 @@
 """The result of an assessment: one type for every method, plain data that reports are made from."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from infantjax.assessment.certainty import Certainty, Level
+from infantjax.recording.quality import Quality
 from infantjax.report.record import SCHEMA_VERSION, UNVALIDATED, plain
 
 Fidelity = Literal["exact", "published", "interpretation"]
@@ -54,7 +56,8 @@ class TimeSeries:
         length: length of every window, seconds.
         limits: ends of the scale.
         threshold: above which a window counts; None without one.
-        certainty: level of each window; None where the method has none.
+        certainty: level of each window, None in it for a window that is left out; None where the method has none.
+        usable: False for a window that is left out, whose values are NaN; None where none is.
     """
 
     label: str
@@ -65,7 +68,46 @@ class TimeSeries:
     length: float
     limits: tuple[float, float] = (0.0, 1.0)
     threshold: float | None = None
-    certainty: tuple[Level, ...] | None = None
+    certainty: tuple[Level | None, ...] | None = None
+    usable: np.ndarray | None = None
+
+    @classmethod
+    def of_kept(
+        cls,
+        keep: Bool[np.ndarray, " window"],
+        label: str,
+        start: Float[np.ndarray, " window"],
+        median: Float[np.ndarray, " kept"],
+        q1: Float[np.ndarray, " kept"],
+        q3: Float[np.ndarray, " kept"],
+        length: float,
+        *,
+        certainty: Sequence[Level] | None = None,
+        **others: Any,
+    ) -> Self:
+        """A time series from the windows that are kept.
+
+        Args:
+            keep: whether each window is kept.
+            label: see `TimeSeries`, as `length`.
+            start: of all windows.
+            median: of the kept windows, as `q1`, `q3` and `certainty`.
+            q1: see `median`.
+            q3: see `median`.
+            length: see `TimeSeries`.
+            certainty: see `median`.
+            others: the other fields.
+        """
+        if keep.all():
+            levels = None if certainty is None else tuple(certainty)
+            return cls(label, start, median, q1, q3, length, certainty=levels, **others)
+        filled = np.full((3, len(keep)), np.nan)
+        filled[:, keep] = median, q1, q3
+        levels = None
+        if certainty is not None:
+            given = iter(certainty)
+            levels = tuple(next(given) if kept else None for kept in keep)
+        return cls(label, start, *filled, length, certainty=levels, usable=keep, **others)
 
 
 @dataclass(frozen=True)
@@ -139,6 +181,14 @@ class Prediction:
         return "" if self.classes is None or self.positive is None else self.classes[self.positive]
 
 
+NO_PREDICTION = Prediction(
+    headline=Quantity("", "not assessable", math.nan),
+    time_series=TimeSeries("", *np.empty((4, 0)), length=math.nan),
+    members=(),
+)
+"""In place of the prediction for a recording that is not assessable."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Assessment(Prediction):
     """A prediction for one recording, with all that a report says of the recording and of the method.
@@ -163,6 +213,13 @@ class Assessment(Prediction):
             time stamp, path or device count, so the same input gives the same bytes.
         validated: False where the weights were never validated on infants.
         statement: the caveat to print with every value; never empty where the weights are not validated.
+        assessable: False where too little of the recording is usable. There is no headline value, decision or certainty
+            then, unless the assessment is forced.
+        reasons: why it is not assessable, one sentence each.
+        forced: not assessable, and computed all the same as the user asked.
+        quality: of the keypoints as they were read; None where it was not measured.
+        repairs: what was repaired and where, one sentence each.
+        warnings: notes that belong beside the value wherever it is shown, one sentence each.
     """
 
     name: str
@@ -183,12 +240,25 @@ class Assessment(Prediction):
     provenance: Mapping[str, Any] = field(default_factory=dict)
     validated: bool = False
     statement: str = ""
+    assessable: bool = True
+    reasons: tuple[str, ...] = ()
+    forced: bool = False
+    quality: Quality | None = None
+    repairs: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.validated and not self.statement.strip():
             object.__setattr__(self, "statement", UNVALIDATED)
 
+    @property
+    def has_value(self) -> bool:
+        """Whether the networks were run: the recording is assessable, or the assessment is forced."""
+        return self.assessable or self.forced
+
     def __repr__(self) -> str:
+        if not self.has_value:
+            return f"Assessment({self.name!r}, {self.method}: not assessable)"
         head = self.headline
         interval = f" ({head.low:.3g} to {head.high:.3g})" if head.interval else ""
         words = (f"{head.value:.3g}{interval} {head.unit}".strip(), self.decision, f"{self.duration:.0f} s")
@@ -217,14 +287,18 @@ class Assessment(Prediction):
                 "fidelity": self.fidelity,
                 "fidelity_note": self.fidelity_note,
             },
-            "headline": vars(self.headline),
+            "assessable": self.assessable,
+            "forced": self.forced,
+            "reasons": self.reasons,
+            "warnings": self.warnings,
+            "headline": vars(self.headline) if self.has_value else None,
             "threshold": self.threshold,
             "classes": self.classes,
             "decision": self.decision or None,
             "agreement": self.agreement,
             "certainty": certainty,
             "quantities": [vars(quantity) for quantity in self.quantities],
-            "time_series": _series(self.time_series),
+            "time_series": _series(self.time_series) if self.has_value else None,
             "members": [vars(member) for member in self.members],
             "contributions": self.contributions,
             "contributions_label": self.contributions_label,
@@ -235,6 +309,8 @@ class Assessment(Prediction):
             "skeleton": self.skeleton,
             "missing": self.missing,
             "approximated": self.approximated,
+            "quality": None if self.quality is None else self.quality.to_dict(),
+            "repairs": self.repairs,
             "notes": self.notes,
             "metadata": self.metadata,
             "provenance": self.provenance,
@@ -278,6 +354,7 @@ def _series(series: TimeSeries) -> dict[str, Any]:
     columns: dict[str, Any] = {name: getattr(series, name) for name in ("start", "median", "q1", "q3")}
     if series.certainty is not None:
         columns["certainty"] = series.certainty
+    columns["usable"] = [True] * len(series.start) if series.usable is None else series.usable
     return {
         "label": series.label,
         "length": series.length,

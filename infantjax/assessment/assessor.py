@@ -2,20 +2,27 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+from jaxtyping import Bool
 
 from infantjax import __version__
-from infantjax.assessment.assessment import Assessment, Fidelity, MemberValue, Prediction
+from infantjax.assessment import gate
+from infantjax.assessment.assessment import NO_PREDICTION, Assessment, Fidelity, MemberValue, Prediction
+from infantjax.assessment.gate import NotAssessable, QualityOptions
 from infantjax.errors import InputError
+from infantjax.recording.quality import Quality, measure_quality, repair
 from infantjax.recording.recording import Recording
 from infantjax.weights.ensemble import Ensemble, Member
 
 MOVEMENT_FPS = 10.0
 """Frame rate of the movement that a report shows, hertz."""
+
+Usable = Bool[np.ndarray, " second"]
+"""For each second of a recording, whether its keypoints can be trusted."""
 
 OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
 """Remedy where weights and network do not fit together."""
@@ -78,8 +85,13 @@ class Assessor(ABC):
         """
 
     @abstractmethod
-    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+    def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """What the ensemble says of a recording in the keypoints of the method.
+
+        Args:
+            converted: the recording.
+            usable: for each of its seconds, whether its keypoints can be trusted; windows with too many that cannot
+                are left out (`gate.kept_windows`). None takes every window.
 
         Returns:
             The prediction, and the recording that the report shows: its keypoints are animated, its notes and history
@@ -87,23 +99,36 @@ class Assessor(ABC):
 
         Raises:
             InputError: the recording cannot be used, or the weights do not fit their network.
+            NotAssessable: no window is left; the networks were not run.
         """
 
-    def assess(self, recording: Recording, source_digest: str = "") -> Assessment:
+    def assess(
+        self, recording: Recording, source_digest: str = "", options: QualityOptions = QualityOptions()
+    ) -> Assessment:
         """The ensemble's assessment of one recording.
 
         Args:
             recording: keypoints of any skeleton that converts to the method's.
             source_digest: SHA-256 of the file it came from, for the provenance.
+            options: what the quality of the keypoints decides.
+
+        Returns:
+            The assessment. Where too little of the recording is usable it is not `assessable`: the networks are not
+            run, and it has reasons in place of a value.
 
         Raises:
             InputError: as `convert` and `predict`.
         """
-        converted = self.convert(recording)
-        prediction, shown = self.predict(converted)
+        repaired = repair(recording) if options.repair else recording
+        converted = self.convert(repaired)
+        quality = measure_quality(repaired) if options.quality else None
+        reasons, found = self._gated(converted, quality, options.force)
+        prediction, shown = found or (NO_PREDICTION, converted)
+        if reasons or (quality is not None and quality.doubts):
+            prediction = gate.without_certainty(prediction)
         method, info = self.description, self.ensemble.info
         step = max(1, round(shown.fps / MOVEMENT_FPS))
-        return Assessment(
+        assessment = Assessment(
             **vars(prediction),
             name=recording.name,
             method=method.name,
@@ -114,16 +139,35 @@ class Assessor(ABC):
             fps=recording.fps,
             duration=recording.duration,
             skeleton=converted.skeleton.name,
-            movement=_movement(shown.keypoints[::step], self.upwards),
+            movement=_movement(shown.keypoints[::step], self.upwards and found is not None),
             movement_fps=shown.fps / step,
             missing=dict(zip(converted.skeleton.joints, converted.missing.mean(0).tolist(), strict=True)),
             approximated=dict(converted.approximated),
             notes=shown.notes,
             metadata=dict(recording.metadata),
-            provenance=self._provenance | {"input": {"sha256": source_digest}, "history": list(shown.history)},
+            provenance=self._provenance
+            | {"input": {"sha256": source_digest}, "history": list(shown.history), "quality": vars(options)},
             validated=info.get("validated") is True,
             statement=str(info.get("statement", "")),
+            assessable=not reasons,
+            reasons=reasons,
+            forced=bool(reasons) and found is not None,
+            quality=quality,
+            repairs=repaired.notes[len(recording.notes) :],
         )
+        return replace(assessment, warnings=gate.warnings(assessment))
+
+    def _gated(
+        self, converted: Recording, quality: Quality | None, force: bool
+    ) -> tuple[tuple[str, ...], tuple[Prediction, Recording] | None]:
+        """Why a recording is not assessable, and what `predict` gives if it is or if the user forces it."""
+        reasons = () if quality is None or quality.assessable else quality.reasons
+        if not reasons:
+            try:
+                return (), self.predict(converted, None if quality is None else quality.usable)
+            except NotAssessable as error:
+                reasons = (str(error),)
+        return reasons, self.predict(converted) if force else None
 
     def members(self, values: Iterable[float]) -> tuple[MemberValue, ...]:
         """Values by the networks of the ensemble, in its order, each with its network."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from infantjax import formats
 from infantjax.assessment.assessor import Assessor
+from infantjax.assessment.gate import QualityOptions
 from infantjax.errors import InputError
 from infantjax.files import (
     canonical_json,
@@ -127,6 +128,7 @@ def assess_files(
     assessor: Assessor,
     options: ReadOptions = ReadOptions(),
     *,
+    quality: QualityOptions = QualityOptions(),
     overwrite: bool = False,
     read_only: Sequence[Path] = (),
     report: Callable[[int, Row], None] = lambda done, row: None,
@@ -141,6 +143,7 @@ def assess_files(
         output: folder for the results; made if missing.
         assessor: the ensemble of a method with its options.
         options: how the files are read.
+        quality: what the quality of the keypoints decides.
         overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
         read_only: further files and folders that are read, such as tables and the ensemble.
         report: called with the number of finished recordings and the newest row.
@@ -166,7 +169,7 @@ def assess_files(
         whole = _earlier_rows(summary, overwrite)
         for item in items:
             try:
-                row = _assess_one(item, assessor, options, overwrite, seen)
+                row = _assess_one(item, assessor, options, quality, overwrite, seen)
             except InputError as error:
                 row = Row(file=item.path.name, id=item.id, message=str(error))
             rows.append(row)
@@ -216,12 +219,19 @@ def _earlier_rows(summary: Path, overwrite: bool) -> list[Row]:
     return [row for row in rows if not row.page or summary.with_name(row.page).exists()]
 
 
-def _assess_one(item: _Item, assessor: Assessor, options: ReadOptions, overwrite: bool, seen: dict[str, Path]) -> Row:
+def _assess_one(
+    item: _Item,
+    assessor: Assessor,
+    options: ReadOptions,
+    quality: QualityOptions,
+    overwrite: bool,
+    seen: dict[str, Path],
+) -> Row:
     recording = _read(item.path, item.target, options)
     if item.renamed:
         recording = replace(recording, name=item.id, notes=(*recording.notes, item.renamed))
     digest = digest_of(item.path)
-    assessment = assessor.assess(recording, digest)
+    assessment = assessor.assess(recording, digest, quality)
     record = assessment.to_dict()
     if not overwrite:
         _refuse_foreign(item.json, record)

@@ -48,10 +48,12 @@ class Certainty:
     Attributes:
         level: `red`, `orange`, `yellow` or `green`; see the table of this module.
         rule: the rule that gave the level.
+        doubted: the quality of the keypoints allows no certain decision, whatever the rule says.
     """
 
     level: Level
     rule: Rule
+    doubted: bool = False
 
     @property
     def label(self) -> str:
@@ -61,6 +63,8 @@ class Certainty:
     @property
     def reason(self) -> str:
         """The inequality that gave the level, in words."""
+        if self.doubted:
+            return "the quality of the tracking allows no certain decision"
         return _REASONS[self.rule][self.level]
 
 

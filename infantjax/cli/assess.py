@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from infantjax.assessment.gate import QualityOptions
 from infantjax.cli import common
 from infantjax.cli.methods import MethodName
 from infantjax.errors import InputError, one_line
@@ -78,6 +79,7 @@ class Assess(common.Command):
     """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
+    gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
 
     def run(self) -> int:
@@ -109,6 +111,7 @@ class Assess(common.Command):
                 self.output,
                 assessor,
                 options,
+                quality=self.gate,
                 overwrite=self.overwrite,
                 read_only=[path for path in also_read if path is not None],
                 report=report,
@@ -122,7 +125,14 @@ class Assess(common.Command):
             common.note([statement], always=True)
         if failed:
             LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), self.output / "summary.csv")
-        return 1 if failed else 0
+        if refused := [row for row in rows if row.status == "not assessable"]:
+            LOGGER.warning(
+                "%d of %d recordings are not assessable; --repair undoes exchanged sides and single jumps, "
+                "--force computes a value all the same",
+                len(refused),
+                len(rows),
+            )
+        return 1 if failed or refused else 0
 
     def _assessor(self) -> "Assessor":
         from infantjax.methods import registry

@@ -46,7 +46,7 @@ def ticks(limits: Sequence[float]) -> list[tuple[float, str]]:
 
 def duration_of(record: Mapping[str, Any]) -> float:
     """Seconds of the time axis: the recording, or its windows where they reach further."""
-    series = record["time_series"]
+    series = record["time_series"] or {"windows": ()}
     return max([record["duration"], *(w["start"] + series["length"] for w in series["windows"])]) or 1.0
 
 
@@ -84,6 +84,13 @@ def certainty_bars(record: Mapping[str, Any]) -> list[Bar]:
             begin, end = edges[members[0]], edges[members[-1] + 1]
             bars.append(Bar(level, begin, end - begin, *_LEVELS[level]))
     return bars
+
+
+def left_out(record: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """(start, end) in seconds of the stretches whose keypoints are not usable."""
+    usable = enumerate(record["quality"]["usable"])
+    runs = ((kept, [second for second, _ in run]) for kept, run in groupby(usable, key=lambda pair: pair[1]))
+    return [(seconds[0], seconds[-1] + 1) for kept, seconds in runs if not kept]
 
 
 def _middles(record: Mapping[str, Any]) -> tuple[list[float], float]:

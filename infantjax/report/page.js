@@ -72,7 +72,7 @@
   };
   const read = (time) => {
     const w = windowAt(time);
-    if (!w) return;
+    if (!w || !plot) return;
     const parts = [
       ["Window", clock(w.start, 1) + " to " + clock(w.start + data.length, 1)],
       ["Median", figure(w.median)],
@@ -83,6 +83,7 @@
       part.append(label + " ", strong);
       return part;
     });
+    if (!w.usable) parts.push("left out");
     if (w.certainty) {
       const level = document.createElement("span"), dot = document.createElement("i");
       level.className = w.certainty;
@@ -99,8 +100,10 @@
     slider.value = String(Math.round(now * fps));
     slider.setAttribute("aria-valuetext", clock(now, 1) + " of " + clock(last, 1));
     find("#clock").textContent = clock(now, 1);
-    cursor.style.left = (100 * now) / data.duration + "%";
-    cursor.hidden = false;
+    if (cursor) {
+      cursor.style.left = (100 * now) / data.duration + "%";
+      cursor.hidden = false;
+    }
     drawPose();
     read(now);
   };
@@ -128,13 +131,16 @@
     const box = plot.getBoundingClientRect();
     return data.duration * Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
   };
-  plot.addEventListener("pointermove", (event) => {
-    hover.hidden = false;
-    if (event.buttons) show(timeAt(event));
-    else read(timeAt(event));
-  });
-  plot.addEventListener("pointerdown", (event) => show(timeAt(event)));
-  plot.addEventListener("pointerleave", () => { hover.hidden = true; read(now); });
+  // The page of a recording that is not assessable has no chart.
+  if (plot) {
+    plot.addEventListener("pointermove", (event) => {
+      hover.hidden = false;
+      if (event.buttons) show(timeAt(event));
+      else read(timeAt(event));
+    });
+    plot.addEventListener("pointerdown", (event) => show(timeAt(event)));
+    plot.addEventListener("pointerleave", () => { hover.hidden = true; read(now); });
+  }
 
   const place = () => {
     const wanted = /^#t=([0-9.]+)$/.exec(location.hash);

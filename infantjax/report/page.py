@@ -44,9 +44,9 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
     duration, series = charts.duration_of(record), record["time_series"]
     data = {
         "duration": duration,
-        "length": series["length"],
+        "length": series["length"] if series else 0,
         "movement": pose.packed(),
-        "windows": series["windows"],
+        "windows": series["windows"] if series else [],
         "labels": LABELS,
     }
     return (
@@ -60,7 +60,7 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
             pose=pose,
             duration=duration,
             rows=_keypoints(record, pose),
-            networks=_networks(record),
+            networks=_networks(record) if series else [],
             policy=Markup(_policy(script)),
             style=Markup(_file("page.css")),
             script=Markup(script),

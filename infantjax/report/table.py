@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, get_type_hints
 from infantjax.errors import InputError
 from infantjax.report.record import plain
 
+_OF_HEADLINE = ("name", "value", "low", "high", "unit")
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
@@ -20,9 +21,11 @@ class Row:
     Attributes:
         file: the input as the user named it.
         name: name of the recording.
-        status: `error` without a result, `warning` for a result with a message, else `ok`.
+        status: `error` without a result, `not assessable` where too little of the recording is usable, `warning` for a
+            result with a message, else `ok`.
         id: of the recording, unique in a summary: the name of its file without ending, with a number where it is taken.
         page: file name of its page; empty without a result.
+        assessable: False where too little of the recording is usable; the value is then empty unless it was forced.
         method: registry name of the method.
         value_name: name of the headline value (`risk`, `score`, ...).
         value: the headline value.
@@ -40,9 +43,10 @@ class Row:
 
     file: str
     name: str = ""
-    status: Literal["ok", "warning", "error"] = "error"
+    status: Literal["ok", "warning", "error", "not assessable"] = "error"
     id: str = ""
     page: str = ""
+    assessable: bool | None = None
     method: str = ""
     value_name: str = ""
     value: float | None = None
@@ -59,28 +63,31 @@ class Row:
 
     @classmethod
     def of(cls, file: str, record: Mapping[str, Any], message: str = "", *, id: str = "", page: str = "") -> Self:
-        """The row of a recording that was assessed.
+        """The row of a recording that was assessed, or that is not assessable.
 
         Args:
             file: the input as the user named it.
-            record: see `infantjax.report.record`.
-            message: what to know about the result.
+            record: see `infantjax.report.record`. Its warnings belong to the message.
+            message: what else to know about the result.
             id: of the recording; its name if empty.
             page: file name of its page.
         """
-        headline, certainty = record["headline"], record["certainty"]
+        headline, certainty = record["headline"] or dict.fromkeys(_OF_HEADLINE), record["certainty"]
+        reasons = () if record["forced"] else record["reasons"]
+        message = "; ".join(filter(None, [*reasons, *record["warnings"], message]))
         return cls(
             file=file,
             name=record["name"],
-            status="warning" if message else "ok",
+            status="not assessable" if reasons else "warning" if message else "ok",
             id=id or record["name"],
             page=page,
+            assessable=record["assessable"],
             method=record["method"]["name"],
-            value_name=headline["name"],
+            value_name=headline["name"] or "",
             value=headline["value"],
             low=headline["low"],
             high=headline["high"],
-            unit=headline["unit"],
+            unit=headline["unit"] or "",
             threshold=record["threshold"],
             decision=record["decision"] or "",
             certainty=certainty["level"] if certainty else "",
@@ -92,8 +99,8 @@ class Row:
 
     def __str__(self) -> str:
         """The result in a few words, for a terminal."""
-        if self.status == "error":
-            return f"error: {self.message}"
+        if self.status in ("error", "not assessable"):
+            return f"{self.status}: {self.message}"
         value = "-" if self.value is None else f"{self.value:.3f}"
         words = [f"{self.value_name} {value} {self.unit}".strip(), self.decision, self.certainty]
         return "  ".join(filter(None, [*words, f"({self.message})" if self.message else ""]))
@@ -113,7 +120,7 @@ def summary_csv(rows: Iterable[Row]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow(_text(cell) if isinstance(cell, str) else cell for cell in astuple(row))
+        writer.writerow(map(_cell, astuple(row)))
     return stream.getvalue()
 
 
@@ -150,6 +157,12 @@ def _value(kind: Any, cell: str) -> Any:
     if kind == float | None:
         return float(cell) if cell else None
     return cell.removeprefix("'")
+
+
+def _cell(value: str | float | None) -> str | float | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _text(value) if isinstance(value, str) else value
 
 
 def _text(value: str) -> str:

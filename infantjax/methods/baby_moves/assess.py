@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import NetworkAssessor
+from infantjax.assessment.assessor import NetworkAssessor, Usable
+from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.evaluation.calibration import Platt
 from infantjax.methods import common
@@ -40,8 +41,8 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
 
     @cached_property
     def _apply(self) -> Any:
-        def apply(variables: Any, series: Any, metadata: Any) -> Any:
-            logits, aux = self.network.apply(variables, series, metadata)
+        def apply(variables: Any, series: Any, metadata: Any, present: Any) -> Any:
+            logits, aux = self.network.apply(variables, series, metadata, present=present)
             return logits[0], aux["attention"][0]
 
         return jax.jit(apply)
@@ -50,17 +51,20 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
         """See `Assessor`."""
         return self.method.convert(recording, self.strict)
 
-    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+    def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
         method = self.method
         metadata = read_metadata(converted)[None] if method.network.metadata else None
         processed = method.standardize(converted)
         series = method.series(processed)[None]
-        outputs = [self._apply(variables, series, metadata) for variables in self.variables]
+        starts, length = motion.clip_starts() / processed.fps, motion.CLIP / processed.fps
+        keep = kept_windows(usable, starts, length)
+        present = None if keep.all() else keep[None]
+        outputs = [self._apply(variables, series, metadata, present) for variables in self.variables]
         risks = self._calibrated(np.array([logit for logit, _ in outputs], np.float64), converted.name)
         calibrated = risks[np.isfinite(risks)]
         risk, (q1, q3) = float(np.median(calibrated)), np.percentile(calibrated, [25, 75])
-        low, middle, high = np.percentile([attention for _, attention in outputs], [25, 50, 75], axis=0)
+        low, middle, high = np.percentile([np.asarray(attention)[keep] for _, attention in outputs], [25, 50, 75], axis=0)
         positive = bool(risk >= method.threshold)
         notes = processed.notes
         if left_out := len(risks) - len(calibrated):
@@ -78,13 +82,8 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
             classes=("normal", "abnormal or absent"),
             positive=positive,
             agreement=float(((calibrated >= method.threshold) == positive).mean()),
-            time_series=TimeSeries(
-                "attention of the network to a clip",
-                motion.clip_starts() / processed.fps,
-                middle,
-                low,
-                high,
-                motion.CLIP / processed.fps,
+            time_series=TimeSeries.of_kept(
+                keep, "attention of the network to a clip", starts, middle, low, high, length
             ),
             members=self.members(risks),
         )

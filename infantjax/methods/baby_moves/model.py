@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from infantjax import skeletons
 from infantjax.models.entry import ModelEntry, Published
@@ -102,15 +102,16 @@ class ClipAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, clips: Float[Array, "batch clip channel"]
+        self, clips: Float[Array, "batch clip channel"], present: Bool[Array, "batch clip"] | None = None
     ) -> tuple[Float[Array, "batch channel"], Float[Array, "batch clip"]]:
-        """The video's features, and the weight of each clip, 0..1."""
+        """The video's features, from the clips that are present, and the weight of each clip, 0..1."""
         units = jnp.tanh(Dense(self.features, self.features, HeUniform(), name="units")(clips))
         context = parameter(self, "context", HeUniform(), (self.features,))
         weights = jax.nn.sigmoid(units @ context)
         flops.record("linear", units.size)
         flops.record("multiplication", clips.size)
-        return (weights[..., None] * clips).mean(axis=1), weights
+        where = None if present is None else present[..., None]
+        return (weights[..., None] * clips).mean(axis=1, where=where), weights
 
 
 class MetadataBranch(nn.Module):
@@ -162,6 +163,7 @@ class BabyMoves(nn.Module):
         x: Float[Array, "batch clip time series"] | Float[Array, "batch time series"],
         metadata: Float[Array, "batch 2"] | None = None,
         train: bool = False,
+        present: Bool[Array, "batch clip"] | None = None,
     ) -> tuple[Float[Array, " batch"], dict[str, Any]]:
         """The logit of abnormal or absent fidgety movements.
 
@@ -171,6 +173,7 @@ class BabyMoves(nn.Module):
                 evaluation.
             metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only.
             train: normalize by the batch, update `batch_stats`, and drop units (key `dropout`).
+            present: False for clips that the video's features leave out; None takes all.
 
         Returns:
             Logits `[batch]`, and a dict of `attention` `[batch, clip]`, `clips` `[batch, clip, channel]` and `pooled`
@@ -199,7 +202,7 @@ class BabyMoves(nn.Module):
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = jax.nn.relu(Dense(x.shape[-1], self.features, HeUniform(), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
-        pooled, attention = ClipAttention(self.features, name="attention")(x)
+        pooled, attention = ClipAttention(self.features, name="attention")(x, present)
         y = pooled
         if metadata is not None:
             y = jnp.concatenate([y, MetadataBranch(2, 4, name="metadata_branch")(metadata, train)], axis=-1)

@@ -4,18 +4,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from infantjax import models, skeletons
 from infantjax.assessment import aggregation, certainty
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import Assessor, Description
+from infantjax.assessment.assessor import Assessor, Description, Usable
 from infantjax.assessment.certainty import Certainty, Rule
+from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores
 from infantjax.recording.conversion import convert
 from infantjax.recording.preprocessing import Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
+from infantjax.recording.windows import window_starts
 from infantjax.weights.ensemble import Ensemble
 
 ContributionsOf = Literal["all", "first_model"]
@@ -108,10 +110,14 @@ class EnsembleGcnAssessor(Assessor):
         self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
         return converted
 
-    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+    def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
-        prepared, scores, starts = self._scores(converted)
-        risks = _risks(scores)
+        prepared = self._prepare(converted)
+        length = self._preprocessing.window / prepared.fps
+        keep = kept_windows(usable, window_starts(prepared.frames, self._preprocessing.window) / prepared.fps, length)
+        scores, starts = self._program.scores(prepared.keypoints.astype(np.float32))
+        kept = [Scores(of_one.risk[:, keep], of_one.contributions[:, keep]) for of_one in scores]
+        risks = _risks(kept)
         if not np.isfinite(risks).all():
             raise InputError(converted.name, "gives a risk that is not a number", "check its coordinates")
         assert self.threshold is not None
@@ -127,9 +133,9 @@ class EnsembleGcnAssessor(Assessor):
             positive=bool(positive),
             agreement=float(np.mean(certainty.predicts_cp(by_network, self.threshold, self.rule) == positive)),
             certainty=Certainty(certainty.level(risk, by_network, self.threshold, self.rule), self.rule),
-            time_series=self._time_series(risks, starts / prepared.fps, prepared.fps),
+            time_series=self._time_series(risks, starts / prepared.fps, length, keep),
             members=self.members(by_network),
-            contributions=self._contributions(scores),
+            contributions=self._contributions(kept),
             contributions_label="contribution to CP by class activation, relative to the largest of each window",
         )
         return prediction, prepared
@@ -139,15 +145,16 @@ class EnsembleGcnAssessor(Assessor):
 
         Args and Raises: as `assess`.
         """
-        return _risks(self._scores(self.convert(recording))[1])
+        prepared = self._prepare(self.convert(recording))
+        return _risks(self._program.scores(prepared.keypoints.astype(np.float32))[0])
 
-    def _scores(self, converted: Recording) -> tuple[Recording, list[Scores], np.ndarray]:
-        """The standardized recording, the scores of its windows by member, and the first frame of each window."""
+    def _prepare(self, converted: Recording) -> Recording:
+        """The standardized recording."""
         self._program.start()  # in the background, while the recording is prepared
         prepared = standardize(converted, self._preprocessing)
         self._check_length(prepared, prepared.frames)
         self._check_joints(prepared)
-        return prepared, *self._program.scores(prepared.keypoints.astype(np.float32))
+        return prepared
 
     def _check_length(self, recording: Recording, frames: float) -> None:
         if frames < self._preprocessing.window:
@@ -167,14 +174,20 @@ class EnsembleGcnAssessor(Assessor):
             )
 
     def _time_series(
-        self, risks: Float[np.ndarray, "network window"], start: Float[np.ndarray, " window"], fps: float
+        self,
+        risks: Float[np.ndarray, "network kept"],
+        start: Float[np.ndarray, " window"],
+        length: float,
+        keep: Bool[np.ndarray, " window"],
     ) -> TimeSeries:
         assert self.threshold is not None
         median = aggregation.window_risk(risks)
         q1, q3 = np.percentile(risks, [25, 75], axis=0)
         levels = tuple(certainty.level(w, column, self.threshold, self.rule) for w, column in zip(median, risks.T))
-        length = self._preprocessing.window / fps
-        return TimeSeries("risk in a window", start, median, q1, q3, length, (0, 1), self.threshold, levels)
+        label = "risk in a window"
+        return TimeSeries.of_kept(
+            keep, label, start, median, q1, q3, length, threshold=self.threshold, certainty=levels
+        )
 
     def _contributions(self, scores: list[Scores]) -> dict[str, float]:
         explaining = scores if self.contributions_of == "all" else scores[:1]

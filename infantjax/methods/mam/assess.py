@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import NetworkAssessor
+from infantjax.assessment.assessor import NetworkAssessor, Usable
+from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.methods import common
 from infantjax.methods.mam import preprocessing as motion
@@ -25,20 +26,24 @@ class MamAssessor(NetworkAssessor[Mam]):
         """See `Assessor`."""
         return convert(recording, HUMAN36M_17, strict=self.strict)
 
-    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+    def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
-        method, config = self.method, self.method.training
-        network, step = self.network, method.localization_step
+        method, config, network = self.method, self.method.training, self.network
         positions, info = method.prepare(converted)
-        logits = [video_logit(network, v, positions, info, config) for v in self.variables]
-        clips = np.array([localize(network, v, positions, config, step=step) for v in self.variables], np.float64)
+        seconds = network.frames / motion.RATE
+        instances = motion.clip_starts(len(positions), network.frames, config.step)
+        instances = instances[kept_windows(usable, instances / motion.RATE, seconds)]
+        starts = motion.localization_starts(len(positions), network.frames, method.localization_step)
+        keep = kept_windows(usable, starts / motion.RATE, seconds)
+        logits = [video_logit(network, v, positions, info, config, starts=instances) for v in self.variables]
+        found = [localize(network, v, positions, config, starts=starts[keep]) for v in self.variables]
+        clips = np.array(found, np.float64)
         if not (np.isfinite(logits).all() and np.isfinite(clips).all()):
             raise InputError(converted.name, "gives a risk that is not a number", "check its coordinates")
         risks = common.sigmoid(np.array(logits))
         risk, (q1, q3) = float(np.median(risks)), np.percentile(risks, [25, 75])
         low, middle, high = np.percentile(clips, [25, 50, 75], axis=0)
-        starts = motion.localization_starts(len(positions), network.frames, step)
-        share = frequency(middle, starts, network.frames)
+        share = frequency(middle, starts[keep], network.frames)
         positive = bool(risk >= method.threshold)
         prediction = Prediction(
             headline=Quantity(
@@ -63,17 +68,18 @@ class MamAssessor(NetworkAssessor[Mam]):
                     "95 % interval, from as many independent clips as fit side by side (our choice)",
                 ),
             ),
-            time_series=TimeSeries(
+            time_series=TimeSeries.of_kept(
+                keep,
                 "probability of fidgety movements in a clip",
                 starts / motion.RATE,
                 middle,
                 low,
                 high,
-                network.frames / motion.RATE,
+                seconds,
                 threshold=0.5,
             ),
             members=self.members(risks),
-            intervals=np.minimum(intervals(middle, starts, network.frames, motion.RATE), converted.duration),
+            intervals=np.minimum(intervals(middle, starts[keep], network.frames, motion.RATE), converted.duration),
             intervals_label="fidgety movements",
         )
         return prediction, self._reported(converted, len(positions))

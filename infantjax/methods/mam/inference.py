@@ -56,6 +56,7 @@ def video_logit(
     info: Float[np.ndarray, "4"] | None = None,
     config: TrainingConfig | None = None,
     *,
+    starts: Int[np.ndarray, " clip"] | None = None,
     batch: int = 32,
 ) -> float:
     """The log-odds of risk of a whole video, from all of its instances.
@@ -66,10 +67,12 @@ def video_logit(
         positions: of the video (`preprocessing.mam.prepare`).
         info: entries of `models.mam.INFO`, for a network that reads them.
         config: gives the inputs and how far instances are apart.
+        starts: first frames of the instances; None takes all of `preprocessing.clip_starts`.
         batch: instances that are computed at once; memory, not method.
     """
     config = config or TrainingConfig()
-    starts = preprocessing.clip_starts(len(positions), module.frames, config.step)
+    if starts is None:
+        starts = preprocessing.clip_starts(len(positions), module.frames, config.step)
     parts = _encoded(module, variables, positions, starts, config, batch)
     # Filled up, so that videos of like length share a program.
     z, clips = (np.pad(part, ((0, -len(starts) % batch), (0, 0)))[None] for part in parts)
@@ -85,6 +88,7 @@ def localize(
     config: TrainingConfig | None = None,
     *,
     step: int = preprocessing.LOCALIZATION_STEP,
+    starts: Int[np.ndarray, " clip"] | None = None,
     batch: int = 32,
 ) -> Float[np.ndarray, " clip"]:
     """The probability of fidgety movements in every clip that starts at `preprocessing.localization_starts`.
@@ -95,9 +99,11 @@ def localize(
         positions: of the video (`preprocessing.mam.prepare`).
         config: gives the inputs.
         step: frames between two starts.
+        starts: first frames of the clips; None takes all of `preprocessing.localization_starts`.
         batch: clips that are computed at once; memory, not method.
     """
     config = config or TrainingConfig()
-    starts = preprocessing.localization_starts(len(positions), module.frames, step)
+    if starts is None:
+        starts = preprocessing.localization_starts(len(positions), module.frames, step)
     _, logits = _encoded(module, variables, positions, starts, config, batch)
     return np.asarray(jax.nn.softmax(logits)[:, 1])

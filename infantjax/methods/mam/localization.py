@@ -78,7 +78,7 @@ def frequency(
     tail = tail_probability(level)
     if not len(p):
         return Frequency(math.nan, math.nan, math.nan)
-    share, independent = float((p > threshold).mean()), (at[-1] - at[0] + clip) / clip
+    share, independent = float((p > threshold).mean()), (np.minimum(np.diff(at), clip).sum() + clip) / clip
     some, others = share * independent, (1 - share) * independent
     low = stats.beta.ppf(tail, some, others + 1) if some > 0 else 0.0
     high = stats.beta.ppf(1 - tail, some + 1, others) if others > 0 else 1.0

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import NetworkAssessor
+from infantjax.assessment.assessor import NetworkAssessor, Usable
+from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.methods.sma_cnn.evaluation import aggregate
 from infantjax.methods.sma_cnn.method import SmaCnn
@@ -28,10 +29,13 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
         """The recording as it is: the limbs are read from any skeleton that has them."""
         return recording
 
-    def predict(self, converted: Recording) -> tuple[Prediction, Recording]:
+    def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
         method = self.method
-        scores = self._window_scores(converted)
+        windows = method.prepare(converted)
+        starts, length = window_starts(converted, method.preprocessing), method.preprocessing.window / converted.fps
+        keep = kept_windows(usable, starts, length)
+        scores = self._window_scores(windows[keep], converted.name)
         low, middle, high = np.percentile(scores, [25, 50, 75], axis=0)
         by_network = {how: [aggregate(row, how) for row in scores] for how in ("mean", "median", "fence")}
         q1, q3 = np.percentile(middle, [25, 75])
@@ -52,28 +56,22 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
                 Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points", limits=limits)
                 for how, values in by_network.items()
             ),
-            time_series=TimeSeries(
-                "score of a window",
-                window_starts(converted, method.preprocessing),
-                middle,
-                low,
-                high,
-                method.preprocessing.window / converted.fps,
-                limits,
+            time_series=TimeSeries.of_kept(
+                keep, "score of a window", starts, middle, low, high, length, limits=limits
             ),
             members=self.members(by_network[method.aggregation]),
         )
         return prediction, replace(converted, notes=(*converted.notes, *self._notes(converted)))
 
-    def _window_scores(self, recording: Recording) -> np.ndarray:
+    def _window_scores(self, windows: np.ndarray, name: str) -> np.ndarray:
         """`[network, window]` scores in points."""
-        windows, size = self.method.prepare(recording), self.method.training.evaluation_batch
+        size = self.method.training.evaluation_batch
         filled = np.concatenate([windows, np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)])[..., None]
         batches = [filled[i : i + size] for i in range(0, len(filled), size)]
         scores = [np.concatenate([self._apply(v, batch) for batch in batches]) for v in self.variables]
         found = np.array(scores, np.float64)[:, : len(windows)]
         if not np.isfinite(found).all():
-            raise InputError(recording.name, "gives a score that is not a number", "check its coordinates")
+            raise InputError(name, "gives a score that is not a number", "check its coordinates")
         return found
 
     def _notes(self, recording: Recording) -> list[str]:
