@@ -99,15 +99,15 @@ class TimeSeries:
             others: the other fields.
         """
         if keep.all():
-            levels = None if certainty is None else tuple(certainty)
-            return cls(label, start, median, q1, q3, length, certainty=levels, **others)
+            whole = None if certainty is None else tuple(certainty)
+            return cls(label, start, median, q1, q3, length, certainty=whole, **others)
         filled = np.full((3, len(keep)), np.nan)
         filled[:, keep] = median, q1, q3
-        levels = None
-        if certainty is not None:
-            given = iter(certainty)
-            levels = tuple(next(given) if kept else None for kept in keep)
-        return cls(label, start, *filled, length, certainty=levels, usable=keep, **others)
+        graded: list[Level | None] = [None] * len(keep)
+        for window, level in zip(np.flatnonzero(keep), certainty or ()):
+            graded[window] = level
+        levels = None if certainty is None else tuple(graded)
+        return cls(label, start, filled[0], filled[1], filled[2], length, certainty=levels, usable=keep, **others)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Prediction:
 
 NO_PREDICTION = Prediction(
     headline=Quantity("", "not assessable", math.nan),
-    time_series=TimeSeries("", *np.empty((4, 0)), length=math.nan),
+    time_series=TimeSeries("", np.empty(0), np.empty(0), np.empty(0), np.empty(0), math.nan),
     members=(),
 )
 """In place of the prediction for a recording that is not assessable."""

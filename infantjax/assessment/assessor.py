@@ -12,10 +12,10 @@ from jaxtyping import Bool
 from infantjax import __version__
 from infantjax.assessment import gate
 from infantjax.assessment.assessment import NO_PREDICTION, Assessment, Fidelity, MemberValue, Prediction
-from infantjax.assessment.gate import NotAssessable, QualityOptions
+from infantjax.assessment.gate import DEFAULT_OPTIONS, NotAssessable, QualityOptions
 from infantjax.errors import InputError
 from infantjax.recording.quality import Quality, measure_quality, repair
-from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording, find_fps_notes
 from infantjax.weights.ensemble import Ensemble, Member
 
 MOVEMENT_FPS = 10.0
@@ -103,7 +103,7 @@ class Assessor(ABC):
         """
 
     def assess(
-        self, recording: Recording, source_digest: str = "", options: QualityOptions = QualityOptions()
+        self, recording: Recording, source_digest: str = "", options: QualityOptions = DEFAULT_OPTIONS
     ) -> Assessment:
         """The ensemble's assessment of one recording.
 
@@ -155,7 +155,7 @@ class Assessor(ABC):
             quality=quality,
             repairs=repaired.notes[len(recording.notes) :],
         )
-        return replace(assessment, warnings=gate.warnings(assessment))
+        return replace(assessment, warnings=(*find_fps_notes(repaired), *gate.warnings(assessment)))
 
     def _gated(
         self, converted: Recording, quality: Quality | None, force: bool

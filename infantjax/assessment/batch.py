@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from infantjax import formats
 from infantjax.assessment.assessor import Assessor
-from infantjax.assessment.gate import QualityOptions
+from infantjax.assessment.gate import DEFAULT_OPTIONS, QualityOptions
 from infantjax.errors import InputError
 from infantjax.files import (
     canonical_json,
@@ -27,7 +27,7 @@ from infantjax.files import (
     write_together,
 )
 from infantjax.formats.outcomes import find_metadata
-from infantjax.recording.recording import Recording, find_fps_notes
+from infantjax.recording.recording import Recording
 from infantjax.report import page, table
 from infantjax.report.table import Row
 from infantjax.video import is_frames, is_video, open_frames
@@ -128,7 +128,7 @@ def assess_files(
     assessor: Assessor,
     options: ReadOptions = ReadOptions(),
     *,
-    quality: QualityOptions = QualityOptions(),
+    quality: QualityOptions = DEFAULT_OPTIONS,
     overwrite: bool = False,
     read_only: Sequence[Path] = (),
     report: Callable[[int, Row], None] = lambda done, row: None,
@@ -239,7 +239,7 @@ def _assess_one(
     _write({item.json: canonical_json(record), item.page: html})
     same = f"same content as {seen[digest].name}" if digest in seen else ""
     seen.setdefault(digest, item.path)
-    message = "; ".join(filter(None, [*find_fps_notes(recording), item.renamed, same]))
+    message = "; ".join(filter(None, [item.renamed, same]))
     return Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
 
 

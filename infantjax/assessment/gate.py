@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from infantjax.formats import timing
 from infantjax.report.record import Level
 
 if TYPE_CHECKING:
@@ -41,6 +40,10 @@ class QualityOptions:
             raise ValueError("without quality nothing is refused, so there is nothing to force")
 
 
+DEFAULT_OPTIONS = QualityOptions()
+"""The options where none are given."""
+
+
 class NotAssessable(Exception):
     """A recording whose keypoints leave a method nothing to assess; the message is the reason."""
 
@@ -71,7 +74,7 @@ def kept_windows(
 
 def warnings(assessment: "Assessment") -> tuple[str, ...]:
     """What must be told wherever the value of an assessment is shown, in a few words each."""
-    found = [note for note in assessment.notes if timing.is_contradiction(note)]
+    found: list[str] = []
     if assessment.forced:
         found.append(f"forced although not assessable: {', '.join(assessment.reasons)}")
     elif share := left_out(assessment):

@@ -156,6 +156,8 @@ def _value(kind: Any, cell: str) -> Any:
     """A cell of a summary as the type of its column."""
     if kind == float | None:
         return float(cell) if cell else None
+    if kind == bool | None:
+        return {"true": True, "false": False, "": None}[cell]
     return cell.removeprefix("'")
 
 

@@ -18,19 +18,17 @@ from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
 from infantjax.report import table
+from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19, get
 from infantjax.weights.ensemble import load_ensemble
 
 
 def infant(seed: int = 0, frames: int = 170, name: str = "infant", skeleton=IN_MOTION_19) -> Recording:
-    """Points at rest places that each swing a little: two windows."""
-    rng = np.random.default_rng(seed)
-    joints, t = len(skeleton.joints), np.arange(frames)[:, None, None]
-    rest = rng.uniform(100, 500, (joints, 2))
-    upper, lower = skeleton.trunk_indices
-    rest[upper], rest[lower] = (300, 200), (300, 320)
-    swing = rng.uniform(2, 20, (joints, 2)) * np.sin(t * rng.uniform(0.05, 0.6, (joints, 2)))
-    return Recording((rest + swing).round(3), 30.0, skeleton, name)
+    """A simulated infant, two windows; of another skeleton random points, which no test assesses."""
+    if skeleton is IN_MOTION_19:
+        return simulate(seed, InfantConfig(duration=frames / 30, dropout_rate=0), name=name)
+    points = np.random.default_rng(seed).uniform(100, 500, (frames, len(skeleton.joints), 2))
+    return Recording(points.round(3), 30.0, skeleton, name)
 
 
 def write(path: Path, seed: int = 0, **options) -> Path:

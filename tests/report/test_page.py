@@ -229,7 +229,9 @@ def test_no_movement_still_gives_a_page(factory):
 def test_contributions_of_zero_are_drawn_small_and_green_and_not_named(factory):
     page = to_html(factory(2, frames=10, contributions=dict.fromkeys(factory().contributions, 0.0)))
     still = re.search(r'<svg class="still".*?</svg>', page, re.DOTALL)[0]
-    assert still.count('r="4.0" fill="rgb(0 255 0)"') == 19
+    # The two that are approximated are hollow.
+    assert still.count('r="4.0" fill="rgb(0 255 0)"') == 17
+    assert still.count('class="heat approximated" r="4.0" stroke="rgb(0 255 0)"') == 2
     assert 'class="tag"' not in still
     assert "none above 0" in still
 
@@ -359,7 +361,7 @@ def test_a_method_without_decision_and_explanation_has_a_page(factory):
     assert "0:00.0 to 0:02.5" in page
     assert 'class="strip"' not in page
     assert 'class="still"' not in page
-    assert data_of(page)["windows"][0].keys() == {"start", "median", "q1", "q3"}
+    assert data_of(page)["windows"][0].keys() == {"start", "median", "q1", "q3", "usable"}
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(factory):

@@ -64,7 +64,9 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
         risks = self._calibrated(np.array([logit for logit, _ in outputs], np.float64), converted.name)
         calibrated = risks[np.isfinite(risks)]
         risk, (q1, q3) = float(np.median(calibrated)), np.percentile(calibrated, [25, 75])
-        low, middle, high = np.percentile([np.asarray(attention)[keep] for _, attention in outputs], [25, 50, 75], axis=0)
+        low, middle, high = np.percentile(
+            [np.asarray(attention)[keep] for _, attention in outputs], [25, 50, 75], axis=0
+        )
         positive = bool(risk >= method.threshold)
         notes = processed.notes
         if left_out := len(risks) - len(calibrated):

@@ -56,9 +56,7 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
                 Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points", limits=limits)
                 for how, values in by_network.items()
             ),
-            time_series=TimeSeries.of_kept(
-                keep, "score of a window", starts, middle, low, high, length, limits=limits
-            ),
+            time_series=TimeSeries.of_kept(keep, "score of a window", starts, middle, low, high, length, limits=limits),
             members=self.members(by_network[method.aggregation]),
         )
         return prediction, replace(converted, notes=(*converted.notes, *self._notes(converted)))

@@ -1,6 +1,7 @@
 """A cheap ensemble with random weights, and a recording that moves, for tests of the whole chain in seconds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ from infantjax import models
 from infantjax.nn.initializers import initialize
 from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import IN_MOTION_19
+from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
 WIDTHS = [4, 6]
@@ -60,15 +61,10 @@ def ensemble_folder(tmp_path_factory, info) -> Path:
 
 @pytest.fixture(scope="session")
 def record() -> Callable[..., Recording]:
-    """Makes recordings: `record(frames, seed=0, **fields)`, an upright figure whose every joint moves."""
+    """Makes recordings: `record(frames, seed=0, **fields)`, a simulated infant without missing points."""
 
     def make(frames: int, seed: int = 0, **fields) -> Recording:
-        rng = np.random.default_rng(seed)
-        rest = rng.uniform(-100, 100, (19, 2))
-        rest[IN_MOTION_19.index("thorax")], rest[IN_MOTION_19.index("pelvis")] = (0, -60), (0, 60)
-        phase, rate = rng.uniform(0, 6, (2, 19, 2))
-        seconds = np.arange(frames)[:, None, None] / 30
-        keypoints = 300 + rest + 15 * np.sin(rate * seconds + phase)
-        return Recording(**({"keypoints": keypoints, "fps": 30.0, "skeleton": IN_MOTION_19} | fields))
+        infant = simulate(seed, InfantConfig(duration=frames / 30, dropout_rate=0), name="recording")
+        return replace(infant, confidence=None, **fields)
 
     return make

@@ -156,12 +156,12 @@ def with_risks(ensemble, risks, **options) -> EnsembleGcnAssessor:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_risk_that_is_not_a_number_is_refused(ensemble, record, bad):
     with pytest.raises(InputError, match="gives a risk that is not a number; check its coordinates"):
-        with_risks(ensemble, [[0.2, 0.3], [0.4, bad]]).assess(record(200))
+        with_risks(ensemble, [[0.2, 0.3], [0.4, bad]]).assess(record(150))
 
 
 def test_the_infant_is_judged_by_instances_and_each_window_by_its_own(ensemble, record):
     risks = [[0.1, 0.9, 0.9], [0.4, 0.6, 0.4]]
-    found = with_risks(ensemble, risks, threshold=0.5).assess(record(300))
+    found = with_risks(ensemble, risks, threshold=0.5).assess(record(225))
     np.testing.assert_allclose(found.time_series.median, [0.25, 0.75, 0.65], rtol=0, atol=1e-7)
     assert found.value == pytest.approx(0.65)
     assert [member.value for member in found.members] == pytest.approx([0.9, 0.4])
@@ -173,5 +173,5 @@ def test_the_infant_is_judged_by_instances_and_each_window_by_its_own(ensemble, 
 @pytest.mark.parametrize(("given", "validated"), [(True, True), (False, False), ("false", False), (1, False)])
 def test_weights_are_validated_only_where_their_ensemble_says_exactly_so(ensemble, record, given, validated):
     info = ensemble.info | {"validated": given}
-    found = with_risks(Ensemble(ensemble.members, info), [[0.2, 0.3], [0.4, 0.4]]).assess(record(200))
+    found = with_risks(Ensemble(ensemble.members, info), [[0.2, 0.3], [0.4, 0.4]]).assess(record(150))
     assert found.validated is validated
