@@ -43,11 +43,10 @@ def variables_of(network, x):
     )
 
 
-SLOW = {"efficientpose-sum", "efficienthourglass-b0", "efficienthourglass-l0"}
-"""Which differ from another one only in what `tests/models` tests by itself."""
+QUICK = {"efficientpose-lite", "cima-pose"}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NETWORKS])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS])
 def test_the_twin_gives_the_same_maps(name):
     network = NETWORKS[name]
     x = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float32)
@@ -59,6 +58,7 @@ def test_the_twin_gives_the_same_maps(name):
     np.testing.assert_allclose(found, ours, rtol=0, atol=1e-5 * np.abs(ours).max())
 
 
+@pytest.mark.slow
 def test_the_twin_that_is_trained_gives_the_maps_of_every_pass():
     network = EfficientPose(Variant(32, "l0", None, 1), upscale=False)
     x = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype(np.float32)

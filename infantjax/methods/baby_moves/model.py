@@ -32,6 +32,29 @@ CLIPS, FRAMES, STEP, SERIES = 547, 128, 8, 46
 _NORM: dict[str, Any] = {"epsilon": 1e-3, "momentum": 0.01}
 
 
+@jax.custom_vjp
+def largest(x: Float[Array, "one clip time_out frame channel"]) -> Float[Array, "one clip time_out channel"]:
+    """The largest of every few frames; of equal frames the first has the gradient.
+
+    The gradient of `jnp.max` compares x with its maximum and divides by how many agree. Compiled, x may be computed
+    once more for that, with other rounding: then none agrees, and the gradient is 0 / 0 (seen on a CPU where XLA
+    optimizes little).
+    """
+    return x.max(axis=3)
+
+
+def _largest_forward(x: Array) -> tuple[Array, Array]:
+    return largest(x), x
+
+
+def _largest_backward(x: Array, gradient: Array) -> tuple[Array]:
+    chosen = x.argmax(axis=3, keepdims=True) == jnp.arange(x.shape[3])[:, None]
+    return (jnp.where(chosen, gradient[:, :, :, None], 0),)
+
+
+largest.defvjp(_largest_forward, _largest_backward)
+
+
 class CausalBlock(nn.Module):
     """Convolution that reads no later frame, ReLU, norm, and the largest of every few frames.
 
@@ -86,7 +109,7 @@ class CausalBlock(nn.Module):
     def _pooled(self, x: Array) -> Array:
         frames = x.shape[2] // self.pool
         x = x[:, :, : frames * self.pool].reshape(*x.shape[:2], frames, self.pool, self.features)
-        return x.max(axis=3)
+        return largest(x)
 
 
 class ClipAttention(nn.Module):

@@ -83,8 +83,11 @@ def test_every_layer_is_that_of_the_reference(golden):
 
 def test_the_gradient_of_the_logit_is_that_of_the_reference(golden):
     network, variables, clips, metadata, z = golden
-    gradient = jax.jit(jax.grad(lambda x: network.apply(variables, x, metadata)[0][0]))(clips[None, :1])
-    close(gradient[0, 0].T, z["clip0.saliency"])
+    gradient = jax.grad(lambda x: network.apply(variables, x, metadata)[0][0])
+    # Where XLA optimizes little it computes activations twice, and differently: no frame was the largest any more.
+    for options in ({}, {"xla_backend_optimization_level": 0}):
+        found = jax.jit(gradient, compiler_options=options)(clips[None, :1])
+        close(found[0, 0].T, z["clip0.saliency"])
 
 
 # --- laws ------------------------------------------------------------------------------------------------------------
