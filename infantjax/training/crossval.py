@@ -17,12 +17,13 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.recording.cohort import Cohort, ScoreRange
+from infantjax.recording.quality import moments
 from infantjax.recording.recording import Recording
 from infantjax.training import distributed, loop
 from infantjax.training.cohort_splits import single_split
 from infantjax.training.logs import TABLE
 from infantjax.training.loop import TrainOptions
-from infantjax.training.out_of_fold import ALL_RUNS, OUT_OF_FOLD, HeldOut, write_tables
+from infantjax.training.out_of_fold import ALL_RUNS, OUT_OF_FOLD, HeldOut, calibrate, write_tables
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, TrainResult
 from infantjax.training.task import SupervisedTask
@@ -74,12 +75,16 @@ class TrainOutputs:
         run_metrics: metrics of each run; None where one is not defined.
         metrics: metrics over all that was held out; NaN where one is not defined.
         info: what the use of the ensemble needs beside the settings, JSON-compatible.
+        calibrated: the method calibrates its risks itself, to probabilities at the prevalence of the cohort.
+        optimistic: held-out recordings also chose the epoch of their run.
     """
 
     held_out: list[HeldOut]
     run_metrics: list[dict[str, float | None]]
     metrics: dict[str, float]
     info: dict[str, Any] = field(default_factory=dict)
+    calibrated: bool = False
+    optimistic: bool = False
 
 
 class Trainable(Protocol):
@@ -222,7 +227,8 @@ def _train(method: Trainable, inputs: TrainInputs, directory: Path, options: Tra
     except InputError as error:
         raise InputError(directory, error.what, error.remedy) from error
     record = make_record(method, inputs, result, outputs)
-    ensemble = Ensemble(members, _info(method, inputs, record, outputs))
+    info = _info(method, inputs, record, outputs) | _trust(inputs.cohort, result, outputs)
+    ensemble = Ensemble(members, info)
     if not distributed.is_main_process():
         return ensemble
     try:
@@ -284,6 +290,15 @@ def _info(method: Trainable, inputs: TrainInputs, record: dict[str, Any], output
         "training": training,
         **outputs.info,
     }
+
+
+def _trust(cohort: Cohort, result: TrainResult, outputs: TrainOutputs) -> dict[str, Any]:
+    """What an assessment needs to say how far a value can be trusted; without ids of infants."""
+    kept = [run for run, last in enumerate(result.last_epoch) if last > 0]
+    own = {"calibrated": outputs.calibrated, "optimistic": outputs.optimistic}
+    found = calibrate(cohort, outputs.held_out, kept, **own)
+    known = {"moments": moments(cohort.recordings).to_dict()}
+    return known if found is None else known | {"calibration": found.to_dict()}
 
 
 def format_summary(ensemble: Ensemble) -> list[str]:

@@ -1,4 +1,4 @@
-"""Values of held-out recordings as CSV tables."""
+"""Values of held-out recordings: as CSV tables, and what they say of the risk of an ensemble."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.files import write_atomically
 from infantjax.recording.cohort import Cohort
 
@@ -45,6 +46,41 @@ def write_tables(directory: Path, cohort: Cohort, held_out: Sequence[HeldOut]) -
     write_atomically(directory / OUT_OF_FOLD, to_csv(cohort, medians))
     if len(by_row) < len(held_out):
         write_atomically(directory / ALL_RUNS, to_csv(cohort, ((e.row, [e.run], e.value) for e in held_out)))
+
+
+def calibrate(
+    cohort: Cohort,
+    held_out: Sequence[HeldOut],
+    kept: Sequence[int],
+    *,
+    calibrated: bool = False,
+    optimistic: bool = False,
+) -> RiskCalibration | None:
+    """Out-of-fold risks of the infants, with a calibration map where they are enough for one.
+
+    Args:
+        cohort: recordings with outcomes 0 or 1; a group is an infant.
+        held_out: risks of recordings by the runs that did not train on them.
+        kept: the runs of the ensemble, in its order.
+        calibrated: the risks are calibrated already.
+        optimistic: the held-out recordings also chose the epoch of their run.
+
+    Returns:
+        None where outcomes are scores or no risk is known.
+    """
+    fold_of = {run: fold for fold, run in enumerate(kept)}
+    known = [entry for entry in held_out if entry.run in fold_of and math.isfinite(entry.value)]
+    if cohort.score_range is not None or not known:
+        return None
+    infants = cohort.groups or cohort.names
+    return RiskCalibration.fit(
+        [entry.value for entry in known],
+        [int(cohort.outcomes[entry.row]) for entry in known],
+        [infants[entry.row] for entry in known],
+        [fold_of[entry.run] for entry in known],
+        own=calibrated,
+        optimistic=optimistic,
+    )
 
 
 def to_csv(cohort: Cohort, values: Iterable[tuple[int, Sequence[int], float]]) -> str:

@@ -201,6 +201,8 @@ class BabyMoves(Method):
             [common.finite_or_none(metrics) for metrics in run_metrics],
             {name: _mean([metrics.get(name, math.nan) for metrics in run_metrics]) for name in names},
             {"threshold": self.threshold, "calibrations": used, "notes": notes},
+            calibrated=self.calibration == "population",
+            optimistic=not all(split.test for split in inputs.splits),
         )
 
     def _logits(self, data: Videos, splits: Sequence[Split], result: TrainResult) -> list[np.ndarray]:

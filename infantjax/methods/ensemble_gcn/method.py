@@ -138,6 +138,7 @@ class EnsembleGCN(Method):
                 "threshold": self.threshold,
                 "demonstration": False,
             },
+            optimistic=True,
         )
 
     def members(self, result: "TrainResult") -> tuple[Member, ...]:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
+from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
 from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.recording import preprocessing as normalization
 from infantjax.recording.cohort import Cohort
+from infantjax.recording.quality import Moments, moments
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.out_of_fold import to_csv
@@ -74,6 +76,16 @@ def test_every_infant_is_held_out_once_and_its_risk_is_written(ensemble, folder)
     assert {run["status"] for run in record["runs"]} == {"finished"}
     assert record["settings"]["training"]["seed"] == CONFIG.seed
     assert set(record["versions"]) >= {"infantjax", "jax"}
+
+
+def test_an_ensemble_keeps_out_of_fold_risks_and_moments_but_no_ids(ensemble, folder):
+    found = RiskCalibration.from_dict(load_ensemble(folder).info["calibration"])
+    rows = list(csv.DictReader((folder / "out_of_fold.csv").read_text().splitlines()))
+    assert sorted(found.conformal.risks) == pytest.approx(sorted(float(row["value"]) for row in rows))
+    assert found.counts() == (4, 4)
+    assert "4 infants with the outcome and 4 without are too few" in found.reason
+    assert Moments.from_dict(load_ensemble(folder).info["moments"]) == moments(cohort().recordings)
+    assert not any(name in (folder / "ensemble.json").read_text() for name in cohort().names)
 
 
 def test_the_same_training_writes_the_same_bytes(ensemble, folder, tmp_path):
