@@ -7,19 +7,65 @@ from dataclasses import dataclass
 class QualityLimits:
     """Thresholds; all are our choice unless a source is named.
 
+    They were set on one half of simulated infants of all kinds and of the MINI-RGBD recordings, about half-way between
+    what these reach and what spoiled recordings show, and tried on the other half (`experiments/tracking_faults.py`).
+    A length is in units of the trunk, from the middle of the shoulders to that of the hips: some 19 cm.
+
     Attributes:
-        min_fps: lowest frame rate, hertz.
-        missing: share of missing body points of a second.
-        frozen: share of a second's frames whose points all equal those of the frame before.
-        min_seconds: least usable seconds of a recording.
+        min_fps: lowest frame rate, hertz; fidgety movements reach 3 Hz or more, and five frames a period are few.
+        exchange: least change of the vector between two joints, right to left, that counts as an exchange.
+        clear_side: width of shoulders or hips, times the trunk's length, that shows a side clearly.
+        exchanged: share of frames with exchanged sides of a second.
+        jump: size of an isolated jump of a point.
+        cut: mean isolated step of all points from one frame to the next.
+        speed: of a point, per second. 40 are some 7 m/s; the fastest hands of MINI-RGBD reach 20.
+        limb_lengths: length of a bone relative to the one that it commonly reaches.
+        asymmetry: ratio of the lengths of a bone, right and left, above which an answer is not certain.
+        longest_bone: length of a bone that no infant's limb reaches.
+        trunk: change of the trunk's length from its median, as a ratio.
+        together: distance below which joints of both sides lie on each other.
+        impossible_body: share of a second's frames with both arms or both legs on each other.
+        missing: share of missing points of a second.
+        missing_joint: share of a second's frames in which a joint of the limbs is missing.
+        interpolated: share of a second's points that lie on straight lines in time.
+        frozen: share of a second's frames whose points are all exactly those of the frame before.
+        stuck_seconds: time that an end of a limb may stay exactly in place; four times that for rounded coordinates.
+        noise: standard deviation of the points' errors, above which a second fails.
+        doubtful_noise: the same over the recording, above which an answer is not certain.
+        min_bandwidth: frequency, hertz, below which 95 % of the power of the velocity of hands and feet lies.
+        min_movement: median over time of the spread of hands and feet within a second.
+        grid: of rounded coordinates, above which an answer is not certain.
+        min_seconds: least length of a usable run, seconds; a window of the published networks has 5.
         min_share: least usable share of a recording.
+        certain_share: usable share below which an answer is not certain.
     """
 
     min_fps: float = 10.0
+    exchange: float = 0.25
+    clear_side: float = 0.2
+    exchanged: float = 0.0
+    jump: float = 0.15
+    cut: float = 0.15
+    speed: float = 40.0
+    limb_lengths: float = 1.6
+    asymmetry: float = 1.35
+    longest_bone: float = 1.0
+    trunk: float = 1.5
+    together: float = 0.08
+    impossible_body: float = 0.5
     missing: float = 0.3
-    frozen: float = 0.5
-    min_seconds: float = 4.0
-    min_share: float = 0.5
+    missing_joint: float = 0.8
+    interpolated: float = 0.4
+    frozen: float = 0.3
+    stuck_seconds: float = 0.5
+    noise: float = 0.05
+    doubtful_noise: float = 0.02
+    min_bandwidth: float = 2.0
+    min_movement: float = 0.005
+    grid: float = 0.03
+    min_seconds: float = 5.0
+    min_share: float = 0.6
+    certain_share: float = 0.8
 
 
 DEFAULT_LIMITS = QualityLimits()

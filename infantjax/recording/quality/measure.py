@@ -1,12 +1,17 @@
 """`measure_quality`: the measures of tracking quality put together."""
 
 import math
+import warnings
 
 import numpy as np
 
+from infantjax.recording.quality import shape
+from infantjax.recording.quality.body import PARENTS, Body
 from infantjax.recording.quality.limits import DEFAULT_LIMITS, QualityLimits
 from infantjax.recording.quality.moments import Moments
+from infantjax.recording.quality.motion import Motion
 from infantjax.recording.quality.result import Fault, Measure, Quality
+from infantjax.recording.quality.sides import exchanged
 from infantjax.recording.recording import Recording
 
 
@@ -23,36 +28,208 @@ def measure_quality(
     Returns:
         The measures. No recording is refused: where a measure is not defined, its values are NaN.
     """
-    seconds = math.ceil(recording.duration - 1e-9)
-    second = np.minimum((np.arange(recording.frames) / recording.fps + 1e-9).astype(np.int64), max(seconds - 1, 0))
-    missing = recording.missing
-    same = np.zeros(recording.frames, dtype=bool)
-    if recording.frames > 1:
-        same[1:] = (np.diff(recording.keypoints, axis=0) == 0).all(axis=(1, 2))
-    measures = (
-        Measure("missing", "missing points (share)", _mean(missing.mean(axis=1), second, seconds), limits.missing),
-        Measure("frozen", "repeated frames (share)", _mean(same, second, seconds), limits.frozen),
+    body = Body(recording)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, as wanted
+        motion, lengths = Motion(body, limits), shape.bone_lengths(body)
+        states = exchanged(body, limits)
+        measures = _measures(body, motion, lengths, states, limits)
+        usable = ~np.any([m.failed for m in measures], axis=0)
+        summary = _summary(body, motion, lengths, measures, usable)
+        reasons, doubts = _verdict(summary, usable, states, limits)
+    faults = _faults(measures, body, motion, states)
+    return Quality(measures, usable, faults, summary, not reasons, reasons, doubts)
+
+
+def _measures(
+    body: Body,
+    motion: Motion,
+    lengths: dict[tuple[str, str], np.ndarray],
+    states: dict[str, np.ndarray],
+    limits: QualityLimits,
+) -> tuple[Measure, ...]:
+    """The measures of every second; one that the keypoint set does not define has NaN."""
+    none = np.full(body.recording.frames, np.nan)
+    limb_states = [state for part, state in states.items() if part in PARENTS]
+    excess = shape.excess_length(lengths)
+    missing = motion.missing
+    limb_missing = [body.share(column) for column in missing[:, motion.limb].T]
+    stuck = [body.share(column) for column in motion.stuck.T]
+    block = max(8, round(body.recording.fps))
+    noise = np.full(body.seconds, np.nan)
+    if len(motion.points) > 3 and body.seconds:
+        blocks = motion.noise(block)
+        noise = blocks[np.minimum(np.arange(body.seconds), len(blocks) - 1)]
+    spread = _spread(body, motion)
+    return (
+        Measure(
+            "exchanged_sides",
+            "frames with left and right exchanged (share)",
+            body.share(np.any(limb_states, axis=0) if limb_states else none),
+            limits.exchanged,
+        ),
+        Measure("jumps", "largest jump of a point (trunk lengths)", body.peak(motion.jumps.max(axis=1)), limits.jump),
+        Measure("cuts", "largest jump of the whole body (trunk lengths)", body.peak(motion.cuts), limits.cut),
+        Measure("speed", "largest speed of a point (trunk lengths per second)", body.peak(motion.speed), limits.speed),
+        Measure(
+            "limb_lengths",
+            "longest bone relative to its common length",
+            body.peak(none if excess is None else excess),
+            limits.limb_lengths,
+        ),
+        Measure("trunk", "change of the trunk's length (ratio)", body.peak(shape.trunk_change(body)), limits.trunk),
+        Measure(
+            "impossible_body",
+            "frames with both arms or both legs in one place (share)",
+            body.share(shape.limbs_on_each_other(body, limits.together)),
+            limits.impossible_body,
+        ),
+        Measure("missing", "missing points (share)", body.share(missing.mean(axis=1)), limits.missing),
+        Measure(
+            "missing_joint",
+            "frames without the joint of arms and legs that is missing most (share)",
+            np.max(limb_missing, axis=0),
+            limits.missing_joint,
+        ),
+        Measure(
+            "interpolated",
+            "points on straight lines in time (share)",
+            body.share(motion.straight.mean(axis=1)),
+            limits.interpolated,
+        ),
+        Measure("frozen", "frames that repeat the frame before (share)", body.share(motion.repeated), limits.frozen),
+        Measure("stuck", "frames with a hand or foot exactly in place for long (share)", np.max(stuck, axis=0), 0.5),
+        Measure("noise", "error of the points from frame to frame (trunk lengths)", noise, limits.noise),
+        Measure("movement", "spread of hands and feet within a second (trunk lengths)", spread, math.nan),
     )
-    usable = ~np.any([m.failed for m in measures], axis=0)
-    faults = tuple(
-        Fault(m.name, f"{m.label}: {m.values[s]:.2f}", float(s), float(s + 1))
-        for m in measures
-        for s in np.flatnonzero(m.failed)
-    )
-    reasons = []
-    if recording.fps < limits.min_fps:
-        reasons.append(f"the frame rate of {recording.fps:g} Hz is below {limits.min_fps:g} Hz")
-    if not usable.any() or usable.mean() < limits.min_share or usable.sum() < limits.min_seconds:
-        reasons.append(f"only {usable.sum()} of {seconds} seconds are usable")
-    summary = {
-        "usable": float(usable.mean()) if seconds else 0.0,
-        "missing": float(missing.mean()) if missing.size else 1.0,
-        "frozen": float(same.mean()) if recording.frames else 0.0,
-        "fps": recording.fps,
+
+
+def _spread(body: Body, motion: Motion) -> np.ndarray:
+    """`[second]` root mean square distance of the ends of the limbs from their mean within the second."""
+    total = np.zeros(body.seconds)
+    for series in motion.points[:, motion.ends].reshape(body.recording.frames, -1).T:
+        total += np.maximum(body.share(series**2) - body.share(series) ** 2, 0)
+    return np.sqrt(total / max(len(motion.ends), 1))
+
+
+def _summary(
+    body: Body,
+    motion: Motion,
+    lengths: dict[tuple[str, str], np.ndarray],
+    measures: tuple[Measure, ...],
+    usable: np.ndarray,
+) -> dict[str, float]:
+    """Figures of the whole recording."""
+    values = {m.name: m.values for m in measures}
+
+    def middle(name: str) -> float:
+        known = values[name][np.isfinite(values[name])]
+        return float(np.median(known)) if known.size else math.nan
+
+    def mean(name: str) -> float:
+        known = values[name][np.isfinite(values[name])]
+        return float(known.mean()) if known.size else math.nan
+
+    return {
+        "fps": float(body.recording.fps),
+        "seconds": float(body.recording.duration),
+        "usable": float(usable.mean()) if usable.size else 0.0,
+        **{
+            name: mean(name)
+            for name in ("exchanged_sides", "missing", "interpolated", "frozen", "stuck", "impossible_body")
+        },
+        "jumps_per_minute": float((motion.jumps > 0.15).any(axis=1).sum() / max(body.recording.duration, 1e-9) * 60),
+        "noise": middle("noise"),
+        "movement": middle("movement"),
+        "bandwidth": motion.bandwidth,
+        "asymmetry": shape.asymmetry(lengths)[0],
+        "longest_bone": shape.longest_bone(lengths),
+        "grid": body.step,
+        "trunk": body.unit,
     }
-    return Quality(measures, usable, faults, summary, not reasons, tuple(reasons))
 
 
-def _mean(values: np.ndarray, second: np.ndarray, seconds: int) -> np.ndarray:
-    counts = np.bincount(second, minlength=seconds)
-    return np.bincount(second, np.asarray(values, dtype=np.float64), minlength=seconds) / np.maximum(counts, 1)
+def _verdict(
+    summary: dict[str, float], usable: np.ndarray, states: dict[str, np.ndarray], limits: QualityLimits
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why the recording is not assessable, and why an answer about it would not be certain."""
+    reasons, doubts = [], []
+    if summary["fps"] < limits.min_fps:
+        reasons.append(f"the frame rate of {summary['fps']:.3g} Hz is below {limits.min_fps:g} Hz")
+    roots = [states[part].mean() for part in ("shoulder", "hip") if part in states and states[part].size]
+    if roots and min(roots) > 0.9:
+        reasons.append("left and right are exchanged throughout, or the video is mirrored")
+    if not summary["movement"] >= limits.min_movement:
+        reasons.append("practically nothing moves")
+    if not summary["bandwidth"] >= limits.min_bandwidth:
+        reasons.append("the movement has no fast parts: it was smoothed, or the frame rate is wrong")
+    if summary["longest_bone"] > limits.longest_bone:
+        reasons.append("a bone is longer than the trunk")
+    run = _longest_run(usable)
+    if summary["usable"] < limits.min_share:
+        reasons.append(f"only {usable.sum()} of {len(usable)} seconds are usable")
+    elif run < limits.min_seconds:
+        reasons.append(f"no run of {limits.min_seconds:g} usable seconds; the longest has {run}")
+    if limits.min_share <= summary["usable"] < limits.certain_share:
+        doubts.append(f"only {usable.sum()} of {len(usable)} seconds are usable")
+    if summary["noise"] > limits.doubtful_noise:
+        doubts.append(f"the points are noisy: {summary['noise']:.3f} trunk lengths")
+    if summary["asymmetry"] > limits.asymmetry:
+        doubts.append(f"a bone is {summary['asymmetry']:.2f} times as long on one side as on the other")
+    if summary["grid"] > limits.grid:
+        doubts.append(f"coordinates are rounded to {summary['grid']:.3f} trunk lengths")
+    return tuple(reasons), tuple(doubts)
+
+
+def _longest_run(usable: np.ndarray) -> int:
+    edges = np.flatnonzero(np.diff(usable.astype(np.int8), prepend=0, append=0))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+_TEXTS = {
+    "exchanged_sides": "left and right are exchanged",
+    "jumps": "a point jumps away and back",
+    "cuts": "the whole body jumps: a cut, or another person",
+    "speed": "a point moves faster than an infant can",
+    "limb_lengths": "a limb is longer than it can be",
+    "trunk": "the trunk changes its length: another person, or wrong points",
+    "impossible_body": "both arms or both legs lie on each other: one limb is tracked twice",
+    "missing": "many points are missing",
+    "missing_joint": "a joint of a limb is missing for long",
+    "interpolated": "points were interpolated",
+    "frozen": "frames are repeated: the picture stands still, or the frame rate is too high",
+    "stuck": "a hand or foot stays exactly in place",
+    "noise": "the points are noisy",
+}
+
+
+def _faults(
+    measures: tuple[Measure, ...], body: Body, motion: Motion, states: dict[str, np.ndarray]
+) -> tuple[Fault, ...]:
+    """Runs of failed seconds as faults, by time."""
+    faults = []
+    for measure in measures:
+        edges = np.flatnonzero(np.diff(measure.failed.astype(np.int8), prepend=0, append=0))
+        for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist()):
+            frames = (body.second >= start) & (body.second < stop)
+            joints = _joints(measure.name, frames, body, motion, states)
+            end = min(float(stop), body.recording.duration)
+            faults.append(Fault(measure.name, _TEXTS[measure.name], float(start), end, joints))
+    return tuple(sorted(faults, key=lambda fault: (fault.start, fault.kind)))
+
+
+def _joints(
+    kind: str, frames: np.ndarray, body: Body, motion: Motion, states: dict[str, np.ndarray]
+) -> tuple[str, ...]:
+    """The joints that a fault concerns, where the measure knows them."""
+    if kind == "exchanged_sides":
+        return tuple(body.joints[j] for part, state in states.items() if state[frames].any() for j in body.parts[part])
+    if kind == "jumps":
+        chosen = np.flatnonzero((motion.jumps[frames] > motion.limits.jump).any(axis=0)).tolist()
+    elif kind == "missing_joint":
+        chosen = [j for j in motion.limb if motion.missing[frames, j].mean() > motion.limits.missing_joint]
+    elif kind == "stuck":
+        chosen = [j for j, stuck in zip(motion.ends, motion.stuck[frames].mean(axis=0)) if stuck > 0.5]
+    else:
+        return ()
+    return tuple(body.joints[j] for j in chosen)

@@ -1,0 +1,126 @@
+"""Exchanged sides: frames in which a left joint carries the name of the right one.
+
+With D the vector from the left to the right joint of a pair, the squared step of both joints under their names minus
+that under exchanged names is `-2 D[t] . D[t - 1]`. Where D turns into about -D within one frame, the names were
+exchanged: joints that really cross pass through D = 0. Such steps cut the recording into segments. Which of them carry
+the wrong names is decided by the path of least cost through the two states (Viterbi), from the trunk outwards:
+shoulders and hips by their side of the trunk's axis (an infant that faces the camera), other joints by the lengths of
+the bones to the joints before them. Counting identity switches is usual in multi-object tracking (Bernardin and
+Stiefelhagen 2008); the decision is our choice.
+"""
+
+import numpy as np
+
+from infantjax.recording.quality.body import PARENTS, Body, hold
+from infantjax.recording.quality.limits import QualityLimits
+
+SWITCH, FREE, MISSED = 0.0, 4.0, 30.0
+"""Costs in frames of clear evidence: an exchange at a step that shows one, at one that may hide one, no exchange
+at a step that shows one."""
+
+
+def exchanged(body: Body, limits: QualityLimits) -> dict[str, np.ndarray]:
+    """Part -> `[time]` bool: its left and right joint carry each other's name."""
+    points = body.points
+    held = hold(points, max(1, round(0.5 * body.recording.fps)))
+    states: dict[str, np.ndarray] = {}
+    fixed = {part: points[:, list(pair)].copy() for part, pair in body.parts.items()}
+    order = [part for part in PARENTS if part in body.parts] + [part for part in body.parts if part not in PARENTS]
+    for part in order:
+        parent = PARENTS.get(part, "")
+        pair = held[:, list(body.parts[part])]
+        if parent in fixed:
+            evidence = _bone_evidence(fixed[part], fixed[parent])
+        elif part in ("shoulder", "hip"):
+            evidence = _side_evidence(body, part, limits)
+        else:
+            evidence = _order_evidence(fixed[part], fixed["shoulder"]) if "shoulder" in fixed else np.zeros(len(pair))
+        states[part] = _decode(pair[:, 0] - pair[:, 1], evidence, limits, free=bool(parent))
+        fixed[part][states[part]] = fixed[part][states[part]][:, ::-1]
+    return states
+
+
+def _side_evidence(body: Body, part: str, limits: QualityLimits) -> np.ndarray:
+    """`[time]` in -1..1: 1 where the right joint lies on the right of an infant that faces the camera."""
+    right, left = body.parts[part]
+    across = body.points[:, right] - body.points[:, left]
+    if across.shape[1] != 2:
+        return np.zeros(len(across))
+    trunk = body.trunk / body.unit
+    # y points down: with the head at the top (0, -1), the infant's right lies at smaller x.
+    side = trunk[:, 0] * across[:, 1] - trunk[:, 1] * across[:, 0]
+    return np.nan_to_num(np.clip(-side / limits.clear_side, -1, 1))
+
+
+def _order_evidence(pair: np.ndarray, shoulders: np.ndarray) -> np.ndarray:
+    """`[time]` in -0.1..0.1: above 0 where a pair of the head lies in the order of the shoulders; a head may turn."""
+    product = ((pair[:, 0] - pair[:, 1]) * (shoulders[:, 0] - shoulders[:, 1])).sum(axis=1)
+    return np.nan_to_num(0.1 * np.clip(10 * product, -1, 1))
+
+
+def _bone_evidence(pair: np.ndarray, parent: np.ndarray) -> np.ndarray:
+    """`[time]` in -1..1: 1 where the bones to the parent have lengths that only the given names explain."""
+    lengths = np.linalg.norm(pair[:, :, None] - parent[:, None, :], axis=-1)
+    same, other = lengths[:, [0, 1], [0, 1]].max(axis=1), lengths[:, [0, 1], [1, 0]].max(axis=1)
+    least = np.fmin(same, other)
+    if not np.isfinite(least).any():
+        return np.zeros(len(pair))
+    reference = float(np.nanpercentile(least, 90))
+    if not reference > 0:
+        return np.zeros(len(pair))
+    # A bone looks shorter than it is, never much longer: only lengths beyond the reference are evidence.
+    excess = np.clip((other - 1.15 * reference) / (0.3 * reference), 0, 1)
+    excess -= np.clip((same - 1.15 * reference) / (0.3 * reference), 0, 1)
+    return np.nan_to_num(excess + 0.01 * np.sign(other - same))
+
+
+def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits, free: bool) -> np.ndarray:
+    """`[time]` bool: the names are exchanged.
+
+    Args:
+        across: `[time, coordinate]` from the left to the right joint; NaN where one is missing.
+        evidence: `[time]`, positive where the names are right.
+        limits: thresholds.
+        free: joints of the pair may hide an exchange by touching.
+    """
+    frames = len(across)
+    if frames < 2:
+        return evidence < -0.5
+    size = np.linalg.norm(across, axis=1)
+    change = np.linalg.norm(np.diff(across, axis=0), axis=1)
+    total = np.linalg.norm(across[1:] + across[:-1], axis=1)
+    event = (change > limits.exchange) & (total < 0.5 * change)
+    hidden = np.isnan(change)
+    if free:
+        hidden |= np.fmax(size[1:], size[:-1]) < 0.5 * limits.exchange
+    cuts = np.flatnonzero(event | hidden) + 1
+    sums = np.add.reduceat(evidence, np.concatenate([[0], cuts]))
+    # Neighboring hidden steps make segments of single frames: that is slow only where pairs touch for long.
+    stay = np.where(event[cuts - 1], MISSED, 0.0)
+    switch = np.where(event[cuts - 1], SWITCH, FREE)
+    path = _cheapest(sums, stay, switch)
+    lengths = np.diff(np.concatenate([[0], cuts, [frames]]))
+    state = np.repeat(path, lengths)
+    # Without evidence, the names of the longer part are right.
+    if abs(evidence.sum()) < 1e-6 and state.mean() > 0.5:
+        state = ~state
+    return state
+
+
+def _cheapest(evidence: np.ndarray, stay: np.ndarray, switch: np.ndarray) -> np.ndarray:
+    """Viterbi path over segments: True where exchanging costs less; ties keep the names."""
+    right, wrong = -float(evidence[0]), float(evidence[0]) + 1e-6
+    back = np.zeros((len(evidence), 2), dtype=bool)
+    for i, (value, kept, changed) in enumerate(zip(evidence[1:].tolist(), stay.tolist(), switch.tolist()), start=1):
+        back[i, 0], back[i, 1] = wrong + changed < right + kept, right + changed < wrong + kept
+        right, wrong = (
+            min(right + kept, wrong + changed) - value,
+            min(wrong + kept, right + changed) + value,
+        )
+    path = np.zeros(len(evidence), dtype=bool)
+    state = wrong < right
+    for i in range(len(evidence) - 1, -1, -1):
+        path[i] = state
+        if back[i, int(state)]:
+            state = not state
+    return path
