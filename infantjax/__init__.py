@@ -52,6 +52,7 @@ _SUBPACKAGES = (
     "recording",
     "report",
     "search",
+    "settings",
     "simulation",
     "skeletons",
     "training",

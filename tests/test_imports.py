@@ -32,6 +32,7 @@ HEAVY = (
 
 ORDER = (
     "errors",
+    "settings",
     "lazy",
     "files",
     "progress",

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infantjax.report.record import LABELS, Level
+from infantjax.settings import require_one_of
 
 Rule = Literal["fraction", "quartile"]
 RULES: tuple[Rule, ...] = ("fraction", "quartile")
@@ -99,8 +100,7 @@ def level(risk: float, risks: Float[np.ndarray, " network"], threshold: float, r
     Raises:
         ValueError: unknown rule.
     """
-    if rule not in RULES:
-        raise ValueError(f"unknown certainty rule {rule!r}; known: {', '.join(RULES)}")
+    require_one_of("rule", rule, RULES)
     positive = predicts_cp(risk, threshold, rule)
     if rule == "fraction":
         fraction = fraction_positive(risks, threshold)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from infantjax.evaluation import calibration, comparison, cross_fitting, decision, discrimination
 from infantjax.evaluation.intervals import UNDEFINED, AucMethod, Estimate, Groups, bootstrap, check_scores
+from infantjax.settings import require_one_of
 
 Test = Literal["mcnemar", "published"]
 
@@ -181,8 +182,7 @@ def compare(
     Raises:
         ValueError: NaN risks, labels other than 0 and 1, lengths differ, or an unknown test.
     """
-    if test not in TESTS:
-        raise ValueError(f'unknown test "{test}"; known: {", ".join(TESTS)}')
+    require_one_of("test", test, tuple(TESTS))
     (first, labels, _), (second, _, _) = check_scores(first, labels), check_scores(second, labels)
     predicted = [risks >= threshold for risks, threshold in zip((first, second), thresholds)]
     right = [each == (labels == 1) for each in predicted]

@@ -13,6 +13,7 @@ from infantjax.formats import checks, coco, deeplabcut, mmpose, npz, openpose, s
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks, to_recording
 from infantjax.recording.recording import Recording
+from infantjax.settings import require_one_of
 from infantjax.skeletons import Skeleton
 
 
@@ -140,8 +141,8 @@ def read(
         InputError: the file cannot be used; one line with the file, what is wrong and what to do.
         ValueError: unknown `format` or `skeleton`.
     """
-    if format is not None and format not in FORMATS:
-        raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
+    if format is not None:
+        require_one_of("format", format, tuple(FORMATS))
     path = checks.check_readable(path)
     source = Source(path, trust_suffix=format is None)
     chosen = _recognize(source) if format is None else FORMATS[format]

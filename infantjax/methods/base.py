@@ -5,17 +5,17 @@ lives in its own folder; `method.py` there shows it from top to bottom.
 """
 
 import dataclasses
-import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from infantjax.assessment.assessment import Fidelity
 from infantjax.assessment.assessor import Assessor
 from infantjax.errors import InputError
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
+from infantjax.settings import from_settings, to_settings
 from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from infantjax.training.loop import TrainOptions
     from infantjax.training.splits import Split
     from infantjax.training.state import TrainResult
-
-Settings = TypeVar("Settings")
 
 
 class Method(ABC):
@@ -248,60 +246,3 @@ class Method(ABC):
         from infantjax.training.crossval import train
 
         return train(self, cohort, directory, validation, options, **others)
-
-
-def to_settings(value: Any) -> Any:
-    """A frozen dataclass as nested dictionaries of its fields, with lists in place of tuples: as JSON gives it back."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: to_settings(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return [to_settings(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def from_settings(kind: type[Settings], values: Mapping[str, Any], where: str = "") -> Settings:
-    """The inverse of `to_settings`; fields that are left out take their defaults.
-
-    Args:
-        kind: a dataclass.
-        values: of its fields, nested.
-        where: prefix of names in messages.
-
-    Raises:
-        ValueError: a name that it does not have, or a value of another type or out of range.
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where or 'settings'} must be settings by name, got {values!r}")
-    hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    if unknown := [name for name in values if name not in names]:
-        raise ValueError(f'unknown setting "{where}{unknown[0]}"; known: {", ".join(names)}')
-    return kind(**{name: _convert(hints[name], value, f"{where}{name}") for name, value in values.items()})
-
-
-def _convert(hint: Any, value: Any, name: str) -> Any:
-    """A JSON value as the type of a field."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else from_settings(hint, value, f"{name}.")  # type: ignore[arg-type]
-    if origin in (Union, types.UnionType):
-        for option in arguments:
-            try:
-                return _convert(option, value, name)
-            except ValueError as error:
-                reason = error
-        raise reason
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise ValueError(f"{name} must be one of {', '.join(map(str, arguments))}, got {value!r}")
-    if origin is tuple and isinstance(value, list | tuple):
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(kinds) == len(value):
-            return tuple(_convert(kind, item, name) for kind, item in zip(kinds, value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    fits = hint is Any or (isinstance(origin or hint, type) and isinstance(value, origin or hint))
-    if fits and not (isinstance(value, bool) and hint is int):
-        return value
-    if hint is type(None) and value is None:
-        return None
-    raise ValueError(f"{name} must be {getattr(hint, '__name__', hint)}, got {value!r}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from infantjax.nn import flops
 from infantjax.nn.initializers import shapes
+from infantjax.settings import require_one_of
 
 CountingRule = Literal["published", "torchprofile-0.0.4", "torchprofile-0.1"]
 
@@ -135,8 +136,7 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...], rule: CountingR
     Raises:
         ValueError: unknown rule.
     """
-    if rule not in COUNTING_RULES:
-        raise ValueError(f"unknown counting rule {rule!r}; known: {', '.join(COUNTING_RULES)}")
+    require_one_of("counting rule", rule, tuple(COUNTING_RULES))
     return flops_of_two(count_operations(module, input_shape), rule)
 
 

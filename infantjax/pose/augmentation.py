@@ -6,14 +6,15 @@ the crop.
 Source: Groos et al., Paper I (Section 3.4); the training framework, for what the paper does not say.
 """
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
+
+from infantjax.settings import Range, Share, check_fields
 
 Image = Float[Array, "side side 3"]
 Points = Float[Array, "keypoint 2"]
@@ -36,17 +37,14 @@ class ImageAugmentation:
         ValueError: a value out of its range.
     """
 
-    rotation_degrees: float = 45.0
-    scale: float = 0.25
-    flip: float = 0.5
-    color: float = 0.0
-    quantize: int = 0
+    rotation_degrees: Annotated[float, Range(0, 180)] = 45.0
+    scale: Annotated[float, Range(0, 0.9)] = 0.25
+    flip: Share = 0.5
+    color: Share = 0.0
+    quantize: Annotated[int, Range(0, 512)] = 0
 
     def __post_init__(self) -> None:
-        for name, highest in (("rotation_degrees", 180), ("scale", 0.9), ("flip", 1), ("color", 1), ("quantize", 512)):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and 0 <= value <= highest):
-                raise ValueError(f"{name} must lie in 0..{highest}, got {value}")
+        check_fields(self)
 
 
 class View(NamedTuple):

@@ -6,7 +6,6 @@ compiled program, see `training.loop`. Over several devices every batch is shard
 Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the training framework.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -25,6 +24,7 @@ from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled, weight
 from infantjax.pose.codec.limb import AFFINITY_WIDTHS, AffinityFieldCodec
 from infantjax.pose.images import Normalization, normalize
 from infantjax.pose.importers.imagenet import filled
+from infantjax.settings import Count, Momentum, Positive, Seed, check_fields
 from infantjax.skeletons import Skeleton
 from infantjax.training import optimizers
 from infantjax.training.layout import shard_batch
@@ -57,35 +57,20 @@ class PoseTrainingConfig:
         ValueError: a value out of its range.
     """
 
-    epochs: int = 100
-    batch_size: int = 16
+    epochs: Count = 100
+    batch_size: Count = 16
     optimizer: Literal["amsgrad", "cyclical"] = "amsgrad"
-    learning_rate: float | None = None
-    momentum: float = 0.9
-    cycle: int = 3
+    learning_rate: Positive | None = None
+    momentum: Momentum = 0.9
+    cycle: Count = 3
     sigmas: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
     augmentation: ImageAugmentation | None = field(default_factory=ImageAugmentation)
     dtype: Literal["float32", "bfloat16"] = "float32"
-    evaluation_batch: int = 16
-    seed: int = 1
+    evaluation_batch: Count = 16
+    seed: Seed = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "cycle", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate is not None and not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
-        for name, known in (
-            ("optimizer", ("amsgrad", "cyclical")),
-            ("sigmas", tuple(SIGMAS)),
-            ("dtype", ("float32", "bfloat16")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+        check_fields(self)
 
 
 @jax.tree_util.register_dataclass

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE, mean_maps
 from infantjax.pose.track import Track, TrackStore
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
+from infantjax.settings import Range, Share, check_fields
 from infantjax.video.frames import Frames
 
 
@@ -57,30 +58,19 @@ class PoseConfig:
     decoder: str = "smoothed"
     resizing: Resizing = "fast"
     flip: bool = False
-    min_confidence: float = 0.1
-    batch_size: int | None = None
-    dtype: str = "float32"
-    scales: tuple[float, ...] = (1.0,)
+    min_confidence: Share = 0.1
+    batch_size: Annotated[int, Range(1, 1024)] | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    scales: tuple[Annotated[float, Range(MIN_SCALE, MAX_SCALE)], ...] = (1.0,)
     person: linking.Choice | None = None
     smoothing: cleaning.Filter | None = None
     two_stage: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         HeatmapCodec(self.decoder)
-        for name, known in (
-            ("resizing", ("reference", "fast")),
-            ("dtype", ("float32", "bfloat16")),
-            ("person", (None, "central", "largest")),
-            ("smoothing", (None, "median5", "butterworth")),
-        ):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"unknown {name} {value!r}; known: {', '.join(filter(None, known))}")
-        if not self.scales or not all(MIN_SCALE <= scale <= MAX_SCALE for scale in self.scales):
-            raise ValueError(f"scales must be within {MIN_SCALE:g}..{MAX_SCALE:g}, got {self.scales}")
-        if not 0 <= self.min_confidence <= 1:
-            raise ValueError(f"min_confidence must be within 0..1, got {self.min_confidence}")
-        if self.batch_size is not None and not 1 <= self.batch_size <= 1024:
-            raise ValueError(f"batch_size must be within 1..1024, got {self.batch_size}")
+        if not self.scales:
+            raise ValueError("scales must have at least one")
 
     def describe(self) -> str:
         """What was done, for the history of a recording."""

@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
+
+from infantjax.settings import NonNegative, Range, check_fields
 
 
 @dataclass(frozen=True)
@@ -21,19 +24,16 @@ class Augmentation:
     Source: Groos et al., Paper III with supplement; reference implementation of movement outcome.
     """
 
-    rotation_degrees: float = 45
-    scale: float = 0.3
-    translation: float = 0.3
+    rotation_degrees: NonNegative = 45
+    scale: Annotated[float, Range(0, below=1)] = 0.3
+    translation: NonNegative = 0.3
     discrete: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, step in (("rotation_degrees", 1), ("scale", 0.01), ("translation", 0.01)):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a number of at least 0, got {value}")
             if self.discrete and not math.isclose(value / step, round(value / step), abs_tol=1e-9):
                 raise ValueError(
                     f"{name} must be a multiple of {step} when discrete, got {value}; or set discrete=False"
                 )
-        if self.scale >= 1:
-            raise ValueError(f"scale must be below 1, got {self.scale}: a factor of 1 - scale must stay above 0")

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from infantjax.errors import MissingExtraError
+from infantjax.settings import require_one_of
 
 Series = Float[np.ndarray, "time *series"]
 Filter = Literal["median5", "butterworth"]
@@ -173,8 +174,7 @@ def smooth(
     Raises:
         ValueError: unknown filter, or too few frames for it.
     """
-    if kind not in get_args(Filter):
-        raise ValueError(f"unknown filter {kind!r}; known: {', '.join(get_args(Filter))}")
+    require_one_of("filter", kind, get_args(Filter))
     filled = fill_gaps(keypoints)
     smoothed = median_filter(filled) if kind == "median5" else butterworth(filled)
     return np.where(np.isnan(keypoints).any(axis=-1, keepdims=True), np.nan, smoothed)

@@ -16,10 +16,9 @@ With `REFERENCE` the trunk stands upright at the origin in every frame, from (0,
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from infantjax.errors import InputError
 from infantjax.files import MAX_FPS
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
+from infantjax.settings import NonNegative, Positive, Range, check_fields
 
 WINDOW = 150
 """Frames of a window: 5 s at 30 Hz."""
@@ -60,32 +60,18 @@ class Preprocessing:
         ValueError: a value that is not allowed; the message names the allowed ones.
     """
 
-    fps: float = 30.0
+    fps: Annotated[float, Range(above=0, at_most=MAX_FPS)] = 30.0
     smoothing: Smoothing = "butterworth"
     centering: Centering = "trunk_frame"
     rotation: Rotation = "frame"
-    scale: float = 4.0
+    scale: Positive = 4.0
     flip_y: bool = True
-    max_gap: float = 1.0
-    min_confidence: float = 0.0
-    window: int = WINDOW
+    max_gap: NonNegative = 1.0
+    min_confidence: NonNegative = 0.0
+    window: Annotated[int, Range(2)] = WINDOW
 
     def __post_init__(self) -> None:
-        for name, choices in (("smoothing", Smoothing), ("centering", Centering), ("rotation", Rotation)):
-            if getattr(self, name) not in get_args(choices):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
-        for name, least in (("fps", None), ("scale", None), ("max_gap", 0), ("min_confidence", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a number, got {value!r}")
-            if (least is None and value <= 0) or (least is not None and value < least):
-                raise ValueError(f"{name} must be {'above 0' if least is None else 'at least 0'}, got {value!r}")
-        if self.fps > MAX_FPS:
-            raise ValueError(f"fps must be at most {MAX_FPS:g}, got {self.fps!r}")
-        if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 2:
-            raise ValueError(f"window must be a number of frames, at least 2, got {self.window!r}")
-        if not isinstance(self.flip_y, bool):
-            raise ValueError(f"flip_y must be true or false, got {self.flip_y!r}")
+        check_fields(self)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, JSON-compatible."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from infantjax.recording.preprocessing import WINDOW, Rotation
+from infantjax.settings import require_one_of
 from infantjax.skeletons import Skeleton
 
 AnyArray = Array | np.ndarray
@@ -92,8 +93,7 @@ def align_windows(
     Source: Groos et al., Paper III, supplement. The center of rotation is not stated; the origin after centering is our
         choice. The reference implementation rotates every frame instead.
     """
-    if rotation not in get_args(Rotation):
-        raise ValueError(f'unknown rotation "{rotation}"; known: {", ".join(get_args(Rotation))}')
+    require_one_of("rotation", rotation, get_args(Rotation))
     if rotation != "window_first":
         return windows
     upper, lower = skeleton.trunk_indices

@@ -22,6 +22,7 @@ from infantjax.search.kbest import FAILED, Observation, State
 from infantjax.search.sampler import candidate_of, distributions
 from infantjax.search.space import SearchSpace
 from infantjax.search.study import Snapshot, csv_text
+from infantjax.settings import require_one_of
 
 try:
     import optuna
@@ -147,8 +148,7 @@ def importance(
         MissingExtraError: scikit-learn is not installed.
         ValueError: unknown evaluator.
     """
-    if evaluator not in get_args(Evaluator):
-        raise ValueError(f'unknown evaluator "{evaluator}"; known: {", ".join(get_args(Evaluator))}')
+    require_one_of("evaluator", evaluator, get_args(Evaluator))
     observed = _informative(study)
     if not observed:
         raise InputError(f"study {study.name}", "has too few trials with different values", "run more trials")

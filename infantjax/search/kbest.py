@@ -18,11 +18,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import accumulate
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
 
 from infantjax.search.space import Alternative, Candidate, SearchSpace, pick
+from infantjax.settings import Count, Positive, Range, check_fields
 
 Probabilities = Mapping[str, Mapping[Alternative, float]]
 """Probability of each alternative of each choice; both orders matter to `pick`."""
@@ -100,24 +101,17 @@ class KBest(Strategy):
         ValueError: a value out of range.
     """
 
-    population: int = 5
-    threshold: float = 0.9
-    start_temperature: float = 10
-    end_temperature: float = 1
-    temperature_drop: float = 3
+    population: Count = 5
+    threshold: Annotated[float, Range()] = 0.9
+    start_temperature: Positive = 10
+    end_temperature: Positive = 1
+    temperature_drop: Positive = 3
     temperature_lag: bool = True
 
     def __post_init__(self) -> None:
-        if self.population < 1:
-            raise ValueError(f"population must be at least 1, got {self.population}")
-        if not 0 < self.end_temperature <= self.start_temperature < math.inf:
-            raise ValueError(
-                f"temperatures must fall to an end above 0, got {self.start_temperature} to {self.end_temperature}"
-            )
-        if not self.temperature_drop > 0:
-            raise ValueError(f"temperature_drop must be above 0, got {self.temperature_drop}")
-        if math.isnan(self.threshold):
-            raise ValueError("threshold must be a number")
+        check_fields(self)
+        if self.end_temperature > self.start_temperature:
+            raise ValueError(f"temperatures must fall, got {self.start_temperature} to {self.end_temperature}")
 
     def update(self, state: State, observation: Observation) -> State:
         """The state after one more observation; nothing changes after the end."""

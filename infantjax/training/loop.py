@@ -18,6 +18,7 @@ import numpy as np
 
 from infantjax.files import sha256
 from infantjax.progress import Progress
+from infantjax.settings import Count, check_fields
 from infantjax.training import distributed
 from infantjax.training.compiled import CompiledTraining, init_program
 from infantjax.training.layout import Layout, RunMapping, take_runs, with_sharding
@@ -47,13 +48,12 @@ class TrainOptions:
 
     mapping: RunMapping = "auto"
     devices: Sequence[jax.Device] | None = None
-    save_every: int = 1
+    save_every: Count = 1
     quiet: bool = True
     on_epoch: Callable[[int, TrainState], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.save_every < 1:
-            raise ValueError(f"save_every must be at least 1, got {self.save_every}")
+        check_fields(self)
 
 
 def train(

@@ -111,5 +111,5 @@ def test_more_positive_instances_never_make_the_color_better(fractions):
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown certainty rule 'majority'; known: fraction, quartile"):
+    with pytest.raises(ValueError, match="rule must be one of fraction, quartile, got 'majority'"):
         certainty.level(0.5, np.array([0.5]), 0.5, "majority")

@@ -44,7 +44,7 @@ def test_a_cohort_is_not_written_over_by_chance(run, tmp_path):
         (("--samples-per-negative", "0"), "samples_per_negative must be"),
         (("--positive-ratio", "0"), "positive_ratio must be"),
         (("--threshold", "2"), "threshold must be within 0..1"),
-        (("--seed", "-1"), "seed must lie in 0"),
+        (("--seed", "-1"), "seed must be within 0"),
         (("--format", "color"), '--format: is "color"'),
         (("--outcomes", "nowhere.csv"), "nowhere.csv: does not exist"),
         (("--folds", "1"), "folds must be at least 2, got 1"),

@@ -693,7 +693,7 @@ def test_no_permission_is_said_so(tmp_path, monkeypatch):
 
 
 def test_a_format_that_does_not_exist_is_a_wrong_call(tmp_path):
-    with pytest.raises(ValueError, match='unknown format "excel"; known: orgcoords-csv'):
+    with pytest.raises(ValueError, match="format must be one of orgcoords-csv"):
         readers.read(table()(tmp_path), fps=FPS, format="excel")
 
 

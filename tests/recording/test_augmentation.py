@@ -167,9 +167,9 @@ def test_a_mirror_puts_the_right_wrist_where_the_left_one_was_seen():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rotation_degrees": -1}, "rotation_degrees must be a number of at least 0"),
-        ({"scale": float("nan")}, "scale must be a number of at least 0"),
-        ({"scale": 1.0}, "scale must be below 1"),
+        ({"rotation_degrees": -1}, "rotation_degrees must be at least 0, got -1"),
+        ({"scale": float("nan")}, "scale must be at least 0 and below 1, got nan"),
+        ({"scale": 1.0}, "scale must be at least 0 and below 1"),
         (
             {"translation": 0.305},
             r"translation must be a multiple of 0.01 when discrete, got 0.305; or set discrete=False",

@@ -155,7 +155,7 @@ def test_alignment_under_jit_and_vmap_equals_a_loop():
 
 
 def test_alignment_refuses_an_unknown_rotation():
-    with pytest.raises(ValueError, match='unknown rotation "clip"; known: frame, window_first, none'):
+    with pytest.raises(ValueError, match="rotation must be one of frame, window_first, none, got 'clip'"):
         windows.align_windows(jnp.zeros((6, 19, 2)), IN_MOTION_19, "clip")
 
 

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from infantjax.methods.asy_regression.model import FRAMES, DetectionNetwork, RegressionNetwork, connections
 from infantjax.pose.codec.limb import DiscCodec, FallOff
+from infantjax.settings import Count, Momentum, Positive, Seed, check_fields
 from infantjax.skeletons import Skeleton
 from infantjax.training import loop
 from infantjax.training.layout import shard_batch
@@ -57,29 +58,20 @@ class ClipTrainingConfig:
         ValueError: a value out of its range.
     """
 
-    epochs: int = 150
-    batch_size: int = 16
+    epochs: Count = 150
+    batch_size: Count = 16
     optimizer: Literal["adam", "momentum"] = "adam"
-    learning_rate: float = 0.01
-    momentum: float = 0.98
-    decay: float = 0.9
-    decay_every: int = 10
-    radius: float = RADIUS
+    learning_rate: Positive = 0.01
+    momentum: Momentum = 0.98
+    decay: Positive = 0.9
+    decay_every: Count = 10
+    radius: Positive = RADIUS
     fall_off: FallOff = FallOff()
-    evaluation_batch: int = 4
-    seed: int = 1
+    evaluation_batch: Count = 4
+    seed: Seed = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "decay_every", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "radius", "decay"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.optimizer not in ("adam", "momentum"):
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, momentum")
-        if not (0 <= self.momentum < 1 and 0 <= self.seed < 2**32):
-            raise ValueError(f"momentum or seed out of range: {self.momentum}, {self.seed}")
+        check_fields(self)
 
 
 DETECTION = ClipTrainingConfig()

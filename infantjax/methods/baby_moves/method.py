@@ -22,6 +22,7 @@ from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
+from infantjax.settings import Count, Positive, Share, check_fields
 from infantjax.skeletons import BABY_MOVES_18
 from infantjax.training.cohort_splits import require_several_groups
 from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
@@ -88,24 +89,17 @@ class BabyMoves(Method):
     model = "baby-moves"
     simulated_columns = ("age", "cohort")
 
-    image: tuple[float, float] = (640.0, 480.0)
-    repeats: int = 25
-    shares: tuple[float, float] = (0.15, 0.15)
-    threshold: float = 0.5
+    image: tuple[Positive, Positive] = (640.0, 480.0)
+    repeats: Count = 25
+    shares: tuple[Share, Share] = (0.15, 0.15)
+    threshold: Share = 0.5
     calibration: Literal["reference", "population"] = "reference"
     network: Network = field(default_factory=Network)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if len(self.image) != 2 or not min(self.image) > 0:
-            raise ValueError(f"image must be two sides above 0 pixels, got {self.image}")
-        if self.repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {self.repeats}")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
-        if self.calibration not in ("reference", "population"):
-            raise ValueError(f'calibration is "reference" or "population", got "{self.calibration}"')
+        check_fields(self)
 
     @classmethod
     def presets(cls) -> dict[str, Self]:

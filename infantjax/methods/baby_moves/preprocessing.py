@@ -13,7 +13,7 @@ released program.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from infantjax.errors import InputError
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
+from infantjax.settings import check_fields
 from infantjax.skeletons import BABY_MOVES_18
 
 Keypoints = Float[np.ndarray, "time 18 2"]
@@ -100,10 +101,7 @@ class Preprocessing:
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
-        allowed = {"variant": get_args(Variant), "template": ("signed", "absolute")}
-        for name, choices in (allowed | {"rotation": ("ordinary", "transposed")}).items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        check_fields(self)
 
 
 REFERENCE = Preprocessing()

@@ -8,11 +8,10 @@ Source: Passmore et al. and the reference implementation. Where they differ this
 an exponential decay of the learning rate between two equal rates, which is left out.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ from jaxtyping import Array, Float, Int
 from infantjax.methods.baby_moves.model import BabyMoves
 from infantjax.methods.baby_moves.preprocessing import CLIP, FEATURES, STEP, clip_starts
 from infantjax.recording import augmentation
+from infantjax.settings import Count, Momentum, NonNegative, Positive, Range, Seed, check_fields
 from infantjax.training import loop, metrics, optimizers
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
@@ -52,30 +52,20 @@ class TrainingConfig:
         ValueError: a value out of range.
     """
 
-    epochs: int = 10_000
-    warm_up: int = 250
-    patience: int = 100
-    batch_size: int = 8
-    learning_rate: float = 0.005
-    momentum: float = 0.9
-    smoothing: float = 0.1
-    decay: float = 0.005
-    oversampling: int = 5
-    curves: int = 10_000
-    seed: int = 1
+    epochs: Count = 10_000
+    warm_up: Annotated[int, Range(0)] = 250
+    patience: Count = 100
+    batch_size: Count = 8
+    learning_rate: Positive = 0.005
+    momentum: Momentum = 0.9
+    smoothing: Annotated[float, Range(0, below=1)] = 0.1
+    decay: NonNegative = 0.005
+    oversampling: Count = 5
+    curves: Annotated[int, Range(0)] = 10_000
+    seed: Seed = 1
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "patience": 1, "batch_size": 1, "oversampling": 1, "warm_up": 0, "curves": 0, "decay": 0}
-        for name, value in least.items():
-            if not getattr(self, name) >= value:
-                raise ValueError(f"{name} must be at least {value}, got {getattr(self, name)}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        for name in ("momentum", "smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
+        check_fields(self)
 
 
 class Videos(NamedTuple):

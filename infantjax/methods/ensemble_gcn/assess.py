@@ -1,7 +1,7 @@
 """How Ensemble-NAS-GCN assesses a recording: the risk of cerebral palsy with its certainty."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,6 +18,7 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.preprocessing import Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.recording.windows import window_starts
+from infantjax.settings import Range, Share, check_fields
 from infantjax.weights.ensemble import Ensemble
 
 ContributionsOf = Literal["all", "first_model"]
@@ -44,7 +45,7 @@ class EnsembleGcnAssessor(Assessor):
     upwards = True
 
     ensemble: Ensemble
-    threshold: float | None = None
+    threshold: Share | None = None
     rule: Rule = "fraction"
     strict: bool = False
     exact: bool = False
@@ -52,6 +53,7 @@ class EnsembleGcnAssessor(Assessor):
     _program: EnsembleProgram = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         info = self.ensemble.info
         try:
             self._skeleton = skeletons.get(info["skeleton"])
@@ -62,17 +64,10 @@ class EnsembleGcnAssessor(Assessor):
                 models.require_known(member.model)
             if self.threshold is None:
                 self.threshold = float(info["threshold"])
-                if not 0 <= self.threshold <= 1:
+                if self.threshold not in Range(0, 1):
                     raise ValueError(f"its threshold is {self.threshold}")
         except (KeyError, ValueError, TypeError) as error:
             raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
-        if self.rule not in certainty.RULES:
-            raise ValueError(f"unknown certainty rule {self.rule!r}; known: {', '.join(certainty.RULES)}")
-        if self.contributions_of not in get_args(ContributionsOf):
-            known = ", ".join(get_args(ContributionsOf))
-            raise ValueError(f"unknown contributions_of {self.contributions_of!r}; known: {known}")
         cut = self._preprocessing
         self._program = EnsembleProgram(
             self.ensemble.members, self._skeleton, cut.rotation, self.exact, window=cut.window

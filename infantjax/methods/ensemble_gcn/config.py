@@ -1,9 +1,9 @@
 """Ensemble-NAS-GCN: settings of the training, without importing what trains."""
 
-import math
 from dataclasses import dataclass, field
 
 from infantjax.recording.augmentation_config import Augmentation
+from infantjax.settings import Count, Momentum, Positive, Seed, Share, check_fields
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,17 @@ class TrainingConfig:
     Source: Groos et al., Paper III with supplement; the reference implementation.
     """
 
-    epochs: int = 200
-    batch_size: int = 32
-    learning_rate: float = 5e-4
-    momentum: float = 0.9
-    samples_per_negative: int = 12
-    positive_ratio: int = 5
+    epochs: Count = 200
+    batch_size: Count = 32
+    learning_rate: Positive = 5e-4
+    momentum: Momentum = 0.9
+    samples_per_negative: Count = 12
+    positive_ratio: Count = 5
     roll: bool = True
     augmentation: Augmentation | None = field(default_factory=Augmentation)
-    required_auc: tuple[tuple[int, float], ...] = ()
-    evaluation_batch: int = 32
-    seed: int = 1
+    required_auc: tuple[tuple[Count, Share], ...] = ()
+    evaluation_batch: Count = 32
+    seed: Seed = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "samples_per_negative", "positive_ratio", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
-        for epoch, least in self.required_auc:
-            if epoch < 1 or not 0 <= least <= 1:
-                raise ValueError(f"required_auc must hold (epoch from 1, AUC in 0..1) pairs, got ({epoch}, {least})")
+        check_fields(self)

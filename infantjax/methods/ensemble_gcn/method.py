@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import PAPER, Preprocessing
 from infantjax.recording.recording import Recording
+from infantjax.settings import Share, check_fields
 from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
@@ -58,16 +60,15 @@ class EnsembleGCN(Method):
     model: str = "kbest-gcn-2"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     folds: int | str = 7
-    threshold: float = 0.5
+    threshold: Share = 0.5
     preprocessing: Preprocessing = Preprocessing()
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         # The networks of this folder need no import to be known; options are listed without Flax.
-        if self.model not in NETWORKS["model"] and (task := models.get(self.model).task) != "risk":
+        if self.model not in chain(*NETWORKS.values()) and (task := models.get(self.model).task) != "risk":
             raise ValueError(f"{self.model} is a network for {task}; give one for risk")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
+        check_fields(self)
 
     @classmethod
     def presets(cls) -> dict[str, Self]:

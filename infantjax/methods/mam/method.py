@@ -21,6 +21,7 @@ from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
+from infantjax.settings import Count, Share, check_fields
 from infantjax.skeletons import HUMAN36M_17
 from infantjax.training.cohort_splits import require_several_groups
 from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
@@ -105,17 +106,14 @@ class Mam(Method):
     simulated_columns = ("sex", *UNITS)
 
     folds: int = 5
-    threshold: float = 0.5
-    localization_step: int = preprocessing.LOCALIZATION_STEP
+    threshold: Share = 0.5
+    localization_step: Count = preprocessing.LOCALIZATION_STEP
     network: Network = field(default_factory=Network)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be within 0..1, got {self.threshold}")
-        if self.localization_step < 1:
-            raise ValueError(f"localization_step must be at least 1, got {self.localization_step}")
+        check_fields(self)
 
     @property
     def channels(self) -> int:

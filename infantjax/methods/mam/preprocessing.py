@@ -21,6 +21,7 @@ from infantjax.errors import InputError
 from infantjax.recording import cleaning
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording
+from infantjax.settings import Count, check_fields, require_one_of
 from infantjax.skeletons import HUMAN36M_17
 
 RATE = 25.0
@@ -45,13 +46,12 @@ class Preprocessing:
         ValueError: a value out of range.
     """
 
-    dimensions: int = 2
-    smooth: int = 5
+    dimensions: Literal[2, 3] = 2
+    smooth: Count = 5
 
     def __post_init__(self) -> None:
-        if self.dimensions not in (2, 3):
-            raise ValueError(f"dimensions must be 2 or 3, got {self.dimensions}")
-        if self.smooth < 1 or not self.smooth % 2:
+        check_fields(self)
+        if not self.smooth % 2:
             raise ValueError(f"smooth must be an odd number of frames, got {self.smooth}")
 
 
@@ -162,8 +162,7 @@ def channels(
 def _require(names: Sequence[str], distance: str) -> None:
     if not names or not set(names) <= set(get_args(Input)):
         raise ValueError(f"inputs are some of {', '.join(get_args(Input))}, got {', '.join(names) or 'none'}")
-    if distance not in get_args(Distance):
-        raise ValueError(f'unknown distance "{distance}"; known: {", ".join(get_args(Distance))}')
+    require_one_of("distance", distance, get_args(Distance))
 
 
 def _difference(series: Array, first: int) -> Array:

@@ -9,12 +9,11 @@ the sum of a triplet loss, a closeness loss and two cross-entropies. Our choice:
 `TrainingConfig`, the length of an epoch, training of the reference branch alone, the formula of the closeness loss.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +26,7 @@ from infantjax.methods.mam import preprocessing
 from infantjax.methods.mam.losses import Mining, Squares, closeness, moved, presence, triplet
 from infantjax.methods.mam.model import INFO, MAM
 from infantjax.methods.mam.preprocessing import Distance, Input
+from infantjax.settings import Count, NonNegative, Range, Seed, check_fields
 from infantjax.training import loop, metrics, optimizers
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
@@ -79,50 +79,33 @@ class TrainingConfig:
     inputs: tuple[Input, ...] = ("distances",)
     distance: Distance = "euclidean"
     standardize: Standardize = "token"
-    pretraining: int = 50
-    joint: int = 300
-    clips: int = 32
-    instances: int = 16
-    step: int = preprocessing.STEP
+    pretraining: Annotated[int, Range(0)] = 50
+    joint: Count = 300
+    clips: Count = 32
+    instances: Count = 16
+    step: Count = preprocessing.STEP
     lowest_rate: float = 0.001
     highest_rate: float = 0.01
-    half_cycle: int = 2000
+    half_cycle: Count = 2000
     momentum: tuple[float, float] = (0.8, 0.9)
-    decay: float = 1e-4
-    margin: float = 0.4
+    decay: NonNegative = 1e-4
+    margin: NonNegative = 0.4
     mining: Mining = "all"
-    center_rate: float = 0.1
-    fidgety_share: float = 0.1
+    center_rate: Annotated[float, Range(above=0, at_most=1)] = 0.1
+    fidgety_share: Annotated[float, Range(above=0, at_most=1)] = 0.1
     hard: bool = False
     squares: Squares = "sum"
-    clip_weight: float = 1.0
-    triplet_weight: float = 1.0
-    bag_weight: float = 1.0
-    closeness_weight: float = 1.0
-    seed: int = 1
+    clip_weight: NonNegative = 1.0
+    triplet_weight: NonNegative = 1.0
+    bag_weight: NonNegative = 1.0
+    closeness_weight: NonNegative = 1.0
+    seed: Seed = 1
 
     def __post_init__(self) -> None:
         preprocessing.channels(self.inputs, distance=self.distance)
-        for name in ("clips", "instances", "step", "joint", "half_cycle"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        weights = ("clip_weight", "triplet_weight", "bag_weight", "closeness_weight")
-        for name in ("pretraining", "margin", "decay", *weights):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
-        for name in ("center_rate", "fidgety_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
-        if self.mining not in ("all", "hardest"):
-            raise ValueError(f'mining is "all" or "hardest", got "{self.mining}"')
-        if self.squares not in get_args(Squares):
-            raise ValueError(f'squares is "sum" or "mean", got "{self.squares}"')
-        if self.standardize not in get_args(Standardize):
-            raise ValueError(f'standardize is none, channel or token, got "{self.standardize}"')
+        check_fields(self)
         if not self.reference and self.pretraining:
             raise ValueError("without the reference branch there is no pretraining")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
         _ = self.optimizer
 
     @property

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from infantjax.settings import require_one_of
+
 Aggregation = Literal["mean", "median", "fence"]
 
 
@@ -66,8 +68,7 @@ def aggregate(
     values: Float[np.ndarray, " window"] = np.asarray(predictions, np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"a recording needs the prediction of a window at least, got {values.shape}")
-    if how not in get_args(Aggregation):
-        raise ValueError(f'unknown aggregation "{how}"; known: {", ".join(get_args(Aggregation))}')
+    require_one_of("aggregation", how, get_args(Aggregation))
     if how == "median":
         return float(np.median(values))
     if how == "fence":

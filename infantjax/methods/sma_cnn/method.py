@@ -18,6 +18,7 @@ from infantjax.methods.sma_cnn.simulation import simulate
 from infantjax.methods.sma_cnn.training import ScoredWindows, ScoreTask, TrainingConfig, score_runs
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
+from infantjax.settings import check_fields
 from infantjax.training.cohort_splits import require_several_groups
 from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
 from infantjax.training.layout import take_runs
@@ -76,7 +77,7 @@ class SmaCnn(Method):
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        aggregate([0.0], self.aggregation)
+        check_fields(self)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -8,12 +8,14 @@ not straddle a cut, and that a row or correlation without variance is zero.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
 
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording, require_movement
+from infantjax.settings import Count, Positive, Range, check_fields
 
 LIMBS = ("right_hand", "left_hand", "right_foot", "left_foot")
 WINDOW, STEP = 900, 50
@@ -43,17 +45,13 @@ class Preprocessing:
         ValueError: a value out of range.
     """
 
-    window: int = WINDOW
-    step: int = STEP
-    longest_step: float = LONGEST_STEP
+    window: Annotated[int, Range(108)] = WINDOW
+    step: Count = STEP
+    longest_step: Positive = LONGEST_STEP
     join_gaps: bool = False
 
     def __post_init__(self) -> None:
-        if self.window < 108 or self.step < 1 or not self.longest_step > 0:
-            raise ValueError(
-                f"window must be at least 108 frames, step 1 and longest_step above 0, got {self.window}, {self.step} "
-                f"and {self.longest_step}"
-            )
+        check_fields(self)
 
 
 def recording_windows(

@@ -7,7 +7,6 @@ Source: the workshop paper of the SMA CNN. Our choice, where it is silent, and o
 are shrunk, that biases are not, and that the momentum is the classical one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import optax
 from jaxtyping import Array, Float
 
 from infantjax.methods.sma_cnn.model import SmaCnn
+from infantjax.settings import Count, Momentum, NonNegative, Seed, check_fields
 from infantjax.training import loop
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
@@ -48,31 +48,22 @@ class TrainingConfig:
         ValueError: a value out of range.
     """
 
-    iterations: int = 1000
-    report: int = 50
-    batch_size: int = 400
-    learning_rate: float = 1e-4
-    momentum: float = 0.95
+    iterations: Count = 1000
+    report: Count = 50
+    batch_size: Count = 400
+    learning_rate: NonNegative = 1e-4
+    momentum: Momentum = 0.95
     nesterov: bool = False
-    decay: float = 0.9
-    linear_decay: float = 2.0
-    bias_decay: float = 0.0
-    evaluation_batch: int = 50
-    seed: int = 1
+    decay: NonNegative = 0.9
+    linear_decay: NonNegative = 2.0
+    bias_decay: NonNegative = 0.0
+    evaluation_batch: Count = 50
+    seed: Seed = 1
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "report", "batch_size", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_fields(self)
         if self.iterations % self.report:
             raise ValueError(f"report must divide the {self.iterations} iterations, got {self.report}")
-        for name in ("learning_rate", "decay", "linear_decay", "bias_decay"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
 
     @property
     def epochs(self) -> int:

@@ -20,6 +20,7 @@ from infantjax.pose.annotations.data import (
     assemble,
 )
 from infantjax.pose.annotations.splits import split_as_given, split_by_group, split_by_image
+from infantjax.settings import require_one_of
 from infantjax.skeletons import Skeleton
 
 __all__ = [
@@ -119,8 +120,8 @@ def read_annotations(
         InputError: it cannot be used; one line that lists everything that is wrong.
         ValueError: `format`, `skeleton` or `persons` is not a known name.
     """
-    if format is not None and format not in FORMATS:
-        raise ValueError(f'unknown format "{format}"; known: {", ".join(FORMATS)}')
+    if format is not None:
+        require_one_of("format", format, tuple(FORMATS))
     if persons not in ("one", "all"):
         raise ValueError(f"persons must be one or all, got {persons!r}")
     wanted = skeletons.get(skeleton) if skeleton is not None else None

@@ -16,6 +16,8 @@ from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from infantjax.settings import require_one_of
+
 Maps = Float[Array, "batch row column keypoint"]
 Schedule = tuple[tuple[int, float], ...]
 """(first epoch, value) in order; values in 1/32 of the map's side."""
@@ -69,8 +71,7 @@ class HeatmapCodec:
     decoder: str = "smoothed"
 
     def __post_init__(self) -> None:
-        if self.decoder not in DECODERS:
-            raise ValueError(f"unknown decoder {self.decoder!r}; known: {', '.join(DECODERS)}")
+        require_one_of("decoder", self.decoder, tuple(DECODERS))
 
     def encode(
         self, positions: Float[Array, "*batch keypoint 2"], side: int, sigma: float | Array

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from infantjax.pose import linking
 from infantjax.pose.codec.heatmap import Schedule
+from infantjax.settings import Positive, check_fields
 from infantjax.skeletons import Skeleton, segments
 
 AFFINITY_WIDTHS: Schedule = tuple(
@@ -73,15 +74,12 @@ class FallOff:
     Source: Migliorelli et al. 2021; the interpretation where the text is ambiguous is our choice.
     """
 
-    deviation: float = 3.0
+    deviation: Positive = 3.0
     truncated: bool = True
     direction: Literal["across", "along"] = "across"
 
     def __post_init__(self) -> None:
-        if not 0 < self.deviation < np.inf:
-            raise ValueError(f"deviation must be above 0, got {self.deviation}")
-        if self.direction not in ("across", "along"):
-            raise ValueError(f"unknown direction {self.direction!r}; known: across, along")
+        check_fields(self)
 
     def __call__(self, squared_distance: Array, radius: float) -> Array:
         """The Gaussian of a squared distance."""

@@ -27,6 +27,7 @@ from infantjax.nn.image import (
 )
 from infantjax.nn.initializers import TruncatedFanIn
 from infantjax.pose.networks.efficientnet import BRANCH_DROPOUT, Backbone, plan
+from infantjax.settings import require_one_of
 from infantjax.skeletons import Skeleton
 
 FAMILY = tuple(f"{form}{size}" for form in "blh" for size in range(5))
@@ -127,8 +128,7 @@ def build(member: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -
     Raises:
         ValueError: unknown member or skeleton.
     """
-    if member not in FAMILY:
-        raise ValueError(f"unknown member {member!r}; known: {', '.join(FAMILY)}")
+    require_one_of("member", member, tuple(FAMILY))
     skeleton = skeletons.get(skeleton)
     ratios = PUBLISHED_RATIOS if member == "b4" else FRAMEWORK_RATIOS
     published: dict[str, Any] = {"keypoints": len(skeleton.joints), "se_ratios": ratios}

@@ -15,6 +15,7 @@ from infantjax import skeletons
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, double, e_swish, pool, relu6
 from infantjax.pose.networks.efficientnet import BRANCH_DROPOUT, Backbone, plan
+from infantjax.settings import require_one_of
 from infantjax.skeletons import Skeleton
 
 Tap = Literal["branch", "sum"]
@@ -155,8 +156,7 @@ def build(variant: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) 
     Raises:
         ValueError: unknown variant or skeleton.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
+    require_one_of("variant", variant, tuple(VARIANTS))
     skeleton = skeletons.get(skeleton)
     published = {
         "keypoints": len(skeleton.joints),

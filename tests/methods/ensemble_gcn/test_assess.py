@@ -393,8 +393,8 @@ def test_an_ensemble_without_a_setting_or_of_an_unknown_model_is_refused(ensembl
     [
         ({"threshold": -0.1}, "threshold must be within 0..1, got -0.1"),
         ({"threshold": float("nan")}, "threshold must be within 0..1, got nan"),
-        ({"rule": "majority"}, "unknown certainty rule 'majority'; known: fraction, quartile"),
-        ({"contributions_of": "last"}, "unknown contributions_of 'last'; known: all, first_model"),
+        ({"rule": "majority"}, "rule must be one of fraction, quartile, got 'majority'"),
+        ({"contributions_of": "last"}, "contributions_of must be one of all, first_model, got 'last'"),
     ],
 )
 def test_a_wrong_option_is_refused_with_the_allowed_ones(ensemble, options, message):

@@ -72,7 +72,7 @@ def test_a_newer_counting_rule_gives_what_that_version_printed():
 
 
 def test_an_unknown_counting_rule_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"known: published, torchprofile-0\.0\.4"):
+    with pytest.raises(ValueError, match=r"must be one of published, torchprofile-0\.0\.4"):
         models.count_flops(StGcn(), (150, 19, 2), "fvcore")
 
 

@@ -126,8 +126,8 @@ def test_a_run_stops_below_the_auc_that_an_epoch_requires(toy):
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
-        ({"seed": -1}, "seed must lie in"),
-        ({"required_auc": ((0, 0.5),)}, "required_auc must hold"),
+        ({"seed": -1}, "seed must be within 0"),
+        ({"required_auc": ((0, 0.5),)}, "required_auc must be at least 1, got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, message):

@@ -81,7 +81,7 @@ def test_the_same_under_jit_and_for_each_clip_of_a_batch(positions):
     [
         ((np.zeros((3, 17, 3)), ()), "got none"),
         ((np.zeros((3, 17, 3)), ("speed",)), "got speed"),
-        ((np.zeros((3, 17, 3)), ("distances",), "cosine"), "unknown distance"),
+        ((np.zeros((3, 17, 3)), ("distances",), "cosine"), "distance must be one of"),
         ((np.zeros((3, 17, 4)),), "2 or 3"),
     ],
 )

@@ -136,7 +136,7 @@ def test_what_is_no_annotation_gives_one_line(kind, tmp_path):
 
 
 def test_names_that_nobody_knows_are_wrong_calls(tmp_path):
-    with pytest.raises(ValueError, match="unknown format"):
+    with pytest.raises(ValueError, match="format must be one of"):
         read_annotations(tmp_path, format="xyz")
     with pytest.raises(ValueError, match="unknown skeleton"):
         read_annotations(tmp_path, "xyz", "labelme")

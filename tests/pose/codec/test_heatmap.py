@@ -88,7 +88,7 @@ def test_flat_maps_give_finite_points_without_confidence(name):
 
 
 def test_an_unknown_decoder_is_refused():
-    with pytest.raises(ValueError, match="known: smoothed"):
+    with pytest.raises(ValueError, match="decoder must be one of smoothed"):
         HeatmapCodec("sharp")
 
 
