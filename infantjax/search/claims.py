@@ -5,17 +5,22 @@ before it stores it. So any other worker of the machine can tell what a dead one
 lets the other trials wait for another worker, which continues from their checkpoints. A trial keeps its number and its
 candidate through all attempts.
 
+A death counts against the candidate only with proof that its own code crashed the process: the report that Python's
+fault handler writes (a segmentation fault, an abort of the compiler). A kill leaves no report, so it never counts. The
+kernel also kills a process that takes too much memory, which looks like any other kill.
+
 Deaths of other machines show in Optuna's heartbeat.
 """
 
 import contextlib
+import faulthandler
 import json
 import platform
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -35,12 +40,16 @@ try:
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
 
-MAX_ATTEMPTS = 4
-"""Attempts at a trial; the candidate counts as failed if all of them ended with the death of the worker."""
+MAX_CRASHES = 4
+"""Crashes of a worker at one trial after which its candidate has failed (our choice)."""
 EXCLUSIVE_SECONDS = 60.0
 """How long a worker waits for others that create or claim a trial."""
-CLAIM = "claim"
-"""User attribute of a trial: number of the attempt, and name of the worker."""
+CLAIM = "worker"
+"""User attribute of a trial: name of the worker that claimed it last."""
+CRASHES = "crashes"
+"""User attribute of a trial: number of workers that it crashed."""
+CRASH_REPORT = "crash.txt"
+"""File in the folder of a worker: empty, unless its process crashed."""
 
 _RESULT = "result.json"
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -67,10 +76,14 @@ class Claims:
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[None]:
-        """Hold the lock of the worker."""
-        with locked(self.workers / self.worker):
+        """Hold the lock of the worker, and have a crash of its process reported in its folder.
+
+        Where the process has a fault handler already, crashes are reported there and look like kills.
+        """
+        folder = self.workers / self.worker
+        with locked(folder), (folder / CRASH_REPORT).open("w") as report, _reported_crashes(report):
             yield
-        shutil.rmtree(self.workers / self.worker, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def folder(self, trial: FrozenTrial) -> Path:
         """The folder of a trial, for its checkpoints and its result."""
@@ -92,15 +105,15 @@ class Claims:
 
     def claim(self, trial: FrozenTrial) -> bool:
         """Claim a waiting trial; False if a worker of another machine was faster."""
-        trial_id, claim = trial._trial_id, {"attempt": _attempts(trial) + 1, "worker": self.worker}
+        trial_id = trial._trial_id
         with contextlib.suppress(UpdateFinishedTrialError):
             # First, so that a running trial always has a heartbeat and a worker.
             self.storage.record_heartbeat(trial_id)
-            self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
+            self.storage.set_trial_user_attr(trial_id, CLAIM, self.worker)
             if self.storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                 # Again, since a worker of another machine may have tried at the same moment.
                 with contextlib.suppress(*OUTAGE):
-                    self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
+                    self.storage.set_trial_user_attr(trial_id, CLAIM, self.worker)
                 return True
         return False
 
@@ -143,15 +156,20 @@ class Claims:
             self.storage.set_trial_state_values(trial._trial_id, _STATES[result.status], values)
         shutil.rmtree(self.folder(trial), ignore_errors=True)
 
-    def release(self, trial: FrozenTrial, *, died: bool) -> None:
-        """Let a running trial wait for another worker; after too many deaths its candidate has failed."""
-        attempts = _attempts(trial)
-        if died and attempts >= MAX_ATTEMPTS:
-            self.send(trial, TrialResult("failed", None, f"its worker died {attempts} times"))
+    def release(self, trial: FrozenTrial, crash: str = "") -> None:
+        """Let a running trial wait for another worker; after too many crashes its candidate has failed.
+
+        Args:
+            trial: of a worker that was interrupted or died.
+            crash: the first line of its crash report; empty if there is none.
+        """
+        crashes = trial.user_attrs.get(CRASHES, 0) + bool(crash)
+        if crashes >= MAX_CRASHES:
+            self.send(trial, TrialResult("failed", None, f"its worker crashed {crashes} times: {crash}"))
             return
         with contextlib.suppress(UpdateFinishedTrialError):
-            if not died:
-                self.storage.set_trial_user_attr(trial._trial_id, CLAIM, {"attempt": attempts - 1})
+            if crash:
+                self.storage.set_trial_user_attr(trial._trial_id, CRASHES, crashes)
             self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def recover(self) -> None:
@@ -164,10 +182,12 @@ class Claims:
             elif trial is not None and (result := _read_result(folder / _RESULT)) is not None:
                 self.send(trial, result)
         for trial in self.storage.get_all_trials(self.study_id, deepcopy=False, states=(TrialState.RUNNING,)):
-            if self._is_dead(trial.user_attrs.get(CLAIM, {}).get("worker", "")):
-                self.release(trial, died=True)
+            worker = trial.user_attrs.get(CLAIM, "")
+            if self._is_dead(worker):
+                self.release(trial, _first_line(self.workers / Path(worker).name / CRASH_REPORT))
+                shutil.rmtree(self.workers / Path(worker).name, ignore_errors=True)
         for trial_id in self.storage._get_stale_trial_ids(self.study_id):
-            self.release(self.storage.get_trial(trial_id), died=True)
+            self.release(self.storage.get_trial(trial_id))
 
     def _is_dead(self, worker: str) -> bool:
         """Whether the lock of a worker of this machine and this directory is free."""
@@ -179,9 +199,24 @@ class Claims:
         return False
 
 
-def _attempts(trial: FrozenTrial) -> int:
-    """How many attempts at a trial were begun, without those that were interrupted."""
-    return trial.user_attrs.get(CLAIM, {}).get("attempt", 0)
+@contextlib.contextmanager
+def _reported_crashes(report: IO[str]) -> Iterator[None]:
+    """Write the Python stack to a file when the process crashes, unless it has a fault handler already."""
+    if faulthandler.is_enabled():
+        yield
+        return
+    faulthandler.enable(report, all_threads=False)
+    try:
+        yield
+    finally:
+        faulthandler.disable()
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a text file; empty if there is none."""
+    with contextlib.suppress(OSError):
+        return path.read_text("utf-8", errors="replace").partition("\n")[0]
+    return ""
 
 
 def _read_result(path: Path) -> TrialResult | None:

@@ -1,4 +1,4 @@
-"""Starts the worker processes of a search on this machine, and replaces those that die."""
+"""Starts the worker processes of a search on this machine, replaces those that die, and takes them with it."""
 
 import contextlib
 import multiprocessing
@@ -81,6 +81,8 @@ def _supervise(task: SearchTask, study: "optuna.Study", workers: int) -> int:
                 now = _results(study)
                 deaths, before = (0, now) if now > before else (deaths + 1, before)
                 if deaths == MAX_FAILURES:
+                    remedy = "if memory ran out, use fewer workers or a larger machine"
+                    LOGGER.error("%s: %d workers died and none had a result; %s", task.study, deaths, remedy)
                     faults += 1
                     continue
                 time.sleep(min(deaths, 10))
@@ -121,6 +123,17 @@ def _start(task: SearchTask, number: int) -> BaseProcess:
     return process
 
 
+def _end_with_launcher() -> None:
+    """End this process at once when the launcher has died, so that the next launcher meets none of its workers.
+
+    What it leaves is that of a killed worker. Not left to the worker's loop, since one trial may take hours.
+    """
+    launcher = multiprocessing.parent_process()
+    assert launcher is not None
+    launcher.join()  # a pipe that the system closes when the launcher dies, however it dies
+    os._exit(INTERRUPTED)
+
+
 def _worker_process(task: SearchTask, number: int) -> None:
     """A worker in a process of its own; its exit status is that of a command."""
     from infantjax import cache
@@ -133,6 +146,7 @@ def _worker_process(task: SearchTask, number: int) -> None:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
     # Workers that share an accelerator must not each take all of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     configure_logging(quiet=task.quiet)

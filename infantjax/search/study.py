@@ -7,8 +7,10 @@ refused. optuna-dashboard can open the study.
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from infantjax.errors import InputError, MissingExtraError, one_line
@@ -29,6 +31,8 @@ SETUP = "setup"
 """User attribute of the study: all that must be equal for a worker to join."""
 DUPLICATE = "duplicate"
 """User attribute of a trial that was not evaluated, because another one has its candidate or the limit was reached."""
+EXHAUSTED = "exhausted"
+"""User attribute of the study: whether it ended because no untried candidate was drawn."""
 
 
 def join_study(
@@ -95,6 +99,7 @@ class Snapshot:
         strategy: proposes candidates.
         trials: all of them, in the order of their numbers.
         checkpoints: (epoch, minimum value) pairs at which training stops early; empty if there are none.
+        exhausted: whether it ended because no untried candidate was drawn.
     """
 
     name: str
@@ -102,6 +107,7 @@ class Snapshot:
     strategy: Strategy
     trials: tuple[FrozenTrial, ...]
     checkpoints: tuple[tuple[int, float], ...] = ()
+    exhausted: bool = False
 
     @property
     def history(self) -> list[Observation]:
@@ -117,6 +123,13 @@ class Snapshot:
     def state(self) -> State:
         """The state of the strategy."""
         return self.strategy.replay(self.space, self.history)
+
+    @property
+    def end(self) -> str:
+        """Why the search ended; empty if it can go on, as after its maximum number of trials."""
+        if self.state.ended:
+            return "no better candidate at the lowest temperature"
+        return "no untried combination was found" if self.exhausted else ""
 
     @property
     def evaluated(self) -> list[FrozenTrial]:
@@ -147,7 +160,7 @@ def read_study(name: str, url: str) -> Snapshot:
     storage = open_storage(url, create=False)
     try:
         study = optuna.load_study(study_name=name, storage=storage)
-        trials, setup = study.get_trials(deepcopy=False), study.user_attrs.get(SETUP, {})
+        trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
     except KeyError:
         known = ", ".join(optuna.get_all_study_names(storage)) or "none"
         raise InputError(shown(url), f"has no study {name}; it has: {known}", "give one of these by --study") from None
@@ -155,12 +168,46 @@ def read_study(name: str, url: str) -> Snapshot:
         raise InputError(shown(url), f"cannot be read ({reason(error)})", "check that it is there") from None
     finally:
         close(storage)
+    setup = attributes.get(SETUP, {})
     settings = dict(setup.get("strategy", {}))
     if (kind := settings.pop("name", None)) not in _STRATEGIES:
         raise InputError(shown(url), f"study {name} was not made by infantjax", "give another name by --study")
     space = SearchSpace(tuple((name, tuple(values)) for name, values in setup["space"]))
     checkpoints = tuple((epoch, minimum) for epoch, minimum in setup.get("checkpoints", ()))
-    return Snapshot(name, space, _STRATEGIES[kind](**settings), tuple(trials), checkpoints)
+    exhausted = attributes.get(EXHAUSTED, False)
+    return Snapshot(name, space, _STRATEGIES[kind](**settings), tuple(trials), checkpoints, exhausted)
+
+
+def read_candidate(reference: str) -> dict[str, Any]:
+    """The choices of one of the best candidates of a search.
+
+    Args:
+        reference: output folder of the search, with `#2` for the second best one, and with `@NAME` before that for the
+            study of a folder that holds several: `DIR`, `DIR#2`, `DIR@NAME#2`.
+
+    Raises:
+        InputError: the folder holds no search, or several and none is named; or it has fewer candidates with a value.
+    """
+    matched = re.fullmatch(r"(.+?)(?:@([^@/]+))?(?:#(\d+))?", reference, re.DOTALL)
+    if matched is None:
+        raise InputError("search", "names no folder", "give search:DIR or search:DIR#RANK")
+    folder, name, rank = matched[1], matched[2], int(matched[3] or 1)
+    url = f"sqlite:///{Path(folder) / 'search.db'}"
+    if name is None:
+        storage = open_storage(url, create=False)
+        names = optuna.get_all_study_names(storage)
+        close(storage)
+        if not names:
+            raise InputError(folder, "holds no search", "run the search first")
+        if len(names) > 1:
+            what = f"holds several searches: {', '.join(names)}"
+            raise InputError(folder, what, f"name one, such as search:{folder}@{names[0]}")
+        name = names[0]
+    found = best(read_study(name, url), max(rank, 1))
+    if not 1 <= rank <= len(found):
+        remedy = f"give a number from 1 to {len(found)}" if found else "run more trials"
+        raise InputError(f"study {name}", f"has {len(found)} candidates with a value, none of rank {rank}", remedy)
+    return found[-1]["choices"]
 
 
 def status(found: Snapshot) -> dict[str, Any]:
@@ -178,7 +225,8 @@ def status(found: Snapshot) -> dict[str, Any]:
         "population": [round(member.value, 6) for member in state.population],
         "temperature": state.temperature,
         "unsuccessful": state.unsuccessful,
-        "ended": state.ended,
+        "ended": bool(found.end),
+        "end": found.end,
         "best": found.evaluated[0].value if found.evaluated else None,
         "reasons": sorted({failure(trial) for trial in found.failures}),
     }

@@ -7,7 +7,6 @@ trial with its reason; a worker waits for a storage that does not answer and for
 
 import contextlib
 import copy
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from infantjax.search.objective import Objective, TrialResult
 from infantjax.search.sampler import StrategySampler, candidate_of, distributions
 from infantjax.search.space import Candidate, SearchSpace
 from infantjax.search.storage import OUTAGE, Heartbeat, NoRoomError, connect, reason, retry_with_backoff, writing
-from infantjax.search.study import DUPLICATE, join_study, study_setup
+from infantjax.search.study import DUPLICATE, EXHAUSTED, join_study, study_setup
 
 try:
     import optuna
@@ -119,8 +118,6 @@ class _Worker:
 
     def _next_step(self) -> FrozenTrial | Literal["wait", "end"]:
         """Claim a trial; without one, wait for those of other workers, or end."""
-        if (launcher := multiprocessing.parent_process()) is not None and not launcher.is_alive():
-            return "end"
         with self.claims.exclusive():
             self.claims.recover()
             while True:
@@ -133,15 +130,27 @@ class _Worker:
                         return waiting
                 elif (candidate := self._next_candidate(trials)) is not None:
                     self._add_trial(candidate)
+                elif any(trial.state is TrialState.RUNNING for trial in trials):
+                    return "wait"
                 else:
-                    return "wait" if any(trial.state is TrialState.RUNNING for trial in trials) else "end"
+                    self._note_end(trials)
+                    return "end"
+
+    def _note_end(self, trials: list[FrozenTrial]) -> None:
+        """Store with the study whether it ends because no untried candidate is drawn."""
+        exhausted = self._begun(trials) != self.task.trials and not self.sampler.state(trials).ended
+        if self.study.user_attrs.get(EXHAUSTED, False) != exhausted:
+            self.study.set_user_attr(EXHAUSTED, exhausted)
 
     def _next_candidate(self, trials: list[FrozenTrial]) -> Candidate | None:
         """The candidate that comes after these trials; None where the search ends."""
-        begun = sum(DUPLICATE not in trial.user_attrs for trial in trials)
-        if begun == self.task.trials or self.sampler.state(trials).ended:
+        if self._begun(trials) == self.task.trials or self.sampler.state(trials).ended:
             return None
         return self.sampler.propose(trials)
+
+    def _begun(self, trials: list[FrozenTrial]) -> int:
+        """Number of candidates among these trials."""
+        return sum(DUPLICATE not in trial.user_attrs for trial in trials)
 
     def _add_trial(self, candidate: Candidate) -> None:
         """Add a waiting trial with its candidate in one transaction, so that no trial is ever without."""
@@ -156,7 +165,7 @@ class _Worker:
             except (KeyboardInterrupt, InputError, NoRoomError, *OUTAGE):
                 # Not the fault of the candidate: this worker ends, and another one continues.
                 with contextlib.suppress(*OUTAGE):
-                    self.claims.release(self.claims.storage.get_trial(trial._trial_id), died=False)
+                    self.claims.release(self.claims.storage.get_trial(trial._trial_id))
                 raise
             self.claims.save(trial, result)
             retry_with_backoff(lambda: self.claims.send(trial, result))

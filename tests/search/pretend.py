@@ -1,11 +1,12 @@
 """A search whose candidates are not trained: the value of each follows from its name. Also a program, for processes.
 
-python pretend.py DIRECTORY STORAGE [--workers N] [--seconds S] [--trials N] [--grace S] [--seed N]
+python pretend.py DIRECTORY STORAGE [--workers N] [--seconds S] [--trials N] [--grace S] [--seed N] [--aborts LABEL]
 """
 
 import argparse
 import hashlib
 import json
+import os
 import random
 import time
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Pretend:
 
     space: SearchSpace = SPACE
     seconds: float = 0.0
+    aborts: str = ""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -57,6 +59,8 @@ class Pretend:
         journal = directory.parents[2] / "journal.txt"
         with journal.open("a") as stream:
             stream.write(f"begin {label}\n")
+        if label == self.aborts:
+            os.abort()
         time.sleep(self.seconds * random.uniform(0.5, 1.5))
         reached = value(label)
         report(10, reached - 0.1)
@@ -73,6 +77,18 @@ def task(directory: Path, storage: str, study: str = "pretend", **settings: Any)
     return SearchTask(study, storage, directory, **settings)
 
 
+def journal(directory: Path, event: str) -> list[str]:
+    """The candidates whose evaluation began, or came to its end, in order.
+
+    Args:
+        directory: of the search.
+        event: `begin` or `end`.
+    """
+    path = directory / "journal.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [label for kind, _, label in (line.partition(" ") for line in lines) if kind == event]
+
+
 def begin(search: SearchTask) -> optuna.Study:
     """The study of a search, as the launcher makes it."""
     return join_study(search.study, open_storage(search.storage, search.heartbeat), search.sampler, search.setup)
@@ -87,9 +103,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int)
     parser.add_argument("--grace", type=int, default=180)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--aborts", default="")
     given = parser.parse_args()
     settings = {
-        "objective": Pretend(SPACE, given.seconds),
+        "objective": Pretend(SPACE, given.seconds, given.aborts),
         "trials": given.trials,
         "seed": given.seed,
         "heartbeat": Heartbeat(max(given.grace // 3, 1), given.grace),

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -17,10 +16,12 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from infantjax.search.claims import CLAIM, MAX_ATTEMPTS
-from infantjax.search.sampler import failure, history
+from infantjax.search import kbest
+from infantjax.search.claims import CRASHES, MAX_CRASHES
+from infantjax.search.kbest import KBest, RandomSearch
+from infantjax.search.sampler import REASON, history
 from infantjax.search.storage import close, open_storage
-from infantjax.search.study import DUPLICATE, join_study, read_study
+from infantjax.search.study import join_study, read_study
 
 pytestmark = pytest.mark.slow
 
@@ -42,16 +43,22 @@ def workers_of(process: subprocess.Popen) -> list[int]:
     return [pid for pid, command in commands.items() if b"spawn_main" in command]
 
 
-def evaluated(folder: Path) -> Counter:
+def evaluated(pretend, folder: Path) -> Counter:
     """How often the evaluation of each candidate came to its end."""
-    return Counter(re.findall(r"^end (.*)$", (folder / "journal.txt").read_text(), re.M))
+    return Counter(pretend.journal(folder, "end"))
+
+
+def by_hand(pretend, strategy, trials: int | None = None) -> list[kbest.Observation]:
+    """The whole search without Optuna."""
+    space = pretend.SPACE
+    return kbest.run(strategy, space, lambda candidate: pretend.value(space.label(candidate)), 1, trials)
 
 
 def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object) -> set[tuple]:
     """Kill random workers at random moments while a search runs; returns (trial, value) of all that was ever finished.
 
     Raises:
-        AssertionError: a finished trial changed, a candidate failed that was not killed, or the search did not end.
+        AssertionError: a finished trial changed, a candidate failed, or the search did not end.
     """
     rng, acknowledged, killed = random.Random(0), {}, 0
     process = start(pretend, folder, storage, *options)
@@ -77,10 +84,9 @@ def kill_often(pretend, folder: Path, storage: str, kills: int, *options: object
             value,
             params,
         )
-    # No candidate fails but one whose every attempt was killed, and no attempt ends in vain but by a kill.
-    assert all(trial.user_attrs[CLAIM]["attempt"] == MAX_ATTEMPTS for trial in trials.values() if failure(trial))
-    attempts = [t.user_attrs[CLAIM]["attempt"] - 1 for t in trials.values() if DUPLICATE not in t.user_attrs]
-    assert sum(attempts) <= kills
+    assert not read_study("pretend", storage).failures
+    # No attempt ends in vain but by a kill.
+    assert len(pretend.journal(folder, "begin")) - len(pretend.journal(folder, "end")) <= kills
     return set(acknowledged)
 
 
@@ -98,13 +104,37 @@ def test_fifty_kills_of_two_workers_lose_nothing_and_repeat_nothing(pretend, tmp
 
 def test_kills_of_one_worker_leave_the_study_that_there_would_have_been(pretend, tmp_path, storage):
     kill_often(pretend, tmp_path, storage, 4, "--seconds", 0.4)
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    process = start(pretend, alone, f"sqlite:///{alone / 'search.db'}")
-    out, _ = process.communicate(timeout=120)
+    found = read_study("pretend", storage)
+    assert found.history == by_hand(pretend, KBest(3, 0.9))
+
+
+def test_kills_of_the_search_within_one_candidate_leave_the_study_that_there_would_have_been(
+    pretend, tmp_path, storage
+):
+    for kills in range(1, 6):
+        process = start(pretend, tmp_path, storage, "--seconds", 60)
+        while len(pretend.journal(tmp_path, "begin")) < kills:
+            time.sleep(0.1)
+        process.kill()
+        process.communicate()
+    process = start(pretend, tmp_path, storage)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
-    killed, whole = read_study("pretend", storage), read_study("pretend", f"sqlite:///{alone / 'search.db'}")
-    assert history(killed.space, killed.trials) == history(whole.space, whole.trials)
+    assert len(set(pretend.journal(tmp_path, "begin")[:6])) == 1
+    assert read_study("pretend", storage).history == by_hand(pretend, KBest(3, 0.9))
+
+
+def test_a_candidate_that_crashes_its_process_fails_with_its_reason(pretend, tmp_path, storage):
+    label = pretend.SPACE.label(by_hand(pretend, RandomSearch(), 3)[1].candidate)
+    process = start(pretend, tmp_path, storage, "--trials", 3, "--aborts", label)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    found = read_study("pretend", storage)
+    (failed,) = found.failures
+    assert failed.number == 1
+    assert failed.user_attrs[REASON] == f"its worker crashed {MAX_CRASHES} times: Fatal Python error: Aborted"
+    assert failed.user_attrs[CRASHES] == MAX_CRASHES - 1
+    assert len(found.history) == 3
 
 
 def test_a_kill_of_the_whole_search_loses_nothing(pretend, tmp_path, storage):
@@ -235,10 +265,10 @@ def test_two_launchers_join_one_study_on_postgresql(pretend, tmp_path, server):
         time.sleep(4)
     outs = [process.communicate(timeout=180)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outs
-    counts = sum((evaluated(folder) for folder in folders), Counter())
+    counts = sum((evaluated(pretend, folder) for folder in folders), Counter())
     assert len(counts) == 30
     assert set(counts.values()) == {1}
-    assert all(evaluated(folder) for folder in folders)
+    assert all(evaluated(pretend, folder) for folder in folders)
 
 
 def test_a_server_that_goes_away_for_a_minute_loses_nothing(pretend, tmp_path, server):
@@ -256,7 +286,7 @@ def test_a_server_that_goes_away_for_a_minute_loses_nothing(pretend, tmp_path, s
     assert len(history(found.space, found.trials)) == 30
     assert not found.failures
     # Nothing was evaluated twice: a result whose trial could not be told waited.
-    assert set(evaluated(tmp_path).values()) == {1}
+    assert set(evaluated(pretend, tmp_path).values()) == {1}
 
 
 def test_kills_on_postgresql_lose_nothing(pretend, tmp_path, server):

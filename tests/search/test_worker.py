@@ -1,16 +1,14 @@
-"""Workers in a process, with candidates that are not trained: what they do where something goes wrong."""
+"""Workers, with candidates that are not trained: what they do where something goes wrong."""
 
 import contextlib
-import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,15 +21,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from infantjax.errors import InputError
 from infantjax.files import FolderInUseError, locked
-from infantjax.search import kbest, worker
+from infantjax.search import kbest, launcher, worker
 from infantjax.search import storage as storages
-from infantjax.search.claims import CLAIM, MAX_ATTEMPTS, Claims
+from infantjax.search.claims import CLAIM, CRASH_REPORT, MAX_CRASHES, Claims
 from infantjax.search.kbest import KBest, Observation, RandomSearch
 from infantjax.search.objective import TrialResult
 from infantjax.search.sampler import REASON, distributions, history
 from infantjax.search.space import SearchSpace
 from infantjax.search.storage import Heartbeat
-from infantjax.search.study import DUPLICATE, read_study
+from infantjax.search.study import DUPLICATE, read_study, status
 from infantjax.search.worker import run_worker
 
 
@@ -90,6 +88,24 @@ def test_a_search_has_states_and_values_of_its_results_and_leaves_no_folder(pret
     assert not list((tmp_path / "trials").iterdir()) + list((tmp_path / "workers").iterdir())
     run_worker(task)
     assert read_study(task.study, task.storage).trials == trials
+
+
+def test_a_search_whose_combinations_were_all_tried_has_ended_and_says_why(pretend, task_of):
+    space = SearchSpace({"graph": ("spatial", "dis2"), "width": (6, 8)})
+    task = task_of(strategy=KBest(2, 0.0), trials=None, space=space, objective=pretend.Pretend(space))
+    run_worker(task)
+    assert results(task) == by_hand(task)
+    found = read_study(task.study, task.storage)
+    assert not found.state.ended
+    told = status(found)
+    assert (told["ended"], told["end"]) == (True, "no untried combination was found")
+
+
+def test_a_search_that_reached_its_maximum_of_trials_can_go_on(task_of):
+    task = task_of(trials=2)
+    run_worker(task)
+    told = status(read_study(task.study, task.storage))
+    assert (told["ended"], told["end"]) == (False, "")
 
 
 # --- candidates that are compiled while others are evaluated ----------------------------------------------------------
@@ -242,9 +258,9 @@ def test_a_disk_that_stays_full_ends_the_worker_and_leaves_its_trial_to_others(r
 # --- interrupted, and dead -------------------------------------------------------------------------------------------
 
 
-def test_interruptions_change_nothing_and_are_not_counted_as_deaths(run_with):
-    settings = {"strategy": KBest(2, 0.8), "trials": 10}
-    for call in [1] * MAX_ATTEMPTS + [4]:
+def test_interruptions_change_nothing(run_with):
+    settings = {"strategy": KBest(2, 0.8), "trials": 6}
+    for call in [1] * MAX_CRASHES + [3]:
         with pytest.raises(KeyboardInterrupt):
             run_with({call: KeyboardInterrupt()}, **settings)
     task = run_with({}, **settings)
@@ -255,11 +271,13 @@ def test_interruptions_change_nothing_and_are_not_counted_as_deaths(run_with):
 def claimed(pretend, task) -> Iterator[tuple[Claims, FrozenTrial]]:
     """A trial that is claimed as by a worker. When the context ends its lock is free, as if the worker were killed."""
     study = pretend.begin(task)
-    params = task.space.choices(study.sampler.propose(study.trials))
-    study.add_trial(
-        optuna.create_trial(state=TrialState.WAITING, params=params, distributions=distributions(task.space))
-    )
-    claims, trial = Claims(study, task.storage, task.directory), study.trials[-1]
+    claims = Claims(study, task.storage, task.directory)
+    claims.recover()
+    if not (waiting := study.get_trials(states=(TrialState.WAITING,))):
+        params, known = task.space.choices(study.sampler.propose(study.trials)), distributions(task.space)
+        study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=params, distributions=known))
+        waiting = study.get_trials(states=(TrialState.WAITING,))
+    (trial,) = waiting
     with locked(claims.workers / claims.worker):
         assert claims.claim(trial)
         yield claims, trial
@@ -267,8 +285,7 @@ def claimed(pretend, task) -> Iterator[tuple[Claims, FrozenTrial]]:
 
 def test_a_trial_says_who_works_on_it(pretend, task_of, storage):
     with claimed(pretend, task_of()) as (claims, _):
-        claim = {"attempt": 1, "worker": claims.worker}
-        assert read_study("pretend", storage).trials[0].user_attrs[CLAIM] == claim
+        assert read_study("pretend", storage).trials[0].user_attrs[CLAIM] == claims.worker
 
 
 def test_the_trial_of_a_dead_worker_of_this_machine_is_run_again_at_once(pretend, task_of):
@@ -285,9 +302,7 @@ def test_the_trial_of_a_living_worker_is_left_alone(pretend, task_of):
     with claimed(pretend, task):
         thread = threading.Thread(target=run_worker, args=(task,), daemon=True)
         thread.start()
-        until = time.monotonic() + 20
-        while len(results(task)) < 3 and time.monotonic() < until:
-            threading.Event().wait(0.05)
+        assert within(20, lambda: len(results(task)) == task.trials - 1)
         assert read_study(task.study, task.storage).trials[0].state is TrialState.RUNNING
     thread.join(20)
     assert results(task) == by_hand(task)
@@ -310,16 +325,25 @@ def test_the_trial_of_a_frozen_worker_is_run_again_and_the_first_result_counts(p
     assert results(task) == by_hand(task)
 
 
-def test_a_candidate_that_kills_its_workers_has_failed(pretend, task_of):
-    task = task_of()
-    with claimed(pretend, task) as (claims, _):
-        pass
-    for _ in range(MAX_ATTEMPTS - 1):
-        claims.recover()
-        assert claims.claim(pretend.begin(task).trials[0])
+def test_kills_are_no_failure_of_the_candidate_however_many(pretend, task_of):
+    task = task_of(trials=2)
+    for _ in range(2 * MAX_CRASHES):
+        with claimed(pretend, task):
+            pass
+    run_worker(task)
+    assert results(task) == by_hand(task)
+    assert not list((task.directory / "workers").iterdir())
+
+
+def test_a_candidate_that_crashes_its_workers_has_failed(pretend, task_of):
+    task = task_of(trials=2)
+    for _ in range(MAX_CRASHES):
+        with claimed(pretend, task) as (claims, _):
+            (claims.workers / claims.worker / CRASH_REPORT).write_text("Fatal Python error: Aborted\n\nStack:\n")
     run_worker(task)
     (failed,) = read_study(task.study, task.storage).failures
-    assert (failed.number, failed.user_attrs[REASON]) == (0, f"its worker died {MAX_ATTEMPTS} times")
+    reason = f"its worker crashed {MAX_CRASHES} times: Fatal Python error: Aborted"
+    assert (failed.number, failed.user_attrs[REASON]) == (0, reason)
     assert len(results(task)) == task.trials
 
 
@@ -410,15 +434,37 @@ def start(pretend, tmp_path: Path, storage: str, *options: str) -> subprocess.Po
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def test_two_worker_processes_finish_a_search_and_repeat_nothing(pretend, tmp_path, storage):
-    process = start(pretend, tmp_path, storage, "--workers", "2", "--trials", "16")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert json.loads(out) == "done"
-    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=16)
-    ended = re.findall(r"^end (.*)$", (tmp_path / "journal.txt").read_text(), re.M)
-    assert len(ended) == len(set(ended)) == 16
-    assert {task.space.label(each.candidate) for each in results(task)} == set(ended)
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes true in that time."""
+    until = time.monotonic() + seconds
+    while not (fulfilled := condition()) and time.monotonic() < until:
+        threading.Event().wait(0.05)
+    return fulfilled
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a living process holds the lock of a folder."""
+    try:
+        with locked(folder):
+            return False
+    except FolderInUseError:
+        return True
+
+
+def test_a_killed_search_takes_its_worker_with_it_and_goes_on_as_if_nothing_had_been(
+    pretend, tmp_path, storage, monkeypatch
+):
+    process = start(pretend, tmp_path, storage, "--seconds", "60")
+    assert within(60, lambda: bool(pretend.journal(tmp_path, "begin")))
+    process.kill()
+    process.communicate()
+    assert within(20, lambda: not any(in_use(folder) for folder in (tmp_path / "workers").iterdir()))
+    monkeypatch.syspath_prepend(Path(pretend.__file__).parent)  # where the worker's process looks too
+    task = pretend.task(tmp_path, storage, trials=3)
+    launcher.run_search(task)
+    assert results(task) == by_hand(task)
+    assert len(pretend.journal(tmp_path, "begin")) == 4
+    assert len(pretend.journal(tmp_path, "end")) == 3
 
 
 def interrupt_from_the_terminal(process: subprocess.Popen) -> None:
@@ -429,9 +475,7 @@ def interrupt_from_the_terminal(process: subprocess.Popen) -> None:
 @pytest.mark.parametrize("stop", [interrupt_from_the_terminal, subprocess.Popen.terminate])
 def test_a_search_that_is_stopped_releases_its_trials_and_continues(pretend, tmp_path, storage, stop):
     process = start(pretend, tmp_path, storage, "--seconds", "0.3")
-    until = time.monotonic() + 60
-    while not (tmp_path / "journal.txt").exists() and time.monotonic() < until:
-        threading.Event().wait(0.1)
+    assert within(60, lambda: bool(pretend.journal(tmp_path, "begin")))
     stop(process)
     process.communicate(timeout=60)
     assert process.returncode != 0

@@ -34,13 +34,17 @@ STATEMENT = (
 )
 
 
+SEARCHED = "kbest-gcn-1"
+"""Registry name under which candidates of a search are built: all its choices are overridden."""
+
+
 @register("ensemble-gcn")
 @dataclass(frozen=True, kw_only=True)
 class EnsembleGCN(Method):
     """Graph networks over windows of five seconds; one network for each of seven folds, from its best epoch.
 
     Attributes:
-        model: registry name of a network for risk.
+        model: registry name of a network for risk, or `search:DIR#1` for the best candidate of a search.
         overrides: arguments of the network's `build`, for example the choices of an architecture.
         folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each.
         threshold: of decisions, stored with the ensemble.
@@ -48,6 +52,7 @@ class EnsembleGCN(Method):
         training: of every run.
 
     Raises:
+        InputError: a search that has no such candidate.
         ValueError: a network for another task, or a threshold out of range.
 
     Source: Groos et al., Paper III with supplement; the reference implementation (movement-outcome program).
@@ -65,6 +70,12 @@ class EnsembleGCN(Method):
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        if self.model.startswith("search:"):
+            from infantjax.search.study import read_candidate
+
+            choices = read_candidate(self.model.removeprefix("search:"))
+            object.__setattr__(self, "overrides", choices | dict(self.overrides))
+            object.__setattr__(self, "model", SEARCHED)
         # The networks of this folder need no import to be known; options are listed without Flax.
         if self.model not in chain(*NETWORKS.values()) and (task := models.get(self.model).task) != "risk":
             raise ValueError(f"{self.model} is a network for {task}; give one for risk")
