@@ -188,21 +188,23 @@ def read_candidate(reference: str) -> dict[str, Any]:
     Raises:
         InputError: the folder holds no search, or several and none is named; or it has fewer candidates with a value.
     """
-    matched = re.fullmatch(r"(.+?)(?:@([^@/]+))?(?:#(\d+))?", reference, re.DOTALL)
+    matched = re.fullmatch(r"(.+?)(?:@([^@/#]+))?(?:#(\d+))?", reference, re.DOTALL)
     if matched is None:
         raise InputError("search", "names no folder", "give search:DIR or search:DIR#RANK")
     folder, name, rank = matched[1], matched[2], int(matched[3] or 1)
-    url = f"sqlite:///{Path(folder) / 'search.db'}"
-    if name is None:
-        storage = open_storage(url, create=False)
-        names = optuna.get_all_study_names(storage)
-        close(storage)
-        if not names:
-            raise InputError(folder, "holds no search", "run the search first")
-        if len(names) > 1:
-            what = f"holds several searches: {', '.join(names)}"
-            raise InputError(folder, what, f"name one, such as search:{folder}@{names[0]}")
-        name = names[0]
+    path = Path(folder) / "search.db"
+    if not path.is_file():
+        raise InputError(path, "does not exist", "give the output folder of a search")
+    url = f"sqlite:///{path}"
+    storage = open_storage(url, create=False)
+    names = optuna.get_all_study_names(storage)
+    close(storage)
+    if not names:
+        raise InputError(folder, "holds no search", "run the search first")
+    if (name is None and len(names) > 1) or name not in (None, *names):
+        what = f"holds the searches {', '.join(names)}"
+        raise InputError(folder, what, f"name one of them, such as search:{folder}@{names[0]}")
+    name = name or names[0]
     found = best(read_study(name, url), max(rank, 1))
     if not 1 <= rank <= len(found):
         remedy = f"give a number from 1 to {len(found)}" if found else "run more trials"

@@ -40,3 +40,17 @@ def storage(tmp_path: Path, _tables: Path) -> str:
     path = tmp_path / "search.db"
     shutil.copy(_tables, path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def searched(pretend, _tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished search of five random candidates, `pretend`. Only to be read."""
+    from infantjax.search.kbest import RandomSearch
+    from infantjax.search.worker import run_worker
+
+    folder = tmp_path_factory.mktemp("searched")
+    shutil.copy(_tables, folder / "search.db")
+    task = pretend.task(folder, f"sqlite:///{folder / 'search.db'}", strategy=RandomSearch(), trials=5)
+    pretend.begin(task)
+    run_worker(task)
+    return folder

@@ -13,13 +13,16 @@ import pytest
 from optuna.trial import TrialState
 
 from infantjax import cli
-from infantjax.cli import common
+from infantjax.cli import common, parsing
+from infantjax.methods.ensemble_gcn.method import EnsembleGCN
+from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
 from infantjax.methods.ensemble_gcn.search import CHECKPOINTS
 from infantjax.search import launcher, worker
 from infantjax.search.kbest import KBest, RandomSearch
-from infantjax.search.study import read_study
+from infantjax.search.study import best, read_study
 from infantjax.simulation import write_cohort
+from infantjax.weights.ensemble import load_ensemble
 
 ONE = {name: [values[0]] for name, values in PUBLISHED.alternatives}
 
@@ -37,36 +40,73 @@ def run(capsys, monkeypatch):
     return run
 
 
-@pytest.fixture
-def searched(pretend, tmp_path, storage):
-    """A folder with a finished search."""
-    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=5)
-    pretend.begin(task)
-    worker.run_worker(task)
-    return tmp_path
-
-
 def test_the_status_of_a_search(run, searched):
     status, out, _ = run("status", "-o", searched, "--study", "pretend")
     assert status == 0
     assert dict(line.split(maxsplit=1) for line in out.splitlines() if len(line.split()) > 1)["trials"] == "5"
 
 
-def test_the_best_candidates_as_json(run, searched):
+def test_the_best_candidates_as_lines_and_as_json(run, pretend, searched):
     status, out, _ = run("best", "-o", searched, "--study", "pretend", "--top", 2, "--json")
     told = json.loads(out)
     assert status == 0
     assert len(told) == 2
     assert told[0]["value"] >= told[1]["value"]
+    _, out, _ = run("best", "-o", searched, "--study", "pretend")
+    assert [line.split()[0] for line in out.splitlines()] == ["trial", "value", *pretend.SPACE.names]
 
 
-def test_an_export_writes_all_trials_and_the_best(run, searched):
-    status, out, _ = run("export", "-o", searched, "--study", "pretend", "--top", 3)
+def test_an_export_writes_all_trials_and_the_best(run, searched, tmp_path):
+    storage = f"sqlite:///{searched / 'search.db'}"
+    status, out, _ = run("export", "-o", tmp_path, "--storage", storage, "--study", "pretend", "--top", 3)
     assert status == 0
-    assert out.split() == [str(searched / "trials.csv"), str(searched / "best.json")]
-    with (searched / "trials.csv").open(newline="") as stream:
+    assert out.split() == [str(tmp_path / "trials.csv"), str(tmp_path / "best.json")]
+    with (tmp_path / "trials.csv").open(newline="") as stream:
         assert len(list(csv.reader(stream))) == 6
-    assert len(json.loads((searched / "best.json").read_text())) == 3
+    assert len(json.loads((tmp_path / "best.json").read_text())) == 3
+
+
+# --- a winner as a network -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def winners(pretend, tmp_path_factory):
+    """A folder with a search of two candidates of the published space, and their choices, best first."""
+    folder = tmp_path_factory.mktemp("winners")
+    space = PUBLISHED.restricted(ONE | {"nonlinearity": ["relu", "swish"]})
+    storage, objective = f"sqlite:///{folder / 'search.db'}", pretend.Pretend(space)
+    task = pretend.task(folder, storage, space=space, objective=objective, strategy=RandomSearch(), trials=2)
+    pretend.begin(task)
+    worker.run_worker(task)
+    return folder, [row["choices"] for row in best(read_study("pretend", storage), 2)]
+
+
+@pytest.mark.parametrize("command", ["crossval", "train"])
+@pytest.mark.parametrize(("suffix", "rank"), [("", 0), ("#1", 0), ("#2", 1)])
+def test_a_winner_is_a_network_of_crossval_and_of_train(winners, command, suffix, rank):
+    folder, choices = winners
+    words = ["cohort", "-o", "out", "--model", f"search:{folder}{suffix}"]
+    settings = parsing.parse(cli.command_type(command), command, words).settings
+    assert settings.overrides == choices[rank]
+    assert settings.build().architecture == Architecture.from_choices(choices[rank])
+    assert EnsembleGCN.from_settings(json.loads(json.dumps(settings.settings))) == settings
+
+
+def test_overrides_change_choices_of_a_winner(winners):
+    folder, choices = winners
+    method = EnsembleGCN(model=f"search:{folder}", overrides={"pool": "spatial"})
+    assert method.overrides == choices[0] | {"pool": "spatial"}
+
+
+def test_a_winner_that_there_is_not_is_one_line(winners, cohort, tmp_path, capsys):
+    for reference, message in ((f"{winners[0]}#3", "none of rank 3"), (tmp_path, "search.db: does not exist")):
+        assert cli.run(["crossval", str(cohort), "-o", str(tmp_path / "out"), "--model", f"search:{reference}"]) == 2
+        out, err = capsys.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert message in err
+
+
+# --- a search --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +256,8 @@ def test_a_small_search_from_the_command_line_finds_a_network(run, cohort, tmp_p
     assert np.isfinite(told["best"])
     again = run(*arguments, "--json")
     assert json.loads(again[1]) == told
+    network = ("--model", f"search:{tmp_path / 'out'}", "--folds", 2, *options[: options.index("--strategy")])
+    words = ["crossval", cohort, "-o", tmp_path / "ensemble", *network]
+    assert cli.run([str(word) for word in words]) == 0
+    (row,) = json.loads(run("best", "-o", tmp_path / "out", "--json")[1])
+    assert load_ensemble(tmp_path / "ensemble").members[0].overrides == row["choices"]

@@ -12,19 +12,13 @@ from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.sampler import StrategySampler
 from infantjax.search.space import SearchSpace
 from infantjax.search.storage import close, open_storage
-from infantjax.search.study import best, join_study, read_study, status, study_setup, table
-from infantjax.search.worker import run_worker
+from infantjax.search.study import best, join_study, read_candidate, read_study, status, study_setup, table
 
 
-@pytest.fixture
-def searched(pretend, tmp_path, storage):
-    """A study of eight random candidates."""
-    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=8)
-    opened = open_storage(storage)
-    join_study(task.study, opened, task.sampler, task.setup)
-    close(opened)
-    run_worker(task)
-    return read_study(task.study, storage)
+@pytest.fixture(scope="module")
+def found(searched):
+    """A study of five random candidates."""
+    return read_study("pretend", f"sqlite:///{searched / 'search.db'}")
 
 
 # --- storages --------------------------------------------------------------------------------------------------------
@@ -102,39 +96,39 @@ def test_a_worker_that_would_search_something_else_is_refused(storage, changed, 
 # --- what is told ----------------------------------------------------------------------------------------------------
 
 
-def test_a_study_that_is_found_is_the_one_that_was_searched(pretend, searched):
-    assert searched.space == pretend.SPACE
-    assert searched.strategy == RandomSearch()
-    assert len(searched.trials) == 8
+def test_a_study_that_is_found_is_the_one_that_was_searched(pretend, found):
+    assert found.space == pretend.SPACE
+    assert found.strategy == RandomSearch()
+    assert len(found.trials) == 5
 
 
-def test_the_best_come_first(pretend, searched):
-    told = best(searched, 3)
-    values = sorted((trial.value for trial in searched.trials), reverse=True)
+def test_the_best_come_first(pretend, found):
+    told = best(found, 3)
+    values = sorted((trial.value for trial in found.trials), reverse=True)
     assert [row["value"] for row in told] == values[:3]
     for row in told:
-        assert pretend.value(searched.space.label(searched.space.candidate(row["choices"]))) == row["value"]
+        assert pretend.value(found.space.label(found.space.candidate(row["choices"]))) == row["value"]
 
 
-def test_the_status_counts_the_trials(searched):
-    told = status(searched)
-    assert told["trials"] == told["finished"] + told["stopped"] == 8
-    assert told["candidates"] == searched.space.size
-    assert told["best"] == best(searched)[0]["value"]
+def test_the_status_counts_the_trials(found):
+    told = status(found)
+    assert told["trials"] == told["finished"] + told["stopped"] == 5
+    assert told["candidates"] == found.space.size
+    assert told["best"] == best(found)[0]["value"]
     json.dumps(told, allow_nan=False)
 
 
-def test_the_table_has_a_row_for_each_trial(searched):
-    rows = list(csv.DictReader(io.StringIO(table(searched))))
-    assert [int(row["trial"]) for row in rows] == list(range(8))
-    assert [float(row["value"]) for row in rows] == [trial.value for trial in searched.trials]
-    assert [row["graph"] for row in rows] == [trial.params["graph"] for trial in searched.trials]
+def test_the_table_has_a_row_for_each_trial(found):
+    rows = list(csv.DictReader(io.StringIO(table(found))))
+    assert [int(row["trial"]) for row in rows] == list(range(5))
+    assert [float(row["value"]) for row in rows] == [trial.value for trial in found.trials]
+    assert [row["graph"] for row in rows] == [trial.params["graph"] for trial in found.trials]
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
 
 
-def test_a_name_that_the_storage_lacks_is_refused_with_those_it_has(searched, storage):
+def test_a_name_that_the_storage_lacks_is_refused_with_those_it_has(searched):
     with pytest.raises(InputError, match="has no study other; it has: pretend"):
-        read_study("other", storage)
+        read_study("other", f"sqlite:///{searched / 'search.db'}")
 
 
 def test_a_study_of_another_program_is_refused(storage):
@@ -143,3 +137,35 @@ def test_a_study_of_another_program_is_refused(storage):
     close(opened)
     with pytest.raises(InputError, match="foreign was not made by infantjax"):
         read_study("foreign", storage)
+
+
+@pytest.mark.parametrize(("suffix", "rank"), [("", 1), ("#1", 1), ("#3", 3), ("@pretend#5", 5), ("@pretend", 1)])
+def test_a_candidate_is_read_by_its_rank(found, searched, suffix, rank):
+    assert read_candidate(f"{searched}{suffix}") == best(found, rank)[-1]["choices"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("{}#6", "study pretend: has 5 candidates with a value, none of rank 6; give a number from 1 to 5"),
+        ("{}#0", "none of rank 0"),
+        ("{}@other", "holds the searches pretend; name one of them, such as search:.*@pretend"),
+        ("{}/none", r"search\.db: does not exist"),
+        ("#1", r"search\.db: does not exist"),
+        ("", "names no folder"),
+    ],
+)
+def test_a_candidate_that_there_is_not_is_one_line(searched, reference, message):
+    with pytest.raises(InputError, match=message):
+        read_candidate(reference.format(searched))
+
+
+def test_a_search_without_a_value_and_several_searches_are_one_line(pretend, tmp_path, storage):
+    with pytest.raises(InputError, match="holds no search; run the search first"):
+        read_candidate(str(tmp_path))
+    pretend.begin(pretend.task(tmp_path, storage, "first"))
+    with pytest.raises(InputError, match="study first: has 0 candidates with a value"):
+        read_candidate(str(tmp_path))
+    pretend.begin(pretend.task(tmp_path, storage, "second"))
+    with pytest.raises(InputError, match="holds the searches first, second; name one of them"):
+        read_candidate(str(tmp_path))
