@@ -96,7 +96,7 @@ class ModelEntry:
 def variable_shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
     """Shapes and dtypes (float32) of a network's variables, from an abstract trace."""
     with jax.enable_x64(False):
-        return shapes(module, jnp.zeros((1, *input_shape)))
+        return shapes(module, jax.ShapeDtypeStruct((1, *input_shape), jnp.float32))
 
 
 def count_parameters(

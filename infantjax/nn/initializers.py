@@ -91,7 +91,8 @@ class Initialization:
         recorded: dict[Path, Any] = {}
         token = _recorded.set(recorded)
         try:
-            traced, variables = jax.make_jaxpr(init, return_shape=True)(jax.random.key(0))
+            key = jax.eval_shape(jax.random.key, 0)
+            traced, variables = jax.make_jaxpr(init, return_shape=True)(key)
         finally:
             _recorded.reset(token)
         return cls(variables, recorded, core.jaxpr_as_fun(traced))
