@@ -1,0 +1,135 @@
+"""Bad tracking on the command line: what is refused, forced, repaired, and what every result says of it."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from infantjax import formats as readers
+from infantjax.recording.recording import Recording
+from infantjax.report import schema
+from infantjax.simulation import InfantConfig, simulate
+from infantjax.skeletons import COCO_17
+
+
+@pytest.fixture(scope="module")
+def clean() -> Recording:
+    """Twenty seconds, 600 frames."""
+    return simulate(5, InfantConfig(duration=20.0), name="clean")
+
+
+def frozen(recording: Recording) -> np.ndarray:
+    """The video stands still after a second."""
+    keypoints = recording.keypoints.copy()
+    keypoints[30:570] = keypoints[30]
+    return keypoints
+
+
+def two_frames(recording: Recording) -> np.ndarray:
+    """Two of 600 frames exist."""
+    keypoints = np.full_like(recording.keypoints, np.nan)
+    keypoints[[40, 500]] = recording.keypoints[[40, 500]]
+    return keypoints
+
+
+@pytest.fixture
+def spoil(clean, tmp_path):
+    """Writes the clean recording with a fault: `spoil(frozen)` is its path."""
+
+    def write(fault) -> Path:
+        path = tmp_path / f"{fault.__name__}.npz"
+        readers.write(replace(clean, keypoints=fault(clean), name=fault.__name__), path)
+        return path
+
+    return write
+
+
+def results(folder: Path, name: str) -> tuple[dict, str, dict[str, str]]:
+    """The record of a recording, which follows the schema, its page and its row of the summary."""
+    record = json.loads((folder / f"{name}.json").read_text())
+    jsonschema.validate(record, schema())
+    with (folder / "summary.csv").open(newline="") as stream:
+        (row,) = (row for row in csv.DictReader(stream) if row["name"] == name)
+    return record, (folder / f"{name}.html").read_text(), row
+
+
+@pytest.mark.parametrize("fault", [frozen, two_frames])
+def test_what_is_not_assessable_has_reasons_everywhere_and_a_value_nowhere(
+    run, spoil, ensemble_folder, tmp_path, fault
+):
+    outcome = run("assess", spoil(fault), "-o", tmp_path / "out", "--ensemble", ensemble_folder)
+    record, page, row = results(tmp_path / "out", fault.__name__)
+    assert outcome.status == 1
+    (reason, *_) = record["reasons"]
+    assert reason in outcome.out[0]
+    assert "not assessable; --repair" in outcome.err[-1]
+    assert (record["assessable"], record["forced"]) == (False, False)
+    for name in ("headline", "decision", "certainty", "agreement", "time_series", "contributions"):
+        assert record[name] is None
+    assert not all(record["quality"]["usable"])
+    assert (row["status"], row["assessable"]) == ("not assessable", "false")
+    assert (row["value"], row["decision"], row["certainty"], row["agreement"]) == ("", "", "", "")
+    assert reason in row["message"]
+    assert '<section class="verdict refused unknown"' in page
+    assert reason[1:] in page
+    assert not re.search(r'class="(risk|scale|swatch|lines|strip)"', page)
+    assert 'id="player"' in page
+    assert "Seconds that are not usable: 0:" in page
+    index = (tmp_path / "out" / "index.html").read_text()
+    assert '<td class="decision">Not assessable</td>' in index
+    assert "1 not assessable" in index
+
+
+def test_a_forced_value_says_so_everywhere(run, spoil, ensemble_folder, tmp_path):
+    outcome = run("assess", spoil(frozen), "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--force")
+    record, page, row = results(tmp_path / "out", "frozen")
+    assert outcome.status == 0
+    assert "forced although not assessable" in outcome.out[0]
+    assert (record["assessable"], record["forced"]) == (False, True)
+    assert record["headline"]["value"] is not None
+    assert (row["status"], row["assessable"]) == ("warning", "false")
+    assert row["message"].startswith("forced although not assessable")
+    assert "Forced: this recording is not assessable" in page
+    assert record["certainty"]["level"] in ("yellow", "orange")
+
+
+def test_without_quality_nothing_is_measured(run, spoil, ensemble_folder, tmp_path):
+    given = ("assess", spoil(frozen), "-o", tmp_path / "out", "--ensemble", ensemble_folder)
+    assert run(*given, "--no-quality").status == 0
+    record, page, row = results(tmp_path / "out", "frozen")
+    assert record["quality"] is None
+    assert (record["assessable"], record["forced"], row["status"]) == (True, False, "ok")
+    assert "Quality of the tracking" not in page
+    run(*given, "--no-quality", "--force").refused("nothing to force")
+
+
+def test_points_that_are_approximated_are_told_and_drawn_hollow(run, clean, ensemble_folder, tmp_path):
+    index = [clean.skeleton.joints.index(j) if j in clean.skeleton.joints else 0 for j in COCO_17.joints]
+    readers.write(Recording(clean.keypoints[:, index], clean.fps, COCO_17, "coco"), tmp_path / "coco.npz")
+    outcome = run("assess", tmp_path / "coco.npz", "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--force")
+    record, page, row = results(tmp_path / "out", "coco")
+    told = "4 points are approximated from others: head_top, upper_neck, thorax, pelvis"
+    assert told in outcome.out[0]
+    assert told in row["message"]
+    assert told in record["warnings"]
+    assert told in page
+    assert len(re.findall(r'<circle class="joint \w+ approximated"', page)) == 4
+    assert len(re.findall(r'<circle class="heat approximated"', page)) == 4
+    assert page.count("Hollow points are approximated from others.") == 2
+
+
+def test_a_frame_rate_that_contradicts_the_file_is_told_everywhere(run, clean, ensemble_folder, tmp_path):
+    readers.write(clean, tmp_path / "clean.npz")
+    given = ("assess", tmp_path / "clean.npz", "--fps", 25, "-o", tmp_path / "out", "--ensemble", ensemble_folder)
+    outcome = run(*given)
+    record, page, row = results(tmp_path / "out", "clean")
+    told = "the file states 30 frames a second; 25 was given and used"
+    assert told in outcome.out[0]
+    assert told in row["message"]
+    assert told in record["warnings"]
+    assert told[1:] in page
