@@ -25,8 +25,8 @@ to standard output, everything else to standard error. Every command also has `-
 | exit status | meaning |
 | --- | --- |
 | 0 | success |
-| 1 | some recordings of a batch failed, the others are done |
-| 2 | bad input or options: one line on standard error says where, what, and what to do |
+| 1 | some recordings of a batch failed, the others are done; or the results could not be printed |
+| 2 | bad input or options, or all recordings failed: one line on standard error says where, what, and what to do |
 | 130 | interrupted; completed work is kept |
 
 The environment variable `INFANTJAX_CACHE` names the folder of compiled programs, `JAX_PLATFORMS` the backend.

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -209,6 +210,7 @@ def locked(directory: Path) -> Iterator[None]:
     lock = FileLock(directory / ".lock", timeout=0)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        _refuse_special(Path(lock.lock_file))
         lock.acquire()
     except FileExistsError:
         raise InputError(directory, "is a file, a folder is needed", "give another place") from None
@@ -220,6 +222,16 @@ def locked(directory: Path) -> Iterator[None]:
         raise InputError(directory, f"cannot be written ({error.strerror})", "give another place") from None
     with lock:
         yield
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse a lock file that is a pipe, link or folder: opening it may wait for ever or empty another file."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise InputError(path, "is not a plain file and cannot be a lock", "remove it or give another place")
 
 
 @contextmanager

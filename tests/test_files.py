@@ -1,12 +1,13 @@
 """Files: names, places, inputs that are outputs."""
 
+import os
 import time
 
 import pytest
 
 from infantjax import files
 from infantjax.errors import InputError
-from infantjax.files import refuse_inputs, require_local, safe_stem, unique_names
+from infantjax.files import locked, refuse_inputs, require_local, safe_stem, unique_names
 
 
 def test_names_that_occur_again_get_numbers_and_none_is_one_that_exists():
@@ -79,3 +80,16 @@ def test_of_files_that_are_written_together_none_is_there_when_one_fails(tmp_pat
     assert caught.value.filename == str(tmp_path / "b")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert old.read_text() == "old"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_a_lock_that_is_no_plain_file_is_refused(tmp_path, kind):
+    lock, other = tmp_path / ".lock", tmp_path / "other"
+    other.write_text("content")
+    {"pipe": os.mkfifo, "link": lambda path: path.symlink_to(other), "folder": os.mkdir}[kind](lock)
+    with (
+        pytest.raises(InputError, match="is not a plain file and cannot be a lock; remove it or give"),
+        locked(tmp_path),
+    ):
+        pass
+    assert other.read_text() == "content"

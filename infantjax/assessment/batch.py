@@ -1,7 +1,7 @@
 """Assess many recordings into a folder: a JSON file and a page for each, a summary and an index over all.
 
-A recording that fails is a row of the summary, and the others are assessed. Each file is written whole or not at all,
-the summary after every recording, so an interruption loses no finished recording.
+A recording that fails, for whatever reason, is a row of the summary, and the others are assessed. Each file is written
+whole or not at all, the summary after every recording, so an interruption loses no finished recording.
 """
 
 import glob
@@ -170,13 +170,26 @@ def assess_files(
         for item in items:
             try:
                 row = _assess_one(item, assessor, options, quality, overwrite, seen)
-            except InputError as error:
-                row = Row(file=item.path.name, id=item.id, message=str(error))
+            except Exception as error:  # one recording never ends a batch
+                if len(items) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
+                    raise
+                row = Row(file=item.path.name, id=item.id, message=str(_as_input_error(item.path, error)))
             rows.append(row)
             whole = table.merge(whole, row)
             _write({summary: table.summary_csv(whole), index: page.index_html(whole)})
             report(len(rows), row)
     return rows
+
+
+def _as_input_error(path: Path, error: Exception) -> InputError:
+    """What kept a recording from being assessed, as one line."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return InputError(path, "needs more memory than there is", "split the recording")
+    if isinstance(error, OSError):
+        return InputError(error.filename or path, f"cannot be read or written ({error.strerror or error})")
+    return InputError(path, f"unexpected {type(error).__name__} ({error})", "assess it alone to see where")
 
 
 class _Item(NamedTuple):

@@ -3,8 +3,8 @@
 A command is a frozen dataclass in a file of its own; its fields are its options. Only the module of the command that
 was called is imported, and each imports what it computes with when it runs, so `infantjax --help` is fast.
 
-Exit status: 0 success; 1 some recordings of a batch failed; 2 bad input or options, one line on standard error; 130
-interrupted. Results go to standard output, everything else to standard error.
+Exit status: 0 success; 1 some recordings of a batch failed; 2 bad input or options, or all recordings failed, one line
+on standard error; 130 interrupted. Results go to standard output, everything else to standard error.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from infantjax import __version__
 from infantjax.cli import parsing
 from infantjax.cli.common import Command
-from infantjax.errors import InputError, MissingExtraError
+from infantjax.errors import InputError, MissingExtraError, one_line
 from infantjax.progress import LOGGER, configure_logging
 
 COMMANDS = {
@@ -47,6 +47,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its status."""
     LOGGER.propagate = False  # libraries that are imported later may print every message of the root logger
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: no file that is opened later may take its place
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     status = run(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.stdout.flush()
@@ -69,20 +72,9 @@ def run(arguments: Sequence[str]) -> int:
         The exit status.
     """
     arguments = list(arguments)
-    if arguments == ["--version"]:
-        print(f"infantjax {__version__}")
-        return 0
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return 0 if arguments else 2
     configure_logging(quiet="--quiet" in arguments)
     try:
-        name = parsing.find_command(arguments, list(COMMANDS))
-        command = parsing.parse(command_type(name), name, arguments[len(name.split()) :])
-        if command is None:
-            return 0
-        command.check_paths()
-        return command.run()
+        return _run(arguments)
     except (InputError, MissingExtraError) as error:
         if "--debug" in arguments:
             raise
@@ -94,6 +86,29 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _discard_output()
         return 0
+    except OSError as error:
+        if "--debug" in arguments:
+            raise
+        if error.filename is None:
+            _discard_output()
+        where = one_line(error.filename or "output")
+        LOGGER.error("infantjax: %s: cannot be read or written (%s)", where, error.strerror or error)
+        return 2 if error.filename else 1
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"infantjax {__version__}")
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return 0 if arguments else 2
+    name = parsing.find_command(arguments, list(COMMANDS))
+    command = parsing.parse(command_type(name), name, arguments[len(name.split()) :])
+    if command is None:
+        return 0
+    command.check_paths()
+    return command.run()
 
 
 def command_type(name: str) -> type[Command]:

@@ -132,6 +132,8 @@ class Assess(common.Command):
                 len(refused),
                 len(rows),
             )
+        if len(failed) == len(rows):
+            return 2
         return 1 if failed or refused else 0
 
     def _assessor(self) -> "Assessor":

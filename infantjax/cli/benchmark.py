@@ -37,6 +37,7 @@ class Benchmark(common.Command):
         """Measure and print."""
         import json
 
+        common.require_backend()
         with common.checked("benchmark"):
             found = self._measure()
         if self.json:

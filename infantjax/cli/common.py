@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from tyro.conf import UseAppendAction, arg
 
-from infantjax.errors import InputError
+from infantjax.errors import InputError, one_line
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
@@ -194,6 +195,24 @@ def prepare_process(distributed: str | None = None) -> None:
         from infantjax.training import distributed as processes
 
         processes.join(distributed)
+    require_backend()
+
+
+def require_backend() -> None:
+    """Refuse a backend of JAX that this machine does not have.
+
+    Raises:
+        InputError: JAX finds no device; `JAX_PLATFORMS` names those that it may use.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an empty AssertionError where a GPU is asked for and is missing
+        named = f'"{os.environ.get("JAX_PLATFORMS", "the default")}"'
+        reason = f" ({one_line(str(error))[:200]})" if str(error) else ""
+        remedy = "set the environment variable to cpu, or unset it"
+        raise InputError("JAX_PLATFORMS", f"{named} cannot be used on this machine{reason}", remedy) from None
 
 
 def require_fps(fps: float | None) -> None:

@@ -60,7 +60,8 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: Co
         columns: other names of these columns, in any case.
 
     Raises:
-        InputError: a column is missing, a risk is not a number in 0..1, or no row can be used.
+        InputError: a column is missing, a risk is not a number in 0..1, two files of a summary have one id, or no row
+            can be used.
     """
     path = checks.check_readable(path)
     if checks.kind_of(path) != "text":
@@ -70,11 +71,16 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: Co
     header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
     used = _find_columns(path, header, columns, outcomes is None)
     known = read_outcomes(outcomes) if outcomes is not None else None
-    rows, problems = [], []
+    rows, problems, lines_of = [], [], dict[str, int]()
     for number, cells in lines:
         row = dict(zip(header, text.check_width(path, number, cells, len(header))))
         # The writers put an apostrophe before what a spreadsheet would take for a formula.
         name = row[used.id].strip().removeprefix("'") if used.id else f"line {number}"
+        has_file = {"file", "value_name"} <= set(header) and row[str(used.risk)].strip()
+        if has_file and (first := lines_of.setdefault(name, number)) != number:
+            # Two files: of two infants, or two recordings of one. Only the user knows.
+            what = f'lines {first} and {number} are both named "{name[:60]}"'
+            raise InputError(path, what, "give each file an id of its own")
         if row.get("value_name", "").strip() not in ("", "risk"):
             raise InputError(path, f"line {number} has a {row['value_name'][:20]}, not a risk", "give a table of risks")
         risk = _risk(path, number, row[str(used.risk)], dialect.separator)

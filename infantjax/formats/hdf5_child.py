@@ -84,10 +84,11 @@ def _values(name: str, item: Any, kinds: str, limits: dict[str, int]) -> dict[st
     text = h5py.check_string_dtype(dtype) is not None
     if dtype.kind not in kinds or (dtype.kind == "O" and not text):
         raise Unusable(f"{name} holds values of type {dtype}")
-    size = int(np.prod(item.shape, dtype=object)) * dtype.itemsize
+    count = int(np.prod(item.shape, dtype=object))
+    size, unpacked = count * dtype.itemsize, count * max(dtype.itemsize, 8)  # numbers become float64
     stored = min(item.id.get_storage_size(), limits["file"])
-    if size > limits["bytes"]:
-        raise Unusable(f"{name} declares {size:.3g} bytes; at most {limits['bytes']:.3g} are read")
+    if unpacked > limits["bytes"]:
+        raise Unusable(f"{name} declares {unpacked:.3g} bytes; at most {limits['bytes']:.3g} are read")
     if size > limits["small"] and size > limits["ratio"] * max(stored, 1):
         raise Unusable(f"{name} unpacks to {size / max(stored, 1):.0f} times its size; {limits['ratio']} are allowed")
     if text:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import write_atomically
+from infantjax.files import MAX_JSON_BYTES, MAX_POINTS, write_atomically
 from infantjax.formats.checks import check_shape, check_unpacked, damage
 from infantjax.formats.json_file import parse
 from infantjax.formats.source import Source
@@ -51,7 +51,6 @@ def read(source: Source, individual: str | None) -> Tracks:
         raise InputError(
             path, f"keypoints have shape {keypoints.shape}, expected (time, {len(joints)}, 2 or 3)", "save them again"
         )
-    check_shape(path, *keypoints.shape)
     confidence = None
     if "confidence" in arrays:
         confidence = np.asarray(arrays["confidence"], dtype=np.float64)
@@ -61,8 +60,6 @@ def read(source: Source, individual: str | None) -> Tracks:
             )
     rate = None
     if "fps" in arrays:
-        if arrays["fps"].size != 1:
-            raise InputError(path, f"fps holds {arrays['fps'].size} values", "save one number")
         rate = float(arrays["fps"].ravel()[0])
     tracks = Tracks(joints=joints, keypoints=keypoints, confidence=confidence, fps=rate)
     return _with_info(path, tracks, arrays["info"]) if "info" in arrays else tracks
@@ -87,8 +84,22 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
             raise InputError(
                 where, f"declares {declared} bytes but holds {member.file_size - stream.tell()}", "save it again"
             )
+        _check_declared(where, name, shape, declared)
     with archive.open(member) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _check_declared(where: str, name: str, shape: tuple[int, ...], size: int) -> None:
+    """Refuse an array by its declared shape: numbers become float64, eight times the size of int8."""
+    axes = {"keypoints": 3, "confidence": 2}.get(name)
+    if axes is not None:
+        if len(shape) != axes:
+            raise InputError(where, f"has shape {shape}, expected {axes} axes", "save it again")
+        check_shape(where, *shape)
+    elif name == "fps" and shape not in ((), (1,)):
+        raise InputError(where, f"has shape {shape}, expected one number", "save one number")
+    elif size > MAX_JSON_BYTES or (name == "joints" and np.prod(shape, dtype=object) > MAX_POINTS):
+        raise InputError(where, f"has shape {shape}, which is too large", "save it again")
 
 
 def _with_info(path: Path, tracks: Tracks, data: np.ndarray) -> Tracks:

@@ -6,6 +6,7 @@ file: its name without ending and without `orgcoords_`. A table of outcomes has 
 training and test at once), and any others, which become metadata.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -178,7 +179,7 @@ def read_seconds(path: str | Path) -> dict[str, dict[int, int]]:
 
 def ids_of_file(path: Path) -> Iterator[str]:
     """Ids that the name of a keypoint file may stand for, the most literal first."""
-    stem = path.name if path.is_dir() else path.stem
+    stem = path.name if os.path.isdir(path) else path.stem
     yield stem
     if stem.startswith("orgcoords_"):
         yield stem.removeprefix("orgcoords_")

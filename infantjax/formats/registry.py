@@ -148,8 +148,10 @@ def read(
     chosen = _recognize(source) if format is None else FORMATS[format]
     if individual is not None and not chosen.individuals:
         raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
-    tracks = chosen.read(source, individual)
-    return to_recording(path, tracks, chosen.name, fps, skeleton)
+    try:
+        return to_recording(path, chosen.read(source, individual), chosen.name, fps, skeleton)
+    except MemoryError:
+        raise InputError(path, "needs more memory than there is", "split the recording") from None
 
 
 def format_of(path: str | Path) -> str | None:

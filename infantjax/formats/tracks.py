@@ -4,6 +4,7 @@ Tracks have the points of a file in its own order and under its own names. The c
 frames, finds the frame rate, marks missing points, and checks all values.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,7 @@ def to_recording(
 
 def stem_of(path: Path) -> str:
     """The name of the infant or recording in a file's name: the stem, without `orgcoords_`."""
-    stem = path.name if path.is_dir() else path.stem
+    stem = path.name if os.path.isdir(path) else path.stem  # false where it may not be looked at
     return stem.removeprefix("orgcoords_") or stem
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,35 @@ def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assesso
     assert [line.split(",")[2] for line in (tmp_path / "out" / "summary.csv").read_text().splitlines()[1:]] == [
         row.status for row in rows
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "b.csv: needs more memory than there is; split the recording"),
+        (RuntimeError("RESOURCE_EXHAUSTED: out of memory"), "needs more memory than there is"),
+        (PermissionError(13, "Permission denied", "x"), r"x: cannot be read or written \(Permission denied\)"),
+        (KeyError("a bug"), r"b.csv: unexpected KeyError \('a bug'\); assess it alone to see where"),
+    ],
+)
+def test_whatever_happens_to_one_recording_the_others_are_assessed(tmp_path, assessor, monkeypatch, error, told):
+    def fail(recording):
+        if recording.name == "b":
+            raise error
+        return convert(recording)
+
+    convert = assessor.convert
+    monkeypatch.setattr(assessor, "convert", fail)
+    paths = [write(tmp_path / f"{name}.csv", seed) for seed, name in enumerate("abc")]
+    rows = assess_files(paths, tmp_path / "out", assessor)
+    assert [row.status for row in rows] == ["ok", "error", "ok"]
+    assert re.search(told, rows[1].message)
+
+
+def test_a_bug_that_one_recording_meets_alone_stays_visible(tmp_path, assessor, monkeypatch):
+    monkeypatch.setattr(assessor, "convert", lambda recording: {}[recording.name])
+    with pytest.raises(KeyError):
+        assess_files([write(tmp_path / "a.csv")], tmp_path / "out", assessor)
 
 
 def test_a_good_recording_gives_the_same_bytes_alone_and_among_others(tmp_path, assessor):

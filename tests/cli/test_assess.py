@@ -1,6 +1,7 @@
 """`infantjax assess`: bad input, options, output."""
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -141,6 +142,33 @@ def test_bad_recordings_in_a_batch_are_status_1_and_the_good_one_is_done(run, go
     summary = (tmp_path / "out" / "summary.csv").read_text().splitlines()
     assert [line.split(",")[2] for line in summary[1:]] == ["ok"] + ["error"] * len(bad)
     assert (tmp_path / "out" / "good.html").exists()
+
+
+def test_a_batch_in_which_every_recording_fails_is_status_2(run, ensemble_folder, tmp_path):
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    outcome = run("assess", *paths, "-o", tmp_path / "out", "--ensemble", ensemble_folder)
+    assert (outcome.status, len(outcome.out)) == (2, 2)
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_a_folder_that_may_not_be_searched_is_one_line(run, good, ensemble_folder, tmp_path, monkeypatch, whole_folder):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    good.rename(locked / "a.csv")
+    look, options = os.stat, ("-o", tmp_path / "out", "--ensemble", ensemble_folder, "--fps", 30)
+
+    def stat(path, *arguments, **keywords):
+        if Path(os.fspath(path) if not isinstance(path, int) else "").parent == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "stat", stat)
+    if whole_folder:
+        run("assess", locked, *options).refused(r"a\.csv: cannot be read or written \(Permission denied\)")
+    else:
+        outcome = run("assess", locked / "a.csv", locked / "b.csv", *options)
+        assert outcome.status == 2
+        assert all("no permission; change its permissions" in line for line in outcome.out)
 
 
 def test_negative_coordinates_are_coordinates(run, infant, ensemble_folder, tmp_path):

@@ -171,3 +171,8 @@ def test_the_risks_of_a_cross_validation_are_evaluated(run, tmp_path):
     outcome = run("evaluate", tmp_path / "out_of_fold.csv")
     assert outcome.out[0] == "2 infants, 1 with outcome 1, threshold 0.5"
     assert any("has no risk" in line for line in outcome.err)
+
+
+def test_two_files_of_one_id_in_a_summary_are_never_taken_for_one_infant(run, tables):
+    tables[0].write_text("file,id,value_name,value\nx/a.csv,a,risk,0.2\nx/b.csv,b,risk,0.9\ny/a.csv,a,risk,0.8\n")
+    run("evaluate", *tables, "--quiet").refused('lines 2 and 4 are both named "a"; give each file an id of its own')

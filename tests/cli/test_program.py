@@ -1,5 +1,6 @@
 """Help, options and exit status of every command."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -104,11 +105,12 @@ def test_a_reader_of_the_output_that_goes_away_is_no_error(tmp_path):
     assert process.wait(60) == 0
 
 
-def ended(work: str, **options) -> subprocess.CompletedProcess:
+def ended(work: str, redirections: str = "", **options) -> subprocess.CompletedProcess:
     """What becomes of a process whose command does this work."""
     script = f"from infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
     script += "from infantjax.cli.models import Models\nModels.run = work\ncli.main(['models'])\n"
-    return subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, **options)
+    command = ["sh", "-c", f'exec "$0" -c "$1" {redirections}', sys.executable, script]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, **options)
 
 
 def test_an_unexpected_error_is_status_1_with_its_traceback():
@@ -122,6 +124,49 @@ def test_an_unexpected_error_is_status_1_with_its_traceback():
 def test_results_that_could_not_be_written_are_no_success():
     with open("/dev/full", "w") as full:
         assert ended("print('a line')\nreturn 0", stdout=full).returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("work", ["for i in range(99_999): print('a line')\nreturn 0", "print('x', flush=True)"])
+def test_results_that_fill_the_device_midway_are_one_line(work):
+    with open("/dev/full", "w") as full:
+        done = ended(work, stdout=full)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "infantjax: output: cannot be read or written (No space left on device)\n",
+    )
+
+
+def test_a_closed_output_is_no_error_and_no_file_takes_its_place(tmp_path):
+    path = tmp_path / "file"
+    work = f"stream = open({str(path)!r}, 'w')\nprint('a line')\nreturn stream.fileno() < 3"
+    done = ended(work, ">&- 2>&-")
+    assert done.returncode == 0
+    assert path.read_text() == ""
+
+
+def test_what_the_system_refuses_is_status_2_and_one_line(run, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", "/secret/a\n.csv")
+
+    monkeypatch.setattr(Models, "run", refuse)
+    run("models").refused(r"/secret/a \.csv: cannot be read or written \(Permission denied\)")
+
+
+@pytest.mark.parametrize("command", ["demo -o out", "benchmark"])
+def test_a_backend_that_is_not_there_is_status_2_and_one_line(tmp_path, command):
+    code = f"from infantjax import cli\ncli.main({command.split()!r})"
+    environment = os.environ | {"JAX_PLATFORMS": "nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r'infantjax: JAX_PLATFORMS: "nowhere" cannot be used on this machine.*; set the environment variable to cpu, '
+        r"or unset it",
+        done.stderr.splitlines()[-1],
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_a_recording_is_assessed_by_the_installed_program(good, ensemble_folder, tmp_path):

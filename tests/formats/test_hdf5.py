@@ -36,6 +36,14 @@ def test_a_library_that_hangs_or_crashes_is_one_error(program, message, analysis
         readers.read(analysis, fps=30)
 
 
+def test_numbers_count_with_their_size_as_float64(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["node_names"] = np.array([b"nose"])
+        file.create_dataset("tracks", (1, 2, 1, 200_000_000), dtype="i1", chunks=True)
+    with pytest.raises(InputError, match=r"tracks declares 3.2e\+09 bytes; at most 2.15e\+09 are read"):
+        readers.read(tmp_path / "a.h5", fps=30)
+
+
 @pytest.mark.parametrize("chunks", [None, True])
 def test_a_declared_size_over_the_limit_is_refused_before_it_is_allocated(chunks, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import re
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import pytest
 from infantjax import files
 from infantjax import formats as readers
 from infantjax.errors import InputError
-from infantjax.formats import hdf5, text
+from infantjax.formats import checks, hdf5, text
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, MPII_16, OPENPOSE_18, OPENPOSE_25
 
@@ -682,6 +683,23 @@ def test_odd_keypoint_file(name, tmp_path):
     assert caught.value.remedy
     assert path.name[:1] in message
     assert len(message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"keypoints": np.zeros((400, 19, 2), np.int8)}, "(keypoints): has 400 frames of 19 points, which take more"),
+        ({"confidence": np.zeros((400, 19), np.int8)}, "(confidence): has 400 frames of 19 points, which take more"),
+        ({"keypoints": np.zeros(15_000, np.int8)}, "(keypoints): has shape (15000,), expected 3 axes"),
+        ({"joints": np.array([""] * 5000)}, "(joints): has shape (5000,), which is too large"),
+        ({"fps": np.ones(3)}, "(fps): has shape (3,), expected one number"),
+    ],
+)
+def test_an_array_is_refused_by_its_header_and_by_its_size_as_float64(tmp_path, monkeypatch, arrays, told):
+    path = archive(**({"keypoints": np.zeros((40, 19, 2))} | arrays))(tmp_path)
+    monkeypatch.setattr(checks, "MAX_FILE_BYTES", 50_000)
+    with pytest.raises(InputError, match=re.escape(told)):
+        readers.read(path)
 
 
 def test_no_permission_is_said_so(tmp_path, monkeypatch):
