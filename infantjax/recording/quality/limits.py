@@ -34,6 +34,7 @@ class QualityLimits:
         doubtful_noise: the same over the recording, above which an answer is not certain.
         min_bandwidth: frequency, hertz, below which 95 % of the power of the velocity of hands and feet lies.
         min_movement: median over time of the spread of hands and feet within a second.
+        distance: of a feature from the mean of the training recordings, in spreads, above which an answer is not certain.
         grid: of rounded coordinates, above which an answer is not certain.
         min_seconds: least length of a usable run, seconds; a window of the published networks has 5.
         min_share: least usable share of a recording.
@@ -62,6 +63,7 @@ class QualityLimits:
     doubtful_noise: float = 0.02
     min_bandwidth: float = 2.0
     min_movement: float = 0.005
+    distance: float = 4.0
     grid: float = 0.03
     min_seconds: float = 5.0
     min_share: float = 0.6

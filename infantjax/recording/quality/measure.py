@@ -2,13 +2,14 @@
 
 import math
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
 from infantjax.recording.quality import shape
 from infantjax.recording.quality.body import PARENTS, Body
 from infantjax.recording.quality.limits import DEFAULT_LIMITS, QualityLimits
-from infantjax.recording.quality.moments import Moments
+from infantjax.recording.quality.moments import Moments, distance
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.quality.result import Fault, Measure, Quality
 from infantjax.recording.quality.sides import exchanged
@@ -37,6 +38,10 @@ def measure_quality(
         usable = ~np.any([m.failed for m in measures], axis=0)
         summary = _summary(body, motion, lengths, measures, usable)
         reasons, doubts = _verdict(summary, usable, states, limits)
+        if reference is not None:
+            far = distance(recording, reference)
+            summary["distance"] = max(map(abs, far.values()), default=math.nan)
+            doubts += _far(far, limits)
     faults = _faults(measures, body, motion, states)
     return Quality(measures, usable, faults, summary, not reasons, reasons, doubts)
 
@@ -179,6 +184,24 @@ def _verdict(
     if summary["grid"] > limits.grid:
         doubts.append(f"coordinates are rounded to {summary['grid']:.3f} trunk lengths")
     return tuple(reasons), tuple(doubts)
+
+
+def _far(far: Mapping[str, float], limits: QualityLimits) -> tuple[str, ...]:
+    """What lies far from the recordings that the networks were trained on."""
+    if not far:
+        return ("nothing can be compared with the recordings that the networks were trained on",)
+    name = max(far, key=lambda key: abs(far[key]))
+    if abs(far[name]) <= limits.distance:
+        return ()
+    kind, *words = name.split("_")
+    what = {
+        "speed": f"the {words[0]} movement from {' to '.join(words[1:])} Hz" if kind == "speed" else "",
+        "length": f"the length from {' to '.join(words)}",
+        "width": f"the width of the {' '.join(words)}s",
+        "missing": "the share of missing points",
+    }[kind]
+    side = "above" if far[name] > 0 else "below"
+    return (f"{what} is {abs(far[name]):.1f} spreads {side} that of the recordings that the networks were trained on",)
 
 
 def _longest_run(usable: np.ndarray) -> int:

@@ -1,13 +1,25 @@
 """Moments of the recordings that an ensemble was trained on, and the distance of a recording from them."""
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from infantjax.recording.quality import shape
+from infantjax.recording.quality.body import PARENTS, Body
+from infantjax.recording.quality.limits import DEFAULT_LIMITS
+from infantjax.recording.quality.motion import Motion
 from infantjax.recording.recording import Recording
+
+BANDS = ((0.3, 1.0), (1.0, 3.0), (3.0, 6.0), (6.0, 10.0))
+"""Frequencies of the movement that features tell apart, hertz: slow, fidgety, fast, and faster than infants move."""
+
+MIN_SPREAD = {"speed": 0.25, "length": 0.1, "width": 0.1, "missing": 0.1}
+"""Least spread that a distance counts in, by the first word of a feature: cohorts of one camera and one tracker would
+make every other one far away. Features are logarithms: 0.25 is a factor of 1.28, 0.1 one of 1.1. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,55 @@ class Moments:
 
 
 def features(recording: Recording) -> dict[str, float]:
-    """Features of a recording for `moments`; only those that are defined."""
-    if not recording.frames or recording.missing.all():
+    """Features of a recording for `moments`; only those that are defined.
+
+    - `speed_arm_1_3` and the like: logarithm of the root mean square velocity (trunk lengths per second) of hands and
+      feet between two frequencies, hertz. Noise, smoothing, a wrong frame rate and interpolation change them.
+    - `length_forearm` and the like: logarithm of the length that a bone commonly reaches, trunk lengths.
+    - `missing`: share of missing points of the limbs.
+    """
+    body = Body(recording)
+    if recording.frames < 8 or recording.missing.all():
         return {}
-    return {"missing": float(recording.missing.mean())}
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # a feature of nothing is NaN and left out
+        values = _speeds(body) | _lengths(body)
+        limb = [j for part in PARENTS for j in body.parts.get(part, ())]
+        if limb:
+            values["missing"] = float(recording.missing[:, limb].mean())
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _speeds(body: Body) -> dict[str, float]:
+    points, fps = Motion(body, DEFAULT_LIMITS).points, body.recording.fps
+    frequencies = np.fft.rfftfreq(len(points) - 1, 1 / fps)
+    values = {}
+    for limb, parts in (("arm", ("wrist", "hand")), ("leg", ("ankle", "foot", "heel"))):
+        ends = [j for part in parts for j in body.parts.get(part, ())]
+        if not ends:
+            continue
+        velocity = np.diff(points[:, ends], axis=0).reshape(len(points) - 1, -1) * fps
+        power = (np.abs(np.fft.rfft(velocity * np.hanning(len(velocity))[:, None], axis=0)) ** 2).sum(axis=1)
+        # The window's power is 3/8; both halves of the spectrum count.
+        power *= 2 / (len(velocity) ** 2 * 0.375) / len(ends)
+        for low, high in BANDS:
+            if high <= fps / 2:
+                band = (frequencies >= low) & (frequencies < high)
+                values[f"speed_{limb}_{low:g}_{high:g}"] = 0.5 * math.log(max(float(power[band].sum()), 1e-12))
+    return values
+
+
+def _lengths(body: Body) -> dict[str, float]:
+    values = {}
+    for (part, parent), length in shape.bone_lengths(body).items():
+        name = {"hand": "wrist", "foot": "ankle", "heel": "ankle"}.get(part, part)
+        values[f"length_{parent}_{name}"] = float(np.log(np.nanpercentile(length, 95)))
+    for part in ("shoulder", "hip"):
+        if part in body.limbs:
+            right, left = body.limbs[part]
+            width = np.linalg.norm(body.points[:, right] - body.points[:, left], axis=1)
+            values[f"width_{part}"] = float(np.log(np.nanmedian(width)))
+    return values
 
 
 def moments(recordings: Iterable[Recording]) -> Moments:
@@ -69,7 +126,7 @@ def moments(recordings: Iterable[Recording]) -> Moments:
 def distance(recording: Recording, reference: Moments) -> dict[str, float]:
     """By feature: how many spreads the recording lies from the mean of the training recordings, with sign."""
     return {
-        name: (value - reference.mean[name]) / max(reference.spread[name], 1e-9)
+        name: (value - reference.mean[name]) / max(reference.spread[name], MIN_SPREAD[name.split("_")[0]])
         for name, value in features(recording).items()
         if name in reference.mean
     }
