@@ -26,6 +26,7 @@ from infantjax.methods.ensemble_gcn.config import TrainingConfig
 from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE
+from infantjax.recording.quality import moments
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
 from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
 
@@ -89,6 +90,7 @@ def main(options: Options) -> None:
         "threshold": options.threshold,
         "validated": False,
         "statement": CAVEAT,
+        "moments": moments(cohort.recordings).to_dict(),
         "training": {
             "script": "experiments/demonstration_ensemble.py",
             "options": {k: v for k, v in dataclasses.asdict(options).items() if k != "output"},
