@@ -264,7 +264,7 @@ def write(
     Args:
         name: of the benchmark.
         rows: one mapping of figures a line of the table, equal keys; the last one is the summary that goes to the CSV.
-        shapes: sizes of the input, for example windows, instances, batch.
+        shapes: sizes of the input, for example windows, networks, batch.
         where: the environment; measured now if None.
         folder: where to write; made if missing.
 

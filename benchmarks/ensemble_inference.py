@@ -1,4 +1,4 @@
-"""Inference of the whole ensemble: ten published networks x seven instances over a recording of three minutes.
+"""Inference of the whole ensemble: ten published architectures with seven networks each, over a recording of three minutes.
 
     python -m benchmarks.ensemble_inference
 
@@ -42,8 +42,8 @@ class Options:
 
     models: tuple[str, ...] = tuple(f"kbest-gcn-{i}" for i in range(1, 11))
     """Networks."""
-    instances: int = 7
-    """Instances of each."""
+    runs: int = 7
+    """Networks of each architecture."""
     seconds: float = 180.0
     """Length of the recording."""
     rounds: int = 3
@@ -72,7 +72,7 @@ def main(options: Options) -> None:
     rows, ours_total, peer_total, flops_total = [], 0.0, 0.0, 0.0
     where = common.environment()
     for name in options.models:
-        twins = [_twin(name, inputs) for _ in range(options.instances)]
+        twins = [_twin(name, inputs) for _ in range(options.runs)]
         program = EnsembleProgram([_member(name, twins)], IN_MOTION_19, chunk=options.chunk)
         batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, twice=True).seconds())
         ours = common.Contender("infantjax", partial(_first_scores, program, positions))
@@ -81,7 +81,7 @@ def main(options: Options) -> None:
         found, expected = ours.run().risk, peer.run().softmax(-1)[..., 1].cpu().numpy()
         error = common.require_equal(found, expected, TOLERANCE, name)
         entry = models.get(name)
-        flops = count_flops(entry.build(), entry.input_shape) * len(starts) * options.instances
+        flops = count_flops(entry.build(), entry.input_shape) * len(starts) * options.runs
         rows.append({"model": name, "peer_batch": batch, "difference": error, **comparison.summary(flops)})
         ours_total += rows[-1]["ours_median_s"]
         peer_total += rows[-1]["peer_median_s"]
@@ -89,7 +89,7 @@ def main(options: Options) -> None:
         print(json.dumps(rows[-1]), flush=True)
     ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
     rows.append(_total(rows, ours_total, peer_total, flops_total))
-    shapes = {"instances": options.instances * len(options.models), "windows": len(starts), **ceilings}
+    shapes = {"networks": options.runs * len(options.models), "windows": len(starts), **ceilings}
     if options.write:
         print(common.write("ensemble_inference", rows, shapes, where))
     else:

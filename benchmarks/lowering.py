@@ -36,8 +36,8 @@ class Options:
 
     windows: int = 8
     """Windows of a call."""
-    pictures: int = 8
-    """Pictures of a call."""
+    images: int = 8
+    """Images of a call."""
     rounds: int = 20
     """Timed rounds; the table shows the best of each form, since the interleaved rounds see the same disturbances."""
     write: bool = True
@@ -61,15 +61,15 @@ def main(options: Options) -> None:
     adjacency = jax.random.normal(jax.random.key(1), (19, 19)) / 19
     rows += _rows("norm, Swish and adjacency", _FUSED, (x, small, adjacency), 2 * x.size * 19, options)
     for side, channels, taps, stride in ((28, 240, 5, 1), (56, 144, 5, 2), (112, 32, 3, 1), (112, 96, 3, 2)):
-        x = jax.random.normal(jax.random.key(0), (options.pictures, side, side, channels))
+        x = jax.random.normal(jax.random.key(0), (options.images, side, side, channels))
         kernel = jax.random.normal(jax.random.key(1), (taps, taps, channels)) / taps
         y = jax.eval_shape(partial(depthwise_convolution, stride=stride), x, kernel)
         what = f"depthwise {taps}x{taps} and gradients, {channels} channels, side {side}, stride {stride}"
         given = (x, kernel, jax.random.normal(jax.random.key(2), y.shape))
         rows += _rows(what, _depthwise_steps(stride), given, 6 * y.size * taps**2, options)
-    x = jax.random.normal(jax.random.key(0), (options.pictures, 184, 184, 64))
+    x = jax.random.normal(jax.random.key(0), (options.images, 184, 184, 64))
     rows += _rows("largest of 3x3, 64 channels, side 184, stride 2", _LARGEST, (x,), 9 * x.size / 4, options)
-    shapes = {"windows": options.windows, "joints": 19, "frames": 150, "pictures": options.pictures}
+    shapes = {"windows": options.windows, "joints": 19, "frames": 150, "images": options.images}
     print(common.write("lowering", rows, shapes) if options.write else common.table(rows))
 
 

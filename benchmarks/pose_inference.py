@@ -5,9 +5,9 @@
     python -m benchmarks.pose_inference
     python -m benchmarks.pose_inference --models efficientpose-iv efficienthourglass-b4 --batches 1 --rounds 3
 
-Both sides get the same pictures and the same random weights and give confidence maps before upscaling, which are shown
+Both sides get the same images and the same random weights and give confidence maps before upscaling, which are shown
 to be equal. The peers (`benchmarks.pose_peers`) are those that are installed of PyTorch, ONNX Runtime and LiteRT. They
-get normalized pictures, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
+get normalized images, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
 the network alone, and with normalizing, upscaling and decoding ("tracker").
 
 Peak memory is that of a process of its own which makes the same calls; it includes the framework.
@@ -53,11 +53,11 @@ class Options:
     peers: tuple[str, ...] = tuple(PEERS)
     """Those that are not installed, or lack a network, are left out."""
     batches: tuple[int, ...] = (1, 8, 32)
-    """Pictures of a call."""
+    """Images of a call."""
     frames: int = 96
-    """Pictures of a round, at most."""
+    """Images of a round, at most."""
     gflop: float = 100.0
-    """Work of a round: fewer pictures of a large network, but no less than a call."""
+    """Work of a round: fewer images of a large network, but no less than a call."""
     rounds: int = 5
     """Timed rounds."""
     warm_up: int = 1

@@ -15,11 +15,11 @@ from infantjax.pose.export import write_onnx
 from infantjax.pose.images import NORMALIZATIONS
 
 Run = Callable[[], np.ndarray]
-"""Maps `[picture, row, column, keypoint]` of the pictures that a peer was made for."""
+"""Maps `[image, row, column, keypoint]` of the images that a peer was made for."""
 
 
 def normalized(squares: np.ndarray, network: PoseEstimator) -> np.ndarray:
-    """What the network reads of 8-bit pictures, on the host."""
+    """What the network reads of 8-bit images, on the host."""
     mean, deviation = (np.asarray(values, np.float32) for values in NORMALIZATIONS[network.normalization])
     return (squares.astype(np.float32) / 255 - mean) / deviation
 
@@ -78,7 +78,7 @@ def litert(network: PoseEstimator, squares: np.ndarray) -> Run:
 
 
 def litert_call(network: PoseEstimator, batch: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Maps of so many normalized pictures by LiteRT (XNNPACK), with as many threads as there are cores.
+    """Maps of so many normalized images by LiteRT (XNNPACK), with as many threads as there are cores.
 
     Raises:
         ImportError: TensorFlow or LiteRT is not installed.
@@ -112,7 +112,7 @@ def _twin(network: PoseEstimator) -> Any:
 
 
 def _exported_twin(network: PoseEstimator) -> bytes:
-    """An ONNX model of the twin, for any number of pictures."""
+    """An ONNX model of the twin, for any number of images."""
     import torch
 
     side, stream = network.side, io.BytesIO()
@@ -122,8 +122,8 @@ def _exported_twin(network: PoseEstimator) -> bytes:
             _twin(network),
             (torch.zeros(1, 3, side, side),),
             stream,
-            input_names=["pictures"],
-            dynamic_axes={"pictures": {0: "count"}},
+            input_names=["images"],
+            dynamic_axes={"images": {0: "count"}},
             dynamo=False,
         )
     return stream.getvalue()

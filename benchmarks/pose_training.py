@@ -2,9 +2,9 @@
 
     python -m benchmarks.pose_training
 
-Both sides take the same pictures and weights; their losses and what a step makes of the weights are shown to be equal.
+Both sides take the same images and weights; their losses and what a step makes of the weights are shown to be equal.
 Ours are steps of `training.pose.PoseTask` as an epoch has them, normalization and targets included, without and with
-random views ("views"). The peer gets normalized pictures and finished targets, channels last, and its own AMSGrad.
+random views ("views"). The peer gets normalized images and finished targets, channels last, and its own AMSGrad.
 Stochastic depth is off on both sides: it is random.
 """
 
@@ -44,7 +44,7 @@ class Options:
     models: tuple[str, ...] = ("efficientpose-rt-lite", "efficientpose-rt", "efficientpose-i")
     """Networks of the EfficientPose family."""
     batch_size: int = 8
-    """Pictures of a step."""
+    """Images of a step."""
     steps: int = 2
     """Steps of a round."""
     rounds: int = 3
@@ -136,7 +136,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
 def _peer_batch(
     squares: np.ndarray, points: np.ndarray, pixels: Any, sigma: float, width: float, device: str
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Normalized pictures and the targets of the three passes, channels last in memory."""
+    """Normalized images and the targets of the three passes, channels last in memory."""
     map_side = squares.shape[1] // 8
     fields = AffinityFieldCodec(MPII_16).encode(jnp.asarray(points), map_side, width)
     peaks = HeatmapCodec().encode(jnp.asarray(points), map_side, sigma)

@@ -21,7 +21,7 @@ Weights = dict[str, Any]
 
 
 class Framework(Protocol):
-    """The operations. Pictures are in the framework's own layout; paddings are "same" unless a number is given."""
+    """The operations. Images are in the framework's own layout; paddings are "same" unless a number is given."""
 
     def conv(self, x: Any, weights: Weights, stride: int = 1, dilation: int = 1, padding: int | None = None) -> Any:
         """Dense (`[row, column, in, out]`) or depthwise (`[row, column, channel]`) convolution with bias."""
@@ -39,7 +39,7 @@ class Framework(Protocol):
         """`max` or `mean` of squares; zeros on every side before."""
 
     def mean(self, x: Any) -> Any:
-        """Over the picture, axes kept."""
+        """Over the image, axes kept."""
 
     def concat(self, parts: list[Any]) -> Any:
         """Channels side by side."""
@@ -193,7 +193,7 @@ _TWINS: dict[type[nn.Module], Callable[..., Any]] = {
 
 
 def twin(network: nn.Module) -> Callable[[Framework, nn.Module, Weights, Any], Any]:
-    """What gives maps before upscaling of a framework, the network, `folded` weights laid out for it, and pictures.
+    """What gives maps before upscaling of a framework, the network, `folded` weights laid out for it, and images.
 
     Raises:
         NotImplementedError: no twin of this network was written.

@@ -42,7 +42,7 @@ class Options:
     clip: Positional[Path]
     """A video."""
     weights: Positional[Path]
-    """A released file of EfficientPose."""
+    """A public file of EfficientPose."""
     seconds: float = 180.0
     """Length of the video that the clip is repeated to."""
     frames: int = 64
@@ -128,8 +128,8 @@ def repeated(clip: Path, seconds: float, output: Path) -> Path:
         stream.pix_fmt, stream.width, stream.height, stream.codec_context.max_b_frames = "yuv420p", 640, height, 0
         packets: list[bytes] = []
         for frame in islice(open_frames(clip), wanted):
-            picture = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
-            packets += map(bytes, stream.encode(picture))
+            image = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
+            packets += map(bytes, stream.encode(image))
         packets += map(bytes, stream.encode())
         for number in range(wanted):
             packet = av.Packet(packets[number % len(packets)])

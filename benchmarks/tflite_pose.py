@@ -9,7 +9,7 @@ from benchmarks.pose_twins import Weights, folded, twin
 
 
 def convert(network: nn.Module, variables: Any, side: int, batch: int = 1) -> bytes:
-    """A `.tflite` file that gives confidence maps before upscaling of `[batch, side, side, 3]` normalized pictures.
+    """A `.tflite` file that gives confidence maps before upscaling of `[batch, side, side, 3]` normalized images.
 
     Raises:
         NotImplementedError: the network has no twin.
@@ -24,7 +24,7 @@ def convert(network: nn.Module, variables: Any, side: int, batch: int = 1) -> by
 
 
 class TensorFlow:
-    """The operations of `pose_twins.Framework`; pictures `[batch, row, column, channel]`."""
+    """The operations of `pose_twins.Framework`; images `[batch, row, column, channel]`."""
 
     relu, relu6, silu, sigmoid = (staticmethod(f) for f in (tf.nn.relu, tf.nn.relu6, tf.nn.silu, tf.sigmoid))
 

@@ -20,7 +20,7 @@ _EPSILON = 1e-3
 
 
 class TorchPose(torch.nn.Module):
-    """Confidence maps before upscaling, `[batch, keypoint, row, column]` of pictures `[batch, 3, row, column]`.
+    """Confidence maps before upscaling, `[batch, keypoint, row, column]` of images `[batch, 3, row, column]`.
 
     Raises:
         NotImplementedError: the network has no twin.
@@ -38,7 +38,7 @@ class TorchPose(torch.nn.Module):
 
 
 def _laid_out(array: np.ndarray) -> torch.Tensor:
-    """Kernels as `[out, in, row, column]`, what belongs to channels as it broadcasts over pictures."""
+    """Kernels as `[out, in, row, column]`, what belongs to channels as it broadcasts over images."""
     if array.ndim < 3:
         return torch.as_tensor(np.array(array))
     kernel = torch.as_tensor(np.array(array if array.ndim == 4 else array[..., None, :]))
@@ -46,7 +46,7 @@ def _laid_out(array: np.ndarray) -> torch.Tensor:
 
 
 class Torch:
-    """The operations of `pose_twins.Framework`; pictures `[batch, channel, row, column]`."""
+    """The operations of `pose_twins.Framework`; images `[batch, channel, row, column]`."""
 
     relu, relu6, silu, sigmoid = (
         staticmethod(f) for f in (functional.relu, functional.relu6, functional.silu, torch.sigmoid)
@@ -147,9 +147,9 @@ def _e_swish(x: torch.Tensor) -> torch.Tensor:
 
 
 class TorchEfficientPose(torch.nn.Module):
-    """To be trained: the maps of every pass that has a head, at an eighth of the picture's side, in order.
+    """To be trained: the maps of every pass that has a head, at an eighth of the image's side, in order.
 
-    Pictures `[batch, 3, row, column]`, maps `[batch, channel, row, column]`, channels last in memory.
+    Images `[batch, 3, row, column]`, maps `[batch, channel, row, column]`, channels last in memory.
     """
 
     def __init__(self, network: EfficientPose, params: Any) -> None:

@@ -79,8 +79,8 @@ class SqueezeExcitation(nn.Module):
 class GraphConvolution(nn.Module):
     """One pointwise convolution for all matrices, then the weighted sum over neighboring joints.
 
-    With `groups` the channels of the convolution come out input-major and are read matrix-major, as the released
-    program does: the weights of the published networks were trained that way.
+    With `groups` the channels of the convolution come out input-major and are read matrix-major, as the reference
+    implementation does: the weights of the published networks were trained that way.
     """
 
     def __init__(self, inputs: int, outputs: int, matrices: int, *, groups: int = 1, bias: bool = True) -> None:

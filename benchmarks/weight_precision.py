@@ -1,9 +1,9 @@
 """How far keypoints move when weights are stored, or activations computed, in fewer bits.
 
-    python -m benchmarks.weight_precision PICTURES WEIGHTS...
+    python -m benchmarks.weight_precision IMAGES WEIGHTS...
 
 For each file of weights: size of the saved network and distance between the keypoints of the stored and of the
-original weights, in percent of the picture's longer side, over the points whose confidence is at least 0.1. Decoding is
+original weights, in percent of the image's longer side, over the points whose confidence is at least 0.1. Decoding is
 `weighted`, which has no grid that would hide small differences. `bfloat16` is what `--dtype bfloat16` computes; a CPU
 rounds as an accelerator does, but may add up in another order.
 """
@@ -30,20 +30,20 @@ CONFIG = PoseConfig(decoder="weighted", resizing="reference")
 class Options:
     """What is measured."""
 
-    pictures: Positional[Path]
-    """A picture or a folder of pictures."""
+    images: Positional[Path]
+    """An image or a folder of images."""
     weights: Positional[tuple[Path, ...]]
-    """Released files of weights."""
+    """Public files of weights."""
 
 
 def main(options: Options) -> None:
     """Measure and print the table."""
-    print(common.table([row for path in options.weights for row in _measure(path, options.pictures)]))
+    print(common.table([row for path in options.weights for row in _measure(path, options.images)]))
 
 
-def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
+def _measure(path: Path, images: Path) -> list[dict[str, Any]]:
     network = load_pose_network(path)
-    expected, rows = _track(network, pictures), []
+    expected, rows = _track(network, images), []
     seen = expected.confidence >= CONFIG.min_confidence
     for precision, dtype in (
         ("float32", "float32"),
@@ -54,7 +54,7 @@ def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             save_pose_network(network, folder, precision=precision)  # type: ignore[arg-type]
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
-            found = _track(load_pose_network(folder), pictures, dtype)
+            found = _track(load_pose_network(folder), images, dtype)
         moved = np.linalg.norm(found.positions - expected.positions, axis=-1) / expected.sizes.max(1, keepdims=True)
         percent = 100 * moved[seen]
         figures = {"median_%": np.median(percent), "mean_%": percent.mean(), "largest_%": percent.max()}
@@ -71,8 +71,8 @@ def _measure(path: Path, pictures: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _track(network: PoseEstimator, pictures: Path, dtype: str = "float32") -> Track:
-    return Tracker(network, replace(CONFIG, dtype=dtype)).track(open_frames(pictures, 1.0))
+def _track(network: PoseEstimator, images: Path, dtype: str = "float32") -> Track:
+    return Tracker(network, replace(CONFIG, dtype=dtype)).track(open_frames(images, 1.0))
 
 
 if __name__ == "__main__":

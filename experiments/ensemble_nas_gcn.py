@@ -231,15 +231,15 @@ def main(options: Options) -> None:
 
     named = baseline | {str(i): ensemble for i, ensemble in enumerate(ensembles, start=1)}
     risks = {name: _risks(ensemble, test)[0] for name, ensemble in named.items()}
-    of_all, instances = _risks(whole, test)
-    methods = {name: risks[name] for name in baseline} | {f"Ensemble of {instances.shape[1]}": of_all}
+    of_all, networks = _risks(whole, test)
+    methods = {name: risks[name] for name in baseline} | {f"Ensemble of {networks.shape[1]}": of_all}
     tables = [
         population_table(compared),
         comparison_table(drawn, searches),
         architecture_table(searches),
         auc_table(named, risks, test),
         method_table(methods, test, options.sensitivity),
-        threshold_table(of_all, instances, test, options.thresholds),
+        threshold_table(of_all, networks, test, options.thresholds),
     ]
     text = "\n".join(table for table in tables if table)
     write_atomically(options.output / "tables.md", text)
@@ -339,14 +339,14 @@ def _method_row(name: str, called: Sequence[int], percentages: Sequence[Sequence
     return name, *map(str, called), *cells, area
 
 
-def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thresholds: Sequence[float]) -> str:
+def threshold_table(risks: np.ndarray, networks: np.ndarray, test: Cohort, thresholds: Sequence[float]) -> str:
     """ETable 5: decisions and certainty of the whole ensemble by the threshold."""
     rows = []
     for threshold in thresholds:
         # The paper: CP if the risk exceeds the threshold.
         decided = confusion_counts(risks, test.outcomes, threshold, strict=True)
         figures = decided.metrics()
-        colors_of = [str(level(r, i, threshold)) for r, i in zip(risks, instances)]
+        colors_of = [str(level(r, i, threshold)) for r, i in zip(risks, networks)]
         seen = list(zip(test.outcomes, colors_of))
         rows.append(
             (
@@ -366,7 +366,7 @@ def threshold_table(risks: np.ndarray, instances: np.ndarray, test: Cohort, thre
 
 
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, np.ndarray]:
-    """Risk of each test infant `[infant]`, and by each instance `[infant, instance]`."""
+    """Risk of each test infant `[infant]`, and by each network `[infant, network]`."""
     assessor = EnsembleGcnAssessor(ensemble)
     assessed = [assessor.assess(recording) for recording in test.recordings]
     risks = np.array([assessment.value for assessment in assessed])

@@ -67,7 +67,7 @@ SPREAD = {
     1 - 1 / 675: 0.944,
     1.0: 0.96,
 }
-"""Share of random candidates with an AUC below: Table A.3; its ends are chosen here."""
+"""Share of random candidates with an AUC below: Table A.3; its ends are our choice."""
 SMALL: dict[str, Any] = support.SMALL | {
     "graph": ["spatial", "dis2"],
     "temporal_kernel_size": [3, 5],

@@ -1,26 +1,26 @@
-"""Open questions of Ensemble-NAS-GCN: instances, length of a window, epochs, aggregation, errors of the pose.
+"""Open questions of Ensemble-NAS-GCN: networks, length of a window, epochs, aggregation, errors of the pose.
 
     python experiments/open_questions.py --simulate -o questions          # minutes, far too small to learn from
-    python experiments/open_questions.py cohort -o questions --published  # 105 instances of a network; days
-    python experiments/open_questions.py cohort -o questions --questions instances noise
+    python experiments/open_questions.py cohort -o questions --published  # 105 networks of one architecture; days
+    python experiments/open_questions.py cohort -o questions --questions networks noise
 
 A quarter of the infants take no part in training and give all figures, unless it says otherwise. Run again with the
 same options, an interrupted training continues. The folder gets a CSV for each question, and `tables.md`:
 
-- `instances`: accuracy and certainty of ensembles of 1 to 100 instances, drawn again and again from those that were
-  trained; nothing is trained anew. The instances are folds times seeds of one architecture. Ranges are over the draws.
-  By the rule one instance alone is always certain.
+- `networks`: accuracy and certainty of ensembles of 1 to 100 networks, drawn again and again from those that were
+  trained; nothing is trained anew. The networks are folds times seeds of one architecture. Ranges are over the draws.
+  By the rule one network alone is always certain.
 - `window`: one ensemble for each length from 1 to 30 s.
 - `epochs`: AUC of the held-out folds after each epoch, as it was and at the best epoch so far. The published choice of
   the epoch by these very infants makes the second optimistic; the table shows by how much the two differ.
 - `aggregation`: from windows to the infant by the median (published), the mean, and attention (Ilse et al. 2018): for
-  each instance, weights of the windows from what it sees in them, fitted to the infants it was trained on. The networks
+  each network, weights of the windows from what it sees in them, fitted to the infants it was trained on. The networks
   stay as they are.
 - `noise`: errors added to the keypoints of the held-out infants: `jitter` is new in each frame, `drift` stays for about
   a second, as a tracker's that loses a limb; in parts of the trunk's length.
 
 Figures of simulated infants say nothing of real ones. The questions are those that the thesis leaves open; how they
-are put to the test here is chosen.
+are put to the test here is our choice.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ from infantjax.training.splits import Split
 from infantjax.training.state import TrainResult
 from infantjax.weights.ensemble import Ensemble, Member
 
-Question = Literal["instances", "window", "epochs", "aggregation", "noise"]
+Question = Literal["networks", "window", "epochs", "aggregation", "noise"]
 CHUNK = 64
 """Windows that go through a network at a time."""
 NOTHING = (np.nan, np.nan, np.nan)
@@ -91,8 +91,8 @@ class Options:
     folds: int = 4
     """Of the cross-validation; 7 in the paper."""
     seeds: int = 25
-    """Trainings of each fold, for the number of instances; the other questions take one."""
-    instances: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 20, 35, 50, 70, 100)
+    """Trainings of each fold, for the number of networks; the other questions take one."""
+    networks: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 20, 35, 50, 70, 100)
     """Sizes of ensembles."""
     draws: int = 200
     """Ensembles of each size."""
@@ -103,7 +103,7 @@ class Options:
     threshold: float = 0.5
     """Decision threshold."""
     training: TrainingConfig = field(default_factory=lambda: support.brief(4))
-    """Of every instance."""
+    """Of every network."""
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ PAPER: dict[str, Any] = {"folds": 7, "seeds": 15, "training": TrainingConfig()}
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Instances of one network: each fold once or with several seeds, seed by seed."""
+    """Networks of one architecture: each fold once or with several seeds, seed by seed."""
 
     result: TrainResult
     folds: tuple[Split, ...]
@@ -125,7 +125,7 @@ class Trained:
     ensemble: Ensemble
 
     def first(self, count: int) -> "Trained":
-        """Its first instances."""
+        """Its first networks."""
         (member,) = self.ensemble.members
         fewer = dataclasses.replace(member, variables=take_runs(member.variables, np.arange(count)))
         return dataclasses.replace(
@@ -139,7 +139,7 @@ def main(options: Options) -> None:
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     split = cohort_splits(cohort, 4, options.stratify, options.training.seed)[-1]
     development, test = cohort.subset(split.train), cohort.subset(split.validation)
-    seeds = options.seeds if "instances" in options.questions else 1
+    seeds = options.seeds if "networks" in options.questions else 1
     whole = trained(options, development, seeds, REFERENCE, "networks")
     tables = []
     for question in options.questions:
@@ -174,14 +174,14 @@ Table = tuple[tuple[str, ...], list[tuple], str]
 """Columns, rows, title."""
 
 
-def instances(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
-    """Accuracy and certainty by the number of instances."""
+def networks(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
+    """Accuracy and certainty by the number of networks."""
     assessor = EnsembleGcnAssessor(whole.ensemble)
     risks = [assessor.window_risks(recording) for recording in test.recordings]
     count, labels = len(risks[0]), np.asarray(test.outcomes)
     rows: list[tuple] = []
     random = np.random.default_rng(1)
-    for size in sorted({*(size for size in options.instances if size <= count), count}):
+    for size in sorted({*(size for size in options.networks if size <= count), count}):
         draws = [
             np.sort(random.choice(count, size, replace=False)) for _ in range(options.draws if size < count else 1)
         ]
@@ -189,8 +189,8 @@ def instances(options: Options, whole: Trained, development: Cohort, test: Cohor
             [_decided([infant[drawn] for infant in risks], labels, options.threshold) for drawn in draws]
         )
         rows.append((size, len(draws), *(value for column in figures.T for value in _range(column))))
-    head = ("instances", "draws", *_columns("auc", "accuracy", "certain", "right_of_certain"))
-    return head, rows, f"Number of instances, {len(test)} held-out infants [95 % of the draws]"
+    head = ("networks", "draws", *_columns("auc", "accuracy", "certain", "right_of_certain"))
+    return head, rows, f"Number of networks, {len(test)} held-out infants [95 % of the draws]"
 
 
 def _range(values: np.ndarray) -> tuple[float, float, float]:
@@ -203,7 +203,7 @@ def _range(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _decided(risks: list[np.ndarray], labels: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
-    """AUC, accuracy, share certain, and how many of these are right, from `[instance, window]` of each infant."""
+    """AUC, accuracy, share certain, and how many of these are right, from `[network, window]` of each infant."""
     infant = np.array([aggregation.infant_risk(each) for each in risks])
     colors = [level(r, aggregation.network_risks(each), threshold) for r, each in zip(infant, risks)]
     right = (infant > threshold) == labels
@@ -251,18 +251,18 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     module = get(options.model).build(**options.overrides)
     held_out = prepare_cohort(test, get(options.model).skeleton, REFERENCE)
     seen, asked = (described(module, member.variables, data, names) for data in (found.data, held_out))
-    weights = [attention(fold, found.data.labels, instance, seen, asked) for instance, fold in enumerate(found.folds)]
+    weights = [attention(fold, found.data.labels, network, seen, asked) for network, fold in enumerate(found.folds)]
     risks = [infant.risk for infant in asked]
     attended = [
-        np.array([each[number] @ infant.risk[instance] for instance, each in enumerate(weights)])
+        np.array([each[number] @ infant.risk[network] for network, each in enumerate(weights)])
         for number, infant in enumerate(asked)
     ]
     methods = {
-        "median over instances, then windows (published)": [aggregation.infant_risk(each) for each in risks],
-        "median over instances, mean over windows": [aggregation.window_risk(each).mean() for each in risks],
-        "median over windows, then instances": [np.median(aggregation.network_risks(each)) for each in risks],
-        "mean over windows and instances": [each.mean() for each in risks],
-        "attention over windows, median over instances": [np.median(each) for each in attended],
+        "median over networks, then windows (published)": [aggregation.infant_risk(each) for each in risks],
+        "median over networks, mean over windows": [aggregation.window_risk(each).mean() for each in risks],
+        "median over windows, then networks": [np.median(aggregation.network_risks(each)) for each in risks],
+        "mean over windows and networks": [each.mean() for each in risks],
+        "attention over windows, median over networks": [np.median(each) for each in attended],
     }
     published = next(iter(methods.values()))
     rows: list[tuple] = []
@@ -277,7 +277,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """What instances say of an infant's windows: `risk [instance, window]`, `pooled [instance, window, channel]`."""
+    """What networks say of an infant's windows: `risk [network, window]`, `pooled [network, window, channel]`."""
 
     risk: np.ndarray
     pooled: np.ndarray
@@ -292,8 +292,8 @@ def described(module: Any, variables: Any, data: CohortData, names: tuple[str, .
             windows.align_windows(positions, data.skeleton, data.rotation), data.skeleton, names
         )
 
-        def one(instance: Any) -> tuple[jax.Array, jax.Array]:
-            logits, aux = module.apply(instance, x)
+        def one(network: Any) -> tuple[jax.Array, jax.Array]:
+            logits, aux = module.apply(network, x)
             return jax.nn.softmax(logits)[:, 1], aux["pooled"].reshape(len(x), -1)
 
         return jax.lax.map(one, variables)
@@ -311,16 +311,16 @@ def described(module: Any, variables: Any, data: CohortData, names: tuple[str, .
 
 
 def attention(
-    fold: Split, labels: Any, instance: int, seen: list[Described], test: list[Described], steps: int = 300
+    fold: Split, labels: Any, network: int, seen: list[Described], test: list[Described], steps: int = 300
 ) -> list[np.ndarray]:
-    """Weights of the windows of each test infant, fitted to the infants that the instance was trained on."""
+    """Weights of the windows of each test infant, fitted to the infants that the network was trained on."""
     chosen = [seen[row] for row in fold.train]
     most = max(infant.risk.shape[1] for infant in chosen)
     z, p, present = (
         np.stack([np.pad(v, ((0, most - len(v)), *((0, 0),) * (v.ndim - 1))) for v in values])
         for values in zip(
             *(
-                (infant.pooled[instance], infant.risk[instance], np.ones(len(infant.risk[instance]), bool))
+                (infant.pooled[network], infant.risk[network], np.ones(len(infant.risk[network]), bool))
                 for infant in chosen
             )
         )
@@ -335,7 +335,7 @@ def attention(
         return -jnp.where(y == 1, jnp.log(risk), jnp.log1p(-risk)).mean()
 
     optimizer = optax.adamw(1e-2, weight_decay=1e-3)
-    params = module.init(jax.random.key(instance), z[:1], present[:1])
+    params = module.init(jax.random.key(network), z[:1], present[:1])
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         params, state = carry
@@ -344,7 +344,7 @@ def attention(
 
     (params, _), _ = jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), None, steps))(params)
     return [
-        np.asarray(module.apply(params, (infant.pooled[instance][None] - center) / spread, None))[0] for infant in test
+        np.asarray(module.apply(params, (infant.pooled[network][None] - center) / spread, None))[0] for infant in test
     ]
 
 
@@ -381,7 +381,7 @@ def disturbed(recording: Recording, level: float, kind: str, seed: tuple[int, in
 
 
 QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] = {
-    "instances": instances,
+    "networks": networks,
     "window": window,
     "epochs": epochs,
     "aggregation": aggregated,

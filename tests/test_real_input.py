@@ -38,7 +38,7 @@ def test_six_real_infants_get_six_reports(recordings, ensemble_folder, tmp_path,
         report = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text())
         assert report["validated"] is False
         assert 0 < report["headline"]["value"] < 1
-        # 40 s: windows of 5 s every 2.5 s, of which the last counts twice, as in the released program.
+        # 40 s: windows of 5 s every 2.5 s, of which the last counts twice, as in the reference implementation.
         assert report["duration"] == pytest.approx(40)
         assert len(report["time_series"]["windows"]) == 16
         assert set(report["approximated"])

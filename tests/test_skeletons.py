@@ -143,8 +143,8 @@ def test_graphs_of_in_motion_equal_the_released_ones(shared):
     for kind in ("spatial", "uniform", "distance"):
         np.testing.assert_allclose(adjacency(IN_MOTION_19, kind), golden[kind], atol=1e-7)
     for count in range(1, 8):
-        released = golden[f"disentangled_{count}_unmasked"]
-        np.testing.assert_allclose(adjacency(IN_MOTION_19, f"dis{count}"), released, atol=1e-7)
+        expected = golden[f"disentangled_{count}_unmasked"]
+        np.testing.assert_allclose(adjacency(IN_MOTION_19, f"dis{count}"), expected, atol=1e-7)
 
 
 def test_every_joint_belongs_to_one_part_of_the_body():

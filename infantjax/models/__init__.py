@@ -1,4 +1,4 @@
-"""The registry of networks: their names, published figures, and how they are built.
+"""The registry of networks: their names, published values, and how they are built.
 
 A network is registered where it is defined: the packages below `infantjax.methods` and `infantjax.pose` list in
 `NETWORKS` the names in each of their modules, and a module lists its `ENTRIES`. A module is imported when one of its

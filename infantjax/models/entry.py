@@ -24,23 +24,23 @@ COUNTING_RULES: dict[CountingRule, tuple[str, ...]] = {
 }
 """Kinds of operations that each rule counts.
 
-`published` gives the printed figures of all ten graph networks and of ST-GCN: executed convolutions (bias free),
+`published` gives the printed values of all ten graph networks and of ST-GCN: executed convolutions (bias free),
 element-wise multiplications, linear layers and mean poolings, as torchprofile counted up to version 0.0.2. Version
-0.0.4, which the released environment names, adds one per output of a norm, version 0.1 also the products with the
-adjacency.
+0.0.4, which the environment of the reference implementation names, adds one per output of a norm, version 0.1 also the
+products with the adjacency.
 """
 
 
 @dataclass(frozen=True)
 class Published:
-    """Published figures of a network with their source.
+    """Published values of a network with their source.
 
     Attributes:
         parameters: number of parameters, as an integer; None where none was printed.
         flops: floating-point operations of one sample as printed, in multiples of `flops_unit`.
-        flops_unit: what the printed figure is multiples of.
+        flops_unit: what the printed value is multiples of.
         source: paper and table.
-        scores: other published figures by name.
+        scores: other published values by name.
     """
 
     parameters: int | None
@@ -62,11 +62,11 @@ class ModelEntry:
             image networks.
         skeleton: name of the skeleton it was published for.
         features: names of the input channels of a keypoint network, in order (`motion.features`).
-        published: published figures.
+        published: published values.
         build: `build(skeleton=..., **overrides) -> nn.Module`.
-        others: published figures for other skeletons by name.
+        others: published values for other skeletons by name.
         normalization: how an image network's input is normalized (`pose.images`).
-        counted: overrides of `build` that give what the published figures count.
+        counted: overrides of `build` that give what the published values count.
         counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
         fidelity: `exact`: equal to a reference implementation or to published counts; `published`: follows the text;
             `interpretation`: only the outline is published, the inside is our choice.
@@ -88,7 +88,7 @@ class ModelEntry:
 
     @property
     def skeletons(self) -> tuple[str, ...]:
-        """Names of all skeletons that figures were published for."""
+        """Names of all skeletons that values were published for."""
         return self.skeleton, *self.others
 
 
@@ -123,7 +123,7 @@ def count_operations(module: nn.Module, input_shape: tuple[int, ...], batch: int
     def forward(variables: Any, x: jax.Array) -> Any:
         return module.apply(variables, x, train=True, mutable=state, rngs={"dropout": jax.random.key(0)})
 
-    with flops.tally() as operations:
+    with flops.collect() as operations:
         jax.eval_shape(forward, variables, x)
     return operations
 
@@ -147,12 +147,12 @@ def flops_of_two(operations: Mapping[str, int], rule: CountingRule) -> int:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What an image network holds and does, by the rule that gives the figures of the pose papers.
+    """What an image network holds and does, by the rule that gives the values of the pose papers.
 
     Attributes:
         stored: values on the way to the last maps: kernels, biases, slopes, scale, offset and moving statistics of
             norms, and the fixed upscaling as dense kernels with biases.
-        flops: operations of one picture; a multiply-add counts as two, the upscaling as dense.
+        flops: operations of one image; a multiply-add counts as two, the upscaling as dense.
         executed: the same with the upscaling as it is computed, channel by channel.
     """
 
@@ -170,11 +170,11 @@ def count_image(module: nn.Module, input_shape: tuple[int, ...]) -> ImageCounts:
 
     Args:
         module: a network.
-        input_shape: shape of one picture.
+        input_shape: shape of one image.
 
-    Source: derived; it reproduces every figure of Paper I (tables 3, 6, 8), Paper II (table 1) and thesis table B.1.
+    Source: derived; it reproduces every value of Paper I (tables 3, 6, 8), Paper II (table 1) and thesis table B.1.
     """
-    with jax.enable_x64(False), flops.tally() as operations:
+    with jax.enable_x64(False), flops.collect() as operations:
         variables = shapes(module, jnp.zeros((1, *input_shape)))
     stored = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables)) + operations["fixed values"]
     kinds = ("bias", "activation", "multiplication", "sum", "pooling", "shape")

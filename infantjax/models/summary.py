@@ -1,4 +1,4 @@
-"""A network's size beside its published figures.
+"""A network's size beside its published values.
 
 Counting all networks takes most of a minute, so their counts are kept in `counts.json`; tests count again. After a
 network was added or changed, `python -m infantjax.models.summary > infantjax/models/counts.json` writes it anew.
@@ -38,7 +38,7 @@ class Summary:
         published_parameters: as published; None where none were printed.
         flops: floating-point operations of one sample as counted.
         published_flops: as printed, in multiples of `flops_unit`; None where none were printed.
-        flops_unit: what the printed figure is multiples of.
+        flops_unit: what the printed value is multiples of.
         executed_flops: operations that are computed, where they differ: the upscaling of image networks.
         agree: what was printed is equal, operations to the printed decimals; None where nothing was printed.
         source: paper and table.

@@ -1,6 +1,6 @@
 """Counting the operations of a network while it is traced.
 
-Layers call `record` with what the published frameworks execute; `tally` collects the records of one abstract trace
+Layers call `record` with what the published frameworks execute; `collect` collects the records of one abstract trace
 (`jax.eval_shape`: no number is computed). What a kind of operation is worth is the business of a counting rule, not of
 the layers.
 """
@@ -27,27 +27,27 @@ Kind = Literal[
     "fixed values",
 ]
 
-_tally: ContextVar[Counter[str] | None] = ContextVar("tally", default=None)
+_counter: ContextVar[Counter[str] | None] = ContextVar("operations", default=None)
 
 
 def record(kind: Kind, operations: int) -> None:
-    """Add operations (multiply-accumulates or output elements) to the open tally, if there is one."""
-    counter = _tally.get()
+    """Add operations (multiply-accumulates or output elements) to the open counter, if there is one."""
+    counter = _counter.get()
     if counter is not None:
         counter[kind] += operations
 
 
 def is_open() -> bool:
     """Whether operations are being counted."""
-    return _tally.get() is not None
+    return _counter.get() is not None
 
 
 @contextmanager
-def tally() -> Iterator[Counter[str]]:
+def collect() -> Iterator[Counter[str]]:
     """Collect what the layers record inside the block: operations by kind."""
     counter: Counter[str] = Counter()
-    token = _tally.set(counter)
+    token = _counter.set(counter)
     try:
         yield counter
     finally:
-        _tally.reset(token)
+        _counter.reset(token)

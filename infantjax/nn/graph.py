@@ -95,13 +95,13 @@ class GraphConv(nn.Module):
 class GroupedGraphConv(nn.Module):
     """The "depthwise" graph convolution of the inverted-residual block, with its norm.
 
-    The released program lays its outputs out by input channel and reads them by matrix: output channel `c` of matrix
-    `k` is computed from input channel `(k * m + c) // K`, not from `c`. Weights were trained with that and it is kept;
-    each matrix therefore reads one contiguous part of the channels.
+    The reference implementation lays its outputs out by input channel and reads them by matrix: output channel `c` of
+    matrix `k` is computed from input channel `(k * m + c) // K`, not from `c`. Weights were trained with that and it is
+    kept; each matrix therefore reads one contiguous part of the channels.
 
     Variables: `params` kernel `[matrix, channel]` and those of the norm.
 
-    Source: released movement-outcome program; the paper says depthwise.
+    Source: the reference implementation (movement-outcome); the paper says depthwise.
     """
 
     features: int

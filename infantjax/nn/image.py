@@ -52,7 +52,7 @@ def add(x: Image, y: Image) -> Image:
 def pool(x: Image, kind: Literal["max", "mean"], side: int, stride: int) -> Image:
     """Largest or mean value of `side x side` pixels, without padding.
 
-    Among equal largest values the gradient is divided. As a maximum of shifted pictures it takes a third of the time of
+    Among equal largest values the gradient is divided. As a maximum of shifted images it takes a third of the time of
     XLA's window on a CPU.
     """
     if kind == "max":
@@ -64,7 +64,7 @@ def pool(x: Image, kind: Literal["max", "mean"], side: int, stride: int) -> Imag
 
 
 def double(x: Image, count_shape: bool = True) -> Image:
-    """Twice the height and width by the fixed bilinear kernel of the released files; zero beyond the border.
+    """Twice the height and width by the fixed bilinear kernel of the public files; zero beyond the border.
 
     A transposed 4x4 convolution with `outer(v, v)`, `v = (1/4, 3/4, 3/4, 1/4)`, channel by channel, written as sums.
     The papers store and count it as a dense one with bias.
@@ -167,7 +167,7 @@ class ImageConv(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channel weights from the mean over the picture: pointwise, activation, pointwise, sigmoid; both with bias.
+    """Channel weights from the mean over the image: pointwise, activation, pointwise, sigmoid; both with bias.
 
     Attributes:
         features: channels of x.

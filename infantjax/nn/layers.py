@@ -85,7 +85,7 @@ class BatchNorm(nn.Module):
         if not train:
             multiplier, offset = self.affine()
             return (x if shift is None else x + shift) * multiplier + offset
-        # Sums over a batch of pictures lose too much in bfloat16.
+        # Sums over a batch of images lose too much in bfloat16.
         y, mean, var = normalize_batch(x.astype(self.mean.value.dtype), self.scale, self.bias, self.axes, self.epsilon)
         if not self.is_initializing():
             count = x.size // mean.size

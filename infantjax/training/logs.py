@@ -18,7 +18,7 @@ class Log:
     """The logs of a stack below a folder, as a context manager.
 
     `history.csv` has a row for each run and epoch up to the last checkpoint and is whole at any moment; TensorBoard
-    gets each figure at once, under the same tag for every run, so that runs lie over each other. Both go on where an
+    gets each value at once, under the same tag for every run, so that runs lie over each other. Both go on where an
     interrupted training left off.
 
     Args:

@@ -1,4 +1,4 @@
-"""The few figures that training needs on the device; `evaluation` has the rest, and a test holds both equal.
+"""The few metrics that training needs on the device; `evaluation` has the rest, and a test holds both equal.
 
 All of them take padded arrays: what is padding has weight 0 or lies beyond a count, and changes no bit of the result.
 """
@@ -14,14 +14,14 @@ def auc(
     """Area under the ROC curve, ties counted half.
 
     Args:
-        scores: `[n]`; a NaN anywhere with a weight above 0 gives 0.5, as released.
+        scores: `[n]`; a NaN anywhere with a weight above 0 gives 0.5, as in the reference implementation.
         labels: `[n]`, 1 is positive.
         weights: `[n]` of each sample; None is 1. Exact for weights 0 and 1.
 
     Returns:
         float32 in 0..1; NaN if one class has no weight.
 
-    Source: Groos et al., the released movement-outcome program (`roc_auc_score` of scikit-learn on the host).
+    Source: Groos et al., the reference implementation, movement-outcome (`roc_auc_score` of scikit-learn on the host).
     """
     weights = jnp.ones_like(scores) if weights is None else weights
     unknown = jnp.any(jnp.isnan(scores) & (weights > 0))
@@ -59,7 +59,7 @@ def cross_entropy(logits: Float[Array, "*n 2"], labels: Int[Array, "*n"]) -> Flo
 def balanced(total: Float[Array, "2"], count: Float[Array, "2"]) -> Float[Array, ""]:
     """Mean over the classes of the mean within each, of per-class sums; a class without samples is left out.
 
-    Source: Groos et al., the released program's validation loss.
+    Source: Groos et al., the reference implementation's validation loss.
     """
     present = count > 0
     return jnp.sum(jnp.where(present, total / jnp.maximum(count, 1), 0)) / jnp.maximum(jnp.sum(present), 1)

@@ -22,7 +22,7 @@ def nesterov(learning_rate: float, momentum: float) -> optax.GradientTransformat
         learning_rate: above 0; 5e-4 as published.
         momentum: 0 up to below 1; 0.9 as published.
 
-    Source: Groos et al., Paper III; the released program's configuration.
+    Source: Groos et al., Paper III; the reference implementation's configuration.
     """
     return optax.sgd(learning_rate, momentum=momentum, nesterov=True)
 
@@ -43,7 +43,7 @@ def amsgrad(learning_rate: float) -> optax.GradientTransformation:
 def momentum(learning_rate: Schedule | float, share: float = 0.9) -> optax.GradientTransformation:
     """Stochastic gradient descent with plain momentum, for `triangular` or any other rate.
 
-    Source: Groos et al., Paper I (Section 3.5); what the released checkpoints of training record.
+    Source: Groos et al., Paper I (Section 3.5); what the public checkpoints of training record.
     """
     return optax.sgd(learning_rate, momentum=share)
 
@@ -121,7 +121,7 @@ def cyclical(
     Raises:
         ValueError: a value out of its range.
 
-    Source: Smith 2017. That MAM's cyclic schedule is of this kind, and its values, are chosen.
+    Source: Smith 2017. That MAM's cyclic schedule is of this kind, and its values, are our choice.
     """
     if not (0 < lowest <= highest and steps >= 1 and 0 <= min(momentum) <= max(momentum) < 1 and decay >= 0):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Who trains and who is held out: the released split, and stratified folds that keep groups together."""
+"""Who trains and who is held out: the published split, and stratified folds that keep groups together."""
 
 import math
 import random
@@ -53,7 +53,7 @@ class ReferenceSplit:
 def reference_split(
     outcomes: Mapping[str, int], folds: int = 7, test_size: float = 0.25, seed: int = REFERENCE_SEED
 ) -> ReferenceSplit:
-    """The split of the released program: stratified on the outcome alone.
+    """The split of the reference implementation: stratified on the outcome alone.
 
     The CP ids, then the others, each in the order of the table, are shuffled by one Python generator. Of each list
     the first `int(n * (1 - test_size))` go to the folds, the rest to the test set; fold k takes the first
@@ -65,7 +65,7 @@ def reference_split(
         test_size: share of the test set.
         seed: of Python's generator.
 
-    Source: Groos et al., the released movement-outcome program. The paper also stratifies on center and subtype.
+    Source: Groos et al., the reference implementation. The paper also stratifies on center and subtype.
     """
     generator = random.Random(seed)
     parts: list[list[str]] = [[] for _ in range(folds)]
@@ -190,7 +190,7 @@ def random_splits(
     Args:
         outcomes: 0 or 1 for each recording.
         repeats: number of splits, each drawn on its own: test sets of different repeats overlap.
-        shares: of the groups, for validation and for test. As published 0.15 each; released 0.102 and 0.15.
+        shares: of the groups, for validation and for test. Paper: 0.15 each; reference implementation: 0.102 and 0.15.
         groups: of each recording (its infant), or None where each is one of its own.
         strata: a finer class of each recording (normal, abnormal, absent), or None for the outcome.
         seed: a split depends on it and on its number, not on how many there are.

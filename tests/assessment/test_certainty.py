@@ -13,8 +13,8 @@ unit = st.floats(0, 1, width=32)
 ORDER = ("green", "yellow", "orange", "red")
 
 
-def instances(positive: int, count: int = 70) -> np.ndarray:
-    """So many of the instances above a threshold of 0.5, the others below."""
+def networks(positive: int, count: int = 70) -> np.ndarray:
+    """So many of the networks above a threshold of 0.5, the others below."""
     return np.repeat([0.9, 0.1], [positive, count - positive])
 
 
@@ -22,8 +22,8 @@ def instances(positive: int, count: int = 70) -> np.ndarray:
     ("positive", "color"),
     list(zip((0, 17, 18, 35, 36, 52, 53, 70), np.repeat(ORDER, 2).tolist())),
 )
-def test_of_seventy_instances_the_published_numbers_give_the_colors(positive, color):
-    risks = instances(positive)
+def test_of_seventy_networks_the_published_numbers_give_the_colors(positive, color):
+    risks = networks(positive)
     # The median of 35 above and 35 below lies on the threshold, which is not above it.
     assert certainty.fraction_level(certainty.fraction_positive(risks, 0.5)) == color
     assert certainty.level(float(np.median(risks)), risks, 0.5) == color
@@ -40,7 +40,7 @@ def test_a_fraction_on_a_border_is_uncertain(fraction, color):
     assert certainty.fraction_level(np.nextafter(fraction, -1)) == below
 
 
-def test_a_quarter_of_the_instances_is_uncertain_on_both_sides():
+def test_a_quarter_of_the_networks_is_uncertain_on_both_sides():
     assert certainty.level(0.1, np.array([0.9, 0.1, 0.1, 0.1]), 0.5) == "yellow"
     assert certainty.level(0.9, np.array([0.9, 0.9, 0.9, 0.1]), 0.5) == "orange"
 
@@ -52,7 +52,7 @@ def test_a_risk_on_the_threshold_is_cp_as_released_and_not_in_the_paper():
     assert certainty.fraction_positive(np.array([0.4, 0.5, 0.6, 0.7]), 0.5, "quartile") == 0.75
 
 
-# Five instances: the 25th and 75th percentile are the second and the fourth.
+# Five networks: the 25th and 75th percentile are the second and the fourth.
 @pytest.mark.parametrize(
     ("risk", "risks", "color"),
     [
@@ -89,7 +89,7 @@ def test_the_color_never_contradicts_the_decision(risk, risks, threshold, rule):
 
 
 @given(st.lists(unit, min_size=1, max_size=20), unit, st.sampled_from(certainty.RULES))
-def test_the_median_risk_with_all_instances_on_its_side_is_certain(risks, threshold, rule):
+def test_the_median_risk_with_all_networks_on_its_side_is_certain(risks, threshold, rule):
     risks, risk = np.array(risks), float(np.median(risks))
     if (risks > threshold).all():
         assert certainty.level(risk, risks, threshold, rule) == "red"
@@ -105,7 +105,7 @@ def test_a_higher_threshold_never_makes_the_color_worse(risks, one, other, rule)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
-def test_more_positive_instances_never_make_the_color_better(fractions):
+def test_more_positive_networks_never_make_the_color_better(fractions):
     colors = [ORDER.index(certainty.fraction_level(f)) for f in sorted(fractions)]
     assert all(a <= b for a, b in pairwise(colors))
 

@@ -66,8 +66,8 @@ def test_decisions_about_the_test_infants_stand_over_the_published_ones(tables):
 
 
 def test_thresholds_stand_over_the_published_ones_whose_cells_agree_with_one_another(tables):
-    risks, instances = np.array([0.1, 0.9]), np.array([[0.1, 0.1, 0.1, 0.1], [0.9, 0.9, 0.9, 0.9]])
-    lines = tables.threshold_table(risks, instances, SimpleNamespace(outcomes=(0, 1)), (0.5,)).splitlines()
+    risks, networks = np.array([0.1, 0.9]), np.array([[0.1, 0.1, 0.1, 0.1], [0.9, 0.9, 0.9, 0.9]])
+    lines = tables.threshold_table(risks, networks, SimpleNamespace(outcomes=(0, 1)), (0.5,)).splitlines()
     ours = "| 0.50 | 1 | 0 | 1 | 0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 1 | 0 | 0 | 0 | 1 | 0 | 0 | 0 |"
     assert lines[-6] == ours
     assert lines[-1] == (

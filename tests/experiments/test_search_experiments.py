@@ -81,7 +81,7 @@ def test_every_open_question_gets_its_table(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "windows of 40 s left out" in done.stderr
     assert len(re.findall("^## ", done.stdout, re.M)) == 5
-    assert [row["instances"] for row in rows_of(tmp_path / "instances.csv")] == ["1", "2", "3", "4"]
+    assert [row["networks"] for row in rows_of(tmp_path / "networks.csv")] == ["1", "2", "3", "4"]
     assert [row["seconds"] for row in rows_of(tmp_path / "window.csv")] == ["5"]
     assert [row["epoch"] for row in rows_of(tmp_path / "epochs.csv")] == ["1", "2"]
     assert len(rows_of(tmp_path / "aggregation.csv")) == 5

@@ -214,7 +214,7 @@ def test_validation_scores_that_are_all_equal_cannot_be_calibrated(small):
     method = small("baby-moves")
     with pytest.raises(ValueError, match="needs both outcomes and scores that differ"):
         method._calibrate(np.zeros(4), np.array([0, 1, 0, 1]))
-    # Scores that separate the outcomes have no finite map as released, but one by smooth labels.
+    # Scores that separate the outcomes have no finite map by the reference implementation, but one by smooth labels.
     curve = method._calibrate(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
     assert np.isfinite([curve.slope, curve.intercept]).all()
 

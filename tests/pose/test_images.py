@@ -1,4 +1,4 @@
-"""Resizing, padding and normalization as released, and the way back."""
+"""Resizing, padding and normalization of the reference implementation, and the way back."""
 
 import numpy as np
 import pytest
@@ -51,8 +51,8 @@ def test_a_wide_frame_gets_black_bars(resizing, clip):
 
 
 def test_both_ways_of_resizing_look_alike(clip):
-    released, fast = (crop_image(first_frame(clip), 64, kind).astype(int) for kind in ("reference", "fast"))
-    assert np.abs(released - fast).mean() < 6
+    reference, fast = (crop_image(first_frame(clip), 64, kind).astype(int) for kind in ("reference", "fast"))
+    assert np.abs(reference - fast).mean() < 6
 
 
 def test_black_is_not_zero_at_the_input():

@@ -100,7 +100,7 @@ def labelme(path, **points):
     ],
 )
 def test_the_figures_of_the_infant_images_are_those_of_the_reference(file, published, shared, tmp_path, capsys):
-    """Found by the released weights and compared with the annotations, as a user does it: two commands."""
+    """Found by the public weights and compared with the annotations, as a user does it: two commands."""
     images, target = shared / "data" / "infant_images", tmp_path / "found.csv"
     weights = shared / "data" / "pose" / file
     options = ("--fps", "1", "--min-confidence", "0", "--quiet", "-o", str(target))

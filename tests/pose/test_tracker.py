@@ -378,7 +378,7 @@ def test_a_decoder_that_stalls_is_given_up(tracker, clip, monkeypatch):
         tracker.track(frames)
 
 
-# --- released weights ------------------------------------------------------------------------------------------------
+# --- public weights --------------------------------------------------------------------------------------------------
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path):
@@ -399,7 +399,7 @@ def test_a_side_that_the_network_cannot_read_is_refused(side, shared):
     [("EfficientPoseRT.h5", "RT"), pytest.param("EfficientPoseI_LITE.h5", "I_LITE", marks=pytest.mark.slow)],
 )
 def test_images_of_an_infant_give_the_keypoints_of_the_reference(file, key, shared):
-    """From the file of the image to pixels in it, by the released resizing and decoding."""
+    """From the file of the image to pixels in it, by the resizing and decoding of the reference implementation."""
     tracker = Tracker(load_pose_network(shared / "data" / "pose" / file), PoseConfig(resizing="reference"))
     path = shared / "golden" / "pose" / "infant_images_keypoints.json"
     for name, networks in json.loads(path.read_text("utf-8"))["images"].items():

@@ -38,7 +38,7 @@ def test_the_reference_training_windows_are_reproduced_from_their_params(shared)
         rows = [dict(zip(golden["columns"].tolist(), row, strict=True)) for row in golden["rows"]]
         ids, expected, length = golden["ids"], golden["features6"], int(golden["sequence_length"])
     with np.load(folder / "processed.npz", allow_pickle=False) as data:
-        # Released default: shorter recordings are repeated end to end up to the longest.
+        # Default of the reference implementation: shorter recordings are repeated end to end up to the longest.
         positions = np.stack([np.resize(data[f"butterworth/{i}"].transpose(1, 2, 0), (length, 19, 2)) for i in ids])
     starts = np.array([row["start"] for row in rows], np.int32)
     cut = jax.jit(jax.vmap(lambda p, s: windows.cut(p, s[None])[0]))(positions, starts)

@@ -35,7 +35,7 @@ def test_position_velocity_and_bone_of_the_released_windows_are_reproduced_exact
 
 @pytest.fixture(scope="module")
 def bank(shared, processed):
-    """Positions of a window and its twelve released planes."""
+    """Positions of a window and its twelve planes of the reference implementation."""
     with np.load(shared / "golden/preprocess/windows.npz", allow_pickle=False) as golden:
         name = next(k for k in golden if k.endswith("/features12_window0_f64"))
         return processed[name.split("/")[0]][:150], np.moveaxis(golden[name], 0, -1)

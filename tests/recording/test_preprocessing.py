@@ -1,4 +1,4 @@
-"""Standardization: the released vectors, each step by hand, what it forgets, bad input."""
+"""Standardization: the reference vectors, each step by hand, what it forgets, bad input."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Windows: the released rule for the last one, coverage, cutting, the rotation of a window, training samples."""
+"""Windows: the reference rule for the last one, coverage, cutting, the rotation of a window, training samples."""
 
 import jax
 import jax.numpy as jnp

@@ -2,9 +2,9 @@
 
 Source: Migliorelli et al. 2021, "Asy-regression" (table I for the asymmetric network). The detection network and the
 standard regression come from Moccia et al. 2020, whose layer table could only be recalled, not read again: no parameter
-counts are published to compare with. So `babypose-detection` is a reading of the published network. Published: an
+counts are published to compare with. So `babypose-detection` is re-implemented from its description. Published: an
 encoder and decoder of blocks with a branch for joints and one for connections, batch norm and ReLU behind every
-convolution, maps by a sigmoid. Chosen: its widths and kernels, as recalled, and no long skip connections.
+convolution, maps by a sigmoid. Our choice: its widths and kernels, as recalled, and no long skip connections.
 
 Kernels are written height x width x time in the papers; the layout here is `[batch, time, row, column, channel]`.
 """
@@ -61,7 +61,7 @@ class ClipConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Clip, train: bool) -> Clip:
-        """Convolve, normalize, rectify. He normal kernels: chosen, the papers do not say."""
+        """Convolve, normalize, rectify. He normal kernels: our choice, the papers do not say."""
         kernel_size = self.kernel_size if self.sampling == "same" else (1, 2, 2)
         shape = (*kernel_size, self.inputs, self.features)
         kernel = parameter(self, "kernel", TruncatedFanIn(2.0), shape)
@@ -96,11 +96,13 @@ def _doubled(x: Clip, kernel: Float[Array, "one 2 2 in out"]) -> Clip:
 
 
 class DetectionNetwork(nn.Module):
-    """A reading of the detection network: an encoder and decoder whose blocks have branches for joints and connections.
+    """The detection network: an encoder and decoder whose blocks have branches for joints and connections.
+
+    Re-implemented from its description.
 
     Attributes:
         maps: joints and connections.
-        skips: a block of the decoder mixes in the encoder's output of its size; chosen is that it does not.
+        skips: a block of the decoder mixes in the encoder's output of its size; our choice is that it does not.
     """
 
     maps: int = 20
@@ -181,7 +183,7 @@ def connections(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
     """The connections that have a map, by index.
 
     For `babypose-12` shoulder-elbow, elbow-wrist, hip-knee and knee-ankle of each side, in the order of the joints;
-    else the edges of the tree. The order of maps is chosen, the paper does not say.
+    else the edges of the tree. The order of maps is our choice, the paper does not say.
     """
     if skeleton.name != "babypose-12":
         return tuple((parent, joint) for joint, parent in skeleton.edges)
@@ -227,7 +229,7 @@ ENTRIES = tuple(
         fidelity="interpretation" if name == "babypose-detection" else "published",
     )
     for name, channels, source in (
-        ("babypose-detection", 1, "Moccia et al. 2020; a reading of it: its layers are recalled, no counts printed"),
+        ("babypose-detection", 1, "Moccia et al. 2020; re-implemented from its description, no counts printed"),
         ("babypose-regression", 21, "Moccia et al. 2020; no counts printed"),
         ("asy-regression", 21, "Migliorelli et al. 2021, table I; no counts printed"),
     )

@@ -4,10 +4,10 @@
     video -> mean over its clips of sigmoid(u . tanh(W m_c + b)) m_c -> with age and cohort -> logit
 
 Source: Passmore et al., "Automated identification of abnormal infant movements from smart phone videos", and its
-released program, from which the layer sizes come. Where they differ this is the released network: the norm follows the
-ReLU, convolutions have no bias, the last dropout also drops what comes from age and cohort.
+reference implementation, from which the layer sizes come and which is followed where the two differ: the norm follows
+the ReLU, convolutions have no bias, the last dropout also drops what comes from age and cohort.
 
-Variables: `params`, and `batch_stats`, which training changes. No trained weights were released.
+Variables: `params`, and `batch_stats`, which training changes. No trained weights are public.
 """
 
 from typing import Any
@@ -261,7 +261,7 @@ ENTRIES = (
             46_721,
             None,
             1e6,
-            "Passmore et al., released program: stored values without age and cohort; 46 741 with",
+            "Passmore et al., reference implementation: stored values without age and cohort; 46 741 with",
             {"auc": 0.749, "auc_with_metadata": 0.795},
         ),
         build=build,

@@ -3,13 +3,13 @@
     quality -> align -> remove_outliers -> fill -> scale -> cleaning.stretch -> features -> clips
 
 Each step is a function on the host, in float64; `prepare` runs them on a recording. Two published variants exist by
-name, see `Preprocessing`: what the released program does, and what the paper describes.
+name, see `Preprocessing`: what the reference implementation does, and what the paper describes.
 
 The infant lies along the image's x axis with the head at small x, as in the published videos; lengths named `long` and
 `short` are the sides of the image in pixels.
 
 Source: Passmore et al., "Automated identification of abnormal infant movements from smart phone videos", and its
-released program.
+reference implementation.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ ANGLES = _triplets("left", "right") | _triplets("right", "left")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a recording is prepared; the defaults are those of the released program.
+    """How a recording is prepared; the defaults are those of the reference implementation.
 
     | step | `reference` | `paper` |
     | --- | --- | --- |
@@ -67,25 +67,25 @@ class Preprocessing:
     | enough points | share of at least `min_share` | above it |
     | alignment | rigid fit of four torso points to one frame's | mid-line turned onto x, frame by frame |
     | body ellipse | about the middle of the hips | about the middle of hips and shoulders |
-    | point ellipse | a share of the image's sides | unit lengths; the paper gives no figures (chosen) |
+    | point ellipse | a share of the image's sides | unit lengths; the paper gives no values (our choice) |
     | short gaps | linear, then smoothed | linear |
     | long gaps | the first five frames as short ones | imputed |
 
-    The last step centers each frame on the middle of the hips; the paper does not say where its origin is (chosen).
+    The last step centers each frame on the middle of the hips; the paper does not say where its origin is (our choice).
 
     Attributes:
         variant: one of the two.
         min_confidence: below which a point counts as missing.
         min_share: of points that must be there, mean over the points.
         body: semi-axes of the body's ellipse along x and y, unit lengths.
-        point: semi-axes of a point's ellipse; shares of the long and the short side if released, else unit lengths.
+        point: semi-axes of a point's ellipse; shares of the long and the short side for `reference`, else unit lengths.
         template: frame that `reference` fits to: the one of the smallest sum over the torso's coordinates of their
-            distance to the median, `signed` as released (the one that lies furthest towards the image's origin) or
-            `absolute` as was surely meant.
-        rotation: `ordinary`, or `transposed` as released: one factor of the fit is transposed by mistake, which shows
-            only where the decomposition gives no reflection (0.4 % of noisy frames).
+            distance to the median, `signed` as in the reference implementation (the one that lies furthest towards the
+            image's origin) or `absolute` as was surely meant.
+        rotation: `ordinary`, or `transposed` as in the reference implementation: one factor of the fit is transposed by
+            mistake, which shows only where the decomposition gives no reflection (0.4 % of noisy frames).
         smooth: standard deviation in frames of a Gaussian low-pass before the angles are taken; 0 for none, the
-            released program has 5 as an option.
+            reference implementation has 5 as an option.
 
     Raises:
         ValueError: an unknown name.
@@ -107,7 +107,7 @@ class Preprocessing:
 REFERENCE = Preprocessing()
 """As the public program does."""
 PAPER = Preprocessing(variant="paper", point=(0.5, 0.5))
-"""As the paper describes it; its point ellipse is chosen."""
+"""As the paper describes it; its point ellipse is our choice."""
 
 
 class Image(NamedTuple):
@@ -190,12 +190,12 @@ def quality(
 
 
 def enough(share: float, settings: Preprocessing = REFERENCE) -> bool:
-    """Whether so many points are enough: at least the smallest share as released, more than it in the paper."""
+    """Whether so many points are enough: from the smallest share on, in the paper above it."""
     return share >= settings.min_share if settings.variant == "reference" else share > settings.min_share
 
 
 def align(keypoints: Keypoints, fps: float, image: Image, settings: Preprocessing = REFERENCE) -> Keypoints:
-    """Take out the camera's movement, as released: each frame's torso is fitted to that of one frame.
+    """Take out the camera's movement: each frame's torso is fitted to that of one frame.
 
     Rotation and translation, no scale, that map the four points of the torso best onto the template's; the template is
     turned so that the infant's head points to small x, and centered. Frames whose torso is incomplete are fitted by a
@@ -297,7 +297,7 @@ def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = REFERENCE) 
 
     Args:
         keypoints: `[time, 18, 2]`; NaN is missing. Points that were never seen stay so.
-        fps: frame rate, hertz: released gaps are smoothed over one second.
+        fps: frame rate, hertz: gaps of `reference` are smoothed over one second.
         settings: the variant.
     """
     missing = np.isnan(keypoints)

@@ -1,6 +1,6 @@
 """Saliency of Baby Moves: gradients of the logit by each series of each clip.
 
-Source: Passmore et al., Baby Moves, which describes vanilla gradients; no code was released for them. Our choice where
+Source: Passmore et al., Baby Moves, which describes vanilla gradients; no code of them is public. Our choice where
 the text says nothing: magnitudes, not squares, and the logit of the whole video, so that the attention takes part.
 """
 

@@ -45,7 +45,7 @@ class TrainingConfig:
         smoothing: share of a label that is spread over both classes: 1 becomes 0.95 and 0 becomes 0.05.
         decay: times the sum of squares of all kernels is added to the loss.
         oversampling: times that a video of the abnormal class is listed in an epoch.
-        curves: random curves that warps are chosen from; 0 trains on the clips as they are.
+        curves: random curves that warps are sampled from; 0 trains on the clips as they are.
         seed: root of every random number; a run's draws depend on (seed, run, epoch, listing) and nothing else.
 
     Raises:

@@ -1,8 +1,8 @@
-"""The instances of an ensemble on the windows of a recording.
+"""The networks of an ensemble on the windows of a recording.
 
 One program is compiled for each architecture and serves recordings of any length: windows go through it in chunks of a
-fixed number, so memory is bounded and nothing is compiled twice. On a CPU a call computes one instance, and as many
-calls run side by side as there are cores; on accelerators a call computes all instances side by side (`vmap`). What
+fixed number, so memory is bounded and nothing is compiled twice. On a CPU a call computes one network, and as many
+calls run side by side as there are cores; on accelerators a call computes all networks side by side (`vmap`). What
 depends on the weights alone is computed once for each network (`folding`), and kept with the programs.
 """
 
@@ -39,10 +39,10 @@ CHUNKS = {"cpu": 6, "gpu": 64, "tpu": 64}
 
 
 class Scores(NamedTuple):
-    """What the instances say of each window."""
+    """What the networks say of each window."""
 
-    risk: Float[Array | np.ndarray, "instance window"]
-    contributions: Float[Array | np.ndarray, "instance window joint"]
+    risk: Float[Array | np.ndarray, "network window"]
+    contributions: Float[Array | np.ndarray, "network window joint"]
 
 
 @dataclass
@@ -123,7 +123,7 @@ class EnsembleProgram:
     def _run(
         self, program: "Future[_Compiled]", group: int, positions: Float[np.ndarray, "time joint 2"], chosen: np.ndarray
     ) -> Scores:
-        """Scores of one group of instances on one chunk, which is filled up with its last window."""
+        """Scores of one group of networks on one chunk, which is filled up with its last window."""
         assert self.chunk is not None
         padded = np.pad(chosen, (0, self.chunk - len(chosen)), mode="edge")
         piece = jax.device_put(np.asarray(positions[padded[:, None] + np.arange(self.window)], np.float32))
@@ -163,7 +163,7 @@ class _Prepared:
         first, *_ = _groups(self.member)
 
         def computed(weights: Leaves, positions: Array) -> tuple[Array, Array]:
-            return over_instances(self.folded, weights, positions)
+            return over_networks(self.folded, weights, positions)
 
         def exported() -> export.Exported:
             together = first.stop - first.start
@@ -178,15 +178,15 @@ class _Prepared:
         return jax.jit(self.program.call).lower(weights, positions)
 
     def fold(self) -> list[Leaves]:
-        """The folded weights of each group of instances, on the device."""
+        """The folded weights of each group of networks, on the device."""
         member = self.member
 
         def folded() -> bytes:
-            instances = [
+            networks = [
                 self.folded.fold(jax.tree.map(lambda a, i=i: np.asarray(a[i]), member.variables))
                 for i in range(member.runs)
             ]
-            return b"".join(np.stack(leaf).tobytes() for leaf in zip(*instances))
+            return b"".join(np.stack(leaf).tobytes() for leaf in zip(*networks))
 
         weights = sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for _, leaf in leaves(member.variables)))
         content, place, stack = runtime.kept("folded", [self.key, weights], folded), 0, []
@@ -199,22 +199,22 @@ class _Prepared:
 
 
 class _Compiled(NamedTuple):
-    """An executable and the folded weights that go into it, a group of instances a call."""
+    """An executable and the folded weights that go into it, a group of networks a call."""
 
     call: Any
     groups: list[Leaves]
 
 
-def over_instances(program: "FoldedProgram", weights: Leaves, positions: Array) -> tuple[Array, Array]:
-    """Risk `[instance, window]` and contributions `[instance, window, joint]` of a group."""
+def over_networks(program: "FoldedProgram", weights: Leaves, positions: Array) -> tuple[Array, Array]:
+    """Risk `[network, window]` and contributions `[network, window, joint]` of a group."""
     if len(weights[0]) > 1:
         return jax.vmap(program, in_axes=(0, None))(weights, positions)
-    # Over one instance `vmap` would still turn convolutions into grouped ones.
+    # Over one network `vmap` would still turn convolutions into grouped ones.
     return jax.tree.map(lambda a: a[None], program([a[0] for a in weights], positions))
 
 
 def _groups(member: Member) -> list[slice]:
-    """The instances that a call computes."""
+    """The networks that a call computes."""
     together = 1 if jax.default_backend() == "cpu" else member.runs
     return [slice(i, i + together) for i in range(0, member.runs, together)]
 

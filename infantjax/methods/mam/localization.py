@@ -53,7 +53,7 @@ def frequency(
 ) -> Frequency:
     """The FMs frequency: the share of a video's clips that are fidgety.
 
-    The interval is chosen, none is published. It is Clopper-Pearson's for as many independent clips as fit into the
+    The interval is our choice, none is published. It is Clopper-Pearson's for as many independent clips as fit into the
     video side by side: clips that overlap say little new. It tells how far a longer video of the same kind might
     differ, and nothing of wrong clips.
 

@@ -21,7 +21,7 @@ def triplet(
         z: embeddings.
         labels: classes; a clip a, another p of its class and one n of the other make a triplet.
         margin: 0.4 as published.
-        mining: `all` triplets (chosen), or for each a the farthest p and the nearest n.
+        mining: `all` triplets (our choice), or for each a the farthest p and the nearest n.
 
     Returns:
         0 where there is no triplet.
@@ -63,7 +63,7 @@ def closeness(
     hard: bool = False,
     squares: Squares = "sum",
 ) -> Float[Array, ""]:
-    """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is chosen.
+    """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is our choice.
 
     Embeddings are normalized, so their entries are about 1: the mean of squares is about as large as the other losses,
     their sum the width times as large.

@@ -1,4 +1,4 @@
-"""A reading of MAM: fidgety movements in clips of a video, by attention over joints and frames, and over the clips.
+"""MAM, re-implemented from its description: fidgety movements by attention over joints, frames and clips.
 
     clip [240, 17, 17] -> tokens of 8 frames of a joint -> 4 x (attention over joints, over time, MLP) -> mean -> z
     z -> clip classifier -> non-FMs, FMs
@@ -7,10 +7,10 @@
     risk = weighted mean of both log-odds
 
 Source: Gao, Yao, Tian et al. 2023, through a published summary; its supplement, which holds the layout of the
-Transformer, could not be had, and no code or weights were released. Published: a spatio-temporal Transformer that
+Transformer, could not be had, and no code or weights are public. Published: a spatio-temporal Transformer that
 the reference branch (annotated clips) and the main branch (videos) share with one clip classifier, attention fusion,
-an info branch of four entries, and that both probabilities are combined. Chosen: everything else, all sizes and
-formulas of this file. So the number of parameters is this reading's; none is known of the published network.
+an info branch of four entries, and that both probabilities are combined. Our choice: everything else, all sizes and
+formulas of this file. So the number of parameters is this file's; none is known of the published network.
 
 Variables: `params`; `centers`, the running means of embeddings without and with fidgety movements, which training
 changes; `inputs`, by which inputs are standardized, nothing unless training sets it: mean and deviation of each joint's
@@ -141,7 +141,7 @@ class GatedAttention(nn.Module):
         inputs: channels of an embedding.
         units: of both maps.
 
-    Source: Ilse et al. 2018; that MAM's attention is of this kind is chosen.
+    Source: Ilse et al. 2018; that MAM's attention is of this kind is our choice.
     """
 
     inputs: int
@@ -366,7 +366,7 @@ ENTRIES = (
             None,
             None,
             1e6,
-            "Gao et al. 2023; a reading of it: the inside of the Transformer is chosen, no count is known",
+            "Gao et al. 2023; re-implemented from its description: the inside of the Transformer is our choice",
             {"auc": 0.967, "auc_internal": 0.934, "kappa": 0.601},
         ),
         build=build,

@@ -2,9 +2,9 @@
 
 Source: Gao, Yao, Tian et al. 2023, through a published summary: the full methods text was not at hand. Published: 25
 frames per second, 17 joints, the running mean of five frames, the inputs, clips of 240 frames overlapping by 90 and, to
-localize, one every 20, labeled by the half of their frames. Chosen: how a recording is resampled and normalized, the
-ends of the running mean, that a distance input has a channel for each other joint, the first frame of differences, and
-what becomes of a remainder.
+localize, one every 20, labeled by the half of their frames. Our choice: how a recording is resampled and normalized,
+the ends of the running mean, that a distance input has a channel for each other joint, the first frame of differences,
+and what becomes of a remainder.
 
 Preparation and clips run on the host; `inputs` is pure JAX.
 """
@@ -59,7 +59,7 @@ def prepare(recording: Recording, smooth: int = 5) -> Positions:
     """The 17 joints at 25 frames per second, smoothed, from the pelvis and in trunk lengths.
 
     Gaps are interpolated and the rate is changed linearly; then comes the running mean; the pelvis is subtracted in
-    every frame, and the median distance from pelvis to thorax becomes one (all but rate and mean chosen).
+    every frame, and the median distance from pelvis to thorax becomes one (all but rate and mean are our choice).
 
     Args:
         recording: of any keypoint set that has these joints, in two dimensions or lifted to three.
@@ -87,7 +87,7 @@ def prepare(recording: Recording, smooth: int = 5) -> Positions:
 
 
 def running_mean(series: Float[np.ndarray, "time *series"], width: int = 5) -> Float[np.ndarray, "time *series"]:
-    """Mean over a window of frames about each one; towards the ends it shrinks on both sides alike (chosen).
+    """Mean over a window of frames about each one; towards the ends it shrinks on both sides alike (our choice).
 
     Args:
         series: no NaN.
@@ -188,7 +188,7 @@ def clip_starts(frames: int, clip: int = CLIP, step: int = STEP, remainder: bool
         frames: of the video, at least 1.
         clip: frames of a clip.
         step: frames between starts.
-        remainder: one more clip that ends with the video, where the last one does not (chosen).
+        remainder: one more clip that ends with the video, where the last one does not (our choice).
 
     Raises:
         ValueError: frames, clip or step below 1.

@@ -1,7 +1,7 @@
 """Tracks of colored markers, from where they are clicked on in the first frame.
 
 Source: the workshop paper of the SMA CNN, whose infants wore colored tape under a depth camera. It gives the rule
-(near the last place, of a like hue) and no figures: those of `MarkerSettings` are chosen.
+(near the last place, of a like hue) and no values: those of `MarkerSettings` are our choice.
 """
 
 from collections.abc import Iterable, Sequence

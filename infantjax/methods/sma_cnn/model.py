@@ -1,9 +1,9 @@
 """SMA CNN: a motor score from the tracks of hands and feet.
 
 Source: a workshop paper on 15 infants with spinal muscular atrophy type I, scored with the extremity items of CHOP
-INTEND (0 to 72 points). Neither code nor weights were released. Published are the layers and their shapes; the number
-of parameters follows from them. Chosen, the paper does not say, and options: dropout of one half, and biases that begin
-at zero.
+INTEND (0 to 72 points). Neither code nor weights are public. Published are the layers and their shapes; the number
+of parameters follows from them. Our choice, as the paper does not say, and options: dropout of one half, and biases
+that begin at zero.
 
 | layer | output, channels x limbs x frames | parameters |
 | --- | --- | --- |
@@ -45,7 +45,7 @@ class SmaCnn(nn.Module):
     Attributes:
         features: channels of the three convolutions, and units of the first linear layer.
         dropout: share of units that training drops behind it.
-        bias: where all biases begin; the paper's is a constant that it does not tell, zero is chosen.
+        bias: where all biases begin; the paper's is a constant that it does not tell, zero is our choice.
     """
 
     features: tuple[int, int, int, int] = (48, 128, 256, 1024)

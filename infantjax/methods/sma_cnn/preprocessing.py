@@ -3,8 +3,8 @@
 A track is `[time, limb, axis]`: limbs in the order of `LIMBS`, axes head to toe, across the body, up from the surface.
 On the host, in float64.
 
-Source: the workshop paper of the SMA CNN. Chosen, where it is silent: the longest step between frames, that windows do
-not straddle a cut, and that a row or correlation without variance is zero.
+Source: the workshop paper of the SMA CNN. Our choice, where it is silent: the longest step between frames, that windows
+do not straddle a cut, and that a row or correlation without variance is zero.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LIMBS = ("right_hand", "left_hand", "right_foot", "left_foot")
 WINDOW, STEP = 900, 50
 """Frames of a window and between the starts of two: 30 s and 1.7 s at 30 Hz."""
 LONGEST_STEP = 0.1
-"""Seconds between two frames beyond which a recording is cut: three frame periods (chosen)."""
+"""Seconds between two frames beyond which a recording is cut: three frame periods (our choice)."""
 
 RATE = 30.0
 """Frames per second of the published camera, about."""

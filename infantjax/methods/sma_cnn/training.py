@@ -37,10 +37,10 @@ class TrainingConfig:
         batch_size: windows of a step.
         learning_rate: constant.
         momentum: of the descent.
-        nesterov: its form; chosen is the classical one.
+        nesterov: its form; our choice is the classical one.
         decay: times a kernel is added to its gradient.
-        linear_decay: how much more for the kernels of the linear layers (chosen; published is that it is more).
-        bias_decay: the same for biases; chosen is none.
+        linear_decay: how much more for the kernels of the linear layers (our choice; published is that it is more).
+        bias_decay: the same for biases; our choice is none.
         evaluation_batch: held-out windows that are computed at once; memory, not method.
         seed: root of every random number.
 

@@ -1,7 +1,7 @@
 """COCO keypoints, the format of SyRIP too: one JSON with `images`, `annotations` and `categories`.
 
 A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in an image the one whose points
-span the largest box counts, or each is a row of its own, named `PICTURE#ID` after its annotation. Crowds are passed
+span the largest box counts, or each is a row of its own, named `IMAGE#ID` after its annotation. Crowds are passed
 over.
 """
 

@@ -1,7 +1,7 @@
 """MPII Human Pose: the Matlab file with the structure `RELEASE`.
 
 By default the persons that the file itself lists as standing apart (`single_person`), with `persons="all"` every
-annotated one; each is a row, named `PICTURE#NUMBER`. The images of the test set have no points and are left out, so
+annotated one; each is a row, named `IMAGE#NUMBER`. The images of the test set have no points and are left out, so
 that all rows are of the training set; the group is the video. Points on which the annotators did not agree whether they
 are visible have unknown visibility.
 

@@ -51,7 +51,7 @@ def info() -> dict:
 
 @pytest.fixture(scope="session")
 def ensemble_folder(tmp_path_factory, info) -> Path:
-    """A saved ensemble: one small ST-GCN with two instances."""
+    """A saved ensemble: one small ST-GCN with two networks."""
     module = models.get("st-gcn").build(widths=WIDTHS)
     member = Member("st-gcn", random_variables(module, (150, 19, 2), 2), {"widths": WIDTHS})
     folder = tmp_path_factory.mktemp("ensemble")

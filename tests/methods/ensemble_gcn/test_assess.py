@@ -74,11 +74,11 @@ def test_risks_are_the_networks_on_each_window_by_itself(ensemble, assessor, rec
     member = ensemble.members[0]
     module = models.get("st-gcn").build(**member.overrides)
     risks, apply = np.empty((2, 5)), jax.jit(module.apply)
-    for instance in range(2):
-        variables = jax.tree.map(lambda leaf, i=instance: leaf[i], member.variables)
+    for run in range(2):
+        variables = jax.tree.map(lambda leaf, i=run: leaf[i], member.variables)
         for number, start in enumerate((0, 75, 150, 225, 250)):
             x = features.build_features(positions[start : start + 150], IN_MOTION_19, ("position",))[None]
-            risks[instance, number] = jax.nn.softmax(apply(variables, x)[0])[0, 1]
+            risks[run, number] = jax.nn.softmax(apply(variables, x)[0])[0, 1]
     found = assessor.assess(recording)
     # Compiled, and several windows at a time: the sums run in another order than here.
     assert found.value == pytest.approx(aggregation.infant_risk(risks), abs=1e-5)
@@ -407,7 +407,7 @@ def test_a_wrong_option_is_refused_with_the_allowed_ones(ensemble, options, mess
 
 @pytest.fixture(scope="module")
 def reference(shared):
-    """The published program's result for one infant and fourteen instances, and ours from the same file."""
+    """The published program's result for one infant and fourteen networks, and ours from the same file."""
     folder = shared / "golden" / "predict"
     expected = json.loads((folder / "results.json").read_text())
     members, logits = [], []
@@ -415,13 +415,13 @@ def reference(shared):
         z = dict(archive)
     for search in ("search0", "search1"):
         architecture = Architecture.from_choices(json.loads(str(z[f"{search}/config"])))
-        instances = []
+        networks = []
         for fold in range(1, 8):
             prefix = f"{search}/fold{fold}/"
             state = {name.removeprefix(prefix): a for name, a in z.items() if name.startswith(f"{prefix}state/")}
-            instances.append(import_movement_outcome(state, architecture))
+            networks.append(import_movement_outcome(state, architecture))
             logits.append(z[f"{prefix}logits"])
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *instances)
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
         members.append(Member("kbest-gcn-1", stacked, architecture.to_choices()))
     info = {"skeleton": "in-motion-19", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
     assessor = EnsembleGcnAssessor(Ensemble(tuple(members), info), rule="quartile", contributions_of="first_model")
@@ -450,7 +450,7 @@ def test_the_whole_chain_from_file_to_risk_and_contributions_is_the_reference(re
     assert_is(chain[0], reference[0]["ensemble"])
 
 
-def test_window_risks_of_every_instance_are_those_of_the_reference(reference, chain):
+def test_window_risks_of_every_network_are_those_of_the_reference(reference, chain):
     logits = reference[1].astype(np.float64)
     expected = np.exp(logits)[..., 1] / np.exp(logits).sum(-1)
     np.testing.assert_allclose(np.concatenate([s.risk for s in chain[1]]), expected, rtol=0, atol=1e-5)

@@ -10,7 +10,7 @@ import pytest
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores, over_instances
+from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores, over_networks
 from infantjax.methods.ensemble_gcn.tracing import FoldedProgram, WindowProgram
 from infantjax.recording import features, windows
 from infantjax.skeletons import IN_MOTION_19
@@ -58,15 +58,15 @@ def positions():
     return np.random.default_rng(1).standard_normal((4, FRAMES, JOINTS, 2)).astype(np.float32)
 
 
-def instance(stack, number):
+def network_of(stack, number):
     return jax.tree.map(lambda a: a[number], stack)
 
 
 def scores(stack, positions, names=("position", "velocity"), **options) -> Scores:
-    divided = FoldedProgram.create(WindowProgram(NETWORK, names, **options), instance(stack, 0))
+    divided = FoldedProgram.create(WindowProgram(NETWORK, names, **options), network_of(stack, 0))
     count = len(jax.tree.leaves(stack)[0])
-    folded = [np.stack(arrays) for arrays in zip(*(divided.fold(instance(stack, i)) for i in range(count)))]
-    program = quick(lambda folded, positions: over_instances(divided, folded, positions))
+    folded = [np.stack(arrays) for arrays in zip(*(divided.fold(network_of(stack, i)) for i in range(count)))]
+    program = quick(lambda folded, positions: over_networks(divided, folded, positions))
     return Scores(*map(np.asarray, program(folded, positions)))
 
 
@@ -79,7 +79,7 @@ def together(stack, positions) -> Scores:
     return scores(stack, positions, exact=True)
 
 
-def test_scores_are_the_network_of_each_instance_on_its_features(stack, positions, together):
+def test_scores_are_those_of_each_network_on_its_features(stack, positions, together):
     @quick
     def expected(variables):
         inputs = features.build_features(positions, IN_MOTION_19, ("position", "velocity"))
@@ -88,12 +88,12 @@ def test_scores_are_the_network_of_each_instance_on_its_features(stack, position
         return jax.nn.softmax(logits)[:, 1], contributions(aux["features"], weights)
 
     for i in range(INSTANCES):
-        risk, contribution = expected(instance(stack, i))
+        risk, contribution = expected(network_of(stack, i))
         np.testing.assert_allclose(together.risk[i], risk, rtol=0, atol=1e-6)
         np.testing.assert_allclose(together.contributions[i], contribution, rtol=0, atol=1e-5)
 
 
-def test_instances_side_by_side_are_those_one_after_the_other(stack, positions, together):
+def test_networks_side_by_side_are_those_one_after_the_other(stack, positions, together):
     alone = scores(jax.tree.map(lambda a: a[1:2], stack), positions, exact=True)
     np.testing.assert_allclose(together.risk[1:2], alone.risk, rtol=0, atol=1e-6)
     np.testing.assert_allclose(together.contributions[1:2], alone.contributions, rtol=0, atol=1e-5)
@@ -103,9 +103,9 @@ def test_instances_side_by_side_are_those_one_after_the_other(stack, positions, 
 def test_the_exact_way_goes_through_the_pooling_and_the_released_one_does_not(stack, positions):
     square = {"params": {**stack["params"], "classifier": {"kernel": stack["params"]["classifier"]["kernel"][:, :5]}}}
     square["params"]["pool"] = {"kernel": stack["params"]["pool"]["kernel"][..., :5]}
-    released, exact = (scores(square, positions, exact=exact) for exact in (False, True))
-    np.testing.assert_array_equal(released.risk, exact.risk)
-    assert np.abs(released.contributions - exact.contributions).max() > 0.1
+    reference, exact = (scores(square, positions, exact=exact) for exact in (False, True))
+    np.testing.assert_array_equal(reference.risk, exact.risk)
+    assert np.abs(reference.contributions - exact.contributions).max() > 0.1
 
 
 def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_so(stack, positions, together):
@@ -118,7 +118,7 @@ def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_s
 def test_products_are_computed_in_full_precision(stack, positions):
     """Accelerators round products of float32 by default; published weights are exact only without that."""
     program = jax.make_jaxpr(WindowProgram(NETWORK, ("position", "velocity"), exact=True))(
-        instance(stack, 0), positions
+        network_of(stack, 0), positions
     )
     text = str(program)
     assert text.count("dot_general") >= 3
@@ -159,7 +159,7 @@ def test_a_risk_that_is_not_a_number_is_refused(ensemble, record, bad):
         with_risks(ensemble, [[0.2, 0.3], [0.4, bad]]).assess(record(150))
 
 
-def test_the_infant_is_judged_by_instances_and_each_window_by_its_own(ensemble, record):
+def test_the_infant_is_assessed_by_networks_and_each_window_by_its_own(ensemble, record):
     risks = [[0.1, 0.9, 0.9], [0.4, 0.6, 0.4]]
     found = with_risks(ensemble, risks, threshold=0.5).assess(record(225))
     np.testing.assert_allclose(found.time_series.median, [0.25, 0.75, 0.65], rtol=0, atol=1e-7)

@@ -1,4 +1,4 @@
-"""EfficientPose against the published counts, the reference vectors of the released weights, and its own laws."""
+"""EfficientPose against the published counts, the reference vectors of the public weights, and its own laws."""
 
 import flax
 import jax
@@ -19,7 +19,7 @@ UNPRINTED = {"rt-lite": 425_660, "i-lite": 615_372, "ii-lite": 1_491_388}
 """Values of the Lite networks for In-Motion by the rule of the printed counts, which the papers do not print."""
 
 STORED = {"rt": 465_608, "i": 726_116, "ii": 1_740_380, "iii": 3_238_264, "iv": 6_571_542}
-"""Values of a released file with all three heads, upscaling included."""
+"""Values of a public file with all three heads, upscaling included."""
 
 
 def variables_of(network):
