@@ -1,4 +1,4 @@
-"""Inference of the whole ensemble: ten published architectures with seven networks each, over a recording of three minutes.
+"""Inference of the whole ensemble: ten published architectures, seven networks each, a recording of three minutes.
 
     python -m benchmarks.ensemble_inference
 
