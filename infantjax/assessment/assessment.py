@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from infantjax.assessment.certainty import Certainty, Level
+from infantjax.evaluation.risk_calibration import CalibratedRisk
 from infantjax.recording.quality import Quality
 from infantjax.report.record import SCHEMA_VERSION, UNVALIDATED, plain
 
@@ -219,6 +220,7 @@ class Assessment(Prediction):
         forced: not assessable, and computed all the same as the user asked.
         quality: of the keypoints as they were read; None where it was not measured.
         repairs: what was repaired and where, one sentence each.
+        calibration: what a risk means by the out-of-fold risks of the ensemble; None where there is no risk.
         warnings: notes that belong beside the value wherever it is shown, one sentence each.
     """
 
@@ -245,6 +247,7 @@ class Assessment(Prediction):
     forced: bool = False
     quality: Quality | None = None
     repairs: tuple[str, ...] = ()
+    calibration: CalibratedRisk | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -297,6 +300,7 @@ class Assessment(Prediction):
             "decision": self.decision or None,
             "agreement": self.agreement,
             "certainty": certainty,
+            "calibration": None if self.calibration is None else self.calibration._asdict(),
             "quantities": [vars(quantity) for quantity in self.quantities],
             "time_series": _series(self.time_series) if self.has_value else None,
             "members": [vars(member) for member in self.members],

@@ -1,10 +1,11 @@
 """From a recording to an `Assessment`: what is the same for every method."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from jaxtyping import Bool
@@ -14,7 +15,8 @@ from infantjax.assessment import gate
 from infantjax.assessment.assessment import NO_PREDICTION, Assessment, Fidelity, MemberValue, Prediction
 from infantjax.assessment.gate import DEFAULT_OPTIONS, NotAssessable, QualityOptions
 from infantjax.errors import InputError
-from infantjax.recording.quality import Quality, measure_quality, repair
+from infantjax.evaluation.risk_calibration import UNCALIBRATED, CalibratedRisk, RiskCalibration, RiskOptions
+from infantjax.recording.quality import Moments, Quality, measure_quality, repair
 from infantjax.recording.recording import Recording, find_fps_notes
 from infantjax.weights.ensemble import Ensemble, Member
 
@@ -26,6 +28,9 @@ Usable = Bool[np.ndarray, " second"]
 
 OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained for"
 """Remedy where weights and network do not fit together."""
+
+
+T = TypeVar("T")
 
 
 class Description(Protocol):
@@ -65,6 +70,42 @@ class Assessor(ABC):
 
     ensemble: Ensemble
     upwards: ClassVar[bool] = False
+    _risk_options: RiskOptions = RiskOptions()
+
+    def with_risk_options(self, options: RiskOptions) -> Self:
+        """The same assessor that turns risks into probabilities and sets of outcomes by these options.
+
+        Raises:
+            InputError: a prevalence where the ensemble has no calibration map, or a calibration that cannot be read.
+        """
+        known = self.calibration
+        if options.prevalence is not None and (known is None or known.map is None):
+            reason = "it holds no out-of-fold risks" if known is None else known.reason
+            what = f"needs an ensemble with a calibration map; this one has none: {reason}"
+            raise InputError("--prevalence", what, "leave it out")
+        other = copy.copy(self)
+        object.__setattr__(other, "_risk_options", options)
+        return other
+
+    @cached_property
+    def calibration(self) -> RiskCalibration | None:
+        """Out-of-fold risks of the ensemble and their map; None where it holds none.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        content = self.ensemble.info.get("calibration")
+        return None if content is None else _read_info(RiskCalibration.from_dict, content)
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """Of the recordings that the ensemble was trained on; None where it holds none.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+        content = self.ensemble.info.get("moments")
+        return None if content is None else _read_info(Moments.from_dict, content)
 
     @property
     @abstractmethod
@@ -121,11 +162,13 @@ class Assessor(ABC):
         """
         repaired = repair(recording) if options.repair else recording
         converted = self.convert(repaired)
-        quality = measure_quality(repaired) if options.quality else None
+        quality = measure_quality(repaired, reference=self.moments) if options.quality else None
         reasons, found = self._gated(converted, quality, options.force)
         prediction, shown = found or (NO_PREDICTION, converted)
+        calibrated = self._calibrated(prediction)
         if reasons or (quality is not None and quality.doubts):
             prediction = gate.without_certainty(prediction)
+            calibrated = calibrated and calibrated.doubted()
         method, info = self.description, self.ensemble.info
         step = max(1, round(shown.fps / MOVEMENT_FPS))
         assessment = Assessment(
@@ -146,7 +189,8 @@ class Assessor(ABC):
             notes=shown.notes,
             metadata=dict(recording.metadata),
             provenance=self._provenance
-            | {"input": {"sha256": source_digest}, "history": list(shown.history), "quality": vars(options)},
+            | {"input": {"sha256": source_digest}, "history": list(shown.history), "quality": vars(options)}
+            | {"calibration": vars(self._risk_options)},
             validated=info.get("validated") is True,
             statement=str(info.get("statement", "")),
             assessable=not reasons,
@@ -154,6 +198,7 @@ class Assessor(ABC):
             forced=bool(reasons) and found is not None,
             quality=quality,
             repairs=repaired.notes[len(recording.notes) :],
+            calibration=calibrated,
         )
         return replace(assessment, warnings=(*find_fps_notes(repaired), *gate.warnings(assessment)))
 
@@ -168,6 +213,18 @@ class Assessor(ABC):
             except NotAssessable as error:
                 reasons = (str(error),)
         return reasons, self.predict(converted) if force else None
+
+    def _calibrated(self, prediction: Prediction) -> CalibratedRisk | None:
+        """What a risk means by the out-of-fold risks of the ensemble; None for a headline that is no risk."""
+        if prediction.headline.name != "risk":
+            return None
+        if self.calibration is None:
+            return UNCALIBRATED
+        folds: dict[int, list[float]] = {}
+        for member in prediction.members:
+            folds.setdefault(member.index, []).append(member.value)
+        by_fold = {fold: float(np.median(values)) for fold, values in folds.items()}
+        return self.calibration.apply(prediction.value, by_fold, self._risk_options)
 
     def members(self, values: Iterable[float]) -> tuple[MemberValue, ...]:
         """Values by the networks of the ensemble, in its order, each with its network."""
@@ -288,6 +345,14 @@ def _flat(tree: Any) -> list[tuple[str, Any]]:
         (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     ]
+
+
+def _read_info(read: Callable[[Any], T], content: Any) -> T:
+    """What the ensemble's `info` holds, by the reader of its type."""
+    try:
+        return read(content)
+    except ValueError as error:
+        raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
 
 
 def _movement(keypoints: np.ndarray, upwards: bool) -> np.ndarray:

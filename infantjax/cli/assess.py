@@ -11,6 +11,7 @@ from infantjax.assessment.gate import QualityOptions
 from infantjax.cli import common
 from infantjax.cli.methods import MethodName
 from infantjax.errors import InputError, one_line
+from infantjax.evaluation.risk_calibration import RiskOptions
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Assess(common.Command):
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
+    meaning: Annotated[RiskOptions, common.FLAT] = RiskOptions()
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
 
     def run(self) -> int:
@@ -91,7 +93,7 @@ class Assess(common.Command):
         self.files.check()
         table = read_metadata(self.metadata) if self.metadata else {}
         common.prepare_process()
-        assessor = self._assessor()
+        assessor = self._assessor().with_risk_options(self.meaning)
         tracker = None
         if self.pose_weights is not None:
             from infantjax.pose import Tracker, load_pose_network
@@ -121,6 +123,7 @@ class Assess(common.Command):
             raise InputError(*rows[0].message.partition(": ")[::2])
         for row in rows:
             print(f"{one_line(row.file)}  {row}")
+        common.note(dict.fromkeys(row.calibration for row in rows if row.calibration), always=True)
         if statement := assessor.ensemble.info.get("statement"):
             common.note([statement], always=True)
         if failed:

@@ -18,11 +18,35 @@ MIN_INFANTS = 10
 """Infants of each outcome that a map needs: five for each of its two parameters, the least that Vittinghoff and
 McCulloch (2007) found acceptable. The number is our choice."""
 
-DEFAULT_ERROR = 0.1
-"""Chance that a conformal set misses the true outcome, if nothing else is asked."""
-
 NO_PROBABILITY = "The risk is no probability"
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+
+
+@dataclass(frozen=True)
+class RiskOptions:
+    """How a risk is turned into a probability and a set of outcomes.
+
+    Attributes:
+        error: Chance that the conformal set of a risk may miss the true outcome, above 0 and below 1.
+        prevalence: Share of infants with the outcome where the infant is seen: moves the calibrated risk to it. That of
+            the cross-validation if not given.
+
+    Raises:
+        ValueError: a value that is not above 0 and below 1.
+    """
+
+    error: float = 0.1
+    prevalence: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.error < 1:
+            raise ValueError(f"the error must lie between 0 and 1, got {self.error}")
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise ValueError(f"the prevalence must lie between 0 and 1, got {self.prevalence}")
+
+
+DEFAULT_OPTIONS = RiskOptions()
+"""The options where none are given."""
 
 
 class CalibratedRisk(NamedTuple):
@@ -45,6 +69,16 @@ class CalibratedRisk(NamedTuple):
     conformal_set: str
     error: float
     statement: str
+
+    def doubted(self) -> Self:
+        """The same for a recording whose tracking is doubtful: the set cannot tell."""
+        doubt = f"{self.statement} The tracking is doubtful: do not rely on either."
+        return self._replace(conformal_set=self.conformal_set and "cannot tell", statement=doubt)
+
+
+_UNKNOWN = CalibratedRisk(math.nan, math.nan, math.nan, math.nan, "", math.nan, "")
+UNCALIBRATED = _UNKNOWN._replace(statement=f"{NO_PROBABILITY}: the ensemble holds no out-of-fold risks.")
+"""Of an ensemble without a `RiskCalibration`."""
 
 
 class CalibrationMap(NamedTuple):
@@ -139,42 +173,35 @@ class RiskCalibration:
         return tuple(round(float(weights[self.conformal.outcomes == c].sum())) for c in (0, 1))  # type: ignore[return-value]
 
     def apply(
-        self,
-        risk: float,
-        by_fold: Mapping[int, float],
-        error: float = DEFAULT_ERROR,
-        prevalence: float | None = None,
+        self, risk: float, by_fold: Mapping[int, float], options: RiskOptions = DEFAULT_OPTIONS
     ) -> CalibratedRisk:
         """The meaning of a new infant's risk.
+
+        With a prevalence the calibrated odds change by the ratio of the odds of both prevalences. That is right if
+        infants differ in how common the outcome is and in nothing else (Saerens et al. 2002). An error below the
+        finest of the cohort is replaced by that, and the statement says so.
 
         Args:
             risk: by the ensemble, 0..1; NaN gives NaN.
             by_fold: the same by the networks of each fold alone.
-            error: chance that the conformal set may miss the true outcome; the finest possible if that is larger.
-            prevalence: of the place where the infant is seen; None for that of the cross-validation. The calibrated
-                odds change by the ratio of the prevalence's odds, which holds if infants differ in how common the
-                outcome is and in nothing else (Saerens et al. 2002).
+            options: error and prevalence.
 
         Raises:
-            ValueError: an error or prevalence outside 0..1; a prevalence where there is no map.
+            ValueError: a prevalence where there is no map.
         """
-        if not 0 < error < 1:
-            raise ValueError(f"the error must lie between 0 and 1, got {error}")
-        if prevalence is not None and not 0 < prevalence < 1:
-            raise ValueError(f"the prevalence must lie between 0 and 1, got {prevalence}")
-        if prevalence is not None and self.map is None:
+        moved, at = options.prevalence is not None, options.prevalence or self.prevalence
+        if moved and self.map is None:
             raise ValueError(f"there is no calibrated risk to move to another prevalence: {self.reason}")
-        calibrated = low = high = at = math.nan
-        if self.map is not None:
-            at = self.prevalence if prevalence is None else prevalence
-            shift = _logit(at) - _logit(self.prevalence) if prevalence is not None else 0.0
-            calibrated, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in self.map.logits(risk))
-            if not any(self.map.covariance):
-                low = high = math.nan
-        used = max(error, self.conformal.finest_error)
-        words = self._set(by_fold, used)
-        statement = self._statement(error, used, at, prevalence is not None)
-        return CalibratedRisk(calibrated, low, high, at, words, used if words else math.nan, statement)
+        used = max(options.error, self.conformal.finest_error)
+        words, statement = self._set(by_fold, used), self._statement(options, used)
+        found = _UNKNOWN._replace(conformal_set=words, error=used if words else math.nan, statement=statement)
+        if self.map is None:
+            return found
+        shift = _logit(at) - _logit(self.prevalence) if moved else 0.0
+        middle, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in self.map.logits(risk))
+        if self.map == OWN_MAP:
+            low = high = math.nan
+        return found._replace(risk=middle, low=low, high=high, prevalence=at)
 
     def _set(self, by_fold: Mapping[int, float], error: float) -> str:
         if min(self.counts()) == 0:
@@ -187,22 +214,22 @@ class RiskCalibration:
         (decided,) = self.conformal.decide(new, error)
         return "cannot tell" if decided is None else ("below", "above")[decided]
 
-    def _statement(self, asked: float, used: float, at: float, moved: bool) -> str:
+    def _statement(self, options: RiskOptions, used: float) -> str:
         without, cases = self.counts()
         cohort = f"{without + cases} infants, {cases} of them with the outcome"
         if self.map is None:
             lines = [f"{NO_PROBABILITY}: {self.reason}."]
-        elif not any(self.map.covariance):
-            lines = [f"The method calibrates its risk itself; cross-validation was on {cohort}."]
+        elif self.map == OWN_MAP:
+            lines = [f"The method calibrates its risk itself; the cross-validation had {cohort}."]
         else:
             lines = [f"The calibrated risk is a probability for infants like those of the cross-validation ({cohort})."]
-        if moved:
-            lines.append(f"It was moved from a prevalence of {self.prevalence:.3g} to {at:.3g}.")
+        if options.prevalence is not None:
+            lines.append(f"It was moved from a prevalence of {self.prevalence:.3g} to {options.prevalence:.3g}.")
         if min(without, cases) == 0:
             lines.append("There is no conformal set: all infants had the same outcome.")
-        elif used > asked:
+        elif used > options.error:
             finest = f"{without} and {cases} infants of the two outcomes allow {used:.3g} at best"
-            lines.append(f"The conformal set was asked for at an error of {asked:g}; {finest}, which is used.")
+            lines.append(f"The conformal set was asked for at an error of {options.error:g}; {finest}, which is used.")
         if self.optimistic:
             lines.append("The same infants chose the epoch of each network, so this is too favorable.")
         return " ".join(lines)
@@ -238,6 +265,8 @@ class RiskCalibration:
             raise ValueError("the calibration has other fields than out_of_fold, map, reason and optimistic")
         if not isinstance(content["reason"], str) or not isinstance(content["optimistic"], bool):
             raise ValueError("the calibration's reason must be text, optimistic true or false")
+        if not content["reason"].isprintable() or len(content["reason"]) > 300:
+            raise ValueError("the calibration's reason must be one short line")
         table = np.array([[_number(value) for value in row] for row in content["out_of_fold"]])
         if table.ndim != 2 or table.shape[1] != 4 or not np.isfinite(table).all():
             raise ValueError("the calibration's out-of-fold risks must be rows of four numbers")

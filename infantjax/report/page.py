@@ -73,7 +73,8 @@ def index_html(rows: Sequence[Row]) -> str:
     """A page with one line for each recording of a summary, linked to its own page."""
     lines = [(text.printable(plain(vars(row))), quote(row.page)) for row in rows]
     style = Markup(_file("page.css"))
-    statements = list(dict.fromkeys(line["statement"] for line, _ in lines if line["statement"]))
+    texts = [line[name] for name in ("statement", "calibration") for line, _ in lines]
+    statements = list(dict.fromkeys(filter(None, texts)))
     return _environment().get_template("index.html.j2").render(lines=lines, style=style, statements=statements)
 
 

@@ -11,6 +11,7 @@ from infantjax.errors import InputError
 from infantjax.report.record import plain
 
 _OF_HEADLINE = ("name", "value", "low", "high", "unit")
+_OF_CALIBRATION = ("risk", "prevalence", "conformal_set", "error", "statement")
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
@@ -36,8 +37,13 @@ class Row:
         decision: in words; empty where the method decides nothing.
         certainty: level of certainty; empty where the method has none.
         agreement: fraction of the networks whose own decision equals that of the ensemble.
+        calibrated_risk: the risk as a probability; empty without a calibration map.
+        prevalence: at which the calibrated risk holds.
+        conformal_set: `above`, `below` or `cannot tell`.
+        error: chance that the conformal set misses the true outcome.
         duration_seconds: length of the recording.
         message: why there is no result, or what to know about it; empty if all went well.
+        calibration: what is known of the risk as a probability; empty where there is no risk.
         statement: the caveat to print with every value.
     """
 
@@ -57,8 +63,13 @@ class Row:
     decision: str = ""
     certainty: str = ""
     agreement: float | None = None
+    calibrated_risk: float | None = None
+    prevalence: float | None = None
+    conformal_set: str = ""
+    error: float | None = None
     duration_seconds: float | None = None
     message: str = ""
+    calibration: str = ""
     statement: str = ""
 
     @classmethod
@@ -73,6 +84,7 @@ class Row:
             page: file name of its page.
         """
         headline, certainty = record["headline"] or dict.fromkeys(_OF_HEADLINE), record["certainty"]
+        calibration = record["calibration"] or dict.fromkeys(_OF_CALIBRATION)
         reasons = () if record["forced"] else record["reasons"]
         message = "; ".join(filter(None, [*reasons, *record["warnings"], message]))
         return cls(
@@ -92,8 +104,13 @@ class Row:
             decision=record["decision"] or "",
             certainty=certainty["level"] if certainty else "",
             agreement=record["agreement"],
+            calibrated_risk=calibration["risk"],
+            prevalence=calibration["prevalence"],
+            conformal_set=calibration["conformal_set"] or "",
+            error=calibration["error"],
             duration_seconds=record["duration"],
             message=message,
+            calibration=calibration["statement"] or "",
             statement=record["statement"],
         )
 
@@ -103,6 +120,10 @@ class Row:
             return f"{self.status}: {self.message}"
         value = "-" if self.value is None else f"{self.value:.3f}"
         words = [f"{self.value_name} {value} {self.unit}".strip(), self.decision, self.certainty]
+        if self.calibrated_risk is not None:
+            words.append(f"calibrated {self.calibrated_risk:.3f}")
+        if self.conformal_set and self.error is not None:
+            words.append(f"{self.conformal_set} at error {self.error:.2g}")
         return "  ".join(filter(None, [*words, f"({self.message})" if self.message else ""]))
 
 

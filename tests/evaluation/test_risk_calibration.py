@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infantjax.evaluation import calibration
-from infantjax.evaluation.risk_calibration import RiskCalibration
+from infantjax.evaluation.risk_calibration import RiskCalibration, RiskOptions
 
 
 def cohort(n: int = 120, seed: int = 0, by_chance: bool = False) -> SimpleNamespace:
@@ -66,7 +66,7 @@ def test_a_small_cohort_has_no_map_and_says_why(cases):
     assert given.statement.startswith(f"The risk is no probability: out-of-fold risks of {cases} infants with the")
     assert (given.conformal_set == "") == (cases == 0)
     with pytest.raises(ValueError, match="no calibrated risk to move"):
-        found.apply(0.5, {0: 0.5}, prevalence=0.1)
+        found.apply(0.5, {0: 0.5}, RiskOptions(prevalence=0.1))
 
 
 def test_risks_that_do_not_rise_with_the_outcome_get_no_map():
@@ -90,24 +90,24 @@ def test_the_conformal_set_is_said_in_words():
 
 
 def test_an_error_that_is_too_fine_is_replaced_by_the_finest_and_told():
-    found = fitted(30).apply(0.02, everywhere(0.02), error=0.01)  # 10 infants with the outcome
+    found = fitted(30).apply(0.02, everywhere(0.02), RiskOptions(error=0.01))  # 10 infants with the outcome
     assert found.error == pytest.approx(1 / 11)
     assert found.conformal_set == "below"
     assert (
         "asked for at an error of 0.01; 20 and 10 infants of the two outcomes allow 0.0909 at best" in found.statement
     )
-    assert "asked for" not in fitted(30).apply(0.02, everywhere(0.02), error=0.2).statement
+    assert "asked for" not in fitted(30).apply(0.02, everywhere(0.02), RiskOptions(error=0.2)).statement
 
 
 def test_another_prevalence_moves_the_odds():
     found = fitted()
-    here, there = (found.apply(0.7, everywhere(0.7), prevalence=p) for p in (None, 0.05))
+    here, there = (found.apply(0.7, everywhere(0.7), RiskOptions(prevalence=p)) for p in (None, 0.05))
     odds = [p / (1 - p) for p in (here.risk, there.risk)]
     assert odds[1] / odds[0] == pytest.approx((0.05 / 0.95) / (1 / 2))
     assert there.prevalence == 0.05
     assert "moved from a prevalence of 0.333 to 0.05" in there.statement
     assert there.conformal_set == here.conformal_set
-    same = found.apply(0.7, everywhere(0.7), prevalence=1 / 3)
+    same = found.apply(0.7, everywhere(0.7), RiskOptions(prevalence=1 / 3))
     assert same.risk == pytest.approx(here.risk)
 
 
@@ -137,7 +137,8 @@ def test_an_infant_with_many_recordings_changes_nothing():
 def test_what_is_stored_is_read_back_to_the_last_bit():
     found = fitted(optimistic=True)
     again = RiskCalibration.from_dict(json.loads(json.dumps(found.to_dict())))
-    assert again.apply(0.3, everywhere(0.3), 0.2, 0.1) == found.apply(0.3, everywhere(0.3), 0.2, 0.1)
+    options = RiskOptions(0.2, 0.1)
+    assert again.apply(0.3, everywhere(0.3), options) == found.apply(0.3, everywhere(0.3), options)
     assert "too favorable" in again.apply(0.3, everywhere(0.3)).statement
     assert "infant 1" not in json.dumps(found.to_dict())
 
@@ -164,6 +165,7 @@ def entry(column, value):
         lambda content: content["map"].update(slope=math.inf),
         lambda content: content["map"].update(covariance=[1.0]),
         lambda content: content.update(map=None),
+        lambda content: content.update(map=None, reason="\x1b[2J"),
         entry(0, 2),
         entry(1, 1e9),
         entry(2, 1.5),
@@ -187,4 +189,12 @@ def test_what_is_no_calibration_is_refused(content):
 @pytest.mark.parametrize("options", [{"error": 0.0}, {"error": 1.0}, {"prevalence": 0.0}, {"prevalence": 1.0}])
 def test_an_error_or_a_prevalence_outside_its_range_is_refused(options):
     with pytest.raises(ValueError, match="must lie between 0 and 1"):
-        fitted().apply(0.5, everywhere(0.5), **options)
+        RiskOptions(**options)
+
+
+def test_doubtful_tracking_leaves_the_set_open():
+    given = fitted().apply(0.02, everywhere(0.02))
+    assert given.conformal_set == "below"
+    doubted = given.doubted()
+    assert (doubted.conformal_set, doubted.risk) == ("cannot tell", given.risk)
+    assert "tracking is doubtful" in doubted.statement
