@@ -290,3 +290,11 @@ def test_an_output_that_cannot_be_is_refused(run, good, ensemble_folder, tmp_pat
     outcome = run("assess", good, "--fps", 30, "-o", tmp_path / "file", "--ensemble", ensemble_folder, "--quiet")
     outcome.refused("file: is a file, a folder is needed")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_risk_without_a_calibration_is_told_and_moved_nowhere(run, good, ensemble_folder, tmp_path):
+    where = ("assess", good, "--fps", 30, "--ensemble", ensemble_folder, "-o", tmp_path / "out")
+    outcome = run(*where, "--quiet")
+    assert any("The risk is no probability: the ensemble holds no out-of-fold risks." in line for line in outcome.err)
+    run(*where, "--prevalence", 0.1, "--quiet").refused("--prevalence: needs an ensemble with a calibration map")
+    run(*where, "--error", 1.5, "--quiet").refused("error must lie between 0 and 1, got 1.5")
