@@ -49,7 +49,7 @@ class CheckpointStore:
         import orbax.checkpoint as ocp
 
         # Orbax tells every directory that it makes or skips; what a user needs to know is said here.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         with contextlib.ExitStack() as entering, self.writing():
             (self.directory / FOLDER).mkdir(parents=True, exist_ok=True)
