@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 CHECKED = ("assessment", "evaluation", "formats", "recording", "report", "simulation", "skeletons", "video")
@@ -27,6 +28,11 @@ sys.path.append(str(Path(__file__).parent))  # of array_types.py
 install_import_hook([f"infantjax.{name}" for name in CHECKED], "array_types.check_arrays")
 
 from infantjax import cache as runtime  # noqa: E402
+
+# Chosen with --hypothesis-profile; a test whose examples take long names fewer.
+settings.register_profile("few", max_examples=20, deadline=None)
+settings.register_profile("many", max_examples=1000, deadline=None)
+settings.load_profile("few")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""What is imported when, and that imports go downwards only."""
+"""What is imported when, that imports go downwards only, and that what is imported is required."""
 
 import ast
 import json
@@ -8,6 +8,8 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+
+import pytest
 
 import infantjax
 from infantjax.methods import registry
@@ -121,53 +123,60 @@ def module_of(path: Path) -> tuple[str, ...]:
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if module_of(path))
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in SOURCES}
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    """Every file of the package, parsed."""
+    sources = sorted(path for path in PACKAGE.rglob("*.py") if module_of(path))
+    return {path: ast.parse(path.read_text("utf-8")) for path in sources}
+
+
 FOLDERS = {path.name for path in (PACKAGE / "methods").iterdir() if (path / "__init__.py").exists()}
 
 
-def imports_of(tree: ast.AST) -> set[str]:
-    """The project's own modules that a file imports at any depth, relative to the package: `recording.windows`.
-
-    Imports for type checking count too: they make a reader follow them upwards just the same.
-    """
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, ast.unparse(node)
-            assert node.module is not None
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("infantjax.") for name in found if name.startswith("infantjax.")} - {"__version__"}
-
-
-def test_every_part_has_its_layer():
-    assert {module_of(path)[0] for path in SOURCES} == set(ORDER)
+@pytest.fixture(scope="module")
+def imports(trees) -> dict[Path, set[str]]:
+    """What each file imports at any depth, for type checking too: a reader follows those upwards just the same."""
+    found: dict[Path, set[str]] = {}
+    for path, tree in trees.items():
+        names = found[path] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, ast.unparse(node)
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
 
 
-def test_imports_go_downwards_only():
+def own(names: set[str]) -> set[str]:
+    """The project's own modules, relative to the package: `recording.windows`."""
+    return {name.removeprefix("infantjax.") for name in names if name.startswith("infantjax.")} - {"__version__"}
+
+
+def test_every_part_has_its_layer(trees):
+    assert {module_of(path)[0] for path in trees} == set(ORDER)
+
+
+def test_imports_go_downwards_only(imports):
     upwards = []
-    for path, tree in TREES.items():
-        part = module_of(path)[0]
-        below = ORDER[: ORDER.index(part) + 1]
-        upwards += [f"{path}: {name}" for name in imports_of(tree) if name.partition(".")[0] not in below]
+    for path, names in imports.items():
+        below = ORDER[: ORDER.index(module_of(path)[0]) + 1]
+        upwards += [f"{path}: {name}" for name in own(names) if name.partition(".")[0] not in below]
     assert not upwards
 
 
-def test_a_method_imports_no_other_method_and_what_they_share_imports_none():
+def test_a_method_imports_no_other_method_and_what_they_share_imports_none(imports):
     foreign = []
-    for path, tree in TREES.items():
-        own = module_of(path)[1:2] if module_of(path)[0] == "methods" else ()
-        others = FOLDERS - set(own)
-        foreign += [f"{path}: {name}" for name in imports_of(tree) for other in others if f"methods.{other}" in name]
+    for path, names in imports.items():
+        others = FOLDERS - set(module_of(path)[1:2] if module_of(path)[0] == "methods" else ())
+        foreign += [f"{path}: {name}" for name in own(names) for other in others if f"methods.{other}" in name]
     assert not foreign
 
 
-def test_no_shared_folder_names_a_method():
+def test_no_shared_folder_names_a_method(trees):
     named = []
     words = FOLDERS | {folder.replace("_", "-") for folder in FOLDERS} | set(registry.names())
-    for path, tree in TREES.items():
+    for path, tree in trees.items():
         if module_of(path)[0] == "methods":
             continue
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -176,23 +185,45 @@ def test_no_shared_folder_names_a_method():
     assert not named
 
 
-def test_every_required_package_is_imported():
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
-    required = {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
-    modules: dict[str, set[str]] = {}
-    for module, packages in packages_distributions().items():
-        for package in packages:
-            modules.setdefault(package.lower(), set()).add(module)
-    imported = set()
-    for tree in TREES.values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add((node.module or "").partition(".")[0])
-    unused = {package for package in required if not modules.get(package, set()) & imported}
-    # `jax.export` imports this one.
-    assert unused == {"flatbuffers"}
+# --- dependencies ----------------------------------------------------------------------------------------------------
+
+PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {normalized(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements}
+
+
+@pytest.fixture(scope="module")
+def used(imports) -> dict[str, set[str]]:
+    """Module -> names of the distributions that hold it, of all modules of others that the package imports."""
+    found = {name.partition(".")[0] for names in imports.values() for name in names}
+    distributions = packages_distributions()
+    others = found - sys.stdlib_module_names - {"infantjax", "__future__"}
+    return {module: set(map(normalized, distributions.get(module, [module]))) for module in others}
+
+
+def test_every_required_package_is_imported(used):
+    # jaxlib is the compiled half of jax; jax.export needs flatbuffers and does not require it.
+    assert names(PROJECT["dependencies"]) - set().union(*used.values()) == {"flatbuffers"}
+
+
+def test_every_imported_package_is_required_or_an_extra(used):
+    known = names(PROJECT["dependencies"]).union(*map(names, PROJECT["optional-dependencies"].values()))
+    # Named in a comment of pyproject.toml: its releases cap orbax-checkpoint, so it is installed without dependencies.
+    known |= {"jax2onnx"}
+    # Come with optuna, scikit-learn and Jinja2.
+    known |= {"sqlalchemy", "threadpoolctl", "markupsafe"}
+    assert {module for module, packages in used.items() if not packages & known} == set()
+
+
+def test_packages_before_version_1_have_an_upper_bound():
+    unbounded = [r for r in PROJECT["dependencies"] if re.search(r">=0\.", r) and "<" not in r]
+    assert unbounded == []
 
 
 # --- pickle ----------------------------------------------------------------------------------------------------------
@@ -204,10 +235,10 @@ UNPICKLERS = {"weights.pytorch", "formats.deeplabcut"}
 RELATIVES = {"dill", "cloudpickle", "joblib", "shelve", "marshal", "_pickle"}
 
 
-def test_nothing_is_unpickled_but_by_unpicklers_that_refuse_code():
+def test_nothing_is_unpickled_but_by_unpicklers_that_refuse_code(trees):
     restricted = set()
-    for path in SOURCES:
-        tree, name = TREES[path], ".".join(module_of(path))
+    for path, tree in trees.items():
+        name = ".".join(module_of(path))
         used = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -224,9 +255,9 @@ def test_nothing_is_unpickled_but_by_unpicklers_that_refuse_code():
     assert restricted == UNPICKLERS
 
 
-def test_every_numpy_file_is_read_with_pickle_switched_off():
-    for path in SOURCES:
-        for node in ast.walk(TREES[path]):
+def test_every_numpy_file_is_read_with_pickle_switched_off(trees):
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 name = ast.unparse(node.func)
                 if name in ("np.load", "numpy.load", "np.lib.format.read_array"):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
@@ -83,7 +83,6 @@ def test_published_metrics_and_intervals_follow_from_the_counts(method):
         assert 100 * interval.high == pytest.approx(high, abs=0.056)
 
 
-@settings(max_examples=30, deadline=None)
 @given(infants=scored_infants())
 def test_the_auc_is_the_share_of_ordered_pairs(infants):
     scores, labels = infants
@@ -91,7 +90,6 @@ def test_the_auc_is_the_share_of_ordered_pairs(infants):
     assert discrimination.auc(scores, labels) == pytest.approx(((difference > 0) + (difference == 0) / 2).mean())
 
 
-@settings(max_examples=30, deadline=None)
 @given(infants=scored_infants())
 def test_the_auc_depends_on_the_order_only_and_mirrors_with_it(infants):
     scores, labels = infants
@@ -109,7 +107,6 @@ def test_a_weight_of_two_is_the_infant_twice():
     )
 
 
-@settings(max_examples=30, deadline=None)
 @given(infants=scored_infants())
 def test_each_point_of_the_roc_curve_is_what_its_threshold_gives(infants):
     scores, labels = infants
@@ -118,7 +115,6 @@ def test_each_point_of_the_roc_curve_is_what_its_threshold_gives(infants):
         assert (found["sensitivity"], found["specificity"]) == pytest.approx((sensitivity, specificity))
 
 
-@settings(max_examples=30, deadline=None)
 @given(infants=scored_infants(), threshold=st.integers(0, 6))
 def test_metrics_at_a_threshold_are_those_of_scikit_learn(infants, threshold):
     scores, labels = infants
@@ -198,7 +194,6 @@ def test_separated_classes_have_an_interval_of_no_width():
     assert discrimination.auc_interval([1, 2, 3, 4], [0, 0, 1, 1]) == (1, 1)
 
 
-@settings(max_examples=30, deadline=None)
 @given(infants=scored_infants())
 def test_no_threshold_beats_youdens_and_none_above_it_equals_it(infants):
     scores, labels = infants
@@ -209,7 +204,6 @@ def test_no_threshold_beats_youdens_and_none_above_it_equals_it(infants):
     assert all(value < total[best] - 1e-12 for threshold, value in total.items() if threshold > best)
 
 
-@settings(max_examples=30, deadline=None)
 @given(infants=scored_infants(), target=st.floats(0, 1))
 def test_the_threshold_at_a_sensitivity_is_the_highest_that_reaches_it(infants, target):
     scores, labels = infants

@@ -1,10 +1,18 @@
 """Recordings whose points are known, for the tests of readers."""
 
+import contextlib
+import io
+import json
+import subprocess
+import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from infantjax.formats import hdf5, hdf5_child
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
@@ -24,3 +32,19 @@ def make_recording() -> Callable[..., Recording]:
         return Recording(keypoints, fps, skeleton, "infant", confidence)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def hdf5_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads HDF5 without starting a process for each file, except in the tests of that process."""
+    if request.node.get_closest_marker("starts_processes"):
+        return
+    monkeypatch.setattr(hdf5_child, "_limit_memory", lambda size: None)
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        answer = io.TextIOWrapper(io.BytesIO())
+        with contextlib.redirect_stdout(answer), warnings.catch_warnings(action="ignore"):
+            hdf5_child.main(command[-2], json.loads(command[-1]))
+        return subprocess.CompletedProcess(command, 0, answer.buffer.getvalue())
+
+    monkeypatch.setattr(hdf5, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))

@@ -10,6 +10,8 @@ from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.formats import hdf5
 
+pytestmark = pytest.mark.starts_processes
+
 
 @pytest.fixture
 def analysis(make_recording, tmp_path):

@@ -844,6 +844,7 @@ def fuzz(folder: Path, seeds: list[Path], count: int, seed: int) -> dict[str, in
     return outcome
 
 
+@pytest.mark.starts_processes
 def test_damaged_files_are_read_or_refused(tmp_path):
     # Each HDF5 file is read by a process of its own, which takes longer than all others together.
     files_ = seeds(tmp_path)
@@ -855,6 +856,7 @@ def test_damaged_files_are_read_or_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.starts_processes
 def test_5000_damaged_files_are_read_or_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5, "TIME_LIMIT", 5.0)
     outcome = fuzz(tmp_path, seeds(tmp_path), 5000, seed=3)

@@ -15,7 +15,7 @@ KEEPS_RATE = {"wide-csv", "long-csv", "coco", "mmpose", "npz"}
 KEEPS_CONFIDENCE = set(WRITABLE) - {"orgcoords-csv", "coco", "openpose"}
 THREE_DIMENSIONS = {"wide-csv", "long-csv", "mmpose", "npz"}
 OF_SET = {"orgcoords-csv": ["in-motion-19"], "openpose": ["openpose-25", "openpose-18"]}
-SETTINGS = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def place(folder, format):
@@ -42,8 +42,7 @@ def recordings(draw, format):
 
 @pytest.mark.parametrize("format", WRITABLE)
 def test_reading_what_was_written_gives_the_same_points(format, tmp_path_factory):
-    # Each HDF5 file is read by a process of its own.
-    @settings(SETTINGS, max_examples=3 if format == "sleap-h5" else 8)
+    @SETTINGS
     @given(recordings(format))
     def check(recording):
         path = place(tmp_path_factory.mktemp("written"), format)
@@ -76,7 +75,7 @@ def test_openpose_keeps_the_confidence_of_points_that_are_there(make_recording, 
     np.testing.assert_array_equal(again.confidence[seen], recording.confidence[seen])
 
 
-@settings(SETTINGS, max_examples=10)
+@SETTINGS
 @given(
     name=st.text(max_size=20),
     notes=st.lists(st.text(max_size=20), max_size=3),

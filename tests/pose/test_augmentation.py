@@ -1,10 +1,9 @@
 """Views of images and of their points."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax import skeletons
@@ -15,6 +14,7 @@ SIDE = 64
 MIRROR = np.array([0, 2, 1])
 view_image = jax.jit(augmentation.view_image)
 view_points = jax.jit(augmentation.view_points, static_argnums=(3, 4))
+shift_colors = jax.jit(augmentation.shift_colors)
 views = st.builds(
     lambda angle, rows, columns, mirrored: View(
         np.float32(angle), np.float32([rows, columns]), np.bool_(mirrored), np.zeros(3, np.float32)
@@ -42,7 +42,7 @@ def test_the_view_that_changes_nothing_changes_nothing():
     image, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [np.nan, np.nan]])
     np.testing.assert_array_equal(view_image(image, UNCHANGED), image)
     np.testing.assert_allclose(view_points(points, UNCHANGED, MIRROR, SIDE, 0), points, atol=1e-6)
-    np.testing.assert_array_equal(augmentation.shift_colors(image, UNCHANGED), image)
+    np.testing.assert_array_equal(shift_colors(image, UNCHANGED), image)
 
 
 def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
@@ -54,7 +54,6 @@ def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
     np.testing.assert_allclose(view_points(found, mirrored, MIRROR, SIDE, 0), points, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
 @given(views, st.floats(0.3, 0.7), st.floats(0.3, 0.7))
 def test_a_dot_and_its_point_stay_together(view, x, y):
     points = np.full((3, 2), np.nan, np.float32)
@@ -87,7 +86,6 @@ def test_outside_of_the_image_is_mean_gray():
     assert (shown[SIDE // 2, SIDE // 2] == 1).all()
 
 
-@settings(deadline=None, max_examples=50)
 @given(views, st.integers(2, 13), st.integers(2, 13))
 def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, row):
     side = 16
@@ -104,19 +102,22 @@ def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, 
         assert shown[y, x] > shown.max() - 1e-5
 
 
-def test_colors_shift_one_channel_and_stay_in_range():
-    views = [augmentation.sample_view(jax.random.key(k), ImageAugmentation(color=0.25)) for k in range(20)]
-    shifts = np.array([view.shift for view in views])
-    assert ((shifts != 0).sum(1) == 1).all()
-    assert np.abs(shifts).max() <= 0.25
-    shown = augmentation.shift_colors(noise(), views[0])
+@pytest.fixture(scope="module")
+def many():
+    """Four thousand views of the published ranges, with shifts of color."""
+    draw = jax.jit(jax.vmap(lambda key: augmentation.sample_view(key, ImageAugmentation(color=0.25))))
+    return jax.device_get(draw(jax.random.split(jax.random.key(0), 4000)))
+
+
+def test_colors_shift_one_channel_and_stay_in_range(many):
+    assert ((many.shift != 0).sum(1) == 1).all()
+    assert 0.24 < np.abs(many.shift).max() <= 0.25
+    shown = shift_colors(noise(), View(*(values[0] for values in many)))
     assert shown.min() >= 0
     assert shown.max() <= 1
 
 
-def test_draws_fill_the_published_ranges():
-    draw = jax.jit(jax.vmap(lambda key: augmentation.sample_view(key, ImageAugmentation())))
-    many = draw(jax.random.split(jax.random.key(0), 4000))
+def test_draws_fill_the_published_ranges(many):
     for values, low, high in (
         (np.degrees(many.angle), -45, 45),
         (many.zoom[:, 0], 0.75, 1.25),
@@ -127,14 +128,14 @@ def test_draws_fill_the_published_ranges():
         assert high - width < values.max() <= high
     assert abs(np.corrcoef(many.zoom.T)[0, 1]) < 0.05
     assert abs(many.mirrored.mean() - 0.5) < 0.03
-    assert (many.shift == 0).all()
+    assert ImageAugmentation().color == 0
 
 
 def test_the_mirror_of_a_skeleton_is_what_points_need():
     skeleton = skeletons.get("in-motion-19")
-    points = jnp.linspace(0.1, 0.9, 38).reshape(19, 2)
+    points = np.linspace(0.1, 0.9, 38, dtype=np.float32).reshape(19, 2)
     mirrored = UNCHANGED._replace(mirrored=np.bool_(True))
-    found = augmentation.view_points(points, mirrored, np.array(skeleton.mirror), SIDE)
+    found = view_points(points, mirrored, np.array(skeleton.mirror), SIDE, 0)
     wrist, other = skeleton.index("right_wrist"), skeleton.index("left_wrist")
     np.testing.assert_allclose(found[wrist], [1 - points[other, 0], points[other, 1]], atol=1e-6)
 

@@ -92,19 +92,34 @@ def labelme(path, **points):
     path.write_text(json.dumps({"shapes": shapes, "imageHeight": 100, "imageWidth": 200}))
 
 
+def keypoint_table(path, *frames):
+    """A wide table of points in MPII_16, by joint; the others are missing."""
+    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
+    rows = [[str(v) for joint in MPII_16.joints for v in points.get(joint, ("", ""))] for points in frames]
+    lines = [["frame", *header], *([str(i), *row] for i, row in enumerate(rows))]
+    path.write_text("".join(f"{','.join(line)}\n" for line in lines))
+    return str(path)
+
+
+@pytest.mark.parametrize("found_by", ["reference", pytest.param("public weights", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    ("file", "published"),
+    ("name", "file", "published"),
     [
-        ("EfficientPoseRT.h5", (35.9, 59.0, 92.3, 0.218)),
-        pytest.param("EfficientPoseI_LITE.h5", (48.7, 82.1, 100.0, 0.124), marks=pytest.mark.slow),
+        ("RT", "EfficientPoseRT.h5", (35.9, 59.0, 92.3, 0.218)),
+        ("I_LITE", "EfficientPoseI_LITE.h5", (48.7, 82.1, 100.0, 0.124)),
     ],
 )
-def test_the_figures_of_the_infant_images_are_those_of_the_reference(file, published, shared, tmp_path, capsys):
-    """Found by the public weights and compared with the annotations, as a user does it: two commands."""
+def test_the_figures_of_the_infant_images_are_those_of_the_reference(
+    name, file, published, found_by, shared, tmp_path, capsys
+):
+    """Keypoints of the reference, or of the public weights, compared with the annotations by the commands."""
     images, target = shared / "data" / "infant_images", tmp_path / "found.csv"
-    weights = shared / "data" / "pose" / file
-    options = ("--fps", "1", "--min-confidence", "0", "--quiet", "-o", str(target))
-    assert cli.run(["pose", str(images), "--weights", str(weights), *options]) == 0
+    if found_by == "reference":
+        keypoints = json.loads((shared / "golden" / "pose" / "infant_images_keypoints.json").read_text("utf-8"))
+        keypoint_table(target, *(networks[name] for networks in keypoints["images"].values()))
+    else:
+        options = ("--fps", "1", "--min-confidence", "0", "--quiet", "-o", str(target))
+        assert cli.run(["pose", str(images), "--weights", str(shared / "data" / "pose" / file), *options]) == 0
     capsys.readouterr()
     at = ("--at", "0.1", "0.2", "0.5")
     assert cli.run(["evaluate", "pose", str(target), str(images), "--unit", "trunk", *at, "--json"]) == 0
@@ -122,13 +137,8 @@ def found_and_annotated(tmp_path) -> tuple[str, str]:
     folder.mkdir()
     for name in ("1", "2"):
         labelme(folder / f"{name}.json", Head=(10, 10), upper_neck=(10, 30), Wrist_R=(50, 50))
-    table = tmp_path / "found.csv"
-    found = dict.fromkeys(MPII_16.joints, ("", ""))
-    found |= {"head_top": (10, 10), "upper_neck": (10, 30), "right_wrist": (60, 50)}
-    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
-    cells = [str(v) for joint in MPII_16.joints for v in found[joint]]
-    table.write_text(f"frame,{','.join(header)}\n0,{','.join(cells)}\n1,{','.join(cells)}\n")
-    return str(table), str(folder)
+    found = {"head_top": (10, 10), "upper_neck": (10, 30), "right_wrist": (60, 50)}
+    return keypoint_table(tmp_path / "found.csv", found, found), str(folder)
 
 
 def test_the_command_draws_the_correct_keypoints_over_the_threshold(found_and_annotated, tmp_path, capsys):
@@ -166,18 +176,10 @@ def test_the_command_measures_against_boxes_of_heads(tmp_path, capsys):
     apart[:, 0] = 1
     release = {"annolist": images, "img_train": np.ones((1, 2)), "single_person": apart}
     savemat(tmp_path / "mpii.mat", {"RELEASE": release})
-    table = tmp_path / "found.csv"
-    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
-    cells = dict.fromkeys(header, "") | {
-        "upper_neck_x": "10",
-        "upper_neck_y": "30",
-        "right_wrist_x": "50",
-        "right_wrist_y": "65",
-    }
-    row = ",".join(cells.values())
-    table.write_text(f"frame,{','.join(header)}\n0,{row}\n1,{row}\n")
+    found = {"upper_neck": (10, 30), "right_wrist": (50, 65)}
+    table = keypoint_table(tmp_path / "found.csv", found, found)
     options = ("--unit", "head_box", "--at", "0.4")
-    assert cli.run(["evaluate", "pose", str(table), str(tmp_path / "mpii.mat"), *options]) == 0
+    assert cli.run(["evaluate", "pose", table, str(tmp_path / "mpii.mat"), *options]) == 0
     # The wrist is 15 pixels off, half of 0.6 times the diagonal of 50.
     assert capsys.readouterr().out.splitlines()[-1].split() == ["mean", "50.0", "0.250"]
 
@@ -197,11 +199,9 @@ def test_what_the_command_cannot_compare_gives_one_line(options, what, tmp_path,
     labelme(folder / "1.json", Head=(1, 2))
     for name in ("1", "2"):
         labelme(one / f"{name}.json", Head=(1, 2))
-    table = tmp_path / "found.csv"
-    header = [f"{joint}_{axis}" for joint in MPII_16.joints for axis in "xy"]
-    table.write_text(f"frame,{','.join(header)}\n0,{',1' * 32}\n1,{',2' * 32}\n".replace(",,", ","))
+    table = keypoint_table(tmp_path / "found.csv", *(dict.fromkeys(MPII_16.joints, (v, v)) for v in (1, 2)))
     given = [str(o).format(folder=folder, one=one) for o in options]
-    assert cli.run(["evaluate", "pose", str(table), *given]) == 2
+    assert cli.run(["evaluate", "pose", table, *given]) == 2
     error = capsys.readouterr().err
     assert what in error
     assert error.count("\n") == 1

@@ -40,10 +40,36 @@ def tracker(network):
     return Tracker(network, PoseConfig(min_confidence=0.0, batch_size=4))
 
 
-def test_every_frame_is_tracked_once(tracker, clip):
+class Corners(Tracker):
+    """Finds the corners of what is bright, as well as whole pixels of the square can tell."""
+
+    def find(self, squares):
+        found = []
+        for square in squares:
+            rows, columns = np.nonzero(square[..., 0] > 128)
+            low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
+            found.append([low, high] * 8)
+        return Points(np.array(found) / squares.shape[1], np.ones((len(squares), 16)))
+
+
+class Blue(Tracker):
+    """Finds the middle of the blue square in the test videos; nothing is compiled."""
+
+    def find(self, squares):
+        seen = squares[..., 2] > squares[..., :2].max(-1)
+        middles = [[np.mean(axis) for axis in np.nonzero(one)[::-1]] for one in seen]
+        return Points(np.array(middles)[:, None].repeat(16, 1) / squares.shape[1], np.ones((len(squares), 16)))
+
+
+@pytest.fixture
+def blue(network):
+    return Blue(network, PoseConfig(min_confidence=0.0, batch_size=4))
+
+
+def test_every_frame_is_tracked_once(blue, clip):
     frames = open_frames(clip)
     counts = []
-    track = tracker.track(frames, report=counts.append)
+    track = blue.track(frames, report=counts.append)
     assert track.positions.shape == (30, 16, 2)
     assert track.sizes.tolist() == [[120, 160]] * 30
     assert counts[0] == 0
@@ -65,9 +91,9 @@ def test_a_frame_of_a_video_gives_what_the_image_gives(tracker, clip):
     np.testing.assert_allclose(track.confidence[0], points.confidence[0], atol=1e-6)
 
 
-def test_an_interrupted_video_is_continued_without_computing_twice(tracker, clip, tmp_path, monkeypatch):
+def test_an_interrupted_video_is_continued_without_computing_twice(blue, clip, tmp_path, monkeypatch):
     monkeypatch.setattr(tracks, "CHUNK", 8)
-    expected = tracker.track(open_frames(clip))
+    expected = blue.track(open_frames(clip))
 
     class Stop(Exception):
         pass
@@ -78,38 +104,38 @@ def test_an_interrupted_video_is_continued_without_computing_twice(tracker, clip
 
     folder = tmp_path / "parts"
     with pytest.raises(Stop):
-        tracker.track(open_frames(clip), folder, stop)
+        blue.track(open_frames(clip), folder, stop)
     kept = sorted(p.name for p in folder.glob("*.npz"))
     assert kept == ["00000000.npz", "00000008.npz"]
     counts = []
-    found = tracker.track(open_frames(clip), folder, counts.append)
+    found = blue.track(open_frames(clip), folder, counts.append)
     assert counts[0] == 16
     for a, b in zip(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_finished_video_is_only_read_again(tracker, clip, tmp_path, monkeypatch):
-    first = tracker.track(open_frames(clip), tmp_path / "parts")
-    monkeypatch.setattr(tracker, "find", None)
-    second = tracker.track(open_frames(clip), tmp_path / "parts")
+def test_a_finished_video_is_only_read_again(blue, clip, tmp_path, monkeypatch):
+    first = blue.track(open_frames(clip), tmp_path / "parts")
+    monkeypatch.setattr(blue, "find", None)
+    second = blue.track(open_frames(clip), tmp_path / "parts")
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_damaged_chunk_is_computed_again(tracker, clip, tmp_path, monkeypatch):
+def test_a_damaged_chunk_is_computed_again(blue, clip, tmp_path, monkeypatch):
     monkeypatch.setattr(tracks, "CHUNK", 8)
-    expected = tracker.track(open_frames(clip), tmp_path / "parts")
+    expected = blue.track(open_frames(clip), tmp_path / "parts")
     (tmp_path / "parts" / "00000016.npz").write_bytes(b"PK damaged")
     counts = []
-    found = tracker.track(open_frames(clip), tmp_path / "parts", counts.append)
+    found = blue.track(open_frames(clip), tmp_path / "parts", counts.append)
     assert counts[0] == 16
     np.testing.assert_array_equal(found.positions, expected.positions)
 
 
 @pytest.mark.parametrize("change", ["network", "decoder", "fps", "file"])
-def test_chunks_of_other_settings_are_not_used(change, network, tracker, clip, tmp_path, videos):
-    tracker.track(open_frames(clip), tmp_path / "parts")
-    config, other, fps = tracker.config, network, None
+def test_chunks_of_other_settings_are_not_used(change, network, blue, clip, tmp_path, videos):
+    blue.track(open_frames(clip), tmp_path / "parts")
+    config, other, fps = blue.config, network, None
     if change == "network":
         other = PoseEstimator(**(vars(network) | {"digest": "1" * 64}))
     elif change == "decoder":
@@ -119,7 +145,7 @@ def test_chunks_of_other_settings_are_not_used(change, network, tracker, clip, t
     else:
         videos.write(clip, frames=31)
     counts = []
-    Tracker(other, config).track(open_frames(clip, fps), tmp_path / "parts", counts.append)
+    Blue(other, config).track(open_frames(clip, fps), tmp_path / "parts", counts.append)
     assert counts[0] == 0
 
 
@@ -134,9 +160,9 @@ def test_uncertain_points_are_missing_and_a_frame_without_any_is_told(network, t
     assert "no keypoints in 100.0 % of its frames" in none.notes
 
 
-def test_the_recording_says_where_its_keypoints_come_from(tracker, clip):
+def test_the_recording_says_where_its_keypoints_come_from(blue, clip):
     frames = open_frames(clip)
-    recording = tracker.recording(frames, tracker.track(frames))
+    recording = blue.recording(frames, blue.track(frames))
     assert recording.fps == 30
     assert recording.skeleton is MPII_16
     assert recording.name == "clip"
@@ -144,13 +170,13 @@ def test_the_recording_says_where_its_keypoints_come_from(tracker, clip):
         assert word in recording.history[0]
 
 
-def test_a_varying_frame_rate_becomes_a_constant_one(tracker, videos, tmp_path):
+def test_a_varying_frame_rate_becomes_a_constant_one(blue, videos, tmp_path):
     times = [*range(0, 500, 25), *range(500, 1001, 100), *range(3000, 3500, 25)]
     frames = open_frames(videos.write(tmp_path / "vfr.mkv", frames=len(times), times=times), None)
     frames.fps = 20.0
-    track = tracker.track(frames)
+    track = blue.track(frames)
     track = track._replace(confidence=np.ones_like(track.confidence))  # random maps have negative peaks
-    recording = tracker.recording(frames, track)
+    recording = blue.recording(frames, track)
     assert recording.frames == 70
     assert any("no constant frame rate" in note for note in recording.notes)
     at = np.round(track.times * 20, 6)
@@ -175,9 +201,24 @@ def test_a_rate_that_the_times_belie_is_not_believed(stated, network, clip):
     assert np.isnan(recording.keypoints[25:105]).all()
 
 
-def test_the_mean_over_the_mirror_image_swaps_left_and_right(network, clip):
-    tracker = Tracker(network, PoseConfig(flip=True, min_confidence=0.0, decoder="soft_argmax"))
-    square = crop_image(first_frame(clip), 32, "fast")
+class Means(nn.Module):
+    """A network whose maps are the mean gray level of every 8 x 8 pixels times a factor of the keypoint."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        maps = x.reshape(len(x), x.shape[1] // 8, 8, x.shape[2] // 8, 8, 3).mean((2, 4, 5))
+        return maps[..., None] * self.param("factors", nn.initializers.ones, (16,)), {}
+
+
+@pytest.fixture(scope="module")
+def means():
+    variables = {"params": {"factors": np.linspace(1, 3, 16, dtype=np.float32)}}
+    return PoseEstimator(Means(), variables, MPII_16, 96, "imagenet", "means", "3" * 64)
+
+
+def test_the_mean_over_the_mirror_image_swaps_left_and_right(means, clip):
+    tracker = Tracker(means, PoseConfig(flip=True, min_confidence=0.0, decoder="soft_argmax"))
+    square = crop_image(first_frame(clip), 96, "fast")
     there, mirrored = tracker.find(square[None]), tracker.find(square[None, :, ::-1])
     swapped = np.asarray(mirrored.positions)[:, list(MPII_16.mirror)]
     np.testing.assert_allclose(1 - swapped[..., 0], there.positions[..., 0], atol=1e-4)
@@ -239,36 +280,12 @@ def test_persons_cannot_be_told_apart_without_fields(network):
         Tracker(network, PoseConfig(person="largest"))
 
 
-class Means(nn.Module):
-    """A network whose maps are the mean gray level of every 8 x 8 pixels, for all keypoints the same."""
-
-    @nn.compact
-    def __call__(self, x, train=False):
-        maps = x.reshape(len(x), x.shape[1] // 8, 8, x.shape[2] // 8, 8, 3).mean((2, 4, 5))
-        shift = self.param("shift", nn.initializers.zeros, (16,))
-        return maps[..., None] + shift, {}
-
-
-def test_scales_change_the_points_and_the_history(clip):
-    variables = {"params": {"shift": np.zeros(16, np.float32)}}
-    network = PoseEstimator(Means(), variables, MPII_16, 96, "imagenet", "means", "3" * 64)
+def test_scales_change_the_points_and_the_history(means, clip):
     square = np.random.default_rng(0).integers(0, 255, (1, 96, 96, 3)).astype(np.uint8)
-    found = [Tracker(network, PoseConfig(scales=scales)).find(square) for scales in ((1.0,), (0.5, 1.0), (0.5,))]
+    found = [Tracker(means, PoseConfig(scales=scales)).find(square) for scales in ((1.0,), (0.5, 1.0), (0.5,))]
     assert len({round(float(one.confidence[0, 0]), 4) for one in found}) == 3
-    several = Tracker(network, PoseConfig(scales=(0.5, 1.0)))
+    several = Tracker(means, PoseConfig(scales=(0.5, 1.0)))
     assert "mean over scales 0.5 1" in several.recording(open_frames(clip), found_in(30)).history[0]
-
-
-class Corners(Tracker):
-    """Finds the corners of what is bright, as well as whole pixels of the square can tell."""
-
-    def find(self, squares):
-        found = []
-        for square in squares:
-            rows, columns = np.nonzero(square[..., 0] > 128)
-            low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
-            found.append([low, high] * 8)
-        return Points(np.array(found) / squares.shape[1], np.ones((len(squares), 16)))
 
 
 def test_a_second_stage_finds_the_same_points_more_exactly(network, tmp_path):
@@ -356,13 +373,13 @@ def test_a_wrong_configuration_is_refused(options, what):
         PoseConfig(**options)
 
 
-def test_an_error_of_the_decoder_reaches_the_caller(tracker, tmp_path):
+def test_an_error_of_the_decoder_reaches_the_caller(blue, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image at all, but longer than a few bytes" * 10)
     with pytest.raises(InputError, match="can be read"):
-        tracker.track(open_frames(tmp_path, fps=1))
+        blue.track(open_frames(tmp_path, fps=1))
 
 
-def test_a_decoder_that_stalls_is_given_up(tracker, clip, monkeypatch):
+def test_a_decoder_that_stalls_is_given_up(blue, clip, monkeypatch):
     import time
 
     monkeypatch.setattr(batches, "STALLED_SECONDS", 0.2)
@@ -375,7 +392,7 @@ def test_a_decoder_that_stalls_is_given_up(tracker, clip, monkeypatch):
 
     frames.__class__ = Slow
     with pytest.raises(InputError, match="gave no frame for"):
-        tracker.track(frames)
+        blue.track(frames)
 
 
 # --- public weights --------------------------------------------------------------------------------------------------

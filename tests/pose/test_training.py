@@ -123,11 +123,16 @@ def test_the_loss_is_the_mean_square_of_every_pass_added_up():
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def test_an_epoch_has_every_image_and_fills_its_last_batch_up():
-    task, run, data, state = first_run(replace(CONFIG, augmentation=None))
-    assert task.steps == 3  # 8 images in batches of 3
+@pytest.mark.slow
+def test_an_epoch_takes_its_steps():
+    task, run, data, state = first_run()
     trained = jax.jit(task.train_epoch)(state, run, data, jax.random.key(0), jnp.bool_(True))
-    assert {int(c) for c in jax.tree.leaves(trained.opt_state) if jnp.ndim(c) == 0} == {3}
+    assert {int(c) for c in jax.tree.leaves(trained.opt_state) if jnp.ndim(c) == 0} == {task.steps}
+
+
+def test_an_epoch_has_every_image_and_fills_its_last_batch_up():
+    task, run, data, state = first_run()
+    assert task.steps == 3  # 8 images in batches of 3
     order = np.asarray(task.plan_epoch(state.epoch, run, data, jax.random.key(0))[0].order)
     assert sorted(order[:8]) == list(range(8))
     assert order[8] == order[0]

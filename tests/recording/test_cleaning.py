@@ -46,7 +46,6 @@ def test_filling_gaps_leaves_its_input_alone():
     assert np.isnan(keypoints[1]).all()
 
 
-@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 0.95))
 def test_seen_points_are_kept_and_filled_ones_stay_within_what_was_seen(seed, share):
     keypoints = wobble(40, seed)
@@ -90,7 +89,6 @@ def test_a_missing_frame_makes_its_neighbors_missing_but_not_samples_that_need_i
     np.testing.assert_array_equal(np.isnan(found), [False, True, True, True, False, False, False, False])
 
 
-@settings(max_examples=100, deadline=None)
 @given(frames=st.integers(1, 200), fps=st.sampled_from([10, 24, 25, 29.97, 30, 50, 60, 120, 240]))
 def test_resampling_a_straight_line_keeps_it_straight(frames, fps):
     found = cleaning.resample(np.arange(frames) / fps, fps, 30)
@@ -123,7 +121,6 @@ def test_the_median_repeats_the_values_at_the_ends():
     np.testing.assert_array_equal(cleaning.median_filter(np.array([5.0, 1, 2])), [5, 2, 2])
 
 
-@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 30), width=st.sampled_from([1, 3, 5, 7]))
 def test_the_median_equals_the_plain_one_of_each_neighborhood(seed, frames, width):
     series = wobble(frames, seed)
@@ -167,7 +164,6 @@ def test_the_low_pass_is_linear(seed):
     np.testing.assert_allclose(cleaning.butterworth(first - 3 * second), both, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     order=st.integers(1, 10),

@@ -49,7 +49,7 @@ def test_the_first_ten_released_planes_are_reproduced_exactly_in_single_precisio
 def test_all_twelve_released_planes_are_reproduced_in_double_precision(bank):
     positions, expected = bank
     with jax.enable_x64(True):
-        found = np.asarray(features.build_features(positions.astype(np.float64), IN_MOTION_19, ALL))
+        found = np.asarray(build(positions.astype(np.float64), IN_MOTION_19, ALL))
     assert found.dtype == np.float64
     # The golden planes hold differences that were rounded to single precision: half a unit at 0.5, and their angles.
     np.testing.assert_allclose(found, expected, rtol=0, atol=5e-8)
@@ -122,6 +122,7 @@ def test_a_missing_point_stays_missing_and_touches_only_what_needs_it():
     assert [tuple(x) for x in np.argwhere(missing)] == [(2, 4), (3, 4)]
 
 
+@pytest.mark.slow  # eager, each operation is a program of its own
 def test_jit_equals_eager():
     positions = random_positions(6, 2, 7, 5, 2)
     compiled, eager = build(positions, FIVE, ALL), features.build_features(positions, FIVE, ALL)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
@@ -88,7 +88,6 @@ def test_the_published_order_is_median_filter_then_center_then_scale():
     np.testing.assert_allclose(standardize(original, PAPER).keypoints, expected, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     angle=st.floats(-np.pi, np.pi),
     scale=st.floats(0.01, 100),
@@ -104,7 +103,6 @@ def test_released_positions_forget_where_how_large_and_how_turned_the_infant_was
     np.testing.assert_allclose(standardize(moved, REFERENCE).keypoints, expected, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
 @given(scale=st.floats(0.01, 100), dx=st.floats(-1000, 1000), dy=st.floats(-1000, 1000))
 def test_published_positions_forget_where_and_how_large_the_infant_was_seen(scale, dx, dy):
     original = recording(60)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.recording import windows
@@ -46,7 +46,6 @@ def literal_rule(length, window, stride):
     return [*starts, length - window]
 
 
-@settings(max_examples=200, deadline=None)
 @given(window=st.integers(1, 40), extra=st.integers(0, 300), stride=st.integers(1, 40))
 def test_every_frame_is_covered_and_no_window_leaves_the_recording(window, extra, stride):
     stride = min(stride, window)
@@ -59,7 +58,6 @@ def test_every_frame_is_covered_and_no_window_leaves_the_recording(window, extra
     assert covered.all()
 
 
-@settings(max_examples=200, deadline=None)
 @given(window=st.integers(1, 40), extra=st.integers(0, 300), stride=st.integers(1, 60))
 def test_starts_equal_the_rule_written_as_a_loop(window, extra, stride):
     starts = windows.window_starts(window + extra, window, stride)
@@ -129,7 +127,6 @@ def test_alignment_is_one_rotation_for_the_whole_window():
     np.testing.assert_allclose(turned_flat @ turned_flat.T, flat @ flat.T, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
 @given(angle=st.floats(-np.pi, np.pi), seed=st.integers(0, 2**32 - 1))
 def test_alignment_forgets_how_the_window_was_turned(angle, seed):
     rng = np.random.default_rng(seed)
@@ -175,7 +172,6 @@ def test_ranges_of_the_released_training_samples_are_reproduced(shared):
         assert (int(low[part]), int(high[part])) == (row["start_min"], row["start_max"])
 
 
-@settings(max_examples=50, deadline=None)
 @given(length=st.integers(150, 5000), parts=st.sampled_from([1, 12, 60]))
 def test_training_starts_always_fit_and_the_ranges_follow_each_other(length, parts):
     low, high = (np.asarray(x) for x in windows.sample_ranges(length, parts))

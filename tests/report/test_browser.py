@@ -51,6 +51,7 @@ def test_a_hostile_recording_is_shown_and_runs_nothing(chromium, browser_flags, 
     assert dom.count("<script") == 2
 
 
+@pytest.mark.slow  # the chart and the body are measured in the page by other tests
 def test_a_screenshot_of_the_page_is_drawn(chromium, browser_flags, page, tmp_path):
     shot = tmp_path / "page.png"
     chromium_once(chromium, tmp_path, browser_flags, f"--screenshot={shot}", "--window-size=1280,1800", page.as_uri())
@@ -58,8 +59,14 @@ def test_a_screenshot_of_the_page_is_drawn(chromium, browser_flags, page, tmp_pa
     assert shot.stat().st_size > 40_000  # an empty page of this size takes some 10 kB
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [360, 400, 800, 1280])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        (360, False),
+        (1280, True),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((400, True), (800, False), (360, True))),
+    ],
+)
 def test_the_page_is_ready_without_a_problem_at_every_width(tab, page, width, dark):
     tab.open(page, width=width, dark=dark)
     assert state(tab) == {"ready": "true"}
@@ -198,7 +205,7 @@ def test_the_page_is_whole_without_its_script(tab, page):
         tab.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
-@pytest.mark.parametrize("windows", [1, 2000])
+@pytest.mark.parametrize("windows", [1, pytest.param(2000, marks=pytest.mark.slow)])
 def test_short_and_long_recordings_are_drawn(tab, factory, tmp_path, windows):
     path = tmp_path / "page.html"
     path.write_text(factory(windows).to_html(), encoding="utf-8")

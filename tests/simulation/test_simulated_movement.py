@@ -9,7 +9,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from infantjax.recording import preprocessing as normalization
 from infantjax.simulation import InfantConfig, move, project, simulate, simulate_cohort
@@ -52,7 +52,6 @@ def test_a_generator_as_seed_is_advanced():
     assert again.keypoints.tobytes() == first.keypoints.tobytes()
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     duration=st.floats(0.1, 20),

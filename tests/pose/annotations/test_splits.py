@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
@@ -21,7 +21,6 @@ def together(split, images):
     return sorted((*split.train, *split.validation, *split.test)) == list(range(images))
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 12), min_size=30, max_size=80), st.integers(0, 5))
 def test_no_group_is_in_two_parts_and_every_image_in_one(groups, seed):
     given_groups = tuple(f"g{g}" for g in groups)

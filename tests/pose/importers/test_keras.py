@@ -13,7 +13,7 @@ from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, Efficie
 from infantjax.pose.networks.efficientpose import build
 
 
-@pytest.fixture(scope="module", params=["rt", "rt-lite"])
+@pytest.fixture(scope="module", params=[pytest.param("rt", marks=pytest.mark.slow), "rt-lite"])
 def layers(request):
     """A network with random numbers, and the layers of a file that holds them."""
     network = build(request.param)
@@ -165,7 +165,7 @@ def hourglass(deepest):
     return variables, found
 
 
-@pytest.mark.parametrize(("deepest", "values"), [(5, 844_560), (6, 3_034_480)])
+@pytest.mark.parametrize(("deepest", "values"), [(5, 844_560), pytest.param(6, 3_034_480, marks=pytest.mark.slow)])
 def test_a_lite_hourglass_of_five_or_six_blocks_is_read(deepest, values, tmp_path):
     variables, given = hourglass(deepest)
     network, found = import_pose(write(tmp_path / "a.h5", given))

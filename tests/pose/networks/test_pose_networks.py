@@ -13,7 +13,6 @@ from infantjax.models import count_image
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.image import ImageConv, transposed
 from infantjax.nn.initializers import initialize
-from infantjax.nn.kernels.depthwise import depthwise_convolution
 from infantjax.pose.importers.keras import import_efficienthourglass
 from infantjax.pose.networks import efficienthourglass, efficientpose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
@@ -77,7 +76,7 @@ def test_the_upscaling_is_cheaper_than_it_is_counted():
 ABLATIONS = [
     # Paper I, tables 6 and 8: no low-level branch; the printed millions and billions.
     ("i", {"low": None}, 678_694, 1_580_766_686),
-    ("ii", {"low": None}, 1_688_446, 7_495_374_758),
+    pytest.param("ii", {"low": None}, 1_688_446, 7_495_374_758, marks=pytest.mark.slow),
 ]
 
 
@@ -94,15 +93,15 @@ def test_the_ablation_without_the_low_level_branch_counts_as_published(name, cha
 HOURGLASSES = [
     # Values stored for 16 keypoints without upscaling, with the ratios of the framework.
     ("b0", 5, 1_030_038),
-    ("b0", 6, 3_671_795),
+    pytest.param("b0", 6, 3_671_795, marks=pytest.mark.slow),
     pytest.param("b0", 7, 3_671_795, marks=pytest.mark.slow),
     pytest.param("b1", 7, 7_149_319, marks=pytest.mark.slow),
     pytest.param("b2", 6, 5_409_548, marks=pytest.mark.slow),
-    ("b3", 5, 2_465_580),
+    pytest.param("b3", 5, 2_465_580, marks=pytest.mark.slow),
     pytest.param("b4", 7, 18_818_536, marks=pytest.mark.slow),
     ("l0", 5, 844_560),
     pytest.param("l2", 6, 4_451_936, marks=pytest.mark.slow),
-    ("l4", 7, 11_335_360),
+    pytest.param("l4", 7, 11_335_360, marks=pytest.mark.slow),
     ("h0", 5, 878_998),
     pytest.param("h3", 6, 6_726_569, marks=pytest.mark.slow),
 ]
@@ -114,15 +113,20 @@ def test_hourglasses_have_their_size(member, deepest, values):
     assert count_image(network, (64, 64, 3)).stored == values
 
 
-def test_every_pose_network_takes_any_skeleton():
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientpose-rt",
+        pytest.param("efficienthourglass-l0", marks=pytest.mark.slow),
+        pytest.param("cima-pose", marks=pytest.mark.slow),
+        pytest.param("openpose", marks=pytest.mark.slow),
+    ],
+)
+def test_every_pose_network_takes_any_skeleton(name):
     three = Skeleton("three", ("a", "b", "c"), ("a", "a", "b"))
-    for name in ("efficientpose-rt", "efficienthourglass-l0", "cima-pose", "openpose"):
-        entry = models.get(name)
-        maps, _ = jax.eval_shape(
-            lambda key, entry=entry: entry.build(skeleton=three).init_with_output(key, jnp.zeros((1, 64, 64, 3)))[0],
-            jax.random.key(0),
-        )
-        assert maps.shape == (1, 64, 64, 3), name
+    module = models.get(name).build(skeleton=three)
+    maps, _ = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))[0])
+    assert maps.shape == (1, 64, 64, 3)
 
 
 def network_of(name):
@@ -158,7 +162,9 @@ def test_an_unknown_hourglass_is_refused(arguments, what):
         efficienthourglass.build(*arguments)
 
 
-@pytest.mark.parametrize("name", ["efficienthourglass_l0-128_random", "efficienthourglass_l0-128_mpii"])
+@pytest.mark.parametrize(
+    "name", ["efficienthourglass_l0-128_mpii", pytest.param("efficienthourglass_l0-128_random", marks=pytest.mark.slow)]
+)
 def test_every_array_of_the_hourglass_is_that_of_the_reference(name, shared, assert_golden):
     path = shared / "data" / "pose" / "EfficientHourglassL0_128x128.hdf5"
     assert_golden(*import_efficienthourglass(path), name)
@@ -183,23 +189,6 @@ def test_its_gradients_are_those_of_the_transposed_convolution():
 
     found, expected = (
         jax.jit(jax.grad(lambda x, k, f=f: (f(x, k) ** 2).sum(), (0, 1)))(x, kernel) for f in (transposed, dense)
-    )
-    for a, b in zip(found, expected):
-        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * float(jnp.abs(b).max()))
-
-
-def test_gradients_of_the_depthwise_convolution_are_those_of_the_grouped_one():
-    rng = np.random.default_rng(2)
-    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((1, 9, 8, 3), (5, 5, 3)))
-
-    def grouped(x, kernel):
-        return jax.lax.conv_general_dilated(
-            x, kernel[:, :, None], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3
-        )
-
-    found, expected = (
-        jax.jit(jax.grad(lambda x, k, f=f: (f(x, k) ** 2).sum(), (0, 1)))(x, kernel)
-        for f in (lambda x, k: depthwise_convolution(x, k, 2), grouped)
     )
     for a, b in zip(found, expected):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * float(jnp.abs(b).max()))
