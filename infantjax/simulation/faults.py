@@ -119,7 +119,10 @@ def _exchange(recording: Recording, frames: np.ndarray, joints: list[int] | None
         order = np.array([m if j in joints else j for j, m in enumerate(order)])
     points = recording.keypoints.copy()
     points[frames] = points[frames][:, order]
-    return _with(recording, points)
+    confidence = None if recording.confidence is None else np.array(recording.confidence)
+    if confidence is not None:
+        confidence[frames] = confidence[frames][:, order]
+    return _with(recording, points, confidence=confidence)
 
 
 def _bursts(recording: Recording, severity: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A recording in units of the body: pairs of joints, bones, trunk length, seconds."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,6 +53,15 @@ class Body:
     def limbs(self) -> dict[str, tuple[int, int]]:
         """The parts of arms and legs with shoulders and hips, from the trunk outwards."""
         return {part: self.parts[part] for part in PARENTS if part in self.parts}
+
+    @cached_property
+    def tracked(self) -> np.ndarray:
+        """`[joint]` bool: seen at least once. Joints that a tracker does not give are no faults."""
+        return ~self.recording.missing.all(axis=0)
+
+    def seen(self, parts: Iterable[str]) -> list[int]:
+        """The joints of both sides of some parts that are seen at least once."""
+        return [j for part in parts for j in self.parts.get(part, ()) if self.tracked[j]]
 
     @cached_property
     def bones(self) -> dict[tuple[str, str], tuple[tuple[int, int], tuple[int, int]]]:

@@ -34,11 +34,12 @@ class QualityLimits:
         doubtful_noise: the same over the recording, above which an answer is not certain.
         min_bandwidth: frequency, hertz, below which 95 % of the power of the velocity of hands and feet lies.
         min_movement: median over time of the spread of hands and feet within a second.
-        distance: of a feature from the mean of the training recordings, in spreads, above which an answer is not certain.
+        distance: of a feature from its mean in the training recordings, in spreads, above which an answer is not
+            certain.
         grid: of rounded coordinates, above which an answer is not certain.
-        min_seconds: least length of a usable run, seconds; a window of the published networks has 5.
         min_share: least usable share of a recording.
-        certain_share: usable share below which an answer is not certain.
+        window: seconds that must be usable together: a window of the published networks.
+        certain_share: share of such windows that are usable, below which an answer is not certain.
     """
 
     min_fps: float = 10.0
@@ -63,11 +64,11 @@ class QualityLimits:
     doubtful_noise: float = 0.02
     min_bandwidth: float = 2.0
     min_movement: float = 0.005
-    distance: float = 4.0
+    distance: float = 3.5
     grid: float = 0.03
-    min_seconds: float = 5.0
     min_share: float = 0.6
-    certain_share: float = 0.8
+    window: float = 5.0
+    certain_share: float = 0.7
 
 
 DEFAULT_LIMITS = QualityLimits()

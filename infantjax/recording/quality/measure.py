@@ -16,6 +16,10 @@ from infantjax.recording.quality.sides import exchanged
 from infantjax.recording.recording import Recording
 
 
+MAX_SECONDS = 48 * 3600.0
+"""Longest recording that is measured: beyond it the frame rate is wrong, and the measures would fill the memory."""
+
+
 def measure_quality(
     recording: Recording, limits: QualityLimits = DEFAULT_LIMITS, reference: Moments | None = None
 ) -> Quality:
@@ -29,6 +33,10 @@ def measure_quality(
     Returns:
         The measures. No recording is refused: where a measure is not defined, its values are NaN.
     """
+    if recording.missing.all():
+        return _refused(recording, "has no point in any frame")
+    if recording.duration > MAX_SECONDS:
+        return _refused(recording, f"lasts {recording.duration / 3600:.0f} hours: the frame rate is wrong")
     body = Body(recording)
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, as wanted
@@ -44,6 +52,14 @@ def measure_quality(
             doubts += _far(far, limits)
     faults = _faults(measures, body, motion, states)
     return Quality(measures, usable, faults, summary, not reasons, reasons, doubts)
+
+
+def _refused(recording: Recording, reason: str) -> Quality:
+    """The quality of a recording that nothing can be measured of."""
+    summary = {"fps": float(recording.fps), "seconds": float(recording.duration), "usable": 0.0, "missing": 1.0}
+    if recording.missing.size:
+        summary["missing"] = float(recording.missing.mean())
+    return Quality((), np.zeros(0, dtype=bool), (), summary, False, (reason,))
 
 
 def _measures(
@@ -89,7 +105,7 @@ def _measures(
             body.share(shape.limbs_on_each_other(body, limits.together)),
             limits.impossible_body,
         ),
-        Measure("missing", "missing points (share)", body.share(missing.mean(axis=1)), limits.missing),
+        Measure("missing", "missing points (share)", body.share(missing[:, body.tracked].mean(axis=1)), limits.missing),
         Measure(
             "missing_joint",
             "frames without the joint of arms and legs that is missing most (share)",
@@ -139,11 +155,14 @@ def _summary(
         "fps": float(body.recording.fps),
         "seconds": float(body.recording.duration),
         "usable": float(usable.mean()) if usable.size else 0.0,
+        "windows": _windows(usable, motion.limits.window),
         **{
             name: mean(name)
             for name in ("exchanged_sides", "missing", "interpolated", "frozen", "stuck", "impossible_body")
         },
-        "jumps_per_minute": float((motion.jumps > 0.15).any(axis=1).sum() / max(body.recording.duration, 1e-9) * 60),
+        "jumps_per_minute": float(
+            (motion.jumps > motion.limits.jump).any(axis=1).sum() / max(body.recording.duration, 1e-9) * 60
+        ),
         "noise": middle("noise"),
         "movement": middle("movement"),
         "bandwidth": motion.bandwidth,
@@ -170,13 +189,12 @@ def _verdict(
         reasons.append("the movement has no fast parts: it was smoothed, or the frame rate is wrong")
     if summary["longest_bone"] > limits.longest_bone:
         reasons.append("a bone is longer than the trunk")
-    run = _longest_run(usable)
     if summary["usable"] < limits.min_share:
         reasons.append(f"only {usable.sum()} of {len(usable)} seconds are usable")
-    elif run < limits.min_seconds:
-        reasons.append(f"no run of {limits.min_seconds:g} usable seconds; the longest has {run}")
-    if limits.min_share <= summary["usable"] < limits.certain_share:
-        doubts.append(f"only {usable.sum()} of {len(usable)} seconds are usable")
+    elif summary["windows"] == 0:
+        reasons.append(f"no {limits.window:g} usable seconds follow each other")
+    elif summary["windows"] < limits.certain_share:
+        doubts.append(f"tracking faults leave only {summary['windows']:.0%} of the windows of {limits.window:g} s")
     if summary["noise"] > limits.doubtful_noise:
         doubts.append(f"the points are noisy: {summary['noise']:.3f} trunk lengths")
     if summary["asymmetry"] > limits.asymmetry:
@@ -194,19 +212,21 @@ def _far(far: Mapping[str, float], limits: QualityLimits) -> tuple[str, ...]:
     if abs(far[name]) <= limits.distance:
         return ()
     kind, *words = name.split("_")
-    what = {
-        "speed": f"the {words[0]} movement from {' to '.join(words[1:])} Hz" if kind == "speed" else "",
-        "length": f"the length from {' to '.join(words)}",
-        "width": f"the width of the {' '.join(words)}s",
-        "missing": "the share of missing points",
-    }[kind]
+    if kind in ("speed", "slope"):
+        limb, low, high = words
+        what = f"the {limb} movement from {low} to {high} Hz" + (" against slower one" if kind == "slope" else "")
+    else:
+        what = f"the {kind} of {' to '.join(words)}" if words else "the share of missing points"
     side = "above" if far[name] > 0 else "below"
     return (f"{what} is {abs(far[name]):.1f} spreads {side} that of the recordings that the networks were trained on",)
 
 
-def _longest_run(usable: np.ndarray) -> int:
-    edges = np.flatnonzero(np.diff(usable.astype(np.int8), prepend=0, append=0))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+def _windows(usable: np.ndarray, window: float) -> float:
+    """Share of the runs of so many seconds that are usable throughout; a shorter recording is one run."""
+    length = min(math.ceil(window), len(usable))
+    if not length:
+        return 0.0
+    return float((np.convolve(usable, np.ones(length), "valid") > length - 0.5).mean())
 
 
 _TEXTS = {

@@ -17,9 +17,9 @@ from infantjax.recording.recording import Recording
 BANDS = ((0.3, 1.0), (1.0, 3.0), (3.0, 6.0), (6.0, 10.0))
 """Frequencies of the movement that features tell apart, hertz: slow, fidgety, fast, and faster than infants move."""
 
-MIN_SPREAD = {"speed": 0.25, "length": 0.1, "width": 0.1, "missing": 0.1}
+MIN_SPREAD = {"speed": 0.15, "slope": 0.15, "length": 0.1, "width": 0.1, "missing": 0.1}
 """Least spread that a distance counts in, by the first word of a feature: cohorts of one camera and one tracker would
-make every other one far away. Features are logarithms: 0.25 is a factor of 1.28, 0.1 one of 1.1. Our choice."""
+make every other one far away. Features are logarithms: 0.15 is a factor of 1.16, 0.1 one of 1.1. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def features(recording: Recording) -> dict[str, float]:
 
     - `speed_arm_1_3` and the like: logarithm of the root mean square velocity (trunk lengths per second) of hands and
       feet between two frequencies, hertz. Noise, smoothing, a wrong frame rate and interpolation change them.
-    - `length_forearm` and the like: logarithm of the length that a bone commonly reaches, trunk lengths.
+    - `slope_arm_1_3` and the like: the difference of that from the band below.
+    - `length_elbow_wrist` and the like: logarithm of the length that a bone commonly reaches, trunk lengths.
     - `missing`: share of missing points of the limbs.
     """
     body = Body(recording)
@@ -72,8 +73,7 @@ def features(recording: Recording) -> dict[str, float]:
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature of nothing is NaN and left out
         values = _speeds(body) | _lengths(body)
-        limb = [j for part in PARENTS for j in body.parts.get(part, ())]
-        if limb:
+        if limb := body.seen(PARENTS):
             values["missing"] = float(recording.missing[:, limb].mean())
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
@@ -83,17 +83,21 @@ def _speeds(body: Body) -> dict[str, float]:
     frequencies = np.fft.rfftfreq(len(points) - 1, 1 / fps)
     values = {}
     for limb, parts in (("arm", ("wrist", "hand")), ("leg", ("ankle", "foot", "heel"))):
-        ends = [j for part in parts for j in body.parts.get(part, ())]
+        ends = body.seen(parts)
         if not ends:
             continue
         velocity = np.diff(points[:, ends], axis=0).reshape(len(points) - 1, -1) * fps
         power = (np.abs(np.fft.rfft(velocity * np.hanning(len(velocity))[:, None], axis=0)) ** 2).sum(axis=1)
         # The window's power is 3/8; both halves of the spectrum count.
         power *= 2 / (len(velocity) ** 2 * 0.375) / len(ends)
+        below = math.nan
         for low, high in BANDS:
             if high <= fps / 2:
                 band = (frequencies >= low) & (frequencies < high)
-                values[f"speed_{limb}_{low:g}_{high:g}"] = 0.5 * math.log(max(float(power[band].sum()), 1e-12))
+                speed = 0.5 * math.log(max(float(power[band].sum()), 1e-12))
+                values[f"speed_{limb}_{low:g}_{high:g}"] = speed
+                values[f"slope_{limb}_{low:g}_{high:g}"] = speed - below
+                below = speed
     return values
 
 

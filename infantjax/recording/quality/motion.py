@@ -30,8 +30,8 @@ class Motion:
         self.body, self.limits = body, limits
         self.fps = body.recording.fps
         self.missing = body.recording.missing
-        self.limb = [j for part in PARENTS for j in body.parts.get(part, ())] or list(range(len(body.joints)))
-        self.ends = [j for part in ENDS for j in body.parts.get(part, ())] or self.limb
+        self.limb = body.seen(PARENTS) or np.flatnonzero(body.tracked).tolist()
+        self.ends = body.seen(ENDS) or self.limb
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -122,9 +122,9 @@ class Motion:
         their sizes into the standard deviation of independent errors.
         """
         third = np.abs(np.diff(self.points[:, self.limb], n=3, axis=0))
-        starts = range(0, max(len(third) - block // 2, 1), block)
-        values = [np.median(np.median(third[s : s + block], axis=0)) if len(third) else np.nan for s in starts]
-        return np.array(values) / 0.6745 / np.sqrt(20)
+        block = min(block, len(third))
+        blocks = third[: len(third) // block * block].reshape(-1, block, len(self.limb) * third.shape[2])
+        return np.median(np.median(blocks, axis=1), axis=1) / 0.6745 / np.sqrt(20)
 
     @cached_property
     def bandwidth(self) -> float:

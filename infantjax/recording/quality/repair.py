@@ -1,17 +1,77 @@
 """`repair`: undo exchanged sides and single jumps."""
 
+import warnings
+
+import numpy as np
+
+from infantjax.recording.quality.body import Body
 from infantjax.recording.quality.limits import DEFAULT_LIMITS, QualityLimits
+from infantjax.recording.quality.motion import Motion
+from infantjax.recording.quality.sides import exchanged
 from infantjax.recording.recording import Recording
+
+SHOWN = 5
+"""Places that a note names."""
 
 
 def repair(recording: Recording, limits: QualityLimits = DEFAULT_LIMITS) -> Recording:
-    """Undo exchanged sides and single jumps.
+    """Undo exchanged sides and remove points that jump away for one to three frames.
+
+    Left and right are given back their names where `measure_quality` finds them exchanged; in a mirrored video, that is
+    everywhere. Points that jump become missing. Nothing else changes, and no point is moved.
 
     Args:
         recording: as it was read.
         limits: thresholds.
 
     Returns:
-        A recording with notes of what was changed and where; the recording itself where nothing was.
+        A recording with one note for each kind of repair, which says what and where; the recording itself where there
+        was nothing to repair.
     """
-    return recording
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return _without_jumps(_with_right_sides(recording, limits), limits)
+
+
+def _with_right_sides(recording: Recording, limits: QualityLimits) -> Recording:
+    body = Body(recording)
+    states = {part: state for part, state in exchanged(body, limits).items() if state.any()}
+    if not states:
+        return recording
+    points = recording.keypoints.copy()
+    confidence = None if recording.confidence is None else np.array(recording.confidence)
+    for part, state in states.items():
+        right, left = body.parts[part]
+        for array in (points, confidence):
+            if array is not None:
+                array[state, right], array[state, left] = array[state, left], array[state, right]
+    frames = np.any(list(states.values()), axis=0)
+    note = (
+        f"repaired: left and right exchanged back in {frames.sum()} of {recording.frames} frames "
+        f"({', '.join(states)}) {_places(frames, recording.fps)}"
+    )
+    notes = (*recording.notes, note)
+    return recording.with_step("exchanged sides repaired", keypoints=points, confidence=confidence, notes=notes)
+
+
+def _without_jumps(recording: Recording, limits: QualityLimits) -> Recording:
+    jumps = Motion(Body(recording), limits).jumps > limits.jump
+    if not jumps.any():
+        return recording
+    points = recording.keypoints.copy()
+    points[jumps] = np.nan
+    joints = [recording.skeleton.joints[j] for j in np.flatnonzero(jumps.any(axis=0))]
+    note = (
+        f"repaired: {jumps.sum()} points that jump away for a moment count as missing "
+        f"({', '.join(joints)}) {_places(np.asarray(jumps.any(axis=1)), recording.fps)}"
+    )
+    return recording.with_step("jumps removed", keypoints=points, notes=(*recording.notes, note))
+
+
+def _places(frames: np.ndarray, fps: float) -> str:
+    """Where something was repaired, in words: the first places as seconds."""
+    edges = np.flatnonzero(np.diff(frames.astype(np.int8), prepend=0, append=0))
+    starts, stops = edges[::2] / fps, edges[1::2] / fps
+    places = [f"{start:.1f} to {stop:.1f} s" for start, stop in zip(starts[:SHOWN], stops[:SHOWN])]
+    more = f" and {len(starts) - SHOWN} more places" if len(starts) > SHOWN else ""
+    return f"at {', '.join(places)}{more}"
