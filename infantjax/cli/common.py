@@ -17,6 +17,7 @@ from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort, ScoreRange
+    from infantjax.recording.quality import Quality
 
 FLAT = arg(name="")
 """Marks a nested dataclass whose fields are options without a prefix."""
@@ -26,6 +27,9 @@ OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Fps = Annotated[float | None, arg(metavar="HZ")]
 Distributed = Annotated[str | None, arg(metavar="auto|ADDRESS:PORT,COUNT,NUMBER")]
 Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
+Screening = Literal["warn", "exclude", "off"]
+QUALITY = "quality.csv"
+"""Name of the table of the quality of a cohort's recordings, beside its results."""
 _WRITTEN = ("output", "overlay", "plots")
 """Options that name what a command writes; all other paths are read."""
 Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
@@ -143,6 +147,43 @@ class CohortOptions(FileOptions):
         cohort = read_cohort(folder, self.outcomes, fps=self.fps, format=self.format, score_range=score_range)
         note(cohort.problems)
         return cohort
+
+
+@dataclass(frozen=True)
+class ScreenedOptions(CohortOptions):
+    """How the cohort is read, and what happens to recordings of bad quality."""
+
+    quality: Screening = "warn"
+    """Recordings whose tracking is too bad to be assessed: warn of them, exclude them, or off."""
+
+    def read_screened(
+        self, folder: Path, score_range: "ScoreRange | None" = None
+    ) -> "tuple[Cohort, dict[str, Quality]]":
+        """Read the cohort, warn of recordings that are not assessable, and leave them out if asked.
+
+        Returns:
+            The cohort, and the quality of each recording for `write_quality`.
+
+        Raises:
+            InputError: as `read`, or no recording is left.
+        """
+        from infantjax.assessment.screening import screen
+
+        cohort = self.read(folder, score_range)
+        with checked(folder, "track them again, or use --quality warn"):
+            screened, found = screen(cohort, self.quality)
+        note(screened.problems[len(cohort.problems) :], always=True)
+        return screened, found
+
+
+def write_quality(folder: Path, qualities: "Mapping[str, Quality]") -> None:
+    """Write the quality of a cohort's recordings beside its results; nothing if it was not measured."""
+    from infantjax.assessment.screening import quality_csv
+    from infantjax.files import write_atomically
+
+    if qualities:
+        with written(folder):
+            write_atomically(folder / QUALITY, quality_csv(qualities))
 
 
 def say(text: str) -> None:

@@ -39,7 +39,7 @@ class TrainCommand(common.Command):
     """Refuse recordings with points that have to be approximated from others."""
     skip_invalid: bool = False
     """Skip recordings that cannot be used, instead of refusing the cohort."""
-    files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
+    files: Annotated[common.ScreenedOptions, common.FLAT] = common.ScreenedOptions()
     settings: Any = None
 
     @classmethod
@@ -56,16 +56,19 @@ class TrainCommand(common.Command):
         from infantjax.files import refuse_inputs
         from infantjax.formats.cohort import read_annotated
         from infantjax.training.crossval import WRITTEN, format_summary
+        from infantjax.training.distributed import is_main_process
         from infantjax.training.loop import TrainOptions
 
-        refuse_inputs((self.output / name for name in WRITTEN), self.tables)
+        refuse_inputs((self.output / name for name in (*WRITTEN, common.QUALITY)), self.tables)
         common.prepare_process(self.distributed)
         with common.checked():
-            cohort = self.files.read(self.cohort, self.settings.score_range)
+            cohort, quality = self.files.read_screened(self.cohort, self.settings.score_range)
             given: dict[str, Any] = {"strict": self.strict, "skip_invalid": self.skip_invalid}
             if self.annotated is not None:
                 given["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
             ensemble = self.train(cohort, TrainOptions(save_every=self.save_every, quiet=self.quiet), **given)
+        if is_main_process():
+            common.write_quality(self.output, quality)
         for line in format_summary(ensemble):
             print(line)
         print(f"ensemble: {self.output}")

@@ -12,7 +12,7 @@ from infantjax.cli import common
 from infantjax.errors import InputError
 
 if TYPE_CHECKING:
-    from infantjax.evaluation.tables import RiskTable
+    from infantjax.evaluation.tables import ColumnNames, RiskTable
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ class Evaluate(common.Command):
     """Evaluate the mean risk of each infant's recordings; the column `group` of the table of outcomes names infants."""
     auc_interval: Literal["delong", "bootstrap"] = "delong"
     """Interval of the AUC; a bootstrap over infants in any case where some have several recordings."""
+    quality: common.Screening = "warn"
+    """Recordings that are not assessable, by the table of risks or the quality.csv beside it: warn of those whose risk
+    counts, exclude them, or off."""
     json: bool = False
     """Print JSON."""
     columns: Annotated[ColumnOptions, common.FLAT] = ColumnOptions()
@@ -121,8 +124,23 @@ class Evaluate(common.Command):
         from infantjax.evaluation import tables
 
         named = tables.ColumnNames(*dataclasses.astuple(self.columns))
-        found = tables.read_risks(path, self.outcomes, named)
+        found = self._screened(path, tables.read_risks(path, self.outcomes, named), named)
         return tables.mean_per_infant(found, self.outcomes) if self.per_infant else found
+
+    def _screened(self, path: Path, found: "RiskTable", named: "ColumnNames") -> "RiskTable":
+        """Warn of risks of recordings that are not assessable, and leave them out if asked."""
+        from infantjax.evaluation import tables
+
+        if self.quality == "off":
+            return found
+        reasons = tables.read_not_assessable(path, named)
+        for name, reason in reasons.items():
+            done = "has no risk" if name not in found.names else "left out" if self.quality == "exclude" else "counted"
+            common.note([f"{name}: not assessable, {done}: {reason}"], always=True)
+        if self.quality == "warn":
+            return found
+        with common.checked(path, "use --quality warn"):
+            return tables.leave_out(found, reasons)
 
     def _threshold(self, scores: "RiskTable") -> float:
         from infantjax.evaluation.discrimination import threshold_at_sensitivity

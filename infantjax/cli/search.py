@@ -90,7 +90,7 @@ class Search(common.Command):
     """Seconds without a heartbeat after which the trial of another machine is run again."""
     json: bool = False
     """Print JSON."""
-    files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
+    files: Annotated[common.ScreenedOptions, common.FLAT] = common.ScreenedOptions()
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
@@ -110,7 +110,8 @@ class Search(common.Command):
             strategy = self._strategy()
             space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)
             common.say(f"{space.size:,} candidates")
-            objective = self.problem.objective(self.files.read(self.cohort), self.stratify, self.strict)
+            cohort, quality = self.files.read_screened(self.cohort)
+            objective = self.problem.objective(cohort, self.stratify, self.strict)
             task = SearchTask(
                 self.where.study,
                 self.where.url,
@@ -124,6 +125,7 @@ class Search(common.Command):
                 self.quiet,
             )
             folder.mkdir(parents=True, exist_ok=True)
+            common.write_quality(folder, quality)
             launcher.run_search(task, self.workers)
         _print_rows([study.status(self.where.read())], self.json)
         return 0

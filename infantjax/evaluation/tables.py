@@ -1,6 +1,6 @@
 """Risks and outcomes from the tables that `assess` and `crossval` write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -11,6 +11,8 @@ from infantjax.formats.outcomes import read_column, read_infant_ids, read_outcom
 MAX_GROUPS = 20
 """Most different entries of a column that makes subgroups."""
 
+QUALITY = "quality.csv"
+"""Name of the table of the quality of a cohort's recordings."""
 _NAMES = ("id", "name", "file")
 _T = TypeVar("_T")
 
@@ -93,6 +95,49 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: Co
         raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
     names, risks, labels = zip(*rows)
     return RiskTable(names, risks, labels, tuple(problems))
+
+
+def read_not_assessable(path: str | Path, columns: ColumnNames = USUAL) -> dict[str, str]:
+    """Recordings of a table of risks that are not assessable, with the reasons.
+
+    Args:
+        path: the table. They are those with `false` in its column `assessable` (the summary of `assess`), or in that of
+            the table `quality.csv` beside it (of `crossval`).
+        columns: as in `read_risks`.
+
+    Raises:
+        InputError: a table cannot be read.
+    """
+    found: dict[str, str] = {}
+    for table in (Path(path), Path(path).with_name(QUALITY)):
+        if not table.exists():
+            continue
+        lines = text.rows(table, text.dialect_of(table))
+        header = [name.lower() for name in next((cells for _, cells in lines), [])]
+        asked = (columns.id or "").lower()
+        name = asked if asked in header else next((name for name in _NAMES if name in header), None)
+        if name is None or "assessable" not in header:
+            continue
+        reasons = "reasons" if "reasons" in header else "message"
+        for number, cells in lines:
+            row = dict(zip(header, text.check_width(table, number, cells, len(header))))
+            if row["assessable"] == "false":
+                found.setdefault(row[name].strip().removeprefix("'"), row.get(reasons, ""))
+    return found
+
+
+def leave_out(table: RiskTable, names: Iterable[str]) -> RiskTable:
+    """The table without some recordings.
+
+    Raises:
+        ValueError: none is left.
+    """
+    left_out = set(names)
+    kept = [row for row in zip(*table[:3]) if row[0] not in left_out]
+    if not kept:
+        raise ValueError("no assessable recording is left")
+    names, risks, outcomes = zip(*kept)
+    return RiskTable(names, risks, outcomes, table.problems)
 
 
 def _find_columns(path: Path, header: Sequence[str], asked: ColumnNames, with_outcome: bool) -> ColumnNames:

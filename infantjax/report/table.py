@@ -185,9 +185,10 @@ def _value(kind: Any, cell: str) -> Any:
 def _cell(value: str | float | None) -> str | float | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _text(value) if isinstance(value, str) else value
+    return text_cell(value) if isinstance(value, str) else value
 
 
-def _text(value: str) -> str:
+def text_cell(value: str) -> str:
+    """A text for a cell: on one line, with an apostrophe before what a spreadsheet would take for a formula."""
     text = " ".join("".join(c if c.isprintable() else " " for c in plain(value)).split())
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -212,7 +212,7 @@ def test_a_good_recording_gives_the_same_bytes_alone_and_among_others(tmp_path, 
 
 def test_files_of_one_name_from_several_folders_get_results_of_their_own(tmp_path, assessor):
     paths = [write(tmp_path / folder / "infant.csv", seed) for seed, folder in enumerate(("one", "two"))]
-    paths.append(write(tmp_path / "three" / "INFANT.npz", 3))
+    paths.append(write(tmp_path / "three" / "INFANT.npz", 4))
     rows = assess_files(find_recordings(tmp_path / f for f in ("one", "two", "three")), tmp_path / "out", assessor)
     results = {"infant": 0, "infant-2": 1, "INFANT-3": 2}
     for stem, number in results.items():

@@ -23,6 +23,29 @@ def clean() -> Recording:
     return simulate(5, InfantConfig(duration=20.0), name="clean")
 
 
+def exchanged(recording: Recording) -> np.ndarray:
+    """Left and right are exchanged in three of every fifty frames."""
+    keypoints, joints = recording.keypoints.copy(), recording.skeleton.joints
+    mirrored = [joints.index(_mirror(joint)) for joint in joints]
+    frames = np.arange(len(keypoints)) % 50 < 3
+    keypoints[frames] = keypoints[frames][:, mirrored]
+    return keypoints
+
+
+def _mirror(joint: str) -> str:
+    for one, other in (("left", "right"), ("right", "left")):
+        if joint.startswith(one):
+            return other + joint.removeprefix(one)
+    return joint
+
+
+def jumping(recording: Recording) -> np.ndarray:
+    """A wrist is elsewhere for a single frame, twice a second."""
+    keypoints = recording.keypoints.copy()
+    keypoints[7::15, recording.skeleton.index("left_wrist")] += 180
+    return keypoints
+
+
 def frozen(recording: Recording) -> np.ndarray:
     """The video stands still after a second."""
     keypoints = recording.keypoints.copy()
@@ -56,6 +79,19 @@ def results(folder: Path, name: str) -> tuple[dict, str, dict[str, str]]:
     with (folder / "summary.csv").open(newline="") as stream:
         (row,) = (row for row in csv.DictReader(stream) if row["name"] == name)
     return record, (folder / f"{name}.html").read_text(), row
+
+
+@pytest.mark.parametrize("fault", [exchanged, jumping, frozen, two_frames])
+def test_no_spoiled_recording_is_answered_as_certain(run, spoil, ensemble_folder, tmp_path, fault):
+    outcome = run("assess", spoil(fault), "-o", tmp_path / "out", "--ensemble", ensemble_folder)
+    record, _, row = results(tmp_path / "out", fault.__name__)
+    assert row["certainty"] not in ("green", "red")
+    if record["assessable"]:
+        assert record["warnings"]
+        assert row["message"]
+        return
+    assert outcome.status == 1
+    assert outcome.out[0].startswith(f"{fault.__name__}.npz  not assessable: ")
 
 
 @pytest.mark.parametrize("fault", [frozen, two_frames])

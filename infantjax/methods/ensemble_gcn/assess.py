@@ -103,6 +103,7 @@ class EnsembleGcnAssessor(Assessor):
         converted = convert(recording, self._skeleton, strict=self.strict)
         # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.
         self._check_length(converted, converted.duration * self._preprocessing.fps + 1)
+        self._check_joints(converted)
         return converted
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
@@ -148,7 +149,6 @@ class EnsembleGcnAssessor(Assessor):
         self._program.start()  # in the background, while the recording is prepared
         prepared = standardize(converted, self._preprocessing)
         self._check_length(prepared, prepared.frames)
-        self._check_joints(prepared)
         return prepared
 
     def _check_length(self, recording: Recording, frames: float) -> None:
@@ -160,12 +160,13 @@ class EnsembleGcnAssessor(Assessor):
                 "give a longer recording",
             )
 
-    def _check_joints(self, prepared: Recording) -> None:
-        if absent := [self._skeleton.joints[j] for j in np.flatnonzero(prepared.missing.any(axis=0))]:
+    def _check_joints(self, converted: Recording) -> None:
+        """All others are interpolated."""
+        if absent := [self._skeleton.joints[j] for j in np.flatnonzero(converted.missing.all(axis=0))]:
             raise InputError(
-                prepared.name,
+                converted.name,
                 f"missing {', '.join(absent)}, which the networks need",
-                f"track these points, or use weights for skeleton {prepared.skeleton.name} without them",
+                f"track these points, or use weights for skeleton {converted.skeleton.name} without them",
             )
 
     def _time_series(
