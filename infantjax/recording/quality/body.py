@@ -57,7 +57,7 @@ class Body:
     @cached_property
     def tracked(self) -> np.ndarray:
         """`[joint]` bool: seen at least once. Joints that a tracker does not give are no faults."""
-        return ~self.recording.missing.all(axis=0)
+        return np.asarray(~self.recording.missing.all(axis=0))
 
     def seen(self, parts: Iterable[str]) -> list[int]:
         """The joints of both sides of some parts that are seen at least once."""

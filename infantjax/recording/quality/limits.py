@@ -16,7 +16,8 @@ class QualityLimits:
         exchange: least change of the vector between two joints, right to left, that counts as an exchange.
         clear_side: width of shoulders or hips, times the trunk's length, that shows a side clearly.
         exchanged: share of frames with exchanged sides of a second.
-        jump: size of an isolated jump of a point.
+        jump: size of an isolated jump of a point, at 25 Hz or more. Below, movement from frame to frame grows with the
+            square of their distance in time, and so does the limit.
         cut: mean isolated step of all points from one frame to the next.
         speed: of a point, per second. 40 are some 7 m/s; the fastest hands of MINI-RGBD reach 20.
         limb_lengths: length of a bone relative to the one that it commonly reaches.
@@ -26,13 +27,15 @@ class QualityLimits:
         together: distance below which joints of both sides lie on each other.
         impossible_body: share of a second's frames with both arms or both legs on each other.
         missing: share of missing points of a second.
-        missing_joint: share of a second's frames in which a joint of the limbs is missing.
+        max_gap: seconds that a joint of the limbs may be missing at a time.
+        gaps: share of a second's frames within longer gaps.
         interpolated: share of a second's points that lie on straight lines in time.
         frozen: share of a second's frames whose points are all exactly those of the frame before.
         stuck_seconds: time that an end of a limb may stay exactly in place; four times that for rounded coordinates.
         noise: standard deviation of the points' errors, above which a second fails.
         doubtful_noise: the same over the recording, above which an answer is not certain.
         min_bandwidth: frequency, hertz, below which 95 % of the power of the velocity of hands and feet lies.
+        doubtful_bandwidth: the same, below which an answer is not certain.
         min_movement: median over time of the spread of hands and feet within a second.
         distance: of a feature from its mean in the training recordings, in spreads, above which an answer is not
             certain.
@@ -56,19 +59,25 @@ class QualityLimits:
     together: float = 0.08
     impossible_body: float = 0.5
     missing: float = 0.3
-    missing_joint: float = 0.8
+    max_gap: float = 2.0
+    gaps: float = 0.5
     interpolated: float = 0.4
     frozen: float = 0.3
     stuck_seconds: float = 0.5
     noise: float = 0.05
     doubtful_noise: float = 0.02
-    min_bandwidth: float = 2.0
+    min_bandwidth: float = 0.8
+    doubtful_bandwidth: float = 2.5
     min_movement: float = 0.005
     distance: float = 3.5
     grid: float = 0.03
-    min_share: float = 0.6
+    min_share: float = 0.5
     window: float = 5.0
     certain_share: float = 0.7
+
+    def jump_at(self, fps: float) -> float:
+        """The limit of jumps at a frame rate in hertz."""
+        return self.jump * max(1.0, (25.0 / fps) ** 2)
 
 
 DEFAULT_LIMITS = QualityLimits()

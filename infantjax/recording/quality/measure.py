@@ -15,7 +15,6 @@ from infantjax.recording.quality.result import Fault, Measure, Quality
 from infantjax.recording.quality.sides import exchanged
 from infantjax.recording.recording import Recording
 
-
 MAX_SECONDS = 48 * 3600.0
 """Longest recording that is measured: beyond it the frame rate is wrong, and the measures would fill the memory."""
 
@@ -74,7 +73,6 @@ def _measures(
     limb_states = [state for part, state in states.items() if part in PARENTS]
     excess = shape.excess_length(lengths)
     missing = motion.missing
-    limb_missing = [body.share(column) for column in missing[:, motion.limb].T]
     stuck = [body.share(column) for column in motion.stuck.T]
     block = max(8, round(body.recording.fps))
     noise = np.full(body.seconds, np.nan)
@@ -89,7 +87,12 @@ def _measures(
             body.share(np.any(limb_states, axis=0) if limb_states else none),
             limits.exchanged,
         ),
-        Measure("jumps", "largest jump of a point (trunk lengths)", body.peak(motion.jumps.max(axis=1)), limits.jump),
+        Measure(
+            "jumps",
+            "largest jump of a point (trunk lengths)",
+            body.peak(motion.jumps.max(axis=1)),
+            limits.jump_at(body.recording.fps),
+        ),
         Measure("cuts", "largest jump of the whole body (trunk lengths)", body.peak(motion.cuts), limits.cut),
         Measure("speed", "largest speed of a point (trunk lengths per second)", body.peak(motion.speed), limits.speed),
         Measure(
@@ -107,10 +110,10 @@ def _measures(
         ),
         Measure("missing", "missing points (share)", body.share(missing[:, body.tracked].mean(axis=1)), limits.missing),
         Measure(
-            "missing_joint",
-            "frames without the joint of arms and legs that is missing most (share)",
-            np.max(limb_missing, axis=0),
-            limits.missing_joint,
+            "gaps",
+            "frames in which a joint of arms and legs is missing for long (share)",
+            body.share(np.asarray(motion.gaps.any(axis=1))),
+            limits.gaps,
         ),
         Measure(
             "interpolated",
@@ -161,7 +164,9 @@ def _summary(
             for name in ("exchanged_sides", "missing", "interpolated", "frozen", "stuck", "impossible_body")
         },
         "jumps_per_minute": float(
-            (motion.jumps > motion.limits.jump).any(axis=1).sum() / max(body.recording.duration, 1e-9) * 60
+            (motion.jumps > motion.limits.jump_at(motion.fps)).any(axis=1).sum()
+            / max(body.recording.duration, 1e-9)
+            * 60
         ),
         "noise": middle("noise"),
         "movement": middle("movement"),
@@ -195,6 +200,8 @@ def _verdict(
         reasons.append(f"no {limits.window:g} usable seconds follow each other")
     elif summary["windows"] < limits.certain_share:
         doubts.append(f"tracking faults leave only {summary['windows']:.0%} of the windows of {limits.window:g} s")
+    if limits.min_bandwidth <= summary["bandwidth"] < limits.doubtful_bandwidth:
+        doubts.append("the movement has few fast parts: the infant is quiet, or the points were smoothed")
     if summary["noise"] > limits.doubtful_noise:
         doubts.append(f"the points are noisy: {summary['noise']:.3f} trunk lengths")
     if summary["asymmetry"] > limits.asymmetry:
@@ -238,7 +245,7 @@ _TEXTS = {
     "trunk": "the trunk changes its length: another person, or wrong points",
     "impossible_body": "both arms or both legs lie on each other: one limb is tracked twice",
     "missing": "many points are missing",
-    "missing_joint": "a joint of a limb is missing for long",
+    "gaps": "a joint of a limb is missing for long",
     "interpolated": "points were interpolated",
     "frozen": "frames are repeated: the picture stands still, or the frame rate is too high",
     "stuck": "a hand or foot stays exactly in place",
@@ -268,9 +275,9 @@ def _joints(
     if kind == "exchanged_sides":
         return tuple(body.joints[j] for part, state in states.items() if state[frames].any() for j in body.parts[part])
     if kind == "jumps":
-        chosen = np.flatnonzero((motion.jumps[frames] > motion.limits.jump).any(axis=0)).tolist()
-    elif kind == "missing_joint":
-        chosen = [j for j in motion.limb if motion.missing[frames, j].mean() > motion.limits.missing_joint]
+        chosen = np.flatnonzero((motion.jumps[frames] > motion.limits.jump_at(motion.fps)).any(axis=0)).tolist()
+    elif kind == "gaps":
+        chosen = [j for j, gap in zip(motion.limb, motion.gaps[frames].any(axis=0)) if gap]
     elif kind == "stuck":
         chosen = [j for j, stuck in zip(motion.ends, motion.stuck[frames].mean(axis=0)) if stuck > 0.5]
     else:

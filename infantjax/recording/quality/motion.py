@@ -104,14 +104,22 @@ class Motion:
         return _long_runs(same, max(3, round(seconds * self.fps)))
 
     @cached_property
+    def gaps(self) -> np.ndarray:
+        """`[time, joint of the limbs]` the point is missing for longer than may be interpolated."""
+        return _long_runs(self.missing[:, self.limb], round(self.limits.max_gap * self.fps) + 1)
+
+    @cached_property
     def straight(self) -> np.ndarray:
-        """`[time, joint]` the point moves along a straight line at a constant speed: it was interpolated."""
+        """`[time, joint]` the point was not tracked: it moves along a straight line at a constant speed, or stays.
+
+        Rounded coordinates do so by chance: there a line of five frames is the least, and points may stay.
+        """
         points = self.body.points[:, self.limb]
         straight = np.zeros(points.shape[:2], dtype=bool)
         if len(points) > 2:
             bend = np.abs(points[2:] - 2 * points[1:-1] + points[:-2]).max(axis=2)
             moved = np.abs(points[2:] - points[:-2]).max(axis=2)
-            straight[1:-1] = (bend < 1e-7) & (moved > 1e-6)
+            straight[1:-1] = (bend < 1e-7) & ((moved > 1e-6) | (self.body.step < 0.001))
         least = 5 if self.body.step > 0.001 else 1
         return _long_runs(straight, least)
 

@@ -55,7 +55,7 @@ def _with_right_sides(recording: Recording, limits: QualityLimits) -> Recording:
 
 
 def _without_jumps(recording: Recording, limits: QualityLimits) -> Recording:
-    jumps = Motion(Body(recording), limits).jumps > limits.jump
+    jumps = Motion(Body(recording), limits).jumps > limits.jump_at(recording.fps)
     if not jumps.any():
         return recording
     points = recording.keypoints.copy()
