@@ -6,6 +6,7 @@ the crop.
 Source: Groos et al., Paper I (Section 3.4); the training framework, for what the paper does not say.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
