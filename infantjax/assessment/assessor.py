@@ -165,7 +165,7 @@ class Assessor(ABC):
         quality = measure_quality(repaired, reference=self.moments) if options.quality else None
         reasons, found = self._gated(converted, quality, options.force)
         prediction, shown = found or (NO_PREDICTION, converted)
-        calibrated = self._calibrated(prediction)
+        calibrated = self._risk_calibrated(prediction)
         if reasons or (quality is not None and quality.doubts):
             prediction = gate.without_certainty(prediction)
             calibrated = calibrated and calibrated.doubted()
@@ -214,7 +214,7 @@ class Assessor(ABC):
                 reasons = (str(error),)
         return reasons, self.predict(converted) if force else None
 
-    def _calibrated(self, prediction: Prediction) -> CalibratedRisk | None:
+    def _risk_calibrated(self, prediction: Prediction) -> CalibratedRisk | None:
         """What a risk means by the out-of-fold risks of the ensemble; None for a headline that is no risk."""
         if prediction.headline.name != "risk":
             return None

@@ -7,8 +7,10 @@ import jsonschema
 import numpy as np
 import pytest
 
+from infantjax.assessment.gate import NotAssessable, QualityOptions
 from infantjax.errors import InputError
 from infantjax.methods import registry
+from infantjax.methods.baby_moves import preprocessing as phones
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.inference import localize, video_logit
 from infantjax.methods.mam.localization import frequency
@@ -112,3 +114,62 @@ def test_the_windows_of_a_score_start_where_they_were_cut(assessors, cohort_of):
     assert series.limits[1] >= 72
     assert assessment.quantities[0].value == pytest.approx(assessment.value)
     assert (assessment.decision, assessment.threshold) == ("", None)
+
+
+# --- what tracking faults leave ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_clean_recording_gives_the_same_with_and_without_the_measures_of_quality(
+    name, assessments, assessors, cohort_of
+):
+    gated = assessments[name]
+    assert gated.assessable
+    usable = gated.quality.usable
+    assert usable.all()
+    ungated = assessors[name].assess(cohort_of(name, 2).recordings[0], options=QualityOptions(quality=False))
+    assert gated.value == ungated.value
+    assert gated.members == ungated.members
+    np.testing.assert_array_equal(gated.time_series.median, ungated.time_series.median)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_clips_with_tracking_faults_count_neither_in_the_value_nor_over_time(name, assessors, cohort_of):
+    assessor, recording = assessors[name], cohort_of(name, 2).recordings[0]
+    converted = assessor.convert(recording)
+    whole, _ = assessor.predict(converted)
+    usable = np.ones(int(np.ceil(recording.duration)), bool)
+    usable[:2] = False
+    found, _ = assessor.predict(converted, usable)
+    series, kept = found.time_series, found.time_series.usable
+    assert 0 < kept.sum() < len(kept)
+    # Five hundredths of a clip may be unusable.
+    overlap = np.clip(2 - series.start, 0, series.length)
+    np.testing.assert_array_equal(kept, overlap <= 0.05 * series.length)
+    assert np.isnan(series.median[~kept]).all()
+    np.testing.assert_array_equal(series.median[kept], whole.time_series.median[kept])
+    assert found.value != whole.value
+    with pytest.raises(NotAssessable):
+        assessor.predict(converted, np.zeros_like(usable))
+
+
+def test_attention_of_baby_moves_is_the_mean_over_the_clips_that_are_left(assessors, cohort_of):
+    assessor = assessors["baby-moves"]
+    network, variables = assessor.network, assessor.variables[0]
+    converted = assessor.convert(cohort_of("baby-moves", 2).recordings[0])
+    series = assessor.method.series(assessor.method.standardize(converted))[:320]
+    starts = phones.clip_starts(320)
+    present = np.arange(len(starts)) % 3 > 0
+    clips = series[starts[present][:, None] + np.arange(128)][None]
+    alone, _ = network.apply(variables, clips)
+    masked, aux = network.apply(variables, series[None], present=present[None])
+    assert masked[0] == pytest.approx(float(alone[0]), abs=1e-5)
+    weights, features = np.asarray(aux["attention"][0]), np.asarray(aux["clips"][0])
+    expected = (weights[:, None] * features)[present].mean(0)
+    np.testing.assert_allclose(aux["pooled"][0], expected, rtol=0, atol=1e-5)
+
+
+def test_the_interval_of_the_fms_frequency_counts_only_what_is_left():
+    sure = np.full(2, 0.9)
+    # Two clips far apart say as much as two side by side, not as much as all between them.
+    assert frequency(sure, np.array([0, 4000]), 240) == frequency(sure, np.array([0, 240]), 240)
