@@ -33,6 +33,10 @@ class Simulate(common.Command):
     """Fraction of infants with absent fidgety movements (outcome 1)."""
     fps: Annotated[float, arg(metavar="HZ")] = 30.0
     """Frames per second."""
+    fault: str | None = None
+    """Tracking fault that spoils every recording, such as exchanged_bursts or jumps; an unknown name lists all."""
+    severity: float = 0.3
+    """Severity of the fault, above 0 to 1."""
     overwrite: bool = False
     """Replace an earlier simulated cohort."""
 
@@ -58,6 +62,8 @@ class Simulate(common.Command):
                 prevalence=self.prevalence,
                 fps=self.fps,
                 first=self.first,
+                fault=self.fault,
+                severity=self.severity,
             )
         print(self.output)
         return 0

@@ -14,6 +14,7 @@ from infantjax.lazy import lazy_attributes
 if TYPE_CHECKING:
     from infantjax.simulation.cohort import simulate_cohort, simulate_infants, to_csv, write_cohort
     from infantjax.simulation.config import STATEMENT, InfantConfig
+    from infantjax.simulation.faults import FAULTS, spoil
     from infantjax.simulation.infant import project, simulate
     from infantjax.simulation.movement import Movement, move
     from infantjax.simulation.traits import draw_infant, draw_metadata, draw_outcomes
@@ -22,6 +23,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "body": (),
     "cohort": ("simulate_cohort", "simulate_infants", "to_csv", "write_cohort"),
     "config": ("STATEMENT", "InfantConfig"),
+    "faults": ("FAULTS", "spoil"),
     "infant": ("project", "simulate"),
     "movement": ("Movement", "move"),
     "signals": (),
@@ -29,6 +31,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 
 __all__ = [
+    "FAULTS",
     "STATEMENT",
     "InfantConfig",
     "Movement",
@@ -40,6 +43,7 @@ __all__ = [
     "simulate",
     "simulate_cohort",
     "simulate_infants",
+    "spoil",
     "to_csv",
     "write_cohort",
 ]

@@ -15,6 +15,7 @@ from infantjax.errors import InputError
 from infantjax.files import canonical_json, replaced_folder, write_atomically
 from infantjax.recording.recording import Recording
 from infantjax.simulation.config import OUTCOME_SHARE, STATEMENT, InfantConfig
+from infantjax.simulation.faults import require_fault, spoil
 from infantjax.simulation.infant import simulate
 from infantjax.simulation.traits import draw_infant, draw_outcomes
 
@@ -91,6 +92,8 @@ def write_cohort(
     method: Simulated | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
+    fault: str | None = None,
+    severity: float = 0.3,
     **options: Any,
 ) -> Path:
     """Simulate a cohort into a folder that `crossval`, `assess` and the readers take.
@@ -110,6 +113,8 @@ def write_cohort(
         method: that reads the cohort; None simulates infants with outcomes only.
         overwrite: replace an earlier simulated cohort in that folder.
         progress: called with the number of infants written after each; a minute of one infant takes about 50 ms.
+        fault: kind of tracking fault that every recording gets, a name of `faults.FAULTS`.
+        severity: of the fault, above 0 to 1.
         options: further arguments of `simulate_infants`.
 
     Returns:
@@ -124,12 +129,16 @@ def write_cohort(
     recordings = (simulate_infants if method is None else method.simulate)(n, seed, duration, **options)
     target = Path(folder).resolve()
     _require_free(target, overwrite)
+    if fault is not None:
+        require_fault(fault, severity)
     columns = method.simulated_columns if method else ()
     outcomes: list[list[Any]] = [["id", "score" if method and method.score_range else "outcome", *columns]]
     truth: list[list[Any]] = [["id", "second", "fidgety"]]
     configurations, infants = {}, set()
     with replaced_folder(target) as fresh:
-        for recording, outcome in recordings:
+        for number, (recording, outcome) in enumerate(recordings):
+            if fault is not None:
+                recording = spoil(recording, fault, severity, seed=seed + number)
             name, metadata = recording.name, recording.metadata
             write_atomically(fresh / f"orgcoords_{name}.csv", to_csv(recording))
             outcomes.append([name, outcome, *(metadata[column] for column in columns)])
@@ -147,6 +156,7 @@ def write_cohort(
             "seed": seed,
             "infants": n,
             "duration": duration,
+            "fault": None if fault is None else {"kind": fault, "severity": severity},
             "options": {k: v.to_dict() if isinstance(v, InfantConfig) else v for k, v in options.items()},
             "outcome_share": OUTCOME_SHARE,
             "configurations": configurations,

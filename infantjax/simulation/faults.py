@@ -60,14 +60,23 @@ def spoil(recording: Recording, fault: str, severity: float = 0.3, seed: int = 0
     Raises:
         ValueError: unknown fault, or a severity outside its range.
     """
-    if fault not in FAULTS:
-        raise ValueError(f'unknown fault "{fault}"; known: {", ".join(FAULTS)}')
-    if not 0 < severity <= 1:
-        raise ValueError(f"severity must be above 0 and at most 1, got {severity}")
+    require_fault(fault, severity)
     generator = np.random.default_rng(np.random.SeedSequence([seed, list(FAULTS).index(fault)]))
     spoiled = FAULTS[fault].apply(recording, severity, generator)
     metadata = {**recording.metadata, "fault": fault, "severity": severity}
     return spoiled.with_step(f"spoiled: {fault}, severity {severity:g}, seed {seed}", metadata=metadata)
+
+
+def require_fault(fault: str, severity: float) -> None:
+    """Check the name and the severity of a fault.
+
+    Raises:
+        ValueError: unknown fault, or a severity outside its range.
+    """
+    if fault not in FAULTS:
+        raise ValueError(f'unknown fault "{fault}"; known: {", ".join(FAULTS)}')
+    if not 0 < severity <= 1:
+        raise ValueError(f"severity must be above 0 and at most 1, got {severity}")
 
 
 def _fault(text: str) -> Callable[[Apply], Apply]:

@@ -119,7 +119,9 @@ class Motion:
         if len(points) > 2:
             bend = np.abs(points[2:] - 2 * points[1:-1] + points[:-2]).max(axis=2)
             moved = np.abs(points[2:] - points[:-2]).max(axis=2)
-            straight[1:-1] = (bend < 1e-7) & ((moved > 1e-6) | (self.body.step < 0.001))
+            fine = self.body.step < 0.001  # as tables are written; the middle of two points is then off by one step
+            tolerance = 1e-7 + 1.01 * self.body.step * fine
+            straight[1:-1] = (bend < tolerance) & ((moved > 1e-6) | fine)
         least = 5 if self.body.step > 0.001 else 1
         return _long_runs(straight, least)
 
