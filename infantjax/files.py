@@ -1,9 +1,11 @@
-"""Files: atomic writes, locks, digests, canonical JSON, safe names, and the limits on input.
+"""Files: atomic writes, locks, digests, canonical JSON, CSV, safe names and places, and the limits on input.
 
 Every limit on input is defined here, documented in `docs/formats.md`, and enforced before memory is allocated.
 """
 
+import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -12,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ MIN_FPS = 5.0
 MAX_FPS = 1_000.0
 """Highest frame rate, hertz."""
 
+_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -114,6 +117,35 @@ def canonical_json(value: Any) -> str:
         ValueError: the value holds NaN or an infinity, which JSON cannot hold; use None.
     """
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ",", quotechar: str = '"') -> str:
+    r"""A table as CSV text with `\n` line ends; None and NaN are empty.
+
+    A text that a spreadsheet would take for a formula gets a leading apostrophe; `without_guard` removes it.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=delimiter, quotechar=quotechar, lineterminator="\n")
+    writer.writerow(map(_cell, head))
+    writer.writerows(map(_cell, row) for row in rows)
+    return stream.getvalue()
+
+
+def without_guard(cell: str) -> str:
+    """The text that `csv_text` wrote as this cell."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        value = value.replace("\r", " ")  # the csv module would not quote it
+        return f"'{value}" if _is_formula(value) else value
+    return "" if value is None or value != value else value
+
+
+def _is_formula(text: str) -> bool:
+    """Whether the first character that shows is one that begins a formula."""
+    return next((c for c in text if c.isprintable() and not c.isspace()), "") in _FORMULA_STARTS
 
 
 def require_local(path: str | Path) -> None:

@@ -158,3 +158,26 @@ def test_options_of_the_user_stay(cpu_only, monkeypatch):
 def test_the_allocator_of_another_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: object())
     runtime.keep_freed_memory()
+
+
+def test_one_core_gets_two_threads_as_their_number_changes_no_result_from_there_on(monkeypatch):
+    monkeypatch.delenv("NPROC", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    runtime.use_two_threads()
+    assert "NPROC" not in os.environ
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3})
+    runtime.use_two_threads()
+    assert os.environ.pop("NPROC") == "2"
+    monkeypatch.setenv("NPROC", "1")
+    runtime.use_two_threads()
+    assert os.environ["NPROC"] == "1"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no process can be kept on one core here")
+def test_an_assessment_is_equal_to_the_last_digit_on_one_core_and_on_several(tmp_path):
+    code = "import os, sys\nfrom infantjax import cli\n{}\ncli.main(['demo', '-o', sys.argv[1]])"
+    for name, pinned in (("one", "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"), ("all", "")):
+        subprocess.run([sys.executable, "-c", code.format(pinned), tmp_path / name], check=True, capture_output=True)
+    one, several = ((tmp_path / name / "demo_infant.json").read_bytes() for name in ("one", "all"))
+    assert one == several

@@ -1,5 +1,8 @@
 """Files: names, places, inputs that are outputs."""
 
+import csv
+import io
+import math
 import os
 import time
 
@@ -7,7 +10,7 @@ import pytest
 
 from infantjax import files
 from infantjax.errors import InputError
-from infantjax.files import locked, refuse_inputs, require_local, safe_stem, unique_names
+from infantjax.files import csv_text, locked, refuse_inputs, require_local, safe_stem, unique_names, without_guard
 
 
 def test_names_that_occur_again_get_numbers_and_none_is_one_that_exists():
@@ -93,3 +96,14 @@ def test_a_lock_that_is_no_plain_file_is_refused(tmp_path, kind):
     ):
         pass
     assert other.read_text() == "content"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "\u202e=1"])
+def test_a_text_that_looks_like_a_formula_is_guarded_and_read_as_it_was(text):
+    table = csv_text(["id", text], [[text, -1.5], ["'a", None], ["b=c", math.nan]])
+    text = text.replace("\r", " ")
+    head, first, second, third = csv.reader(io.StringIO(table, newline=""))
+    assert head == ["id", f"'{text}"]
+    assert (without_guard(first[0]), first[1]) == (text, "-1.5")
+    assert (second, third) == (["'a", ""], ["b=c", ""])
+    assert without_guard("'a") == "'a"

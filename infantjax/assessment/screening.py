@@ -1,15 +1,13 @@
 """Which recordings of a cohort would not be assessable: told, listed in a table, and left out if the user asks."""
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
+from infantjax.files import csv_text
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.quality import Quality, measure_quality
 from infantjax.report.record import rounded
-from infantjax.report.table import text_cell
 
 Screening = Literal["warn", "exclude", "off"]
 """What happens to recordings that are not assessable: they are told, told and left out, or not looked for."""
@@ -51,11 +49,9 @@ def screen(cohort: Cohort, screening: Screening = "warn") -> tuple[Cohort, dict[
 def quality_csv(qualities: Mapping[str, Quality]) -> str:
     """The quality of recordings as CSV text: `id`, `assessable`, `reasons`, `doubts`, and the measures of each."""
     measures = dict.fromkeys(name for quality in qualities.values() for name in quality.summary)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("id", "assessable", "reasons", "doubts", *measures))
+    rows = []
     for name, quality in qualities.items():
         words = [name, str(quality.assessable).lower(), "; ".join(quality.reasons), "; ".join(quality.doubts)]
         values = [rounded(quality.summary[measure]) if measure in quality.summary else None for measure in measures]
-        writer.writerow((*map(text_cell, words), *values))
-    return stream.getvalue()
+        rows.append((*words, *values))
+    return csv_text(("id", "assessable", "reasons", "doubts", *measures), rows)

@@ -231,6 +231,7 @@ def prepare_process(distributed: str | None = None) -> None:
     from infantjax import cache
 
     cache.keep_freed_memory()
+    cache.use_two_threads()
     cache.use_compilation_cache()
     if distributed is not None:
         from infantjax.training import distributed as processes

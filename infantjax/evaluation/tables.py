@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from infantjax.errors import InputError
+from infantjax.files import without_guard
 from infantjax.formats import checks, text
 from infantjax.formats.outcomes import read_column, read_infant_ids, read_outcomes
 
@@ -76,8 +77,7 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: Co
     rows, problems, lines_of = [], [], dict[str, int]()
     for number, cells in lines:
         row = dict(zip(header, text.check_width(path, number, cells, len(header))))
-        # The writers put an apostrophe before what a spreadsheet would take for a formula.
-        name = row[used.id].strip().removeprefix("'") if used.id else f"line {number}"
+        name = without_guard(row[used.id].strip()) if used.id else f"line {number}"
         has_file = {"file", "value_name"} <= set(header) and row[str(used.risk)].strip()
         if has_file and (first := lines_of.setdefault(name, number)) != number:
             # Two files: of two infants, or two recordings of one. Only the user knows.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infantjax.errors import InputError, Problems
-from infantjax.files import MAX_FRAMES
+from infantjax.files import MAX_FRAMES, without_guard
 from infantjax.formats import text
 from infantjax.formats.checks import check_readable, kind_of
 from infantjax.recording.cohort import ScoreRange, describe_outcomes, is_outcome
@@ -208,7 +208,7 @@ def _open_table(path: str | Path, remedy: str) -> tuple[Path, list[str], Iterato
         for count, (line, cells) in enumerate(lines):
             if count >= MAX_FRAMES:
                 raise InputError(path, f"has more than {MAX_FRAMES} rows", "is it the right table?")
-            yield line, [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
+            yield line, [without_guard(cell.strip()) for cell in cells] + [""] * (len(header) - len(cells))
 
     return path, header, rows()
 

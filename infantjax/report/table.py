@@ -1,18 +1,17 @@
 """The summary over recordings as CSV: one line for each, also if it failed; the same columns for all methods."""
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
 from infantjax.errors import InputError
+from infantjax.files import csv_text, without_guard
 from infantjax.report.record import plain
 
 _OF_HEADLINE = ("name", "value", "low", "high", "unit")
 _OF_CALIBRATION = ("risk", "prevalence", "conformal_set", "error", "statement")
-_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +136,7 @@ def summary_csv(rows: Iterable[Row]) -> str:
     Line breaks and other white space within a text become single spaces. A text that a spreadsheet would take for a
     formula gets a leading apostrophe.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(map(_cell, astuple(row)))
-    return stream.getvalue()
+    return csv_text(COLUMNS, (list(map(_cell, astuple(row))) for row in rows))
 
 
 def read_summary(path: Path) -> list[Row]:
@@ -179,16 +173,14 @@ def _value(kind: Any, cell: str) -> Any:
         return float(cell) if cell else None
     if kind == bool | None:
         return {"true": True, "false": False, "": None}[cell]
-    return cell.removeprefix("'")
+    return without_guard(cell)
 
 
 def _cell(value: str | float | None) -> str | float | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return text_cell(value) if isinstance(value, str) else value
+    return _text(value) if isinstance(value, str) else value
 
 
-def text_cell(value: str) -> str:
-    """A text for a cell: on one line, with an apostrophe before what a spreadsheet would take for a formula."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in plain(value)).split())
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+def _text(value: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in plain(value)).split())

@@ -17,11 +17,11 @@ from jaxtyping import Float
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation import plots
 from infantjax.evaluation.intervals import bootstrap_mean
-from infantjax.files import write_atomically
+from infantjax.files import csv_text, write_atomically
 from infantjax.search.kbest import FAILED, Observation, State
 from infantjax.search.sampler import candidate_of, distributions
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import Snapshot, csv_text
+from infantjax.search.study import Snapshot
 from infantjax.settings import require_one_of
 
 try:

@@ -4,17 +4,15 @@ All that is searched (space, strategy, seed, objective) is stored with the study
 refused. optuna-dashboard can open the study.
 """
 
-import csv
-import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from infantjax.errors import InputError, MissingExtraError, one_line
-from infantjax.files import canonical_json
+from infantjax.files import canonical_json, csv_text
 from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, State, Strategy
 from infantjax.search.sampler import StrategySampler, failure, history, value_of
 from infantjax.search.space import SearchSpace
@@ -256,18 +254,3 @@ def table(found: Snapshot) -> str:
         row = (trial.number, trial.state.name.lower(), trial.value, *(attributes.get(name) for name in details), why)
         rows.append((*row, *(trial.params.get(name, "") for name in found.space.names)))
     return csv_text(("trial", "state", "value", *details, "reason", *found.space.names), rows)
-
-
-def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV text; None and NaN are empty, and no cell begins like a formula."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return stream.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
-        return f"'{value}"
-    return "" if value is None or value != value else value

@@ -1,13 +1,12 @@
 """Splits of a cohort: cross-validation folds, a single split, a test set; and the tables that record them."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from infantjax.errors import InputError
+from infantjax.files import csv_text
 from infantjax.recording.cohort import Cohort
 from infantjax.training.splits import Split, stratified_splits
 
@@ -149,15 +148,13 @@ def folds_table(cohort: Cohort, fold_of: Sequence[int], rows: Iterable[int], col
         rows: rows of the cohort.
         columns: of the outcomes table that are kept.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, delimiter=";", quotechar="|", lineterminator="\n")
     grouped = [] if cohort.groups is None else ["group"]
-    writer.writerow(["id", "outcome", "fold", *grouped, *columns])
+    lines = []
     for row in rows:
         group = [] if cohort.groups is None else [cohort.groups[row]]
         kept = [cohort.recordings[row].metadata.get(column, "") for column in columns]
-        writer.writerow([cohort.names[row], cohort.outcomes[row], fold_of[row], *group, *kept])
-    return stream.getvalue()
+        lines.append([cohort.names[row], cohort.outcomes[row], fold_of[row], *group, *kept])
+    return csv_text(["id", "outcome", "fold", *grouped, *columns], lines, ";", "|")
 
 
 def folds_summary(cohort: Cohort, fold_of: Sequence[int], columns: Sequence[str] = ()) -> list[str]:

@@ -1,7 +1,5 @@
 """Values of held-out recordings: as CSV tables, and what they say of the risk of an ensemble."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infantjax.evaluation.risk_calibration import RiskCalibration
-from infantjax.files import write_atomically
+from infantjax.files import csv_text, write_atomically
 from infantjax.recording.cohort import Cohort
 
 OUT_OF_FOLD = "out_of_fold.csv"
@@ -89,15 +87,10 @@ def to_csv(cohort: Cohort, values: Iterable[tuple[int, Sequence[int], float]]) -
     Several runs are separated by blanks. A value that is not defined is left empty. An id that a spreadsheet would
     take for a formula gets an apostrophe.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("id", "runs", "outcome", "value"))
-    for row, runs, value in values:
-        name = cohort.names[row]
-        name = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
-        cell = "" if math.isnan(value) else str(value)
-        writer.writerow((name, " ".join(map(str, runs)), cohort.outcomes[row], cell))
-    return stream.getvalue()
+    return csv_text(
+        ("id", "runs", "outcome", "value"),
+        ((cohort.names[row], " ".join(map(str, runs)), cohort.outcomes[row], value) for row, runs, value in values),
+    )
 
 
 def _median(entries: Sequence[HeldOut]) -> float:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from infantjax import cli
-from infantjax.errors import InputError
+from infantjax.errors import InputError, Problems
 from infantjax.formats.cohort import read_cohort
+from infantjax.formats.outcomes import read_outcome_table
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.simulation import write_cohort
@@ -182,6 +183,21 @@ def test_what_the_command_writes_gives_the_same_folds_when_it_is_read(simulated,
     for number, fold in enumerate(cohort_splits(development, "fold", (), 1), start=1):
         assert {fold_of[development.names[row]] for row in fold.validation} == {number}
     assert set(read_cohort(simulated, tmp_path / "test.csv").names) == {n for n, k in fold_of.items() if k == 0}
+
+
+def test_a_table_of_folds_guards_what_looks_like_a_formula_and_is_read_as_it_was(tmp_path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("id;outcome;center\n=a;0;+north\nb;1;south\n")
+    table = read_outcome_table(path, Problems())
+    points = np.zeros((2, 12, 2))
+    recordings = tuple(
+        Recording(points, 30.0, BABYPOSE_12, name, metadata=row.metadata) for name, row in table.rows.items()
+    )
+    text = folds_table(Cohort(recordings, (0, 1)), (1, 2), (0, 1), ("center",))
+    assert text.splitlines()[1] == "'=a;0;1;'+north"
+    path.write_text(text)
+    again = read_outcome_table(path, Problems())
+    assert {name: row.metadata["center"] for name, row in again.rows.items()} == {"=a": "+north", "b": "south"}
 
 
 def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path, capsys):
