@@ -28,10 +28,8 @@ SPACE = SearchSpace(
     {
         "graph": ("spatial", "dis2", "dis4"),
         "width": (6, 8, 10, 12),
+        "taps": (3, 5, 7, 9, 11, 13, 15, 17),
         "scales": (1, 2, "linear"),
-        "se": ("null", "both"),
-        "taps": (3, 5, 7, 9),
-        "levels": (1, 2, 3),
     }
 )
 
@@ -72,7 +70,7 @@ class Pretend:
 
 
 def task(directory: Path, storage: str, study: str = "pretend", **settings: Any) -> SearchTask:
-    """A search of the pretended space; its end comes after some fifty trials."""
+    """A search of the pretended space."""
     settings = {"strategy": KBest(3, 0.9), "space": SPACE, "objective": Pretend(), "quiet": True} | settings
     return SearchTask(study, storage, directory, **settings)
 

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import sys
 
 import numpy as np
 import optuna
@@ -225,7 +226,7 @@ def test_every_table_has_its_picture_and_they_are_png(written):
 
 
 def test_without_matplotlib_there_are_the_tables(kbest, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert {path.suffix for path in analysis.write([kbest], tmp_path, resamples=0)} == {".csv"}
 
 
@@ -237,6 +238,7 @@ def test_a_study_without_a_finished_trial_is_told_in_one_line(tmp_path):
 def test_the_command_writes_the_analysis_of_several_searches(kbest, tmp_path, monkeypatch, capsys):
     from infantjax.search import study
 
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     few = kbest.trials[:9]  # too few for importance
     monkeypatch.setattr(study, "read_study", lambda name, url: Snapshot(name, SPACE, kbest.strategy, few))
     arguments = ["search", "analyze", "-o", str(tmp_path), "--study", "one", "--also", "two", "--also", "one"]

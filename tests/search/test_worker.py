@@ -47,11 +47,10 @@ def by_hand(task) -> list[Observation]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    """Waiting takes no time; an hour is a minute."""
+    """Waiting takes little time; an hour is ten minutes."""
     real = time.sleep
-    monkeypatch.setattr(time, "sleep", lambda seconds: real(min(seconds, 0.02)))
-    monkeypatch.setattr(storages, "PATIENCE", 60.0)
-    monkeypatch.setattr(worker, "POLL", 0.02)
+    monkeypatch.setattr(time, "sleep", lambda seconds: real(min(seconds, 0.1)))
+    monkeypatch.setattr(storages, "PATIENCE", 600.0)
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def task_of(pretend, tmp_path, storage):
     """From settings to a search with a study, of random candidates if nothing else is given."""
 
     def make(**settings):
-        task = pretend.task(tmp_path, storage, **{"strategy": RandomSearch(), "trials": 4} | settings)
+        task = pretend.task(tmp_path, storage, **{"strategy": RandomSearch(), "trials": 3} | settings)
         pretend.begin(task)
         return task
 
@@ -69,17 +68,12 @@ def task_of(pretend, tmp_path, storage):
 # --- a whole search --------------------------------------------------------------------------------------------------
 
 
-def test_a_search_through_the_storage_equals_the_strategy_alone(task_of):
-    task = task_of(strategy=KBest(2, 0.9, temperature_lag=False), trials=None)
-    run_worker(task)
-    assert results(task) == by_hand(task)
-
-
-def test_a_search_has_states_and_values_of_its_results_and_leaves_no_folder(pretend, task_of, tmp_path):
-    task = task_of(trials=12)
+def test_a_search_through_the_storage_is_the_strategy_alone_and_leaves_no_folder(pretend, task_of, tmp_path):
+    task = task_of(strategy=KBest(2, 0.75, 1, 1), trials=None)
     run_worker(task)
     assert results(task) == by_hand(task)
     trials = read_study(task.study, task.storage).trials
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     for trial in trials:
         value = pretend.value(task.space.label(task.space.candidate(trial.params)))
         assert trial.value == value
@@ -164,7 +158,7 @@ def test_the_next_candidate_is_compiled_while_one_is_evaluated_even_if_another_c
 def test_a_wrong_prediction_does_not_change_the_search(pretend, task_of):
     # Candidates that enter the population are followed by others than those that were predicted.
     objective = Precompiled(pretend.SPACE, patience=0.0)
-    task = task_of(strategy=KBest(3, 0.9), trials=25, objective=objective)
+    task = task_of(strategy=KBest(2, 0.7), trials=5, objective=objective)
     run_worker(task)
     assert results(task) == by_hand(task)
     assert all(label == compiled for kind, label, *rest in objective.events if kind == "begin" for compiled in rest)
@@ -203,7 +197,7 @@ def run_with(pretend, task_of):
     """Runs a search with faults to its end."""
 
     def run(faults, **settings):
-        task = task_of(**{"trials": 6, "objective": Faulty(pretend, faults, [])} | settings)
+        task = task_of(**{"objective": Faulty(pretend, faults, [])} | settings)
         run_worker(task)
         return task
 
@@ -212,7 +206,8 @@ def run_with(pretend, task_of):
 
 def test_a_candidate_that_cannot_be_evaluated_is_a_failed_trial_with_its_reason(run_with):
     memory = RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating")
-    task = run_with({2: MemoryError(), 3: memory, 4: ValueError("shapes differ"), 5: OSError(2, "no file")})
+    faults = {2: MemoryError(), 3: memory, 4: ValueError("shapes differ"), 5: OSError(2, "no file")}
+    task = run_with(faults, trials=6)
     trials = read_study(task.study, task.storage).trials
     reasons = [
         "MemoryError: ",
@@ -228,10 +223,10 @@ def test_a_candidate_that_cannot_be_evaluated_is_a_failed_trial_with_its_reason(
 
 
 def test_a_search_whose_candidates_all_fail_stops_and_says_why(run_with, storage, monkeypatch):
-    monkeypatch.setattr(worker, "MAX_FAILURES", 4)
-    with pytest.raises(InputError, match="4 trials in a row failed, the last one: ValueError: no network"):
-        run_with(dict.fromkeys(range(1, 9), ValueError("no network")), trials=8)
-    assert len(read_study("pretend", storage).failures) == 4
+    monkeypatch.setattr(worker, "MAX_FAILURES", 2)
+    with pytest.raises(InputError, match="2 trials in a row failed, the last one: ValueError: no network"):
+        run_with(dict.fromkeys(range(1, 4), ValueError("no network")))
+    assert len(read_study("pretend", storage).failures) == 2
 
 
 def test_a_folder_that_a_frozen_worker_holds_is_not_waited_for(run_with):
@@ -259,8 +254,8 @@ def test_a_disk_that_stays_full_ends_the_worker_and_leaves_its_trial_to_others(r
 
 
 def test_interruptions_change_nothing(run_with):
-    settings = {"strategy": KBest(2, 0.8), "trials": 6}
-    for call in [1] * MAX_CRASHES + [3]:
+    settings = {"strategy": KBest(2, 0.7), "trials": 3}
+    for call in (1, 1, 2):
         with pytest.raises(KeyboardInterrupt):
             run_with({call: KeyboardInterrupt()}, **settings)
     task = run_with({}, **settings)
@@ -283,11 +278,6 @@ def claimed(pretend, task) -> Iterator[tuple[Claims, FrozenTrial]]:
         yield claims, trial
 
 
-def test_a_trial_says_who_works_on_it(pretend, task_of, storage):
-    with claimed(pretend, task_of()) as (claims, _):
-        assert read_study("pretend", storage).trials[0].user_attrs[CLAIM] == claims.worker
-
-
 def test_the_trial_of_a_dead_worker_of_this_machine_is_run_again_at_once(pretend, task_of):
     task = task_of()
     with claimed(pretend, task):
@@ -299,11 +289,12 @@ def test_the_trial_of_a_dead_worker_of_this_machine_is_run_again_at_once(pretend
 
 def test_the_trial_of_a_living_worker_is_left_alone(pretend, task_of):
     task = task_of()
-    with claimed(pretend, task):
+    with claimed(pretend, task) as (claims, _):
         thread = threading.Thread(target=run_worker, args=(task,), daemon=True)
         thread.start()
-        assert within(20, lambda: len(results(task)) == task.trials - 1)
-        assert read_study(task.study, task.storage).trials[0].state is TrialState.RUNNING
+        assert within(20, lambda: len(pretend.journal(task.directory, "end")) == task.trials - 1)
+        first = read_study(task.study, task.storage).trials[0]
+        assert (first.state, first.user_attrs[CLAIM]) == (TrialState.RUNNING, claims.worker)
     thread.join(20)
     assert results(task) == by_hand(task)
 
@@ -327,7 +318,7 @@ def test_the_trial_of_a_frozen_worker_is_run_again_and_the_first_result_counts(p
 
 def test_kills_are_no_failure_of_the_candidate_however_many(pretend, task_of):
     task = task_of(trials=2)
-    for _ in range(2 * MAX_CRASHES):
+    for _ in range(MAX_CRASHES + 1):
         with claimed(pretend, task):
             pass
     run_worker(task)
@@ -365,26 +356,30 @@ class Broken:
         monkeypatch.setattr(RDBStorage, method, call)
 
 
-@pytest.mark.parametrize(
-    ("method", "calls"),
-    [
-        ("set_trial_state_values", {1, 2, 4}),
-        ("set_trial_user_attr", {1, *range(3, 9)}),
-        ("set_trial_intermediate_value", range(2, 6)),
-        ("_create_new_trial", {2, 3}),
-        ("_get_trials", range(4, 7)),
-        ("record_heartbeat", range(1, 5)),
-        ("_get_stale_trial_ids", {2}),
-    ],
-)
-def test_an_outage_of_the_storage_loses_nothing(task_of, monkeypatch, method, calls):
-    task = task_of(trials=3)
-    Broken(monkeypatch, method, calls)
+OUTAGES = {
+    "set_trial_state_values": {1, 2, 4},
+    "set_trial_user_attr": {1, *range(3, 9)},
+    "set_trial_intermediate_value": range(2, 6),
+    "_create_new_trial": {2, 3},
+    "_get_trials": range(4, 7),
+    "record_heartbeat": range(1, 5),
+    "_get_stale_trial_ids": {2},
+}
+
+
+@pytest.mark.parametrize("methods", [OUTAGES, *(pytest.param([name], marks=pytest.mark.slow) for name in OUTAGES)])
+def test_an_outage_of_the_storage_loses_nothing(task_of, monkeypatch, methods):
+    task = task_of()
+    for method in methods:
+        Broken(monkeypatch, method, OUTAGES[method])
     run_worker(task)
     assert results(task) == by_hand(task)
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", '{"status": "finished"}', "\x00"])
+DAMAGED = ['{"status": "finished"}', *(pytest.param(text, marks=pytest.mark.slow) for text in ("", "[]", "\x00"))]
+
+
+@pytest.mark.parametrize("content", [None, *DAMAGED])
 def test_a_result_whose_worker_died_before_it_was_sent_is_sent_unless_damaged(
     pretend, task_of, tmp_path, content, caplog
 ):
@@ -401,7 +396,7 @@ def test_a_result_whose_worker_died_before_it_was_sent_is_sent_unless_damaged(
 
 
 def test_a_trial_of_another_study_is_left_alone(pretend, task_of, tmp_path):
-    task, other = task_of(), task_of(study="other")
+    task, other = task_of(trials=1), task_of(study="other", trials=1)
     with claimed(pretend, other) as (claims, trial):
         claims.save(trial, TrialResult("failed", None, "reason"))
     run_worker(task)
@@ -411,9 +406,9 @@ def test_a_trial_of_another_study_is_left_alone(pretend, task_of, tmp_path):
 
 
 def test_a_candidate_of_the_user_is_evaluated_once_and_one_outside_the_space_is_refused(pretend, task_of):
-    task = task_of(trials=3)
+    task = task_of()
     study = pretend.begin(task)
-    mine = task.space.choices(("dis4", 12, "linear", "both", 9, 3))
+    mine = task.space.choices(("dis4", 12, 9, "linear"))
     for params in (mine, mine, mine | {"width": 7}, {"width": 6}):
         study.enqueue_trial(params)
     run_worker(task)
