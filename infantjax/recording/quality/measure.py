@@ -13,7 +13,7 @@ from infantjax.recording.quality.moments import Moments, distance
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.quality.result import Fault, Measure, Quality
 from infantjax.recording.quality.sides import exchanged
-from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording, find_fps_notes
 
 MAX_SECONDS = 48 * 3600.0
 """Longest recording that is measured: beyond it the frame rate is wrong, and the measures would fill the memory."""
@@ -45,6 +45,7 @@ def measure_quality(
         usable = ~np.any([m.failed for m in measures], axis=0)
         summary = _summary(body, motion, lengths, measures, usable)
         reasons, doubts = _verdict(summary, usable, states, limits)
+        doubts += tuple(find_fps_notes(recording))
         if reference is not None:
             far = distance(recording, reference)
             summary["distance"] = max(map(abs, far.values()), default=math.nan)
