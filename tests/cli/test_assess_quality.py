@@ -134,6 +134,22 @@ def test_a_forced_value_says_so_everywhere(run, spoil, ensemble_folder, tmp_path
     assert record["certainty"]["level"] in ("yellow", "orange")
 
 
+@pytest.mark.parametrize(("fault", "word"), [(exchanged, "left and right"), (jumping, "left_wrist")])
+def test_what_is_repaired_is_told_with_its_place_everywhere(run, spoil, ensemble_folder, tmp_path, fault, word):
+    outcome = run("assess", spoil(fault), "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--repair")
+    record, page, row = results(tmp_path / "out", fault.__name__)
+    assert outcome.status == 0
+    assert record["assessable"]
+    assert record["repairs"]
+    assert word in " ".join(record["repairs"])
+    for repair in record["repairs"]:
+        assert repair in outcome.out[0]
+        assert repair in row["message"]
+        assert repair in record["warnings"]
+        assert repair[1:] in page
+    assert record["provenance"]["quality"]["repair"]
+
+
 def test_without_quality_nothing_is_measured(run, spoil, ensemble_folder, tmp_path):
     given = ("assess", spoil(frozen), "-o", tmp_path / "out", "--ensemble", ensemble_folder)
     assert run(*given, "--no-quality").status == 0

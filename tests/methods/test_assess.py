@@ -161,8 +161,9 @@ def test_attention_of_baby_moves_is_the_mean_over_the_clips_that_are_left(assess
     starts = phones.clip_starts(320)
     present = np.arange(len(starts)) % 3 > 0
     clips = series[starts[present][:, None] + np.arange(128)][None]
-    alone, _ = network.apply(variables, clips)
-    masked, aux = network.apply(variables, series[None], present=present[None])
+    apply = jax.jit(network.apply)
+    alone, _ = apply(variables, clips)
+    masked, aux = apply(variables, series[None], present=present[None])
     assert masked[0] == pytest.approx(float(alone[0]), abs=1e-5)
     weights, features = np.asarray(aux["attention"][0]), np.asarray(aux["clips"][0])
     expected = (weights[:, None] * features)[present].mean(0)

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infantjax.assessment.assessment import NO_PREDICTION
+from infantjax.recording.quality import Fault, Measure, Quality
+
 pytestmark = pytest.mark.browser
 
 HOSTILE = (
@@ -72,6 +75,24 @@ def test_the_page_is_ready_without_a_problem_at_every_width(tab, page, width, da
     assert state(tab) == {"ready": "true"}
     assert tab.problems() == []
     assert tab.run("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_of_a_recording_that_is_not_assessable_plays_its_movement(tab, factory, tmp_path):
+    usable = np.arange(15) > 9
+    faults = tuple(Fault("frozen", "frames are repeated", float(s), s + 1.0, ("left_wrist",)) for s in range(10))
+    measures = (Measure("frozen", "frames that repeat the frame before (share)", 1.0 - usable, 0.3),)
+    quality = Quality(measures, usable, faults, {"usable": 1 / 3}, False, ("only 5 of 15 seconds are usable",))
+    refused = vars(NO_PREDICTION) | {"assessable": False, "reasons": quality.reasons, "quality": quality}
+    (tmp_path / "refused.html").write_text(factory(5, **refused).to_html(), encoding="utf-8")
+    tab.open(tmp_path / "refused.html", "#t=3", width=360)
+    assert state(tab) == {"ready": "true"}
+    assert tab.problems() == []
+    assert tab.run("document.documentElement.scrollWidth") <= 360
+    assert tab.run("document.querySelector('#clock').textContent") == "0:03.0"
+    # Two thirds of the strip are marked.
+    width = "document.querySelector('.quality .unusable').getBoundingClientRect().width"
+    whole = "document.querySelector('.quality').getBoundingClientRect().width"
+    assert tab.run(f"{width} / {whole}") == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_dark_and_light_follow_the_reader(tab, page):
