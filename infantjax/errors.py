@@ -74,4 +74,9 @@ class MissingExtraError(ImportError):
 
 def one_line(text: str | Path) -> str:
     """A text as one printable line: a file name may hold line breaks or terminal escapes."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+    return printable(" ".join(str(text).split()))
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: `?` in place of control characters, which could steer it; line breaks stay."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -10,6 +10,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from infantjax.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -41,9 +43,16 @@ def configure_logging(*, quiet: bool = False) -> None:
         )
     else:
         handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Printable("%(message)s"))
     LOGGER.handlers = [handler]
     LOGGER.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class _Printable(logging.Formatter):
+    """Messages without control characters: they may hold texts of files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 class Progress:
@@ -68,7 +77,9 @@ class Progress:
 
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             # While the bar is on the screen, it prints what others write to stderr above itself.
-            self._bar = RichProgress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True))
+            self._bar = RichProgress(
+                *columns, TextColumn("{task.fields[text]}", markup=False), console=Console(stderr=True)
+            )
             self._bar.start()
             self._task = self._bar.add_task(self.label, total=self.total, text="")
         return self
@@ -92,7 +103,7 @@ class Progress:
             text: anything else of interest, for example a metric.
         """
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, text=text)
+            self._bar.update(self._task, completed=done, text=printable(text))
         elif done >= self.total or time.monotonic() - self._last_line >= INTERVAL:
             self._last_line = time.monotonic()
             self.log(f"{done}/{self.total}" + (f", {text}" if text else ""))

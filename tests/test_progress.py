@@ -58,3 +58,10 @@ def test_an_error_ends_the_bar(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with pytest.raises(RuntimeError), Progress(2, "work"):
         raise RuntimeError
+
+
+def test_no_control_character_of_a_message_reaches_the_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(LOGGER, "handlers", [])
+    configure_logging()
+    LOGGER.warning("note: %s", "one\x1b[2J\x07\r\ntwo")
+    assert capsys.readouterr().err == "note: one?[2J??\ntwo\n"

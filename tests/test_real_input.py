@@ -32,7 +32,7 @@ def test_six_real_infants_get_six_reports(recordings, ensemble_folder, tmp_path,
     arguments = ["assess", *recordings, "--fps", 25, "-o", tmp_path / "out", "--ensemble", ensemble_folder]
     assert cli.run([str(a) for a in arguments]) == 0
     printed = capsys.readouterr()
-    assert "note: Random weights, made for a test." in printed.err
+    assert "note: Stated by its author: Random weights, made for a test." in printed.err
     assert len(printed.out.splitlines()) == 6
     for path in recordings:
         report = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text())

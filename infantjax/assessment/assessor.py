@@ -18,6 +18,7 @@ from infantjax.errors import InputError
 from infantjax.evaluation.risk_calibration import UNCALIBRATED, CalibratedRisk, RiskCalibration, RiskOptions
 from infantjax.recording.quality import Moments, Quality, measure_quality, repair
 from infantjax.recording.recording import Recording, find_fps_notes
+from infantjax.weights import bundled
 from infantjax.weights.ensemble import Ensemble, Member
 
 MOVEMENT_FPS = 10.0
@@ -192,7 +193,7 @@ class Assessor(ABC):
             | {"input": {"sha256": source_digest}, "history": list(shown.history), "quality": vars(options)}
             | {"calibration": vars(self._risk_options)},
             validated=info.get("validated") is True,
-            statement=str(info.get("statement", "")),
+            statement=bundled.statement_of(self.ensemble),
             assessable=not reasons,
             reasons=reasons,
             forced=bool(reasons) and found is not None,

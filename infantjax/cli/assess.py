@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from infantjax.assessment.gate import QualityOptions
 from infantjax.cli import common
 from infantjax.cli.methods import MethodName
-from infantjax.errors import InputError, one_line
+from infantjax.errors import InputError, one_line, printable
 from infantjax.evaluation.risk_calibration import RiskOptions
 from infantjax.progress import LOGGER
 
@@ -89,6 +89,7 @@ class Assess(common.Command):
         from infantjax.assessment import batch
         from infantjax.formats.outcomes import read_metadata
         from infantjax.progress import Progress
+        from infantjax.weights import bundled
 
         self.files.check()
         table = read_metadata(self.metadata) if self.metadata else {}
@@ -122,9 +123,9 @@ class Assess(common.Command):
         if len(failed) == len(rows) == 1:
             raise InputError(*rows[0].message.partition(": ")[::2])
         for row in rows:
-            print(f"{one_line(row.file)}  {row}")
+            print(one_line(row.file) + printable(f"  {row}"))
         common.note(dict.fromkeys(row.calibration for row in rows if row.calibration), always=True)
-        if statement := assessor.ensemble.info.get("statement"):
+        if statement := bundled.statement_of(assessor.ensemble):
             common.note([statement], always=True)
         if failed:
             LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), self.output / "summary.csv")

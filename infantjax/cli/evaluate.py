@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
-from infantjax.errors import InputError
+from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
     from infantjax.evaluation.tables import ColumnNames, RiskTable
@@ -117,7 +117,7 @@ class Evaluate(common.Command):
             parts = risk.evaluate_subgroups(scores.risks, scores.outcomes, groups, threshold)
             found = dataclasses.replace(found, subgroups=parts)
         self._draw(scores, others)
-        print(json.dumps(found.to_dict(), indent=2) if self.json else "\n".join(found.lines()))
+        print(json.dumps(found.to_dict(), indent=2) if self.json else printable("\n".join(found.lines())))
         return 0
 
     def _read(self, path: Path) -> "RiskTable":

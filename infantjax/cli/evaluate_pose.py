@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from infantjax.cli import common
 from infantjax.cli.evaluate import PlotOptions
-from infantjax.errors import InputError
+from infantjax.errors import InputError, printable
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class EvaluatePose(common.Command):
         print(f"{'':<18}" + "".join(f"{name:>10}" for name in shares))
         for row, joint in enumerate(joints):
             if not np.isnan(distances[:, row]).all():
-                print(f"{joint:<18}" + "".join(_cell(name, s.keypoints[row]) for name, s in shares.items()))
+                print(f"{printable(joint):<18}" + "".join(_cell(name, s.keypoints[row]) for name, s in shares.items()))
         print(f"{'mean':<18}" + "".join(_cell(name, s.mean) for name, s in shares.items()))
         return 0
 

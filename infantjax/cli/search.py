@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
-from infantjax.errors import InputError
+from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
     from infantjax.search import KBest, RandomSearch, Snapshot
@@ -247,4 +247,4 @@ def _print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, *, several: bo
         flat = {name: value for name, value in row.items() if name != "choices"} | dict(row.get("choices", {}))
         for name, value in flat.items():
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            print(f"{name:<24}{f'{shown:,}' if name == 'candidates' else shown}")
+            print(printable(f"{name:<24}{f'{shown:,}' if name == 'candidates' else shown}"))

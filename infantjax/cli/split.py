@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional
 
 from infantjax.cli import common
+from infantjax.errors import printable
 
 
 @dataclass(frozen=True)
@@ -67,5 +68,5 @@ class Split(common.Command):
                 contents[path] = cohort_splits.folds_table(cohort, fold_of, rows, self.stratify)
             write_together(contents)
         for line in cohort_splits.folds_summary(cohort, fold_of, self.stratify):
-            print(line)
+            print(printable(line))
         return 0

@@ -4,9 +4,12 @@ The ensemble was trained by `experiments/demonstration_ensemble.py` on simulated
 every risk, says so.
 """
 
+import json
+from functools import cache
 from pathlib import Path
 
-from infantjax.weights.ensemble import Ensemble, load_ensemble
+from infantjax.errors import one_line
+from infantjax.weights.ensemble import INDEX, Ensemble, load_ensemble
 
 _FOLDER = Path(__file__).parent / "bundled_data"
 
@@ -17,6 +20,25 @@ def ensemble() -> Ensemble:
     Never validated on infants: trained on simulated movement.
     """
     return load_ensemble(_FOLDER / "ensemble")
+
+
+@cache
+def digest() -> str:
+    """Digest of the demonstration ensemble."""
+    return json.loads((_FOLDER / "ensemble" / INDEX).read_text("utf-8"))["sha256"]
+
+
+def statement_of(ensemble: Ensemble) -> str:
+    """The caveat to print with every value of an ensemble.
+
+    That of any other than the bundled one is marked as its author's: its digests show damage, but nothing signs them.
+    """
+    text = one_line(str(ensemble.info.get("statement", "")))
+    if ensemble.digest == digest():
+        return text
+    if not text and ensemble.info.get("validated") is True:
+        text = "validated on infants."
+    return f"Stated by its author: {text}" if text else ""
 
 
 def recording_path() -> Path:

@@ -1,5 +1,6 @@
 """`infantjax assess`: bad input, options, output."""
 
+import dataclasses
 import json
 import os
 import re
@@ -203,6 +204,22 @@ def test_a_frame_rate_that_contradicts_the_file_is_told_on_every_surface(run, in
     assert told in outcome.out[0]
     for name in ("a.json", "a.html", "summary.csv", "index.html"):
         assert told in (tmp_path / "out" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [("Proven\x1b[2J\nin 900 infants", "Proven?[2J in 900 infants"), ("", "validated on infants.")],
+)
+def test_what_an_ensemble_says_of_itself_is_its_author_s_word_without_control_characters(
+    run, good, ensemble_folder, tmp_path, statement, told
+):
+    known = load_ensemble(ensemble_folder)
+    claims = dataclasses.replace(known, info={**known.info, "validated": True, "statement": statement})
+    save_ensemble(claims, tmp_path / "claims")
+    outcome = run("assess", good, "--fps", 30, "-o", tmp_path / "out", "--ensemble", tmp_path / "claims")
+    assert f"note: Stated by its author: {told}" in outcome.err
+    for name in ("good.json", "good.html", "summary.csv", "index.html"):
+        assert f"Stated by its author: {told}" in (tmp_path / "out" / name).read_text()
 
 
 def test_a_missing_frame_rate_is_asked_for(run, good, ensemble_folder, tmp_path):

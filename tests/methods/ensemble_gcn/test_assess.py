@@ -103,7 +103,7 @@ def test_the_result_says_what_it_depends_on(assessor, record):
     assert found.provenance["settings"]["preprocessing"] == REFERENCE.to_dict()
     assert found.provenance["input"] == {"sha256": "abc"}
     assert found.provenance["history"]
-    assert (found.validated, found.statement) == (False, "Random weights.")
+    assert (found.validated, found.statement) == (False, "Stated by its author: Random weights.")
     assert set(found.contributions) == set(IN_MOTION_19.joints)
     assert found.movement.shape == (100, 19, 2)
     assert found.movement_fps == 10
