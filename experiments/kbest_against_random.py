@@ -47,8 +47,9 @@ from infantjax.methods.ensemble_gcn.objective import SPACE
 from infantjax.methods.ensemble_gcn.search import CHECKPOINTS, GraphSearch
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.search import FAILED, KBest, RandomSearch, SearchSpace, SearchTask, read_study, run_search
-from infantjax.search.analysis import convergence, convergence_figure
+from infantjax.search.analysis import convergence
 from infantjax.search.kbest import run
+from infantjax.search.report import convergence_figure
 from infantjax.search.space import Candidate
 
 LEVELS = tuple(least for _, least in CHECKPOINTS)

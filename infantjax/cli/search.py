@@ -225,12 +225,12 @@ class Analyze(common.Command):
 
     def run(self) -> int:
         """Write the analysis into the output folder."""
-        from infantjax.search import analysis
+        from infantjax.search import report
 
         names = dict.fromkeys((self.where.study, *self.also))
         found = [replace(self.where, study=name).read() for name in names]
         common.say("estimating the importance of the choices")
-        for path in analysis.write(found, self.where.folder / "analysis", self.importance):
+        for path in report.write(found, self.where.folder / "analysis", self.importance):
             print(path)
         return 0
 

@@ -1,7 +1,7 @@
 """Architecture search: spaces as data, K-Best as a pure rule, and studies in Optuna that many workers join.
 
-`sampler`, `pruning`, `study`, `worker` and `analysis` need Optuna (the extra `search`). What is searched comes from a
-method, see `objective.SearchProblem`.
+`sampler`, `pruning`, `study`, `worker`, `analysis` and `report` need Optuna (the extra `search`). What is searched
+comes from a method, see `objective.SearchProblem`.
 """
 
 from infantjax.lazy import lazy_attributes

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from infantjax import cli
 from infantjax.errors import InputError
-from infantjax.search import analysis
+from infantjax.search import analysis, report
 from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, run
 from infantjax.search.sampler import REASON, distributions
 from infantjax.search.space import SearchSpace
@@ -191,7 +191,7 @@ def rows_of(path):
 def written(everything, kbest, tmp_path_factory):
     again = found_of(run(kbest.strategy, SPACE, objective, 2), "=kbest", kbest.strategy)
     folder = tmp_path_factory.mktemp("analysis")
-    return folder, analysis.write([everything, kbest, again], folder, resamples=1), (everything, kbest, again)
+    return folder, report.write([everything, kbest, again], folder, resamples=1), (everything, kbest, again)
 
 
 def test_repeats_of_one_rule_converge_together(written):
@@ -227,12 +227,12 @@ def test_every_table_has_its_picture_and_they_are_png(written):
 
 def test_without_matplotlib_there_are_the_tables(kbest, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert {path.suffix for path in analysis.write([kbest], tmp_path, resamples=0)} == {".csv"}
+    assert {path.suffix for path in report.write([kbest], tmp_path, resamples=0)} == {".csv"}
 
 
 def test_a_study_without_a_finished_trial_is_told_in_one_line(tmp_path):
     with pytest.raises(InputError, match="has no finished trial"):
-        analysis.write([found_of([])], tmp_path)
+        report.write([found_of([])], tmp_path)
 
 
 def test_the_command_writes_the_analysis_of_several_searches(kbest, tmp_path, monkeypatch, capsys):

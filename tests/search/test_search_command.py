@@ -200,7 +200,7 @@ for module in sys.argv[1:]:
 
 
 def test_without_optuna_there_is_one_line_that_says_how_to_get_it():
-    modules = ["sampler", "pruning", "storage", "study", "analysis", "claims", "worker", "launcher"]
+    modules = ["sampler", "pruning", "storage", "study", "analysis", "report", "claims", "worker", "launcher"]
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPTUNA, *modules], capture_output=True, text=True)
     assert done.stdout.splitlines() == ['this needs optuna: pip install "infantjax[search]"'] * len(modules)
 
