@@ -63,6 +63,12 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+def pytest_sessionfinish() -> None:
+    """What is left is collected once: pytest does so five times at the end, a second each for what JAX keeps."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with reference vectors and real input beside the project; tests that need it skip without it."""

@@ -11,44 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason='PyTorch is an extra: pip install "infantjax[bench]"')
 
 from benchmarks import torch_twin as twin  # noqa: E402
+from infantjax import models  # noqa: E402
 
 pytestmark = pytest.mark.peers
 
-NAMES = (
-    "graph",
-    "input_width",
-    "num_input_modules",
-    "initial_block_type",
-    "initial_residual",
-    "input_temporal_scales",
-    "initial_main_width",
-    "num_main_levels",
-    "num_main_level_modules",
-    "block_type",
-    "bottleneck_factor",
-    "residual",
-    "main_temporal_scales",
-    "temporal_kernel_size",
-    "se",
-    "se_ratio",
-    "se_type",
-    "nonlinearity",
-    "attention",
-    "pool",
-)
-# The ten published architectures (Table A.4 of the thesis) with their parameter counts.
-PUBLISHED = {
-    "dis2 10 3 bottleneck null 1 12 1 1 basic 4 null 1 9 null 4 absolute relu channel global": 233_362,
-    "dis42 10 2 basic dense 3 12 1 3 mbconv 2 block 2 7 outer 4 absolute swish channel global": 75_764,
-    "spatial 12 3 basic null 2 8 1 2 basic 2 module 2 7 inner 2 absolute relu null global": 174_767,
-    "dis4 10 3 basic block 2 8 1 1 basic 4 dense linear 7 null 4 absolute swish channel spatial": 430_812,
-    "dis4 10 2 bottleneck dense 3 6 2 1 basic 2 null 3 7 outer 2 absolute relu channel global": 107_233,
-    "dis2 12 3 basic dense 1 10 2 3 bottleneck 4 block linear 3 null 4 absolute swish channel global": 236_180,
-    "dis2 8 1 basic module 3 12 2 3 basic 4 null 3 9 null 4 absolute swish null spatial": 1_691_288,
-    "dis4 6 2 mbconv block 2 12 2 2 basic 4 dense 1 5 outer 4 absolute relu null global": 400_962,
-    "dis2 6 3 bottleneck dense 1 12 2 1 basic 4 null linear 9 outer 4 absolute relu channel spatial": 554_652,
-    "spatial 12 2 basic dense 2 10 1 3 basic 4 null 3 7 null 4 absolute swish channel spatial": 559_899,
-}
 GOLDEN = [f"published_{i:02d}" for i in (2, 3, 5, 8)] + [f"random_{i:02d}" for i in range(1, 7)]
 
 
@@ -61,17 +27,12 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def choices_of(text: str) -> dict[str, Any]:
-    return {n: int(v) if v.isdigit() else v for n, v in zip(NAMES, text.split(), strict=True)}
+def published(number: int) -> dict[str, Any]:
+    return models.get(f"kbest-gcn-{number}").build().architecture.to_choices()
 
 
 def count(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-@pytest.mark.parametrize(("text", "published"), PUBLISHED.items(), ids=range(1, 11))
-def test_parameter_count_is_the_published_one(text, published):
-    assert count(twin.GraphNetwork(choices_of(text))) == published
 
 
 def test_parameter_count_of_st_gcn_is_the_published_one():
@@ -80,11 +41,11 @@ def test_parameter_count_of_st_gcn_is_the_published_one():
 
 def test_inference_in_batches_equals_one_call_for_one_model_and_for_several():
     torch.manual_seed(0)
-    models = [twin.GraphNetwork(choices_of(next(iter(PUBLISHED)))) for _ in range(2)]
+    twins = [twin.GraphNetwork(published(1)) for _ in range(2)]
     windows = torch.randn(5, 6, 150, 19)
-    whole = models[0].eval()(windows)[0]
-    torch.testing.assert_close(twin.torch_inference(models[0], windows, 2), whole, atol=1e-5, rtol=0)
-    several = twin.torch_inference(models, windows, 2)
+    whole = twins[0].eval()(windows)[0]
+    torch.testing.assert_close(twin.torch_inference(twins[0], windows, 2), whole, atol=1e-5, rtol=0)
+    several = twin.torch_inference(twins, windows, 2)
     assert several.shape == (2, 5, 2)
     torch.testing.assert_close(several[0], whole, atol=1e-5, rtol=0)
 
@@ -92,7 +53,7 @@ def test_inference_in_batches_equals_one_call_for_one_model_and_for_several():
 @pytest.mark.slow
 def test_training_steps_change_only_what_is_used():
     torch.manual_seed(0)
-    model = twin.GraphNetwork(choices_of(list(PUBLISHED)[1]))
+    model = twin.GraphNetwork(published(2))
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     optimizer = twin.nesterov_sgd(model, 1e-2)
     x, y = torch.randn(4, 6, 150, 19), torch.tensor([0, 1, 0, 1])

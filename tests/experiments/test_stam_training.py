@@ -50,12 +50,6 @@ def test_it_learns_who_moves_more_and_gives_a_risk_for_every_held_out_recording(
     assert risks[1][1] < min(risks[1][[0, 2]])
 
 
-@pytest.mark.slow
-def test_a_run_alone_gives_the_same_as_in_the_stack(data, result):
-    alone = stam.train(MODULE, data, SPLITS[:1], CONFIG)
-    np.testing.assert_allclose(alone.outputs[0], result.outputs[0][:2], rtol=0, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("recordings", "labels", "frames", "message"),
     [

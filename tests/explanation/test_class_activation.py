@@ -101,12 +101,11 @@ def test_a_window_without_activation_gives_zeros_and_leaves_its_neighbor_alone()
     np.testing.assert_allclose(found[1:], expected, rtol=0, atol=1e-6)
 
 
-def test_contributions_are_the_same_compiled_and_not_and_for_each_window_alone():
+def test_contributions_of_a_window_do_not_depend_on_the_others():
     features, classifier = case(3)
-    expected = class_activation.contributions(features, classifier)
-    np.testing.assert_allclose(contributions(features, classifier), expected, rtol=0, atol=1e-6)
-    alone = jax.vmap(lambda window: contributions(window[None], classifier)[0])(features)
-    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-6)
+    changed = features.copy()
+    changed[1:] = 7
+    np.testing.assert_array_equal(contributions(changed, classifier)[0], contributions(features, classifier)[0])
 
 
 def test_weights_are_the_classifiers_and_exact_ones_go_through_the_pooling():

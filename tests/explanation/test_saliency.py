@@ -138,6 +138,7 @@ def test_a_map_of_the_input_alone_is_found_out_and_a_map_of_the_weights_is_not()
     assert np.isnan(flat).all()
 
 
+@pytest.mark.slow
 def test_gradients_of_a_graph_network_follow_its_weights():
     module = StGcn(widths=(4,))
     x = jnp.asarray(RNG.normal(size=(1, 12, 19, 2)), jnp.float32)

@@ -38,13 +38,14 @@ def test_padding_changes_no_bit_of_the_auc(rows):
 
 
 def test_auc_by_hand():
-    assert float(metrics.auc(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1]))) == 0.75
-    assert float(metrics.auc(jnp.array([0.5, 0.5]), jnp.array([0, 1]))) == 0.5
+    labels = np.array([0, 0, 1, 1])
+    assert float(AUC(np.array([0.1, 0.4, 0.35, 0.8]), labels)) == 0.75
+    assert float(AUC(np.full(4, 0.5), labels)) == 0.5
 
 
 def test_auc_of_one_class_is_not_a_number_and_of_a_missing_score_one_half():
-    assert np.isnan(metrics.auc(jnp.array([0.1, 0.2]), jnp.array([1, 1])))
-    assert float(metrics.auc(jnp.array([0.1, jnp.nan]), jnp.array([0, 1]))) == 0.5
+    assert np.isnan(AUC(np.array([0.1, 0.2, 0.3, 0.4]), np.ones(4, int)))
+    assert float(AUC(np.full(4, np.nan), np.array([0, 0, 1, 1]))) == 0.5
 
 
 def test_the_median_of_an_odd_and_an_even_number_of_windows():

@@ -13,7 +13,6 @@ from infantjax.methods.baby_moves import training as baby_moves
 from infantjax.methods.baby_moves.training import TrainingConfig, VideoBatch, Videos, VideoTask
 from infantjax.nn.initializers import initialize
 from infantjax.training import optimizers as optimizers
-from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split, random_splits
 from infantjax.training.state import Status
 
@@ -222,39 +221,12 @@ def test_runs_learn(repeats):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mapping", ["map", "vmap"])
-def test_a_run_is_the_same_alone_and_in_a_stack(mapping, repeats, plain, partitions):
-    alone = baby_moves.train(MODULE, plain, partitions[:1], SMALL, options=TrainOptions(mapping))
-    # A vmapped convolution adds in another order.
-    tolerance = 0 if mapping == "map" else 1e-3
-    np.testing.assert_allclose(
-        alone.history["validation_loss"][0], repeats.history["validation_loss"][0], rtol=0, atol=tolerance
-    )
-
-
-@pytest.mark.slow
 def test_a_network_trains_on_metadata_and_keeps_its_last_weights_if_it_ends_in_its_warm_up(cohort, partitions):
     config = replace(SMALL, epochs=3, warm_up=5)
     result = baby_moves.train(network.build(features=4, blocks=1, metadata=True), cohort, partitions[:1], config)
     assert result.variables["batch_stats"]["metadata_branch"]["norm"]["mean"][0, 0] > 0.5  # on its way to 15 weeks
     assert (result.best_epoch[0], result.status) == (0, (Status.FINISHED,))
     assert not np.isnan(result.validation_outputs(partitions[:1])[0]).any()
-
-
-@pytest.mark.slow
-def test_an_interrupted_training_continues_to_the_same_weights(plain, partitions, tmp_path, repeats):
-    class Interrupted(Exception):
-        pass
-
-    def stop(epoch, state):
-        if epoch == 3:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        baby_moves.train(MODULE, plain, partitions, SMALL, directory=tmp_path, options=TrainOptions(on_epoch=stop))
-    again = baby_moves.train(MODULE, plain, partitions, SMALL, directory=tmp_path)
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), again.variables, repeats.variables)
-    assert all(jax.tree.leaves(same))
 
 
 # --- wrong calls -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import Future
 from dataclasses import replace
 
 import jax
@@ -181,33 +180,14 @@ def test_recordings_of_any_length_are_assessed_without_compiling_again(assessor,
     assert not compilations
 
 
-def test_what_goes_into_the_program_does_not_grow_with_the_recording(assessor, record, monkeypatch):
-    program = assessor._program
-    shapes, (compiled, groups) = [], program._programs[0].result()
-
-    def watched(group, piece):
-        shapes.append(piece.shape)
-        return compiled(group, piece)
-
-    ready = Future()
-    ready.set_result((watched, groups))
-    monkeypatch.setattr(program, "_programs", [ready])
-    for frames in (150, 1000, 9000):
-        shapes.clear()
-        found = assessor.assess(record(frames))
-        assert set(shapes) == {(program.chunk, 150, 19, 2)}
-        assert len(shapes) == len(groups) * -(-len(found.time_series.median) // program.chunk)
-
-
 def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
     positions = standardize(record(1000), REFERENCE).keypoints.astype(np.float32)
     (expected,), starts = assessor._program.scores(positions)
-    for chunk in (1, 5):
-        (found,), same = EnsembleProgram(ensemble.members, IN_MOTION_19, chunk=chunk).scores(positions)
-        np.testing.assert_array_equal(same, starts)
-        # Another shape is another program: sums in another order, amplified by the norms.
-        np.testing.assert_allclose(found.risk, expected.risk, rtol=0, atol=1e-5)
-        np.testing.assert_allclose(found.contributions, expected.contributions, rtol=0, atol=1e-4)
+    (found,), same = EnsembleProgram(ensemble.members, IN_MOTION_19, chunk=1).scores(positions)
+    np.testing.assert_array_equal(same, starts)
+    # Another shape is another program: sums in another order, amplified by the norms.
+    np.testing.assert_allclose(found.risk, expected.risk, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.contributions, expected.contributions, rtol=0, atol=1e-4)
 
 
 def test_one_window_gives_the_same_in_any_company(assessor, record):
@@ -259,11 +239,6 @@ def test_a_file_alone_gives_the_bytes_that_it_gives_in_a_batch(files, assessor, 
         assess_files([path], tmp_path / path.stem, assessor, ReadOptions(fps=30.0))
         (written,) = (tmp_path / path.stem).glob("*.json")
         assert written.read_bytes() == batch[written.name]
-
-
-def test_the_same_recording_twice_gives_the_same_bytes(assessor, record):
-    assert assessor.assess(record(500)).to_dict() == assessor.assess(record(500)).to_dict()
-    assert assessor.assess(record(500)).to_dict() != assessor.assess(record(500, seed=1)).to_dict()
 
 
 def test_eight_devices_give_the_same_bytes_as_one(files, ensemble_folder, batch, tmp_path):
@@ -369,6 +344,7 @@ def test_weights_of_another_architecture_are_refused_by_the_first_array_that_dif
     [
         ({"skeleton": "in-motion-20"}, 'unknown skeleton "in-motion-20"'),
         ({"skeleton": None}, "unknown skeleton"),
+        ({"skeleton": "coco-17"}, "its skeleton coco-17 has no trunk"),
         ({"preprocessing": {"fps": 0}}, "fps must be above 0"),
         ({"preprocessing": {"speed": 1}}, "unknown preprocessing fields speed"),
         ({"preprocessing": None}, "cannot be used"),

@@ -3,7 +3,6 @@
 import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +99,7 @@ def test_groups_are_never_on_both_sides():
         assert {groups[row] for row in split.train}.isdisjoint(groups[row] for row in split.validation)
 
 
+@pytest.mark.slow
 def test_a_single_split_by_id_gives_an_ensemble_of_one(tmp_path):
     ensemble = method().train(cohort(), tmp_path, validation=["i00", "i01", "i05"])
     assert ensemble.members[0].runs == 1
@@ -134,16 +134,3 @@ def test_an_unknown_column_to_stratify_on_is_refused(tmp_path):
 def test_names_that_a_spreadsheet_would_run_are_defused():
     recordings = (recording("=1+1", 0), *cohort().recordings[1:])
     assert "\n'=1+1,0,0,0.5" in to_csv(Cohort(recordings, cohort().outcomes), [(0, [0], 0.5)])
-
-
-@pytest.mark.slow
-def test_real_infant_movement_goes_through_crossval(shared: Path, tmp_path):
-    from infantjax.formats.cohort import read_cohort
-
-    # Of the six recordings one has the outcome 1, which no two folds can share; these outcomes are made up.
-    (tmp_path / "outcomes.csv").write_text("id;outcome\n" + "".join(f"pz10{i};{i % 2}\n" for i in range(1, 7)))
-    data = read_cohort(shared / "data" / "minirgbd", tmp_path / "outcomes.csv", fps=25)
-    ensemble = method().crossval(data, tmp_path / "out")
-    assert ensemble.members[0].runs == 3
-    with pytest.raises(InputError, match="1 recordings with outcome 1 for 2 folds"):
-        method(folds=2).crossval(read_cohort(shared / "data" / "minirgbd", fps=25), tmp_path)

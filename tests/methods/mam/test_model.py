@@ -52,19 +52,10 @@ def small():
     compiled = jax.jit(lambda *given: network.apply(*given))
 
     def apply(variables, x, info, real=None, present=None):
-        real = jnp.full(x.shape[:2], 12) if real is None else real
-        return compiled(variables, x, info, real, jnp.ones(x.shape[:2], bool) if present is None else present)
+        real = np.full(x.shape[:2], 12) if real is None else real
+        return compiled(variables, x, info, real, np.ones(x.shape[:2], bool) if present is None else present)
 
     return network, variables, x, info, apply
-
-
-@pytest.mark.slow
-def test_compiled_is_as_written(small):
-    network, variables, x, info, apply = small
-    logit, aux = apply(variables, x, info)
-    with jax.disable_jit():
-        expected, _ = network.apply(variables, aux["embeddings"], aux["clips"], info, method="fuse")
-    np.testing.assert_allclose(logit, expected, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -99,7 +90,7 @@ def test_the_order_of_frames_and_of_joints_does(small, axis):
 
 def test_attention_sums_to_one_and_ignores_instances_that_are_not_there(small):
     _, variables, x, info, apply = small
-    present = jnp.array([[True, False, True, False], [True, True, True, True]])
+    present = np.array([[True, False, True, False], [True, True, True, True]])
     logit, aux = apply(variables, x, info, None, present)
     np.testing.assert_allclose(aux["attention"].sum(1), 1, rtol=1e-6)
     assert (aux["attention"][0, 1::2] == 0).all()
@@ -108,7 +99,7 @@ def test_attention_sums_to_one_and_ignores_instances_that_are_not_there(small):
 
 def test_frames_that_are_filled_up_do_not_matter(small):
     _, variables, x, info, apply = small
-    real = jnp.array([[8, 12, 12, 5], [12, 12, 12, 1]])
+    real = np.array([[8, 12, 12, 5], [12, 12, 12, 1]])
     before, _ = apply(variables, x, info, real)
     # A token of 4 frames counts that has one real frame.
     filled = x.at[0, 0, 8:].set(5.0).at[0, 3, 8:].set(-5.0).at[1, 3, 4:].set(5.0)
@@ -139,18 +130,6 @@ def test_inputs_are_standardized(small):
     known = {**variables, "inputs": {"mean": mean, "deviation": deviation, "mixing": mixing}}
     found, _ = apply(known, turned * deviation + mean, info)
     np.testing.assert_allclose(found, apply(variables, x, info)[0], atol=1e-4)
-
-
-@pytest.mark.slow
-def test_gradients_reach_every_parameter(small):
-    network, variables, x, info, _ = small
-
-    def total(params):
-        logit, aux = network.apply({**variables, "params": params}, x, info)
-        return (logit**2).sum() + (aux["clips"] ** 2).sum()
-
-    for path, leaf in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(total))(variables["params"])):
-        assert (jnp.abs(leaf) > 0).any(), jax.tree_util.keystr(path)
 
 
 @pytest.mark.slow
