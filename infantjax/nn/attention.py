@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
@@ -37,7 +38,8 @@ def swish(x: Array) -> Array:
 ACTIVATIONS: dict[str, Activation] = {"relu": relu, "swish": swish}
 
 
-def _mean(x: Array, axes: tuple[int, ...]) -> Array:
+def _mean(x: Float[Array, "joint batch time channel"], axes: tuple[int, ...]) -> Array:
+    # Not by `einops.reduce`, which transposes first.
     y = x.mean(axes)
     flops.record("pooling", y.size)
     return y
@@ -79,7 +81,7 @@ class SqueezeExcitation(nn.Module):
         weights = jax.nn.sigmoid(inner @ self.excite)
         flops.record("linear", 2 * pooled.size * self.squeeze.shape[1])
         flops.record("multiplication", x.size)
-        return x * weights[:, None, :]
+        return x * rearrange(weights, "batch channel -> batch 1 channel")
 
 
 class ChannelAttention(nn.Module):
@@ -94,7 +96,7 @@ class ChannelAttention(nn.Module):
     ) -> Float[Array, "one batch one channel"]:
         """Attention weights of each channel; they sum to 1."""
         inner = self.features // 4
-        pooled = _mean(x, (0, 2))[None, :, None]
+        pooled = rearrange(_mean(x, (0, 2)), "batch channel -> 1 batch 1 channel")
         hidden = self.activation(TemporalConv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
         return jax.nn.softmax(TemporalConv(inner, self.features, norm=False, name="expand")(hidden, train))
 
@@ -107,7 +109,7 @@ class FrameAttention(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "one batch time one"]:
         """Attention weights of each frame; not bounded."""
-        planes = jnp.stack([_mean(x, (0, 3)), _highest(x)], -1)[None]
+        planes = rearrange(jnp.stack([_mean(x, (0, 3)), _highest(x)], -1), "batch time plane -> 1 batch time plane")
         return TemporalConv(2, 1, self.kernel_size, gain=_SQRT2, norm=False, name="conv")(planes, train)
 
 
@@ -121,10 +123,10 @@ class JointAttention(nn.Module):
     def __call__(self, x: Float[Array, "joint batch time channel"], train: bool) -> Float[Array, "joint batch one one"]:
         """Attention weights of each joint; they sum to 1."""
         inner = self.joints // 2
-        pooled = _mean(x, (2, 3)).T[None, :, None]
+        pooled = rearrange(_mean(x, (2, 3)), "joint batch -> 1 batch 1 joint")
         hidden = self.activation(TemporalConv(self.joints, inner, gain=_SQRT2, name="reduce")(pooled, train))
         weights = jax.nn.softmax(TemporalConv(inner, self.joints, norm=False, name="expand")(hidden, train), axis=-1)
-        return weights[0, :, 0].T[:, :, None, None]
+        return rearrange(weights, "1 batch 1 joint -> joint batch 1 1")
 
 
 class Attention(nn.Module):

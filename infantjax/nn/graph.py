@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
@@ -30,8 +31,10 @@ def graph_product(
     x: Float[Array, "joint batch time channel"], adjacency: Float[Array, "joint joint_out"]
 ) -> Float[Array, "joint_out batch time channel"]:
     """Multiply the joints by one adjacency matrix, as one matrix product from the left."""
-    joints, *rest = x.shape
-    return (adjacency.T @ fusion_barrier(x).reshape(joints, -1)).reshape(adjacency.shape[1], *rest)
+    _, batch, time, _ = x.shape
+    flat = rearrange(fusion_barrier(x), "joint batch time channel -> joint (batch time channel)")
+    split = "joint (batch time channel) -> joint batch time channel"
+    return rearrange(adjacency.T @ flat, split, batch=batch, time=time)
 
 
 def graph_convolution(
@@ -80,7 +83,7 @@ class GraphConv(nn.Module):
         train: bool,
     ) -> Float[Array, "joint batch time out"]:
         """Convolve and normalize."""
-        spread = jnp.einsum("kc,kvw->wc", self.bias, adjacency)[:, None, None]
+        spread = rearrange(jnp.einsum("kc,kvw->wc", self.bias, adjacency), "joint channel -> joint 1 1 channel")
         kernel = self.kernel
         flops.record("convolution", x.size * self.matrices * self.features)
         flops.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])

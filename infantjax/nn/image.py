@@ -12,6 +12,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -79,14 +80,17 @@ def double(x: Image, count_shape: bool = True) -> Image:
     flops.record("bias", 4 * x.size)
     flops.record("shape", 2 * count_shape)
     flops.record("fixed values", 16 * channels**2 + channels)
-    for axis in (1, 2):
+    for axis, pattern in (
+        (1, "batch height two width channel -> batch (height two) width channel"),
+        (2, "batch height width two channel -> batch height (width two) channel"),
+    ):
         before = [(0, 0)] * 4
         before[axis] = (1, 1)
         padded = jnp.pad(x, before)
         size = x.shape[axis]
         previous, following = (lax.slice_in_dim(padded, i, i + size, axis=axis) for i in (0, 2))
         pair = jnp.stack([0.75 * x + 0.25 * previous, 0.75 * x + 0.25 * following], axis + 1)
-        x = pair.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+        x = rearrange(pair, pattern)
     return x
 
 
@@ -285,17 +289,16 @@ def transposed(x: Image, kernel: Float[Array, "4 4 in out"]) -> Image:
     Written as one 2x2 convolution for the four places of an output between the inputs; backends have no fast kernel for
     inputs with zeros between them.
     """
-    batch, height, width, _ = x.shape
+    height, width = x.shape[1:3]
     # An even output reads the input before it by tap 3 and its own by tap 1; an odd one its own by 2, the next by 0.
     kernel_size = jnp.array([[3, 1], [2, 0]])
-    phases = kernel[
-        kernel_size[:, :, None, None], kernel_size[None, None]
-    ]  # [row phase, row tap, column phase, column tap, in, out]
-    phases = phases.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, kernel.shape[2], -1)
+    phases = rearrange(
+        kernel[kernel_size[:, :, None, None], kernel_size[None, None]],
+        "row row_tap column column_tap inputs outputs -> row_tap column_tap inputs (row column outputs)",
+    )
     y = convolution(x, phases, (1, 1), (1, 1), ((1, 1), (1, 1)))
-    y = y.reshape(batch, height + 1, width + 1, 2, 2, -1)
-    rows = [
-        jnp.stack([y[:, i : i + height, j : j + width, i, j] for j in (0, 1)], 3)  # [batch, height, width, 2, out]
-        for i in (0, 1)
-    ]
-    return jnp.stack(rows, 2).reshape(batch, 2 * height, 2 * width, -1)
+    split = "batch height width (row column channel) -> batch height width row column channel"
+    y = rearrange(y, split, row=2, column=2)
+    rows = [jnp.stack([y[:, i : i + height, j : j + width, i, j] for j in (0, 1)], 3) for i in (0, 1)]
+    joined = "batch height row width column channel -> batch (height row) (width column) channel"
+    return rearrange(jnp.stack(rows, 2), joined)

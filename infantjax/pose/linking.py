@@ -8,6 +8,7 @@ paper does not say: threshold 0.3, at most five candidates, eleven samples along
 from typing import Literal, NamedTuple
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import Float
 
 from infantjax.skeletons import Skeleton, segments
@@ -75,7 +76,7 @@ def _along(
     share = np.linspace(0, 1, samples)
     a, b = starts.positions[:, None, None], ends.positions[None, :, None]
     points = a + (b - a) * share[:, None]  # [start, end, sample, 2]
-    coordinates = np.moveaxis(points[..., ::-1], -1, 0)
+    coordinates = rearrange(points[..., ::-1], "start end sample coordinate -> coordinate start end sample")
     return map_coordinates(values, coordinates, order=1, mode="nearest")
 
 
@@ -219,7 +220,7 @@ def field_scores(
     Source: Cao et al. 2017, equation 10.
     """
     difference = ends.positions[None] - starts.positions[:, None]
-    length = np.hypot(*np.moveaxis(difference, -1, 0))
+    length = np.hypot(*rearrange(difference, "start end coordinate -> coordinate start end"))
     direction = difference / np.where(length > 0, length, 1)[..., None]
     x, y = (_along(field[..., axis], starts, ends, samples) for axis in (0, 1))
     along = x * direction[..., 0, None] + y * direction[..., 1, None]
@@ -282,7 +283,7 @@ def _assign(joint: int, candidates: Candidates, persons: list[Person], skeleton:
     around = [person.positions[neighbors] for person in persons]
     seen = [np.isfinite(points).all(-1) for points in around]
     expected = np.array([p[s].mean(0) if s.any() else (np.nan, np.nan) for p, s in zip(around, seen)])
-    distance = np.hypot(*np.moveaxis(expected[:, None] - candidates.positions[None], -1, 0))
+    distance = np.linalg.norm(expected[:, None] - candidates.positions[None], axis=-1)
     for number, candidate in match_candidates(-distance):
         size = np.nanmax(np.nanmax(persons[number].positions, 0) - np.nanmin(persons[number].positions, 0))
         if distance[number, candidate] <= size / 2:

@@ -11,6 +11,7 @@ Source: Groos et al., Paper I (Section 4), Paper II (Section 2.5).
 from typing import Literal, NamedTuple
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import Float
 
 from infantjax.skeletons import Skeleton
@@ -121,7 +122,7 @@ def errors(found: Points, annotated: Points, length: Float[np.ndarray, "image"])
     """
     if found.shape != annotated.shape or len(length) != len(found):
         raise ValueError(f"shapes {found.shape}, {annotated.shape} and {length.shape} do not fit")
-    distance = np.hypot(*np.moveaxis(found - annotated, -1, 0)) / length[:, None]
+    distance = np.hypot(*rearrange(found - annotated, "... coordinate -> coordinate ...")) / length[:, None]
     distance = np.where(np.isnan(found).any(-1) & np.isfinite(length)[:, None], np.inf, distance)
     return np.where(np.isnan(annotated).any(-1), np.nan, distance)
 

@@ -9,6 +9,7 @@ import warnings
 from typing import Literal, get_args
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import Bool, Float
 
 from infantjax.errors import MissingExtraError
@@ -224,7 +225,7 @@ def fill_short_gaps(series: Series, limit: int = 5) -> Series:
 
 def _interpolated(series: Series) -> Series:
     """Interpolate all gaps linearly, with the nearest value at the ends; a series without values stays NaN."""
-    filled = series.reshape(len(series), -1).copy()
+    filled = rearrange(series, "time ... -> time (...)").copy()
     frames = np.arange(len(filled))
     for column in filled.T:
         seen = ~np.isnan(column)
@@ -253,7 +254,7 @@ def weighted_mean(series: Series, weights: Float[np.ndarray, " width"], min_coun
     if not len(weights):
         raise ValueError("a mean needs at least one weight")
     series = np.asarray(series, dtype=np.float64)
-    columns = series.reshape(len(series), -1)
+    columns = rearrange(series, "time ... -> time (...)")
     seen = ~np.isnan(columns)
     first = (len(weights) - 1) // 2
 
@@ -287,7 +288,7 @@ def impute(series: Series, rounds: int = 30) -> Series:
     Source: van Buuren and Oudshoorn 2007, as used by Baby Moves (Passmore et al.).
     """
     series = np.array(series, dtype=np.float64)
-    columns = series.reshape(len(series), -1)
+    columns = rearrange(series, "time ... -> time (...)")
     seen = ~np.isnan(columns)
     known = seen.any(axis=0)
     if seen[:, known].all():
@@ -325,7 +326,7 @@ def stretch(series: Series, frames: int) -> Float[np.ndarray, "new_time *series"
     series = np.asarray(series, dtype=np.float64)
     if len(series) < 4 or frames < 1:
         raise ValueError(f"a cubic spline needs at least 4 frames, got {len(series)}; asked for {frames}")
-    columns = series.reshape(len(series), -1)
+    columns = rearrange(series, "time ... -> time (...)")
     seen = ~np.isnan(columns).any(axis=0)
     stretched = np.full((frames, columns.shape[1]), np.nan)
     positions = np.linspace(0, len(series) - 1, frames)

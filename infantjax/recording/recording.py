@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from einops import rearrange
 
 from infantjax.errors import InputError
 from infantjax.files import MIN_FPS
@@ -110,7 +111,7 @@ def require_movement(recording: Recording) -> None:
         raise InputError(
             recording.name, f"has {recording.fps:.2g} frames per second", f"give at least {MIN_FPS:g}, check --fps"
         )
-    points = recording.keypoints.reshape(recording.frames, -1)
+    points = rearrange(recording.keypoints, "time joint coordinate -> time (joint coordinate)")
     if not recording.frames or np.isnan(points).all():
         raise InputError(recording.name, "has no point in any frame", "track it again")
     seen = points[:, ~np.isnan(points).all(axis=0)]

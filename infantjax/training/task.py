@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from einops import rearrange
 from jax import lax
 from jax.sharding import Mesh
 from jax.stages import Traced
@@ -220,7 +221,7 @@ class SupervisedTask(ABC):
         """Initial variables of each run `[run, n]`, each collection as one vector, on the host."""
         drawn = self.initialization.draw(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys))
         return {
-            name: np.concatenate([leaf.reshape(len(keys), -1) for leaf in jax.tree.leaves(drawn[name])], 1)
+            name: np.concatenate([rearrange(leaf, "run ... -> run (...)") for leaf in jax.tree.leaves(drawn[name])], 1)
             for name in self.packings
         }
 

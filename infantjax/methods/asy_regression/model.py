@@ -17,6 +17,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
@@ -91,8 +92,7 @@ class ClipConv(nn.Module):
 def _doubled(x: Clip, kernel: Float[Array, "one 2 2 in out"]) -> Clip:
     """Transposed convolution by 1 x 2 x 2 with that stride: every output has one input, so it is one product."""
     y = jnp.einsum("btrci,uvio->btrucvo", x, kernel[0])
-    batch, time, rows, _, columns, _, features = y.shape
-    return y.reshape(batch, time, 2 * rows, 2 * columns, features)
+    return rearrange(y, "batch time row u column v channel -> batch time (row u) (column v) channel")
 
 
 class DetectionNetwork(nn.Module):

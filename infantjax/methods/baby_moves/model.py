@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
 from infantjax import skeletons
@@ -93,13 +94,14 @@ class CausalBlock(nn.Module):
             starts: first frames of the clips, multiples of the frames that become one.
             frames: of a clip, more than one such multiple.
         """
-        batch, clips = x.shape[1], len(starts)
+        clips = len(starts)
         shared = self._pooled(self._convolved(x, False))
         within = starts[:, None] // self.pool + np.arange(1, frames // self.pool)
-        heads = x[:, :, starts[:, None] + np.arange(self.pool)].reshape(1, batch * clips, self.pool, self.inputs)
-        first = self._pooled(self._convolved(heads, False)).reshape(1, batch, clips, 1, self.features)
-        joined = jnp.concatenate([first, shared[:, :, within]], axis=3)
-        return joined.reshape(1, batch * clips, -1, self.features)
+        join = "one batch clip time channel -> one (batch clip) time channel"
+        heads = rearrange(x[:, :, starts[:, None] + np.arange(self.pool)], join)
+        first = self._pooled(self._convolved(heads, False))
+        first = rearrange(first, "one (batch clip) time channel -> one batch clip time channel", clip=clips)
+        return rearrange(jnp.concatenate([first, shared[:, :, within]], axis=3), join)
 
     def _convolved(self, x: Array, train: bool) -> Array:
         x = temporal_convolution(x, self.kernel, causal=True)
@@ -108,8 +110,10 @@ class CausalBlock(nn.Module):
 
     def _pooled(self, x: Array) -> Array:
         frames = x.shape[2] // self.pool
-        x = x[:, :, : frames * self.pool].reshape(*x.shape[:2], frames, self.pool, self.features)
-        return largest(x)
+        whole = x[:, :, : frames * self.pool]
+        return largest(
+            rearrange(whole, "one clip (time frame) channel -> one clip time frame channel", frame=self.pool)
+        )
 
 
 class ClipAttention(nn.Module):
@@ -217,11 +221,11 @@ class BabyMoves(nn.Module):
             wanted = f"metadata must be [{batch}, 2]" if self.metadata else "this network reads no metadata"
             raise ValueError(f"{wanted}, got {None if metadata is None else metadata.shape}")
         starts = np.arange(0, x.shape[1] - FRAMES + 1, STEP)
-        x = x[None] if whole else x.reshape(1, -1, *x.shape[2:])
+        x = x[None] if whole else rearrange(x, "batch clip time channel -> 1 (batch clip) time channel")
         for number in range(1, self.blocks + 1):
             block = CausalBlock(x.shape[-1], self.features, self.kernel_size, self.pool, name=f"block{number}")
             x = block.of_series(x, starts, FRAMES) if whole and number == 1 else block(x, train)
-        x = x.reshape(batch, -1, x.shape[2] * self.features)
+        x = rearrange(x, "1 (batch clip) time channel -> batch clip (time channel)", batch=batch)
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = jax.nn.relu(Dense(x.shape[-1], self.features, HeUniform(), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)

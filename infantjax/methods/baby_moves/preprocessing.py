@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import Float
 
 from infantjax.errors import InputError
@@ -337,7 +338,9 @@ def features(keypoints: Keypoints, smooth: float = 0.0) -> Float[np.ndarray, "ti
         from scipy.ndimage import gaussian_filter1d
 
         keypoints = gaussian_filter1d(keypoints, smooth, axis=0)
-    columns = np.concatenate([keypoints.reshape(len(keypoints), -1), joint_angles(keypoints)], axis=1)
+    columns = np.concatenate(
+        [rearrange(keypoints, "time joint coordinate -> time (joint coordinate)"), joint_angles(keypoints)], axis=1
+    )
     seen = ~np.isnan(columns)
     count = np.maximum(seen.sum(axis=0), 1)
     centered = np.where(seen, columns - np.where(seen, columns, 0).sum(axis=0) / count, 0)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Bool, Float
 
 from infantjax.methods.baby_moves.model import FRAMES, STEP, BabyMoves
@@ -56,7 +57,7 @@ def body_map(saliency: Float[Array, "*batch 46"]) -> BodyMap:
         saliency: of the 46 series, of clips or a mean over clips, videos or repeats.
     """
     joints = len(BABY_MOVES_18.joints)
-    points = saliency[..., : 2 * joints].reshape(*saliency.shape[:-1], joints, 2)
+    points = rearrange(saliency[..., : 2 * joints], "... (joint coordinate) -> ... joint coordinate", coordinate=2)
     return BodyMap(points.sum(axis=-1), saliency[..., 2 * joints :])
 
 

@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from einops import rearrange, reduce
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
@@ -35,7 +35,7 @@ class SpatialPool(nn.Module):
         shape = (joints, channels, channels)
         kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (2,)), shape)
         bias = parameter(self, "bias", UniformFanIn(joints * channels), (channels,))
-        pooled = reduce(x, "joint batch time channel -> joint batch channel", "mean")
+        pooled = x.mean(2)
         _count_final_pooling(pooled)
         flops.record("convolution", batch * joints * channels * channels)
         return jnp.einsum("vbc,vco->bo", pooled, kernel) + bias
@@ -52,7 +52,7 @@ def classify(
 
 def global_mean(x: Float[Array, "joint batch time channel"]) -> Float[Array, "batch channel"]:
     """Mean over joints and time."""
-    pooled = reduce(x, "joint batch time channel -> batch channel", "mean")
+    pooled = x.mean((0, 2))
     _count_final_pooling(pooled)
     return pooled
 

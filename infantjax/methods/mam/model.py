@@ -25,6 +25,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
 from infantjax import skeletons
@@ -89,14 +90,15 @@ class SelfAttention(nn.Module):
         """
         size = self.width // self.heads
         joined = Dense(self.width, 3 * self.width, GlorotUniform(), name="read")(x)
-        query, key, value = jnp.split(joined.reshape(*x.shape[:-1], self.heads, 3 * size), 3, axis=-1)
+        of_heads = rearrange(joined, "... (head channel) -> ... head channel", head=self.heads)
+        query, key, value = jnp.split(of_heads, 3, axis=-1)
         scores = jnp.einsum("...qhc,...khc->...hqk", query, key) * size**-0.5
         if real is not None:
             scores = jnp.where(real[..., None, None, :], scores, jnp.finfo(scores.dtype).min)
         # Finished: inside the product that follows, the exponential is not computed in vectors.
         weights = Dropout(self.dropout)(fusion_barrier(jax.nn.softmax(scores, axis=-1)), train)
         flops.record("multiplication", 2 * weights.size * size)
-        mixed = jnp.einsum("...hqk,...khc->...qhc", weights, value).reshape(x.shape)
+        mixed = rearrange(jnp.einsum("...hqk,...khc->...qhc", weights, value), "... head channel -> ... (head channel)")
         return Dense(self.width, self.width, GlorotUniform(), name="out")(mixed)
 
 
@@ -125,8 +127,9 @@ class TransformerBlock(nn.Module):
         over_joints = SelfAttention(self.width, self.heads, self.dropout, name="over_joints")
         over_time = SelfAttention(self.width, self.heads, self.dropout, name="over_time")
         x = x + over_joints(nn.LayerNorm(name="norm1")(x), None, train)
-        along = nn.LayerNorm(name="norm2")(x).swapaxes(1, 2)
-        x = x + over_time(along, real[:, None], train).swapaxes(1, 2)
+        along = rearrange(nn.LayerNorm(name="norm2")(x), "batch step joint width -> batch joint step width")
+        mixed = over_time(along, rearrange(real, "batch step -> batch 1 step"), train)
+        x = x + rearrange(mixed, "batch joint step width -> batch step joint width")
         y = jax.nn.gelu(Dense(self.width, self.hidden, GlorotUniform(), name="expand")(nn.LayerNorm(name="norm3")(x)))
         y = Dropout(self.dropout)(y, train)
         return x + Dense(self.hidden, self.width, GlorotUniform(), name="reduce")(y)
@@ -259,9 +262,9 @@ class MAM(nn.Module):
             raise ValueError(f"x must be [batch, instance, time, joint, channel], got {x.shape}")
         if info is None and self.info and self.is_initializing():
             info = jnp.zeros((x.shape[0], len(INFO)), x.dtype)
-        flat = None if real is None else real.reshape(-1)
-        z, clips = self.encode(x.reshape(-1, *x.shape[2:]), flat, train)
-        z, clips = z.reshape(*x.shape[:2], -1), clips.reshape(*x.shape[:2], 2)
+        flat = None if real is None else rearrange(real, "batch instance -> (batch instance)")
+        found = self.encode(rearrange(x, "batch instance ... -> (batch instance) ..."), flat, train)
+        z, clips = (rearrange(y, "(batch instance) width -> batch instance width", batch=len(x)) for y in found)
         logit, aux = self.fuse(z, clips, info, present)
         return logit, {"embeddings": z, "clips": clips, **aux}
 
@@ -284,8 +287,8 @@ class MAM(nn.Module):
         frames = jnp.full(count, self.frames) if real is None else real
         seen = jnp.arange(steps) * self.token < frames[:, None]
         x = (x - self.input_mean.value) / self.input_deviation.value
-        x = x.reshape(count, steps, self.token, self.joints, self.channels).swapaxes(2, 3)
-        x = self._embedded(x.reshape(count, steps, self.joints, -1)) + self.step_position[:, None] + self.joint_position
+        x = rearrange(x, "clip (step frame) joint channel -> clip step joint (frame channel)", step=steps)
+        x = self._embedded(x) + rearrange(self.step_position, "step width -> step 1 width") + self.joint_position
         for block in self.transformer:
             x = block(x, seen, train)
         weights = seen / seen.sum(axis=1, keepdims=True)
@@ -295,8 +298,9 @@ class MAM(nn.Module):
 
     def _embedded(self, x: Float[Array, "*axes frame_channel"]) -> Float[Array, "*axes width"]:
         """Tokens from their frames: the mixing of frames and the first layer are linear, so they are one product."""
-        kernel = self.embed.kernel.reshape(self.token, -1)
-        kernel = (self.input_mixing.value @ kernel).reshape(-1, self.width)
+        of_frames = rearrange(self.embed.kernel, "(frame channel) width -> frame (channel width)", frame=self.token)
+        mixed = self.input_mixing.value @ of_frames
+        kernel = rearrange(mixed, "frame (channel width) -> (frame channel) width", width=self.width)
         y = pointwise(x, kernel) + self.embed.bias
         flops.record("linear", y.size * x.shape[-1])
         return y

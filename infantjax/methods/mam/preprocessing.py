@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
 from infantjax.errors import InputError
@@ -174,7 +175,7 @@ def _difference(series: Array, first: int) -> Array:
 def _distances(positions: Array, distance: Distance) -> Array:
     apart = positions[..., :, None, :] - positions[..., None, :, :]
     if distance == "per-axis":
-        return jnp.abs(apart).reshape(*positions.shape[:-1], -1)
+        return rearrange(jnp.abs(apart), "... joint other coordinate -> ... joint (other coordinate)")
     # Written out: a sum over two or three neighbors is a slow loop of its own.
     squared = sum(apart[..., axis] ** 2 for axis in range(positions.shape[-1]))
     # The root has no slope at zero, which is all of the diagonal.

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -269,7 +270,11 @@ class VideoTask(SupervisedTask):
             return inputs(clip).mean(axis=0), inputs(clip).var(axis=0)
 
         def products(clip: Array) -> Array:
-            z = ((inputs(clip) - mean) / deviation).reshape(-1, token, mean.size)
+            z = rearrange(
+                (inputs(clip) - mean) / deviation,
+                "(step frame) joint channel -> step frame (joint channel)",
+                frame=token,
+            )
             return jnp.einsum("stf,suf->tu", z, z) * token / z.size
 
         # One clip after the other: the distances of all of them would not fit into memory.
@@ -337,7 +342,9 @@ class VideoTask(SupervisedTask):
             weights = jnp.stack([1 - labels, labels]).astype(z.dtype)
             centers = moved(centers, z[:count], weights, config.center_rate)
         if batch.joint:
-            instances, of_instances = (a[count:].reshape(2, config.instances, -1) for a in (z, logits))
+            instances, of_instances = (
+                rearrange(a[count:], "(video instance) entry -> video instance entry", video=2) for a in (z, logits)
+            )
             fused: Any = self.module.apply(variables, instances, of_instances, batch.info, method="fuse")
             total += config.bag_weight * optax.sigmoid_binary_cross_entropy(fused[0], jnp.array([0.0, 1.0])).mean()
             p = presence(jax.nn.softmax(of_instances)[..., 1], jnp.array([False, True]), config.fidgety_share)

@@ -24,6 +24,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax.models.entry import ModelEntry, Published
@@ -71,12 +72,13 @@ class SmaCnn(nn.Module):
         """
         if x.ndim != 4 or x.shape[1] % AXES or x.shape[3] != 1:
             raise ValueError(f"x must be [batch, {AXES} rows a limb, time, 1], got {x.shape}")
-        batch, rows, frames, _ = x.shape
+        frames = x.shape[2]
         if frames < 108:
             raise ValueError(f"windows of {frames} frames are too short for the layers, which need 108")
         one, two, three, units = self.features
-        x = x[:, :, : frames // 3 * 3].reshape(batch, rows // AXES, AXES, frames // 3, 3).swapaxes(2, 3)
-        x = self._convolve("conv1", (AXES, 3, 1, one), x.reshape(*x.shape[:3], 9), lambda x, k: pointwise(x, k[0]))
+        patches = "batch (limb coordinate) (time frame) 1 -> batch limb time (coordinate frame)"
+        x = rearrange(x[:, :, : frames // 3 * 3], patches, coordinate=AXES, frame=3)
+        x = self._convolve("conv1", (AXES, 3, 1, one), x, lambda x, k: pointwise(x, k[0]))
         aux = {"conv1": x}
         # The largest of frames whose negative ones are zero, with half of the zeroing.
         aux["pool1"] = x = jax.nn.relu(pool(x))
@@ -86,7 +88,7 @@ class SmaCnn(nn.Module):
         aux["pool2"] = x = jax.nn.relu(pool(x))
         x = self._convolve("conv3", (1, 7, two, three), x, valid_convolution)
         aux["pool3"] = x = jax.nn.relu(pool(x))
-        x = x.reshape(batch, -1)
+        x = rearrange(x, "batch limb time channel -> batch (limb time channel)")
         x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), Constant(self.bias), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         return Dense(units, 1, GlorotUniform(), Constant(self.bias), name="score")(x)[:, 0], aux
@@ -95,11 +97,11 @@ class SmaCnn(nn.Module):
         """A convolution over limbs and time, whose rows are among the channels of x already, with bias."""
         kernel = parameter(self, f"{name}_kernel", GlorotUniform(), shape)
         bias = parameter(self, f"{name}_bias", Constant(self.bias), shape[-1:])
-        rows, kernel_size, inputs, features = shape
+        rows, kernel_size, inputs, _ = shape
         if name == "conv1":
-            kernel = kernel.reshape(1, rows * kernel_size * inputs, features)
+            kernel = rearrange(kernel, "row time inputs outputs -> 1 (row time inputs) outputs")
         else:
-            kernel = kernel.transpose(1, 0, 2, 3).reshape(kernel_size, rows * inputs, features)
+            kernel = rearrange(kernel, "row time inputs outputs -> time (row inputs) outputs")
         y = lowering(x, kernel) + bias
         flops.record("convolution", y.size * rows * kernel_size * inputs)
         return y
@@ -136,8 +138,8 @@ def _pool_backward(x: Activations, gradient: Activations) -> tuple[Activations]:
     even = jnp.pad(jnp.where(is_first, gradient, 0), more)
     even += jnp.pad(jnp.where(is_first | is_second, 0, gradient), one)
     odd = jnp.pad(jnp.where(is_second, gradient, 0), more)
-    both = jnp.stack([even, odd], axis=3)
-    return (both.reshape(*x.shape[:2], -1, x.shape[3])[:, :, : x.shape[2]],)
+    both = rearrange(jnp.stack([even, odd], axis=3), "batch limb time two channel -> batch limb (time two) channel")
+    return (both[:, :, : x.shape[2]],)
 
 
 pool.defvjp(_pool_forward, _pool_backward)

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -57,15 +58,16 @@ def temporal_convolution(
     """
     if len(kernel) == 1:
         return pointwise(x[:, :, ::stride], kernel[0])
-    rows, reach, outputs = x.reshape(-1, *x.shape[2:]), dilation * (len(kernel) - 1), kernel.shape[-1]
+    rows = rearrange(x, "joint batch time channel -> (joint batch) time channel")
+    reach = dilation * (len(kernel) - 1)
     before = reach if causal else reach // 2
     if (current_lowering() or LOWERINGS.get(jax.default_backend())) == "matmul":
         frames = shifted(rows, range(-before, reach - before + 1, dilation), stride)
-        y = pointwise(jnp.concatenate(frames, -1), kernel.reshape(-1, outputs))
+        y = pointwise(jnp.concatenate(frames, -1), rearrange(kernel, "tap inputs outputs -> (tap inputs) outputs"))
     else:
         padding = ((0, 0), (before, reach - before))
         y = convolution(rows[:, None], kernel[None], (1, stride), (1, dilation), padding)[:, 0]
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+    return rearrange(y, "(joint batch) time channel -> joint batch time channel", joint=len(x))
 
 
 def sparse_temporal_convolution(
@@ -80,12 +82,12 @@ def sparse_temporal_convolution(
         kernels: by the frames that their rows read, relative to the output's; see `equally_spaced`.
         stride: frames between outputs.
     """
-    rows, parts = x.reshape(-1, *x.shape[2:]), []
+    rows, parts = rearrange(x, "joint batch time channel -> (joint batch) time channel"), []
     for frames, kernel in kernels.items():
         padding = ((0, 0), (-frames[0], frames[-1]))
         parts.append(convolution(rows[:, None], kernel[None], (1, stride), (1, frames.step), padding)[:, 0])
     y = sum(parts[1:], parts[0])
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+    return rearrange(y, "(joint batch) time channel -> joint batch time channel", joint=len(x))
 
 
 def equally_spaced(frames: Iterable[int], channels: int) -> list[range]:

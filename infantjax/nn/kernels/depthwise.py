@@ -22,8 +22,9 @@ def depthwise_temporal_convolution(
     x: Float[Array, "joint batch time channel"], kernel: Float[Array, "tap channel"], stride: int = 1, dilation: int = 1
 ) -> Float[Array, "joint batch time_out channel"]:
     """Depthwise convolution over time with zero padding, on every backend a sum, which fuses into one loop."""
-    y = _over_time(x.reshape(-1, *x.shape[2:]), kernel, stride, dilation)
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+    rows = rearrange(x, "joint batch time channel -> (joint batch) time channel")
+    y = _over_time(rows, kernel, stride, dilation)
+    return rearrange(y, "(joint batch) time channel -> joint batch time channel", joint=len(x))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

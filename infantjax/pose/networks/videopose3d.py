@@ -18,6 +18,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
@@ -58,8 +59,9 @@ class ValidConv(nn.Module):
         frames = x.shape[2]
         if strided:
             whole = frames // self.kernel_size
-            x = x[:, :, : whole * self.kernel_size].reshape(*x.shape[:2], whole, self.kernel_size * self.inputs)
-            y = pointwise(x, kernel.reshape(-1, self.features))
+            x = x[:, :, : whole * self.kernel_size]
+            x = rearrange(x, "one batch (time tap) channel -> one batch time (tap channel)", time=whole)
+            y = pointwise(x, rearrange(kernel, "tap inputs outputs -> (tap inputs) outputs"))
         else:
             y = valid_convolution(x, kernel, self.dilation)
         flops.record("convolution", y.size * self.kernel_size * self.inputs)
@@ -117,9 +119,8 @@ class LiftingNetwork(nn.Module):
             raise ValueError(f"{x.shape[1]} frames are fewer than the receptive field of {self.receptive_field}")
         if any(width % 2 == 0 for width in self.widths):
             raise ValueError(f"filter widths must be odd, got {self.widths}")
-        batch, frames = x.shape[:2]
         conv: dict[str, Any] = {"features": self.channels, "dropout": self.dropout}
-        y = x.reshape(1, batch, frames, 2 * self.inputs)
+        y = rearrange(x, "batch time keypoint coordinate -> 1 batch time (keypoint coordinate)")
         y = ValidConv(2 * self.inputs, kernel_size=self.widths[0], dilation=1, **conv, name="expand")(y, train, strided)
         dilation = self.widths[0]
         for number, width in enumerate(self.widths[1:], 1):
@@ -132,7 +133,7 @@ class LiftingNetwork(nn.Module):
             y = kept[:, :, : y.shape[2]] + y
             dilation *= width
         y = Dense(self.channels, 3 * self.outputs, UniformFanIn(self.channels), name="shrink")(y)
-        return y.reshape(batch, -1, self.outputs, 3), {}
+        return rearrange(y, "1 batch time (joint coordinate) -> batch time joint coordinate", coordinate=3), {}
 
 
 def build(skeleton: str | Skeleton = "human36m-17", **overrides: Any) -> LiftingNetwork:

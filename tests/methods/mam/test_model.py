@@ -27,11 +27,11 @@ def counted(joints=17, channels=17, steps=30, width=64, hidden=128, units=32):
     return embed + 4 * block + 2 * width + classifier + gate + (width + 2) * 2 + 2
 
 
-def test_the_count_is_that_of_the_reading_and_none_is_published():
+def test_the_count_is_ours_and_none_is_published():
     row = summarize(models.get("mam"))
     assert (row.parameters, row.published_parameters, row.agree) == (counted(), None, None)
     assert row.fidelity == "interpretation"
-    assert "a reading" in row.source
+    assert "re-implemented" in row.source
     info = 4 * 16 + 16 + 16 * 16 + 16 + 16 * 2 + 2 + 1
     assert count_parameters(mam.build(info=16), SHAPE) == counted() + info
     assert count_parameters(mam.build(channels=6), (1, 240, 17, 6)) == counted(channels=6)
