@@ -42,7 +42,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("draw", "variance"), CASES.values(), ids=CASES)
+REPEATED = {"pointwise", "depthwise", "grouped graph", "excite"}
+"""Cases that draw as another one does; the default tests leave them out."""
+
+
+@pytest.mark.parametrize(
+    ("draw", "variance"),
+    [pytest.param(*case, id=name, marks=pytest.mark.slow if name in REPEATED else ()) for name, case in CASES.items()],
+)
 def test_kernels_have_the_published_variance(draw, variance):
     kernel = draw()
     # The variance of n normal numbers lies within four standard errors, sqrt(2 / n), of the true one.

@@ -40,7 +40,7 @@ def reference(golden):
     ("causal", "skeleton", "key"),
     [
         (False, None, "sequence_padded_output"),
-        (True, None, "sequence_causal_output"),
+        pytest.param(True, None, "sequence_causal_output", marks=pytest.mark.slow),
         (False, HUMAN36M_17, "sequence_flip_averaged"),
     ],
 )

@@ -26,7 +26,9 @@ def center(maps):
     return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum() * 8
 
 
-@pytest.mark.parametrize("scale", [0.5, 0.75, 0.9, 1.0, 1.25, 1.5])
+@pytest.mark.parametrize(
+    "scale", [0.5, 1.25, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (0.75, 0.9, 1.0, 1.5))]
+)
 def test_a_dot_is_found_where_it_is(scale):
     found = at_scale(means, dots((90, 120)), scale)
     assert found.shape == (1, 28, 28, 3)

@@ -241,11 +241,15 @@ class Shown(nn.Module):
         return all_frames(self.maps), {"pafs": all_frames(self.fields)}
 
 
+encode_maps = jax.jit(HeatmapCodec().encode, static_argnums=1)
+encode_fields = jax.jit(affinity_fields, static_argnums=(1, 2))
+
+
 def shown(persons):
     """A network that sees these persons."""
     limbs = segments(MPII_16)
-    maps = np.maximum.reduce([np.asarray(HeatmapCodec().encode(points, 48, 1.0)) for points in persons])
-    fields = sum(np.asarray(affinity_fields(points, limbs, 48, 1.5)) for points in persons)
+    maps = np.maximum.reduce([np.asarray(encode_maps(points, 48, 1.0)) for points in persons])
+    fields = sum(np.asarray(encode_fields(points, limbs, 48, 1.5)) for points in persons)
     variables = {"params": {"shift": np.zeros((), np.float32)}}
     return PoseEstimator(Shown(maps, fields), variables, MPII_16, 96, "imagenet", "shown", "2" * 64, "pafs")
 

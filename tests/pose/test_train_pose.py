@@ -19,7 +19,7 @@ from infantjax.pose.annotations import Annotations
 from infantjax.pose.annotations.in_motion import write
 from infantjax.pose.dataset import CropConfig, read_crops, split_images
 from infantjax.pose.networks.cima_pose import CimaPose
-from infantjax.pose.range_test import stored_highest_rate
+from infantjax.pose.range_test import RangeTest, stored_highest_rate
 from infantjax.pose.task import ImageData
 from infantjax.pose.training import PoseTrainingConfig, train_pose, transferable
 from infantjax.skeletons import MPII_16
@@ -160,7 +160,10 @@ def test_crops_hold_the_surroundings_of_the_points(annotations):
 def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path, monkeypatch):
     config = replace(CONFIG, optimizer="cyclical", cycle=1)
     data = ImageData(*read_crops(annotations, 32), {}, MPII_16, "lite")
+    measured = RangeTest(np.array([0.1, 0.2]), np.array([3.0, 99.0]), 0.1)
+    monkeypatch.setattr("infantjax.pose.range_test.range_test", lambda *_: measured)
     first = stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path)
+    assert first == 0.1
     found = json.loads((tmp_path / "range_test.json").read_text())
     assert len(found["rates"]) == len(found["losses"]) == 2
     monkeypatch.setattr("infantjax.pose.range_test.range_test", None)

@@ -140,8 +140,10 @@ def test_keypoints_are_those_of_the_reference(file, rule, shared):
         np.testing.assert_allclose(peak, reference["peak"], atol=1e-5, err_msg=joint)
 
 
-@pytest.mark.parametrize("reach", [2, 4])
-@pytest.mark.parametrize("upscale", [False, True])
+@pytest.mark.parametrize(
+    ("reach", "upscale"),
+    [(2, True), (4, False), *(pytest.param(*c, marks=pytest.mark.slow) for c in ((2, False), (4, True)))],
+)
 def test_weighted_keypoints_are_those_of_the_reference(reach, upscale, shared):
     golden = shared / "golden" / "pose"
     name = "efficienthourglass_l0-128_mpii"

@@ -43,15 +43,15 @@ def test_stored_values_are_those_of_the_released_file(name):
     ("version", "blocks", "values"),
     [
         ("b0", 2, 20_306),
-        ("b1", 2, 32_316),
-        ("b3", 2, 55_390),
-        ("b7", 2, 275_256),
-        ("b0", 3, 68_642),
+        pytest.param("b1", 2, 32_316, marks=pytest.mark.slow),
+        pytest.param("b3", 2, 55_390, marks=pytest.mark.slow),
+        pytest.param("b7", 2, 275_256, marks=pytest.mark.slow),
+        pytest.param("b0", 3, 68_642, marks=pytest.mark.slow),
         ("b4", 3, 278_082),
-        ("b7", 3, 1_005_116),
+        pytest.param("b7", 3, 1_005_116, marks=pytest.mark.slow),
         ("l0", 3, 58_416),
-        ("l2", 3, 116_464),
-        ("l4", 3, 230_240),
+        pytest.param("l2", 3, 116_464, marks=pytest.mark.slow),
+        pytest.param("l4", 3, 230_240, marks=pytest.mark.slow),
     ],
 )
 def test_backbones_have_their_size(version, blocks, values):

@@ -103,7 +103,7 @@ def test_an_output_sees_its_receptive_field_and_no_other_frame(small):
         assert 3 + offset in frames
 
 
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("causal", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_strided_form_is_every_so_many_frames_of_the_dilated_one(causal, small):
     network, variables, x = small
     network, x = network.clone(causal=causal), jnp.concatenate([x, x], 1)
