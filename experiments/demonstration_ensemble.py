@@ -5,7 +5,8 @@
 writes the files of the package: the ensemble, the recording of `infantjax demo`, and the AUC on held-out simulated
 infants with its interval, which is part of the ensemble's statement. Networks and training are the published ones
 (Groos et al., Paper III) but for the options: fewer samples and epochs and a larger step, so that two CPU cores need
-about an hour instead of days, and weights rounded to float16. The AUC is that of simulated movement patterns. It says
+about an hour instead of days, and weights rounded to float16. `--calibrate-only` stores the out-of-fold risks of the
+ensemble that is there. The AUC is that of simulated movement patterns. It says
 nothing about infants.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 import tyro
 from method_runs import exit_status, train_runs
 
+from infantjax.assessment import aggregation
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
@@ -28,7 +30,8 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.quality import moments
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
-from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
+from infantjax.training.out_of_fold import HeldOut, calibrate
+from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
 
 CAVEAT = (
     "Demonstration only: these weights were trained on simulated movement and never validated on infants. "
@@ -50,6 +53,7 @@ class Options:
         seed: of the training cohort; the held-out cohort has the next.
         threshold: of decisions.
         training: differs from the published training.
+        calibrate_only: train nothing; read the ensemble that is there and store its out-of-fold risks anew.
     """
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -65,11 +69,15 @@ class Options:
             epochs=5, batch_size=16, learning_rate=0.01, samples_per_negative=6, positive_ratio=2
         )
     )
+    calibrate_only: bool = False
 
 
 def main(options: Options) -> None:
-    """Simulate, train, evaluate on held-out infants, save."""
+    """Simulate, train, evaluate on held-out infants, calibrate, save."""
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.calibrate_only:
+        calibrated(load_ensemble(options.output / "ensemble"), options)
+        return
     demo = simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6))
     write_atomically(options.output / "demo_infant.csv", to_csv(demo))
     cohort = simulated(options.infants, options.seed, options)
@@ -93,15 +101,33 @@ def main(options: Options) -> None:
         "moments": moments(cohort.recordings).to_dict(),
         "training": {
             "script": "experiments/demonstration_ensemble.py",
-            "options": {k: v for k, v in dataclasses.asdict(options).items() if k != "output"},
+            "options": {k: v for k, v in dataclasses.asdict(options).items() if k not in ("output", "calibrate_only")},
             "members": records,
         },
     }
     # Saved first, because the AUC is that of the rounded weights.
     ensemble = save_ensemble(Ensemble(tuple(members), info), options.output / "ensemble", precision="float16")
     info["statement"] = f"{CAVEAT} {held_out_statement(ensemble, options)}"
-    save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
+    calibrated(Ensemble(ensemble.members, info), options)
     print(info["statement"])
+
+
+def calibrated(ensemble: Ensemble, options: Options) -> None:
+    """Save an ensemble with the risk of every training infant by the networks that did not train on it."""
+    cohort = simulated(options.infants, options.seed, options)
+    training = dataclasses.replace(options.training, seed=options.seed)
+    splits = EnsembleGCN(model=options.models[0], training=training).splits(cohort)
+    fold_of = {row: fold for fold, split in enumerate(splits) for row in split.validation}
+    assessor, held_out = EnsembleGcnAssessor(ensemble), []
+    for row, recording in enumerate(cohort.recordings):
+        by_network = aggregation.network_risks(assessor.window_risks(recording))
+        risks = by_network.reshape(len(options.models), len(splits))[:, fold_of[row]]
+        held_out.append(HeldOut(row, fold_of[row], float(np.median(risks))))
+    found = calibrate(cohort, held_out, range(len(splits)), optimistic=True, subjects="simulated infants")
+    assert found is not None
+    trust = {"calibration": found.to_dict(), "moments": moments(cohort.recordings).to_dict()}
+    info = {**ensemble.info, **trust}
+    save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
 
 
 def held_out_statement(ensemble: Ensemble, options: Options) -> str:

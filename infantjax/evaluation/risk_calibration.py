@@ -18,6 +18,7 @@ MIN_INFANTS = 10
 """Infants of each outcome that a map needs: five for each of its two parameters, the least that Vittinghoff and
 McCulloch (2007) found acceptable. The number is our choice."""
 
+_FIELDS = {"out_of_fold", "map", "reason", "optimistic", "subjects"}
 NO_PROBABILITY = "The risk is no probability"
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 
@@ -116,12 +117,14 @@ class RiskCalibration:
         map: None where the cohort is too small for one.
         reason: why there is no map; empty if there is one.
         optimistic: the held-out infants also chose the epoch of their network, so that all this looks too good.
+        subjects: who was held out: `infants`, `simulated infants`.
     """
 
     conformal: Conformal
     map: CalibrationMap | None
     reason: str
     optimistic: bool
+    subjects: str = "infants"
 
     @classmethod
     def fit(
@@ -133,6 +136,7 @@ class RiskCalibration:
         *,
         own: bool = False,
         optimistic: bool = False,
+        subjects: str = "infants",
     ) -> Self:
         """From out-of-fold risks, one or more of each infant.
 
@@ -144,7 +148,8 @@ class RiskCalibration:
             infants: `[row]` the infant of each.
             folds: `[row]` index of the networks that did not train on it, from 0.
             own: the method calibrates its risk itself, so no second map is fitted.
-            optimistic: see the attribute.
+            optimistic: see the attribute, as `subjects`.
+            subjects: see the attribute.
 
         Raises:
             ValueError: an infant with two outcomes, or risks outside 0..1.
@@ -159,7 +164,7 @@ class RiskCalibration:
         if not own:
             per_fold = _infant_means(values, infant, np.asarray(folds))
             fitted, reason = _fit_map(per_fold, labels[first])
-        return cls(sets, fitted, reason, optimistic)
+        return cls(sets, fitted, reason, optimistic, subjects)
 
     @property
     def prevalence(self) -> float:
@@ -216,13 +221,14 @@ class RiskCalibration:
 
     def _statement(self, options: RiskOptions, used: float) -> str:
         without, cases = self.counts()
-        cohort = f"{without + cases} infants, {cases} of them with the outcome"
+        cohort = f"{without + cases} {self.subjects}, {cases} of them with the outcome"
         if self.map is None:
             lines = [f"{NO_PROBABILITY}: {self.reason}."]
         elif self.map == OWN_MAP:
             lines = [f"The method calibrates its risk itself; the cross-validation had {cohort}."]
         else:
-            lines = [f"The calibrated risk is a probability for infants like those of the cross-validation ({cohort})."]
+            like = f"{self.subjects} like those of the cross-validation ({cohort})"
+            lines = [f"The calibrated risk is a probability for {like}."]
         if options.prevalence is not None:
             lines.append(f"It was moved from a prevalence of {self.prevalence:.3g} to {options.prevalence:.3g}.")
         if min(without, cases) == 0:
@@ -245,6 +251,7 @@ class RiskCalibration:
             "map": None if self.map is None else {**self.map._asdict(), "covariance": list(self.map.covariance)},
             "reason": self.reason,
             "optimistic": self.optimistic,
+            "subjects": self.subjects,
         }
 
     @classmethod
@@ -261,12 +268,13 @@ class RiskCalibration:
 
     @classmethod
     def _read(cls, content: dict[str, Any]) -> Self:
-        if set(content) != {"out_of_fold", "map", "reason", "optimistic"}:
-            raise ValueError("the calibration has other fields than out_of_fold, map, reason and optimistic")
-        if not isinstance(content["reason"], str) or not isinstance(content["optimistic"], bool):
-            raise ValueError("the calibration's reason must be text, optimistic true or false")
-        if not content["reason"].isprintable() or len(content["reason"]) > 300:
-            raise ValueError("the calibration's reason must be one short line")
+        if set(content) != _FIELDS:
+            raise ValueError(f"the calibration has other fields than {', '.join(sorted(_FIELDS))}")
+        if not isinstance(content["optimistic"], bool):
+            raise ValueError("the calibration's optimistic must be true or false")
+        for text in (content["reason"], content["subjects"]):
+            if not isinstance(text, str) or not text.isprintable() or len(text) > 300:
+                raise ValueError("the calibration's reason and subjects must be one short line each")
         table = np.array([[_number(value) for value in row] for row in content["out_of_fold"]])
         if table.ndim != 2 or table.shape[1] != 4 or not np.isfinite(table).all():
             raise ValueError("the calibration's out-of-fold risks must be rows of four numbers")
@@ -279,7 +287,7 @@ class RiskCalibration:
         sets = Conformal(risks, outcomes.astype(np.int64), folds.astype(np.int64), weights)
         if content["map"] is None and not content["reason"]:
             raise ValueError("the calibration has neither a map nor a reason for that")
-        return cls(sets, _read_map(content["map"]), content["reason"], content["optimistic"])
+        return cls(sets, _read_map(content["map"]), content["reason"], content["optimistic"], content["subjects"])
 
 
 def _read_map(content: Any) -> CalibrationMap | None:

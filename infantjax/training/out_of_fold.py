@@ -53,6 +53,7 @@ def calibrate(
     *,
     calibrated: bool = False,
     optimistic: bool = False,
+    subjects: str = "infants",
 ) -> RiskCalibration | None:
     """Out-of-fold risks of the infants, with a calibration map where they are enough for one.
 
@@ -62,6 +63,7 @@ def calibrate(
         kept: the runs of the ensemble, in its order.
         calibrated: the risks are calibrated already.
         optimistic: the held-out recordings also chose the epoch of their run.
+        subjects: who was held out, in words.
 
     Returns:
         None where outcomes are scores or no risk is known.
@@ -78,6 +80,7 @@ def calibrate(
         [fold_of[entry.run] for entry in known],
         own=calibrated,
         optimistic=optimistic,
+        subjects=subjects,
     )
 
 
