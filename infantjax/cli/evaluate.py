@@ -12,6 +12,7 @@ from infantjax.cli import common
 from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
+    from infantjax.evaluation.risk import Evaluation
     from infantjax.evaluation.tables import ColumnNames, RiskTable
 
 
@@ -80,6 +81,8 @@ class Evaluate(common.Command):
     quality: common.Screening = "warn"
     """Recordings that are not assessable, by the table of risks or the quality.csv beside it: warn of those whose risk
     counts, exclude them, or off."""
+    checklist: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Write TRIPOD+AI and PROBAST+AI tables as Markdown, filled with what this run knows."""
     json: bool = False
     """Print JSON."""
     columns: Annotated[ColumnOptions, common.FLAT] = ColumnOptions()
@@ -117,8 +120,25 @@ class Evaluate(common.Command):
             parts = risk.evaluate_subgroups(scores.risks, scores.outcomes, groups, threshold)
             found = dataclasses.replace(found, subgroups=parts)
         self._draw(scores, others)
+        self._write_checklist(found, scores)
         print(json.dumps(found.to_dict(), indent=2) if self.json else printable("\n".join(found.lines())))
         return 0
+
+    def _write_checklist(self, found: "Evaluation", scores: "RiskTable") -> None:
+        if self.checklist is None:
+            return
+        from infantjax.evaluation import checklist, sample_size, tables
+        from infantjax.files import refuse_inputs, write_atomically
+
+        files = {"risks": self.risks} | ({} if self.outcomes is None else {"outcomes": self.outcomes})
+        refuse_inputs([self.checklist], [*files.values(), *self.baseline])
+        infants = tables.mean_per_infant(scores, self.outcomes)
+        precisions = sample_size.precision(infants.risks, infants.outcomes)
+        settings = {"at_sensitivity": self.at_sensitivity, "problems": scores.problems}
+        with common.written(self.checklist, "give another file"):
+            facts = checklist.collect_facts(found, precisions, files, settings)
+            write_atomically(self.checklist, checklist.markdown(facts))
+        common.say(f"checklist: {self.checklist}")
 
     def _read(self, path: Path) -> "RiskTable":
         from infantjax.evaluation import tables

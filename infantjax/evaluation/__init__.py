@@ -5,6 +5,7 @@ from infantjax.lazy import lazy_attributes
 _MODULES = (
     "agreement",
     "calibration",
+    "checklist",
     "comparison",
     "cross_fitting",
     "decision",
@@ -13,6 +14,7 @@ _MODULES = (
     "plots",
     "risk",
     "risk_calibration",
+    "sample_size",
     "tables",
 )
 

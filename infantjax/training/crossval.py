@@ -295,8 +295,7 @@ def _info(method: Trainable, inputs: TrainInputs, record: dict[str, Any], output
 def _trust(cohort: Cohort, result: TrainResult, outputs: TrainOutputs) -> dict[str, Any]:
     """What an assessment needs to say how far a value can be trusted; without ids of infants."""
     kept = [run for run, last in enumerate(result.last_epoch) if last > 0]
-    own = {"calibrated": outputs.calibrated, "optimistic": outputs.optimistic}
-    found = calibrate(cohort, outputs.held_out, kept, **own)
+    found = calibrate(cohort, outputs.held_out, kept, calibrated=outputs.calibrated, optimistic=outputs.optimistic)
     known = {"moments": moments(cohort.recordings).to_dict()}
     return known if found is None else known | {"calibration": found.to_dict()}
 

@@ -176,3 +176,34 @@ def test_the_risks_of_a_cross_validation_are_evaluated(run, tmp_path):
 def test_two_files_of_one_id_in_a_summary_are_never_taken_for_one_infant(run, tables):
     tables[0].write_text("file,id,value_name,value\nx/a.csv,a,risk,0.2\nx/b.csv,b,risk,0.9\ny/a.csv,a,risk,0.8\n")
     run("evaluate", *tables, "--quiet").refused('lines 2 and 4 are both named "a"; give each file an id of its own')
+
+
+def test_a_checklist_holds_what_the_run_knows_and_says_what_is_not_reported(run, tables, more, tmp_path):
+    path = tmp_path / "checklist.md"
+    outcome = run("evaluate", *tables, "--subgroups", "sex", "--at-sensitivity", 0.9, "--checklist", path)
+    assert outcome.status == 0
+    text = path.read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## TRIPOD+AI", "## PROBAST+AI"]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    assert all(len(row) == 4 for row in rows)
+    answers = {row[0].removeprefix("| "): row[3].removesuffix(" |") for row in rows}
+    assert answers["20a"] == "5 infants, 2 with outcome 1"
+    assert "auc 1.000" in answers["23a"]
+    assert "chosen on these infants at sensitivity 0.9, which is optimistic" in answers["15"]
+    assert "f: 2 infants" in answers["23b"]
+    assert "auc: expected width of the 95 % interval" in answers["10"]
+    assert answers["17"] == answers["18a"] == answers["8c"] == "not reported"
+    assert len([item for item in answers if re.match(r"\d", item)]) == 52
+    run("evaluate", *tables, "--checklist", tables[0], "--quiet").refused("risks.csv")
+
+
+def test_the_checklist_of_out_of_fold_risks_tells_of_the_development(run, tmp_path):
+    risks = tmp_path / "out_of_fold.csv"
+    risks.write_text("id,runs,outcome,value\na,0,1,0.9\nb,1,0,0.2\nc,0,0,0.95\n")
+    record = {"method": "m", "settings": {"a|b": 1}, "runs": [{}, {}], "cohort": {"recordings": 3, "sha256": "0" * 64}}
+    for content, told in ((json.dumps(record), True), ('{"runs": 3}', False), ("[", False)):
+        (tmp_path / "training.json").write_text(content)
+        assert run("evaluate", risks, "--checklist", tmp_path / "checklist.md").status == 0
+        text = (tmp_path / "checklist.md").read_text()
+        assert ("3 recordings, 2 runs" in text) == told
+        assert ('method m, settings {"a\\|b": 1}' in text) == told
