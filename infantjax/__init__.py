@@ -111,6 +111,8 @@ def assess(
     quality: bool = True,
     force: bool = False,
     repair: bool = False,
+    error: float = 0.1,
+    prevalence: float | None = None,
     **options: Any,
 ) -> Any:
     """Assess one recording or several with an ensemble of any method.
@@ -126,6 +128,8 @@ def assess(
             where too little is left (`Assessment.assessable`). False is exactly the published pipeline.
         force: give a value for recordings that are not assessable all the same.
         repair: undo exchanged sides and single jumps of points first.
+        error: chance that the conformal set of a risk may miss the true outcome (`Assessment.calibration`).
+        prevalence: share of infants with the outcome to which a calibrated risk is moved; None leaves it as it is.
         options: of the method's assessor, for example `threshold` or `strict`.
 
     Returns:
@@ -133,15 +137,16 @@ def assess(
 
     Raises:
         InputError: a file or recording that cannot be used; one line with what is wrong and what to do.
-        ValueError: an array without `fps` and `skeleton`, an unknown option, or `force` without `quality`.
+        ValueError: an array without `fps` and `skeleton`, an unknown option, `force` without `quality`, or an error or
+            prevalence that is not above 0 and below 1.
     """
     from infantjax.assessment.gate import QualityOptions
+    from infantjax.evaluation.risk_calibration import RiskOptions
     from infantjax.methods import registry
 
-    gate = QualityOptions(quality, force, repair)
-
+    gate, meaning = QualityOptions(quality, force, repair), RiskOptions(error, prevalence)
     networks = load_ensemble(ensemble) if isinstance(ensemble, (str, Path)) else ensemble
-    assessor = registry.assessor(networks, **options)
+    assessor = registry.assessor(networks, **options).with_risk_options(meaning)
     sources = source if isinstance(source, (list, tuple)) else [source]
     assessments = [assessor.assess(*_recording(each, fps, skeleton), gate) for each in sources]
     return assessments if isinstance(source, (list, tuple)) else assessments[0]

@@ -1,5 +1,6 @@
 """`import infantjax as ij` and what it offers."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import infantjax as ij
+from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.weights import bundled
 
 SUBPACKAGES = [name for name in dir(ij) if name.islower() and not name.startswith("_") and name not in ij._FUNCTIONS]
@@ -84,3 +86,21 @@ def test_the_demonstration_ensemble_has_a_name():
     assert ij.load_ensemble("demo").digest == bundled.ensemble().digest
     with pytest.raises(ij.InputError, match="demos"):
         ij.load_ensemble("demos")
+
+
+def test_the_demonstration_holds_out_of_fold_risks_of_simulated_infants():
+    found = RiskCalibration.from_dict(bundled.ensemble().info["calibration"])
+    assert found.counts() == (54, 30)
+    given = found.apply(0.5, dict.fromkeys(range(7), 0.5))
+    assert 0 < given.low < given.risk < given.high < 1
+    assert "for simulated infants like those of the cross-validation (84 simulated infants" in given.statement
+
+
+def test_an_error_and_a_prevalence_are_options(recording, ensemble_folder):
+    trained = ij.load_ensemble(ensemble_folder)
+    demonstration = {"calibration": bundled.ensemble().info["calibration"]}
+    ensemble = dataclasses.replace(trained, info={**trained.info, **demonstration})
+    found = ij.assess(recording, ensemble=ensemble, error=0.2, prevalence=0.1)
+    assert (found.calibration.prevalence, found.provenance["calibration"]["error"]) == (0.1, 0.2)
+    with pytest.raises(ValueError, match="prevalence must lie between 0 and 1"):
+        ij.assess(recording, ensemble=ensemble, prevalence=10)
