@@ -1,6 +1,7 @@
 """Annotated images read as crops of one size: what pose networks are trained on."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from infantjax.pose.crop import crop_annotated
 from infantjax.pose.images import Resizing
 from infantjax.progress import Progress
 from infantjax.training.splits import Split
-from infantjax.video.reading import open_frames
+from infantjax.video.random_access import read_frames
+
+_FRAMES = 32
+"""Frames of a video that are held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +54,48 @@ def read_crops(
         The crops, 8 bit, and their points float32, fractions of the crop.
 
     Raises:
-        InputError: images that cannot be read, one line that names all of them; a file that cannot be written.
+        InputError: images or frames that cannot be read, one line that names all of them; a file that cannot be
+            written.
     """
     count = len(annotations)
     crops = _allocate((count, side, side, 3), file)
     points = np.full((count, len(annotations.skeleton.joints), 2), np.nan, np.float32)
-    paths, problems = annotations.paths or (), []
+    paths, numbers = annotations.paths or (), annotations.frames or (0,) * count
+    problems: list[str] = []
+    unusable = done = 0
 
-    def read(row: int) -> str:
+    def read(rows: Sequence[int]) -> str:
         try:
-            frame = next(iter(open_frames(paths[row])))
-            crops[row], points[row] = crop_annotated(
-                frame, annotations.points[row], side, config.around_keypoints, config.resizing
-            )
+            batch = read_frames(paths[rows[0]], [numbers[row] for row in rows])
+            for row, frame in zip(rows, batch.frames):
+                crops[row], points[row] = crop_annotated(
+                    frame, annotations.points[row], side, config.around_keypoints, config.resizing
+                )
         except InputError as error:
             return f"{error.where} {error.what}"
         return ""
 
+    sources = _rows_by_source(paths)
     with Progress(count, "reading images", quiet=quiet) as progress, ThreadPoolExecutor() as pool:
-        for row, problem in enumerate(pool.map(read, range(count)), 1):
-            progress.update(row)
+        for rows, problem in zip(sources, pool.map(read, sources)):
+            done += len(rows)
+            progress.update(done)
             if problem:
                 problems.append(problem)
+                unusable += len(rows)
     if problems:
         listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
         remedy = "repair them or leave them out"
-        raise InputError("images", f"{len(problems)} of {count} cannot be used: {listed}", remedy)
+        raise InputError("images", f"{unusable} of {count} cannot be used: {listed}", remedy)
     return crops, points
+
+
+def _rows_by_source(paths: Sequence[Path]) -> list[list[int]]:
+    """Rows that are read together: some frames of one video, or one image."""
+    rows: dict[Path, list[int]] = {}
+    for row, path in enumerate(paths):
+        rows.setdefault(path, []).append(row)
+    return [of_path[first : first + _FRAMES] for of_path in rows.values() for first in range(0, len(of_path), _FRAMES)]
 
 
 def split_images(annotations: Annotations, validation: float, seed: int) -> tuple[Split, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in an image the one whose points
 span the largest box counts, or each is a row of its own, named `IMAGE#ID` after its annotation. Crowds are passed
-over.
+over. An image with a `frame` (our choice) is that frame, counted from 0, of the video that `file_name` names.
 """
 
 import re
@@ -77,6 +77,9 @@ def _images(path: Path, images: Any) -> dict[Any, dict[str, Any]]:
             raise InputError(path, "has an image without an id of its own", _REMEDY)
         if not isinstance(image.get("file_name"), str) or ".." in Path(image["file_name"]).parts:
             raise InputError(path, f"image {image['id']}: has no usable file name", _REMEDY)
+        frame = image.get("frame", 0)
+        if not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
+            raise InputError(path, f"image {image['id']}: its frame is not a number from 0 on", _REMEDY)
         found[image["id"]] = image
     return found
 
@@ -98,12 +101,15 @@ def _entry(
     box = entry.get("bbox")
     corner = [_number(v) for v in box] if isinstance(box, list) and len(box) == 4 else []
     video = image.get("video_id", image.get("video", ""))
+    frame = image.get("frame")
+    name = file.stem if frame is None else f"{file.stem}_{frame:06d}"
     split = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
     return AnnotatedPerson(
         where=f"{image['file_name'][:60]}",
-        name=f"{file.stem}#{entry.get('id')}" if several else file.stem,
+        name=f"{name}#{entry.get('id')}" if several else name,
         points=np.where(labeled[:, None], values[:, :2], np.nan),
         image=file,
+        frame=frame,
         visible=np.where(labeled, values[:, 2] == 2, np.nan),
         size=(float(height), float(width)) if height > 0 and width > 0 else None,
         box=(*corner[:2], corner[0] + corner[2], corner[1] + corner[3]) if corner else None,

@@ -29,6 +29,7 @@ class Annotations:
         points: `[image, keypoint, 2]`, x and y in pixels of the upright image; NaN where not annotated.
         skeleton: the keypoints.
         paths: of the images, which need not exist (`with_images`); None where the format knows none.
+        frames: number of the frame, from 0, where a path is that of a video; 0 of an image. None where all are images.
         visible: `[image, keypoint]`, 1 seen, 0 hidden, NaN unknown; None where the format does not say.
         sizes: `[image, 2]`, height and width in pixels; None where the format does not say.
         heads: `[image, 4]`, boxes x1, y1, x2, y2 of the heads, pixels; None where the format has none.
@@ -45,6 +46,7 @@ class Annotations:
     points: np.ndarray
     skeleton: Skeleton
     paths: tuple[Path, ...] | None = None
+    frames: tuple[int, ...] | None = None
     visible: np.ndarray | None = None
     sizes: np.ndarray | None = None
     heads: np.ndarray | None = None
@@ -93,6 +95,7 @@ class AnnotatedPerson:
         name: of the row.
         points: `[joint, 2]` in the file's own order of joints.
         image: path.
+        frame: number of the frame, from 0, where the path is that of a video.
         visible: `[joint]`.
         size: height and width.
         head: box.
@@ -107,6 +110,7 @@ class AnnotatedPerson:
     name: str
     points: np.ndarray
     image: Path | None = None
+    frame: int | None = None
     visible: np.ndarray | None = None
     size: tuple[float, float] | None = None
     head: tuple[float, ...] | None = None
@@ -189,6 +193,7 @@ def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -
         points=np.stack([keypoints(entry.points) for entry in entries]),
         skeleton=match.skeleton,
         paths=tuple(e.image for e in entries if e.image) if all(e.image for e in entries) else None,
+        frames=tuple(e.frame or 0 for e in entries) if any(e.frame is not None for e in entries) else None,
         visible=None if visible is None else np.stack([keypoints(row) for row in visible]),
         sizes=given("size", 2),
         heads=given("head", 4),

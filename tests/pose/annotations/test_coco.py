@@ -1,13 +1,17 @@
 """COCO keypoints: what is labeled, who counts, where the images are."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from infantjax.errors import InputError
 from infantjax.pose.annotations import read_annotations
+from infantjax.pose.crop import crop_image
+from infantjax.pose.dataset import CropConfig, read_crops
 from infantjax.skeletons import COCO_17
+from infantjax.video import read_frames
 
 
 def document(**changes):
@@ -108,3 +112,24 @@ def test_what_is_not_as_coco_has_it_gives_one_line(change, what, tmp_path):
     with pytest.raises(InputError, match=what) as caught:
         read_annotations(written(tmp_path, content))
     assert "\n" not in str(caught.value)
+
+
+def test_an_image_may_be_a_frame_of_a_video(tmp_path, videos):
+    video = videos.write(tmp_path / "clip.mp4")
+    images = [{"id": n, "file_name": "clip.mp4", "frame": frame} for n, frame in ((1, 20), (2, 5), (3, 9))]
+    found = read_annotations(written(tmp_path, document(images=images)), persons="all")
+    assert found.names == ("clip_000005#7", "clip_000005#8", "clip_000020")
+    assert found.frames == (5, 5, 20)
+    crops, _ = read_crops(found, 32, CropConfig(around_keypoints=False))
+    for crop, frame in zip(crops, (5, 5, 20), strict=True):
+        expected = crop_image(read_frames(video, [frame]).frames[0], 32, "reference")
+        np.testing.assert_array_equal(crop, expected)
+    with pytest.raises(InputError, match=r"1 of 1 cannot be used: .*clip\.mp4"):
+        read_crops(replace(found.take([2]), frames=(99,)), 32)
+
+
+@pytest.mark.parametrize("frame", [-1, 1.5, "3", True])
+def test_a_frame_is_a_number_from_0_on(tmp_path, frame):
+    images = [{"id": 1, "file_name": "clip.mp4", "frame": frame}]
+    with pytest.raises(InputError, match="image 1: its frame is not a number from 0 on"):
+        read_annotations(written(tmp_path, document(images=images)))
