@@ -32,7 +32,7 @@ from infantjax.report import page, table
 from infantjax.report.table import Row
 from infantjax.video import is_frames, is_video, open_frames
 
-_BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv")
+_BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quality.csv")
 """Names of tables that lie beside recordings and are no recordings."""
 
 _VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")

@@ -14,7 +14,7 @@ from infantjax.methods.mam.inference import localize, video_logit
 from infantjax.methods.mam.localization import frequency, intervals
 from infantjax.methods.mam.method import Mam
 from infantjax.recording.conversion import convert
-from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
 
 
@@ -24,6 +24,7 @@ class MamAssessor(NetworkAssessor[Mam]):
 
     def convert(self, recording: Recording) -> Recording:
         """See `Assessor`."""
+        require_movement(recording)
         return convert(recording, HUMAN36M_17, strict=self.strict)
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:

@@ -13,7 +13,7 @@ from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.methods.sma_cnn.evaluation import aggregate
 from infantjax.methods.sma_cnn.method import SmaCnn
-from infantjax.methods.sma_cnn.preprocessing import RATE, track, window_starts
+from infantjax.methods.sma_cnn.preprocessing import RATE, require_limbs, track, window_starts
 from infantjax.recording.recording import Recording
 
 
@@ -27,6 +27,7 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
 
     def convert(self, recording: Recording) -> Recording:
         """The recording as it is: the limbs are read from any skeleton that has them."""
+        require_limbs(recording)
         return recording
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:

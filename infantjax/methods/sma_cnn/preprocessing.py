@@ -63,15 +63,8 @@ def recording_windows(
         InputError: a limb that is missing, never seen, or never moves; no window without a gap.
     """
     preprocessing = preprocessing or Preprocessing()
-    require_movement(recording)
+    require_limbs(recording)
     limbs = track(recording)
-    for number, limb in enumerate(LIMBS):
-        positions = limbs[~np.isnan(limbs[:, number]).any(axis=-1), number]
-        name = limb.replace("_", " ")
-        if not len(positions):
-            raise InputError(recording.name, f"never shows the {name}", "all four limbs are needed")
-        if (positions == positions[0]).all():
-            raise InputError(recording.name, f"has the {name} at one place in all frames", "check its tracking")
     found = windows(
         limbs,
         np.arange(recording.frames) / recording.fps,
@@ -85,6 +78,23 @@ def recording_windows(
         what = f"has no {preprocessing.window} frames ({seconds:.1f} s) in which all four limbs are seen"
         raise InputError(recording.name, what, "give a longer recording, or one with fewer gaps")
     return found
+
+
+def require_limbs(recording: Recording) -> None:
+    """Check that all four limbs are seen and move.
+
+    Raises:
+        InputError: a limb that is missing, never seen, or never moves.
+    """
+    require_movement(recording)
+    limbs = track(recording)
+    for number, limb in enumerate(LIMBS):
+        positions = limbs[~np.isnan(limbs[:, number]).any(axis=-1), number]
+        name = limb.replace("_", " ")
+        if not len(positions):
+            raise InputError(recording.name, f"never shows the {name}", "all four limbs are needed")
+        if (positions == positions[0]).all():
+            raise InputError(recording.name, f"has the {name} at one place in all frames", "check its tracking")
 
 
 def window_starts(recording: Recording, preprocessing: Preprocessing) -> Float[np.ndarray, " window"]:
