@@ -11,7 +11,7 @@ from infantjax.formats.cohort import read_cohort
 from infantjax.formats.outcomes import find_metadata, read_metadata
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19, OPENPOSE_25
+from infantjax.skeletons import COCO_17, IN_MOTION_19, OPENPOSE_25
 
 
 def recording(seed=0, skeleton=IN_MOTION_19):
@@ -336,9 +336,3 @@ def test_metadata_belong_to_the_files_that_their_ids_name(tmp_path):
     assert find_metadata("clinic/orgcoords_007.csv", known) == known["007"]
     assert find_metadata("8DLC_resnet50.h5", known) == known["8"]
     assert find_metadata("9.csv", known) == {}
-
-
-def test_a_part_of_a_cohort_keeps_outcomes_and_groups_together():
-    recordings = tuple(Recording(np.zeros((2, 12, 2)), 30.0, BABYPOSE_12, name=name) for name in "abc")
-    part = Cohort(recordings, (0, 1, 0), ("x", "y", "x"), ("odd",)).subset((2, 1))
-    assert (part.names, part.outcomes, part.groups, part.problems) == (("c", "b"), (0, 1), ("x", "y"), ())

@@ -26,6 +26,15 @@ def frame(individuals=(), frames=20, index=None):
     return pd.DataFrame(values, columns=columns, index=index)
 
 
+def save(data, path):
+    """The file that DeepLabCut writes of this name: `table.h5`, `fixed.h5` or `a.csv`."""
+    if path.suffix == ".h5":
+        data.to_hdf(path, key="df_with_missing", format=path.stem, mode="w")
+    else:
+        data.to_csv(path)
+    return path
+
+
 def points(data, individual=None):
     data = data.droplevel("scorer", axis=1)
     data = data[individual] if individual else data
@@ -35,50 +44,37 @@ def points(data, individual=None):
     return np.stack([data.xs(axis, level="coords", axis=1)[order] for axis in ("x", "y")], axis=-1)
 
 
-@pytest.mark.parametrize("layout", ["table", "fixed"])
-def test_h5_of_one_animal_is_read_in_both_layouts(layout, tmp_path):
+FILES = ["table.h5", "fixed.h5", "a.csv"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_animal_is_read_in_every_layout(name, tmp_path):
     data = frame()
-    data.to_hdf(tmp_path / "a.h5", key="df_with_missing", format=layout, mode="w")
-    recording = readers.read(tmp_path / "a.h5", fps=30)
+    recording = readers.read(save(data, tmp_path / name), fps=30)
     assert recording.skeleton is BABY_MOVES_18
     np.testing.assert_array_equal(recording.keypoints, points(data))
 
 
-@pytest.mark.parametrize("layout", ["table", "fixed"])
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("individual", ["infant", "nurse"])
-def test_h5_of_several_animals_gives_the_one_that_is_named(layout, individual, tmp_path):
+def test_of_several_animals_the_one_that_is_named_is_read(name, individual, tmp_path):
     data = frame(["infant", "nurse"])
-    data.to_hdf(tmp_path / "a.h5", key="df_with_missing", format=layout, mode="w")
-    recording = readers.read(tmp_path / "a.h5", fps=30, individual=individual)
+    recording = readers.read(save(data, tmp_path / name), fps=30, individual=individual)
     np.testing.assert_array_equal(recording.keypoints, points(data, individual))
     assert f'individual "{individual}" of 2 was taken' in recording.notes
 
 
-def test_csv_with_three_header_rows_is_read(tmp_path):
-    data = frame()
-    data.to_csv(tmp_path / "a.csv")
-    recording = readers.read(tmp_path / "a.csv", fps=30)
-    np.testing.assert_array_equal(recording.keypoints, points(data))
+def test_the_history_begins_with_the_file_and_its_format(tmp_path):
+    recording = readers.read(save(frame(), tmp_path / "a.csv"), fps=30)
     assert recording.history[0].startswith("read from a.csv (deeplabcut-csv)")
-
-
-def test_csv_with_four_header_rows_is_read(tmp_path):
-    data = frame(["infant", "nurse"])
-    data.to_csv(tmp_path / "a.csv")
-    recording = readers.read(tmp_path / "a.csv", fps=30, individual="nurse")
-    np.testing.assert_array_equal(recording.keypoints, points(data, "nurse"))
 
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")  # of movement and what it imports
-@pytest.mark.parametrize("name", ["table.h5", "fixed.h5", "a.csv"])
+@pytest.mark.parametrize("name", FILES)
 def test_the_result_is_that_of_movement(name, tmp_path):
     load_poses = pytest.importorskip("movement.io.load_poses", reason='pip install "infantjax[peers]"')
-    data, path = frame(), tmp_path / name
-    if name.endswith("h5"):
-        data.to_hdf(path, key="df_with_missing", format=name.removesuffix(".h5"), mode="w")
-    else:
-        data.to_csv(path)
+    path = save(frame(), tmp_path / name)
     theirs = load_poses.from_dlc_file(path, fps=30)
     ours = readers.read(path, fps=30)
     order = [str(k) for k in theirs.coords[next(d for d in theirs.position.dims if d.startswith("keypoint"))].values]
@@ -102,13 +98,9 @@ def test_frames_that_start_late_and_leave_gaps_are_put_in_their_place(tmp_path):
     assert np.isnan(recording.keypoints[2]).all()
 
 
-@pytest.mark.parametrize("name", ["a.csv", "table.h5", "fixed.h5"])
+@pytest.mark.parametrize("name", FILES)
 def test_several_animals_without_a_choice_are_listed(name, tmp_path):
-    data, path = frame(["infant", "nurse"]), tmp_path / name
-    if name.endswith("h5"):
-        data.to_hdf(path, key="df_with_missing", format=name.removesuffix(".h5"), mode="w")
-    else:
-        data.to_csv(path)
+    path = save(frame(["infant", "nurse"]), tmp_path / name)
     with pytest.raises(InputError, match=r"holds 2 individuals \(infant, nurse\); choose one with --individual"):
         readers.read(path, fps=30)
     with pytest.raises(InputError, match='has no individual "cat"'):
@@ -126,11 +118,7 @@ def test_labeled_training_frames_are_refused_with_the_reason(name, levels, tmp_p
         if levels == 3
         else pd.Index([f"labeled-data/video/{i}" for i in images])
     )
-    data, path = frame(index=index), tmp_path / name
-    if name.endswith("h5"):
-        data.to_hdf(path, key="df_with_missing", format=name.removesuffix(".h5"), mode="w")
-    else:
-        data.to_csv(path)
+    path = save(frame(index=index), tmp_path / name)
     with pytest.raises(InputError, match="holds labeled training frames"):
         readers.read(path, fps=30)
 
