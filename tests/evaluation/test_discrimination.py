@@ -260,49 +260,41 @@ def test_one_class_only_has_no_auc(function, labels):
         function([0.1, 0.2, 0.3], labels)
 
 
-def test_a_class_of_weight_zero_is_no_class():
-    with pytest.raises(ValueError, match="one class only"):
-        discrimination.auc([0.1, 0.2], [0, 1], [1, 0])
-
-
-def test_delong_needs_two_infants_of_each_class():
-    with pytest.raises(ValueError, match="at least two infants of each class, got 1 cases and 2 controls"):
-        discrimination.auc_interval([0.1, 0.2, 0.3], [0, 0, 1])
-
-
-def test_delong_refuses_groups():
-    with pytest.raises(ValueError, match="use method='bootstrap' with groups"):
-        discrimination.auc_interval([1, 2, 3, 4], [0, 1, 0, 1], groups=[0, 1, 2, 3])
-
-
-def test_an_infant_with_two_outcomes_is_named():
-    with pytest.raises(ValueError, match='infant "b" has rows with outcome 0 and with outcome 1'):
-        discrimination.auc_interval([1, 2, 3, 4], [0, 1, 0, 1], "bootstrap", groups=["a", "b", "b", "c"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.1, np.nan], [0, 1]), "1 of 2 scores are NaN"),
+        (([0.1, 0.2], [0, 2]), "labels must be 0"),
+        (([0.1, 0.2], [0, 1, 1]), "one length"),
+        (([[0.1, 0.2]], [[0, 1]]), "one row"),
+        (([], []), "one class only .there are no labels"),
+        (([0.1, 0.2], [0, 1], [1, 0]), "one class only"),
+        *((([0.1, 0.2], [0, 1], [1, weight]), "weights must be numbers") for weight in (-1, np.nan, np.inf)),
+    ],
+)
+def test_scores_that_cannot_be_evaluated_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        discrimination.auc(*arguments)
 
 
 @pytest.mark.parametrize(
-    ("scores", "labels", "message"),
+    ("labels", "options", "message"),
     [
-        ([0.1, np.nan], [0, 1], "1 of 2 scores are NaN"),
-        ([0.1, 0.2], [0, 2], "labels must be 0"),
-        ([0.1, 0.2], [0, 1, 1], "one length"),
-        ([[0.1, 0.2]], [[0, 1]], "one row"),
-        ([], [], "one class only .there are no labels"),
+        ([0, 0, 0, 1], {}, "at least two infants of each class, got 1 cases and 3 controls"),
+        ([0, 1, 0, 1], {"groups": [0, 1, 2, 3]}, "use method='bootstrap' with groups"),
+        ([0, 1, 0, 1], {"method": "wald"}, "known: delong, bootstrap"),
+        (
+            [0, 1, 0, 1],
+            {"method": "bootstrap", "groups": ["a", "b", "b", "c"]},
+            'infant "b" has rows with outcome 0 and with outcome 1',
+        ),
     ],
 )
-def test_scores_that_cannot_be_evaluated_are_refused(scores, labels, message):
+def test_intervals_that_cannot_be_computed_are_refused(labels, options, message):
     with pytest.raises(ValueError, match=message):
-        discrimination.auc(scores, labels)
+        discrimination.auc_interval([1, 2, 3, 4], labels, **options)
 
 
-@pytest.mark.parametrize("weight", [-1, np.nan, np.inf])
-def test_weights_must_be_numbers_of_at_least_zero(weight):
-    with pytest.raises(ValueError, match="weights must be numbers"):
-        discrimination.auc([0.1, 0.2], [0, 1], [1, weight])
-
-
-def test_unknown_intervals_and_targets_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="known: delong, bootstrap"):
-        discrimination.auc_interval([1, 2], [0, 1], "wald")
+def test_a_sensitivity_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
         discrimination.threshold_at_sensitivity([1, 2], [0, 1], 1.5)
