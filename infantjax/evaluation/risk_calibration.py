@@ -177,6 +177,17 @@ class RiskCalibration:
         weights = self.conformal.weights
         return tuple(round(float(weights[self.conformal.outcomes == c].sum())) for c in (0, 1))  # type: ignore[return-value]
 
+    def describe(self) -> str:
+        """The map, or why there is none, and the finest error of conformal sets, in one line."""
+        without, cases = self.counts()
+        words = f"no calibration map: {self.reason}"
+        if self.map is not None:
+            words = f"calibration map: slope {self.map.slope:.3g}, intercept {self.map.intercept:.3g}"
+        if self.map == OWN_MAP:
+            words = "no calibration map is needed: the method calibrates its risk itself"
+        finest = f"; finest error of conformal sets {self.conformal.finest_error:.3g}" if min(without, cases) else ""
+        return words + finest
+
     def apply(
         self, risk: float, by_fold: Mapping[int, float], options: RiskOptions = DEFAULT_OPTIONS
     ) -> CalibratedRisk:

@@ -39,7 +39,7 @@ class Row:
         calibrated_risk: the risk as a probability; empty without a calibration map.
         prevalence: at which the calibrated risk holds.
         conformal_set: `above`, `below` or `cannot tell`.
-        error: chance that the conformal set misses the true outcome.
+        conformal_error: chance that the conformal set misses the true outcome.
         duration_seconds: length of the recording.
         message: why there is no result, or what to know about it; empty if all went well.
         calibration: what is known of the risk as a probability; empty where there is no risk.
@@ -65,7 +65,7 @@ class Row:
     calibrated_risk: float | None = None
     prevalence: float | None = None
     conformal_set: str = ""
-    error: float | None = None
+    conformal_error: float | None = None
     duration_seconds: float | None = None
     message: str = ""
     calibration: str = ""
@@ -106,7 +106,7 @@ class Row:
             calibrated_risk=calibration["risk"],
             prevalence=calibration["prevalence"],
             conformal_set=calibration["conformal_set"] or "",
-            error=calibration["error"],
+            conformal_error=calibration["error"],
             duration_seconds=record["duration"],
             message=message,
             calibration=calibration["statement"] or "",
@@ -121,8 +121,8 @@ class Row:
         words = [f"{self.value_name} {value} {self.unit}".strip(), self.decision, self.certainty]
         if self.calibrated_risk is not None:
             words.append(f"calibrated {self.calibrated_risk:.3f}")
-        if self.conformal_set and self.error is not None:
-            words.append(f"{self.conformal_set} at error {self.error:.2g}")
+        if self.conformal_set and self.conformal_error is not None:
+            words.append(f"{self.conformal_set} at error {self.conformal_error:.2g}")
         return "  ".join(filter(None, [*words, f"({self.message})" if self.message else ""]))
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from infantjax.errors import InputError
+from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.files import canonical_json, sha256, write_atomically
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.quality import moments
@@ -301,13 +302,16 @@ def _trust(cohort: Cohort, result: TrainResult, outputs: TrainOutputs) -> dict[s
 
 
 def format_summary(ensemble: Ensemble) -> list[str]:
-    """How each run of a training ended and the metrics of held-out recordings, a line each."""
+    """How each run of a training ended, the metrics of held-out recordings, and their calibration, a line each."""
     training = ensemble.info["training"]
     lines = []
     for run in training["runs"]:
         ended = f"{run['status']} after epoch {run['epochs']}, best epoch {run['best_epoch']}"
         lines.append(f"run {run['run']}  {_metrics_in_words(run['metrics'])}  ({ended})")
-    return [*lines, f"held out: {_metrics_in_words(training['metrics'])}"]
+    lines.append(f"held out: {_metrics_in_words(training['metrics'])}")
+    if (calibration := ensemble.info.get("calibration")) is not None:
+        lines.append(RiskCalibration.from_dict(calibration).describe())
+    return lines
 
 
 def _metrics_in_words(metrics: dict[str, float | None]) -> str:

@@ -100,7 +100,7 @@ def test_an_ensemble_with_out_of_fold_risks_gives_a_probability_and_a_set(assess
     assert "above at error 0.10" in shown["index"]
     (row,) = csv.DictReader(io.StringIO(shown["summary"]))
     assert float(row["calibrated_risk"]) == pytest.approx(given.risk, abs=1e-5)
-    assert (row["conformal_set"], row["error"], row["prevalence"]) == ("above", "0.1", "0.333333")
+    assert (row["conformal_set"], row["conformal_error"], row["prevalence"]) == ("above", "0.1", "0.333333")
     assert "calibrated 0.9" in str(table.Row.of("infant.csv", found.to_dict()))
 
 

@@ -198,3 +198,12 @@ def test_doubtful_tracking_leaves_the_set_open():
     doubted = given.doubted()
     assert (doubted.conformal_set, doubted.risk) == ("cannot tell", given.risk)
     assert "tracking is doubtful" in doubted.statement
+
+
+def test_a_calibration_is_described_in_one_line():
+    assert fitted().describe() == "calibration map: slope 1.67, intercept -1.45; finest error of conformal sets 0.0244"
+    assert fitted(own=True).describe().startswith("no calibration map is needed: the method calibrates its risk itself")
+    few = RiskCalibration.fit([0.1, 0.2], [0, 0], ["a", "b"], [0, 0])
+    assert few.describe().endswith(
+        "0 infants with the outcome and 2 without are too few for a calibration map, which needs 10 of each"
+    )

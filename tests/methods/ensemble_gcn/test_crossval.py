@@ -16,6 +16,7 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.quality import Moments, moments
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
+from infantjax.training.crossval import format_summary
 from infantjax.training.out_of_fold import to_csv
 from infantjax.weights.ensemble import load_ensemble
 
@@ -83,6 +84,7 @@ def test_an_ensemble_keeps_out_of_fold_risks_and_moments_but_no_ids(ensemble, fo
     assert sorted(found.conformal.risks) == pytest.approx(sorted(float(row["value"]) for row in rows))
     assert found.counts() == (4, 4)
     assert "4 infants with the outcome and 4 without are too few" in found.reason
+    assert format_summary(ensemble)[-1] == f"no calibration map: {found.reason}; finest error of conformal sets 0.2"
     assert Moments.from_dict(load_ensemble(folder).info["moments"]) == moments(cohort().recordings)
     assert not any(name in (folder / "ensemble.json").read_text() for name in cohort().names)
 
