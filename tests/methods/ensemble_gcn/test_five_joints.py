@@ -9,6 +9,7 @@ from infantjax.assessment.gate import QualityOptions
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
+from infantjax.nn.initializers import initialize
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
@@ -60,12 +61,14 @@ def trained():
     )
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_five_joints(trained):
     matrices, joints, _ = trained.variables["constants"]["adjacency"].shape[1:]
     assert (matrices, joints) == (3, 5)
     assert trained.variables["params"]["layer_0"]["edge_importance"].shape == (2, 3, 5, 5)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_tells_the_outcomes_apart(trained):
     loss = trained.history["training_loss"]
     assert (loss[:, -1] < 0.7 * loss[:, 0]).all()
@@ -73,15 +76,33 @@ def test_training_lowers_the_loss_and_tells_the_outcomes_apart(trained):
     assert (trained.history["auc"][:, -1] == 1).all()
 
 
-def test_an_ensemble_of_them_is_saved_and_assesses(trained, tmp_path, monkeypatch):
+@pytest.fixture
+def assessed(tmp_path, monkeypatch):
+    """Assessments of two infants by an ensemble that was saved: `assessed(variables)`."""
     monkeypatch.setitem(skeletons.SKELETONS, "five", FIVE)
     info = {"skeleton": "five", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
-    save_ensemble(Ensemble((Member("st-gcn", trained.variables, {"widths": WIDTHS}),), info), tmp_path)
-    assessor = EnsembleGcnAssessor(load_ensemble(tmp_path))
-    # Five points that move like no body: its quality is not what is tested here.
-    ungated = QualityOptions(quality=False)
-    up, down = (assessor.assess(infant(99, outcome), options=ungated) for outcome in (1, 0))
+
+    def assessed(variables):
+        save_ensemble(Ensemble((Member("st-gcn", variables, {"widths": WIDTHS}),), info), tmp_path)
+        assessor = EnsembleGcnAssessor(load_ensemble(tmp_path))
+        # Five points that move like no body: its quality is not what is tested here.
+        ungated = QualityOptions(quality=False)
+        return [assessor.assess(infant(99, outcome), options=ungated) for outcome in (1, 0)]
+
+    return assessed
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_trained_networks_puts_infants_in_order(trained, assessed):
+    up, down = assessed(trained.variables)
     # The kept epoch is the first of the highest AUC: it puts the infants in order, not yet around the threshold.
     assert up.value > down.value
+
+
+def test_an_ensemble_of_five_joints_is_saved_and_assesses(assessed):
+    module = models.get("st-gcn").build(skeleton=FIVE, widths=WIDTHS)
+    keys = jax.random.split(jax.random.key(0), 2)
+    up, down = assessed(initialize(module, keys, np.zeros((1, 150, 5, 2), np.float32)))
+    assert up.value != down.value
     assert tuple(up.contributions) == FIVE.joints
     assert up.to_dict()["skeleton"] == "five"

@@ -75,7 +75,8 @@ def test_an_unknown_counting_rule_is_refused_with_the_known_ones():
         models.count_flops(StGcn(), (150, 19, 2), "fvcore")
 
 
-@settings(max_examples=4, deadline=None, phases=[Phase.generate])
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])
 @given(architectures)
 def test_parameter_count_of_any_architecture_is_the_published_formula(architecture):
     assert models.count_parameters(GraphNetwork(architecture), (150, 19, 6)) == formula(architecture)
