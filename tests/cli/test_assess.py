@@ -13,6 +13,7 @@ import pytest
 
 from infantjax import formats as readers
 from infantjax.recording.recording import Recording
+from infantjax.weights.ensemble import load_ensemble, save_ensemble
 
 
 def table(change: Callable[[list[list[str]]], object]) -> Callable[[Path, Path], None]:
