@@ -16,7 +16,7 @@ from infantjax.methods.baby_moves import preprocessing
 from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
 from infantjax.methods.baby_moves.preprocessing import Preprocessing
 from infantjax.methods.baby_moves.simulation import simulate
-from infantjax.methods.baby_moves.training import TrainingConfig, Videos, VideoTask, video_logit, video_runs
+from infantjax.methods.baby_moves.training import TrainingConfig, Videos, setup, video_logit
 from infantjax.methods.base import Method
 from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
@@ -162,8 +162,7 @@ class BabyMoves(Method):
         labels = [int(outcome) for outcome in inputs.cohort.outcomes]
         metadata = [known for _, known in inputs.prepared] if self.network.metadata else None
         data = Videos.create([series for series, _ in inputs.prepared], labels, metadata, self.training)
-        task = VideoTask(self.build(), self.training, (1, *self.input_shape))
-        return TrainingSetup(task, video_runs(data, inputs.splits, self.training), data)
+        return setup(self.build(), data, inputs.splits, self.training)
 
     def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
         """Calibrate each run on its validation videos and evaluate it on its test videos.

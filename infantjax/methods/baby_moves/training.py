@@ -10,7 +10,6 @@ an exponential decay of the learning rate between two equal rates, which is left
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -24,10 +23,10 @@ from infantjax.methods.baby_moves.model import BabyMoves
 from infantjax.methods.baby_moves.preprocessing import CLIP, FEATURES, STEP, clip_starts
 from infantjax.recording import augmentation
 from infantjax.settings import Count, Momentum, NonNegative, Positive, Range, Seed, check_fields
-from infantjax.training import loop, metrics, optimizers
-from infantjax.training.loop import TrainOptions
+from infantjax.training import metrics, optimizers
+from infantjax.training.crossval import TrainingSetup
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import EvalResult, SupervisedTask, mask
 
 
@@ -183,41 +182,24 @@ class VideoTask(SupervisedTask):
         return f"lowest loss {np.median(losses):.3f} ({losses.min():.3f} to {losses.max():.3f})"
 
 
-def train(
-    module: BabyMoves,
-    data: Videos,
-    splits: Sequence[Split],
-    config: TrainingConfig | None = None,
-    *,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    options: TrainOptions | None = None,
-) -> TrainResult:
-    """Train one run for each split, all at once.
+def setup(module: BabyMoves, data: Videos, splits: Sequence[Split], config: TrainingConfig) -> TrainingSetup:
+    """Arguments of `loop.train` for one run of each split.
+
+    In its result `best_score` is minus the validation loss, with smoothed labels and penalty; `outputs` are the logits
+    of the validation videos of each run `[run, video]`, padded.
 
     Args:
         module: the network; with `metadata` the data must hold some, and else none.
         data: the cohort; its curves are those of the configuration's seed.
         splits: videos that each run trains on, stops by, and never sees.
-        config: the same for all runs; None is the reference implementation's.
-        directory: see `loop.train`, as all further arguments.
-        description: of the model, JSON-compatible.
-        options: of the execution.
-
-    Returns:
-        `best_score` is minus the validation loss, with smoothed labels and penalty; `outputs` are the logits of the
-        validation videos of each run `[run, video]`, padded.
+        config: the same for all runs.
 
     Raises:
         ValueError: metadata that do not fit the network; see also `video_runs`.
-        InputError: see `loop.train`.
     """
-    config = config or TrainingConfig()
     if module.metadata != (data.metadata is not None):
         raise ValueError("the network needs metadata" if module.metadata else "the network reads no metadata")
-    task = VideoTask(module, config, (1, 1, CLIP, FEATURES))
-    runs = video_runs(data, splits, config)
-    return loop.train(task, runs, data, directory=directory, description=description, options=options)
+    return TrainingSetup(VideoTask(module, config, (1, 1, CLIP, FEATURES)), video_runs(data, splits, config), data)
 
 
 def video_runs(data: Videos, splits: Sequence[Split], config: TrainingConfig) -> Run:

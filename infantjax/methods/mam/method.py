@@ -16,7 +16,7 @@ from infantjax.methods.base import Method
 from infantjax.methods.mam import preprocessing
 from infantjax.methods.mam.model import INFO, MAM
 from infantjax.methods.mam.preprocessing import Preprocessing
-from infantjax.methods.mam.training import TrainingConfig, Videos, VideoTask, video_runs
+from infantjax.methods.mam.training import TrainingConfig, Videos, setup
 from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
@@ -170,8 +170,7 @@ class Mam(Method):
         info = [known for _, known in inputs.prepared] if self.network.metadata else None
         labels = [int(outcome) for outcome in inputs.cohort.outcomes]
         data = Videos.create([positions for positions, _ in inputs.prepared], labels, clips, clip_labels, info)
-        task = VideoTask(self.build(), self.training, (1, *self.input_shape))
-        return TrainingSetup(task, video_runs(data, inputs.splits, self.seed), data)
+        return setup(self.build(), data, inputs.splits, self.training)
 
     def _clips(self, annotated: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """The annotated clips and their labels."""

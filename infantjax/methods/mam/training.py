@@ -12,7 +12,6 @@ the sum of a triplet loss, a closeness loss and two cross-entropies. Our choice:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -28,10 +27,10 @@ from infantjax.methods.mam.losses import Mining, Squares, closeness, moved, pres
 from infantjax.methods.mam.model import INFO, MAM
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.settings import Count, NonNegative, Range, Seed, check_fields
-from infantjax.training import loop, metrics, optimizers
-from infantjax.training.loop import TrainOptions
+from infantjax.training import metrics, optimizers
+from infantjax.training.crossval import TrainingSetup
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
 
 Standardize = Literal["none", "channel", "token"]
@@ -392,35 +391,20 @@ class VideoTask(SupervisedTask):
         return EvalResult(loss, -loss, predictions, {"auc": metrics.auc(predictions, labels, real.astype(jnp.float32))})
 
 
-def train(
-    module: MAM,
-    data: Videos,
-    splits: Sequence[Split],
-    config: TrainingConfig | None = None,
-    *,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    options: TrainOptions | None = None,
-) -> TrainResult:
-    """Train one run for each split, all at once.
+def setup(module: MAM, data: Videos, splits: Sequence[Split], config: TrainingConfig) -> TrainingSetup:
+    """Arguments of `loop.train` for one run of each split.
+
+    In its result `outputs` are the log-odds of the validation videos of each run `[run, video]`, padded.
 
     Args:
         module: the network, of as many channels as the configured inputs have.
         data: videos and annotated clips of as many frames as the network's.
         splits: of the videos; our choice are five stratified folds, by infant.
         config: the same for all runs.
-        directory: see `loop.train`, as all further arguments.
-        description: of the model, JSON-compatible.
-        options: of the execution.
-
-    Returns:
-        `outputs` are the log-odds of the validation videos of each run `[run, video]`, padded.
 
     Raises:
         ValueError: data that do not fit the network, or fewer clips than a step has; see also `video_runs`.
-        InputError: see `loop.train`.
     """
-    config = config or TrainingConfig()
     frames, joints, axes = data.clips.shape[1:]
     channels = preprocessing.channels(config.inputs, axes, joints, config.distance)
     if bool(module.info) != (data.info is not None):
@@ -433,8 +417,7 @@ def train(
     if config.reference and len(data.clips) < config.clips:
         raise ValueError(f"{len(data.clips)} annotated clips do not fill the {config.clips} of a step")
     task = VideoTask(module, config, (1, 1, frames, joints, channels))
-    runs = video_runs(data, splits, config.seed)
-    return loop.train(task, runs, data, directory=directory, description=description, options=options)
+    return TrainingSetup(task, video_runs(data, splits, config.seed), data)
 
 
 def video_runs(data: Videos, splits: Sequence[Split], seed: int) -> Run:

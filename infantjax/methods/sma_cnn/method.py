@@ -15,7 +15,7 @@ from infantjax.methods.sma_cnn.model import AXES
 from infantjax.methods.sma_cnn.model import SmaCnn as SmaCnnNet
 from infantjax.methods.sma_cnn.preprocessing import LIMBS, Preprocessing, recording_windows
 from infantjax.methods.sma_cnn.simulation import simulate
-from infantjax.methods.sma_cnn.training import ScoredWindows, ScoreTask, TrainingConfig, score_runs
+from infantjax.methods.sma_cnn.training import ScoredWindows, TrainingConfig, setup
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.settings import check_fields
@@ -115,8 +115,7 @@ class SmaCnn(Method):
             raise InputError("cohort", what, f"add recordings, or use a batch size of {fewest} at most")
         scores = np.asarray(cohort.outcomes)[owner]
         data = ScoredWindows.create(np.concatenate(inputs.prepared), scores.tolist())
-        task = ScoreTask(self.build(), self.training, (1, *self.input_shape))
-        return TrainingSetup(task, score_runs(data, splits, self.training), data)
+        return setup(self.build(), data, splits, self.training)
 
     def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
         """The score of each recording by the run that held it out, and errors of windows and of recordings."""

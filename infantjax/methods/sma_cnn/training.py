@@ -9,7 +9,6 @@ are shrunk, that biases are not, and that the momentum is the classical one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -20,10 +19,9 @@ from jaxtyping import Array, Float
 
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.settings import Count, Momentum, NonNegative, Seed, check_fields
-from infantjax.training import loop
-from infantjax.training.loop import TrainOptions
+from infantjax.training.crossval import TrainingSetup
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
 
 
@@ -159,38 +157,16 @@ class ScoreTask(SupervisedTask):
         return EvalResult(loss, -error, predictions, {"error": error})
 
 
-def train(
-    module: SmaCnn,
-    data: ScoredWindows,
-    splits: Sequence[Split],
-    config: TrainingConfig | None = None,
-    *,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    options: TrainOptions | None = None,
-) -> TrainResult:
-    """Train one run for each split, all at once.
+def setup(module: SmaCnn, data: ScoredWindows, splits: Sequence[Split], config: TrainingConfig) -> TrainingSetup:
+    """Arguments of `loop.train` for one run of each split; a run of the published size holds 430 MB.
 
-    Args:
-        module: the network. A run of the published size holds 430 MB.
-        data: windows of all recordings.
-        splits: of the windows.
-        config: the same for all runs; None is as published.
-        directory: see `loop.train`, as all further arguments.
-        description: of the model, JSON-compatible.
-        options: of the execution.
-
-    Returns:
-        `outputs` are the scores of the validation windows of each run `[run, window]`, padded.
+    In its result `outputs` are the scores of the validation windows of each run `[run, window]`, padded.
 
     Raises:
         ValueError: see `score_runs`.
-        InputError: see `loop.train`.
     """
-    config = config or TrainingConfig()
     task = ScoreTask(module, config, (1, *data.windows.shape[1:], 1))
-    runs = score_runs(data, splits, config)
-    return loop.train(task, runs, data, directory=directory, description=description, options=options)
+    return TrainingSetup(task, score_runs(data, splits, config), data)
 
 
 def score_runs(data: ScoredWindows, splits: Sequence[Split], config: TrainingConfig) -> Run:

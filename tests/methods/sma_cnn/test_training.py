@@ -11,6 +11,7 @@ from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.methods.sma_cnn.training import ScoredWindows, ScoreTask, TrainingConfig
 from infantjax.nn.initializers import initialize
+from infantjax.training import loop
 from infantjax.training.splits import leave_one_group_out
 from infantjax.training.state import Status
 
@@ -80,7 +81,9 @@ def cohort():
 @pytest.fixture(scope="module")
 def result(cohort):
     windows, scores, subjects = cohort
-    return sma_cnn.train(MODULE, ScoredWindows.create(windows, scores), leave_one_group_out(subjects), CONFIG)
+    return loop.train(
+        *sma_cnn.setup(MODULE, ScoredWindows.create(windows, scores), leave_one_group_out(subjects), CONFIG)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,9 @@ def test_a_training_that_cannot_be_is_refused(change, message, cohort):
     given = dict(zip(("windows", "scores", "subjects"), cohort)) | {"config": CONFIG} | change
     splits = leave_one_group_out(given["subjects"])
     with pytest.raises(ValueError, match=message):
-        sma_cnn.train(MODULE, ScoredWindows.create(given["windows"], given["scores"]), splits, given["config"])
+        loop.train(
+            *sma_cnn.setup(MODULE, ScoredWindows.create(given["windows"], given["scores"]), splits, given["config"])
+        )
 
 
 @pytest.mark.parametrize("wrong", [{"report": 7}, {"batch_size": 0}, {"momentum": 1.0}, {"decay": -1.0}, {"seed": -1}])
