@@ -1,6 +1,7 @@
 """From the words of a command line to a command, with each mistake as one line."""
 
 import contextlib
+import difflib
 import inspect
 import io
 import itertools
@@ -70,7 +71,7 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
     if unknown:
         word = unknown[0].partition("=")[0]
         what = f"option {word} does not exist" if word.startswith("-") else f'"{word}" is one argument too many'
-        raise InputError(name, what, suggest(word, options_of(specialized)) if word.startswith("-") else "")
+        raise InputError(name, what, _suggest_option(word, options_of(specialized)) if word.startswith("-") else "")
     return parsed
 
 
@@ -80,6 +81,15 @@ def options_of(command: type[Command]) -> list[str]:
         warnings.simplefilter("ignore", DeprecationWarning)
         parser = tyro.extras.get_parser(command, config=CONFIG)
     return [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+
+def _suggest_option(word: str, known: Sequence[str]) -> str:
+    """A remedy for an option that does not exist: near ones, or the settings of the method, or all."""
+    by_name = {f"--{option.rpartition('.')[2].removeprefix('--')}": option for option in known}
+    if near := difflib.get_close_matches(word, by_name, 3, cutoff=0.7):
+        return f"did you mean {' or '.join(by_name[name] for name in near)}?"
+    settings = [option for option in known if "." in option]
+    return f"settings are {', '.join(settings)}" if settings else f"known are {', '.join(known)}"
 
 
 def expand(arguments: Sequence[str], command: type[Command]) -> list[str]:

@@ -53,6 +53,11 @@ def test_the_version_is_the_package_s(run):
         (["convert"], "convert: Missing .*INPUT.*OUTPUT"),
         (["convert", "a", "b", "c"], 'convert: "c" is one argument too many'),
         (["assess", "a.csv", "-o", "b", "--fsp", "30"], "assess: option --fsp does not exist; did you mean --fps"),
+        (
+            ["crossval", "a", "-o", "b", "--method", "mam", "--epochs", "9"],
+            "--epochs does not exist; settings are .*--training.joint",
+        ),
+        (["crossval", "a", "-o", "b", "--epoch", "9"], "--epoch does not exist; did you mean --training.epochs"),
         (["assess", "a.csv", "-o", "b", "--fps", "fast"], "assess: Error parsing --fps: .*'fast'"),
         (["simulate", "-o", "b", "--method", "mom"], "simulate: invalid choice 'mom' for argument '--method'. Expect"),
         (["train", "pose", "a", "-o", "b", "--epochs", "0"], "train pose: epochs must be at least 1, got 0"),

@@ -29,9 +29,10 @@ def simulate(
 ) -> Iterator[tuple[Recording, float]]:
     """Infants with three visits each and a score at every visit; arguments as of `Method.simulate`.
 
-    The prevalence has no meaning for scores.
+    The prevalence has no meaning for scores. Unless `base` says otherwise no point is missing: a window is 30 s without
+    a gap, which not every shorter recording would have.
     """
-    base = replace(base or InfantConfig(), duration=duration, fps=fps)
+    base = replace(base or InfantConfig(dropout_rate=0.0), duration=duration, fps=fps)
     for infant in range(first, first + n):
         for visit in range(VISITS):
             score, index = draw_score(seed, infant, visit), infant * VISITS + visit
