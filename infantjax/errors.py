@@ -5,6 +5,7 @@ leaves with status 2. A wrong call of the library raises `ValueError` or `TypeEr
 and stays visible.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +70,19 @@ class MissingExtraError(ImportError):
     """A library of an optional extra is not installed; the message is the command that installs it."""
 
     def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f'this needs {library}: pip install "infantjax[{extra}]"')
+        super().__init__(f"this needs {library}: {install_command(extra, library)}")
+
+
+def install_command(extra: str, library: str) -> str:
+    """The command that installs the libraries of an extra, or one library where the installation knows no such extra.
+
+    It names the libraries, as an index may not have this package.
+    """
+    from importlib.metadata import requires
+
+    found = [text for text in requires("infantjax") or () if re.search(rf"""extra == ['"]{extra}['"]""", text)]
+    names = [text.partition(";")[0].strip() for text in found] or [library]
+    return "pip install " + " ".join(f'"{name}"' for name in names)
 
 
 def one_line(text: str | Path) -> str:

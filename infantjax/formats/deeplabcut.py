@@ -183,7 +183,9 @@ def _tracks(
         chosen = individual or (found[0] if len(found) == 1 else None)
         if chosen not in found:
             what = f'has no individual "{chosen}"' if chosen else f"holds {len(found)} individuals"
-            raise InputError(path, f"{what} ({', '.join(found[:10])})", "choose one with --individual")
+            raise InputError(
+                path, f"{what} ({', '.join(found[:10])})", "choose one with --individual, of assess or convert"
+            )
         keep = [i for i in keep if columns[i][1] == chosen]  # type: ignore[assignment]
         notes = (f'individual "{chosen}" of {len(found)} was taken',) if len(found) > 1 else ()
     elif individual is not None:

@@ -97,13 +97,17 @@ def _by_number(where: str | Path, points: int, wanted: Skeleton | None, among: S
     skeleton = wanted or next((s for s in known if len(s.joints) == points), None)
     if skeleton is None:
         sizes = ", ".join(f"{s.name} ({len(s.joints)})" for s in known)
-        raise InputError(where, f"holds {points} points a frame without names; known are {sizes}", "pass --skeleton")
+        raise InputError(
+            where,
+            f"holds {points} points a frame without names; known are {sizes}",
+            "name it by --skeleton, of assess or convert",
+        )
     if len(skeleton.joints) != points:
         other = next((f" as {s.name} has" for s in known if len(s.joints) == points), "")
         raise InputError(
             where,
             f"holds {points} points a frame{other}, but skeleton {skeleton.name} has {len(skeleton.joints)}",
-            "name the right --skeleton",
+            "name the right one by --skeleton, of assess or convert",
         )
     return Match(skeleton, tuple(range(points)))
 

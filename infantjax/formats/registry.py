@@ -205,7 +205,7 @@ def _only(source: Source, found: list[Format]) -> Format:
         raise InputError(
             source.path,
             f"may be read as {' or as '.join(f.name for f in found)}",
-            f"choose with --format {' or --format '.join(f.name for f in found)}",
+            f"choose with --format {' or --format '.join(f.name for f in found)}, of assess or convert",
         )
     return found[0]
 
@@ -221,6 +221,6 @@ def _describe(source: Source) -> str:
     if source.hdf5 is not None and {"metadata", "instances", "points"} & set(source.hdf5.names):
         return (
             "is a project of SLEAP (.slp), not an analysis file: export it in SLEAP as Analysis HDF5, or with sleap-io "
-            '(pip install "infantjax[formats]")'
+            "(pip install sleap-io)"
         )
     return f"is {checks.WORDS[source.kind]} without keypoints of a known format"

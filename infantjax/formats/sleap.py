@@ -77,14 +77,17 @@ def _choose(path: Path, tracks: np.ndarray, labels: list[str], individual: str |
     if individual is not None:
         if individual not in labels:
             raise InputError(
-                path, f'has no track "{individual}" ({", ".join(labels[:10])})', "choose one with --individual"
+                path,
+                f'has no track "{individual}" ({", ".join(labels[:10])})',
+                "choose one with --individual, of assess or convert",
             )
         return labels.index(individual), (f'track "{individual}" of {count} was taken',) if count > 1 else ()
     present = [int((~np.isnan(track)).sum()) for track in tracks.astype(np.float64, copy=False)]
     best = int(np.argmax(present))
     if count == 1:
         return best, ()
-    return best, (f'of {count} tracks the most complete, "{labels[best]}", was taken; --individual chooses another',)
+    chosen = f'of {count} tracks the most complete, "{labels[best]}", was taken'
+    return best, (f"{chosen}; --individual, of assess or convert, chooses another",)
 
 
 def write(recording: Recording, path: Path) -> None:
@@ -96,7 +99,7 @@ def write(recording: Recording, path: Path) -> None:
     import h5py
 
     if recording.keypoints.shape[2] != 2:
-        raise ValueError("a SLEAP analysis file holds two dimensions; project the recording first")
+        raise ValueError("a SLEAP analysis file holds two dimensions; write .npz or .csv instead")
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
         file["tracks"] = recording.keypoints.transpose(2, 1, 0)[None]

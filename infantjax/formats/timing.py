@@ -38,7 +38,12 @@ def find_timing(
     """Frame rate, its source in words, frame number per row, order of rows by time, notes."""
     rows = len(tracks.keypoints)
     given = None if given is None else check_fps(path, given)
-    stated = None if tracks.fps is None else check_fps(path, tracks.fps)
+    try:
+        stated = None if tracks.fps is None else check_fps(path, tracks.fps)
+    except InputError:
+        if given is None:
+            raise
+        stated = None  # what is given replaces what cannot be
     frames = None if tracks.frames is None else _whole_frames(path, tracks)
     notes = []
     if tracks.times is not None:

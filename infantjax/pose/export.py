@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from infantjax.errors import InputError, MissingExtraError
+from infantjax.errors import InputError, MissingExtraError, install_command
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
 from infantjax.nn.kernels.lowering import use_lowering
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
@@ -101,7 +101,7 @@ def write_onnx(network: PoseEstimator, path: str | Path) -> None:
     try:
         from jax2onnx import to_onnx
     except ImportError:
-        remedy = 'pip install "infantjax[export]", then pip install --no-deps jax2onnx'
+        remedy = f"{install_command('export', 'onnx')}, then pip install --no-deps jax2onnx"
         raise InputError(path, "cannot be made without jax2onnx", remedy) from None
     maps = maps_of(network)
     # Other runtimes have kernels for depthwise convolutions, which sums of shifted products would hide from them.

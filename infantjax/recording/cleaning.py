@@ -12,7 +12,6 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Bool, Float
 
-from infantjax.errors import MissingExtraError
 from infantjax.settings import require_one_of
 
 Series = Float[np.ndarray, "time *series"]
@@ -283,8 +282,6 @@ def impute(series: Series, rounds: int = 30) -> Series:
         Same shape, float64; present values do not change. A series without values stays NaN and is no predictor.
 
     Raises:
-        MissingExtraError: scikit-learn is not installed.
-
     Source: van Buuren and Oudshoorn 2007, as used by Baby Moves (Passmore et al.).
     """
     series = np.array(series, dtype=np.float64)
@@ -293,13 +290,11 @@ def impute(series: Series, rounds: int = 30) -> Series:
     known = seen.any(axis=0)
     if seen[:, known].all():
         return series
-    try:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-        from sklearn.impute import IterativeImputer
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "analysis") from None
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer
+    from threadpoolctl import threadpool_limits
+
     # Threads slow down many small regressions.
     with warnings.catch_warnings(), threadpool_limits(1):
         # The number of rounds is part of the method, so that a lack of convergence is no warning.

@@ -104,6 +104,8 @@ class Cohort:
         if invalid and not (skip_invalid and kept):
             listed = "; ".join(invalid[:10]) + (f"; and {len(invalid) - 10} more" if len(invalid) > 10 else "")
             what = f"{len(invalid)} of {len(self)} recordings cannot be used: {listed}"
-            raise InputError("cohort", what, "correct them, or pass --skip-invalid")
+            raise InputError(
+                "cohort", what, "correct them or take them out of the table; crossval and train have --skip-invalid"
+            )
         skipped = tuple(f"skipped: {problem}" for problem in invalid)
         return replace(self.subset(kept), problems=(*self.problems, *skipped)), prepared

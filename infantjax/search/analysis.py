@@ -178,15 +178,12 @@ def _shares(space: SearchSpace, observed: Sequence[Observation], evaluator: Eval
         for candidate, value in observed
     )
     implementation: optuna.importance.BaseImportanceEvaluator
-    try:
-        if evaluator == "impurity":
-            implementation = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=seed)
-        elif evaluator == "fanova":
-            implementation = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-        else:
-            implementation = optuna.importance.PedAnovaImportanceEvaluator()
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "analysis") from None
+    if evaluator == "impurity":
+        implementation = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=seed)
+    elif evaluator == "fanova":
+        implementation = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    else:
+        implementation = optuna.importance.PedAnovaImportanceEvaluator()
     shares = optuna.importance.get_param_importances(study, evaluator=implementation)
     return {name: float(shares.get(name, 0.0)) for name in space.names}
 

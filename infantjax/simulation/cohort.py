@@ -194,7 +194,7 @@ def _require_free(target: Path, overwrite: bool) -> None:
         found = foreign[0] if foreign else present[0]
         raise InputError(target, f'holds files that no simulation wrote, such as "{found}"', "name an empty folder")
     if present and not overwrite:
-        raise InputError(target, "holds a simulated cohort already", "name an empty folder, or overwrite it")
+        raise InputError(target, "holds a simulated cohort already", "name an empty folder, or use --overwrite")
 
 
 def _is_simulated(name: str) -> bool:

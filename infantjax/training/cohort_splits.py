@@ -131,7 +131,10 @@ def assign_folds(
     rest = tuple(range(len(cohort)))
     if test_fraction:
         # The last part is never larger than the others, so that 139 of 557 are held out.
-        rest = cohort_splits(cohort, round(1 / test_fraction), stratify, seed)[-1].train
+        try:
+            rest = cohort_splits(cohort, round(1 / test_fraction), stratify, seed)[-1].train
+        except InputError as error:
+            raise InputError(error.where, error.what, "use a larger --test-fraction, or 0 for no test set") from None
     fold_of = [0] * len(cohort)
     for number, split in enumerate(cohort_splits(cohort.subset(rest), folds, stratify, seed), start=1):
         for row in split.validation:

@@ -213,7 +213,7 @@ def _read_index(directory: Path) -> dict[str, Any]:
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(path, "is not the index of an ensemble", _REMEDY)
     if index.get("version") == 1:
-        raise InputError(path, "was written by an older version of infantjax", "train or convert again")
+        raise InputError(path, "was written by an older version of infantjax", "train it again")
     if index.get("version") != VERSION:
         version = str(index.get("version"))[:20]
         raise InputError(path, f"has format version {version}, this program knows {VERSION}", "update infantjax")

@@ -321,7 +321,8 @@ def test_recordings_that_cannot_be_used_are_named_together_or_left_out(folder):
     cohort = read_cohort(folder)
     with pytest.raises(InputError) as caught:
         cohort.map(prepare)
-    expected = "cohort: 2 of 3 recordings cannot be used: 007 is odd; c.d is odd; correct them, or pass --skip-invalid"
+    expected = "cohort: 2 of 3 recordings cannot be used: 007 is odd; c.d is odd; correct them or take "
+    expected += "them out of the table; crossval and train have --skip-invalid"
     assert str(caught.value) == expected
     left, prepared = cohort.map(prepare, skip_invalid=True)
     assert (left.names, prepared, left.problems) == (("b",), [5], ("skipped: 007 is odd", "skipped: c.d is odd"))

@@ -365,6 +365,7 @@ CORPUS: dict[str, Case] = {
         coco(lambda d: d["info"].update(fps="thirty")), error='frame rate "thirty" is not a number', options={}
     ),
     "K23 frame rate 0 in a file": Case(archive(fps=np.float64(0)), error="frame rate 0 is not above 0", options={}),
+    "K23 frame rate 0 in a file, another given": Case(archive(fps=np.float64(0)), options={"fps": FPS}),
     "K27 frame number twice": Case(
         table(numbers=lambda i: min(i, 100)), error="line 103: frame number 100 occurs twice"
     ),

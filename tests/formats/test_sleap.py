@@ -64,7 +64,9 @@ def test_of_several_tracks_the_most_complete_is_taken_and_noted(tmp_path):
     points, _ = write(tmp_path / "a.h5", tracks=3)
     recording = readers.read(tmp_path / "a.h5", fps=25)
     np.testing.assert_array_equal(recording.keypoints, points[0].transpose(2, 1, 0))
-    assert recording.notes == ('of 3 tracks the most complete, "track_0", was taken; --individual chooses another',)
+    assert recording.notes == (
+        'of 3 tracks the most complete, "track_0", was taken; --individual, of assess or convert, chooses another',
+    )
 
 
 def test_a_track_can_be_chosen_by_name(tmp_path):
@@ -124,10 +126,10 @@ def test_values_in_another_file_are_not_followed(kind, tmp_path):
         readers.read(tmp_path / "a.h5", fps=25)
 
 
-def test_a_project_of_sleap_names_the_extra(tmp_path):
+def test_a_project_of_sleap_names_the_library(tmp_path):
     with h5py.File(tmp_path / "a.slp", "w") as file:
         file.create_group("metadata")
         file["instances"] = np.zeros(3)
         file["points"] = np.zeros(3)
-    with pytest.raises(InputError, match=r'export it in SLEAP as Analysis HDF5.*pip install "infantjax\[formats\]"'):
+    with pytest.raises(InputError, match=r"export it in SLEAP as Analysis HDF5.*pip install sleap-io"):
         readers.read(tmp_path / "a.slp", fps=25)

@@ -96,9 +96,7 @@ def test_a_recording_too_short_for_one_window_is_named(name, kept, message, copy
     path = sorted(folder.glob("orgcoords_*.csv"))[0]
     path.write_text("\n".join(path.read_text().splitlines()[: kept + 1]) + "\n")
     line = refused(name, folder)
-    found = re.search(
-        rf"1 of \d+ recordings cannot be used: sim0000 {message}; correct them, or pass --skip-invalid", line
-    )
+    found = re.search(rf"1 of \d+ recordings cannot be used: sim0000 {message}; correct them or take", line)
     assert found, line
 
 
@@ -249,7 +247,7 @@ def test_too_few_windows_for_a_batch_say_which_batch_would_do(folders, refused):
     line = refused("sma-cnn", folders["sma-cnn"], training={"batch_size": 50})
     assert line == (
         "cohort: gives 9 windows to train on, fewer than a batch of 50; "
-        "add recordings, or use a batch size of 9 at most"
+        "add recordings, or use --training.batch-size 9 at most"
     )
 
 

@@ -261,7 +261,7 @@ def test_a_folder_without_an_ensemble_is_refused(tmp_path):
         ("[" * 100_000, "cannot be read"),
         (
             '{"format": "infantjax-ensemble", "version": 1, "members": []}',
-            "was written by an older version of infantjax; train or convert again",
+            "was written by an older version of infantjax; train it again",
         ),
         ('{"format": "infantjax-ensemble", "version": 3}', "has format version 3, this program knows 2"),
         ('{"format": "infantjax-ensemble"}', "has format version None"),

@@ -125,7 +125,9 @@ class BabyMoves(Method):
         """The 18 points of a recording that moves."""
         require_movement(recording)
         if recording.keypoints.shape[-1] != 2:
-            raise InputError(recording.name, "has three coordinates, Baby Moves reads two", "project it first")
+            raise InputError(
+                recording.name, "has three coordinates, Baby Moves reads two", "give two-dimensional keypoints"
+            )
         return convert(recording, BABY_MOVES_18, strict=strict)
 
     def standardize(self, recording: Recording) -> Recording:

@@ -133,7 +133,6 @@ def prepare(recording: Recording, image: Image | tuple[float, float], settings: 
     Raises:
         InputError: too few points are seen, a point of the torso or the crown never is, or there are too few frames.
         ValueError: another skeleton, three coordinates, or an image without size.
-        MissingExtraError: there are gaps and scikit-learn is not installed.
     """
     if recording.skeleton.name != BABY_MOVES_18.name or recording.keypoints.shape[-1] != 2:
         raise ValueError(f"Baby Moves needs two coordinates of {BABY_MOVES_18.name}, got {recording.skeleton.name}")

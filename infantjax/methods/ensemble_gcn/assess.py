@@ -98,7 +98,9 @@ class EnsembleGcnAssessor(Assessor):
     def convert(self, recording: Recording) -> Recording:
         """See `Assessor`."""
         if recording.keypoints.shape[-1] != 2:
-            raise InputError(recording.name, "has three coordinates, the networks read two", "project it first")
+            raise InputError(
+                recording.name, "has three coordinates, the networks read two", "give two-dimensional keypoints"
+            )
         require_movement(recording)
         converted = convert(recording, self._skeleton, strict=self.strict)
         # Exact once it is resampled; nothing is compiled for a recording that is certainly too short.

@@ -28,7 +28,9 @@ def standardized_positions(
     """
     preprocessing, skeleton = preprocessing or Preprocessing(), skeletons.get(skeleton)
     if recording.keypoints.shape[-1] != 2:
-        raise InputError(recording.name, "has three coordinates, the networks read two")
+        raise InputError(
+            recording.name, "has three coordinates, the networks read two", "give two-dimensional keypoints"
+        )
     require_movement(recording)
     prepared = standardize(convert(recording, skeleton, strict=strict), preprocessing)
     if prepared.frames < preprocessing.window:

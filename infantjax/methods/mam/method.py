@@ -148,7 +148,7 @@ class Mam(Method):
         wanted = self.preprocessing.dimensions
         if (axes := recording.keypoints.shape[-1]) != wanted:
             what = f"has {axes} coordinates, {wanted} are needed"
-            raise InputError(recording.name, what, "lift or project it, or set dimensions")
+            raise InputError(recording.name, what, f"train with --preprocessing.dimensions {axes}")
         converted = convert(recording, HUMAN36M_17, strict=strict)
         positions = preprocessing.prepare(converted, self.preprocessing.smooth)
         if len(positions) < self.network.token:
@@ -184,7 +184,7 @@ class Mam(Method):
         clips, clip_labels = np.concatenate(cut), np.concatenate(labels)
         if self.training.reference and len(clips) < self.training.clips:
             what = f"give {len(clips)} clips, a step needs {self.training.clips}"
-            raise InputError("annotated infants", what, "annotate more, or set training.clips")
+            raise InputError("annotated infants", what, "annotate more, or set --training.clips")
         if self.training.reference and len(set(clip_labels.tolist())) < 2:
             kind = "fidgety" if clip_labels[0] else "without fidgety movements"
             raise InputError("annotated infants", f"give {len(clips)} clips, all {kind}", "both kinds are needed")

@@ -112,7 +112,7 @@ class SmaCnn(Method):
         ]
         if (fewest := min(len(split.train) for split in splits)) < size:
             what = f"gives {fewest} windows to train on, fewer than a batch of {size}"
-            raise InputError("cohort", what, f"add recordings, or use a batch size of {fewest} at most")
+            raise InputError("cohort", what, f"add recordings, or use --training.batch-size {fewest} at most")
         scores = np.asarray(cohort.outcomes)[owner]
         data = ScoredWindows.create(np.concatenate(inputs.prepared), scores.tolist())
         return setup(self.build(), data, splits, self.training)
