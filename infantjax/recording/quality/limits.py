@@ -69,7 +69,7 @@ class QualityLimits:
     min_bandwidth: float = 0.8
     doubtful_bandwidth: float = 2.5
     min_movement: float = 0.005
-    distance: float = 3.5
+    distance: float = 3.0
     grid: float = 0.03
     min_share: float = 0.5
     window: float = 5.0

@@ -50,6 +50,9 @@ def measure_quality(
             far = distance(recording, reference)
             summary["distance"] = max(map(abs, far.values()), default=math.nan)
             doubts += _far(far, limits)
+            if absent := [name for name in reference.mean if name.startswith("speed") and name not in far]:
+                high = absent[-1].rsplit("_", 1)[1]
+                doubts += (f"movement up to {high} Hz, which the networks were trained on, cannot be compared",)
     faults = _faults(measures, body, motion, states)
     return Quality(measures, usable, faults, summary, not reasons, reasons, doubts)
 
