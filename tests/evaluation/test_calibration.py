@@ -145,3 +145,31 @@ def test_the_logit_is_that_of_scipy_but_near_0_and_1():
 
     np.testing.assert_allclose(calibration.logits([0.2, 0.5, 0.9]), logit([0.2, 0.5, 0.9]), atol=1e-12)
     np.testing.assert_allclose(calibration.logits([0.0, 1e-9, 1.0]), logit([0.001, 0.001, 0.999]))
+
+
+def test_platt_with_smooth_labels_is_the_sigmoid_calibration_of_scikit_learn():
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    class Scores(ClassifierMixin, BaseEstimator):
+        classes_ = np.array([0, 1])
+
+        def __sklearn_is_fitted__(self):
+            return True
+
+        def fit(self, x, y):
+            return self
+
+        def predict(self, x):
+            return (self.decision_function(x) > 0).astype(int)
+
+        def decision_function(self, x):
+            return np.asarray(x)[:, 0]
+
+    logits, labels = cohort(120)
+    peer = CalibratedClassifierCV(FrozenEstimator(Scores()), method="sigmoid").fit(logits[:, None], labels)
+    new = np.linspace(-4, 4, 9)
+    np.testing.assert_allclose(
+        calibration.platt(logits, labels)(new), peer.predict_proba(new[:, None])[:, 1], atol=1e-5
+    )
