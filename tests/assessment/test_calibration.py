@@ -97,7 +97,7 @@ def test_an_ensemble_with_out_of_fold_risks_gives_a_probability_and_a_set(assess
     shown = surfaces(found)
     assert "Calibrated risk" in shown["page"]
     assert "Conformal set at an error of 10\N{NO-BREAK SPACE}%: <strong>above</strong>" in shown["page"]
-    assert "above at error 0.10" in shown["index"]
+    assert "above at error 10\N{NO-BREAK SPACE}%" in shown["index"]
     (row,) = csv.DictReader(io.StringIO(shown["summary"]))
     assert float(row["calibrated_risk"]) == pytest.approx(given.risk, abs=1e-5)
     assert (row["conformal_set"], row["conformal_error"], row["prevalence"]) == ("above", "0.1", "0.333333")
