@@ -169,14 +169,22 @@ def main(options: Options) -> int:
             if found == "changed":
                 print(f"{name}: {fault} at severity {severity:g} gives the other decision as certain", file=sys.stderr)
         print(f"{name} done", file=sys.stderr)
-    rows = [as_row(*key, found) for key, found in counts.items()]
+        write(as_rows(counts), options.output)
+    rows = as_rows(counts)
     write(rows, options.output)
+    for row in rows:
+        print(" ".join(f"{value!s:>14}" if i else f"{value:22}" for i, value in enumerate(row.values())))
     return int(any(row["changed"] for row in rows))
 
 
 def half(index: int) -> str:
     """The half of the recordings that a number belongs to."""
     return "shown" if index % 2 else "chosen"
+
+
+def as_rows(counts: dict[tuple[str, float, str], Counter[str]]) -> list[dict[str, Any]]:
+    """The table so far."""
+    return [as_row(*key, found) for key, found in sorted(counts.items())]
 
 
 def as_row(fault: str, severity: float, part: str, found: Counter[str]) -> dict[str, Any]:
@@ -188,9 +196,7 @@ def as_row(fault: str, severity: float, part: str, found: Counter[str]) -> dict[
 
 
 def write(rows: list[dict[str, Any]], folder: Path | None) -> None:
-    """Print the table, and write it where a folder is given."""
-    for row in rows:
-        print(" ".join(f"{value!s:>14}" if i else f"{value:22}" for i, value in enumerate(row.values())))
+    """Write the table where a folder is given."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "tracking_faults.csv").open("w", newline="") as file:

@@ -73,7 +73,7 @@ class QualityLimits:
     grid: float = 0.03
     min_share: float = 0.5
     window: float = 5.0
-    certain_share: float = 0.7
+    certain_share: float = 0.85
 
     def jump_at(self, fps: float) -> float:
         """The limit of jumps at a frame rate in hertz."""
