@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -50,6 +51,26 @@ def recording() -> None:
     above.legend(loc="upper right", ncols=2, fontsize=8)
     below.set_xlabel("left wrist over time, seconds")
     _save(figure, "recording")
+
+
+def quality() -> None:
+    """A measure of the tracking over time, and the seconds that are not usable."""
+    from infantjax.recording.quality import measure_quality
+
+    infant = simulate(5, InfantConfig(duration=30, dropout_rate=0))
+    points = infant.keypoints.copy()
+    points[[150, 152, 480, 484, 488], IN_MOTION_19.index("left_wrist")] += 90
+    points[600:660] = points[600]
+    found = measure_quality(replace(infant, keypoints=points))
+    jumps = next(measure for measure in found.measures if measure.name == "jumps")
+    figure, axes = plt.subplots(figsize=(8, 2.2))
+    axes.step(range(len(found.usable)), jumps.values, where="post", color=BLUE, label="largest jump, trunk lengths")
+    axes.axhline(jumps.limit, color=GRAY, linestyle="--", label="limit")
+    for second in np.flatnonzero(~found.usable):
+        axes.axvspan(second, second + 1, color=RED, alpha=0.2, linewidth=0)
+    axes.set(xlabel="seconds; red ones are not usable", xlim=(0, 30))
+    axes.legend(fontsize=8, frameon=False)
+    _save(figure, "quality")
 
 
 def simulation() -> None:
@@ -296,7 +317,7 @@ def _save(figure: plt.Figure, name: str) -> None:
 
 
 IMAGES: tuple[Callable[[], None], ...] = (
-    *(skeleton, recording, simulation, windows, evaluation, explanation, heatmap),
+    *(skeleton, recording, quality, simulation, windows, evaluation, explanation, heatmap),
     *(search, crossval, stack, flow, methods, speed, report),
 )
 
