@@ -56,6 +56,7 @@ from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features
 from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.skeletons import IN_MOTION_19
+from infantjax.training.compiled import CompiledTraining
 from infantjax.training.splits import Split
 
 

@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
@@ -176,7 +176,7 @@ class ScreenedOptions(CohortOptions):
         return screened, found
 
 
-def write_quality(folder: Path, qualities: "Mapping[str, Quality]") -> None:
+def write_quality(folder: Path, qualities: Mapping[str, "Quality"]) -> None:
     """Write the quality of a cohort's recordings beside its results; nothing if it was not measured."""
     from infantjax.assessment.screening import quality_csv
     from infantjax.files import write_atomically
