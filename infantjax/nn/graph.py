@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -83,6 +84,8 @@ class GraphConv(nn.Module):
         train: bool,
     ) -> Float[Array, "joint batch time out"]:
         """Convolve and normalize."""
+        chex.assert_shape(x, (None, None, None, self.inputs))
+        chex.assert_shape(adjacency, (self.matrices, len(x), None))
         spread = rearrange(jnp.einsum("kc,kvw->wc", self.bias, adjacency), "joint channel -> joint 1 1 channel")
         kernel = self.kernel
         flops.record("convolution", x.size * self.matrices * self.features)

@@ -9,6 +9,7 @@ from functools import reduce
 from itertools import chain
 from typing import Any, Literal
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -144,6 +145,7 @@ class ImageConv(nn.Module):
 
     def __call__(self, x: Image, train: bool) -> Image:
         """Convolve and normalize."""
+        chex.assert_shape(x, (None, None, None, self.inputs))
         kernel = self.kernel
         bias = self.bias if self.use_bias else None
         if self.norm and not train:

@@ -12,6 +12,7 @@ In evaluation mode the norm behind a convolution goes into its kernel and bias: 
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import flax.errors
 import flax.linen as nn
 import numpy as np
@@ -136,6 +137,7 @@ class TemporalConv(nn.Module):
 
     def __call__(self, x: Float[Array, "joint batch time in"], train: bool) -> Float[Array, "joint batch time_out out"]:
         """Convolve and normalize."""
+        chex.assert_shape(x, (None, None, None, self.inputs))
         kernel, bias = self.kernel, self.bias
         if self.batch_norm is not None and not train:
             scale, offset = self.batch_norm.affine()

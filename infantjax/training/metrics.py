@@ -3,6 +3,7 @@
 All of them take padded arrays: what is padding has weight 0 or lies beyond a count, and changes no bit of the result.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -23,7 +24,9 @@ def auc(
 
     Source: Groos et al., the reference implementation, movement-outcome (`roc_auc_score` of scikit-learn on the host).
     """
+    chex.assert_rank(scores, 1)
     weights = jnp.ones_like(scores) if weights is None else weights
+    chex.assert_equal_shape([scores, labels, weights])
     unknown = jnp.any(jnp.isnan(scores) & (weights > 0))
     positive, negative = weights * (labels == 1), weights * (labels != 1)
     # A positive beats the negatives strictly below it and draws with those at its level. Sums of halves are exact in
@@ -52,8 +55,9 @@ def median_over_windows(
 
 def cross_entropy(logits: Float[Array, "*n 2"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
     """Cross-entropy of each sample, natural logarithm."""
-    chosen = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return jax.nn.logsumexp(logits, axis=-1) - chosen
+    chex.assert_shape(logits, (*labels.shape, 2))
+    of_label = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits, axis=-1) - of_label
 
 
 def balanced(total: Float[Array, "2"], count: Float[Array, "2"]) -> Float[Array, ""]:

@@ -221,3 +221,10 @@ def test_a_graph_convolution_of_folded_variables_gives_the_same(layer):
     apply = jax.jit(layer.apply, static_argnums=3)
     found, expected = (apply(v, x, adjacency, False) for v in (fold_batch_norm(variables), variables))
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("layer", [TemporalConv(4, 2), GraphConv(4, 2, 1)])
+def test_an_input_of_other_channels_is_refused_with_both_shapes(layer):
+    given = (jnp.zeros((1, 3, 3)),) if isinstance(layer, GraphConv) else ()
+    with pytest.raises(AssertionError, match=r"\(3, 1, 5, 6\).*\(None, None, None, 4\)"):
+        layer.init(jax.random.key(0), jnp.zeros((3, 1, 5, 6)), *given, False)
