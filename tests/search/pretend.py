@@ -10,6 +10,7 @@ import os
 import random
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,12 @@ def journal(directory: Path, event: str) -> list[str]:
     return [label for kind, _, label in (line.partition(" ") for line in lines) if kind == event]
 
 
+_opened = lru_cache(maxsize=4)(open_storage)  # to open one takes longer than a trial
+
+
 def begin(search: SearchTask) -> optuna.Study:
     """The study of a search, as the launcher makes it."""
-    return join_study(search.study, open_storage(search.storage, search.heartbeat), search.sampler, search.setup)
+    return join_study(search.study, _opened(search.storage, search.heartbeat), search.sampler, search.setup)
 
 
 def main() -> None:

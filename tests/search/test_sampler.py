@@ -71,6 +71,7 @@ def test_a_study_with_one_worker_is_the_run_of_its_strategy():
     assert run(STRATEGY, SPACE, lambda c: value(SPACE.choices(c)), 1, 10) == history(SPACE, study.trials)
 
 
+@pytest.mark.slow
 def test_another_process_proposes_the_same():
     study = new_study()
     study.optimize(objective, n_trials=9)

@@ -34,7 +34,9 @@ from infantjax.search.worker import run_worker
 
 
 def results(task) -> list[Observation]:
-    return history(task.space, read_study(task.study, task.storage).trials)
+    from pretend import begin
+
+    return history(task.space, begin(task).trials)
 
 
 def by_hand(task) -> list[Observation]:
