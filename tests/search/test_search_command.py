@@ -1,6 +1,7 @@
 """`infantjax search` as its user meets it."""
 
 import csv
+import functools
 import json
 import subprocess
 import sys
@@ -108,6 +109,13 @@ def test_a_winner_that_there_is_not_is_one_line(winners, cohort, tmp_path, capsy
 
 
 # --- a search --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cohorts_are_read_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common.CohortOptions, "read", functools.cache(common.CohortOptions.read))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,7 @@ def test_the_status_counts_the_trials(found):
     assert told["trials"] == told["finished"] + told["stopped"] == 5
     assert told["candidates"] == found.space.size
     assert told["best"] == best(found)[0]["value"]
+    assert (told["ended"], told["end"]) == (False, "")  # more trials may be asked for
     json.dumps(told, allow_nan=False)
 
 

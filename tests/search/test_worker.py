@@ -97,13 +97,6 @@ def test_a_search_whose_combinations_were_all_tried_has_ended_and_says_why(prete
     assert (told["ended"], told["end"]) == (True, "no untried combination was found")
 
 
-def test_a_search_that_reached_its_maximum_of_trials_can_go_on(task_of):
-    task = task_of(trials=2)
-    run_worker(task)
-    told = status(read_study(task.study, task.storage))
-    assert (told["ended"], told["end"]) == (False, "")
-
-
 # --- candidates that are compiled while others are evaluated ----------------------------------------------------------
 
 
@@ -232,7 +225,7 @@ def test_a_search_whose_candidates_all_fail_stops_and_says_why(run_with, storage
 
 
 def test_a_folder_that_a_frozen_worker_holds_is_not_waited_for(run_with):
-    task = run_with({1: FolderInUseError("folder", "is in use by another process")})
+    task = run_with({1: FolderInUseError("folder", "is in use by another process")}, trials=2)
     held, other = task.objective.calls[:2]
     assert held != other
     assert results(task) == by_hand(task)
@@ -281,7 +274,7 @@ def claimed(pretend, task) -> Iterator[tuple[Claims, FrozenTrial]]:
 
 
 def test_the_trial_of_a_dead_worker_of_this_machine_is_run_again_at_once(pretend, task_of):
-    task = task_of()
+    task = task_of(trials=2)
     with claimed(pretend, task):
         pass
     run_worker(task)
@@ -290,7 +283,7 @@ def test_the_trial_of_a_dead_worker_of_this_machine_is_run_again_at_once(pretend
 
 
 def test_the_trial_of_a_living_worker_is_left_alone(pretend, task_of):
-    task = task_of()
+    task = task_of(trials=2)
     with claimed(pretend, task) as (claims, _):
         thread = threading.Thread(target=run_worker, args=(task,), daemon=True)
         thread.start()
@@ -408,7 +401,7 @@ def test_a_trial_of_another_study_is_left_alone(pretend, task_of, tmp_path):
 
 
 def test_a_candidate_of_the_user_is_evaluated_once_and_one_outside_the_space_is_refused(pretend, task_of):
-    task = task_of()
+    task = task_of(trials=2)
     study = pretend.begin(task)
     mine = task.space.choices(("dis4", 12, 9, "linear"))
     for params in (mine, mine, mine | {"width": 7}, {"width": 6}):
@@ -419,7 +412,7 @@ def test_a_candidate_of_the_user_is_evaluated_once_and_one_outside_the_space_is_
     assert trials[1].user_attrs[DUPLICATE] == "trial 0 has the same candidate"
     assert "no candidate of the search space" in trials[2].user_attrs[DUPLICATE]
     assert "no candidate of the search space" in trials[3].user_attrs[DUPLICATE]
-    assert len(results(task)) == 3
+    assert len(results(task)) == 2
     assert not read_study(task.study, task.storage).failures
 
 
