@@ -67,13 +67,20 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
             shown(url), "is no storage for searches", "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
         )
     try:
-        return connect(url, heartbeat, create=create)
+        return connect(url, heartbeat, create=create, check=True)
     except (*OUTAGE, RuntimeError) as error:
         raise InputError(shown(url), f"cannot be opened ({reason(error)})", "check that it is there") from None
 
 
-def connect(url: str, heartbeat: Heartbeat, *, create: bool = False) -> RDBStorage:
-    """As `open_storage`, without its checks; a storage that does not answer raises one of `OUTAGE`."""
+def connect(url: str, heartbeat: Heartbeat, *, create: bool = False, check: bool = False) -> RDBStorage:
+    """As `open_storage`, without its checks; a storage that does not answer raises one of `OUTAGE`.
+
+    Args:
+        url: as of `open_storage`.
+        heartbeat: of running trials.
+        create: make the tables if they are missing.
+        check: that the tables are of the installed version of Optuna; a worker need not, its launcher has.
+    """
     arguments: dict[str, Any] = {"connect_args": {"timeout": 30}}
     if _kind(url) == "postgresql":
         arguments = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
@@ -86,6 +93,7 @@ def connect(url: str, heartbeat: Heartbeat, *, create: bool = False) -> RDBStora
                 arguments,
                 heartbeat_interval=heartbeat.interval,
                 grace_period=heartbeat.grace,
+                skip_compatibility_check=not check,
                 skip_table_creation=not create,
             )
     except ImportError:

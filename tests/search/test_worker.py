@@ -74,7 +74,7 @@ def test_a_search_through_the_storage_is_the_strategy_alone_and_leaves_no_folder
     task = task_of(strategy=KBest(2, 0.75, 1, 1), trials=None)
     run_worker(task)
     assert results(task) == by_hand(task)
-    trials = read_study(task.study, task.storage).trials
+    trials = pretend.begin(task).trials
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     for trial in trials:
         value = pretend.value(task.space.label(task.space.candidate(trial.params)))
@@ -83,7 +83,7 @@ def test_a_search_through_the_storage_is_the_strategy_alone_and_leaves_no_folder
         assert trial.user_attrs["status"] == ("stopped" if value < 0.78 else "finished")
     assert not list((tmp_path / "trials").iterdir()) + list((tmp_path / "workers").iterdir())
     run_worker(task)
-    assert read_study(task.study, task.storage).trials == trials
+    assert pretend.begin(task).trials == trials
 
 
 def test_a_search_whose_combinations_were_all_tried_has_ended_and_says_why(pretend, task_of):
@@ -199,11 +199,11 @@ def run_with(pretend, task_of):
     return run
 
 
-def test_a_candidate_that_cannot_be_evaluated_is_a_failed_trial_with_its_reason(run_with):
+def test_a_candidate_that_cannot_be_evaluated_is_a_failed_trial_with_its_reason(pretend, run_with):
     memory = RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating")
     faults = {2: MemoryError(), 3: memory, 4: ValueError("shapes differ"), 5: OSError(2, "no file")}
     task = run_with(faults, trials=6)
-    trials = read_study(task.study, task.storage).trials
+    trials = pretend.begin(task).trials
     reasons = [
         "MemoryError: ",
         "RuntimeError: RESOURCE_EXHAUSTED: Out of",
@@ -279,7 +279,7 @@ def test_the_trial_of_a_dead_worker_of_this_machine_is_run_again_at_once(pretend
         pass
     run_worker(task)
     assert results(task) == by_hand(task)
-    assert len(read_study(task.study, task.storage).trials) == task.trials
+    assert len(pretend.begin(task).trials) == task.trials
 
 
 def test_the_trial_of_a_living_worker_is_left_alone(pretend, task_of):
@@ -288,7 +288,7 @@ def test_the_trial_of_a_living_worker_is_left_alone(pretend, task_of):
         thread = threading.Thread(target=run_worker, args=(task,), daemon=True)
         thread.start()
         assert within(20, lambda: len(pretend.journal(task.directory, "end")) == task.trials - 1)
-        first = read_study(task.study, task.storage).trials[0]
+        first = pretend.begin(task).trials[0]
         assert (first.state, first.user_attrs[CLAIM]) == (TrialState.RUNNING, claims.worker)
     thread.join(20)
     assert results(task) == by_hand(task)
@@ -407,7 +407,7 @@ def test_a_candidate_of_the_user_is_evaluated_once_and_one_outside_the_space_is_
     for params in (mine, mine, mine | {"width": 7}, {"width": 6}):
         study.enqueue_trial(params)
     run_worker(task)
-    trials = read_study(task.study, task.storage).trials
+    trials = pretend.begin(task).trials
     assert trials[0].params == mine
     assert trials[1].user_attrs[DUPLICATE] == "trial 0 has the same candidate"
     assert "no candidate of the search space" in trials[2].user_attrs[DUPLICATE]

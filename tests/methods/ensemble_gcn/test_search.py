@@ -118,8 +118,8 @@ def whole(training, compiled, tmp_path_factory) -> TrialResult:
     return training(SPEED, tmp_path_factory.mktemp("whole"), never, compiled)
 
 
-def test_the_value_of_a_candidate_is_the_best_auc_of_its_training(training, whole):
-    result = train(Toy(3, "speed"), training.data, training.splits, training.config)
+def test_the_value_of_a_candidate_is_the_best_auc_of_its_training(training, compiled, whole):
+    result = train(Toy(3, "speed"), training.data, training.splits, training.config, compiled=compiled)
     assert whole.value == pytest.approx(float(result.best_score[0]), abs=1e-6)
     assert whole.status == "finished"
     assert whole.details["epochs"] == 4
