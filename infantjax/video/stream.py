@@ -40,7 +40,8 @@ class VideoStream(Frames):
             rate = stream.average_rate or stream.guessed_rate
             self._duration = _duration(container, stream)
             self.fps = fps or (float(rate) if rate else math.nan)
-            self.notes += fps_notes(float(rate) if rate else None, fps)
+            # A stream without a length has no rate either; FFmpeg then guesses one.
+            self.notes += fps_notes(float(rate) if rate and self._duration else None, fps)
             if math.isnan(self.fps):
                 raise InputError(path, "does not state a frame rate", "give --fps")
             if len(container.streams.video) > 1:

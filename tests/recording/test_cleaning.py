@@ -1,7 +1,5 @@
 """Cleaning: gaps, frame rate, median and Butterworth filters, each against cases by hand and its laws."""
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -277,13 +275,6 @@ def test_imputation_finds_a_linear_relation_and_keeps_what_is_present():
     np.testing.assert_allclose(filled[:, 2], series[:, 2], atol=1e-3)
     assert np.isnan(filled[:, 3]).all()
     np.testing.assert_array_equal(filled[:, :2], a)
-
-
-def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.experimental", None)
-    with pytest.raises(ImportError, match=r"infantjax\[analysis\]"):
-        cleaning.impute(np.array([[1.0, NAN], [2.0, 3.0]]))
-    np.testing.assert_array_equal(cleaning.impute(np.ones((2, 2))), np.ones((2, 2)))
 
 
 def test_stretching_a_cubic_gives_it_at_other_frames():
