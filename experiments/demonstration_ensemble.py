@@ -21,6 +21,7 @@ import tyro
 from method_runs import exit_status, train_runs
 
 from infantjax.assessment import aggregation
+from infantjax.assessment.gate import UNGATED
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
@@ -134,7 +135,7 @@ def held_out_statement(ensemble: Ensemble, options: Options) -> str:
     """AUC on simulated infants that took no part in the training, in a sentence."""
     assessor = EnsembleGcnAssessor(ensemble)
     cohort = simulated(options.held_out, options.seed + 1, options)
-    risks = np.array([assessor.assess(recording).value for recording in cohort.recordings])
+    risks = np.array([assessor.assess(recording, options=UNGATED).value for recording in cohort.recordings])
     interval = auc_interval(risks, cohort.outcomes, method="delong")
     return (
         f"On {len(cohort)} held-out simulated infants ({sum(cohort.outcomes):g} without fidgety movements) its AUC is "

@@ -31,6 +31,7 @@ import support
 import tyro
 
 from infantjax.assessment.certainty import level
+from infantjax.assessment.gate import UNGATED
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
@@ -368,7 +369,7 @@ def threshold_table(risks: np.ndarray, networks: np.ndarray, test: Cohort, thres
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, np.ndarray]:
     """Risk of each test infant `[infant]`, and by each network `[infant, network]`."""
     assessor = EnsembleGcnAssessor(ensemble)
-    assessed = [assessor.assess(recording) for recording in test.recordings]
+    assessed = [assessor.assess(recording, options=UNGATED) for recording in test.recordings]
     risks = np.array([assessment.value for assessment in assessed])
     return risks, np.array([[member.value for member in a.members] for a in assessed])
 

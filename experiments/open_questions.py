@@ -40,6 +40,7 @@ import tyro
 
 from infantjax.assessment import aggregation
 from infantjax.assessment.certainty import level
+from infantjax.assessment.gate import UNGATED
 from infantjax.evaluation.comparison import delong
 from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
@@ -392,7 +393,7 @@ QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] =
 def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, list[str]]:
     """Risk and color of each infant."""
     assessor = EnsembleGcnAssessor(ensemble)
-    assessed = [assessor.assess(recording) for recording in test.recordings]
+    assessed = [assessor.assess(recording, options=UNGATED) for recording in test.recordings]
     return np.array([a.value for a in assessed]), [a.certainty.level for a in assessed if a.certainty]
 
 

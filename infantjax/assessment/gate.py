@@ -42,6 +42,8 @@ class QualityOptions:
 
 DEFAULT_OPTIONS = QualityOptions()
 """The options where none are given."""
+UNGATED = QualityOptions(quality=False)
+"""Exactly the published pipeline: every window of every recording counts."""
 
 
 class NotAssessable(Exception):

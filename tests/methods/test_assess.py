@@ -7,7 +7,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from infantjax.assessment.gate import NotAssessable, QualityOptions
+from infantjax.assessment.gate import UNGATED, NotAssessable
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.baby_moves import preprocessing as phones
@@ -127,7 +127,7 @@ def test_a_clean_recording_gives_the_same_with_and_without_the_measures_of_quali
     assert gated.assessable
     usable = gated.quality.usable
     assert usable.all()
-    ungated = assessors[name].assess(cohort_of(name, 2).recordings[0], options=QualityOptions(quality=False))
+    ungated = assessors[name].assess(cohort_of(name, 2).recordings[0], options=UNGATED)
     assert gated.value == ungated.value
     assert gated.members == ungated.members
     np.testing.assert_array_equal(gated.time_series.median, ungated.time_series.median)

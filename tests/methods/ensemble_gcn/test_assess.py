@@ -16,7 +16,7 @@ from infantjax import formats as readers
 from infantjax import models
 from infantjax.assessment import aggregation
 from infantjax.assessment.batch import ReadOptions, assess_files
-from infantjax.assessment.gate import QualityOptions
+from infantjax.assessment.gate import UNGATED
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.architecture import Architecture
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
@@ -379,9 +379,6 @@ def test_a_wrong_option_is_refused_with_the_allowed_ones(ensemble, options, mess
         EnsembleGcnAssessor(ensemble, **options)
 
 
-PUBLISHED = QualityOptions(quality=False)
-"""The published pipeline, which takes every window."""
-
 # --- the reference ---------------------------------------------------------------------------------------------------
 
 
@@ -415,7 +412,7 @@ def chain(reference):
     _, _, assessor, recording = reference
     positions = standardize(recording, REFERENCE).keypoints.astype(np.float32)
     scores, _ = assessor._program.scores(positions)
-    return assessor.assess(recording, options=PUBLISHED), scores
+    return assessor.assess(recording, options=UNGATED), scores
 
 
 def assert_is(found, expected, joints=IN_MOTION_19.joints):
@@ -441,4 +438,4 @@ def test_a_single_model_is_the_reference_too(reference, chain):
     single = EnsembleGcnAssessor(Ensemble(assessor.ensemble.members[:1], assessor.ensemble.info), rule="quartile")
     program = assessor._program
     single._program = replace(program, members=program.members[:1], _programs=program._programs[:1])
-    assert_is(single.assess(recording, options=PUBLISHED), expected["single"])
+    assert_is(single.assess(recording, options=UNGATED), expected["single"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from infantjax import models, skeletons
-from infantjax.assessment.gate import QualityOptions
+from infantjax.assessment.gate import UNGATED
 from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
@@ -86,8 +86,7 @@ def assessed(tmp_path, monkeypatch):
         save_ensemble(Ensemble((Member("st-gcn", variables, {"widths": WIDTHS}),), info), tmp_path)
         assessor = EnsembleGcnAssessor(load_ensemble(tmp_path))
         # Five points that move like no body: its quality is not what is tested here.
-        ungated = QualityOptions(quality=False)
-        return [assessor.assess(infant(99, outcome), options=ungated) for outcome in (1, 0)]
+        return [assessor.assess(infant(99, outcome), options=UNGATED) for outcome in (1, 0)]
 
     return assessed
 
