@@ -61,7 +61,7 @@ class QualityLimits:
     missing: float = 0.3
     max_gap: float = 2.0
     gaps: float = 0.5
-    interpolated: float = 0.4
+    interpolated: float = 0.3
     frozen: float = 0.3
     stuck_seconds: float = 0.5
     noise: float = 0.05

@@ -112,7 +112,7 @@ class Motion:
     def straight(self) -> np.ndarray:
         """`[time, joint]` the point was not tracked: it moves along a straight line at a constant speed, or stays.
 
-        Rounded coordinates do so by chance: there a line of five frames is the least, and points may stay.
+        Coordinates rounded to whole pixels do so by chance, in up to 0.16 of a second's points; there points may stay.
         """
         points = self.body.points[:, self.limb]
         straight = np.zeros(points.shape[:2], dtype=bool)
@@ -122,8 +122,7 @@ class Motion:
             fine = self.body.step < 0.001  # as tables are written; the middle of two points is then off by one step
             tolerance = 1e-7 + 1.01 * self.body.step * fine
             straight[1:-1] = (bend < tolerance) & ((moved > 1e-6) | fine)
-        least = 5 if self.body.step > 0.001 else 1
-        return _long_runs(straight, least)
+        return straight
 
     def noise(self, block: int) -> np.ndarray:
         """`[block]` noise of the points, trunk lengths: the median joint's, from third differences over time.

@@ -18,10 +18,13 @@ SWITCH, FREE, MISSED = 0.0, 4.0, 30.0
 """Costs in frames of clear evidence: an exchange at a step that shows one, at one that may hide one, no exchange
 at a step that shows one."""
 
+OUTSIDE = 3.5
+"""Distance from the middle of the recording, in trunk lengths, that no limb reaches."""
+
 
 def exchanged(body: Body, limits: QualityLimits) -> dict[str, np.ndarray]:
     """Part -> `[time]` bool: its left and right joint carry each other's name."""
-    points = body.points
+    points = _without_outliers(body.points)
     held = hold(points, max(1, round(0.5 * body.recording.fps)))
     states: dict[str, np.ndarray] = {}
     fixed = {part: points[:, list(pair)].copy() for part, pair in body.parts.items()}
@@ -38,6 +41,12 @@ def exchanged(body: Body, limits: QualityLimits) -> dict[str, np.ndarray]:
         states[part] = _decode(pair[:, 0] - pair[:, 1], evidence, limits, free=bool(parent))
         fixed[part][states[part]] = fixed[part][states[part]][:, ::-1]
     return states
+
+
+def _without_outliers(points: np.ndarray) -> np.ndarray:
+    """Points without those far away from the body, as where a tracker writes zeros; a body that moved away stays."""
+    far = np.linalg.norm(points, axis=2) > OUTSIDE
+    return np.where(far[..., None], np.nan, points) if 0 < far.mean() < 0.1 else points
 
 
 def _side_evidence(body: Body, part: str, limits: QualityLimits) -> np.ndarray:
