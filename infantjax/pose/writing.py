@@ -8,7 +8,7 @@ import numpy as np
 
 from infantjax import formats as readers
 from infantjax.errors import InputError
-from infantjax.files import locked
+from infantjax.files import locked, refuse_inputs
 from infantjax.pose.track import remove_chunks
 from infantjax.pose.tracker import Tracker
 from infantjax.progress import Progress
@@ -39,11 +39,13 @@ def write_keypoints(
         The recording that was written.
 
     Raises:
-        InputError: the source cannot be decoded, a file cannot be written, or another process writes the same output.
+        InputError: the source cannot be decoded, an output is the source, a file cannot be written, or another
+            process writes the same output.
     """
     output = Path(output)
     if output.suffix.lower() not in SUFFIXES:
         raise InputError(output, "has an ending that names no format to write", f"use {' or '.join(SUFFIXES)}")
+    refuse_inputs([output] if overlay is None else [output, overlay], [frames.path])
     chunks = output.with_name(f".{output.name}.parts")
     with locked(chunks), Progress(frames.expected, "frames", quiet=quiet) as progress:
         track = tracker.track(frames, chunks, _reporter(progress, frames.expected))

@@ -68,6 +68,14 @@ def test_an_output_that_cannot_be_written_gives_one_line(tracker, clip, tmp_path
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_a_video_is_not_written_over_by_its_overlay(tracker, clip, tmp_path):
+    before = clip.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(clip)
+    with pytest.raises(InputError, match="is also an input, which is never written over"):
+        writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv", tmp_path / "link.mp4")
+    assert clip.read_bytes() == before
+
+
 def test_two_processes_do_not_write_one_output(tracker, clip, tmp_path):
     with locked(tmp_path / ".a.csv.parts"), pytest.raises(InputError, match="in use by another process"):
         writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv")
