@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from infantjax import formats
+from infantjax.recording.cleaning import fill_gaps
 from infantjax.recording.conversion import convert
 from infantjax.recording.quality import Moments, distance, measure_quality, moments, repair
 from infantjax.recording.recording import Recording
@@ -52,6 +53,15 @@ def test_real_recordings_are_assessable(shared: Path):
         quality = measure_quality(formats.read(path, fps=25))
         assert quality.assessable, (path.name, quality.reasons)
         assert quality.usable.all(), (path.name, quality.faults)
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_interpolation_is_found_on_rounded_coordinates(every):
+    points = np.rint(CLEAN.keypoints)
+    points[np.arange(len(points)) % every != 0] = np.nan
+    rounded = replace(CLEAN, keypoints=fill_gaps(points))
+    assert "interpolated" in {found.kind for found in measure_quality(rounded).faults}
+    assert measure_quality(replace(CLEAN, keypoints=np.rint(CLEAN.keypoints))).usable.all()
 
 
 @pytest.mark.parametrize("fault", EXCHANGES)
