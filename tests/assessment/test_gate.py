@@ -8,9 +8,11 @@ import pytest
 from infantjax.assessment import aggregation
 from infantjax.assessment.assessment import TimeSeries
 from infantjax.assessment.gate import UNGATED, NotAssessable, QualityOptions, kept_windows, without_certainty
+from infantjax.methods import registry
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, simulate
+from infantjax.weights import bundled
 from infantjax.weights.ensemble import load_ensemble
 
 FORCED = QualityOptions(force=True)
@@ -154,3 +156,21 @@ def test_to_force_without_a_gate_is_refused():
 
 def test_the_gate_is_in_the_provenance(assessor, clean):
     assert assessor.assess(clean).provenance["quality"] == {"quality": True, "force": False, "repair": False}
+
+
+@pytest.mark.slow  # compiles the bundled ensemble
+def test_exchanged_sides_turn_no_certain_answer_into_its_opposite():
+    infant = simulate(0, InfantConfig(duration=60.0, fidgety=0.0))
+    joints, keypoints = infant.skeleton.joints, infant.keypoints.copy()
+    swap = {"left": "right", "right": "left"}
+    mirrored = [joints.index("_".join(swap.get(word, word) for word in joint.split("_"))) for joint in joints]
+    frames = np.arange(infant.frames) % 50 < 3
+    keypoints[frames] = keypoints[frames][:, mirrored]
+    spoiled = replace(infant, keypoints=keypoints)
+    assessor = registry.assessor(bundled.ensemble())
+    assert assessor.assess(infant).certainty.level == "red"
+    assert assessor.assess(spoiled, options=UNGATED).certainty.level == "green"
+    assert not assessor.assess(spoiled).assessable
+    repaired = assessor.assess(spoiled, options=QualityOptions(repair=True))
+    assert repaired.value == pytest.approx(assessor.assess(infant).value, abs=0.05)
+    assert repaired.repairs
