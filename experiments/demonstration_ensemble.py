@@ -99,7 +99,6 @@ def main(options: Options) -> None:
         "threshold": options.threshold,
         "validated": False,
         "statement": CAVEAT,
-        "moments": moments(cohort.recordings).to_dict(),
         "training": {
             "script": "experiments/demonstration_ensemble.py",
             "options": {k: v for k, v in dataclasses.asdict(options).items() if k not in ("output", "calibrate_only")},

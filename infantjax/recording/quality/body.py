@@ -112,7 +112,7 @@ class Body:
     @cached_property
     def step(self) -> float:
         """Grid that the coordinates are rounded to, in units of the trunk; 0 if there is none."""
-        values = self.recording.keypoints.ravel()[:: max(1, self.recording.keypoints.size // 20_000)]
+        values = self.recording.keypoints.ravel()[:: max(1, self.recording.keypoints.size // 5_000)]
         values = np.unique(values[np.isfinite(values)])
         if len(values) < 8:
             return 0.0

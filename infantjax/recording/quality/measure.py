@@ -47,7 +47,7 @@ def measure_quality(
         reasons, doubts = _verdict(summary, usable, states, limits)
         doubts += tuple(find_fps_notes(recording))
         if reference is not None:
-            far = distance(recording, reference)
+            far = distance(recording, reference, motion)
             summary["distance"] = max(map(abs, far.values()), default=math.nan)
             doubts += _far(far, limits)
             if absent := [name for name in reference.mean if name.startswith("speed") and name not in far]:

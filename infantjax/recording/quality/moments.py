@@ -58,7 +58,7 @@ class Moments:
         return cls(mean, spread, count)
 
 
-def features(recording: Recording) -> dict[str, float]:
+def features(recording: Recording, motion: Motion | None = None) -> dict[str, float]:
     """Features of a recording for `moments`; only those that are defined.
 
     - `speed_arm_1_3` and the like: logarithm of the root mean square velocity (trunk lengths per second) of hands and
@@ -66,20 +66,25 @@ def features(recording: Recording) -> dict[str, float]:
     - `slope_arm_1_3` and the like: the difference of that from the band below.
     - `length_elbow_wrist` and the like: logarithm of the length that a bone commonly reaches, trunk lengths.
     - `missing`: share of missing points of the limbs.
+
+    Args:
+        recording: any keypoint set.
+        motion: of the recording, where it is known already.
     """
-    body = Body(recording)
     if recording.frames < 8 or recording.missing.all():
         return {}
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature of nothing is NaN and left out
-        values = _speeds(body) | _lengths(body)
+        motion = motion or Motion(Body(recording), DEFAULT_LIMITS)
+        body = motion.body
+        values = _speeds(motion) | _lengths(body)
         if limb := body.seen(PARENTS):
             values["missing"] = float(recording.missing[:, limb].mean())
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def _speeds(body: Body) -> dict[str, float]:
-    points, fps = Motion(body, DEFAULT_LIMITS).points, body.recording.fps
+def _speeds(motion: Motion) -> dict[str, float]:
+    body, points, fps = motion.body, motion.points, motion.fps
     frequencies = np.fft.rfftfreq(len(points) - 1, 1 / fps)
     values = {}
     for limb, parts in (("arm", ("wrist", "hand")), ("leg", ("ankle", "foot", "heel"))):
@@ -127,10 +132,10 @@ def moments(recordings: Iterable[Recording]) -> Moments:
     )
 
 
-def distance(recording: Recording, reference: Moments) -> dict[str, float]:
+def distance(recording: Recording, reference: Moments, motion: Motion | None = None) -> dict[str, float]:
     """By feature: how many spreads the recording lies from the mean of the training recordings, with sign."""
     return {
         name: (value - reference.mean[name]) / max(reference.spread[name], MIN_SPREAD[name.split("_")[0]])
-        for name, value in features(recording).items()
+        for name, value in features(recording, motion).items()
         if name in reference.mean
     }
