@@ -153,7 +153,8 @@ def _worker_process(task: SearchTask, number: int) -> None:
     LOGGER.propagate = False
     cache.shorten_compilation()
     cache.keep_freed_memory()
-    cache.use_compilation_cache()
+    if "jax" in sys.modules:  # the objective has imported what it computes with
+        cache.use_compilation_cache()
     if (on_device := getattr(task.objective, "on_device", None)) is not None:
         task = replace(task, objective=on_device(number))
     try:

@@ -150,6 +150,7 @@ def test_the_next_candidate_is_compiled_while_one_is_evaluated_even_if_another_c
         assert events.index(("compile", following)) < events.index(("end", label))
 
 
+@pytest.mark.slow
 def test_a_wrong_prediction_does_not_change_the_search(pretend, task_of):
     # Candidates that enter the population are followed by others than those that were predicted.
     objective = Precompiled(pretend.SPACE, patience=0.0)
@@ -294,6 +295,7 @@ def test_the_trial_of_a_living_worker_is_left_alone(pretend, task_of):
     assert results(task) == by_hand(task)
 
 
+@pytest.mark.slow
 def test_the_trial_of_a_dead_worker_elsewhere_is_run_again_after_the_grace(pretend, task_of, tmp_path):
     task = task_of(heartbeat=Heartbeat(1, 1), trials=2)
     with claimed(pretend, replace(task, directory=tmp_path / "elsewhere")):
@@ -390,6 +392,7 @@ def test_a_result_whose_worker_died_before_it_was_sent_is_sent_unless_damaged(
     assert ("result.json: is no result" in caplog.text) == (content is not None)
 
 
+@pytest.mark.slow
 def test_a_trial_of_another_study_is_left_alone(pretend, task_of, tmp_path):
     task, other = task_of(trials=1), task_of(study="other", trials=1)
     with claimed(pretend, other) as (claims, trial):
