@@ -8,16 +8,19 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import csv_text
 from infantjax.recording.cohort import Cohort
-from infantjax.training.splits import Split, stratified_splits
+from infantjax.training.splits import Split, leave_one_group_out, stratified_splits
+
+EACH_INFANT = "infant"
+"""Given in place of a number of folds: each infant is a fold of its own."""
 
 
 def cohort_splits(cohort: Cohort, folds: int | str, stratify: Sequence[str] = (), seed: int = 1) -> tuple[Split, ...]:
-    """Splits of a cross-validation: `stratified_splits` with the cohort's groups and columns, or given folds.
+    """Splits of a cross-validation: `stratified_splits` with the cohort's groups and columns, given folds, or infants.
 
     Args:
         cohort: recordings with outcomes.
         folds: number of folds; or a column of the outcomes table whose values name the folds, in numerical order if
-            they are numbers.
+            they are numbers; or `infant`, which holds out one infant (a whole group) at a time.
         stratify: columns of the outcomes table to balance beside the outcome.
         seed: of the shuffle.
 
@@ -26,12 +29,25 @@ def cohort_splits(cohort: Cohort, folds: int | str, stratify: Sequence[str] = ()
         ValueError: a column that no recording has, or columns to balance where the folds are given.
     """
     strata = cohort.columns(stratify)
+    if folds == EACH_INFANT:
+        if stratify:
+            raise ValueError("each infant is a fold of its own; nothing is left to stratify")
+        return _leave_one_infant_out(cohort)
     if isinstance(folds, str):
         if stratify:
             raise ValueError(f'the column "{folds}" gives the folds; nothing is left to stratify')
         cohort.columns([folds])
         return _given_folds(cohort, folds)
     return stratified_splits(cohort.outcomes, folds, groups=cohort.groups, strata=strata, seed=seed)
+
+
+def _leave_one_infant_out(cohort: Cohort) -> tuple[Split, ...]:
+    """One fold for each infant; the held-out side has one outcome, so that no run has an AUC of its own."""
+    require_several_groups(cohort)
+    if len(set(cohort.outcomes)) < 2:
+        what = f"all {len(cohort)} recordings have outcome {cohort.outcomes[0]:g}"
+        raise InputError("cohort", what, "training needs both outcomes")
+    return leave_one_group_out(cohort.groups or cohort.names)
 
 
 def _given_folds(cohort: Cohort, column: str) -> tuple[Split, ...]:

@@ -282,6 +282,7 @@ def _info(method: Trainable, inputs: TrainInputs, record: dict[str, Any], output
     training = {name: value for name, value in record.items() if name not in ("method", "settings")}
     training["cohort"] = {name: value for name, value in record["cohort"].items() if name != "problems"}
     training["runs"] = [{name: value for name, value in run.items() if name != "held_out"} for run in record["runs"]]
+    notes = [*outputs.info.get("notes", ()), *_unseen_outcomes(inputs)]
     return {
         "method": method.name,
         "settings": method.settings,
@@ -290,7 +291,19 @@ def _info(method: Trainable, inputs: TrainInputs, record: dict[str, Any], output
         "statement": STATEMENT.format(count=len(inputs.cohort)),
         "training": training,
         **outputs.info,
+        **({"notes": notes} if notes else {}),
     }
+
+
+def _unseen_outcomes(inputs: TrainInputs) -> list[str]:
+    """A note for each run that trained on one outcome alone: leaving out the only infant with the other one."""
+    if inputs.cohort.score_range is not None:
+        return []
+    notes = []
+    for run, split in enumerate(inputs.splits):
+        seen = {inputs.cohort.outcomes[row] for row in split.train}
+        notes += [f"run {run} trained on no infant with outcome {o}: its risks say little" for o in {0, 1} - seen]
+    return notes
 
 
 def _trust(cohort: Cohort, result: TrainResult, outputs: TrainOutputs) -> dict[str, Any]:
@@ -306,7 +319,8 @@ def format_summary(ensemble: Ensemble) -> list[str]:
     training = ensemble.info["training"]
     lines = []
     for run in training["runs"]:
-        ended = f"{run['status']} after epoch {run['epochs']}, best epoch {run['best_epoch']}"
+        best = f"best epoch {run['best_epoch']}" if run["best_epoch"] else "last weights"
+        ended = f"{run['status']} after epoch {run['epochs']}, {best}"
         lines.append(f"run {run['run']}  {_metrics_in_words(run['metrics'])}  ({ended})")
     lines.append(f"held out: {_metrics_in_words(training['metrics'])}")
     if (calibration := ensemble.info.get("calibration")) is not None:

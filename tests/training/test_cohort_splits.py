@@ -230,3 +230,29 @@ def test_a_table_keeps_groups():
     cohort = cohort_of([1, 0], ("a", "b"), center=["north", ""])
     head, row = folds_table(cohort, (1, 2), [0], ("center",)).splitlines()
     assert (head, row) == ("id;outcome;fold;group;center", "i0;1;1;a;north")
+
+
+# --- each infant left out --------------------------------------------------------------------------------------------
+
+
+def test_each_infant_is_left_out_with_all_of_its_recordings():
+    splits = cohort_splits(cohort_of([0, 1, 0, 1], ("a", "b", "a", "c")), "infant")
+    assert [split.validation for split in splits] == [(0, 2), (1,), (3,)]
+    assert [split.train for split in splits] == [(1, 3), (0, 2, 3), (0, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "groups", "message"),
+    [
+        ([0, 0, 0], None, "all 3 recordings have outcome 0; training needs both outcomes"),
+        ([0, 1], ("a", "a"), "needs at least two infants, found one"),
+    ],
+)
+def test_infants_that_cannot_be_left_out_are_told(outcomes, groups, message):
+    with pytest.raises(InputError, match=message):
+        cohort_splits(cohort_of(outcomes, groups), "infant")
+
+
+def test_nothing_is_balanced_where_each_infant_is_a_fold():
+    with pytest.raises(ValueError, match="each infant is a fold of its own"):
+        cohort_splits(cohort_of([0, 1], center=("A", "B")), "infant", ["center"])

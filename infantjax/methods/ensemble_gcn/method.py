@@ -46,7 +46,8 @@ class EnsembleGCN(Method):
     Attributes:
         model: registry name of a network for risk, or `search:DIR#1` for the best candidate of a search.
         overrides: arguments of the network's `build`, for example the choices of an architecture.
-        folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each.
+        folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each;
+            or `infant`: each is held out, by a network that keeps its last weights (our choice).
         threshold: of decisions, stored with the ensemble.
         preprocessing: standardization of recordings, stored with the ensemble.
         training: of every run.
@@ -127,9 +128,9 @@ class EnsembleGCN(Method):
         return TrainingSetup(task, window_runs(data, inputs.splits, self.training), data)
 
     def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
-        """Risks of the validation recordings at the best epoch of each run."""
+        """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC."""
         from infantjax.methods.common import auc_or_nan, finite_or_none
-        from infantjax.training.crossval import TrainOutputs
+        from infantjax.training import crossval
         from infantjax.training.out_of_fold import HeldOut
 
         risks = result.validation_outputs(inputs.splits)
@@ -139,18 +140,20 @@ class EnsembleGCN(Method):
             for row, risk in zip(split.validation, of_run)
         ]
         labels = np.array([inputs.cohort.outcomes[entry.row] for entry in held_out])
-        return TrainOutputs(
+        has_auc = [len({inputs.cohort.outcomes[row] for row in split.validation}) == 2 for split in inputs.splits]
+        statement = STATEMENT if any(has_auc) else crossval.STATEMENT
+        return crossval.TrainOutputs(
             held_out,
-            [finite_or_none({"AUC": auc}) for auc in result.best_score],
+            [finite_or_none({"AUC": auc if known else np.nan}) for auc, known in zip(result.best_score, has_auc)],
             {"AUC": auc_or_nan(np.concatenate(risks), labels)},
             {
-                "statement": STATEMENT.format(count=len(inputs.cohort)),
+                "statement": statement.format(count=len(inputs.cohort)),
                 "preprocessing": self.preprocessing.to_dict(),
                 "features": list(models.get(self.model).features),
                 "threshold": self.threshold,
                 "demonstration": False,
             },
-            optimistic=True,
+            optimistic=any(has_auc),
         )
 
     def members(self, result: "TrainResult") -> tuple[Member, ...]:

@@ -265,7 +265,10 @@ class WindowTask(SupervisedTask):
         return EvalResult(loss, auc, risks, {"auc": auc})
 
     def format_summary(self, best_scores: np.ndarray) -> str:
-        """Median and range of the best AUC."""
+        """Median and range of the best AUC; nothing where no run has one."""
+        best_scores = best_scores[best_scores > self.min_score]
+        if not len(best_scores):
+            return ""
         return f"best AUC {np.median(best_scores):.3f} ({best_scores.min():.3f} to {best_scores.max():.3f})"
 
 

@@ -23,10 +23,10 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.settings import Count, Share, check_fields
 from infantjax.skeletons import HUMAN36M_17
-from infantjax.training.cohort_splits import require_several_groups
+from infantjax.training.cohort_splits import cohort_splits, require_several_groups
 from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
 from infantjax.training.out_of_fold import HeldOut
-from infantjax.training.splits import Split, stratified_splits
+from infantjax.training.splits import Split
 from infantjax.training.state import TrainResult
 from infantjax.weights.ensemble import Ensemble
 
@@ -77,7 +77,7 @@ class Mam(Method):
     """Attention over joints and frames of clips, and over the clips of a video.
 
     Attributes:
-        folds: of the cross-validation (our choice).
+        folds: of the cross-validation, 5 (our choice); a column of the outcomes table; or `infant`, one for each.
         threshold: of decisions on the risk (our choice).
         localization_step: frames between two clips that localize.
         network: sizes of the network.
@@ -105,7 +105,7 @@ class Mam(Method):
     needs_annotated = True
     simulated_columns = ("sex", *UNITS)
 
-    folds: int = 5
+    folds: int | str = 5
     threshold: Share = 0.5
     localization_step: Count = preprocessing.LOCALIZATION_STEP
     network: Network = field(default_factory=Network)
@@ -158,10 +158,9 @@ class Mam(Method):
         return positions
 
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> tuple[Split, ...]:
-        """Stratified folds, infants whole."""
+        """Stratified folds, infants whole; or the folds of a column."""
         require_several_groups(cohort)
-        strata = cohort.columns(stratify)
-        return stratified_splits(cohort.outcomes, self.folds, groups=cohort.groups, strata=strata, seed=self.seed)
+        return cohort_splits(cohort, self.folds, stratify, self.seed)
 
     def setup(self, inputs: TrainInputs) -> TrainingSetup:
         """Videos with their labels and info, and the annotated clips."""

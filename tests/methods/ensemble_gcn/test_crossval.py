@@ -136,3 +136,28 @@ def test_an_unknown_column_to_stratify_on_is_refused(tmp_path):
 def test_names_that_a_spreadsheet_would_run_are_defused():
     recordings = (recording("=1+1", 0), *cohort().recordings[1:])
     assert "\n'=1+1,0,0,0.5" in to_csv(Cohort(recordings, cohort().outcomes), [(0, [0], 0.5)])
+
+
+# --- each infant left out --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def left_out(tmp_path_factory):
+    """Five infants, one of them with outcome 1, each held out by a run."""
+    recordings = tuple(recording(f"i{i:02d}", int(i == 2)) for i in range(5))
+    folder = tmp_path_factory.mktemp("infants")
+    return method(folds="infant").crossval(Cohort(recordings, (0, 0, 1, 0, 0)), folder), folder
+
+
+def test_a_run_that_holds_out_one_infant_selects_no_epoch_by_it(left_out):
+    ensemble, folder = left_out
+    runs = json.loads((folder / "training.json").read_text())["runs"]
+    assert [run["held_out"] for run in runs] == [["i00"], ["i01"], ["i02"], ["i03"], ["i04"]]
+    assert [(run["best_epoch"], run["epochs"], run["metrics"]) for run in runs] == [(0, 2, {"AUC": None})] * 5
+    assert ensemble.info["calibration"]["optimistic"] is False
+    assert "optimistic" not in ensemble.info["statement"]
+    assert format_summary(ensemble)[0] == "run 0  AUC -  (finished after epoch 2, last weights)"
+
+
+def test_a_run_that_trained_on_one_outcome_is_told(left_out):
+    assert left_out[0].info["notes"] == ["run 2 trained on no infant with outcome 1: its risks say little"]
