@@ -135,6 +135,29 @@ IN_MOTION_19 = _from_parents(
     "Groos et al., In-Motion: 19 keypoints, tree and center as in the movement-outcome system",
 )
 
+IN_MOTION_29 = _from_parents(
+    "in-motion-29",
+    {
+        **dict(zip(IN_MOTION_19.joints, IN_MOTION_19.parents)),
+        "right_little_finger": "right_wrist",
+        "right_index_finger": "right_wrist",
+        "left_little_finger": "left_wrist",
+        "left_index_finger": "left_wrist",
+        "right_heel": "right_ankle",
+        "right_little_toe": "right_ankle",
+        "right_big_toe": "right_ankle",
+        "left_heel": "left_ankle",
+        "left_little_toe": "left_ankle",
+        "left_big_toe": "left_ankle",
+    },
+    (
+        *("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+        *("little_finger", "index_finger", "heel", "little_toe", "big_toe"),
+    ),
+    ("thorax", "pelvis"),
+    "In-Motion 2022: the 19 keypoints, two fingers of each hand and heel and two toes of each foot (ShapGCN)",
+)
+
 MPII_16 = _from_parents(
     "mpii-16",
     {
@@ -345,6 +368,136 @@ MINI_RGBD_14 = _from_parents(
     "14-point annotations of MINI-RGBD (Hesse et al. 2018) published by the VRAI group",
 )
 
+_FEET = {
+    f"{side}_{part}": f"{side}_{parent}"
+    for side in ("left", "right")
+    for part, parent in (("big_toe", "ankle"), ("small_toe", "big_toe"), ("heel", "ankle"))
+}
+_FOOT = ("big_toe", "small_toe", "heel")
+_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+_HAND = ("hand_root", *(f"{finger}{number}" for finger in _FINGERS for number in range(1, 5)))
+
+
+def _hand(side: str) -> dict[str, str]:
+    """The 21 points of a hand; each finger is a chain from the root to its tip."""
+    parents = {"hand_root": "wrist"}
+    for finger in _FINGERS:
+        parents |= {f"{finger}{n}": f"{finger}{n - 1}" if n > 1 else "hand_root" for n in range(1, 5)}
+    return {f"{side}_{joint}": f"{side}_{parent}" for joint, parent in parents.items()}
+
+
+def _mirrored(part: str, right: tuple[int, ...], middle: str = "", left: tuple[int, ...] = ()) -> tuple[str, ...]:
+    """Points of the face from the right to the left; equal numbers mirror each other."""
+    numbered = [f"right_{part}_{n}" for n in right], [f"left_{part}_{n}" for n in left or right[::-1]]
+    return (*numbered[0], *((middle,) if middle else ()), *numbered[1])
+
+
+FACE_68 = (
+    *_mirrored("jaw", (1, 2, 3, 4, 5, 6, 7, 8), "jaw"),
+    *_mirrored("brow", (1, 2, 3, 4, 5)),
+    *("nose_bridge_1", "nose_bridge_2", "nose_bridge_3", "nose_bridge_4"),
+    *_mirrored("nostril", (1, 2), "nose_base"),
+    *_mirrored("eyelid", (1, 2, 3, 4, 5, 6), left=(4, 3, 2, 1, 6, 5)),
+    *_mirrored("lip", (1, 2, 3), "upper_lip"),
+    *("left_lip_4", "left_lip_5", "lower_lip", "right_lip_5", "right_lip_4"),
+    *_mirrored("inner_lip", (1, 2), "upper_inner_lip"),
+    *("left_inner_lip_3", "lower_inner_lip", "right_inner_lip_3"),
+)
+"""The 68 points of the face of COCO-WholeBody and Halpe in their order; the sets number them, the names are ours."""
+
+_FACE_SIDE = tuple(name.removeprefix("right_") for name in FACE_68 if name.startswith("right_"))
+
+COCO_WHOLEBODY_133 = _from_parents(
+    "coco-wholebody-133",
+    {
+        **dict(zip(COCO_17.joints, COCO_17.parents)),
+        **_FEET,
+        **dict.fromkeys(FACE_68, "nose"),
+        **_hand("left"),
+        **_hand("right"),
+    },
+    (*(right.removeprefix("right_") for right, _ in COCO_17.mirror_pairs), *_FOOT, *_FACE_SIDE, *_HAND),
+    None,
+    "COCO-WholeBody (Jin et al. 2020); the tree and the names of the face are ours",
+)
+
+HALPE_26 = _from_parents(
+    "halpe-26",
+    {
+        "nose": "neck",
+        **dict(zip(COCO_17.joints[1:5], COCO_17.parents[1:5])),
+        **{
+            f"{side}_{joint}": f"{side}_{parent}" if parent not in ("neck", "hip_center") else parent
+            for joint, parent in (
+                ("shoulder", "neck"),
+                ("elbow", "shoulder"),
+                ("wrist", "elbow"),
+                ("hip", "hip_center"),
+                ("knee", "hip"),
+                ("ankle", "knee"),
+            )
+            for side in ("left", "right")
+        },
+        "head": "nose",
+        "neck": "neck",
+        "hip_center": "neck",
+        **{f"{side}_{part}": f"{side}_ankle" for part in _FOOT for side in ("left", "right")},
+    },
+    ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", *_FOOT),
+    ("neck", "hip_center"),
+    "Halpe full body, 26 points (Fang et al. 2022), whose point hip is hip_center here; the tree is ours",
+)
+
+HALPE_136 = _from_parents(
+    "halpe-136",
+    {
+        **dict(zip(HALPE_26.joints, HALPE_26.parents)),
+        **dict.fromkeys(FACE_68, "nose"),
+        **_hand("left"),
+        **_hand("right"),
+    },
+    (*(right.removeprefix("right_") for right, _ in HALPE_26.mirror_pairs), *_FACE_SIDE, *_HAND),
+    ("neck", "hip_center"),
+    "Halpe full body, 136 points (Fang et al. 2022); the tree and the names of the face are ours",
+)
+
+BLAZEPOSE_33 = _from_parents(
+    "blazepose-33",
+    {
+        "nose": "nose",
+        **{
+            f"{side}_{joint}": parent if parent == "nose" else f"{side}_{parent}"
+            for side in ("left", "right")
+            for joint, parent in (("eye_inner", "nose"), ("eye", "eye_inner"), ("eye_outer", "eye"))
+        },
+        **{
+            f"{side}_{joint}": parent if parent == "nose" else f"{side}_{parent}"
+            for joint, parent in (
+                ("ear", "eye_outer"),
+                ("mouth", "nose"),
+                ("shoulder", "nose"),
+                ("elbow", "shoulder"),
+                ("wrist", "elbow"),
+                ("pinky", "wrist"),
+                ("index", "wrist"),
+                ("thumb", "wrist"),
+                ("hip", "shoulder"),
+                ("knee", "hip"),
+                ("ankle", "knee"),
+                ("heel", "ankle"),
+                ("foot_index", "ankle"),
+            )
+            for side in ("left", "right")
+        },
+    },
+    (
+        *("eye_inner", "eye", "eye_outer", "ear", "mouth", "shoulder", "elbow", "wrist", "pinky", "index", "thumb"),
+        *("hip", "knee", "ankle", "heel", "foot_index"),
+    ),
+    None,
+    "BlazePose as in MediaPipe (Bazarevsky et al. 2020); the tree, rooted at the nose, is ours",
+)
+
 SKELETONS: dict[str, Skeleton] = {
     s.name: s
     for s in (
@@ -357,6 +510,11 @@ SKELETONS: dict[str, Skeleton] = {
         BABYPOSE_12,
         HUMAN36M_17,
         MINI_RGBD_14,
+        IN_MOTION_29,
+        COCO_WHOLEBODY_133,
+        HALPE_26,
+        HALPE_136,
+        BLAZEPOSE_33,
     )
 }
 """The published keypoint sets by name."""
@@ -432,8 +590,18 @@ def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 PARTS = ("head", "trunk", "right_arm", "left_arm", "right_leg", "left_leg")
 """Parts of the body."""
 
-_HEAD = ("head", "head_top", "crown", "chin", "nose", "neck_nose", "eye", "ear")
-_LIMBS = {"arm": ("elbow", "wrist", "hand"), "leg": ("knee", "ankle", "heel", "foot", "toe", "big_toe", "small_toe")}
+_HEAD = (
+    *("head", "head_top", "crown", "chin", "nose", "neck_nose", "eye", "ear", "eye_inner", "eye_outer", "mouth"),
+    *("jaw", "brow", "nose_bridge", "nostril", "nose_base", "eyelid", "lip", "inner_lip"),
+    *("upper_lip", "lower_lip", "upper_inner_lip", "lower_inner_lip"),
+)
+_LIMBS = {
+    "arm": (
+        *("elbow", "wrist", "hand", "hand_root", "little_finger", "index_finger", "pinky", "index", "thumb"),
+        *("forefinger", "middle_finger", "ring_finger", "pinky_finger"),
+    ),
+    "leg": ("knee", "ankle", "heel", "foot", "foot_index", "toe", "big_toe", "small_toe", "little_toe"),
+}
 
 
 def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
@@ -445,6 +613,7 @@ def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
 
 
 def _part_of(joint: str) -> str:
+    joint = joint.rstrip("_0123456789")
     side, _, kind = joint.partition("_")
     if side not in ("right", "left"):
         return "head" if joint in _HEAD else "trunk"
@@ -452,7 +621,7 @@ def _part_of(joint: str) -> str:
     return f"{side}_{limb}" if limb else "head" if kind in _HEAD else "trunk"
 
 
-GraphKind = Literal["spatial", "dis2", "dis4", "uniform", "distance"]
+GraphKind = Literal["spatial", "dis2", "dis4", "hops3", "uniform", "distance"]
 
 
 def adjacency(
@@ -463,7 +632,8 @@ def adjacency(
     `A[k, v, w]` weighs what joint `w` receives from joint `v`. `spatial` (3 matrices): the column-normalized
     neighborhood split into self, centrifugal and centripetal parts; `disK` (K matrices, `dis2` and `dis4` in the
     search space): disentangled aggregation over pairs at distance exactly 0..K-1, self-loops always added;
-    `uniform` (1) and `distance` (2) exist in the reference implementation only.
+    `uniform` (1) and `distance` (2) exist in the reference implementation only. `hopsK` (K + 1): pairs at distance
+    exactly 0..K, divided by the number of joints within K hops of the receiving one (`hops3` of ShapGCN).
 
     Two points look odd and are kept, since weights were trained with them: in `spatial` the distance to the center
     is known up to one hop only, all farther joints being equally (infinitely) far; in `disK` the hop count starts at
@@ -492,6 +662,9 @@ def adjacency(
         if mask is not None:
             matrices = matrices + mask.uniform(-1e-6, 1e-6, matrices.shape)
         return matrices.astype(np.float32)
+    if kind.startswith("hops") and kind[4:].isdigit():
+        exact = _hops(edge, int(kind[4:])) == np.arange(int(kind[4:]) + 1)[:, None, None]
+        return (exact / exact.sum(axis=(0, 1))).astype(np.float32)
     looped = edge + np.eye(n)
     normalized = looped / looped.sum(axis=0, keepdims=True)
     loops = np.diag(np.diag(normalized))
@@ -506,17 +679,22 @@ def adjacency(
         outward = distance[:, None] >= distance[None, :]
         neighbors = normalized - loops
         return np.stack([loops, np.where(outward, neighbors, 0), np.where(outward, 0, neighbors)]).astype(np.float32)
-    raise ValueError(f'unknown graph "{kind}"; known: spatial, dis2, dis4 (any disK), uniform, distance')
+    raise ValueError(f'unknown graph "{kind}"; known: spatial, dis2, dis4 (any disK), hops3, uniform, distance')
 
 
-def _disentangled(edge: np.ndarray, count: int) -> np.ndarray:
+def _hops(edge: np.ndarray, most: int) -> np.ndarray:
+    """Edges between each two joints; infinite where there are more than `most`."""
     n = len(edge)
     hops = np.full((n, n), np.inf)
     reach = np.eye(n)
-    for step in range(count):
+    for step in range(most + 1):
         hops = np.where(np.isinf(hops) & (reach > 0), step, hops)
         reach = reach @ (edge + np.eye(n))
-    matrices = []
+    return hops
+
+
+def _disentangled(edge: np.ndarray, count: int) -> np.ndarray:
+    n, hops, matrices = len(edge), _hops(edge, count - 1), []
     for step in range(count):
         exact = np.eye(n) if step == 0 else np.eye(n) + (hops == step)
         root = 1.0 / np.sqrt(exact.sum(axis=1))

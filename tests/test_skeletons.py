@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from infantjax import skeletons
+from infantjax.recording.conversion import KNUCKLES, RULES
 from infantjax.skeletons import IN_MOTION_19, SKELETONS, Skeleton, adjacency
 
 COUNTS = {
@@ -16,6 +17,11 @@ COUNTS = {
     "babypose-12": 12,
     "human36m-17": 17,
     "mini-rgbd-14": 14,
+    "in-motion-29": 29,
+    "coco-wholebody-133": 133,
+    "halpe-26": 26,
+    "halpe-136": 136,
+    "blazepose-33": 33,
 }
 
 
@@ -71,6 +77,11 @@ def test_mirrored_edges_are_edges(name):
         ("human36m-17", ("pelvis", "right_hip", "right_knee"), ("right_shoulder", "right_elbow", "right_wrist")),
         ("mini-rgbd-14", ("head", "right_hand", "right_elbow"), ("left_hip", "left_knee", "left_foot")),
         ("babypose-12", ("right_shoulder", "right_elbow", "right_wrist"), ("left_hip", "left_knee", "left_ankle")),
+        ("in-motion-29", IN_MOTION_19.joints, ("left_heel", "left_little_toe", "left_big_toe")),
+        ("coco-wholebody-133", SKELETONS["coco-17"].joints, ("right_pinky_finger3", "right_pinky_finger4")),
+        ("halpe-26", SKELETONS["coco-17"].joints, ("right_small_toe", "left_heel", "right_heel")),
+        ("halpe-136", SKELETONS["halpe-26"].joints, ("right_pinky_finger3", "right_pinky_finger4")),
+        ("blazepose-33", ("nose", "left_eye_inner", "left_eye"), ("left_foot_index", "right_foot_index")),
     ],
 )
 def test_joints_are_in_the_published_order(name, first, last):
@@ -92,6 +103,39 @@ def test_in_motion_is_centered_at_the_thorax():
 def test_a_set_without_trunk_says_what_to_do():
     with pytest.raises(ValueError, match="coco-17 has no trunk; convert the recording, for example to in-motion-19"):
         SKELETONS["coco-17"].trunk_indices  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "fingers", "feet"),
+    [
+        ("coco-wholebody-133", (132, 120, 111, 99), (22, 21, 20, 19, 18, 17)),
+        ("halpe-136", (135, 123, 114, 102), (25, 23, 21, 24, 22, 20)),
+        ("halpe-26", None, (25, 23, 21, 24, 22, 20)),
+        ("blazepose-33", (18, 20, 17, 19), (30, 32, 32, 29, 31, 31)),
+    ],
+)
+def test_the_further_points_of_in_motion_29_are_these_points_of_other_sets(name, fingers, feet):
+    table, skeleton = RULES[name, "in-motion-29"], SKELETONS[name]
+    further = [table[joint] for joint in SKELETONS["in-motion-29"].joints[19:]]
+    assert all(rule.kind == "extrapolated" for rule in further[:4]) == (fingers is None)
+    found = [skeleton.index(joint) for rule in (further if fingers else further[4:]) for joint in rule.weights]
+    assert tuple(found) == (*(fingers or ()), *feet)
+
+
+def test_the_knuckles_can_stand_for_the_fingers():
+    skeleton = SKELETONS["coco-wholebody-133"]
+    table = KNUCKLES["coco-wholebody-133", "in-motion-29"]
+    joints = [joint for joint in SKELETONS["in-motion-29"].joints if joint.endswith("finger")]
+    assert [skeleton.index(source) for joint in joints for source in table[joint].weights] == [129, 117, 108, 96]
+
+
+def test_the_tree_and_graph_of_in_motion_29_are_the_released_ones(shared):
+    golden = np.load(shared / "golden" / "cp_gcn29" / "preprocess29.npz")
+    skeleton = SKELETONS["in-motion-29"]
+    assert skeleton.joints == tuple(golden["names"])
+    assert skeleton.parent_indices == tuple(golden["bone_parent"])
+    assert {frozenset(edge) for edge in skeleton.edges} == {frozenset(edge) for edge in golden["edges"].tolist()}
+    np.testing.assert_allclose(adjacency(skeleton, "hops3"), golden["A_full"], atol=1e-7)
 
 
 def test_an_unknown_name_lists_the_known_ones():

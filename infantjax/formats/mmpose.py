@@ -18,7 +18,7 @@ from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
 
-SETS = ("coco-17",)
+SETS = ("coco-17", "halpe-26", "coco-wholebody-133", "halpe-136")
 
 
 def recognizes(source: Source) -> bool:

@@ -11,6 +11,7 @@ from infantjax import skeletons
 from infantjax.errors import InputError
 from infantjax.skeletons import Skeleton
 
+_FACE = {f"face_{number}": name for number, name in enumerate(skeletons.FACE_68)}
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     # The In-Motion papers and the reference implementation use different names for some points.
     "in-motion-19": {
@@ -22,6 +23,9 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "openpose-25": {"hip_mid": "mid_hip", "hip_center": "mid_hip", "hip_centre": "mid_hip"},
     "human36m-17": {"root": "pelvis", "hip": "pelvis", "neck_base": "neck_nose", "nose": "neck_nose"},
     "baby-moves-18": {"left_wrist": "left_hand", "right_wrist": "right_hand"},
+    "halpe-26": {"hip": "hip_center"},
+    "coco-wholebody-133": _FACE,
+    "halpe-136": {"hip": "hip_center", **_FACE},
 }
 _SIMILAR = 0.85
 

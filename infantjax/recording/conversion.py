@@ -151,6 +151,73 @@ RULES: dict[tuple[str, str], dict[str, Rule]] = {
 }
 """(source, target) -> target joint -> rule. A joint without a rule has no counterpart."""
 
+# The body of these sets is that of coco-17; Halpe has the top of the head and the middle of the hips besides.
+_COCO = RULES["coco-17", "in-motion-19"]
+_HALPE = {**_COCO, **_nearest(head_top="head", pelvis="hip_center"), "upper_neck": _middle("nose", "neck")}
+RULES |= {(source, "in-motion-19"): _COCO for source in ("coco-wholebody-133", "blazepose-33")}
+RULES |= {(source, "in-motion-19"): _HALPE for source in ("halpe-26", "halpe-136")}
+RULES["in-motion-29", "in-motion-19"] = _same(*skeletons.IN_MOTION_19.joints)
+
+_FEET = _same(*_sides("heel", "big_toe"), right_little_toe="right_small_toe", left_little_toe="left_small_toe")
+_FEET_OF_BLAZEPOSE = {
+    **_same(*_sides("heel"), right_big_toe="right_foot_index", left_big_toe="left_foot_index"),
+    **_nearest(right_little_toe="right_foot_index", left_little_toe="left_foot_index"),
+}
+
+
+def _fingers(little: str, index: str) -> dict[str, Rule]:
+    return {
+        f"{side}_{finger}_finger": Rule({f"{side}_{source}": 1.0}, "same")
+        for side in ("right", "left")
+        for finger, source in (("little", little), ("index", index))
+    }
+
+
+_TIPS, _KNUCKLES = _fingers("pinky_finger4", "forefinger4"), _fingers("pinky_finger1", "forefinger1")
+
+# Without points of hands or feet these lie on the line of the limb and have no movement of their own. The lengths,
+# relative to forearm and shank, are our choice.
+_BEYOND = {
+    **dict.fromkeys(("little_finger", "index_finger"), ("wrist", "elbow", 0.4)),
+    **dict.fromkeys(("little_toe", "big_toe"), ("ankle", "knee", 0.3)),
+    "heel": ("ankle", "knee", 0.1),
+}
+
+
+def _extended(base: Mapping[str, Rule], given: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Rules to in-motion-29 from those to in-motion-19, those of further points, and the line of a limb for others."""
+    table = {**base, **given}
+    for side in ("right", "left"):
+        for joint, (end, middle, length) in _BEYOND.items():
+            (end,), (middle,) = base[f"{side}_{end}"].weights, base[f"{side}_{middle}"].weights
+            table.setdefault(f"{side}_{joint}", Rule({end: 1 + length, middle: -length}, "extrapolated"))
+    return table
+
+
+_HANDS_AND_FEET: dict[str, dict[str, Rule]] = {
+    "coco-wholebody-133": {**_TIPS, **_FEET},
+    "halpe-136": {**_TIPS, **_FEET},
+    "halpe-26": _FEET,
+    "openpose-25": _FEET,
+    "blazepose-33": {**_fingers("pinky", "index"), **_FEET_OF_BLAZEPOSE},
+    "baby-moves-18": {
+        **_nearest(**{f"{side}_{toe}_toe": f"{side}_toe" for side in ("right", "left") for toe in ("big", "little")}),
+        **_same(*_sides("heel")),
+    },
+}
+RULES |= {
+    (source, "in-motion-29"): _extended(base, _HANDS_AND_FEET.get(source, {}))
+    for (source, target), base in list(RULES.items())
+    if target == "in-motion-19" and source != "in-motion-29"
+}
+RULES["in-motion-19", "in-motion-29"] = _extended(_same(*skeletons.IN_MOTION_19.joints), {})
+
+KNUCKLES: dict[tuple[str, str], dict[str, Rule]] = {
+    (source, "in-motion-29"): {**RULES[source, "in-motion-29"], **_KNUCKLES}
+    for source in ("coco-wholebody-133", "halpe-136")
+}
+"""Tables that take the knuckles of little and index finger in place of their tips; the source does not say which."""
+
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
     """The rules from one keypoint set to another: those of `RULES`, or joints of equal names."""
@@ -158,13 +225,19 @@ def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
     return named if named is not None else _same(*(j for j in target.joints if j in source.joints))
 
 
-def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False) -> Recording:
+def convert(
+    recording: Recording,
+    skeleton: Skeleton | str,
+    strict: bool = False,
+    tables: Mapping[tuple[str, str], dict[str, Rule]] | None = None,
+) -> Recording:
     """Convert a recording to another keypoint set.
 
     Args:
         recording: in any keypoint set; two or three dimensions.
         skeleton: the wanted set, or its name.
         strict: refuse approximations instead of listing them.
+        tables: by (source, target), come before `RULES`.
 
     Returns:
         The recording in that set, or the recording itself if it has that set already. A point is NaN where one of its
@@ -180,7 +253,7 @@ def convert(recording: Recording, skeleton: Skeleton | str, strict: bool = False
     if source == target:
         _refuse_approximated(recording.name, target, recording.approximated, strict)
         return recording
-    table = rules(source, target)
+    table = (tables or {}).get((source.name, target.name)) or rules(source, target)
     if not table:
         raise InputError(
             recording.name, f"{source.name} and {target.name} have no joint in common", "give keypoints of another set"
