@@ -37,27 +37,42 @@ This page is generated from the commands by `python docs/generate_commands.py`.
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(section(name) for name in cli.COMMANDS)])
+    described: dict[str, str] = {}
+    return "\n".join([HEAD, *(section(name, described) for name in cli.COMMANDS)])
 
 
-def section(name: str) -> str:
-    """One command: its help, its example and its options; of training commands the options of each method."""
+def section(name: str, described: dict[str, str]) -> str:
+    """One command: its help, its example and its options; of training commands the options of each method.
+
+    Args:
+        name: of the command.
+        described: line of an option -> command that it was written for. Such options are named only; lines that are
+            short or of a required argument are repeated.
+    """
     command = cli.command_type(name)
     text, _, example = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")
     lines = [f"## {name}", "", text.strip(), "", "```console"]
     lines += [f"$ {line.strip()}" for line in example.strip().splitlines()]
     lines += ["```", ""]
     plain = options(command, [])
-    if "method" not in plain or options(command, ["--method", names()[-1]]) == plain:
-        return "\n".join([*lines, *plain.values(), ""])
-    of_method = {method: options(command, ["--method", method]) for method in names()}
+    of_method = {}
+    if "method" in plain and options(command, ["--method", names()[-1]]) != plain:
+        of_method = {method: options(command, ["--method", method]) for method in names()}
     shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
-    lines += shared.values()
+    known: dict[str, list[str]] = {}
+    for option, row in shared.items():
+        if row not in described or "(required)" in row or len(row.split()) < 6:
+            lines.append(row)
+        else:
+            known.setdefault(described[row], []).append(f"`--{option}`")
+    lines += [f"- As in [{of}](#{of.replace(' ', '-')}): {', '.join(found)}." for of, found in known.items()]
+    described |= dict.fromkeys(shared.values(), name) | described
     if name == "train":
         return "\n".join([*lines, "", "The settings of the method are those of [crossval](#crossval).", ""])
     for method, found in of_method.items():
-        lines += ["", f"With `--method {method}`:", ""]
-        lines += [row for option, row in found.items() if option not in shared]
+        rows = [row for option, row in found.items() if option not in shared]
+        lines += ["", f"With `--method {method}`:", "", *rows]
+        described |= dict.fromkeys(rows, name) | described
     return "\n".join([*lines, ""])
 
 
