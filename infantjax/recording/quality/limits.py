@@ -31,7 +31,7 @@ class QualityLimits:
         gaps: share of a second's frames within longer gaps.
         interpolated: share of a second's points that lie on straight lines in time.
         frozen: share of a second's frames whose points are all exactly those of the frame before.
-        stuck_seconds: time that an end of a limb may stay exactly in place; four times that for rounded coordinates.
+        stuck_seconds: time that an end of a limb may stay exactly in place; twice that for rounded coordinates.
         noise: standard deviation of the points' errors, above which a second fails.
         doubtful_noise: the same over the recording, above which an answer is not certain.
         min_bandwidth: frequency, hertz, below which 95 % of the power of the velocity of hands and feet lies.
@@ -63,7 +63,7 @@ class QualityLimits:
     gaps: float = 0.5
     interpolated: float = 0.3
     frozen: float = 0.3
-    stuck_seconds: float = 0.5
+    stuck_seconds: float = 1.0
     noise: float = 0.05
     doubtful_noise: float = 0.02
     min_bandwidth: float = 0.8

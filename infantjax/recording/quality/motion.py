@@ -97,7 +97,7 @@ class Motion:
     @cached_property
     def stuck(self) -> np.ndarray:
         """`[time, end]` the end of a limb stays exactly in place for long."""
-        seconds = self.limits.stuck_seconds * (4 if self.body.step > 0.001 else 1)
+        seconds = self.limits.stuck_seconds * (2 if self.body.step > 0.001 else 1)
         points = self.body.recording.keypoints[:, self.ends]
         same = np.zeros(points.shape[:2], dtype=bool)
         same[1:] = (points[1:] == points[:-1]).all(axis=2)
@@ -110,9 +110,9 @@ class Motion:
 
     @cached_property
     def straight(self) -> np.ndarray:
-        """`[time, joint]` the point was not tracked: it moves along a straight line at a constant speed, or stays.
+        """`[time, joint]` the point was not tracked: it moves along a straight line at a constant speed.
 
-        Coordinates rounded to whole pixels do so by chance, in up to 0.16 of a second's points; there points may stay.
+        Coordinates rounded to whole pixels do so by chance, in up to 0.16 of a second's points.
         """
         points = self.body.points[:, self.limb]
         straight = np.zeros(points.shape[:2], dtype=bool)
@@ -121,7 +121,7 @@ class Motion:
             moved = np.abs(points[2:] - points[:-2]).max(axis=2)
             fine = self.body.step < 0.001  # as tables are written; the middle of two points is then off by one step
             tolerance = 1e-7 + 1.01 * self.body.step * fine
-            straight[1:-1] = (bend < tolerance) & ((moved > 1e-6) | fine)
+            straight[1:-1] = (bend < tolerance) & (moved > 1e-6)
         return straight
 
     def noise(self, block: int) -> np.ndarray:
