@@ -450,8 +450,9 @@ def test_a_killed_search_takes_its_worker_with_it_and_goes_on_as_if_nothing_had_
     process = start(pretend, tmp_path, storage, "--seconds", "60")
     assert within(60, lambda: bool(pretend.journal(tmp_path, "begin")))
     process.kill()
-    process.communicate()
+    process.wait()
     assert within(20, lambda: not any(in_use(folder) for folder in (tmp_path / "workers").iterdir()))
+    process.communicate()
     monkeypatch.syspath_prepend(Path(pretend.__file__).parent)  # where the worker's process looks too
     task = pretend.task(tmp_path, storage, trials=3)
     launcher.run_search(task)
