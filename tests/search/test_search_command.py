@@ -267,7 +267,7 @@ def test_a_small_search_from_the_command_line_finds_a_network(run, cohort, tmp_p
     assert np.isfinite(told["best"])
     again = run(*arguments, "--json")
     assert json.loads(again[1]) == told
-    network = ("--model", f"search:{tmp_path / 'out'}", "--folds", 2, *options[: options.index("--strategy")])
+    network = ("--model", f"search:{tmp_path / 'out'}", "--folds", 2, "--epochs", 1, "--batch-size", 4)
     words = ["crossval", cohort, "-o", tmp_path / "ensemble", *network]
     assert cli.run([str(word) for word in words]) == 0
     (row,) = json.loads(run("best", "-o", tmp_path / "out", "--json")[1])
