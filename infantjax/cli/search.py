@@ -101,7 +101,7 @@ class Search(common.Command):
 
     def run(self) -> int:
         """Read the cohort, let workers run the study to its end, and print its status."""
-        from infantjax.search import SearchTask, launcher, study
+        from infantjax.search import SearchTask, launcher, progress
         from infantjax.search.space import read_space
         from infantjax.search.storage import Heartbeat
 
@@ -126,8 +126,9 @@ class Search(common.Command):
             )
             folder.mkdir(parents=True, exist_ok=True)
             common.write_quality(folder, quality)
-            launcher.run_search(task, self.workers)
-        _print_rows([study.status(self.where.read())], self.json)
+            with progress.shown(task.study, task.storage, self.quiet):
+                launcher.run_search(task, self.workers)
+        _print_status(self.where.read(), self.json)
         return 0
 
     def _strategy(self) -> "KBest | RandomSearch":
@@ -142,7 +143,7 @@ class Search(common.Command):
 
 @dataclass(frozen=True)
 class Status(common.Command):
-    """Print the state of a search: its trials, its phase and its best candidate.
+    """Print the state of a search: its trials, what runs, its rate, its phase and its best candidate.
 
     Example:
         infantjax search status -o search --study first
@@ -154,9 +155,7 @@ class Status(common.Command):
 
     def run(self) -> int:
         """Print the status."""
-        from infantjax.search import study
-
-        _print_rows([study.status(self.where.read())], self.json, several=False)
+        _print_status(self.where.read(), self.json)
         return 0
 
 
@@ -233,6 +232,23 @@ class Analyze(common.Command):
         for path in report.write(found, self.where.folder / "analysis", self.importance):
             print(path)
         return 0
+
+
+def _print_status(found: "Snapshot", as_json: bool) -> None:
+    """The state of a search as JSON, or as lines, those of running trials last."""
+    from infantjax.search import progress, study
+
+    known = study.status(found) | progress.progress(found)
+    if as_json:
+        _print_rows([known], as_json)
+        return
+    running = known.pop("now")
+    known |= {name: "-" for name, value in known.items() if value is None}
+    left = known.pop("seconds_left")
+    _print_rows([known | {"left, at least": "-" if left == "-" else progress.format_seconds(left)}], as_json)
+    for row in running:
+        seconds = "" if row["seconds"] is None else f", for {progress.format_seconds(row['seconds'])}"
+        print(printable(f"  {progress.format_running(row)}{seconds} ({row['worker'] or 'no worker'})"))
 
 
 def _print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, *, several: bool = False) -> None:

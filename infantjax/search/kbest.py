@@ -168,6 +168,26 @@ class KBest(Strategy):
         return probabilities
 
 
+def fewest_left(strategy: Strategy, state: State, most: int = 1000) -> int | None:
+    """Fewest candidates after which a search can end: good ones until the population is full, then none better.
+
+    Args:
+        strategy: of the search.
+        state: of the strategy now.
+        most: numbers above it are not looked for.
+
+    Returns:
+        None where the strategy does not end by itself.
+    """
+    candidate = tuple(next(iter(alternatives)) for alternatives in state.probabilities.values())
+    for count in range(most):
+        if state.ended:
+            return count
+        value = math.inf if state.temperature is None else FAILED
+        state = strategy.update(state, Observation(candidate, value))
+    return None
+
+
 def _ranked(members: tuple[Observation, ...]) -> tuple[Observation, ...]:
     """Worst first; the sort is stable, so a newcomer stands before older members of equal value."""
     return tuple(sorted(members, key=lambda member: member.value))

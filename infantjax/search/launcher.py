@@ -16,7 +16,7 @@ from typing import Any
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.progress import LOGGER, configure_logging
 from infantjax.search.storage import OUTAGE, close, open_storage
-from infantjax.search.study import join_study
+from infantjax.search.study import LIMIT, join_study
 from infantjax.search.worker import MAX_FAILURES, SearchTask, run_worker
 
 try:
@@ -51,6 +51,7 @@ def run_search(task: SearchTask, workers: int = 1) -> None:
     storage = open_storage(task.storage, task.heartbeat)
     try:
         study = join_study(task.study, storage, task.sampler, task.setup)
+        study.set_user_attr(LIMIT, task.trials)
         with _interrupted_by_sigterm():
             faults = _supervise(task, study, workers)
     finally:

@@ -12,7 +12,33 @@ if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
 
 Report = Callable[[int, float], None]
-"""Called with an epoch and the best value so far, while a candidate is evaluated."""
+"""Called with an epoch and the best value so far, while a candidate is evaluated.
+
+That of a worker also has a method `stage`, see `report_stage`.
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the worker of a trial does.
+
+    Attributes:
+        name: `compiling` or `training`.
+        epoch: the last finished one; 0 before the first.
+        epochs: of a whole training.
+        device: that the candidate trains on, such as `cpu:0`.
+    """
+
+    name: Literal["compiling", "training"]
+    epoch: int = 0
+    epochs: int = 0
+    device: str = ""
+
+
+def report_stage(report: Report, stage: Stage) -> None:
+    """Say how far a trial is, to whoever shows the progress of the search."""
+    if (say := getattr(report, "stage", None)) is not None:
+        say(stage)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ DUPLICATE = "duplicate"
 """User attribute of a trial that was not evaluated, because another one has its candidate or the limit was reached."""
 EXHAUSTED = "exhausted"
 """User attribute of the study: whether it ended because no untried candidate was drawn."""
+LIMIT = "limit"
+"""User attribute of the study: maximum number of candidates of the newest call; None without one."""
 
 
 def join_study(
@@ -98,6 +100,7 @@ class Snapshot:
         trials: all of them, in the order of their numbers.
         checkpoints: (epoch, minimum value) pairs at which training stops early; empty if there are none.
         exhausted: whether it ended because no untried candidate was drawn.
+        limit: maximum number of candidates; None without one.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Snapshot:
     trials: tuple[FrozenTrial, ...]
     checkpoints: tuple[tuple[int, float], ...] = ()
     exhausted: bool = False
+    limit: int | None = None
 
     @property
     def history(self) -> list[Observation]:
@@ -172,8 +176,9 @@ def read_study(name: str, url: str) -> Snapshot:
         raise InputError(shown(url), f"study {name} was not made by infantjax", "give another name by --study")
     space = SearchSpace(tuple((name, tuple(values)) for name, values in setup["space"]))
     checkpoints = tuple((epoch, minimum) for epoch, minimum in setup.get("checkpoints", ()))
-    exhausted = attributes.get(EXHAUSTED, False)
-    return Snapshot(name, space, _STRATEGIES[kind](**settings), tuple(trials), checkpoints, exhausted)
+    strategy = _STRATEGIES[kind](**settings)
+    exhausted, limit = attributes.get(EXHAUSTED, False), attributes.get(LIMIT)
+    return Snapshot(name, space, strategy, tuple(trials), checkpoints, exhausted, limit)
 
 
 def read_candidate(reference: str) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from infantjax.files import FolderInUseError
 from infantjax.progress import LOGGER
 from infantjax.search.claims import Claims
 from infantjax.search.kbest import FAILED, KBest, Strategy
-from infantjax.search.objective import Objective, TrialResult
+from infantjax.search.objective import Objective, Stage, TrialResult
+from infantjax.search.progress import TrialReport
 from infantjax.search.sampler import StrategySampler, candidate_of, distributions
 from infantjax.search.space import Candidate, SearchSpace
 from infantjax.search.storage import OUTAGE, Heartbeat, NoRoomError, connect, reason, retry_with_backoff, writing
@@ -213,16 +214,13 @@ class _Worker:
         candidate = candidate_of(self.task.space, trial)
         assert candidate is not None
         compiled = {}
+        report = TrialReport(self.claims.storage, trial._trial_id)
+        report.stage(Stage("compiling"))
         if self.precompiles:
             following = None
             with contextlib.suppress(*OUTAGE):
                 following = self._likely_next(trial.number)
             compiled = self.precompiler.take(candidate, following)
-
-        def report(epoch: int, value: float) -> None:
-            # The result repeats all reports; another worker may have finished the trial.
-            with contextlib.suppress(*OUTAGE, UpdateFinishedTrialError):
-                self.claims.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
         folder = self.claims.folder(trial) / "run"
 

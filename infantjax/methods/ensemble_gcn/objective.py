@@ -17,7 +17,7 @@ from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, Architectu
 from infantjax.methods.ensemble_gcn.model import GraphNetwork
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
 from infantjax.methods.ensemble_gcn.training import FEATURES, CohortData, TrainingConfig, trace, train
-from infantjax.search.objective import Report, TrialResult
+from infantjax.search.objective import Report, Stage, TrialResult, report_stage
 from infantjax.search.space import Choices, SearchSpace
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 from infantjax.training.compiled import CompiledTraining
@@ -114,9 +114,12 @@ class AucObjective:
         due = {epoch for epoch, _ in self.config.required_auc}
         began = time.perf_counter()
         first: list[float] = []
+        used = self._devices or jax.devices()
+        device = f"{used[0].platform}:{used[0].id}" if len(used) == 1 else f"{len(used)} devices"
 
         def on_epoch(epoch: int, state: TrainState) -> None:
             first.append(time.perf_counter() - began)
+            report_stage(report, Stage("training", epoch, self.config.epochs, device))
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
 
