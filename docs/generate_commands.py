@@ -92,7 +92,8 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         spelled = ", ".join(f"`{option}`" for option in reversed(action.option_strings)) or f"`{action.metavar}`"
         default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
         meaning = meaning.strip()
-        if choices := [f"`{choice}`" for choice in action.choices or () if choice != "None"]:
+        choices = [f"`{choice}`" for choice in action.choices or () if choice != "None"]
+        if any(choice not in meaning for choice in choices):
             meaning += f" One of {', '.join(sorted(choices))}."
         found[name] = f"- {spelled}{f' ({default})' if default else ''}: {meaning}"
     return found

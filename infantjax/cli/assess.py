@@ -43,10 +43,9 @@ class ReadOptions(common.FileOptions):
 
 @dataclass(frozen=True)
 class Assess(common.Command):
-    """Assess keypoint recordings or videos: one JSON and one HTML page each, one summary over all.
+    """Assess keypoint files or videos: a page and a JSON file for each, a summary over all.
 
-    What an assessment holds depends on the method of the ensemble: a risk with its certainty, fidgety movements over
-    time, a calibrated risk, or a motor score.
+    The method of the ensemble decides what a result is: a risk of CP, fidgety movements over time, or a motor score.
 
     Example:
         infantjax assess clinic/*.csv --fps 30 -o results
@@ -58,24 +57,23 @@ class Assess(common.Command):
     output: common.Output
     """Folder for the results."""
     ensemble: Path | None = None
-    """Ensemble folder (from crossval or train); the bundled demonstration ensemble if not given."""
+    """Folder that crossval or train wrote; the bundled demonstration ensemble if not given."""
     method: MethodName | None = None
-    """Method that the ensemble must belong to; that of the ensemble if not given."""
+    """Method that the ensemble must be of; not checked if not given."""
     metadata: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Table of id and what a network reads beside keypoints (age, cohort, ...), or what a report should show."""
+    """Table with a column id: what a network reads beside keypoints (age, ...) and what reports should show."""
     threshold: float | None = None
     """Decision threshold of a risk, 0..1; the ensemble's own if not given."""
     threshold_file: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Text file that holds the threshold and nothing else."""
+    """Text file that holds only the threshold."""
     certainty: Literal["fraction", "quartile"] = "fraction"
-    """Of graph networks: certainty rule of the paper, or of the reference implementation."""
+    """Graph networks: rule of the certainty, of the paper or of the reference implementation."""
     strict: bool = False
-    """Refuse recordings whose points had to be approximated from others."""
+    """Refuse recordings with points that have to be approximated from others."""
     exact_contributions: bool = False
-    """Of graph networks: contributions through spatial pooling, which the reference implementation ignores."""
+    """Graph networks: follow contributions through spatial pooling, which the reference implementation ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
-    """Of graph networks: networks that explain: all, as in the paper, or those of the first architecture, as in the
-    reference implementation."""
+    """Graph networks: contributions of all (paper), or of the first architecture (reference implementation)."""
     pose_weights: Path | None = None
     """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
     overwrite: bool = False

@@ -31,7 +31,7 @@ class Convert(common.Command):
     strict: bool = False
     """Refuse to approximate points."""
     precision: Literal["float32", "float16", "int8"] = "float32"
-    """For weights: how they are stored; int8 for the kernels alone, with one scale a channel."""
+    """For weights: how they are stored; int8 affects kernels only."""
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
 
     def run(self) -> int:

@@ -24,17 +24,17 @@ class TrainCommand(common.Command):
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
     output: common.Output
-    """Folder for the ensemble, the logs and the checkpoints. Run again on it, an interrupted training continues."""
+    """Folder for the ensemble, logs and checkpoints. The same command continues after an interruption."""
     method: MethodName = DEFAULT
     """Published method; the options below depend on it."""
     preset: Annotated[str, arg(metavar="NAME")] = "reference"
-    """Defaults of the settings: `reference` (implementation), or `paper` where the method has that variant."""
+    """Defaults of the settings: of the reference implementation, or of the paper where they differ."""
     annotated: Annotated[Path | None, arg(metavar="DIR")] = None
-    """For methods that need annotated seconds: folder of other infants with truth.csv (id;second;fidgety)."""
+    """For `mam`: folder of other infants with truth.csv (id;second;fidgety)."""
     save_every: int = 1
     """Epochs between checkpoints."""
     distributed: common.Distributed = None
-    """Train in several processes; auto on Slurm and TPU pods. See docs/train/accelerators.md."""
+    """Train in several processes; auto on Slurm and TPU pods."""
     strict: bool = False
     """Refuse recordings with points that have to be approximated from others."""
     skip_invalid: bool = False
@@ -103,7 +103,7 @@ class Crossval(TrainCommand):
     """
 
     stratify: common.Columns = ()
-    """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
+    """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Cross-validate."""

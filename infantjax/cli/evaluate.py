@@ -21,7 +21,7 @@ class PlotOptions:
     """Plots of an evaluation."""
 
     plots: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder for plots: ROC, reliability and decision curve; for keypoints the fraction of correct ones."""
+    """Folder for plots."""
     plot_format: Literal["svg", "png"] = "svg"
     """Format of the plots."""
 
@@ -46,7 +46,7 @@ class ColumnOptions:
     id_column: Annotated[str | None, arg(metavar="NAME")] = None
     """Column of the ids; `id`, `name` or `file` if not given."""
     risk_column: Annotated[str | None, arg(metavar="NAME")] = None
-    """Column of the risks; `risk` if not given. Without a column of ids each line is then an infant of its own."""
+    """Column of the risks; `risk` if not given. Without ids each line is an infant."""
     outcome_column: Annotated[str | None, arg(metavar="NAME")] = None
     """Column of the outcomes, 0 or 1; `outcome` if not given."""
 
@@ -63,26 +63,25 @@ class Evaluate(common.Command):
     risks: Positional[Path]
     """The summary.csv of assess, the out_of_fold.csv of crossval, or a table with columns id and risk."""
     outcomes: Positional[Path | None] = None
-    """Table of the outcomes (id;outcome); the column `outcome` of the risks if not given."""
+    """Table of outcomes (id;outcome); the column `outcome` of the risks if not given."""
     threshold: float = 0.5
-    """From this risk on an infant is called positive."""
+    """Risk from which on an infant counts as positive."""
     at_sensitivity: float | None = None
-    """In place of the threshold: the highest one with at least this sensitivity; to compare methods only."""
+    """Use the highest threshold with this sensitivity instead; only to compare methods."""
     baseline: Annotated[tuple[Path, ...], UseAppendAction, arg(metavar="FILE")] = ()
-    """Risks of another method for the same infants, to compare with; may be repeated, P values are then corrected."""
+    """Risks of another method for the same infants, to compare with; may be repeated."""
     test: Literal["mcnemar", "published"] = "mcnemar"
-    """Of the comparison: McNemar's exact test, or the rule of the Groos papers, which overstates significance."""
+    """Test of a comparison: McNemar's exact test, or the rule of the Groos papers, which overstates significance."""
     subgroups: Annotated[str | None, arg(metavar="COLUMN")] = None
-    """Column of the table of outcomes: the metrics of each of its groups too."""
+    """Column of the table of outcomes: also evaluate each of its groups."""
     per_infant: bool = False
-    """Evaluate the mean risk of each infant's recordings; the column `group` of the table of outcomes names infants."""
+    """Evaluate the mean risk of each infant; the column `group` of the table of outcomes names infants."""
     auc_interval: Literal["delong", "bootstrap"] = "delong"
-    """Interval of the AUC; a bootstrap over infants in any case where some have several recordings."""
+    """Method of the interval of the AUC; always bootstrap if infants have several recordings."""
     quality: common.Screening = "warn"
-    """Recordings that are not assessable, by the table of risks or the quality.csv beside it: warn of those whose risk
-    counts, exclude them, or off."""
+    """Recordings that are not assessable: warn of them, exclude them, or off."""
     checklist: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Write TRIPOD+AI and PROBAST+AI tables as Markdown, filled with what this run knows."""
+    """Markdown file for checklists after TRIPOD+AI and PROBAST+AI, filled with what is known, and sample sizes."""
     json: bool = False
     """Print JSON."""
     columns: Annotated[ColumnOptions, common.FLAT] = ColumnOptions()

@@ -28,7 +28,7 @@ class EvaluatePose(common.Command):
     unit: Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"] = "head"
     """Body length that distances are divided by."""
     at: tuple[float, ...] = (0.5, 0.2, 0.1)
-    """Distances up to which a keypoint counts as correct."""
+    """Distances, in units, up to which a keypoint counts as correct."""
     json: bool = False
     """Print JSON."""
     drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()

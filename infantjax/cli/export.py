@@ -25,7 +25,7 @@ class Export(common.Command):
     image_size: int | None = None
     """Height and width of the network's input in pixels; the network's own if not given."""
     decoder: common.Decoder = "smoothed"
-    """For StableHLO: from confidence maps to keypoints."""
+    """For StableHLO: how keypoints are found in confidence maps."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda", "tpu")
     """For StableHLO: where it can run."""
 

@@ -14,7 +14,7 @@ from infantjax.errors import InputError
 class Pose(common.Command):
     """Estimate the keypoints of a video, of an image, or of a folder of images.
 
-    Run again, an interrupted estimation continues. No weights come with the package, and none trained on infants are
+    The same command continues after an interruption. No weights come with the package, and none trained on infants are
     public: give a published file.
 
     Example:
@@ -32,16 +32,15 @@ class Pose(common.Command):
     fps: common.Fps = None
     """Frames per second, where the input does not say."""
     decoder: common.Decoder = "smoothed"
-    """From confidence maps to keypoints: smoothed and real_time as in EfficientPose, weighted as for infants."""
+    """How keypoints are found in confidence maps: smoothed, real_time as in EfficientPose, weighted as for infants."""
     resizing: Literal["reference", "fast"] | None = None
-    """How frames are resized: as in the reference implementation, or by the video decoder; for videos fast if not
-    given."""
+    """Resize frames as the reference implementation does, or fast by the video decoder (default for videos)."""
     flip: bool = False
     """Average over the image and its mirror image."""
     scales: tuple[float, ...] = (1.0,)
     """Average over the image at these scales, for example 0.75 1 1.25."""
     person: Literal["central", "largest"] | None = None
-    """Which of several persons, separated by affinity fields; if not given, the surest point of each joint."""
+    """Which of several persons to follow; needs weights with affinity fields. Else the surest point of each joint."""
     smoothing: Literal["median5", "butterworth"] | None = None
     """Filter over time; gaps stay gaps."""
     two_stage: bool = False

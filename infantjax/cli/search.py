@@ -57,8 +57,8 @@ class StudyOptions:
 class Search(common.Command):
     """Search the published space for the network that suits a cohort best.
 
-    Run again with the same options, an interrupted search continues; other machines join it by its name. Its results
-    are shown by `search status`, `search best`, `search export` and `search analyze`.
+    The same command continues after an interruption; other machines join by the name of the search. Show results by
+    `search status`, `search best`, `search export` and `search analyze`.
 
     Example:
         infantjax search cohort -o search --study first --workers 2
@@ -71,23 +71,23 @@ class Search(common.Command):
     workers: int = 1
     """Processes of this machine; on accelerators one for each device."""
     trials: int | None = None
-    """Candidates to evaluate at most; the strategy decides if not given."""
+    """Candidates to evaluate at most; K-Best ends by itself if not given."""
     strategy: Literal["reference", "paper", "random"] = "reference"
-    """Which candidates come next: K-Best as in the reference implementation or as in the paper, or random ones."""
+    """How candidates are chosen: K-Best of the reference implementation or of the paper, or at random."""
     population: int = 5
     """K of K-Best; 5 as published."""
     threshold: float = 0.9
-    """AUC from which on a candidate enters the first population; 0.9 as published."""
+    """AUC that a candidate needs to enter the first population; 0.9 as published."""
     seed: int = 1
-    """Seed of the search; independent searches take different ones."""
+    """Seed; independent searches need different ones."""
     space: Annotated[Path | None, arg(metavar="FILE")] = None
-    """JSON file with the alternatives of some choices, to search no others; all published ones if not given."""
+    """JSON file that restricts choices to some alternatives; the published space if not given."""
     stratify: common.Columns = ()
-    """Column of the outcomes table to balance over the parts beside the outcome; may be repeated."""
+    """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
     strict: bool = False
-    """Refuse recordings whose points have to be approximated from others."""
+    """Refuse recordings with points that have to be approximated from others."""
     grace: int = 180
-    """Seconds without a heartbeat after which the trial of another machine is run again."""
+    """Seconds without a sign of life after which the trial of another machine is run again."""
     json: bool = False
     """Print JSON."""
     files: Annotated[common.ScreenedOptions, common.FLAT] = common.ScreenedOptions()

@@ -20,11 +20,11 @@ class Simulate(common.Command):
     output: common.Output
     """Folder for the cohort."""
     n: Annotated[int, arg(aliases=["-n"])] = 60
-    """Number of infants; each has three recordings where the outcomes of the method are scores."""
+    """Number of infants (three recordings each for `sma-cnn`)."""
     method: MethodName = DEFAULT
-    """Method that will read the cohort: decides keypoints, metadata, camera and outcomes."""
+    """Method to write for: decides keypoints, metadata, camera and outcomes."""
     first: int = 0
-    """Number of the first infant; cohorts of one seed whose numbers differ share no infants."""
+    """Number of the first infant; other numbers give other infants."""
     seed: int = 0
     """Seed; infant i of a seed is the same in every cohort."""
     duration: float = 60.0

@@ -30,11 +30,11 @@ class Split(common.Command):
     test_fraction: float = 0.25
     """Fraction of infants reserved for testing; a quarter as published; 0 reserves none."""
     stratify: common.Columns = ()
-    """Column of the outcomes table to balance beside the outcome; may be repeated. In the paper center and subtype."""
+    """Column of the outcomes table to balance, besides the outcome; may be repeated. In the paper center, subtype."""
     rule: Literal["paper", "reference"] = "paper"
-    """Balanced as in the paper, or the split of the reference implementation, which balances the outcome alone."""
+    """Balance as in the paper, or split as the reference implementation, which balances the outcome alone."""
     seed: int | None = None
-    """Seed of the shuffles; 1 if not given, for the reference split 1433."""
+    """Seed; 1 if not given, 1433 for `--rule reference`."""
     files: Annotated[common.CohortOptions, common.FLAT] = common.CohortOptions()
 
     def run(self) -> int:

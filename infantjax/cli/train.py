@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Train(TrainCommand):
     """Train one network on a single split of a cohort.
 
-    The settings of the method are options, as of `crossval`.
+    The settings of the method are options, as in `crossval`.
 
     Example:
         infantjax train cohort -o network --model kbest-gcn-2 --validation 0.25

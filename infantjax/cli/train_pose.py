@@ -14,7 +14,7 @@ from infantjax.cli import common
 class TrainPose(common.Command):
     """Train a pose network on annotated images.
 
-    Run again on its folder, an interrupted training continues.
+    The same command continues after an interruption.
 
     Example:
         infantjax train pose annotations -o network --weights EfficientPoseRT.h5
@@ -48,7 +48,7 @@ class TrainPose(common.Command):
     save_every: int = 1
     """Epochs between checkpoints."""
     distributed: common.Distributed = None
-    """Train in several processes; auto on Slurm and TPU pods. See docs/train/accelerators.md."""
+    """Train in several processes; auto on Slurm and TPU pods."""
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:

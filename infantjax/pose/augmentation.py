@@ -26,13 +26,11 @@ class ImageAugmentation:
     """How far an image may be changed; the defaults are the published ones.
 
     Attributes:
-        rotation_degrees: angles lie within plus or minus this.
-        scale: two independent factors, for height and width, lie within 1 plus or minus this.
-        flip: share of mirror images.
-        color: one channel is shifted by up to plus or minus this share of the full scale; the framework knows 0.25,
-            and has it off.
-        quantize: side of the map through which points are turned, so that they move by whole pixels, as the framework
-            does; 0 rotates the coordinates themselves.
+        rotation_degrees: largest rotation to either side.
+        scale: height and width are each scaled by 1 plus or minus up to this.
+        flip: fraction of mirrored images.
+        color: largest shift of one color channel, as a fraction of the full scale.
+        quantize: round rotated points to the pixels of a map of this size, as the framework does; 0 does not round.
 
     Raises:
         ValueError: a value out of its range.

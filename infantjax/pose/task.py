@@ -38,20 +38,18 @@ class PoseTrainingConfig:
     """How a pose network is trained; the defaults are those of fine-tuning on infants.
 
     Attributes:
-        epochs: passes over the images; 100 for infants, 200 on MPII.
-        batch_size: images of a step; 20 on MPII (10 for III, 5 for IV), 4 on infants for IV, not published for the
-            others: 16 is the framework's. The last batch of an epoch is filled up with its first images.
-        optimizer: `amsgrad` for fine-tuning and for EfficientHourglass; `cyclical` is SGD with momentum under the
-            decaying triangular cyclical rate, for EfficientPose on MPII.
-        learning_rate: constant for `amsgrad`, 1e-3 if None; for `cyclical` the highest rate of the first cycle, that
-            of `range_test` if None.
+        epochs: passes over the images. Published values of these options are in docs/train/pose.md.
+        batch_size: images of a step; the last batch of an epoch is filled up with its first images.
+        optimizer: `amsgrad` for fine-tuning and EfficientHourglass, `cyclical` (SGD with a decaying cyclical rate) for
+            EfficientPose on MPII.
+        learning_rate: of `amsgrad`, 0.001 if not given; for `cyclical` the highest one, by a range test if not given.
         momentum: of `cyclical`.
-        cycle: epochs of a cycle.
-        sigmas: schedule of the heatmaps' width, a name of `codec.SIGMAS`.
+        cycle: epochs of a cycle of `cyclical`.
+        sigma_schedule: how the peaks of the target maps narrow over the epochs.
         augmentation: views of the training images; None trains on them unchanged.
-        dtype: of the activations; `bfloat16` is for accelerators. Weights and statistics stay float32.
-        evaluation_batch: validation images that are computed at once; affects memory, not results.
-        seed: root of all random numbers.
+        dtype: of the activations; bfloat16 is for accelerators.
+        evaluation_batch: validation images of a call; changes memory, not results.
+        seed: of all random numbers.
 
     Raises:
         ValueError: a value out of its range.
@@ -63,7 +61,7 @@ class PoseTrainingConfig:
     learning_rate: Positive | None = None
     momentum: Momentum = 0.9
     cycle: Count = 3
-    sigmas: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
+    sigma_schedule: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
     augmentation: ImageAugmentation | None = field(default_factory=ImageAugmentation)
     dtype: Literal["float32", "bfloat16"] = "float32"
     evaluation_batch: Count = 16
@@ -171,7 +169,7 @@ class PoseTask(SupervisedTask):
     @cached_property
     def sigmas(self) -> np.ndarray:
         """`[epoch]`, in 1/32 of the map's side."""
-        return scheduled(SIGMAS[self.config.sigmas], self.config.epochs)
+        return scheduled(SIGMAS[self.config.sigma_schedule], self.config.epochs)
 
     @cached_property
     def widths(self) -> np.ndarray:

@@ -12,11 +12,10 @@ class Augmentation:
     """Ranges of the random transformation of a training window; the defaults are those of the reference implementation.
 
     Attributes:
-        rotation_degrees: angles lie within plus or minus this, about the origin.
-        scale: factors lie within 1 plus or minus this.
-        translation: shifts of x and of y lie within plus or minus this, in standardized units (not scaled).
-        discrete: sample whole degrees and hundredths, each value equally likely, as the reference implementation does;
-            otherwise sample uniformly from the whole ranges.
+        rotation_degrees: largest rotation about the origin to either side.
+        scale: size is scaled by 1 plus or minus up to this.
+        translation: largest shift of x and of y, in standardized units.
+        discrete: sample whole degrees and hundredths, as the reference implementation does; else any value.
 
     Raises:
         ValueError: a range is negative or not finite, a scale of 1 or more, or off the grid when discrete.

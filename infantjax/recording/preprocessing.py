@@ -46,15 +46,15 @@ class Preprocessing:
     """Settings of standardization and windows; the defaults are those of `REFERENCE`.
 
     Attributes:
-        fps: frame rate afterwards, hertz.
+        fps: frame rate to interpolate to, hertz.
         smoothing: low-pass filter over time.
-        centering: what becomes the origin: the middle of the trunk in each frame, or the median pelvis.
-        rotation: which trunk is rotated onto the y axis; `windows.align_windows` does `window_first`.
-        scale: number of median trunk lengths that become 1; published values are 4 and 2.
-        flip_y: negate y, so that it points upwards.
-        max_gap: seconds; longer gaps are filled too, and a note of the recording names the longest.
-        min_confidence: points of lower confidence count as missing; 0 keeps all. Trackers use different scales.
-        window: frames of a window, at least 2; published: 150 (5 s at 30 Hz). Windows start every half window.
+        centering: origin: the middle of the trunk in each frame, or the median pelvis.
+        rotation: make the trunk upright in each frame, or by the first frame of each window.
+        scale: median trunk lengths that become 1; 4 in the reference implementation, 2 in the paper.
+        flip_y: let y point upwards.
+        max_gap: seconds; longer gaps are interpolated too, with a note.
+        min_confidence: points of lower confidence are missing; 0 keeps all.
+        window: frames of a window; 150 (5 s) as published. Windows overlap by half.
 
     Raises:
         ValueError: a value that is not allowed; the message names the allowed ones.

@@ -80,7 +80,8 @@ def trained(tmp_path_factory):
 
 
 def test_the_network_learns_where_the_dots_are():
-    config = replace(CONFIG, epochs=100, batch_size=4, learning_rate=1e-2, augmentation=None, sigmas="cropped", seed=2)
+    training = {"epochs": 100, "batch_size": 4, "learning_rate": 1e-2, "augmentation": None, "seed": 2}
+    config = replace(CONFIG, **training, sigma_schedule="cropped")
     result = pose.train(Eye(), dots(24), [Split(tuple(range(20)), tuple(range(20, 24)))], config, options=OPTIONS)
     assert -result.best_score[0] < 0.06
     assert result.history["mean_error"][0, result.best_epoch[0] - 1] == -result.best_score[0]
@@ -246,7 +247,8 @@ def test_a_batch_over_eight_devices_gives_what_one_device_gives(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("epochs", 0), ("learning_rate", 0.0), ("optimizer", "adam"), ("sigmas", "x"), ("dtype", "f2")]
+    ("name", "value"),
+    [("epochs", 0), ("learning_rate", 0.0), ("optimizer", "adam"), ("sigma_schedule", "x"), ("dtype", "f2")],
 )
 def test_a_setting_that_makes_no_sense_is_refused(name, value):
     with pytest.raises(ValueError, match=name):

@@ -45,10 +45,10 @@ class Network:
     Attributes:
         features: channels of every convolution, of the linear layer and of the attention.
         blocks: number of convolutions.
-        kernel_size: of each.
-        pool: frames that become one after each.
-        dropout: fraction of units that training drops at three places.
-        metadata: read age and cohort of birth.
+        kernel_size: frames of a convolution's kernel.
+        pool: frames that are pooled into one after each convolution.
+        dropout: fraction of units that training drops.
+        metadata: also read age and cohort (term or preterm).
     """
 
     features: int = 64
@@ -65,11 +65,11 @@ class BabyMoves(Method):
     """Convolutions over clips of a phone video, and attention over its clips; 25 random splits.
 
     Attributes:
-        image: width and height of the videos, pixels; columns `width` and `height` of a recording's table overrule it.
+        image: width and height of the videos in pixels; columns `width` and `height` of the table overrule it.
         repeats: random splits of a cross-validation; 25 as published.
-        shares: of the infants, for validation and for test; 0.15 each in the paper, 0.102 and 0.15 in the reference
-            implementation.
-        threshold: of decisions on the calibrated risk.
+        shares: fractions of the infants for validation and for test; 0.15 each in the paper, 0.102 and 0.15 in the
+            reference implementation.
+        threshold: calibrated risk above which the decision is abnormal.
         calibration: `reference`, a score at even prevalence, or `population`, a probability at the prevalence of the
             validation videos.
         network: sizes of the network.

@@ -75,18 +75,15 @@ class Preprocessing:
     The last step centers each frame on the middle of the hips; the paper does not say where its origin is (our choice).
 
     Attributes:
-        variant: one of the two.
-        min_confidence: below which a point counts as missing.
-        min_share: of points that must be there, mean over the points.
-        body: semi-axes of the body's ellipse along x and y, unit lengths.
-        point: semi-axes of a point's ellipse; shares of the long and the short side for `reference`, else unit lengths.
-        template: frame that `reference` fits to: the one of the smallest sum over the torso's coordinates of their
-            distance to the median, `signed` as in the reference implementation (the one that lies furthest towards the
-            image's origin) or `absolute` as was surely meant.
-        rotation: `ordinary`, or `transposed` as in the reference implementation: one factor of the fit is transposed by
-            mistake, which shows only where the decomposition gives no reflection (0.4 % of noisy frames).
-        smooth: standard deviation in frames of a Gaussian low-pass before the angles are taken; 0 for none, the
-            reference implementation has 5 as an option.
+        variant: follow the paper, or the reference implementation.
+        min_confidence: points of lower confidence are missing.
+        min_share: mean fraction of points that must be there.
+        body: semi-axes of the ellipse beyond which points are outliers, unit lengths.
+        point: the same for one point over time; fractions of the image's sides for `reference`, else unit lengths.
+        template: frame that others are aligned to: the one with the smallest sum of distances to the median, `signed`
+            as in the reference implementation, or `absolute`.
+        rotation: `ordinary`, or `transposed` with a mistake of the reference implementation (one noisy frame in 250).
+        smooth: standard deviation in frames of a Gaussian filter before angles are computed; 0 for none.
 
     Raises:
         ValueError: an unknown name.

@@ -35,17 +35,17 @@ class TrainingConfig:
     """How every run of a stack is trained; the defaults are those of the reference implementation.
 
     Attributes:
-        epochs: the most there can be.
-        warm_up: epochs before stopping is considered; their losses are forgotten.
-        patience: epochs without a lower validation loss that stop a run.
-        batch_size: clips of a step, each of a video of its own; an incomplete last batch is dropped.
-        learning_rate: of SGD with Nesterov momentum, constant.
-        momentum: of the same.
-        smoothing: share of a label that is spread over both classes: 1 becomes 0.95 and 0 becomes 0.05.
-        decay: times the sum of squares of all kernels is added to the loss.
-        oversampling: times that a video of the abnormal class is listed in an epoch.
-        curves: random curves that warps are sampled from; 0 trains on the clips as they are.
-        seed: root of every random number; a run's draws depend on (seed, run, epoch, listing) and nothing else.
+        epochs: maximum.
+        warm_up: first epochs, which neither stop a run nor count for patience.
+        patience: a run stops after this many epochs without a lower validation loss.
+        batch_size: clips of a step, each of another video; an incomplete last batch is dropped.
+        learning_rate: constant, of SGD with Nesterov momentum.
+        momentum: of SGD.
+        smoothing: label smoothing; 0.1 makes 0.95 of 1 and 0.05 of 0.
+        decay: factor of the L2 penalty on all kernels.
+        oversampling: how often an epoch shows each abnormal video.
+        curves: number of random time warps to sample from; 0 for no warping.
+        seed: of all random numbers.
 
     Raises:
         ValueError: a value out of range.

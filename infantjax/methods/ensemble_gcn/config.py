@@ -11,19 +11,19 @@ class TrainingConfig:
     """How every run of a stack is trained; the defaults are those of the published cross-validation.
 
     Attributes:
-        epochs: passes over the training samples; 200 in cross-validation, 100 in the search.
+        epochs: number of epochs; 200 in cross-validation and 100 in the search as published.
         batch_size: windows of a step; an incomplete last batch is dropped.
-        learning_rate: of SGD with Nesterov momentum, constant.
-        momentum: of the same.
-        samples_per_negative: windows that an infant without CP gives in an epoch.
-        positive_ratio: an infant with CP gives this many times as many.
-        roll: repeat shorter recordings end to end up to the longest of the training set, as the reference
-            implementation does; else a window lies within the infant's own recording.
+        learning_rate: constant, of SGD with Nesterov momentum.
+        momentum: of SGD.
+        samples_per_negative: windows of each infant without CP in an epoch.
+        positive_ratio: an infant with CP gives this many times as many windows.
+        roll: repeat shorter recordings up to the length of the longest, as the reference implementation does; else no
+            window goes over the end of a recording.
         augmentation: random views of training windows; None trains on the windows as they are.
-        required_auc: (epoch, AUC) pairs: a run stops after the validation of an epoch from the named one on if its
-            best AUC so far is below; equality passes. Empty in cross-validation.
-        evaluation_batch: validation windows that are computed at once; memory, not method.
-        seed: root of every random number; a run's draws depend on (seed, run, epoch, sample) and nothing else.
+        required_auc: pairs of epoch and AUC: from that epoch on a run stops if its best AUC so far is lower. None in
+            cross-validation.
+        evaluation_batch: validation windows of a call; changes memory, not results.
+        seed: of all random numbers.
 
     Raises:
         ValueError: a value out of range.

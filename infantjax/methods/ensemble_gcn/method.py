@@ -46,9 +46,9 @@ class EnsembleGCN(Method):
     Attributes:
         model: registry name of a network for risk, or `search:DIR#1` for the best candidate of a search.
         overrides: arguments of the network's `build`, for example the choices of an architecture.
-        folds: of the cross-validation, 7 as published; or the column of the outcomes table that names the fold of each;
-            or `infant`: each is held out, by a network that keeps its last weights (our choice).
-        threshold: of decisions, stored with the ensemble.
+        folds: number of folds, 7 as published; or a column of the outcomes table that names the fold; or `infant`:
+            each infant is a fold, and its network keeps the last weights (our choice).
+        threshold: risk above which the decision is CP, stored with the ensemble.
         preprocessing: standardization of recordings, stored with the ensemble.
         training: of every run.
 

@@ -34,15 +34,15 @@ class GraphSearch:
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=EPOCHS, required_auc=CHECKPOINTS))
     """Training of every candidate; its seed also splits the cohort."""
     folds: int | str = 7
-    """Parts of the cohort, 7 as published; or the column of the outcomes table that names the part of each."""
+    """Number of folds, 7 as published; or a column of the outcomes table that names the fold."""
     held_out: tuple[int, ...] = VALIDATION_FOLDS
-    """Parts, from 1, whose infants together give the AUC: 2 and 7 as published, 1 in the reference implementation."""
+    """Folds, from 1, that together give the AUC: 2 and 7 as published, 1 in the reference implementation."""
     repeats: int = 1
-    """Trainings of each candidate, whose mean AUC counts; 1 as published."""
+    """Trainings of each candidate; their mean AUC counts."""
     preprocessing: Literal["reference", "paper"] = "reference"
     """How recordings are standardized."""
     no_checkpoints: bool = False
-    """Train every candidate to its last epoch, whatever its AUC at epochs 10, 20 ... 90."""
+    """Train every candidate to its last epoch, whatever its AUC on the way."""
 
     @property
     def space(self) -> "SearchSpace":

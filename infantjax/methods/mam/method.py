@@ -43,18 +43,18 @@ class Network:
     """Sizes of the network, see `model.MAM`; its channels follow from the inputs.
 
     Attributes:
-        frames: of a clip.
+        frames: frames of a clip.
         token: frames of a token; divides `frames`.
-        width: of tokens and embeddings.
-        blocks: of the Transformer.
-        heads: of its attentions.
-        hidden: units of its MLPs.
-        dropout: in training, in its attentions and MLPs.
+        width: channels of tokens and embeddings.
+        blocks: Transformer blocks.
+        heads: attention heads of a block.
+        hidden: units of the MLP of a block.
+        dropout: fraction dropped in attentions and MLPs of the Transformer.
         classifier: units of the clip classifier.
-        attention: units of the attention over instances.
-        main_share: share of the main branch in the fused log-odds before training.
-        metadata: read sex, gestational age, birth weight and corrected age (the info branch).
-        info: units of each of two layers of the info branch.
+        attention: units of the attention over the clips of a video.
+        main_share: weight of the main branch in the fused log-odds at the start.
+        metadata: also read sex, gestational age, birth weight and corrected age (info branch).
+        info: units of both layers of the info branch.
     """
 
     frames: int = 240
@@ -77,9 +77,9 @@ class Mam(Method):
     """Attention over joints and frames of clips, and over the clips of a video.
 
     Attributes:
-        folds: of the cross-validation, 5 (our choice); a column of the outcomes table; or `infant`, one for each.
-        threshold: of decisions on the risk (our choice).
-        localization_step: frames between two clips that localize.
+        folds: number of folds (5 is our choice), a column of the outcomes table, or `infant`: each infant is a fold.
+        threshold: risk above which the decision is "at risk" (our choice).
+        localization_step: frames between the clips of an assessment over time.
         network: sizes of the network.
         preprocessing: of recordings.
         training: of every run.

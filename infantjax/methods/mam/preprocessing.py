@@ -40,8 +40,8 @@ class Preprocessing:
     """How a recording is prepared.
 
     Attributes:
-        dimensions: coordinates of the recordings, 2 or 3 (lifted); published is that 3 did better.
-        smooth: odd width of the running mean, frames.
+        dimensions: 2, or 3 after lifting; 3 did better in the paper.
+        smooth: width of the running mean in frames, odd.
 
     Raises:
         ValueError: a value out of range.

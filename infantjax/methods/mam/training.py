@@ -44,33 +44,31 @@ class TrainingConfig:
     """How every run of a stack is trained. See the module for what of the defaults is published.
 
     Attributes:
-        inputs: what the network reads, see `preprocessing.mam.inputs`.
-        distance: how two joints are compared.
-        standardize: by the annotated clips: with `channel` every joint's every channel has mean 0 and deviation 1,
-            with `token` the frames of a token are decorrelated too, so that what changes fast weighs as much as
-            posture. Published is that inputs are normalized, not how. Distances teach nothing with `none`.
-        pretraining: epochs of the reference branch alone; one is every annotated clip once.
-        joint: epochs of all branches; one is every risk video once.
+        inputs: what the network reads.
+        distance: of two joints: one length, or one for each axis.
+        standardize: by the annotated clips: `channel` gives each channel of each joint mean 0 and deviation 1, `token`
+            also decorrelates the frames of a token (our choice). With `none` distances teach nothing.
+        pretraining: epochs of the reference branch alone, each over all annotated clips.
+        joint: epochs of all branches, each over all videos at risk.
         clips: annotated clips of a step.
-        instances: of each of a step's two videos; drawn with replacement where it has fewer.
-        step: frames between the starts of two instances.
-        lowest_rate: of a cycle.
-        highest_rate: of a cycle.
-        half_cycle: steps from one to the other.
-        momentum: at the highest rate, and at the lowest.
-        decay: of all parameters.
-        margin: of the triplets.
-        mining: all triplets of a step, or each clip's farthest of its class and nearest of the other.
-        center_rate: of the running means of embeddings.
-        fidgety_share: of a risk video's instances that may count as fidgety.
-        hard: the closeness loss pulls to the nearest center.
-        squares: of the closeness loss: their sum over the entries of an embedding, or their mean, which does not grow
-            with the width and leaves the other losses their share.
-        clip_weight: of the clips' cross-entropy; without it and the triplets there is no reference branch.
+        instances: clips of each of the two videos of a step.
+        step: frames between the clips of a video.
+        lowest_rate: lowest learning rate of a cycle.
+        highest_rate: highest learning rate of a cycle.
+        half_cycle: steps from the lowest to the highest rate.
+        momentum: at the highest and at the lowest rate.
+        decay: weight decay of all parameters.
+        margin: of the triplet loss.
+        mining: triplets that count: all of a step, or the hardest of each clip.
+        center_rate: rate at which the running mean of a class's embeddings follows.
+        fidgety_share: fraction of a video at risk that may count as fidgety.
+        hard: the closeness loss pulls a clip to its nearest center only.
+        squares: how the closeness loss adds the squares of an embedding.
+        clip_weight: of the cross-entropy of the clips.
         triplet_weight: of the triplet loss.
-        bag_weight: of the videos' cross-entropy.
+        bag_weight: of the cross-entropy of the videos.
         closeness_weight: of the closeness loss.
-        seed: root of every random number.
+        seed: of all random numbers.
 
     Raises:
         ValueError: a value out of range.

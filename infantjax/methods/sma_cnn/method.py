@@ -37,8 +37,8 @@ class Network:
 
     Attributes:
         features: channels of the three convolutions, and units of the first linear layer.
-        dropout: fraction of units that training drops after it.
-        bias: initial value of all biases; the paper gives no constant, zero is our choice.
+        dropout: fraction of the linear units that training drops.
+        bias: initial value of all biases (our choice).
     """
 
     features: tuple[int, int, int, int] = (48, 128, 256, 1024)
@@ -52,7 +52,7 @@ class SmaCnn(Method):
     """Convolutions over windows of limb tracks; one run for each infant left out.
 
     Attributes:
-        aggregation: how the windows of a recording become one score: `mean`, `median` or `fence`.
+        aggregation: average over the windows; `fence` is the mean without outliers.
         network: sizes of the network.
         preprocessing: windows of a recording.
         training: of every run.

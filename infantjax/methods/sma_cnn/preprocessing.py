@@ -38,8 +38,8 @@ class Preprocessing:
     Attributes:
         window: frames of a window.
         step: frames between the starts of two windows.
-        longest_step: seconds between two frames beyond which a recording is cut (our choice).
-        join_gaps: windows straddle cuts.
+        longest_step: a recording is cut where two frames are more seconds apart (our choice).
+        join_gaps: let windows cross cuts.
 
     Raises:
         ValueError: a value out of range.

@@ -31,16 +31,16 @@ class TrainingConfig:
 
     Attributes:
         iterations: steps of a run.
-        report: iterations between two measurements of the held-out windows; divides `iterations`.
+        report: iterations between two evaluations; divides `iterations`.
         batch_size: windows of a step.
         learning_rate: constant.
-        momentum: of the descent.
-        nesterov: its form; our choice is the classical one.
-        decay: times a kernel is added to its gradient.
-        linear_decay: how much more for the kernels of the linear layers (our choice; published is that it is more).
-        bias_decay: the same for biases; our choice is none.
-        evaluation_batch: held-out windows that are computed at once; memory, not method.
-        seed: root of every random number.
+        momentum: of SGD.
+        nesterov: use Nesterov momentum; classical momentum is our choice.
+        decay: weight decay of the kernels.
+        linear_decay: factor on the decay of linear layers (published: more; 2 is our choice).
+        bias_decay: weight decay of the biases (our choice).
+        evaluation_batch: held-out windows of a call; changes memory, not results.
+        seed: of all random numbers.
 
     Raises:
         ValueError: a value out of range.
