@@ -23,7 +23,7 @@ from infantjax.files import canonical_json, locked, sha256
 from infantjax.training.state import TrainState
 
 FOLDER = "checkpoints"
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointStore:

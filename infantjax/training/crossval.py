@@ -24,6 +24,7 @@ from infantjax.training import distributed, loop
 from infantjax.training.cohort_splits import single_split
 from infantjax.training.logs import TABLE
 from infantjax.training.loop import TrainOptions
+from infantjax.training.nested import EpochCurves, nested_selection
 from infantjax.training.out_of_fold import ALL_RUNS, OUT_OF_FOLD, HeldOut, calibrate, write_tables
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, TrainResult
@@ -78,6 +79,7 @@ class TrainOutputs:
         info: what the use of the ensemble needs beside the settings, JSON-compatible.
         calibrated: the method calibrates its risks itself, to probabilities at the prevalence of the cohort.
         optimistic: held-out recordings also chose the epoch of their run.
+        curves: of every epoch, where held-out recordings chose one.
     """
 
     held_out: list[HeldOut]
@@ -86,6 +88,7 @@ class TrainOutputs:
     info: dict[str, Any] = field(default_factory=dict)
     calibrated: bool = False
     optimistic: bool = False
+    curves: EpochCurves | None = None
 
 
 class Trainable(Protocol):
@@ -247,6 +250,7 @@ def make_record(method: Trainable, inputs: TrainInputs, result: TrainResult, out
     It holds no times, paths or device counts: the same training gives the same bytes.
     """
     cohort = inputs.cohort
+    nested = nested_selection(cohort, inputs.splits, outputs.held_out, outputs.curves)
     runs = []
     for run, (split, status) in enumerate(zip(inputs.splits, result.status)):
         last = int(result.last_epoch[run])
@@ -273,6 +277,7 @@ def make_record(method: Trainable, inputs: TrainInputs, result: TrainResult, out
         },
         "runs": runs,
         "metrics": {name: value if math.isfinite(value) else None for name, value in outputs.metrics.items()},
+        "selection": None if nested is None else nested.to_dict(),
         "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},
     }
 
@@ -323,6 +328,10 @@ def format_summary(ensemble: Ensemble) -> list[str]:
         ended = f"{run['status']} after epoch {run['epochs']}, {best}"
         lines.append(f"run {run['run']}  {_metrics_in_words(run['metrics'])}  ({ended})")
     lines.append(f"held out: {_metrics_in_words(training['metrics'])}")
+    if (selection := training.get("selection")) is not None:
+        what = "threshold and calibration" if selection["epochs"] is None else "epoch, threshold and calibration"
+        lines.append(f"{what} by the same infants (optimistic): {_metrics_in_words(selection['optimistic'])}")
+        lines.append(f"{what} by the other infants (nested): {_metrics_in_words(selection['nested'])}")
     if (calibration := ensemble.info.get("calibration")) is not None:
         lines.append(RiskCalibration.from_dict(calibration).describe())
     return lines

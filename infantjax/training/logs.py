@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from infantjax.files import write_atomically
 
 TABLE = "history.csv"
@@ -46,12 +48,14 @@ class Log:
 
         Args:
             epoch: counted from 1.
-            history: `[run, epoch]`; runs beyond the named ones pad the stack and are left out.
+            history: `[run, epoch]`; runs beyond the named ones pad the stack and are left out, as are arrays with more
+                axes.
             table: write the table anew, whose size grows with the epochs; else the events alone.
 
         Raises:
             OSError: the folder cannot be written.
         """
+        history = {name: values for name, values in history.items() if np.ndim(values) == 2}
         if table:
             write_atomically(self.directory / TABLE, history_table(history, self.run_ids, epoch))
         self._write_events(epoch, history)

@@ -72,7 +72,7 @@ def calibrate(
     known = [entry for entry in held_out if entry.run in fold_of and math.isfinite(entry.value)]
     if cohort.score_range is not None or not known:
         return None
-    infants = cohort.groups or cohort.names
+    infants = infants_of(cohort)
     return RiskCalibration.fit(
         [entry.value for entry in known],
         [int(cohort.outcomes[entry.row]) for entry in known],
@@ -82,6 +82,14 @@ def calibrate(
         optimistic=optimistic,
         subjects=subjects,
     )
+
+
+def infants_of(cohort: Cohort) -> tuple[str, ...]:
+    """The infant of each recording: its group, or the recording where a group (twins, a center) has both outcomes."""
+    groups = cohort.groups or cohort.names
+    outcome_of = dict(zip(groups, cohort.outcomes))
+    whole = all(outcome_of[group] == outcome for group, outcome in zip(groups, cohort.outcomes))
+    return groups if whole else cohort.names
 
 
 def to_csv(cohort: Cohort, values: Iterable[tuple[int, Sequence[int], float]]) -> str:

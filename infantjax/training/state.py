@@ -69,7 +69,7 @@ class TrainState(NamedTuple):
         best_epoch: `[]` that epoch, counted from 1; 0 while there is none.
         best_score: `[]` its score.
         best_outputs: outputs of the evaluation of that epoch, see `EvalResult`.
-        history: `[epoch]` each, by name: losses and metrics after each epoch; NaN for epochs that were not run.
+        history: `[epoch, ...]` each, by name: losses and metrics after each epoch; NaN for epochs that were not run.
     """
 
     variables: dict[str, Any]
@@ -94,7 +94,7 @@ class TrainResult:
         outputs: outputs of the evaluation of that epoch, padded; see the task.
         status: how each run ended.
         last_epoch: `[run]` last epoch that counts; for a diverged run the epoch before it diverged.
-        history: `[run, epoch]` of each loss and metric; NaN for epochs that were not run or diverged.
+        history: `[run, epoch, ...]` of each loss and metric; NaN for epochs that were not run or diverged.
     """
 
     variables: dict[str, Any]

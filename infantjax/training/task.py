@@ -61,7 +61,8 @@ class EvalResult(NamedTuple):
         loss: `[]`.
         score: `[]` the best epoch has the highest one.
         outputs: arrays of the best epoch that are kept beside its weights, for example predictions.
-        metrics: `[]` each, by name: columns of the history beside the losses.
+        metrics: by name, `[]` each: columns of the history beside the losses. Arrays with axes are kept for every
+            epoch too, in the checkpoints and the result but not in the logs.
     """
 
     loss: Array
@@ -243,7 +244,7 @@ class SupervisedTask(ABC):
             for name, packing in self.packings.items()
         }
         result = jax.eval_shape(self.evaluation, variables, run, data, active)
-        unknown = jnp.full(self.config.epochs, jnp.nan)
+        measured = {"training_loss": result.loss, "validation_loss": result.loss, **result.metrics}
         return TrainState(
             variables=variables,
             opt_state=self.optimizer.init(variables["params"]),
@@ -253,7 +254,7 @@ class SupervisedTask(ABC):
             best_epoch=jnp.int32(0),
             best_score=jnp.float32(self.min_score),
             best_outputs=jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), result.outputs),
-            history=dict.fromkeys(("training_loss", "validation_loss", *result.metrics), unknown),
+            history={name: jnp.full((self.config.epochs, *leaf.shape), jnp.nan) for name, leaf in measured.items()},
         )
 
     def epoch(self, state: TrainState, run: Any, data: Any) -> TrainState:

@@ -53,3 +53,8 @@ def test_risks_that_a_method_calibrated_get_no_second_map(cohort):
     found = calibrate(cohort, held_out(cohort), [0, 1, 2], calibrated=True, optimistic=True)
     assert found.apply(0.42, dict.fromkeys(range(3), 0.42)).risk == pytest.approx(0.42)
     assert found.optimistic
+
+
+def test_twins_of_different_outcome_are_two_infants(cohort):
+    twins = replace(cohort, outcomes=tuple(float(i % 2) for i in range(60)))
+    assert calibrate(twins, held_out(twins), [0, 1, 2]).counts() == (30, 30)

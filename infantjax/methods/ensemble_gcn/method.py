@@ -131,6 +131,7 @@ class EnsembleGCN(Method):
         """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC."""
         from infantjax.methods.common import auc_or_nan, finite_or_none
         from infantjax.training import crossval
+        from infantjax.training.nested import EpochCurves
         from infantjax.training.out_of_fold import HeldOut
 
         risks = result.validation_outputs(inputs.splits)
@@ -154,6 +155,7 @@ class EnsembleGCN(Method):
                 "demonstration": False,
             },
             optimistic=any(has_auc),
+            curves=EpochCurves(result.history["auc"], result.history["risks"]) if any(has_auc) else None,
         )
 
     def members(self, result: "TrainResult") -> tuple[Member, ...]:

@@ -262,7 +262,7 @@ class WindowTask(SupervisedTask):
             jax.nn.softmax(predictions)[:, 1], infants.infant_windows, infants.infant_count
         )
         auc = metrics.auc(risks, infants.infant_label, (infants.infant_count > 0).astype(jnp.float32))
-        return EvalResult(loss, auc, risks, {"auc": auc})
+        return EvalResult(loss, auc, risks, {"auc": auc, "risks": risks})
 
     def format_summary(self, best_scores: np.ndarray) -> str:
         """Median and range of the best AUC; nothing where no run has one."""

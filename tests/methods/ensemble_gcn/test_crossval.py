@@ -78,6 +78,18 @@ def test_every_infant_is_held_out_once_and_its_risk_is_written(ensemble, folder)
     assert set(record["versions"]) >= {"infantjax", "jax"}
 
 
+def test_figures_by_choices_of_the_other_infants_stand_beside_the_optimistic_ones(ensemble, folder):
+    selection = json.loads((folder / "training.json").read_text())["selection"]
+    assert ensemble.info["training"]["selection"] == selection
+    assert (selection["infants"], len(selection["epochs"])) == (8, 3)
+    assert set(selection["epochs"]) <= {1, 2}
+    record = json.loads((folder / "training.json").read_text())
+    assert selection["optimistic"]["AUC"] == record["metrics"]["AUC"]
+    lines = [line for line in format_summary(ensemble) if line.startswith("epoch, threshold and calibration by the")]
+    assert len(lines) == 2
+    assert f"by the other infants (nested): AUC {selection['nested']['AUC']:.3f}, " in lines[1]
+
+
 def test_an_ensemble_keeps_out_of_fold_risks_and_moments_but_no_ids(ensemble, folder):
     found = RiskCalibration.from_dict(load_ensemble(folder).info["calibration"])
     rows = list(csv.DictReader((folder / "out_of_fold.csv").read_text().splitlines()))
@@ -156,6 +168,10 @@ def test_a_run_that_holds_out_one_infant_selects_no_epoch_by_it(left_out):
     assert [(run["best_epoch"], run["epochs"], run["metrics"]) for run in runs] == [(0, 2, {"AUC": None})] * 5
     assert ensemble.info["calibration"]["optimistic"] is False
     assert "optimistic" not in ensemble.info["statement"]
+    selection = ensemble.info["training"]["selection"]
+    assert selection["epochs"] is None
+    assert selection["nested"]["sensitivity"] is None
+    assert selection["nested"]["AUC"] == selection["optimistic"]["AUC"]
     assert format_summary(ensemble)[0] == "run 0  AUC -  (finished after epoch 2, last weights)"
 
 
