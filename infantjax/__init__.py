@@ -39,6 +39,7 @@ _SUBPACKAGES = (
     "assessment",
     "cache",
     "cli",
+    "devices",
     "errors",
     "evaluation",
     "explanation",

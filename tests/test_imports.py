@@ -39,6 +39,7 @@ ORDER = (
     "files",
     "progress",
     "cache",
+    "devices",
     "skeletons",
     "recording",
     "formats",

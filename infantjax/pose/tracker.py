@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
 
 from infantjax import __version__
+from infantjax.devices import BATCH, local_mesh, platform_of, shard, sharding_over
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256
 from infantjax.pose import linking, track
@@ -42,7 +44,7 @@ class PoseConfig:
         resizing: `reference`, or `fast` by the decoder's own scaler.
         flip: average the maps of the image and of its mirror image, with left and right exchanged.
         min_confidence: a point below is missing (NaN); 0.1 is our choice: the reference for videos has no threshold.
-        batch_size: frames of a call; None lets the backend decide.
+        batch_size: frames that a device computes in a call; None lets the backend decide.
         dtype: of the network's activations; `bfloat16` is for accelerators.
         scales: average the maps of the image at these scales (`multi_scale.at_scale`).
         person: which of several persons, `central` or `largest`, told apart by affinity fields; None takes the maximum
@@ -89,20 +91,25 @@ class Tracker:
     Args:
         network: with its weights.
         config: how.
+        devices: that divide the frames of a call; None is all of this process.
 
     Raises:
         ValueError: the configuration selects a person, and the network has no affinity fields.
     """
 
-    def __init__(self, network: PoseEstimator, config: PoseConfig = PoseConfig()) -> None:
+    def __init__(
+        self, network: PoseEstimator, config: PoseConfig = PoseConfig(), devices: Sequence[jax.Device] | None = None
+    ) -> None:
         if config.person and network.affinity_fields is None:
             raise ValueError("a network without affinity fields cannot tell persons apart")
         self.network, self.config = network, config
-        cpu = jax.default_backend() == "cpu"
+        self._mesh = local_mesh(devices=devices)
+        cpu = platform_of(self._mesh) == "cpu"
         # On a CPU an operation of a small network is too short to be spread over cores; calls are.
         self._workers = (os.cpu_count() or 1) + 1 if cpu else 2
         # The second stage needs the frames themselves, of which several batches are in memory at a time.
-        self.batch_size = config.batch_size or (1 if cpu else 16 if config.two_stage else 64)
+        each = config.batch_size or (1 if cpu else 16 if config.two_stage else 64)
+        self.batch_size = each * self._mesh.shape[BATCH]
 
     @cached_property
     def _program(self) -> Callable[[Any, jax.Array], Any]:
@@ -118,7 +125,6 @@ class Tracker:
         def mean(variables: Any, crops: jax.Array) -> jax.Array:
             return mean_maps(lambda images: outputs(variables, images)[0], crops, config.scales)
 
-        @jax.jit
         def run(variables: Any, crops: jax.Array) -> Any:
             maps = mean(variables, crops)
             if config.flip:
@@ -127,7 +133,7 @@ class Tracker:
                 return self._decode(maps)
             return maps, jnp.asarray(outputs(variables, crops)[1][network.affinity_fields], jnp.float32)
 
-        return run
+        return jax.jit(shard(run, self._mesh, (P(), P(BATCH)), P(BATCH)))
 
     @cached_property
     def _decode(self) -> Callable[[jax.Array], Points]:
@@ -137,7 +143,8 @@ class Tracker:
     @cached_property
     def _variables(self) -> Any:
         # A CPU program computes in float32 what it was given in float32: weights follow the activations.
-        return jax.device_put(jax.tree.map(lambda leaf: jnp.asarray(leaf, self.config.dtype), self.network.variables))
+        variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, self.config.dtype), self.network.variables)
+        return jax.device_put(variables, sharding_over(self._mesh))
 
     def find(self, crops: UInt8[np.ndarray, "frame side side 3"]) -> Points:
         """Keypoints of crops (`crop.crop_image`), as NumPy arrays; positions are fractions of the crop."""
@@ -146,7 +153,8 @@ class Tracker:
         for first in range(0, len(crops), size):
             part = crops[first : first + size]
             padded = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0), (0, 0)))
-            found = [np.asarray(leaf) for leaf in self._program(self._variables, jnp.asarray(padded))]
+            crop_batch = jax.device_put(padded, sharding_over(self._mesh, BATCH))
+            found = [np.asarray(leaf) for leaf in self._program(self._variables, crop_batch)]
             if self.config.person is not None:
                 found = self._of_one_person(found[0], found[1], len(part), self.config.person)
             parts.append([leaf[: len(part)] for leaf in found])

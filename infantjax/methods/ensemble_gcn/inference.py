@@ -1,9 +1,10 @@
 """The networks of an ensemble on the windows of a recording.
 
 One program is compiled for each architecture and serves recordings of any length: windows go through it in chunks of a
-fixed number, so memory is bounded and nothing is compiled twice. On a CPU a call computes one network, and as many
-calls run side by side as there are cores; on accelerators a call computes all networks side by side (`vmap`). What
-depends on the weights alone is computed once for each network (`folding`), and kept with the programs.
+fixed number, so memory is bounded and nothing is compiled twice. On a CPU a device computes one network in a call, and
+as many calls run side by side as there are cores; an accelerator computes all networks side by side (`vmap`). Several
+devices divide the networks of a call among them, and then its windows (`infantjax.devices`). What depends on the
+weights alone is computed once for each network (`folding`), and kept with the programs.
 """
 
 import os
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 from jax import export
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jax.stages import Lowered
 from jaxtyping import Array, Float
 
 from infantjax import cache as runtime
 from infantjax import skeletons
 from infantjax.cache import COMPILER_OPTIONS
+from infantjax.devices import BATCH, NETWORK, local_mesh, platform_of, shard, sharding_over
 from infantjax.files import sha256
 from infantjax.recording import windows
 from infantjax.recording.windows import WINDOW, Rotation
@@ -35,7 +39,7 @@ Leaves = Sequence[np.ndarray] | Sequence[Array]
 """Folded weights, in the order in which the program reads them."""
 
 CHUNKS = {"cpu": 6, "gpu": 64, "tpu": 64}
-"""Windows that go through a program at a time: on a CPU few, so that activations stay in the cache."""
+"""Windows that a device computes at a time: on a CPU few, so that activations stay in the cache."""
 
 
 class Scores(NamedTuple):
@@ -54,8 +58,9 @@ class EnsembleProgram:
         skeleton: the joints that the networks read.
         rotation: which rotation each window gets.
         exact: contributions go through the spatial pooling layer.
-        chunk: windows that go through a program at a time; None chooses by backend.
+        chunk: windows that a device computes at a time; None chooses by backend.
         window: frames of a window.
+        devices: that compute; None is all of this process.
     """
 
     members: Sequence[Member]
@@ -64,20 +69,22 @@ class EnsembleProgram:
     exact: bool = False
     chunk: int | None = None
     window: int = WINDOW
-    _programs: list["Future[_Compiled]"] = field(default_factory=list, repr=False)
+    devices: Sequence[jax.Device] | None = None
+    _programs: list[tuple["_Prepared", "Future[_Compiled]"]] = field(default_factory=list, repr=False)
 
     def start(self) -> None:
         """Begin to trace and compile the programs in the background; done once, on the first use if not before."""
         if self._programs:
             return
-        self.chunk = self.chunk or CHUNKS.get(jax.default_backend(), 64)
+        self.devices = self.devices or jax.local_devices()
+        self.chunk = self.chunk or CHUNKS.get(self.devices[0].platform, 64)
         # Tracing and folding need the interpreter, compiling and computing do not: each member is compiled as soon
         # as it is traced, folded while the compiler works, and its windows computed while the next is traced.
         tracing = ThreadPoolExecutor(1, thread_name_prefix="tracing")
         compiling = ThreadPoolExecutor(thread_name_prefix="compiling")
         members = [_Prepared(self, member) for member in self.members]
         prepared = [(tracing.submit(member.lower), tracing.submit(member.fold)) for member in members]
-        self._programs = [compiling.submit(_compile, *both) for both in prepared]
+        self._programs = [(one, compiling.submit(one.compile, *both)) for one, both in zip(members, prepared)]
         tracing.shutdown(wait=False)
         compiling.shutdown(wait=False)
 
@@ -88,7 +95,7 @@ class EnsembleProgram:
             InputError: the weights of a member do not fit its architecture.
         """
         self.start()
-        for program in self._programs:
+        for _, program in self._programs:
             program.result()
 
     def scores(self, positions: Float[np.ndarray, "time joint 2"]) -> tuple[list[Scores], np.ndarray]:
@@ -104,31 +111,48 @@ class EnsembleProgram:
             ValueError: shorter than a window.
             InputError: the weights of a member do not fit its architecture.
         """
-        starts = windows.window_starts(len(positions), self.window)
+        (found,) = self.scores_of_many([positions])
+        return found
+
+    def scores_of_many(
+        self, recordings: Sequence[Float[np.ndarray, "_ joint 2"]]
+    ) -> list[tuple[list[Scores], np.ndarray]]:
+        """Scores of several recordings, whose windows fill the same chunks; the same as of each alone.
+
+        Args and Raises: as `scores`.
+
+        Returns:
+            What `scores` gives for each.
+        """
+        starts = [windows.window_starts(len(positions), self.window) for positions in recordings]
+        offsets = np.cumsum([0, *map(len, recordings)])
+        scores = self._scores(np.concatenate(recordings), np.concatenate([s + o for s, o in zip(starts, offsets)]))
+        ends = np.cumsum([len(each) for each in starts])
+        cuts = [slice(end - len(each), end) for end, each in zip(ends, starts)]
+        return [
+            ([Scores(s.risk[:, cut], s.contributions[:, cut]) for s in scores], each) for cut, each in zip(cuts, starts)
+        ]
+
+    def _scores(self, positions: Float[np.ndarray, "time joint 2"], starts: np.ndarray) -> list[Scores]:
+        """Scores of every member on the windows that start at these frames."""
         self.start()
-        assert self.chunk is not None
-        chunks = [starts[first : first + self.chunk] for first in range(0, len(starts), self.chunk)]
-        pool = ThreadPoolExecutor(_workers(), thread_name_prefix="computing")
+        pool = ThreadPoolExecutor(_workers(self._programs[0][0].mesh), thread_name_prefix="computing")
         try:
             pending = [
-                [[pool.submit(self._run, program, i, positions, c) for c in chunks] for i, _ in enumerate(_groups(one))]
-                for one, program in zip(self.members, self._programs)
+                [
+                    [
+                        pool.submit(one.run, program, group, positions, starts[first : first + one.capacity])
+                        for first in range(0, len(starts), one.capacity)
+                    ]
+                    for group in range(len(one.groups))
+                ]
+                for one, program in self._programs
             ]
             parts = [[_join([chunk.result() for chunk in group], 1) for group in member] for member in pending]
         finally:
             pool.shutdown(cancel_futures=True)
-        joined = [_join(member, 0) for member in parts]
-        return [Scores(s.risk[:, : len(starts)], s.contributions[:, : len(starts)]) for s in joined], starts
-
-    def _run(
-        self, program: "Future[_Compiled]", group: int, positions: Float[np.ndarray, "time joint 2"], chosen: np.ndarray
-    ) -> Scores:
-        """Scores of one group of networks on one chunk, which is filled up with its last window."""
-        assert self.chunk is not None
-        padded = np.pad(chosen, (0, self.chunk - len(chosen)), mode="edge")
-        piece = jax.device_put(np.asarray(positions[padded[:, None] + np.arange(self.window)], np.float32))
-        compiled, groups = program.result()
-        return Scores(*map(np.asarray, compiled(groups[group], piece)))
+        joined = [(_join(groups, 0), member.runs) for groups, member in zip(parts, self.members)]
+        return [Scores(s.risk[:runs, : len(starts)], s.contributions[:runs, : len(starts)]) for s, runs in joined]
 
 
 class _Prepared:
@@ -136,9 +160,25 @@ class _Prepared:
 
     def __init__(self, ensemble: EnsembleProgram, member: Member) -> None:
         assert ensemble.chunk is not None
+        assert ensemble.devices is not None
         self.ensemble, self.member = ensemble, member
+        # On a CPU `vmap` would turn convolutions into grouped ones.
+        self.together = 1 if ensemble.devices[0].platform == "cpu" else member.runs
+        self.mesh = local_mesh(-(-member.runs // self.together), ensemble.devices)
         shape = (ensemble.chunk, ensemble.window, len(ensemble.skeleton.joints), 2)
         self.positions = jax.ShapeDtypeStruct(shape, np.float32)
+
+    @property
+    def capacity(self) -> int:
+        """The windows of a call, on all devices."""
+        return self.positions.shape[0] * self.mesh.shape[BATCH]
+
+    @property
+    def groups(self) -> list[np.ndarray]:
+        """The networks of each call, on all devices; the last call is filled up with the last network."""
+        size = self.together * self.mesh.shape[NETWORK]
+        padded = np.minimum(np.arange(-(-self.member.runs // size) * size), self.member.runs - 1)
+        return list(padded.reshape(-1, size))
 
     @cached_property
     def key(self) -> Any:
@@ -146,7 +186,7 @@ class _Prepared:
         ensemble, member = self.ensemble, self.member
         shapes = [[path, leaf.shape, str(leaf.dtype)] for path, leaf in leaves(member.variables)]
         settings = [member.model, member.overrides, ensemble.rotation, ensemble.exact, COMPILER_OPTIONS]
-        return [settings, shapes, self.positions.shape, asdict(ensemble.skeleton)]
+        return [settings, shapes, self.together, self.positions.shape, asdict(ensemble.skeleton)]
 
     @cached_property
     def folded(self) -> "FoldedProgram":
@@ -159,26 +199,32 @@ class _Prepared:
 
     @cached_property
     def program(self) -> export.Exported:
-        """The program that reads folded weights, from the folder of the compilation cache if it is there."""
-        first, *_ = _groups(self.member)
+        """The program of one device, which reads folded weights; from the folder of the compilation cache, if there."""
 
         def computed(weights: Leaves, positions: Array) -> tuple[Array, Array]:
             return over_networks(self.folded, weights, positions)
 
         def exported() -> export.Exported:
-            together = first.stop - first.start
-            weights = [jax.ShapeDtypeStruct((together, *leaf.shape), leaf.dtype) for leaf in self.folded.shapes]
+            weights = [jax.ShapeDtypeStruct((self.together, *leaf.shape), leaf.dtype) for leaf in self.folded.shapes]
             return export.export(jax.jit(computed))(weights, self.positions)
 
         return runtime.traced(self.key, exported) or exported()
 
     def lower(self) -> Lowered:
-        """The program, for the compiler."""
-        *weights, positions = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.program.in_avals)
-        return jax.jit(self.program.call).lower(weights, positions)
+        """The program of all devices, for the compiler."""
+        *weights, positions = self.program.in_avals
+        program = shard(self.program.call, self.mesh, (P(NETWORK), P(BATCH)), P(NETWORK, BATCH))
+        return jax.jit(program).lower(
+            [self._sharded(leaf, NETWORK) for leaf in weights], self._sharded(positions, BATCH)
+        )
+
+    def _sharded(self, part: jax.core.ShapedArray, axis: str) -> jax.ShapeDtypeStruct:
+        """The whole of an array of which each device along an axis of the mesh holds a part."""
+        shape = (part.shape[0] * self.mesh.shape[axis], *part.shape[1:])
+        return jax.ShapeDtypeStruct(shape, part.dtype, sharding=sharding_over(self.mesh, axis))
 
     def fold(self) -> list[Leaves]:
-        """The folded weights of each group of networks, on the device."""
+        """The folded weights of each group of networks, on the devices."""
         member = self.member
 
         def folded() -> bytes:
@@ -194,8 +240,27 @@ class _Prepared:
             shape = (member.runs, *leaf.shape[1:])
             stack.append(np.frombuffer(content, leaf.dtype, prod(shape), place).reshape(shape))
             place += stack[-1].nbytes
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        return [jax.device_put([leaf[group] for leaf in stack], device) for group in _groups(member)]
+        over_devices = sharding_over(self.mesh, NETWORK)
+        return [jax.device_put([leaf[group] for leaf in stack], over_devices) for group in self.groups]
+
+    def compile(self, lowered: "Future[Lowered]", folded: "Future[list[Leaves]]") -> "_Compiled":
+        """The executable, once it is lowered, with the folded weights."""
+        program = lowered.result().compile(compiler_options=COMPILER_OPTIONS.get(platform_of(self.mesh)))
+        return _Compiled(program, folded.result())
+
+    def run(
+        self,
+        program: "Future[_Compiled]",
+        group: int,
+        positions: Float[np.ndarray, "time joint 2"],
+        starts: np.ndarray,
+    ) -> Scores:
+        """Scores of one group of networks on one chunk, which is filled up with its last window."""
+        padded = np.pad(starts, (0, self.capacity - len(starts)), mode="edge")
+        cut = np.asarray(positions[padded[:, None] + np.arange(self.ensemble.window)], np.float32)
+        piece = jax.device_put(cut, sharding_over(self.mesh, BATCH))
+        compiled, groups = program.result()
+        return Scores(*map(np.asarray, compiled(groups[group], piece)))
 
 
 class _Compiled(NamedTuple):
@@ -213,26 +278,15 @@ def over_networks(program: "FoldedProgram", weights: Leaves, positions: Array) -
     return jax.tree.map(lambda a: a[None], program([a[0] for a in weights], positions))
 
 
-def _groups(member: Member) -> list[slice]:
-    """The networks that a call computes."""
-    together = 1 if jax.default_backend() == "cpu" else member.runs
-    return [slice(i, i + together) for i in range(0, member.runs, together)]
-
-
 def _join(parts: list[Scores], axis: int) -> Scores:
     return Scores(*(np.concatenate(arrays, axis) for arrays in zip(*parts)))
 
 
-def _workers() -> int:
+def _workers(mesh: Mesh) -> int:
     """Calls that run side by side.
 
     XLA's CPU backend spreads each operation over the cores, and most operations of these networks are too short for
     that to pay; a call for each core, and one more for the moments in which one waits, keeps them busy. On accelerators
     one chunk is copied while another is computed.
     """
-    return min(os.cpu_count() or 1, 8) + 1 if jax.default_backend() == "cpu" else 2
-
-
-def _compile(lowered: "Future[Lowered]", folded: "Future[list[Leaves]]") -> _Compiled:
-    program = lowered.result().compile(compiler_options=COMPILER_OPTIONS.get(jax.default_backend()))
-    return _Compiled(program, folded.result())
+    return min(os.cpu_count() or 1, 8) + 1 if platform_of(mesh) == "cpu" else 2

@@ -1,9 +1,6 @@
 """From a recording or file to an assessment, with an ensemble of random weights."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import jax
@@ -202,18 +199,6 @@ def test_one_window_gives_the_same_in_any_company(assessor, record):
 
 # --- the same bytes --------------------------------------------------------------------------------------------------
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import jax
-assert jax.local_device_count() == 8
-from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.assessment.batch import ReadOptions, assess_files
-from infantjax.weights.ensemble import load_ensemble
-assessor = EnsembleGcnAssessor(load_ensemble(sys.argv[1]))
-assess_files([Path(p) for p in sys.argv[3:]], Path(sys.argv[2]), assessor, ReadOptions(fps=30.0))
-"""
-
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, record):
@@ -239,14 +224,6 @@ def test_a_file_alone_gives_the_bytes_that_it_gives_in_a_batch(files, assessor, 
         assess_files([path], tmp_path / path.stem, assessor, ReadOptions(fps=30.0))
         (written,) = (tmp_path / path.stem).glob("*.json")
         assert written.read_bytes() == batch[written.name]
-
-
-def test_eight_devices_give_the_same_bytes_as_one(files, ensemble_folder, batch, tmp_path):
-    devices = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-    flags = {"XLA_FLAGS": devices, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", SCRIPT, str(ensemble_folder), str(tmp_path), *map(str, files)]
-    subprocess.run(command, check=True, env=os.environ | flags, timeout=300)
-    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json")} == batch
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+"""The devices of this process as a mesh: networks are sharded over one axis, windows and frames over the other.
+
+Every device computes an independent part of a call by the program of one device, so the result does not depend on the
+number of devices, and nothing is sent between them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
+from jax.sharding import PartitionSpec as P
+
+NETWORK = "network"
+"""Name of the mesh axis over which the networks of an ensemble are sharded."""
+BATCH = "batch"
+"""Name of the mesh axis over which windows or frames are sharded."""
+
+
+def local_mesh(networks: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh `[network, batch]` over devices of this process.
+
+    Args:
+        networks: parts into which networks can be divided; the network axis is the largest divisor of the number of
+            devices that is at most this.
+        devices: to use; None is all local devices.
+    """
+    used = list(devices or jax.local_devices())
+    across = max(size for size in range(1, min(networks, len(used)) + 1) if len(used) % size == 0)
+    return Mesh(np.reshape(used, (across, -1)), (NETWORK, BATCH))
+
+
+def sharding_over(mesh: Mesh, *axes: str) -> Sharding:
+    """Of arrays whose leading axes lie along these axes of a mesh; without axes every device holds the whole."""
+    # A mesh is a part of an array's type and of the compiled program; one device needs neither.
+    return NamedSharding(mesh, P(*axes)) if mesh.size > 1 else SingleDeviceSharding(mesh.devices.item())
+
+
+def shard(function: Callable, mesh: Mesh, inputs: Sequence[P], outputs: P) -> Callable:
+    """A function that computes its part of sharded arrays on each device of a mesh.
+
+    Args:
+        function: of the arrays that one device holds.
+        mesh: of `local_mesh`.
+        inputs: how each argument is sharded.
+        outputs: how the results are sharded.
+    """
+    if mesh.size == 1:
+        return function
+    return jax.shard_map(function, mesh=mesh, in_specs=tuple(inputs), out_specs=outputs, check_vma=False)
+
+
+def platform_of(mesh: Mesh) -> Any:
+    """The kind of its devices: `cpu`, `gpu` or `tpu`."""
+    return mesh.devices.flat[0].platform
