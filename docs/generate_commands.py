@@ -89,12 +89,11 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         text = " ".join((action.help or "").split())
         meaning, _, default = text.rpartition("(default: " if "(default: " in text else "(")
         default = default.removesuffix(")").strip()
-        spelled = ", ".join(f"`{option}`" for option in reversed(action.option_strings)) or f"`{action.metavar}`"
-        default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
+        choices = "|".join(sorted(choice for choice in action.choices or () if choice != "None"))
+        flags = [f"{option} {choices}".strip() for option in reversed(action.option_strings)]
+        spelled = ", ".join(f"`{flag}`" for flag in flags) or f"`{action.metavar}`"
+        default = {"None": "", "False": "", "repeatable": "", "True": "turns off"}.get(default, default)
         meaning = meaning.strip()
-        choices = [f"`{choice}`" for choice in action.choices or () if choice != "None"]
-        if any(choice not in meaning for choice in choices):
-            meaning += f" One of {', '.join(sorted(choices))}."
         found[name] = f"- {spelled}{f' ({default})' if default else ''}: {meaning}"
     return found
 
