@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -42,7 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     JAX reads the variables when it is imported, so they are set before any test module is. Workers have them from the
     process that starts them, and so one folder. With a limit to its size JAX locks it: threads and processes would read
     what another is still writing.
+
+    Compiling takes most of the time of the tests, so XLA leaves out most of its optimizations, but for the tests that
+    compare with reference vectors (`optimized`) and where the variable says otherwise.
     """
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     runtime.shorten_compilation()
@@ -67,6 +71,20 @@ def pytest_sessionfinish() -> None:
     """What is left is collected once: pytest does so five times at the end, a second each for what JAX keeps."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def optimized(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Programs of tests that compare with reference vectors are compiled as those of users are."""
+    if "shared" not in request.fixturenames:
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

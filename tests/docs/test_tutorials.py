@@ -46,7 +46,6 @@ def pages() -> list:
 def test_every_block_of_a_tutorial_runs(page, tmp_path):
     binaries = Path(sys.executable).parent
     environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiled in half the time
     work = tmp_path / "work"
     work.mkdir()
     done = subprocess.run(

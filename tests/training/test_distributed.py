@@ -41,8 +41,7 @@ def two_processes(toy, folder: Path, epochs: int) -> None:
     started = [
         subprocess.Popen(
             [sys.executable, "-c", IN_PROCESS, toy.__file__, address, str(number), str(folder), str(epochs)],
-            # A third of the time to compile.
-            env={**os.environ, "XLA_FLAGS": flags, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+            env={**os.environ, "XLA_FLAGS": flags},
             cwd=Path(infantjax.__file__).parents[1],
             stderr=subprocess.PIPE,
             text=True,
