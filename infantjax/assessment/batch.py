@@ -1,20 +1,22 @@
 """Assess many recordings into a folder: a JSON file and a page for each, a summary and an index over all.
 
 A recording that fails, for whatever reason, is a row of the summary, and the others are assessed. Each file is written
-whole or not at all, the summary after every recording, so an interruption loses no finished recording.
+whole or not at all, the summary every few seconds and at the end, also after an interruption.
 """
 
 import glob
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from infantjax import formats
 from infantjax.assessment.assessor import Assessor
 from infantjax.assessment.gate import DEFAULT_OPTIONS, QualityOptions
+from infantjax.assessment.shards import Shard
 from infantjax.errors import InputError
 from infantjax.files import (
     canonical_json,
@@ -37,6 +39,10 @@ _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quali
 
 _VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")
 """Suffixes of the files of a folder that are taken for videos."""
+
+
+_SUMMARY_SECONDS = 2.0
+"""Least time between two versions of a summary."""
 
 
 class Tracker(Protocol):
@@ -131,6 +137,7 @@ def assess_files(
     quality: QualityOptions = DEFAULT_OPTIONS,
     overwrite: bool = False,
     read_only: Sequence[Path] = (),
+    shard: Shard | None = None,
     report: Callable[[int, Row], None] = lambda done, row: None,
 ) -> list[Row]:
     """Assess recordings and write `NAME.json`, `NAME.html`, `summary.csv` and `index.html`.
@@ -146,37 +153,40 @@ def assess_files(
         quality: what the quality of the keypoints decides.
         overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
         read_only: further files and folders that are read, such as tables and the ensemble.
+        shard: assess only this part of the recordings, sorted by path, into a folder of its own in `output`. Recordings
+            have the same ids in every shard if all are given the same paths.
         report: called with the number of finished recordings and the newest row.
 
     Returns:
-        A row for every path, in order.
+        A row for every path, in order; with a shard, for its paths.
 
     Raises:
         InputError: the folder cannot be written, is in use by another process or holds another `summary.csv`, or a
             result would be written over an input.
     """
+    if shard is not None:
+        paths, output = sorted(paths), output / shard.folder
     names = [formats.stem_of(path) for path in paths]
     ids = unique_names(names)
     targets = [output / stem for stem in unique_names(map(safe_stem, ids), ["index"])]
     summary, index = output / "summary.csv", output / "index.html"
     items = [_Item(*item) for item in zip(paths, names, ids, targets, strict=True)]
+    items = shard.take(items) if shard is not None else items
     refuse_inputs(
         [output, summary, index, *(p for item in items for p in (item.json, item.page))], [*paths, *read_only]
     )
     rows: list[Row] = []
     seen: dict[str, Path] = {}
-    with locked(output):
-        whole = _earlier_rows(summary, overwrite)
+    with locked(output), _Summary(output, overwrite) as whole:
         for item in items:
             try:
                 row = _assess_one(item, assessor, options, quality, overwrite, seen)
             except Exception as error:  # one recording never ends a batch
-                if len(items) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
+                if len(paths) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
                     raise
                 row = Row(file=item.path.name, id=item.id, message=str(_as_input_error(item.path, error)))
             rows.append(row)
-            whole = table.merge(whole, row)
-            _write({summary: table.summary_csv(whole), index: page.index_html(whole)})
+            whole.add(row)
             report(len(rows), row)
     return rows
 
@@ -221,15 +231,40 @@ class _Item(NamedTuple):
         return "" if self.id == self.name else f'named {self.id}: another recording is named "{self.name}"'
 
 
-def _earlier_rows(summary: Path, overwrite: bool) -> list[Row]:
-    """The rows of the summary in the folder whose results are still there."""
-    try:
-        rows = table.read_summary(summary)
-    except InputError:
-        if not overwrite:
-            raise
-        return []
-    return [row for row in rows if not row.page or summary.with_name(row.page).exists()]
+class _Summary:
+    """The rows of earlier and of new recordings, written every few seconds and at the end, whatever ends the batch.
+
+    To write them after every recording would take most of the time of a batch of thousands.
+    """
+
+    def __init__(self, folder: Path, overwrite: bool) -> None:
+        self.table, self.index = folder / "summary.csv", folder / "index.html"
+        try:
+            rows = table.read_summary(self.table)
+        except InputError:
+            if not overwrite:
+                raise
+            rows = []
+        self.rows = [row for row in rows if not row.page or (folder / row.page).exists()]
+        self.due = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.write()
+
+    def add(self, row: Row) -> None:
+        """Put a row in its place, and write all if it is time."""
+        self.rows = table.merge(self.rows, row)
+        if time.monotonic() >= self.due:
+            self.write()
+
+    def write(self) -> None:
+        """Write the table and the index page."""
+        began = time.monotonic()
+        _write({self.table: table.summary_csv(self.rows), self.index: page.index_html(self.rows)})
+        self.due = time.monotonic() + max(_SUMMARY_SECONDS, 10 * (time.monotonic() - began))
 
 
 def _assess_one(

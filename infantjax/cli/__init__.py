@@ -23,6 +23,7 @@ from infantjax.progress import LOGGER, configure_logging
 COMMANDS = {
     "demo": "demo:Demo",
     "assess": "assess:Assess",
+    "summary merge": "summary:Merge",
     "pose": "pose:Pose",
     "crossval": "crossval:Crossval",
     "train": "train:Train",

@@ -78,6 +78,9 @@ class Assess(common.Command):
     """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
+    shard: Annotated[str | None, arg(metavar="NUMBER/COUNT")] = None
+    """Assess only this part of the recordings, such as 3/16, into a folder of its own; give every machine the same
+    inputs, and merge by `infantjax summary merge`."""
     gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
     meaning: Annotated[RiskOptions, common.FLAT] = RiskOptions()
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
@@ -85,11 +88,15 @@ class Assess(common.Command):
     def run(self) -> int:
         """Assess every recording."""
         from infantjax.assessment import batch
+        from infantjax.assessment.shards import Shard
         from infantjax.formats.outcomes import read_metadata
         from infantjax.progress import Progress
         from infantjax.weights import bundled
 
         self.files.check()
+        with common.checked("--shard"):
+            shard = Shard.parse(self.shard) if self.shard is not None else None
+        output = self.output / shard.folder if shard is not None else self.output
         table = read_metadata(self.metadata) if self.metadata else {}
         common.prepare_process()
         assessor = self._assessor().with_risk_options(self.meaning)
@@ -101,7 +108,8 @@ class Assess(common.Command):
         paths = batch.find_recordings(self.inputs, videos=tracker is not None)
         files = self.files
         options = batch.ReadOptions(files.fps, files.format, files.skeleton, files.individual, tracker, table)
-        with Progress(len(paths), "assessing", quiet=self.quiet or len(paths) == 1) as progress:
+        count = len(shard.take(paths)) if shard is not None else len(paths)
+        with Progress(count, "assessing", quiet=self.quiet or count == 1) as progress:
 
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
@@ -115,8 +123,12 @@ class Assess(common.Command):
                 quality=self.gate,
                 overwrite=self.overwrite,
                 read_only=[path for path in also_read if path is not None],
+                shard=shard,
                 report=report,
             )
+        if not rows:
+            common.note([f"{output}: no recording is in this shard"], always=True)
+            return 0
         failed = [row for row in rows if row.status == "error"]
         if len(failed) == len(rows) == 1:
             raise InputError(*rows[0].message.partition(": ")[::2])
@@ -126,7 +138,7 @@ class Assess(common.Command):
         if statement := bundled.statement_of(assessor.ensemble):
             common.note([statement], always=True)
         if failed:
-            LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), self.output / "summary.csv")
+            LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), output / "summary.csv")
         if refused := [row for row in rows if row.status == "not assessable"]:
             LOGGER.warning(
                 "%d of %d recordings are not assessable; --repair undoes exchanged sides and single jumps, "
