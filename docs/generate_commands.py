@@ -25,7 +25,7 @@ to standard output, everything else to standard error. Every command also has `-
 | exit status | meaning |
 | --- | --- |
 | 0 | success |
-| 1 | some recordings of a batch failed, the others are done; or the results could not be printed |
+| 1 | some recordings of a batch failed or are not assessable, others are done; or results could not be printed |
 | 2 | bad input or options, or all recordings failed: one line on standard error says where, what, and what to do |
 | 130 | interrupted; completed work is kept |
 
@@ -92,7 +92,7 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         choices = "|".join(sorted(choice for choice in action.choices or () if choice != "None"))
         flags = [f"{option} {choices}".strip() for option in reversed(action.option_strings)]
         spelled = ", ".join(f"`{flag}`" for flag in flags) or f"`{action.metavar}`"
-        default = {"None": "", "False": "", "repeatable": "", "True": "turns off"}.get(default, default)
+        default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
         meaning = meaning.strip()
         found[name] = f"- {spelled}{f' ({default})' if default else ''}: {meaning}"
     return found

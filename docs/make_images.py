@@ -268,13 +268,13 @@ def report() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _demo(Path(folder))
         page, shot = Path(folder) / "demo_infant.html", Path(folder) / "shot.png"
-        options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1250"]
+        options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1600"]
         command = [browser, *options, f"--screenshot={shot}", page.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         from PIL import Image
 
         image = Image.open(shot).convert("RGB")
-        image.thumbnail((800, 1000))
+        image.thumbnail((800, 1280))
         image.quantize(64).save(FOLDER / "report.png", optimize=True)
 
 

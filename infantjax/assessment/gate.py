@@ -22,8 +22,8 @@ class QualityOptions:
     """How the quality of the keypoints decides what is assessed.
 
     Attributes:
-        quality: Measure the quality of the keypoints before the networks run, leave out what is unusable, and give no
-            value where too little is left. Without it the pipeline is exactly the published one.
+        quality: Whether to measure the quality of the keypoints first, leave out what is unusable, and give no value
+            where too little is left. Without it the pipeline is exactly the published one.
         force: Assess recordings that are not assessable all the same; every report says so.
         repair: Undo exchanged sides and single jumps of points first; every report says what and where.
 

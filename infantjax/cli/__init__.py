@@ -3,8 +3,8 @@
 A command is a frozen dataclass in a file of its own; its fields are its options. Only the module of the command that
 was called is imported, and each imports what it computes with when it runs, so `infantjax --help` is fast.
 
-Exit status: 0 success; 1 some recordings of a batch failed; 2 bad input or options, or all recordings failed, one line
-on standard error; 130 interrupted. Results go to standard output, everything else to standard error.
+Exit status: 0 success; 1 some recordings of a batch failed or are not assessable; 2 bad input or options, or all
+recordings failed, one line on standard error; 130 interrupted. Results go to standard output, else to standard error.
 """
 
 import contextlib

@@ -21,8 +21,7 @@ class StudyOptions:
     study: Annotated[str, arg(metavar="NAME")] = "search"
     """Name of the search in its storage."""
     storage: Annotated[str | None, arg(metavar="URL")] = None
-    """sqlite:///FILE for one machine, postgresql://USER@HOST/DATABASE for several; search.db in the output folder if
-    not given."""
+    """sqlite:///FILE, or postgresql://USER@HOST/DATABASE for several machines; OUTPUT/search.db if not given."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """Folder for checkpoints, logs and exports; of this machine, or shared by all."""
 

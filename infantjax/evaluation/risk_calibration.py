@@ -29,8 +29,8 @@ class RiskOptions:
 
     Attributes:
         error: Chance that the conformal set of a risk may miss the true outcome, above 0 and below 1.
-        prevalence: Share of infants with the outcome where the infant is seen: moves the calibrated risk to it. That of
-            the cross-validation if not given.
+        prevalence: Fraction of infants with the outcome at your site; the calibrated risk is moved to it. That of the
+            cross-validation if not given.
 
     Raises:
         ValueError: a value that is not above 0 and below 1.

@@ -15,7 +15,7 @@ class Augmentation:
         rotation_degrees: largest rotation about the origin to either side.
         scale: size is scaled by 1 plus or minus up to this.
         translation: largest shift of x and of y, in standardized units.
-        discrete: sample whole degrees and hundredths, as the reference implementation does; else any value.
+        discrete: whether to sample whole degrees and hundredths only, as the reference implementation does.
 
     Raises:
         ValueError: a range is negative or not finite, a scale of 1 or more, or off the grid when discrete.

@@ -51,7 +51,7 @@ class Preprocessing:
         centering: origin: the middle of the trunk in each frame, or the median pelvis.
         rotation: make the trunk upright in each frame, or by the first frame of each window.
         scale: median trunk lengths that become 1; 4 in the reference implementation, 2 in the paper.
-        flip_y: let y point upwards.
+        flip_y: whether to let y point upwards.
         max_gap: seconds; longer gaps are interpolated too, with a note.
         min_confidence: points of lower confidence are missing; 0 keeps all.
         window: frames of a window; 150 (5 s) as published. Windows overlap by half.

@@ -17,8 +17,8 @@ class TrainingConfig:
         momentum: of SGD.
         samples_per_negative: windows of each infant without CP in an epoch.
         positive_ratio: an infant with CP gives this many times as many windows.
-        roll: repeat shorter recordings up to the length of the longest, as the reference implementation does; else no
-            window goes over the end of a recording.
+        roll: whether to repeat shorter recordings up to the length of the longest, as the reference implementation; if
+            not, no window crosses the end of a recording.
         augmentation: random views of training windows; None trains on the windows as they are.
         required_auc: pairs of epoch and AUC: from that epoch on a run stops if its best AUC so far is lower. None in
             cross-validation.
