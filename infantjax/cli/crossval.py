@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
 from infantjax.cli.methods import DEFAULT, MethodName, value_of
+from infantjax.errors import InputError
 from infantjax.methods import registry
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
+    from infantjax.training.fine_tuning import Start
     from infantjax.training.loop import TrainOptions
     from infantjax.weights.ensemble import Ensemble
 
@@ -31,6 +33,10 @@ class TrainCommand(common.Command):
     """Defaults of the settings: of the reference implementation, or of the paper where they differ."""
     annotated: Annotated[Path | None, arg(metavar="DIR")] = None
     """For `mam`: folder of other infants with truth.csv (id;second;fidgety)."""
+    init: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Ensemble of other infants whose weights to start from: its folder, or `bundled`."""
+    trainable: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="GLOB")] = ()
+    """With `--init`: train these parameters alone, such as `classifier`; may be repeated."""
     save_every: int = 1
     """Epochs between checkpoints."""
     distributed: common.Distributed = None
@@ -66,6 +72,8 @@ class TrainCommand(common.Command):
             given: dict[str, Any] = {"strict": self.strict, "skip_invalid": self.skip_invalid}
             if self.annotated is not None:
                 given["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
+            if (start := self.start()) is not None:
+                given["start"] = start
             ensemble = self.train(cohort, TrainOptions(save_every=self.save_every, quiet=self.quiet), **given)
         if is_main_process():
             common.write_quality(self.output, quality)
@@ -84,6 +92,18 @@ class TrainCommand(common.Command):
     def tables(self) -> list[Path]:
         """Tables that are read beside the cohort."""
         return [self.files.outcomes] if self.files.outcomes else []
+
+    def start(self) -> "Start | None":
+        """The weights to start from, if any are named."""
+        from infantjax.training.fine_tuning import Start
+        from infantjax.weights import bundled
+        from infantjax.weights.ensemble import load_ensemble
+
+        if self.init is None:
+            if self.trainable:
+                raise InputError("--trainable", "needs weights to start from", "name an ensemble by --init")
+            return None
+        return Start(bundled.ensemble() if str(self.init) == "bundled" else load_ensemble(self.init), self.trainable)
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Train the method and write the ensemble."""

@@ -219,6 +219,10 @@ class Method(ABC):
         """Seed of the training and of the splits."""
         return self.training.seed
 
+    def with_network_of(self, member: Member) -> Self:
+        """The method with the options of the network of a member, whose weights its training starts from."""
+        return self
+
     def members(self, result: "TrainResult") -> tuple[Member, ...]:
         """The networks of all runs that finished an epoch, as one member of an ensemble."""
         from infantjax.training.layout import take_runs

@@ -7,10 +7,10 @@ again on the folder of an interrupted training, they continue it. A method is an
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from infantjax.recording.quality import moments
 from infantjax.recording.recording import Recording
 from infantjax.training import distributed, loop
 from infantjax.training.cohort_splits import single_split
+from infantjax.training.fine_tuning import Start, trainable_mask
 from infantjax.training.logs import TABLE
 from infantjax.training.loop import TrainOptions
 from infantjax.training.nested import EpochCurves, nested_selection
@@ -99,6 +100,10 @@ class Trainable(Protocol):
         """Registry name."""
 
     @property
+    def model(self) -> str:
+        """Registry name of the network."""
+
+    @property
     def skeleton(self) -> str:
         """Name of the keypoints that the network reads."""
 
@@ -129,6 +134,9 @@ class Trainable(Protocol):
     def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
         """Values of held-out recordings, metrics, and what the ensemble needs."""
 
+    def with_network_of(self, member: Member) -> Self:
+        """The method with the options of the network of a member."""
+
     def members(self, result: TrainResult) -> tuple[Member, ...]:
         """Members of the ensemble: the networks of all runs that finished an epoch."""
 
@@ -143,6 +151,7 @@ def crossval(
     stratify: Sequence[str] = (),
     strict: bool = False,
     skip_invalid: bool = False,
+    start: Start | None = None,
 ) -> Ensemble:
     """Train one network for each published split of a cohort, all as one stack, and save them as an ensemble.
 
@@ -155,19 +164,21 @@ def crossval(
         stratify: columns of the outcomes table to balance beside the outcome.
         strict: refuse recordings with points that have to be approximated.
         skip_invalid: leave out recordings that cannot be used, instead of refusing the cohort.
+        start: weights of an ensemble to start from; None draws them at random.
 
     Returns:
         The saved ensemble. Of several processes only the main one saves it.
 
     Raises:
         InputError: recordings that cannot be used (all are named), a cohort that cannot be split, a directory that
-            cannot be written or holds another training, or a first epoch that diverged in every run.
+            cannot be written or holds another training, a first epoch that diverged in every run, or an ensemble to
+            start from of another architecture or that was trained on these recordings.
         ValueError: a cohort on another scale, or an option that the method does not have.
     """
     cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
     splits = method.splits(cohort, stratify)
     inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
-    return _train(method, inputs, Path(directory), options)
+    return _train(method, inputs, Path(directory), options, start)
 
 
 def train(
@@ -180,6 +191,7 @@ def train(
     annotated: Sequence[Recording] = (),
     strict: bool = False,
     skip_invalid: bool = False,
+    start: Start | None = None,
 ) -> Ensemble:
     """Train one network on a single split of a cohort and save it as an ensemble of one.
 
@@ -192,6 +204,7 @@ def train(
         annotated: see `crossval`.
         strict: see `crossval`.
         skip_invalid: see `crossval`.
+        start: see `crossval`.
 
     Raises:
         InputError: as `crossval`, or ids that the cohort does not hold.
@@ -200,7 +213,7 @@ def train(
     cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
     splits = (single_split(cohort, validation, method.seed),)
     inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
-    return _train(method, inputs, Path(directory), options)
+    return _train(method, inputs, Path(directory), options, start)
 
 
 def _prepare(method: Trainable, cohort: Cohort, strict: bool, skip_invalid: bool) -> tuple[Cohort, list[Any]]:
@@ -218,10 +231,21 @@ def _prepare_annotated(method: Trainable, cohort: Cohort, annotated: Sequence[Re
     return prepared
 
 
-def _train(method: Trainable, inputs: TrainInputs, directory: Path, options: TrainOptions | None) -> Ensemble:
+def _train(
+    method: Trainable, inputs: TrainInputs, directory: Path, options: TrainOptions | None, start: Start | None
+) -> Ensemble:
+    init, origin = None, {}
+    if start is not None:
+        _require_other_infants(start, inputs.cohort)
+        member, origin = start.member(method.model), {"start": start.to_dict()}
+        method = method.with_network_of(member)
     setup = method.setup(inputs)
-    description = {"method": method.name, "settings": method.settings}
-    result = loop.train(*setup, directory=directory, description=description, options=options)
+    if start is not None:
+        setup = setup._replace(task=replace(setup.task, trainable=start.trainable))
+        trainable_mask(setup.task.variables["params"], start.trainable)  # refuses a pattern before anything is compiled
+        init = start.variables(member, setup.task.variables, len(inputs.splits))
+    description = {"method": method.name, "settings": method.settings, **origin}
+    result = loop.train(*setup, directory=directory, description=description, options=options, init=init)
     if not (members := method.members(result)):
         raise InputError(
             directory, "the first epoch of every run diverged", "lower the learning rate or check the recordings"
@@ -230,7 +254,7 @@ def _train(method: Trainable, inputs: TrainInputs, directory: Path, options: Tra
         outputs = method.outputs(inputs, setup, result)
     except InputError as error:
         raise InputError(directory, error.what, error.remedy) from error
-    record = make_record(method, inputs, result, outputs)
+    record = make_record(method, inputs, result, outputs) | origin
     info = _info(method, inputs, record, outputs) | _trust(inputs.cohort, result, outputs)
     ensemble = Ensemble(members, info)
     if not distributed.is_main_process():
@@ -272,7 +296,7 @@ def make_record(method: Trainable, inputs: TrainInputs, result: TrainResult, out
         "settings": method.settings,
         "cohort": {
             "recordings": len(cohort),
-            "sha256": sha256(*(r.keypoints for r in cohort.recordings), np.asarray(cohort.outcomes, np.float64)),
+            "sha256": _digest(cohort),
             "problems": list(cohort.problems),
         },
         "runs": runs,
@@ -282,12 +306,32 @@ def make_record(method: Trainable, inputs: TrainInputs, result: TrainResult, out
     }
 
 
+def _digest(cohort: Cohort) -> str:
+    """Of all keypoints and outcomes."""
+    return sha256(*(r.keypoints for r in cohort.recordings), np.asarray(cohort.outcomes, np.float64))
+
+
+def _require_other_infants(start: Start, cohort: Cohort) -> None:
+    """Refuse weights that were trained on the very recordings; that they saw some of the infants cannot be known."""
+    training = start.ensemble.info.get("training")
+    known = training.get("cohort") if isinstance(training, dict) else None
+    if isinstance(known, dict) and known.get("sha256") == _digest(cohort):
+        what = "was trained on these recordings, so that none of them would be held out"
+        raise InputError("--init", what, "start from an ensemble of other infants")
+
+
 def _info(method: Trainable, inputs: TrainInputs, record: dict[str, Any], outputs: TrainOutputs) -> dict[str, Any]:
     """The part of the record that travels with the weights: without ids of infants."""
     training = {name: value for name, value in record.items() if name not in ("method", "settings")}
     training["cohort"] = {name: value for name, value in record["cohort"].items() if name != "problems"}
     training["runs"] = [{name: value for name, value in run.items() if name != "held_out"} for run in record["runs"]]
     notes = [*outputs.info.get("notes", ()), *_unseen_outcomes(inputs)]
+    if (origin := record.get("start")) is not None:
+        which = f"only {', '.join(origin['trainable'])} trained" if origin["trainable"] else "all parameters trained"
+        notes.append(
+            f"training started from the ensemble {origin['ensemble'][:12]}, {which}; figures hold only if it never saw "
+            f"these infants"
+        )
     return {
         "method": method.name,
         "settings": method.settings,

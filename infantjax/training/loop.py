@@ -68,6 +68,7 @@ def train(
     shard_batches: bool = False,
     options: TrainOptions | None = None,
     compiled: CompiledTraining | None = None,
+    init: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Train all runs of a stack at once.
 
@@ -82,6 +83,8 @@ def train(
         shard_batches: shard the batches of every run over the devices, in place of the runs.
         options: of the execution.
         compiled: programs of `compiled.trace` for arguments of equal shapes; None compiles here.
+        init: variables of the network to start from, `[run, ...]` each; None draws them. `description` must tell them
+            apart.
 
     Raises:
         InputError: the directory holds another training, is in use, or cannot be written.
@@ -97,7 +100,7 @@ def train(
         "model": dict(description or {}),
         "variables": _shapes_in_words(task.variables),
     }
-    drawn = task.draw_variables(runs.key)
+    drawn = task.draw_variables(runs.key) if init is None else task.to_vectors(init)
 
     # Devices: the run axis is sharded over them and padded with runs that have ended, or the batches are sharded.
     layout = Layout.create(count, options.devices, shard_batches)

@@ -7,7 +7,7 @@ Everything here is pure. Within the compiled program each collection of variable
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +23,7 @@ from jax.stages import Traced
 from jaxtyping import Array
 
 from infantjax.nn.initializers import Initialization
+from infantjax.training.fine_tuning import trainable_mask
 from infantjax.training.layout import RunMapping, compiler_options, map_runs
 from infantjax.training.packing import Packing
 from infantjax.training.state import Status, TrainState
@@ -99,11 +100,13 @@ class SupervisedTask(ABC):
         module: network with `init(key, x)` and `apply(variables, x, train=...)`.
         config: the same for all runs, see `Config`.
         input_shape: of the network's input, for a batch of one.
+        trainable: patterns of the parameters that are trained; empty trains all. See `fine_tuning.trainable_mask`.
     """
 
     module: nn.Module
     config: Any
     input_shape: tuple[int, ...]
+    trainable: tuple[str, ...] = field(default=(), kw_only=True)
 
     min_score = -np.inf
     """The best epoch needs a score above it."""
@@ -220,11 +223,26 @@ class SupervisedTask(ABC):
 
     def draw_variables(self, keys: Array) -> dict[str, np.ndarray]:
         """Initial variables of each run `[run, n]`, each collection as one vector, on the host."""
-        drawn = self.initialization.draw(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys))
+        return self.to_vectors(self.initialization.draw(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)))
+
+    def to_vectors(self, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Variables of a stack `[run, ...]` on the host, each collection as one vector `[run, n]`."""
         return {
-            name: np.concatenate([rearrange(leaf, "run ... -> run (...)") for leaf in jax.tree.leaves(drawn[name])], 1)
+            name: np.concatenate(
+                [rearrange(np.asarray(leaf), "run ... -> run (...)") for leaf in jax.tree.leaves(variables[name])], 1
+            )
             for name in self.packings
         }
+
+    @cached_property
+    def update_mask(self) -> np.ndarray | None:
+        """`[n]` 1 for each parameter that is trained, 0 for the others; None where all are."""
+        if not self.trainable:
+            return None
+        params = self.variables["params"]
+        mask = trainable_mask(params, self.trainable)
+        parts = jax.tree.map(lambda leaf, trained: np.full(leaf.shape, trained, np.float32).ravel(), params, mask)
+        return np.concatenate(jax.tree.leaves(parts))
 
     # --- one run ---------------------------------------------------------------------------------------------------
 
@@ -343,6 +361,7 @@ class SupervisedTask(ABC):
         gradient = self.packings["params"].pack(tree)
         change, opt_state = self.optimizer.update(gradient, opt_state, variables["params"])
         change = change if scale is None else scale * change
+        change = change if self.update_mask is None else self.update_mask * change
         changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
         changed["params"] = optax.apply_updates(variables["params"], change)
         return {**variables, **changed}, opt_state, value

@@ -51,6 +51,9 @@ def test_a_cohort_is_not_written_over_by_chance(run, tmp_path):
         (("--folds", "3"), "2 recordings with outcome 1 for 3 folds"),
         (("--stratify", "color"), 'no recording has a column "color"'),
         (("--save-every", "0"), "save_every must be at least 1"),
+        (("--init", "nowhere"), "nowhere: is not a folder; give the folder that `infantjax crossval` wrote"),
+        (("--init", "bundled"), "--init: holds networks kbest-gcn-2, kbest-gcn-5, not st-gcn"),
+        (("--trainable", "classifier"), "--trainable: needs weights to start from; name an ensemble by --init"),
     ],
 )
 def test_options_of_crossval_that_cannot_be_are_refused(run, cohort, tmp_path, options, message):

@@ -1,7 +1,7 @@
 """Ensemble-NAS-GCN (Groos et al.): risk of cerebral palsy with its certainty, from an ensemble of graph networks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
@@ -157,6 +157,10 @@ class EnsembleGCN(Method):
             optimistic=any(has_auc),
             curves=EpochCurves(result.history["auc"], result.history["risks"]) if any(has_auc) else None,
         )
+
+    def with_network_of(self, member: Member) -> Self:
+        """See `Method`; overrides that are given are kept."""
+        return replace(self, overrides={**member.overrides, **self.overrides})
 
     def members(self, result: "TrainResult") -> tuple[Member, ...]:
         """See `Method`; with the overrides of the network."""

@@ -162,7 +162,8 @@ def _index_sets(data: CohortData, split: Split, config: TrainingConfig) -> Index
     rows, held = np.asarray(split.train), np.asarray(split.validation)
     parts = config.samples_per_negative * np.where(labels[rows] == 1, config.positive_ratio, 1)
     if parts.sum() < config.batch_size:
-        raise ValueError(f"{parts.sum()} training samples do not fill a batch of {config.batch_size}")
+        what = f"{parts.sum()} training samples do not fill a batch of {config.batch_size}"
+        raise ValueError(f"{what}; use --batch-size {parts.sum()} at most, or more --samples-per-negative")
     train = TrainRow(
         recording=np.repeat(rows, parts),  # type: ignore[arg-type]
         part=np.concatenate([np.arange(p) for p in parts]),  # type: ignore[arg-type]

@@ -17,8 +17,9 @@ from infantjax.recording.quality import Moments, moments
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.crossval import format_summary
+from infantjax.training.fine_tuning import Start
 from infantjax.training.out_of_fold import to_csv
-from infantjax.weights.ensemble import load_ensemble
+from infantjax.weights.ensemble import leaves, load_ensemble
 
 CONFIG = TrainingConfig(epochs=2, batch_size=8, samples_per_negative=2, positive_ratio=2, learning_rate=0.05)
 
@@ -48,7 +49,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("crossval")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ensemble(folder):
     """Three folds; trained once, then read from its checkpoints."""
     return method().crossval(cohort(), folder)
@@ -154,11 +155,12 @@ def test_names_that_a_spreadsheet_would_run_are_defused():
 
 
 @pytest.fixture(scope="module")
-def left_out(tmp_path_factory):
-    """Five infants, one of them with outcome 1, each held out by a run."""
+def left_out(ensemble, tmp_path_factory):
+    """Five infants, one of them with outcome 1, each held out by a run that trains the head of a given network."""
     recordings = tuple(recording(f"i{i:02d}", int(i == 2)) for i in range(5))
     folder = tmp_path_factory.mktemp("infants")
-    return method(folds="infant").crossval(Cohort(recordings, (0, 0, 1, 0, 0)), folder), folder
+    cohort = Cohort(recordings, (0, 0, 1, 0, 0))
+    return method(folds="infant").crossval(cohort, folder, start=Start(ensemble, ("classifier",))), folder
 
 
 def test_a_run_that_holds_out_one_infant_selects_no_epoch_by_it(left_out):
@@ -176,4 +178,45 @@ def test_a_run_that_holds_out_one_infant_selects_no_epoch_by_it(left_out):
 
 
 def test_a_run_that_trained_on_one_outcome_is_told(left_out):
-    assert left_out[0].info["notes"] == ["run 2 trained on no infant with outcome 1: its risks say little"]
+    assert left_out[0].info["notes"][0] == "run 2 trained on no infant with outcome 1: its risks say little"
+
+
+# --- starting from the weights of an ensemble ------------------------------------------------------------------------
+
+
+def test_each_run_starts_from_a_network_and_trains_what_it_was_told_to(left_out, ensemble):
+    before, after = (dict(leaves(each.members[0].variables["params"])) for each in (ensemble, left_out[0]))
+    for name, values in before.items():
+        started = values[[0, 1, 2, 0, 1]]
+        if name.startswith("classifier/"):
+            assert (after[name] != started).any(), name
+        else:
+            np.testing.assert_array_equal(after[name], started, name)
+
+
+def test_an_ensemble_says_what_it_was_started_from(left_out, ensemble):
+    found, folder = left_out
+    origin = {"ensemble": ensemble.digest, "trainable": ["classifier"]}
+    assert json.loads((folder / "training.json").read_text())["start"] == origin
+    assert found.info["training"]["start"] == origin
+    assert f"started from the ensemble {ensemble.digest[:12]}, only classifier trained" in found.info["notes"][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "start", "message"),
+    [
+        ({"model": "kbest-gcn-2", "overrides": {}}, {}, "--init: holds networks st-gcn, not kbest-gcn-2; train the"),
+        ({"overrides": {"widths": (4, 6)}}, {}, r"--init: has shape \[4.*the network needs shape \[.*; use the"),
+        ({}, {"trainable": ("head",)}, 'trainable: no parameter fits "head"; layers are classifier, data_norm'),
+    ],
+)
+def test_weights_that_do_not_fit_are_told_before_any_training(ensemble, tmp_path, changes, start, message):
+    recordings = tuple(recording(f"j{i:02d}", i % 2) for i in range(8))
+    with pytest.raises((InputError, ValueError), match=message):
+        method(**changes).crossval(Cohort(recordings, (0, 1) * 4), tmp_path, start=Start(ensemble, **start))
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_were_trained_on_the_held_out_recordings_are_refused(ensemble, tmp_path):
+    with pytest.raises(InputError, match="--init: was trained on these recordings"):
+        method().crossval(cohort(), tmp_path, start=Start(ensemble))
