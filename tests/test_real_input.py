@@ -64,6 +64,23 @@ def test_real_infants_make_a_cohort(recordings, outcomes):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("weights", [(), ("--init", "given", "--trainable", "classifier")], ids=["scratch", "init"])
+def test_each_real_infant_is_left_out_from_scratch_and_from_an_ensemble(
+    recordings, ensemble_folder, weights, tmp_path, capsys
+):
+    arguments = ["crossval", recordings[0].parent, "--fps", 25, "-o", tmp_path / "ensemble", "--folds", "infant"]
+    arguments += ["--model", "st-gcn", "--epochs", 1, "--batch-size", 16, "--quiet"]
+    assert cli.run([str(ensemble_folder) if a == "given" else str(a) for a in (*arguments, *weights)]) == 0
+    printed = capsys.readouterr()
+    assert len([line for line in printed.out.splitlines() if line.endswith("last weights)")]) == 6
+    assert "by the other infants (nested): AUC" in printed.out
+    assert "1 infants with the outcome and 5 without are too few" in printed.out
+    # The only infant with the outcome is held out by a network that never saw one.
+    assert "run 3 trained on no infant with outcome 1" in printed.err
+    assert ("started from the ensemble" in printed.err) == bool(weights)
+
+
+@pytest.mark.slow
 def test_real_infants_are_trained_on_by_cross_validation(recordings, outcomes, tmp_path, capsys):
     arguments = ["crossval", recordings[0].parent, "--outcomes", outcomes, "--fps", 25, "-o", tmp_path / "ensemble"]
     arguments += ["--model", "st-gcn", "--folds", 2, "--epochs", 1, "--quiet"]

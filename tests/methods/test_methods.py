@@ -132,6 +132,12 @@ def test_a_score_is_learned_from_all_other_infants(scored, small):
     assert splits[1].train == (0, 1, 2, 6, 7, 8)
 
 
+@pytest.mark.parametrize("name", ["ensemble-gcn", "mam"])
+def test_methods_with_folds_can_leave_out_one_infant_at_a_time(name, cohort_of, small):
+    splits = small(name, folds="infant").splits(cohort_of(name, 6, duration=1))
+    assert [split.validation for split in splits] == [(row,) for row in range(6)]
+
+
 def test_random_splits_keep_infants_whole_and_classes_on_every_side(cohort_of, small):
     cohort = cohort_of("baby-moves", 12, duration=1)
     pairs = replace(cohort, groups=tuple(f"g{i // 2}" for i in range(12)), outcomes=(0, 0, 1, 1) * 3)
