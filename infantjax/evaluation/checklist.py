@@ -104,10 +104,20 @@ def _development(risks: Path) -> dict[str, str]:
             "predictions": f"out-of-fold risks in {risks.name}",
             "ensemble": f"ensemble in the folder of {risks.name}; digest of its cohort {digest[:16]}",
             "optimism": "cross-validation; held-out recordings may have chosen the epoch of their run, see the "
-            "statement of the ensemble",
+            f"statement of the ensemble{_nested(record.get('selection'))}",
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _nested(selection: dict[str, dict[str, float | None]] | None) -> str:
+    """The AUC by choices of other infants, where a cross-validation has one."""
+    if selection is None:
+        return ""
+    optimistic, nested = (selection[kind]["AUC"] for kind in ("optimistic", "nested"))
+    if optimistic is None or nested is None:
+        return ""
+    return f"; AUC {optimistic:.3f}, and {nested:.3f} by choices of the other folds (nested)"
 
 
 def _sample_size(found: Evaluation, precisions: tuple[Precision, ...]) -> str:
