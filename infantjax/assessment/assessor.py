@@ -2,10 +2,10 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from jaxtyping import Bool
@@ -32,6 +32,7 @@ OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained f
 
 
 T = TypeVar("T")
+Args = ParamSpec("Args")
 
 
 class Description(Protocol):
@@ -56,6 +57,31 @@ class Description(Protocol):
     @property
     def fidelity_note(self) -> str:
         """What is published and what is our choice."""
+
+
+@dataclass
+class _Begun:
+    """A recording on its way to an assessment.
+
+    Attributes:
+        recording: as given.
+        repaired: the same, where repairs were asked for.
+        converted: in the keypoints of the method.
+        quality: None where it is not measured.
+        reasons: why it is not assessable.
+        usable: seconds that `predict` gets.
+        runs: the networks read it.
+        found: what `predict` gave or raised; None where the networks do not read it.
+    """
+
+    recording: Recording
+    repaired: Recording
+    converted: Recording
+    quality: Quality | None
+    reasons: tuple[str, ...]
+    usable: Usable | None
+    runs: bool
+    found: tuple[Prediction, Recording] | Exception | None = None
 
 
 class Assessor(ABC):
@@ -161,10 +187,64 @@ class Assessor(ABC):
         Raises:
             InputError: as `convert` and `predict`.
         """
+        (found,) = self.assess_many([recording], [source_digest], options)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    @property
+    def seconds_together(self) -> float:
+        """How long recordings should last together to use the devices well; 0 where each is computed by itself."""
+        return 0.0
+
+    def assess_many(
+        self,
+        recordings: Sequence[Recording],
+        source_digests: Sequence[str],
+        options: QualityOptions = DEFAULT_OPTIONS,
+    ) -> list[Assessment | Exception]:
+        """The assessments of several recordings, whose windows are computed together; each the same as alone.
+
+        Args:
+            recordings: as of `assess`.
+            source_digests: of each.
+            options: what the quality of the keypoints decides.
+
+        Returns:
+            For each recording its assessment, or what kept it from being assessed.
+        """
+        begun = [attempt(self._begin, recording, options) for recording in recordings]
+        runs = [each for each in begun if isinstance(each, _Begun) and each.runs]
+        for each, found in zip(runs, self.predict_many([(one.converted, one.usable) for one in runs]), strict=True):
+            each.found = found
+        return [
+            each if isinstance(each, Exception) else attempt(self._finish, each, digest, options)
+            for each, digest in zip(begun, source_digests, strict=True)
+        ]
+
+    def predict_many(
+        self, requests: Sequence[tuple[Recording, Usable | None]]
+    ) -> list[tuple[Prediction, Recording] | Exception]:
+        """What `predict` gives or raises for each pair of its arguments."""
+        return [attempt(self.predict, *request) for request in requests]
+
+    def _begin(self, recording: Recording, options: QualityOptions) -> "_Begun":
+        """A recording in the keypoints of the method, and whether it is assessable."""
         repaired = repair(recording) if options.repair else recording
         converted = self.convert(repaired)
         quality = measure_quality(repaired, reference=self.moments) if options.quality else None
-        reasons, found = self._gated(converted, quality, options.force)
+        reasons = () if quality is None or quality.assessable else quality.reasons
+        usable = None if quality is None or reasons else quality.usable
+        return _Begun(recording, repaired, converted, quality, reasons, usable, runs=not reasons or options.force)
+
+    def _finish(self, begun: "_Begun", source_digest: str, options: QualityOptions) -> Assessment:
+        """The assessment, from what the networks gave."""
+        recording, repaired, converted, quality = begun.recording, begun.repaired, begun.converted, begun.quality
+        reasons, found = begun.reasons, begun.found
+        if isinstance(found, NotAssessable):
+            reasons, found = (str(found),), self.predict(converted) if options.force else None
+        if isinstance(found, Exception):
+            raise found
         prediction, shown = found or (NO_PREDICTION, converted)
         calibrated = self._risk_calibrated(prediction)
         if reasons or (quality is not None and quality.doubts):
@@ -202,18 +282,6 @@ class Assessor(ABC):
             calibration=calibrated,
         )
         return replace(assessment, warnings=(*find_fps_notes(repaired), *gate.warnings(assessment)))
-
-    def _gated(
-        self, converted: Recording, quality: Quality | None, force: bool
-    ) -> tuple[tuple[str, ...], tuple[Prediction, Recording] | None]:
-        """Why a recording is not assessable, and what `predict` gives if it is or if the user forces it."""
-        reasons = () if quality is None or quality.assessable else quality.reasons
-        if not reasons:
-            try:
-                return (), self.predict(converted, None if quality is None else quality.usable)
-            except NotAssessable as error:
-                reasons = (str(error),)
-        return reasons, self.predict(converted) if force else None
 
     def _risk_calibrated(self, prediction: Prediction) -> CalibratedRisk | None:
         """What a risk means by the out-of-fold risks of the ensemble; None for a headline that is no risk."""
@@ -346,6 +414,14 @@ def _flat(tree: Any) -> list[tuple[str, Any]]:
         (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     ]
+
+
+def attempt(function: Callable[Args, T], *args: Args.args, **options: Args.kwargs) -> T | Exception:
+    """What a function returns, or the exception that it raises."""
+    try:
+        return function(*args, **options)
+    except Exception as error:
+        return error
 
 
 def _read_info(read: Callable[[Any], T], content: Any) -> T:

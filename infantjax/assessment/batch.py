@@ -7,16 +7,17 @@ whole or not at all, the summary every few seconds and at the end, also after an
 import glob
 import json
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 from infantjax import formats
-from infantjax.assessment.assessor import Assessor
+from infantjax.assessment.assessment import Assessment
+from infantjax.assessment.assessor import Assessor, attempt
 from infantjax.assessment.gate import DEFAULT_OPTIONS, QualityOptions
 from infantjax.assessment.shards import Shard
+from infantjax.assessment.summary import Summary, write
 from infantjax.errors import InputError
 from infantjax.files import (
     canonical_json,
@@ -26,11 +27,10 @@ from infantjax.files import (
     safe_stem,
     sha256,
     unique_names,
-    write_together,
 )
 from infantjax.formats.outcomes import find_metadata
 from infantjax.recording.recording import Recording
-from infantjax.report import page, table
+from infantjax.report import page
 from infantjax.report.table import Row
 from infantjax.video import is_frames, is_video, open_frames
 
@@ -41,8 +41,8 @@ _VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".w
 """Suffixes of the files of a folder that are taken for videos."""
 
 
-_SUMMARY_SECONDS = 2.0
-"""Least time between two versions of a summary."""
+_BLOCK = 64
+"""Recordings that are read before they are assessed, at most."""
 
 
 class Tracker(Protocol):
@@ -177,17 +177,19 @@ def assess_files(
     )
     rows: list[Row] = []
     seen: dict[str, Path] = {}
-    with locked(output), _Summary(output, overwrite) as whole:
-        for item in items:
-            try:
-                row = _assess_one(item, assessor, options, quality, overwrite, seen)
-            except Exception as error:  # one recording never ends a batch
-                if len(paths) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
-                    raise
-                row = Row(file=item.path.name, id=item.id, message=str(_as_input_error(item.path, error)))
-            rows.append(row)
-            whole.add(row)
-            report(len(rows), row)
+    with locked(output), Summary(output, overwrite) as whole:
+        for block in _blocks(items, options, assessor.seconds_together):
+            for source, assessment in _assess_block(block, assessor, quality):
+                item = source.item
+                try:
+                    row = _write_result(source, assessment, overwrite, seen)
+                except Exception as error:  # one recording never ends a batch
+                    if len(paths) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
+                        raise
+                    row = Row(file=item.path.name, id=item.id, message=str(_as_input_error(item.path, error)))
+                rows.append(row)
+                whole.add(row)
+                report(len(rows), row)
     return rows
 
 
@@ -231,64 +233,62 @@ class _Item(NamedTuple):
         return "" if self.id == self.name else f'named {self.id}: another recording is named "{self.name}"'
 
 
-class _Summary:
-    """The rows of earlier and of new recordings, written every few seconds and at the end, whatever ends the batch.
+class _Source(NamedTuple):
+    """A recording of a batch with its content, or what kept it from being read."""
 
-    To write them after every recording would take most of the time of a batch of thousands.
-    """
-
-    def __init__(self, folder: Path, overwrite: bool) -> None:
-        self.table, self.index = folder / "summary.csv", folder / "index.html"
-        try:
-            rows = table.read_summary(self.table)
-        except InputError:
-            if not overwrite:
-                raise
-            rows = []
-        self.rows = [row for row in rows if not row.page or (folder / row.page).exists()]
-        self.due = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.write()
-
-    def add(self, row: Row) -> None:
-        """Put a row in its place, and write all if it is time."""
-        self.rows = table.merge(self.rows, row)
-        if time.monotonic() >= self.due:
-            self.write()
-
-    def write(self) -> None:
-        """Write the table and the index page."""
-        began = time.monotonic()
-        _write({self.table: table.summary_csv(self.rows), self.index: page.index_html(self.rows)})
-        self.due = time.monotonic() + max(_SUMMARY_SECONDS, 10 * (time.monotonic() - began))
+    item: _Item
+    recording: Recording | Exception
+    digest: str
 
 
-def _assess_one(
-    item: _Item,
-    assessor: Assessor,
-    options: ReadOptions,
-    quality: QualityOptions,
-    overwrite: bool,
-    seen: dict[str, Path],
-) -> Row:
-    recording = _read(item.path, item.target, options)
-    if item.renamed:
-        recording = replace(recording, name=item.id, notes=(*recording.notes, item.renamed))
-    digest = digest_of(item.path)
-    assessment = assessor.assess(recording, digest, quality)
+def _blocks(items: Iterable[_Item], options: ReadOptions, seconds: float) -> Iterator[list[_Source]]:
+    """Recordings that are assessed together: as many as last so long, and at least one."""
+    block: list[_Source] = []
+    lasts = 0.0
+    for item in items:
+        read = attempt(_read_item, item, options)
+        recording, digest = (read, "") if isinstance(read, Exception) else read
+        block.append(_Source(item, recording, digest))
+        lasts += 0 if isinstance(recording, Exception) else recording.duration
+        if lasts >= seconds or len(block) == _BLOCK:
+            yield block
+            block, lasts = [], 0.0
+    if block:
+        yield block
+
+
+def _assess_block(
+    block: Sequence[_Source], assessor: Assessor, quality: QualityOptions
+) -> Iterator[tuple[_Source, Assessment | Exception]]:
+    """The recordings of a block in order, each with its assessment or what kept it from being assessed."""
+    readable = [(each.recording, each.digest) for each in block if isinstance(each.recording, Recording)]
+    assessed = iter(assessor.assess_many([one for one, _ in readable], [digest for _, digest in readable], quality))
+    for each in block:
+        yield each, each.recording if isinstance(each.recording, Exception) else next(assessed)
+
+
+def _write_result(source: _Source, assessment: Assessment | Exception, overwrite: bool, seen: dict[str, Path]) -> Row:
+    """Write the record and the page of a recording, and give its row."""
+    if isinstance(assessment, Exception):
+        raise assessment
+    item, digest = source.item, source.digest
     record = assessment.to_dict()
     if not overwrite:
         _refuse_foreign(item.json, record)
     html = page.to_html(record, assessment.movement, assessment.movement_fps)
-    _write({item.json: canonical_json(record), item.page: html})
+    write({item.json: canonical_json(record), item.page: html})
     same = f"same content as {seen[digest].name}" if digest in seen else ""
     seen.setdefault(digest, item.path)
     message = "; ".join(filter(None, [item.renamed, same]))
     return Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
+
+
+def _read_item(item: _Item, options: ReadOptions) -> tuple[Recording, str]:
+    """The recording of a file under its id, and the digest of the file."""
+    recording = _read(item.path, item.target, options)
+    if item.renamed:
+        recording = replace(recording, name=item.id, notes=(*recording.notes, item.renamed))
+    return recording, digest_of(item.path)
 
 
 def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
@@ -330,11 +330,3 @@ def _refuse_foreign(path: Path, record: Mapping[str, Any]) -> None:
         there = None
     if there != record["provenance"]:
         raise InputError(path, "holds results of another input or other settings", "use --overwrite or another folder")
-
-
-def _write(contents: Mapping[Path, str]) -> None:
-    try:
-        write_together(contents)
-    except OSError as error:
-        remedy = "make room or give another folder"
-        raise InputError(error.filename, f"cannot be written ({error.strerror})", remedy) from None

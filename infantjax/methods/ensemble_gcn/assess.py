@@ -1,7 +1,8 @@
 """How Ensemble-NAS-GCN assesses a recording: the risk of cerebral palsy with its certainty."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float
 from infantjax import models, skeletons
 from infantjax.assessment import aggregation, certainty
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import Assessor, Description, Usable
+from infantjax.assessment.assessor import Assessor, Description, Usable, attempt
 from infantjax.assessment.certainty import Certainty, Rule
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
@@ -108,12 +109,41 @@ class EnsembleGcnAssessor(Assessor):
         self._check_joints(converted)
         return converted
 
+    @property
+    def seconds_together(self) -> float:
+        """See `Assessor`: windows start every half window."""
+        return self._program.fill * self._preprocessing.window / 2 / self._preprocessing.fps
+
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
+        ready = self._select(converted, usable)
+        return self._conclude(ready, *self._program.scores(ready.positions))
+
+    def predict_many(
+        self, requests: Sequence[tuple[Recording, Usable | None]]
+    ) -> list[tuple[Prediction, Recording] | Exception]:
+        """See `Assessor`."""
+        ready = [attempt(self._select, *request) for request in requests]
+        positions = [each.positions for each in ready if isinstance(each, _Ready)]
+        if len(positions) < 2:
+            return super().predict_many(requests)
+        try:
+            scores = iter(self._program.scores_of_many(positions))
+        except Exception:  # too much at once, or what each of them meets by itself
+            return super().predict_many(requests)
+        return [each if isinstance(each, Exception) else attempt(self._conclude, each, *next(scores)) for each in ready]
+
+    def _select(self, converted: Recording, usable: Usable | None) -> "_Ready":
+        """The standardized recording and its windows that are assessed."""
         prepared = self._prepare(converted)
         length = self._preprocessing.window / prepared.fps
-        keep = kept_windows(usable, window_starts(prepared.frames, self._preprocessing.window) / prepared.fps, length)
-        scores, starts = self._program.scores(prepared.keypoints.astype(np.float32))
+        starts = window_starts(prepared.frames, self._preprocessing.window) / prepared.fps
+        return _Ready(converted, prepared, kept_windows(usable, starts, length))
+
+    def _conclude(self, ready: "_Ready", scores: list[Scores], starts: np.ndarray) -> tuple[Prediction, Recording]:
+        """The prediction from the scores of all windows."""
+        converted, prepared, keep = ready
+        length = self._preprocessing.window / prepared.fps
         kept = [Scores(of_one.risk[:, keep], of_one.contributions[:, keep]) for of_one in scores]
         risks = _risks(kept)
         if not np.isfinite(risks).all():
@@ -192,6 +222,25 @@ class EnsembleGcnAssessor(Assessor):
         contributions = np.concatenate([s.contributions for s in explaining]).astype(np.float64)
         values = aggregation.infant_contributions(contributions)
         return dict(zip(self._skeleton.joints, values.tolist(), strict=True))
+
+
+class _Ready(NamedTuple):
+    """A recording that the networks can read.
+
+    Attributes:
+        converted: in the keypoints of the method.
+        prepared: standardized.
+        keep: which windows are assessed.
+    """
+
+    converted: Recording
+    prepared: Recording
+    keep: Bool[np.ndarray, " window"]
+
+    @property
+    def positions(self) -> Float[np.ndarray, "time joint 2"]:
+        """What the networks read."""
+        return self.prepared.keypoints.astype(np.float32)
 
 
 def _risks(scores: list[Scores]) -> Float[np.ndarray, "network window"]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 from jax import export
-from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jax.stages import Lowered
 from jaxtyping import Array, Float
@@ -72,12 +71,23 @@ class EnsembleProgram:
     devices: Sequence[jax.Device] | None = None
     _programs: list[tuple["_Prepared", "Future[_Compiled]"]] = field(default_factory=list, repr=False)
 
+    @property
+    def fill(self) -> int:
+        """Windows that keep all devices busy."""
+        used, chunk = self._choose()
+        return chunk * len(used) * _workers(used[0].platform)
+
+    def _choose(self) -> tuple[Sequence[jax.Device], int]:
+        """The devices, and the windows that each computes at a time."""
+        self.devices = self.devices or jax.local_devices()
+        self.chunk = self.chunk or CHUNKS.get(self.devices[0].platform, 64)
+        return self.devices, self.chunk
+
     def start(self) -> None:
         """Begin to trace and compile the programs in the background; done once, on the first use if not before."""
         if self._programs:
             return
-        self.devices = self.devices or jax.local_devices()
-        self.chunk = self.chunk or CHUNKS.get(self.devices[0].platform, 64)
+        self._choose()
         # Tracing and folding need the interpreter, compiling and computing do not: each member is compiled as soon
         # as it is traced, folded while the compiler works, and its windows computed while the next is traced.
         tracing = ThreadPoolExecutor(1, thread_name_prefix="tracing")
@@ -136,7 +146,7 @@ class EnsembleProgram:
     def _scores(self, positions: Float[np.ndarray, "time joint 2"], starts: np.ndarray) -> list[Scores]:
         """Scores of every member on the windows that start at these frames."""
         self.start()
-        pool = ThreadPoolExecutor(_workers(self._programs[0][0].mesh), thread_name_prefix="computing")
+        pool = ThreadPoolExecutor(_workers(self._choose()[0][0].platform), thread_name_prefix="computing")
         try:
             pending = [
                 [
@@ -159,13 +169,12 @@ class _Prepared:
     """A member on its way to an executable: `lower`, then `fold`."""
 
     def __init__(self, ensemble: EnsembleProgram, member: Member) -> None:
-        assert ensemble.chunk is not None
-        assert ensemble.devices is not None
         self.ensemble, self.member = ensemble, member
+        used, chunk = ensemble._choose()
         # On a CPU `vmap` would turn convolutions into grouped ones.
-        self.together = 1 if ensemble.devices[0].platform == "cpu" else member.runs
-        self.mesh = local_mesh(-(-member.runs // self.together), ensemble.devices)
-        shape = (ensemble.chunk, ensemble.window, len(ensemble.skeleton.joints), 2)
+        self.together = 1 if used[0].platform == "cpu" else member.runs
+        self.mesh = local_mesh(-(-member.runs // self.together), used)
+        shape = (chunk, ensemble.window, len(ensemble.skeleton.joints), 2)
         self.positions = jax.ShapeDtypeStruct(shape, np.float32)
 
     @property
@@ -282,11 +291,11 @@ def _join(parts: list[Scores], axis: int) -> Scores:
     return Scores(*(np.concatenate(arrays, axis) for arrays in zip(*parts)))
 
 
-def _workers(mesh: Mesh) -> int:
+def _workers(platform: str) -> int:
     """Calls that run side by side.
 
     XLA's CPU backend spreads each operation over the cores, and most operations of these networks are too short for
     that to pay; a call for each core, and one more for the moments in which one waits, keeps them busy. On accelerators
     one chunk is copied while another is computed.
     """
-    return min(os.cpu_count() or 1, 8) + 1 if platform_of(mesh) == "cpu" else 2
+    return min(os.cpu_count() or 1, 8) + 1 if platform == "cpu" else 2
