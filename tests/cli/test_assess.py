@@ -9,10 +9,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from infantjax import formats as readers
 from infantjax.recording.recording import Recording
+from infantjax.report.table import read_summary
 from infantjax.weights.ensemble import load_ensemble, save_ensemble
 
 
@@ -298,3 +300,33 @@ def test_a_risk_without_a_calibration_is_told_and_moved_nowhere(run, good, ensem
     assert any("The risk is no probability: the ensemble holds no out-of-fold risks." in line for line in outcome.err)
     run(*where, "--prevalence", 0.1, "--quiet").refused("--prevalence: needs an ensemble with a calibration map")
     run(*where, "--error", 1.5, "--quiet").refused("error must lie between 0 and 1, got 1.5")
+
+
+# --- many ------------------------------------------------------------------------------------------------------------
+
+MANY = """
+import sys
+from infantjax import cli
+print(cli.run(["assess", sys.argv[1], "-o", sys.argv[2], "--ensemble", sys.argv[3], "--quiet"]))
+"""
+
+
+@pytest.mark.slow
+def test_five_hundred_recordings_one_of_them_bad_are_a_row_each_in_the_memory_of_twenty(
+    infant, ensemble_folder, tmp_path, with_its_peak
+):
+    rng, peaks = np.random.default_rng(0), {}
+    for count in (20, 500):
+        folder, out = tmp_path / f"in{count}", tmp_path / f"out{count}"
+        folder.mkdir()
+        for number in range(count):
+            moved = infant.keypoints + rng.normal(0, 0.1, infant.keypoints.shape)
+            readers.write(dataclasses.replace(infant, keypoints=moved), folder / f"{number:03}.npz")
+        (folder / "007.npz").write_bytes(b"nothing")
+        printed, peaks[count] = with_its_peak(MANY, folder, out, ensemble_folder)
+        *lines, status = printed.splitlines()
+        rows = read_summary(out / "summary.csv")
+        assert (status, len(lines), [row.id for row in rows]) == ("1", count, [f"{n:03}" for n in range(count)])
+        assert [row.id for row in rows if row.status == "error"] == ["007"]
+        assert len(list(out.glob("*.html"))) == count  # of all but the bad one, and the index
+    assert peaks[500] < peaks[20] + 64e6
