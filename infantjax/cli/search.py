@@ -68,7 +68,10 @@ class Search(common.Command):
     problem: Any = None
     where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     workers: int = 1
-    """Processes of this machine; on accelerators one for each device."""
+    """Processes of this machine. One process keeps all devices busy; several are for the cores of a CPU."""
+    devices: int | None = None
+    """Devices of this machine, each trains one candidate at a time; all if not given, one for each of several
+    workers."""
     trials: int | None = None
     """Candidates to evaluate at most; K-Best ends by itself if not given."""
     strategy: Literal["reference", "paper", "random"] = "reference"
@@ -126,7 +129,7 @@ class Search(common.Command):
             folder.mkdir(parents=True, exist_ok=True)
             common.write_quality(folder, quality)
             with progress.shown(task.study, task.storage, self.quiet):
-                launcher.run_search(task, self.workers)
+                launcher.run_search(task, self.workers, self.devices)
         _print_status(self.where.read(), self.json)
         return 0
 

@@ -181,10 +181,13 @@ class Claims:
                 shutil.rmtree(folder, ignore_errors=True)
             elif trial is not None and (result := _read_result(folder / _RESULT)) is not None:
                 self.send(trial, result)
-        for trial in self.storage.get_all_trials(self.study_id, deepcopy=False, states=(TrialState.RUNNING,)):
-            worker = trial.user_attrs.get(CLAIM, "")
+        running = self.storage.get_all_trials(self.study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        for worker in {trial.user_attrs.get(CLAIM, "") for trial in running}:
             if self._is_dead(worker):
-                self.release(trial, _first_line(self.workers / Path(worker).name / CRASH_REPORT))
+                crash = _first_line(self.workers / Path(worker).name / CRASH_REPORT)
+                for trial in running:
+                    if trial.user_attrs.get(CLAIM, "") == worker:
+                        self.release(trial, crash)
                 shutil.rmtree(self.workers / Path(worker).name, ignore_errors=True)
         for trial_id in self.storage._get_stale_trial_ids(self.study_id):
             self.release(self.storage.get_trial(trial_id))

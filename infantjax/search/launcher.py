@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -28,21 +28,24 @@ INTERRUPTED = 130
 """Exit status of an interrupted worker, as of a command."""
 
 
-def run_search(task: SearchTask, workers: int = 1) -> None:
+def run_search(task: SearchTask, workers: int = 1, devices: int | None = None) -> None:
     """Run a study to its end with worker processes of this machine; others may join from elsewhere.
 
     A worker that is killed is replaced. Called again, an interrupted study continues.
 
     Args:
         task: the search.
-        workers: processes; on accelerators each takes one device, and devices are shared where there are fewer.
+        workers: processes; devices are shared where there are fewer.
+        devices: of each process, which evaluates as many candidates at a time; None is all local devices for a single
+            process and one for each of several.
 
     Raises:
         InputError: the storage holds another search of this name, or cannot be used; or the workers gave up.
         KeyboardInterrupt: interrupted; the trials in progress continue when the search does.
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    if workers < 1 or (devices is not None and devices < 1):
+        raise ValueError(f"workers and devices must be at least 1, got {workers} and {devices}")
+    start = partial(_start, task, workers, devices)
     try:
         task.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -53,16 +56,16 @@ def run_search(task: SearchTask, workers: int = 1) -> None:
         study = join_study(task.study, storage, task.sampler, task.setup)
         study.set_user_attr(LIMIT, task.trials)
         with _interrupted_by_sigterm():
-            faults = _supervise(task, study, workers)
+            faults = _supervise(task, study, workers, start)
     finally:
         close(storage)
     if faults:
         raise InputError(f"study {task.study}", f"{faults} of {workers} workers gave up", "see the lines above")
 
 
-def _supervise(task: SearchTask, study: "optuna.Study", workers: int) -> int:
+def _supervise(task: SearchTask, study: "optuna.Study", workers: int, start: Callable[[int], BaseProcess]) -> int:
     """Keep workers running until all have ended by themselves; the number of those that gave up."""
-    running = {number: _start(task, number) for number in range(workers)}
+    running = {number: start(number) for number in range(workers)}
     deaths, before, faults = 0, 0, 0
     try:
         while running:
@@ -87,7 +90,7 @@ def _supervise(task: SearchTask, study: "optuna.Study", workers: int) -> int:
                     faults += 1
                     continue
                 time.sleep(min(deaths, 10))
-                running[number] = _start(task, number)
+                running[number] = start(number)
     except KeyboardInterrupt:
         for process in running.values():
             process.terminate()
@@ -117,9 +120,10 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start(task: SearchTask, number: int) -> BaseProcess:
+def _start(task: SearchTask, workers: int, devices: int | None, number: int) -> BaseProcess:
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_worker_process, args=(task, number), name=f"{task.study}-{number}")
+    arguments = (task, workers, devices, number)
+    process = context.Process(target=_worker_process, args=arguments, name=f"{task.study}-{number}")
     process.start()
     return process
 
@@ -135,7 +139,26 @@ def _end_with_launcher() -> None:
     os._exit(INTERRUPTED)
 
 
-def _worker_process(task: SearchTask, number: int) -> None:
+def _devices_of(task: SearchTask, workers: int, devices: int | None, number: int) -> list[int] | None:
+    """Numbers of the local devices of a worker, which `Objective.on_device` takes modulo their number.
+
+    Raises:
+        InputError: one process is to use more devices than it has.
+    """
+    if not hasattr(task.objective, "on_device"):
+        return None if devices is None else list(range(devices))
+    if workers > 1:
+        devices = devices or 1
+        return list(range(number * devices, (number + 1) * devices))
+    import jax
+
+    found = jax.local_device_count()
+    if (devices or 1) > found:
+        raise InputError("--devices", f"is {devices}, this machine has {found}", f"give at most {found}")
+    return list(range(devices or found))
+
+
+def _worker_process(task: SearchTask, workers: int, devices: int | None, number: int) -> None:
     """A worker in a process of its own; its exit status is that of a command."""
     from infantjax import cache
 
@@ -156,12 +179,11 @@ def _worker_process(task: SearchTask, number: int) -> None:
     cache.keep_freed_memory()
     if "jax" in sys.modules:  # the objective has imported what it computes with
         cache.use_compilation_cache()
-    if (on_device := getattr(task.objective, "on_device", None)) is not None:
-        task = replace(task, objective=on_device(number))
     try:
-        run_worker(task)
+        run_worker(task, _devices_of(task, workers, devices, number))
     except InputError as error:
         LOGGER.error("%s: %s", task.study, error)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        # At once: threads that compile or train are not waited for, their trials continue from the last epoch.
+        os._exit(INTERRUPTED)

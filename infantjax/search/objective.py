@@ -96,6 +96,8 @@ class Objective(Protocol):
     It may have a method `precompile(choices)`, which workers call in another thread while they evaluate the candidate
     before; its return value is then passed as the argument `compiled` of the call. It may have a method
     `on_device(number)`, which returns the objective for one local device, counted from 0 and taken modulo their number.
+    Objectives of several devices are called at the same time, each in its own thread; what one has compiled is passed
+    to any of them.
     """
 
     @property

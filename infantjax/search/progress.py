@@ -41,25 +41,32 @@ class TrialReport:
     Args:
         storage: of the study.
         trial_id: of the trial in the storage.
+        interrupted: once it is set a report raises `KeyboardInterrupt`, which reaches the main thread only by itself.
     """
 
-    def __init__(self, storage: BaseStorage, trial_id: int) -> None:
-        self._storage, self._trial_id = storage, trial_id
+    def __init__(self, storage: BaseStorage, trial_id: int, interrupted: threading.Event) -> None:
+        self._storage, self._trial_id, self._interrupted = storage, trial_id, interrupted
         self._stored, self._name = 0.0, ""
 
     def __call__(self, epoch: int, value: float) -> None:
         """Store the best value so far after an epoch."""
+        self._raise_if_interrupted()
         with contextlib.suppress(*OUTAGE, UpdateFinishedTrialError):
             self._storage.set_trial_intermediate_value(self._trial_id, epoch, value)
 
     def stage(self, stage: Stage) -> None:
         """Store the stage; of one that has the same name as the one before, at most every `PERIOD` seconds."""
+        self._raise_if_interrupted()
         now = time.monotonic()
         if stage.name == self._name and now - self._stored < PERIOD:
             return
         self._stored, self._name = now, stage.name
         with contextlib.suppress(*OUTAGE, UpdateFinishedTrialError):
             self._storage.set_trial_user_attr(self._trial_id, STAGE, asdict(stage))
+
+    def _raise_if_interrupted(self) -> None:
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
 
 
 def progress(found: Snapshot) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Programs of a training, traced and compiled before it begins: for instance while another training still runs."""
 
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,8 +8,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import serialize_executable
+from jax.sharding import SingleDeviceSharding
 from jax.stages import Compiled, Traced
+from jaxlib.xla_client import CompileOptions, DeviceAssignment
 
+from infantjax.errors import one_line
+from infantjax.progress import LOGGER
 from infantjax.training.layout import Layout, RunMapping, compiler_options, map_runs, with_sharding
 from infantjax.training.state import TrainState
 from infantjax.training.task import SupervisedTask
@@ -29,6 +35,60 @@ class CompiledTraining:
     state: TrainState
     init_state: Compiled
     epoch: Compiled
+
+    def on_device(self, device: jax.Device) -> "CompiledTraining | None":
+        """The same programs for another device of the same kind, without compiling them again.
+
+        Args:
+            device: of this process.
+
+        Returns:
+            None where the backend cannot move them. That of CPUs cannot if they may be from the compilation cache: XLA
+            loses kernels when it writes a program that it has read.
+
+        Raises:
+            ValueError: the programs are for several devices.
+        """
+        if _device_of(self.epoch) == device:
+            return self
+        if device.platform == "cpu" and jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+            return None
+        try:
+            init_state, epoch = (_on_device(program, device) for program in (self.init_state, self.epoch))
+        except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError) as error:
+            LOGGER.warning("%s: a program is compiled again (%s)", device, one_line(str(error))[:200])
+            return None
+        return CompiledTraining(self.task, with_sharding(self.state, SingleDeviceSharding(device)), init_state, epoch)
+
+
+def _device_of(program: Compiled) -> jax.Device:
+    """The device of a program for one."""
+    devices = set().union(*(sharding.device_set for sharding in jax.tree.leaves(program.input_shardings)))
+    if len(devices) != 1:
+        raise ValueError(f"a program for {len(devices)} devices cannot be moved to another one")
+    return devices.pop()
+
+
+def _on_device(program: Compiled, device: jax.Device) -> Compiled:
+    """A program for one device, on another device of its kind: written as an executable and read again.
+
+    Source: `jax.experimental.serialize_executable`, which reads it only for the devices that it was compiled for.
+    """
+    source = _device_of(program)
+    written, arguments, results = serialize_executable.serialize(program)
+
+    class Reader(serialize_executable._JaxPjrtUnpickler):
+        def persistent_load(self, pid: tuple[Any, ...]) -> Any:
+            if pid == ("device", source.id):
+                return device
+            if pid[0] != "exec":
+                return super().persistent_load(pid)
+            options = CompileOptions()
+            options.device_assignment = DeviceAssignment.create(np.array([[device.id]]))
+            return self.backend.deserialize_executable(pid[1], self.execution_devices, options)
+
+    unloaded, info, no_kwargs = Reader(io.BytesIO(written), device.client, [device]).load()
+    return Compiled(unloaded.load(), [], arguments.unflatten(info), results, no_kwargs=no_kwargs)
 
 
 @dataclass(frozen=True, eq=False)

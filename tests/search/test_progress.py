@@ -1,6 +1,7 @@
 """What is told of a search while it runs."""
 
 import json
+import threading
 from datetime import datetime, timedelta
 
 import optuna
@@ -90,7 +91,7 @@ def test_a_worker_stores_the_stage_of_its_trial_but_not_every_epoch(pretend, sto
     pretend.begin(pretend.task(tmp_path, storage))
     opened = open_storage(storage)
     trial_id = opened.create_new_trial(opened.get_study_id_from_name("pretend"))
-    report = TrialReport(opened, trial_id)
+    report = TrialReport(opened, trial_id, threading.Event())
     report_stage(report, Stage("compiling"))
     for epoch in (1, 2):
         report_stage(report, Stage("training", epoch, 9, "cpu:0"))

@@ -128,7 +128,7 @@ def asked(monkeypatch, pretend):
     """What the command asks the workers to do, instead of doing it."""
     tasks = []
 
-    def search(task, workers):
+    def search(task, workers, devices):
         tasks.append((task, workers))
         pretend.begin(task)
 

@@ -5,7 +5,9 @@ Source: Groos et al., Paper III, supplement; thesis Appendix A.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ class AucObjective:
         function = getattr(self.build, "func", self.build)
         return {
             "build": f"{function.__module__}.{function.__qualname__}",
-            "cohort": digest_of(self.data),
+            "cohort": self._digest,
             "splits": [asdict(split) for split in self.splits],
             "config": asdict(self.config),
             "features": list(self.features),
@@ -93,6 +95,15 @@ class AucObjective:
     def _devices(self) -> list[jax.Device] | None:
         devices = jax.local_devices()
         return None if self.device is None else [devices[self.device % len(devices)]]
+
+    @cached_property
+    def _placed(self) -> CohortData:
+        """The cohort, on the device for all candidates that train there."""
+        return self.data if self._devices is None else jax.device_put(self.data, self._devices[0])
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.data)
 
     def precompile(self, choices: Choices) -> CompiledTraining:
         """Compile the training of a candidate."""
@@ -123,17 +134,22 @@ class AucObjective:
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
 
-        result = train(
-            self.build(choices),
-            self.data,
-            self.splits,
-            self.config,
-            features=self.features,
-            directory=directory,
-            description={"choices": dict(choices)},
-            options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
-            compiled=compiled,
-        )
+        if compiled is not None and self._devices is not None:
+            compiled = compiled.on_device(self._devices[0])
+        # Whatever else is computed lies on the same device: the others are busy.
+        with nullcontext() if self._devices is None else jax.default_device(self._devices[0]):
+            result = train(
+                self.build(choices),
+                self._placed,
+                self.splits,
+                self.config,
+                features=self.features,
+                directory=directory,
+                description={"choices": dict(choices)},
+                data_digest=self._digest,
+                options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
+                compiled=compiled,
+            )
         ended = int(result.last_epoch.max())
         so_far = np.fmax.accumulate(np.nan_to_num(result.history["auc"][:, : max(ended, 1)]), axis=1)
         epochs = sorted({epoch for epoch in due if epoch < ended} | {max(ended, 1)})

@@ -283,6 +283,7 @@ def train(
     run_ids: Sequence[int] | None = None,
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
+    data_digest: str | None = None,
     options: TrainOptions | None = None,
     compiled: CompiledTraining | None = None,
 ) -> TrainResult:
@@ -297,6 +298,7 @@ def train(
         run_ids: number of each run, from which its random key is derived; None counts from 0.
         directory: see `loop.train`, as all further arguments.
         description: of the model, JSON-compatible.
+        data_digest: `loop.digest_of` the data; None computes it here.
         options: of the execution.
         compiled: programs of `trace` with equal shapes; None compiles here.
 
@@ -315,6 +317,7 @@ def train(
         run_ids=run_ids,
         directory=directory,
         description={"features": list(features), **(description or {})},
+        data_digest=data_digest,
         options=options,
         compiled=compiled,
     )
