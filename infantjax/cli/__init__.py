@@ -33,6 +33,7 @@ COMMANDS = {
     "search best": "search:Best",
     "search export": "search:ExportTrials",
     "search analyze": "search:Analyze",
+    "search ensemble": "search_ensemble:SearchEnsemble",
     "split": "split:Split",
     "evaluate": "evaluate:Evaluate",
     "evaluate pose": "evaluate_pose:EvaluatePose",

@@ -144,6 +144,17 @@ class Method(ABC):
         """
         raise ValueError(f"{cls.name} has no architecture search")
 
+    def with_candidate(self, choices: Mapping[str, Any]) -> Self:
+        """The method with the network of a candidate of its architecture search; equal networks give equal methods.
+
+        Args:
+            choices: of the candidate.
+
+        Raises:
+            ValueError: the architecture of this method is not searched.
+        """
+        raise ValueError(f"{self.name} has no architecture search")
+
     @classmethod
     def presets(cls) -> dict[str, Self]:
         """Published variants of the settings, by name; the defaults are `reference`."""

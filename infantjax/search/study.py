@@ -195,15 +195,7 @@ def read_candidate(reference: str) -> dict[str, Any]:
     if matched is None:
         raise InputError("search", "names no folder", "give search:DIR or search:DIR#RANK")
     folder, name, rank = matched[1], matched[2], int(matched[3] or 1)
-    path = Path(folder) / "search.db"
-    if not path.is_file():
-        raise InputError(path, "does not exist", "give the output folder of a search")
-    url = f"sqlite:///{path}"
-    storage = open_storage(url, create=False)
-    names = optuna.get_all_study_names(storage)
-    close(storage)
-    if not names:
-        raise InputError(folder, "holds no search", "run the search first")
+    url, names = list_studies(folder)
     if (name is None and len(names) > 1) or name not in (None, *names):
         what = f"holds the searches {', '.join(names)}"
         raise InputError(folder, what, f"name one of them, such as search:{folder}@{names[0]}")
@@ -213,6 +205,31 @@ def read_candidate(reference: str) -> dict[str, Any]:
         remedy = f"give a number from 1 to {len(found)}" if found else "run more trials"
         raise InputError(f"study {name}", f"has {len(found)} candidates with a value, none of rank {rank}", remedy)
     return found[-1]["choices"]
+
+
+def list_studies(place: str) -> tuple[str, list[str]]:
+    """The address of a storage, and the names of its studies.
+
+    Args:
+        place: output folder of a search, or the address of its storage.
+
+    Raises:
+        InputError: there is no search.
+    """
+    url = place
+    if "://" not in place:
+        path = Path(place) / "search.db"
+        if not path.is_file():
+            raise InputError(path, "does not exist", "give the output folder of a search")
+        url = f"sqlite:///{path}"
+    storage = open_storage(url, create=False)
+    try:
+        names = optuna.get_all_study_names(storage)
+    finally:
+        close(storage)
+    if not names:
+        raise InputError(shown(url), "holds no search", "run the search first")
+    return url, names
 
 
 def status(found: Snapshot) -> dict[str, Any]:

@@ -6,7 +6,7 @@ again on the folder of an interrupted training, they continue it. A method is an
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -92,6 +92,22 @@ class TrainOutputs:
     curves: EpochCurves | None = None
 
 
+class Trained(NamedTuple):
+    """What a training leaves.
+
+    Attributes:
+        ensemble: saved.
+        cohort: usable recordings with their outcomes.
+        outputs: of the method.
+        record: as in its file, see `make_record`.
+    """
+
+    ensemble: Ensemble
+    cohort: Cohort
+    outputs: TrainOutputs
+    record: dict[str, Any]
+
+
 class Trainable(Protocol):
     """What cross-validation needs of a method."""
 
@@ -175,10 +191,25 @@ def crossval(
             start from of another architecture or that was trained on these recordings.
         ValueError: a cohort on another scale, or an option that the method does not have.
     """
+    inputs = crossval_inputs(
+        method, cohort, annotated=annotated, stratify=stratify, strict=strict, skip_invalid=skip_invalid
+    )
+    return train_inputs(method, inputs, directory, options, start).ensemble
+
+
+def crossval_inputs(
+    method: Trainable,
+    cohort: Cohort,
+    *,
+    annotated: Sequence[Recording] = (),
+    stratify: Sequence[str] = (),
+    strict: bool = False,
+    skip_invalid: bool = False,
+) -> TrainInputs:
+    """Prepare the recordings of a cohort and split them; arguments and errors as of `crossval`."""
     cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
     splits = method.splits(cohort, stratify)
-    inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
-    return _train(method, inputs, Path(directory), options, start)
+    return TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
 
 
 def train(
@@ -213,7 +244,7 @@ def train(
     cohort, prepared = _prepare(method, cohort, strict, skip_invalid)
     splits = (single_split(cohort, validation, method.seed),)
     inputs = TrainInputs(cohort, prepared, splits, _prepare_annotated(method, cohort, annotated, strict))
-    return _train(method, inputs, Path(directory), options, start)
+    return train_inputs(method, inputs, directory, options, start).ensemble
 
 
 def _prepare(method: Trainable, cohort: Cohort, strict: bool, skip_invalid: bool) -> tuple[Cohort, list[Any]]:
@@ -231,10 +262,15 @@ def _prepare_annotated(method: Trainable, cohort: Cohort, annotated: Sequence[Re
     return prepared
 
 
-def _train(
-    method: Trainable, inputs: TrainInputs, directory: Path, options: TrainOptions | None, start: Start | None
-) -> Ensemble:
-    init, origin = None, {}
+def train_inputs(
+    method: Trainable,
+    inputs: TrainInputs,
+    directory: str | Path,
+    options: TrainOptions | None = None,
+    start: Start | None = None,
+) -> Trained:
+    """Train one network for each split of prepared recordings, and save them; arguments and errors as of `crossval`."""
+    directory, init, origin = Path(directory), None, {}
     if start is not None:
         _require_other_infants(start, inputs.cohort)
         member, origin = start.member(method.model), {"start": start.to_dict()}
@@ -256,12 +292,26 @@ def _train(
         raise InputError(directory, error.what, error.remedy) from error
     record = make_record(method, inputs, result, outputs) | origin
     info = _info(method, inputs, record, outputs) | _trust(inputs.cohort, result, outputs)
-    ensemble = Ensemble(members, info)
+    ensemble = write_results(directory, Ensemble(members, info), inputs.cohort, outputs.held_out, record)
+    return Trained(ensemble, inputs.cohort, outputs, record)
+
+
+def write_results(
+    directory: Path, ensemble: Ensemble, cohort: Cohort, held_out: Sequence[HeldOut], record: Mapping[str, Any]
+) -> Ensemble:
+    """Write an ensemble, the values of held-out recordings and the record; of several processes the main one does.
+
+    Returns:
+        The saved ensemble.
+
+    Raises:
+        InputError: the directory cannot be written.
+    """
     if not distributed.is_main_process():
         return ensemble
     try:
         ensemble = save_ensemble(ensemble, directory)
-        write_tables(directory, inputs.cohort, outputs.held_out)
+        write_tables(directory, cohort, held_out)
         write_atomically(directory / RECORD, canonical_json(record))
     except OSError as error:
         raise InputError(directory, f"cannot be written ({error.strerror})", "make room and run it again") from error
@@ -367,7 +417,9 @@ def format_summary(ensemble: Ensemble) -> list[str]:
     """How each run of a training ended, the metrics of held-out recordings, and their calibration, a line each."""
     training = ensemble.info["training"]
     lines = []
-    for run in training["runs"]:
+    for number, architecture in enumerate(training.get("architectures", ()), start=1):
+        lines.append(f"architecture {number}  {_metrics_in_words(architecture['metrics'])}")
+    for run in training.get("runs", ()):
         best = f"best epoch {run['best_epoch']}" if run["best_epoch"] else "last weights"
         ended = f"{run['status']} after epoch {run['epochs']}, {best}"
         lines.append(f"run {run['run']}  {_metrics_in_words(run['metrics'])}  ({ended})")

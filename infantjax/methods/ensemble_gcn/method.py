@@ -175,6 +175,11 @@ class EnsembleGCN(Method):
 
         return EnsembleGcnAssessor(ensemble, threshold, strict=strict, **options)
 
+    def with_candidate(self, choices: Mapping[str, Any]) -> Self:
+        """See `Method`; ratio and type of squeeze-and-excitation have no effect without it."""
+        unused = {"se_ratio": 4, "se_type": "absolute"} if choices["se"] == "null" else {}
+        return replace(self, model=SEARCHED, overrides={**choices, **unused})
+
     @classmethod
     def search_problem(cls) -> "GraphSearch":
         """See `Method`."""

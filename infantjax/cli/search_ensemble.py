@@ -1,0 +1,61 @@
+"""`search ensemble`: the best candidates of a search as one ensemble."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from tyro.conf import Positional, arg
+
+from infantjax.cli import common
+from infantjax.cli.crossval import TrainCommand
+from infantjax.cli.methods import value_of
+from infantjax.errors import InputError
+
+if TYPE_CHECKING:
+    from infantjax.recording.cohort import Cohort
+    from infantjax.training.loop import TrainOptions
+    from infantjax.weights.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class SearchEnsemble(TrainCommand):
+    """Cross-validate the best candidates of a search, each as one stack of runs, to one ensemble.
+
+    Ten candidates over seven folds give the published 70 networks. Run again, an interrupted ensemble continues, with
+    the candidates that it was begun with. In the paper each candidate is the best of a search of its own: `--winners`.
+
+    Example:
+        infantjax search ensemble cohort search -o ensemble --k 10
+        infantjax assess infant.csv --ensemble ensemble -o results
+    """
+
+    search: Annotated[Positional[str], arg(metavar="SEARCH")] = field(kw_only=True)
+    """Output folder of the search, or the address of its storage."""
+    k: int = 10
+    """Number of candidates."""
+    study: Annotated[str | None, arg(metavar="NAME")] = None
+    """Name of the search, where there are several."""
+    winners: bool = False
+    """Take the best candidate of each search of the storage, in place of the best ones of a single search."""
+    stratify: common.Columns = ()
+    """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
+
+    @classmethod
+    def specialize(cls, arguments: Sequence[str]) -> type[Self]:
+        """See `TrainCommand`; the search decides the networks."""
+        for option in ("--model", "--overrides"):
+            if value_of(option, arguments) is not None:
+                raise InputError(option, "is decided by the search", "leave it out")
+        return super().specialize(arguments)
+
+    def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
+        """Find the candidates, and train them."""
+        from infantjax.search.ensemble import Architecture, find_candidates, keep_candidates, train_ensemble
+
+        for option, name in (("--annotated", "annotated"), ("--init", "start")):
+            if name in given:
+                raise InputError(option, "is not used by a search", "leave it out")
+        found = find_candidates(self.settings, self.search, self.k, self.study, self.winners)
+        rows = keep_candidates(self.output, found)
+        architectures = [Architecture(self.settings.with_candidate(row["choices"]), row) for row in rows]
+        return train_ensemble(architectures, cohort, self.output, options, stratify=self.stratify, **given)
