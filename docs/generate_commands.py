@@ -67,7 +67,7 @@ def section(name: str, described: dict[str, str]) -> str:
             known.setdefault(described[row], []).append(f"`--{option}`")
     lines += [f"- As in [{of}](#{of.replace(' ', '-')}): {', '.join(found)}." for of, found in known.items()]
     described |= dict.fromkeys(shared.values(), name) | described
-    if name == "train":
+    if name in ("train", "search ensemble"):
         return "\n".join([*lines, "", "The settings of the method are those of [crossval](#crossval).", ""])
     for method, found in of_method.items():
         rows = [row for option, row in found.items() if option not in shared]

@@ -43,9 +43,8 @@ class SearchEnsemble(TrainCommand):
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
         """See `TrainCommand`; the search decides the networks."""
-        for option in ("--model", "--overrides"):
-            if value_of(option, arguments) is not None:
-                raise InputError(option, "is decided by the search", "leave it out")
+        if value_of("--model", arguments) is not None:
+            raise InputError("--model", "is decided by the search", "leave it out")
         return super().specialize(arguments)
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":

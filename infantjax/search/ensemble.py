@@ -32,6 +32,8 @@ CANDIDATES = "candidates.json"
 """Name of the file of the candidates in the folder of an ensemble."""
 ARCHITECTURES = "architectures"
 """Name of the folder of the cross-validations."""
+OF_ONE = ("runs", "metrics", "selection")
+"""Parts of the record of a training that hold for one architecture."""
 STATEMENT = (
     "Its {count} architectures were chosen by a search; if the search saw these infants too, that makes the metrics "
     "more optimistic still."
@@ -170,9 +172,10 @@ def _combine(trained: Sequence[tuple[Architecture, Trained]], directory: Path) -
     metrics = {"AUC": _auc_or_none(cohort, held_out)}
     statement = f"{first.ensemble.info['statement']} {STATEMENT.format(count=len(trained))}"
 
-    record = {name: value for name, value in first.record.items() if name != "runs"}
+    # What other infants choose, `selection`, is known of each architecture only.
+    record = {name: value for name, value in first.record.items() if name not in OF_ONE}
     record |= {"settings": shared, "metrics": metrics, "architectures": [_entry(a, one.record) for a, one in trained]}
-    training = {name: value for name, value in first.ensemble.info["training"].items() if name != "runs"}
+    training = {name: value for name, value in first.ensemble.info["training"].items() if name not in OF_ONE}
     training |= {"metrics": metrics}
     training["architectures"] = [_entry(a, one.ensemble.info["training"]) for a, one in trained]
 
@@ -204,7 +207,7 @@ def merge_held_out(of_architectures: Iterable[Sequence[HeldOut]]) -> list[HeldOu
 
 
 def _entry(architecture: Architecture, record: Mapping[str, Any]) -> dict[str, Any]:
-    return {**architecture.candidate, "runs": record["runs"], "metrics": record["metrics"]}
+    return {**architecture.candidate, **{name: record[name] for name in OF_ONE}}
 
 
 def _auc_or_none(cohort: Cohort, held_out: Sequence[HeldOut]) -> float | None:

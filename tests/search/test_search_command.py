@@ -108,6 +108,24 @@ def test_a_winner_that_there_is_not_is_one_line(winners, cohort, tmp_path, capsy
         assert message in err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--k", "3"), "has 2 different networks with a value, 3 are asked for; give --k 2"),
+        (("--k", "0"), "the number of architectures must be at least 1"),
+        (("--model", "st-gcn"), "--model: is decided by the search"),
+        (("--study", "none"), "has no study none; it has: pretend"),
+        (("--method", "mam"), "mam has no architecture search"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_is_one_line_and_writes_nothing(run, winners, cohort, tmp_path, options, message):
+    status, out, err = run("ensemble", cohort, winners[0], "-o", tmp_path / "out", *options, "--quiet")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
 # --- a search --------------------------------------------------------------------------------------------------------
 
 
@@ -272,3 +290,10 @@ def test_a_small_search_from_the_command_line_finds_a_network(run, cohort, tmp_p
     assert cli.run([str(word) for word in words]) == 0
     (row,) = json.loads(run("best", "-o", tmp_path / "out", "--json")[1])
     assert load_ensemble(tmp_path / "ensemble").members[0].overrides == row["choices"]
+    words = ("ensemble", cohort, tmp_path / "out", "-o", tmp_path / "both", "--k", 2, *network[2:])
+    status, out, err = run(*words)
+    assert status == 0, err
+    assert [line.split()[0] for line in out.splitlines()][:2] == ["architecture", "architecture"]
+    assert [member.runs for member in load_ensemble(tmp_path / "both").members] == [2, 2]
+    words = ["assess", str(next(cohort.glob("*[!s].csv"))), "--ensemble", str(tmp_path / "both")]
+    assert cli.run([*words, "-o", str(tmp_path / "assessed")]) == 0
