@@ -30,8 +30,6 @@ to standard output, everything else to standard error. Every command also has `-
 | 130 | interrupted; completed work is kept |
 
 The environment variable `INFANTJAX_CACHE` names the folder of compiled programs, `JAX_PLATFORMS` the backend.
-
-This page is generated from the commands by `python docs/generate_commands.py`.
 """
 
 

@@ -79,8 +79,7 @@ class Assess(common.Command):
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     shard: Annotated[str | None, arg(metavar="NUMBER/COUNT")] = None
-    """Assess only this part of the recordings, such as 3/16, into a folder of its own; give every machine the same
-    inputs, and merge by `infantjax summary merge`."""
+    """Assess only this part of the recordings, such as 3/16, in a folder of its own; see `infantjax summary merge`."""
     gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
     meaning: Annotated[RiskOptions, common.FLAT] = RiskOptions()
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()

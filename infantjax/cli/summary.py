@@ -11,7 +11,7 @@ from infantjax.errors import InputError
 
 @dataclass(frozen=True)
 class Merge(common.Command):
-    """Merge the summaries of several assessments, or of the shards of one, and write the index page beside.
+    """Merge the summaries of several assessments, or of the shards of one, and write their index page.
 
     Each recording is one row, sorted by id. A folder stands for its shards if it has some; all of them must be there.
 

@@ -30,7 +30,7 @@ class ImageAugmentation:
         scale: height and width are each scaled by 1 plus or minus up to this.
         flip: fraction of mirrored images.
         color: largest shift of one color channel, as a fraction of the full scale.
-        quantize: round rotated points to the pixels of a map of this size, as the framework does; 0 does not round.
+        quantize: round rotated points to pixels of a map of this size; 0 does not round.
 
     Raises:
         ValueError: a value out of its range.

@@ -67,11 +67,9 @@ class BabyMoves(Method):
     Attributes:
         image: width and height of the videos in pixels; columns `width` and `height` of the table overrule it.
         repeats: random splits of a cross-validation; 25 as published.
-        shares: fractions of the infants for validation and for test; 0.15 each in the paper, 0.102 and 0.15 in the
-            reference implementation.
+        shares: fractions of infants for validation and test, as in the paper; 0.102, 0.15 in the reference.
         threshold: calibrated risk above which the decision is abnormal.
-        calibration: `reference`, a score at even prevalence, or `population`, a probability at the prevalence of the
-            validation videos.
+        calibration: `reference`: a score at even prevalence, `population`: a probability at that of validation videos.
         network: sizes of the network.
         preprocessing: of recordings.
         training: of every run.

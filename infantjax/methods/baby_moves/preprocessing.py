@@ -80,8 +80,8 @@ class Preprocessing:
         min_share: mean fraction of points that must be there.
         body: semi-axes of the ellipse beyond which points are outliers, unit lengths.
         point: the same for one point over time; fractions of the image's sides for `reference`, else unit lengths.
-        template: frame that others are aligned to: the one with the smallest sum of distances to the median, `signed`
-            as in the reference implementation, or `absolute`.
+        template: frame that others are aligned to: the one of the smallest distance to the median, `signed` (reference
+            implementation) or `absolute`.
         rotation: `ordinary`, or `transposed` with a mistake of the reference implementation (one noisy frame in 250).
         smooth: standard deviation in frames of a Gaussian filter before angles are computed; 0 for none.
 

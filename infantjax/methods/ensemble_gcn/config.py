@@ -20,8 +20,7 @@ class TrainingConfig:
         roll: whether to repeat shorter recordings up to the length of the longest, as the reference implementation; if
             not, no window crosses the end of a recording.
         augmentation: random views of training windows; None trains on the windows as they are.
-        required_auc: pairs of epoch and AUC: from that epoch on a run stops if its best AUC so far is lower. None in
-            cross-validation.
+        required_auc: pairs of epoch and AUC: from that epoch on a run stops if its best AUC so far is lower.
         evaluation_batch: validation windows of a call; changes memory, not results.
         seed: of all random numbers.
 

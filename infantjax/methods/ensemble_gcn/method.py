@@ -46,8 +46,8 @@ class EnsembleGCN(Method):
     Attributes:
         model: registry name of a network for risk, or `search:DIR#1` for the best candidate of a search.
         overrides: arguments of the network's `build`, for example the choices of an architecture.
-        folds: number of folds, 7 as published; or a column of the outcomes table that names the fold; or `infant`:
-            each infant is a fold, and its network keeps the last weights (our choice).
+        folds: number of folds (7 as published), a column of the outcomes table, or `infant`: each infant is a fold, and
+            its network keeps the last weights (our choice).
         threshold: risk above which the decision is CP, stored with the ensemble.
         preprocessing: standardization of recordings, stored with the ensemble.
         training: of every run.

@@ -34,7 +34,7 @@ class GraphSearch:
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=EPOCHS, required_auc=CHECKPOINTS))
     """Training of every candidate; its seed also splits the cohort."""
     folds: int | str = 7
-    """Number of folds, 7 as published; or a column of the outcomes table that names the fold."""
+    """Number of folds (7 as published), or a column of the outcomes table."""
     held_out: tuple[int, ...] = VALIDATION_FOLDS
     """Folds, from 1, that together give the AUC: 2 and 7 as published, 1 in the reference implementation."""
     repeats: int = 1

@@ -46,8 +46,8 @@ class TrainingConfig:
     Attributes:
         inputs: what the network reads.
         distance: of two joints: one length, or one for each axis.
-        standardize: by the annotated clips: `channel` gives each channel of each joint mean 0 and deviation 1, `token`
-            also decorrelates the frames of a token (our choice). With `none` distances teach nothing.
+        standardize: `channel` gives each channel of a joint mean 0 and deviation 1, `token` also decorrelates the
+            frames of a token (our choice). With `none` distances teach nothing.
         pretraining: epochs of the reference branch alone, each over all annotated clips.
         joint: epochs of all branches, each over all videos at risk.
         clips: annotated clips of a step.
