@@ -91,6 +91,8 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         flags = [f"{option} {choices}".strip() for option in reversed(action.option_strings)]
         spelled = ", ".join(f"`{flag}`" for flag in flags) or f"`{action.metavar}`"
         default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
+        if len(words := default.split()) > 6:
+            default = " ".join([*words[:4], "...", *words[-2:]])
         meaning = meaning.strip()
         found[name] = f"- {spelled}{f' ({default})' if default else ''}: {meaning}"
     return found

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class SearchEnsemble(TrainCommand):
     """Cross-validate the best candidates of a search, each as one stack of runs, to one ensemble.
 
-    Ten candidates over seven folds give the published 70 networks. Run again, an interrupted ensemble continues, with
-    the candidates that it was begun with. In the paper each candidate is the best of a search of its own: `--winners`.
+    Ten candidates over seven folds give the published 70 networks. In the paper each is the winner of an own search:
+    `--winners`. The same command continues after an interruption, with the same candidates.
 
     Example:
         infantjax search ensemble cohort search -o ensemble --k 10
@@ -36,9 +36,9 @@ class SearchEnsemble(TrainCommand):
     study: Annotated[str | None, arg(metavar="NAME")] = None
     """Name of the search, where there are several."""
     winners: bool = False
-    """Take the best candidate of each search of the storage, in place of the best ones of a single search."""
+    """Take the best candidate of each search in the storage, not the best ones of one search."""
     stratify: common.Columns = ()
-    """Column of the outcomes table to balance over the folds beside the outcome; may be repeated."""
+    """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
