@@ -229,16 +229,17 @@ def methods() -> None:
     """What the methods read and what they give."""
     rows = [
         ("ensemble-gcn", "19 points, windows of 5 s", "graph networks", "risk"),
+        ("cp-gcn-29", "29 points, windows of 7.5 s", "graph network", "risk"),
         ("baby-moves", "18 points, 547 clips", "convolutions, attention", "calibrated risk"),
         ("mam", "17 points, clips of 10 s", "Transformer", "fidgety movements, risk"),
         ("sma-cnn", "4 limbs, windows of 30 s", "convolutions", "motor score"),
     ]
-    figure, axes = plt.subplots(figsize=(8.5, 2.1))
+    figure, axes = plt.subplots(figsize=(8.5, 2.6))
     for row, cells in enumerate(rows):
         for column, (left, cell) in enumerate(zip((0, 1.1, 2.9, 4.5), cells)):
             font = {"family": "monospace", "color": RED} if column == 0 else {}
             axes.text(left, -row, cell, va="center", fontsize=10, bbox=_box("#eef1fb", "none"), **font)
-    axes.set(xlim=(-0.1, 6.2), ylim=(-3.6, 0.6))
+    axes.set(xlim=(-0.1, 6.2), ylim=(-4.6, 0.6))
     axes.axis("off")
     _save(figure, "methods")
 

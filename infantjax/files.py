@@ -110,6 +110,12 @@ def sha256(*parts: bytes | str | Path | np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def git_blob_id(path: str | Path) -> str:
+    """The id that git gives a file's content: SHA-1 of `blob <size>`, a zero byte and the content."""
+    content = Path(path).read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def canonical_json(value: Any) -> str:
     """JSON text that depends on the value only: sorted keys, two spaces, no NaN, a newline at the end.
 

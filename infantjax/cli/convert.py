@@ -1,4 +1,4 @@
-"""`convert`: keypoint files in other formats and keypoint sets, and pose weights in a checked folder."""
+"""`convert`: keypoint files in other formats and keypoint sets, and public weights in a checked folder."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ Name = Annotated[str | None, arg(metavar="NAME")]
 
 @dataclass(frozen=True)
 class Convert(common.Command):
-    """Convert a keypoint file to another format or keypoint set, or import pose weights.
+    """Convert a keypoint file to another format or keypoint set, or import public weights.
 
     Example:
         infantjax convert dlc.h5 out.csv --fps 30 --to-skeleton in-motion-19
     """
 
     input: Positional[Path]
-    """Keypoint file, or weights of a pose network."""
+    """Keypoint file, weights of a pose network, or a public checkpoint of a method."""
     output: Positional[Path]
     """File to write, for weights a folder; must not exist."""
     to_format: Name = None
@@ -44,6 +44,8 @@ class Convert(common.Command):
         if self.to_skeleton is not None:
             common.require_known("--to-skeleton", self.to_skeleton, SKELETONS)
         common.require_new(self.output)
+        if self._is_checkpoint():
+            return self._convert_checkpoint()
         if self._is_weights():
             return self._convert_weights()
         recording = formats.read(self.input, **asdict(self.files))
@@ -52,6 +54,23 @@ class Convert(common.Command):
         with common.written(self.output), common.checked(self.output):
             formats.write(recording, self.output, self.to_format)
         common.note(recording.notes)
+        print(self.output)
+        return 0
+
+    def _is_checkpoint(self) -> bool:
+        from infantjax.weights.public import SUFFIXES
+
+        return self.input.suffix.lower() in SUFFIXES
+
+    def _convert_checkpoint(self) -> int:
+        from infantjax.weights.bundled import statement_of
+        from infantjax.weights.ensemble import save_ensemble
+        from infantjax.weights.public import import_checkpoint
+
+        ensemble = import_checkpoint(self.input)
+        with common.written(self.output):
+            save_ensemble(ensemble, self.output, precision=self.precision)
+        common.note((*ensemble.info["training"]["notes"], statement_of(ensemble)))
         print(self.output)
         return 0
 

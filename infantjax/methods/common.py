@@ -2,13 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.recording.recording import Recording
+from infantjax.training import crossval
+from infantjax.training.crossval import TrainInputs, TrainOutputs
+from infantjax.training.nested import EpochCurves
+from infantjax.training.out_of_fold import HeldOut
 from infantjax.training.splits import Split
+from infantjax.training.state import TrainResult
+
+OPTIMISTIC = (
+    "Trained on {count} recordings with infantjax. Its metrics come from infants that also selected the epoch of each "
+    "network, so they are optimistic; it was never validated on other infants. Research use only."
+)
+"""Statement of an ensemble whose validation recordings chose the epochs."""
 
 
 def read_number(recording: Recording, column: str, unit: str) -> float:
@@ -54,6 +66,33 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def auc_or_nan(scores: np.ndarray, labels: np.ndarray) -> float:
     """The AUC; NaN where there is one class only, or a score is not finite."""
     return auc(scores, labels) if len(np.unique(labels)) == 2 and np.isfinite(scores).all() else math.nan
+
+
+def best_epoch_outputs(inputs: TrainInputs, result: TrainResult, info: Mapping[str, Any]) -> TrainOutputs:
+    """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC.
+
+    Args:
+        inputs: of the training.
+        result: of the training; its history has `auc` and `risks`.
+        info: what the use of the ensemble needs beside the settings.
+    """
+    risks, outcomes = result.validation_outputs(inputs.splits), inputs.cohort.outcomes
+    held_out = [
+        HeldOut(row, run, float(risk))
+        for run, (split, of_run) in enumerate(zip(inputs.splits, risks))
+        for row, risk in zip(split.validation, of_run)
+    ]
+    labels = np.array([outcomes[entry.row] for entry in held_out])
+    has_auc = [len({outcomes[row] for row in split.validation}) == 2 for split in inputs.splits]
+    statement = OPTIMISTIC if any(has_auc) else crossval.STATEMENT
+    return TrainOutputs(
+        held_out,
+        [finite_or_none({"AUC": auc if known else np.nan}) for auc, known in zip(result.best_score, has_auc)],
+        {"AUC": auc_or_nan(np.concatenate(risks), labels)},
+        {"statement": statement.format(count=len(inputs.cohort)), **info},
+        optimistic=any(has_auc),
+        curves=EpochCurves(result.history["auc"], result.history["risks"]) if any(has_auc) else None,
+    )
 
 
 def finite_or_none(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -51,6 +51,21 @@ class Published:
 
 
 @dataclass(frozen=True)
+class PublicWeights:
+    """A public file of weights, which is not part of this project.
+
+    Attributes:
+        address: where it can be had.
+        git_blob: its git blob id: the SHA-1 of `blob <size>`, a zero byte and its content.
+        licence: under which it is published.
+    """
+
+    address: str
+    git_blob: str
+    licence: str
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A registered network: what is needed to build it and to feed it correctly.
 
@@ -70,6 +85,7 @@ class ModelEntry:
         counts: whether the published number is of `trained` parameters, or of all `stored` values with statistics.
         fidelity: `exact`: equal to a reference implementation or to published counts; `published`: follows the text;
             `interpretation`: only the outline is published, the inside is our choice.
+        weights: public weights that can be imported.
     """
 
     name: str
@@ -85,6 +101,7 @@ class ModelEntry:
     counted: Mapping[str, Any] = field(default_factory=dict)
     counts: Literal["trained", "stored"] = "trained"
     fidelity: Literal["exact", "published", "interpretation"] = "exact"
+    weights: tuple[PublicWeights, ...] = ()
 
     @property
     def skeletons(self) -> tuple[str, ...]:

@@ -85,20 +85,21 @@ class SqueezeExcitation(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weights over the channels: mean, reduction by 4, softmax over channels."""
+    """Weights over the channels: mean, reduction by 4, softmax over channels or another last step."""
 
     features: int
     activation: Activation
+    squash: Activation = jax.nn.softmax
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "one batch one channel"]:
-        """Attention weights of each channel; they sum to 1."""
+        """Attention weights of each channel; by default they sum to 1."""
         inner = self.features // 4
         pooled = rearrange(_mean(x, (0, 2)), "batch channel -> 1 batch 1 channel")
         hidden = self.activation(TemporalConv(self.features, inner, gain=_SQRT2, name="reduce")(pooled, train))
-        return jax.nn.softmax(TemporalConv(inner, self.features, norm=False, name="expand")(hidden, train))
+        return self.squash(TemporalConv(inner, self.features, norm=False, name="expand")(hidden, train))
 
 
 class FrameAttention(nn.Module):

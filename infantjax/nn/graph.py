@@ -69,11 +69,12 @@ class GraphConv(nn.Module):
     inputs: int
     features: int
     matrices: int
+    gain: float = 1.0
 
     def setup(self) -> None:
         """Declare the variables."""
         shape = (self.inputs, self.matrices, self.features)
-        self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (1, 2)), shape)
+        self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (1, 2)), shape)
         self.bias = parameter(self, "bias", UniformFanIn(self.inputs), shape[1:])
         self.batch_norm = BatchNorm((self.features,), name="norm")
 

@@ -179,9 +179,9 @@ class Dense(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Depthwise convolution over time with its norm and no bias of its own.
+    """Depthwise convolution over time with its norm; published ones have a bias of their own or none.
 
-    Variables: `params` kernel `[tap, channel]` and those of the norm.
+    Variables: `params` kernel `[tap, channel]`, bias `[channel]` and those of the norm.
     """
 
     features: int
@@ -189,25 +189,28 @@ class DepthwiseConv(nn.Module):
     stride: int = 1
     dilation: int = 1
     gain: float = 1.0
+    use_bias: bool = False
 
     def setup(self) -> None:
         """Declare the variables."""
         shape = (self.kernel_size, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (1,), (0,)), shape)
         self.batch_norm: Any = None
-        if is_folded(self):
+        self.bias: Array | None = None
+        if self.use_bias or is_folded(self):
             self.bias = parameter(self, "bias", Constant(0), (self.features,))
-        else:
+        if not is_folded(self):
             self.batch_norm = BatchNorm((self.features,), name="norm")
 
     def __call__(
         self, x: Float[Array, "joint batch time channel"], train: bool
     ) -> Float[Array, "joint batch time_out channel"]:
         """Convolve and normalize."""
-        kernel = self.kernel
+        kernel, bias = self.kernel, self.bias
         if not train:
-            scale, bias = (1, self.bias) if self.batch_norm is None else self.batch_norm.affine()
-            return depthwise_temporal_convolution(x, kernel * scale, self.stride, self.dilation) + bias
+            scale, offset = (1, 0) if self.batch_norm is None else self.batch_norm.affine()
+            offset = offset if bias is None else bias * scale + offset
+            return depthwise_temporal_convolution(x, kernel * scale, self.stride, self.dilation) + offset
         y = depthwise_temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.kernel_size)
-        return self.batch_norm(y, train)
+        return self.batch_norm(y, train, bias)

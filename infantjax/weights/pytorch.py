@@ -1,7 +1,8 @@
 """Reading of PyTorch state dicts without executing code from them.
 
 The unpickler knows seven names (ordered dictionaries, tensors and the kinds of their storages) and refuses every other.
-A state dict may also come as `.npz`.
+A state dict may also come as `.npz`. In a checkpoint of a training, which holds objects of other kinds beside the
+weights, these become inert placeholders and are left out.
 """
 
 import io
@@ -10,7 +11,7 @@ import pickle
 import pickletools
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -24,6 +25,9 @@ from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 _MAX_PICKLE_BYTES = 16 * 1024**2
 """Largest pickle of a state dict that is read; the arrays are stored beside it."""
 _MAX_AXES = 8
+
+Storages = Callable[[str, np.dtype], np.ndarray]
+"""The values of a storage, by its key and dtype."""
 
 _DTYPES = {
     "FloatStorage": np.dtype("<f4"),
@@ -40,15 +44,7 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: not such a file, damaged, too large, or it holds anything but arrays.
     """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({getattr(error, 'strerror', error)})", "check the path") from None
-    if not path.is_file():
-        raise InputError(path, "is not a file", "give a .npz or .pth state dict")
-    if size > MAX_FILE_BYTES:
-        raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
+    path = _require_file(path)
     try:
         with path.open("rb") as stream:
             if stream.read(4) == b"PK\x03\x04":
@@ -61,6 +57,44 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(path, f"is not a readable weights file ({reason})", "give a .npz or .pth state dict") from None
+
+
+def read_checkpoint(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Some entries of the dictionary in a `.pth` archive of a training, without executing anything from it.
+
+    Args:
+        path: an archive of PyTorch 1.6 or newer.
+        keys: of the entries; those that it lacks are left out.
+
+    Returns:
+        By key nested dictionaries of arrays, texts, numbers and None. Anything else is left out.
+
+    Raises:
+        InputError: not such a file, damaged, or too large.
+    """
+    path = _require_file(path)
+    try:
+        with open_archive(path) as archive:
+            tree, storages = _open_torch_zip(path, archive, _CheckpointUnpickler)
+            if not isinstance(tree, Mapping):
+                raise ValueError("it holds no dictionary")
+            return {key: _plain(tree[key], storages) for key in keys if key in tree}
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(path, f"is not a readable checkpoint ({reason})", "download it again") from None
+
+
+def _require_file(path: str | Path) -> Path:
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({getattr(error, 'strerror', error)})", "check the path") from None
+    if not path.is_file():
+        raise InputError(path, "is not a file", "give a .npz or .pth state dict")
+    if size > MAX_FILE_BYTES:
+        raise InputError(path, f"is larger than {MAX_FILE_BYTES} bytes")
+    return path
 
 
 class _Tensor(NamedTuple):
@@ -119,7 +153,39 @@ class _StateUnpickler(pickle.Unpickler):
         return key, dtype
 
 
-def _unpickle(path: Path, stream: IO[bytes]) -> Any:
+class _Placeholder(dict):
+    """Stands for an object of an unknown kind; whatever the pickle does with it is ignored."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "_Placeholder":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Ignore entries."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore attributes."""
+
+    def append(self, value: Any) -> None:
+        """Ignore elements."""
+
+    def extend(self, values: Any) -> None:
+        """Ignore elements."""
+
+
+class _CheckpointUnpickler(_StateUnpickler):
+    """An unpickler that creates a placeholder for whatever it does not know."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return super().find_class(module, name)
+        except InputError:
+            return _Placeholder
+
+
+def _unpickle(path: Path, stream: IO[bytes], unpickler: type[_StateUnpickler] = _StateUnpickler) -> Any:
     """The next pickle of a stream, after its declared sizes are checked.
 
     An unpickler allocates its memo up to the largest index, and strings before it reads them.
@@ -133,10 +199,10 @@ def _unpickle(path: Path, stream: IO[bytes]) -> Any:
             raise ValueError(f"it numbers an object {argument}")
     end = head.tell()
     stream.seek(start + end)
-    return _StateUnpickler(path, io.BytesIO(head.getvalue()[:end])).load()
+    return unpickler(path, io.BytesIO(head.getvalue()[:end])).load()
 
 
-def _tensors(tree: Any, storages: Callable[[str, np.dtype], np.ndarray]) -> dict[str, np.ndarray]:
+def _tensors(tree: Any, storages: Storages) -> dict[str, np.ndarray]:
     if not isinstance(tree, Mapping):
         raise ValueError("it holds no state dict")
     arrays: dict[str, np.ndarray] = {}
@@ -159,19 +225,38 @@ def _tensors(tree: Any, storages: Callable[[str, np.dtype], np.ndarray]) -> dict
     return arrays
 
 
+def _plain(tree: Any, storages: Storages) -> Any:
+    """Nested dictionaries of arrays and plain values."""
+    if isinstance(tree, _Placeholder) or not isinstance(tree, Mapping):
+        return tree if isinstance(tree, str | int | float | None) else None
+    tensors = {name: value for name, value in tree.items() if isinstance(value, _Tensor)}
+    others = {
+        name: _plain(value, storages)
+        for name, value in tree.items()
+        if isinstance(name, str)
+        and (isinstance(value, str | int | float | None | Mapping) and not isinstance(value, _Placeholder | _Tensor))
+    }
+    return others | _tensors(tensors, storages)
+
+
 def _read_torch_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+    return _tensors(*_open_torch_zip(path, archive, _StateUnpickler))
+
+
+def _open_torch_zip(path: Path, archive: zipfile.ZipFile, unpickler: type[_StateUnpickler]) -> tuple[Any, Storages]:
+    """What the pickle of an archive holds, and what reads the storages of its tensors."""
     index = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
     if index is None:
         raise ValueError("neither .npy members nor a PyTorch state dict")
     folder = index.removesuffix("data.pkl")
     with archive.open(index) as stream:
-        tree = _unpickle(path, io.BytesIO(stream.read(_MAX_PICKLE_BYTES)))
+        tree = _unpickle(path, io.BytesIO(stream.read(_MAX_PICKLE_BYTES)), unpickler)
 
     @lru_cache(maxsize=1)
     def storage(key: str, dtype: np.dtype) -> np.ndarray:
         return np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
 
-    return _tensors(tree, storage)
+    return tree, storage
 
 
 def _read_torch_legacy(path: Path, stream: IO[bytes]) -> dict[str, np.ndarray]:

@@ -23,6 +23,13 @@ SMALL = {
         "folds": 2,
         "training": {"epochs": 2, "batch_size": 8, "samples_per_negative": 2, "positive_ratio": 2},
     },
+    "cp-gcn-29": {
+        "overrides": {"init_lay": 16, "blocks_in": 1, "depth_in": 1, "conv_lay": "Basic", "blocks_main": 1},
+        "folds": 2,
+        "stride": 60,
+        "preprocessing": {"window": 90},
+        "training": {"epochs": 2, "batch_size": 8, "samples_per_negative": 2, "positive_ratio": 2},
+    },
     "sma-cnn": {
         "preprocessing": {"window": 120, "step": 100},
         "network": {"features": [2, 2, 2, 4]},

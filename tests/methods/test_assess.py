@@ -17,7 +17,7 @@ from infantjax.methods.mam.localization import frequency
 from infantjax.report import Row, schema
 from infantjax.weights.ensemble import load_ensemble
 
-NETWORKS = ("mam", "baby-moves", "sma-cnn")
+NETWORKS = ("mam", "baby-moves", "sma-cnn", "cp-gcn-29")
 
 
 @pytest.fixture(scope="module")

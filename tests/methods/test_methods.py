@@ -15,13 +15,15 @@ from infantjax.training.loop import TrainOptions
 from infantjax.training.out_of_fold import HeldOut, write_tables
 from infantjax.weights.ensemble import load_ensemble
 
-NETWORKS = ("mam", "baby-moves", "sma-cnn")
+NETWORKS = ("mam", "baby-moves", "sma-cnn", "cp-gcn-29")
 
 
 def test_methods_are_the_folders_with_a_method():
-    assert registry.names() == ("baby-moves", "ensemble-gcn", "mam", "sma-cnn")
+    assert registry.names() == ("baby-moves", "cp-gcn-29", "ensemble-gcn", "mam", "sma-cnn")
     assert [registry.get(name).name for name in registry.names()] == list(registry.names())
-    with pytest.raises(ValueError, match='unknown method "gma"; known: baby-moves, ensemble-gcn, mam, sma-cnn'):
+    with pytest.raises(
+        ValueError, match='unknown method "gma"; known: baby-moves, cp-gcn-29, ensemble-gcn, mam, sma-cnn'
+    ):
         registry.get("gma")
 
 

@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from infantjax.training.splits import Split
     from infantjax.training.state import TrainResult
 
-STATEMENT = (
-    "Trained on {count} recordings with infantjax. Its metrics come from infants that also selected the epoch of each "
-    "network, so they are optimistic; it was never validated on other infants. Research use only."
-)
-
-
 SEARCHED = "kbest-gcn-1"
 """Registry name under which candidates of a search are built: all its choices are overridden."""
 
@@ -129,34 +123,15 @@ class EnsembleGCN(Method):
 
     def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
         """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC."""
-        from infantjax.methods.common import auc_or_nan, finite_or_none
-        from infantjax.training import crossval
-        from infantjax.training.nested import EpochCurves
-        from infantjax.training.out_of_fold import HeldOut
+        from infantjax.methods.common import best_epoch_outputs
 
-        risks = result.validation_outputs(inputs.splits)
-        held_out = [
-            HeldOut(row, run, float(risk))
-            for run, (split, of_run) in enumerate(zip(inputs.splits, risks))
-            for row, risk in zip(split.validation, of_run)
-        ]
-        labels = np.array([inputs.cohort.outcomes[entry.row] for entry in held_out])
-        has_auc = [len({inputs.cohort.outcomes[row] for row in split.validation}) == 2 for split in inputs.splits]
-        statement = STATEMENT if any(has_auc) else crossval.STATEMENT
-        return crossval.TrainOutputs(
-            held_out,
-            [finite_or_none({"AUC": auc if known else np.nan}) for auc, known in zip(result.best_score, has_auc)],
-            {"AUC": auc_or_nan(np.concatenate(risks), labels)},
-            {
-                "statement": statement.format(count=len(inputs.cohort)),
-                "preprocessing": self.preprocessing.to_dict(),
-                "features": list(models.get(self.model).features),
-                "threshold": self.threshold,
-                "demonstration": False,
-            },
-            optimistic=any(has_auc),
-            curves=EpochCurves(result.history["auc"], result.history["risks"]) if any(has_auc) else None,
-        )
+        info = {
+            "preprocessing": self.preprocessing.to_dict(),
+            "features": list(models.get(self.model).features),
+            "threshold": self.threshold,
+            "demonstration": False,
+        }
+        return best_epoch_outputs(inputs, result, info)
 
     def with_network_of(self, member: Member) -> Self:
         """See `Method`; overrides that are given are kept."""
