@@ -57,12 +57,13 @@ def section(name: str, described: dict[str, str]) -> str:
     if "method" in plain and options(command, ["--method", names()[-1]]) != plain:
         of_method = {method: options(command, ["--method", method]) for method in names()}
     shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
-    known: dict[str, list[str]] = {}
+    known: dict[str, dict[str, None]] = {}  # command -> options in their order, nested ones as `--training.*`
     for option, row in shared.items():
         if row not in described or "(required)" in row or len(row.split()) < 6:
             lines.append(row)
         else:
-            known.setdefault(described[row], []).append(f"`--{option}`")
+            shown = f"`--{option.partition('.')[0]}{'.*' if '.' in option else ''}`"
+            known.setdefault(described[row], {})[shown] = None
     lines += [f"- As in [{of}](#{of.replace(' ', '-')}): {', '.join(found)}." for of, found in known.items()]
     described |= dict.fromkeys(shared.values(), name) | described
     if name in ("train", "search ensemble"):
