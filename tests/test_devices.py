@@ -11,10 +11,7 @@ import pytest
 
 from infantjax import devices
 from infantjax import formats as readers
-from infantjax.assessment.batch import ReadOptions, assess_files
-from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.simulation import InfantConfig, simulate
-from infantjax.weights.ensemble import load_ensemble
 
 SCRIPT = """
 import sys
@@ -33,15 +30,17 @@ from infantjax.weights.ensemble import Member, load_ensemble
 
 ensemble, output, *paths = map(Path, sys.argv[1:])
 assert jax.local_device_count() == 8
+found = {}
 
 
 def busy():
     return len({device for array in jax.live_arrays() for device in array.devices()})
 
 
-assessor = EnsembleGcnAssessor(load_ensemble(ensemble))
-assess_files(paths, output, assessor, ReadOptions(fps=30.0))
-found = {"devices_of_an_assessment": busy()}
+for name, used in (("one", jax.local_devices()[:1]), ("all", None)):
+    assessor = EnsembleGcnAssessor(load_ensemble(ensemble), devices=used)
+    assess_files(paths, output / name, assessor, ReadOptions(fps=30.0))
+    found |= {f"devices_for_{name}": busy()}
 
 # Seven networks on two rows of four devices: one row of the second call is padding.
 (member,) = load_ensemble(ensemble).members
@@ -50,7 +49,6 @@ program = EnsembleProgram([Member(member.model, seven, member.overrides)], IN_MO
 positions = np.random.default_rng(0).standard_normal((900, 19, 2)).astype(np.float32)
 (scores,), _ = program.scores(positions)
 found |= {"risk": scores.risk, "contributions": scores.contributions}
-
 
 
 class Maps(nn.Module):
@@ -94,14 +92,11 @@ def found(on_eight):
     return np.load(on_eight / "found.npz")
 
 
-def test_an_assessment_uses_all_devices_and_gives_the_bytes_of_one(
-    recordings, ensemble_folder, on_eight, found, tmp_path
-):
-    assess_files(recordings, tmp_path, EnsembleGcnAssessor(load_ensemble(ensemble_folder)), ReadOptions(fps=30.0))
-    written = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file() and path.suffix}
-    assert len(written) == 2 * 3 + 2
-    assert written == {name: (on_eight / name).read_bytes() for name in written}
-    assert found["devices_of_an_assessment"] == 8
+def test_an_assessment_uses_all_devices_and_gives_the_bytes_of_one(on_eight, found):
+    one, several = ({path.name: path.read_bytes() for path in (on_eight / name).iterdir()} for name in ("one", "all"))
+    assert len(one) == 2 * 3 + 2 + 1
+    assert one == several
+    assert (found["devices_for_one"], found["devices_for_all"]) == (1, 8)
 
 
 def test_networks_that_devices_do_not_divide_are_each_computed(found):

@@ -37,6 +37,7 @@ class EnsembleGcnAssessor(Assessor):
         exact: contributions go through the spatial pooling layer, which the reference implementation ignores.
         contributions_of: `all` networks, as in the paper, or only those of the `first_model`, as the reference
             implementation does for several architectures.
+        devices: JAX devices that compute; None is all of this process. The result does not depend on them.
 
     Raises:
         InputError: the ensemble names an unknown model, skeleton or preprocessing.
@@ -51,6 +52,7 @@ class EnsembleGcnAssessor(Assessor):
     strict: bool = False
     exact: bool = False
     contributions_of: ContributionsOf = "all"
+    devices: Sequence[Any] | None = field(default=None, repr=False)
     _program: EnsembleProgram = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +73,7 @@ class EnsembleGcnAssessor(Assessor):
             raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
         cut = self._preprocessing
         self._program = EnsembleProgram(
-            self.ensemble.members, self._skeleton, cut.rotation, self.exact, window=cut.window
+            self.ensemble.members, self._skeleton, cut.rotation, self.exact, window=cut.window, devices=self.devices
         )
 
     def compile(self) -> None:
