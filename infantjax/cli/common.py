@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from tyro.conf import UseAppendAction, arg
 
-from infantjax.errors import InputError, one_line
+from infantjax.errors import InputError, one_line, printable
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
@@ -292,3 +292,19 @@ def require_new(path: Path) -> None:
     """
     if path.exists():
         raise InputError(path, "exists", "give a new name")
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool = False, *, several: bool = False) -> None:
+    """Rows as JSON (a list if several), or as lines of names and values."""
+    rows = list(rows)
+    if as_json:
+        import json
+
+        print(json.dumps(rows if several else rows[0], indent=2))
+        return
+    for row in rows:
+        flat = {name: value for name, value in row.items() if name != "choices"} | dict(row.get("choices", {}))
+        for name, value in flat.items():
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            whole = isinstance(shown, int) and not isinstance(shown, bool)
+            print(printable(f"{name:<24}{f'{shown:,}' if whole else shown}"))

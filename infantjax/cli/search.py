@@ -1,6 +1,6 @@
 """`search` and its four views: `search status`, `search best`, `search export`, `search analyze`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -92,6 +92,8 @@ class Search(common.Command):
     """Seconds without a sign of life after which the trial of another machine is run again."""
     json: bool = False
     """Print JSON."""
+    dry_run: bool = False
+    """Print parameters, memory and number of programs of the first candidate, and search and write nothing."""
     files: Annotated[common.ScreenedOptions, common.FLAT] = common.ScreenedOptions()
 
     @classmethod
@@ -103,7 +105,7 @@ class Search(common.Command):
 
     def run(self) -> int:
         """Read the cohort, let workers run the study to its end, and print its status."""
-        from infantjax.search import SearchTask, launcher, progress
+        from infantjax.search import SearchTask, estimate, launcher, progress
         from infantjax.search.space import read_space
         from infantjax.search.storage import Heartbeat
 
@@ -126,6 +128,10 @@ class Search(common.Command):
                 Heartbeat(max(1, self.grace // 3), self.grace),
                 self.quiet,
             )
+            if self.dry_run:
+                common.require_backend()
+                common.print_rows([estimate.estimate_search(task)], self.json)
+                return 0
             folder.mkdir(parents=True, exist_ok=True)
             common.write_quality(folder, quality)
             with progress.shown(task.study, task.storage, self.quiet):
@@ -179,7 +185,7 @@ class Best(common.Command):
         """Print the candidates."""
         from infantjax.search import study
 
-        _print_rows(study.best(self.where.read(), self.top), self.json, several=True)
+        common.print_rows(study.best(self.where.read(), self.top), self.json, several=True)
         return 0
 
 
@@ -242,27 +248,12 @@ def _print_status(found: "Snapshot", as_json: bool) -> None:
 
     known = study.status(found) | progress.progress(found)
     if as_json:
-        _print_rows([known], as_json)
+        common.print_rows([known], as_json)
         return
     running = known.pop("now")
     known |= {name: "-" for name, value in known.items() if value is None}
     left = known.pop("seconds_left")
-    _print_rows([known | {"left, at least": "-" if left == "-" else progress.format_seconds(left)}], as_json)
+    common.print_rows([known | {"left, at least": "-" if left == "-" else progress.format_seconds(left)}], as_json)
     for row in running:
         seconds = "" if row["seconds"] is None else f", for {progress.format_seconds(row['seconds'])}"
         print(printable(f"  {progress.format_running(row)}{seconds} ({row['worker'] or 'no worker'})"))
-
-
-def _print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, *, several: bool = False) -> None:
-    """Rows as JSON (a list if several), or as lines of names and values."""
-    rows = list(rows)
-    if as_json:
-        import json
-
-        print(json.dumps(rows if several else rows[0], indent=2))
-        return
-    for row in rows:
-        flat = {name: value for name, value in row.items() if name != "choices"} | dict(row.get("choices", {}))
-        for name, value in flat.items():
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            print(printable(f"{name:<24}{f'{shown:,}' if name == 'candidates' else shown}"))

@@ -13,6 +13,7 @@ from infantjax.errors import InputError
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
+    from infantjax.search.ensemble import Architecture
     from infantjax.training.loop import TrainOptions
     from infantjax.weights.ensemble import Ensemble
 
@@ -39,6 +40,8 @@ class SearchEnsemble(TrainCommand):
     """Take the best candidate of each search in the storage, not the best ones of one search."""
     stratify: common.Columns = ()
     """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
+    dry_run: bool = False
+    """Print parameters, memory and number of programs, and train and write nothing."""
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
@@ -47,14 +50,35 @@ class SearchEnsemble(TrainCommand):
             raise InputError("--model", "is decided by the search", "leave it out")
         return super().specialize(arguments)
 
+    def run(self) -> int:
+        """Train; with `--dry-run` print what would be trained."""
+        if not self.dry_run:
+            return super().run()
+        from infantjax.search.ensemble import estimate_ensemble
+
+        common.prepare_process(self.distributed)
+        with common.checked():
+            cohort, _ = self.files.read_screened(self.cohort, self.settings.score_range)
+            given: dict[str, Any] = {
+                "stratify": self.stratify,
+                "strict": self.strict,
+                "skip_invalid": self.skip_invalid,
+            }
+            common.print_rows([estimate_ensemble(self._architectures(), cohort, **given)])
+        return 0
+
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Find the candidates, and train them."""
-        from infantjax.search.ensemble import Architecture, find_candidates, keep_candidates, train_ensemble
+        from infantjax.search.ensemble import train_ensemble
 
         for option, name in (("--annotated", "annotated"), ("--init", "start")):
             if name in given:
                 raise InputError(option, "is not used by a search", "leave it out")
+        return train_ensemble(self._architectures(), cohort, self.output, options, stratify=self.stratify, **given)
+
+    def _architectures(self) -> "list[Architecture]":
+        from infantjax.search.ensemble import Architecture, find_candidates, keep_candidates
+
         found = find_candidates(self.settings, self.search, self.k, self.study, self.winners)
-        rows = keep_candidates(self.output, found)
-        architectures = [Architecture(self.settings.with_candidate(row["choices"]), row) for row in rows]
-        return train_ensemble(architectures, cohort, self.output, options, stratify=self.stratify, **given)
+        rows = keep_candidates(self.output, found, read_only=self.dry_run)
+        return [Architecture(self.settings.with_candidate(row["choices"]), row) for row in rows]

@@ -19,10 +19,13 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.files import canonical_json, write_atomically
+from infantjax.models.entry import count_flops
 from infantjax.progress import LOGGER
 from infantjax.recording.cohort import Cohort
 from infantjax.search.study import best, list_studies, read_study
 from infantjax.training import distributed
+from infantjax.training.compiled import trace
+from infantjax.training.cost import PROGRAMS, count_task_parameters, training_memory
 from infantjax.training.crossval import Trainable, Trained, crossval_inputs, train_inputs, write_results
 from infantjax.training.loop import TrainOptions
 from infantjax.training.out_of_fold import HeldOut, calibrate
@@ -92,8 +95,13 @@ def find_candidates(
     return [row for _, row in found]
 
 
-def keep_candidates(directory: Path, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def keep_candidates(directory: Path, found: Sequence[dict[str, Any]], read_only: bool = False) -> list[dict[str, Any]]:
     """The candidates that an ensemble was begun with; these, where it begins now.
+
+    Args:
+        directory: of the ensemble.
+        found: the best candidates now.
+        read_only: write nothing.
 
     Raises:
         InputError: the folder holds an ensemble of another number of candidates, or of other searches, or cannot be
@@ -107,7 +115,7 @@ def keep_candidates(directory: Path, found: Sequence[dict[str, Any]]) -> list[di
             what = f"holds an ensemble of {len(kept)} candidates of {', '.join(sorted(studies[0]))}"
             raise InputError(directory, what, "give another place")
         kept = distributed.agree(kept)
-        if distributed.is_main_process() and not path.exists():
+        if distributed.is_main_process() and not (read_only or path.exists()):
             directory.mkdir(parents=True, exist_ok=True)
             write_atomically(path, canonical_json(kept))
     except OSError as error:
@@ -160,6 +168,39 @@ def train_ensemble(
     if not trained:
         raise InputError(directory, "a fold of every architecture diverged", "lower the learning rate")
     return _combine(trained, directory)
+
+
+def estimate_ensemble(
+    architectures: Sequence[Architecture],
+    cohort: Cohort,
+    *,
+    stratify: Sequence[str] = (),
+    strict: bool = False,
+    skip_invalid: bool = False,
+) -> dict[str, Any]:
+    """What `train_ensemble` would train, as plain data; nothing is trained or written.
+
+    Memory is that of the architecture with the most operations, which is compiled. Arguments and errors as of
+    `train_ensemble`.
+    """
+    setups = []
+    for architecture in architectures:
+        method = architecture.method
+        inputs = crossval_inputs(method, cohort, stratify=stratify, strict=strict, skip_invalid=skip_invalid)
+        setups.append(method.setup(inputs))
+    flops = [count_flops(setup.task.module, setup.task.input_shape[1:]) for setup in setups]
+    largest = int(np.argmax(flops))
+    memory = training_memory(trace(*setups[largest]).compile())
+    runs = len(inputs.splits)
+    return {
+        "architectures": len(setups),
+        "networks": len(setups) * runs,
+        "recordings": len(inputs.cohort),
+        "parameters": [count_task_parameters(setup.task) for setup in setups],
+        "programs": PROGRAMS * len(setups),
+        "largest": largest + 1,
+        **memory.to_dict(),
+    }
 
 
 def _combine(trained: Sequence[tuple[Architecture, Trained]], directory: Path) -> Ensemble:

@@ -19,7 +19,7 @@ from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
 from infantjax.methods.ensemble_gcn.search import CHECKPOINTS
-from infantjax.search import launcher, worker
+from infantjax.search import ensemble, estimate, launcher, worker
 from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.study import best, read_study
 from infantjax.simulation import write_cohort
@@ -205,6 +205,19 @@ def test_options_that_cannot_be_are_one_line(run, cohort, tmp_path, options, mes
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+def test_a_dry_run_writes_nothing(run, cohort, asked, winners, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "estimate_search", lambda task: {"parameters": 12_345, "space": task.space.size})
+    status, out, err = run(cohort, "-o", tmp_path / "out", "--dry-run")
+    assert status == 0, err
+    assert [line.split() for line in out.splitlines()] == [["parameters", "12,345"], ["space", "5,435,817,984"]]
+    assert not asked
+    monkeypatch.setattr(ensemble, "estimate_ensemble", lambda found, *given, **options: {"architectures": len(found)})
+    status, out, err = run("ensemble", cohort, winners[0], "-o", tmp_path / "out", "--k", 2, "--dry-run")
+    assert status == 0, err
+    assert out.split() == ["architectures", "2"]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("arguments", [("cohort",), ("status",), ("export", "--storage", "sqlite:///none.db")])

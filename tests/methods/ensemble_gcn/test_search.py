@@ -12,7 +12,9 @@ from optuna.trial import TrialState
 from infantjax.methods.ensemble_gcn.objective import AucObjective, search_split
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
-from infantjax.search.kbest import RandomSearch
+from infantjax.recording.features import CHANNELS
+from infantjax.search.estimate import estimate_search
+from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.objective import TrialResult
 from infantjax.search.pruning import CheckpointPruner
 from infantjax.search.space import SearchSpace
@@ -96,6 +98,28 @@ def test_the_reference_protocol_is_the_first_fold():
 def test_folds_that_cannot_be_held_out_are_refused(held_out):
     with pytest.raises(ValueError, match="held_out must be some of the folds 1 to 7"):
         search_split(FOLDS, held_out)
+
+
+def test_a_search_tells_what_its_first_candidate_costs_and_writes_nothing(training, tmp_path):
+    space = SearchSpace({"width": (3,), "kind": ("speed",)})
+    task = SearchTask("s", "sqlite:///none.db", tmp_path / "out", space, training, RandomSearch(), trials=7)
+    known = estimate_search(task)
+    assert (known["candidates"], known["fewest_trials"], known["fewest_programs"]) == (1, 7, 14)
+    assert known["choices"] == {"width": 3, "kind": "speed"}
+    inputs = 3 * sum(CHANNELS[name] for name in training.features)
+    assert known["parameters"] == (inputs * 3 + 3) + (3 + 3) + (3 * 2 + 2)
+    # The weights, the best ones and the momentum stay, and the cohort.
+    assert known["resident_bytes"] > 3 * 4 * known["parameters"] + training.data.positions.nbytes
+    assert known["temporary_bytes"] > 0
+    assert "memory_analysis" in known["memory_from"]
+    json.dumps(known, allow_nan=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_objective_without_programs_has_no_estimate(tmp_path):
+    task = SearchTask("s", "sqlite:///none.db", tmp_path, SearchSpace({"a": (1,)}), lambda *given: None, KBest())
+    with pytest.raises(ValueError, match="cannot be compiled beforehand"):
+        estimate_search(task)
 
 
 # --- candidates ------------------------------------------------------------------------------------------------------
