@@ -12,7 +12,7 @@ import tyro
 from infantjax import cli
 from infantjax.cli.common import Command
 from infantjax.cli.parsing import CONFIG
-from infantjax.methods.registry import names
+from infantjax.methods.registry import DEFAULT, names
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"
 
@@ -55,7 +55,7 @@ def section(name: str, described: dict[str, str]) -> str:
     plain = options(command, [])
     of_method = {}
     if "method" in plain and options(command, ["--method", names()[-1]]) != plain:
-        of_method = {method: options(command, ["--method", method]) for method in names()}
+        of_method = {method: options(command, ["--method", method]) for method in sorted(names(), key=DEFAULT.__ne__)}
     shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
     known: dict[str, dict[str, None]] = {}  # command -> options in their order, nested ones as `--training.*`
     for option, row in shared.items():
@@ -68,11 +68,25 @@ def section(name: str, described: dict[str, str]) -> str:
     described |= dict.fromkeys(shared.values(), name) | described
     if name in ("train", "search ensemble"):
         return "\n".join([*lines, "", "The settings of the method are those of [crossval](#crossval).", ""])
+    settings: dict[tuple[str, str], str] = {}
     for method, found in of_method.items():
-        rows = [row for option, row in found.items() if option not in shared]
-        lines += ["", f"With `--method {method}`:", "", *rows]
-        described |= dict.fromkeys(rows, name) | described
+        rows = {option: row for option, row in found.items() if option not in shared}
+        lines += ["", f"With `--method {method}`:", "", *_settings_of(method, rows, settings)]
+        described |= dict.fromkeys(rows.values(), name) | described
     return "\n".join([*lines, ""])
+
+
+def _settings_of(method: str, rows: dict[str, str], described: dict[tuple[str, str], str]) -> list[str]:
+    """The lines of a method's settings; of those that mean what they mean for an earlier method, the defaults only."""
+    lines: list[str] = []
+    known: dict[str, list[str]] = {}
+    for option, row in rows.items():
+        spelled, _, meaning = row.removeprefix("- ").partition(": ")
+        if (first := described.setdefault((option, meaning), method)) == method:
+            lines.append(row)
+        else:
+            known.setdefault(first, []).append(spelled)
+    return lines + [f"- As for `{first}`: {', '.join(found)}." for first, found in known.items()]
 
 
 def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
