@@ -18,9 +18,9 @@ PAGE = Path(__file__).parent / "reference" / "commands.md"
 
 HEAD = """# Commands
 
-`infantjax COMMAND --help` shows the options of a command with an example; `infantjax --version` the version. Results go
-to standard output, everything else to standard error. Every command also has `--quiet` (print results only) and
-`--debug` (show a traceback when something fails).
+`infantjax COMMAND --help` also shows an example, as does [Which command do I need?](../start/which_command.md)
+Results go to standard output, everything else to standard error. Every command also has `--quiet` (print results only)
+and `--debug` (show a traceback when something fails).
 
 | exit status | meaning |
 | --- | --- |
@@ -40,7 +40,7 @@ def page() -> str:
 
 
 def section(name: str, described: dict[str, str]) -> str:
-    """One command: its help, its example and its options; of training commands the options of each method.
+    """One command: its help and its options; of training commands the options of each method.
 
     Args:
         name: of the command.
@@ -48,10 +48,8 @@ def section(name: str, described: dict[str, str]) -> str:
             short or of a required argument are repeated.
     """
     command = cli.command_type(name)
-    text, _, example = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")
-    lines = [f"## {name}", "", text.strip(), "", "```console"]
-    lines += [f"$ {line.strip()}" for line in example.strip().splitlines()]
-    lines += ["```", ""]
+    text = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")[0]
+    lines = [f"## {name}", "", text.strip(), ""]
     plain = options(command, [])
     of_method = {}
     if "method" in plain and options(command, ["--method", names()[-1]]) != plain:
@@ -85,7 +83,8 @@ def _settings_of(method: str, rows: dict[str, str], described: dict[tuple[str, s
         if (first := described.setdefault((option, meaning), method)) == method:
             lines.append(row)
         else:
-            known.setdefault(first, []).append(spelled)
+            default = spelled.partition("`")[2].partition("`")[2]
+            known.setdefault(first, []).append(f"`--{option}`{default}")
     return lines + [f"- As for `{first}`: {', '.join(found)}." for first, found in known.items()]
 
 
