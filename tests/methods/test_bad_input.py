@@ -19,7 +19,7 @@ from infantjax.methods import registry
 from infantjax.simulation import InfantConfig, write_cohort
 from infantjax.weights.ensemble import load_ensemble
 
-ALL = ("ensemble-gcn", "mam", "baby-moves", "sma-cnn")
+ALL = ("ensemble-gcn", "mam", "baby-moves", "sma-cnn", "cp-gcn-29")
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +86,7 @@ def refused(small, tmp_path):
     ("name", "kept", "message"),
     [
         ("ensemble-gcn", 100, "lasts 3.3 s, shorter than a window of 5 s"),
+        ("cp-gcn-29", 80, "lasts 2.7 s, shorter than a window of 3 s"),
         ("mam", 25, "lasts 0.83 s, shorter than a token of 0.96 s"),
         ("baby-moves", 127, "has 127 frames, fewer than a clip's 128"),
         ("sma-cnn", 119, r"has no 120 frames \(4.0 s\) in which all four limbs are seen"),
@@ -111,6 +112,11 @@ def test_a_recording_in_which_nothing_moves_is_named(name, copy, refused):
     ("name", "joint", "message"),
     [
         ("ensemble-gcn", "left_wrist", "missing left_wrist, which the network needs"),
+        (
+            "cp-gcn-29",
+            "left_wrist",
+            "missing left_wrist, left_little_finger, left_index_finger, which the network needs",
+        ),
         ("mam", "left_wrist", "has no left wrist in any frame"),
         ("baby-moves", "left_hip", 'joint "left_hip" is never seen'),
         ("sma-cnn", "left_wrist", "never shows the left hand"),

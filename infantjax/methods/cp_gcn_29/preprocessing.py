@@ -8,6 +8,7 @@ Source: the public code of ShapGCN (Tempel et al. 2025). Its steps from pixels t
 that they are those of the group's 19-point program (`recording.preprocessing.REFERENCE`) is derived.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -27,6 +28,9 @@ from infantjax.skeletons import IN_MOTION_29
 
 Fingers = Literal["tip", "knuckle"]
 """Which point of a finger is taken from sets that have both; the source does not say which it means."""
+
+HANDS_AND_FEET = IN_MOTION_29.joints[19:]
+"""The points beyond those of in-motion-19."""
 
 FEATURES = ("position", "relative", "velocity", "velocity2", "bone", "bone_angle")
 
@@ -55,6 +59,9 @@ def to_in_motion_29(
         raise InputError(converted.name, f"missing {', '.join(absent)}, which the network needs", "track these points")
     if converted.duration * preprocessing.fps + 1 < preprocessing.window:
         raise _too_short(converted, preprocessing)
+    if invented := [joint for joint in HANDS_AND_FEET if joint in converted.approximated]:
+        note = f"the network was never trained on approximated points of hands and feet, here {len(invented)} of 10"
+        return replace(converted, notes=(*converted.notes, note))
     return converted
 
 

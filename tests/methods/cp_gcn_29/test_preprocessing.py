@@ -7,9 +7,11 @@ from einops import rearrange
 from infantjax import formats
 from infantjax.errors import InputError
 from infantjax.methods.cp_gcn_29.method import CpGcn29
-from infantjax.methods.cp_gcn_29.preprocessing import build_inputs
+from infantjax.methods.cp_gcn_29.preprocessing import HANDS_AND_FEET, build_inputs
+from infantjax.recording.recording import Recording
 from infantjax.recording.windows import window_starts
 from infantjax.simulation import simulate_infants
+from infantjax.skeletons import SKELETONS
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def test_points_without_counterpart_are_approximated_and_named_or_refused():
     (recording, _), _ = simulate_infants(2, 0, 9.0)
     converted = CpGcn29().convert(recording)
     assert list(converted.approximated) == list(converted.skeleton.joints[19:])
+    assert converted.notes[-1].startswith("the network was never trained on approximated points of hands and feet")
     with pytest.raises(InputError, match="10 joints of in-motion-29 can only be approximated"):
         CpGcn29().prepare(recording, strict=True)
 
@@ -58,3 +61,14 @@ def test_a_recording_shorter_than_a_window_is_refused():
     (recording, _), _ = simulate_infants(2, 0, 6.0)
     with pytest.raises(InputError, match=r"lasts 6.0 s, shorter than a window of 7.5 s; give a longer recording"):
         CpGcn29().prepare(recording)
+
+
+def test_a_finger_is_its_tip_or_its_knuckle():
+    skeleton = SKELETONS["coco-wholebody-133"]
+    keypoints = np.random.default_rng(0).normal(size=(240, 133, 2))
+    recording = Recording(keypoints, 30.0, skeleton, "infant")
+    for fingers, source in (("tip", "left_forefinger4"), ("knuckle", "left_forefinger1")):
+        converted = CpGcn29(fingers=fingers).convert(recording)
+        found = converted.keypoints[:, converted.skeleton.index("left_index_finger")]
+        np.testing.assert_array_equal(found, keypoints[:, skeleton.index(source)])
+        assert not set(converted.approximated) & set(HANDS_AND_FEET)
