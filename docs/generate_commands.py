@@ -44,8 +44,8 @@ def section(name: str, described: dict[str, str]) -> str:
 
     Args:
         name: of the command.
-        described: line of an option -> command that it was written for. Such options are named only; lines that are
-            short or of a required argument are repeated.
+        described: line of an option -> command that it was written for. Such options are named only; short lines are
+            repeated.
     """
     command = cli.command_type(name)
     text = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")[0]
@@ -57,10 +57,11 @@ def section(name: str, described: dict[str, str]) -> str:
     shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
     known: dict[str, dict[str, None]] = {}  # command -> options in their order, nested ones as `--training.*`
     for option, row in shared.items():
-        if row not in described or "(required)" in row or len(row.split()) < 6:
+        if row not in described or len(row.split()) < 6:
             lines.append(row)
         else:
             shown = f"`--{option.partition('.')[0]}{'.*' if '.' in option else ''}`"
+            shown = row.removeprefix("- ").partition(": ")[0] if "(required)" in row else shown
             known.setdefault(described[row], {})[shown] = None
     lines += [f"- As in [{of}](#{of.replace(' ', '-')}): {', '.join(found)}." for of, found in known.items()]
     described |= dict.fromkeys(shared.values(), name) | described
