@@ -1,33 +1,38 @@
-"""`benchmark`: the speed of a network on this device."""
+"""`benchmark`: the speed of networks on this machine."""
 
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from infantjax.cli import common
+from infantjax.progress import Progress
 
-FPS = 30.0
-"""Frames per second of the windows that the networks read."""
+if TYPE_CHECKING:
+    from infantjax.models.speed import SpeedConfig
 
 
 @dataclass(frozen=True)
 class Benchmark(common.Command):
-    """Measure the speed of a network on this device: compilation, windows a second, milliseconds a recording.
+    """Measure the speed of networks on this machine, a row for each combination of the options.
 
-    Weights are random, and the compilation cache is not used. Windows of a recording start every half window.
+    Weights are random, and the compilation cache is not used. Windows of a recording start every half window. Beside
+    the operations a second, by the published counting rule, stands their share of those of a matrix product on the
+    same devices in the same precision. Virtual devices of a CPU divide its cores among them.
 
     Example:
-        infantjax benchmark --model kbest-gcn-2
+        infantjax benchmark --model kbest-gcn-2 st-gcn --batch-size 8 64 --precision float32 bfloat16
     """
 
-    model: str = "kbest-gcn-2"
-    """Network that reads windows of keypoints; `infantjax models` lists them."""
-    batch_size: int = 8
-    """Windows of a call."""
+    model: tuple[str, ...] = ("kbest-gcn-2",)
+    """Networks that read windows of keypoints; `infantjax models` lists them."""
+    batch_size: tuple[int, ...] = (8,)
+    """Windows of a call on each device."""
+    precision: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
+    """Of weights and activations."""
+    devices: tuple[int, ...] = ()
+    """Numbers of devices that divide the windows; one and all of this process if not given."""
     seconds: float = 5.0
-    """Time to measure for."""
+    """Time to measure each for."""
     recording: float = 180.0
     """Length of the recording in seconds."""
     json: bool = False
@@ -38,56 +43,53 @@ class Benchmark(common.Command):
         import json
 
         common.require_backend()
+        from infantjax.models.speed import measure
+
         with common.checked("benchmark"):
-            found = self._measure()
+            configs = list(self._configs())
+            rows = []
+            with Progress(len(configs), "measuring", quiet=self.quiet or len(configs) == 1) as progress:
+                for config in configs:
+                    rows.append(measure(config))
+                    progress.update(len(rows), config.model)
         if self.json:
-            print(json.dumps(found, indent=2))
-            return 0
-        print(f"{self.model} on {found['device']}, {self.batch_size} windows a call, random weights")
-        print(f"compilation       {found['compile_seconds']:8.2f} s")
-        print(f"windows a second  {found['windows_per_second']:8.1f}")
-        print(f"recording         {found['recording_milliseconds']:8.1f} ms for {self.recording:g} s")
+            print(json.dumps(rows, indent=2))
+        else:
+            print(_table(rows, self.recording))
         return 0
 
-    def _measure(self) -> dict[str, Any]:
+    def _configs(self) -> Iterator["SpeedConfig"]:
         import jax
-        import numpy as np
 
-        from infantjax import models
-        from infantjax.nn.initializers import initialize
-        from infantjax.recording.windows import window_starts
+        from infantjax.models.speed import SpeedConfig
 
-        for name in ("batch_size", "seconds", "recording"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        entry = models.get(self.model)
-        if entry.task != "risk" or len(entry.input_shape) != 3:
-            raise ValueError(f"{self.model} does not read windows of keypoints; choose a graph network")
-        module, frames = entry.build(), entry.input_shape[0]
-        x = np.random.default_rng(0).normal(size=(self.batch_size, *entry.input_shape)).astype(np.float32)
-        variables = jax.device_put(initialize(module, jax.random.key(0), x[:1]))
-        start = time.perf_counter()
-        program = jax.jit(lambda variables, x: module.apply(variables, x)[0]).lower(variables, x).compile()
-        compile_seconds = time.perf_counter() - start
-        per_second = self.batch_size / _seconds(lambda: program(variables, x).block_until_ready(), self.seconds)
-        windows = len(window_starts(max(frames, round(self.recording * FPS))))
-        return {
-            "model": self.model,
-            "device": jax.devices()[0].device_kind,
-            "batch_size": self.batch_size,
-            "compile_seconds": compile_seconds,
-            "windows_per_second": per_second,
-            "recording_seconds": self.recording,
-            "recording_milliseconds": 1e3 * windows / per_second,
-        }
+        numbers = self.devices or sorted({1, jax.local_device_count()})
+        for model in self.model:
+            for precision in self.precision:
+                for devices in numbers:
+                    for batch_size in self.batch_size:
+                        yield SpeedConfig(model, batch_size, precision, devices, self.seconds, self.recording)
 
 
-def _seconds(call: Callable[[], Any], least: float) -> float:
-    """Median time of a call, after one that is not counted; at least three calls and so many seconds in all."""
-    call()
-    times: list[float] = []
-    while sum(times) < least or len(times) < 3:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def _table(rows: list[dict[str, Any]], recording: float) -> str:
+    """The rows for a terminal."""
+    head = ("network", "precision", "devices", "batch", "compile s", "windows/s", f"ms for {recording:g} s")
+    cells = [(*head, "GFLOP/s", "of matmul", "MB"), *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells]
+    return "\n".join([f"{rows[0]['device']}, random weights", *lines])
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["model"],
+        row["precision"],
+        f"{row['devices']}",
+        f"{row['batch_size']}",
+        f"{row['compile_seconds']:.1f}",
+        f"{row['windows_per_second']:.1f}",
+        f"{row['recording_milliseconds']:.1f}",
+        f"{row['flops_per_second'] / 1e9:.2f}",
+        f"{row['share']:.1%}",
+        "-" if row["program_mb"] is None else f"{row['program_mb']:.0f}",
+    )

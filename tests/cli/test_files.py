@@ -10,6 +10,7 @@ import pytest
 
 from infantjax import formats as readers
 from infantjax import models
+from infantjax.models import speed
 from infantjax.recording.windows import window_starts
 
 
@@ -132,15 +133,46 @@ def test_a_network_of_which_only_the_outline_is_published_is_an_interpretation(r
     assert run("models", "mam").out[1].endswith("interpretation")
 
 
-def test_the_speed_of_a_network_is_measured(run):
-    options = ("--model", "st-gcn", "--batch-size", 1, "--seconds", 0.01, "--recording", 10)
-    outcome = run("benchmark", *options, "--json")
+MEASURED = {
+    "device": "a device",
+    "compile_seconds": 1.5,
+    "windows_per_second": 20.0,
+    "recording_milliseconds": 3550.0,
+    "flops_per_second": 2e9,
+    "share": 0.25,
+    "program_mb": 80.0,
+}
+SPEED = ("--model", "st-gcn", "--batch-size", 1, "--seconds", 0.01, "--recording", 10)
+
+
+def test_the_speed_of_a_network_is_measured_beside_a_matrix_product(run):
+    outcome = run("benchmark", *SPEED, "--json")
     assert outcome.status == 0, outcome.err
-    found = json.loads("\n".join(outcome.out))
-    assert found["model"] == "st-gcn"
+    (found,) = json.loads("\n".join(outcome.out))
+    assert (found["model"], found["batch_size"], found["devices"]) == ("st-gcn", 1, 1)
     assert found["compile_seconds"] > 0
     windows = len(window_starts(300))  # of ten seconds
     assert found["recording_milliseconds"] == pytest.approx(1e3 * windows / found["windows_per_second"])
+    flops = found["windows_per_second"] * models.count_flops(models.get("st-gcn").build(), (150, 19, 2))
+    assert found["flops_per_second"] == pytest.approx(flops)
+    assert found["share"] == pytest.approx(flops / found["matmul_flops_per_second"])
+    assert found["program_mb"] > 1
+
+
+def test_speeds_are_a_row_for_each_combination(run, monkeypatch):
+    monkeypatch.setattr(speed, "measure", lambda config: MEASURED | vars(config))
+    sizes = ("--batch-size", 1, 64, "--precision", "float32", "bfloat16")
+    device, head, *rows = run("benchmark", "--model", "st-gcn", "kbest-gcn-2", *sizes).out
+    assert device == "a device, random weights"
+    assert head.split()[:4] == ["network", "precision", "devices", "batch"]
+    expected = [
+        [model, precision, "1", batch]
+        for model in ("st-gcn", "kbest-gcn-2")
+        for precision in ("float32", "bfloat16")
+        for batch in ("1", "64")
+    ]
+    assert [row.split()[:4] for row in rows] == expected
+    assert {tuple(row.split()[4:]) for row in rows} == {("1.5", "20.0", "3550.0", "2.00", "25.0%", "80")}
 
 
 @pytest.mark.parametrize(
@@ -149,6 +181,7 @@ def test_the_speed_of_a_network_is_measured(run):
         (("--model", "color"), 'unknown model "color"'),
         (("--model", "efficientpose-rt"), "efficientpose-rt does not read windows of keypoints"),
         (("--seconds", "0"), "seconds must be above 0"),
+        (("--devices", "1000"), "devices must be at most 1, those of this process, got 1000"),
     ],
 )
 def test_options_of_benchmark_that_cannot_be_are_refused(run, options, message):

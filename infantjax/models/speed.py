@@ -1,0 +1,142 @@
+"""The speed of a network on the devices of this process, beside that of their matrix product."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec as P
+
+from infantjax import models
+from infantjax.devices import BATCH, local_mesh, platform_of, shard, sharding_over
+from infantjax.models.entry import count_flops
+from infantjax.nn.initializers import initialize
+from infantjax.recording.windows import window_starts
+from infantjax.settings import Count, Positive, check_fields
+
+FPS = 30.0
+"""Frames per second of the windows that the networks read."""
+
+Precision = Literal["float32", "bfloat16"]
+"""Of weights and activations. With `float32` products are computed in full precision, as in an assessment."""
+
+
+@dataclass(frozen=True)
+class SpeedConfig:
+    """What is measured.
+
+    Attributes:
+        model: registry name of a network that reads windows of keypoints.
+        batch_size: windows that each device computes in a call.
+        precision: of weights and activations.
+        devices: how many local devices divide the windows of a call.
+        seconds: time to measure for, at least.
+        recording: length of the recording whose time is told, seconds.
+
+    Raises:
+        ValueError: a value out of its range, or a network that does not read windows of keypoints.
+    """
+
+    model: str = "kbest-gcn-2"
+    batch_size: Count = 8
+    precision: Precision = "float32"
+    devices: Count = 1
+    seconds: Positive = 5.0
+    recording: Positive = 180.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.devices > (there := jax.local_device_count()):
+            raise ValueError(f"devices must be at most {there}, those of this process, got {self.devices}")
+        entry = models.get(self.model)
+        if entry.task != "risk" or len(entry.input_shape) != 3:
+            raise ValueError(f"{self.model} does not read windows of keypoints; choose a graph network")
+
+
+def measure(config: SpeedConfig) -> dict[str, Any]:
+    """Measure a network with random weights.
+
+    Returns:
+        The settings, and `device` (its kind), `compile_seconds`, `windows_per_second`, `recording_milliseconds`,
+        `flops_per_second` (by the published counting rule), `matmul_flops_per_second` of a square matrix product in
+        the same precision on the same devices, `share` of one in the other, `program_mb` (arguments, results and
+        temporary memory on a device; None where the compiler does not say), and `peak_mb` (most memory of a device so
+        far; None where it does not tell, as on a CPU).
+    """
+    entry = models.get(config.model)
+    module, mesh = entry.build(), local_mesh(devices=jax.local_devices()[: config.devices])
+    x = np.random.default_rng(0).normal(size=(config.batch_size * config.devices, *entry.input_shape))
+    weights = initialize(module, jax.random.key(0), np.asarray(x[:1], np.float32))
+    variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, config.precision), weights)
+    arguments = (
+        jax.device_put(variables, sharding_over(mesh)),
+        jax.device_put(jnp.asarray(x, config.precision), sharding_over(mesh, BATCH)),
+    )
+
+    def logits(variables: Any, x: jax.Array) -> jax.Array:
+        return module.apply(variables, x)[0]
+
+    began = time.perf_counter()
+    with jax.default_matmul_precision("highest" if config.precision == "float32" else "default"):
+        program = jax.jit(shard(logits, mesh, (P(), P(BATCH)), P(BATCH))).lower(*arguments).compile()
+    compile_seconds = time.perf_counter() - began
+    per_second = len(x) / _seconds(lambda: program(*arguments).block_until_ready(), config.seconds)
+    windows = len(window_starts(max(entry.input_shape[0], round(config.recording * FPS))))
+    flops, ceiling = per_second * count_flops(module, entry.input_shape), matmul_flops(mesh, config.precision)
+    peak = (mesh.devices.flat[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return {
+        **{name: getattr(config, name) for name in ("model", "batch_size", "precision", "devices")},
+        "device": mesh.devices.flat[0].device_kind,
+        "compile_seconds": compile_seconds,
+        "windows_per_second": per_second,
+        "recording_seconds": config.recording,
+        "recording_milliseconds": 1e3 * windows / per_second,
+        "flops_per_second": flops,
+        "matmul_flops_per_second": ceiling,
+        "share": flops / ceiling,
+        "program_mb": _program_mb(program),
+        "peak_mb": None if peak is None else peak / 1e6,
+    }
+
+
+def matmul_flops(mesh: jax.sharding.Mesh, precision: Precision, repeats: int = 10) -> float:
+    """Floating-point operations a second of a square matrix product on each device of a mesh, the best of several."""
+    size = 1024 if platform_of(mesh) == "cpu" else 4096
+    a = jax.random.normal(jax.random.key(0), (mesh.size, size, size), precision)
+    full = "highest" if precision == "float32" else "default"
+
+    def product(a: jax.Array) -> jax.Array:
+        return jnp.matmul(a, a, precision=full)
+
+    placed = jax.device_put(a, sharding_over(mesh, BATCH))
+    program = jax.jit(shard(product, mesh, (P(BATCH),), P(BATCH))).lower(placed).compile()
+    times = _times(lambda: program(placed).block_until_ready(), 0.0, repeats)
+    return 2 * size**3 * mesh.size / min(times)
+
+
+def _program_mb(program: jax.stages.Compiled) -> float | None:
+    """Memory of a program on one device."""
+    memory = program.memory_analysis()
+    if memory is None:
+        return None
+    return (memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes) / 1e6
+
+
+def _seconds(call: Callable[[], Any], least: float) -> float:
+    """Median time of a call; at least three calls and so many seconds in all."""
+    return statistics.median(_times(call, least, 3))
+
+
+def _times(call: Callable[[], Any], least: float, calls: int) -> list[float]:
+    """Times of so many calls at least, and so many seconds in all, after one that is not counted."""
+    call()
+    times: list[float] = []
+    while sum(times) < least or len(times) < calls:
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return times
