@@ -44,11 +44,12 @@ from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
 from infantjax.recording.cohort import Cohort
 from infantjax.search import KBest, RandomSearch, SearchSpace, SearchTask, Snapshot, read_study, run_search
+from infantjax.search.ensemble import ARCHITECTURES, Architecture, train_ensemble
 from infantjax.search.space import read_space
 from infantjax.search.study import best
 from infantjax.training.cohort_splits import cohort_splits
 from infantjax.training.loop import TrainOptions
-from infantjax.weights.ensemble import Ensemble, save_ensemble
+from infantjax.weights.ensemble import Ensemble, load_ensemble
 
 COLORS = ("red", "orange", "yellow", "green")
 FIGURES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
@@ -218,19 +219,18 @@ def main(options: Options) -> None:
             ", ".join(without), "found no candidate that could be evaluated", "see `infantjax search status`"
         )
 
-    def validated(name: str, model: str, overrides: dict[str, Any]) -> Ensemble:
-        method = EnsembleGCN(model=model, overrides=overrides, folds=options.folds, training=options.training)
-        directory = options.output / "crossval" / name
-        return method.crossval(development, directory, TrainOptions(quiet=False), stratify=options.stratify)
+    method = EnsembleGCN(folds=options.folds, training=options.training)
+    winners = [{"study": found.name, **best(found)[0]} for found in searches]
+    architectures = [Architecture(method.with_candidate(winner["choices"]), winner) for winner in winners]
+    shown, directory = TrainOptions(quiet=False), options.output / "ensemble"
+    whole = train_ensemble(architectures, development, directory, shown, stratify=options.stratify)
+    baseline = {}
+    if options.st_gcn:
+        st_gcn = dataclasses.replace(method, model="st-gcn")
+        baseline["ST-GCN"] = st_gcn.crossval(development, options.output / "st-gcn", shown, stratify=options.stratify)
 
-    winners = [best(found)[0]["choices"] for found in searches]
-    ensembles = [validated(str(i), support.BASE, choices) for i, choices in enumerate(winners, start=1)]
-    baseline = {"ST-GCN": validated("st-gcn", "st-gcn", {})} if options.st_gcn else {}
-    members = tuple(member for ensemble in ensembles for member in ensemble.members)
-    info = dict(ensembles[0].info) | {"training": [dict(ensemble.info["training"]) for ensemble in ensembles]}
-    whole = save_ensemble(Ensemble(members, info), options.output / "ensemble")
-
-    named = baseline | {str(i): ensemble for i, ensemble in enumerate(ensembles, start=1)}
+    folders = sorted((directory / ARCHITECTURES).iterdir())
+    named = baseline | {str(i): load_ensemble(folder) for i, folder in enumerate(folders, start=1)}
     risks = {name: _risks(ensemble, test)[0] for name, ensemble in named.items()}
     of_all, networks = _risks(whole, test)
     methods = {name: risks[name] for name in baseline} | {f"Ensemble of {networks.shape[1]}": of_all}
@@ -308,7 +308,8 @@ def auc_table(named: Mapping[str, Ensemble], risks: Mapping[str, np.ndarray], te
         network = entry.build(**member.overrides)
         parameters = count_parameters(network, entry.input_shape)
         flops = count_flops(network, entry.input_shape)
-        folds = [f"{run['auc']:.3f}" for run in ensemble.info["training"]["runs"]]
+        aucs = [run["metrics"]["AUC"] for run in ensemble.info["training"]["runs"]]
+        folds = ["-" if value is None else f"{value:.3f}" for value in aucs]
         rows.append((name, *folds, f"{auc(risks[name], test.outcomes):.3f}", f"{parameters:,}", f"{flops / 1e9:.2f}"))
     if len(folds) == 7:
         for name, aucs in BY_MODEL.items():

@@ -74,8 +74,8 @@ def progress(found: Snapshot) -> dict[str, Any]:
 
     Returns:
         `done` candidates, `limit` (None without one), `fewest_left` candidates until it can end (None if unknown),
-        `per_hour` candidates at the rate of the last ones, `seconds_left` at least, and `now`: for each running trial
-        its number, stage, epoch, device and seconds since it began.
+        `per_hour` candidates, from the mean duration of the last ones and how many run now, `seconds_left` at least,
+        and `now`: for each running trial its number, stage, epoch, device and seconds since it began.
     """
     running = [trial for trial in found.trials if trial.state is TrialState.RUNNING]
     done = len(found.history)
