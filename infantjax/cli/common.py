@@ -154,7 +154,7 @@ class ScreenedOptions(CohortOptions):
     """How the cohort is read, and what happens to recordings of bad quality."""
 
     quality: Screening = "warn"
-    """Recordings whose tracking is too bad to be assessed: warn of them, exclude them, or off."""
+    """Recordings that are not assessable: warn of them, exclude them, or off."""
 
     def read_screened(
         self, folder: Path, score_range: "ScoreRange | None" = None

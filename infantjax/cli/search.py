@@ -23,7 +23,7 @@ class StudyOptions:
     storage: Annotated[str | None, arg(metavar="URL")] = None
     """sqlite:///FILE, or postgresql://USER@HOST/DATABASE for several machines; OUTPUT/search.db if not given."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
-    """Folder for checkpoints, logs and exports; of this machine, or shared by all."""
+    """Folder for checkpoints, logs and exports, of one machine or shared."""
 
     @property
     def folder(self) -> Path:
@@ -75,7 +75,7 @@ class Search(common.Command):
     trials: int | None = None
     """Candidates to evaluate at most; K-Best ends by itself if not given."""
     strategy: Literal["reference", "paper", "random"] = "reference"
-    """How candidates are chosen: K-Best of the reference implementation or of the paper, or at random."""
+    """How to choose candidates: K-Best of the reference implementation or of the paper, or at random."""
     population: int = 5
     """K of K-Best; 5 as published."""
     threshold: float = 0.9

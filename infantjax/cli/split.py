@@ -30,7 +30,7 @@ class Split(common.Command):
     test_fraction: float = 0.25
     """Fraction of infants reserved for testing; a quarter as published; 0 reserves none."""
     stratify: common.Columns = ()
-    """Column of the outcomes table to balance, besides the outcome; may be repeated. In the paper center, subtype."""
+    """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
     rule: Literal["paper", "reference"] = "paper"
     """Balance as in the paper, or split as the reference implementation, which balances the outcome alone."""
     seed: int | None = None
