@@ -25,7 +25,7 @@ def import_checkpoint(path: str | Path) -> Ensemble:
         raise InputError(path, "is not a file", "check the path")
     known, blob = discover("CHECKPOINTS"), git_blob_id(path)
     if blob not in known:
-        what = f"is no public checkpoint that infantjax knows (its git blob id is {blob})"
+        what = f"is no known public checkpoint (its git blob id is {blob})"
         raise InputError(path, what, "download it again, or import it from Python")
     found: Ensemble = importlib.import_module(known[blob]).import_ensemble(path)
     return found

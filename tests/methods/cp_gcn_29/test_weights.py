@@ -82,7 +82,7 @@ def test_a_file_that_is_not_the_public_one_is_refused(checkpoint, tmp_path):
 def test_convert_makes_an_ensemble_of_a_public_checkpoint(checkpoint, tmp_path, monkeypatch, capsys):
     arguments = ["convert", str(checkpoint), str(tmp_path / "ensemble")]
     assert cli.run(arguments) == 2
-    assert "is no public checkpoint that infantjax knows (its git blob id is " in capsys.readouterr().err
+    assert "is no known public checkpoint (its git blob id is " in capsys.readouterr().err
     for module in (public, weights):
         monkeypatch.setattr(module, "git_blob_id", lambda _: CHECKPOINTS["weights"][0])
     assert cli.run(arguments) == 0
