@@ -51,6 +51,11 @@ class Match:
         """Joints of the skeleton that are missing in the file."""
         return tuple(j for j, column in zip(self.skeleton.joints, self.columns) if column is None)
 
+    @property
+    def recognized(self) -> int:
+        """Number of joints of the skeleton that the file has."""
+        return len(self.columns) - len(self.missing)
+
 
 def identify(
     where: str | Path,
@@ -61,8 +66,8 @@ def identify(
     """Find the keypoint set to which the joint names of a file belong.
 
     Case and separators do not matter, and sides may be written out or as a letter (`RightWrist`, `right-wrist`,
-    `R_wrist`, `rwrist`). The set with most recognized names wins, and of equals the one with fewest missing joints. At
-    least half of its joints must be present.
+    `R_wrist`, `rwrist`). Of the sets with two thirds of their joints, or else of all, that with most recognized names
+    wins, and of equals the one with fewest missing joints. At least half of its joints must be present.
 
     Args:
         where: the file, for messages.
@@ -80,8 +85,9 @@ def identify(
         return _by_number(where, len(names), wanted, among)
     candidates = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
     matches = [_match(names, skeleton) for skeleton in candidates]
-    best = max(matches, key=lambda m: (len(m.columns) - len(m.missing), -len(m.missing)))
-    found, needed = len(best.columns) - len(best.missing), len(best.columns)
+    # Large sets contain most points of small ones: a set of which a third is missing comes last.
+    best = max(matches, key=lambda m: (3 * len(m.missing) <= len(m.columns), m.recognized, -len(m.missing)))
+    found, needed = best.recognized, len(best.columns)
     if found == 0 or (wanted is None and 2 * found < needed):
         raise _no_fit(where, names, best, wanted)
     if best.repeated:
@@ -139,7 +145,7 @@ def _match(names: Sequence[str], skeleton: Skeleton) -> Match:
 
 def _no_fit(where: str | Path, names: Sequence[str], best: Match, wanted: Skeleton | None) -> InputError:
     shown = ", ".join(f'"{n}"' for n in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    found = len(best.columns) - len(best.missing)
+    found = best.recognized
     known = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
     joints = sorted({joint for skeleton in known for joint in skeleton.joints})
     hints = [

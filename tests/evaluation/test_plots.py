@@ -65,5 +65,5 @@ def test_png_is_written_on_request(tmp_path):
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r'matplotlib: pip install "infantjax\[analysis\]"'):
+    with pytest.raises(MissingExtraError, match=r"this needs matplotlib: pip install .matplotlib>="):
         plots.roc(RISKS, LABELS)

