@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 class Benchmark(common.Command):
     """Measure the speed of networks on this machine, a row for each combination of the options.
 
-    Weights are random, and the compilation cache is not used. Windows of a recording start every half window. Operations
-    a second, by the published counting rule, are compared with a matrix product of the same precision on the same
-    devices.
+    Weights are random, and the compilation cache is not used. Windows of a recording start every half window.
+    Operations a second, by the published counting rule, are compared with a matrix product on the same devices.
 
     Example:
         infantjax benchmark --model kbest-gcn-2 st-gcn --batch-size 8 64 --precision float32 bfloat16
