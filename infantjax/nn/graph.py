@@ -7,6 +7,7 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
@@ -144,9 +145,9 @@ class GroupedGraphConv(nn.Module):
     def _block(self, matrix: int, weights: jax.Array) -> Block:
         # The misaligned grouping as a small matrix with one weight a column: a product instead of a gather along the
         # minor axis, and only m / K of the channels pass through the adjacency.
-        channels = jnp.arange(self.features)
+        channels = np.arange(self.features)
         sources = (matrix * self.features + channels) // self.matrices
         start = matrix * self.features // self.matrices
         stop = (matrix * self.features + self.features - 1) // self.matrices + 1
-        rows = jnp.arange(start, stop)
+        rows = np.arange(start, stop)
         return Block(start, stop, jnp.where(rows[:, None] == sources[None, :], weights[None, :], 0))
