@@ -1,6 +1,7 @@
 """`search` and its four views: `search status`, `search best`, `search export`, `search analyze`."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -12,6 +13,8 @@ from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
     from infantjax.search import KBest, RandomSearch, Snapshot
+    from infantjax.search.storage import Heartbeat
+    from infantjax.training.distributed import Place
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class StudyOptions:
     study: Annotated[str, arg(metavar="NAME")] = "search"
     """Name of the search in its storage."""
     storage: Annotated[str | None, arg(metavar="URL")] = None
-    """sqlite:///FILE, or postgresql://USER@HOST/DATABASE for several machines; OUTPUT/search.db if not given."""
+    """sqlite:///FILE; for several machines postgresql://USER@HOST/DATABASE, or grpc://HOST:PORT of a search that serves
+    its study; OUTPUT/search.db if not given."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """Folder for checkpoints, logs and exports, of one machine or shared."""
 
@@ -72,6 +76,9 @@ class Search(common.Command):
     devices: int | None = None
     """Devices of this machine, each trains one candidate at a time; all if not given, one for each of several
     workers."""
+    distributed: common.Distributed = None
+    """Search on several hosts: auto under Slurm, on TPU pods and Kubernetes. The first one serves the study to the
+    others."""
     trials: int | None = None
     """Candidates to evaluate at most; K-Best ends by itself if not given."""
     strategy: Literal["reference", "paper", "random"] = "reference"
@@ -116,9 +123,12 @@ class Search(common.Command):
             common.say(f"{space.size:,} candidates")
             cohort, quality = self.files.read_screened(self.cohort)
             objective = self.problem.objective(cohort, self.stratify, self.strict)
+            place = self._place()
+            served = place is not None and self.where.url.startswith("sqlite:")
+            url = f"grpc://{place.address}" if place is not None and served else self.where.url
             task = SearchTask(
                 self.where.study,
-                self.where.url,
+                url,
                 folder,
                 space,
                 objective,
@@ -134,10 +144,27 @@ class Search(common.Command):
                 return 0
             folder.mkdir(parents=True, exist_ok=True)
             common.write_quality(folder, quality)
-            with progress.shown(task.study, task.storage, self.quiet):
-                launcher.run_search(task, self.workers, self.devices)
-        _print_status(self.where.read(), self.json)
+            with self._serving(task.heartbeat, place) if served else nullcontext():
+                with progress.shown(task.study, url, self.quiet):
+                    launcher.run_search(task, self.workers, self.devices)
+                _print_status(replace(self.where, storage=url).read(), self.json)
         return 0
+
+    def _place(self) -> "Place | None":
+        """Where this process stands among several hosts."""
+        if self.distributed is None:
+            return None
+        from infantjax.training.distributed import locate
+
+        return locate(self.distributed)
+
+    def _serving(self, heartbeat: "Heartbeat", place: "Place | None") -> AbstractContextManager[None]:
+        """Serves the study to the other hosts, on the first one."""
+        from infantjax.search.remote import serving
+
+        if place is None or place.number != 0:
+            return nullcontext()
+        return serving(self.where.url, place.address, heartbeat)
 
     def _strategy(self) -> "KBest | RandomSearch":
         from infantjax.search import KBest, RandomSearch

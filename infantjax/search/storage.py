@@ -1,4 +1,7 @@
-"""Storages of studies: SQLite on one machine, PostgreSQL for several; the storages of Optuna with a heartbeat."""
+"""Storages of studies: SQLite on one machine; PostgreSQL, or a SQLite file that one process serves, for several.
+
+These are the storages of Optuna with a heartbeat.
+"""
 
 import contextlib
 import errno
@@ -8,10 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infantjax.errors import InputError, MissingExtraError, one_line
 from infantjax.progress import LOGGER
+
+if TYPE_CHECKING:
+    from infantjax.search.remote import RemoteStorage
 
 try:
     import optuna
@@ -26,6 +32,8 @@ T = TypeVar("T")
 
 OUTAGE = (StorageInternalError, SQLAlchemyError)
 """Errors of a storage that does not answer, or has no room."""
+STARTUP = 600.0
+"""Seconds for which a search waits for the host that serves its study."""
 PATIENCE = 3600.0
 """Seconds for which `retry_with_backoff` tries again."""
 
@@ -47,11 +55,11 @@ class Heartbeat:
     grace: int = 180
 
 
-def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool = True) -> RDBStorage:
+def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool = True) -> "RDBStorage | RemoteStorage":
     """Open a storage with a heartbeat.
 
     Args:
-        url: `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
+        url: `sqlite:///FILE`, `postgresql://USER@HOST/DATABASE`, or `grpc://HOST:PORT` of a process that serves one.
         heartbeat: of running trials.
         create: make the tables if they are missing. Several processes must not do so at once.
 
@@ -60,11 +68,17 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
         MissingExtraError: its driver is not installed.
     """
     kind = _kind(url)
+    if kind == "grpc":
+        from infantjax.search.remote import connect_remote
+
+        return connect_remote(url.partition("://")[2], heartbeat, STARTUP if create else 10.0)
     if kind == "sqlite":
         _check_sqlite(url.partition("///")[2], create)
     elif kind != "postgresql":
         raise InputError(
-            shown(url), "is no storage for searches", "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+            shown(url),
+            "is no storage for searches",
+            "use sqlite:///FILE, postgresql://USER@HOST/DATABASE or grpc://HOST:PORT",
         )
     try:
         return connect(url, heartbeat, create=create, check=True)
@@ -72,7 +86,9 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
         raise InputError(shown(url), f"cannot be opened ({reason(error)})", "check that it is there") from None
 
 
-def connect(url: str, heartbeat: Heartbeat, *, create: bool = False, check: bool = False) -> RDBStorage:
+def connect(
+    url: str, heartbeat: Heartbeat, *, create: bool = False, check: bool = False
+) -> "RDBStorage | RemoteStorage":
     """As `open_storage`, without its checks; a storage that does not answer raises one of `OUTAGE`.
 
     Args:
@@ -81,6 +97,10 @@ def connect(url: str, heartbeat: Heartbeat, *, create: bool = False, check: bool
         create: make the tables if they are missing.
         check: that the tables are of the installed version of Optuna; a worker need not, its launcher has.
     """
+    if _kind(url) == "grpc":
+        from infantjax.search.remote import connect_remote
+
+        return connect_remote(url.partition("://")[2], heartbeat)
     arguments: dict[str, Any] = {"connect_args": {"timeout": 30}}
     if _kind(url) == "postgresql":
         arguments = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
@@ -100,10 +120,13 @@ def connect(url: str, heartbeat: Heartbeat, *, create: bool = False, check: bool
         raise MissingExtraError("psycopg", "search") from None
 
 
-def close(storage: RDBStorage) -> None:
+def close(storage: "RDBStorage | RemoteStorage") -> None:
     """Close the connections of a storage."""
     storage.remove_session()
-    storage.engine.dispose()
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()
+    else:
+        storage.close()
 
 
 def _kind(url: str) -> str:

@@ -20,7 +20,7 @@ from infantjax.search.storage import OUTAGE, close, open_storage, reason, shown
 
 try:
     import optuna
-    from optuna.storages import RDBStorage
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, TrialState
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
@@ -37,7 +37,7 @@ LIMIT = "limit"
 
 def join_study(
     name: str,
-    storage: RDBStorage,
+    storage: BaseStorage,
     sampler: StrategySampler,
     setup: Mapping[str, Any],
     pruner: "optuna.pruners.BasePruner | None" = None,

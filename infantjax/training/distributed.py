@@ -6,7 +6,7 @@ process all of this is plain JAX.
 """
 
 import json
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,43 @@ def agree(value: Tree) -> Tree:
     return json.loads(np.asarray(sent, np.uint8).tobytes())
 
 
+class Place(NamedTuple):
+    """Where this process stands among several.
+
+    Attributes:
+        address: `HOST:PORT` of the first process.
+        processes: how many there are.
+        number: of this one, from 0.
+    """
+
+    address: str
+    processes: int
+    number: int
+
+
+def locate(text: str) -> Place:
+    """Find the other processes, without connecting to them: they stay independent.
+
+    Args:
+        text: as of `join`.
+
+    Raises:
+        InputError: as of `join`.
+    """
+    if text != "auto":
+        return _parse(text)
+    # What `jax.distributed.initialize` does before it connects.
+    from jax._src.clusters import ClusterEnv
+
+    try:
+        found: Any = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, 60)[:3]
+    except (RuntimeError, ValueError, KeyError, OSError, ImportError) as error:
+        raise _not_found(error) from None
+    if None in found:
+        raise _not_found("neither Slurm, a TPU pod, Kubernetes nor Open MPI")
+    return Place(*found)
+
+
 def join(text: str) -> None:
     """Become one of several processes; before anything is computed.
 
@@ -82,17 +119,25 @@ def join(text: str) -> None:
     """
     given: dict[str, Any] = {}
     if text != "auto":
-        try:
-            address, count, number = text.split(",")
-            given = {"coordinator_address": address, "num_processes": int(count), "process_id": int(number)}
-            if not (0 <= int(number) < int(count) and ":" in address):
-                raise ValueError
-        except ValueError:
-            raise InputError(
-                "--distributed", f'is "{text}"', "give auto, or ADDRESS:PORT,COUNT,NUMBER with NUMBER from 0"
-            ) from None
+        address, count, number = _parse(text)
+        given = {"coordinator_address": address, "num_processes": count, "process_id": number}
     try:
         jax.distributed.initialize(**given)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError("--distributed", f"the other processes cannot be found ({reason})", "name them") from None
+        raise _not_found(error) from None
+
+
+def _parse(text: str) -> Place:
+    try:
+        address, count, number = text.split(",")
+        host, _, port = address.rpartition(":")
+        if host and port.isdecimal() and 0 <= int(number) < int(count):
+            return Place(address, int(count), int(number))
+    except ValueError:
+        pass
+    raise InputError("--distributed", f'is "{text}"', "give auto, or ADDRESS:PORT,COUNT,NUMBER with NUMBER from 0")
+
+
+def _not_found(error: object) -> InputError:
+    reason = " ".join(str(error).split())[:160]
+    return InputError("--distributed", f"the other processes cannot be found ({reason})", "name them")

@@ -1,9 +1,11 @@
 """A search whose candidates are not trained: the value of each follows from its name. Also a program, for processes.
 
 python pretend.py DIRECTORY STORAGE [--workers N] [--seconds S] [--trials N] [--grace S] [--seed N] [--aborts LABEL]
+    [--devices N] [--serve HOST:PORT]
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -106,6 +108,8 @@ def main() -> None:
     parser.add_argument("--grace", type=int, default=180)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--aborts", default="")
+    parser.add_argument("--devices", type=int)
+    parser.add_argument("--serve", default="")
     given = parser.parse_args()
     settings = {
         "objective": Pretend(SPACE, given.seconds, given.aborts),
@@ -115,7 +119,14 @@ def main() -> None:
         "strategy": RandomSearch() if given.trials else KBest(3, 0.9),
     }
     configure_logging(quiet=True)
-    run_search(task(given.directory, given.storage, **settings), given.workers)
+    with contextlib.ExitStack() as stack:
+        storage = given.storage
+        if given.serve:
+            from infantjax.search.remote import serving
+
+            stack.enter_context(serving(storage, given.serve, settings["heartbeat"]))
+            storage = f"grpc://{given.serve}"
+        run_search(task(given.directory, storage, **settings), given.workers, given.devices)
     print(json.dumps("done"))
 
 

@@ -3,6 +3,8 @@
 import csv
 import functools
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -186,6 +188,17 @@ def test_options_reach_the_search(run, cohort, asked, tmp_path):
     assert task.objective.config.required_auc == ()
 
 
+def test_the_first_host_serves_its_study_to_the_others(run, cohort, asked, tmp_path, monkeypatch):
+    monkeypatch.setattr("infantjax.search.remote.QUIET", 0.05)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    status, _, err = run(cohort, "-o", tmp_path / "out", "--grace", 3, "--distributed", f"{address},2,0")
+    assert status == 0, err
+    assert asked[0][0].storage == f"grpc://{address}"
+    assert read_study("search", f"sqlite:///{tmp_path / 'out' / 'search.db'}").trials == ()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -272,6 +285,40 @@ def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
     assert sorted(tuple(choices[name] for name in differing) for choices in results) == sorted(
         product(*differing.values())
     )
+
+
+@pytest.mark.slow
+def test_two_hosts_of_four_devices_train_each_candidate_once_though_one_is_killed(cohort, tmp_path):
+    differing = {"attention": ["null", "channel"], "pool": ["global", "spatial"], "nonlinearity": ["relu", "swish"]}
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps(ONE | differing))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+
+    def start(number: int) -> subprocess.Popen:
+        training = ("--epochs", 40, "--no-checkpoints", "--batch-size", 8, "--samples-per-negative", 2)
+        where = (cohort, "-o", tmp_path / str(number), "--space", space, "--grace", 5)
+        options = ("--strategy", "random", "--trials", 8, "--distributed", f"{address},2,{number}", "--json")
+        command = [Path(sys.executable).with_name("infantjax"), "search", *where, *training, *options]
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+        environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment)
+
+    first, second = start(0), start(1)
+    while not list((tmp_path / "1").glob("trials/*/run/*")):
+        assert (first.poll(), second.poll()) == (None, None)
+        time.sleep(0.2)
+    second.kill()
+    second.communicate()
+    assert json.loads(first.communicate(timeout=600)[0])["trials"] == 8
+    found = read_study("search", f"sqlite:///{tmp_path / '0' / 'search.db'}")
+    assert not found.failures
+    results = [found.space.choices(trial.candidate) for trial in found.history]
+    assert sorted(tuple(choices[name] for name in differing) for choices in results) == sorted(
+        product(*differing.values())
+    )
+    assert {trial.user_attrs["stage"]["device"] for trial in found.trials} > {"cpu:0"}
 
 
 @pytest.mark.slow

@@ -74,3 +74,30 @@ def test_two_processes_give_what_one_gives_and_one_continues_their_folder(toy, t
 def test_a_process_that_is_not_named_rightly_is_refused(text):
     with pytest.raises(InputError, match="ADDRESS:PORT,COUNT,NUMBER"):
         distributed.join(text)
+
+
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_STEP_NODELIST": "node[003-004],other",
+    "SLURM_NTASKS": "2",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "0",
+}
+
+
+def test_the_other_processes_of_a_slurm_job_are_located(monkeypatch):
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    found = distributed.locate("auto")
+    assert (found.address.partition(":")[0], found.processes, found.number) == ("node003", 2, 1)
+
+
+def test_processes_that_are_named_are_located_without_a_cluster():
+    assert distributed.locate("host:123,2,1") == ("host:123", 2, 1)
+
+
+def test_without_a_cluster_auto_is_refused(monkeypatch):
+    for name in SLURM:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="cannot be found"):
+        distributed.locate("auto")
