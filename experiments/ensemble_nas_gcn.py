@@ -312,9 +312,9 @@ def auc_table(named: Mapping[str, Ensemble], risks: Mapping[str, np.ndarray], te
         folds = ["-" if value is None else f"{value:.3f}" for value in aucs]
         rows.append((name, *folds, f"{auc(risks[name], test.outcomes):.3f}", f"{parameters:,}", f"{flops / 1e9:.2f}"))
     if len(folds) == 7:
-        for name, aucs in BY_MODEL.items():
+        for name, values in BY_MODEL.items():
             published = get(name).published
-            cells = [f"{value:.3f}" for value in aucs]
+            cells = [f"{value:.3f}" for value in values]
             rows.append((f"{name}, published", *cells, f"{published.parameters:,}", str(published.flops)))
     head = ("Search", *(f"Val{i}" for i in range(1, len(folds) + 1)), "Test", "Parameters", "GFLOPs")
     return support.markdown("AUC of the winners (Table A.5; test: ensemble of a winner's folds)", head, rows)

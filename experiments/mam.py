@@ -162,7 +162,7 @@ def variants(options: Options) -> dict[str, Options]:
 def metrics_of(options: Options) -> dict[str, float]:
     """Read or simulate, train, localize, evaluate."""
     cohort, annotated = simulated_cohorts(options) if options.simulate else read(options)
-    method = settings(options, annotated[0].keypoints.shape[-1])
+    method = settings(options, 3 if annotated[0].keypoints.shape[-1] == 3 else 2)
     without = f", without {' and '.join(options.without)}" if options.without else ""
     print(
         f"MAM, re-implemented from its description: {' + '.join(options.inputs)} in {method.preprocessing.dimensions} "
@@ -172,7 +172,7 @@ def metrics_of(options: Options) -> dict[str, float]:
     return evaluate(method, train_runs(method, cohort, options.output, annotated))
 
 
-def settings(options: Options, dimensions: int) -> Mam:
+def settings(options: Options, dimensions: Literal[2, 3]) -> Mam:
     """The method with the settings of the options."""
     method = SMALL if options.simulate else Mam()
     given: dict[str, Any] = {"joint": options.epochs, "pretraining": options.pretraining}
