@@ -17,7 +17,6 @@ from typing import Any
 from uuid import uuid4
 
 from infantjax.errors import InputError, MissingExtraError
-from infantjax.progress import LOGGER
 from infantjax.search.storage import OUTAGE, Heartbeat, close, open_storage
 
 try:
@@ -195,7 +194,6 @@ def connect_remote(address: str, heartbeat: Heartbeat, patience: float | None = 
         raise InputError(f"grpc://{address}", "names no port", "give grpc://HOST:PORT")
     storage = RemoteStorage(address, heartbeat)
     if patience is not None:
-        LOGGER.info("asking for the study at %s", address)
         try:
             storage.wait_server_ready(patience)
         except ConnectionError:

@@ -71,6 +71,8 @@ def open_storage(url: str, heartbeat: Heartbeat = Heartbeat(), *, create: bool =
     if kind == "grpc":
         from infantjax.search.remote import connect_remote
 
+        if create:
+            LOGGER.info("waiting for the study at %s", url)
         return connect_remote(url.partition("://")[2], heartbeat, STARTUP if create else 10.0)
     if kind == "sqlite":
         _check_sqlite(url.partition("///")[2], create)
