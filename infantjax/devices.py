@@ -4,6 +4,7 @@ Every device computes an independent part of a call by the program of one device
 number of devices, and nothing is sent between them.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,10 +13,27 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
+from infantjax.errors import InputError, one_line
+
 NETWORK = "network"
 """Name of the mesh axis over which the networks of an ensemble are sharded."""
 BATCH = "batch"
 """Name of the mesh axis over which windows or frames are sharded."""
+
+
+def require_backend() -> None:
+    """Refuse a backend of JAX that this machine does not have.
+
+    Raises:
+        InputError: JAX finds no device; `JAX_PLATFORMS` names those that it may use.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an empty AssertionError where a GPU is asked for and is missing
+        named = f'"{os.environ.get("JAX_PLATFORMS", "the default")}"'
+        reason = f" ({one_line(str(error))[:200]})" if str(error) else ""
+        remedy = "set the environment variable to cpu, or unset it"
+        raise InputError("JAX_PLATFORMS", f"{named} cannot be used on this machine{reason}", remedy) from None
 
 
 def local_mesh(networks: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -41,7 +41,9 @@ class Benchmark(common.Command):
         """Measure and print."""
         import json
 
-        common.require_backend()
+        from infantjax.devices import require_backend
+
+        require_backend()
         from infantjax.models.speed import measure
 
         with common.checked("benchmark"):

@@ -2,7 +2,6 @@
 
 import difflib
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from tyro.conf import UseAppendAction, arg
 
-from infantjax.errors import InputError, one_line, printable
+from infantjax.errors import InputError, printable
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
@@ -237,24 +236,9 @@ def prepare_process(distributed: str | None = None) -> None:
         from infantjax.training import distributed as processes
 
         processes.join(distributed)
+    from infantjax.devices import require_backend
+
     require_backend()
-
-
-def require_backend() -> None:
-    """Refuse a backend of JAX that this machine does not have.
-
-    Raises:
-        InputError: JAX finds no device; `JAX_PLATFORMS` names those that it may use.
-    """
-    import jax
-
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as error:  # an empty AssertionError where a GPU is asked for and is missing
-        named = f'"{os.environ.get("JAX_PLATFORMS", "the default")}"'
-        reason = f" ({one_line(str(error))[:200]})" if str(error) else ""
-        remedy = "set the environment variable to cpu, or unset it"
-        raise InputError("JAX_PLATFORMS", f"{named} cannot be used on this machine{reason}", remedy) from None
 
 
 def require_fps(fps: float | None) -> None:

@@ -139,7 +139,9 @@ class Search(common.Command):
                 self.quiet,
             )
             if self.dry_run:
-                common.require_backend()
+                from infantjax.devices import require_backend
+
+                require_backend()
                 common.print_rows([estimate.estimate_search(task)], self.json)
                 return 0
             folder.mkdir(parents=True, exist_ok=True)

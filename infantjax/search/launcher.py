@@ -143,10 +143,13 @@ def _devices_of(task: SearchTask, workers: int, devices: int | None, number: int
     """Numbers of the local devices of a worker, which `Objective.on_device` takes modulo their number.
 
     Raises:
-        InputError: one process is to use more devices than it has.
+        InputError: one process is to use more devices than it has, or JAX finds none.
     """
     if not hasattr(task.objective, "on_device"):
         return None if devices is None else list(range(devices))
+    from infantjax.devices import require_backend
+
+    require_backend()
     if workers > 1:
         devices = devices or 1
         return list(range(number * devices, (number + 1) * devices))

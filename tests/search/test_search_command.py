@@ -143,6 +143,21 @@ def cohort(tmp_path_factory):
     return write_cohort(tmp_path_factory.mktemp("simulated") / "cohort", 14, 1, 6.0, prevalence=0.5)
 
 
+@pytest.mark.slow
+def test_a_backend_that_the_machine_does_not_have_fails_no_candidate(run, cohort, tmp_path):
+    program = Path(sys.executable).with_name("infantjax")
+    done = subprocess.run(
+        [program, "search", cohort, "-o", tmp_path / "out", "--trials", "1"],
+        env=os.environ | {"JAX_PLATFORMS": "cuda"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert 'JAX_PLATFORMS: "cuda" cannot be used on this machine' in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(run("status", "-o", tmp_path / "out", "--json")[1])["trials"] == 0
+
+
 @pytest.fixture
 def asked(monkeypatch, pretend):
     """What the command asks the workers to do, instead of doing it."""
