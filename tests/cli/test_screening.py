@@ -70,7 +70,7 @@ def test_crossval_tells_lists_and_leaves_out(run, spoiled, trained, tmp_path, qu
 
 
 def test_search_tells_and_lists_before_it_starts(run, spoiled, tmp_path, monkeypatch):
-    def stop(task, workers):
+    def stop(task, workers, devices):
         raise InputError("search", "was stopped by the test", "none")
 
     monkeypatch.setattr(launcher, "run_search", stop)

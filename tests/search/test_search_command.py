@@ -271,7 +271,7 @@ def test_without_optuna_there_is_one_line_that_says_how_to_get_it():
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPTUNA, *modules], capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert len(lines) == len(modules)
-    assert all(line.startswith("this needs optuna: pip install ") and ' "optuna>=' in line for line in lines)
+    assert all(line.startswith("this needs optuna: pip install ") and ' "optuna' in line for line in lines)
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def small(**choices) -> Architecture:
 
 # --- published figures -----------------------------------------------------------------------------------------------
 
-GRAPH = [name for name in models.names() if models.get(name).task == "risk"]
+GRAPH = [name for name in models.names() if models.get(name).method == "ensemble-gcn"]
 
 
 @pytest.mark.parametrize("name", GRAPH)
