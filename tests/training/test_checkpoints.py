@@ -328,3 +328,28 @@ def test_a_full_disk_is_one_line_and_keeps_the_finished_epochs(toy, tmp_path):
     assert len(error.splitlines()) == 1, "libraries told it too"
     assert {"1", "2"} <= set(steps(tmp_path))
     finish(start(toy, tmp_path, epochs=4))
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from infantjax.errors import InputError
+from infantjax.training.checkpoints import CheckpointStore
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with CheckpointStore(sys.argv[1], {}) as store:
+    # No file may grow beyond this: writing more ends as on a full disk, with an error of the system.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, resource.RLIM_INFINITY))
+    try:
+        store.save(1, {"kernel": np.random.default_rng(0).standard_normal(2**20)})
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_one_line_without_a_traceback(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path / "run"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
