@@ -9,7 +9,6 @@ network) is stored with every step, and another training is refused.
 import contextlib
 import json
 import logging
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, locked, sha256
+from infantjax.progress import LOGGER
 from infantjax.training.state import TrainState
 
 FOLDER = "checkpoints"
@@ -96,7 +96,7 @@ class CheckpointStore:
     def restore(self, shapes: TrainState) -> tuple[int, TrainState] | None:
         """The newest whole state of this training, with its epoch; None if there is none.
 
-        Damaged steps are named on stderr and removed, and the step before them is used.
+        Damaged steps are logged and removed, and the step before them is used.
 
         Args:
             shapes: abstract state, which the checkpoint must fit.
@@ -110,7 +110,7 @@ class CheckpointStore:
                 state = self._load(epoch, shapes)
             except _Damaged as damage:
                 damaged.append(f"epoch {epoch}: {damage}")
-                print(f"{self.directory / FOLDER / str(epoch)}: damaged ({damage}), not used", file=sys.stderr)
+                LOGGER.warning("%s: damaged (%s), not used", self.directory / FOLDER / str(epoch), damage)
                 continue
             for step in [s for s in self._manager.all_steps() if s > epoch]:
                 self._manager.delete(step)

@@ -138,7 +138,7 @@ def test_tensorboard_has_every_figure_of_every_epoch_once(run, interrupted, tmp_
 
 
 @pytest.mark.parametrize("files", ["state/d/*", "manifest/metadata"])
-def test_a_flipped_bit_is_named_and_the_step_before_is_used(run, interrupted, uninterrupted, tmp_path, files, capsys):
+def test_a_flipped_bit_is_named_and_the_step_before_is_used(run, interrupted, uninterrupted, tmp_path, files, caplog):
     interrupted(tmp_path, after=3)
     for file in (tmp_path / "checkpoints" / "3").glob(files):
         data = bytearray(file.read_bytes())
@@ -147,11 +147,11 @@ def test_a_flipped_bit_is_named_and_the_step_before_is_used(run, interrupted, un
     epochs = []
     result = run(tmp_path, on_epoch=lambda epoch, _: epochs.append(epoch))
     assert epochs == [3, 4]
-    assert f"{Path('checkpoints', '3')}: damaged" in capsys.readouterr().err
+    assert f"{Path('checkpoints', '3')}: damaged" in caplog.text
     assert_same(result, uninterrupted[0])
 
 
-def test_every_flipped_bit_of_a_checkpoint_is_noticed_or_harmless(run, interrupted, uninterrupted, tmp_path, capsys):
+def test_every_flipped_bit_of_a_checkpoint_is_noticed_or_harmless(run, interrupted, uninterrupted, tmp_path):
     interrupted(tmp_path, after=2)
     rng = random.Random(0)
     whole = tmp_path / "checkpoints" / "2"
