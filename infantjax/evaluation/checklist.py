@@ -1,7 +1,8 @@
 """TRIPOD+AI and PROBAST+AI as tables that an evaluation fills with what it knows, in Markdown.
 
-Items are in our words (`checklists.csv`); the published texts decide. PROBAST+AI has questions of judgment: the table
-gives what this run knows for them and judges nothing.
+Items are in our words (`checklists.csv`) with their published numbers; the published texts decide. PROBAST+AI has 16
+signaling questions on the quality of the development and 18 on the risk of bias of the evaluation, and asks in both
+whether infants, predictors and outcome apply. The table gives what this run knows for them and judges nothing.
 
 Source: Collins et al. 2024, BMJ 385:e078378 (TRIPOD+AI); Moons et al. 2025, BMJ 388:e082505 (PROBAST+AI).
 """
@@ -23,7 +24,7 @@ NOT_REPORTED = "not reported"
 
 _SOURCES = {
     "TRIPOD+AI": "Collins et al. 2024, BMJ 385:e078378. Items in our words.",
-    "PROBAST+AI": "Moons et al. 2025, BMJ 388:e082505. Questions in our words, by its domains; nothing is judged here.",
+    "PROBAST+AI": "Moons et al. 2025, BMJ 388:e082505. Questions in our words; nothing is judged here.",
 }
 _SHOWN = ("auc", "sensitivity", "specificity", "brier", "calibration_slope", "calibration_intercept")
 _MAX_RECORD_BYTES = 64 * 1024**2
@@ -69,7 +70,8 @@ def collect_facts(
         "participants": f"{unit}{found.infants} infants, {found.cases} with outcome 1",
         "left_out": f"{len(settings['problems'])} rows without a risk or an outcome were left out; no imputation",
         "sample_size": _sample_size(found, precisions),
-        "measures": f"{', '.join(found.metrics)}; 95 % intervals",
+        "measures": f"{', '.join(found.metrics)}; 95 % intervals, {_grouping(found)}",
+        "balance": f"{found.cases} of {found.infants} infants have outcome 1, as given; none is weighted or repeated",
         "performance": "; ".join(_metric(found, name) for name in _SHOWN),
         "recalibration": (
             f"logistic recalibration, cross-fitted: Brier score {_number(found.metrics['brier_recalibrated'].value)} "
@@ -77,7 +79,6 @@ def collect_facts(
         ),
         "threshold": f"risk, 0 to 1; threshold {found.threshold:g}, {_chosen(settings['at_sensitivity'])}",
         "predictions": f"taken from {files['risks'].name}",
-        "grouping": "intervals are bootstraps over infants" if found.recordings else "one risk an infant",
         "code": f"infantjax {__version__}, Apache-2.0",
     }
     if found.subgroups:
@@ -139,6 +140,10 @@ def _metric(found: Evaluation, name: str) -> str:
     value, low, high = found.metrics[name]
     interval = "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
     return f"{name} {_number(value)}{interval}"
+
+
+def _grouping(found: Evaluation) -> str:
+    return "bootstraps over infants" if found.recordings else "one risk an infant"
 
 
 def _chosen(at_sensitivity: float | None) -> str:
