@@ -120,6 +120,7 @@ class GroupedGraphConv(nn.Module):
         shape = (self.matrices, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(1.0, (0, 1)), shape)
         self.batch_norm: Any = None
+        self.bias: Any = None
         if is_folded(self):
             self.bias = parameter(self, "bias", Constant(0), (self.features,))
         else:
@@ -132,15 +133,15 @@ class GroupedGraphConv(nn.Module):
         train: bool,
     ) -> Float[Array, "joint batch time channel"]:
         """Convolve and normalize."""
-        kernel, offset = self.kernel, None
+        kernel, bias = self.kernel, self.bias
         flops.record("convolution", x.size * self.matrices)
         flops.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
-        if not train:
-            multiplier, offset = (1, self.bias) if self.batch_norm is None else self.batch_norm.affine()
-            kernel = kernel * multiplier
+        if self.batch_norm is not None and not train:
+            scale, bias = self.batch_norm.affine()
+            kernel = kernel * scale
         blocks = [self._block(k, kernel[k]) for k in range(self.matrices)]
         y = graph_convolution(x, adjacency, blocks)
-        return self.batch_norm(y, train) if offset is None else y + offset
+        return self.batch_norm(y, train) if train else y + bias
 
     def _block(self, matrix: int, weights: jax.Array) -> Block:
         # The misaligned grouping as a small matrix with one weight a column: a product instead of a gather along the

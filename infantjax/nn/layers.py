@@ -196,10 +196,11 @@ class DepthwiseConv(nn.Module):
         shape = (self.kernel_size, self.features)
         self.kernel = parameter(self, "kernel", HeNormalFanOut(self.gain, (1,), (0,)), shape)
         self.batch_norm: Any = None
-        self.bias: Array | None = None
-        if self.use_bias or is_folded(self):
+        self.bias: Any = None
+        folded = is_folded(self)
+        if self.use_bias or folded:
             self.bias = parameter(self, "bias", Constant(0), (self.features,))
-        if not is_folded(self):
+        if not folded:
             self.batch_norm = BatchNorm((self.features,), name="norm")
 
     def __call__(
@@ -207,10 +208,9 @@ class DepthwiseConv(nn.Module):
     ) -> Float[Array, "joint batch time_out channel"]:
         """Convolve and normalize."""
         kernel, bias = self.kernel, self.bias
-        if not train:
-            scale, offset = (1, 0) if self.batch_norm is None else self.batch_norm.affine()
-            offset = offset if bias is None else bias * scale + offset
-            return depthwise_temporal_convolution(x, kernel * scale, self.stride, self.dilation) + offset
+        if self.batch_norm is not None and not train:
+            scale, offset = self.batch_norm.affine()
+            kernel, bias = kernel * scale, offset if bias is None else bias * scale + offset
         y = depthwise_temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.kernel_size)
-        return self.batch_norm(y, train, bias)
+        return self.batch_norm(y, train, bias) if train else y + bias
