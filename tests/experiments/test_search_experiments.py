@@ -57,8 +57,8 @@ def test_all_networks_of_the_small_space_are_trained(tmp_path):
 @pytest.mark.slow
 def test_searches_are_run_on_the_trials_of_an_exported_study(tmp_path):
     trials = tmp_path / "trials.csv"
-    lines = [f"{3 * w + d},{3 * w + d},complete,0.{5 + w}{d},,,,,{w},{d}" for w in range(4) for d in range(3)]
-    head = "trial,first_attempt,state,auc,epochs,parameters,seconds,reason,width,depth"
+    lines = [f"{3 * w + d},complete,0.{5 + w}{d},,,,,{w},{d}" for w in range(4) for d in range(3)]
+    head = "trial,state,value,epochs,parameters,seconds,reason,width,depth"
     trials.write_text("\n".join([head, *lines]))
     done = run("kbest_against_random.py", "--trials", trials, "-o", tmp_path / "out", "--seeds", 20)
     assert done.returncode == 0, done.stderr
@@ -66,7 +66,7 @@ def test_searches_are_run_on_the_trials_of_an_exported_study(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "trial,auc,reason,width\n0,,,6\n"])
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "trial,value,reason,width\n0,,,6\n"])
 def test_a_file_that_is_no_table_of_trials_is_told_in_one_line(tmp_path, content):
     (tmp_path / "trials.csv").write_text(content)
     done = run("kbest_against_random.py", "--trials", tmp_path / "trials.csv", "-o", tmp_path / "out")
