@@ -1,11 +1,13 @@
-"""What the quality gate does with tracking faults: a table of fault, severity and half of the recordings.
+r"""What the quality gate does with tracking faults: a table of fault, severity and half of the recordings.
 
-    python experiments/tracking_faults.py --infants 40 --clean 200 -o benchmarks/results
+    python experiments/tracking_faults.py --infants 16 --clean 200 --seconds 20 \
+        --recordings MINI-RGBD/pz10*.csv --fps 25 -o benchmarks/results
 
 Simulated infants of all kinds, and real ones where `--recordings` names keypoint files, are spoiled by every fault of
-`infantjax.simulation.faults` and assessed by the bundled ensemble. The thresholds of `QualityLimits` were set on the
-infants of even numbers and are shown on those of odd numbers. Writes `tracking_faults.csv` with, for each row, the
-shares of recordings that are
+`infantjax.simulation.faults` and assessed by the bundled ensemble. Recordings of even numbers are the half
+`chosen`, those of odd numbers the half `shown`. While the thresholds of `QualityLimits` were set, both halves of the
+simulated infants 0 to 5 and of the MINI-RGBD recordings were looked at; the simulated infants 6 to 15 were not. Writes
+`tracking_faults.csv` with, for each row, the shares of recordings that are
 
 - not assessable,
 - answered, but not as certain (yellow or orange; `doubted` of them by the quality alone),

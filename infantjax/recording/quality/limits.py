@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class QualityLimits:
     """Thresholds; all are our choice unless a source is named.
 
-    They were set on one half of simulated infants of all kinds and of the MINI-RGBD recordings, about half-way between
-    what these reach and what spoiled recordings show, and tried on the other half (`experiments/tracking_faults.py`).
+    They lie about half-way between what simulated infants of all kinds and the MINI-RGBD recordings reach and what
+    spoiled ones show. Which of these recordings were looked at while they were set: `experiments/tracking_faults.py`.
     A length is in units of the trunk, from the middle of the shoulders to that of the hips: some 19 cm.
 
     Attributes:
