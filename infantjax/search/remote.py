@@ -7,7 +7,9 @@ The connection is not encrypted and has no password: use it within a network of 
 """
 
 import contextlib
+import ipaddress
 import math
+import socket
 import threading
 import time
 import warnings
@@ -16,18 +18,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import GrpcStorageProxy, get_storage
+from optuna.trial import TrialState
+
 from infantjax.errors import InputError, MissingExtraError
+from infantjax.progress import LOGGER
 from infantjax.search.storage import OUTAGE, Heartbeat, close, open_storage
 
 try:
     import grpc
-    from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-    from optuna.storages import GrpcStorageProxy, get_storage
-    from optuna.storages._grpc.auto_generated import api_pb2_grpc
-    from optuna.storages._grpc.servicer import OptunaStorageProxyService
-    from optuna.trial import TrialState
 except ImportError:
     raise MissingExtraError("grpcio", "search") from None
+
+# Private: the public `optuna.storages.run_grpc_proxy_server` never returns, and lets two servers share one port.
+from optuna.storages._grpc.auto_generated import api_pb2_grpc
+from optuna.storages._grpc.servicer import OptunaStorageProxyService
 
 BEAT = "beat"
 """User attribute of a trial: changes for as long as its worker lives."""
@@ -137,7 +143,7 @@ def serving(url: str, address: str, heartbeat: Heartbeat) -> Iterator[None]:
 
     Args:
         url: of the storage, `sqlite:///FILE`.
-        address: `HOST:PORT`. All interfaces listen, unless the host is this machine's own loopback.
+        address: `HOST:PORT`. Listens at the host where that is an address of this machine, else on all interfaces.
         heartbeat: of running trials.
 
     Raises:
@@ -148,9 +154,11 @@ def serving(url: str, address: str, heartbeat: Heartbeat) -> Iterator[None]:
     server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
     api_pb2_grpc.add_StorageServiceServicer_to_server(OptunaStorageProxyService(get_storage(backend)), server)
     host, _, port = address.rpartition(":")
-    interface = host if host in ("localhost", "127.0.0.1", "[::1]") else "[::]"
+    if not _is_own(host):
+        LOGGER.warning("%s is no address of this machine: its study is served on all interfaces", host)
+        host = "[::]"
     try:
-        server.add_insecure_port(f"{interface}:{port}")
+        server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:
         close(backend)
         raise InputError(address, "cannot be served, the port is taken", "give another port") from None
@@ -166,6 +174,19 @@ def serving(url: str, address: str, heartbeat: Heartbeat) -> Iterator[None]:
         server.stop(1).wait()
         pool.shutdown()
         close(backend)
+
+
+def _is_own(host: str) -> bool:
+    """Whether other hosts that know an address by this name, if any, reach this machine by it."""
+    name = host.strip("[]")
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+    except OSError:
+        return False
+    # Some systems give their own name a loopback address, at which no other host reaches them.
+    return name in ("localhost", place[0]) or not ipaddress.ip_address(place[0]).is_loopback
 
 
 def _wait_for_others(backend: Any, pool: _OneByOne, heartbeat: Heartbeat) -> None:

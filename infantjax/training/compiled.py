@@ -55,6 +55,7 @@ class CompiledTraining:
             return None
         try:
             init_state, epoch = (_on_device(program, device) for program in (self.init_state, self.epoch))
+        # `serialize` refuses a program by the last two, a backend by the first; then compiling again is right.
         except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError) as error:
             LOGGER.warning("%s: a program is compiled again (%s)", device, one_line(str(error))[:200])
             return None
@@ -77,6 +78,7 @@ def _on_device(program: Compiled, device: jax.Device) -> Compiled:
     source = _device_of(program)
     written, arguments, results = serialize_executable.serialize(program)
 
+    # Private: the public `deserialize_and_load` knows no device but that which the program was compiled for.
     class Reader(serialize_executable._JaxPjrtUnpickler):
         def persistent_load(self, pid: tuple[Any, ...]) -> Any:
             if pid == ("device", source.id):

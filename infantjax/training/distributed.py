@@ -95,7 +95,7 @@ def locate(text: str) -> Place:
     """
     if text != "auto":
         return _parse(text)
-    # What `jax.distributed.initialize` does before it connects.
+    # Private: what the public `jax.distributed.initialize` does before it connects, which it always does.
     from jax._src.clusters import ClusterEnv
 
     try:

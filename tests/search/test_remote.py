@@ -123,6 +123,27 @@ def test_a_port_that_is_taken_is_one_line(served, storage):
         pass
 
 
+def test_a_study_is_served_at_the_given_address_alone(storage, address):
+    port = int(address.rpartition(":")[2])
+    with remote.serving(storage, f"127.0.0.2:{port}", Heartbeat()):
+        socket.create_connection(("127.0.0.2", port)).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "node003"])
+def test_a_host_that_others_know_by_another_address_serves_on_all_interfaces(
+    storage, address, host, monkeypatch, caplog
+):
+    """The name of a machine often has a loopback address on itself."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.1.1" if host == "node003" else host, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **keywords: found)
+    port = int(address.rpartition(":")[2])
+    with remote.serving(storage, f"{host}:{port}", Heartbeat()), socket.socket() as client:
+        client.connect(("127.0.0.1", port))
+    assert "served on all interfaces" in caplog.text
+
+
 WITHOUT_GRPC = """
 import sys
 sys.modules["grpc"] = None
