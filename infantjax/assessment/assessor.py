@@ -293,7 +293,8 @@ class Assessor(ABC):
         for member in prediction.members:
             folds.setdefault(member.index, []).append(member.value)
         by_fold = {fold: float(np.median(values)) for fold, values in folds.items()}
-        return self.calibration.apply(prediction.value, by_fold, self._risk_options)
+        found = self.calibration.apply(prediction.value, by_fold, self._risk_options)
+        return found._replace(statement=bundled.attributed(found.statement, self.ensemble))
 
     def members(self, values: Iterable[float]) -> tuple[MemberValue, ...]:
         """Values by the networks of the ensemble, in its order, each with its network."""

@@ -29,16 +29,19 @@ def digest() -> str:
 
 
 def statement_of(ensemble: Ensemble) -> str:
-    """The caveat to print with every value of an ensemble.
-
-    That of any other than the bundled one is marked as its author's: its digests show damage, but nothing signs them.
-    """
+    """The caveat to print with every value of an ensemble."""
     text = one_line(str(ensemble.info.get("statement", "")))
-    if ensemble.digest == digest():
-        return text
     if not text and ensemble.info.get("validated") is True:
         text = "validated on infants."
-    return f"Stated by its author: {text}" if text else ""
+    return attributed(text, ensemble)
+
+
+def attributed(text: str, ensemble: Ensemble) -> str:
+    """Words that rest on what an ensemble says of itself, marked as its author's.
+
+    Those of the bundled ensemble are not: of others the digests show damage, but nothing signs them.
+    """
+    return f"Stated by its author: {text}" if text and ensemble.digest != digest() else text
 
 
 def recording_path() -> Path:

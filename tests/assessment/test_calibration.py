@@ -116,6 +116,11 @@ def test_a_risk_without_a_map_is_called_no_probability_everywhere(assess, conten
         assert "calibrated 0" not in shown, name
 
 
+def test_what_an_unsigned_ensemble_says_of_its_calibration_is_its_authors_word_everywhere(assess):
+    for name, shown in surfaces(assess(calibration())).items():
+        assert "Stated by its author: The calibrated risk is a probability for infants like" in shown, name
+
+
 def test_the_networks_of_each_fold_are_compared_with_what_they_held_out(assess):
     # Both folds must find the risk strange for an infant without the outcome.
     assert assess(calibration(), values=(0.9, 0.9)).calibration.conformal_set == "above"
