@@ -28,10 +28,10 @@ RULES: tuple[Rule, ...] = ("fraction", "quartile")
 
 _REASONS: dict[Rule, dict[Level, str]] = {
     "fraction": {
-        "red": "more than 75 % of the networks predict CP",
-        "orange": "the risk is above the threshold, but no more than 75 % of the networks predict CP",
-        "yellow": "the risk is not above the threshold, but at least 25 % of the networks predict CP",
-        "green": "fewer than 25 % of the networks predict CP",
+        "red": "more than three quarters of the networks find a risk above the threshold",
+        "orange": "the risk is above the threshold, but no more than three quarters of the networks agree",
+        "yellow": "the risk is not above the threshold, but no more than three quarters of the networks agree",
+        "green": "fewer than a quarter of the networks find a risk above the threshold",
     },
     "quartile": {
         "red": "the lower quartile of the risks of the networks is above the threshold",

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ WIDTH = 400.0
 """Width of the drawing of the movement, in drawing units."""
 MARGIN = 40.0
 """Space between the body and the edges of its drawing."""
-NAMES = 138.0
+NAMES = 165.0
 """Space for names on both sides of the median pose."""
 MAX_FRAMES = 9_000
 """Most frames that the page carries (five minutes at 30 Hz); longer movements are thinned and interpolated."""
@@ -142,29 +143,41 @@ class Pose:
         return sorted(known, key=lambda pair: (pair[1], pair[0]))
 
     def labels(self, values: Mapping[str, float | None]) -> list[Label]:
-        """Labels of the largest contributions, each on the side of its joint, apart from one another."""
+        """Labels of the largest contributions, apart from one another; no two lines to their joints cross.
+
+        The left half of the joints is labeled on the left. Within a side, two labels change places while that shortens
+        their lines: lines that cross would become shorter.
+        """
         left, top, right, bottom = self.box
         seen = np.isfinite(self.still).all(-1)
         largest = [j for j, value in reversed(self.contributing(values)) if value > 0 and seen[j]][:LABELED]
-        columns: dict[str, list[int]] = {"start": [], "end": []}
-        for j in largest:
-            fewer = "start" if len(columns["start"]) <= len(columns["end"]) else "end"
-            side = "start" if self.still[j, 0] < (left + right) / 2 else "end"
-            columns[fewer if self.sides[j] == "middle" else side].append(j)
+        largest.sort(key=lambda j: (self.still[j, 0], j))
+        half = (len(largest) + 1) // 2
         labels = []
-        for anchor, joints in columns.items():
+        for anchor, joints, x, bend in (
+            ("start", largest[:half], left + 8, left + 138),
+            ("end", largest[half:], right - 8, right - 138),
+        ):
             joints.sort(key=lambda j: (self.still[j, 1], j))
-            inwards, x = (1, left + 8) if anchor == "start" else (-1, right - 8)
-            wanted = [float(self.still[j, 1]) for j in joints]
-            for j, y in zip(joints, _apart(wanted, 30.0, top + 24, bottom - MARGIN)):
-                labels.append(Label(j, anchor, x, y, x + inwards * 96))
+            at = _apart([float(self.still[j, 1]) for j in joints], 30.0, top + 24, bottom - MARGIN)
+            for j, y in zip(_uncrossed(joints, self.still, bend, at), at):
+                labels.append(Label(j, anchor, x, y, bend))
         return labels
 
 
-def heat(contribution: float) -> str:
-    """The published color of a contribution c: red c^(1/4), green 1 - c^(1/4), blue 0."""
-    red = min(max(contribution, 0.0), 1.0) ** 0.25
-    return f"rgb({round(255 * red)} {round(255 * (1 - red))} 0)"
+CIVIDIS = ("#00224e", "#123570", "#3c4a6c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c2b369", "#e1cc55", "#fee838")
+"""The sequential color map cividis at ten equal steps, from 0 to 1. It reads the same with every color vision.
+
+Source: Nunez, Anderton and Renslow 2018.
+"""
+
+
+def color(fraction: float) -> str:
+    """The color of a fraction 0..1, between the two nearest of `CIVIDIS`."""
+    at = min(max(fraction, 0.0), 1.0) * (len(CIVIDIS) - 1)
+    low = min(int(at), len(CIVIDIS) - 2)
+    ends = ([int(end[i : i + 2], 16) for i in (1, 3, 5)] for end in CIVIDIS[low : low + 2])
+    return "#" + "".join(f"{round(a + (at - low) * (b - a)):02x}" for a, b in zip(*ends))
 
 
 def _fitted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -192,3 +205,21 @@ def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     for i in range(len(placed) - 1, -1, -1):
         placed[i] = min(placed[i], high if i + 1 == len(placed) else placed[i + 1] - gap)
     return placed
+
+
+def _uncrossed(joints: Sequence[int], points: np.ndarray, x: float, at: Sequence[float]) -> list[int]:
+    """The joints in the order of the label places `(x, at)`, so that the lines to their points do not cross."""
+    order = list(joints)
+
+    def length(joint: int, place: int) -> float:
+        return float(np.hypot(points[joint, 0] - x, points[joint, 1] - (at[place] + 5)))
+
+    changed = True
+    while changed:
+        changed = False
+        for a, b in combinations(range(len(order)), 2):
+            now, then = (length(order[a], p) + length(order[b], q) for p, q in ((a, b), (b, a)))
+            if then < now - 1e-9:
+                order[a], order[b] = order[b], order[a]
+                changed = True
+    return order

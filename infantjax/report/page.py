@@ -20,7 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from infantjax.report import body, charts, text
-from infantjax.report.record import LABELS, plain
+from infantjax.report.record import plain
 from infantjax.report.table import Row
 
 
@@ -47,7 +47,7 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
         "length": series["length"] if series else 0,
         "movement": pose.packed(),
         "windows": series["windows"] if series else [],
-        "labels": LABELS,
+        "labels": text.LEVELS,
     }
     return (
         _environment()
@@ -61,21 +61,19 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
             duration=duration,
             rows=_keypoints(record, pose),
             networks=_networks(record) if series else [],
-            policy=Markup(_policy(script)),
-            style=Markup(_file("page.css")),
-            script=Markup(script),
             data=_script_json(data),
+            **_frame(not record["validated"], script),
         )
     )
 
 
 def index_html(rows: Sequence[Row]) -> str:
     """A page with one line for each recording of a summary, linked to its own page."""
-    lines = [(text.printable(plain(vars(row))), quote(row.page)) for row in rows]
-    style = Markup(_file("page.css"))
+    lines = [(text.printable(plain(vars(row) | {"outcome": row.outcome})), quote(row.page)) for row in rows]
     texts = [line[name] for name in ("statement", "calibration") for line, _ in lines]
     statements = list(dict.fromkeys(filter(None, texts)))
-    return _environment().get_template("index.html.j2").render(lines=lines, style=style, statements=statements)
+    frame = _frame(caveat=bool(statements))
+    return _environment().get_template("index.html.j2").render(lines=lines, statements=statements, **frame)
 
 
 def framed(page: str) -> str:
@@ -95,8 +93,14 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(text, name) for name in ("line", "number", "percent", "place", "clock", "sentence", "spaced")
-    } | {"heat": body.heat}
-    environment.globals |= {"charts": charts, "count": text.count, "labels": LABELS, "width": body.WIDTH}
+    } | {"color": body.color}
+    environment.globals |= {
+        "charts": charts,
+        "count": text.count,
+        "outcome": text.outcome,
+        "words": text,
+        "width": body.WIDTH,
+    }
     environment.tests |= {"digest": text.is_digest, "finite": _is_finite, "numbers": _are_numbers}
     return environment
 
@@ -114,12 +118,19 @@ def _file(name: str) -> str:
     return resources.files("infantjax.report").joinpath(name).read_text("utf-8")
 
 
-def _policy(script: str) -> str:
+def _frame(caveat: bool, script: str = "") -> dict[str, Any]:
+    """What `base.html.j2` needs of a page: whether the caveat is shown, and the one script that may run."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+    allowed = f"script-src 'sha256-{digest}'; " if script else ""
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; {allowed}img-src data:; base-uri 'none'; form-action 'none'"
     )
+    return {
+        "caveat": caveat,
+        "policy": Markup(policy),
+        "style": Markup(_file("page.css")),
+        "script": Markup(script),
+    }
 
 
 def _script_json(value: Any) -> Markup:
@@ -139,10 +150,8 @@ def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> list[dict[str, Any
 
 
 def _networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The values by the networks, grouped by architecture: where each lies on the scale, and on which side."""
-    limits, threshold = record["headline"]["limits"], record["threshold"]
-    # The rule `fraction` decides for the second class above the threshold, all others at the threshold too.
-    strict = record["certainty"] is not None and record["certainty"]["rule"] == "fraction"
+    """The values by the networks, grouped by architecture: where each lies on the scale."""
+    limits = record["headline"]["limits"]
     models: dict[str, list[dict[str, Any]]] = {}
     for member in record["members"]:
         models.setdefault(member["model"], []).append(member)
@@ -152,8 +161,6 @@ def _networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         dots = [
             {
                 "at": charts.fraction_of(member["value"], limits),
-                "positive": threshold is not None
-                and (member["value"] > threshold or (member["value"] == threshold and not strict)),
                 "index": member["index"],
                 "value": member["value"],
             }

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_type_hints
 
 from infantjax.errors import InputError
 from infantjax.files import csv_text, without_guard
+from infantjax.report import text
 from infantjax.report.record import plain
 
 _OF_HEADLINE = ("name", "value", "low", "high", "unit")
@@ -118,12 +119,15 @@ class Row:
         if self.status in ("error", "not assessable"):
             return f"{self.status}: {self.message}"
         value = "-" if self.value is None else f"{self.value:.3f}"
-        words = [f"{self.value_name} {value} {self.unit}".strip(), self.decision, self.certainty]
+        words = [f"{self.value_name} {value} {self.unit}".strip(), self.outcome]
         if self.calibrated_risk is not None:
             words.append(f"calibrated {self.calibrated_risk:.3f}")
-        if self.conformal_set and self.conformal_error is not None:
-            words.append(f"{self.conformal_set} at error {self.conformal_error:.2g}")
         return "  ".join(filter(None, [*words, f"({self.message})" if self.message else ""]))
+
+    @property
+    def outcome(self) -> str:
+        """The result in plain words; empty where there is none."""
+        return text.outcome(self.value, self.threshold, self.certainty, self.decision)
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

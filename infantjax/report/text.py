@@ -1,7 +1,34 @@
-"""Numbers and texts as the pages show them."""
+"""Words, numbers and texts for readers: pages, terminal. The fixed values of records stay as the schema has them."""
 
 import re
 from typing import Any
+
+from infantjax.report.record import Level
+
+LEVELS: dict[Level, str] = {
+    "red": "above the threshold; the networks agree",
+    "orange": "above the threshold; uncertain",
+    "yellow": "below the threshold; uncertain",
+    "green": "below the threshold; the networks agree",
+}
+"""Each level of certainty in plain words."""
+
+SETS = {
+    "above": "The risk fits infants with the outcome and contradicts its absence",
+    "below": "The risk fits infants without the outcome and contradicts its presence",
+    "cannot tell": "The risk does not tell the outcomes apart",
+}
+"""Each conformal set in plain words."""
+
+FIDELITY = {
+    "exact": "exact: equal to the reference implementation",
+    "published": "follows the published text",
+    "interpretation": "re-implemented from its description",
+}
+"""How a method relates to its publication."""
+
+CAVEAT = "Not validated on infants: for research only, not for any decision about a child."
+"""The caveat that stays in view; the page says the whole of it once, under "Limits"."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DIRECTIONS = re.compile(r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
@@ -36,6 +63,27 @@ def percent(fraction: float | None) -> str:
         return "over 99.9\N{NO-BREAK SPACE}%"
     digits = 0 if fraction in (0, 1) or 0.01 <= fraction <= 0.99 else 1
     return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def side(value: float, threshold: float) -> str:
+    """Where a value lies relative to its threshold."""
+    return f"{'above' if value > threshold else 'below' if value < threshold else 'at'} the threshold"
+
+
+def outcome(value: float | None, threshold: float | None, level: Level | str | None, decision: str | None) -> str:
+    """The result in plain words; empty where there is none.
+
+    Args:
+        value: the headline value.
+        threshold: its threshold.
+        level: of certainty; empty or None for a method without.
+        decision: of the method, in its own words, which serve where there is no threshold.
+    """
+    if value is None:
+        return ""
+    if level:
+        return LEVELS[level]  # type: ignore[index]
+    return side(value, threshold) if threshold is not None else decision or ""
 
 
 def place(fraction: float) -> str:

@@ -100,7 +100,7 @@ def make_assessment(windows: int = 71, frames: int | None = None, fps: float = 3
         "certainty": Certainty("orange", "fraction"),
         "members": members,
         "time_series": TimeSeries("risk in a window", start, median, q1, q3, 5.0, (0, 1), 0.5, levels),
-        "contributions_label": "contribution to CP by class activation",
+        "contributions_label": "how strongly each point spoke for a higher risk",
         "contributions": {joint: strong.get(joint, 0.0) for joint in joints},
         "skeleton": "in-motion-19",
         "movement": swaying(round(duration * fps) if frames is None else frames, fps),

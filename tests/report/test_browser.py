@@ -173,11 +173,11 @@ def test_play_ends_at_the_end(tab, page):
 def test_the_keyboard_reaches_play_slider_speed_and_table(tab, page):
     tab.open(page)
     reached = []
-    for _ in range(6):
+    for _ in range(8):
         tab.call("Input.dispatchKeyEvent", type="rawKeyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
         tab.call("Input.dispatchKeyEvent", type="keyUp", key="Tab", code="Tab", windowsVirtualKeyCode=9)
         reached.append(tab.run("document.activeElement.id || document.activeElement.tagName.toLowerCase()"))
-    assert [r for r in reached if r != "body"][:4] == ["summary", "play", "time", "speed"]
+    assert [r for r in reached if r != "body"][:6] == ["a", "summary", "play", "time", "speed", "summary"]
 
 
 def test_the_pointer_reads_the_chart_and_a_click_goes_there(tab, page):
@@ -204,13 +204,16 @@ def test_every_figure_and_control_has_a_name(tab, page):
 def test_paper_shows_all_but_the_controls(tab, page):
     tab.open(page)
     tab.call("Emulation.setEmulatedMedia", media="print")
-    shown = "[...document.querySelectorAll('.controls, details, .readout')].filter(e => e.checkVisibility()).length"
+    shown = "[...document.querySelectorAll('.controls, summary, .readout')].filter(e => e.checkVisibility()).length"
     assert tab.run(shown) == 0
+    # Details are folded on screen and open on paper.
+    heights = "[...document.querySelectorAll('details table, details dl')].map(e => e.getBoundingClientRect().height)"
+    assert min(tab.run(heights)) > 20
     assert tab.run("document.querySelector('.banner').checkVisibility()") is True
     tab.call("Emulation.setEmulatedMedia", media="")
     pdf = tab.pdf()
     assert pdf.startswith(b"%PDF")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
+    assert 3 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 6
 
 
 def test_the_page_is_whole_without_its_script(tab, page):

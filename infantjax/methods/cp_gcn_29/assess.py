@@ -91,7 +91,7 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
             contributions=dict(
                 zip(converted.skeleton.joints, aggregation.infant_contributions(explained).tolist(), strict=True)
             ),
-            contributions_label="contribution to CP by class activation, relative to the largest of each window",
+            contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
         )
         return prediction, prepared
 

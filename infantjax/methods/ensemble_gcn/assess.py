@@ -166,7 +166,7 @@ class EnsembleGcnAssessor(Assessor):
             time_series=self._time_series(risks, starts / prepared.fps, length, keep),
             members=self.members(by_network),
             contributions=self._contributions(kept),
-            contributions_label="contribution to CP by class activation, relative to the largest of each window",
+            contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
         )
         return prediction, prepared
 
