@@ -88,7 +88,7 @@ def measured(module: Any, data: CohortData, fold: Split, config: TrainingConfig)
     with timed("lower"):
         begin, epoch = tracing.init_state.lower(), tracing.epoch.lower()
     with timed("compile"):
-        compiled = epoch.compile(compiler_options=compiler_options())
+        compiled = epoch.compile(compiler_options=compiler_options(tracing.mesh))
     with timed("compile_begin"):
         programs = CompiledTraining(tracing.task, tracing.state, begin.compile(), compiled)
     moments = [time.perf_counter()]

@@ -133,8 +133,8 @@ def traced(key: Any, trace: Callable[[], "export.Exported"]) -> "export.Exported
     longer than loading the result.
 
     Args:
-        key: everything that the program depends on but this package's code and the versions of its libraries; plain
-            data.
+        key: everything that the program depends on but this package's code and the versions of its libraries, so also
+            the platform; plain data.
         trace: makes the program.
 
     Returns:
@@ -178,4 +178,4 @@ def _code() -> list[str]:
 
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = sha256(b"".join(path.read_bytes() for path in sources))
-    return [digest, jax.__version__, jaxlib.__version__, version("flax"), jax.default_backend()]
+    return [digest, jax.__version__, jaxlib.__version__, version("flax")]

@@ -2,10 +2,14 @@
 
 Every device computes an independent part of a call by the program of one device, so the result does not depend on the
 number of devices, and nothing is sent between them.
+
+Networks are traced in the form that suits the devices of their program, which need not be those of the process:
+`traced_for` names their platform.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -19,6 +23,25 @@ NETWORK = "network"
 """Name of the mesh axis over which the networks of an ensemble are sharded."""
 BATCH = "batch"
 """Name of the mesh axis over which windows or frames are sharded."""
+
+# A part of what JAX finds a traced function by: one traced for another platform is not taken for this one.
+_platform = jax.make_user_context(None)
+
+
+@contextmanager
+def traced_for(platform: str) -> Iterator[None]:
+    """Trace what the block traces for a platform; as a decorator, what a function traces.
+
+    Args:
+        platform: `cpu`, `gpu` or `tpu`, as `jax.Device.platform`.
+    """
+    with _platform(None if platform == jax.default_backend() else platform):
+        yield
+
+
+def current_platform() -> str:
+    """The platform of the innermost `traced_for` block; outside of such blocks that of JAX's default backend."""
+    return _platform.value or jax.default_backend()
 
 
 def require_backend() -> None:
@@ -64,6 +87,7 @@ def shard(function: Callable, mesh: Mesh, inputs: Sequence[P], outputs: P) -> Ca
         inputs: how each argument is sharded.
         outputs: how the results are sharded.
     """
+    function = traced_for(platform_of(mesh))(function)
     if mesh.size == 1:
         return function
     return jax.shard_map(function, mesh=mesh, in_specs=tuple(inputs), out_specs=outputs, check_vma=False)

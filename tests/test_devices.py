@@ -11,6 +11,7 @@ import pytest
 
 from infantjax import devices
 from infantjax import formats as readers
+from infantjax.nn.kernels.convolution import pointwise
 from infantjax.simulation import InfantConfig, simulate
 
 SCRIPT = """
@@ -117,3 +118,14 @@ def test_frames_are_divided_among_devices(found, what):
 )
 def test_a_mesh_takes_networks_first_and_divides_the_devices_evenly(networks, count, shape):
     assert devices.local_mesh(networks, jax.local_devices()[:1] * count).devices.shape == shape
+
+
+def test_a_function_is_traced_for_the_platform_of_its_block():
+    network = jax.jit(lambda x: pointwise(x, np.ones((3, 10), np.float32)))
+    x = np.ones((300, 3), np.float32)
+    # Ten output channels are made sixteen for a CPU alone; the jitted function is traced once for each platform.
+    assert "pad" in str(network.trace(x).jaxpr)
+    with devices.traced_for("tpu"):
+        assert devices.current_platform() == "tpu"
+        assert "pad" not in str(network.trace(x).jaxpr)
+    assert "pad" in str(network.trace(x).jaxpr)

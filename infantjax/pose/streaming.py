@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
+from infantjax.devices import platform_of, traced_for
 from infantjax.errors import MissingExtraError
 from infantjax.pose.task import Batch, ImageData, PoseTask
 from infantjax.training import distributed
@@ -105,7 +106,7 @@ class StreamedPoseTask(PoseTask):
         host, split, part = self.stream
         size, evaluated = self.config.batch_size, self.evaluation_batch
         evaluated *= max(1, part * size // evaluated)
-        compiled = partial(jax.jit, compiler_options=compiler_options())
+        compiled = partial(jax.jit, compiler_options=compiler_options(mesh))
         everywhere = NamedSharding(mesh, P())
         run: Run = jax.device_put(jax.tree.map(lambda leaf: leaf[0], runs), everywhere)
 
@@ -143,7 +144,7 @@ class StreamedPoseTask(PoseTask):
             return replace(data, images=images, points=points)
 
         def advance(state: TrainState, runs: Run, data: ImageData) -> TrainState:
-            with jax.set_mesh(mesh):
+            with jax.set_mesh(mesh), traced_for(platform_of(mesh)):
                 one, plan, key, carry = begin(state, run)
                 order = np.asarray(split.train)[jax.device_get(plan.order)]
                 for number, arrays in enumerate(prefetch(host, order, part * size)):

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import serialize_executable
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Mesh, SingleDeviceSharding
 from jax.stages import Compiled, Traced
 from jaxlib.xla_client import CompileOptions, DeviceAssignment
 
@@ -95,8 +95,9 @@ def _on_device(program: Compiled, device: jax.Device) -> Compiled:
 
 @dataclass(frozen=True, eq=False)
 class TracedTraining:
-    """Traced programs of a training; see `trace` and `CompiledTraining`."""
+    """Traced programs of a training on the devices of a mesh; see `trace` and `CompiledTraining`."""
 
+    mesh: Mesh
     task: SupervisedTask
     state: TrainState
     init_state: Traced
@@ -106,7 +107,7 @@ class TracedTraining:
         """Compile both programs at once. No device is needed, and XLA releases the GIL while it compiles."""
         with ThreadPoolExecutor(1) as other:
             init_state = other.submit(self.init_state.lower().compile)
-            epoch = self.epoch.lower().compile(compiler_options=compiler_options())
+            epoch = self.epoch.lower().compile(compiler_options=compiler_options(self.mesh))
         return CompiledTraining(self.task, self.state, init_state.result(), epoch)
 
 
@@ -138,7 +139,8 @@ def trace(
     )
     init_state = init_program(task, layout, mapping).trace(before, runs, data)
     state = with_sharding(init_state.out_info, layout.per_run)
-    return TracedTraining(task, state, init_state, task.trace_epoch(state, runs, data, layout.mesh, mapping))
+    epoch = task.trace_epoch(state, runs, data, layout.mesh, mapping)
+    return TracedTraining(layout.mesh, task, state, init_state, epoch)
 
 
 def init_program(task: SupervisedTask, layout: Layout, mapping: RunMapping) -> Any:
@@ -147,4 +149,4 @@ def init_program(task: SupervisedTask, layout: Layout, mapping: RunMapping) -> A
     def init_state(before: tuple[dict[str, Any], Any], run: Any, data: Any) -> TrainState:
         return task.init_state(*before, run, data)
 
-    return jax.jit(map_runs(init_state, layout.mesh, mapping), compiler_options=compiler_options())
+    return jax.jit(map_runs(init_state, layout.mesh, mapping), compiler_options=compiler_options(layout.mesh))

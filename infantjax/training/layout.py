@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from infantjax.cache import COMPILER_OPTIONS
+from infantjax.devices import platform_of, traced_for
 from infantjax.training import distributed
 
 RunMapping = Literal["auto", "map", "vmap"]
@@ -79,8 +80,10 @@ def map_runs(function: Callable, mesh: Mesh, mapping: RunMapping = "auto") -> Ca
         mesh: see `Layout`.
         mapping: on one device.
     """
-    vmapped = mapping == "vmap" or (mapping == "auto" and jax.default_backend() != "cpu")
+    platform = platform_of(mesh)
+    vmapped = mapping == "vmap" or (mapping == "auto" and platform != "cpu")
 
+    @traced_for(platform)
     def local(state: Any, run: Any, data: Any) -> Any:
         if vmapped:
             return jax.vmap(function, in_axes=(0, 0, None))(state, run, data)
@@ -112,6 +115,6 @@ def with_sharding(shapes: Any, sharding: Sharding) -> Any:
     return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes)
 
 
-def compiler_options() -> dict[str, Any] | None:
-    """Compiler options of the programs of a training on this backend."""
-    return COMPILER_OPTIONS.get(jax.default_backend())
+def compiler_options(mesh: Mesh) -> dict[str, Any] | None:
+    """Compiler options of the programs of a training on the devices of a mesh."""
+    return COMPILER_OPTIONS.get(platform_of(mesh))

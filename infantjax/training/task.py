@@ -451,7 +451,8 @@ class SupervisedTask(ABC):
         self, state: TrainState, runs: Any, data: Any, mesh: Mesh, mapping: RunMapping
     ) -> Callable[[TrainState, Any, Any], TrainState]:
         """Compile `trace_epoch`, for runs and data that are on the devices."""
-        return self.trace_epoch(state, runs, data, mesh, mapping).lower().compile(compiler_options=compiler_options())
+        traced = self.trace_epoch(state, runs, data, mesh, mapping)
+        return traced.lower().compile(compiler_options=compiler_options(mesh))
 
 
 def permutation(key: Array, count: Array, padded: int) -> Array:

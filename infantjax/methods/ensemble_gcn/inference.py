@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 from infantjax import cache as runtime
 from infantjax import skeletons
 from infantjax.cache import COMPILER_OPTIONS
-from infantjax.devices import BATCH, NETWORK, local_mesh, platform_of, shard, sharding_over
+from infantjax.devices import BATCH, NETWORK, local_mesh, platform_of, shard, sharding_over, traced_for
 from infantjax.files import sha256
 from infantjax.recording import windows
 from infantjax.recording.windows import WINDOW, Rotation
@@ -195,7 +195,8 @@ class _Prepared:
         ensemble, member = self.ensemble, self.member
         shapes = [[path, leaf.shape, str(leaf.dtype)] for path, leaf in leaves(member.variables)]
         settings = [member.model, member.overrides, ensemble.rotation, ensemble.exact, COMPILER_OPTIONS]
-        return [settings, shapes, self.together, self.positions.shape, asdict(ensemble.skeleton)]
+        sizes = [self.together, self.positions.shape, platform_of(self.mesh)]
+        return [settings, shapes, *sizes, asdict(ensemble.skeleton)]
 
     @cached_property
     def folded(self) -> "FoldedProgram":
@@ -213,9 +214,13 @@ class _Prepared:
         def computed(weights: Leaves, positions: Array) -> tuple[Array, Array]:
             return over_networks(self.folded, weights, positions)
 
+        platform = platform_of(self.mesh)
+        platforms = None if platform == jax.default_backend() else [platform.replace("gpu", "cuda")]
+
         def exported() -> export.Exported:
             weights = [jax.ShapeDtypeStruct((self.together, *leaf.shape), leaf.dtype) for leaf in self.folded.shapes]
-            return export.export(jax.jit(computed))(weights, self.positions)
+            with traced_for(platform):
+                return export.export(jax.jit(computed), platforms=platforms)(weights, self.positions)
 
         return runtime.traced(self.key, exported) or exported()
 

@@ -10,7 +10,7 @@ from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float
 
-from infantjax.nn.kernels.lowering import LOWERINGS, current_lowering, fusion_barrier, on_cpu
+from infantjax.nn.kernels.lowering import current_lowering, fusion_barrier, on_cpu
 
 Padding = tuple[tuple[int, int], ...]
 """Zeros before and after each axis."""
@@ -61,7 +61,7 @@ def temporal_convolution(
     rows = rearrange(x, "joint batch time channel -> (joint batch) time channel")
     reach = dilation * (len(kernel) - 1)
     before = reach if causal else reach // 2
-    if (current_lowering() or LOWERINGS.get(jax.default_backend())) == "matmul":
+    if current_lowering() == "matmul":
         frames = shifted(rows, range(-before, reach - before + 1, dilation), stride)
         y = pointwise(jnp.concatenate(frames, -1), rearrange(kernel, "tap inputs outputs -> (tap inputs) outputs"))
     else:

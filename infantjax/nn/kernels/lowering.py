@@ -3,18 +3,18 @@
 from contextvars import ContextVar
 from typing import Any, Literal
 
-import jax
 from jax import lax
 
+from infantjax.devices import current_platform
+
 Lowering = Literal["convolution", "matmul"]
+"""How a temporal convolution is lowered.
 
-LOWERINGS: dict[str, Lowering] = {"cpu": "convolution", "gpu": "convolution", "tpu": "convolution"}
-"""How a temporal convolution is lowered on each backend.
-
-`convolution` is XLA's own; `matmul` gathers the frames that a kernel reads along the channel axis and multiplies once.
-The choice for the CPU is measured (`benchmarks/lowering.py`). For GPU and TPU it follows from what their compilers
-report of one training step of seven runs of kbest-gcn-5: with `matmul` an H100 moves 118.1 GB in place of 86.6 GB and
-takes 11.6 GB of temporary memory in place of 6.0 GB; a TPU v5e moves 60.6 GB in place of 40 GB in inference.
+`convolution` is XLA's own, which every backend takes by itself; `matmul` gathers the frames that a kernel reads along
+the channel axis and multiplies once. On the CPU the choice is measured (`benchmarks/lowering.py`). For GPU and TPU it
+follows from what their compilers report of one training step of seven runs of kbest-gcn-5: with `matmul` an H100 moves
+118.1 GB in place of 86.6 GB and takes 11.6 GB of temporary memory in place of 6.0 GB; a TPU v5e moves 60.6 GB in place
+of 40 GB in inference.
 """
 
 _lowering: ContextVar[Lowering | None] = ContextVar("lowering", default=None)
@@ -42,8 +42,8 @@ def current_lowering() -> Lowering | None:
 
 
 def on_cpu() -> bool:
-    """Whether programs are compiled for the CPU backend."""
-    return jax.default_backend() == "cpu"
+    """Whether the program is traced for the CPU backend."""
+    return current_platform() == "cpu"
 
 
 def fusion_barrier(arrays: Any) -> Any:

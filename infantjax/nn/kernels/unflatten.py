@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from infantjax.nn.kernels.lowering import on_cpu
+
 
 def unflatten(vector: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
     """The arrays that lie one behind the other in `vector [..., n]`; they get the leading axes too. NumPy stays NumPy.
@@ -20,7 +22,7 @@ def unflatten(vector: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
     """
     sizes = [prod(shape) for shape in shapes]
     starts = [end - size for end, size in zip(accumulate(sizes), sizes)]
-    if isinstance(vector, jax.core.Tracer) and jax.default_backend() == "cpu":
+    if isinstance(vector, jax.core.Tracer) and on_cpu():
         # Behind one barrier with the vector, the places stay in the loop that changes it.
         vector, places = lax.optimization_barrier((vector, [jnp.uint32(start) for start in starts]))
         axis = vector.ndim - 1
