@@ -68,9 +68,6 @@ class _Begun:
         repaired: the same, where repairs were asked for.
         converted: in the keypoints of the method.
         quality: None where it is not measured.
-        reasons: why it is not assessable.
-        usable: seconds that `predict` gets.
-        runs: the networks read it.
         found: what `predict` gave or raised; None where the networks do not read it.
     """
 
@@ -78,10 +75,17 @@ class _Begun:
     repaired: Recording
     converted: Recording
     quality: Quality | None
-    reasons: tuple[str, ...]
-    usable: Usable | None
-    runs: bool
     found: tuple[Prediction, Recording] | Exception | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not assessable."""
+        return () if self.quality is None else self.quality.reasons
+
+    @property
+    def usable(self) -> Usable | None:
+        """Seconds that `predict` gets."""
+        return None if self.quality is None or self.reasons else self.quality.usable
 
 
 class Assessor(ABC):
@@ -214,7 +218,7 @@ class Assessor(ABC):
             For each recording its assessment, or what kept it from being assessed.
         """
         begun = [attempt(self._begin, recording, options) for recording in recordings]
-        runs = [each for each in begun if isinstance(each, _Begun) and each.runs]
+        runs = [each for each in begun if isinstance(each, _Begun) and (options.force or not each.reasons)]
         for each, found in zip(runs, self.predict_many([(one.converted, one.usable) for one in runs]), strict=True):
             each.found = found
         return [
@@ -233,9 +237,7 @@ class Assessor(ABC):
         repaired = repair(recording) if options.repair else recording
         converted = self.convert(repaired)
         quality = measure_quality(repaired, reference=self.moments) if options.quality else None
-        reasons = () if quality is None or quality.assessable else quality.reasons
-        usable = None if quality is None or reasons else quality.usable
-        return _Begun(recording, repaired, converted, quality, reasons, usable, runs=not reasons or options.force)
+        return _Begun(recording, repaired, converted, quality)
 
     def _finish(self, begun: "_Begun", source_digest: str, options: QualityOptions) -> Assessment:
         """The assessment, from what the networks gave."""

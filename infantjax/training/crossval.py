@@ -171,6 +171,9 @@ def crossval(
 ) -> Ensemble:
     """Train one network for each published split of a cohort, all as one stack, and save them as an ensemble.
 
+    Recordings of bad tracking quality are used too: only the commands warn of them. `assessment.screening.screen` with
+    "exclude" gives the cohort without them.
+
     Args:
         method: with its settings.
         cohort: recordings with outcomes on the method's scale; a group is never on two sides of a split.

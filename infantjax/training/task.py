@@ -86,8 +86,8 @@ class EpochPlan(NamedTuple):
     order: Any
 
 
-BatchFunction = Callable[[EpochPlan, Array, Any, Any], Any]
-"""Batch of a step, from the plan of the epoch, the number of the step, the run and the data."""
+BatchFunction = Callable[..., Any]
+"""Batch of a step, see `SupervisedTask.batch`."""
 Carry = tuple[dict[str, Array], Any, Array]
 """Variables as vectors, state of the optimizer, and the sum of the losses so far."""
 
@@ -288,16 +288,10 @@ class SupervisedTask(ABC):
         taken = jnp.int32(0)
         for count, batch in self.stages(state.epoch, run, data):
             count = jnp.where(running, count, 0)
-            carry = self.train_steps(
-                carry, partial(self._batch_of, batch, plan, run, data), plan.epoch, step_key, count
-            )
+            carry = self.train_steps(carry, partial(batch, plan, run=run, data=data), plan.epoch, step_key, count)
             taken += count
         variables, opt_state, total = carry
         return EpochResult(variables, opt_state, total / taken)
-
-    @staticmethod
-    def _batch_of(batch: BatchFunction, plan: EpochPlan, run: Any, data: Any, step: Array) -> Any:
-        return batch(plan, step, run, data)
 
     def plan_epoch(self, epoch: Array, run: Any, data: Any, key: Array) -> tuple[EpochPlan, Array]:
         """The random numbers of an epoch, and the key of its steps."""
