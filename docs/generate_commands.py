@@ -29,7 +29,7 @@ and `--debug` (show a traceback when something fails).
 | 2 | bad input or options, or all recordings failed: one line on standard error says where, what, and what to do |
 | 130 | interrupted; completed work is kept |
 
-The environment variable `INFANTJAX_CACHE` names the folder of compiled programs, `JAX_PLATFORMS` the backend.
+The environment variable `INFANTJAX_CACHE` names the folder of programs and public weights, `JAX_PLATFORMS` the backend.
 """
 
 

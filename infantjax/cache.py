@@ -87,6 +87,11 @@ def _finds_only_a_cpu() -> bool:
 _CACHE_BYTES = 2**31
 
 
+def user_folder() -> Path:
+    """The user's folder of things that can be had again: INFANTJAX_CACHE of the environment, or ~/.cache/infantjax."""
+    return Path(os.environ.get("INFANTJAX_CACHE") or Path.home() / ".cache" / "infantjax")
+
+
 def use_compilation_cache(folder: str | Path | None = None) -> None:
     """Keep programs between processes, in a folder that only this user can write: they are executable code.
 
@@ -94,15 +99,14 @@ def use_compilation_cache(folder: str | Path | None = None) -> None:
     it: one writes or reads at a time. What a process left half written when it was killed is removed.
 
     Args:
-        folder: None is `xla` in what the environment variable INFANTJAX_CACHE names, or in `~/.cache/infantjax`. A
-            folder that cannot be made, or that others can write, is not used.
+        folder: None is `xla` in `user_folder()`. A folder that cannot be made, or that others can write, is not used.
     """
     import jax
     from filelock import FileLock, Timeout
 
     global _folder
     if folder is None:
-        folder = Path(os.environ.get("INFANTJAX_CACHE") or Path.home() / ".cache" / "infantjax") / "xla"
+        folder = user_folder() / "xla"
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -209,8 +209,7 @@ def used(imports) -> dict[str, set[str]]:
 
 
 def test_every_required_package_is_imported(used):
-    # jaxlib is the compiled half of jax; jax.export needs flatbuffers and does not require it.
-    assert names(PROJECT["dependencies"]) - set().union(*used.values()) == {"flatbuffers"}
+    assert names(PROJECT["dependencies"]) - set().union(*used.values()) == set()
 
 
 def test_every_imported_package_is_required_or_an_extra(used):

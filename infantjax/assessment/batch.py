@@ -40,7 +40,8 @@ _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quali
 _VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")
 """Suffixes of the files of a folder that are taken for videos."""
 
-
+OVERLAY = ".overlay"
+"""Ending of the name, before its suffix, of a video or image that shows keypoints."""
 _BLOCK = 64
 """Recordings that are read before they are assessed, at most."""
 
@@ -76,17 +77,16 @@ class ReadOptions:
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[Path]:
+def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
     """The recordings that files, glob patterns and folders name, in their order, each once.
 
-    A folder stands for the keypoint files and the OpenPose exports (which are folders) in it, not deeper, sorted by
-    name. Hidden and temporary files, tables beside recordings, and records of earlier reports are left out. A folder
-    with one OpenPose export is itself a recording. Tables that a pattern of the shell names among recordings are left
-    out.
+    A folder stands for the keypoint files, the videos and the OpenPose exports (which are folders) in it, not deeper,
+    sorted by name. Hidden and temporary files, tables beside recordings, and what earlier reports wrote are left out;
+    so is a video beside its keypoint file of the same name. A folder with one OpenPose export is itself a recording.
+    Tables that a pattern of the shell names among recordings are left out.
 
     Args:
         inputs: files, patterns, folders.
-        videos: whether folders and patterns stand for the videos in them too.
 
     Raises:
         InputError: nothing is named, or a pattern or folder holds no recording.
@@ -97,23 +97,30 @@ def find_recordings(inputs: Iterable[str | Path], videos: bool = False) -> list[
         require_local(given)
         path = Path(given)
         if os.path.isdir(path) and formats.format_of(path) is None:
-            paths = [p for p in sorted(path.iterdir()) if _may_be_recording(p, videos)]
+            paths = _recordings_of(path.iterdir())
         elif not os.path.exists(path) and glob.has_magic(str(given)):
-            paths = [p for p in map(Path, sorted(glob.glob(str(given)))) if _may_be_recording(p, videos)]
+            paths = _recordings_of(map(Path, glob.glob(str(given))))
         elif path.name in _BESIDE and len(inputs) > 1:
             continue
         else:
             paths = [path]
         if not paths:
-            raise InputError(given, "contains no keypoint file", "give files, folders of files, or a pattern")
+            raise InputError(given, "contains no keypoint file or video", "give files, folders of files, or a pattern")
         for p in paths:
             found.setdefault(os.path.realpath(p), p)
     if not found:
-        raise InputError("input", "names no recording", "give at least one keypoint file")
+        raise InputError("input", "names no recording", "give at least one keypoint file or video")
     return list(found.values())
 
 
-def _may_be_recording(path: Path, videos: bool) -> bool:
+def _recordings_of(paths: Iterable[Path]) -> list[Path]:
+    """The recordings among some files, sorted; no video whose keypoints lie beside it."""
+    found = sorted(path for path in paths if _may_be_recording(path))
+    tracked = {formats.stem_of(path) for path in found if path.suffix.lower() not in _VIDEOS}
+    return [path for path in found if path.suffix.lower() not in _VIDEOS or path.stem not in tracked]
+
+
+def _may_be_recording(path: Path) -> bool:
     if path.name.startswith((".", "~")) or path.name in _BESIDE:
         return False
     if path.is_dir():
@@ -121,8 +128,8 @@ def _may_be_recording(path: Path, videos: bool) -> bool:
             return formats.format_of(path) is not None
         except InputError:
             return False
-    if videos and path.suffix.lower() in _VIDEOS:
-        return path.is_file()
+    if path.suffix.lower() in _VIDEOS:
+        return path.is_file() and not path.stem.endswith(OVERLAY)
     suffixes = {s for f in formats.FORMATS.values() for s in f.suffixes}
     reported = path.suffix == ".json" and path.with_suffix(".html").exists()
     return path.is_file() and path.suffix.lower() in suffixes and not reported
@@ -305,7 +312,7 @@ def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
 def _tracked(path: Path, parts: Path, options: ReadOptions) -> Recording:
     """The keypoints of a video. Its finished parts stay in the folder until another video or setting replaces them."""
     if options.tracker is None:
-        raise InputError(path, "is a video or image", "give --pose-weights, or its keypoints")
+        raise InputError(path, "is a video or image", "give its keypoints")
     frames = open_frames(path, options.fps)
     if not is_video(frames):
         raise InputError(path, "is an image, which shows no movement", "give a video")

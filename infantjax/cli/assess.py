@@ -12,6 +12,7 @@ from infantjax.cli import common
 from infantjax.cli.methods import MethodName
 from infantjax.errors import InputError, one_line, printable
 from infantjax.evaluation.risk_calibration import RiskOptions
+from infantjax.pose import DEFAULT_WEIGHTS
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class Assess(common.Command):
     """Graph networks: follow contributions through spatial pooling, which the reference implementation ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
     """Graph networks: contributions of all (paper), or of the first architecture (reference implementation)."""
-    pose_weights: Path | None = None
-    """Weights of EfficientPose or EfficientHourglass, for videos: a published file or a folder."""
+    pose_weights: Path = Path(DEFAULT_WEIGHTS)
+    """Weights for videos: a name of `infantjax weights list`, a file, or a folder."""
+    offline: common.Offline = False
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     shard: Annotated[str | None, arg(metavar="NUMBER/COUNT")] = None
@@ -90,6 +92,7 @@ class Assess(common.Command):
         from infantjax.assessment.shards import Shard
         from infantjax.formats.outcomes import read_metadata
         from infantjax.progress import Progress
+        from infantjax.video import is_frames
         from infantjax.weights import bundled
 
         self.files.check()
@@ -99,12 +102,13 @@ class Assess(common.Command):
         table = read_metadata(self.metadata) if self.metadata else {}
         common.prepare_process()
         assessor = self._assessor().with_risk_options(self.meaning)
+        paths = batch.find_recordings(self.inputs)
         tracker = None
-        if self.pose_weights is not None:
+        if any(is_frames(path) for path in paths):
             from infantjax.pose import Tracker, load_pose_network
 
-            tracker = Tracker(load_pose_network(self.pose_weights))
-        paths = batch.find_recordings(self.inputs, videos=tracker is not None)
+            network = load_pose_network(self.pose_weights, offline=self.offline or None, quiet=self.quiet)
+            tracker = Tracker(network)
         files = self.files
         options = batch.ReadOptions(files.fps, files.format, files.skeleton, files.individual, tracker, table)
         count = len(shard.take(paths)) if shard is not None else len(paths)

@@ -25,6 +25,7 @@ Output = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Fps = Annotated[float | None, arg(metavar="HZ")]
 Distributed = Annotated[str | None, arg(metavar="auto|ADDRESS:PORT,COUNT,NUMBER")]
+Offline = Annotated[bool, arg(help="Do not use the network; so does INFANTJAX_OFFLINE=1.")]
 Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
 Screening = Literal["warn", "exclude", "off"]
 QUALITY = "quality.csv"

@@ -1,6 +1,6 @@
 """`convert`: keypoint files in other formats and keypoint sets, and public weights in a checked folder."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ class Convert(common.Command):
     """
 
     input: Positional[Path]
-    """Keypoint file, weights of a pose network, or a public checkpoint of a method."""
+    """Keypoint file, weights of a pose network, public checkpoint of a method, or name of `infantjax weights list`."""
     output: Positional[Path]
     """File to write, for weights a folder; must not exist."""
     to_format: Name = None
@@ -36,7 +36,7 @@ class Convert(common.Command):
 
     def run(self) -> int:
         """Read, convert, write."""
-        from infantjax import formats
+        from infantjax import formats, models
         from infantjax.recording.conversion import convert
         from infantjax.skeletons import SKELETONS
 
@@ -44,6 +44,10 @@ class Convert(common.Command):
         if self.to_skeleton is not None:
             common.require_known("--to-skeleton", self.to_skeleton, SKELETONS)
         common.require_new(self.output)
+        if str(self.input) in models.names() and not self.input.exists():
+            from infantjax.weights import public
+
+            return replace(self, input=public.fetch(str(self.input), quiet=self.quiet)).run()
         if self._is_checkpoint():
             return self._convert_checkpoint()
         if self._is_weights():
@@ -75,7 +79,7 @@ class Convert(common.Command):
         return 0
 
     def _is_weights(self) -> bool:
-        if self.input.suffix.lower() not in (".h5", ".hdf5", ".npz"):
+        if self.input.suffix.lower() not in (".h5", ".hdf5", ".npz", ".tflite"):
             return False
         from infantjax.pose.importers.keras import is_pose_weights
 

@@ -19,7 +19,7 @@ class Export(common.Command):
     """
 
     weights: Positional[Path]
-    """Weights of EfficientPose or EfficientHourglass: a published file or a folder."""
+    """Weights of EfficientPose or EfficientHourglass: a name of `infantjax weights list`, a file or a folder."""
     output: common.OutputFile
     """File to write; must not exist. `.onnx` computes confidence maps, `.stablehlo` keypoints."""
     image_size: int | None = None

@@ -8,25 +8,27 @@ from tyro.conf import Positional
 
 from infantjax.cli import common
 from infantjax.errors import InputError
+from infantjax.pose import DEFAULT_WEIGHTS
 
 
 @dataclass(frozen=True)
 class Pose(common.Command):
     """Estimate the keypoints of a video, of an image, or of a folder of images.
 
-    The same command continues after an interruption. No weights come with the package, and none trained on infants are
-    public: give a published file.
+    The same command continues after an interruption. No weights come with the package: public ones, trained on adults,
+    are fetched once.
 
     Example:
-        infantjax pose clip.mp4 --weights EfficientPoseI.h5 -o clip.csv --overlay clip_overlay.mp4
+        infantjax pose clip.mp4 -o clip.csv --overlay clip_overlay.mp4
     """
 
     input: Positional[Path]
     """Video, image, or folder of images."""
     output: common.OutputFile
     """Keypoint file to write: .csv or .npz."""
-    weights: Path
-    """Weights of EfficientPose or EfficientHourglass: a published file or a folder."""
+    weights: Path = Path(DEFAULT_WEIGHTS)
+    """Weights: a name of `infantjax weights list`, a file, or a folder."""
+    offline: common.Offline = False
     overlay: Path | None = None
     """Video to write with the keypoints drawn into it."""
     fps: common.Fps = None
@@ -84,7 +86,13 @@ class Pose(common.Command):
                 self.two_stage,
             )
         common.prepare_process()
-        network = load_pose_network(self.weights, self.image_size, early_heads=self.person is not None)
+        network = load_pose_network(
+            self.weights,
+            self.image_size,
+            early_heads=self.person is not None,
+            offline=self.offline or None,
+            quiet=self.quiet,
+        )
         if self.person is not None and network.affinity_fields is None:
             raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
         recording = write_keypoints(frames, Tracker(network, config), self.output, self.overlay, quiet=self.quiet)

@@ -28,7 +28,7 @@ class TrainPose(common.Command):
     model: str | None = None
     """Network to train; that of the weights if not given. `infantjax models` lists them."""
     weights: Path | None = None
-    """Weights to start from: a published file or the folder of a training."""
+    """Weights to start from: a name of `infantjax weights list`, a file, or the folder of a training."""
     imagenet: bool = False
     """Start the backbones from weights trained on ImageNet (extra `imagenet`, Lite networks)."""
     skeleton: Annotated[str | None, arg(metavar="NAME")] = None

@@ -58,11 +58,19 @@ class PublicWeights:
         address: where it can be had.
         git_blob: its git blob id: the SHA-1 of `blob <size>`, a zero byte and its content.
         licence: under which it is published.
+        trained_on: what data.
+        size: bytes; None where it is not known.
+        sha256: of the content; None where it is not known, and the git blob id alone is checked.
+        scores: what its authors measured, by name.
     """
 
     address: str
     git_blob: str
     licence: str
+    trained_on: str
+    size: int | None = None
+    sha256: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

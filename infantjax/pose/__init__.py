@@ -4,6 +4,7 @@ from infantjax.lazy import lazy_attributes
 
 __all__ = [
     "DECODERS",
+    "DEFAULT_WEIGHTS",
     "NORMALIZATIONS",
     "Decoder",
     "PoseConfig",
@@ -13,6 +14,9 @@ __all__ = [
     "normalize",
     "save_pose_network",
 ]
+
+DEFAULT_WEIGHTS = "efficientpose-i-lite"
+"""Public weights for videos: the best of their cost on images of an infant, see docs/use/video.md (our choice)."""
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,

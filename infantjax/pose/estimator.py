@@ -12,11 +12,13 @@ import numpy as np
 from infantjax import models, skeletons
 from infantjax.errors import InputError
 from infantjax.files import sha256
+from infantjax.pose import DEFAULT_WEIGHTS
 from infantjax.pose.images import Normalization
 from infantjax.pose.importers.keras import import_pose
 from infantjax.pose.networks.efficientpose import EfficientPose
 from infantjax.pose.networks.openpose import OpenPose
 from infantjax.skeletons import Skeleton
+from infantjax.weights import public
 from infantjax.weights.ensemble import Ensemble, Member, Precision, load_ensemble, save_ensemble
 
 _SKELETONS = {16: "mpii-16", 19: "in-motion-19"}
@@ -51,22 +53,31 @@ class PoseEstimator:
 
 
 def load_pose_network(
-    path: str | Path, side: int | None = None, skeleton: str | None = None, *, early_heads: bool = False
+    weights: str | Path = DEFAULT_WEIGHTS,
+    side: int | None = None,
+    skeleton: str | None = None,
+    *,
+    early_heads: bool = False,
+    offline: bool | None = None,
+    quiet: bool = True,
 ) -> PoseEstimator:
     """Load a pose network from a published file, or from a folder that training or `save_pose_network` wrote.
 
     Args:
-        path: a file for `weights.import_pose`, or a folder.
+        weights: a file for `weights.import_pose`, a folder, or the name of public weights (`weights.public.table`),
+            whose file is fetched where it is not on this machine.
         side: height and width of the input, pixels, a multiple of 32 (EfficientPose: 8); None takes that of the
             network, and 128 for EfficientHourglass files, as in the published checkpoint.
         skeleton: name of the keypoint set; None takes the published one of so many keypoints, or that of the folder.
         early_heads: keep the heads of EfficientPose's first passes: the affinity fields, which cost little and tell
             persons apart, and the heads that only training needs.
+        offline: fetch nothing; None asks the environment (`weights.public.OFFLINE`).
+        quiet: show no progress of fetching.
 
     Raises:
-        InputError: the file cannot be used, or the side or skeleton does not fit it.
+        InputError: the file cannot be fetched or used, or the side or skeleton does not fit it.
     """
-    path = Path(path)
+    path = public.find(weights, offline=offline, quiet=quiet)
     network = _load_folder(path) if path.is_dir() else _load_file(path, skeleton)
     module = network.module
     if skeleton not in (None, network.skeleton.name):

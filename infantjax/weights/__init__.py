@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ensemble", "Member", "load_ensemble", "save_ensemble"]
 
-_MODULES = ("archive", "bundled", "ensemble", "placement", "pytorch")
+_MODULES = ("archive", "bundled", "ensemble", "placement", "public", "pytorch")
 _OWN = dict.fromkeys(__all__, "infantjax.weights.ensemble") | {m: f"infantjax.weights.{m}" for m in _MODULES}
 
 

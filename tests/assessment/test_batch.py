@@ -57,12 +57,13 @@ def relative(paths, folder: Path) -> list[str]:
 # --- which files -----------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_stands_for_its_keypoint_files_in_the_order_of_their_names(tmp_path):
+def test_a_folder_stands_for_its_recordings_in_the_order_of_their_names(tmp_path):
     for name in ("b.csv", "a.npz", "c/deeper.csv", ".hidden.csv", "~lock.csv", "outcomes.csv", "truth.csv"):
         write(tmp_path / name) if not name.startswith(("o", "t")) else (tmp_path / name).write_text("id;outcome\n")
-    for name in ("summary.csv", "notes.txt.bak", "film.mp4", "simulation.json"):
+    for name in ("summary.csv", "notes.txt.bak", "film.mp4", "film.overlay.mp4", "b.MOV", "simulation.json"):
         (tmp_path / name).write_text("x")
-    assert relative(find_recordings([tmp_path]), tmp_path) == ["a.npz", "b.csv"]
+    # The keypoints of b.MOV lie beside it.
+    assert relative(find_recordings([tmp_path]), tmp_path) == ["a.npz", "b.csv", "film.mp4"]
 
 
 def test_an_openpose_export_is_a_recording_itself_and_inside_a_folder(tmp_path):
@@ -125,7 +126,7 @@ def test_a_missing_file_is_left_to_the_reader_who_names_it(tmp_path):
 @pytest.mark.parametrize("name", ["empty", "nothing*"])
 def test_a_folder_or_pattern_without_recordings_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="contains no keypoint file; give files, folders of files, or a pattern"):
+    with pytest.raises(InputError, match="contains no keypoint file or video; give files, folders of files, or a pattern"):
         find_recordings([write(tmp_path / "a.csv"), str(tmp_path / name)])
 
 

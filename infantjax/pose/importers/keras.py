@@ -1,4 +1,4 @@
-"""Import of the published pose weights: Keras files of EfficientPose and EfficientHourglass, and folded `.npz` arrays.
+"""Import of published weights of EfficientPose and EfficientHourglass: Keras and TFLite files, and `.npz` arrays.
 
 The member of the family follows from the names and shapes of a file's layers.
 """
@@ -32,7 +32,8 @@ def import_efficientpose(path: str | Path) -> tuple[EfficientPose, Variables]:
     """A member of the EfficientPose family with its weights.
 
     Args:
-        path: a published `.h5` file, or a `.npz` of arrays `LAYER/kernel` and `LAYER/bias` with the norms folded in.
+        path: a published `.h5` or `.tflite` file, or a `.npz` of arrays `LAYER/kernel` and `LAYER/bias` with the norms
+            folded in.
 
     Returns:
         The network and its variables as nested dicts of float32 NumPy arrays.

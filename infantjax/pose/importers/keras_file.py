@@ -12,6 +12,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES
+from infantjax.pose.importers.tflite import read_tflite
 from infantjax.weights.archive import DAMAGE, open_archive, read_npz
 from infantjax.weights.placement import Place, Variables, place
 
@@ -19,6 +20,8 @@ Layers = dict[str, dict[str, np.ndarray]]
 """Arrays by layer and by name, for example `kernel`."""
 
 REMEDY = "give a published file of EfficientPose or EfficientHourglass"
+_FOLDED = (".npz", ".tflite")
+"""Endings of the files whose batch norms are folded into the convolutions."""
 _EPSILON = 1e-3
 _NORM = {
     "gamma": ("params", "scale"),
@@ -43,7 +46,7 @@ class Conv(NamedTuple):
 
 
 def read_layers(path: Path, wanted: Collection[str | None] | None = None) -> Layers:
-    """The arrays of a Keras file, or of a `.npz` with arrays `LAYER/kernel` and `LAYER/bias`.
+    """The arrays of a Keras file, of a `.tflite` of one, or of a `.npz` with arrays `LAYER/kernel` and `LAYER/bias`.
 
     Args:
         path: the file.
@@ -52,17 +55,19 @@ def read_layers(path: Path, wanted: Collection[str | None] | None = None) -> Lay
     Raises:
         InputError: not such a file, damaged, or too large.
     """
-    return _read_npz(path) if path.suffix == ".npz" else _read_keras(path, wanted)
+    return _read_folded(path) if path.suffix in _FOLDED else _read_keras(path, wanted)
 
 
 def is_pose_weights(path: str | Path) -> bool:
-    """Whether a file may be one for `import_pose`: HDF5 with layers of Keras, or an archive of kernels."""
+    """Whether a file may be one for `import_pose`: HDF5 with layers of Keras, TFLite, or an archive of kernels."""
     import h5py
 
     path = Path(path)
     try:
         if path.suffix == ".npz":
             return any(name.endswith("/kernel.npy") for name in open_archive(path).namelist())
+        if path.suffix == ".tflite":
+            return bool(read_tflite(path))
         with h5py.File(path, "r", locking=False) as file:
             group = file.get("model_weights", file)
             return any(name.startswith("layer_names") for name in group.attrs)
@@ -76,7 +81,7 @@ def place_layers(
     """The variables of a network from the layers of a file.
 
     Args:
-        layers: of the file; the norms of a `.npz` are folded into its convolutions.
+        layers: of the file; the norms of a `.npz` or `.tflite` are folded into its convolutions.
         table: where they go.
         module: the network.
         input_shape: of one example.
@@ -85,7 +90,7 @@ def place_layers(
     Raises:
         InputError: an array is missing, left over, of another shape, or not finite.
     """
-    layers = _unfold(layers, table) if path.suffix == ".npz" else layers
+    layers = _unfold(layers, table) if path.suffix in _FOLDED else layers
     arrays = {f"{layer}/{name}": values for layer, found in layers.items() for name, values in found.items()}
     return place(arrays, dict(_places(table, layers)), module, input_shape, str(path))
 
@@ -157,14 +162,17 @@ def _names(group: Any, attribute: str) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 
-def _read_npz(path: Path) -> Layers:
+def _read_folded(path: Path) -> Layers:
     try:
-        arrays = read_npz(path)
+        return read_tflite(path) if path.suffix == ".tflite" else _read_npz(path)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(path, f"is not a readable .npz file ({reason})", REMEDY) from None
+        raise InputError(path, f"is not a readable {path.suffix} file ({reason})", REMEDY) from None
+
+
+def _read_npz(path: Path) -> Layers:
     layers: Layers = {}
-    for name, values in arrays.items():
+    for name, values in read_npz(path).items():
         layer, _, kind = name.rpartition("/")
         layers.setdefault(layer, {})[kind] = values.astype(np.float32)
     return layers

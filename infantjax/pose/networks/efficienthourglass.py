@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 
 from infantjax import skeletons
-from infantjax.models.entry import ModelEntry, Published
+from infantjax.models.entry import ModelEntry, PublicWeights, Published
 from infantjax.nn.image import (
     Activation,
     Image,
@@ -138,6 +138,16 @@ def build(member: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -
 _SIDES = (224, 256, 288, 320, 384)  # our choice: that of the backbone, rounded up to a multiple of 32
 _UNPRINTED = Published(None, None, 1, "not printed; the training framework offers it")
 
+_L0 = PublicWeights(
+    address="https://raw.githubusercontent.com/DeepInMotion/Markerless/18b94c2c560052f880aeec1f0dd9102264d30fe2/"
+    "models/pretrained/MPII_128x128_EfficientHourglassL0_Block1to5_weights.hdf5",
+    git_blob="90e882aefb3329f05e96a09e07b5b9992d1fb227",
+    licence="Apache-2.0",
+    trained_on="MPII (adults), images of 128 x 128",
+    size=4_122_376,
+    sha256="44532dc96b8d23c72d4a582a04557c5f9c9d055055d5fd168cf22a91d85f3ae2",
+)
+
 ENTRIES = tuple(
     ModelEntry(
         name=f"efficienthourglass-{member}",
@@ -158,6 +168,7 @@ ENTRIES = tuple(
             )
         },
         normalization="imagenet" if member[0] == "b" else "lite",
+        weights=(_L0,) if member == "l0" else (),
     )
     for member in sorted(FAMILY, key=lambda member: (member != "b4", FAMILY.index(member)))
 )

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from infantjax import skeletons
-from infantjax.models.entry import ModelEntry, Published
+from infantjax.models.entry import ModelEntry, PublicWeights, Published
 from infantjax.nn.image import Image, ImageConv, InvertedResidual, add, double, e_swish, pool, relu6
 from infantjax.pose.networks.efficientnet import BRANCH_DROPOUT, Backbone, plan
 from infantjax.settings import require_one_of
@@ -177,6 +177,66 @@ _PUBLISHED: dict[str, tuple[int, str, int | None, str | None]] = {
     "ii-lite": (1_464_960, "7.25", None, None),
 }
 
+_REPOSITORY = "https://raw.githubusercontent.com/daniegr/EfficientPose/78e4bd1913780dd565efe35db03a4aec75907e8c/models/"
+
+
+def _file(name: str, git_blob: str, sha256: str, size: int, pckh50: float, pckh10: float) -> PublicWeights:
+    scores = {"MPII validation PCKh@50": pckh50, "MPII validation PCKh@10": pckh10}
+    return PublicWeights(_REPOSITORY + name, git_blob, "Apache-2.0", "MPII (adults)", size, sha256, scores)
+
+
+_FILES = {
+    "rt": _file(
+        "keras/EfficientPoseRT.h5",
+        "2a5c0e613054f76bcf82d84e5c17bd0504088c27",
+        "508943cfdeb1d102d69aff4280b805c023585b0d9ae530344fb4c4fad3a175f1",
+        2_452_288,
+        82.9,
+        23.6,
+    ),
+    "i": _file(
+        "keras/EfficientPoseI.h5",
+        "9dbca7eee777314d3a24c8dd9be0071bd6c92fd6",
+        "003aea100c30c68103fb4c383fb8782f78adbea7a45451af85334327b79fc5bd",
+        3_726_904,
+        85.2,
+        26.5,
+    ),
+    "ii": _file(
+        "tflite/EfficientPoseII.tflite",
+        "d36059331cc0aab3d716ff7ebc60bc20dd93503a",
+        "0659b687e8c0d33f63855c2b196d355b317490a586275609e20787861a305ac3",
+        3_536_244,
+        88.2,
+        30.2,
+    ),
+    "rt-lite": _file(
+        "keras/EfficientPoseRT_LITE.h5",
+        "02845a847aabe4894399625e7b8416368dc80cf7",
+        "ce0c91259b075180177d070d0be1e71ff8695d7c123745efb950743aa90699ae",
+        2_196_288,
+        80.6,
+        23.1,
+    ),
+    "i-lite": _file(
+        "keras/EfficientPoseI_LITE.h5",
+        "3bf4ccb8d57814c39c1d87054d9ccb3127b46aec",
+        "3eb6eb2a595e47d3104590e6484533d64534e4b994397a9dd2bd3e5a11430516",
+        3_069_760,
+        83.7,
+        27.7,
+    ),
+    "ii-lite": _file(
+        "tflite/EfficientPoseII_LITE.tflite",
+        "74561c01daa2e59ac03798d9eead16b473d16ef5",
+        "e0d23ecf1f689e9394a2f3768d5e9aebc8457c5e88ef418fea35fe727f5c92cc",
+        2_875_320,
+        87.1,
+        30.8,
+    ),
+}
+"""The authors' files; their scores are those of the full-precision networks. II and II Lite are in half precision."""
+
 ENTRIES = tuple(
     ModelEntry(
         name=f"efficientpose-{variant}",
@@ -190,6 +250,7 @@ ENTRIES = tuple(
         others={"in-motion-19": Published(other, other_flops, 1, "Groos et al., Paper II table 1")},
         normalization="lite" if VARIANTS[variant].lite else "imagenet",
         counted={"early_heads": False, "low_level_tap": "sum"},
+        weights=(_FILES[variant],) if variant in _FILES else (),
     )
     for variant, (parameters, flops, other, other_flops) in _PUBLISHED.items()
 )
