@@ -1,12 +1,13 @@
 """`simulate`: cohorts whose truth is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from tyro.conf import arg
 
 from infantjax.cli import common
 from infantjax.cli.methods import DEFAULT, MethodName
+from infantjax.simulation import RenderConfig
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Simulate(common.Command):
 
     Example:
         infantjax simulate -n 60 -o cohort
+        infantjax simulate -n 2 --duration 10 --video -o clips
     """
 
     output: common.Output
@@ -37,6 +39,10 @@ class Simulate(common.Command):
     """Tracking fault that spoils every recording, such as exchanged_bursts or jumps; an unknown name lists all."""
     severity: float = 0.3
     """Severity of the fault, above 0 to 1."""
+    video: bool = False
+    """Also write the infants as clips with their exact keypoints, in the folder videos."""
+    film: RenderConfig = field(default_factory=RenderConfig)
+    """How clips are filmed."""
     overwrite: bool = False
     """Replace an earlier simulated cohort."""
 
@@ -64,6 +70,7 @@ class Simulate(common.Command):
                 first=self.first,
                 fault=self.fault,
                 severity=self.severity,
+                film=self.film if self.video else None,
             )
         print(self.output)
         return 0

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +17,12 @@ from infantjax.recording.recording import Recording
 from infantjax.simulation.config import OUTCOME_SHARE, STATEMENT, InfantConfig
 from infantjax.simulation.faults import require_fault, spoil
 from infantjax.simulation.infant import simulate
+from infantjax.simulation.rendering.clip import RenderConfig, render
 from infantjax.simulation.traits import draw_infant, draw_outcomes
+from infantjax.video import write_video
 
 _TABLES = ("outcomes.csv", "truth.csv", "simulation.json")
+_VIDEOS = "videos"
 
 
 def simulate_infants(
@@ -94,6 +97,7 @@ def write_cohort(
     progress: Callable[[int], None] | None = None,
     fault: str | None = None,
     severity: float = 0.3,
+    film: RenderConfig | None = None,
     **options: Any,
 ) -> Path:
     """Simulate a cohort into a folder that `crossval`, `assess` and the readers take.
@@ -104,6 +108,8 @@ def write_cohort(
       of scores. Quote character `|`.
     - `truth.csv`: `id;second;fidgety`, 1 where that second of the recording holds fidgety movements.
     - `simulation.json`: seed, options, the configuration of each infant, version, and `STATEMENT`.
+    - `videos/<id>.mp4` and `videos/<id>.csv`, with `film`: the same movement as a clip (see `render`), and its exact
+      keypoints in pixels of the clip, empty where a point lies outside of the image.
 
     Args:
         folder: made if missing; it appears whole or not at all.
@@ -114,7 +120,8 @@ def write_cohort(
         overwrite: replace an earlier simulated cohort in that folder.
         progress: called with the number of infants written after each; a minute of one infant takes about 50 ms.
         fault: kind of tracking fault that every recording gets, a name of `faults.FAULTS`.
-        severity: of the fault, above 0 to 1.
+        severity: of the fault, above 0 to 1; clips have none.
+        film: write clips, filmed like this.
         options: further arguments of `simulate_infants`.
 
     Returns:
@@ -144,6 +151,8 @@ def write_cohort(
             outcomes.append([name, outcome, *(metadata[column] for column in columns)])
             truth += [[name, second, value] for second, value in enumerate(metadata["fidgety"])]
             configurations[name] = metadata["simulation"]
+            if film is not None:
+                _write_clip(recording, film, fresh / _VIDEOS)
             infants.add(metadata.get("group", name))
             if progress is not None:
                 progress(len(infants))
@@ -157,12 +166,22 @@ def write_cohort(
             "infants": n,
             "duration": duration,
             "fault": None if fault is None else {"kind": fault, "severity": severity},
+            "film": None if film is None else asdict(film),
             "options": {k: v.to_dict() if isinstance(v, InfantConfig) else v for k, v in options.items()},
             "outcome_share": OUTCOME_SHARE,
             "configurations": configurations,
         }
         write_atomically(fresh / "simulation.json", canonical_json(record))
     return Path(folder)
+
+
+def _write_clip(recording: Recording, film: RenderConfig, folder: Path) -> None:
+    """Render the movement of a recording and write it with its exact keypoints."""
+    infant, seed = InfantConfig.from_dict(recording.metadata["simulation"]), recording.metadata["seed"]
+    clip = render(seed, infant, film)
+    folder.mkdir(exist_ok=True)
+    write_video(clip.frames(), clip.fps, folder / f"{recording.name}.mp4")
+    write_atomically(folder / f"{recording.name}.csv", to_csv(clip.recording(name=recording.name)))
 
 
 def to_csv(recording: Recording) -> str:
@@ -188,8 +207,8 @@ def _require_free(target: Path, overwrite: bool) -> None:
     """Refuse a folder whose files must not be replaced."""
     if target.is_file():
         raise InputError(target, "is a file, a cohort needs a folder", "name another")
-    present = sorted(p.name for p in target.iterdir()) if target.is_dir() else []
-    foreign = [name for name in present if not (name in _TABLES or _is_simulated(name))]
+    present = sorted(path.relative_to(target).as_posix() for path in target.rglob("*")) if target.is_dir() else []
+    foreign = [name for name in present if not (name in (*_TABLES, _VIDEOS) or _is_simulated(name))]
     if foreign or (present and "simulation.json" not in present):
         found = foreign[0] if foreign else present[0]
         raise InputError(target, f'holds files that no simulation wrote, such as "{found}"', "name an empty folder")
@@ -198,4 +217,4 @@ def _require_free(target: Path, overwrite: bool) -> None:
 
 
 def _is_simulated(name: str) -> bool:
-    return name.startswith("orgcoords_sim") and name.endswith(".csv")
+    return name.startswith(("orgcoords_sim", f"{_VIDEOS}/sim")) and name.endswith((".csv", ".mp4"))

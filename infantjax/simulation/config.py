@@ -1,6 +1,7 @@
 """Settings of a simulated infant, its camera and its keypoint detector."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -128,3 +129,14 @@ class InfantConfig:
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-compatible values."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "InfantConfig":
+        """The configuration that `to_dict` gave.
+
+        Raises:
+            ValueError: a value is outside its range.
+            TypeError: an unknown field.
+        """
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**fields)

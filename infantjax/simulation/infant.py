@@ -73,12 +73,21 @@ def project(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) 
     The camera looks down on the point of the surface 6 cm above the resting pelvis, which appears in the image's
     center. Perspective without lens distortion; x to the right, y downwards.
     """
+    x, y, z = np.moveaxis(to_camera(positions, config), -1, 0)
+    scale = config.focal_length / (config.camera_height - z)
+    return np.stack([config.image_size[0] / 2 + scale * x, config.image_size[1] / 2 - scale * y], axis=-1)
+
+
+def to_camera(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) -> Float[np.ndarray, "time joint 3"]:
+    """Centimetres above the surface to the camera's axes: x to the right, y upwards, z towards the camera.
+
+    The origin is the point that appears in the image's center; the camera is `camera_height` away from it.
+    """
     turn, tilt = math.radians(config.camera_rotation), math.radians(config.camera_tilt)
     x, y, z = positions[..., 0], positions[..., 1] - 6.0, positions[..., 2]
     y, z = math.cos(tilt) * y + math.sin(tilt) * z, math.cos(tilt) * z - math.sin(tilt) * y
     x, y = math.cos(turn) * x - math.sin(turn) * y, math.sin(turn) * x + math.cos(turn) * y
-    scale = config.focal_length / (config.camera_height - z)
-    return np.stack([config.image_size[0] / 2 + scale * x, config.image_size[1] / 2 - scale * y], axis=-1)
+    return np.stack([x, y, z], axis=-1)
 
 
 def _detector_error(rng: np.random.Generator, config: InfantConfig) -> Float[np.ndarray, "time joint 2"]:

@@ -15,5 +15,6 @@ __getattr__, __dir__ = lazy_attributes(
         "open_frames": "infantjax.video.reading",
         "read_frames": "infantjax.video.random_access",
         "write_overlay": "infantjax.video.writing",
+        "write_video": "infantjax.video.writing",
     },
 )

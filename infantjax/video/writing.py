@@ -1,13 +1,14 @@
-"""Write a video with its keypoints."""
+"""Write images as a video, and a video with its keypoints."""
 
 import math
 import tempfile
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from infantjax.errors import InputError
 from infantjax.skeletons import Skeleton
@@ -18,14 +19,28 @@ from infantjax.video.frames import Frames
 def write_overlay(
     frames: Frames, keypoints: Float[np.ndarray, "frame joint 2"], skeleton: Skeleton, path: str | Path
 ) -> None:
-    """Decode a video again and write it with the skeleton drawn on it, whole or not at all.
-
-    The codec is H.264 if PyAV has an encoder for it, else MPEG-4.
+    """Decode a video again and write it with the skeleton drawn on it, as `write_video` does.
 
     Args:
         frames: the source of the keypoints.
         keypoints: points of each frame in its pixels; NaN is not drawn.
         skeleton: names and limbs.
+        path: the video to write; replaced if it exists.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    write_video(_drawn(frames, keypoints, skeleton), frames.fps if not math.isnan(frames.fps) else 1.0, path)
+
+
+def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: float, path: str | Path) -> None:
+    """Write RGB images of one size as a video, whole or not at all.
+
+    The codec is H.264 if PyAV has an encoder for it, else MPEG-4. Odd sides get one more row or column.
+
+    Args:
+        images: from the first; taken one at a time.
+        fps: frames per second.
         path: the video to write; replaced if it exists.
 
     Raises:
@@ -37,12 +52,12 @@ def write_overlay(
     codec = next((name for name in ("libx264", "mpeg4") if name in av.codecs_available), None)
     if codec is None:
         raise InputError(path, "cannot be written: no encoder for H.264 or MPEG-4 here", "install av from its wheel")
-    rate = Fraction(frames.fps if not math.isnan(frames.fps) else 1.0).limit_denominator(1001)
+    rate = Fraction(fps).limit_denominator(1001)
     try:
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
-            temporary = Path(folder) / f"overlay{path.suffix or '.mp4'}"
+            temporary = Path(folder) / f"video{path.suffix or '.mp4'}"
             with av.open(str(temporary), "w", format=None if path.suffix else "mp4") as container:
-                _encode(container, container.add_stream(codec, rate=rate), frames, keypoints, skeleton)
+                _encode(container, container.add_stream(codec, rate=rate), images)
             temporary.replace(path)
     except (OSError, av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -51,19 +66,25 @@ def write_overlay(
         ) from None
 
 
-def _encode(container: Any, stream: Any, frames: Frames, keypoints: np.ndarray, skeleton: Skeleton) -> None:
-    import av
-
+def _drawn(frames: Frames, keypoints: np.ndarray, skeleton: Skeleton) -> Iterator[np.ndarray]:
+    """The frames with the skeleton drawn on them; all get the size of the first."""
     size: tuple[int, int] | None = None
     for frame, points in zip(frames, keypoints):
-        if size is None:
-            # The encoder needs even sides. All further frames get the size of the first.
-            size = frame.height, frame.width
-            stream.height, stream.width = (side + side % 2 for side in size)
-            stream.pix_fmt = "yuv420p"
+        size = size or (frame.height, frame.width)
         scale = np.array([size[1] / frame.width, size[0] / frame.height])
-        image = draw_skeleton(frame.pixels(*size), points * scale, skeleton)
-        image = np.pad(image, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
+        yield draw_skeleton(frame.pixels(*size), points * scale, skeleton)
+
+
+def _encode(container: Any, stream: Any, images: Iterable[np.ndarray]) -> None:
+    import av
+
+    for number, image in enumerate(images):
+        height, width = image.shape[:2]
+        if number == 0:
+            # The encoder needs even sides.
+            stream.height, stream.width = height + height % 2, width + width % 2
+            stream.pix_fmt = "yuv420p"
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
             container.mux(packet)
     for packet in stream.encode():

@@ -1,0 +1,1 @@
+"""Simulated infants as pictures: their bodies, their looks, and clips with exact keypoints."""
