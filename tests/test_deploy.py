@@ -140,6 +140,14 @@ def test_a_task_assesses_its_shard_and_fails_for_bad_input_only(programs, status
     )
 
 
+def test_a_shard_that_was_interrupted_is_repeated_by_itself(programs):
+    programs.add("srun")
+    task = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "2", "SHARDS": "16"}
+    assert programs.run("bash", DEPLOY / "slurm" / "assess.sbatch", COHORT="cohort", RESULTS="results", **task) == 0
+    ((_, *words),) = programs.called("srun")
+    assert take(words).shard == "7/16"
+
+
 def test_a_search_over_nodes_takes_further_options(programs):
     programs.add("srun")
     job = DEPLOY / "slurm" / "search.sbatch"

@@ -16,7 +16,7 @@ from infantjax import formats
 from infantjax.assessment.assessment import Assessment
 from infantjax.assessment.assessor import Assessor, attempt
 from infantjax.assessment.gate import DEFAULT_OPTIONS, QualityOptions
-from infantjax.assessment.shards import Shard
+from infantjax.assessment.shards import TO_ASSESS, Shard
 from infantjax.assessment.summary import Summary, write
 from infantjax.errors import InputError
 from infantjax.files import (
@@ -185,6 +185,8 @@ def assess_files(
     rows: list[Row] = []
     seen: dict[str, Path] = {}
     with locked(output), Summary(output, overwrite) as whole:
+        if shard is not None:
+            write({output / TO_ASSESS: canonical_json([item.id for item in items])})
         for block in _blocks(items, options, assessor.seconds_together):
             for source, assessment in _assess_block(block, assessor, quality):
                 item = source.item

@@ -1,8 +1,9 @@
 """Assess a part of the recordings on each of many machines, and merge their summaries."""
 
+import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -13,6 +14,8 @@ from infantjax.report.table import Row
 
 T = TypeVar("T")
 
+TO_ASSESS = ".shard"
+"""Name of the file in the folder of a shard that lists the ids of its recordings, before any is assessed."""
 _FOLDER = re.compile(r"shard-(\d+)-of-(\d+)")
 
 
@@ -62,30 +65,52 @@ def find_summaries(folders: Iterable[Path]) -> list[Path]:
     """The summaries in folders of results, or in the folders of shards within them.
 
     Raises:
-        InputError: a folder without results, or one that lacks some of its shards.
+        InputError: a folder without results, or one that lacks shards or recordings of its shards.
     """
     found: list[Path] = []
     for folder in folders:
         whole = folder / "summary.csv"
-        shards = sorted(path for path in folder.glob("shard-*/summary.csv") if _FOLDER.fullmatch(path.parent.name))
+        shards = {Shard(*numbers): path for path in sorted(folder.glob("shard-*")) if (numbers := _numbers(path))}
         if not shards and not whole.is_file():
             raise InputError(folder, "holds no summary.csv and no shards", "give folders that infantjax assess wrote")
         if shards:
-            _require_all(folder, [path.parent.name for path in shards])
-        found += shards or [whole]
+            _require_all(folder, shards)
+        found += [path / "summary.csv" for path in shards.values()] or [whole]
     return found
 
 
-def _require_all(folder: Path, names: Iterable[str]) -> None:
-    numbers = [tuple(map(int, found.groups())) for name in names if (found := _FOLDER.fullmatch(name))]
-    counts = {count for _, count in numbers}
+def _numbers(folder: Path) -> tuple[int, ...]:
+    """Number and count of the shard whose results a folder holds; nothing for another folder."""
+    found = _FOLDER.fullmatch(folder.name)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def _require_all(folder: Path, shards: Mapping[Shard, Path]) -> None:
+    """Refuse a division of which a shard is not there, or was interrupted before its last recording."""
+    counts = sorted({shard.count for shard in shards})
     if len(counts) > 1:
-        what = f"holds shards of {' and of '.join(map(str, sorted(counts)))}"
+        what = f"holds shards of {' and of '.join(map(str, counts))}"
         raise InputError(folder, what, "name the folders of one division")
-    (count,) = counts
-    if missing := sorted(set(range(1, count + 1)) - {number for number, _ in numbers}):
-        what = f"lacks shard {missing[0]} of {count}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
-        raise InputError(folder, what, f"run infantjax assess with --shard {missing[0]}/{count}")
+    lacks = {}
+    for shard in (Shard(number, counts[0]) for number in range(1, counts[0] + 1)):
+        left, of = _left(shards.get(shard))
+        if left:
+            lacks[shard] = f"{shard.number} of {shard.count}" + (f" ({left} of {of} recordings)" if of > left else "")
+    if lacks:
+        repeat = ", ".join(f"{shard.number}/{shard.count}" for shard in lacks)
+        what = f"lacks shard {', '.join(lacks.values())}"
+        raise InputError(folder, what, f"run infantjax assess with --shard {repeat}")
+
+
+def _left(folder: Path | None) -> tuple[int, int]:
+    """How many recordings of a shard its summary lacks, and how many it has; `(1, 1)` without a summary."""
+    if folder is None or not (folder / "summary.csv").is_file():
+        return 1, 1
+    if not (folder / TO_ASSESS).is_file():  # its results were copied without the list
+        return 0, 0
+    ids = set(json.loads((folder / TO_ASSESS).read_text("utf-8")))
+    done = {row.id for row in table.read_summary(folder / "summary.csv")}
+    return len(ids - done), len(ids)
 
 
 def merge_summaries(summaries: Iterable[Path], output: Path) -> list[Row]:

@@ -13,7 +13,7 @@ from infantjax.errors import InputError
 class Merge(common.Command):
     """Merge the summaries of several assessments, or of the shards of one, and write their index page.
 
-    A folder stands for its shards if it has some; all of them must be there. Rows are sorted by id.
+    A folder stands for its shards if it has some; all of them must be there and complete. Rows are sorted by id.
 
     Example:
         infantjax summary merge results -o results/summary.csv

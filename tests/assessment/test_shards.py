@@ -106,6 +106,23 @@ def test_a_missing_shard_is_named(results, tmp_path):
         find_summaries([tmp_path])
 
 
+def test_shards_that_are_missing_or_were_interrupted_are_named(paths, ensemble_folder, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, row: Row) -> None:
+        raise Killed
+
+    assessor = EnsembleGcnAssessor(load_ensemble(ensemble_folder))
+    with pytest.raises(Killed):
+        assess_files(paths, tmp_path, assessor, shard=Shard(1, 3), report=kill)
+    with pytest.raises(InputError, match=r"lacks shard 1 of 3 \(1 of 2 recordings\), 2 of 3, 3 of 3; .* 1/3, 2/3, 3/3"):
+        find_summaries([tmp_path])
+    for number in (1, 2, 3):
+        assess_files(paths, tmp_path, assessor, shard=Shard(number, 3))
+    assert len(merge_summaries(find_summaries([tmp_path]), tmp_path / "summary.csv")) == len(paths)
+
+
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no summary\.csv and no shards"):
         find_summaries([tmp_path])
