@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from infantjax.assessment.certainty import Certainty, Level
-from infantjax.evaluation.risk_calibration import CalibratedRisk
+from infantjax.evaluation.risk_calibration import CalibratedRisk, CohortRisks
+from infantjax.recording.movement import LimbMovement
 from infantjax.recording.quality import Quality
 from infantjax.report.record import SCHEMA_VERSION, UNVALIDATED, plain
 
@@ -142,6 +143,7 @@ class Prediction:
         quantities: further values.
         contributions: keypoint -> contribution to the headline value, 0..1; None where the method explains nothing.
         contributions_label: what the contributions are, in words.
+        window_contributions: keypoint -> the same in every window, NaN in windows that are left out; None without.
         intervals: `[interval, 2]`, start and end in seconds of the stretches that were found; None where the method
             finds none.
         intervals_label: what was found in them, in words.
@@ -158,6 +160,7 @@ class Prediction:
     quantities: tuple[Quantity, ...] = ()
     contributions: Mapping[str, float] | None = None
     contributions_label: str = ""
+    window_contributions: Mapping[str, np.ndarray] | None = None
     intervals: np.ndarray | None = None
     intervals_label: str = ""
 
@@ -221,6 +224,8 @@ class Assessment(Prediction):
         quality: of the keypoints as they were read; None where it was not measured.
         repairs: what was repaired and where, one sentence each.
         calibration: what a risk means by the out-of-fold risks of the ensemble; None where there is no risk.
+        cohort: the out-of-fold risks of the ensemble by outcome; None where there are none, or no risk.
+        limbs: how each limb moves; empty where its joints are not in the keypoint set.
         warnings: notes that belong beside the value wherever it is shown, one sentence each.
     """
 
@@ -248,6 +253,8 @@ class Assessment(Prediction):
     quality: Quality | None = None
     repairs: tuple[str, ...] = ()
     calibration: CalibratedRisk | None = None
+    cohort: CohortRisks | None = None
+    limbs: tuple[LimbMovement, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -301,11 +308,14 @@ class Assessment(Prediction):
             "agreement": self.agreement,
             "certainty": certainty,
             "calibration": None if self.calibration is None else self.calibration._asdict(),
+            "cohort": None if self.cohort is None else self.cohort._asdict(),
+            "limbs": [limb._asdict() for limb in self.limbs],
             "quantities": [vars(quantity) for quantity in self.quantities],
             "time_series": _series(self.time_series) if self.has_value else None,
             "members": [vars(member) for member in self.members],
             "contributions": self.contributions,
             "contributions_label": self.contributions_label,
+            "window_contributions": self.window_contributions,
             "intervals": self.intervals,
             "intervals_label": self.intervals_label,
             "fps": self.fps,

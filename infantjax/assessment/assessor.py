@@ -15,7 +15,14 @@ from infantjax.assessment import gate
 from infantjax.assessment.assessment import NO_PREDICTION, Assessment, Fidelity, MemberValue, Prediction
 from infantjax.assessment.gate import DEFAULT_OPTIONS, NotAssessable, QualityOptions
 from infantjax.errors import InputError
-from infantjax.evaluation.risk_calibration import UNCALIBRATED, CalibratedRisk, RiskCalibration, RiskOptions
+from infantjax.evaluation.risk_calibration import (
+    UNCALIBRATED,
+    CalibratedRisk,
+    CohortRisks,
+    RiskCalibration,
+    RiskOptions,
+)
+from infantjax.recording.movement import limb_movements
 from infantjax.recording.quality import Moments, Quality, measure_quality, repair
 from infantjax.recording.recording import Recording, find_fps_notes
 from infantjax.weights import bundled
@@ -282,6 +289,8 @@ class Assessor(ABC):
             quality=quality,
             repairs=repaired.notes[len(recording.notes) :],
             calibration=calibrated,
+            cohort=self._cohort_risks(prediction),
+            limbs=limb_movements(converted, usable=begun.usable),
         )
         return replace(assessment, warnings=(*find_fps_notes(repaired), *gate.warnings(assessment)))
 
@@ -297,6 +306,12 @@ class Assessor(ABC):
         by_fold = {fold: float(np.median(values)) for fold, values in folds.items()}
         found = self.calibration.apply(prediction.value, by_fold, self._risk_options)
         return found._replace(statement=bundled.attributed(found.statement, self.ensemble))
+
+    def _cohort_risks(self, prediction: Prediction) -> CohortRisks | None:
+        """Where the risk lies among the out-of-fold risks; None without either."""
+        if prediction.headline.name != "risk" or self.calibration is None or not np.isfinite(prediction.value):
+            return None
+        return self.calibration.cohort_risks(prediction.value)
 
     def members(self, values: Iterable[float]) -> tuple[MemberValue, ...]:
         """Values by the networks of the ensemble, in its order, each with its network."""

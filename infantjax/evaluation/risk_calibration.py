@@ -82,6 +82,26 @@ UNCALIBRATED = _UNKNOWN._replace(statement=f"{NO_PROBABILITY}: the ensemble hold
 """Of an ensemble without a `RiskCalibration`."""
 
 
+class CohortRisks(NamedTuple):
+    """Where a risk lies among the out-of-fold risks of a cohort. An infant counts once, also one held out repeatedly.
+
+    Attributes:
+        subjects: who was held out: `infants`, `simulated infants`.
+        infants: without and with the outcome.
+        lower: how many of each have a lower risk, rounded.
+        counts: of each, in `BINS` equal parts of 0..1.
+    """
+
+    subjects: str
+    infants: tuple[int, int]
+    lower: tuple[int, int]
+    counts: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+BINS = 20
+"""Parts of 0..1 in which `CohortRisks` counts: no risk of a single infant can be read from them."""
+
+
 class CalibrationMap(NamedTuple):
     """Logistic recalibration: `sigmoid(slope * logit(risk) + intercept)`.
 
@@ -176,6 +196,14 @@ class RiskCalibration:
         """Infants without and with the outcome."""
         weights = self.conformal.weights
         return tuple(round(float(weights[self.conformal.outcomes == c].sum())) for c in (0, 1))  # type: ignore[return-value]
+
+    def cohort_risks(self, risk: float) -> CohortRisks:
+        """Where a new infant's risk lies among the out-of-fold risks."""
+        sets = self.conformal
+        chosen = [sets.outcomes == outcome for outcome in (0, 1)]
+        counts = [np.histogram(sets.risks[c], BINS, (0, 1), weights=sets.weights[c])[0].tolist() for c in chosen]
+        lower = [round(float(sets.weights[c & (sets.risks < risk)].sum())) for c in chosen]
+        return CohortRisks(self.subjects, self.counts(), (lower[0], lower[1]), (tuple(counts[0]), tuple(counts[1])))
 
     def describe(self) -> str:
         """The map, or why there is none, and the finest error of conformal sets, in one line."""

@@ -165,21 +165,6 @@ class Pose:
         return labels
 
 
-CIVIDIS = ("#00224e", "#123570", "#3c4a6c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c2b369", "#e1cc55", "#fee838")
-"""The sequential color map cividis at ten equal steps, from 0 to 1. It reads the same with every color vision.
-
-Source: Nunez, Anderton and Renslow 2018.
-"""
-
-
-def color(fraction: float) -> str:
-    """The color of a fraction 0..1, between the two nearest of `CIVIDIS`."""
-    at = min(max(fraction, 0.0), 1.0) * (len(CIVIDIS) - 1)
-    low = min(int(at), len(CIVIDIS) - 2)
-    ends = ([int(end[i : i + 2], 16) for i in (1, 3, 5)] for end in CIVIDIS[low : low + 2])
-    return "#" + "".join(f"{round(a + (at - low) * (b - a)):02x}" for a, b in zip(*ends))
-
-
 def _fitted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Positions in drawing units, their median over time, and the height that they need."""
     seen = ~np.isnan(points[..., 0]).all(0) if len(points) else np.zeros(points.shape[1], bool)

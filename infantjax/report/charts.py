@@ -14,6 +14,9 @@ import numpy as np
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Fractions of a scale at which it has a line and a label."""
 
+MAX_COLUMNS, LEVELS = 150, 20
+"""Most columns of a heatmap, and how many shades it has: more is not seen and makes the page large."""
+
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
 _LEVELS = {"red": (0, 10), "orange": (5, 5), "yellow": (10, 5), "green": (10, 10)}
 
@@ -56,6 +59,53 @@ def time_ticks(duration: float) -> list[float]:
     return np.arange(0, duration * 0.985, step).tolist()
 
 
+CIVIDIS = ("#00224e", "#123570", "#3c4a6c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c2b369", "#e1cc55", "#fee838")
+"""The sequential color map cividis at ten equal steps, from 0 to 1. It reads the same with every color vision.
+
+Source: Nunez, Anderton and Renslow 2018.
+"""
+
+
+def color(fraction: float) -> str:
+    """The color of a fraction 0..1, between the two nearest of `CIVIDIS`."""
+    at = min(max(fraction, 0.0), 1.0) * (len(CIVIDIS) - 1)
+    low = min(int(at), len(CIVIDIS) - 2)
+    ends = ([int(end[i : i + 2], 16) for i in (1, 3, 5)] for end in CIVIDIS[low : low + 2])
+    return "#" + "".join(f"{round(a + (at - low) * (b - a)):02x}" for a, b in zip(*ends))
+
+
+def heat_cells(record: Mapping[str, Any], joints: Sequence[str]) -> list[tuple[str, str]]:
+    """(color, SVG path) of the contributions of joints in every window, in a box of 1000 by one for each joint.
+
+    Windows of long recordings are averaged to at most `MAX_COLUMNS`; cells of one color are one path.
+    """
+    values = np.array([record["window_contributions"][joint] for joint in joints], np.float64)
+    step = max(1, -(-values.shape[1] // MAX_COLUMNS))
+    edges = _edges(record)
+    paths: dict[str, list[str]] = {}
+    for start in range(0, values.shape[1], step):
+        columns = values[:, start : start + step]
+        known = np.isfinite(columns[0])
+        if not known.any():
+            continue
+        left, right = edges[start], edges[min(start + step, values.shape[1])]
+        for row, value in enumerate(columns[:, known].mean(axis=1).tolist()):
+            path = f"M{left:.1f} {row}h{right - left:.1f}v1h{left - right:.1f}z"
+            paths.setdefault(color(round(value * LEVELS) / LEVELS), []).append(path)
+    return [(tone, "".join(cells)) for tone, cells in sorted(paths.items())]
+
+
+def cohort_path(counts: Sequence[float], most: float, up: bool) -> str:
+    """SVG path of the infants in equal parts of the risks, in a box of 1000 by 100 whose base is its middle."""
+    width, sign = 1000 / len(counts), -1 if up else 1
+    bars = (
+        f"M{i * width + 4:.1f} 50v{sign * 46 * count / most:.2f}h{width - 8:.1f}V50z"
+        for i, count in enumerate(counts)
+        if count
+    )
+    return "".join(bars)
+
+
 def median_path(record: Mapping[str, Any]) -> str:
     """SVG path of the medians of the windows, in a box of 1000 by 100."""
     points = _points(record)
@@ -73,9 +123,7 @@ def band_path(record: Mapping[str, Any]) -> str:
 
 def certainty_bars(record: Mapping[str, Any]) -> list[Bar]:
     """The bars of the strip of certainty; equal neighbors are one bar."""
-    windows = record["time_series"]["windows"]
-    x, half = _middles(record)
-    edges = [x[0] - half, *((a + b) / 2 for a, b in pairwise(x)), x[-1] + half] if x else []
+    windows, edges = record["time_series"]["windows"], _edges(record)
     bars = []
     levels = enumerate(None if w["median"] is None else w["certainty"] for w in windows)
     for level, run in groupby(levels, key=lambda pair: pair[1]):
@@ -98,6 +146,12 @@ def _middles(record: Mapping[str, Any]) -> tuple[list[float], float]:
     series, duration = record["time_series"], duration_of(record)
     half = 500 * series["length"] / duration
     return [1000 * w["start"] / duration + half for w in series["windows"]], half
+
+
+def _edges(record: Mapping[str, Any]) -> list[float]:
+    """Where the window of each middle begins and the last ends, in thousandths of the time axis."""
+    x, half = _middles(record)
+    return [x[0] - half, *((a + b) / 2 for a, b in pairwise(x)), x[-1] + half] if x else []
 
 
 def _points(record: Mapping[str, Any]) -> Iterator[list[tuple[float, float, float, float]]]:

@@ -34,7 +34,7 @@
   };
 
   const player = find("#player"), slider = find("#time"), speed = find("#speed"), button = find("#play");
-  const plot = find("#plot"), cursor = find("#cursor"), hover = find("#hover"), readout = find("#readout");
+  const plot = find("#plot"), cursors = all(".cursor"), hover = find("#hover"), readout = find("#readout");
   const bones = all("#pose .bone"), dots = all("#pose .joint"), trails = all("#pose .trail");
   const last = frames ? (frames - 1) / fps : 0;
   let now = 0, playing = false, stamp = null;
@@ -100,7 +100,7 @@
     slider.value = String(Math.round(now * fps));
     slider.setAttribute("aria-valuetext", clock(now, 1) + " of " + clock(last, 1));
     find("#clock").textContent = clock(now, 1);
-    if (cursor) {
+    for (const cursor of cursors) {
       cursor.style.left = (100 * now) / data.duration + "%";
       cursor.hidden = false;
     }

@@ -60,6 +60,7 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
             pose=pose,
             duration=duration,
             rows=_keypoints(record, pose),
+            limbs=_limbs(record["limbs"]),
             networks=_networks(record) if series else [],
             data=_script_json(data),
             **_frame(not record["validated"], script),
@@ -93,7 +94,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(text, name) for name in ("line", "number", "percent", "place", "clock", "sentence", "spaced")
-    } | {"color": body.color}
+    } | {"color": charts.color}
     environment.globals |= {
         "charts": charts,
         "count": text.count,
@@ -147,6 +148,22 @@ def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> list[dict[str, Any
         for n in names
     ]
     return sorted(rows, key=lambda row: -(row["value"] or 0.0))
+
+
+def _limbs(limbs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the table of movement: right, left, and the smaller as a fraction of the larger."""
+    rows = []
+    for limb, words in text.MOVEMENT.items():
+        by_side = {each["side"]: each for each in limbs if each["limb"] == limb}
+        for name, label in words.items():
+            right, left = (by_side.get(side, {}).get(name) for side in ("right", "left"))
+            symmetry = None
+            if right is not None and left is not None and max(right, left) > 0:
+                symmetry = min(right, left) / max(right, left)
+            if right is not None or left is not None:
+                digits = 0 if name == "range" else 2
+                rows.append({"label": label, "right": right, "left": left, "symmetry": symmetry, "digits": digits})
+    return rows
 
 
 def _networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-SCHEMA_VERSION = "3.0"
+SCHEMA_VERSION = "3.1"
 """Version of the record. The second number grows when a field is added, the first when one changes or is removed."""
 
 Level = Literal["green", "yellow", "orange", "red"]

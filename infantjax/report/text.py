@@ -27,6 +27,20 @@ FIDELITY = {
 }
 """How a method relates to its publication."""
 
+MOVEMENT = {
+    "arm": {
+        "speed": "Arms: speed of the hand, trunk lengths per second",
+        "fast": "Arms: fast movements (one in ten is faster)",
+        "range": "Arms: bending of the elbow, degrees",
+    },
+    "leg": {
+        "speed": "Legs: speed of the foot, trunk lengths per second",
+        "fast": "Legs: fast movements (one in ten is faster)",
+        "range": "Legs: bending of the knee, degrees",
+    },
+}
+"""What the measures of the limbs are."""
+
 CAVEAT = "Not validated on infants: for research only, not for any decision about a child."
 """The caveat that stays in view; the page says the whole of it once, under "Limits"."""
 

@@ -94,6 +94,10 @@ def test_an_ensemble_with_out_of_fold_risks_gives_a_probability_and_a_set(assess
     given = found.calibration
     assert 0.9 < given.risk < 1
     assert (given.conformal_set, given.error) == ("above", 0.1)
+    assert found.cohort.infants == (40, 20)
+    assert [sum(counts) for counts in found.cohort.counts] == pytest.approx([40, 20])
+    assert found.cohort.lower[0] == 40
+    assert found.cohort.lower[1] < 20
     shown = surfaces(found)
     assert "Calibrated risk" in shown["page"]
     assert "conformal set “above”, wrong for about 10\N{NO-BREAK SPACE}% of either" in shown["page"]

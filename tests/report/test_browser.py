@@ -126,7 +126,7 @@ def test_the_slider_moves_the_body_the_marker_and_the_reading(tab, page):
     assert tab.run(wrist) != before
     assert tab.run("document.querySelector('#readout').textContent") != reading
     assert tab.run("document.querySelector('#clock').textContent") == "1:30.0"
-    assert tab.run("document.querySelector('#cursor').style.left") == "50%"
+    assert tab.run("document.querySelector('.cursor').style.left") == "50%"
 
 
 def test_the_body_stands_where_the_movement_says(tab, page, factory):

@@ -8,13 +8,16 @@ import json
 import re
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infantjax.assessment.assessment import Quantity
-from infantjax.report import body, text
+from infantjax.evaluation.risk_calibration import CohortRisks
+from infantjax.recording.movement import LimbMovement
+from infantjax.report import body, charts, schema, text
 from infantjax.report.page import _script_json, index_html
 from infantjax.report.table import Row
 
@@ -244,11 +247,11 @@ def luminance(color):
 
 def test_the_color_map_grows_lighter_evenly_so_that_it_needs_no_color_vision():
     at = np.linspace(0, 1, 41)
-    lightness = np.cbrt([luminance(body.color(value)) for value in at])
+    lightness = np.cbrt([luminance(charts.color(value)) for value in at])
     assert (np.diff(lightness) > 0).all()
     np.testing.assert_allclose(lightness, np.interp(at, [0, 1], lightness[[0, -1]]), atol=0.03)
-    assert body.color(-1) == body.color(0) == "#00224e"
-    assert body.color(2) == "#fee838"
+    assert charts.color(-1) == charts.color(0) == "#00224e"
+    assert charts.color(2) == "#fee838"
 
 
 def palettes(page):
@@ -419,6 +422,59 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(factory):
     shown = factory(2, frames=5)._repr_html_()
     assert shown.startswith("<iframe ")
     assert outline(shown) == [("iframe", ["sandbox", "title", "style", "srcdoc"])]
+
+
+def rich(factory, windows=6, **changes):
+    """An assessment with all that some methods and ensembles give: contributions over time, a cohort, limbs."""
+    rng = np.random.default_rng(2)
+    joints = factory().contributions
+    values = rng.uniform(size=(len(joints), windows)).round(3)
+    values[:, 1] = np.nan
+    given = {
+        "window_contributions": dict(zip(joints, values)),
+        "cohort": CohortRisks("simulated infants", (54, 30), (40, 3), (tuple(range(20)), (0.0,) * 19 + (30.0,))),
+        "limbs": (LimbMovement("arm", "right", 0.5, 1.2, 80.0), LimbMovement("arm", "left", 0.4, 1.1, float("nan"))),
+    }
+    return factory(windows, frames=20, **(given | changes))
+
+
+def part(page, name):
+    return re.search(rf'<section aria-labelledby="h-{name}">.*?</section>', page, re.DOTALL)[0]
+
+
+def test_the_heatmap_shows_each_window_that_was_assessed_and_each_joint_with_a_contribution(factory):
+    assessment = rich(factory)
+    jsonschema.Draft202012Validator(schema()).validate(assessment.to_dict())
+    shown = part(to_html(assessment), "joints")
+    # Five of six windows, six joints; those without a contribution to the whole are left out.
+    assert sum(path.count("M") for path in re.findall(r'd="([^"]*)"', shown)) == 5 * 6
+    assert [*re.findall(r'class="tick y"[^>]*>([^<]*)<', shown)][:2] == ["left wrist", "left elbow"]
+    long = part(to_html(rich(factory, 1440)), "joints")
+    assert len(long) < 100_000
+
+
+def test_the_cohort_says_how_many_infants_of_each_outcome_have_a_lower_risk(factory):
+    shown = part(to_html(rich(factory)), "cohort")
+    assert "40 of 54 simulated infants without the outcome and 3 of 30 with it" in shown
+    assert "with the outcome (30)" in shown
+    with_outcome, without = re.findall(r'<path class="\w+" d="([^"]*)"', shown)
+    assert (with_outcome.count("M"), without.count("M")) == (1, 19)
+
+
+def test_limbs_are_compared_and_what_is_not_known_is_a_dash(factory):
+    shown = part(to_html(rich(factory)), "movement")
+    cells = [re.sub("<[^>]*>", "|", row) for row in re.findall(r"<tr><th scope=\"row\".*?</tr>", shown)]
+    assert [[c for c in row.split("|") if c][1:] for row in cells] == [
+        ["0.50", "0.40", "80\N{NO-BREAK SPACE}%"],
+        ["1.20", "1.10", "92\N{NO-BREAK SPACE}%"],
+        ["80", "–", "–"],
+    ]
+
+
+def test_what_an_assessment_lacks_leaves_no_empty_box(factory):
+    page = to_html(factory(4, frames=20))
+    for name in ("joints", "cohort", "movement", "quality"):
+        assert f'"h-{name}"' not in page
 
 
 # --- the index -------------------------------------------------------------------------------------------------------

@@ -88,9 +88,7 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
                 threshold=method.threshold,
             ),
             members=self.members(by_network),
-            contributions=dict(
-                zip(converted.skeleton.joints, aggregation.infant_contributions(explained).tolist(), strict=True)
-            ),
+            **aggregation.named_contributions(explained, keep, converted.skeleton.joints),
             contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
         )
         return prediction, prepared

@@ -165,7 +165,7 @@ class EnsembleGcnAssessor(Assessor):
             certainty=Certainty(certainty.level(risk, by_network, self.threshold, self.rule), self.rule),
             time_series=self._time_series(risks, starts / prepared.fps, length, keep),
             members=self.members(by_network),
-            contributions=self._contributions(kept),
+            **self._contributions(kept, keep),
             contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
         )
         return prediction, prepared
@@ -219,11 +219,11 @@ class EnsembleGcnAssessor(Assessor):
             keep, label, start, median, q1, q3, length, threshold=self.threshold, certainty=levels
         )
 
-    def _contributions(self, scores: list[Scores]) -> dict[str, float]:
+    def _contributions(self, scores: list[Scores], keep: Bool[np.ndarray, " window"]) -> dict[str, Any]:
+        """Contributions of the joints, to the risk of the infant and of every window."""
         explaining = scores if self.contributions_of == "all" else scores[:1]
         contributions = np.concatenate([s.contributions for s in explaining]).astype(np.float64)
-        values = aggregation.infant_contributions(contributions)
-        return dict(zip(self._skeleton.joints, values.tolist(), strict=True))
+        return aggregation.named_contributions(contributions, keep, self._skeleton.joints)
 
 
 class _Ready(NamedTuple):
