@@ -126,7 +126,8 @@ def test_a_missing_file_is_left_to_the_reader_who_names_it(tmp_path):
 @pytest.mark.parametrize("name", ["empty", "nothing*"])
 def test_a_folder_or_pattern_without_recordings_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="contains no keypoint file or video; give files, folders of files, or a pattern"):
+    told = "contains no keypoint file or video; give files, folders of files, or a pattern"
+    with pytest.raises(InputError, match=told):
         find_recordings([write(tmp_path / "a.csv"), str(tmp_path / name)])
 
 

@@ -117,7 +117,7 @@ def test_what_is_not_assessable_has_reasons_everywhere_and_a_value_nowhere(
     assert 'id="player"' in page
     assert "Seconds that are not usable: 0:" in page
     index = (tmp_path / "out" / "index.html").read_text()
-    assert '<td class="decision">Not assessable</td>' in index
+    assert '<td class="decision">not assessable</td>' in index
     assert "1 not assessable" in index
 
 
@@ -172,7 +172,7 @@ def test_points_that_are_approximated_are_told_and_drawn_hollow(run, clean, ense
     assert told in page
     assert len(re.findall(r'<circle class="joint \w+ approximated"', page)) == 4
     assert len(re.findall(r'<circle class="heat approximated"', page)) == 4
-    assert page.count("Hollow points are approximated from others.") == 2
+    assert page.count("Dashed points are approximated from others.") == 2
 
 
 def test_a_frame_rate_that_contradicts_the_file_is_told_everywhere(run, clean, ensemble_folder, tmp_path):

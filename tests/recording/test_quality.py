@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from infantjax import formats
 from infantjax.recording.cleaning import fill_gaps
@@ -16,6 +17,10 @@ from infantjax.simulation import InfantConfig, simulate, spoil
 from infantjax.skeletons import SKELETONS, Skeleton
 
 CLEAN = simulate(1, InfantConfig(duration=20))
+TRUNK = 180.0
+"""Its length, pixels."""
+TREMBLE = np.random.default_rng(0).normal(size=CLEAN.keypoints.shape) * 0.024 * TRUNK
+SECOND_TEN = (np.arange(600) // 30 == 10)[:, None, None]
 EXCHANGES = ("exchanged_bursts", "exchanged_arms", "exchanged_legs", "exchanged_pair", "exchanged_long")
 
 
@@ -133,6 +138,61 @@ def test_faults_are_named(fault, severity, kind):
     quality = measure_quality(spoil(CLEAN, fault, severity, seed=1))
     assert kind in {found.kind for found in quality.faults}
     assert not quality.usable.all()
+
+
+def moved(joint: str, displacement: np.ndarray, first: int = 120) -> Recording:
+    """The clean recording with a joint displaced by `[time, 2]` trunk lengths, from a frame on."""
+    points = CLEAN.keypoints.copy()
+    points[first : first + len(displacement), CLEAN.skeleton.index(joint)] += displacement * TRUNK
+    return replace(CLEAN, keypoints=points)
+
+
+def stretched(factor: float) -> Recording:
+    """A thigh is longer throughout; what hangs on it goes with it."""
+    points, index = CLEAN.keypoints.copy(), CLEAN.skeleton.index
+    more = factor * (points[:, index("left_knee")] - points[:, index("left_hip")])
+    for part in ("knee", "ankle"):
+        points[:, index(f"left_{part}")] += more
+    return replace(CLEAN, keypoints=points)
+
+
+def test_a_limb_that_grows_and_a_hand_that_flies_are_named():
+    slowly = np.sin(np.linspace(0, np.pi, 45))[:, None] ** 2 * [1.0, 0.0]
+    assert "limb_lengths" in {found.kind for found in measure_quality(moved("left_wrist", slowly)).faults}
+    fast = np.minimum(np.arange(10), np.arange(10)[::-1])[:, None] * [1.5, 0.0]
+    assert "speed" in {found.kind for found in measure_quality(moved("left_wrist", fast)).faults}
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "reason"),
+    [
+        (lambda: replace(CLEAN, keypoints=CLEAN.keypoints[:1] + np.zeros((600, 1, 1))), "practically nothing moves"),
+        (lambda: replace(CLEAN, keypoints=gaussian_filter1d(CLEAN.keypoints, 10, axis=0)), "has no fast parts"),
+        (lambda: stretched(1.5), "a bone is longer than the trunk"),
+    ],
+    ids=["still", "smoothed", "long-bone"],
+)
+def test_what_no_second_shows_is_refused_with_its_reason(spoiled, reason):
+    quality = measure_quality(spoiled())
+    assert not quality.assessable
+    assert any(reason in each for each in quality.reasons)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "doubt"),
+    [
+        (lambda: replace(CLEAN, keypoints=gaussian_filter1d(CLEAN.keypoints, 5, axis=0)), "has few fast parts"),
+        (lambda: replace(CLEAN, keypoints=CLEAN.keypoints + TREMBLE), "the points are noisy"),
+        (lambda: stretched(0.6), "times as long on one side as on the other"),
+        (lambda: replace(CLEAN, keypoints=np.rint(CLEAN.keypoints / 9) * 9), "coordinates are rounded"),
+        (lambda: replace(CLEAN, keypoints=np.where(SECOND_TEN, np.nan, CLEAN.keypoints)), "of the windows of 5 s"),
+    ],
+    ids=["smoothed", "noisy", "one-side", "rounded", "few-windows"],
+)
+def test_what_makes_an_answer_uncertain_is_a_doubt(spoiled, doubt):
+    quality = measure_quality(spoiled())
+    assert quality.assessable, quality.reasons
+    assert any(doubt in each for each in quality.doubts)
 
 
 def test_two_frames_of_six_hundred_are_not_assessable():
