@@ -323,6 +323,7 @@ def test_weights_of_another_architecture_are_refused_by_the_first_array_that_dif
         ({"skeleton": None}, "unknown skeleton"),
         ({"skeleton": "coco-17"}, "its skeleton coco-17 has no trunk"),
         ({"preprocessing": {"fps": 0}}, "fps must be above 0"),
+        ({"preprocessing": {"fps": 1e6}}, "fps must be above 0 and at most 1000"),
         ({"preprocessing": {"speed": 1}}, "unknown preprocessing fields speed"),
         ({"preprocessing": None}, "cannot be used"),
         ({"threshold": 1.5}, "threshold is 1.5"),
