@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from infantjax import formats
 from infantjax.assessment.assessment import Assessment
@@ -32,28 +32,16 @@ from infantjax.formats.outcomes import find_metadata
 from infantjax.recording.recording import Recording
 from infantjax.report import page
 from infantjax.report.table import Row
-from infantjax.video import is_frames, is_video, open_frames
+from infantjax.video import Frames, is_frames, is_video, open_frames
+from infantjax.video.reading import OVERLAY, is_video_name
 
 _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quality.csv")
 """Names of tables that lie beside recordings and are no recordings."""
 
-_VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")
-"""Suffixes of the files of a folder that are taken for videos."""
-
-OVERLAY = ".overlay"
-"""Ending of the name, before its suffix, of a video or image that shows keypoints."""
+KEYPOINTS = ".keypoints"
+"""Ending of the name, before its suffix, of the keypoint file of a video beside its report."""
 _BLOCK = 64
 """Recordings that are read before they are assessed, at most."""
-
-
-class Tracker(Protocol):
-    """Finds keypoints in the frames of a video; see `infantjax.pose.Tracker`."""
-
-    def track(self, frames: Any, folder: Path, /) -> Any:
-        """Keypoints of every frame; `folder` keeps finished parts."""
-
-    def recording(self, frames: Any, track: Any, /) -> Recording:
-        """Keypoints of every frame as a recording."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,8 @@ class ReadOptions:
         format: of the files; None finds it from their content.
         skeleton: keypoint set of the files; None finds it from the names of the joints.
         individual: which individual, in files that hold several.
-        tracker: finds the keypoints of videos; None refuses videos.
+        tracker: finds the keypoints of a video, and keeps what belongs to it beside its results, given the path of
+            these without ending (`pose.writing.beside_report`); None refuses videos.
         metadata: what a table says of each recording, see `infantjax.formats.outcomes.read_metadata`.
     """
 
@@ -73,7 +62,7 @@ class ReadOptions:
     format: str | None = None
     skeleton: str | None = None
     individual: str | None = None
-    tracker: Tracker | None = None
+    tracker: Callable[[Frames, Path], Recording] | None = None
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -116,8 +105,8 @@ def find_recordings(inputs: Iterable[str | Path]) -> list[Path]:
 def _recordings_of(paths: Iterable[Path]) -> list[Path]:
     """The recordings among some files, sorted; no video whose keypoints lie beside it."""
     found = sorted(path for path in paths if _may_be_recording(path))
-    tracked = {formats.stem_of(path) for path in found if path.suffix.lower() not in _VIDEOS}
-    return [path for path in found if path.suffix.lower() not in _VIDEOS or path.stem not in tracked]
+    tracked = {formats.stem_of(path) for path in found if not is_video_name(path)}
+    return [path for path in found if not is_video_name(path) or path.stem not in tracked]
 
 
 def _may_be_recording(path: Path) -> bool:
@@ -128,11 +117,22 @@ def _may_be_recording(path: Path) -> bool:
             return formats.format_of(path) is not None
         except InputError:
             return False
-    if path.suffix.lower() in _VIDEOS:
-        return path.is_file() and not path.stem.endswith(OVERLAY)
-    suffixes = {s for f in formats.FORMATS.values() for s in f.suffixes}
-    reported = path.suffix == ".json" and path.with_suffix(".html").exists()
-    return path.is_file() and path.suffix.lower() in suffixes and not reported
+    if is_video_name(path):
+        return True
+    # The record and the keypoints that an earlier report left.
+    stem = path.stem.removesuffix(KEYPOINTS) if path.stem.endswith(KEYPOINTS) or path.suffix == ".json" else None
+    reported = stem is not None and path.with_name(f"{stem}.html").exists()
+    return path.is_file() and path.suffix.lower() in _suffixes() and not reported
+
+
+def _suffixes() -> set[str]:
+    """Suffixes of keypoint files."""
+    return {suffix for format in formats.FORMATS.values() for suffix in format.suffixes}
+
+
+def needs_tracker(path: Path) -> bool:
+    """Whether a file is a video or an image by its first bytes, and no keypoint file by its name."""
+    return path.suffix.lower() not in _suffixes() and is_frames(path)
 
 
 def assess_files(
@@ -179,9 +179,7 @@ def assess_files(
     summary, index = output / "summary.csv", output / "index.html"
     items = [_Item(*item) for item in zip(paths, names, ids, targets, strict=True)]
     items = shard.take(items) if shard is not None else items
-    refuse_inputs(
-        [output, summary, index, *(p for item in items for p in (item.json, item.page))], [*paths, *read_only]
-    )
+    refuse_inputs([output, summary, index, *(p for item in items for p in item.results)], [*paths, *read_only])
     rows: list[Row] = []
     seen: dict[str, Path] = {}
     with locked(output), Summary(output, overwrite) as whole:
@@ -235,6 +233,12 @@ class _Item(NamedTuple):
     @property
     def page(self) -> Path:
         return self.target.with_name(self.target.name + ".html")
+
+    @property
+    def results(self) -> list[Path]:
+        """All files that may be written for it."""
+        endings = (".json", ".html", f"{KEYPOINTS}.csv", f"{KEYPOINTS}.npz", f"{OVERLAY}.mp4")
+        return [self.target.with_name(self.target.name + ending) for ending in endings]
 
     @property
     def renamed(self) -> str:
@@ -302,8 +306,8 @@ def _read_item(item: _Item, options: ReadOptions) -> tuple[Recording, str]:
 
 def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
     """The recording of a keypoint file or video, with what the table of metadata says of it."""
-    if (options.tracker or path.suffix.lower() in _VIDEOS) and is_frames(path):
-        recording = _tracked(path, target.with_name(f".{target.name}.parts"), options)
+    if needs_tracker(path):
+        recording = _tracked(path, target, options)
     else:
         recording = formats.read(
             path, fps=options.fps, format=options.format, skeleton=options.skeleton, individual=options.individual
@@ -311,14 +315,14 @@ def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
     return replace(recording, metadata={**recording.metadata, **find_metadata(path, options.metadata)})
 
 
-def _tracked(path: Path, parts: Path, options: ReadOptions) -> Recording:
-    """The keypoints of a video. Its finished parts stay in the folder until another video or setting replaces them."""
+def _tracked(path: Path, target: Path, options: ReadOptions) -> Recording:
+    """The keypoints of a video."""
     if options.tracker is None:
         raise InputError(path, "is a video or image", "give its keypoints")
     frames = open_frames(path, options.fps)
     if not is_video(frames):
         raise InputError(path, "is an image, which shows no movement", "give a video")
-    return options.tracker.recording(frames, options.tracker.track(frames, parts))
+    return options.tracker(frames, target)
 
 
 def digest_of(path: Path) -> str:

@@ -10,9 +10,9 @@ from tyro.conf import Positional, arg
 from infantjax.assessment.gate import QualityOptions
 from infantjax.cli import common
 from infantjax.cli.methods import MethodName
+from infantjax.cli.video import RESULTS, VideoOptions
 from infantjax.errors import InputError, one_line, printable
 from infantjax.evaluation.risk_calibration import RiskOptions
-from infantjax.pose import DEFAULT_WEIGHTS
 from infantjax.progress import LOGGER
 
 if TYPE_CHECKING:
@@ -49,13 +49,14 @@ class Assess(common.Command):
     The method of the ensemble decides what a result is: a risk of CP, fidgety movements over time, or a motor score.
 
     Example:
+        infantjax assess clip.mp4
         infantjax assess clinic/*.csv --fps 30 -o results
         infantjax assess clinic/*.csv --method sma-cnn --ensemble scores -o results
     """
 
     inputs: Positional[tuple[str, ...]]
     """Keypoint files or videos, folders of them, or glob patterns."""
-    output: common.Output
+    output: common.Output = RESULTS
     """Folder for the results."""
     ensemble: Path | None = None
     """Folder that crossval or train wrote; the bundled demonstration ensemble if not given."""
@@ -75,9 +76,6 @@ class Assess(common.Command):
     """Graph networks: follow contributions through spatial pooling, which the reference implementation ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
     """Graph networks: contributions of all (paper), or of the first architecture (reference implementation)."""
-    pose_weights: Path = Path(DEFAULT_WEIGHTS)
-    """Weights for videos: a name of `infantjax weights list`, a file, or a folder."""
-    offline: common.Offline = False
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     shard: Annotated[str | None, arg(metavar="NUMBER/COUNT")] = None
@@ -85,6 +83,7 @@ class Assess(common.Command):
     gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
     meaning: Annotated[RiskOptions, common.FLAT] = RiskOptions()
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
+    video: Annotated[VideoOptions, common.FLAT] = VideoOptions()
 
     def run(self) -> int:
         """Assess every recording."""
@@ -92,7 +91,6 @@ class Assess(common.Command):
         from infantjax.assessment.shards import Shard
         from infantjax.formats.outcomes import read_metadata
         from infantjax.progress import Progress
-        from infantjax.video import is_frames
         from infantjax.weights import bundled
 
         self.files.check()
@@ -104,11 +102,11 @@ class Assess(common.Command):
         assessor = self._assessor().with_risk_options(self.meaning)
         paths = batch.find_recordings(self.inputs)
         tracker = None
-        if any(is_frames(path) for path in paths):
-            from infantjax.pose import Tracker, load_pose_network
+        if any(map(batch.needs_tracker, paths)):
+            from infantjax.pose.writing import beside_report
 
-            network = load_pose_network(self.pose_weights, offline=self.offline or None, quiet=self.quiet)
-            tracker = Tracker(network)
+            network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
+            tracker = beside_report(network, self.video.keypoints, overlay=self.video.overlay, quiet=quiet)
         files = self.files
         options = batch.ReadOptions(files.fps, files.format, files.skeleton, files.individual, tracker, table)
         count = len(shard.take(paths)) if shard is not None else len(paths)
@@ -117,7 +115,7 @@ class Assess(common.Command):
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
 
-            also_read = (self.metadata, self.threshold_file, self.ensemble, self.pose_weights)
+            also_read = (self.metadata, self.threshold_file, self.ensemble, self.video.weights)
             rows = batch.assess_files(
                 paths,
                 self.output,

@@ -1,103 +1,105 @@
 """`pose`: keypoints of videos and images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
 from infantjax.cli import common
+from infantjax.cli.video import RESULTS, VideoOptions
 from infantjax.errors import InputError
-from infantjax.pose import DEFAULT_WEIGHTS
+from infantjax.progress import LOGGER
+
+if TYPE_CHECKING:
+    from infantjax.pose.tracker import Tracker
+    from infantjax.video import Frames
 
 
 @dataclass(frozen=True)
 class Pose(common.Command):
-    """Estimate the keypoints of a video, of an image, or of a folder of images.
+    """Estimate the keypoints of videos, of images, or of a folder of images.
 
     The same command continues after an interruption. No weights come with the package: public ones, trained on adults,
     are fetched once.
 
     Example:
-        infantjax pose clip.mp4 -o clip.csv --overlay clip_overlay.mp4
+        infantjax pose clip.mp4
+        infantjax pose clips/*.mp4 -o keypoints --overlay
     """
 
-    input: Positional[Path]
-    """Video, image, or folder of images."""
-    output: common.OutputFile
-    """Keypoint file to write: .csv or .npz."""
-    weights: Path = Path(DEFAULT_WEIGHTS)
-    """Weights: a name of `infantjax weights list`, a file, or a folder."""
-    offline: common.Offline = False
-    overlay: Path | None = None
-    """Video to write with the keypoints drawn into it."""
+    inputs: Positional[tuple[str, ...]]
+    """Videos or images, folders of videos, glob patterns, or a folder with the images of one video."""
+    output: common.Output = RESULTS
+    """Folder for a keypoint file of each input; for one input also the file itself: .csv or .npz."""
     fps: common.Fps = None
     """Frames per second, where the input does not say."""
-    decoder: common.Decoder = "smoothed"
-    """How keypoints are found in confidence maps: smoothed, real_time as in EfficientPose, weighted as for infants."""
-    resizing: Literal["reference", "fast"] | None = None
-    """Resize frames as the reference implementation does, or fast by the video decoder (default for videos)."""
-    flip: bool = False
-    """Average over the image and its mirror image."""
-    scales: tuple[float, ...] = (1.0,)
-    """Average over the image at these scales, for example 0.75 1 1.25."""
-    person: Literal["central", "largest"] | None = None
-    """Which of several persons to follow; needs weights with affinity fields. Else the surest point of each joint."""
     smoothing: Literal["median5", "butterworth"] | None = None
     """Filter over time; gaps stay gaps."""
-    two_stage: bool = False
-    """Run again on a crop around the first keypoints, for infants that do not fill the frame."""
-    min_confidence: float = 0.1
-    """Points with less confidence are missing."""
-    image_size: int | None = None
-    """Height and width of the network's input in pixels; the network's own if not given."""
-    batch_size: int | None = None
-    """Frames of a call; the backend's choice if not given."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the activations; bfloat16 is for accelerators."""
     overwrite: bool = False
     """Replace the output."""
+    video: Annotated[VideoOptions, common.FLAT] = VideoOptions()
 
     def run(self) -> int:
         """Estimate the keypoints and write them."""
-        from infantjax.pose import PoseConfig, Tracker, load_pose_network
-        from infantjax.pose.writing import SUFFIXES, write_keypoints
-        from infantjax.video import is_video, open_frames
+        from infantjax.assessment.assessor import attempt
+        from infantjax.video import find_sources, is_video, open_frames
 
         common.require_fps(self.fps)
-        for path in (self.output, self.overlay):
-            if path is not None and path.exists() and not self.overwrite:
-                raise InputError(path, "exists", "use --overwrite or another name")
-        if self.output.suffix.lower() not in SUFFIXES:
-            raise InputError(self.output, "has a suffix that cannot be written", "use .csv or .npz")
-        frames = open_frames(self.input, self.fps)
-        resizing = self.resizing or ("fast" if is_video(frames) else "reference")
-        with common.checked():
-            config = PoseConfig(
-                self.decoder,
-                resizing,
-                self.flip,
-                self.min_confidence,
-                self.batch_size,
-                self.dtype,
-                self.scales,
-                self.person,
-                self.smoothing,
-                self.two_stage,
-            )
+        sources = find_sources(self.inputs)
+        targets = self._targets(sources)
+        opened = [attempt(open_frames, source, self.fps) for source in sources]
+        kinds = {is_video(frames) for frames in opened if not isinstance(frames, Exception)}
+        configs = {video: self.video.config(video, smoothing=self.smoothing) for video in kinds}
         common.prepare_process()
-        network = load_pose_network(
-            self.weights,
-            self.image_size,
-            early_heads=self.person is not None,
-            offline=self.offline or None,
-            quiet=self.quiet,
-        )
-        if self.person is not None and network.affinity_fields is None:
-            raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
-        recording = write_keypoints(frames, Tracker(network, config), self.output, self.overlay, quiet=self.quiet)
+        trackers = {video: self.video.tracker(config, quiet=self.quiet) for video, config in configs.items()}
+        failed = 0
+        for frames, target in zip(opened, targets):
+            error = frames
+            if not isinstance(frames, Exception):
+                error = attempt(self._write, frames, trackers[is_video(frames)], target, len(sources) > 1)
+            if error is None:
+                continue
+            if len(sources) == 1 or not isinstance(error, InputError):
+                raise error
+            LOGGER.error("%s", error)
+            failed += 1
+        if failed:
+            LOGGER.warning("%d of %d inputs failed", failed, len(sources))
+        return 0 if not failed else 2 if failed == len(sources) else 1
+
+    def _targets(self, sources: Sequence[Path]) -> list[Path]:
+        """The keypoint file of each source.
+
+        Raises:
+            InputError: one file is named for several sources.
+        """
+        from infantjax.files import safe_stem, unique_names
+        from infantjax.pose.writing import SUFFIXES
+
+        if (suffix := self.output.suffix.lower()) and not self.output.is_dir():
+            if suffix not in SUFFIXES:
+                raise InputError(self.output, "has a suffix that cannot be written", "use .csv or .npz, or a folder")
+            if len(sources) > 1:
+                raise InputError(self.output, f"is one file for {len(sources)} inputs", "give a folder")
+            return [self.output]
+        stems = unique_names(safe_stem(source.stem) for source in sources)
+        return [self.output / f"{stem}.{self.video.keypoints}" for stem in stems]
+
+    def _write(self, frames: "Frames", tracker: "Tracker", target: Path, keep: bool) -> None:
+        """Write the keypoints of a source; those of earlier calls are kept if asked."""
+        from infantjax.pose.writing import overlay_of, write_keypoints
+
+        overlay = overlay_of(frames, target) if self.video.overlay else None
+        written = [path for path in (target, overlay) if path is not None]
+        if not self.overwrite and (there := [path for path in written if path.exists()]):
+            if not keep:
+                raise InputError(there[0], "exists", "use --overwrite or another name")
+            if there == written:
+                LOGGER.warning("%s: exists and is kept; --overwrite replaces it", target)
+                return
+        recording = write_keypoints(frames, tracker, target, overlay, quiet=self.quiet)
         common.note((*recording.history, *recording.notes))
-        print(self.output)
-        if self.overlay is not None:
-            print(self.overlay)
-        return 0
+        for path in written:
+            print(path)

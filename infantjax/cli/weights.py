@@ -72,7 +72,7 @@ class Verify(common.Command):
     Exit status 1 where one of them is another file, or one that was named is not there.
 
     Example:
-        infantjax weights verify
+        infantjax weights verify efficientpose-i-lite
     """
 
     names: Names = ()

@@ -131,9 +131,9 @@ def to_recording(
 
 
 def stem_of(path: Path) -> str:
-    """The name of the infant or recording in a file's name: the stem, without `orgcoords_`."""
+    """The name of the infant or recording in a file's name: the stem, without `orgcoords_` or `.keypoints`."""
     stem = path.name if os.path.isdir(path) else path.stem  # false where it may not be looked at
-    return stem.removeprefix("orgcoords_") or stem
+    return stem.removesuffix(".keypoints").removeprefix("orgcoords_") or stem
 
 
 def _select(tracks: Tracks, match: naming.Match) -> tuple[np.ndarray, np.ndarray | None]:

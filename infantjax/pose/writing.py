@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from infantjax import formats as readers
+from infantjax.assessment.batch import KEYPOINTS
 from infantjax.errors import InputError
 from infantjax.files import locked, refuse_inputs
 from infantjax.pose.track import remove_chunks
@@ -14,14 +15,48 @@ from infantjax.pose.tracker import Tracker
 from infantjax.progress import Progress
 from infantjax.recording.recording import Recording
 from infantjax.video.frames import Frames
+from infantjax.video.reading import OVERLAY, is_video
 from infantjax.video.writing import write_overlay
 
 SUFFIXES = (".csv", ".npz")
 """Endings of the files that are written."""
 
 
+def overlay_of(frames: Frames, output: Path) -> Path:
+    """Where the overlay of a source goes: beside its keypoint file, as a picture for one image."""
+    single = not is_video(frames) and frames.path.is_file()
+    return output.with_name(f"{output.stem.removesuffix(KEYPOINTS)}{OVERLAY}.{'png' if single else 'mp4'}")
+
+
+def beside_report(
+    tracker: Tracker, suffix: str = "csv", *, overlay: bool = False, quiet: bool = True
+) -> Callable[[Frames, Path], Recording]:
+    """A tracker for `assessment.batch`: it keeps keypoint files, overlays and finished parts beside the reports.
+
+    Args:
+        tracker: finds the keypoints.
+        suffix: of the keypoint files, `csv` or `npz`.
+        overlay: write videos that show the keypoints.
+        quiet: show no progress.
+    """
+
+    def find(frames: Frames, target: Path) -> Recording:
+        output = target.with_name(f"{target.name}{KEYPOINTS}.{suffix}")
+        chunks = target.with_name(f".{target.name}.parts")
+        shown = overlay_of(frames, output) if overlay else None
+        return write_keypoints(frames, tracker, output, shown, chunks, quiet=quiet)
+
+    return find
+
+
 def write_keypoints(
-    frames: Frames, tracker: Tracker, output: str | Path, overlay: str | Path | None = None, *, quiet: bool = True
+    frames: Frames,
+    tracker: Tracker,
+    output: str | Path,
+    overlay: str | Path | None = None,
+    chunks: Path | None = None,
+    *,
+    quiet: bool = True,
 ) -> Recording:
     """Find the keypoints of a source and write them; an interrupted call is continued by the next one.
 
@@ -32,7 +67,9 @@ def write_keypoints(
         frames: the source.
         tracker: finds the keypoints.
         output: keypoint file, `.csv` or `.npz`; replaced if it exists.
-        overlay: video to write that shows the keypoints, without smoothing; None writes none.
+        overlay: video, or for one image the image, to write with the keypoints, without smoothing; None writes none.
+        chunks: folder of the finished parts, which stay there until another source or setting replaces them; None is
+            one beside the output, which is removed at the end.
         quiet: show no progress.
 
     Returns:
@@ -46,7 +83,7 @@ def write_keypoints(
     if output.suffix.lower() not in SUFFIXES:
         raise InputError(output, "has an ending that names no format to write", f"use {' or '.join(SUFFIXES)}")
     refuse_inputs([output] if overlay is None else [output, overlay], [frames.path])
-    chunks = output.with_name(f".{output.name}.parts")
+    kept, chunks = chunks is not None, chunks or output.with_name(f".{output.name}.parts")
     with locked(chunks), Progress(frames.expected, "frames", quiet=quiet) as progress:
         track = tracker.track(frames, chunks, _reporter(progress, frames.expected))
         recording = tracker.recording(frames, track)
@@ -59,7 +96,8 @@ def write_keypoints(
             found = track.confidence >= tracker.config.min_confidence
             points = np.where(found[..., None], track.positions, np.nan)
             write_overlay(frames, points, recording.skeleton, overlay)
-    remove_chunks(chunks)
+    if not kept:
+        remove_chunks(chunks)
     return recording
 
 

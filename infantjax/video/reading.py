@@ -1,12 +1,59 @@
 """Open a video, an image, or a folder of images as frames."""
 
+import glob
+import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from infantjax.errors import InputError
+from infantjax.files import natural_order, require_local
 from infantjax.video.frames import WHOLE_FILE, Frames
-from infantjax.video.images import ImageFiles, is_image
+from infantjax.video.images import IMAGE_SUFFIXES, ImageFiles, is_image
 from infantjax.video.stream import VideoStream
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".3gp")
+"""Endings of the files of a folder that are taken for videos."""
+OVERLAY = ".overlay"
+"""Ending of the name, before its suffix, of a video or image that shows keypoints."""
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether a file is taken for a video by its name: no hidden one, and none that shows keypoints."""
+    hidden = path.name.startswith((".", "~")) or path.stem.endswith(OVERLAY)
+    return not hidden and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def find_sources(inputs: Iterable[str | Path]) -> list[Path]:
+    """The videos and images that files, glob patterns and folders name, in their order, each once.
+
+    A folder stands for the videos in it, not deeper; without any it is itself the images of one video.
+
+    Args:
+        inputs: files, patterns, folders.
+
+    Raises:
+        InputError: nothing is named, or a pattern names no video or image.
+    """
+    found: dict[str, Path] = {}
+    for given in inputs:
+        require_local(given)
+        path = Path(given)
+        if path.is_dir():
+            paths = sorted(filter(is_video_name, path.iterdir()), key=natural_order) or [path]
+        elif not os.path.lexists(path) and glob.has_magic(str(given)):
+            named = sorted(map(Path, glob.glob(str(given))), key=natural_order)
+            images = [p for p in named if p.suffix.lower() in IMAGE_SUFFIXES and not p.stem.endswith(OVERLAY)]
+            paths = [p for p in named if p in images or is_video_name(p)]
+            if not paths:
+                raise InputError(given, "names no video or image", "give files, folders of files, or a pattern")
+        else:
+            paths = [path]
+        for p in paths:
+            found.setdefault(os.path.realpath(p), p)
+    if not found:
+        raise InputError("input", "names no video or image", "give at least one")
+    return list(found.values())
 
 
 def open_frames(path: str | Path, fps: float | None = None) -> Frames:

@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,33 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from infantjax.errors import InputError
+from infantjax.files import write_atomically
 from infantjax.skeletons import Skeleton
 from infantjax.video.drawing import draw_skeleton
 from infantjax.video.frames import Frames
+from infantjax.video.images import IMAGE_SUFFIXES
 
 
 def write_overlay(
     frames: Frames, keypoints: Float[np.ndarray, "frame joint 2"], skeleton: Skeleton, path: str | Path
 ) -> None:
-    """Decode a video again and write it with the skeleton drawn on it, as `write_video` does.
+    """Decode a source again and write it with the skeleton drawn on it: as `write_video` does, or as an image.
+
+    An image, of the first frame, where the path ends like one.
 
     Args:
         frames: the source of the keypoints.
         keypoints: points of each frame in its pixels; NaN is not drawn.
         skeleton: names and limbs.
-        path: the video to write; replaced if it exists.
+        path: the video or image to write; replaced if it exists.
 
     Raises:
         InputError: it cannot be written.
     """
-    write_video(_drawn(frames, keypoints, skeleton), frames.fps if not math.isnan(frames.fps) else 1.0, path)
+    path, images = Path(path), _drawn(frames, keypoints, skeleton)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _write_image(next(images), path)
+    write_video(images, frames.fps if not math.isnan(frames.fps) else 1.0, path)
 
 
 def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: float, path: str | Path) -> None:
@@ -64,6 +72,17 @@ def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: floa
         raise InputError(
             path, f"cannot be written ({reason})", "make room, or give another name ending in .mp4"
         ) from None
+
+
+def _write_image(image: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(image).save(stream, Image.registered_extensions()[path.suffix.lower()])
+    try:
+        write_atomically(path, stream.getvalue())
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror or error})", "make room") from None
 
 
 def _drawn(frames: Frames, keypoints: np.ndarray, skeleton: Skeleton) -> Iterator[np.ndarray]:

@@ -7,21 +7,23 @@ import numpy as np
 import pytest
 
 from infantjax import formats as readers
+from infantjax.assessment.batch import find_recordings
+from infantjax.errors import InputError
 from infantjax.pose import load_pose_network
 from infantjax.video import open_frames
 
 
 def test_pose_writes_the_keypoints_of_every_frame_and_draws_them(run, videos, pose_weights, tmp_path):
     odd = videos.write(tmp_path / "odd.mkv", frames=5, codec="ffv1", height=121, width=161, pix_fmt="yuv444p")
-    target, overlay = tmp_path / "odd.csv", tmp_path / "overlay.mp4"
-    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--overlay", overlay)
+    target, overlay = tmp_path / "found.csv", tmp_path / "found.overlay.mp4"
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--overlay")
     outcome = run("pose", odd, "-o", target, *options)
     assert (outcome.status, outcome.out) == (0, [str(target), str(overlay)]), outcome.err
     assert "EfficientPose, backbone l0, side 64" in "\n".join(outcome.err)
     recording = readers.read(target)
     assert recording.keypoints.shape == (5, 16, 2)
     assert recording.skeleton.name == "mpii-16"
-    assert not list(tmp_path.glob(".odd.csv.parts"))
+    assert not list(tmp_path.glob(".*.parts"))
     frames = list(open_frames(overlay))
     assert len(frames) == 5
     assert (frames[0].height, frames[0].width) == (122, 162)
@@ -67,7 +69,8 @@ def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_pa
         (("--weights", "{weights}", "--person", "central"), "has no affinity fields"),
         (("--weights", "{clip}"), r"clip\.mp4: is not a readable"),
         (("--weights", "{weights}", "-o", "a.xyz"), r"a\.xyz: has a suffix"),
-        (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: is also an input"),
+        (("--weights", "{weights}", "-o", "{clip}"), r"clip\.mp4: has a suffix"),
+        (("{clip}2", "--weights", "{weights}"), r"a\.csv: is one file for 2 inputs"),
     ],
 )
 def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp_path, options, message):
@@ -76,6 +79,34 @@ def test_options_of_pose_that_cannot_be_are_refused(run, clip, pose_weights, tmp
         given += ["-o", tmp_path / "a.csv"]
     run("pose", clip, *given).refused(message)
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_folder_of_videos_is_estimated_and_what_is_there_is_kept(run, videos, pose_weights, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("b.mp4", "a.mkv", "b.overlay.mp4"):
+        videos.write(tmp_path / "in" / name, frames=2)
+    (tmp_path / "in" / "c.mp4").write_bytes(b"no video\0")
+    options = (tmp_path / "in", "-o", tmp_path / "out", "--weights", pose_weights, "--image-size", 64)
+    outcome = run("pose", *options, "--keypoints", "npz")
+    assert (outcome.status, outcome.out) == (1, [str(tmp_path / "out" / name) for name in ("a.npz", "b.npz")])
+    assert any("c.mp4: is no video" in line for line in outcome.err)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    again = run("pose", *options, "--keypoints", "npz")
+    assert again.out == []
+    assert "exists and is kept; --overwrite" in "\n".join(again.err)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_the_overlay_of_a_picture_is_a_picture(run, videos, pose_weights, tmp_path):
+    picture = videos.write(
+        tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
+    )
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--overlay")
+    outcome = run("pose", tmp_path / "*.png", "-o", tmp_path / "out", *options)
+    overlay = tmp_path / "out" / "a.overlay.png"
+    assert outcome.out == [str(tmp_path / "out" / "a.csv"), str(overlay)], outcome.err
+    shown, plain = (next(iter(open_frames(path))).pixels().astype(int) for path in (overlay, picture))
+    assert 0.001 < (np.abs(shown - plain).max(-1) > 60).mean() < 0.5
 
 
 def test_published_weights_become_a_folder_that_is_checked(run, clip, pose_weights, tmp_path):
@@ -106,11 +137,19 @@ def test_a_video_is_assessed_with_the_weights_of_a_pose_network(run, videos, pos
     assert outcome.status == 0, outcome.err
     document = json.loads((tmp_path / "out" / "walk.json").read_text("utf-8"))
     assert "EfficientPose, backbone l0" in json.dumps(document)
+    # The keypoints lie beside the report and give the same result; as they are, they are no recording of the folder.
+    kept = tmp_path / "out" / "walk.keypoints.csv"
+    assert readers.read(kept).name == "walk"
+    with pytest.raises(InputError, match="contains no keypoint file"):
+        find_recordings([tmp_path / "out"])
+    again = run("assess", kept, *options[:-1], tmp_path / "again", "--force")
+    assert json.loads((tmp_path / "again" / "walk.json").read_text("utf-8"))["headline"] == document["headline"]
+    assert again.status == 0
 
 
 def test_a_video_that_is_too_slow_or_a_picture_is_not_assessed(run, videos, pose_weights, ensemble_folder, tmp_path):
     slow = videos.write(tmp_path / "slow.mp4", frames=8, fps=2)
-    options = ("--ensemble", ensemble_folder, "--pose-weights", pose_weights, "-o", tmp_path / "out")
+    options = ("--ensemble", ensemble_folder, "--pose-weights", pose_weights, "-o", tmp_path / "out", "--quiet")
     run("assess", slow, *options).refused("frames per second; give at least 5")
     picture = videos.write(
         tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}

@@ -49,7 +49,7 @@ def test_the_version_is_the_package_s(run):
     [
         (["asess"], 'command: "asess" does not exist; did you mean assess'),
         (["color"], 'command: "color" does not exist; known are demo, assess'),
-        (["assess", "a.csv"], "assess: Missing .*--output DIR.*; see infantjax assess --help"),
+        (["train", "a"], "train: Missing .*--output DIR.*; see infantjax train --help"),
         (["convert"], "convert: Missing .*INPUT.*OUTPUT"),
         (["convert", "a", "b", "c"], 'convert: "c" is one argument too many'),
         (["assess", "a.csv", "-o", "b", "--fsp", "30"], "assess: option --fsp does not exist; did you mean --fps"),

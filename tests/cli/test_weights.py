@@ -49,6 +49,8 @@ def test_fetch_prints_where_the_file_is_and_verify_finds_damage(run, named):
 
 def test_a_video_needs_no_option(run, named, clip, ensemble_folder, tmp_path):
     assert run("pose", clip, "-o", tmp_path / "a.csv", "--image-size", 64).status == 0
-    run("assess", clip, "--ensemble", ensemble_folder, "-o", tmp_path / "out").refused("shorter than a window of 5 s")
+    run("assess", clip, "--ensemble", ensemble_folder, "-o", tmp_path / "out", "--quiet").refused(
+        "shorter than a window of 5 s"
+    )
     named.unlink()
     run("pose", clip, "-o", tmp_path / "b.csv").refused("is not on this machine")

@@ -1,0 +1,95 @@
+"""Options of the commands that read videos: which pose network finds the keypoints, how, and what is kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from infantjax.cli import common
+from infantjax.errors import InputError
+from infantjax.pose import DEFAULT_WEIGHTS
+
+if TYPE_CHECKING:
+    from infantjax.pose.tracker import Tracker
+
+RESULTS = Path("infantjax-results")
+"""Folder for results where none is given."""
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How the keypoints of videos are found, and what is kept of them."""
+
+    weights: Annotated[Path, arg(aliases=["--pose-weights"])] = Path(DEFAULT_WEIGHTS)
+    """Pose weights for videos: a name of `infantjax weights list`, a file, or a folder."""
+    offline: common.Offline = False
+    keypoints: Literal["csv", "npz"] = "csv"
+    """Format of the keypoint files of videos."""
+    overlay: bool = False
+    """Write a copy of each video or image with the keypoints drawn into it."""
+    decoder: common.Decoder = "smoothed"
+    """How keypoints are found in confidence maps: smoothed, real_time as in EfficientPose, weighted as for infants."""
+    resizing: Literal["reference", "fast"] | None = None
+    """Resize frames as the reference implementation does, or fast by the video decoder (default for videos)."""
+    flip: bool = False
+    """Average over the image and its mirror image."""
+    scales: tuple[float, ...] = (1.0,)
+    """Average over the image at these scales, for example 0.75 1 1.25."""
+    person: Literal["central", "largest"] | None = None
+    """Which of several persons to follow; needs weights with affinity fields. Else the surest point of each joint."""
+    two_stage: bool = False
+    """Run again on a crop around the first keypoints, for infants that do not fill the frame."""
+    min_confidence: float = 0.1
+    """Points with less confidence are missing."""
+    image_size: int | None = None
+    """Height and width of the pose network's input in pixels; the network's own if not given."""
+    batch_size: int | None = None
+    """Frames of a call of the pose network; the backend's choice if not given."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the pose network's activations; bfloat16 is for accelerators."""
+
+    def config(self, video: bool = True, **others: Any) -> Any:
+        """The configuration of a tracker.
+
+        Args:
+            video: whether the frames are of a video; images are resized as in the reference.
+            others: further fields.
+
+        Raises:
+            InputError: a number out of its range.
+        """
+        from infantjax.pose import PoseConfig
+
+        with common.checked():
+            return PoseConfig(
+                decoder=self.decoder,
+                resizing=self.resizing or ("fast" if video else "reference"),
+                flip=self.flip,
+                min_confidence=self.min_confidence,
+                batch_size=self.batch_size,
+                dtype=self.dtype,
+                scales=self.scales,
+                person=self.person,
+                two_stage=self.two_stage,
+                **others,
+            )
+
+    def tracker(self, config: Any, *, quiet: bool) -> "Tracker":
+        """The pose network, fetched if it is not on this machine, as a tracker.
+
+        Raises:
+            InputError: the weights cannot be had or used.
+        """
+        from infantjax.pose import Tracker, load_pose_network
+
+        network = load_pose_network(
+            self.weights,
+            self.image_size,
+            early_heads=self.person is not None,
+            offline=self.offline or None,
+            quiet=quiet,
+        )
+        if self.person is not None and network.affinity_fields is None:
+            raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
+        return Tracker(network, config)
