@@ -31,6 +31,7 @@ from infantjax.files import (
 from infantjax.formats.outcomes import find_metadata
 from infantjax.recording.recording import Recording
 from infantjax.report import page
+from infantjax.report.glance import Glance
 from infantjax.report.table import Row
 from infantjax.video import Frames, is_frames, is_video, open_frames
 from infantjax.video.reading import OVERLAY, is_video_name
@@ -189,7 +190,7 @@ def assess_files(
             for source, assessment in _assess_block(block, assessor, quality):
                 item = source.item
                 try:
-                    row = _write_result(source, assessment, overwrite, seen)
+                    row = _write_result(source, assessment, overwrite, seen, whole)
                 except Exception as error:  # one recording never ends a batch
                     if len(paths) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
                         raise
@@ -280,20 +281,25 @@ def _assess_block(
         yield each, each.recording if isinstance(each.recording, Exception) else next(assessed)
 
 
-def _write_result(source: _Source, assessment: Assessment | Exception, overwrite: bool, seen: dict[str, Path]) -> Row:
-    """Write the record and the page of a recording, and give its row."""
+def _write_result(
+    source: _Source, assessment: Assessment | Exception, overwrite: bool, seen: dict[str, Path], whole: Summary
+) -> Row:
+    """Write the record and the page of a recording, with earlier visits of the infant, and give its row."""
     if isinstance(assessment, Exception):
         raise assessment
     item, digest = source.item, source.digest
     record = assessment.to_dict()
     if not overwrite:
         _refuse_foreign(item.json, record)
-    html = page.to_html(record, assessment.movement, assessment.movement_fps)
-    write({item.json: canonical_json(record), item.page: html})
     same = f"same content as {seen[digest].name}" if digest in seen else ""
     seen.setdefault(digest, item.path)
     message = "; ".join(filter(None, [item.renamed, same]))
-    return Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
+    row = Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
+    glance = Glance.of(row, record)
+    earlier = glance.earlier(whole.glances()) if glance.infant else []
+    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier)
+    write({item.json: canonical_json(record), item.page: html})
+    return row
 
 
 def _read_item(item: _Item, options: ReadOptions) -> tuple[Recording, str]:

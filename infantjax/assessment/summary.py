@@ -8,6 +8,7 @@ from typing import Self
 from infantjax.errors import InputError
 from infantjax.files import write_together
 from infantjax.report import page, table
+from infantjax.report.glance import Glance
 from infantjax.report.table import Row
 
 _SECONDS = 2.0
@@ -35,7 +36,9 @@ class Summary:
             if not overwrite:
                 raise
             rows = []
+        self.folder = folder
         self.rows = [row for row in rows if not row.page or (folder / row.page).exists()]
+        self._glances: dict[Row, Glance] = {}
         self.due = 0.0
 
     def __enter__(self) -> Self:
@@ -47,13 +50,20 @@ class Summary:
     def add(self, row: Row) -> None:
         """Put a row in its place, and write all if it is time."""
         self.rows = table.merge(self.rows, row)
+        self._glances.pop(row, None)
         if time.monotonic() >= self.due:
             self.write()
+
+    def glances(self) -> list[Glance]:
+        """Every row with what the index shows of its record, which is read once."""
+        known = self._glances
+        self._glances = {row: known.get(row) or Glance.read(row, self.folder) for row in self.rows}
+        return [self._glances[row] for row in self.rows]
 
     def write(self) -> None:
         """Write the table and the index page."""
         began = time.monotonic()
-        write({self.table: table.summary_csv(self.rows), self.index: page.index_html(self.rows)})
+        write({self.table: table.summary_csv(self.rows), self.index: page.index_html(self.glances())})
         self.due = time.monotonic() + max(_SECONDS, 10 * (time.monotonic() - began))
 
 

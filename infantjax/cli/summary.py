@@ -31,6 +31,7 @@ class Merge(common.Command):
         from infantjax.assessment.shards import find_summaries, merge_summaries
         from infantjax.files import refuse_inputs, write_together
         from infantjax.report import page, table
+        from infantjax.report.glance import Glance
 
         if not self.folders:
             raise InputError("summary merge", "no folder is given", "name at least one")
@@ -43,9 +44,10 @@ class Merge(common.Command):
             for path in outputs:
                 common.require_new(path)
         rows = merge_summaries(summaries, self.output)
+        glances = [Glance.read(row, self.output.parent) for row in rows]
         with common.written(self.output):
             self.output.parent.mkdir(parents=True, exist_ok=True)
-            write_together(dict(zip(outputs, (table.summary_csv(rows), page.index_html(rows)), strict=True)))
+            write_together(dict(zip(outputs, (table.summary_csv(rows), page.index_html(glances)), strict=True)))
         failed = sum(row.status == "error" for row in rows)
         common.say(f"{len(rows)} recordings of {len(summaries)} summaries, {failed} failed")
         print(self.output)

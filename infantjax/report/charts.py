@@ -17,6 +17,9 @@ GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 MAX_COLUMNS, LEVELS = 150, 20
 """Most columns of a heatmap, and how many shades it has: more is not seen and makes the page large."""
 
+SPARK = 40
+"""Most points of a line in an index."""
+
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
 _LEVELS = {"red": (0, 10), "orange": (5, 5), "yellow": (10, 5), "green": (10, 10)}
 
@@ -110,6 +113,16 @@ def median_path(record: Mapping[str, Any]) -> str:
     """SVG path of the medians of the windows, in a box of 1000 by 100."""
     points = _points(record)
     return "".join(_path([(x, mid) for x, _, mid, _ in run]) for run in points)
+
+
+def sparkline(record: Mapping[str, Any]) -> str:
+    """SVG path of the medians in brief, at most `SPARK` points, in a box of 1000 by 100; empty without any."""
+    if not record["time_series"]:
+        return ""
+    points = [(x, middle) for run in _points(record) for x, _, middle, _ in run]
+    step = max(1, -(-len(points) // SPARK))
+    parts = [np.mean(points[start : start + step], axis=0) for start in range(0, len(points), step)]
+    return _path([(float(x), float(y)) for x, y in parts]) if parts else ""
 
 
 def band_path(record: Mapping[str, Any]) -> str:

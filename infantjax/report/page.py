@@ -20,11 +20,14 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from infantjax.report import body, charts, text
+from infantjax.report.glance import Glance
 from infantjax.report.record import plain
 from infantjax.report.table import Row
 
 
-def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float) -> str:
+def to_html(
+    record: Mapping[str, Any], movement: np.ndarray, movement_fps: float, earlier: Sequence[Glance] = ()
+) -> str:
     """A self-contained page of an assessment by any method; equal arguments give equal bytes.
 
     The page works in browsers of 2023 and later, from a file, in light and dark, on paper, by keyboard and without its
@@ -35,6 +38,7 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
         record: `Assessment.to_dict()`.
         movement: `[time, joint, 2]` positions for the animation, y upwards; NaN is missing.
         movement_fps: frames per second of the movement.
+        earlier: earlier visits of the infant, in order; see `Glance.earlier`.
 
     Raises:
         ValueError: the movement does not fit the skeleton of the record.
@@ -61,6 +65,7 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
             duration=duration,
             rows=_keypoints(record, pose),
             limbs=_limbs(record["limbs"]),
+            visits=_visits(record, earlier),
             networks=_networks(record) if series else [],
             data=_script_json(data),
             **_frame(not record["validated"], script),
@@ -68,13 +73,27 @@ def to_html(record: Mapping[str, Any], movement: np.ndarray, movement_fps: float
     )
 
 
-def index_html(rows: Sequence[Row]) -> str:
-    """A page with one line for each recording of a summary, linked to its own page."""
-    lines = [(text.printable(plain(vars(row) | {"outcome": row.outcome})), quote(row.page)) for row in rows]
-    texts = [line[name] for name in ("statement", "calibration") for line, _ in lines]
+def index_html(glances: Sequence[Glance]) -> str:
+    """A page with one line for each recording of a summary, linked to its own page and sorted by any column."""
+    lines = [_line(glance) for glance in glances]
+    texts = [line["row"][name] for name in ("statement", "calibration") for line in lines]
+    frame = _frame(not all(glance.validated or not glance.row.statement for glance in glances), _file("index.js"))
     statements = list(dict.fromkeys(filter(None, texts)))
-    frame = _frame(caveat=bool(statements))
     return _environment().get_template("index.html.j2").render(lines=lines, statements=statements, **frame)
+
+
+def _line(glance: Glance) -> dict[str, Any]:
+    """What a line of the index shows of a recording, and a visit of the course of an infant."""
+    row = glance.row
+    content = text.printable(plain(vars(row) | {"outcome": row.outcome}))
+    visit = text.printable(plain(glance.visit))
+    return {
+        "row": content,
+        "link": quote(row.page),
+        "curve": glance.curve,
+        "usable": glance.usable,
+        "visit": visit,
+    }
 
 
 def framed(page: str) -> str:
@@ -148,6 +167,19 @@ def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> list[dict[str, Any
         for n in names
     ]
     return sorted(rows, key=lambda row: -(row["value"] or 0.0))
+
+
+def _visits(record: Mapping[str, Any], earlier: Sequence[Glance]) -> list[dict[str, Any]]:
+    """The earlier visits and this one, each with its place on the scale; empty without earlier ones."""
+    if not earlier or record["headline"] is None:
+        return []
+    lines = [_line(glance) for glance in (*earlier, Glance.of(Row.of("", record), record))]
+    for line in lines:
+        places = (
+            charts.fraction_of(line["row"][key], record["headline"]["limits"]) for key in ("value", "low", "high")
+        )
+        line["at"], line["low"], line["high"] = places
+    return lines
 
 
 def _limbs(limbs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

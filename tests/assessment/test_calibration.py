@@ -17,6 +17,7 @@ from infantjax.errors import InputError
 from infantjax.evaluation.risk_calibration import RiskCalibration, RiskOptions
 from infantjax.recording.recording import Recording
 from infantjax.report import page, table
+from infantjax.report.glance import Glance
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights.ensemble import Ensemble, Member
 
@@ -84,7 +85,7 @@ def surfaces(assessment: Assessment) -> dict[str, str]:
         "json": json.dumps(record),
         "page": page.to_html(record, assessment.movement, assessment.movement_fps),
         "summary": table.summary_csv([row]),
-        "index": page.index_html([row]),
+        "index": page.index_html([Glance(row)]),
     }
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from infantjax.assessment.assessment import NO_PREDICTION
 from infantjax.recording.quality import Fault, Measure, Quality
+from infantjax.report.glance import Glance
+from infantjax.report.page import index_html
+from infantjax.report.table import Row
 
 pytestmark = pytest.mark.browser
 
@@ -237,3 +240,29 @@ def test_short_and_long_recordings_are_drawn(tab, factory, tmp_path, windows):
     tab.until("document.documentElement.dataset.ready === 'true'")
     assert state(tab) == {"ready": "true"}
     assert tab.problems() == []
+
+
+def test_the_index_is_sorted_by_pointer_and_keyboard(tab, factory, tmp_path):
+    glances = [Glance(Row(file="broken.csv", id="x", message="broken.csv: empty"))]
+    for name, value in (("infant 10", 0.61), ("infant 9", 0.12), ("infant 11", 0.35)):
+        record = factory(4, frames=5, name=name, value=value).to_dict()
+        glances.append(Glance.of(Row.of(f"{name}.csv", record, page=f"{name}.html"), record))
+    path = tmp_path / "index.html"
+    path.write_text(index_html(glances), encoding="utf-8")
+    tab.open(path)
+    order = "[...document.querySelectorAll('tbody th')].map((th) => th.querySelector('bdi').textContent)"
+    button = "[...document.querySelectorAll('th button')].find((b) => b.textContent === '%s')"
+    tab.run(f"{button % 'Value'}.click()")
+    assert tab.run(order) == ["infant 9", "infant 11", "infant 10", "broken.csv"]
+    tab.run(f"{button % 'Value'}.focus()")
+    for kind in ("rawKeyDown", "char", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    assert tab.run(order) == ["infant 10", "infant 11", "infant 9", "broken.csv"]
+    assert tab.run("document.querySelector('[aria-sort]').getAttribute('aria-sort')") == "descending"
+    tab.run(f"{button % 'Recording'}.click()")
+    assert tab.run(order) == ["broken.csv", "infant 9", "infant 10", "infant 11"]
+    assert state(tab) == {"ready": "true"}
+    assert tab.problems() == []
+    assert tab.requests() == [path.as_uri()]
+    tab.open(path, width=420)
+    assert tab.run("document.documentElement.scrollWidth") <= 420
