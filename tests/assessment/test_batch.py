@@ -157,6 +157,18 @@ def test_each_recording_gets_its_record_and_page_and_a_line_of_the_summary(tmp_p
     assert record["headline"]["value"] == rows[1].value
 
 
+def test_a_new_visit_finds_the_earlier_ones_of_its_infant(tmp_path, assessor):
+    ages = {"old": "9", "other": "8", "new": "14"}
+    table = {name: {"infant": "B" if name == "other" else "A", "age_weeks": age} for name, age in ages.items()}
+    for seed, name in enumerate(ages):
+        path = write(tmp_path / f"{name}.csv", seed)
+        assess_files([path], tmp_path / "out", assessor, ReadOptions(metadata=table))
+    new, old = ((tmp_path / "out" / f"{name}.html").read_text("utf-8") for name in ("new", "old"))
+    assert 'href="old.html"' in new
+    assert 'href="other.html"' not in new
+    assert "h-visits" not in old
+
+
 def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assessor):
     inputs = tmp_path / "in"
     paths = [write(inputs / "a.csv"), inputs / "none.csv", inputs / "empty.csv", write(inputs / "z.csv", 1)]
