@@ -9,8 +9,10 @@ Networks are traced in the form that suits the devices of their program, which n
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -18,6 +20,9 @@ from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from infantjax.errors import InputError, one_line
+
+T = TypeVar("T")
+S = TypeVar("S")
 
 NETWORK = "network"
 """Name of the mesh axis over which the networks of an ensemble are sharded."""
@@ -96,3 +101,51 @@ def shard(function: Callable, mesh: Mesh, inputs: Sequence[P], outputs: P) -> Ca
 def platform_of(mesh: Mesh) -> Any:
     """The kind of its devices: `cpu`, `gpu` or `tpu`."""
     return mesh.devices.flat[0].platform
+
+
+def map_over_devices(function: Callable[[T], S], items: Sequence[T]) -> list[S]:
+    """The results of a function of each item; every device of this process computes one item at a time, in a thread.
+
+    Args:
+        function: computes on JAX's default device; may be called by several threads.
+        items: its arguments.
+    """
+    used = jax.local_devices()
+    if min(len(used), len(items)) < 2:
+        return [function(item) for item in items]
+    free: SimpleQueue[jax.Device] = SimpleQueue()
+    for device in used:
+        free.put(device)
+
+    def compute(item: T) -> S:
+        device = free.get()
+        try:
+            with jax.default_device(device):
+                return function(item)
+        finally:
+            free.put(device)
+
+    pool = ThreadPoolExecutor(min(len(used), len(items)), "device")
+    try:
+        return list(pool.map(compute, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class PerDevice:
+    """Arrays that lie once on each device that computes with them.
+
+    Args:
+        tree: of host arrays.
+    """
+
+    def __init__(self, tree: Any) -> None:
+        self._tree = tree
+        self._placed: dict[jax.Device | str | None, Any] = {}
+
+    def get(self) -> Any:
+        """The arrays on JAX's default device."""
+        device = jax.config.jax_default_device  # type: ignore[attr-defined]
+        if device not in self._placed:
+            self._placed[device] = jax.device_put(self._tree)
+        return self._placed[device]

@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from infantjax import cache
 cache.use_compilation_cache()
+from infantjax.devices import PerDevice, map_over_devices
 from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
@@ -64,6 +65,11 @@ network = PoseEstimator(Maps(), variables, MPII_16, 96, "imagenet", "maps", "0" 
 for name, used in (("one", jax.local_devices()[:1]), ("all", None)):
     points = Tracker(network, PoseConfig(), used).find(crops)
     found |= {f"positions_on_{name}": points.positions, f"confidence_on_{name}": points.confidence}
+
+held = PerDevice(np.arange(3.0))
+used = map_over_devices(lambda i: (i, *(device.id for device in (held.get() * 2).devices())), range(40))
+again = map_over_devices(lambda i: held.get(), range(40))
+found |= {"items": used, "copies": len({id(each) for each in again})}
 np.savez(output / "found.npz", **found)
 """
 
@@ -111,6 +117,13 @@ def test_networks_that_devices_do_not_divide_are_each_computed(found):
 def test_frames_are_divided_among_devices(found, what):
     assert len(found[f"{what}_on_all"]) == 5
     np.testing.assert_array_equal(found[f"{what}_on_all"], found[f"{what}_on_one"])
+
+
+def test_items_are_divided_among_devices_that_hold_arrays_once(found):
+    items, used = found["items"].T
+    np.testing.assert_array_equal(items, np.arange(40))
+    assert 1 < len(set(used)) <= 8
+    assert found["copies"] <= 8
 
 
 @pytest.mark.parametrize(

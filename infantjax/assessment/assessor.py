@@ -1,6 +1,7 @@
 """From a recording to an `Assessment`: what is the same for every method."""
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -381,15 +382,39 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         """The network, a Flax module."""
         return self.method.build()
 
-    @cached_property
+    @property
+    def seconds_together(self) -> float:
+        """See `Assessor`: every device computes a recording."""
+        import jax
+
+        return math.inf if jax.local_device_count() > 1 else 0.0
+
+    def predict_many(
+        self, requests: Sequence[tuple[Recording, Usable | None]]
+    ) -> list[tuple[Prediction, Recording] | Exception]:
+        """See `Assessor`."""
+        from infantjax.devices import map_over_devices
+
+        return map_over_devices(lambda request: attempt(self.predict, *request), requests)
+
+    @property
     def variables(self) -> list[Any]:
-        """The variables of every network, on the device.
+        """The variables of every network, on the default device, in the form of `prepare_variables`.
 
         Raises:
             InputError: they do not fit the network.
         """
+        return self._variables.get()
+
+    def prepare_variables(self, variables: Any) -> Any:
+        """The variables of one network as `predict` uses them."""
+        return variables
+
+    @cached_property
+    def _variables(self) -> Any:
         import jax
 
+        from infantjax.devices import PerDevice
         from infantjax.models.entry import variable_shapes
 
         shapes = variable_shapes(self.network, self.method.input_shape)
@@ -397,8 +422,8 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         for member in self.ensemble.members:
             require_fit(member, shapes)
             runs = [jax.tree.map(lambda leaf, i=i: leaf[i], member.variables) for i in range(member.runs)]
-            found += map(jax.device_put, runs)
-        return found
+            found += map(self.prepare_variables, runs)
+        return PerDevice(found)
 
 
 def require_fit(member: Member, shapes: Any) -> None:

@@ -30,9 +30,9 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
 
     upwards = True
 
-    @cached_property
-    def _folded(self) -> list[Any]:
-        return [jax.device_put(fold(variables)) for variables in self.variables]
+    def prepare_variables(self, variables: Any) -> Any:
+        """See `NetworkAssessor`: norms are folded."""
+        return fold(variables)
 
     @cached_property
     def _apply(self) -> Any:
@@ -106,7 +106,7 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
         chosen = np.pad(starts, (0, -len(starts) % CHUNK), mode="edge")
         parts = [positions[part[:, None] + frames] for part in np.split(chosen, len(chosen) // CHUNK)]
         risks, explained = [], []
-        for variables in self._folded:
+        for variables in self.variables:
             of_parts = [self._apply(variables, part) for part in parts]
             risks.append(np.concatenate([risk for risk, _ in of_parts])[: len(starts)])
             explained.append(np.concatenate([joints for _, joints in of_parts])[: len(starts)])
