@@ -48,6 +48,7 @@ _SUBPACKAGES = (
     "methods",
     "models",
     "nn",
+    "places",
     "pose",
     "progress",
     "recording",

@@ -157,11 +157,17 @@ def _is_formula(text: str) -> bool:
 def require_local(path: str | Path) -> None:
     """Refuse the address of another place, such as `gs://bucket/x`, of which a `Path` would make a folder `gs:` here.
 
+    The commands replace those of `places.SCHEMES` before by local copies.
+
     Raises:
         InputError: the path begins with a scheme.
     """
     if _ADDRESS.match(str(path)):
-        raise InputError(path, "is an address, not a path of this machine", "give a local path and copy the files")
+        raise InputError(
+            path,
+            "is an address, not a path of this machine",
+            "give a local path; the commands also take gs://BUCKET/NAME and s3://BUCKET/NAME",
+        )
 
 
 def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:

@@ -33,7 +33,9 @@ def test_a_stem_holds_no_separator_or_control_character():
 
 @pytest.mark.parametrize("place", ["gs://bucket/x", "s3://bucket/x", "https://example.org/x", "gs:/bucket/x"])
 def test_an_address_is_no_place_on_this_machine(place):
-    with pytest.raises(InputError, match="is an address, not a path of this machine; give a local path"):
+    with pytest.raises(
+        InputError, match="is an address, not a path of this machine; give a local path; the commands also take gs:"
+    ):
         require_local(place)
 
 

@@ -39,6 +39,7 @@ ORDER = (
     "files",
     "progress",
     "cache",
+    "places",
     "devices",
     "skeletons",
     "recording",

@@ -112,8 +112,11 @@ def _run(arguments: list[str]) -> int:
     command = parsing.parse(command_type(name), name, arguments[len(name.split()) :])
     if command is None:
         return 0
+    from infantjax.cli.places import local
+
     command.check_paths()
-    return command.run()
+    with local(command) as command:
+        return command.run()
 
 
 def command_type(name: str) -> type[Command]:

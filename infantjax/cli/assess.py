@@ -87,6 +87,7 @@ class Assess(common.Command):
 
     def run(self) -> int:
         """Assess every recording."""
+        from infantjax import places
         from infantjax.assessment import batch
         from infantjax.assessment.shards import Shard
         from infantjax.formats.outcomes import read_metadata
@@ -114,6 +115,7 @@ class Assess(common.Command):
 
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
+                places.publish_progress(self.output, pause=60)
 
             also_read = (self.metadata, self.threshold_file, self.ensemble, self.video.weights)
             rows = batch.assess_files(

@@ -30,7 +30,7 @@ Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
 Screening = Literal["warn", "exclude", "off"]
 QUALITY = "quality.csv"
 """Name of the table of the quality of a cohort's recordings, beside its results."""
-_WRITTEN = ("output", "overlay", "plots")
+WRITTEN = ("output", "overlay", "plots")
 """Options that name what a command writes; all other paths are read."""
 Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
 
@@ -77,18 +77,19 @@ class Command(ABC):
         return self.common.quiet
 
     def check_paths(self) -> None:
-        """Refuse places that are not of this machine, and outputs that are inputs.
+        """Refuse places that cannot be used, and outputs that are inputs.
 
         Raises:
             InputError: for the first such option.
         """
-        from infantjax import files
+        from infantjax import files, places
 
         paths = list(_paths_of(self))
         for _, path in paths:
-            files.require_local(path)
-        outputs = [path for name, path in paths if name in _WRITTEN]
-        files.refuse_inputs(outputs, (path for name, path in paths if name not in _WRITTEN))
+            if places.parse(path) is None:
+                files.require_local(path)
+        outputs = [path for name, path in paths if name in WRITTEN]
+        files.refuse_inputs(outputs, (path for name, path in paths if name not in WRITTEN))
 
 
 def _paths_of(options: Any) -> Iterator[tuple[str, Path]]:

@@ -112,11 +112,15 @@ class Search(common.Command):
 
     def run(self) -> int:
         """Read the cohort, let workers run the study to its end, and print its status."""
+        from infantjax import places
         from infantjax.search import SearchTask, estimate, launcher, progress
         from infantjax.search.space import read_space
         from infantjax.search.storage import Heartbeat
 
         folder = self.where.folder
+        if self.distributed is not None and places.is_copy(folder):
+            what = "is the place of one host, as a search on several hosts shares a folder"
+            raise InputError(folder, what, "give a local path")
         with common.written(folder), common.checked():
             strategy = self._strategy()
             space = self.problem.space if self.space is None else read_space(self.space, self.problem.space)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infantjax import places
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.files import canonical_json, write_atomically
@@ -118,6 +119,7 @@ def keep_candidates(directory: Path, found: Sequence[dict[str, Any]], read_only:
         if distributed.is_main_process() and not (read_only or path.exists()):
             directory.mkdir(parents=True, exist_ok=True)
             write_atomically(path, canonical_json(kept))
+            places.publish_progress(path)
     except OSError as error:
         raise InputError(path, f"cannot be read or written ({error.strerror})", "give another place") from None
     except (ValueError, KeyError, TypeError) as error:

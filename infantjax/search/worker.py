@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from infantjax import places
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import FolderInUseError
 from infantjax.progress import LOGGER
@@ -240,6 +241,7 @@ class _Worker:
                 raise
             self.claims.save(trial, result)
             retry_with_backoff(lambda: self.claims.send(trial, result))
+        places.publish_progress(self.task.directory)
         value = "failed" if result.value is None else f"{result.value:.3f}"
         why = f" ({result.reason})" if result.reason else ""
         LOGGER.info("%s: trial %d: %s%s", self.task.study, trial.number, value, why)

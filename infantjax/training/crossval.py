@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from infantjax import places
 from infantjax.errors import InputError
 from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.files import canonical_json, sha256, write_atomically
@@ -316,6 +317,7 @@ def write_results(
         ensemble = save_ensemble(ensemble, directory)
         write_tables(directory, cohort, held_out)
         write_atomically(directory / RECORD, canonical_json(record))
+        places.publish_progress(directory)
     except OSError as error:
         raise InputError(directory, f"cannot be written ({error.strerror})", "make room and run it again") from error
     return ensemble

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infantjax import places
 from infantjax.files import sha256
 from infantjax.progress import Progress
 from infantjax.settings import Count, check_fields
@@ -206,6 +207,8 @@ class _Recorder:
             self.store.save(epoch, take_runs(saved, range(self.count)))
         with self.store.writing():
             self.log.write(epoch, history, table=saved is not None)
+        if saved is not None:
+            places.publish_progress(self.store.directory)
 
 
 def digest_of(tree: Any) -> str:
