@@ -77,17 +77,16 @@ class Command(ABC):
         return self.common.quiet
 
     def check_paths(self) -> None:
-        """Refuse places that cannot be used, and outputs that are inputs.
+        """Refuse places that cannot be used, and outputs that are inputs; addresses once they have local copies.
 
         Raises:
             InputError: for the first such option.
         """
         from infantjax import files, places
 
-        paths = list(_paths_of(self))
+        paths = [(name, path) for name, path in _paths_of(self) if places.parse(path) is None]
         for _, path in paths:
-            if places.parse(path) is None:
-                files.require_local(path)
+            files.require_local(path)
         outputs = [path for name, path in paths if name in WRITTEN]
         files.refuse_inputs(outputs, (path for name, path in paths if name not in WRITTEN))
 

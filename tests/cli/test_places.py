@@ -51,7 +51,7 @@ def test_a_cohort_and_its_ensemble_lie_at_a_place(run, cloud, cohort, ensemble_f
 def test_errors_and_outputs_name_the_address(run, cloud, infant_at):
     nothing = "memory://b/nothing.csv"
     run("assess", nothing, "-o", "memory://b/out", "--quiet").refused(f"{nothing}: does not exist")
-    run("convert", infant_at, infant_at).refused("memory://b/in/infant.csv: is also an input")
+    run("convert", infant_at, infant_at, "--quiet").refused("memory://b/in/infant.csv: is also an input")
     outcome = run("convert", infant_at, "memory://b/out/x.csv")
     assert (outcome.status, outcome.out) == (0, ["memory://b/out/x.csv"]), outcome.err
     assert cloud.exists("/b/out/x.csv")
