@@ -149,6 +149,14 @@ def test_doubts_leave_the_side_of_a_decision_and_take_its_certainty(assessor, cl
         assert doubted.certainty.reason == "the quality of the tracking allows no certain decision"
 
 
+def test_a_certain_value_of_a_doubtful_recording_is_uncertain(assessor, clean, monkeypatch):
+    prediction, shown = assessor.predict(assessor.convert(clean))
+    certain = replace(prediction, certainty=replace(prediction.certainty, level="red"))
+    monkeypatch.setattr(EnsembleGcnAssessor, "predict_many", lambda self, requests: [(certain, shown)])
+    assert assessor.assess(clean).certainty.level == "red"
+    assert assessor.assess(frozen(clean, 5, 9)).certainty.level == "orange"
+
+
 def test_to_force_without_a_gate_is_refused():
     with pytest.raises(ValueError, match="nothing to force"):
         QualityOptions(quality=False, force=True)

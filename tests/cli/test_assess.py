@@ -199,9 +199,13 @@ def test_a_frame_rate_that_shows_no_movement_is_refused(run, good, ensemble_fold
     run("assess", good, *options, "--fps", 0.001).refused("has 0.001 frames per second; give at least 5, check --fps")
 
 
-def test_a_frame_rate_that_contradicts_the_file_is_told_on_every_surface(run, infant, ensemble_folder, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--no-quality",)])
+def test_a_frame_rate_that_contradicts_the_file_is_told_on_every_surface(
+    run, infant, ensemble_folder, tmp_path, options
+):
     readers.write(infant, tmp_path / "a.npz")
-    outcome = run("assess", tmp_path / "a.npz", "--ensemble", ensemble_folder, "-o", tmp_path / "out", "--fps", 20)
+    given = ("--ensemble", ensemble_folder, "-o", tmp_path / "out", "--fps", 20, *options)
+    outcome = run("assess", tmp_path / "a.npz", *given)
     told = "the file states 30 frames a second; 20 was given and used"
     assert told in outcome.out[0]
     for name in ("a.json", "a.html", "summary.csv", "index.html"):

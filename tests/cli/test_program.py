@@ -110,12 +110,24 @@ def test_a_reader_of_the_output_that_goes_away_is_no_error(tmp_path):
     assert process.wait(60) == 0
 
 
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""An environment in which a short output is written when the program ends, as usual."""
+
+
 def ended(work: str, redirections: str = "", **options) -> subprocess.CompletedProcess:
     """What becomes of a process whose command does this work."""
     script = f"from infantjax import cli\ndef work(self):\n{textwrap.indent(work, ' ')}\n"
     script += "from infantjax.cli.models import Models\nModels.run = work\ncli.main(['models'])\n"
     command = ["sh", "-c", f'exec "$0" -c "$1" {redirections}', sys.executable, script]
-    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, **options)
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, env=BUFFERED, **options)
+
+
+def test_a_reader_that_has_gone_before_the_output_comes_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = ended("print('a line')\nreturn 0", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_unexpected_error_is_status_1_with_its_traceback():

@@ -20,6 +20,7 @@ CLEAN = simulate(1, InfantConfig(duration=20))
 TRUNK = 180.0
 """Its length, pixels."""
 TREMBLE = np.random.default_rng(0).normal(size=CLEAN.keypoints.shape) * 0.024 * TRUNK
+FIRST_HALF = (np.arange(600) < 330)[:, None, None]
 SECOND_TEN = (np.arange(600) // 30 == 10)[:, None, None]
 EXCHANGES = ("exchanged_bursts", "exchanged_arms", "exchanged_legs", "exchanged_pair", "exchanged_long")
 
@@ -168,9 +169,10 @@ def test_a_limb_that_grows_and_a_hand_that_flies_are_named():
     [
         (lambda: replace(CLEAN, keypoints=CLEAN.keypoints[:1] + np.zeros((600, 1, 1))), "practically nothing moves"),
         (lambda: replace(CLEAN, keypoints=gaussian_filter1d(CLEAN.keypoints, 10, axis=0)), "has no fast parts"),
+        (lambda: replace(CLEAN, keypoints=np.where(FIRST_HALF, np.nan, CLEAN.keypoints)), "of 20 seconds are usable"),
         (lambda: stretched(1.5), "a bone is longer than the trunk"),
     ],
-    ids=["still", "smoothed", "long-bone"],
+    ids=["still", "smoothed", "half", "long-bone"],
 )
 def test_what_no_second_shows_is_refused_with_its_reason(spoiled, reason):
     quality = measure_quality(spoiled())
