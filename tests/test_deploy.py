@@ -19,8 +19,9 @@ MANIFESTS = sorted(DEPLOY.rglob("*.yaml"))
 SCRIPTS = sorted(path for path in DEPLOY.rglob("*") if path.suffix in (".sh", ".sbatch"))
 DOCKERFILE = (DEPLOY / "container" / "Dockerfile").read_text("utf-8")
 
+# One call is one write: programs may run side by side.
 RECORDER = """#!/bin/bash
-printf '%q ' "${0##*/}" "$@" >>"$CALLS"; echo >>"$CALLS"
+printf '%s\n' "$(printf '%q ' "${0##*/}" "$@")" >>"$CALLS"
 """
 # A bucket is a folder, and a search writes a file, or waits until it is stopped.
 GCLOUD = """

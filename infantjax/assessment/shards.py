@@ -108,7 +108,10 @@ def _left(folder: Path | None) -> tuple[int, int]:
         return 1, 1
     if not (folder / TO_ASSESS).is_file():  # its results were copied without the list
         return 0, 0
-    ids = set(json.loads((folder / TO_ASSESS).read_text("utf-8")))
+    try:
+        ids = set(json.loads((folder / TO_ASSESS).read_text("utf-8")))
+    except (ValueError, TypeError):
+        raise InputError(folder / TO_ASSESS, "is damaged", "run infantjax assess for this shard again") from None
     done = {row.id for row in table.read_summary(folder / "summary.csv")}
     return len(ids - done), len(ids)
 

@@ -123,6 +123,13 @@ def test_shards_that_are_missing_or_were_interrupted_are_named(paths, ensemble_f
     assert len(merge_summaries(find_summaries([tmp_path]), tmp_path / "summary.csv")) == len(paths)
 
 
+def test_a_damaged_list_of_a_shard_is_refused(results, tmp_path):
+    copy_of_rows(results / FOLDERS[0], tmp_path / "shard-1-of-1")
+    (tmp_path / "shard-1-of-1" / ".shard").write_text('["a", ')
+    with pytest.raises(InputError, match="is damaged; run infantjax assess"):
+        find_summaries([tmp_path])
+
+
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no summary\.csv and no shards"):
         find_summaries([tmp_path])
