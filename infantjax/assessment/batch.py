@@ -31,6 +31,8 @@ from infantjax.files import (
 from infantjax.formats.outcomes import find_metadata
 from infantjax.recording.recording import Recording
 from infantjax.report import page
+from infantjax.report.film import DEFAULT_OPTIONS as LINKED
+from infantjax.report.film import FilmOptions, film_of
 from infantjax.report.glance import Glance
 from infantjax.report.table import Row
 from infantjax.video import Frames, is_frames, is_video, open_frames
@@ -146,6 +148,7 @@ def assess_files(
     overwrite: bool = False,
     read_only: Sequence[Path] = (),
     shard: Shard | None = None,
+    film: FilmOptions = LINKED,
     report: Callable[[int, Row], None] = lambda done, row: None,
 ) -> list[Row]:
     """Assess recordings and write `NAME.json`, `NAME.html`, `summary.csv` and `index.html`.
@@ -163,6 +166,7 @@ def assess_files(
         read_only: further files and folders that are read, such as tables and the ensemble.
         shard: assess only this part of the recordings, sorted by path, into a folder of its own in `output`. Recordings
             have the same ids in every shard if all are given the same paths.
+        film: what the pages show of videos.
         report: called with the number of finished recordings and the newest row.
 
     Returns:
@@ -190,7 +194,7 @@ def assess_files(
             for source, assessment in _assess_block(block, assessor, quality):
                 item = source.item
                 try:
-                    row = _write_result(source, assessment, overwrite, seen, whole)
+                    row = _write_result(source, assessment, overwrite, seen, whole, film)
                 except Exception as error:  # one recording never ends a batch
                     if len(paths) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
                         raise
@@ -282,7 +286,12 @@ def _assess_block(
 
 
 def _write_result(
-    source: _Source, assessment: Assessment | Exception, overwrite: bool, seen: dict[str, Path], whole: Summary
+    source: _Source,
+    assessment: Assessment | Exception,
+    overwrite: bool,
+    seen: dict[str, Path],
+    whole: Summary,
+    shown: FilmOptions,
 ) -> Row:
     """Write the record and the page of a recording, with earlier visits of the infant, and give its row."""
     if isinstance(assessment, Exception):
@@ -297,7 +306,10 @@ def _write_result(
     row = Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
     glance = Glance.of(row, record)
     earlier = glance.earlier(whole.glances()) if glance.infant else []
-    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier)
+    film = None
+    if isinstance(source.recording, Recording) and needs_tracker(item.path):
+        film = film_of(item.path, source.recording, record, item.page.parent, shown)
+    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film)
     write({item.json: canonical_json(record), item.page: html})
     return row
 

@@ -14,6 +14,7 @@ from infantjax.cli.video import RESULTS, VideoOptions
 from infantjax.errors import InputError, one_line, printable
 from infantjax.evaluation.risk_calibration import RiskOptions
 from infantjax.progress import LOGGER
+from infantjax.report.film import FilmOptions
 
 if TYPE_CHECKING:
     from infantjax.assessment.assessor import Assessor
@@ -83,6 +84,7 @@ class Assess(common.Command):
     gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
     meaning: Annotated[RiskOptions, common.FLAT] = RiskOptions()
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
+    film: Annotated[FilmOptions, common.FLAT] = FilmOptions()
     video: Annotated[VideoOptions, common.FLAT] = VideoOptions()
 
     def run(self) -> int:
@@ -127,6 +129,7 @@ class Assess(common.Command):
                 overwrite=self.overwrite,
                 read_only=[path for path in also_read if path is not None],
                 shard=shard,
+                film=self.film,
                 report=report,
             )
         if not rows:

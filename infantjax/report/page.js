@@ -108,25 +108,46 @@
     read(now);
   };
 
+  // The video, where there is one that this browser plays, leads; else the script counts the time itself.
+  const film = find("#film");
+  const leads = () => film && film.readyState > 1 && !film.error;
+  const seek = (time) => {
+    show(time);
+    if (leads()) film.currentTime = now;
+  };
   const step = (time) => {
     if (!playing) return;
     const passed = stamp === null ? 0 : Math.min((time - stamp) / 1000, 0.25);
     stamp = time;
-    show(now + passed * Number(speed.value));
+    show(leads() ? film.currentTime : now + passed * Number(speed.value));
     if (now >= last) play(false);
     else requestAnimationFrame(step);
   };
   const play = (on) => {
+    if (playing === (on && frames > 1)) return;
     playing = on && frames > 1;
     stamp = null;
     player.classList.toggle("playing", playing);
     button.setAttribute("aria-label", playing ? "Pause" : "Play");
-    if (playing && now >= last) now = 0;
+    if (playing && now >= last) seek(0);
+    if (leads()) {
+      film.playbackRate = Number(speed.value);
+      if (playing) film.play().catch(() => play(false));
+      else film.pause();
+    }
     if (playing) requestAnimationFrame(step);
   };
+  if (film) {
+    film.addEventListener("error", () => { find("#unplayed").hidden = false; });
+    film.addEventListener("loadedmetadata", () => { film.currentTime = now; });
+    film.addEventListener("play", () => play(true));
+    film.addEventListener("pause", () => play(false));
+    film.addEventListener("timeupdate", () => { if (!playing) show(film.currentTime); });
+    speed.addEventListener("change", () => { film.playbackRate = Number(speed.value); });
+  }
 
   button.addEventListener("click", () => play(!playing));
-  slider.addEventListener("input", () => show(Number(slider.value) / fps));
+  slider.addEventListener("input", () => seek(Number(slider.value) / fps));
   const timeAt = (event) => {
     const box = plot.getBoundingClientRect();
     return data.duration * Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
@@ -135,16 +156,16 @@
   if (plot) {
     plot.addEventListener("pointermove", (event) => {
       hover.hidden = false;
-      if (event.buttons) show(timeAt(event));
+      if (event.buttons) seek(timeAt(event));
       else read(timeAt(event));
     });
-    plot.addEventListener("pointerdown", (event) => show(timeAt(event)));
+    plot.addEventListener("pointerdown", (event) => seek(timeAt(event)));
     plot.addEventListener("pointerleave", () => { hover.hidden = true; read(now); });
   }
 
   const place = () => {
     const wanted = /^#t=([0-9.]+)$/.exec(location.hash);
-    show(wanted ? Number(wanted[1]) || 0 : 0);
+    seek(wanted ? Number(wanted[1]) || 0 : 0);
   };
   window.addEventListener("hashchange", place);
   place();

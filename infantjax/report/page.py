@@ -20,13 +20,18 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from infantjax.report import body, charts, text
+from infantjax.report.film import Film
 from infantjax.report.glance import Glance
 from infantjax.report.record import plain
 from infantjax.report.table import Row
 
 
 def to_html(
-    record: Mapping[str, Any], movement: np.ndarray, movement_fps: float, earlier: Sequence[Glance] = ()
+    record: Mapping[str, Any],
+    movement: np.ndarray,
+    movement_fps: float,
+    earlier: Sequence[Glance] = (),
+    film: Film | None = None,
 ) -> str:
     """A self-contained page of an assessment by any method; equal arguments give equal bytes.
 
@@ -39,6 +44,7 @@ def to_html(
         movement: `[time, joint, 2]` positions for the animation, y upwards; NaN is missing.
         movement_fps: frames per second of the movement.
         earlier: earlier visits of the infant, in order; see `Glance.earlier`.
+        film: the video that the record was made from; see `infantjax.report.film.film_of`.
 
     Raises:
         ValueError: the movement does not fit the skeleton of the record.
@@ -68,7 +74,8 @@ def to_html(
             visits=_visits(record, earlier),
             networks=_networks(record) if series else [],
             data=_script_json(data),
-            **_frame(not record["validated"], script),
+            film=film,
+            **_frame(not record["validated"], script, film.source if film else ""),
         )
     )
 
@@ -138,12 +145,14 @@ def _file(name: str) -> str:
     return resources.files("infantjax.report").joinpath(name).read_text("utf-8")
 
 
-def _frame(caveat: bool, script: str = "") -> dict[str, Any]:
-    """What `base.html.j2` needs of a page: whether the caveat is shown, and the one script that may run."""
+def _frame(caveat: bool, script: str = "", film: str = "") -> dict[str, Any]:
+    """What `base.html.j2` needs of a page: whether the caveat is shown, the one script that may run, and its video."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     allowed = f"script-src 'sha256-{digest}'; " if script else ""
+    media = "media-src data:; " if film.startswith("data:") else "media-src 'self'; " if film else ""
     policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; {allowed}img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src 'unsafe-inline'; {allowed}{media}img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
     return {
         "caveat": caveat,

@@ -10,9 +10,13 @@ import pytest
 
 from infantjax.assessment.assessment import NO_PREDICTION
 from infantjax.recording.quality import Fault, Measure, Quality
+from infantjax.recording.recording import Recording
+from infantjax.report.film import FilmOptions, film_of
 from infantjax.report.glance import Glance
-from infantjax.report.page import index_html
+from infantjax.report.page import index_html, to_html
 from infantjax.report.table import Row
+from infantjax.skeletons import SKELETONS
+from infantjax.video.writing import write_video
 
 pytestmark = pytest.mark.browser
 
@@ -266,3 +270,28 @@ def test_the_index_is_sorted_by_pointer_and_keyboard(tab, factory, tmp_path):
     assert tab.requests() == [path.as_uri()]
     tab.open(path, width=420)
     assert tab.run("document.documentElement.scrollWidth") <= 420
+
+
+@pytest.mark.parametrize("embedded", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_video_plays_in_step_with_the_chart(tab, factory, tmp_path, embedded):
+    clip = tmp_path / "clip #1.mp4"
+    write_video((np.full((64, 64, 3), level, np.uint8) for level in range(80)), 10.0, clip)
+    assessment = factory(2, frames=240)
+    record = assessment.to_dict()
+    points = np.full((80, 19, 2), 30, np.float32)
+    recording = Recording(points, 10.0, SKELETONS["in-motion-19"], "clip")
+    shown = film_of(clip, recording, record, tmp_path, FilmOptions(embed_video=embedded))
+    path = tmp_path / "page.html"
+    path.write_text(to_html(record, assessment.movement, assessment.movement_fps, film=shown), encoding="utf-8")
+    tab.open(path)
+    tab.until("document.querySelector('#film').readyState > 1")
+    tab.run("const s = document.querySelector('#time'); s.value = 90; s.dispatchEvent(new Event('input'))")
+    assert tab.run("document.querySelector('#film').currentTime") == pytest.approx(3, abs=0.05)
+    tab.run("document.querySelector('#play').click()")
+    tab.until("document.querySelector('#film').currentTime > 3.3")
+    apart = "document.querySelector('#film').currentTime - Number(document.querySelector('#time').value) / 30"
+    assert abs(tab.run(apart)) < 0.3
+    tab.run("document.querySelector('#film').pause()")
+    tab.until("document.querySelector('#play').getAttribute('aria-label') === 'Play'")
+    assert state(tab) == {"ready": "true"}
+    assert tab.problems() == []

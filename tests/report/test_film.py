@@ -1,0 +1,123 @@
+"""Stills and the video on the page, from a small video whose frames are known."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infantjax import skeletons
+from infantjax.errors import InputError
+from infantjax.recording.recording import Recording
+from infantjax.report import film
+from infantjax.report.film import FilmOptions, film_of, hide_head
+from infantjax.report.page import to_html
+from infantjax.video.writing import write_video
+
+FPS, SECONDS, SIDE = 10.0, 12, 96
+JOINTS = skeletons.IN_MOTION_19.joints
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A video that grows lighter, and the keypoints of one pose in it."""
+    path = tmp_path_factory.mktemp("video") / "a clip & more.mp4"
+    levels = np.linspace(20, 220, round(FPS * SECONDS))
+    write_video((np.full((SIDE, SIDE, 3), level, np.uint8) for level in levels), FPS, path)
+    pose = np.full((19, 2), np.nan, np.float32)
+    for name, point in {
+        "nose": (48, 16),
+        "right_ear": (42, 14),
+        "left_wrist": (80, 60),
+        "left_ankle": (60, 90),
+    }.items():
+        pose[JOINTS.index(name)] = point
+    recording = Recording(np.repeat(pose[None], len(levels), axis=0), FPS, skeletons.IN_MOTION_19, "clip")
+    return path, recording
+
+
+@pytest.fixture
+def record(factory):
+    assessment = factory(3, frames=20)
+    return assessment.to_dict()
+
+
+def pixels(still):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(still.image.partition(",")[2]))).convert("RGB"))
+
+
+def test_stills_show_the_middle_of_the_highest_and_of_the_lowest_window(clip, record):
+    path, recording = clip
+    values = [0.2, 0.9, 0.4]
+    for window, value in zip(record["time_series"]["windows"], values):
+        window["median"] = value
+    found = film_of(path, recording, record, path.parent)
+    assert [(still.which, still.start, still.value) for still in found.stills] == [
+        ("Highest", 2.5, 0.9),
+        ("Lowest", 0.0, 0.2),
+    ]
+    for still, second in zip(found.stills, (5.0, 2.5)):
+        shade = 20 + 200 * second * FPS / (FPS * SECONDS - 1)
+        assert pixels(still)[-6:, :6].mean() == pytest.approx(shade, abs=6)
+        assert np.ptp(pixels(still)[60, 80]) > 40  # the wrist, in color
+
+
+def test_the_video_is_linked_relative_to_the_page_and_embedded_or_left_out_if_asked(
+    clip, record, tmp_path, monkeypatch
+):
+    path, recording = clip
+    linked = film_of(path, recording, record, path.parent / "results")
+    assert linked.source == "../a%20clip%20%26%20more.mp4"
+    embedded = film_of(path, recording, record, tmp_path, FilmOptions(embed_video=True))
+    assert base64.b64decode(embedded.source.partition("base64,")[2]) == path.read_bytes()
+    assert film_of(path, recording, record, tmp_path, FilmOptions(hide_heads=True)).source == ""
+    monkeypatch.setattr(film, "MAX_EMBEDDED", 100)
+    with pytest.raises(InputError, match="too many for a page; leave out --embed-video"):
+        film_of(path, recording, record, tmp_path, FilmOptions(embed_video=True))
+    with pytest.raises(ValueError, match="heads are not hidden in a video"):
+        FilmOptions(True, True)
+
+
+def test_a_recording_without_a_value_and_a_video_that_cannot_be_read_have_no_stills(clip, record, tmp_path):
+    path, recording = clip
+    assert film_of(path, recording, record | {"time_series": None}, path.parent).stills == ()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    assert film_of(broken, recording, record, tmp_path).stills == ()
+
+
+def test_the_head_is_blurred_and_the_rest_is_not():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    points = np.full((19, 2), np.nan)
+    for name, point in {
+        "nose": (100, 50),
+        "left_ear": (115, 45),
+        "pelvis": (100, 130),
+        "left_ankle": (110, 190),
+    }.items():
+        points[JOINTS.index(name)] = point
+    hidden = hide_head(image, points, skeletons.IN_MOTION_19)
+    assert hidden[40:60, 90:120].std() < 0.2 * image[40:60, 90:120].std()
+    np.testing.assert_array_equal(hidden[110:], image[110:])
+    # Without a point of the head nobody knows where it is.
+    assert hide_head(image, np.full((19, 2), np.nan), skeletons.IN_MOTION_19).std() < 0.2 * image.std()
+
+
+@pytest.mark.parametrize("options", [FilmOptions(), FilmOptions(embed_video=True), FilmOptions(hide_heads=True)])
+def test_the_policy_of_the_page_allows_its_video_alone(clip, factory, options):
+    path, recording = clip
+    assessment = factory(3, frames=20)
+    record = assessment.to_dict()
+    found = film_of(path, recording, record, path.parent, options)
+    page = to_html(record, assessment.movement, assessment.movement_fps, film=found)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    allowed = {"": None, "data:": "media-src data:;", "a%20cl": "media-src 'self';"}[
+        found.source.partition("video")[0][:6]
+    ]
+    assert ("media-src" in policy) == (allowed is not None)
+    assert allowed is None or allowed in policy
+    assert page.count("<img") == 2
+    assert page.count("<video") == bool(found.source)
