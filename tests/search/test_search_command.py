@@ -313,7 +313,7 @@ def test_two_hosts_of_four_devices_train_each_candidate_once_though_one_is_kille
 
     def start(number: int) -> subprocess.Popen:
         training = ("--epochs", 6, "--no-checkpoints", "--batch-size", 8, "--samples-per-negative", 2)
-        where = (cohort, "-o", tmp_path / str(number), "--space", space, "--grace", 5)
+        where = (cohort, "-o", tmp_path / str(number), "--space", space, "--grace", 20)
         options = ("--strategy", "random", "--trials", 8, "--distributed", f"{address},2,{number}", "--json")
         command = [Path(sys.executable).with_name("infantjax"), "search", *where, *training, *options]
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
