@@ -86,6 +86,20 @@ def simulation() -> None:
     _save(figure, "simulation")
 
 
+def rendering() -> None:
+    """Four rendered infants, the last with its exact keypoints."""
+    from PIL import Image
+
+    from infantjax.simulation import RenderConfig, draw_infant, render
+    from infantjax.video import draw_skeleton
+
+    film = RenderConfig(fill=1.0, noise=0, out_of_view=0)
+    clips = [render((4, n), draw_infant(4, n, 0, InfantConfig(duration=2)), film) for n in (0, 1, 2, 3)]
+    frames = [clip.frame(30) for clip in clips]
+    frames[-1] = draw_skeleton(frames[-1], clips[-1].keypoints[30], IN_MOTION_19)
+    Image.fromarray(np.concatenate(frames, axis=1)).quantize(128).save(FOLDER / "rendering.png", optimize=True)
+
+
 def windows() -> None:
     """The risk of each window of the bundled recording, with the quartiles of the bundled ensemble."""
     record = _demo_record()
@@ -318,7 +332,7 @@ def _save(figure: plt.Figure, name: str) -> None:
 
 
 IMAGES: tuple[Callable[[], None], ...] = (
-    *(skeleton, recording, quality, simulation, windows, evaluation, explanation, heatmap),
+    *(skeleton, recording, quality, simulation, rendering, windows, evaluation, explanation, heatmap),
     *(search, crossval, stack, flow, methods, speed, report),
 )
 

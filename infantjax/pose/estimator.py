@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from infantjax import models, skeletons
-from infantjax.errors import InputError
+from infantjax.errors import InputError, one_line
 from infantjax.files import sha256
 from infantjax.pose import DEFAULT_WEIGHTS
 from infantjax.pose.images import Normalization
@@ -40,6 +40,7 @@ class PoseEstimator:
         digest: SHA-256 of the file, or of the saved network.
         affinity_fields: name of the affinity fields among the network's further outputs, by which persons are told
             apart; None without them.
+        statement: of a trained network, what it was trained on; reports show it.
     """
 
     module: nn.Module
@@ -50,6 +51,7 @@ class PoseEstimator:
     name: str
     digest: str
     affinity_fields: str | None = None
+    statement: str = ""
 
 
 def load_pose_network(
@@ -186,4 +188,13 @@ def _load_folder(directory: Path) -> PoseEstimator:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(directory, f"was written by another version ({error})", "train or convert it again") from None
     variables = jax.tree.map(lambda leaf: leaf[0], member.variables)
-    return PoseEstimator(module, variables, skeleton, info["side"], normalization, member.model, ensemble.digest)
+    return PoseEstimator(
+        module,
+        variables,
+        skeleton,
+        info["side"],
+        normalization,
+        member.model,
+        ensemble.digest,
+        statement=one_line(str(info.get("statement", ""))),
+    )

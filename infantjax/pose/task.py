@@ -41,8 +41,9 @@ class PoseTrainingConfig:
         epochs: passes over the images. Published values of these options are in docs/train/pose.md.
         batch_size: images of a step; the last batch of an epoch is filled up with its first images.
         optimizer: `amsgrad` for fine-tuning and EfficientHourglass, `cyclical` (SGD with a decaying cyclical rate) for
-            EfficientPose on MPII.
-        learning_rate: of `amsgrad`, 0.001 if not given; for `cyclical` the highest one, by a range test if not given.
+            EfficientPose on MPII; `adam` (rate on half a cosine, our choice) for few steps from scratch.
+        learning_rate: of `amsgrad` and the highest of `adam`, 0.001 if not given; for `cyclical` the highest one, by a
+            range test if not given.
         momentum: of `cyclical`.
         cycle: epochs of a cycle of `cyclical`.
         sigma_schedule: how the peaks of the target maps narrow over the epochs.
@@ -57,7 +58,7 @@ class PoseTrainingConfig:
 
     epochs: Count = 100
     batch_size: Count = 16
-    optimizer: Literal["amsgrad", "cyclical"] = "amsgrad"
+    optimizer: Literal["amsgrad", "cyclical", "adam"] = "amsgrad"
     learning_rate: Positive | None = None
     momentum: Momentum = 0.9
     cycle: Count = 3
@@ -159,6 +160,8 @@ class PoseTask(SupervisedTask):
         config, rate = self.config, self.rate
         if rate is None and config.optimizer == "amsgrad":
             return optimizers.amsgrad(config.learning_rate or 1e-3)
+        if rate is None and config.optimizer == "adam":
+            return optimizers.adam(config.learning_rate or 1e-3, config.epochs * self.steps)
         if rate is None:
             narrowing = float(self.sigmas[0] - self.sigmas[-1])
             cycles = -(-config.epochs // config.cycle)

@@ -274,6 +274,8 @@ class Tracker:
             notes.append(f"has no constant frame rate; its keypoints were interpolated at {fps:g} frames per second")
         if empty := np.mean(~confident.any(1)):
             notes.append(f"no keypoints in {100 * empty:.1f} % of its frames")
+        if self.network.statement:
+            notes.append(f"keypoints of {self.network.name}: {self.network.statement}")
         weights = f"{self.network.name} (weights SHA-256 {self.network.digest[:16]})"
         history = [f"keypoints by {weights}, {config.describe()}; frames by {frames.provenance}"]
         if config.smoothing is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from infantjax.training.optimizers import amsgrad, cyclical, nesterov, rising, triangular
+from infantjax.training.optimizers import adam, amsgrad, cyclical, nesterov, rising, triangular
 
 
 def test_the_first_step_is_one_plus_the_momentum_times_the_gradient():
@@ -87,3 +87,19 @@ def test_the_cyclical_rate_goes_up_and_down_and_the_momentum_against_it():
     for wrong in ((0.0, 0.1, 5), (0.2, 0.1, 5), (0.1, 0.2, 0), (0.1, 0.2, 5, (0.9, 1.0))):
         with pytest.raises(ValueError, match="are needed"):
             cyclical(*wrong)
+
+
+def test_the_rate_of_adam_rises_to_the_highest_and_falls_to_nothing():
+    optimizer, gradient = adam(0.01, 100), jnp.ones(1)
+
+    def step(state, _):
+        change, state = optimizer.update(gradient, state)
+        return state, -change[0]
+
+    # Of a constant gradient every step of Adam is as long as the rate.
+    rates = np.asarray(jax.lax.scan(step, optimizer.init(gradient), length=100)[1])
+    assert rates[0] == 0
+    assert rates.argmax() == 5
+    np.testing.assert_allclose(rates.max(), 0.01, rtol=1e-3)
+    assert (np.diff(rates[5:]) < 0).all()
+    assert rates[-1] < 1e-4
