@@ -30,7 +30,7 @@ Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
 Screening = Literal["warn", "exclude", "off"]
 QUALITY = "quality.csv"
 """Name of the table of the quality of a cohort's recordings, beside its results."""
-WRITTEN = ("output", "overlay", "plots")
+WRITTEN = ("output", "overlay", "plots", "profile")
 """Options that name what a command writes; all other paths are read."""
 Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
 

@@ -11,12 +11,29 @@ from infantjax.cli import common
 from infantjax.cli.methods import DEFAULT, MethodName, value_of
 from infantjax.errors import InputError
 from infantjax.methods import registry
+from infantjax.training.loggers import LoggerName
 
 if TYPE_CHECKING:
     from infantjax.recording.cohort import Cohort
     from infantjax.training.fine_tuning import Start
     from infantjax.training.loop import TrainOptions
     from infantjax.weights.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What is written while a network trains."""
+
+    log: Annotated[tuple[LoggerName, ...], arg(metavar="NAME")] = ("tensorboard",)
+    """Where the figures of each epoch go: tensorboard, jsonl (log.jsonl), wandb, mlflow. The last two stay on this
+    machine unless WANDB_MODE or MLFLOW_TRACKING_URI say otherwise."""
+    profile: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder for a profile of the first three epochs, for TensorBoard or Perfetto."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As arguments of `TrainOptions`."""
+        return {"loggers": self.log, "profile": self.profile}
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,7 @@ class TrainCommand(common.Command):
     """With `--init`: train these parameters alone, such as `classifier`; may be repeated."""
     save_every: int = 1
     """Epochs between checkpoints."""
+    logs: Annotated[LogOptions, common.FLAT] = LogOptions()
     distributed: common.Distributed = None
     """Train in several processes; auto on Slurm and TPU pods."""
     strict: bool = False
@@ -74,7 +92,9 @@ class TrainCommand(common.Command):
                 given["annotated"] = read_annotated(self.annotated, fps=self.files.fps, format=self.files.format)
             if (start := self.start()) is not None:
                 given["start"] = start
-            ensemble = self.train(cohort, TrainOptions(save_every=self.save_every, quiet=self.quiet), **given)
+            ensemble = self.train(
+                cohort, TrainOptions(save_every=self.save_every, quiet=self.quiet, **self.logs.given), **given
+            )
         if is_main_process():
             common.write_quality(self.output, quality)
         for line in format_summary(ensemble):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from tyro.conf import Positional, arg
 
 from infantjax.cli import common
+from infantjax.cli.crossval import LogOptions
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class TrainPose(common.Command):
     """Load the images of this many steps at a time, where not all fit on the device."""
     save_every: int = 1
     """Epochs between checkpoints."""
+    logs: Annotated[LogOptions, common.FLAT] = LogOptions()
     distributed: common.Distributed = None
     """Train in several processes; auto on Slurm and TPU pods."""
 
@@ -78,7 +80,7 @@ class TrainPose(common.Command):
                 crop=CropConfig(self.image_size, not self.no_crop),
                 validation=self.validation,
                 prefetch=self.prefetch,
-                options=TrainOptions(save_every=self.save_every, quiet=self.quiet),
+                options=TrainOptions(save_every=self.save_every, quiet=self.quiet, **self.logs.given),
             )
         ended = f"{trained.status.name.lower()} after {trained.last_epoch} of {self.training.epochs} epochs"
         error = 100 * trained.mean_error

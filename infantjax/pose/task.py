@@ -157,17 +157,30 @@ class PoseTask(SupervisedTask):
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """The configured one."""
-        config, rate = self.config, self.rate
-        if rate is None and config.optimizer == "amsgrad":
-            return optimizers.amsgrad(config.learning_rate or 1e-3)
-        if rate is None and config.optimizer == "adam":
-            return optimizers.adam(config.learning_rate or 1e-3, config.epochs * self.steps)
-        if rate is None:
-            narrowing = float(self.sigmas[0] - self.sigmas[-1])
-            cycles = -(-config.epochs // config.cycle)
-            highest = config.learning_rate or 1.0  # the range test has replaced None
-            rate = optimizers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
-        return optimizers.momentum(rate, config.momentum)
+        if self.schedule is None:
+            return optimizers.amsgrad(self.config.learning_rate or 1e-3)
+        if self.rate is None and self.config.optimizer == "adam":
+            return optimizers.adam(self.schedule)
+        return optimizers.momentum(self.schedule, self.config.momentum)
+
+    @cached_property
+    def schedule(self) -> optimizers.Schedule | None:
+        """Learning rate of each step; None where it is constant."""
+        config = self.config
+        if self.rate is not None or config.optimizer == "amsgrad":
+            return self.rate
+        if config.optimizer == "adam":
+            return optimizers.half_cosine(config.learning_rate or 1e-3, config.epochs * self.steps)
+        narrowing = float(self.sigmas[0] - self.sigmas[-1])
+        cycles = -(-config.epochs // config.cycle)
+        highest = config.learning_rate or 1.0  # the range test has replaced None
+        return optimizers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
+
+    def learning_rate(self, epoch: int) -> float:
+        """Of the last step of an epoch (from 0)."""
+        if self.schedule is None:
+            return self.config.learning_rate or 1e-3
+        return float(self.schedule(self.steps * (epoch + 1) - 1))
 
     @cached_property
     def sigmas(self) -> np.ndarray:

@@ -1,36 +1,39 @@
-"""What was measured, for reading while training runs: `history.csv` and TensorBoard events."""
+"""What was measured, for reading while training runs: `history.csv`, and the loggers of `loggers`."""
 
-import contextlib
 import math
-import time
+import resource
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import jax
 import numpy as np
 
 from infantjax.files import write_atomically
+from infantjax.training.loggers import LOGGERS, Logger, LoggerName
 
 TABLE = "history.csv"
-FOLDER = "tensorboard"
 
 
 class Log:
     """The logs of a stack below a folder, as a context manager.
 
-    `history.csv` has a row for each run and epoch up to the last checkpoint and is whole at any moment; TensorBoard
-    gets each value at once, under the same tag for every run, so that runs lie over each other. Both go on where an
-    interrupted training left off.
+    `history.csv` has a row for each run and epoch up to the last checkpoint and is whole at any moment; loggers get
+    each value at once. Both go on where an interrupted training left off.
 
     Args:
         directory: the training's folder, which exists.
         run_ids: number of each run.
+        loggers: names of `LOGGERS`.
     """
 
-    def __init__(self, directory: str | Path, run_ids: Sequence[int]) -> None:
-        self.directory, self.run_ids = Path(directory), list(run_ids)
-        self._writers: list[Any] = []
+    def __init__(
+        self, directory: str | Path, run_ids: Sequence[int], loggers: Sequence[LoggerName] = ("tensorboard",)
+    ) -> None:
+        self.directory, self.run_ids, self.names = Path(directory), list(run_ids), tuple(loggers)
+        self._loggers: list[Logger] | None = None
 
     def __enter__(self) -> "Log":
         return self
@@ -38,48 +41,50 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for writer in self._writers:
-            # What could not be written was told when it was flushed.
-            with contextlib.suppress(OSError):
-                writer.close()
+        for logger in self._loggers or ():
+            logger.close()
 
-    def write(self, epoch: int, history: Mapping[str, Any], table: bool = True) -> None:
+    def write(
+        self, epoch: int, history: Mapping[str, Any], table: bool = True, speed: Mapping[str, float] | None = None
+    ) -> None:
         """Everything up to an epoch.
 
         Args:
             epoch: counted from 1.
             history: `[run, epoch]`; runs beyond the named ones pad the stack and are left out, as are arrays with more
                 axes.
-            table: write the table anew, whose size grows with the epochs; else the events alone.
+            table: write the table anew, whose size grows with the epochs; else the loggers alone.
+            speed: figures of the whole stack that differ from one execution to another, for the loggers alone.
 
         Raises:
             OSError: the folder cannot be written.
+            InputError: a logger cannot be used.
         """
         history = {name: values for name, values in history.items() if np.ndim(values) == 2}
         if table:
             write_atomically(self.directory / TABLE, history_table(history, self.run_ids, epoch))
-        self._write_events(epoch, history)
+        if self._loggers is None:
+            self._loggers = [LOGGERS[name](self.directory, self.run_ids, epoch) for name in self.names]
+        figures = [
+            _finite({name: values[row, epoch - 1] for name, values in history.items()}) | _finite(speed or {})
+            for row in range(len(self.run_ids))
+        ]
+        for logger in self._loggers:
+            logger.write(epoch, figures)
 
-    def _write_events(self, epoch: int, history: Mapping[str, Any]) -> None:
-        # tensorboardX's own front end has a thread and a queue for each writer, which a stack of 70 runs does not
-        # need and which tell a full disk as several tracebacks.
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-        from tensorboardX.summary import scalar
 
-        if not self._writers:
-            for run in self.run_ids:
-                folder = self.directory / FOLDER / f"run-{run:03d}"
-                folder.mkdir(parents=True, exist_ok=True)
-                writer = EventsWriter(str(folder / "events"), f".epoch-{epoch}")
-                # Events of epochs that are run again after an interruption give way to the new ones.
-                writer.write_event(Event(step=epoch, session_log=SessionLog(status=SessionLog.START)))
-                self._writers.append(writer)
-        for row, writer in enumerate(self._writers):
-            for name, values in history.items():
-                if math.isfinite(value := float(values[row, epoch - 1])):
-                    writer.write_event(Event(wall_time=time.time(), step=epoch, summary=scalar(name, value)))
-            writer.flush()
+def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+
+
+def peak_memory(devices: Sequence[jax.Device]) -> float:
+    """The most memory in use so far, megabytes: of the fullest device; of this process on a CPU, which tells none."""
+    stats = [device.memory_stats() or {} for device in devices]
+    peaks = [each["peak_bytes_in_use"] for each in stats if "peak_bytes_in_use" in each]
+    if peaks:
+        return max(peaks) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
 def history_table(history: Mapping[str, Any], run_ids: Sequence[int], epochs: int) -> str:

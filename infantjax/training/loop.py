@@ -6,6 +6,7 @@ devices, up to rounding where the compiler fuses programs differently.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,12 +24,14 @@ from infantjax.settings import Count, check_fields
 from infantjax.training import distributed
 from infantjax.training.compiled import CompiledTraining, init_program
 from infantjax.training.layout import Layout, RunMapping, take_runs, with_sharding
+from infantjax.training.loggers import LoggerName, require_loggers
+from infantjax.training.logs import Log, peak_memory
+from infantjax.training.profiling import Profiler
 from infantjax.training.state import Status, TrainResult, TrainState
 from infantjax.training.task import SupervisedTask
 
 if TYPE_CHECKING:
     from infantjax.training.checkpoints import CheckpointStore
-    from infantjax.training.logs import Log
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class TrainOptions:
         devices: to use; None is all devices of all processes.
         save_every: epochs between checkpoints, and between writes of `history.csv`.
         quiet: no progress on stderr.
+        loggers: of what is measured beside `history.csv`, see `loggers`.
+        profile: folder for a profile of the first epochs by `jax.profiler`; None makes none.
         on_epoch: called on the host after each epoch with its number and the state of the padded stack, in memory
             that the next epoch may overwrite.
 
@@ -51,6 +56,8 @@ class TrainOptions:
     devices: Sequence[jax.Device] | None = None
     save_every: Count = 1
     quiet: bool = True
+    loggers: tuple[LoggerName, ...] = ("tensorboard",)
+    profile: Path | None = None
     on_epoch: Callable[[int, TrainState], None] | None = None
 
     def __post_init__(self) -> None:
@@ -91,6 +98,7 @@ def train(
         InputError: the directory holds another training, is in use, or cannot be written.
     """
     options = options or TrainOptions()
+    require_loggers(options.loggers)
     count = len(jax.tree.leaves(runs)[0])
     run_ids = list(range(count)) if run_ids is None else [int(i) for i in run_ids]
     setup = {
@@ -116,7 +124,7 @@ def train(
     with contextlib.ExitStack() as stack:
         quiet = options.quiet or not distributed.is_main_process()
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
-        recorder = stack.enter_context(_recorder(task, directory, setup, run_ids))
+        recorder = stack.enter_context(_recorder(task, directory, setup, run_ids, options.loggers))
 
         # The state: from the newest intact checkpoint, or new.
         done, restored = recorder.restore(shapes)
@@ -133,7 +141,7 @@ def train(
         advance: Callable[[TrainState, Any, Any], TrainState]
         if compiled:
             advance = compiled.epoch
-        elif _any_running(state):
+        elif _running(state).any():
             size = layout.mesh.size
             progress.log(f"compiling {count} run(s) of {type(task.module).__name__} for {size} device(s)")
             began = time.perf_counter()
@@ -141,16 +149,22 @@ def train(
             progress.log(f"compiled in {time.perf_counter() - began:.1f} s")
 
         # The loop: the host saves, logs, and checks whether all runs have ended.
-        while _any_running(state):
+        running, counts = _running(state), np.asarray(distributed.fetch(runs.train_count))
+        profiler = stack.enter_context(Profiler(options.profile))
+        while running.any():
             done += 1
+            profiler.begin_epoch()
+            began, samples = time.perf_counter(), counts[running].sum()
             with jax.transfer_guard("disallow"):
                 state = advance(state, runs, data)
-            due = done % options.save_every == 0 or not _any_running(state)
+            running = _running(state)
+            speed = _speed(task, done, samples, time.perf_counter() - began, layout)
+            due = done % options.save_every == 0 or not running.any()
             saved = directory is not None and due
             # Unpacked on the host, where a thousand variables are views; on a device each would be a program.
             whole = task.unpack_state(distributed.fetch(state)) if saved or options.on_epoch else None
             if directory is not None:
-                recorder.record(done, whole if saved else None, whole or state)
+                recorder.record(done, whole if saved else None, whole or state, speed)
             if whole and options.on_epoch:
                 options.on_epoch(done, whole)
             progress.update(done, task.format_summary(np.asarray(distributed.fetch(state.best_score))[:count]))
@@ -159,16 +173,19 @@ def train(
 
 @contextlib.contextmanager
 def _recorder(
-    task: SupervisedTask, directory: str | Path | None, setup: dict[str, Any], run_ids: Sequence[int]
+    task: SupervisedTask,
+    directory: str | Path | None,
+    setup: dict[str, Any],
+    run_ids: Sequence[int],
+    loggers: Sequence[LoggerName],
 ) -> Iterator["_Recorder"]:
     """Open checkpoints and logs below a directory; only the main process does."""
     if directory is None or not distributed.is_main_process():
         yield _Recorder(task, len(run_ids))
         return
     from infantjax.training.checkpoints import CheckpointStore
-    from infantjax.training.logs import Log
 
-    with CheckpointStore(directory, setup) as store, Log(directory, run_ids) as log:
+    with CheckpointStore(directory, setup) as store, Log(directory, run_ids, loggers) as log:
         yield _Recorder(task, len(run_ids), store, log)
 
 
@@ -197,8 +214,8 @@ class _Recorder:
         state = found[1] if found else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), wanted)
         return epoch, distributed.broadcast_from_host0(state)
 
-    def record(self, epoch: int, saved: TrainState | None, state: TrainState) -> None:
-        """Write the history, and a checkpoint if there is a state to save."""
+    def record(self, epoch: int, saved: TrainState | None, state: TrainState, speed: Mapping[str, float]) -> None:
+        """Write the history and the speed, and a checkpoint if there is a state to save."""
         history = distributed.fetch(state.history)
         if self.store is None or self.log is None:
             return
@@ -206,7 +223,7 @@ class _Recorder:
             # Without the runs that pad the stack: it may be continued on other devices.
             self.store.save(epoch, take_runs(saved, range(self.count)))
         with self.store.writing():
-            self.log.write(epoch, history, table=saved is not None)
+            self.log.write(epoch, history, table=saved is not None, speed=speed)
         if saved is not None:
             places.publish_progress(self.store.directory)
 
@@ -217,8 +234,20 @@ def digest_of(tree: Any) -> str:
     return sha256(str(structure), *(np.ascontiguousarray(leaf) for leaf in leaves))
 
 
-def _any_running(state: TrainState) -> bool:
-    return bool(np.any(distributed.fetch(state.status) == Status.RUNNING))
+def _running(state: TrainState) -> np.ndarray:
+    """`[run]` whether each run of the padded stack goes on."""
+    return np.asarray(distributed.fetch(state.status)) == Status.RUNNING
+
+
+def _speed(task: SupervisedTask, epoch: int, samples: int, seconds: float, layout: Layout) -> dict[str, float]:
+    """What an epoch took, with the learning rate, for the logs; NaN where a task has no one rate in an epoch."""
+    rate = task.learning_rate(epoch - 1)
+    return {
+        "learning_rate": math.nan if rate is None else rate,
+        "seconds": seconds,
+        "samples_per_second": samples / seconds,
+        "memory_mb": peak_memory(layout.mesh.local_devices),
+    }
 
 
 def _shapes_in_words(variables: Any) -> dict[str, str]:

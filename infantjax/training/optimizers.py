@@ -40,18 +40,24 @@ def amsgrad(learning_rate: float) -> optax.GradientTransformation:
     return optax.amsgrad(learning_rate, b1=0.9, b2=0.999, eps=1e-7)
 
 
-def adam(highest: float, steps: int) -> optax.GradientTransformation:
-    """Adam whose rate rises over the first twentieth of the steps and falls to 0 on half a cosine.
+def adam(learning_rate: Schedule) -> optax.GradientTransformation:
+    """Adam with epsilon 1e-7, for `half_cosine`.
 
     For networks that start from scratch with few steps: AMSGrad remembers their large first gradients for ever. Our
     choice.
+    """
+    return optax.adam(learning_rate, eps=1e-7)
+
+
+def half_cosine(highest: float, steps: int) -> Schedule:
+    """A rate that rises over the first twentieth of the steps and falls to 0 on half a cosine.
 
     Args:
         highest: rate, above 0.
         steps: of the whole training.
     """
     rise = max(1, steps // 20)
-    return optax.adam(optax.warmup_cosine_decay_schedule(0.0, highest, rise, max(steps, rise + 1)), eps=1e-7)
+    return optax.warmup_cosine_decay_schedule(0.0, highest, rise, max(steps, rise + 1))
 
 
 def momentum(learning_rate: Schedule | float, share: float = 0.9) -> optax.GradientTransformation:

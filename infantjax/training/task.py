@@ -168,6 +168,11 @@ class SupervisedTask(ABC):
         """Factor of the optimizer's updates in an epoch (from 0), for rates that change by epoch; None is 1."""
         return None
 
+    def learning_rate(self, epoch: int) -> float | None:
+        """Learning rate of an epoch (from 0), for the logs; None where it has no single one."""
+        rate, scale = getattr(self.config, "learning_rate", None), self.update_scale(jnp.int32(epoch))
+        return None if rate is None else float(rate * (1 if scale is None else scale))
+
     def draw_order(self, key: Array, run: Any, data: Any) -> Any:
         """Random order of an epoch's training samples `[sample]`; padding comes last."""
         return permutation(key, run.train_count, len(jax.tree.leaves(run.train)[0]))

@@ -12,10 +12,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import jax
 import numpy as np
 import pytest
 
+from infantjax import places
 from infantjax.errors import InputError
 from infantjax.training.checkpoints import CheckpointStore
 from infantjax.training.compiled import trace
@@ -353,3 +355,66 @@ def test_a_full_disk_is_one_line_without_a_traceback(tmp_path):
     assert "cannot be written" in done.stdout
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+# --- in a cloud ------------------------------------------------------------------------------------------------------
+
+PLACE = "memory://bucket/training"
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    """An empty file system in memory."""
+    monkeypatch.setenv("INFANTJAX_CACHE", str(tmp_path / "machine"))
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    return fs
+
+
+def test_an_interrupted_training_continues_on_another_machine_from_the_place(
+    run, interrupted, uninterrupted, cloud, tmp_path, monkeypatch
+):
+    with places.working_copy() as copy:
+        interrupted(copy.fetch(PLACE), after=3)
+    assert {path.split("/")[4] for path in cloud.find("/bucket/training/checkpoints")} == {"1", "2", "3"}
+    monkeypatch.setenv("INFANTJAX_CACHE", str(tmp_path / "another"))
+    epochs = []
+    with places.working_copy() as copy:
+        folder = copy.fetch(PLACE)
+        result = run(folder, on_epoch=lambda epoch, _: epochs.append(epoch))
+        assert places.publish(folder) == 0
+    assert epochs == [4]
+    assert_same(result, uninterrupted[0])
+    assert cloud.cat_file("/bucket/training/history.csv") == (uninterrupted[1] / "history.csv").read_bytes()
+    assert {path.split("/")[4] for path in cloud.find("/bucket/training/checkpoints")} == {"2", "3", "4"}
+
+
+def test_an_epoch_of_which_a_part_was_published_gives_way_to_the_one_before(run, interrupted, cloud, caplog):
+    with places.working_copy() as copy:
+        interrupted(copy.fetch(PLACE), after=3)
+        files = cloud.find("/bucket/training/checkpoints/3")
+        cloud.rm(max(files, key=cloud.size))
+        epochs = []
+        run(copy.fetch(PLACE), on_epoch=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [3, 4]
+    assert "damaged" in caplog.text
+    assert len(cloud.find("/bucket/training/checkpoints/3")) == len(files)
+
+
+# --- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_loggers_get_the_learning_rate_and_the_speed_and_history_does_not(toy, program, tmp_path):
+    options = TrainOptions("map", loggers=("jsonl",), profile=tmp_path / "profile")
+    result = toy.toy_train(toy.toy_splits(RUNS), directory=tmp_path / "run", options=options, compiled=program)
+    found = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [(line["run"], line["epoch"]) for line in found] == [(r, e) for e in range(1, 5) for r in range(RUNS)]
+    for line in found:
+        assert line["learning_rate"] == 0.05
+        assert line["auc"] == pytest.approx(float(result.history["auc"][line["run"], line["epoch"] - 1]))
+        samples = sum(len(split.train) for split in toy.toy_splits(RUNS))
+        assert line["samples_per_second"] * line["seconds"] == pytest.approx(samples)
+        assert line["memory_mb"] > 0
+    assert "seconds" not in (tmp_path / "run" / "history.csv").read_text()
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))

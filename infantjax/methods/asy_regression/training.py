@@ -240,6 +240,10 @@ class ClipTask(SupervisedTask):
         """Minus the learning rate of the epoch."""
         return -self.config.learning_rate * self.config.decay ** (epoch // self.config.decay_every)
 
+    def learning_rate(self, epoch: int) -> float:
+        """Of an epoch (from 0)."""
+        return -float(self.update_scale(jnp.int32(epoch)))
+
     def batch(
         self, plan: EpochPlan, step: Array, run: Run, data: ClipData
     ) -> tuple[Array, Float[Array, "batch time row column map"]]:
