@@ -218,6 +218,20 @@ def test_the_range_test_finds_where_the_loss_runs_away():
     assert before.min() < losses[0]
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "rates"),
+    [
+        ("amsgrad", [3e-3, 3e-3, 3e-3]),
+        ("adam", [2.886e-3, 1.5e-3, 1.142e-4]),
+        ("cyclical", [1.334e-3, 2.667e-3, 6.674e-4]),
+    ],
+)
+def test_the_learning_rate_of_an_epoch_is_that_of_its_last_step(optimizer, rates):
+    config = replace(CONFIG, optimizer=optimizer, epochs=3, cycle=3)
+    task = PoseTask.create(Eye(), dots(), [FOLD], config)
+    np.testing.assert_allclose([task.learning_rate(epoch) for epoch in range(3)], rates, rtol=1e-3)
+
+
 IN_SUBPROCESS = """
 import importlib.util, sys
 import jax, numpy as np

@@ -131,6 +131,7 @@ def test_the_rate_falls_by_a_tenth_after_every_ten_epochs():
     task = ClipTask(DetectionNetwork(), replace(CONFIG, learning_rate=0.1), (1, 3, 16, 32, 1))
     rates = [-float(task.update_scale(jnp.int32(epoch))) for epoch in (0, 9, 10, 20)]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.081], rtol=1e-6)
+    np.testing.assert_allclose([task.learning_rate(epoch) for epoch in (0, 10)], [0.1, 0.09], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
