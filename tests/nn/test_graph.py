@@ -1,9 +1,12 @@
 """Graph convolutions against their definition, in either order of the two products, and the layers with their norm."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 
+from infantjax.devices import traced_for
 from infantjax.nn.graph import Block, GraphConv, GroupedGraphConv, graph_convolution, graph_product
 
 
@@ -96,3 +99,15 @@ def test_a_layer_of_stacked_runs_is_that_of_each_run(make):
     compiled = jax.jit(lambda v: layer.apply(v, x, adjacency, train=False))
     alone = np.stack([compiled(jax.tree.map(lambda a, i=i: a[i], stack)) for i in range(2)])
     np.testing.assert_allclose(jax.jit(jax.vmap(compiled))(stack), alone, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [partial(GraphConv, 6, 4, 3), partial(GroupedGraphConv, 6, 3)])
+def test_an_accelerator_computes_the_same_by_one_matrix(make):
+    x = np.random.default_rng(0).standard_normal((5, 2, 3, 6)).astype(np.float32)
+    adjacency = np.random.default_rng(1).uniform(size=(3, 5, 5)).astype(np.float32)
+    layer = make()
+    variables = fresh(layer, x, adjacency)
+    expected = applied(layer, variables, x, adjacency, train=False)
+    with traced_for("gpu"):
+        found = applied(layer, variables, x, adjacency, train=False)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

@@ -1,5 +1,7 @@
 """Batch norm, convolutions over time with their norm, and composed affine maps."""
 
+import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.kernels.folding import fold_batch_norm
-from infantjax.nn.layers import BatchNorm, DepthwiseConv, TemporalConv
+from infantjax.nn.layers import BatchNorm, DepthwiseConv, TemporalConv, side_by_side
 
 
 def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
@@ -228,3 +230,37 @@ def test_an_input_of_other_channels_is_refused_with_both_shapes(layer):
     given = (jnp.zeros((1, 3, 3)),) if isinstance(layer, GraphConv) else ()
     with pytest.raises(AssertionError, match=r"\(3, 1, 5, 6\).*\(None, None, None, 4\)"):
         layer.init(jax.random.key(0), jnp.zeros((3, 1, 5, 6)), *given, False)
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("kind", ["shared", "own channels", "depthwise"])
+def test_layers_side_by_side_are_the_layers(kind, train):
+    x = np.random.default_rng(0).standard_normal((2, 3, 12, 4)).astype(np.float32)
+
+    class Layers(nn.Module):
+        merged: bool
+
+        @nn.compact
+        def __call__(self, x):
+            if kind == "depthwise":
+                layers = [DepthwiseConv(2, 3, 2, i + 1, name=f"layer_{i}") for i in range(2)]
+            else:
+                inputs = 4 if kind == "shared" else 2
+                layers = [TemporalConv(inputs, 5, 3, 2, i + 1, name=f"layer_{i}") for i in range(2)]
+            if self.merged:
+                return side_by_side(layers, x, train, shared=kind == "shared")
+            parts = [x, x] if kind == "shared" else jnp.split(x, 2, -1)
+            return jnp.concatenate([layer(part, train) for layer, part in zip(layers, parts)], -1)
+
+    drawn = Layers(False).init(jax.random.key(0), x)
+    noise = np.random.default_rng(1)
+    variables = jax.tree.map(lambda a: a + np.float32(noise.uniform(0.1, 1, a.shape)), drawn)
+
+    def results(module):
+        def scalar(params):
+            y, changed = module.apply(variables | {"params": params}, x, mutable="batch_stats")
+            return jnp.square(y - 1).sum(), (y, changed)
+
+        return jax.jit(jax.grad(scalar, has_aux=True))(variables["params"])
+
+    chex.assert_trees_all_close(results(Layers(True)), results(Layers(False)), rtol=1e-4, atol=1e-4)

@@ -11,6 +11,8 @@ Points that look unintended but are real, and are kept because parameter counts 
 Activations are `[joint, batch, time, channel]`.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,7 +24,8 @@ from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.initializers import Constant, parameter
 from infantjax.nn.kernels.convolution import pointwise, sparse_temporal_convolution
 from infantjax.nn.kernels.folding import is_folded
-from infantjax.nn.layers import DepthwiseConv, TemporalConv
+from infantjax.nn.kernels.lowering import on_cpu
+from infantjax.nn.layers import DepthwiseConv, TemporalConv, side_by_side
 
 _SQRT2 = 2.0**0.5
 
@@ -86,6 +89,9 @@ class TemporalBlock(nn.Module):
         s, act = self.spec, self.activation
         if s.composable and is_folded(self, "fuse"):
             y = self._composed_scales(x)
+        elif self._merges_scales():
+            fuse = TemporalConv(s.scales * s.features, s.features, name="fuse")
+            y = fuse(self._merged_scales(x, train), train)
         else:
             scales = []
             for i in range(s.scales):
@@ -106,25 +112,48 @@ class TemporalBlock(nn.Module):
             y = y + (down(x, train) if down else x)
         return act(y + residual)
 
+    def _merges_scales(self) -> bool:
+        """Whether scales are computed side by side: but on a CPU, where they can be and nobody looks into them."""
+        asked = flops.is_open() or self.is_initializing() or self.is_mutable_collection("intermediates")
+        return self.spec.scales > 1 and not self.spec.se_inner and not on_cpu() and not asked
+
+    def _merged_scales(self, x: Array, train: bool) -> Array:
+        """All scales before their fusion, each operation for all of them at once."""
+        act, scales = self.activation, range(self.spec.scales)
+        last = [self._last(i) for i in scales]
+        if self.spec.block_type == "basic":
+            return side_by_side(last, x, train, shared=True)
+        y = act(side_by_side([self._opening(i) for i in scales], x, train, shared=True))
+        y = act(side_by_side([self._middle(i) for i in scales], y, train))
+        return side_by_side(last, y, train)
+
     def _opened(self, i: int, x: Array, train: bool) -> Array:
-        """The pointwise convolution that scale i begins with; a basic block has none."""
+        """Scale i up to its opening; a basic block has none."""
+        return x if self.spec.block_type == "basic" else self._opening(i)(x, train)
+
+    def _opening(self, i: int) -> TemporalConv:
+        """The pointwise convolution that scale i begins with."""
         s = self.spec
-        if s.block_type == "basic":
-            return x
         if s.block_type == "bottleneck":
-            return TemporalConv(s.features, s.inner, gain=_SQRT2, name=f"down_{i}")(x, train)
-        return TemporalConv(s.features, s.inner, gain=_SQRT2, use_bias=False, name=f"up_{i}")(x, train)
+            return TemporalConv(s.features, s.inner, gain=_SQRT2, name=f"down_{i}")
+        return TemporalConv(s.features, s.inner, gain=_SQRT2, use_bias=False, name=f"up_{i}")
 
     def _hidden(self, i: int, x: Array, train: bool) -> Array:
         """Scale i from behind its opening up to its last convolution."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
             return x
+        y = act(self._middle(i)(act(x), train))
+        if s.block_type == "mbconv" and s.se_inner:
+            y = SqueezeExcitation(s.inner, s.se_inner, act, name=f"se_{i}")(y)
+        return y
+
+    def _middle(self, i: int) -> Any:
+        """The dilated convolution of scale i, of a block that is not basic."""
+        s = self.spec
         if s.block_type == "bottleneck":
-            conv = TemporalConv(s.inner, s.inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
-            return act(conv(act(x), train))
-        y = act(DepthwiseConv(s.inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")(act(x), train))
-        return SqueezeExcitation(s.inner, s.se_inner, act, name=f"se_{i}")(y) if s.se_inner else y
+            return TemporalConv(s.inner, s.inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
+        return DepthwiseConv(s.inner, s.kernel_size, s.stride, i + 1, _SQRT2, name=f"conv_{i}")
 
     def _last(self, i: int) -> TemporalConv:
         """The last convolution of scale i."""

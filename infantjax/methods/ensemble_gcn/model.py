@@ -9,7 +9,7 @@ Variables: `params` (trained), `batch_stats` (running statistics, changed by tra
 matrices; kept with the weights, never trained).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.attention import ACTIVATIONS
 from infantjax.nn.initializers import variable
+from infantjax.nn.kernels.lowering import on_cpu
 from infantjax.nn.layers import BatchNorm, TemporalConv
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
@@ -35,6 +36,8 @@ Applied = Callable[
     tuple[Float[Array, "joint batch time_out out"], Mapping[str, Any]],
 ]
 """A module as a function of its variables, input and adjacency: its output, and the collections that it changes."""
+Branches = Sequence[Sequence[ModuleSpec]]
+"""The modules of each input branch."""
 
 
 def applied(module: GraphModule, train: bool) -> Applied:
@@ -84,33 +87,69 @@ class GraphNetwork(nn.Module):
         x = BatchNorm((x.shape[0], 1, 1, 6), (1, 2), name="data_norm")(x, train)
         # Of this pass alone: JAX keeps what it knows of a function as long as that lives, and a search has no end.
         traced: dict[ModuleSpec, Applied] = {}
-        outputs = []
-        for branch, modules in enumerate(branches):
-            y = x[..., 2 * branch : 2 * branch + 2]
-            for spec in modules:
-                y = self._module(spec, y, input_graph, train, traced)
-            outputs.append(y)
+        inputs = [x[..., 2 * branch : 2 * branch + 2] for branch in range(len(branches))]
+        apply = self._in_turn if on_cpu() or self._is_asked() else self._side_by_side
+        outputs = apply(branches, inputs, input_graph, train, traced)
         y = TemporalConv(sum(o.shape[-1] for o in outputs), fused, name="fuse")(jnp.concatenate(outputs, -1), train)
         for spec in main:
             y = self._module(spec, y, main_graph, train, traced)
         pooled = SpatialPool(name="pool")(y) if a.pool == "spatial" else global_mean(y)
         return classify(y, pooled, self.classes)
 
+    def _in_turn(
+        self, branches: Branches, inputs: list[Array], adjacency: Array, train: bool, traced: dict[ModuleSpec, Applied]
+    ) -> list[Array]:
+        """Outputs of the branches, one computed after the other."""
+        outputs = []
+        for y, modules in zip(inputs, branches, strict=True):
+            for spec in modules:
+                y = self._module(spec, y, adjacency, train, traced)
+            outputs.append(y)
+        return outputs
+
+    def _side_by_side(
+        self, branches: Branches, inputs: list[Array], adjacency: Array, train: bool, traced: dict[ModuleSpec, Applied]
+    ) -> list[Array]:
+        """Outputs of the branches, all computed by the same operations: their modules are alike.
+
+        For an accelerator, where that is a third of the kernels of a training step (`benchmarks/compile_targets.py`).
+        On a CPU grouped convolutions are slow.
+        """
+        y = jnp.stack(inputs)
+        for specs in zip(*branches, strict=True):
+            variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(self._variables_of, specs))
+            apply = traced.setdefault(specs[0], applied(self._make(specs[0])(parent=None), train))
+            y, changed = jax.vmap(apply, in_axes=(0, 0, None))(variables, y, adjacency)
+            for number, spec in enumerate(specs):
+                self._put(spec, jax.tree.map(lambda leaf, number=number: leaf[number], changed))
+        return list(y)
+
     def _module(
         self, spec: ModuleSpec, x: Array, adjacency: Array, train: bool, traced: dict[ModuleSpec, Applied]
     ) -> Array:
         """Apply a module; those that are alike are traced once, since tracing takes longer than computing."""
-        make = partial(GraphModule, spec, ACTIVATIONS[self.architecture.nonlinearity], self.lean)
-        # Who draws the variables, counts operations or asks for what lies between the layers wants every module itself.
-        if flops.is_open() or any(map(self.is_mutable_collection, ("params", "intermediates"))):
+        make = self._make(spec)
+        if self._is_asked():
             return make(name=spec.name)(x, adjacency, train)
-        variables = {name: of[spec.name] for name, of in self.variables.items() if spec.name in of}
         if spec not in traced:
             traced[spec] = applied(make(parent=None), train)
-        y, changed = traced[spec](variables, x, adjacency)
+        y, changed = traced[spec](self._variables_of(spec), x, adjacency)
+        self._put(spec, changed)
+        return y
+
+    def _is_asked(self) -> bool:
+        """Whether every module is needed for itself: to draw variables, count operations, or give what lies between."""
+        return flops.is_open() or any(map(self.is_mutable_collection, ("params", "intermediates")))
+
+    def _make(self, spec: ModuleSpec) -> Callable[..., GraphModule]:
+        return partial(GraphModule, spec, ACTIVATIONS[self.architecture.nonlinearity], self.lean)
+
+    def _variables_of(self, spec: ModuleSpec) -> Mapping[str, Any]:
+        return {name: of[spec.name] for name, of in self.variables.items() if spec.name in of}
+
+    def _put(self, spec: ModuleSpec, changed: Mapping[str, Any]) -> None:
         for name, of in changed.items():
             self.put_variable(name, spec.name, of)
-        return y
 
     def _graphs(self) -> tuple[Array, Array]:
         kind = self.architecture.graph

@@ -134,7 +134,6 @@ def shifted(x: Float[Array, "row time channel"], offsets: Sequence[int], stride:
     return [padded[:, before + i : before + i + frames : stride] for i in offsets]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def convolution(
     x: Float[Array, "batch *axes in"],
     kernel: Float[Array, "*taps in out"],
@@ -155,6 +154,15 @@ def convolution(
         dilations: between the kernel's elements, of each axis.
         padding: of each axis.
     """
+    if not on_cpu():
+        return _convolution(x, kernel, strides, dilations, padding)
+    return _convolution_on_cpu(x, kernel, strides, dilations, padding)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolution_on_cpu(
+    x: Array, kernel: Array, strides: tuple[int, ...], dilations: tuple[int, ...], padding: Padding
+) -> Array:
     return _widened(x, kernel, strides, dilations, padding)
 
 
@@ -167,7 +175,7 @@ def _widened(
     even where half of the channels are zeros.
     """
     outputs = kernel.shape[-1]
-    surplus = _FAST_OUTPUTS - outputs if on_cpu() and x.shape[1] == 1 else 0
+    surplus = _FAST_OUTPUTS - outputs if x.shape[1] == 1 else 0
     if surplus > 0:
         kernel = jnp.pad(kernel, [(0, 0)] * (kernel.ndim - 1) + [(0, surplus)])
     return _convolution(x, kernel, strides, dilations, padding)[..., :outputs]
@@ -217,4 +225,4 @@ def _backward(
     return _widened(spread, reverse, ones, dilations, none), jnp.moveaxis(sums, 0, -2)
 
 
-convolution.defvjp(_forward, _backward)
+_convolution_on_cpu.defvjp(_forward, _backward)

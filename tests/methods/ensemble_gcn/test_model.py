@@ -4,6 +4,7 @@ import gc
 import json
 from functools import partial
 
+import chex
 import flax.errors
 import jax
 import jax.extend
@@ -15,6 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from infantjax import models
+from infantjax.devices import traced_for
 from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, KBEST, Architecture
 from infantjax.methods.ensemble_gcn.folding import fold
 from infantjax.methods.ensemble_gcn.model import GraphNetwork
@@ -322,6 +324,40 @@ def test_stacked_weights_give_what_each_gives_alone(network):
     other = apply(jax.tree.map(lambda a: a[1], stack), x)[0]
     np.testing.assert_allclose(side_by_side, np.stack([scores, other]), rtol=0, atol=2e-5)
     assert np.abs(other - scores).max() > 1e-3
+
+
+SCALED = (
+    small(block_type="bottleneck", main_temporal_scales=2, se="outer", num_input_modules=1),
+    small(block_type="basic", main_temporal_scales=3, input_temporal_scales=2, residual="dense", graph="dis42"),
+    small(block_type="mbconv", main_temporal_scales=2, se="outer", nonlinearity="swish"),
+    small(initial_block_type="mbconv", input_temporal_scales=2, se="inner", attention="channel", pool="spatial"),
+)
+"""Between them all that is computed in another form for an accelerator."""
+
+
+@pytest.mark.slow  # the layers are tested by themselves
+@pytest.mark.parametrize("variant", range(4))
+def test_the_program_for_an_accelerator_trains_as_that_for_a_cpu(variant):
+    module, rng = GraphNetwork(SCALED[variant]), np.random.default_rng(0)
+    x = rng.standard_normal((2, 8, 19, 6))
+    variables = initialize(module, jax.random.key(0), np.float32(x))
+    with jax.enable_x64(True):
+        variables = jax.tree.map(lambda a: np.asarray(a, np.float64), variables)
+
+        def step(params):
+            def loss(params):
+                (scores, _), changed = module.apply(
+                    variables | {"params": params}, x, train=True, mutable="batch_stats"
+                )
+                return jnp.square(scores - 1).sum(), changed
+
+            return jax.value_and_grad(loss, has_aux=True)(params), module.apply(variables | {"params": params}, x)[0]
+
+        results = []
+        for platform in ("cpu", "gpu"):
+            with traced_for(platform):
+                results.append(quick(step)(variables["params"]))
+    chex.assert_trees_all_close(*results, rtol=1e-9, atol=1e-9)
 
 
 def inner_programs(function, *arguments) -> list[int]:
