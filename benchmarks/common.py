@@ -223,15 +223,10 @@ def _processor() -> str:
 
 
 def peak_mb() -> float | None:
-    """Largest resident memory of this process so far; None where the system does not tell.
+    """Largest resident memory of this process so far; None where the system does not tell."""
+    from infantjax.training.logs import process_peak_mb
 
-    What `getrusage` gives counts the process that started this one.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), None)
+    return process_peak_mb()
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

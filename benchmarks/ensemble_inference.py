@@ -1,17 +1,19 @@
 """Inference of the whole ensemble: ten published architectures, seven networks each, a recording of three minutes.
 
     python -m benchmarks.ensemble_inference
+    python -m benchmarks.ensemble_inference --models kbest-gcn-2 --peers eager compile vmap --no-write
 
-Against PyTorch twins of the same networks in eager mode that hold the same weights. Nothing is reported unless both
-sides give the same risks. The peer is given the finished input features and its best of several batch sizes, and runs
-nothing but the networks; our side computes features, risks and the contributions of the joints. GFLOP/s count the
-operations of the networks by the published rule.
+Against PyTorch twins of the same networks that hold the same weights: one after the other, in eager mode or through
+`torch.compile`, or side by side through `torch.func.vmap`. Nothing is reported unless all sides give the same risks.
+The peer is given the finished input features and its best of several batch sizes, and runs nothing but the networks;
+our side computes features, risks and the contributions of the joints. GFLOP/s count the operations of the networks by
+the published rule.
 """
 
 import json
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +52,8 @@ class Options:
     """Timed rounds."""
     warm_up: int = 1
     """Untimed rounds after the first call."""
+    peers: tuple[Literal["eager", "compile", "vmap"], ...] = ("eager",)
+    """How PyTorch runs the networks; a row each."""
     peer_batches: tuple[int, ...] = (8, 32, 71)
     """Batch sizes of which the peer gets its best."""
     chunk: int | None = None
@@ -69,26 +73,27 @@ def main(options: Options) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = torch.as_tensor(np.asarray(channels).transpose(0, 3, 1, 2).copy(), device=device)
 
-    rows, ours_total, peer_total, flops_total = [], 0.0, 0.0, 0.0
+    rows: list[dict[str, Any]] = []
     where = common.environment()
     for name in options.models:
         twins = [_twin(name, inputs) for _ in range(options.runs)]
         program = EnsembleProgram([_member(name, twins)], IN_MOTION_19, chunk=options.chunk)
-        batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, twice=True).seconds())
         ours = common.Contender("infantjax", partial(_first_scores, program, positions))
-        peer = _peer(twins, inputs, batch)
-        comparison = common.compare(ours, peer, options.rounds, options.warm_up)
-        found, expected = ours.run().risk, peer.run().softmax(-1)[..., 1].cpu().numpy()
-        error = common.require_equal(found, expected, TOLERANCE, name)
-        entry = models.get(name)
+        peers = []
+        for kind in options.peers:
+            batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, kind, twice=True).seconds())
+            peers.append((kind, batch, _peer(twins, inputs, batch, kind)))
+        comparisons = common.compare_all([ours], [peer for *_, peer in peers], options.rounds, options.warm_up)
+        entry, found = models.get(name), ours.run().risk
         flops = count_flops(entry.build(), entry.input_shape) * len(starts) * options.runs
-        rows.append({"model": name, "peer_batch": batch, "difference": error, **comparison.summary(flops)})
-        ours_total += rows[-1]["ours_median_s"]
-        peer_total += rows[-1]["peer_median_s"]
-        flops_total += flops
-        print(json.dumps(rows[-1]), flush=True)
+        for (kind, batch, peer), comparison in zip(peers, comparisons):
+            expected = peer.run().softmax(-1)[..., 1].cpu().numpy()
+            error = common.require_equal(found, expected, TOLERANCE, f"{name}, {kind}")
+            row = {"model": name, "peer": kind, "peer_batch": batch, "difference": error, **comparison.summary(flops)}
+            rows.append(row)
+            print(json.dumps(row), flush=True)
     ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
-    rows.append(_total(rows, ours_total, peer_total, flops_total))
+    rows += [_total([row for row in rows if row["peer"] == kind]) for kind in options.peers]
     shapes = {"networks": options.runs * len(options.models), "windows": len(starts), **ceilings}
     if options.write:
         print(common.write("ensemble_inference", rows, shapes, where))
@@ -96,11 +101,14 @@ def main(options: Options) -> None:
         print(common.table(rows), shapes)
 
 
-def _total(rows: list[dict[str, Any]], ours: float, peer: float, flops: float) -> dict[str, Any]:
+def _total(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The line over all networks: sums of the medians; its quartiles are those of the networks' ratios."""
     ratios = [row["ratio"] for row in rows]
+    ours, peer = (sum(row[f"{side}_median_s"] for row in rows) for side in ("ours", "peer"))
+    flops = sum(row["ours_gflops"] * row["ours_median_s"] for row in rows)
     return {
         "model": "all",
+        "peer": rows[0]["peer"],
         "peer_batch": None,
         "difference": max(row["difference"] for row in rows),
         "rounds": rows[0]["rounds"],
@@ -108,8 +116,8 @@ def _total(rows: list[dict[str, Any]], ours: float, peer: float, flops: float) -
         "peer_first_call_s": sum(row["peer_first_call_s"] for row in rows),
         "ours_median_s": ours,
         "peer_median_s": peer,
-        "ours_gflops": flops / ours / 1e9,
-        "peer_gflops": flops / peer / 1e9,
+        "ours_gflops": flops / ours,
+        "peer_gflops": flops / peer,
         "ratio": peer / ours,
         "ratio_q1": float(np.quantile(ratios, 0.25)),
         "ratio_q3": float(np.quantile(ratios, 0.75)),
@@ -145,11 +153,16 @@ def _member(name: str, twins: list[torch.nn.Module]) -> Member:
     return Member(name, jax.tree.map(lambda *leaves: np.stack(leaves), *variables), {})
 
 
-def _peer(twins: list[torch.nn.Module], inputs: torch.Tensor, batch: int, twice: bool = False) -> common.Contender:
+def _peer(
+    twins: list[torch.nn.Module], inputs: torch.Tensor, batch: int, kind: str = "eager", twice: bool = False
+) -> common.Contender:
     version = torch.__version__.partition("+")[0]
-    peer = common.Contender(
-        f"torch {version} eager", lambda: torch_twin.torch_inference(twins, inputs, batch), common.torch_wait
-    )
+    if kind == "vmap":
+        run = partial(torch_twin.torch_vmapped_inference, twins, inputs, batch)
+    else:
+        networks = [torch.compile(twin, dynamic=False) for twin in twins] if kind == "compile" else twins
+        run = partial(torch_twin.torch_inference, networks, inputs, batch)
+    peer = common.Contender(f"torch {version} {kind}", run, common.torch_wait)
     if twice:
         peer.seconds()
     return peer

@@ -17,6 +17,7 @@ class Benchmark(common.Command):
 
     Weights are random, and the compilation cache is not used. Windows of a recording start every half window.
     Operations a second, by the published counting rule, are compared with a matrix product on the same devices.
+    Against PyTorch, eager, compiled and vmapped: `python -m benchmarks.ensemble_inference --help` in the repository.
 
     Example:
         infantjax benchmark --model kbest-gcn-2 st-gcn --batch-size 8 64 --precision float32 bfloat16
@@ -53,6 +54,7 @@ class Benchmark(common.Command):
                 for config in configs:
                     rows.append(measure(config))
                     progress.update(len(rows), config.model)
+        _add_scaling(rows)
         if self.json:
             print(json.dumps(rows, indent=2))
         else:
@@ -72,10 +74,21 @@ class Benchmark(common.Command):
                         yield SpeedConfig(model, batch_size, precision, devices, self.seconds, self.recording)
 
 
+def _add_scaling(rows: list[dict[str, Any]]) -> None:
+    """Add `scaling` to each row: windows a second of a device, relative to the fewest devices of the same settings."""
+
+    def per_device(row: dict[str, Any]) -> float:
+        return row["windows_per_second"] / row["devices"]
+
+    for row in rows:
+        same = [r for r in rows if all(r[name] == row[name] for name in ("model", "precision", "batch_size"))]
+        row["scaling"] = per_device(row) / per_device(min(same, key=lambda r: r["devices"]))
+
+
 def _table(rows: list[dict[str, Any]], recording: float) -> str:
     """The rows for a terminal."""
     head = ("network", "precision", "devices", "batch", "compile s", "windows/s", f"ms for {recording:g} s")
-    cells = [(*head, "GFLOP/s", "of matmul", "MB"), *map(_cells, rows)]
+    cells = [(*head, "scaling", "GFLOP/s", "of matmul", "MB"), *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells]
     return "\n".join([f"{rows[0]['device']}, random weights", *lines])
@@ -90,6 +103,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['compile_seconds']:.1f}",
         f"{row['windows_per_second']:.1f}",
         f"{row['recording_milliseconds']:.1f}",
+        f"{row['scaling']:.0%}",
         f"{row['flops_per_second'] / 1e9:.2f}",
         f"{row['share']:.1%}",
         "-" if row["program_mb"] is None else f"{row['program_mb']:.0f}",

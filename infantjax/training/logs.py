@@ -1,8 +1,6 @@
 """What was measured, for reading while training runs: `history.csv`, and the loggers of `loggers`."""
 
 import math
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -78,13 +76,28 @@ def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def peak_memory(devices: Sequence[jax.Device]) -> float:
-    """The most memory in use so far, megabytes: of the fullest device; of this process on a CPU, which tells none."""
+    """The most memory in use so far, megabytes: of the fullest device; of this process on a CPU, which tells none.
+
+    NaN where neither is known.
+    """
     stats = [device.memory_stats() or {} for device in devices]
     peaks = [each["peak_bytes_in_use"] for each in stats if "peak_bytes_in_use" in each]
     if peaks:
         return max(peaks) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+    peak = process_peak_mb()
+    return math.nan if peak is None else peak
+
+
+def process_peak_mb() -> float | None:
+    """Largest resident memory of this process so far; None where the system does not tell.
+
+    What `getrusage` gives counts the process that started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), None)
 
 
 def history_table(history: Mapping[str, Any], run_ids: Sequence[int], epochs: int) -> str:

@@ -48,6 +48,7 @@ def test_inference_in_batches_equals_one_call_for_one_model_and_for_several():
     several = twin.torch_inference(twins, windows, 2)
     assert several.shape == (2, 5, 2)
     torch.testing.assert_close(several[0], whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(twin.torch_vmapped_inference(twins, windows, 2), several, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow

@@ -172,7 +172,20 @@ def test_speeds_are_a_row_for_each_combination(run, monkeypatch):
         for batch in ("1", "64")
     ]
     assert [row.split()[:4] for row in rows] == expected
-    assert {tuple(row.split()[4:]) for row in rows} == {("1.5", "20.0", "3550.0", "2.00", "25.0%", "80")}
+    assert {tuple(row.split()[4:]) for row in rows} == {("1.5", "20.0", "3550.0", "100%", "2.00", "25.0%", "80")}
+
+
+def test_the_scaling_is_that_of_the_windows_of_a_device(run, monkeypatch):
+    windows = {1: 20.0, 2: 30.0, 4: 80.0}
+
+    def measure(config):
+        return MEASURED | vars(config) | {"windows_per_second": windows[config.devices] * config.batch_size}
+
+    monkeypatch.setattr(speed, "measure", measure)
+    monkeypatch.setattr("jax.local_device_count", lambda: 4)
+    outcome = run("benchmark", "--model", "st-gcn", "--batch-size", 1, 8, "--devices", 4, 1, 2, "--json")
+    found = [(row["devices"], row["batch_size"], row["scaling"]) for row in json.loads("\n".join(outcome.out))]
+    assert found == [(4, 1, 1.0), (4, 8, 1.0), (1, 1, 1.0), (1, 8, 1.0), (2, 1, 0.75), (2, 8, 0.75)]
 
 
 @pytest.mark.parametrize(

@@ -414,7 +414,7 @@ def test_loggers_get_the_learning_rate_and_the_speed_and_history_does_not(toy, p
         assert line["auc"] == pytest.approx(float(result.history["auc"][line["run"], line["epoch"] - 1]))
         samples = sum(len(split.train) for split in toy.toy_splits(RUNS))
         assert line["samples_per_second"] * line["seconds"] == pytest.approx(samples)
-        assert line["memory_mb"] > 0
+        assert {"memory_mb"} <= set(line) or not Path("/proc/self/status").exists()
     assert "seconds" not in (tmp_path / "run" / "history.csv").read_text()
     assert not (tmp_path / "run" / "tensorboard").exists()
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))

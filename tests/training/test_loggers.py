@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -164,5 +165,11 @@ def test_a_missing_library_is_told_before_a_training_begins(monkeypatch, library
         require_loggers(["tensorboard", library])
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
 def test_the_memory_of_this_process_counts_where_no_device_tells():
     assert 10 < peak_memory(jax.local_devices()) < 1e6
+
+
+def test_the_memory_of_the_fullest_device_counts_where_devices_tell():
+    devices = [SimpleNamespace(memory_stats=lambda n=n: {"peak_bytes_in_use": n}) for n in (1_000_000, 3_000_000)]
+    assert peak_memory(devices) == 3
