@@ -49,7 +49,6 @@ from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.search import FAILED, KBest, RandomSearch, SearchSpace, SearchTask, read_study, run_search
 from infantjax.search.analysis import convergence
 from infantjax.search.kbest import run
-from infantjax.search.report import convergence_figure
 from infantjax.search.space import Candidate
 
 LEVELS = tuple(least for _, least in CHECKPOINTS)
@@ -312,7 +311,13 @@ def _write_convergence(found: list[Pair], folder: Path) -> None:
         for trial, row in enumerate(zip(curve.mean, curve.low, curve.high), start=1)
     ]
     write_atomically(folder / "convergence.csv", support.csv_text(("rule", "trial", "mean", "low", "high"), rows))
-    plots.save({"convergence": convergence_figure(curves)}, folder, "png")
+    figure, axes = plots.new_figure("trials", "best value so far")
+    for name, curve in curves.items():
+        at = np.arange(1, len(curve.mean) + 1)
+        (line,) = axes.plot(at, curve.mean, label=f"{name}, {len(curve.best)}", drawstyle="steps-post")
+        axes.fill_between(at, curve.low, curve.high, color=line.get_color(), alpha=0.2, step="post")
+    axes.legend(loc="lower right")
+    plots.save({"convergence": figure}, folder, "png")
 
 
 def _trained(options: Options) -> tuple[SearchSpace, dict[Candidate, float]]:

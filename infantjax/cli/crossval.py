@@ -77,13 +77,14 @@ class TrainCommand(common.Command):
 
     def run(self) -> int:
         """Read the cohort, train, and print how each run ended."""
-        from infantjax.files import refuse_inputs
+        from infantjax.files import refuse_inputs, write_atomically
         from infantjax.formats.cohort import read_annotated
+        from infantjax.report.training import PAGE, training_html
         from infantjax.training.crossval import WRITTEN, format_summary
         from infantjax.training.distributed import is_main_process
         from infantjax.training.loop import TrainOptions
 
-        refuse_inputs((self.output / name for name in (*WRITTEN, common.QUALITY)), self.tables)
+        refuse_inputs((self.output / name for name in (*WRITTEN, PAGE, common.QUALITY)), self.tables)
         common.prepare_process(self.distributed)
         with common.checked():
             cohort, quality = self.files.read_screened(self.cohort, self.settings.score_range)
@@ -97,6 +98,9 @@ class TrainCommand(common.Command):
             )
         if is_main_process():
             common.write_quality(self.output, quality)
+            page = training_html(self.output, self.settings.title, ensemble.info["statement"])
+            with common.written(self.output):
+                write_atomically(self.output / PAGE, page)
         for line in format_summary(ensemble):
             print(line)
         print(f"ensemble: {self.output}")

@@ -60,7 +60,7 @@ def to_html(
         "labels": text.LEVELS,
     }
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             r=record,
@@ -75,7 +75,7 @@ def to_html(
             networks=_networks(record) if series else [],
             data=_script_json(data),
             film=film,
-            **_frame(not record["validated"], script, film.source if film else ""),
+            **frame(not record["validated"], script, film.source if film else ""),
         )
     )
 
@@ -84,9 +84,9 @@ def index_html(glances: Sequence[Glance]) -> str:
     """A page with one line for each recording of a summary, linked to its own page and sorted by any column."""
     lines = [_line(glance) for glance in glances]
     texts = [line["row"][name] for name in ("statement", "calibration") for line in lines]
-    frame = _frame(not all(glance.validated or not glance.row.statement for glance in glances), _file("index.js"))
+    shown = frame(not all(glance.validated or not glance.row.statement for glance in glances), _file("index.js"))
     statements = list(dict.fromkeys(filter(None, texts)))
-    return _environment().get_template("index.html.j2").render(lines=lines, statements=statements, **frame)
+    return environment().get_template("index.html.j2").render(lines=lines, statements=statements, **shown)
 
 
 def _line(glance: Glance) -> dict[str, Any]:
@@ -110,7 +110,8 @@ def framed(page: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of all pages."""
     environment = Environment(
         loader=FunctionLoader(_file),
         autoescape=True,
@@ -145,7 +146,7 @@ def _file(name: str) -> str:
     return resources.files("infantjax.report").joinpath(name).read_text("utf-8")
 
 
-def _frame(caveat: bool, script: str = "", film: str = "") -> dict[str, Any]:
+def frame(caveat: bool, script: str = "", film: str = "") -> dict[str, Any]:
     """What `base.html.j2` needs of a page: whether the caveat is shown, the one script that may run, and its video."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     allowed = f"script-src 'sha256-{digest}'; " if script else ""

@@ -1,6 +1,6 @@
 """What a search shows: which choices matter, its population over time, the checkpoints, the best value over the trials.
 
-`report` writes it as tables and plots. A trial that stopped at a checkpoint counts with the value that it had reached,
+`report` writes it as tables and a page. A trial that stopped at a checkpoint counts with the value that it had reached,
 as it does in the search.
 """
 

@@ -1,16 +1,15 @@
-"""The analysis of studies as a folder of tables, and of plots where Matplotlib is installed."""
+"""The analysis of studies as a folder of tables and a page."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from infantjax.errors import InputError, MissingExtraError
-from infantjax.evaluation import plots
 from infantjax.files import csv_text, write_atomically
+from infantjax.report.study import Chart, Section, Series, study_html
 from infantjax.search.analysis import (
     Checkpoint,
     Convergence,
@@ -31,21 +30,21 @@ try:
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+PAGE = "search.html"
+"""Name of the page of an analysis."""
 
 
 def write(
     studies: Sequence[Snapshot], folder: str | Path, evaluator: Evaluator = "impurity", resamples: int = 20
 ) -> list[Path]:
-    """Write the analysis of studies to a folder as tables, and as plots where Matplotlib is installed.
+    """Write the analysis of studies to a folder as tables and a page.
 
     - `importance.csv`, of each study with enough trials;
     - `population.csv`: a row for each finished trial: its value, the best, temperature, the values of the members,
       worst first, and of each choice how many alternatives are open (`Step.open_choices`);
     - `intermediate.csv`: the value of each trial at its checkpoints and its end; `checkpoints.csv`: a summary of them;
     - `convergence.csv`: the best so far; studies with one strategy and one space are repeats;
-    - a PNG of the same name, one for each study where there are several, for all but `intermediate.csv`.
+    - `search.html`, which draws them.
 
     Args:
         studies: of different names.
@@ -82,11 +81,8 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in tables.items():
             write_atomically(folder / f"{name}.csv", text)
-        written = [folder / f"{name}.csv" for name in tables]
-        try:
-            return written + plots.save(_figures(studies, important, courses, converged), folder, "png")
-        except MissingExtraError:
-            return written
+        write_atomically(folder / PAGE, _page(studies, important, courses, converged))
+        return [*(folder / f"{name}.csv" for name in tables), folder / PAGE]
     except OSError as error:
         raise InputError(folder, f"cannot be written ({error.strerror})", "give another place") from None
 
@@ -122,87 +118,65 @@ def _rounded(row: Sequence[object]) -> list[object]:
     return [f"{value:.6g}" if isinstance(value, float) and not math.isnan(value) else value for value in row]
 
 
-def _figures(
+def _page(
     studies: Sequence[Snapshot],
     important: Mapping[str, Sequence[Importance]],
     courses: Mapping[str, Sequence[Step]],
     converged: Mapping[str, Convergence],
-) -> "dict[str, Figure]":
-    figures = {}
-    for number, study in enumerate(studies, start=1):
-        suffix = f"-{number}" if len(studies) > 1 else ""
+) -> str:
+    """The page of the analysis: the best values of all searches, then the parts of each."""
+    sections = [_converged(converged)]
+    for study in studies:
+        suffix = f" of {study.name}" if len(studies) > 1 else ""
         if study.name in important:
-            figures[f"importance{suffix}"] = importance_figure(important[study.name])
-        figures[f"population{suffix}"] = population_figure(courses[study.name])
-        figures[f"checkpoints{suffix}"] = checkpoints_figure(study)
-    figures["convergence"] = convergence_figure(converged)
-    return figures
+            head = ("Choice", "Share", "95 % interval", "Chance")
+            rows = [
+                (row.choice, row.share, f"{row.low:.3f} to {row.high:.3f}", row.chance) for row in important[study.name]
+            ]
+            about = ("Share of the importance of all choices. One that is not above chance means nothing.",)
+            sections.append(Section(f"Importance{suffix}", about, None, head, rows))
+        sections.append(_population(courses[study.name], f"Population{suffix}"))
+        if any(len(trial.intermediate_values) > 1 for trial in study.trials):
+            sections.append(_checkpoints(study, f"Checkpoints{suffix}"))
+    facts = [f"{study.name}: {len(study.history)} finished trials" for study in studies]
+    return study_html("Search", ", ".join(study.name for study in studies), facts, sections)
 
 
-def importance_figure(rows: Sequence[Importance]) -> "Figure":
-    """Plot the shares of the choices with their intervals, and the level of chance.
-
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
-    """
-    figure, axes = plots.new_figure("share of the importance", "")
-    names, shares = [row.choice for row in rows], np.array([row.share for row in rows])
-    reach = np.abs(np.array([[row.low for row in rows], [row.high for row in rows]]) - shares)
-    axes.barh(names, shares, xerr=np.nan_to_num(reach), color="0.75", ecolor="0.3", capsize=2)
-    axes.plot([row.chance for row in rows], names, "|", color="tab:red", markersize=10, label="95 % of chance")
-    axes.invert_yaxis()
-    axes.legend(loc="lower right")
-    return figure
+def _converged(converged: Mapping[str, Convergence]) -> Section:
+    """The mean best value so far with its interval, a line for each kind of search."""
+    series = [
+        Series(
+            f"{name}, {len(curves.best)}", range(1, len(curves.mean) + 1), curves.mean, "steps", curves.low, curves.high
+        )
+        for name, curves in converged.items()
+    ]
+    chart = Chart("Best value so far over the trials.", "trials", "best value so far", series)
+    about = ("The mean of searches of one strategy and space, with its 95 % interval where there are several.",)
+    return Section("Best value", about, chart)
 
 
-def population_figure(course: Sequence[Step]) -> "Figure":
-    """Plot the value of every trial and the range of the population, with the drops of the temperature.
-
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
-    """
-    figure, axes = plots.new_figure("finished trial", "value")
-    at = np.arange(1, len(course) + 1)
+def _population(course: Sequence[Step], title: str) -> Section:
+    """The value of every trial, and the median and range of the population."""
+    at = range(1, len(course) + 1)
     members = [[member.value for member in step.state.population] or [math.nan] for step in course]
-    axes.plot(at, [step.value for step in course], ".", color="0.5", label="trial")
-    axes.fill_between(at, [min(m) for m in members], [max(m) for m in members], alpha=0.3, step="post")
-    axes.step(at, [np.median(m) for m in members], where="post", label="population: median and range")
-    drops = [n for n in range(1, len(course)) if course[n].state.temperature != course[n - 1].state.temperature]
-    for n in drops:
-        axes.axvline(at[n], color="0.7", linewidth=1)
-        label = f"T = {course[n].state.temperature:g}"
-        axes.annotate(label, (at[n], 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", fontsize="small")
-    axes.legend(loc="lower right")
-    return figure
+    series = (
+        Series("trial", at, [step.value for step in course], "points"),
+        Series("population: median and range", at, list(map(np.median, members)), "steps", *_range(members)),
+    )
+    return Section(title, (), Chart("Value of each finished trial.", "finished trial", "value", series))
 
 
-def checkpoints_figure(study: Snapshot) -> "Figure":
-    """Plot the best value so far of every trial over the epochs, stopped ones gray, and the required values.
+def _range(members: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    return [min(each) for each in members], [max(each) for each in members]
 
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
-    """
-    figure, axes = plots.new_figure("epoch", "best value so far")
-    for trial in study.trials:
-        if reports := sorted(trial.intermediate_values.items()):
-            color = "0.7" if trial.state is TrialState.PRUNED else "tab:blue"
-            axes.plot(*zip(*reports), color=color, linewidth=1, marker=".", markersize=3)
+
+def _checkpoints(study: Snapshot, title: str) -> Section:
+    """The best value so far of every trial over the epochs, and the required values."""
+    reports = [sorted(trial.intermediate_values.items()) for trial in study.trials if trial.intermediate_values]
+    series = [Series("", [epoch for epoch, _ in each], [value for _, value in each], "faint") for each in reports]
     if study.checkpoints:
-        axes.plot(*zip(*study.checkpoints), "_", color="tab:red", markersize=12, label="required")
-        axes.legend(loc="lower right")
-    return figure
-
-
-def convergence_figure(converged: Mapping[str, Convergence]) -> "Figure":
-    """Plot the mean best value so far with its interval, a line for each kind of search.
-
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
-    """
-    figure, axes = plots.new_figure("trials", "best value so far")
-    for name, curves in converged.items():
-        at = np.arange(1, len(curves.mean) + 1)
-        (line,) = axes.plot(at, curves.mean, label=f"{name}, {len(curves.best)}", drawstyle="steps-post")
-        axes.fill_between(at, curves.low, curves.high, color=line.get_color(), alpha=0.2, step="post")
-    axes.legend(loc="lower right")
-    return figure
+        epochs, required = zip(*study.checkpoints)
+        series.append(Series("required", epochs, required, "points"))
+    pruned = sum(trial.state is TrialState.PRUNED for trial in study.trials)
+    about = (f"{pruned} of {len(study.trials)} trials were stopped below a required value.",)
+    return Section(title, about, Chart("Best value so far of each trial.", "epoch", "best value so far", series))
