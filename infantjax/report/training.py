@@ -33,7 +33,8 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
         InputError: a file of the folder is missing or cannot be read.
     """
     folder = Path(folder)
-    record, history = _read_json(folder / RECORD), _read_table(folder / TABLE)
+    record = _read_json(folder / RECORD)
+    history = _read_table(folder / TABLE) if (folder / TABLE).exists() else []
     held_out = [row for row in _read_table(folder / OUT_OF_FOLD) if row["value"]]
     outcomes = np.array([float(row["outcome"]) for row in held_out])
     values = np.array([float(row["value"]) for row in held_out])
