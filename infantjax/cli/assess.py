@@ -77,6 +77,10 @@ class Assess(common.Command):
     """Graph networks: follow contributions through spatial pooling, which the reference implementation ignores."""
     contributions_of: Literal["all", "first_model"] = "all"
     """Graph networks: contributions of all (paper), or of the first architecture (reference implementation)."""
+    scale: tuple[float, float] | None = None
+    """`sma-cnn`: lowest and highest score that the ensemble must have; not checked if not given."""
+    score_name: str | None = None
+    """`sma-cnn`: what the score is of, in reports; the ensemble's own if not given."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     shard: Annotated[str | None, arg(metavar="NUMBER/COUNT")] = None
@@ -179,6 +183,7 @@ class Assess(common.Command):
         from infantjax.methods import registry
 
         names = {"rule": "certainty", "exact": "exact_contributions", "contributions_of": "contributions_of"}
+        names |= {name: name for name in ("scale", "score_name")}
         default = {field.name: field.default for field in fields(self)}
         given = {name: getattr(self, own) for name, own in names.items() if getattr(self, own) != default[own]}
         known = inspect.signature(registry.get(method).assessor).parameters

@@ -40,12 +40,12 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
         low, middle, high = np.percentile(scores, [25, 50, 75], axis=0)
         by_network = {how: [aggregate(row, how) for row in scores] for how in ("mean", "median", "fence")}
         q1, q3 = np.percentile(middle, [25, 75])
-        assert method.score_range is not None
-        limits = (min(method.score_range[0], float(low.min())), max(method.score_range[1], float(high.max())))
+        least, most = method.scale
+        limits = (min(least, float(low.min())), max(most, float(high.max())))
         prediction = Prediction(
             headline=Quantity(
                 "score",
-                f"motor score of the extremity items of CHOP INTEND, 0 to 72, {method.aggregation} over windows",
+                f"motor score of the {method.score_name}, {least:g} to {most:g}, {method.aggregation} over windows",
                 float(np.median(by_network[method.aggregation])),
                 float(q1),
                 float(q3),

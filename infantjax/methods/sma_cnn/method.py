@@ -1,7 +1,8 @@
 """SMA CNN: a motor score on the scale of CHOP INTEND from the tracks of hands and feet."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from infantjax.methods.sma_cnn.evaluation import Aggregation, aggregate, subject
 from infantjax.methods.sma_cnn.model import AXES
 from infantjax.methods.sma_cnn.model import SmaCnn as SmaCnnNet
 from infantjax.methods.sma_cnn.preprocessing import LIMBS, Preprocessing, recording_windows
-from infantjax.methods.sma_cnn.simulation import simulate
+from infantjax.methods.sma_cnn.simulation import HIGHEST_SCORE, simulate
 from infantjax.methods.sma_cnn.training import ScoredWindows, TrainingConfig, setup
-from infantjax.recording.cohort import Cohort
+from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
 from infantjax.settings import check_fields
 from infantjax.training.cohort_splits import require_several_groups
@@ -29,6 +30,9 @@ from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
     from infantjax.methods.sma_cnn.assess import SmaAssessor
+
+CHOP_INTEND = "extremity items of CHOP INTEND"
+"""The published score."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,14 @@ class SmaCnn(Method):
 
     Attributes:
         aggregation: average over the windows; `fence` is the mean without outliers.
+        scale: lowest and highest score; the published one is of CHOP INTEND. No other was tried on infants.
+        score_name: what the score is of, for reports; another scale needs its own.
         network: sizes of the network.
         preprocessing: windows of a recording.
         training: of every run.
 
     Raises:
-        ValueError: an unknown aggregation.
+        ValueError: an unknown aggregation, a scale that does not rise, or one without a name.
 
     Source: workshop paper on infants with spinal muscular atrophy type I.
     """
@@ -66,18 +72,26 @@ class SmaCnn(Method):
     title = "SMA CNN"
     source = "workshop paper on infants with spinal muscular atrophy type I; neither code nor weights are public"
     fidelity = "published"
-    score_range = (0.0, 72.0)
+    score_range = (0.0, HIGHEST_SCORE)
     skeleton = "limbs-4"
     model = "sma-cnn"
     simulated_columns = ("group", "age")
 
     aggregation: Aggregation = "mean"
+    scale: ScoreRange = (0.0, HIGHEST_SCORE)
+    score_name: str = CHOP_INTEND
     network: Network = field(default_factory=Network)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        low, high = self.scale
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"scale must be a lowest and a higher score, got {low:g} {high:g}")
+        if not self.score_name.strip() or (self.scale != type(self).scale and self.score_name == CHOP_INTEND):
+            raise ValueError(f"score_name must say what has the scale {low:g} to {high:g}")
+        object.__setattr__(self, "score_range", self.scale)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -86,7 +100,11 @@ class SmaCnn(Method):
 
     def build(self) -> SmaCnnNet:
         """See `Method`."""
-        return SmaCnnNet(**asdict(self.network))
+        training, (low, high) = self.training, self.scale
+        if training.loss == "ordinal":
+            levels = training.levels or max(2, round(high - low) + 1)
+            return SmaCnnNet(**asdict(self.network), scale=self.scale, levels=levels)
+        return SmaCnnNet(**asdict(self.network), scale=self.scale if training.normalize else None)
 
     def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
         """All windows of a recording; nothing is approximated, `strict` or not."""
@@ -167,11 +185,35 @@ class SmaCnn(Method):
         return simulate(n, seed, duration, **options)
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "SmaAssessor":
-        """See `Method`; there is no threshold, and nothing is approximated."""
+    def assessor(
+        cls,
+        ensemble: Ensemble,
+        *,
+        threshold: float | None = None,
+        strict: bool = False,
+        scale: ScoreRange | None = None,
+        score_name: str | None = None,
+    ) -> "SmaAssessor":
+        """See `Method`; there is no threshold, and nothing is approximated.
+
+        Args:
+            ensemble: see `Method`.
+            threshold: see `Method`.
+            strict: see `Method`.
+            scale: that the ensemble must have; None takes any.
+            score_name: in place of the ensemble's, for reports.
+
+        Raises:
+            InputError: the ensemble has another scale.
+            ValueError: a threshold.
+        """
         from infantjax.methods.sma_cnn.assess import SmaAssessor
 
-        return SmaAssessor(cls.from_ensemble(ensemble, threshold), ensemble)
+        method = cls.from_ensemble(ensemble, threshold)
+        if scale is not None and tuple(scale) != method.scale:
+            what = "has scores from {:g} to {:g}, not from {:g} to {:g}".format(*method.scale, *scale)
+            raise InputError("ensemble", what, "leave out --scale, or train on that scale")
+        return SmaAssessor(method if score_name is None else replace(method, score_name=score_name), ensemble)
 
 
 def _owners(inputs: TrainInputs) -> np.ndarray:

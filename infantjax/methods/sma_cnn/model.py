@@ -17,6 +17,9 @@ that begin at zero.
 | linear | 1 | 1 025 |
 
 Variables: `params` only.
+
+Two further heads are our choice: the share of a scale in place of points, for normalized scores (the paper tried
+normalized labels without gain and does not say how), and ordinal regression by cumulative links (`cumulative_loss`).
 """
 
 from typing import Any
@@ -24,8 +27,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
@@ -47,11 +51,15 @@ class SmaCnn(nn.Module):
         features: channels of the three convolutions, and units of the first linear layer.
         dropout: share of units that training drops behind it.
         bias: where all biases begin; the paper's is a constant that it does not tell, zero is our choice.
+        scale: the linear layer gives a share of this scale; None is points, as published.
+        levels: ordered levels from one end of the scale to the other, for ordinal regression; 0 is without.
     """
 
     features: tuple[int, int, int, int] = (48, 128, 256, 1024)
     dropout: float = 0.5
     bias: float = 0.0
+    scale: tuple[float, float] | None = None
+    levels: int = 0
 
     @nn.compact
     def __call__(
@@ -64,12 +72,15 @@ class SmaCnn(nn.Module):
             train: drop units (key `dropout`).
 
         Returns:
-            Scores `[batch]` in points, not bounded, and a dict of the activations `conv1`, `pool1` to `pool3`,
-            `[batch, limb, time, channel]`.
+            Scores `[batch]` in points, not bounded (with levels the expected one, within the scale), and a dict of the
+            activations `conv1`, `pool1` to `pool3`, `[batch, limb, time, channel]`; with levels also `latent`
+            `[batch]` and `thresholds` `[levels - 1]`.
 
         Raises:
-            ValueError: an input of another shape, or too few frames for the layers.
+            ValueError: an input of another shape, too few frames for the layers, or levels without a scale.
         """
+        if self.levels and (self.levels < 2 or self.scale is None):
+            raise ValueError(f"levels must be at least 2 and need a scale, got {self.levels} and {self.scale}")
         if x.ndim != 4 or x.shape[1] % AXES or x.shape[3] != 1:
             raise ValueError(f"x must be [batch, {AXES} rows a limb, time, 1], got {x.shape}")
         frames = x.shape[2]
@@ -91,7 +102,16 @@ class SmaCnn(nn.Module):
         x = rearrange(x, "batch limb time channel -> batch (limb time channel)")
         x = jax.nn.relu(Dense(x.shape[-1], units, GlorotUniform(), Constant(self.bias), name="dense")(x))
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
-        return Dense(units, 1, GlorotUniform(), Constant(self.bias), name="score")(x)[:, 0], aux
+        latent = Dense(units, 1, GlorotUniform(), Constant(self.bias), name="score")(x)[:, 0]
+        if self.scale is None:
+            return latent, aux
+        low, high = self.scale
+        if not self.levels:
+            return low + (high - low) * latent, aux
+        offsets = parameter(self, "thresholds_bias", Constant(0), (self.levels - 1,))
+        aux |= {"latent": latent, "thresholds": rising_thresholds(offsets)}
+        above = jax.nn.sigmoid(latent[:, None] - aux["thresholds"]).sum(axis=1)
+        return low + (high - low) / (self.levels - 1) * above, aux
 
     def _convolve(self, name: str, shape: tuple[int, int, int, int], x: Activations, lowering: Any) -> Activations:
         """A convolution over limbs and time, whose rows are among the channels of x already, with bias."""
@@ -105,6 +125,45 @@ class SmaCnn(nn.Module):
         y = lowering(x, kernel) + bias
         flops.record("convolution", y.size * rows * kernel_size * inputs)
         return y
+
+
+_REACH = 3.0
+"""Thresholds begin evenly spaced from minus this log-odds to plus this."""
+_SMALLEST_GAP = 1e-4
+"""Least distance of two thresholds, so that every level keeps a probability above zero."""
+
+
+def rising_thresholds(offsets: Float[Array, " threshold"]) -> Float[Array, " threshold"]:
+    """Thresholds that rise strictly, whatever the parameters: the first one, then gaps by softplus (our choice).
+
+    Args:
+        offsets: parameters; with zeros the thresholds are evenly spaced.
+    """
+    gap = 2 * _REACH / max(len(offsets) - 1, 1)
+    gaps = jax.nn.softplus(offsets[1:] + np.log(np.expm1(gap))) + _SMALLEST_GAP
+    first = offsets[:1] - (_REACH if len(offsets) > 1 else 0)
+    return jnp.cumsum(jnp.concatenate([first, gaps]))
+
+
+def cumulative_loss(
+    latent: Float[Array, " batch"], thresholds: Float[Array, " threshold"], levels: Int[Array, " batch"]
+) -> Float[Array, ""]:
+    """Mean negative log-likelihood of ordered levels by cumulative links (proportional odds).
+
+    P(level <= k) = sigmoid(threshold_k - latent), for each threshold k. A level lies between two of them.
+
+    Args:
+        latent: of the network.
+        thresholds: rising.
+        levels: from 0 to the number of thresholds.
+
+    Source: McCullagh 1980, Regression models for ordinal data.
+    """
+    below = jnp.append(thresholds, jnp.inf)[levels] - latent
+    above = latent - jnp.concatenate([jnp.full(1, -jnp.inf), thresholds])[levels]
+    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which loses no digits where both are near 1.
+    inner = -jnp.expm1(-(below + above))
+    return -(jax.nn.log_sigmoid(below) + jax.nn.log_sigmoid(above) + jnp.log(inner)).mean()
 
 
 @jax.custom_vjp
