@@ -28,7 +28,7 @@ PARTS = {
     "simulation": "Simulation",
 }
 """Part of the package -> title of its page in the reference."""
-BASE = ("errors", "files", "progress", "cache", "lazy")
+BASE = ("errors", "files", "places", "progress", "cache", "lazy")
 """Modules that stand below all parts, on one page."""
 
 
