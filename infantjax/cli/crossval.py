@@ -80,7 +80,7 @@ class TrainCommand(common.Command):
         from infantjax.files import refuse_inputs, write_atomically
         from infantjax.formats.cohort import read_annotated
         from infantjax.report.training import PAGE, training_html
-        from infantjax.training.crossval import WRITTEN, format_summary
+        from infantjax.training.crossval import RECORD, WRITTEN, format_summary
         from infantjax.training.distributed import is_main_process
         from infantjax.training.loop import TrainOptions
 
@@ -98,9 +98,10 @@ class TrainCommand(common.Command):
             )
         if is_main_process():
             common.write_quality(self.output, quality)
-            page = training_html(self.output, self.settings.title, ensemble.info["statement"])
-            with common.written(self.output):
-                write_atomically(self.output / PAGE, page)
+            if (self.output / RECORD).is_file():
+                page = training_html(self.output, self.settings.title, ensemble.info["statement"])
+                with common.written(self.output):
+                    write_atomically(self.output / PAGE, page)
         for line in format_summary(ensemble):
             print(line)
         print(f"ensemble: {self.output}")

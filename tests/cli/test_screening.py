@@ -1,6 +1,7 @@
 """Recordings of a cohort that are not assessable: told, listed in quality.csv, and left out if the user asks."""
 
 import csv
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +37,11 @@ def trained(monkeypatch, ensemble_folder) -> list[tuple[str, ...]]:
     def train(method, cohort, directory, options=None, **others):
         seen.append(cohort.names)
         Path(directory).mkdir()
+        record = {"runs": [], "metrics": {}, "cohort": {"recordings": len(cohort)}}
+        (Path(directory) / "training.json").write_text(json.dumps(record))
+        (Path(directory) / "out_of_fold.csv").write_text("id,runs,outcome,value\n")
         ensemble = load_ensemble(ensemble_folder)
-        ensemble.info["training"] = {"runs": [], "metrics": {}, "cohort": {"recordings": len(cohort)}}
+        ensemble.info["training"] = record
         return ensemble
 
     monkeypatch.setattr(Method, "crossval", train)
@@ -53,6 +57,7 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
 def test_crossval_tells_lists_and_leaves_out(run, spoiled, trained, tmp_path, quality, used):
     outcome = run("crossval", spoiled, "-o", tmp_path / "e", "--quality", quality)
     assert outcome.status == 0
+    assert "Cross-validation" in (tmp_path / "e" / "training.html").read_text("utf-8")
     (names,) = trained
     assert len(names) == used
     told = [line for line in outcome.err if "sim0001: not assessable" in line]
