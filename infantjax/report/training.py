@@ -38,7 +38,7 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
     held_out = [row for row in _read_table(folder / OUT_OF_FOLD) if row["value"]]
     outcomes = np.array([float(row["outcome"]) for row in held_out])
     values = np.array([float(row["value"]) for row in held_out])
-    runs = record["runs"]
+    runs = _all_runs(record)
     facts = [count(record["cohort"]["recordings"], "recording"), count(len(runs), "run")]
     sections = [*_courses(history), _runs(runs)]
     if len(values) and set(outcomes) <= {0, 1}:
@@ -50,6 +50,13 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
         sections = [_scores(values, outcomes), *sections]
     kind = "Training" if len(runs) == 1 else "Cross-validation"
     return study_html(kind, title, facts, sections, statement)
+
+
+def _all_runs(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs; those of the ensemble of a search have the number of their architecture."""
+    if (parts := record.get("architectures")) is None:
+        return list(record["runs"])
+    return [run | {"run": f"{number}.{run['run']}"} for number, part in enumerate(parts, 1) for run in part["runs"]]
 
 
 def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:

@@ -59,6 +59,16 @@ def test_one_run_is_a_training_and_scores_are_compared_point_by_point(folder):
     assert page.count('class="point') == 20
 
 
+def test_the_ensemble_of_a_search_lists_the_runs_of_every_architecture(folder):
+    path = folder()
+    record = json.loads((path / "training.json").read_text())
+    (path / "training.json").write_text(json.dumps({"cohort": record["cohort"], "architectures": [record, record]}))
+    (path / "history.csv").unlink()
+    page = training_html(path, "Ensemble", "")
+    assert headings(page) == ["ROC", "Calibration", "Runs"]
+    assert re.findall(r"<td><bdi>(\d\.\d)</bdi>", page) == ["1.0", "1.1", "2.0", "2.1"]
+
+
 def test_one_outcome_alone_has_no_roc(folder):
     path = folder()
     table = (path / "out_of_fold.csv").read_text()
