@@ -160,6 +160,7 @@ def _peer(
     if kind == "vmap":
         run = partial(torch_twin.torch_vmapped_inference, twins, inputs, batch)
     else:
+        torch.compiler.reset()  # so that the first call compiles
         networks = [torch.compile(twin, dynamic=False) for twin in twins] if kind == "compile" else twins
         run = partial(torch_twin.torch_inference, networks, inputs, batch)
     peer = common.Contender(f"torch {version} {kind}", run, common.torch_wait)
