@@ -17,7 +17,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any, Literal, NamedTuple
 import tyro
 
 from benchmarks import common
+from infantjax.settings import Precision
 
 MISSING = "the compiler for {} is missing; install it as the first lines of benchmarks/compile_targets.py say"
 
@@ -81,26 +82,39 @@ class Options:
     """Networks or runs side by side."""
     chips: int = 1
     """Over which the runs of `train` are sharded: 1 or 4; 4 are chips of a TPU."""
-    batch_size: int = 32
-    """Windows of 150 frames."""
+    precision: Precision = "float32"
+    """Of `train`."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
 
 def main(options: Options) -> None:
-    """Compile and print the table."""
+    """Compile, and keep each row as soon as it is there: a program takes a TPU's compiler minutes."""
     for target in options.targets:
         find_compiler(target)
     where, rows = common.environment(), []
     for target in options.targets:
         for program, network, runs in _chosen(options):
-            function, arguments = PROGRAMS[program](network, runs, options.batch_size)
-            figures = compiled(target, function, arguments, options.chips)
-            rows.append({"target": target, "program": program, "network": network, "runs": runs} | figures)
+            precision = options.precision if program == "train" else "float32"
+            key = {"target": target, "program": program, "network": network, "runs": runs}
+            key |= {"precision": precision, "chips": options.chips}
+            given = PROGRAMS[program](network, runs, options.precision)
+            rows.append(key | compiled(target, *given, options.chips))
             print(json.dumps(rows[-1]), flush=True)
-    name = "compile_targets" if options.chips == 1 else f"compile_targets_{options.chips}_chips"
-    shapes = {"batch_size": options.batch_size, "images": IMAGES}
-    print(common.write(name, rows, shapes, where) if options.write else common.table(rows))
+            if options.write:
+                kept = [row for row in earlier_rows(where) if any(row[name] != key[name] for name in key)]
+                common.write("compile_targets", [*kept, rows[-1]], {"windows": WINDOWS, "images": IMAGES}, where)
+    print(common.table(rows))
+
+
+def earlier_rows(where: Mapping[str, Any], folder: Path = common.RESULTS) -> list[dict[str, Any]]:
+    """Rows that were kept before with the same version of the compilers."""
+    path = folder / "compile_targets.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text("utf-8"))
+    same = found["environment"]["versions"]["jaxlib"] == where["versions"]["jaxlib"]
+    return found["rows"] if same else []
 
 
 def _chosen(options: Options) -> Iterator[tuple[str, str, int]]:
@@ -138,12 +152,13 @@ def is_installed(package: str) -> bool:
 
 # --- programs --------------------------------------------------------------------------------------------------------
 
-IMAGES = 64
+WINDOWS, IMAGES = 32, 64
+"""Of a call. A window has 150 frames."""
 Program = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function of one network or run, and shapes; the first argument has a leading axis for them."""
 
 
-def infer(network: str, runs: int, batch_size: int) -> Program:
+def infer(network: str, runs: int, precision: Precision) -> Program:
     """Risks and contributions of windows, by networks whose norms are folded."""
     import jax
     import numpy as np
@@ -156,40 +171,39 @@ def infer(network: str, runs: int, batch_size: int) -> Program:
     module = entry.build()
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), variable_shapes(module, entry.input_shape))
     program = FoldedProgram.create(WindowProgram(module, entry.features), variables)
-    positions = jax.ShapeDtypeStruct((batch_size, *entry.input_shape[:2], 2), np.float32)
+    positions = jax.ShapeDtypeStruct((WINDOWS, *entry.input_shape[:2], 2), np.float32)
     return program, (_stacked(program.shapes, runs), positions)
 
 
-def train(network: str, runs: int, batch_size: int) -> Program:
+def train(network: str, runs: int, precision: Precision) -> Program:
     """Loss, running statistics and gradient of a step."""
     import jax
     import numpy as np
 
     from infantjax import models
+    from infantjax.methods.ensemble_gcn.training import TrainingConfig, WindowTask
     from infantjax.models.entry import variable_shapes
-    from infantjax.training import metrics
 
     entry = models.get(network)
-    module = entry.build()
-    shapes = dict(variable_shapes(module, entry.input_shape))
+    task = WindowTask(entry.build(), TrainingConfig(precision=precision), (1, *entry.input_shape), entry.features)
+    shapes = dict(variable_shapes(task.module, entry.input_shape))
     batch = (
-        jax.ShapeDtypeStruct((runs, batch_size, *entry.input_shape), np.float32),
-        jax.ShapeDtypeStruct((runs, batch_size), np.int32),
+        jax.ShapeDtypeStruct((runs, WINDOWS, *entry.input_shape), np.float32),
+        jax.ShapeDtypeStruct((runs, WINDOWS), np.int32),
     )
 
     def step(given: tuple[Any, Any]) -> Any:
-        variables, (x, labels) = given
+        variables, windows = given
 
         def loss(params: Any) -> tuple[Any, Any]:
-            (logits, _), updates = module.apply(variables | {"params": params}, x, train=True, mutable=["batch_stats"])
-            return metrics.cross_entropy(logits, labels).mean(), updates
+            return task.loss(variables | {"params": params}, windows, {})
 
         return jax.value_and_grad(loss, has_aux=True)(variables["params"])
 
     return step, ((_stacked(shapes, runs), batch),)
 
 
-def pose(network: str, runs: int, batch_size: int) -> Program:
+def pose(network: str, runs: int, precision: Precision) -> Program:
     """Maps of images."""
     import jax
     import numpy as np
@@ -204,7 +218,7 @@ def pose(network: str, runs: int, batch_size: int) -> Program:
     return lambda variables, x: module.apply(variables, x)[0], (shapes, images)
 
 
-PROGRAMS = {"infer": infer, "train": train, "pose": pose}
+PROGRAMS: dict[str, Callable[..., Program]] = {"infer": infer, "train": train, "pose": pose}
 
 
 def _stacked(tree: Any, runs: int) -> Any:
@@ -248,7 +262,8 @@ def compiled(target: str, function: Callable[..., Any], arguments: tuple[Any, ..
     found = kernels_of(text)
     moved = (program.cost_analysis() or {}).get("bytes accessed", sum(kernel.bytes for kernel in found))
     return {
-        **{"chips": chips, **seconds, "kernels": len(found)},
+        **seconds,
+        "kernels": len(found),
         "temporary_mb": memory.temp_size_in_bytes / 1e6 if memory else None,
         "moved_gb": moved / 1e9,
         "collectives": sum(kernel.operation.startswith(COLLECTIVES) for kernel in found),

@@ -55,6 +55,8 @@ class Range:
         return " and ".join(named) or "finite"
 
 
+Precision = Literal["float32", "bfloat16"]
+"""Of the activations and products of a network; bfloat16 is for accelerators."""
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 Positive = Annotated[float, Range(above=0)]

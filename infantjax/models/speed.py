@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,10 @@ from infantjax.devices import BATCH, local_mesh, platform_of, shard, sharding_ov
 from infantjax.models.entry import count_flops
 from infantjax.nn.initializers import initialize
 from infantjax.recording.windows import window_starts
-from infantjax.settings import Count, Positive, check_fields
+from infantjax.settings import Count, Positive, Precision, check_fields
 
 FPS = 30.0
 """Frames per second of the windows that the networks read."""
-
-Precision = Literal["float32", "bfloat16"]
-"""Of weights and activations. With `float32` products are computed in full precision, as in an assessment."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class SpeedConfig:
     Attributes:
         model: registry name of a network that reads windows of keypoints.
         batch_size: windows that each device computes in a call.
-        precision: of weights and activations.
+        precision: of weights and activations; with float32 products are computed in full precision, as in an
+            assessment.
         devices: how many local devices divide the windows of a call.
         seconds: time to measure for, at least.
         recording: length of the recording whose time is told, seconds.

@@ -45,11 +45,12 @@ def graph_convolution(
     """Sum over the matrices `k` of `A[k]` applied over the joints and `kernel[k]` applied over the channels.
 
     On a CPU the adjacency goes first, which leaves fewer channels for the other product and is fast both ways.
-    Elsewhere all matrices and kernels are one matrix from joints and channels to joints and channels: more arithmetic,
-    but activations are read and written once in place of ten times (`benchmarks/compile_targets.py`).
+    Elsewhere all matrices and kernels are one matrix from joints and channels to joints and channels, unless that would
+    be larger than x: more arithmetic, but activations are read and written once in place of ten times
+    (`benchmarks/compile_targets.py`).
     """
-    if not on_cpu():
-        channels = x.shape[-1]
+    channels, outputs = x.shape[-1], blocks[0].kernel.shape[-1]
+    if not on_cpu() and adjacency[0].size * channels * outputs <= x.size:
         kernels = [jnp.pad(kernel, ((start, channels - stop), (0, 0))) for start, stop, kernel in blocks]
         matrix = jnp.einsum("kvw,kio->viwo", adjacency, jnp.stack(kernels))
         return jnp.einsum("vbti,viwo->wbto", x, matrix)

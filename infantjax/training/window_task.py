@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from infantjax.recording import augmentation, windows
 from infantjax.recording.augmentation_config import Augmentation
 from infantjax.recording.windows import AnyArray
+from infantjax.settings import Precision
 from infantjax.skeletons import Skeleton
 from infantjax.training import metrics
 from infantjax.training.splits import Split
@@ -45,6 +46,10 @@ class WindowConfig(Config, Protocol):
     @property
     def roll(self) -> bool:
         """Repeat shorter recordings up to the length of the longest."""
+
+    @property
+    def precision(self) -> Precision:
+        """Of the activations and products of a training step."""
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -241,7 +246,13 @@ class BinaryWindowTask(SupervisedTask):
     def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
         """Cross-entropy."""
         x, labels = batch
+        if self.config.precision == "bfloat16":
+            # Running statistics stay in float32: they change by less than bfloat16 can tell.
+            given = {name: tree for name, tree in variables.items() if name != "batch_stats"}
+            given, x = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), (given, x))
+            variables = {**variables, **given}
         (logits, _), updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
+        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         return metrics.cross_entropy(logits, labels).mean(), updates
 
     def predict(self, variables: dict[str, Any], rows: WindowRow, data: CohortData) -> Float[Array, "window 2"]:

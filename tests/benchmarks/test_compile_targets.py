@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from benchmarks import compile_targets
+from benchmarks import common, compile_targets
 from benchmarks.compile_targets import kernels_of
 
 HLO = """HloModule jit_f, entry_computation_layout={(f32[4,8]{1,0})->f32[4]{0}}
@@ -50,6 +50,14 @@ def test_missing_compilers_end_with_what_to_install(monkeypatch):
     monkeypatch.setattr(compile_targets, "is_installed", lambda package: False)
     with pytest.raises(SystemExit, match="compiler for v5e is missing; install"):
         compile_targets.main(compile_targets.Options(targets=("v5e",)))
+
+
+def test_rows_of_another_version_of_the_compilers_are_not_kept(tmp_path):
+    rows, where = [{"target": "v5e"}], {"versions": {"jaxlib": "1"}}
+    assert compile_targets.earlier_rows(where, tmp_path) == []
+    common.write("compile_targets", rows, {}, where, tmp_path)
+    assert compile_targets.earlier_rows(where, tmp_path) == rows
+    assert compile_targets.earlier_rows({"versions": {"jaxlib": "2"}}, tmp_path) == []
 
 
 @pytest.mark.slow

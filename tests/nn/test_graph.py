@@ -103,7 +103,7 @@ def test_a_layer_of_stacked_runs_is_that_of_each_run(make):
 
 @pytest.mark.parametrize("make", [partial(GraphConv, 6, 4, 3), partial(GroupedGraphConv, 6, 3)])
 def test_an_accelerator_computes_the_same_by_one_matrix(make):
-    x = np.random.default_rng(0).standard_normal((5, 2, 3, 6)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((5, 4, 9, 6)).astype(np.float32)
     adjacency = np.random.default_rng(1).uniform(size=(3, 5, 5)).astype(np.float32)
     layer = make()
     variables = fresh(layer, x, adjacency)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from infantjax.recording.augmentation_config import Augmentation
-from infantjax.settings import Count, Positive, Seed, check_fields
+from infantjax.settings import Count, Positive, Precision, Seed, check_fields
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class TrainingConfig:
         samples_per_negative: windows of each infant without CP in an epoch.
         positive_ratio: an infant with CP gives this many times as many windows.
         augmentation: random views of training windows; None trains on the windows as they are.
+        precision: of the activations and products of a training step; weights, norms and validation are in float32.
         evaluation_batch: validation windows of a call; changes memory, not results.
         seed: of all random numbers.
 
@@ -36,6 +37,7 @@ class TrainingConfig:
     samples_per_negative: Count = 5
     positive_ratio: Count = 6
     augmentation: Augmentation | None = field(default_factory=lambda: Augmentation(60, 0.3, 0.4, discrete=False))
+    precision: Precision = "float32"
     evaluation_batch: Count = 16
     seed: Seed = 1
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from infantjax.recording.augmentation_config import Augmentation
-from infantjax.settings import Count, Momentum, Positive, Seed, Share, check_fields
+from infantjax.settings import Count, Momentum, Positive, Precision, Seed, Share, check_fields
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class TrainingConfig:
             not, no window crosses the end of a recording.
         augmentation: random views of training windows; None trains on the windows as they are.
         required_auc: pairs of epoch and AUC: from that epoch on a run stops if its best AUC so far is lower.
+        precision: of the activations and products of a training step; weights, norms and validation are in float32.
         evaluation_batch: validation windows of a call; changes memory, not results.
         seed: of all random numbers.
 
@@ -39,6 +40,7 @@ class TrainingConfig:
     roll: bool = True
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     required_auc: tuple[tuple[Count, Share], ...] = ()
+    precision: Precision = "float32"
     evaluation_batch: Count = 32
     seed: Seed = 1
 

@@ -157,3 +157,25 @@ def test_folds_that_do_not_fit_are_refused(toy):
         stack.train(toy.Toy(), data, [Split((0,), (1,))], toy.window_config())
     with pytest.raises(ValueError, match="different run ids"):
         stack.train(toy.Toy(), data, toy.toy_splits()[:2], toy.window_config(), run_ids=[1, 1])
+
+
+def test_a_step_in_bfloat16_computes_in_it_and_keeps_weights_and_statistics_in_float32(toy):
+    data, rng = toy.toy_cohort(), np.random.default_rng(0)
+    module = toy.Toy()
+    batch = rng.standard_normal((8, 20, len(data.skeleton.joints), 2)).astype(np.float32), np.arange(8) % 2
+    variables = module.init(jax.random.key(0), batch[0])
+
+    def step(precision):
+        task = stack.WindowTask.create(module, data, toy.window_config(precision=precision), ("position",))
+
+        def loss(params):
+            return task.loss({**variables, "params": params}, batch, {})
+
+        return jax.value_and_grad(loss, has_aux=True)
+
+    full, half = (jax.jit(step(precision))(variables["params"]) for precision in ("float32", "bfloat16"))
+    assert {leaf.dtype for leaf in jax.tree.leaves(half)} == {np.dtype("float32")}
+    np.testing.assert_allclose(half[0][0], full[0][0], rtol=0.02)
+    assert half[0][0] != full[0][0]
+    products = [eqn for eqn in str(jax.make_jaxpr(step("bfloat16"))(variables["params"])).splitlines() if "dot_" in eqn]
+    assert sum("bf16" in line for line in products) > len(products) / 2
