@@ -291,7 +291,7 @@ def report() -> None:
 
         image = Image.open(shot).convert("RGB")
         image.thumbnail((800, 1280))
-        image.quantize(64).save(FOLDER / "report.png", optimize=True)
+        image.quantize(128, method=Image.Quantize.MAXCOVERAGE).save(FOLDER / "report.png", optimize=True)
 
 
 def _demo(folder: Path) -> None:

@@ -186,6 +186,7 @@ def test_any_number_of_windows_is_drawn(factory, windows):
     page = to_html(factory(windows, frames=10))
     assert len(data_of(page)["windows"]) == windows
     assert len(re.findall(r"<tr><td>\d", page)) == windows
+    assert ('class="many"' in page) == (windows > 200)
     assert "nan" not in re.search(r'<svg class="lines".*?</svg>', page, re.DOTALL)[0]
 
 
