@@ -16,6 +16,7 @@ _MODULES = (
     "risk_calibration",
     "sample_size",
     "tables",
+    "visits",
 )
 
 __all__ = [*_MODULES]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,9 @@ INFANT = ("infant", "subject", "patient", "group")
 
 VISIT = ("age_days", "age_weeks", "age_months", "age", "date", "visit")
 """Names of metadata by which the visits of an infant are ordered; the first that is there counts."""
+
+_DAYS = 365.25 / 12
+_PER_MONTH = {"age_days": _DAYS, "age_weeks": _DAYS / 7, "age_months": 1.0}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Glance:
         validated: False where the weights were never validated on infants.
         infant: which infant it is of; empty if the metadata do not say.
         visit: name and value of the metadata that order the visits; empty without.
+        ensemble: digest of the ensemble.
     """
 
     row: Row
@@ -35,6 +40,7 @@ class Glance:
     validated: bool = False
     infant: str = ""
     visit: tuple[str, str] = ("", "")
+    ensemble: str = ""
 
     @classmethod
     def of(cls, row: Row, record: Mapping[str, Any]) -> Self:
@@ -49,6 +55,7 @@ class Glance:
             record["validated"] is True,
             next((metadata[name] for name in INFANT if name in metadata), ""),
             visit,
+            str(record["provenance"].get("ensemble", "")),
         )
 
     @classmethod
@@ -75,6 +82,17 @@ class Glance:
             and (not self.visit[0] or other._order < self._order)
         ]
         return sorted(found, key=lambda other: other._order)
+
+    @property
+    def months(self) -> float | None:
+        """Age, or time since a fixed day, in months; None where the unit is not known, as of `age` and `visit`."""
+        name, value = self.visit
+        try:
+            if name == "date":
+                return date.fromisoformat(value).toordinal() / _DAYS
+            return float(value) / _PER_MONTH[name]
+        except (ValueError, KeyError):
+            return None
 
     @property
     def _order(self) -> tuple[float, str]:

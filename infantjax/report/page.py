@@ -19,7 +19,7 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from infantjax.report import body, charts, text
+from infantjax.report import body, charts, course, text
 from infantjax.report.film import Film
 from infantjax.report.glance import Glance
 from infantjax.report.record import plain
@@ -72,6 +72,7 @@ def to_html(
             rows=_keypoints(record, pose),
             limbs=_limbs(record["limbs"]),
             visits=_visits(record, earlier),
+            course_notes=course.describe(record, earlier, Glance.of(Row.of("", record), record)),
             networks=_networks(record) if series else [],
             data=_script_json(data),
             film=film,

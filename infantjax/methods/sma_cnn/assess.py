@@ -15,6 +15,7 @@ from infantjax.methods.sma_cnn.evaluation import aggregate
 from infantjax.methods.sma_cnn.method import SmaCnn
 from infantjax.methods.sma_cnn.preprocessing import RATE, require_limbs, track, window_starts
 from infantjax.recording.recording import Recording
+from infantjax.report.course import RELIABLE_CHANGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +57,28 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
             quantities=tuple(
                 Quantity(f"score_{how}", f"{how} over windows", float(np.median(values)), unit="points", limits=limits)
                 for how, values in by_network.items()
-            ),
+            )
+            + self._reliable_change,
             time_series=TimeSeries.of_kept(keep, "score of a window", starts, middle, low, high, length, limits=limits),
             members=self.members(by_network[method.aggregation]),
         )
         return prediction, replace(converted, notes=(*converted.notes, *self._notes(converted)))
+
+    @cached_property
+    def _reliable_change(self) -> tuple[Quantity, ...]:
+        """What two visits differ by error alone; nothing where the ensemble does not tell it.
+
+        Raises:
+            InputError: it is no number.
+        """
+        value = self.ensemble.info.get(RELIABLE_CHANGE)
+        if value is None:
+            return ()
+        if not isinstance(value, int | float) or not 0 <= value < np.inf:
+            raise InputError("ensemble", f"has a {RELIABLE_CHANGE} that is no number", "use one that infantjax wrote")
+        low, high = self.method.scale
+        label = "change between two visits that error alone exceeds in 5 % of held-out cases; not validated on infants"
+        return (Quantity(RELIABLE_CHANGE, label, float(value), unit="points", limits=(0.0, high - low)),)
 
     def _window_scores(self, windows: np.ndarray, name: str) -> np.ndarray:
         """`[network, window]` scores in points."""

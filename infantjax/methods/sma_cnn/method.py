@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infantjax.errors import InputError
+from infantjax.evaluation.visits import reliable_change
 from infantjax.methods.base import Method
 from infantjax.methods.common import finite_or_none
 from infantjax.methods.registry import register
@@ -19,6 +20,7 @@ from infantjax.methods.sma_cnn.simulation import HIGHEST_SCORE, simulate
 from infantjax.methods.sma_cnn.training import ScoredWindows, TrainingConfig, setup
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
+from infantjax.report.course import RELIABLE_CHANGE
 from infantjax.settings import check_fields
 from infantjax.training.cohort_splits import require_several_groups
 from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
@@ -57,11 +59,11 @@ class SmaCnn(Method):
 
     Attributes:
         aggregation: average over the windows; `fence` is the mean without outliers.
-        scale: lowest and highest score; the published one is of CHOP INTEND. No other was tried on infants.
-        score_name: what the score is of, for reports; another scale needs its own.
         network: sizes of the network.
         preprocessing: windows of a recording.
         training: of every run.
+        scale: lowest and highest score; the published one is of CHOP INTEND. No other was tried on infants.
+        score_name: what the score is of, for reports; another scale needs its own.
 
     Raises:
         ValueError: an unknown aggregation, a scale that does not rise, or one without a name.
@@ -75,14 +77,14 @@ class SmaCnn(Method):
     score_range = (0.0, HIGHEST_SCORE)
     skeleton = "limbs-4"
     model = "sma-cnn"
-    simulated_columns = ("group", "age")
+    simulated_columns = ("group", "age_days")
 
     aggregation: Aggregation = "mean"
-    scale: ScoreRange = (0.0, HIGHEST_SCORE)
-    score_name: str = CHOP_INTEND
     network: Network = field(default_factory=Network)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    scale: ScoreRange = (0.0, HIGHEST_SCORE)
+    score_name: str = CHOP_INTEND
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -158,6 +160,7 @@ class SmaCnn(Method):
             predictions, targets = [*predictions, *found], [*targets, *measured]
             subjects += [groups[row] for row in owner[windows]]
         metrics: dict[str, float] = {}
+        info: dict[str, Any] = {}
         if held_out:
             of_windows = subject_errors(predictions, targets, subjects)
             rows = [entry.row for entry in held_out]
@@ -166,13 +169,16 @@ class SmaCnn(Method):
                 [cohort.outcomes[row] for row in rows],
                 [groups[row] for row in rows],
             )
+            residuals = np.array([entry.value - cohort.outcomes[entry.row] for entry in held_out])
+            change = reliable_change(residuals, len({groups[row] for row in rows}))
+            info = {RELIABLE_CHANGE: change} if math.isfinite(change) else {}
             metrics = {
                 "windows: error per infant": of_windows.per_subject,
                 "windows: error overall": of_windows.overall,
                 "recordings: error per infant": of_recordings.per_subject,
                 "recordings: error overall": of_recordings.overall,
             }
-        return TrainOutputs(held_out, run_metrics, metrics)
+        return TrainOutputs(held_out, run_metrics, metrics, info)
 
     def members(self, result: TrainResult) -> tuple[Member, ...]:
         """One member for each run: a stack of fifteen networks of the published size would not fit into a file."""

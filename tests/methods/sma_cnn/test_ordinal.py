@@ -37,7 +37,9 @@ def test_its_gradients_are_those_of_differences_and_finite_at_the_ends():
         return cumulative_loss(latent, rising_thresholds(offsets), jnp.asarray(LEVELS))
 
     with jax.enable_x64():
-        check_grads(jax.jit(loss), (jnp.asarray(LATENT), jnp.asarray([0.1, -0.7, 1.3])), order=1, modes="rev", rtol=1e-6)
+        check_grads(
+            jax.jit(loss), (jnp.asarray(LATENT), jnp.asarray([0.1, -0.7, 1.3])), order=1, modes="rev", rtol=1e-6
+        )
     far = jax.jit(jax.grad(loss))(jnp.array([80.0, -80, 80, -80, 80]), jnp.zeros(3))
     assert np.isfinite(far).all()
 
@@ -104,6 +106,17 @@ def test_an_ensemble_keeps_its_scale_and_name(training, small, random_ensemble, 
     assert named.value == found.value
     with pytest.raises(InputError, match="has scores from 0 to 64, not from 0 to 72; leave out --scale"):
         registry.assessor(ensemble, scale=(0, 72))
+
+
+def test_an_ensemble_tells_which_change_between_visits_exceeds_its_error(random_ensemble, cohort_of):
+    ensemble = load_ensemble(random_ensemble("sma-cnn"))
+    recording = cohort_of("sma-cnn", 1, duration=6).recordings[0]
+    known = replace(ensemble, info=ensemble.info | {"reliable_change": 8.5})
+    *averages, change = registry.assessor(known).assess(recording).quantities
+    assert (change.name, change.value, len(averages)) == ("reliable_change", 8.5, 3)
+    assert len(registry.assessor(ensemble).assess(recording).quantities) == 3
+    with pytest.raises(InputError, match="reliable_change that is no number"):
+        registry.assessor(replace(ensemble, info=ensemble.info | {"reliable_change": "8"})).assess(recording)
 
 
 def test_a_cohort_is_read_on_the_scale_of_the_settings(small, cohort_of, tmp_path):

@@ -59,7 +59,7 @@ def test_a_written_cohort_has_scores_groups_and_three_visits(tmp_path):
     assert len(cohort) == 2 * VISITS
     assert cohort.outcomes == tuple(score for _, score in expected)
     assert cohort.groups == tuple(r.metadata["group"] for r, _ in expected)
-    assert [r.metadata["age"] for r in cohort.recordings] == ["60", "150", "240"] * 2
+    assert [r.metadata["age_days"] for r in cohort.recordings] == ["60", "150", "240"] * 2
 
 
 def test_every_simulated_recording_of_30_seconds_has_a_window():
