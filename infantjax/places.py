@@ -5,9 +5,9 @@ Everything else in this package works on local paths. A `WorkingCopy` fetches wh
 results may call `publish` for any path.
 
 A file is whole or absent at a place. Files appear there in the order in which they were written here, and old ones
-disappear last. A folder is not replaced at once: who reads an ensemble while it is published may find the old index
-beside new files, and its digests refuse that. A file that another process has changed since it was fetched is never
-written over, but there is no lock: two processes must not write to one place.
+disappear last. So a reader finds the old ensemble or the new one: its files are named by their content, and its index
+follows them. Other folders may be found half new. A file that another process has changed since it was fetched is never
+written over, but there is no lock: two processes must not write to one folder.
 """
 
 import contextlib
