@@ -18,7 +18,7 @@ Kind = Literal["line", "faint", "points", "steps", "reference"]
 
 Values = Sequence[float] | np.ndarray
 
-COLORS = ("accent", "left", "orange")
+COLORS = ("accent", "second", "third")
 """Classes of the colors of the named series of a chart, in order."""
 
 MAX_POINTS = 400
