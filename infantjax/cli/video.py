@@ -40,6 +40,8 @@ class VideoOptions:
     """Which of several persons to follow; needs weights with affinity fields. Else the surest point of each joint."""
     two_stage: bool = False
     """Run again on a crop around the first keypoints, for infants that do not fill the frame."""
+    follow: bool = False
+    """Crop around where the infant was in the last frames, and undo exchanges of left and right for a moment."""
     min_confidence: float = 0.1
     """Points with less confidence are missing."""
     image_size: int | None = None
@@ -72,6 +74,7 @@ class VideoOptions:
                 scales=self.scales,
                 person=self.person,
                 two_stage=self.two_stage,
+                follow=self.follow and video,
                 **others,
             )
 

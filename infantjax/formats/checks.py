@@ -26,6 +26,7 @@ _KIND_OF_SUFFIX: dict[str, Kind] = {
     ".csv": "text",
     ".tsv": "text",
     ".txt": "text",
+    ".trc": "text",
     ".json": "json",
     ".h5": "hdf5",
     ".hdf5": "hdf5",

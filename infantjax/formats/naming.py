@@ -66,8 +66,9 @@ def identify(
     """Find the keypoint set to which the joint names of a file belong.
 
     Case and separators do not matter, and sides may be written out or as a letter (`RightWrist`, `right-wrist`,
-    `R_wrist`, `rwrist`). Of the sets with two thirds of their joints, or else of all, that with most recognized names
-    wins, and of equals the one with fewest missing joints. At least half of its joints must be present.
+    `R_wrist`, `rwrist`). The set wins that differs least from the file: by joints that the file lacks and by names that
+    the set lacks. So a set that is there completely wins over a larger one that is there in part, unless it leaves out
+    more names than the larger one lacks joints. At least half of its joints must be present.
 
     Args:
         where: the file, for messages.
@@ -85,8 +86,7 @@ def identify(
         return _by_number(where, len(names), wanted, among)
     candidates = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
     matches = [_match(names, skeleton) for skeleton in candidates]
-    # Large sets contain most points of small ones: a set of which a third is missing comes last.
-    best = max(matches, key=lambda m: (3 * len(m.missing) <= len(m.columns), m.recognized, -len(m.missing)))
+    best = min(matches, key=lambda m: (len(m.missing) + len(names) - m.recognized, len(m.missing)))
     found, needed = best.recognized, len(best.columns)
     if found == 0 or (wanted is None and 2 * found < needed):
         raise _no_fit(where, names, best, wanted)

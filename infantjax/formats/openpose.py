@@ -1,8 +1,8 @@
-"""OpenPose: a folder with one JSON file a frame.
+"""A folder with one JSON file a frame, as OpenPose, tools of rtmlib (Sports2D, Pose2Sim) and Sapiens write it.
 
-`people[k].pose_keypoints_2d` holds x, y, confidence of 25 (BODY_25) or 18 (COCO) points; a missing point
-is 0, 0, 0 and becomes NaN. The frame number is in the file's name, zero-padded or not; a missing file is a missing
-frame.
+`people[k].pose_keypoints_2d` holds x, y, confidence of 25 (BODY_25) or 18 (COCO) points, with rtmlib of those of its
+network; with Sapiens `instance_info[k]` holds `keypoints` and `keypoint_scores`. A missing point is 0, 0, 0 and becomes
+NaN. The frame number is in the file's name, zero-padded or not; a missing file is a missing frame.
 """
 
 import json
@@ -24,6 +24,8 @@ from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
 
 SETS = ("openpose-25", "openpose-18")
+"""Keypoint sets that are written."""
+_READ = (*SETS, "coco-17", "halpe-26", "coco-wholebody-133", "halpe-136")
 
 
 def recognizes(source: Source) -> bool:
@@ -40,7 +42,22 @@ def _is_frame(path: Path) -> bool:
         document = json_file.load(check_readable(path))
     except InputError:
         return False
-    return isinstance(document, dict) and isinstance(document.get("people"), list)
+    return _people(document) is not None
+
+
+def _people(document: Any) -> list[Any] | None:
+    """The persons of a frame; None where it is no frame."""
+    if not isinstance(document, dict):
+        return None
+    if isinstance(people := document.get("people"), list):
+        return people
+    people = document.get("instance_info")
+    # MMPose uses the same name for the frames of a whole video.
+    return (
+        people
+        if isinstance(people, list) and not any("instances" in p for p in people if isinstance(p, dict))
+        else None
+    )
 
 
 def read(source: Source, individual: str | None) -> Tracks:
@@ -95,7 +112,7 @@ def read(source: Source, individual: str | None) -> Tracks:
         keypoints=values[..., :2],
         confidence=values[..., 2],
         frames=np.array(frames, dtype=np.float64),
-        among=SETS,
+        among=_READ,
         place=lambda row, joint: numbers[frames[row]],
         notes=notes,
     )
@@ -110,18 +127,26 @@ def _number(path: Path, name: str) -> int:
 
 def _read_frame(path: Path) -> list[np.ndarray]:
     document = json_file.load(check_readable(path))
-    people = document.get("people") if isinstance(document, dict) else None
-    if not isinstance(people, list):
+    people = _people(document)
+    if people is None:
         raise InputError(path, 'has no list "people"', "keep only OpenPose's .json files in the folder")
     result = []
     for person in people:
-        values = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
-        array = persons.points(values, 3)
+        array = _points(person) if isinstance(person, dict) else None
         if array is None:
-            raise InputError(path, "pose_keypoints_2d is not a list of x, y, confidence", "export the frame again")
+            raise InputError(path, "its points are not a list of x, y, confidence", "export the frame again")
         if len(array):
             result.append(array)
     return result
+
+
+def _points(person: dict[str, Any]) -> np.ndarray | None:
+    if "keypoints" not in person:
+        return persons.points(person.get("pose_keypoints_2d"), 3)
+    points, scores = persons.points(person["keypoints"], None), persons.points(person.get("keypoint_scores"), 1)
+    if points is None or scores is None or len(points) != len(scores):
+        return None
+    return np.concatenate([points[:, :2], scores], axis=1)
 
 
 def write(recording: Recording, path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infantjax.errors import InputError
-from infantjax.formats import checks, coco, deeplabcut, mmpose, npz, openpose, sleap, table
+from infantjax.formats import checks, coco, deeplabcut, mmpose, npz, openpose, sleap, table, trc, ultralytics
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks, to_recording
 from infantjax.recording.recording import Recording
@@ -87,7 +87,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "openpose",
             ("/",),
-            "folder of OpenPose with one .json a frame",
+            "folder with one .json a frame: OpenPose, Sports2D, Pose2Sim, Sapiens",
             openpose.recognizes,
             openpose.read,
             openpose.write,
@@ -110,6 +110,14 @@ FORMATS: dict[str, Format] = {
             sleap.write,
             individuals=True,
         ),
+        Format(
+            "ultralytics",
+            (".json",),
+            "results of ultralytics: a list of what Results.to_json() gives for each frame",
+            ultralytics.recognizes,
+            ultralytics.read,
+        ),
+        Format("trc", (".trc",), "markers of OpenSim, Sports2D and Pose2Sim", trc.recognizes, trc.read),
         Format("npz", (".npz",), "arrays and JSON of infantjax, without loss", npz.recognizes, npz.read, npz.write),
     )
 }

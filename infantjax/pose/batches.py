@@ -33,6 +33,11 @@ class CropBatch(NamedTuple):
     crops: list[UInt8[np.ndarray, "side side 3"]]
     frames: list[Frame]
 
+    def split(self, size: int) -> "list[CropBatch]":
+        """Parts of so many frames; the last one may be smaller."""
+        cuts = [slice(start, start + size) for start in range(0, len(self.times), size)]
+        return [CropBatch(self.times[c], self.sizes[c], self.crops[c], self.frames[c]) for c in cuts]
+
 
 def crop_batches(
     frames: Frames, size: int, side: int, resizing: Resizing, *, skip: int = 0, keep_frames: bool = False

@@ -1,7 +1,7 @@
 """The keypoints of a whole source: tracks, finished chunks of them on disk, and their conversion to a constant rate."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +11,11 @@ from jaxtyping import Float
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
-from infantjax.video.frames import GAP_SECONDS
+from infantjax.progress import LOGGER
+from infantjax.video.frames import GAP_SECONDS, Frames
 
+UNSEEN_SECONDS = 10.0
+"""Seconds after which keypoints that were never seen are told."""
 CHUNK = 256
 """Frames between two writes of finished keypoints."""
 
@@ -96,6 +99,43 @@ class TrackStore:
         except OSError as error:
             remedy = "make room and run it again: finished frames are kept"
             raise InputError(self.folder, f"cannot be written ({error.strerror})", remedy) from None
+
+
+class Unseen:
+    """Tells once, after the first seconds of a video or at its end, of keypoints that were never seen.
+
+    Args:
+        frames: the source.
+        joints: names of the keypoints.
+        min_confidence: of a point that is seen.
+    """
+
+    def __init__(self, frames: Frames, joints: Sequence[str], min_confidence: float) -> None:
+        self._name, self._joints, self._min_confidence = frames.path.name, joints, min_confidence
+        self._seen, self._last, self._told = np.zeros(len(joints), bool), 0.0, False
+
+    def add(self, parts: Iterable[Track]) -> None:
+        """Further frames, in order."""
+        for part in parts:
+            if not self._told:
+                sure = (part.confidence >= self._min_confidence) & np.isfinite(part.positions).all(-1)
+                self._seen |= sure.any(0)
+                self._last = float(part.times[-1])
+                if self._last >= UNSEEN_SECONDS:
+                    self.end()
+
+    def end(self) -> None:
+        """The end of the video."""
+        if not self._told and self._last > 0 and not self._seen.all():
+            names = ", ".join(name for name, seen in zip(self._joints, self._seen) if not seen)
+            LOGGER.warning(
+                "%s: not seen in the first %.0f s: %s; if the infant is small in the frame try --follow or --two-stage,"
+                " else more light, an upright video, or other --weights; --overlay shows what is found",
+                self._name,
+                self._last,
+                names,
+            )
+        self._told = True
 
 
 def remove_chunks(folder: Path) -> None:

@@ -24,15 +24,16 @@ from infantjax.pose import linking, track
 from infantjax.pose.batches import CropBatch, crop_batches
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
 from infantjax.pose.codec.limb import AffinityFieldCodec
-from infantjax.pose.crop import AffineCrop, crop_image, refine_crop, to_image_coords
+from infantjax.pose.crop import AffineCrop, Box, crop_image, refine_crop, to_image_coords
 from infantjax.pose.estimator import PoseEstimator
+from infantjax.pose.following import BLOCK, FOUND, SIDES_SECONDS, Followed, crop_around, search_boxes, steady_sides
 from infantjax.pose.images import Resizing, normalize
 from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE, mean_maps
 from infantjax.pose.track import Track, TrackStore
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
 from infantjax.settings import Range, Share, check_fields
-from infantjax.video.frames import Frames
+from infantjax.video.frames import Frame, Frames
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,12 @@ class PoseConfig:
         smoothing: filter over time of the recording, `median5` or `butterworth`; None leaves it unfiltered.
         two_stage: crop each frame around the points of a first pass (`crop.refine_crop`) and find them again, as the
             training framework can where the infant does not fill the frame; twice the work.
+        follow: crop each frame around where the infant was (`following`), and undo exchanges of sides for a moment
+            (`following.steady_sides`); little more work.
 
     Raises:
-        ValueError: unknown decoder, resizing, dtype, person or smoothing, or a number out of its range.
+        ValueError: unknown decoder, resizing, dtype, person or smoothing, a number out of its range, or `two_stage` and
+            `follow`.
     """
 
     decoder: str = "smoothed"
@@ -67,9 +71,12 @@ class PoseConfig:
     person: linking.Choice | None = None
     smoothing: cleaning.Filter | None = None
     two_stage: bool = False
+    follow: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.two_stage and self.follow:
+            raise ValueError("two_stage and follow each crop in their own way; choose one")
         HeatmapCodec(self.decoder)
         if not self.scales:
             raise ValueError("scales must have at least one")
@@ -81,6 +88,7 @@ class PoseConfig:
         parts += [f"mean over scales {' '.join(f'{s:g}' for s in self.scales)}"] if self.scales != (1.0,) else []
         parts += [f"the {self.person} person"] if self.person else []
         parts += ["in a second crop around the points of a first one"] if self.two_stage else []
+        parts += ["in a crop that follows the infant"] if self.follow else []
         parts += [self.dtype, f"points of confidence below {self.min_confidence:g} left out"]
         return ", ".join(parts)
 
@@ -108,7 +116,7 @@ class Tracker:
         # On a CPU an operation of a small network is too short to be spread over cores; calls are.
         self._workers = (os.cpu_count() or 1) + 1 if cpu else 2
         # The second stage needs the frames themselves, of which several batches are in memory at a time.
-        each = config.batch_size or (1 if cpu else 16 if config.two_stage else 64)
+        each = config.batch_size or (1 if cpu else 16 if config.two_stage or config.follow else 64)
         self.batch_size = each * self._mesh.shape[BATCH]
 
     @cached_property
@@ -194,8 +202,11 @@ class Tracker:
         done = sum(len(part.times) for part in finished)
         report(done)
         pending: list[Track] = []
-        for part in self._compute(frames, done):
+        unseen = track.Unseen(frames, self.network.skeleton.joints, self.config.min_confidence)
+        unseen.add(finished)
+        for part in self._follow(frames, finished) if self.config.follow else self._compute(frames, done):
             pending.append(part)
+            unseen.add([part])
             waiting = sum(len(p.times) for p in pending)
             if store and waiting >= track.CHUNK:
                 store.add(track.join(pending), done)
@@ -203,6 +214,7 @@ class Tracker:
             report(done + waiting)
         if store and pending:
             store.add(track.join(pending), done)
+        unseen.end()
         return track.join(finished + pending)
 
     def _identity(self, frames: Frames) -> str:
@@ -226,6 +238,46 @@ class Tracker:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+
+    def _follow(self, frames: Frames, finished: Sequence[Track]) -> Iterator[Track]:
+        """Blocks in order, two computed at the same time; the crop of each comes from those before."""
+        config, running = self.config, deque[list[Future[Track]]]()
+        known, skip = Followed(finished, config.min_confidence), sum(len(part.times) for part in finished)
+        blocks = crop_batches(frames, BLOCK, self.network.side, config.resizing, skip=skip, keep_frames=True)
+
+        def oldest() -> Track:
+            block = track.join(part.result() for part in running.popleft())
+            known.add(block)
+            return block
+
+        with ThreadPoolExecutor(self._workers, "pose") as pool:
+            for block in blocks:
+                if len(running) == 2:
+                    yield oldest()
+                box = known.box(block.sizes[0], one_running=bool(running)) or self._search(block.frames[0])
+                parts = block.split(self.batch_size)
+                running.append([pool.submit(self._track_part, part, block.sizes[0], box) for part in parts])
+            while running:
+                yield oldest()
+
+    def _search(self, frame: Frame) -> Box | None:
+        """The crop around the infant in a frame: where it shows as a whole, else in the part with the surest points."""
+        size, side = (frame.height, frame.width), self.network.side
+        boxes = search_boxes(*size)
+        found = self.find(np.stack([crop_image(frame, side, self.config.resizing, box) for box in boxes]))
+        sure = np.asarray(found.confidence) >= self.config.min_confidence
+        best = 0 if sure[0].mean() >= FOUND else int(np.mean(found.confidence, axis=1).argmax())
+        points = AffineCrop.fit(*size, side, boxes[best]).to_image(np.asarray(found.positions[best]))
+        return crop_around(np.where(sure[best][:, None], points, np.nan), *size)
+
+    def _track_part(self, batch: CropBatch, size: tuple[int, int], box: Box | None) -> Track:
+        """Points of frames that are cropped to a box, where they have the size that it was made for."""
+        if box is None or set(batch.sizes) != {size}:
+            return self._track_batch(batch._replace(frames=[]))
+        side = self.network.side
+        found = self.find(np.stack([crop_image(frame, side, self.config.resizing, box) for frame in batch.frames]))
+        positions = AffineCrop.fit(*size, side, box).to_image(np.asarray(found.positions))
+        return Track(np.array(batch.times), np.array(batch.sizes), positions, np.asarray(found.confidence, np.float64))
 
     def _track_batch(self, batch: CropBatch) -> Track:
         points, side = self.find(np.stack(batch.crops)), self.network.side
@@ -278,6 +330,11 @@ class Tracker:
             notes.append(f"keypoints of {self.network.name}: {self.network.statement}")
         weights = f"{self.network.name} (weights SHA-256 {self.network.digest[:16]})"
         history = [f"keypoints by {weights}, {config.describe()}; frames by {frames.provenance}"]
+        if config.follow:
+            window = 2 * round(SIDES_SECONDS * fps / 2) + 1
+            mirror = self.network.skeleton.mirror
+            positions, confidence, undone = steady_sides(positions, confidence, mirror, window)
+            notes += [f"left and right exchanged back for a moment at {undone} pairs of points"] if undone else []
         if config.smoothing is not None:
             try:
                 positions = cleaning.smooth(positions, config.smoothing)

@@ -61,10 +61,14 @@ def test_a_set_that_the_file_holds_whole_is_preferred_to_a_larger_one_that_lacks
     assert identify("a.csv", SKELETONS["mpii-16"].joints).skeleton.name == "mpii-16"
 
 
-def test_body_25_without_its_feet_is_still_body_25():
-    match = identify("a.csv", OPENPOSE_25.joints[:19])
-    assert match.skeleton is OPENPOSE_25
-    assert len(match.missing) == 6
+def test_a_set_that_is_there_completely_wins_over_a_larger_one_in_part():
+    match = identify("a.csv", OPENPOSE_25.joints[:19])  # without the feet
+    assert (match.skeleton.name, match.missing, match.ignored) == ("openpose-18", (), ("mid_hip",))
+    in_motion_29 = SKELETONS["in-motion-29"].joints
+    extra = next(joint for joint in in_motion_29 if joint not in IN_MOTION_19.joints)
+    assert identify("a.csv", (*IN_MOTION_19.joints, extra)).skeleton is IN_MOTION_19
+    # It does not win where it would leave out more than the larger one lacks.
+    assert identify("a.csv", OPENPOSE_25.joints[:24]).skeleton is OPENPOSE_25
 
 
 def test_less_than_half_of_a_set_is_none():
