@@ -5,27 +5,32 @@ from pathlib import Path
 
 from infantjax.cli import common
 from infantjax.cli.assess import Assess
+from infantjax.cli.video import VideoOptions
 
 
 @dataclass(frozen=True)
 class Demo(common.Command):
-    """Assess a bundled recording with the bundled ensemble, and print where the report is.
+    """Assess a bundled recording or video with the bundled networks, and print where the report is.
 
-    Both are simulated: the risk means nothing for an infant.
+    All are simulated: the risk means nothing for an infant.
 
     Example:
         infantjax demo -o demo
+        infantjax demo --video
     """
 
     output: common.Output = Path("infantjax-demo")
     """Folder for the report."""
+    video: bool = False
+    """Begin with a rendered clip, whose keypoints a network finds that was trained on rendered infants only."""
 
     def run(self) -> int:
-        """Assess the bundled recording."""
+        """Assess the bundled recording or clip."""
         from infantjax.weights import bundled
 
-        recording = bundled.recording_path()
-        common.say(f"assessing the bundled simulated recording {recording.name}")
-        status = Assess((str(recording),), self.output, overwrite=True, common=self.common).run()
-        print(f"report: {(self.output / recording.stem).with_suffix('.html').resolve()}")
+        path = bundled.clip_path() if self.video else bundled.recording_path()
+        common.say(f"assessing the bundled simulated {'clip' if self.video else 'recording'} {path.name}")
+        video = VideoOptions(weights=bundled.pose_path(), overlay=self.video)
+        status = Assess((str(path),), self.output, video=video, overwrite=True, common=self.common).run()
+        print(f"report: {(self.output / path.stem).with_suffix('.html').resolve()}")
         return status

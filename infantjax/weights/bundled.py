@@ -1,7 +1,7 @@
-"""Files of the package: a demonstration ensemble and a recording, both simulated.
+"""Files of the package, all simulated: a demonstration ensemble, a recording, a clip, and a pose network for the clip.
 
 The ensemble was trained by `experiments/demonstration_ensemble.py` on simulated infants; its statement, printed with
-every risk, says so.
+every risk, says so. The pose network was trained by `experiments/train_rendered_pose.py` on rendered infants.
 """
 
 import json
@@ -47,3 +47,16 @@ def attributed(text: str, ensemble: Ensemble) -> str:
 def recording_path() -> Path:
     """A simulated recording of 60 s as a coordinate table."""
     return _FOLDER / "demo_infant.csv"
+
+
+def clip_path() -> Path:
+    """A rendered clip of a simulated infant that neither network was trained on."""
+    return _FOLDER / "demo_clip.mp4"
+
+
+def pose_path() -> Path:
+    """Folder of a pose network for `pose.load_pose_network`.
+
+    Trained on rendered infants only: never a default for real videos.
+    """
+    return _FOLDER / "pose"

@@ -96,7 +96,7 @@ class Clip:
         return (self.frame(index) for index in range(len(self)))
 
     def frame(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One frame, RGB; 6 ms at 224 x 224 on one core."""
+        """One frame, RGB; some 6 ms of one core at 224 x 224."""
         config, layer = self.config, self._paint(index)
         image = self._background(index).astype(np.float32)
         image *= ((1 - layer.cover) * (1 - self._shadow(layer.cover)))[..., None]

@@ -162,4 +162,4 @@ def _pixels(place: tuple[slice, slice], origin: np.ndarray) -> tuple[np.ndarray,
     rows, columns = place
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + np.float32(0.5 - origin[1])
     x = np.arange(columns.start, columns.stop, dtype=np.float32)[None] + np.float32(0.5 - origin[0])
-    return np.broadcast_arrays(x, y)  # type: ignore[return-value]
+    return x, y
