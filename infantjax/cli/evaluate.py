@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
+from infantjax.cli.clinical import ClinicalOptions, flatten, lines
 from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Evaluate(common.Command):
     """Print JSON."""
     columns: Annotated[ColumnOptions, common.FLAT] = ColumnOptions()
     drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()
+    clinical: Annotated[ClinicalOptions, common.FLAT] = ClinicalOptions()
 
     def run(self) -> int:
         """Evaluate."""
@@ -95,7 +97,8 @@ class Evaluate(common.Command):
 
         if self.per_infant and self.subgroups is not None:
             raise InputError("--per-infant", "gives no subgroups, which are of recordings", "leave one of them out")
-        scores, others = self._read(self.risks), {path: self._read(path) for path in self.baseline}
+        recordings = self._read_recordings(self.risks)
+        scores, others = self._of_infants(recordings), {path: self._read(path) for path in self.baseline}
         pairs = {path: tables.pair_risks(scores, other, path) for path, other in others.items()}
         common.note((*scores.problems, *(p for paired in pairs.values() for p in paired.problems)))
         infants = None if self.per_infant else tables.read_infants(self.outcomes, scores)
@@ -103,6 +106,8 @@ class Evaluate(common.Command):
             what = "intervals are bootstraps over infants; slope and P values assume independent recordings"
             common.say(f"note: some infants have several recordings: {what}")
         threshold = self._threshold(scores)
+        tabled = self.clinical.tables(recordings, self.risks, self.outcomes, threshold)
+        self.clinical.write(tabled, (self.risks, self.outcomes, *self.baseline))
         options: dict[str, Any] = {"groups": infants, "auc_method": self.auc_interval}
         found = risk.evaluate(scores.risks, scores.outcomes, threshold, **options)
         if pairs:
@@ -120,7 +125,11 @@ class Evaluate(common.Command):
             found = dataclasses.replace(found, subgroups=parts)
         self._draw(scores, others)
         self._write_checklist(found, scores)
-        print(json.dumps(found.to_dict(), indent=2) if self.json else printable("\n".join(found.lines())))
+        if self.json:
+            rows = {name: [flatten(row) for row in table] for name, table in tabled.items()}
+            print(json.dumps(found.to_dict() | ({"clinical": rows} if rows else {}), indent=2))
+        else:
+            print(printable("\n".join([*found.lines(), *lines(tabled)])))
         return 0
 
     def _write_checklist(self, found: "Evaluation", scores: "RiskTable") -> None:
@@ -140,11 +149,19 @@ class Evaluate(common.Command):
         common.say(f"checklist: {self.checklist}")
 
     def _read(self, path: Path) -> "RiskTable":
+        return self._of_infants(self._read_recordings(path))
+
+    def _of_infants(self, recordings: "RiskTable") -> "RiskTable":
+        """Means of infants if asked."""
+        from infantjax.evaluation import tables
+
+        return tables.mean_per_infant(recordings, self.outcomes) if self.per_infant else recordings
+
+    def _read_recordings(self, path: Path) -> "RiskTable":
         from infantjax.evaluation import tables
 
         named = tables.ColumnNames(*dataclasses.astuple(self.columns))
-        found = self._screened(path, tables.read_risks(path, self.outcomes, named), named)
-        return tables.mean_per_infant(found, self.outcomes) if self.per_infant else found
+        return self._screened(path, tables.read_risks(path, self.outcomes, named), named)
 
     def _screened(self, path: Path, found: "RiskTable", named: "ColumnNames") -> "RiskTable":
         """Warn of risks of recordings that are not assessable, and leave them out if asked."""

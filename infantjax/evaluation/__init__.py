@@ -4,13 +4,16 @@ from infantjax.lazy import lazy_attributes
 
 _MODULES = (
     "agreement",
+    "associations",
     "calibration",
     "checklist",
+    "columns",
     "comparison",
     "cross_fitting",
     "decision",
     "discrimination",
     "intervals",
+    "later_scores",
     "plots",
     "risk",
     "risk_calibration",

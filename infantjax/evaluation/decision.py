@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.intervals import Groups, check_scores, group_indices
+from infantjax.evaluation.discrimination import confusion_counts
+from infantjax.evaluation.intervals import UNDEFINED, Estimate, Groups, check_scores, clopper_pearson, group_indices
 
 PREVALENCES = {"high-risk cohort": 0.15, "all births": 0.002}
 """Prevalences of CP that the papers name."""
@@ -80,6 +81,59 @@ def decision_curve(risks: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | 
     right, wrong = (predicted & (labels == 1)).mean(axis=1), (predicted & (labels == 0)).mean(axis=1)
     prevalence = labels.mean()
     return DecisionCurve(at, right - odds * wrong, prevalence - odds * (1 - prevalence))
+
+
+class ThresholdRow(NamedTuple):
+    """A threshold with 95 % intervals: Clopper-Pearson of shares, Katz (logarithm) of likelihood ratios."""
+
+    threshold: float
+    positive: int
+    sensitivity: Estimate
+    specificity: Estimate
+    ppv: Estimate
+    npv: Estimate
+    lr_positive: Estimate
+    lr_negative: Estimate
+
+
+def threshold_table(risks: ArrayLike, outcomes: ArrayLike, thresholds: Sequence[float]) -> list[ThresholdRow]:
+    """Sensitivity, specificity, predictive values and likelihood ratios at several thresholds.
+
+    Args:
+        risks: `[infant]`.
+        outcomes: `[infant]`, 0 or 1.
+        thresholds: outcome 1 is predicted from each on.
+
+    Returns:
+        Likelihood ratios are NaN where they are not defined, infinite where nobody without the outcome is positive.
+
+    Raises:
+        ValueError: as `check_scores`.
+    """
+    risks, labels, _ = check_scores(risks, outcomes)
+    rows = []
+    for threshold in thresholds:
+        counts = confusion_counts(risks, labels, threshold)
+        shares = [_proportion(*counts.fractions[name]) for name in ("sensitivity", "specificity", "ppv", "npv")]
+        cases, others = counts.tp + counts.fn, counts.tn + counts.fp
+        ratios = [_ratio(counts.tp, cases, counts.fp, others), _ratio(counts.fn, cases, counts.tn, others)]
+        rows.append(ThresholdRow(float(threshold), counts.tp + counts.fp, *shares, *ratios))
+    return rows
+
+
+def _proportion(successes: int, total: int) -> Estimate:
+    return Estimate(successes / total if total else math.nan, *clopper_pearson(successes, total))
+
+
+def _ratio(first: int, cases: int, second: int, others: int) -> Estimate:
+    """Share of the cases over share of the others."""
+    from scipy.stats.contingency import relative_risk
+
+    if not (cases and others):
+        return UNDEFINED
+    found = relative_risk(first, cases, second, others)
+    interval = found.confidence_interval(0.95)
+    return Estimate(float(found.relative_risk), float(interval.low), float(interval.high))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,15 @@
 """`infantjax evaluate`."""
 
+import csv
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from infantjax.cli.clinical import flatten
+from infantjax.evaluation.decision import threshold_table
 
 
 @pytest.fixture
@@ -211,3 +216,52 @@ def test_the_checklist_of_out_of_fold_risks_tells_of_the_development(run, tmp_pa
     (tmp_path / "training.json").write_text(json.dumps(record))
     assert run("evaluate", risks, "--checklist", tmp_path / "checklist.md").status == 0
     assert "AUC 0.900, and 0.750 by choices of the other folds (nested)" in (tmp_path / "checklist.md").read_text()
+
+
+@pytest.fixture
+def clinic(tmp_path) -> tuple[Path, Path]:
+    """Risks of 24 infants with columns of their table of outcomes, and the records of their assessments."""
+    rng = np.random.default_rng(0)
+    risks, outcomes = ["id,risk"], ["id;outcome;group;gmfcs;center;age;motor"]
+    for i in range(24):
+        risk, case = round(float(rng.random()), 3), int(i % 2 == 0)
+        risks.append(f"i{i},{risk}")
+        center, age = ("=Oslo", "Chicago")[i // 12], f"{rng.normal(12, 1):.1f}"
+        outcomes.append(f"i{i};{case};g{i};{'I' if case else ''};{center};{age};{90 - 10 * risk + i % 5:.1f}")
+        record = {"contributions": {"nose": risk**2}, "quality": {"summary": {"usable": 1 - risk / 2}}}
+        (tmp_path / f"i{i}.json").write_text(json.dumps(record))
+    (tmp_path / "risks.csv").write_text("\n".join(risks))
+    (tmp_path / "outcomes.csv").write_text("\n".join(outcomes))
+    return tmp_path / "risks.csv", tmp_path / "outcomes.csv"
+
+
+def test_clinical_tables_are_printed_and_written(run, clinic, tmp_path):
+    folder = tmp_path / "tables"
+    outcome = run("evaluate", *clinic, "--by", "gmfcs", "center", "age", "--scores", "motor", "-o", folder)
+    assert outcome.status == 0
+    names = {"thresholds", "table_one", "risk_by_column", "contributions", "later_scores", "tracking"}
+    assert {path.stem for path in folder.iterdir()} == names
+    assert 'note: column "gmfcs" is a category, 12 missing' in outcome.err
+    assert 'note: column "age" is a number, 0 missing' in outcome.err
+    with (folder / "table_one.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["entry"] for row in rows if row["column"] == "center"] == ["", "'=Oslo", "Chicago"]
+    assert any(re.match(r"mean of keypoints +24 +Spearman +1 ", line) for line in outcome.out)
+    assert any(re.match(r"usable +all +center +24 ", line) for line in outcome.out)
+
+
+def test_rows_of_clinical_tables_are_json_also_where_a_value_is_not_defined():
+    (row,) = threshold_table([0.2, 0.4], [0, 1], [0.3])
+    cells = json.loads(json.dumps(flatten(row), allow_nan=False))
+    assert (cells["sensitivity"], cells["sensitivity_high"], cells["lr_positive"]) == (1, 1, None)
+
+
+def test_clinical_tables_that_cannot_be_made_are_refused(run, clinic):
+    run("evaluate", *clinic, "--by", "clothing", "--quiet").refused('no entries in a column "clothing"; those with')
+    run("evaluate", *clinic, "--by", "gmfcs:number", "--quiet").refused(
+        '"gmfcs" has the entry "I", which is not a number'
+    )
+    run("evaluate", *clinic, "--scores", "center", "--quiet").refused('"center" must be a number')
+    clinic[0].rename(clinic[0].with_name("thresholds.csv"))
+    table = clinic[0].with_name("thresholds.csv")
+    run("evaluate", table, clinic[1], "-o", table.parent, "--quiet").refused("is also an input")

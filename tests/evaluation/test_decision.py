@@ -70,3 +70,25 @@ def test_an_infant_counts_once_however_many_recordings_or_folds_it_has():
     np.testing.assert_allclose(together.p_values([0.15]), [[1.0, 0.5]])
     apart = decision.conformal(risks, labels, groups=["a", "a", "b", "c"], folds=[0, 1, 0, 0])
     np.testing.assert_allclose(apart.p_values([[0.15, 0.15]]), [[(1 + 0.5 + 1) / 3, 0.5]])
+
+
+def test_likelihood_ratios_of_the_published_counts():
+    # The ensemble of searched networks: 15 of 21 and 7 of 118 positive (Groos et al., external set).
+    risks = [0.9] * 15 + [0.1] * 6 + [0.9] * 7 + [0.1] * 111
+    (row,) = decision.threshold_table(risks, [1] * 21 + [0] * 118, [0.5])
+    assert row.sensitivity == pytest.approx((0.714, 0.478, 0.887), abs=1e-3)
+    assert row.specificity == pytest.approx((0.941, 0.882, 0.976), abs=1e-3)
+    assert row.lr_positive.value == pytest.approx((15 / 21) / (7 / 118))
+    spread = np.sqrt(1 / 15 - 1 / 21 + 1 / 7 - 1 / 118)
+    assert row.lr_positive.high == pytest.approx(row.lr_positive.value * np.exp(1.959964 * spread), rel=1e-6)
+    assert row.lr_negative.value == pytest.approx((6 / 21) / (111 / 118))
+
+
+def test_ratios_of_one_class_or_of_nobody_are_not_defined():
+    cases, nobody = (
+        decision.threshold_table([0.2, 0.4], [1, 1], [0.3]),
+        decision.threshold_table([0.2, 0.4], [0, 1], [0.9]),
+    )
+    assert np.isnan(cases[0].lr_positive).all()
+    assert np.isnan([cases[0].specificity.value, nobody[0].ppv.value, nobody[0].lr_positive.value]).all()
+    assert np.isposinf(decision.threshold_table([0.2, 0.4], [0, 1], [0.3])[0].lr_positive.value)
