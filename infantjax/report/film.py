@@ -103,7 +103,7 @@ def film_of(
         kind = "webm" if path.suffix.lower() == ".webm" else "mp4"
         source = f"data:video/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
     elif not options.hide_heads:
-        source = quote(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+        source = quote(os.fsencode(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()))
     try:
         return Film(source, _stills(path, recording, record, options.hide_heads))
     except InputError:  # a video that was read once and cannot be read at random keeps its assessment

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.recording import Recording
 from infantjax.report import table
+from infantjax.report.film import FilmOptions
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19, get
+from infantjax.video.writing import write_video
 from infantjax.weights.ensemble import load_ensemble
 
 
@@ -167,6 +170,19 @@ def test_a_new_visit_finds_the_earlier_ones_of_its_infant(tmp_path, assessor):
     assert 'href="old.html"' in new
     assert 'href="other.html"' not in new
     assert "h-visits" not in old
+
+
+def test_the_page_of_a_video_shows_stills_and_links_to_it(tmp_path, assessor):
+    clip, recording = tmp_path / "clip.mp4", infant(frames=200)
+    write_video((np.full((64, 64, 3), level % 200, np.uint8) for level in range(200)), recording.fps, clip)
+    options = ReadOptions(tracker=lambda frames, target: replace(recording, name="clip"))
+    (row,) = assess_files([clip], tmp_path / "out", assessor, options)
+    page = (tmp_path / "out" / "clip.html").read_text("utf-8")
+    assert row.status in ("ok", "warning")
+    assert page.count("<img") == 2
+    assert '<video id="film" src="../clip.mp4"' in page
+    assess_files([clip], tmp_path / "out", assessor, options, film=FilmOptions(hide_heads=True))
+    assert "<video" not in (tmp_path / "out" / "clip.html").read_text("utf-8")
 
 
 def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assessor):
@@ -326,6 +342,7 @@ def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path, assessor):
 
 HOLD = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from infantjax.files import locked
 with locked(Path(sys.argv[1])):

@@ -117,7 +117,7 @@ def test_what_is_not_assessable_has_reasons_everywhere_and_a_value_nowhere(
     assert 'id="player"' in page
     assert "Seconds that are not usable: 0:" in page
     index = (tmp_path / "out" / "index.html").read_text()
-    assert '<td class="decision">not assessable</td>' in index
+    assert '<td class="result">not assessable</td>' in index
     assert "1 not assessable" in index
 
 

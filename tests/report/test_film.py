@@ -70,6 +70,8 @@ def test_the_video_is_linked_relative_to_the_page_and_embedded_or_left_out_if_as
     path, recording = clip
     linked = film_of(path, recording, record, path.parent / "results")
     assert linked.source == "../a%20clip%20%26%20more.mp4"
+    odd = film_of(tmp_path / "a:\udce9.mp4", recording, record, tmp_path)
+    assert odd == ("a%3A%E9.mp4", ())
     embedded = film_of(path, recording, record, tmp_path, FilmOptions(embed_video=True))
     assert base64.b64decode(embedded.source.partition("base64,")[2]) == path.read_bytes()
     assert film_of(path, recording, record, tmp_path, FilmOptions(hide_heads=True)).source == ""
