@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -11,8 +11,8 @@ from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
-from infantjax.methods.sma_cnn.evaluation import aggregate
-from infantjax.methods.sma_cnn.method import SmaCnn
+from infantjax.methods.sma_cnn.evaluation import Aggregation, LinearAggregator, aggregate
+from infantjax.methods.sma_cnn.method import AGGREGATOR, SmaCnn
 from infantjax.methods.sma_cnn.preprocessing import RATE, require_limbs, track, window_starts
 from infantjax.recording.recording import Recording
 from infantjax.report.course import RELIABLE_CHANGE
@@ -39,7 +39,9 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
         keep = kept_windows(usable, starts, length)
         scores = self._window_scores(windows[keep], converted.name)
         low, middle, high = np.percentile(scores, [25, 50, 75], axis=0)
-        by_network = {how: [aggregate(row, how) for row in scores] for how in ("mean", "median", "fence")}
+        by_network = {how: [aggregate(row, how) for row in scores] for how in get_args(Aggregation)}
+        if method.aggregation == "linear":
+            by_network["linear"] = [self._aggregator(row) for row in scores]
         q1, q3 = np.percentile(middle, [25, 75])
         least, most = method.scale
         limits = (min(least, float(low.min())), max(most, float(high.max())))
@@ -63,6 +65,19 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
             members=self.members(by_network[method.aggregation]),
         )
         return prediction, replace(converted, notes=(*converted.notes, *self._notes(converted)))
+
+    @cached_property
+    def _aggregator(self) -> LinearAggregator:
+        """The second layer over windows.
+
+        Raises:
+            InputError: the ensemble has none.
+        """
+        try:
+            return LinearAggregator.from_json(self.ensemble.info.get(AGGREGATOR))
+        except ValueError as error:
+            what = f"cannot be used with the aggregation linear ({error})"
+            raise InputError("ensemble", what, "train it by crossval on several infants") from None
 
     @cached_property
     def _reliable_change(self) -> tuple[Quantity, ...]:

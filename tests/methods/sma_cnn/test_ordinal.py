@@ -149,3 +149,25 @@ def test_levels_without_a_scale_are_refused():
 def test_the_defaults_train_the_published_loss():
     assert SmaCnn().build().scale is None
     assert (TrainingConfig().loss, TrainingConfig().normalize) == ("mse", False)
+
+
+def test_a_second_layer_over_windows_is_read_from_the_ensemble(random_ensemble, cohort_of):
+    ensemble = load_ensemble(random_ensemble("sma-cnn", aggregation="linear"))
+    recording = cohort_of("sma-cnn", 1, duration=6).recordings[0]
+    known = replace(ensemble, info=ensemble.info | {"aggregator": [7.5, [0.0] * 5]})
+    found = registry.assessor(known).assess(recording)
+    assert found.headline.label.endswith("linear over windows")
+    assert [q.name for q in found.quantities] == ["score_mean", "score_median", "score_fence", "score_linear"]
+    assert found.value == pytest.approx(found.quantities[0].value + 7.5)
+    with pytest.raises(InputError, match="cannot be used with the aggregation linear"):
+        registry.assessor(ensemble).assess(recording)
+
+
+@pytest.mark.slow
+def test_a_second_layer_is_trained_and_saved(small, cohort_of, tmp_path):
+    ensemble = small("sma-cnn", aggregation="linear").crossval(cohort_of("sma-cnn", 3), tmp_path)
+    assert len(ensemble.info["aggregator"][1]) == 5
+    assert ensemble.info["reliable_change"] > 0
+    found = registry.assessor(load_ensemble(tmp_path)).assess(cohort_of("sma-cnn", 1).recordings[0])
+    assert found.quantities[-1].name == "reliable_change"
+    assert abs(found.value - found.quantities[0].value) > 1e-6
