@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infantjax.simulation.faults import FAULTS, spoil
     from infantjax.simulation.infant import project, simulate
     from infantjax.simulation.movement import Movement, move
-    from infantjax.simulation.rendering.clip import Clip, RenderConfig, render
+    from infantjax.simulation.rendering import Clip, RenderConfig, render
     from infantjax.simulation.traits import draw_infant, draw_metadata, draw_outcomes
 
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -27,7 +27,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "faults": ("FAULTS", "spoil"),
     "infant": ("project", "simulate"),
     "movement": ("Movement", "move"),
-    "rendering.clip": ("Clip", "RenderConfig", "render"),
+    "rendering": ("Clip", "RenderConfig", "render"),
     "signals": (),
     "traits": ("draw_infant", "draw_metadata", "draw_outcomes"),
 }
