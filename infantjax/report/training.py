@@ -45,7 +45,8 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
         cases = int(outcomes.sum())
         facts.append(f"{cases} of {len(values)} held-out recordings with the outcome")
         labels = outcomes.astype(int)
-        sections = [*_discrimination(values, labels), *_calibration(values, labels), *sections]
+        chosen = _selection(record.get("selection"))
+        sections = [*_discrimination(values, labels), *_calibration(values, labels), *chosen, *sections]
     elif len(values):
         sections = [_scores(values, outcomes), *sections]
     kind = "Training" if len(runs) == 1 else "Cross-validation"
@@ -114,6 +115,16 @@ def _calibration(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     ]
     about = (f"The risk as it is, before recalibration, in bins of equal width. Mean distance {found.error:.2f}.",)
     return [Section("Calibration", about, chart, ("Mean risk", "Observed", "95 % interval", "Recordings"), rows)]
+
+
+def _selection(selection: Mapping[str, Any] | None) -> list[Section]:
+    """The metrics where the same infants made the choices, beside those where others did; nothing without them."""
+    if selection is None:
+        return []
+    what = "Threshold and calibration" if selection["epochs"] is None else "Epoch, threshold and calibration"
+    about = (f"{what} chosen by the infants that are judged (optimistic), or by the others (nested).",)
+    rows = [(name, value, selection["nested"].get(name)) for name, value in selection["optimistic"].items()]
+    return [Section("Choices", about, None, ("Metric", "Optimistic", "Nested"), rows)]
 
 
 def _scores(values: np.ndarray, outcomes: np.ndarray) -> Section:

@@ -14,6 +14,7 @@ from infantjax.recording.recording import Recording
 from infantjax.report.film import FilmOptions, film_of
 from infantjax.report.glance import Glance
 from infantjax.report.page import index_html, to_html
+from infantjax.report.study import Chart, Section, Series, study_html
 from infantjax.report.table import Row
 from infantjax.skeletons import SKELETONS
 from infantjax.video.writing import write_video
@@ -295,3 +296,18 @@ def test_the_video_plays_in_step_with_the_chart(tab, factory, tmp_path, embedded
     tab.until("document.querySelector('#play').getAttribute('aria-label') === 'Play'")
     assert state(tab) == {"ready": "true"}
     assert tab.problems() == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(420, True), (1280, False)])
+def test_the_page_of_a_study_fits_every_width(tab, tmp_path, width, dark):
+    series = (Series("held out", [0, 0.5, 1], [0, 0.8, 1], "line", [0, 0.5, 0.9], [0.2, 1, 1]),)
+    chart = Chart("ROC curve.", "1 - specificity", "sensitivity", series, square=True)
+    rows = [(f"a long name of a recording {i}", i, 0.123456, None, "finished") for i in range(3)]
+    section = Section("ROC", ("Six words.",), chart, ("Name", "Run", "AUC", "Loss", "Ended"), rows)
+    path = tmp_path / "study.html"
+    path.write_text(study_html("Cross-validation", "Ensemble", ("3 runs",), (section,), "Never validated."), "utf-8")
+    tab.open(path, width=width, dark=dark)
+    assert tab.problems() == []
+    assert tab.requests() == [path.as_uri()]
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    assert tab.run("document.querySelector('.median').getBoundingClientRect().height") > 100

@@ -52,6 +52,17 @@ def test_the_page_of_a_cross_validation_has_roc_calibration_curves_and_runs_with
     assert not re.search(r"https?:|\bnan\b", page)
 
 
+def test_metrics_by_nested_choices_stand_beside_the_optimistic_ones(folder):
+    path = folder()
+    record = json.loads((path / "training.json").read_text())
+    record["selection"] = {"epochs": None, "optimistic": {"AUC": 0.81, "Brier": None}, "nested": {"AUC": 0.62}}
+    (path / "training.json").write_text(json.dumps(record))
+    page = training_html(path, "Ensemble", "")
+    shown = page.split("Choices</h2>")[1].split("</section>")[0]
+    assert "Threshold and calibration chosen" in shown
+    assert re.findall(r'class="number">([^<]*)</td>', shown) == ["0.81", "0.62", "–", "–"]
+
+
 def test_one_run_is_a_training_and_scores_are_compared_point_by_point(folder):
     page = training_html(folder(1, scores=True, value=lambda outcome, i: outcome + 1), "Scores", "Never validated.")
     assert '<p class="kind">Training</p>' in page
