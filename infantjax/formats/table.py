@@ -211,7 +211,7 @@ def _write_wide(recording: Recording, path: Path, timed: bool) -> None:
     values = np.concatenate(columns, axis=1)
     rows = (
         [frame, *([_cell(frame / recording.fps)] if timed else []), *map(_cell, row)]
-        for frame, row in enumerate(values.tolist())
+        for frame, row in enumerate(map(np.ndarray.tolist, values))
     )
     write_atomically(path, _csv(chain([header], rows)))
 
@@ -226,15 +226,18 @@ def write_long(recording: Recording, path: Path) -> None:
         values = np.concatenate([values, recording.confidence[..., None]], axis=-1)
     rows = (
         [frame, _cell(frame / recording.fps), joint, *map(_cell, point)]
-        for frame, points in enumerate(values.tolist())
+        for frame, points in enumerate(map(np.ndarray.tolist, values))
         for joint, point in zip(recording.skeleton.joints, points)
     )
     write_atomically(path, _csv(chain([header], rows)))
 
 
-def _csv(rows) -> str:  # type: ignore[no-untyped-def]
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+def _csv(rows) -> bytes:  # type: ignore[no-untyped-def]
+    """The table as UTF-8: a fifth of the memory of text in a `StringIO`."""
+    stream = io.BytesIO()
+    text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    text.flush()
     return stream.getvalue()
 
 
