@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from tyro.conf import arg
 
@@ -12,19 +12,47 @@ from infantjax.cli import common
 from infantjax.errors import printable
 
 if TYPE_CHECKING:
+    from infantjax.evaluation.columns import Column
     from infantjax.evaluation.tables import RiskTable
+    from infantjax.report.study import Kind
 
 Tables = dict[str, list[Any]]
 """Rows (named tuples) of each table by its name."""
 
+
+class Clinical(NamedTuple):
+    """What the clinical options ask for.
+
+    Attributes:
+        tables: those that have rows.
+        risks: `[infant]`.
+        by: `[infant]` each.
+    """
+
+    tables: Tables
+    risks: Sequence[float]
+    by: "Sequence[Column]"
+
+    def plots(self, plots: Any) -> dict[str, Any]:
+        """Box plots of the risk by each category, by name of the file; `plots` is `evaluation.plots`."""
+        from infantjax.files import safe_stem
+
+        drawn = [column for column in self.by if column.kind == "category" and column.entries]
+        return {f"risk_by_{safe_stem(column.name)}": plots.groups(self.risks, column) for column in drawn}
+
+
+NOTHING = Clinical({}, (), ())
+"""What they ask for if not given."""
+
 _TITLES = {
-    "thresholds": "decision thresholds, with 95 % intervals",
-    "table_one": "characteristics by outcome (Table 1)",
-    "risk_by_column": "risk by column",
-    "contributions": "contributions of keypoints against the risk (published mean over keypoints: rho 0.946)",
-    "later_scores": "later scores by predicted class",
-    "tracking": "tracking quality by column",
+    "thresholds": ("Decision thresholds", "With 95 % intervals: exact for shares, logarithmic for likelihood ratios."),
+    "table_one": ("Characteristics by outcome", "Table 1: count (share), or mean (SD), median [quartiles]."),
+    "risk_by_column": ("Risk by column", "Median and quartiles; positive: infants at or above the threshold."),
+    "contributions": ("Contributions against risk", "The published correlation of the mean over keypoints is 0.946."),
+    "later_scores": ("Later scores by predicted class", "Difference: predicted 0 less predicted 1, 95 % interval."),
+    "tracking": ("Tracking quality by column", "Shares of usable seconds and of missing points."),
 }
+_HOLM = "P values by Holm's method are adjusted for all tests of a table. They show associations, not causes."
 _GRID = tuple(number / 20 for number in range(1, 20))
 
 
@@ -37,9 +65,9 @@ class ClinicalOptions:
     scores: Annotated[tuple[str, ...], arg(metavar="COLUMN ...")] = ()
     """Columns of later scores, such as Bayley's: compared between predicted classes, also by `--by`."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
-    """Folder for the clinical tables as CSV."""
+    """Folder for the clinical tables as CSV, and a page of them."""
 
-    def tables(self, recordings: "RiskTable", risks: Path, outcomes: Path | None, threshold: float) -> Tables:
+    def compute(self, recordings: "RiskTable", risks: Path, outcomes: Path | None, threshold: float) -> Clinical:
         """The tables that were asked for; none without these options.
 
         Args:
@@ -52,7 +80,7 @@ class ClinicalOptions:
             InputError: a column is missing or cannot be used.
         """
         if not (self.by or self.scores or self.output):
-            return {}
+            return NOTHING
         from infantjax.evaluation import associations, decision, later_scores
         from infantjax.evaluation.columns import read_infant_column, read_measures
         from infantjax.evaluation.tables import mean_per_infant, read_infants
@@ -77,23 +105,26 @@ class ClinicalOptions:
             "later_scores": later,
             "tracking": associations.values_by_column(found.tracking, by),
         }
-        common.say("note: P values by Holm are adjusted for all tests of a table; they show no causes")
-        return {name: rows for name, rows in tables.items() if rows}
+        common.say(f"note: {_HOLM}")
+        return Clinical({name: rows for name, rows in tables.items() if rows}, table.risks, by)
 
     def write(self, tables: Tables, inputs: Iterable[Path | None]) -> None:
-        """Write each table as CSV, if a folder is given; never over an input."""
-        if self.output is None:
+        """Write each table as CSV and a page of all, if a folder is given; never over an input."""
+        if self.output is None or not tables:
             return
         from infantjax.files import csv_text, refuse_inputs, write_atomically
 
         paths = {name: self.output / f"{name}.csv" for name in tables}
-        refuse_inputs(paths.values(), filter(None, inputs))
+        page = self.output / "clinical.html"
+        refuse_inputs((*paths.values(), page), filter(None, inputs))
         with common.written(self.output, "give another folder"):
             self.output.mkdir(parents=True, exist_ok=True)
             for name, path in paths.items():
                 rows = [flatten(row) for row in tables[name]]
                 write_atomically(path, csv_text(list(rows[0]), [list(row.values()) for row in rows]))
                 common.say(f"table: {path}")
+            write_atomically(page, to_html(tables))
+            common.say(f"page: {page}")
 
 
 def flatten(row: Any) -> dict[str, Any]:
@@ -111,8 +142,33 @@ def lines(tables: Tables) -> list[str]:
     """The tables for a terminal."""
     found = []
     for name, rows in tables.items():
-        found += ["", _TITLES[name], *_aligned(rows)]
+        found += ["", ": ".join(_TITLES[name]), *_aligned(rows)]
     return found
+
+
+def to_html(tables: Tables) -> str:
+    """The tables as a page, with a chart of sensitivity and specificity over the threshold."""
+    from infantjax.report.study import Chart, Section, Series, study_html
+
+    sections = []
+    for name, rows in tables.items():
+        title, explanation = _TITLES[name]
+        cells = [[v if isinstance(v, (int, float)) else _cell(v) for v in row] for row in rows]
+        chart = None
+        if name == "thresholds":
+            series = [
+                Series(metric, [row.threshold for row in rows], *_estimates(rows, metric))
+                for metric in ("sensitivity", "specificity")
+            ]
+            chart = Chart("Sensitivity and specificity over the threshold", "threshold", "share", series)
+        sections.append(Section(title, [explanation], chart, [h.replace("_", " ") for h in rows[0]._fields], cells))
+    return study_html("Evaluation", "Clinical tables", [_HOLM], sections)
+
+
+def _estimates(rows: Sequence[Any], name: str) -> tuple[list[float], "Kind", list[float], list[float]]:
+    """Values, kind and interval of a series."""
+    found = [getattr(row, name) for row in rows]
+    return [e.value for e in found], "line", [e.low for e in found], [e.high for e in found]
 
 
 def _aligned(rows: Sequence[Any]) -> list[str]:

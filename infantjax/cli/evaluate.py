@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
-from infantjax.cli.clinical import ClinicalOptions, flatten, lines
+from infantjax.cli.clinical import Clinical, ClinicalOptions, flatten, lines
 from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class Evaluate(common.Command):
             what = "intervals are bootstraps over infants; slope and P values assume independent recordings"
             common.say(f"note: some infants have several recordings: {what}")
         threshold = self._threshold(scores)
-        tabled = self.clinical.tables(recordings, self.risks, self.outcomes, threshold)
-        self.clinical.write(tabled, (self.risks, self.outcomes, *self.baseline))
+        clinical = self.clinical.compute(recordings, self.risks, self.outcomes, threshold)
+        self.clinical.write(clinical.tables, (self.risks, self.outcomes, *self.baseline))
         options: dict[str, Any] = {"groups": infants, "auc_method": self.auc_interval}
         found = risk.evaluate(scores.risks, scores.outcomes, threshold, **options)
         if pairs:
@@ -123,13 +123,13 @@ class Evaluate(common.Command):
             groups = tables.read_subgroups(self.outcomes or self.risks, self.subgroups, scores.names)
             parts = risk.evaluate_subgroups(scores.risks, scores.outcomes, groups, threshold)
             found = dataclasses.replace(found, subgroups=parts)
-        self._draw(scores, others)
+        self._draw(scores, others, clinical)
         self._write_checklist(found, scores)
         if self.json:
-            rows = {name: [flatten(row) for row in table] for name, table in tabled.items()}
+            rows = {name: [flatten(row) for row in table] for name, table in clinical.tables.items()}
             print(json.dumps(found.to_dict() | ({"clinical": rows} if rows else {}), indent=2))
         else:
-            print(printable("\n".join([*found.lines(), *lines(tabled)])))
+            print(printable("\n".join([*found.lines(), *lines(clinical.tables)])))
         return 0
 
     def _write_checklist(self, found: "Evaluation", scores: "RiskTable") -> None:
@@ -188,10 +188,13 @@ class Evaluate(common.Command):
         with common.checked("--at-sensitivity", "leave it out"):
             return threshold_at_sensitivity(scores.risks, scores.outcomes, self.at_sensitivity)
 
-    def _draw(self, scores: "RiskTable", others: "Mapping[Path, RiskTable]") -> None:
+    def _draw(self, scores: "RiskTable", others: "Mapping[Path, RiskTable]", clinical: Clinical) -> None:
         from infantjax.evaluation import tables
 
         curves, outcomes = {self.risks.stem: scores.risks}, scores.outcomes
         if others and self.drawing.plots is not None:
             curves, outcomes = tables.common_infants({str(p): s for p, s in {self.risks: scores, **others}.items()})
-        self.drawing.draw(lambda plots: plots.risk_plots(curves, outcomes), (self.risks, self.outcomes, *self.baseline))
+        self.drawing.draw(
+            lambda plots: plots.risk_plots(curves, outcomes) | clinical.plots(plots),
+            (self.risks, self.outcomes, *self.baseline),
+        )

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from infantjax.errors import MissingExtraError
 from infantjax.evaluation import calibration, decision, discrimination
+from infantjax.evaluation.columns import Column
 from infantjax.files import write_atomically
 
 if TYPE_CHECKING:
@@ -86,6 +87,26 @@ def decision_curve(risks: Risks, labels: ArrayLike) -> "Figure":
     top = max(float(np.mean(np.asarray(labels))), 0.05)
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top))
     axes.legend()
+    return figure
+
+
+def groups(values: ArrayLike, column: Column, label: str = "risk") -> "Figure":
+    """Box plots of the values of infants by the entries of a category, with each infant as a point.
+
+    Args:
+        values: `[infant]`, NaN where missing.
+        column: `[infant]`, a category with entries.
+        label: of the values.
+    """
+    figure, axes = new_figure(column.name.replace("$", r"\$"), label)
+    numbers = np.asarray(values, np.float64)
+    of = [numbers[(column.values == entry) & np.isfinite(numbers)] for entry in column.entries]
+    # A dollar sign would begin a formula.
+    names = [entry.replace("$", r"\$") for entry in column.entries]
+    axes.boxplot(of, tick_labels=[f"{e}, {len(v)}" for e, v in zip(names, of)], showfliers=False)
+    for place, found in enumerate(of, 1):
+        # Spread evenly, not at random: the same values give the same bytes.
+        axes.plot(place + np.linspace(-0.15, 0.15, len(found)), found, "o", color="0.4", markersize=3)
     return figure
 
 

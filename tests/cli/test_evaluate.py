@@ -237,10 +237,16 @@ def clinic(tmp_path) -> tuple[Path, Path]:
 
 def test_clinical_tables_are_printed_and_written(run, clinic, tmp_path):
     folder = tmp_path / "tables"
-    outcome = run("evaluate", *clinic, "--by", "gmfcs", "center", "age", "--scores", "motor", "-o", folder)
+    outcome = run(
+        "evaluate", *clinic, "--by", "gmfcs", "center", "age", "--scores", "motor", "-o", folder, "--plots", folder
+    )
     assert outcome.status == 0
     names = {"thresholds", "table_one", "risk_by_column", "contributions", "later_scores", "tracking"}
-    assert {path.stem for path in folder.iterdir()} == names
+    assert {path.stem for path in folder.glob("*.csv")} == names
+    assert {path.stem for path in folder.glob("risk_by_*.svg")} == {"risk_by_gmfcs", "risk_by_center"}
+    page = (folder / "clinical.html").read_text()
+    assert "Later scores by predicted class" in page
+    assert "<bdi>=Oslo</bdi>" in page
     assert 'note: column "gmfcs" is a category, 12 missing' in outcome.err
     assert 'note: column "age" is a number, 0 missing' in outcome.err
     with (folder / "table_one.csv").open(newline="") as stream:

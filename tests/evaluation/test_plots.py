@@ -8,6 +8,7 @@ import pytest
 
 from infantjax.errors import MissingExtraError
 from infantjax.evaluation import decision, discrimination, plots
+from infantjax.evaluation.columns import to_column
 
 pytest.importorskip("matplotlib")
 
@@ -42,6 +43,15 @@ def test_keypoints_that_are_never_found_stay_at_zero_and_those_without_annotatio
     assert [entry.get_label() for entry in axes.get_lines()] == ["nose", "wrist", "mean"]
     with pytest.raises(ValueError, match="no keypoint is annotated"):
         plots.correct_keypoints(np.full((2, 1), np.nan), ["nose"], "head")
+
+
+def test_groups_have_a_box_and_a_point_for_each_infant():
+    column = to_column("cost, $", ["a$b", "a$b", "c$", "c$", ""])
+    figure = plots.groups([0.1, 0.2, 0.3, np.nan, 0.5], column)
+    figure.canvas.draw()
+    points = [mark.get_ydata().tolist() for mark in figure.axes[0].get_lines() if mark.get_marker() == "o"]
+    assert points == [[0.1, 0.2], [0.3]]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [r"a\$b, 2", r"c\$, 1"]
 
 
 def test_one_class_has_no_roc():
