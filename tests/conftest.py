@@ -221,6 +221,25 @@ def with_its_peak() -> Callable[..., tuple[str, int]]:
     return run
 
 
+class Clock:
+    """A clock that only sleeping moves: `clock()` and `clock.sleep(seconds)`."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """For what is played at its own rate, as fast as it is read."""
+    return Clock()
+
+
 @pytest.fixture
 def clip(tmp_path: Path, videos: SimpleNamespace) -> Path:
     """A second of H.264, 30 frames of 160x120 pixels."""

@@ -204,6 +204,9 @@ class Assessor(ABC):
             raise found
         return found
 
+    def compile(self) -> None:  # noqa: B027
+        """Compile now instead of with the first recording, where the method can."""
+
     @property
     def seconds_together(self) -> float:
         """How long recordings should last together to use the devices well; 0 where each is computed by itself."""

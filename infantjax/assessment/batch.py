@@ -58,6 +58,7 @@ class ReadOptions:
         individual: which individual, in files that hold several.
         tracker: finds the keypoints of a video, and keeps what belongs to it beside its results, given the path of
             these without ending (`pose.writing.beside_report`); None refuses videos.
+        source: the frames of the only recording, in place of those of its file, such as a camera's.
         metadata: what a table says of each recording, see `infantjax.formats.outcomes.read_metadata`.
     """
 
@@ -66,6 +67,7 @@ class ReadOptions:
     skeleton: str | None = None
     individual: str | None = None
     tracker: Callable[[Frames, Path], Recording] | None = None
+    source: Frames | None = None
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -315,16 +317,18 @@ def _write_result(
 
 
 def _read_item(item: _Item, options: ReadOptions) -> tuple[Recording, str]:
-    """The recording of a file under its id, and the digest of the file."""
+    """The recording of a file under its id, and the digest of the file; without a file, that of the keypoints."""
     recording = _read(item.path, item.target, options)
+    regular = options.source is None or item.path.is_file()
+    digest = digest_of(item.path) if regular else sha256(recording.keypoints)
     if item.renamed:
         recording = replace(recording, name=item.id, notes=(*recording.notes, item.renamed))
-    return recording, digest_of(item.path)
+    return recording, digest
 
 
 def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
     """The recording of a keypoint file or video, with what the table of metadata says of it."""
-    if needs_tracker(path):
+    if options.source is not None or needs_tracker(path):
         recording = _tracked(path, target, options)
     else:
         recording = formats.read(
@@ -337,8 +341,8 @@ def _tracked(path: Path, target: Path, options: ReadOptions) -> Recording:
     """The keypoints of a video."""
     if options.tracker is None:
         raise InputError(path, "is a video or image", "give its keypoints")
-    frames = open_frames(path, options.fps)
-    if not is_video(frames):
+    frames = options.source or open_frames(path, options.fps)
+    if options.source is None and not is_video(frames):
         raise InputError(path, "is an image, which shows no movement", "give a video")
     return options.tracker(frames, target)
 

@@ -1,6 +1,7 @@
 """`assess`: recordings and videos with a trained ensemble."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from infantjax.assessment.gate import QualityOptions
 from infantjax.cli import common
+from infantjax.cli.live import LiveOptions, Report, stopped_by_signals
 from infantjax.cli.methods import MethodName
 from infantjax.cli.video import RESULTS, VideoOptions
 from infantjax.errors import InputError, one_line, printable
@@ -17,8 +19,10 @@ from infantjax.progress import LOGGER
 from infantjax.report.film import FilmOptions
 
 if TYPE_CHECKING:
+    from infantjax.assessment import batch
     from infantjax.assessment.assessor import Assessor
     from infantjax.report.table import Row
+    from infantjax.video.live import LiveSource
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,11 @@ class Assess(common.Command):
     Example:
         infantjax assess clip.mp4
         infantjax assess clinic/*.csv --fps 30 -o results
+        infantjax assess --live /dev/video0 --seconds 300
         infantjax assess clinic/*.csv --method sma-cnn --ensemble scores -o results
     """
 
-    inputs: Positional[tuple[str, ...]]
+    inputs: Positional[tuple[str, ...]] = ()
     """Keypoint files or videos, folders of them, or glob patterns."""
     output: common.Output = RESULTS
     """Folder for the results."""
@@ -90,6 +95,7 @@ class Assess(common.Command):
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
     film: Annotated[FilmOptions, common.FLAT] = FilmOptions()
     video: Annotated[VideoOptions, common.FLAT] = VideoOptions()
+    camera: Annotated[LiveOptions, common.FLAT] = LiveOptions()
 
     def run(self) -> int:
         """Assess every recording."""
@@ -107,17 +113,12 @@ class Assess(common.Command):
         table = read_metadata(self.metadata) if self.metadata else {}
         common.prepare_process()
         assessor = self._assessor().with_risk_options(self.meaning)
-        paths = batch.find_recordings(self.inputs)
-        tracker = None
-        if any(map(batch.needs_tracker, paths)):
-            from infantjax.pose.writing import beside_report
-
-            network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
-            tracker = beside_report(network, self.video.keypoints, overlay=self.video.overlay, quiet=quiet)
-        files = self.files
-        options = batch.ReadOptions(files.fps, files.format, files.skeleton, files.individual, tracker, table)
+        excluded = {"INPUT": self.inputs != (), "--shard": shard is not None}
+        source = self.camera.open(self.files.fps, self.video, excluded)
+        paths = batch.find_recordings(self.inputs) if source is None else [source.path]
+        options = self._read_options(paths, source, assessor, table)
         count = len(shard.take(paths)) if shard is not None else len(paths)
-        with Progress(count, "assessing", quiet=self.quiet or count == 1) as progress:
+        with stopped_by_signals(source), Progress(count, "assessing", quiet=self.quiet or count == 1) as progress:
 
             def report(done: int, row: "Row") -> None:
                 progress.update(done, row.file)
@@ -159,6 +160,28 @@ class Assess(common.Command):
         if len(failed) == len(rows):
             return 2
         return 1 if failed or refused else 0
+
+    def _read_options(
+        self, paths: Sequence[Path], source: "LiveSource | None", assessor: "Assessor", table: dict[str, Any]
+    ) -> "batch.ReadOptions":
+        """How the inputs become recordings."""
+        from infantjax.assessment import batch
+
+        tracker: Any = None
+        if source is not None:
+            from infantjax.assessment.live import LiveAssessor
+
+            live, report = LiveAssessor(assessor, self.gate), Report(source, quiet=self.quiet)
+            tracker = self.camera.tracker(self.video, live, report, overwrite=self.overwrite)
+        elif any(map(batch.needs_tracker, paths)):
+            from infantjax.pose.writing import beside_report
+
+            network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
+            tracker = beside_report(network, self.video.keypoints, overlay=self.video.overlay, quiet=quiet)
+        files = self.files
+        return batch.ReadOptions(
+            files.fps, files.format, files.skeleton, files.individual, tracker, source, metadata=table
+        )
 
     def _assessor(self) -> "Assessor":
         from infantjax.methods import registry

@@ -204,7 +204,7 @@ class Tracker:
         pending: list[Track] = []
         unseen = track.Unseen(frames, self.network.skeleton.joints, self.config.min_confidence)
         unseen.add(finished)
-        for part in self._follow(frames, finished) if self.config.follow else self._compute(frames, done):
+        for part in self.parts(frames, finished):
             pending.append(part)
             unseen.add([part])
             waiting = sum(len(p.times) for p in pending)
@@ -225,9 +225,22 @@ class Tracker:
         # The source's rate as well: --fps changes the times.
         return canonical_json([digests, repr(frames.fps), self.network.digest, self.network.name, config, __version__])
 
-    def _compute(self, frames: Frames, skip: int) -> Iterator[Track]:
+    def parts(self, frames: Frames, finished: Sequence[Track] = ()) -> Iterator[Track]:
+        """Keypoints of some frames after the others, as soon as they are computed.
+
+        Args:
+            frames: the source.
+            finished: keypoints of its first frames, which are left out.
+
+        Raises:
+            InputError: the source cannot be decoded, or stops giving frames.
+        """
+        return self._follow(frames, finished) if self.config.follow else self._compute(frames, finished)
+
+    def _compute(self, frames: Frames, finished: Sequence[Track]) -> Iterator[Track]:
         """Batches in order, several computed at the same time."""
         config, running = self.config, deque[Future[Track]]()
+        skip = sum(len(part.times) for part in finished)
         batches = crop_batches(
             frames, self.batch_size, self.network.side, config.resizing, skip=skip, keep_frames=config.two_stage
         )

@@ -8,6 +8,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Frame": "infantjax.video.frames",
         "FrameBatch": "infantjax.video.random_access",
         "Frames": "infantjax.video.frames",
+        "LiveSource": "infantjax.video.live",
         "VIDEO_SUFFIXES": "infantjax.video.reading",
         "draw_skeleton": "infantjax.video.drawing",
         "find_sources": "infantjax.video.reading",

@@ -33,7 +33,7 @@ class VideoStream(Frames):
 
         self.path, self.notes = path, []
         self.provenance = f"PyAV {av.__version__}"
-        with _open(path) as container:
+        with self._opened() as container:
             stream = _first_stream(container, path)
             self.container, self.pixel_format = container.format.name, stream.codec_context.pix_fmt
             self.size = stream.codec_context.height, stream.codec_context.width
@@ -55,7 +55,7 @@ class VideoStream(Frames):
 
     def __iter__(self) -> Iterator[Frame]:
         self.notes = list(self._header_notes)
-        with _open(self.path) as container:
+        with self._opened() as container:
             decoder = _Decoder(container, _first_stream(container, self.path))
             size, count, first, last, step = None, 0, 0.0, -math.inf, 0.0
             for native in decoder:
@@ -79,6 +79,10 @@ class VideoStream(Frames):
                 yield Frame(count, time - first, height, width, self.path.name, native, turns)
                 count += 1
         self._check_end(count, last - first, step, decoder.damage)
+
+    def _opened(self) -> Any:
+        """The container, to be closed after use."""
+        return _open(self.path)
 
     def _time_of(self, native: "av.VideoFrame", index: int) -> float:
         """Seconds of a frame: its time stamp, or its index over the frame rate that the user states."""

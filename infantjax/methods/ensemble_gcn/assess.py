@@ -119,18 +119,18 @@ class EnsembleGcnAssessor(Assessor):
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """See `Assessor`."""
         ready = self._select(converted, usable)
-        return self._conclude(ready, *self._program.scores(ready.positions))
+        return self._conclude(ready, *self._program.scores(ready.positions, ready.keep))
 
     def predict_many(
         self, requests: Sequence[tuple[Recording, Usable | None]]
     ) -> list[tuple[Prediction, Recording] | Exception]:
         """See `Assessor`."""
         ready = [attempt(self._select, *request) for request in requests]
-        positions = [each.positions for each in ready if isinstance(each, _Ready)]
-        if len(positions) < 2:
+        found = [each for each in ready if isinstance(each, _Ready)]
+        if len(found) < 2:
             return super().predict_many(requests)
         try:
-            scores = iter(self._program.scores_of_many(positions))
+            scores = iter(self._program.scores_of_many([one.positions for one in found], [one.keep for one in found]))
         except Exception:  # too much at once, or what each of them meets by itself
             return super().predict_many(requests)
         return [each if isinstance(each, Exception) else attempt(self._conclude, each, *next(scores)) for each in ready]
@@ -143,11 +143,10 @@ class EnsembleGcnAssessor(Assessor):
         return _Ready(converted, prepared, kept_windows(usable, starts, length))
 
     def _conclude(self, ready: "_Ready", scores: list[Scores], starts: np.ndarray) -> tuple[Prediction, Recording]:
-        """The prediction from the scores of all windows."""
+        """The prediction from the scores of the kept windows."""
         converted, prepared, keep = ready
         length = self._preprocessing.window / prepared.fps
-        kept = [Scores(of_one.risk[:, keep], of_one.contributions[:, keep]) for of_one in scores]
-        risks = _risks(kept)
+        risks = _risks(scores)
         if not np.isfinite(risks).all():
             raise InputError(converted.name, "gives a risk that is not a number", "check its coordinates")
         assert self.threshold is not None
@@ -165,7 +164,7 @@ class EnsembleGcnAssessor(Assessor):
             certainty=Certainty(certainty.level(risk, by_network, self.threshold, self.rule), self.rule),
             time_series=self._time_series(risks, starts / prepared.fps, length, keep),
             members=self.members(by_network),
-            **self._contributions(kept, keep),
+            **self._contributions(scores, keep),
             contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
         )
         return prediction, prepared

@@ -20,7 +20,7 @@ import numpy as np
 from jax import export
 from jax.sharding import PartitionSpec as P
 from jax.stages import Lowered
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from infantjax import cache as runtime
 from infantjax import skeletons
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Leaves = Sequence[np.ndarray] | Sequence[Array]
 """Folded weights, in the order in which the program reads them."""
+
+Keep = Bool[np.ndarray, " window"]
+"""Which windows of a recording are computed."""
 
 CHUNKS = {"cpu": 6, "gpu": 64, "tpu": 64}
 """Windows that a device computes at a time: on a CPU few, so that activations stay in the cache."""
@@ -108,24 +111,27 @@ class EnsembleProgram:
         for _, program in self._programs:
             program.result()
 
-    def scores(self, positions: Float[np.ndarray, "time joint 2"]) -> tuple[list[Scores], np.ndarray]:
+    def scores(
+        self, positions: Float[np.ndarray, "time joint 2"], keep: Keep | None = None
+    ) -> tuple[list[Scores], np.ndarray]:
         """Scores of every member on the evaluation windows of a standardized recording.
 
         Args:
             positions: float32, at least one window long.
+            keep: which windows to compute; None computes all.
 
         Returns:
-            Scores by member, and the first frame of each window.
+            Scores of these windows by member, and the first frame of every window.
 
         Raises:
             ValueError: shorter than a window.
             InputError: the weights of a member do not fit its architecture.
         """
-        (found,) = self.scores_of_many([positions])
+        (found,) = self.scores_of_many([positions], None if keep is None else [keep])
         return found
 
     def scores_of_many(
-        self, recordings: Sequence[Float[np.ndarray, "_ joint 2"]]
+        self, recordings: Sequence[Float[np.ndarray, "_ joint 2"]], keeps: Sequence[Keep] | None = None
     ) -> list[tuple[list[Scores], np.ndarray]]:
         """Scores of several recordings, whose windows fill the same chunks; the same as of each alone.
 
@@ -135,10 +141,11 @@ class EnsembleProgram:
             What `scores` gives for each.
         """
         starts = [windows.window_starts(len(positions), self.window) for positions in recordings]
+        chosen = starts if keeps is None else [each[keep] for each, keep in zip(starts, keeps, strict=True)]
         offsets = np.cumsum([0, *map(len, recordings)])
-        scores = self._scores(np.concatenate(recordings), np.concatenate([s + o for s, o in zip(starts, offsets)]))
-        ends = np.cumsum([len(each) for each in starts])
-        cuts = [slice(end - len(each), end) for end, each in zip(ends, starts)]
+        scores = self._scores(np.concatenate(recordings), np.concatenate([s + o for s, o in zip(chosen, offsets)]))
+        ends = np.cumsum([len(each) for each in chosen])
+        cuts = [slice(end - len(each), end) for end, each in zip(ends, chosen)]
         return [
             ([Scores(s.risk[:, cut], s.contributions[:, cut]) for s in scores], each) for cut, each in zip(cuts, starts)
         ]
