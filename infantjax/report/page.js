@@ -110,7 +110,8 @@
 
   // The video, where there is one that this browser plays, leads; else the script counts the time itself.
   const film = find("#film");
-  const leads = () => film && film.readyState > 1 && !film.error;
+  // While it seeks it has its metadata only.
+  const leads = () => film && film.readyState > 0 && !film.error;
   const seek = (time) => {
     show(time);
     if (leads()) film.currentTime = now;
@@ -139,7 +140,10 @@
   };
   if (film) {
     film.addEventListener("error", () => { find("#unplayed").hidden = false; });
-    film.addEventListener("loadedmetadata", () => { film.currentTime = now; });
+    film.addEventListener("loadedmetadata", () => {
+      film.currentTime = now;
+      if (playing) film.play().catch(() => play(false));
+    });
     film.addEventListener("play", () => play(true));
     film.addEventListener("pause", () => play(false));
     film.addEventListener("timeupdate", () => { if (!playing) show(film.currentTime); });
