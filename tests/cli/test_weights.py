@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infantjax.pose import DEFAULT_WEIGHTS
+from infantjax.pose import DEFAULT_WEIGHTS, load_pose_network
 from infantjax.weights import public
 
 
@@ -47,8 +47,16 @@ def test_fetch_prints_where_the_file_is_and_verify_finds_damage(run, named):
     assert "is another file" in outcome.out[0]
 
 
+def test_named_weights_are_converted_and_exist_in_python(run, named, tmp_path):
+    assert run("convert", DEFAULT_WEIGHTS, tmp_path / "network").out == [str(tmp_path / "network")]
+    assert load_pose_network().digest != load_pose_network(tmp_path / "network").digest
+    run("convert", "efficientpose-rtt", tmp_path / "other").refused("efficientpose-rtt: does not exist")
+
+
 def test_a_video_needs_no_option(run, named, clip, ensemble_folder, tmp_path):
-    assert run("pose", clip, "-o", tmp_path / "a.csv", "--image-size", 64).status == 0
+    outcome = run("pose", clip, "-o", tmp_path / "a.csv", "--image-size", 64, "--follow")
+    assert outcome.status == 0
+    assert "in a crop that follows the infant" in "\n".join(outcome.err)
     run("assess", clip, "--ensemble", ensemble_folder, "-o", tmp_path / "out", "--quiet").refused(
         "shorter than a window of 5 s"
     )

@@ -135,7 +135,8 @@ ENTRIES = (
         build=build,
         weights=(
             PublicWeights(
-                address="https://raw.githubusercontent.com/DeepInMotion/ShapGCN/d5360ec/"
+                address="https://raw.githubusercontent.com/DeepInMotion/ShapGCN/"
+                "d5360ec0354bef5c761ca186ea59cffc1ffaddca/"
                 "logs/xai/argmax_silu_cp29/student_model_9999.pth.tar",
                 git_blob=CHECKPOINTS["weights"][0],
                 licence="Apache-2.0",
