@@ -4,13 +4,21 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from infantjax.cli import common
 from infantjax.cli.evaluate import PlotOptions
 from infantjax.errors import InputError, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from infantjax.evaluation.agreement import IntraclassCorrelation
+    from infantjax.pose.annotations import Annotations
+    from infantjax.pose.metrics import Share
+    from infantjax.skeletons import Skeleton
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,9 @@ class EvaluatePose(common.Command):
     """Keypoint file with one row an image."""
     annotations: Positional[Path]
     """Annotated images: a file, a folder, or a keypoint file."""
-    unit: Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"] = "head"
+    annotators: Annotated[tuple[Path, ...], arg(metavar="FILE ...")] = ()
+    """Annotations of the same images by others: also measure how far annotators differ, and PCK within their spread."""
+    unit: Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk", "pixel"] = "head"
     """Body length that distances are divided by."""
     at: tuple[float, ...] = (0.5, 0.2, 0.1)
     """Distances, in units, up to which a keypoint counts as correct."""
@@ -60,12 +70,16 @@ class EvaluatePose(common.Command):
             (self.keypoints, self.annotations),
         )
         shares = {f"PCK@{at:g}": metrics.pck(distances, at) for at in self.at} | {"ME": metrics.mean_error(distances)}
+        correlations: dict[str, IntraclassCorrelation] = {}
+        if self.annotators:
+            shares, correlations = self._with_spread(shares, distances, annotations, found.skeleton)
         if self.json:
             rows = {
                 name: {"mean": share.mean}
                 | {j: v for j, v in zip(joints, share.keypoints.tolist()) if math.isfinite(v)}
                 for name, share in shares.items()
             }
+            rows |= {name: _finite(icc._fields, icc) for name, icc in correlations.items()}
             print(json.dumps({"images": len(names), "unit": self.unit, **rows}, indent=2))
             return 0
         print(f"{len(names)} images, unit: {metrics.UNITS[self.unit]}")
@@ -74,14 +88,59 @@ class EvaluatePose(common.Command):
             if not np.isnan(distances[:, row]).all():
                 print(f"{printable(joint):<18}" + "".join(_cell(name, s.keypoints[row]) for name, s in shares.items()))
         print(f"{'mean':<18}" + "".join(_cell(name, s.mean) for name, s in shares.items()))
+        for name, icc in correlations.items():
+            print(f"{name} of ME and spread: {icc.value:.2f} ({icc.low:.2f} to {icc.high:.2f})")
         return 0
+
+    def _with_spread(
+        self, shares: "dict[str, Share]", distances: "np.ndarray", first: "Annotations", skeleton: "Skeleton"
+    ) -> "tuple[dict[str, Share], dict[str, IntraclassCorrelation]]":
+        """The shares with the spread among annotators, and how far the mean errors agree with it over keypoints.
+
+        Raises:
+            InputError: annotations of other images.
+        """
+        import numpy as np
+
+        from infantjax.evaluation.agreement import icc
+        from infantjax.pose import metrics
+        from infantjax.pose.annotations import read_annotations
+
+        points = [first.points]
+        for path in self.annotators:
+            other = read_annotations(path, skeleton, keep_empty=True)
+            rows = {name: row for row, name in enumerate(other.names)}
+            if set(rows) != set(first.names):
+                raise InputError(path, f"annotates other images than {self.annotations}", "give the same images")
+            points.append(other.points[[rows[name] for name in first.names]])
+        annotated = np.stack(points)
+        with common.checked("--unit", "choose another"):
+            length = metrics.body_length(_mean_position(annotated), skeleton, self.unit, first.heads)
+        spread = metrics.annotator_spread(annotated, length)
+        human = metrics.pck(np.where(np.isnan(spread.p95), np.nan, distances), spread.p95)
+        of = {"spread": spread.mean, "spread95": spread.p95, "rmsd": spread.rmsd, "SD": spread.deviation}
+        added = {
+            name: metrics.Share(v, float(v[np.isfinite(v)].mean())) for name, v in of.items() if np.isfinite(v).any()
+        }
+        both = np.stack([shares["ME"].keypoints, spread.mean], axis=1)
+        both = both[np.isfinite(both).all(axis=1)]
+        found = dict(zip(("ICC(A,1)", "ICC(C,1)"), icc(both))) if len(both) > 1 else {}
+        return {**shares, "PCK@human": human, **added}, found
+
+
+def _mean_position(annotated: "np.ndarray") -> "np.ndarray":
+    """`[image, keypoint, 2]` mean over the annotators who marked the keypoint, NaN where none did."""
+    import numpy as np
+
+    number = np.isfinite(annotated).all(-1, keepdims=True).sum(0)
+    return np.where(number > 0, np.nansum(annotated, axis=0) / np.maximum(number, 1), np.nan)
 
 
 def _finite(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
-    """Joint -> value, without joints that are annotated nowhere."""
+    """Name -> value, without those that are not defined."""
     return {name: float(value) for name, value in zip(names, values) if math.isfinite(value)}
 
 
 def _cell(name: str, value: float) -> str:
-    """A share as a percentage, a mean error as a number."""
-    return f"{value:>10.3f}" if name == "ME" else f"{100 * value:>10.1f}"
+    """A share as a percentage, a distance as a number."""
+    return f"{100 * value:>10.1f}" if name.startswith("PCK") else f"{value:>10.3f}"

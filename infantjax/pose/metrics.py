@@ -8,6 +8,7 @@ over the images of a keypoint first, then over the keypoints, with equal weights
 Source: Groos et al., Paper I (Section 4), Paper II (Section 2.5).
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from infantjax.skeletons import Skeleton
 
 Points = Float[np.ndarray, "image keypoint 2"]
-Unit = Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk"]
+Unit = Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk", "pixel"]
 
 UNITS: dict[str, str] = {
     "head": "head top to upper neck: In-Motion, Paper II",
@@ -25,6 +26,7 @@ UNITS: dict[str, str] = {
     "head_box": "0.6 times the diagonal of the head's box: MPII's own, for annotations that have such boxes",
     "nose_to_neck": "twice nose to upper neck, for keypoint sets without the head top: MINI-RGBD, Paper II",
     "trunk": "middle of the shoulders to middle of the hips",
+    "pixel": "one pixel of the image: Baby Moves",
 }
 """Units of length of a body, and where they come from."""
 
@@ -102,6 +104,8 @@ def body_length(
         case "trunk":
             shoulders, hips = ((point(f"right_{p}") + point(f"left_{p}")) / 2 for p in ("shoulder", "hip"))
             return distance(shoulders, hips)
+        case "pixel":
+            return np.ones(len(annotated))
     raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
 
 
@@ -149,6 +153,66 @@ def mean_error(error: Float[np.ndarray, "image keypoint"]) -> Share:
     """Mean error (ME) of the keypoints that were found, in units of the body."""
     counted = np.isfinite(error)
     return _share(np.where(counted, error, 0), counted)
+
+
+class Spread(NamedTuple):
+    """Spread among annotators, `[keypoint]` each; NaN where no image has two annotations of the keypoint.
+
+    Attributes:
+        mean: distance of an annotation to the mean of all annotators, averaged.
+        p95: 95th percentile of these distances, the threshold of PCKh@Human^0.95.
+        rmsd: root mean square distance between two annotators, over all pairs.
+        deviation: standard deviation of the distances between two annotators.
+        number: distances to the mean.
+    """
+
+    mean: Float[np.ndarray, "keypoint"]
+    p95: Float[np.ndarray, "keypoint"]
+    rmsd: Float[np.ndarray, "keypoint"]
+    deviation: Float[np.ndarray, "keypoint"]
+    number: Float[np.ndarray, "keypoint"]
+
+
+def annotator_spread(
+    annotated: Float[np.ndarray, "annotator image keypoint 2"], length: Float[np.ndarray, "image"]
+) -> Spread:
+    """How far annotators of the same images differ, in units of the body.
+
+    Args:
+        annotated: positions by each; a keypoint of an image counts where at least two annotated it.
+        length: of each image; images without one are left out.
+
+    Raises:
+        ValueError: fewer than two annotators.
+
+    Source: Groos et al., Paper II, table 2 (`mean`, `p95`); Baby Moves (`rmsd` of two annotators).
+    """
+    if len(annotated) < 2:
+        raise ValueError(f"a spread needs at least two annotators, got {len(annotated)}")
+    given = np.isfinite(annotated).all(-1)
+    points = np.where(given[..., None], annotated, 0) / length[:, None, None]
+    number = given.sum(0)
+    center = points.sum(0) / np.maximum(number, 1)[..., None]
+    counted = given & (number >= 2) & np.isfinite(length)[:, None]
+    to_mean = np.where(counted, np.hypot(*np.moveaxis(points - center, -1, 0)), np.nan)
+    first, second = np.triu_indices(len(annotated), 1)
+    both = counted[first] & counted[second]
+    apart = np.where(both, np.hypot(*np.moveaxis(points[first] - points[second], -1, 0)), np.nan)
+    return Spread(
+        _by_keypoint(np.mean, to_mean),
+        _by_keypoint(lambda values: np.percentile(values, 95), to_mean),
+        _by_keypoint(lambda values: np.sqrt(np.square(values).mean()), apart),
+        _by_keypoint(lambda values: values.std(ddof=1) if len(values) > 1 else np.nan, apart),
+        np.isfinite(to_mean).sum((0, 1)).astype(float),
+    )
+
+
+def _by_keypoint(
+    statistic: Callable[[np.ndarray], float], values: Float[np.ndarray, "annotator image keypoint"]
+) -> np.ndarray:
+    """A statistic of the known values of each keypoint, NaN without any."""
+    known = [of_one[np.isfinite(of_one)] for of_one in np.moveaxis(values, -1, 0)]
+    return np.array([statistic(found) if len(found) else np.nan for found in known])
 
 
 def human_thresholds(skeleton: Skeleton) -> Float[np.ndarray, "keypoint"]:

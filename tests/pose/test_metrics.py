@@ -56,7 +56,7 @@ def test_the_units_of_length():
         points[0, IN_MOTION_19.index(f"{side}_hip")] = x, 30
     heads = np.array([[0.0, 0, 30, 40]])
     found = {unit: float(metrics.body_length(points, IN_MOTION_19, unit, heads)[0]) for unit in metrics.UNITS}
-    assert found == {"head": 8, "mpii_head": 6, "head_box": 30, "nose_to_neck": 8, "trunk": 20}
+    assert found == {"head": 8, "mpii_head": 6, "head_box": 30, "nose_to_neck": 8, "trunk": 20, "pixel": 1}
     with pytest.raises(ValueError, match="no boxes of heads"):
         metrics.body_length(points, IN_MOTION_19, "head_box")
     with pytest.raises(ValueError, match="head_top"):
@@ -130,6 +130,31 @@ def test_the_figures_of_the_infant_images_are_those_of_the_reference(
     assert figures["ME"]["mean"] == pytest.approx(published[3], abs=0.003)
 
 
+def test_the_spread_among_annotators_is_that_of_their_distances():
+    # Two annotators 6 and 8 apart in x and y; the second keypoint has one annotation only.
+    first = np.array([[[0, 0], [1, 1]], [[0, 0], [np.nan, np.nan]]], float)
+    second = np.array([[[6, 8], [np.nan, np.nan]], [[0, 0], [np.nan, np.nan]]], float)
+    spread = metrics.annotator_spread(np.stack([first, second]), np.array([1.0, 1.0]))
+    assert spread.number.tolist() == [4, 0]
+    assert spread.mean[0] == 2.5
+    assert spread.p95[0] == 5
+    assert spread.rmsd[0] == pytest.approx(np.sqrt(50))
+    assert spread.deviation[0] == pytest.approx(np.std([0, 10], ddof=1))
+    assert np.isnan([spread.mean[1], spread.p95[1], spread.rmsd[1]]).all()
+    halved = metrics.annotator_spread(np.stack([first, second]), np.array([2.0, np.nan]))
+    assert (halved.mean[0], halved.number[0]) == (2.5, 2)
+    with pytest.raises(ValueError, match="at least two annotators"):
+        metrics.annotator_spread(first[None], np.ones(2))
+
+
+def test_the_spread_of_normal_annotators_is_that_of_theory():
+    points = np.random.default_rng(0).normal(0, 1, (10, 400, 1, 2))
+    spread = metrics.annotator_spread(points, np.ones(400))
+    assert spread.mean[0] == pytest.approx(np.sqrt(np.pi / 2 * 0.9), rel=0.03)
+    assert spread.p95[0] == pytest.approx(np.sqrt(-2 * np.log(0.05) * 0.9), rel=0.03)
+    assert spread.rmsd[0] == pytest.approx(2, rel=0.03)
+
+
 @pytest.fixture
 def found_and_annotated(tmp_path) -> tuple[str, str]:
     """Two images with three annotated points, of which the wrist is found half a head off."""
@@ -139,6 +164,24 @@ def found_and_annotated(tmp_path) -> tuple[str, str]:
         labelme(folder / f"{name}.json", Head=(10, 10), upper_neck=(10, 30), Wrist_R=(50, 50))
     found = {"head_top": (10, 10), "upper_neck": (10, 30), "right_wrist": (60, 50)}
     return keypoint_table(tmp_path / "found.csv", found, found), str(folder)
+
+
+def test_the_command_measures_how_far_annotators_differ(found_and_annotated, tmp_path, capsys):
+    table, folder = found_and_annotated
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("1", "2"):
+        labelme(other / f"{name}.json", Head=(10, 10), upper_neck=(10, 30), Wrist_R=(50, 46))
+    assert cli.run(["evaluate", "pose", table, folder, "--annotators", str(other), "--unit", "pixel", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["spread"]["right_wrist"], found["rmsd"]["right_wrist"], found["SD"]["right_wrist"]) == (2, 4, 0)
+    assert found["PCK@human"]["right_wrist"] == 0
+    assert found["PCK@human"]["head_top"] == 1
+    # Mean errors 0, 0, 10 beside spreads 0, 0, 2: mean squares of 24 between points, 32 / 3 within annotators and rest.
+    assert found["ICC(A,1)"]["value"] == pytest.approx(5 / 13) == found["ICC(C,1)"]["value"]
+    (other / "2.json").rename(other / "3.json")
+    assert cli.run(["evaluate", "pose", table, folder, "--annotators", str(other)]) == 2
+    assert "annotates other images" in capsys.readouterr().err
 
 
 def test_the_command_draws_the_correct_keypoints_over_the_threshold(found_and_annotated, tmp_path, capsys):
