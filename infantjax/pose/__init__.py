@@ -25,7 +25,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Decoder": "infantjax.pose.codec",
         "NORMALIZATIONS": "infantjax.pose.images",
         "normalize": "infantjax.pose.images",
-        "PoseConfig": "infantjax.pose.tracker",
+        "PoseConfig": "infantjax.pose.config",
         "Tracker": "infantjax.pose.tracker",
         "PoseEstimator": "infantjax.pose.estimator",
         "load_pose_network": "infantjax.pose.estimator",

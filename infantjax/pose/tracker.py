@@ -5,10 +5,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,73 +24,16 @@ from infantjax.pose import linking, track
 from infantjax.pose.batches import CropBatch, crop_batches
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
 from infantjax.pose.codec.limb import AffinityFieldCodec
+from infantjax.pose.config import DEFAULT, PoseConfig
 from infantjax.pose.crop import AffineCrop, Box, crop_image, refine_crop, to_image_coords
 from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.following import BLOCK, FOUND, SIDES_SECONDS, Followed, crop_around, search_boxes, steady_sides
-from infantjax.pose.images import Resizing, normalize
-from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE, mean_maps
+from infantjax.pose.images import normalize
+from infantjax.pose.multi_scale import mean_maps
 from infantjax.pose.track import Track, TrackStore
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
-from infantjax.settings import Range, Share, check_fields
 from infantjax.video.frames import Frame, Frames
-
-
-@dataclass(frozen=True)
-class PoseConfig:
-    """How frames become keypoints.
-
-    Attributes:
-        decoder: a name of `codec.DECODERS`.
-        resizing: `reference`, or `fast` by the decoder's own scaler.
-        flip: average the maps of the image and of its mirror image, with left and right exchanged.
-        min_confidence: a point below is missing (NaN); 0.1 is our choice: the reference for videos has no threshold.
-        batch_size: frames that a device computes in a call; None lets the backend decide.
-        dtype: of the network's activations; `bfloat16` is for accelerators.
-        scales: average the maps of the image at these scales (`multi_scale.at_scale`).
-        person: which of several persons, `central` or `largest`, told apart by affinity fields; None takes the maximum
-            of each map, whoever it belongs to.
-        smoothing: filter over time of the recording, `median5` or `butterworth`; None leaves it unfiltered.
-        two_stage: crop each frame around the points of a first pass (`crop.refine_crop`) and find them again, as the
-            training framework can where the infant does not fill the frame; twice the work.
-        follow: crop each frame around where the infant was (`following`), and undo exchanges of sides for a moment
-            (`following.steady_sides`); little more work.
-
-    Raises:
-        ValueError: unknown decoder, resizing, dtype, person or smoothing, a number out of its range, or `two_stage` and
-            `follow`.
-    """
-
-    decoder: str = "smoothed"
-    resizing: Resizing = "fast"
-    flip: bool = False
-    min_confidence: Share = 0.1
-    batch_size: Annotated[int, Range(1, 1024)] | None = None
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    scales: tuple[Annotated[float, Range(MIN_SCALE, MAX_SCALE)], ...] = (1.0,)
-    person: linking.Choice | None = None
-    smoothing: cleaning.Filter | None = None
-    two_stage: bool = False
-    follow: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if self.two_stage and self.follow:
-            raise ValueError("two_stage and follow each crop in their own way; choose one")
-        HeatmapCodec(self.decoder)
-        if not self.scales:
-            raise ValueError("scales must have at least one")
-
-    def describe(self) -> str:
-        """What was done, for the history of a recording."""
-        parts = [f"decoding {self.decoder}", f"resizing {self.resizing}"]
-        parts += ["mean over mirror images"] if self.flip else []
-        parts += [f"mean over scales {' '.join(f'{s:g}' for s in self.scales)}"] if self.scales != (1.0,) else []
-        parts += [f"the {self.person} person"] if self.person else []
-        parts += ["in a second crop around the points of a first one"] if self.two_stage else []
-        parts += ["in a crop that follows the infant"] if self.follow else []
-        parts += [self.dtype, f"points of confidence below {self.min_confidence:g} left out"]
-        return ", ".join(parts)
 
 
 class Tracker:
@@ -106,7 +49,7 @@ class Tracker:
     """
 
     def __init__(
-        self, network: PoseEstimator, config: PoseConfig = PoseConfig(), devices: Sequence[jax.Device] | None = None
+        self, network: PoseEstimator, config: PoseConfig = DEFAULT, devices: Sequence[jax.Device] | None = None
     ) -> None:
         if config.person and network.affinity_fields is None:
             raise ValueError("a network without affinity fields cannot tell persons apart")
