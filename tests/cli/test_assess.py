@@ -106,7 +106,7 @@ BAD = {
     "overflowing.csv": (put("1e400"), "line 2, joint nose: the y coordinate is infinite"),
     "no_number.csv": (put("left"), 'line 2, column nose_y: "left" is not a number'),
     "duplicated_frames.csv": (frame_numbers, "line 3: frame number 0 occurs twice"),
-    "folder.csv": (folder, "contains no keypoint file; give files"),
+    "folder.csv": (folder, "contains no keypoint file or video; give files"),
     "cut.npz": (cut("npz"), "is not an .npz archive that can be read"),
     "cut.h5": (cut("sleap-h5"), "is not an HDF5 file that can be read.*truncated"),
     "picture.csv": (picture, "holds an image"),
