@@ -102,7 +102,8 @@ def main(options: Options) -> None:
             rows.append(key | compiled(target, *given, options.chips))
             print(json.dumps(rows[-1]), flush=True)
             if options.write:
-                kept = [row for row in earlier_rows(where) if any(row[name] != key[name] for name in key)]
+                others = [row for row in earlier_rows(where) if any(row[name] != key[name] for name in key)]
+                kept = [{name: row[name] for name in rows[-1]} for row in others]
                 common.write("compile_targets", [*kept, rows[-1]], {"windows": WINDOWS, "images": IMAGES}, where)
     print(common.table(rows))
 
