@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from infantjax.methods.ensemble_gcn.objective import search_split
 from infantjax.methods.ensemble_gcn.training import CohortData
 from infantjax.recording.preprocessing import REFERENCE, standardize
+from infantjax.search.auc import search_split
 from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.splits import Split, stratified_splits

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from tyro.conf import Positional, UseAppendAction, arg
 
 from infantjax.cli import common
+from infantjax.cli.methods import DEFAULT, MethodName, value_of
 from infantjax.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Search(common.Command):
 
     cohort: Positional[Path]
     """Folder of keypoint files with their outcomes.csv."""
+    method: MethodName = DEFAULT
+    """Method whose published space is searched, ensemble-gcn or cp-gcn-29; the settings below depend on it."""
     problem: Any = None
     where: Annotated[StudyOptions, common.FLAT] = StudyOptions()
     workers: int = 1
@@ -105,18 +108,26 @@ class Search(common.Command):
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:
-        """With the settings of the search problem of the default method as options."""
+        """With the settings of the search problem of the method as options."""
         from infantjax.methods import registry
 
-        return cls.with_defaults(problem=registry.get(registry.DEFAULT).search_problem())
+        name = value_of("--method", arguments)
+        try:
+            problem = registry.get(name if name in registry.names() else DEFAULT).search_problem()
+        except ValueError:  # a method without a search, which `run` refuses
+            problem = registry.get(DEFAULT).search_problem()
+        return cls.with_defaults(problem=problem)
 
     def run(self) -> int:
         """Read the cohort, let workers run the study to its end, and print its status."""
         from infantjax import places
+        from infantjax.methods import registry
         from infantjax.search import SearchTask, estimate, launcher, progress
         from infantjax.search.space import read_space
         from infantjax.search.storage import Heartbeat
 
+        with common.checked("--method", "ensemble-gcn and cp-gcn-29 have one"):
+            registry.get(self.method).search_problem()
         folder = self.where.folder
         if self.distributed is not None and places.is_copy(folder):
             what = "is the place of one host, as a search on several hosts shares a folder"

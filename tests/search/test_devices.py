@@ -149,7 +149,8 @@ sys.path.insert(0, sys.argv[2])
 import flax.linen as nn
 import numpy as np
 import toy
-from infantjax.methods.ensemble_gcn.objective import AucObjective, search_split
+from infantjax.methods.ensemble_gcn.objective import AucObjective
+from infantjax.search.auc import search_split
 from infantjax.search.kbest import RandomSearch
 from infantjax.search.space import SearchSpace
 from infantjax.search.storage import open_storage

@@ -121,6 +121,25 @@ RELEASED = Architecture()
 """The architecture of the public weights."""
 
 
+def canonical(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices that differ from the defaults, without those that have no effect beside the others.
+
+    Raises:
+        ValueError: see `Architecture.from_choices`.
+    """
+    a, default = Architecture.from_choices(choices), RELEASED.to_choices()
+    unused: list[str] = []
+    if a.conv_lay not in ("Sep", "V3"):
+        unused.append("expand_ratio")
+    if a.conv_lay not in ("Bottleneck", "SG", "Shuffle") and a.att_lay not in ("stja", "pa"):
+        unused.append("reduct_ratio")
+    if a.depth_main > 1 or a.stride_main == 1:
+        unused += ["depth_main", "stride_main"]
+    if a.blocks_main == 1:
+        unused.append("scale_main")
+    return {name: value for name, value in a.to_choices().items() if name not in unused and value != default[name]}
+
+
 class Layer(NamedTuple):
     """A layer of the network.
 

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     import flax.linen as nn
 
     from infantjax.methods.cp_gcn_29.assess import CpGcn29Assessor
+    from infantjax.methods.cp_gcn_29.search import CpGcn29Search
+    from infantjax.methods.cp_gcn_29.training import CpGcn29Task
     from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
     from infantjax.training.splits import Split
     from infantjax.training.state import TrainResult
+    from infantjax.training.window_task import CohortData
 
 WINDOW = 225
 """Frames of a window, 7.5 s: what the public configuration says; the loader's constant 150 is the option."""
@@ -95,16 +98,24 @@ class CpGcn29(Method):
 
     def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
         """Windows of all recordings."""
-        from infantjax.methods.cp_gcn_29.training import CpGcn29Task
         from infantjax.training.crossval import TrainingSetup
-        from infantjax.training.window_task import CohortData, window_runs
+        from infantjax.training.window_task import window_runs
+
+        data = self.data(inputs.prepared, inputs.cohort.outcomes)
+        return TrainingSetup(self.task(self.build()), window_runs(data, inputs.splits, self.training), data)
+
+    def data(self, prepared: Sequence[np.ndarray], outcomes: Sequence[float]) -> "CohortData":
+        """Standardized recordings with their outcomes, as the training reads them."""
+        from infantjax.training.window_task import CohortData
 
         cut = self.preprocessing
-        data = CohortData.from_recordings(
-            inputs.prepared, inputs.cohort.outcomes, IN_MOTION_29, cut.rotation, cut.window, self.stride
-        )
-        task = CpGcn29Task(self.build(), self.training, (1, *self.input_shape), self.filter_velocity)
-        return TrainingSetup(task, window_runs(data, inputs.splits, self.training), data)
+        return CohortData.from_recordings(prepared, outcomes, IN_MOTION_29, cut.rotation, cut.window, self.stride)
+
+    def task(self, network: "nn.Module") -> "CpGcn29Task":
+        """What a run of a network trains."""
+        from infantjax.methods.cp_gcn_29.training import CpGcn29Task
+
+        return CpGcn29Task(network, self.training, (1, *self.input_shape), self.filter_velocity)
 
     def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
         """Risks of the validation recordings at the best epoch of each run."""
@@ -119,6 +130,19 @@ class CpGcn29(Method):
     def members(self, result: "TrainResult") -> tuple[Member, ...]:
         """See `Method`; with the overrides of the network."""
         return tuple(Member(m.model, m.variables, dict(self.overrides)) for m in super().members(result))
+
+    def with_candidate(self, choices: Mapping[str, Any]) -> Self:
+        """See `Method`; choices without effect are left out."""
+        from infantjax.methods.cp_gcn_29.architecture import canonical
+
+        return replace(self, overrides=canonical(choices))
+
+    @classmethod
+    def search_problem(cls) -> "CpGcn29Search":
+        """See `Method`; the published space of AutoCP."""
+        from infantjax.methods.cp_gcn_29.search import CpGcn29Search
+
+        return CpGcn29Search()
 
     @classmethod
     def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "CpGcn29Assessor":

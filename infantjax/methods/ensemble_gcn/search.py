@@ -63,9 +63,10 @@ class GraphSearch:
             InputError: recordings that cannot be used, or a cohort that cannot be split into that many parts.
             ValueError: a column that no recording has, parts that do not exist, or no repeats.
         """
-        from infantjax.methods.ensemble_gcn.objective import AucObjective, build, search_split
+        from infantjax.methods.ensemble_gcn.objective import AucObjective, build
         from infantjax.methods.ensemble_gcn.training import prepare_cohort
         from infantjax.recording.preprocessing import PRESETS
+        from infantjax.search.auc import search_split
         from infantjax.skeletons import IN_MOTION_19
         from infantjax.training.cohort_splits import cohort_splits
 

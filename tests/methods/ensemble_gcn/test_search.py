@@ -9,10 +9,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from infantjax.methods.ensemble_gcn.objective import AucObjective, search_split
+from infantjax.methods.ensemble_gcn.objective import AucObjective
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
 from infantjax.recording.features import CHANNELS
+from infantjax.search.auc import search_split
 from infantjax.search.estimate import estimate_search
 from infantjax.search.kbest import KBest, RandomSearch
 from infantjax.search.objective import TrialResult

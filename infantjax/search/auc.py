@@ -1,0 +1,181 @@
+"""The AUC of infants as the objective of a search: a candidate is trained as one stack of runs over windows."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from infantjax.search.objective import Report, Stage, TrialResult, report_stage
+from infantjax.search.space import Choices
+from infantjax.training import loop
+from infantjax.training.compiled import CompiledTraining, trace
+from infantjax.training.loop import TrainOptions, digest_of
+from infantjax.training.splits import Split
+from infantjax.training.state import Status, TrainState
+from infantjax.training.window_task import BinaryWindowTask, CohortData, window_runs
+
+
+def search_split(folds: Sequence[Split], held_out: Sequence[int] = (2, 7)) -> Split:
+    """Train on some folds of a cross-validation and validate on the infants of the others together.
+
+    Args:
+        folds: of a cross-validation; their validation parts partition the cohort.
+        held_out: numbers of the folds to validate on, counted from 1; 2 and 7 are published for graph networks.
+
+    Raises:
+        ValueError: a fold that does not exist or repeats, or none or all of them.
+    """
+    if not held_out or len(set(held_out)) != len(held_out) or not set(held_out) < set(range(1, len(folds) + 1)):
+        raise ValueError(f"held_out must be some of the folds 1 to {len(folds)}, got {', '.join(map(str, held_out))}")
+    validation = tuple(sorted(row for number in held_out for row in folds[number - 1].validation))
+    training = sorted({row for fold in folds for row in fold.validation} - set(validation))
+    return Split(tuple(training), validation)
+
+
+@dataclass(frozen=True, eq=False)
+class AucObjective(ABC):
+    """Trains a candidate as one stack of runs; its value is the mean over the runs of their best AUC.
+
+    A method adds the task.
+
+    Attributes:
+        build: from choices to a network; a function of a module, so that worker processes can import it.
+        data: the cohort.
+        splits: one run each; the same split several times gives repeats with other random numbers.
+        config: of every run.
+        device: number of the local device to train on, modulo their number; None uses all of them.
+    """
+
+    build: Callable[[Choices], nn.Module]
+    data: CohortData
+    splits: tuple[Split, ...]
+    config: Any
+    device: int | None = None
+
+    @abstractmethod
+    def task(self, module: nn.Module) -> BinaryWindowTask:
+        """What a run of a network trains."""
+
+    @property
+    def checkpoints(self) -> tuple[tuple[int, float], ...]:
+        """Pairs of epoch and AUC that a training must have reached by then; default: none."""
+        return ()
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What else decides the inputs of the network, JSON-compatible."""
+        return {}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that decides the value of a candidate."""
+        function = getattr(self.build, "func", self.build)
+        return {
+            "build": f"{function.__module__}.{function.__qualname__}",
+            "cohort": self._digest,
+            "splits": [asdict(split) for split in self.splits],
+            "config": asdict(self.config),
+            **self.inputs,
+            "checkpoints": list(self.checkpoints),
+        }
+
+    def on_device(self, number: int) -> "AucObjective":
+        """The objective on one local device."""
+        return replace(self, device=number)
+
+    @property
+    def _devices(self) -> list[jax.Device] | None:
+        devices = jax.local_devices()
+        return None if self.device is None else [devices[self.device % len(devices)]]
+
+    @cached_property
+    def _placed(self) -> CohortData:
+        """The cohort, on the device for all candidates that train there."""
+        return self.data if self._devices is None else jax.device_put(self.data, self._devices[0])
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.data)
+
+    def precompile(self, choices: Choices) -> CompiledTraining:
+        """Compile the training of a candidate."""
+        runs = window_runs(self.data, self.splits, self.config)
+        return trace(self.task(self.build(choices)), runs, self.data, devices=self._devices).compile()
+
+    def __call__(
+        self, choices: Choices, directory: Path, report: Report, compiled: CompiledTraining | None = None
+    ) -> TrialResult:
+        """Train a candidate; continues from the checkpoints in the directory.
+
+        Args:
+            choices: of the candidate.
+            directory: of its checkpoints.
+            report: called at the epochs of `checkpoints`.
+            compiled: by `precompile`; None compiles here.
+        """
+        due = {epoch for epoch, _ in self.checkpoints}
+        began = time.perf_counter()
+        first: list[float] = []
+        used = self._devices or jax.devices()
+        device = f"{used[0].platform}:{used[0].id}" if len(used) == 1 else f"{len(used)} devices"
+
+        def on_epoch(epoch: int, state: TrainState) -> None:
+            first.append(time.perf_counter() - began)
+            report_stage(report, Stage("training", epoch, self.config.epochs, device))
+            if epoch in due:
+                report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
+
+        if compiled is not None and self._devices is not None:
+            compiled = compiled.on_device(self._devices[0])
+        # Whatever else is computed lies on the same device: the others are busy.
+        with nullcontext() if self._devices is None else jax.default_device(self._devices[0]):
+            result = loop.train(
+                compiled.task if compiled else self.task(self.build(choices)),
+                window_runs(self._placed, self.splits, self.config),
+                self._placed,
+                directory=directory,
+                description={**self.inputs, "choices": dict(choices)},
+                data_digest=self._digest,
+                options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
+                compiled=compiled,
+            )
+        ended = int(result.last_epoch.max())
+        so_far = np.fmax.accumulate(np.nan_to_num(result.history["auc"][:, : max(ended, 1)]), axis=1)
+        epochs = sorted({epoch for epoch in due if epoch < ended} | {max(ended, 1)})
+        finished = Status.FINISHED in result.status
+        return TrialResult(
+            status="finished" if finished else "stopped",
+            value=_mean(result.best_score),
+            reason="" if finished else _why_stopped(result.status, result.last_epoch, self.checkpoints),
+            intermediate=tuple((epoch, _mean(so_far[:, epoch - 1])) for epoch in epochs),
+            details={
+                "epochs": ended,
+                "auc": [_mean(auc) for auc in result.best_score],
+                "best_epoch": [int(epoch) for epoch in result.best_epoch],
+                "runs": [status.name.lower() for status in result.status],
+                "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(result.variables["params"])),
+                "seconds": time.perf_counter() - began,
+                "seconds_to_first_epoch": first[0] if first else None,
+            },
+        )
+
+
+def _mean(auc: np.ndarray) -> float:
+    """Mean AUC, rounded to six digits: in float32 0.9 is less than 0.9. The resolution of AUCs is coarser."""
+    return round(float(np.mean(auc, dtype=np.float64)), 6)
+
+
+def _why_stopped(status: Sequence[Status], ended: np.ndarray, checkpoints: Sequence[tuple[int, float]]) -> str:
+    """Why no run of a stack reached its last epoch."""
+    if Status.DIVERGED in status:
+        return f"diverged in epoch {int(ended[list(status).index(Status.DIVERGED)]) + 1}"
+    due, minimum = max((epoch, minimum) for epoch, minimum in checkpoints if epoch <= ended.max())
+    return f"AUC below {minimum:g} at epoch {due}"
