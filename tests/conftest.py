@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ |= {
         "INFANTJAX_CACHE": folder,
+        "INFANTJAX_OFFLINE": "1",  # no test fetches public weights
         "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla",
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",

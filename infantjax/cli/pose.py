@@ -44,11 +44,13 @@ class Pose(common.Command):
     def run(self) -> int:
         """Estimate the keypoints and write them."""
         from infantjax.assessment.assessor import attempt
+        from infantjax.files import refuse_inputs
         from infantjax.video import find_sources, is_video, open_frames
 
         common.require_fps(self.fps)
         sources = find_sources(self.inputs)
         targets = self._targets(sources)
+        refuse_inputs(targets, sources)
         opened = [attempt(open_frames, source, self.fps) for source in sources]
         kinds = {is_video(frames) for frames in opened if not isinstance(frames, Exception)}
         configs = {video: self.video.config(video, smoothing=self.smoothing) for video in kinds}

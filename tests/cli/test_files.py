@@ -55,7 +55,6 @@ def test_convert_writes_over_nothing_and_into_no_missing_folder(run, good, tmp_p
     ("command", "output"),
     [
         ("convert in.csv", "in.csv"),
-        ("pose in.csv --weights w -o out.csv --overwrite", "--overlay in.csv"),
         ("pose in.csv --weights w --overwrite", "-o in.csv"),
         ("pose in --weights in.csv --overwrite", "-o in.csv"),
         ("export in.csv", "-o in.csv"),
@@ -87,7 +86,7 @@ def test_an_output_that_is_an_input_is_refused(run, good, cohort, tmp_path, monk
 @pytest.mark.parametrize(
     "command",
     [
-        *("demo -o", "assess a -o", "assess -o x", "pose a --weights b -o", "pose a --weights b -o c --overlay"),
+        *("demo -o", "assess a -o", "assess -o x", "pose a --weights b -o"),
         *("crossval a -o", "train a -o", "train pose a -o", "search a -o", "split a -o", "simulate -o"),
         *("convert a", "export a -o", "evaluate a --plots"),
     ],
