@@ -23,6 +23,7 @@ from benchmarks.pose_inference import lively
 from benchmarks.torch_pose import TorchEfficientPose
 from infantjax import cache as runtime
 from infantjax import models
+from infantjax.devices import local_mesh
 from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
 from infantjax.pose.augmentation import ImageAugmentation
@@ -91,7 +92,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
         run, drawn = jax.tree.map(lambda leaf: leaf[0], jax.device_put((runs, task.draw_variables(runs.key))))
         state = jax.jit(task.init_state)(drawn, jnp.bool_(True), run, data)
         given = (state.variables, state.opt_state), state.epoch, run, data, run.key
-        compiled = jax.jit(task.take_steps).lower(*given).compile(compiler_options=compiler_options())
+        compiled = jax.jit(task.take_steps).lower(*given).compile(compiler_options=compiler_options(local_mesh()))
         return (lambda: compiled(*given)), task
 
     run_ours, task = ours(None)

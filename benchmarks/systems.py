@@ -30,6 +30,7 @@ from benchmarks import common
 from benchmarks.torch_systems import TorchLifting, TorchMam, TorchSmaCnn
 from infantjax import cache as runtime
 from infantjax import models
+from infantjax.devices import local_mesh
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam import training as mam_training
 from infantjax.methods.mam.model import MAM
@@ -216,7 +217,7 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
             change, memory = optimizer.update(gradient, memory)
             return {"params": optax.apply_updates(variables["params"], change), **updates}, memory
 
-        compiled = jax.jit(step, compiler_options=compiler_options())
+        compiled = jax.jit(step, compiler_options=compiler_options(local_mesh()))
         state, arrays = jax.device_put(variables), jax.device_put((cut, goal))
         memory = optimizer.init(state["params"])
         twin = TorchLifting(variables, network.widths, dropout).train()
@@ -249,7 +250,7 @@ def drawn(module: Any, shape: tuple[int, ...]) -> Any:
 
 def predicted(predict: Callable, variables: Any, x: np.ndarray, twin: Callable, given: torch.Tensor) -> Pair:
     """Both sides of a prediction, after they were shown to be equal."""
-    compiled = jax.jit(predict, compiler_options=compiler_options())
+    compiled = jax.jit(predict, compiler_options=compiler_options(local_mesh()))
     state, on_device = jax.device_put((variables, x))
     if isinstance(twin, torch.nn.Module):
         twin.eval()
@@ -276,7 +277,7 @@ def trained(
         packed = jax.jit(task.pack)(variables)
         state = task.init_state(packed, jnp.array(True), run, data)._replace(variables=packed)
         epoch = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
-        compiled = epoch.lower(state, run, data).compile(compiler_options=compiler_options())
+        compiled = epoch.lower(state, run, data).compile(compiler_options=compiler_options(local_mesh()))
         return lambda: compiled(state, run, data), task
 
     task, peer, twin = descent(0.0)
