@@ -46,7 +46,7 @@ class Models(common.Command):
             print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
             return 0
         print(
-            f"{'name':<24}{'skeleton':<14}{'parameters':>12}{'published':>12}  {'GFLOPs':>8}{'published':>10}"
+            f"{'name':<36}{'skeleton':<14}{'parameters':>12}{'published':>12}  {'GFLOPs':>8}{'published':>10}"
             f"{'executed':>10}  agree"
         )
         for row in rows:
@@ -59,4 +59,4 @@ def _line(row: "Summary") -> str:
     flops = "-" if row.published_flops is None else f"{float(row.published_flops) * row.flops_unit / 1e9:.2f}"
     agree = "interpretation" if row.fidelity == "interpretation" else {True: "yes", False: "no", None: "-"}[row.agree]
     counted = f"{row.flops / 1e9:>8.2f}{flops:>10}{row.executed_flops / 1e9:>10.2f}"
-    return f"{row.name:<24}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}"
+    return f"{row.name:<36}{row.skeleton:<14}{row.parameters:>12,}{published:>12}  {counted}  {agree}"

@@ -41,6 +41,7 @@ class Published:
         flops_unit: what the printed value is multiples of.
         source: paper and table.
         scores: other published values by name.
+        millions: parameters as printed in millions, where no integer was printed.
     """
 
     parameters: int | None
@@ -48,6 +49,7 @@ class Published:
     flops_unit: float
     source: str
     scores: Mapping[str, float] = field(default_factory=dict)
+    millions: str | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,9 @@ def count_image(module: nn.Module, input_shape: tuple[int, ...]) -> ImageCounts:
         module: a network.
         input_shape: shape of one image.
 
-    Source: derived; it reproduces every value of Paper I (tables 3, 6, 8), Paper II (table 1) and thesis table B.1.
+    Source: derived. It reproduces the parameters and operations of Paper II (table 1) and thesis table B.1 for the
+    networks here, and of Paper I in tables 3, 6 and 8; those of table 7 with `EfficientPose.repeat_features`, and of
+    table 9 only the parameters of EfficientPose I (`experiments/efficientpose_tables.py`).
     """
     with jax.enable_x64(False), flops.collect() as operations:
         variables = shapes(module, jnp.zeros((1, *input_shape)))

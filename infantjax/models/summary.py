@@ -35,12 +35,12 @@ class Summary:
         skeleton: keypoint set it is counted for.
         parameters: as counted: the trained ones of a keypoint network, or its stored values where those were published;
             the stored values of an image network.
-        published_parameters: as published; None where none were printed.
+        published_parameters: as published, perhaps in millions to two decimals; None where none were printed.
         flops: floating-point operations of one sample as counted.
         published_flops: as printed, in multiples of `flops_unit`; None where none were printed.
         flops_unit: what the printed value is multiples of.
         executed_flops: operations that are computed, where they differ: the upscaling of image networks.
-        agree: what was printed is equal, operations to the printed decimals; None where nothing was printed.
+        agree: what was printed is equal, to the printed decimals; None where nothing was printed.
         source: paper and table.
         fidelity: see `ModelEntry`.
     """
@@ -105,19 +105,21 @@ def summarize(
     parameters = counts["parameters"]
     flops = counts["flops"] if entry.normalization else flops_of_two(counts, rule)
     executed = counts["executed"] if entry.normalization else flops
-    checks = []
-    if published.parameters is not None:
-        checks.append(parameters == published.parameters)
+    printed_parameters, checks = published.parameters, []
+    if printed_parameters is not None:
+        checks.append(parameters == printed_parameters)
+    if published.millions is not None:
+        printed_parameters = round(float(published.millions) * 1e6)
+        checks.append(_as_printed(parameters / 1e6, published.millions))
     if published.flops is not None:
-        decimals = len(published.flops.partition(".")[2])
-        checks.append(f"{flops / published.flops_unit:.{decimals}f}" == published.flops)
+        checks.append(_as_printed(flops / published.flops_unit, published.flops))
     return Summary(
         entry.name,
         entry.method,
         entry.task,
         skeleton,
         parameters,
-        published.parameters,
+        printed_parameters,
         flops,
         published.flops,
         published.flops_unit,
@@ -126,6 +128,11 @@ def summarize(
         published.source,
         entry.fidelity,
     )
+
+
+def _as_printed(value: float, printed: str) -> bool:
+    """Whether a value is the printed one to its decimals."""
+    return f"{value:.{len(printed.partition('.')[2])}f}" == printed
 
 
 if __name__ == "__main__":

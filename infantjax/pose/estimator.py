@@ -22,8 +22,6 @@ from infantjax.weights import public
 from infantjax.weights.ensemble import Ensemble, Member, Precision, load_ensemble, save_ensemble
 
 _SKELETONS = {16: "mpii-16", 19: "in-motion-19"}
-_EARLY_HEADS = ("pass1_pafs", "pass2_confs")
-"""Heads of EfficientPose that its last maps do not need."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,8 @@ def load_pose_network(
         raise InputError(path, f"cannot read images of side {side}", f"give a multiple of {multiple} within 32..2048")
     variables = network.variables
     if isinstance(module, EfficientPose) and not early_heads:
-        needed = {name: leaf for name, leaf in variables["params"].items() if not name.startswith(_EARLY_HEADS)}
+        unneeded = module.early_head_names
+        needed = {name: leaf for name, leaf in variables["params"].items() if not name.startswith(unneeded)}
         module, variables = module.clone(early_heads=False), {**variables, "params": needed}
     return replace(
         network,
@@ -156,7 +155,7 @@ def registry_name(module: nn.Module, skeleton: Skeleton) -> tuple[str, dict[str,
 def _affinity_fields(module: nn.Module) -> str | None:
     if isinstance(module, OpenPose):
         return "field4_pafs"
-    return "pass1_pafs" if getattr(module, "early_heads", False) else None
+    return "pass1_pafs" if "pass1_pafs" in getattr(module, "early_head_names", ()) else None
 
 
 def _load_file(path: Path, skeleton: str | None) -> PoseEstimator:

@@ -23,6 +23,7 @@ def network(module, side=64) -> PoseEstimator:
     "module",
     [
         efficientpose.build("rt-lite", IN_MOTION_19, head_width=None),
+        efficientpose.build("rt-lite", IN_MOTION_19, passes=1, skeleton_pass=False),
         efficienthourglass.build("l0", IN_MOTION_19, deepest=5, se_ratios=(6, 6, 6)),
         cima_pose.build(IN_MOTION_19),
     ],
@@ -48,8 +49,15 @@ def test_a_network_to_be_used_has_no_heads_that_only_training_needs(tmp_path):
         "pass2_confs",
         "pass2_confs_hidden",
     }
+    assert (used.affinity_fields, trained.affinity_fields) == (None, "pass1_pafs")
     shapes = variable_shapes(used.module, (64, 64, 3))
     assert jax.tree.map(np.shape, dict(used.variables)) == jax.tree.map(lambda leaf: leaf.shape, dict(shapes))
+
+
+def test_the_last_head_of_a_network_with_fewer_passes_is_kept(tmp_path):
+    save_pose_network(network(efficientpose.build("rt-lite", passes=1, keypoints=19)), tmp_path)
+    used, trained = load_pose_network(tmp_path), load_pose_network(tmp_path, early_heads=True)
+    assert set(trained.variables["params"]) - set(used.variables["params"]) == {"pass1_pafs"}
 
 
 def test_another_skeleton_or_side_than_fits_is_refused(tmp_path):

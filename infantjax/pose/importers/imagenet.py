@@ -86,7 +86,8 @@ def _backbones(module: nn.Module) -> list[tuple[str, Backbone]]:
     if isinstance(module, EfficientHourglass):
         return [("backbone", Backbone(module.version, module.depth))]
     if isinstance(module, EfficientPose):
-        low = [("low", Backbone(module.variant.low, 2))] if module.variant.low else []
+        version = module.variant.low if module.cross_resolution else None
+        low = [("low", Backbone(version, 2))] if version else []
         return [("high", Backbone(module.variant.high, 3)), *low]
     raise ValueError(f"{type(module).__name__} has no backbone that was trained on ImageNet")
 

@@ -5,6 +5,11 @@ NETWORKS = {
         *(f"efficientpose-{variant}" for variant in ("rt", "i", "ii", "iii", "iv")),
         *(f"efficientpose-{variant}-lite" for variant in ("rt", "i", "ii")),
     ),
+    "efficientpose_tables": tuple(
+        f"efficientpose-{variant}-{change}"
+        for variant in ("i", "ii")
+        for change in ("single-resolution", "no-skeleton", "1-pass", "3-passes", "no-upscaling")
+    ),
     "efficienthourglass": (
         "efficienthourglass-b4",
         *(f"efficienthourglass-b{i}" for i in range(4)),

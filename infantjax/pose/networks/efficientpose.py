@@ -54,11 +54,22 @@ VARIANTS: dict[str, Variant] = {
     "ii-lite": Variant(368, "l4", None, 2),
 }
 
-PASSES = (("pass1", "skeleton"), ("pass2", "detection1"), ("pass3", "detection2"))
+
+def name_passes(skeleton_pass: bool, passes: int) -> tuple[tuple[str, str], ...]:
+    """Number and kind of each pass, as they name its layers: the skeleton pass, if any, then those for keypoints."""
+    kinds = ["skeleton"] * skeleton_pass + [f"detection{number}" for number in range(1, passes + 1)]
+    return tuple((f"pass{number}", kind) for number, kind in enumerate(kinds, 1))
+
+
+PASSES = name_passes(skeleton_pass=True, passes=2)
+"""Of the networks of the public files."""
 
 
 class EfficientPose(nn.Module):
     """Two backbones, a pass for affinity fields and two for confidence maps, upscaled to the side of the image.
+
+    `passes`, `skeleton_pass`, `cross_resolution` and `upscale` are what the tables 6 to 9 of Paper I vary;
+    `networks.efficientpose_tables` registers those networks.
 
     Attributes:
         variant: sizes; `VARIANTS` holds the published ones.
@@ -70,6 +81,11 @@ class EfficientPose(nn.Module):
             after it (`sum`: as the paper draws it).
         early_heads: the maps of passes 1 and 2, which only training needs; Lite files do not hold them.
         upscale: three fixed bilinear doublings after the maps.
+        passes: detection passes, those for confidence maps; at least 1.
+        skeleton_pass: whether a pass for affinity fields comes before them.
+        cross_resolution: whether a variant with a low-level backbone has it.
+        repeat_features: the first pass reads the features twice. Table 7's sizes without the skeleton pass need it
+            (derived), its text does not say so.
         branch_dropout: of the backbones, in training.
 
     Source: Groos et al., Paper I.
@@ -82,7 +98,17 @@ class EfficientPose(nn.Module):
     low_level_tap: Tap = "branch"
     early_heads: bool = True
     upscale: bool = True
+    passes: int = 2
+    skeleton_pass: bool = True
+    cross_resolution: bool = True
+    repeat_features: bool = False
     branch_dropout: float = BRANCH_DROPOUT
+
+    @property
+    def early_head_names(self) -> tuple[str, ...]:
+        """Maps of all passes but the last, with `early_heads`."""
+        early = name_passes(self.skeleton_pass, self.passes)[:-1]
+        return tuple(f"{name}_{_maps_of(kind)}" for name, kind in early) if self.early_heads else ()
 
     @nn.compact
     def __call__(self, x: Image, train: bool = False) -> tuple[Image, dict[str, Any]]:
@@ -94,27 +120,30 @@ class EfficientPose(nn.Module):
 
         Returns:
             Maps `[batch, side, side, keypoint]` (an eighth of the side without `upscale`), and a dict of `stem`,
-            `block1` to `block3` of the high-level backbone, `pass1_features` to `pass3_features`, `pass3_confs` and,
-            with `early_heads`, `pass1_pafs` and `pass2_confs`, the latter all `[batch, side / 8, side / 8, channel]`.
+            `block1` to `block3` of the high-level backbone, and, all `[batch, side / 8, side / 8, channel]`, of the
+            passes in their order `pass1_features` to `pass3_features`, `pass3_confs` and, with `early_heads`,
+            `pass1_pafs` and `pass2_confs`. With other passes the names are numbered likewise.
         """
         v = self.variant
         aux = Backbone(v.high, 3, self.branch_dropout, name="high")(x, train)
         features = [aux["block3"]]
-        if v.low:
+        if v.low and self.cross_resolution:
             halved = pool(x, "mean", 2, 2)
             tap = "block2_branch" if self.low_level_tap == "branch" else "block2"
             features.append(Backbone(v.low, 2, self.branch_dropout, name="low")(halved, train)[tap])
-        y = read = jnp.concatenate(features, -1)
-        for name, kind in PASSES:
+        read = jnp.concatenate(features, -1)
+        y = jnp.concatenate([read, read], -1) if self.repeat_features else read
+        passes = name_passes(self.skeleton_pass, self.passes)
+        for name, kind in passes:
             if name != "pass1":
                 y = jnp.concatenate([y, read], -1)
             y = self._pass(f"{name}_{kind}", y, train)
             aux[f"{name}_features"] = y
-            if name == "pass3" or self.early_heads:
-                maps = "pafs" if name == "pass1" else "confs"
-                outputs = 2 * self.segments if name == "pass1" else self.keypoints
-                aux[f"{name}_{maps}"] = self._head(f"{name}_{maps}", y, outputs)
-        last = aux["pass3_confs"]
+            if (name, kind) == passes[-1] or self.early_heads:
+                outputs = 2 * self.segments if kind == "skeleton" else self.keypoints
+                head = f"{name}_{_maps_of(kind)}"
+                aux[head] = self._head(head, y, outputs)
+        last = aux[f"{passes[-1][0]}_confs"]
         found = double(double(double(last))) if self.upscale else last
         return found, {key: value for key, value in aux.items() if not key.endswith("_branch")}
 
@@ -144,6 +173,10 @@ class EfficientPose(nn.Module):
         return ImageConv(x.shape[-1], outputs, **linear, name=name)(x, False)
 
 
+def _maps_of(kind: str) -> str:
+    return "pafs" if kind == "skeleton" else "confs"
+
+
 def build(variant: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) -> EfficientPose:
     """A published member of the family.
 
@@ -154,9 +187,11 @@ def build(variant: str, skeleton: str | Skeleton = "mpii-16", **overrides: Any) 
         overrides: fields of `EfficientPose`.
 
     Raises:
-        ValueError: unknown variant or skeleton.
+        ValueError: unknown variant or skeleton, or no detection pass.
     """
     require_one_of("variant", variant, tuple(VARIANTS))
+    if (passes := overrides.get("passes", 2)) < 1:
+        raise ValueError(f"passes must be at least 1, got {passes}")
     skeleton = skeletons.get(skeleton)
     published = {
         "keypoints": len(skeleton.joints),
