@@ -50,7 +50,7 @@ class Pose(common.Command):
         common.require_fps(self.fps)
         sources = find_sources(self.inputs)
         targets = self._targets(sources)
-        refuse_inputs(targets, sources)
+        refuse_inputs(targets, (*sources, self.video.weights))
         opened = [attempt(open_frames, source, self.fps) for source in sources]
         kinds = {is_video(frames) for frames in opened if not isinstance(frames, Exception)}
         configs = {video: self.video.config(video, smoothing=self.smoothing) for video in kinds}
@@ -60,7 +60,7 @@ class Pose(common.Command):
         for frames, target in zip(opened, targets):
             error = frames
             if not isinstance(frames, Exception):
-                error = attempt(self._write, frames, trackers[is_video(frames)], target, len(sources) > 1)
+                error = attempt(self._write, frames, trackers[is_video(frames)], target, sources)
             if error is None:
                 continue
             if len(sources) == 1 or not isinstance(error, InputError):
@@ -89,14 +89,16 @@ class Pose(common.Command):
         stems = unique_names(safe_stem(source.stem) for source in sources)
         return [self.output / f"{stem}.{self.video.keypoints}" for stem in stems]
 
-    def _write(self, frames: "Frames", tracker: "Tracker", target: Path, keep: bool) -> None:
-        """Write the keypoints of a source; those of earlier calls are kept if asked."""
+    def _write(self, frames: "Frames", tracker: "Tracker", target: Path, sources: Sequence[Path]) -> None:
+        """Write the keypoints of one of the sources, and its overlay; of several those of earlier calls are kept."""
+        from infantjax.files import refuse_inputs
         from infantjax.pose.writing import overlay_of, write_keypoints
 
         overlay = overlay_of(frames, target) if self.video.overlay else None
         written = [path for path in (target, overlay) if path is not None]
+        refuse_inputs(written, sources)
         if not self.overwrite and (there := [path for path in written if path.exists()]):
-            if not keep:
+            if len(sources) == 1:
                 raise InputError(there[0], "exists", "use --overwrite or another name")
             if there == written:
                 LOGGER.warning("%s: exists and is kept; --overwrite replaces it", target)

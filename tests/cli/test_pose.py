@@ -109,6 +109,16 @@ def test_the_overlay_of_a_picture_is_a_picture(run, videos, pose_weights, tmp_pa
     assert 0.001 < (np.abs(shown - plain).max(-1) > 60).mean() < 0.5
 
 
+def test_an_overlay_never_replaces_a_source(run, videos, pose_weights, tmp_path):
+    clips = [videos.write(tmp_path / name, frames=2) for name in ("a.mp4", "a.overlay.mp4")]
+    before = clips[1].read_bytes()
+    options = ("--weights", pose_weights, "--image-size", 64, "--overlay", "--overwrite")
+    outcome = run("pose", *clips, "-o", tmp_path, *options)
+    assert outcome.status == 1
+    assert any("a.overlay.mp4: is also an input" in line for line in outcome.err)
+    assert clips[1].read_bytes() == before
+
+
 def test_published_weights_become_a_folder_that_is_checked(run, clip, pose_weights, tmp_path):
     folder = tmp_path / "network"
     assert run("convert", pose_weights, folder).out == [str(folder)]
