@@ -409,6 +409,10 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         """
         return self._variables.get()
 
+    def network_of(self, member: Member) -> Any:
+        """The network of a member; the same for all unless a method says otherwise."""
+        return self.network
+
     def prepare_variables(self, variables: Any) -> Any:
         """The variables of one network as `predict` uses them."""
         return variables
@@ -420,10 +424,9 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
         from infantjax.devices import PerDevice
         from infantjax.models.entry import variable_shapes
 
-        shapes = variable_shapes(self.network, self.method.input_shape)
         found: list[Any] = []
         for member in self.ensemble.members:
-            require_fit(member, shapes)
+            require_fit(member, variable_shapes(self.network_of(member), self.method.input_shape))
             runs = [jax.tree.map(lambda leaf, i=i: leaf[i], member.variables) for i in range(member.runs)]
             found += map(self.prepare_variables, runs)
         return PerDevice(found)

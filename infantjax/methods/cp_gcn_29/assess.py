@@ -1,6 +1,6 @@
 """How CP-GCN-29 assesses a recording: the risk of cerebral palsy, over time and by joint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from infantjax.assessment import aggregation
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import NetworkAssessor, Usable
+from infantjax.assessment.assessor import OTHER_WEIGHTS, NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
@@ -19,6 +19,7 @@ from infantjax.methods.cp_gcn_29.preprocessing import build_inputs, standardized
 from infantjax.nn.kernels.folding import fold_batch_norm
 from infantjax.recording.recording import Recording
 from infantjax.recording.windows import window_starts
+from infantjax.weights.ensemble import Member
 
 CHUNK = 4
 """Windows that are computed at once."""
@@ -34,9 +35,22 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
         """See `NetworkAssessor`: norms are folded."""
         return fold(variables)
 
+    def network_of(self, member: Member) -> Any:
+        """See `NetworkAssessor`; the best candidates of a search differ in their choices."""
+        try:
+            return replace(self.method, overrides={**self.method.overrides, **member.overrides}).build()
+        except ValueError as error:
+            raise InputError(f"weights of {member.model}", str(error), OTHER_WEIGHTS) from None
+
     @cached_property
-    def _apply(self) -> Any:
-        filtered, network = self.method.filter_velocity, self.network
+    def _applies(self) -> list[Any]:
+        """The compiled function of every network, in the order of the ensemble; one for each member."""
+        return [
+            apply for member in self.ensemble.members for apply in [self._apply(self.network_of(member))] * member.runs
+        ]
+
+    def _apply(self, network: Any) -> Any:
+        filtered = self.method.filter_velocity
 
         def apply(variables: Any, windows: Float[Array, "window time joint 2"]) -> tuple[Array, Array]:
             with jax.default_matmul_precision("highest"):
@@ -106,8 +120,8 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
         chosen = np.pad(starts, (0, -len(starts) % CHUNK), mode="edge")
         parts = [positions[part[:, None] + frames] for part in np.split(chosen, len(chosen) // CHUNK)]
         risks, explained = [], []
-        for variables in self.variables:
-            of_parts = [self._apply(variables, part) for part in parts]
+        for apply, variables in zip(self._applies, self.variables, strict=True):
+            of_parts = [apply(variables, part) for part in parts]
             risks.append(np.concatenate([risk for risk, _ in of_parts])[: len(starts)])
             explained.append(np.concatenate([joints for _, joints in of_parts])[: len(starts)])
         return np.array(risks, np.float64), np.array(explained, np.float64)

@@ -1,17 +1,23 @@
 """The published space of the builder of CP-GCN-29, as a second space of the search."""
 
 import itertools
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from infantjax.cli.parsing import parse
 from infantjax.cli.search import Search
 from infantjax.errors import InputError
+from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.architecture import RELEASED, Architecture, canonical, plan
 from infantjax.methods.cp_gcn_29.config import TrainingConfig
 from infantjax.methods.cp_gcn_29.method import CpGcn29
 from infantjax.methods.cp_gcn_29.objective import SPACE, build_candidate
 from infantjax.methods.cp_gcn_29.search import CpGcn29Search
+from infantjax.weights.ensemble import load_ensemble
+
+SMALL = {"init_lay": 16, "conv_lay": "Basic", "blocks_in": 1, "depth_in": 1, "blocks_main": 1}
 
 
 def test_the_space_is_the_published_one_and_holds_the_released_network():
@@ -60,9 +66,23 @@ def test_the_command_searches_the_space_of_the_method():
 def test_a_candidate_is_trained_to_its_auc(cohort_of, tmp_path):
     config = TrainingConfig(epochs=1, batch_size=8, samples_per_negative=2, positive_ratio=2)
     objective = CpGcn29Search(config, folds=2, held_out=(1,)).objective(cohort_of("cp-gcn-29"))
-    small = {"init_lay": 16, "conv_lay": "Basic", "blocks_in": 1, "depth_in": 1, "blocks_main": 1}
-    result = objective(RELEASED.to_choices() | small, tmp_path, lambda epoch, value: None)
+    result = objective(RELEASED.to_choices() | SMALL, tmp_path, lambda epoch, value: None)
     assert (result.status, result.details["epochs"]) == ("finished", 1)
     assert 0 <= result.value <= 1
     assert objective.description["filter_velocity"] is True
     assert objective.description["checkpoints"] == []
+
+
+@pytest.mark.slow
+def test_networks_of_different_choices_assess_together(random_ensemble, cohort_of):
+    one, two = (load_ensemble(random_ensemble("cp-gcn-29", overrides=SMALL | {"init_lay": n})) for n in (16, 32))
+    recording = cohort_of("cp-gcn-29", 2).recordings[0]
+    settings = {name: value for name, value in one.info["settings"].items() if name != "overrides"}
+    members = tuple(replace(e.members[0], overrides=SMALL | {"init_lay": n}) for e, n in ((one, 16), (two, 32)))
+    both = replace(one, members=members, info=one.info | {"settings": settings})
+    found = registry.assessor(both).assess(recording).members
+    alone = [member.value for e in (one, two) for member in registry.assessor(e).assess(recording).members]
+    np.testing.assert_allclose([member.value for member in found], alone, rtol=1e-5)
+    odd = replace(both, members=(replace(members[0], overrides={"init_lay": 17}),))
+    with pytest.raises(InputError, match="init_lay is 17"):
+        registry.assessor(odd).assess(recording)
