@@ -95,6 +95,8 @@ class Options:
 def main(options: Options) -> None:
     """Print the tables."""
     measured = measure(options)
+    if measured:
+        print(f"Our PCKh: given weights on {options.dataset}, not the images of the paper; unit {options.unit}.\n")
     print(table("Table 3, and the Lite networks", TABLE_3, measured))
     print(markdown("Table 5: PCKh@50, published", ("network", "100 epochs", "200", "400"), TABLE_5))
     for title, changes in ABLATIONS.items():
