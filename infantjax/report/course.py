@@ -43,4 +43,4 @@ def describe(record: Mapping[str, Any], earlier: Sequence[Glance], now: Glance) 
             f"Trend over {found.visits} visits: {found.slope:+.1f} {unit} per month, 95 % interval {found.low:+.1f} to "
             f"{found.high:+.1f}{steady}."
         )
-    return [*sentences, "Neither was validated on infants."]
+    return [*sentences, "These figures were not validated on infants."]

@@ -40,7 +40,7 @@ def test_a_trend_and_a_change_within_error(visit):
         "Since the visit before: +1.0 points, within the 9.0 points by which two visits can differ by error alone "
         "(95 %).",
         "Trend over 4 visits: +0.5 points per month, 95 % interval +0.5 to +0.5.",
-        "Neither was validated on infants.",
+        "These figures were not validated on infants.",
     ]
 
 
