@@ -227,7 +227,7 @@ class DepthwiseConv(nn.Module):
 
 
 def side_by_side(
-    layers: Sequence[TemporalConv] | Sequence[DepthwiseConv],
+    layers: Sequence[TemporalConv],
     x: Float[Array, "joint batch time in"],
     train: bool,
     shared: bool = False,
@@ -247,21 +247,20 @@ def side_by_side(
     kernels = [spread_taps(layer.kernel, layer.dilation) for layer in layers]
     taps = max(map(len, kernels))
     kernels = [jnp.pad(k, [((taps - len(k)) // 2,) * 2] + [(0, 0)] * (k.ndim - 1)) for k in kernels]
-    if isinstance(layers[0], TemporalConv) and not shared:
+    if not shared:
         inputs = [kernel.shape[1] for kernel in kernels]
         ends = list(accumulate(inputs))
         kernels = [
             jnp.pad(kernel, ((0, 0), (end - size, ends[-1] - end), (0, 0)))
             for kernel, size, end in zip(kernels, inputs, ends)
         ]
-    convolve = temporal_convolution if isinstance(layers[0], TemporalConv) else depthwise_temporal_convolution
     norms = [layer.batch_norm for layer in layers]
     biases = [jnp.zeros(layer.features) if layer.bias is None else layer.bias for layer in layers]
     kernel, bias, stride = jnp.concatenate(kernels, -1), jnp.concatenate(biases), layers[0].stride
     if not train:
         scale, offset = (jnp.concatenate(parts) for parts in zip(*(norm.affine() for norm in norms)))
-        return convolve(x, kernel * scale, stride) + (bias * scale + offset)
-    y = convolve(x, kernel, stride)
+        return temporal_convolution(x, kernel * scale, stride) + (bias * scale + offset)
+    y = temporal_convolution(x, kernel, stride)
     scale, offset = jnp.concatenate([n.scale for n in norms]), jnp.concatenate([n.bias for n in norms])
     z, mean, var = normalize_batch(y.astype(norms[0].mean.value.dtype), scale, offset, norms[0].axes, norms[0].epsilon)
     ends = list(accumulate(layer.features for layer in layers))[:-1]

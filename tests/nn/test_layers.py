@@ -233,7 +233,7 @@ def test_an_input_of_other_channels_is_refused_with_both_shapes(layer):
 
 
 @pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("kind", ["shared", "own channels", "depthwise"])
+@pytest.mark.parametrize("kind", ["shared", "own channels"])
 def test_layers_side_by_side_are_the_layers(kind, train):
     x = np.random.default_rng(0).standard_normal((2, 3, 12, 4)).astype(np.float32)
 
@@ -242,11 +242,8 @@ def test_layers_side_by_side_are_the_layers(kind, train):
 
         @nn.compact
         def __call__(self, x):
-            if kind == "depthwise":
-                layers = [DepthwiseConv(2, 3, 2, i + 1, name=f"layer_{i}") for i in range(2)]
-            else:
-                inputs = 4 if kind == "shared" else 2
-                layers = [TemporalConv(inputs, 5, 3, 2, i + 1, name=f"layer_{i}") for i in range(2)]
+            inputs = 4 if kind == "shared" else 2
+            layers = [TemporalConv(inputs, 5, 3, 2, i + 1, name=f"layer_{i}") for i in range(2)]
             if self.merged:
                 return side_by_side(layers, x, train, shared=kind == "shared")
             parts = [x, x] if kind == "shared" else jnp.split(x, 2, -1)
