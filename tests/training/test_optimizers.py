@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from infantjax.training.optimizers import adam, amsgrad, cyclical, nesterov, rising, triangular
+from infantjax.training.optimizers import adam, amsgrad, cyclical, half_cosine, nesterov, rising, triangular
 
 
 def test_the_first_step_is_one_plus_the_momentum_times_the_gradient():
@@ -90,7 +90,7 @@ def test_the_cyclical_rate_goes_up_and_down_and_the_momentum_against_it():
 
 
 def test_the_rate_of_adam_rises_to_the_highest_and_falls_to_nothing():
-    optimizer, gradient = adam(0.01, 100), jnp.ones(1)
+    optimizer, gradient = adam(half_cosine(0.01, 100)), jnp.ones(1)
 
     def step(state, _):
         change, state = optimizer.update(gradient, state)

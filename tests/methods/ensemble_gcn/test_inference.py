@@ -142,7 +142,7 @@ class Fixed(EnsembleProgram):
         super().__init__((), IN_MOTION_19)
         self.risks = np.asarray(risks, np.float32)
 
-    def scores(self, positions):
+    def scores(self, positions, keep=None):
         shape = (*self.risks.shape, JOINTS)
         return [Scores(self.risks, np.zeros(shape, np.float32))], np.arange(self.risks.shape[1]) * 75
 
