@@ -40,7 +40,7 @@ class Row(NamedTuple):
     """
 
     label: str
-    published: tuple[str, str, str, str]
+    published: tuple[str, ...]
     model: str
     overrides: dict[str, Any] | None = None
 
