@@ -35,7 +35,7 @@ def copy():
         ("s3://bucket", "s3://bucket"),
         ("gs", None),
         ("./gs:", None),
-        ("/tmp/gs://x", None),
+        ("folder/gs://x", None),
         ("az://bucket/x", None),
         ("https://example.org/x", None),
     ],

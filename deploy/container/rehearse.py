@@ -2,7 +2,7 @@ r"""Runs the steps of the Dockerfile in a new Debian, where no Docker daemon is 
 
 Needs root, `debootstrap`, `unshare` and the Debian and Python archives:
 
-    python deploy/container/rehearse.py /tmp/image --mount cohort=/data --mount results=/results \
+    python deploy/container/rehearse.py image --mount cohort=/data --mount results=/results \
         -- assess /data -o /results
 
 The command runs as the user of the image, without a network, and /data is mounted read-only.

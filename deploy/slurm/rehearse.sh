@@ -1,7 +1,7 @@
 #!/bin/bash
 # Starts a Slurm of two nodes on this machine from Debian's packages (slurm-wlm, munge), runs the jobs of this folder with
 # twelve simulated infants, and stops it. Needs root and infantjax on the PATH:
-#   deploy/slurm/rehearse.sh /tmp/rehearsal
+#   deploy/slurm/rehearse.sh rehearsal
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 work=$(mkdir -p "$1" && realpath "$1")

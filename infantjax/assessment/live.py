@@ -105,9 +105,7 @@ class LiveAssessor:
         """
         if not self._chunks:
             raise ValueError("no chunk was added")
-        first, chunks = self._chunks[0], self._chunks
-        confidence = None if first.confidence is None else np.concatenate([c.confidence for c in chunks])
-        return replace(first, keypoints=np.concatenate([c.keypoints for c in chunks]), confidence=confidence)
+        return _joined(self._chunks)
 
     def add(self, chunk: Recording) -> LiveUpdate:
         """Append keypoints.
@@ -121,11 +119,15 @@ class LiveAssessor:
         if self._chunks and _layout(chunk) != _layout(self._chunks[0]):
             raise ValueError(f"a chunk of {_layout(chunk)} follows one of {_layout(self._chunks[0])}")
         self._chunks.append(chunk)
-        whole = self.recording
-        start = context_start(whole.duration)
-        first = round(start * whole.fps)
-        confidence = None if whole.confidence is None else whole.confidence[first:]
-        return self.update(replace(whole, keypoints=whole.keypoints[first:], confidence=confidence), start)
+        ends = np.cumsum([each.frames for each in self._chunks])
+        start = context_start(float(ends[-1] / chunk.fps))
+        first = round(start * chunk.fps)
+        # Chunks that are older than the context are not copied again for every new one.
+        oldest = min(int(np.searchsorted(ends, first, side="right")), len(ends) - 1)
+        recent = _joined(self._chunks[oldest:])
+        left_out = first - int(ends[oldest] - self._chunks[oldest].frames)
+        confidence = None if recent.confidence is None else recent.confidence[left_out:]
+        return self.update(replace(recent, keypoints=recent.keypoints[left_out:], confidence=confidence), start)
 
     def update(self, recent: Recording, start: float = 0.0) -> LiveUpdate:
         """What the newest keypoints say, for a caller that keeps all of them.
@@ -188,6 +190,13 @@ def context_start(seconds: float) -> float:
         seconds: length of the recording so far.
     """
     return CONTEXT * max(0.0, seconds // CONTEXT - 1)
+
+
+def _joined(chunks: Sequence[Recording]) -> Recording:
+    """One recording of chunks that follow each other."""
+    first = chunks[0]
+    confidence = None if first.confidence is None else np.concatenate([c.confidence for c in chunks])
+    return replace(first, keypoints=np.concatenate([c.keypoints for c in chunks]), confidence=confidence)
 
 
 def _layout(chunk: Recording) -> tuple[float, str, int, bool]:

@@ -1,9 +1,8 @@
 """How columns of a cohort go with outcome, risk and tracking quality: the tables of a clinical paper.
 
-The tests are those of SciPy. Rows of a table are named tuples whose
-fields are the columns of its CSV file; `holm` is the P value adjusted by Holm's method for all tests of that table. A
-group of fewer than `MIN_GROUP` infants is shown and enters no test. All P values are two-sided and belong to
-associations, not to causes.
+The tests are those of SciPy. Rows of a table are named tuples whose fields are the columns of its CSV file; `holm` is
+the P value adjusted by Holm's method for all tests of that table. A group of fewer than `MIN_GROUP` infants is shown
+and enters no test. All P values are two-sided and belong to associations, not to causes.
 """
 
 import math
@@ -18,9 +17,6 @@ from infantjax.evaluation.columns import Column
 
 MIN_GROUP = 5
 """Fewest infants of a group that is tested; our choice."""
-
-PUBLISHED_CONTRIBUTION_RHO = 0.946
-"""Spearman's correlation of the mean contribution with the risk of CP (Groos et al., Paper III)."""
 
 Row = TypeVar("Row", bound=Any)
 """A named tuple with the fields `p` and `holm`."""

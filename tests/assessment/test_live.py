@@ -78,7 +78,11 @@ def test_each_window_is_computed_once_and_only_the_last_minutes_are_looked_at(as
             return super().predict(converted, usable)
 
     live = LiveAssessor(Spy(assessor.ensemble), QualityOptions(quality=False))
-    starts = [window.start for chunk in chunks(infant, 43.0) for window in live.add(chunk).windows]
+    updates = [live.add(chunk) for chunk in chunks(infant, 43.0)]
+    for update in updates:
+        first, last = (round(seconds * infant.fps) for seconds in (context_start(update.seconds), update.seconds))
+        np.testing.assert_array_equal(update.recent.keypoints, infant.keypoints[first:last])
+    starts = [window.start for update in updates for window in update.windows]
     np.testing.assert_allclose(starts, np.arange(0, 215 - 5 - LAG + 0.01, 2.5))
     assert max(duration for duration, _ in asked) <= 120
     assert asked[-1][1] <= 43 + 8
