@@ -40,7 +40,7 @@ class List(common.Command):
             scores = ", ".join(f"{name} {value:g}" for name, value in list(row["scores"].items())[:2])
             state = "not here" if row["problem"] else "here"
             about = "; ".join(filter(None, [row["trained_on"], scores]))
-            print(f"{row['name']:<24}{size:>7}  {row['licence']:<12}{state:<10}{about}")
+            print(f"{row['name']:<24}{size:>7}  {row['license']:<12}{state:<10}{about}")
         return 0
 
 

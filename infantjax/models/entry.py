@@ -59,7 +59,7 @@ class PublicWeights:
     Attributes:
         address: where it can be had.
         git_blob: its git blob id: the SHA-1 of `blob <size>`, a zero byte and its content.
-        licence: under which it is published.
+        license: under which it is published.
         trained_on: what data.
         size: bytes; None where it is not known.
         sha256: of the content; None where it is not known, and the git blob id alone is checked.
@@ -68,7 +68,7 @@ class PublicWeights:
 
     address: str
     git_blob: str
-    licence: str
+    license: str
     trained_on: str
     size: int | None = None
     sha256: str | None = None

@@ -50,6 +50,7 @@ def to_html(
         ValueError: the movement does not fit the skeleton of the record.
     """
     record, script = text.printable(dict(record)), _file("page.js")
+    now = Glance.of(Row.of("", record), record)
     pose = body.Pose.of(record, movement, movement_fps)
     duration, series = charts.duration_of(record), record["time_series"]
     data = {
@@ -71,8 +72,8 @@ def to_html(
             duration=duration,
             rows=_keypoints(record, pose),
             limbs=_limbs(record["limbs"]),
-            visits=_visits(record, earlier),
-            course_notes=course.describe(record, earlier, Glance.of(Row.of("", record), record)),
+            visits=_visits(record, earlier, now),
+            course_notes=course.describe(record, earlier, now),
             networks=_networks(record) if series else [],
             data=_script_json(data),
             film=film,
@@ -180,11 +181,11 @@ def _keypoints(record: Mapping[str, Any], pose: body.Pose) -> list[dict[str, Any
     return sorted(rows, key=lambda row: -(row["value"] or 0.0))
 
 
-def _visits(record: Mapping[str, Any], earlier: Sequence[Glance]) -> list[dict[str, Any]]:
+def _visits(record: Mapping[str, Any], earlier: Sequence[Glance], now: Glance) -> list[dict[str, Any]]:
     """The earlier visits and this one, each with its place on the scale; empty without earlier ones."""
     if not earlier or record["headline"] is None:
         return []
-    lines = [_line(glance) for glance in (*earlier, Glance.of(Row.of("", record), record))]
+    lines = [_line(glance) for glance in (*earlier, now)]
     for line in lines:
         places = (
             charts.fraction_of(line["row"][key], record["headline"]["limits"]) for key in ("value", "low", "high")

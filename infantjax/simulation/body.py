@@ -3,7 +3,7 @@
 Body length is 60.6 cm, about the WHO median at three months (girls 59.8 cm, boys 61.4 cm). Limb segments have the
 lengths of humerus, ulna, femur and tibia that belong to this length by the regressions for infants' long bones (body
 length is 7.52 humerus + 2.47 cm, 8.20 ulna + 2.38 cm, 6.44 femur + 4.51 cm, 7.24 tibia + 4.90 cm), plus about a
-centimetre for the unossified ends (our choice). Trunk, head, shoulder and hip widths are our choice, near the
+centimeter for the unossified ends (our choice). Trunk, head, shoulder and hip widths are our choice, near the
 proportions of real recordings (MINI-RGBD).
 """
 
@@ -59,7 +59,7 @@ _SEGMENTS = {
     "thigh": 9.7 / 60.6,
     "shank": 9.0 / 60.6,
 }
-# The head as points relative to the upper neck, centimetres at 60.6 cm: left, up to the crown, forwards to the face.
+# The head as points relative to the upper neck, centimeters at 60.6 cm: left, up to the crown, forwards to the face.
 _HEAD_POINTS = {
     "head_top": (0.0, 12.5, 1.5),
     "nose": (0.0, 4.6, 6.3),
@@ -69,7 +69,7 @@ _HEAD_POINTS = {
 
 
 def forward_kinematics(angles: np.ndarray, length: float, place: np.ndarray) -> np.ndarray:
-    """Joint angles (radians) to positions, `[time, joint, 3]` centimetres, along the tree of in-motion-19."""
+    """Joint angles (radians) to positions, `[time, joint, 3]` centimeters, along the tree of in-motion-19."""
     segment = {name: share * length for name, share in _SEGMENTS.items()}
     points: dict[str, np.ndarray] = {}
 

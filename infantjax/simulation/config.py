@@ -47,17 +47,17 @@ class InfantConfig:
         duration: seconds. An hour at 30 Hz takes about 3 s and 250 MB to simulate.
         fps: frames per second, hertz. The movement itself does not depend on it (up to the frames' Nyquist limit).
         fidgety: share of seconds with fidgety movements, 0 (absent) to 1.
-        fidgety_amplitude: root mean square displacement of wrists and ankles in a bout, about; centimetres.
+        fidgety_amplitude: root mean square displacement of wrists and ankles in a bout, about; centimeters.
         fidgety_band: lowest and highest frequency of the fidgety oscillation, hertz.
         fidgety_bout: mean length of a bout, seconds.
         restlessness: root mean square displacement of wrists and ankles by slow irregular movement (0.1 to 0.9 Hz) of
-            the whole body, which every infant has at all times, with varying strength, about; centimetres.
+            the whole body, which every infant has at all times, with varying strength, about; centimeters.
         activity: scales how often events of the repertoire happen (proportionally) and how large they are (by its
             square root); 1 is average, 0 is an infant without kicks, sweeps and turns.
         monotony: 0 every event differs in size, direction and duration, 1 all repeat one pattern.
         coupling: share of the restlessness that all limbs have in common: 0 each moves on its own, 1 all turn alike.
-        length: crown to heel, centimetres; all segments scale with it.
-        camera_height: centimetres above the surface.
+        length: crown to heel, centimeters; all segments scale with it.
+        camera_height: centimeters above the surface.
         camera_rotation: about the view axis, degrees; 0 shows the head at the top.
         camera_tilt: of the view axis against the vertical, degrees.
         focal_length: pixels.

@@ -68,7 +68,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
 
 
 def project(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) -> Float[np.ndarray, "time joint 2"]:
-    """Centimetres above the surface to pixels of the configured camera.
+    """Centimeters above the surface to pixels of the configured camera.
 
     The camera looks down on the point of the surface 6 cm above the resting pelvis, which appears in the image's
     center. Perspective without lens distortion; x to the right, y downwards.
@@ -79,7 +79,7 @@ def project(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) 
 
 
 def to_camera(positions: Float[np.ndarray, "time joint 3"], config: InfantConfig) -> Float[np.ndarray, "time joint 3"]:
-    """Centimetres above the surface to the camera's axes: x to the right, y upwards, z towards the camera.
+    """Centimeters above the surface to the camera's axes: x to the right, y upwards, z towards the camera.
 
     The origin is the point that appears in the image's center; the camera is `camera_height` away from it.
     """

@@ -40,7 +40,7 @@ class Movement:
     """The movement before the camera.
 
     Attributes:
-        positions: `[time, joint, 3]` centimetres, joints of in-motion-19; x to the infant's left, y towards the head,
+        positions: `[time, joint, 3]` centimeters, joints of in-motion-19; x to the infant's left, y towards the head,
             z up from the surface; the origin is where the pelvis rests.
         fidgety: `[second]` int, 1 where the second holds fidgety movements; ceil(duration) entries.
     """
@@ -76,7 +76,7 @@ _MOUTH_SHARE = 0.2
 
 
 def move(seed: Seed, config: InfantConfig) -> Movement:
-    """The movement alone, in centimetres, as it is before the camera.
+    """The movement alone, in centimeters, as it is before the camera.
 
     Args:
         seed: as for `simulate`.

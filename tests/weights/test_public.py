@@ -63,7 +63,7 @@ def there(tmp_path, monkeypatch, server) -> Path:
     toy = public.PublicWeights(
         address=f"{server.address}/models/toy.h5",
         git_blob=git_blob_id(tmp_path / "toy.h5"),
-        licence="Apache-2.0",
+        license="Apache-2.0",
         trained_on="nothing",
         size=len(CONTENT),
         sha256=hashlib.sha256(CONTENT).hexdigest(),
@@ -154,7 +154,7 @@ def test_what_the_registry_says_of_each_file():
         assert name in models.names()
         assert file.address.startswith("https://raw.githubusercontent.com/")
         assert len(file.git_blob) == 40
-        assert file.licence
+        assert file.license
         assert file.trained_on
     names = [public.place(name).name for name in table]
     assert len(set(names)) == len(names)

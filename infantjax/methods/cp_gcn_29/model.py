@@ -139,7 +139,7 @@ ENTRIES = (
                 "d5360ec0354bef5c761ca186ea59cffc1ffaddca/"
                 "logs/xai/argmax_silu_cp29/student_model_9999.pth.tar",
                 git_blob=CHECKPOINTS["weights"][0],
-                licence="Apache-2.0",
+                license="Apache-2.0",
                 trained_on="private keypoints of infants",
                 scores=_FIGURES,
             ),

@@ -185,7 +185,7 @@ def import_ensemble(path: str | Path, *, any_file: bool = False) -> Ensemble:
         "training": {
             "git_blob": blob,
             "architecture": architecture.to_choices(),
-            **({"licence": entry.weights[0].licence, "published": dict(entry.published.scores)} if known else {}),
+            **({"license": entry.weights[0].license, "published": dict(entry.published.scores)} if known else {}),
             "notes": list(_graph_notes(state)),
         },
     }

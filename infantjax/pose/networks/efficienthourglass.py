@@ -142,7 +142,7 @@ _L0 = PublicWeights(
     address="https://raw.githubusercontent.com/DeepInMotion/Markerless/18b94c2c560052f880aeec1f0dd9102264d30fe2/"
     "models/pretrained/MPII_128x128_EfficientHourglassL0_Block1to5_weights.hdf5",
     git_blob="90e882aefb3329f05e96a09e07b5b9992d1fb227",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     trained_on="MPII (adults), images of 128 x 128",
     size=4_122_376,
     sha256="44532dc96b8d23c72d4a582a04557c5f9c9d055055d5fd168cf22a91d85f3ae2",

@@ -9,7 +9,7 @@ from infantjax.simulation.config import InfantConfig
 from infantjax.simulation.infant import project, to_camera
 from infantjax.skeletons import IN_MOTION_19
 
-# Part: ends, radii in centimetres at a length of 60.6 cm, material. Our choice. Parts are painted from the farthest to
+# Part: ends, radii in centimeters at a length of 60.6 cm, material. Our choice. Parts are painted from the farthest to
 # the nearest; of parts at one height the later one is painted last.
 PARTS: dict[str, tuple[str, str, float, float, str]] = {
     "trunk": ("pelvis", "thorax", 5.6, 6.0, "trunk"),
@@ -26,11 +26,11 @@ PARTS: dict[str, tuple[str, str, float, float, str]] = {
     **{f"{side}_foot": (f"{side}_ankle", f"{side}_toes", 1.8, 1.4, "foot") for side in ("right", "left")},
 }
 _HAND, _FOOT = 3.2, 4.6
-"""Centimetres from wrist to fingers and from ankle to toes."""
+"""Centimeters from wrist to fingers and from ankle to toes."""
 _HEAD_RADII = np.array([5.6, 6.5, 6.2])
-"""Of the head along its left, up and front, centimetres."""
+"""Of the head along its left, up and front, centimeters."""
 _LIFT = {"nose": 1.0, "neck": -2.0, "trunk": -3.0, "girdle": -2.0, "hips": -1.0}
-"""Centimetres that a part counts as nearer to the camera than its middle, for the order of painting."""
+"""Centimeters that a part counts as nearer to the camera than its middle, for the order of painting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def build_figure(positions: Float[np.ndarray, "time joint 3"], config: InfantCon
     """The parts of an infant in a camera's image.
 
     Args:
-        positions: centimetres, as of `movement.Movement`.
+        positions: centimeters, as of `movement.Movement`.
         config: of the camera, and the infant's length.
         stoutness: factor of all radii but those of the head.
     """

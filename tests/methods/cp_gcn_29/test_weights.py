@@ -152,4 +152,4 @@ def test_what_is_known_of_the_public_weights_is_told(released):
     assert released.info["validated"] is False
     assert released.info["training"]["published"]["validation AUC"] == 0.946
     (file,) = models.get("cp-gcn-29").weights
-    assert (file.git_blob, file.licence) == (CHECKPOINTS["weights"][0], "Apache-2.0")
+    assert (file.git_blob, file.license) == (CHECKPOINTS["weights"][0], "Apache-2.0")

@@ -15,7 +15,7 @@ STEADY = InfantConfig(duration=20, noise=0, camera_jitter=0, dropout_rate=0)
 
 
 def limbs(score: float, seed: int = 1) -> np.ndarray:
-    """Wrists and ankles over 20 seconds, centimetres."""
+    """Wrists and ankles over 20 seconds, centimeters."""
     movement = move((seed, 0), graded(seed, 0, score, replace(STEADY, duration=20)))
     return movement.positions[:, [7, 11, 15, 18]]
 
