@@ -177,7 +177,7 @@ def serving(url: str, address: str, heartbeat: Heartbeat) -> Iterator[None]:
 
 
 def _is_own(host: str) -> bool:
-    """Whether other hosts that know an address by this name, if any, reach this machine by it."""
+    """Whether a name or address is of this machine. A loopback address counts only where it was named itself."""
     name = host.strip("[]")
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)[0]

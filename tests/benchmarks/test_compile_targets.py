@@ -62,7 +62,7 @@ def test_rows_of_another_version_of_the_compilers_are_not_kept(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", compile_targets.TARGETS)
-def test_a_compiler_thatis_installed_tells_kernels_bytes_and_memory(target, monkeypatch):
+def test_a_compiler_that_is_installed_tells_kernels_bytes_and_memory(target, monkeypatch):
     if not compile_targets.is_installed(compile_targets.TARGETS[target].package):
         pytest.skip(compile_targets.MISSING.format(target))
     compile_targets.find_compiler(target)

@@ -58,10 +58,10 @@ def test_errors_and_outputs_name_the_address(run, cloud, infant_at):
 
 
 def test_what_a_command_finished_before_it_was_stopped_is_published(run, cloud, infant_at, monkeypatch):
-    from infantjax.assessment import batch
+    from infantjax.report import page
 
     cloud.cp_file("/b/in/infant.csv", "/b/in/second.csv")
-    write, done = batch._write_result, []
+    write, done = page.to_html, []
 
     def stopped(*arguments):
         if done:
@@ -69,7 +69,7 @@ def test_what_a_command_finished_before_it_was_stopped_is_published(run, cloud, 
         done.append(1)
         return write(*arguments)
 
-    monkeypatch.setattr(batch, "_write_result", stopped)
+    monkeypatch.setattr(page, "to_html", stopped)
     assert run("assess", "memory://b/in", "-o", "memory://b/out").status == 130
     assert cloud.exists("/b/out/infant.json")
     assert not cloud.exists("/b/out/second.json")
