@@ -1,11 +1,11 @@
-"""What the score of any network depends on: gradients, Grad-CAM, occlusion, and a check of such maps.
+"""What the score of any network depends on: gradients, Grad-CAM, Grad-CAM++, occlusion, and a check of such maps.
 
 Pure functions of a score, `score(x [batch, ...]) -> [batch]`, whose samples are independent (evaluation mode):
 
     score = lambda x: module.apply(variables, x)[0][:, 1]
 
 Source: Simonyan et al. 2014 (gradients), Sundararajan et al. 2017 (integrated), Selvaraju et al. 2017 (Grad-CAM),
-Zeiler and Fergus 2014 (occlusion), Adebayo et al. 2018 (the check).
+Chattopadhay et al. 2018 (Grad-CAM++), Zeiler and Fergus 2014 (occlusion), Adebayo et al. 2018 (the check).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +72,29 @@ def grad_cam(head: Score, features: Float[Array, "batch time joint channel"]) ->
     """
     chex.assert_rank(features, 4)
     weights = gradient(head, features).mean(axis=(1, 2), keepdims=True)
+    return jax.nn.relu((weights * features).sum(axis=-1))
+
+
+def grad_cam_plus_plus(
+    head: Score, features: Float[Array, "batch time joint channel"]
+) -> Float[Array, "batch time joint"]:
+    """As `grad_cam`, but each place has its own share in the weight of a channel, and only rising slopes count.
+
+    A channel that is active at few places weighs as much as one that is active at many. With the slope g of the score
+    S, the share of a place is g^2 / (2 g^2 + g^3 sum(features)), as published for the class score exp(S). Its factor
+    exp(S), equal for all channels of a sample, is left out (our choice): it scales the map and overflows.
+
+    Args:
+        head: from the feature map to the score, for example `graph_head`.
+        features: the feature map.
+    """
+    chex.assert_rank(features, 4)
+    slopes = gradient(head, features)
+    total = features.sum(axis=(1, 2), keepdims=True)
+    # g^2 cancels; where the slope is 0, the place adds nothing.
+    divisor = 2 + slopes * total
+    shares = jnp.where(divisor != 0, 1 / jnp.where(divisor != 0, divisor, 1), 0)
+    weights = (shares * jax.nn.relu(slopes)).sum(axis=(1, 2), keepdims=True)
     return jax.nn.relu((weights * features).sum(axis=-1))
 
 

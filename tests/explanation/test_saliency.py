@@ -58,6 +58,29 @@ def test_grad_cam_weighs_channels_by_their_mean_gradient():
     np.testing.assert_allclose(found, np.maximum(features @ weights / 15, 0), atol=1e-6)
 
 
+def test_grad_cam_plus_plus_by_hand():
+    """Two places, two channels, score 3 a1 + a2^2 - 4 b1: each share, weight and sum written out."""
+    features = jnp.array([[[[1.0, 5.0], [2.0, 0.5]]]])
+
+    def head(f):
+        return 3 * f[:, 0, 0, 0] + f[:, 0, 1, 0] ** 2 - 4 * f[:, 0, 0, 1]
+
+    # Channel a sums to 3 and has the slopes 3 and 2 * 2 = 4; channel b only falls, so it has no weight.
+    weight = 3 * 9 / (2 * 9 + 27 * 3) + 4 * 16 / (2 * 16 + 64 * 3)
+    np.testing.assert_allclose(saliency.grad_cam_plus_plus(head, features), [[[weight, 2 * weight]]], rtol=1e-6)
+
+
+def test_grad_cam_plus_plus_raises_a_channel_that_is_active_at_few_places():
+    features = jnp.zeros((1, 4, 1, 2)).at[0, 0, 0, 0].set(1.0).at[0, 1:, 0, 1].set(1.0)
+
+    def head(f):
+        return 2 * f[:, 0, 0, 0] + f[:, 1:, 0, 1].sum(axis=1)
+
+    plain, plus = (method(head, features)[0, :, 0] for method in (saliency.grad_cam, saliency.grad_cam_plus_plus))
+    np.testing.assert_allclose(plain, [2 / 4, *[3 / 4] * 3])
+    np.testing.assert_allclose(plus, [2 / (2 + 2 * 1), *[3 / (2 + 1 * 3)] * 3], rtol=1e-6)
+
+
 @pytest.fixture(scope="module", params=["global", "spatial"])
 def network(request):
     """A small network with its weights, a window, and its scores and features."""
