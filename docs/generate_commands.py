@@ -4,14 +4,19 @@ A test compares the page with what this writes, so it cannot be out of date.
 """
 
 import inspect
+import re
 import warnings
 from pathlib import Path
 
 import tyro
 
 from infantjax import cli
-from infantjax.cli.common import Command
+from infantjax.cli.assess import ReadOptions
+from infantjax.cli.crossval import Crossval
+from infantjax.cli.evaluate import PlotOptions
 from infantjax.cli.parsing import CONFIG
+from infantjax.cli.search import StudyOptions
+from infantjax.cli.video import VideoOptions
 from infantjax.methods.registry import DEFAULT, names
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"
@@ -29,71 +34,105 @@ and `--debug` (show a traceback when something fails).
 | 2 | bad input or options, or all recordings failed: one line on standard error says where, what, and what to do |
 | 130 | interrupted; completed work is kept |
 
+A value after `=` is the default, of several the first. Options with a dot are named only: `--help` says what they mean.
 The environment variable `INFANTJAX_CACHE` names the folder of programs and public weights, `JAX_PLATFORMS` the backend.
+"""
+
+GROUPS: dict[str, tuple[type, str]] = {
+    "Keypoint files": (ReadOptions, "fps format skeleton individual"),
+    "Videos": (VideoOptions, ""),
+    "Cohorts": (Crossval, "cohort outcomes quality strict skip-invalid stratify"),
+    "Training": (Crossval, "output method preset annotated init trainable"),
+    "Logs": (Crossval, "save-every log profile distributed"),
+    "Searches": (StudyOptions, ""),
+    "Plots": (PlotOptions, ""),
+}
+"""Title -> class that has the options that several commands share, and their names; all of the class if empty."""
+
+SETTINGS = """## Settings of the methods
+
+Options of [crossval](#crossval), [train](#train) and [search ensemble](#search-ensemble), by `--method`, with their
+defaults. `infantjax crossval --method NAME --help` and [the reference](methods.md) tell what each means.
 """
 
 
 def page() -> str:
     """The whole page."""
-    described: dict[str, str] = {}
-    return "\n".join([HEAD, *(section(name, described) for name in cli.COMMANDS)])
+    groups = {title: group(*source) for title, source in GROUPS.items()}
+    settings = {name: settings_of(name) for name in sorted(names(), key=DEFAULT.__ne__)}
+    hidden = set(settings[DEFAULT].values())
+    lines = [HEAD, *(section(name, groups, hidden) for name in cli.COMMANDS), "## Options that commands share", ""]
+    for title, rows in groups.items():
+        lines += [f"### {title}", "", *rows.values(), ""]
+    lines.append(SETTINGS)
+    for name, rows in settings.items():
+        lines += [f"### {name}", "", *compact(rows), ""]
+    return "\n".join(lines)
 
 
-def section(name: str, described: dict[str, str]) -> str:
-    """One command: its help and its options; of training commands the options of each method.
+def group(source: type, chosen: str) -> dict[str, str]:
+    """Name -> line of each option of a group."""
+    rows = options(source)
+    return {name: rows[name] for name in chosen.split() or rows}
+
+
+def settings_of(method: str) -> dict[str, str]:
+    """Name -> line of each setting of a method: what `crossval` has beside its own options."""
+    own = options(Crossval)
+    return {name: row for name, row in options(Crossval.specialize(["--method", method])).items() if name not in own}
+
+
+def section(name: str, groups: dict[str, dict[str, str]], hidden: set[str]) -> str:
+    """One command: its help and its options; those of a group by a link.
 
     Args:
         name: of the command.
-        described: line of an option -> command that it was written for. Such options are named only; short lines are
-            repeated.
+        groups: title -> options that commands share.
+        hidden: lines of the settings of a method, which are told at the end of the page.
     """
     command = cli.command_type(name)
     text = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")[0]
-    lines = [f"## {name}", "", text.strip(), ""]
-    plain = options(command, [])
-    of_method = {}
-    if "method" in plain and options(command, ["--method", names()[-1]]) != plain:
-        of_method = {method: options(command, ["--method", method]) for method in sorted(names(), key=DEFAULT.__ne__)}
-    shared = {option: row for option, row in plain.items() if all(o.get(option) == row for o in of_method.values())}
-    known: dict[str, dict[str, None]] = {}  # command -> options in their order, nested ones as `--training.*`
-    for option, row in shared.items():
-        if row not in described or len(row.split()) < 6:
-            lines.append(row)
-        else:
-            shown = f"`--{option.partition('.')[0]}{'.*' if '.' in option else ''}`"
-            shown = row.removeprefix("- ").partition(": ")[0] if "(required)" in row else shown
-            known.setdefault(described[row], {})[shown] = None
-    lines += [f"- As in [{of}](#{of.replace(' ', '-')}): {', '.join(found)}." for of, found in known.items()]
-    described |= dict.fromkeys(shared.values(), name) | described
-    if name in ("train", "search ensemble"):
-        return "\n".join([*lines, "", "The settings of the method are those of [crossval](#crossval).", ""])
-    settings: dict[tuple[str, str], str] = {}
-    for method, found in of_method.items():
-        rows = {option: row for option, row in found.items() if option not in shared}
-        lines += ["", f"With `--method {method}`:", "", *_settings_of(method, rows, settings)]
-        described |= dict.fromkeys(rows.values(), name) | described
-    return "\n".join([*lines, ""])
+    rows = options(command.specialize([]))
+    shared = {title: [o for o, row in found.items() if rows.get(o) == row] for title, found in groups.items()}
+    told = {rows[option] for found in shared.values() for option in found} | hidden
+    links = [_link(title, found, groups[title]) for title, found in shared.items() if found]
+    if settings := [option for option, row in rows.items() if row in hidden]:
+        parts = dict.fromkeys(f"`--{option.partition('.')[0]}.*`" for option in settings)
+        some = f" ({', '.join(parts)})" * (len(settings) < len(hidden))
+        links.append(f"[settings](#settings-of-the-methods){some}")
+    lines = compact({option: row for option, row in rows.items() if row not in told})
+    also = ["", f"Also {', '.join(links)}."] if links else []
+    return "\n".join([f"## {name}", "", text.strip(), "", *lines, *also, ""])
 
 
-def _settings_of(method: str, rows: dict[str, str], described: dict[tuple[str, str], str]) -> list[str]:
-    """The lines of a method's settings; of those that mean what they mean for an earlier method, the defaults only."""
-    lines: list[str] = []
-    known: dict[str, list[str]] = {}
-    for option, row in rows.items():
-        spelled, _, meaning = row.removeprefix("- ").partition(": ")
-        if (first := described.setdefault((option, meaning), method)) == method:
-            lines.append(row)
-        else:
-            default = spelled.partition("`")[2].partition("`")[2]
-            known.setdefault(first, []).append(f"`--{option}`{default}")
-    return lines + [f"- As for `{first}`: {', '.join(found)}." for first, found in known.items()]
+def _link(title: str, found: list[str], known: dict[str, str]) -> str:
+    """A link to a group of options that says which of them the command has."""
+    anchor = f"[{title.lower()}](#{title.lower().replace(' ', '-')})"
+    if len(found) == len(known):
+        return anchor
+    missing = [option for option in known if option not in found]
+    few = min(missing, found, key=len)
+    spelled = (re.split("[`= ]", known[option])[2] for option in few)
+    return f"{anchor} ({'not ' * (few is missing)}{', '.join(f'`{option}`' for option in spelled)})"
 
 
-def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
-    """Name -> line of the page for each option of a command but the common ones."""
+def compact(rows: dict[str, str]) -> list[str]:
+    """The lines of options; of nested ones the names and defaults only, a line for each part."""
+    lines = [row for name, row in rows.items() if "." not in name]
+    parts: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        part = name.rpartition(".")[0]
+        if part:
+            spelled = row.partition(": ")[0]
+            parts.setdefault(part, []).append(spelled.replace(f"- `--{part}.", "`"))
+    return lines + [f"- `--{part}.*`: {', '.join(found)}." for part, found in parts.items()]
+
+
+def options(source: type) -> dict[str, str]:
+    """Name -> line of the page for each option of a command, or of a dataclass of options, but the common ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        parser = tyro.extras.get_parser(command.specialize(arguments), config=CONFIG)
+        parser = tyro.extras.get_parser(source, config=CONFIG)
     found = {}
     for action in parser._actions:
         name = (action.option_strings[-1:] or [action.dest])[0].lstrip("-")
@@ -102,14 +141,15 @@ def options(command: type[Command], arguments: list[str]) -> dict[str, str]:
         text = " ".join((action.help or "").split())
         meaning, _, default = text.rpartition("(default: " if "(default: " in text else "(")
         default = default.removesuffix(")").strip()
-        choices = "|".join(sorted(choice for choice in action.choices or () if choice != "None"))
-        flags = [f"{option} {choices}".strip() for option in reversed(action.option_strings)]
-        spelled = ", ".join(f"`{flag}`" for flag in flags) or f"`{action.metavar}`"
-        default = {"None": "", "False": "", "repeatable": "", "True": "on"}.get(default, default)
+        default = {"None": "", "False": "", "True": "", "required": "", "repeatable": ""}.get(default, default)
         if len(words := default.split()) > 6:
             default = " ".join([*words[:4], "...", *words[-2:]])
-        meaning = meaning.strip()
-        found[name] = f"- {spelled}{f' ({default})' if default else ''}: {meaning}"
+        others = sorted(choice for choice in action.choices or () if choice not in ("None", default))
+        values = "|".join([default] * bool(default) + others)
+        flags = [*action.option_strings[::-1]] or [action.metavar]
+        flags[0] += f"{'=' if default else ' '}{values}" * bool(values)
+        spelled = ", ".join(f"`{flag}`" for flag in flags) + " (required)" * text.endswith("(required)")
+        found[name] = f"- {spelled}: {meaning.strip()}"
     return found
 
 
