@@ -159,6 +159,22 @@ def pose_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def lifting_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of a small VideoPose3D with random weights: it reads and means nothing."""
+    rng, kernels = np.random.default_rng(0), {"expand_conv": (8, 34, 3), "layers_conv.0": (8, 8, 3)}
+    kernels |= {"layers_conv.1": (8, 8, 1), "shrink": (51, 8, 1)}
+    arrays = {f"{name}.weight": 0.3 * rng.standard_normal(shape) for name, shape in kernels.items()}
+    for name in list(kernels)[:-1]:
+        norm = name.replace("conv", "bn")
+        arrays |= {f"{norm}.{part}": rng.uniform(0.5, 1, 8) for part in ("weight", "running_mean", "running_var")}
+        arrays[f"{norm}.bias"] = rng.standard_normal(8)
+    arrays["shrink.bias"] = rng.standard_normal(51)
+    path = tmp_path_factory.mktemp("lifting") / "random.npz"
+    np.savez(path, **{name: array.astype(np.float32) for name, array in arrays.items()})
+    return path
+
+
+@pytest.fixture(scope="session")
 def videos() -> SimpleNamespace:
     """Makes videos: `picture(index, height, width)` and `write(path, frames, ...)`.
 

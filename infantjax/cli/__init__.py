@@ -25,6 +25,7 @@ COMMANDS = {
     "assess": "assess:Assess",
     "summary merge": "summary:Merge",
     "pose": "pose:Pose",
+    "lift": "lift:Lift",
     "crossval": "crossval:Crossval",
     "train": "train:Train",
     "train pose": "train_pose:TrainPose",

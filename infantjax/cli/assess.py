@@ -86,6 +86,8 @@ class Assess(common.Command):
     """`sma-cnn`: lowest and highest score that the ensemble must have; not checked if not given."""
     score_name: str | None = None
     """`sma-cnn`: what the score is of, in reports; the ensemble's own if not given."""
+    lift: Annotated[Path | None, arg(metavar="FILE")] = None
+    """`mam` in 3D: weights of VideoPose3D, which lift keypoints in 2D; see `infantjax lift`."""
     overwrite: bool = False
     """Replace results of other inputs or settings."""
     shard: Annotated[str | None, arg(metavar="NUMBER/COUNT")] = None
@@ -124,7 +126,7 @@ class Assess(common.Command):
                 progress.update(done, row.file)
                 places.publish_progress(self.output, pause=60)
 
-            also_read = (self.metadata, self.threshold_file, self.ensemble, self.video.weights)
+            also_read = (self.metadata, self.threshold_file, self.ensemble, self.video.weights, self.lift)
             rows = batch.assess_files(
                 paths,
                 self.output,
@@ -194,6 +196,10 @@ class Assess(common.Command):
             raise InputError("--method", what, "train an ensemble by crossval and name it by --ensemble")
         ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
         options = self._options_for(registry.name_of(ensemble))
+        if "lifter" in options:
+            from infantjax.pose.lifting import Lifter
+
+            options["lifter"] = Lifter.load(options["lifter"])
         with common.checked():
             return registry.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
 
@@ -206,7 +212,7 @@ class Assess(common.Command):
         from infantjax.methods import registry
 
         names = {"rule": "certainty", "exact": "exact_contributions", "contributions_of": "contributions_of"}
-        names |= {name: name for name in ("scale", "score_name")}
+        names |= {"scale": "scale", "score_name": "score_name", "lifter": "lift"}
         default = {field.name: field.default for field in fields(self)}
         given = {name: getattr(self, own) for name, own in names.items() if getattr(self, own) != default[own]}
         known = inspect.signature(registry.get(method).assessor).parameters

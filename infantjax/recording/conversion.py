@@ -212,6 +212,29 @@ RULES |= {
 }
 RULES["in-motion-19", "in-motion-29"] = _extended(_same(*skeletons.IN_MOTION_19.joints), {})
 
+
+def _composed(first: Mapping[str, Rule], second: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Rules by way of a third set, for the joints whose sources it has."""
+    table = {}
+    for joint, rule in second.items():
+        if not set(rule.weights) <= set(first):
+            continue
+        weights: dict[str, float] = {}
+        for middle, share in rule.weights.items():
+            for source, weight in first[middle].weights.items():
+                weights[source] = weights.get(source, 0.0) + share * weight
+        same = rule.kind == "same" and all(first[middle].kind == "same" for middle in rule.weights)
+        kind: Kind = "same" if same else "nearest" if len(weights) == 1 else "extrapolated"
+        table[joint] = Rule(weights, "midpoint" if sorted(weights.values()) == [0.5, 0.5] else kind)
+    return table
+
+
+RULES |= {
+    (source, "human36m-17"): _composed(base, RULES["in-motion-19", "human36m-17"])
+    for (source, target), base in list(RULES.items())
+    if target == "in-motion-19" and source != "human36m-17"
+}
+
 KNUCKLES: dict[tuple[str, str], dict[str, Rule]] = {
     (source, "in-motion-29"): {**RULES[source, "in-motion-29"], **_KNUCKLES}
     for source in ("coco-wholebody-133", "halpe-136")

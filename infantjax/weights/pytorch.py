@@ -53,17 +53,17 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
                         return _read_torch_zip(path, archive)
                 return read_npz(path)
             stream.seek(0)
-            return _read_torch_legacy(path, stream)
+            return _tensors(*_open_torch_legacy(path, stream, _StateUnpickler))
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(path, f"is not a readable weights file ({reason})", "give a .npz or .pth state dict") from None
 
 
 def read_checkpoint(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Some entries of the dictionary in a `.pth` archive of a training, without executing anything from it.
+    """Some entries of the dictionary in a checkpoint of a training, without executing anything from it.
 
     Args:
-        path: an archive of PyTorch 1.6 or newer.
+        path: a file that PyTorch wrote.
         keys: of the entries; those that it lacks are left out.
 
     Returns:
@@ -74,11 +74,11 @@ def read_checkpoint(path: str | Path, keys: Sequence[str]) -> dict[str, Any]:
     """
     path = _require_file(path)
     try:
-        with open_archive(path) as archive:
-            tree, storages = _open_torch_zip(path, archive, _CheckpointUnpickler)
-            if not isinstance(tree, Mapping):
-                raise ValueError("it holds no dictionary")
-            return {key: _plain(tree[key], storages) for key in keys if key in tree}
+        if zipfile.is_zipfile(path):
+            with open_archive(path) as archive:
+                return _entries(*_open_torch_zip(path, archive, _CheckpointUnpickler), keys)
+        with path.open("rb") as stream:
+            return _entries(*_open_torch_legacy(path, stream, _CheckpointUnpickler), keys)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(path, f"is not a readable checkpoint ({reason})", "download it again") from None
@@ -131,11 +131,16 @@ class _StateDict(OrderedDict):
 
 
 class _StateUnpickler(pickle.Unpickler):
-    """An unpickler that creates ordered dictionaries and descriptions of tensors, and nothing else."""
+    """An unpickler that creates ordered dictionaries and descriptions of tensors, and nothing else.
+
+    Attributes:
+        kinds: dtype of each storage that the pickle names.
+    """
 
     def __init__(self, path: Path, stream: IO[bytes]) -> None:
         super().__init__(stream)
         self._path = path
+        self.kinds: dict[str, np.dtype] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -150,6 +155,7 @@ class _StateUnpickler(pickle.Unpickler):
         _, dtype, key = pid[:3]
         if not isinstance(dtype, np.dtype) or not isinstance(key, str):
             raise ValueError("unknown kind of storage")
+        self.kinds[key] = dtype
         return key, dtype
 
 
@@ -185,8 +191,10 @@ class _CheckpointUnpickler(_StateUnpickler):
             return _Placeholder
 
 
-def _unpickle(path: Path, stream: IO[bytes], unpickler: type[_StateUnpickler] = _StateUnpickler) -> Any:
-    """The next pickle of a stream, after its declared sizes are checked.
+def _unpickle(
+    path: Path, stream: IO[bytes], unpickler: type[_StateUnpickler] = _StateUnpickler
+) -> tuple[Any, dict[str, np.dtype]]:
+    """The next pickle of a stream and the storages that it names, after its declared sizes are checked.
 
     An unpickler allocates its memo up to the largest index, and strings before it reads them.
     """
@@ -199,7 +207,8 @@ def _unpickle(path: Path, stream: IO[bytes], unpickler: type[_StateUnpickler] = 
             raise ValueError(f"it numbers an object {argument}")
     end = head.tell()
     stream.seek(start + end)
-    return unpickler(path, io.BytesIO(head.getvalue()[:end])).load()
+    loader = unpickler(path, io.BytesIO(head.getvalue()[:end]))
+    return loader.load(), loader.kinds
 
 
 def _tensors(tree: Any, storages: Storages) -> dict[str, np.ndarray]:
@@ -223,6 +232,12 @@ def _tensors(tree: Any, storages: Storages) -> dict[str, np.ndarray]:
         )
         arrays[name] = np.array(view)
     return arrays
+
+
+def _entries(tree: Any, storages: Storages, keys: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(tree, Mapping):
+        raise ValueError("it holds no dictionary")
+    return {key: _plain(tree[key], storages) for key in keys if key in tree}
 
 
 def _plain(tree: Any, storages: Storages) -> Any:
@@ -250,7 +265,7 @@ def _open_torch_zip(path: Path, archive: zipfile.ZipFile, unpickler: type[_State
         raise ValueError("neither .npy members nor a PyTorch state dict")
     folder = index.removesuffix("data.pkl")
     with archive.open(index) as stream:
-        tree = _unpickle(path, io.BytesIO(stream.read(_MAX_PICKLE_BYTES)), unpickler)
+        tree, _ = _unpickle(path, io.BytesIO(stream.read(_MAX_PICKLE_BYTES)), unpickler)
 
     @lru_cache(maxsize=1)
     def storage(key: str, dtype: np.dtype) -> np.ndarray:
@@ -259,18 +274,27 @@ def _open_torch_zip(path: Path, archive: zipfile.ZipFile, unpickler: type[_State
     return tree, storage
 
 
-def _read_torch_legacy(path: Path, stream: IO[bytes]) -> dict[str, np.ndarray]:
-    # Five pickles (magic number, protocol, system, state dict, storage keys), then each storage behind its length.
+def _open_torch_legacy(path: Path, stream: IO[bytes], unpickler: type[_StateUnpickler]) -> tuple[Any, Storages]:
+    """What the pickle of a file before PyTorch 1.6 holds, and what reads the storages of its tensors."""
+    # Five pickles (magic number, protocol, system, content, storage keys), then each storage behind its length.
     for _ in range(3):
         _unpickle(path, stream)
-    tree, keys = _unpickle(path, stream), _unpickle(path, stream)
-    dtypes = {t.storage[0]: t.storage[1] for t in tree.values() if isinstance(t, _Tensor)}
+    (tree, kinds), (keys, _) = _unpickle(path, stream, unpickler), _unpickle(path, stream)
     size = os.fstat(stream.fileno()).st_size
-    storages = {}
+    places: dict[str, tuple[int, int]] = {}
     for key in keys:
         length = stream.read(8)
-        count, dtype = int.from_bytes(length, "little"), dtypes[key]
-        if len(length) < 8 or count * dtype.itemsize > size - stream.tell():
+        count, start = int.from_bytes(length, "little"), stream.tell()
+        end = start + count * kinds[key].itemsize
+        if len(length) < 8 or end > size:
             raise ValueError("it is cut off")
-        storages[key] = np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
-    return _tensors(tree, lambda key, dtype: storages[key])
+        places[key] = start, count
+        stream.seek(end)
+
+    @lru_cache(maxsize=1)
+    def storage(key: str, dtype: np.dtype) -> np.ndarray:
+        start, count = places[key]
+        stream.seek(start)
+        return np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
+
+    return tree, storage

@@ -5,10 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infantjax.errors import InputError
 from infantjax.nn.initializers import initialize
 from infantjax.pose import lifting
+from infantjax.pose.lifting import Lifter
 from infantjax.pose.networks.videopose3d import LiftingNetwork
-from infantjax.skeletons import HUMAN36M_17
+from infantjax.recording.recording import Recording
+from infantjax.simulation import InfantConfig, simulate
+from infantjax.skeletons import HUMAN36M_17, MPII_16
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +109,61 @@ def test_an_aligned_distance_does_not_see_shift_turn_and_scale_but_a_mirror():
 def test_positions_without_extent_are_refused(measure):
     with pytest.raises(ValueError, match="joints of a frame lie"):
         measure(np.zeros((2, 4, 3)), np.ones((2, 4, 3)))
+
+
+# --- recordings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lifter(lifting_weights):
+    return Lifter.load(lifting_weights)
+
+
+@pytest.fixture(scope="module")
+def infant():
+    return simulate(3, InfantConfig(duration=2.0, dropout_rate=0))
+
+
+def test_a_recording_is_lifted_where_its_joints_are_seen(lifter, infant):
+    points = infant.keypoints.copy()
+    points[10:13, infant.skeleton.index("left_knee")] = np.nan
+    found = lifter(Recording(points, infant.fps, infant.skeleton))
+    assert (found.keypoints.shape, found.skeleton) == ((60, 17, 3), HUMAN36M_17)
+    expected = np.zeros((60, 17), bool)
+    expected[10:13, HUMAN36M_17.index("left_knee")] = True
+    np.testing.assert_array_equal(found.missing, expected)
+    assert "for adults" in found.notes[-1]
+    assert "VideoPose3D (weights SHA-256 " in found.history[-1]
+
+
+def test_without_a_size_of_the_image_place_and_scale_do_not_matter(lifter, infant):
+    moved = Recording(3 * infant.keypoints + 500, infant.fps, infant.skeleton)
+    np.testing.assert_allclose(lifter(moved).keypoints, lifter(infant).keypoints, atol=1e-4)
+
+
+def test_with_a_size_the_positions_are_those_of_the_images_coordinates(lifting_weights, infant):
+    lifter = Lifter.load(lifting_weights, image_size=(640, 480))
+    found = lifter(infant).keypoints
+    assert not np.allclose(found, Lifter.load(lifting_weights)(infant).keypoints, atol=1e-2)
+    points = lifting.screen(lifting.convert(infant, HUMAN36M_17).keypoints, 640, 480)
+    expected = lifting.lift(lifter.network, lifter.variables, points, HUMAN36M_17)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_keypoints_of_a_pose_network_suffice(lifter, infant):
+    points = infant.keypoints[:, [infant.skeleton.joints.index(joint) for joint in MPII_16.joints]]
+    found = lifter(Recording(points, infant.fps, MPII_16))
+    assert not found.missing.any()
+    assert set(found.approximated) == {"spine", "neck_nose", "head"}
+
+
+def test_what_cannot_be_lifted_is_refused_in_one_line(lifter, lifting_weights, infant):
+    with pytest.raises(InputError, match="has three coordinates already"):
+        lifter(lifter(infant))
+    with pytest.raises(InputError, match=r"has no left eye in any frame; lifting needs all joints of coco-17"):
+        Lifter.load(lifting_weights, "coco-17")(infant)
+    with pytest.raises(InputError, match="lifts 17 keypoints to 17 joints, not 19 to 17"):
+        Lifter.load(lifting_weights, "in-motion-19")
+    still = Recording(np.zeros((5, 17, 2)), 30.0, HUMAN36M_17)
+    with pytest.raises(InputError, match="lie all in one place"):
+        lifter(still)

@@ -14,7 +14,7 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.weights import pytorch
-from infantjax.weights.pytorch import read_state
+from infantjax.weights.pytorch import read_checkpoint, read_state
 
 
 def refused(read, *arguments, message: str | None = None) -> str:
@@ -147,6 +147,23 @@ def test_a_file_that_pytorch_wrote_is_read(tmp_path, legacy):
     found = read_state(tmp_path / "a.pth")
     for name, expected in weights.items():
         np.testing.assert_array_equal(found[name], expected.numpy())
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("legacy", [False, True])
+def test_an_entry_of_a_checkpoint_is_read_and_nothing_else_is_executed(tmp_path, legacy):
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(layer.parameters(), amsgrad=True)
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    state = np.random.RandomState(1)
+    content = {"epoch": 3, "random_state": state, "optimizer": optimizer.state_dict(), "model_pos": layer.state_dict()}
+    torch.save(content, tmp_path / "a.bin", _use_new_zipfile_serialization=not legacy)
+    found = read_checkpoint(tmp_path / "a.bin", ("model_pos", "epoch", "absent"))
+    assert (set(found), found["epoch"]) == ({"model_pos", "epoch"}, 3)
+    for name, expected in layer.state_dict().items():
+        np.testing.assert_array_equal(found["model_pos"][name], expected.numpy())
 
 
 # --- crafted files ---------------------------------------------------------------------------------------------------

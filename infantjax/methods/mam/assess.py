@@ -1,6 +1,7 @@
 """How MAM assesses a recording."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam.inference import localize, video_logit
 from infantjax.methods.mam.localization import frequency, intervals
 from infantjax.methods.mam.method import Mam
+from infantjax.pose.lifting import Lifter
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
@@ -20,11 +22,24 @@ from infantjax.skeletons import HUMAN36M_17
 
 @dataclass(frozen=True, eq=False)
 class MamAssessor(NetworkAssessor[Mam]):
-    """Assesses videos with an ensemble of MAM."""
+    """Assesses videos with an ensemble of MAM.
+
+    Attributes:
+        lifter: lifts recordings in 2D; None where the ensemble reads 2D.
+    """
+
+    lifter: Lifter | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Assessor`."""
+        return super().settings | ({} if self.lifter is None else {"lifting": self.lifter.settings})
 
     def convert(self, recording: Recording) -> Recording:
         """See `Assessor`."""
         require_movement(recording)
+        if self.lifter is not None and recording.keypoints.shape[2] == 2:
+            recording = self.lifter(recording)
         return convert(recording, HUMAN36M_17, strict=self.strict)
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:

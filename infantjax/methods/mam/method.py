@@ -32,6 +32,7 @@ from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
     from infantjax.methods.mam.assess import MamAssessor
+    from infantjax.pose.lifting import Lifter
 
 SEXES = {"female": 0.0, "male": 1.0, "f": 0.0, "m": 1.0, "0": 0.0, "1": 1.0}
 UNITS = {"gestational_age": "weeks", "birth_weight": "grams", "corrected_age": "weeks"}
@@ -148,7 +149,9 @@ class Mam(Method):
         wanted = self.preprocessing.dimensions
         if (axes := recording.keypoints.shape[-1]) != wanted:
             what = f"has {axes} coordinates, {wanted} are needed"
-            raise InputError(recording.name, what, f"train with --preprocessing.dimensions {axes}")
+            remedy = f"train with --preprocessing.dimensions {axes}"
+            remedy += ", or lift it: --lift, or infantjax lift" if axes == 2 else ""
+            raise InputError(recording.name, what, remedy)
         converted = convert(recording, HUMAN36M_17, strict=strict)
         positions = preprocessing.prepare(converted, self.preprocessing.smooth)
         if len(positions) < self.network.token:
@@ -216,11 +219,25 @@ class Mam(Method):
             yield replace(recording, metadata=metadata), outcome
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "MamAssessor":
-        """See `Method`."""
+    def assessor(
+        cls,
+        ensemble: Ensemble,
+        *,
+        threshold: float | None = None,
+        strict: bool = False,
+        lifter: "Lifter | None" = None,
+    ) -> "MamAssessor":
+        """See `Method`; recordings in 2D are lifted by `lifter`.
+
+        Raises:
+            ValueError: a lifter for an ensemble that reads 2D.
+        """
         from infantjax.methods.mam.assess import MamAssessor
 
-        return MamAssessor(cls.from_ensemble(ensemble, threshold), ensemble, strict)
+        method = cls.from_ensemble(ensemble, threshold)
+        if lifter is not None and method.preprocessing.dimensions != 3:
+            raise ValueError("the ensemble reads 2D and needs no lifting")
+        return MamAssessor(method, ensemble, strict, lifter)
 
 
 def read_info(recording: Recording) -> np.ndarray:

@@ -16,17 +16,19 @@ from infantjax.weights.placement import (
     place,
     shorten,
 )
+from infantjax.weights.pytorch import read_checkpoint
+
+ENTRY = "model_pos"
+"""Name of the state dict in a published file."""
 
 
 def import_videopose3d(state: State | str | Path, *, causal: bool = False) -> tuple[LiftingNetwork, Variables]:
     """The lifting network and its variables from a state dict of the public VideoPose3D program.
 
-    The published files hold the state dict among other things, some of which would have to be executed; they are
-    refused. Save it by itself, where PyTorch is and you trust the file: `torch.save(torch.load(path,
-    weights_only=False)["model_pos"], "lifting.pth")`.
+    The published files hold the state dict under the name `model_pos` among other things. Nothing in them is executed.
 
     Args:
-        state: mapping from PyTorch names to arrays, or a path to `.npz` (names as keys) or `.pth`.
+        state: mapping from PyTorch names to arrays, or a path to `.npz` (names as keys), `.pth`, or a published `.bin`.
         causal: whether it was trained in the causal form, which the weights do not show.
 
     Returns:
@@ -36,7 +38,7 @@ def import_videopose3d(state: State | str | Path, *, causal: bool = False) -> tu
         InputError: an array is missing, left over, of the wrong shape, or not finite: one line naming the first.
     """
     where = str(state) if isinstance(state, str | Path) else "state dict"
-    arrays = arrays_of(state)
+    arrays = arrays_of(_state_of(state))
     shapes = {name: array.shape for name, array in arrays.items() if array.ndim == 3}
     stages = sum(name.startswith("layers_conv.") for name in shapes) // 2
     kernels = ["expand_conv.weight", *(f"layers_conv.{2 * i}.weight" for i in range(stages))]
@@ -54,6 +56,13 @@ def import_videopose3d(state: State | str | Path, *, causal: bool = False) -> tu
         raise InputError(where, f"has layers that do not fit together: {dict(shapes)}"[:200], REMEDY)
     input_shape = (network.receptive_field, network.inputs, 2)
     return network, place(arrays, dict(_places(stages)), network, input_shape, where)
+
+
+def _state_of(state: State | str | Path) -> State | str | Path:
+    """The state dict in a published file; anything else as it is."""
+    if not isinstance(state, str | Path) or Path(state).suffix.lower() == ".npz":
+        return state
+    return read_checkpoint(state, (ENTRY,)).get(ENTRY) or state
 
 
 def _places(stages: int) -> Places:

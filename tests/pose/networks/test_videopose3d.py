@@ -177,6 +177,18 @@ def test_a_state_dict_in_a_file_is_the_same(tmp_path):
     assert jax.tree.all(jax.tree.map(lambda x, y: (x == y).all(), one, two))
 
 
+@pytest.mark.peers
+def test_a_published_file_holds_the_state_dict_among_other_things(tmp_path):
+    torch = pytest.importorskip("torch")
+    state = random_state()
+    tensors = {name: torch.from_numpy(value) for name, value in state.items()}
+    content = {"lr": 0.1, "random_state": np.random.RandomState(0), "model_pos": tensors}
+    torch.save(content, tmp_path / "pretrained.bin", _use_new_zipfile_serialization=False)
+    network, variables = import_videopose3d(tmp_path / "pretrained.bin")
+    assert network == LiftingNetwork(5, 5, (3, 3), 4)
+    assert jax.tree.all(jax.tree.map(lambda x, y: (x == y).all(), variables, import_videopose3d(state)[1]))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
