@@ -104,18 +104,11 @@ class EvaluatePose(common.Command):
 
         from infantjax.evaluation.agreement import icc
         from infantjax.pose import metrics
-        from infantjax.pose.annotations import read_annotations
+        from infantjax.pose.annotations import read_annotators
 
-        points = [first.points]
-        for path in self.annotators:
-            other = read_annotations(path, skeleton, keep_empty=True)
-            rows = {name: row for row, name in enumerate(other.names)}
-            if set(rows) != set(first.names):
-                raise InputError(path, f"annotates other images than {self.annotations}", "give the same images")
-            points.append(other.points[[rows[name] for name in first.names]])
-        annotated = np.stack(points)
+        annotated = read_annotators(first, self.annotators)
         with common.checked("--unit", "choose another"):
-            length = metrics.body_length(_mean_position(annotated), skeleton, self.unit, first.heads)
+            length = metrics.body_length(metrics.mean_position(annotated), skeleton, self.unit, first.heads)
         spread = metrics.annotator_spread(annotated, length)
         human = metrics.pck(np.where(np.isnan(spread.p95), np.nan, distances), spread.p95)
         of = {"spread": spread.mean, "spread95": spread.p95, "rmsd": spread.rmsd, "SD": spread.deviation}
@@ -126,14 +119,6 @@ class EvaluatePose(common.Command):
         both = both[np.isfinite(both).all(axis=1)]
         found = dict(zip(("ICC(A,1)", "ICC(C,1)"), icc(both))) if len(both) > 1 else {}
         return {**shares, "PCK@human": human, **added}, found
-
-
-def _mean_position(annotated: "np.ndarray") -> "np.ndarray":
-    """`[image, keypoint, 2]` mean over the annotators who marked the keypoint, NaN where none did."""
-    import numpy as np
-
-    number = np.isfinite(annotated).all(-1, keepdims=True).sum(0)
-    return np.where(number > 0, np.nansum(annotated, axis=0) / np.maximum(number, 1), np.nan)
 
 
 def _finite(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:

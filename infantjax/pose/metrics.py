@@ -207,6 +207,12 @@ def annotator_spread(
     )
 
 
+def mean_position(annotated: Float[np.ndarray, "annotator image keypoint 2"]) -> Points:
+    """Mean over the annotators who marked a keypoint, NaN where none did."""
+    number = np.isfinite(annotated).all(-1, keepdims=True).sum(0)
+    return np.where(number > 0, np.nansum(annotated, axis=0) / np.maximum(number, 1), np.nan)
+
+
 def _by_keypoint(
     statistic: Callable[[np.ndarray], float], values: Float[np.ndarray, "annotator image keypoint"]
 ) -> np.ndarray:

@@ -1,10 +1,11 @@
 """Annotated images: one module a format, and the format found from the content."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from infantjax import formats as readers
 from infantjax import skeletons
@@ -28,6 +29,7 @@ __all__ = [
     "AnnotationFormat",
     "Annotations",
     "read_annotations",
+    "read_annotators",
     "split_as_given",
     "split_by_group",
     "split_by_image",
@@ -135,3 +137,25 @@ def read_annotations(
         raise InputError(path, f"{what} of {f'format {format}' if format else 'a known format'}", f"known are {known}")
     request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None, persons)
     return assemble(chosen.read(request), request, keep_empty)
+
+
+def read_annotators(
+    first: Annotations, others: Sequence[str | Path]
+) -> Float[np.ndarray, "annotator image keypoint 2"]:
+    """Points of the same images by several annotators, in the order of the first one's images.
+
+    Args:
+        first: of one annotator, read with `keep_empty`.
+        others: files or folders of the others, see `read_annotations`.
+
+    Raises:
+        InputError: one that cannot be used, or annotates other images.
+    """
+    points = [first.points]
+    for path in others:
+        other = read_annotations(path, first.skeleton, keep_empty=True)
+        rows = {name: row for row, name in enumerate(other.names)}
+        if set(rows) != set(first.names):
+            raise InputError(path, "annotates other images than the first annotator", "give the same images")
+        points.append(other.points[[rows[name] for name in first.names]])
+    return np.stack(points)
