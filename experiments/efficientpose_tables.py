@@ -1,32 +1,41 @@
-"""Tables 3 and 5 to 9 of the EfficientPose paper: parameters, operations and PCKh, published beside ours.
+"""Tables 3 to 9 and figure 5 of the EfficientPose paper: parameters, operations and PCKh, published beside ours.
 
     python experiments/efficientpose_tables.py
     python experiments/efficientpose_tables.py --dataset annotations --weights efficientpose-rt efficientpose-rt
+    python experiments/efficientpose_tables.py --simulate 40 -o runs --weights efficientpose-rt efficientpose-rt
 
 prints the tables as Markdown. Parameters and operations are counted in our networks. PCKh is that of the networks whose
-weights are given, on the annotated images that are given: the papers' are on 2501 images of MPII's validation split,
-which is not public, after 200 epochs (table 3) or 100 (tables 6 to 9). `infantjax train pose --model
-efficientpose-i-1-pass` trains a network of table 8. Maps are averaged over three scales and the mirror image, as in the
-paper; it does not print its scales.
+weights are given, on the annotated images that are given, or on rendered infants: the papers' are on 2501 images of
+MPII's validation split, which is not public (table 4: on its test images), after 200 epochs (table 3) or 100 (tables 6
+to 9). `infantjax train pose --model efficientpose-i-1-pass` trains a network of table 8; folders of trainings also give
+figure 5. Maps are averaged over three scales and the mirror image, as in the paper, which does not print its scales;
+`--scales 1 --no-flip` looks at each image once.
 
 Where the text leaves open how a network was counted, each reading has a row: without the skeleton pass the first pass
 may read the features once or twice, and without upscaling the maps of the first passes may be counted or not.
 """
 
+import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import tyro
 from support import markdown, run
+from train_rendered_pose import Options as RenderedOptions
+from train_rendered_pose import write_images
 
 from infantjax import models
 from infantjax.errors import InputError
+from infantjax.evaluation import plots
 from infantjax.models.summary import kept_counts
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network, metrics
 from infantjax.pose.annotations import Annotations, read_annotations
 from infantjax.pose.dataset import read_crops
 from infantjax.pose.multi_scale import SCALES
+from infantjax.skeletons import Skeleton
 
 
 class Row(NamedTuple):
@@ -60,6 +69,24 @@ TABLE_3 = (
     Row("II Lite", ("1.46", "7.25", "87.13", "30.81"), "efficientpose-ii-lite"),
 )
 """The Lite networks are those of table B.1 of the thesis."""
+TABLE_4 = {
+    "Pishchulin et al. 2013": "- 74.3 49.0 40.8 32.1 36.5 34.4 35.2 44.1",
+    "Tompson et al. 2014": "- 95.8 90.3 80.5 74.3 77.6 69.7 62.8 79.6",
+    "Lifshitz et al. 2016": "76 97.8 93.3 85.7 80.4 85.3 76.6 70.2 85.0",
+    "Tang et al. 2018, BMVC": "10 97.4 96.2 91.8 87.3 90.0 87.0 83.3 90.8",
+    "Newell et al. 2016": "26 98.2 96.3 91.2 87.1 90.1 87.4 83.6 90.9",
+    "F. Zhang et al. 2019": "3 98.3 96.4 91.5 87.4 90.9 87.1 83.7 91.1",
+    "Bulat et al. 2020": "9 98.5 96.4 91.5 87.2 90.7 86.9 83.6 91.1",
+    "Yang et al. 2017": "27 98.5 96.7 92.5 88.7 91.1 88.6 86.0 92.0",
+    "Tang et al. 2018, ECCV": "16 98.4 96.9 92.6 88.7 91.8 89.4 86.2 92.3",
+    "Sun et al. 2019": "29 98.6 96.9 92.8 89.0 91.5 89.0 85.7 92.3",
+    "H. Zhang et al. 2019": "24 98.6 97.0 92.8 88.8 91.7 89.8 86.6 92.5",
+    "openpose": "25.94 97.7 94.7 89.5 84.7 88.4 83.6 79.3 88.8",
+    "efficientpose-rt": "0.46 97.0 93.3 85.0 79.2 85.9 77.0 71.0 84.8",
+    "efficientpose-iv": "6.56 98.2 96.0 91.7 87.9 90.3 87.5 83.9 91.2",
+}
+"""Parameters in millions, PCKh@50 of `PARTS` and their mean, on MPII's test images."""
+PARTS = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TABLE_5 = (("OpenPose", "80.47", "85.00", "87.60"), ("EfficientPose II", "87.05", "88.18", "88.56"))
 ABLATIONS = {
     "Table 6: cross-resolution features": ("single-resolution",),
@@ -78,29 +105,46 @@ class Options:
     """What is printed.
 
     Attributes:
+        output: folder of figure 5 and of rendered images.
         dataset: annotated images, see docs/train/pose.md; without them no PCKh is measured.
+        simulate: measure on images of so many rendered infants instead.
         weights: pairs of a network of the tables and its weights: a name of `infantjax weights list`, a file, or the
             folder of a training.
         image_dir: folder of the images, where they are not beside the annotations.
         unit: body length: `mpii_head` comes closest to MPII's own, which needs boxes of heads (`evaluate pose --unit
             head_box`).
+        scales: at which an image is shown to a network.
+        flip: also show its mirror image.
     """
 
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     dataset: Path | None = None
+    simulate: int = 0
     weights: tuple[tuple[str, str], ...] = ()
     image_dir: Path | None = None
     unit: Literal["mpii_head", "head"] = "mpii_head"
+    scales: tuple[float, ...] = SCALES
+    flip: bool = True
 
 
 def main(options: Options) -> None:
     """Print the tables."""
-    measured = measure(options)
+    shares = measure(options)
+    measured = {
+        name: (f"{100 * at_50.mean:.2f}", f"{100 * at_10.mean:.2f}") for name, (at_50, at_10, _) in shares.items()
+    }
     if measured:
-        print(f"Our PCKh: given weights on {options.dataset}, not the images of the paper; unit {options.unit}.\n")
+        images = options.dataset or f"{options.simulate} rendered infants"
+        shown = f"scales {' '.join(f'{scale:g}' for scale in options.scales)}{', mirrored' if options.flip else ''}"
+        print(f"Our PCKh: given weights on {images}, not the images of the paper; unit {options.unit}; {shown}.\n")
     print(table("Table 3, and the Lite networks", TABLE_3, measured))
+    print(table_4(found))
     print(markdown("Table 5: PCKh@50, published", ("network", "100 epochs", "200", "400"), TABLE_5))
     for title, changes in ABLATIONS.items():
         print(table(title, ablation(changes), measured))
+    histories = {name: Path(path) / "history.csv" for name, path in options.weights}
+    if options.output is not None and (trained := {n: path for n, path in histories.items() if path.is_file()}):
+        plots.save({"figure_5": figure_5(trained)}, options.output, "png")
 
 
 def ablation(changes: tuple[str, ...]) -> list[Row]:
@@ -147,22 +191,75 @@ def count(row: Row) -> tuple[str, str]:
     return f"{stored / 1e6:.2f}", f"{flops / 1e9:.2f}"
 
 
-def measure(options: Options) -> dict[str, tuple[str, str]]:
-    """PCKh@50 and PCKh@10 in percent, by network.
+class Found(NamedTuple):
+    """What a network finds in the images.
+
+    Attributes:
+        at_50: PCKh@50 of each keypoint and their mean.
+        at_10: the same at 10.
+        skeleton: the keypoints.
+    """
+
+    at_50: metrics.Share
+    at_10: metrics.Share
+    skeleton: Skeleton
+
+
+def table_4(found: Mapping[str, Found]) -> str:
+    """PCKh@50 of the parts of the body: published rows, and ours; our mean is over the parts' keypoints."""
+    rows = []
+    for name in dict.fromkeys((*TABLE_4, *found)):
+        if name in TABLE_4:
+            rows.append((f"{name}, published", *TABLE_4[name].split()))
+        if name in found:
+            keypoints, joints = found[name].at_50.keypoints, found[name].skeleton.joints
+            of = {part: [v for v, joint in zip(keypoints, joints) if _belongs(joint, part)] for part in PARTS}
+            means = (*map(np.nanmean, of.values()), np.nanmean([v for values in of.values() for v in values]))
+            rows.append((f"{name}, ours", "-", *(f"{100 * mean:.1f}" for mean in means)))
+    return markdown("Table 4: PCKh@50 of parts", ("network", "parameters, M", *PARTS, "mean"), rows)
+
+
+def _belongs(joint: str, part: str) -> bool:
+    return joint in ("head_top", "upper_neck") if part == "head" else joint.endswith(f"_{part}")
+
+
+def figure_5(histories: Mapping[str, Path]) -> Any:
+    """Mean error on the validation images over the epochs, one line a training.
+
+    Args:
+        histories: `history.csv` of trainings, by network.
+    """
+    figure, axes = plots.new_figure("epoch", "mean error, % of the crop's side")
+    for name, path in histories.items():
+        with path.open(encoding="utf-8", newline="") as file:
+            points = [(int(row["epoch"]), 100 * float(row["mean_error"])) for row in csv.DictReader(file)]
+        axes.plot(*zip(*points), label=name)
+    axes.legend()
+    return figure
+
+
+def measure(options: Options) -> dict[str, Found]:
+    """PCKh by network.
 
     Raises:
         InputError: weights without images or images without weights, or a file that cannot be used.
     """
-    if (options.dataset is None) != (not options.weights):
-        raise InputError("--dataset", "and --weights belong together", "give both or neither")
-    if options.dataset is None:
+    images, source = options.dataset is not None or options.simulate > 0, options.dataset
+    if images != bool(options.weights):
+        raise InputError("--dataset", "or --simulate, and --weights belong together", "give both or neither")
+    if not images:
         return {}
+    if source is None:
+        if options.output is None:
+            raise InputError("-o", "is missing; rendered images are kept there", "name a folder")
+        rendered = RenderedOptions(options.output, infants=options.simulate, frames=1, side=256)
+        source = write_images(options.output / "rendered", rendered)
     measured = {}
     for name, path in options.weights:
         network = load_pose_network(path)
         require_same(name, network)
-        annotations = read_annotations(options.dataset, network.skeleton, image_dir=options.image_dir)
-        measured[name] = pckh(network, annotations, options.unit)
+        annotations = read_annotations(source, network.skeleton, image_dir=options.image_dir)
+        measured[name] = pckh(network, annotations, options)
     return measured
 
 
@@ -182,14 +279,13 @@ def require_same(name: str, network: PoseEstimator) -> None:
         raise InputError("--weights", f"{network.name} is not {name}", "give the weights of that network")
 
 
-def pckh(network: PoseEstimator, annotations: Annotations, unit: Literal["mpii_head", "head"]) -> tuple[str, str]:
-    """PCKh@50 and PCKh@10 on crops around the keypoints, in percent."""
+def pckh(network: PoseEstimator, annotations: Annotations, options: Options) -> Found:
+    """PCKh on crops around the keypoints."""
     crops, points = read_crops(annotations, network.side)
-    config = PoseConfig(scales=SCALES, flip=True, min_confidence=0.0)
+    config = PoseConfig(scales=options.scales, flip=options.flip, min_confidence=0.0)
     found = Tracker(network, config).find(crops).positions
-    distances = metrics.errors(found, points, metrics.body_length(points, network.skeleton, unit))
-    at_50, at_10 = (100 * metrics.pck(distances, at).mean for at in (0.5, 0.1))
-    return f"{at_50:.2f}", f"{at_10:.2f}"
+    distances = metrics.errors(found, points, metrics.body_length(points, network.skeleton, options.unit))
+    return Found(metrics.pck(distances, 0.5), metrics.pck(distances, 0.1), network.skeleton)
 
 
 if __name__ == "__main__":

@@ -23,16 +23,15 @@ import infant_study_tables as tables
 import jax
 import numpy as np
 import tyro
-from PIL import Image
 from support import csv_text, markdown, run
 from train_rendered_pose import Options as RenderedOptions
-from train_rendered_pose import pictures
+from train_rendered_pose import write_images
 
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.files import write_atomically
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network, metrics
-from infantjax.pose.annotations import Annotations, in_motion, read_annotations, read_annotators, split_by_group
+from infantjax.pose.annotations import Annotations, read_annotations, read_annotators, split_by_group
 from infantjax.pose.dataset import CropConfig, read_crops
 from infantjax.pose.training import PoseTrainingConfig, train_pose
 from infantjax.simulation import RenderConfig
@@ -140,10 +139,9 @@ def read_data(options: Options) -> Data:
     """
     if bool(options.simulate) == (options.annotations is not None):
         raise InputError("--annotations", "or --simulate is needed, not both", "give one of them")
-    if options.annotations is None:
-        source = rendered(options, "rendered", 1, RenderConfig(fill=1.0))
-    else:
-        source = options.annotations
+    side = options.side or 256
+    film = RenderedOptions(options.output, infants=options.simulate, frames=options.frames, side=side)
+    source = options.annotations or write_images(options.output / "rendered", film)
     annotations = read_annotations(source, IN_MOTION_19).with_images()
     if options.test is None:
         split, notes = split_by_group(annotations, seed=options.training.seed)
@@ -155,33 +153,14 @@ def read_data(options: Options) -> Data:
         print(f"note: {note}")
     transfer = options.transfer
     if transfer is None and options.simulate:
-        transfer = rendered(options, "rendered_elsewhere", 2, ELSEWHERE)
+        film = replace(film, seed=film.seed + 1, render=ELSEWHERE)
+        transfer = write_images(options.output / "rendered_elsewhere", film)
     return Data(
         train=annotations.take(in_shares(annotations, split.train, options.training.seed)),
         validation=annotations.take(split.validation),
         test=test,
         transfer=None if transfer is None else read_annotations(transfer, IN_MOTION_19).with_images(),
     )
-
-
-def rendered(options: Options, name: str, seed: int, film: RenderConfig) -> Path:
-    """A folder of rendered infants in the format of the infant framework, made once."""
-    folder, side = options.output / name, options.side or 256
-    if (folder / "raw" / "annotations" / "annotations.csv").exists():
-        return folder
-    how = RenderedOptions(options.output, frames=options.frames, side=side, render=film)
-    images, points = pictures(how, seed, options.simulate)
-    names = tuple(f"infant{row // options.frames:05d}_{row % options.frames:03d}" for row in range(len(images)))
-    paths = tuple(folder / "raw" / "images" / f"{name}.png" for name in names)
-    for path, image in zip(paths, images):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
-    (folder / "raw" / "annotations").mkdir(exist_ok=True)
-    sizes = np.full((len(names), 2), float(side))
-    in_motion.write(
-        Annotations(names, points, IN_MOTION_19, paths, sizes=sizes), folder / "raw" / "annotations" / "annotations.csv"
-    )
-    return folder
 
 
 def in_shares(annotations: Annotations, rows: Sequence[int], seed: int) -> list[int]:

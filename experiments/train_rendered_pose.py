@@ -17,10 +17,12 @@ from typing import Annotated
 
 import numpy as np
 import tyro
+from PIL import Image
 
 from infantjax import models
 from infantjax.files import write_atomically
 from infantjax.pose import Tracker, metrics
+from infantjax.pose.annotations import Annotations, in_motion
 from infantjax.pose.augmentation import ImageAugmentation
 from infantjax.pose.estimator import PoseEstimator, load_pose_network, save_pose_network
 from infantjax.pose.training import ImageData, PoseTrainingConfig, train
@@ -148,6 +150,24 @@ def pictures(options: Options, seed: int, count: int) -> tuple[np.ndarray, np.nd
                 points[row] = np.where(clip.visible[frame][:, None], clip.keypoints[frame], np.nan)
             progress.update(number + 1)
     return images, points
+
+
+def write_images(folder: Path, options: Options) -> Path:
+    """Images of simulated infants as a folder of annotated images in the format of the infant framework, made once."""
+    table = folder / "raw" / "annotations" / "annotations.csv"
+    if table.exists():
+        return folder
+    images, points = pictures(options, options.seed, options.infants)
+    numbers = [divmod(row, options.frames) for row in range(len(images))]
+    names = tuple(f"infant{infant:05d}_{frame:03d}" for infant, frame in numbers)
+    paths = tuple(folder / "raw" / "images" / f"{name}.png" for name in names)
+    for each in (table, paths[0]):
+        each.parent.mkdir(parents=True, exist_ok=True)
+    for path, image in zip(paths, images):
+        Image.fromarray(image).save(path)
+    sizes = np.full((len(names), 2), float(options.side))
+    in_motion.write(Annotations(names, points, IN_MOTION_19, paths, sizes=sizes), table)
+    return folder
 
 
 def clips(options: Options, seed: int, count: int) -> Iterator[Clip]:

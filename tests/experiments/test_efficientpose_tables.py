@@ -1,14 +1,15 @@
 """The tables of EfficientPose: published beside ours, and PCKh of given weights on given images."""
 
 import efficientpose_tables as tables
+import numpy as np
 import pytest
 import train_rendered_pose
 from PIL import Image
 
 from infantjax.errors import InputError
-from infantjax.pose import load_pose_network
+from infantjax.pose import load_pose_network, metrics
 from infantjax.pose.annotations import Annotations
-from infantjax.skeletons import IN_MOTION_19
+from infantjax.skeletons import IN_MOTION_19, MPII_16
 from infantjax.weights import bundled
 
 
@@ -39,12 +40,12 @@ def test_what_is_not_met_is_told():
 )
 def test_weights_of_another_network_are_refused(name, what, tmp_path):
     with pytest.raises(InputError, match=what):
-        tables.measure(tables.Options(tmp_path, ((name, str(bundled.pose_path())),)))
+        tables.measure(tables.Options(dataset=tmp_path, weights=((name, str(bundled.pose_path())),)))
 
 
 def test_images_without_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="belong together"):
-        tables.measure(tables.Options(tmp_path))
+        tables.measure(tables.Options(dataset=tmp_path))
 
 
 @pytest.mark.slow
@@ -57,5 +58,28 @@ def test_the_bundled_network_finds_rendered_infants(tmp_path):
         Image.fromarray(image).save(path)
     network = load_pose_network(bundled.pose_path())
     tables.require_same("efficientpose-rt-lite", network)
-    at_50, at_10 = map(float, tables.pckh(network, Annotations(names, points, IN_MOTION_19, paths), "head"))
-    assert 100 >= at_50 > at_10 >= 0
+    annotations = Annotations(names, points, IN_MOTION_19, paths)
+    found = tables.pckh(network, annotations, tables.Options(unit="head", scales=(1.0,), flip=False))
+    assert 1 >= found.at_50.mean > found.at_10.mean >= 0
+    averaged = tables.pckh(network, annotations, tables.Options(unit="head"))
+    assert averaged.at_50.mean > 0.5
+
+
+def test_parts_of_the_body_are_means_of_their_keypoints():
+    """Keypoints of the trunk belong to no part."""
+    right = [float(joint.startswith("right_")) for joint in MPII_16.joints]
+    share = metrics.Share(np.array(right), float(np.mean(right)))
+    text = tables.table_4({"openpose": tables.Found(share, share, MPII_16)})
+    assert cells(text, "openpose, published") == "25.94 97.7 94.7 89.5 84.7 88.4 83.6 79.3 88.8"
+    assert cells(text, "openpose, ours") == "- 0.0 50.0 50.0 50.0 50.0 50.0 50.0 42.9"
+
+
+def test_figure_5_has_a_line_for_each_training(tmp_path):
+    histories = {}
+    for name, errors in (("openpose", (0.2, 0.1)), ("efficientpose-ii", (0.1, 0.05))):
+        histories[name] = tmp_path / f"{name}.csv"
+        rows = [f"0,{epoch},1,1,{error}" for epoch, error in enumerate(errors, 1)]
+        histories[name].write_text("\n".join(["run,epoch,training_loss,validation_loss,mean_error", *rows]))
+    lines = tables.figure_5(histories).axes[0].lines
+    assert [line.get_label() for line in lines] == ["openpose", "efficientpose-ii"]
+    np.testing.assert_allclose(lines[1].get_ydata(), [10, 5])
