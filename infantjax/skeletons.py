@@ -368,6 +368,19 @@ MINI_RGBD_14 = _from_parents(
     "14-point annotations of MINI-RGBD (Hesse et al. 2018) published by the VRAI group",
 )
 
+LIMBS_4 = _from_parents(
+    "limbs-4",
+    {
+        "right_hand": "right_hand",
+        "left_hand": "right_hand",
+        "right_foot": "right_hand",
+        "left_foot": "left_hand",
+    },
+    ("hand", "foot"),
+    None,
+    "hands and feet of the SMA CNN, in the order of its figure 2; the tree is ours, nothing is drawn along it",
+)
+
 _FEET = {
     f"{side}_{part}": f"{side}_{parent}"
     for side in ("left", "right")
@@ -515,6 +528,7 @@ SKELETONS: dict[str, Skeleton] = {
         HALPE_26,
         HALPE_136,
         BLAZEPOSE_33,
+        LIMBS_4,
     )
 }
 """The published keypoint sets by name."""
@@ -534,7 +548,8 @@ def get(name: str | Skeleton) -> Skeleton:
         raise ValueError(f'unknown skeleton "{name}"; known: {", ".join(SKELETONS)}') from None
 
 
-_SEGMENTS = {
+_SEGMENTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "limbs-4": (),
     "mpii-16": (
         ("head_top", "upper_neck"),
         ("upper_neck", "right_shoulder"),

@@ -22,6 +22,7 @@ COUNTS = {
     "halpe-26": 26,
     "halpe-136": 136,
     "blazepose-33": 33,
+    "limbs-4": 4,
 }
 
 

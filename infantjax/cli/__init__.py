@@ -25,6 +25,7 @@ COMMANDS = {
     "assess": "assess:Assess",
     "summary merge": "summary:Merge",
     "pose": "pose:Pose",
+    "pose markers": "pose_markers:PoseMarkers",
     "lift": "lift:Lift",
     "crossval": "crossval:Crossval",
     "train": "train:Train",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from infantjax.skeletons import SKELETONS
+from infantjax.skeletons import SKELETONS, segments
 
 WIDTH = 400.0
 """Width of the drawing of the movement, in drawing units."""
@@ -67,7 +67,7 @@ class Pose:
 
     @classmethod
     def of(cls, record: Mapping[str, Any], movement: np.ndarray, fps: float) -> "Pose":
-        """From a movement, thinned to `MAX_FRAMES`; a skeleton that is not registered has no bones.
+        """From a movement, thinned to `MAX_FRAMES`; a skeleton that is not registered, or has no limbs, has no bones.
 
         Args:
             record: see `infantjax.report.record`.
@@ -85,7 +85,7 @@ class Pose:
         edges: tuple[tuple[int, int], ...] = ()
         pairs: tuple[tuple[int, int], ...] = ()
         if skeleton is not None:
-            joints, edges = skeleton.joints, skeleton.edges
+            joints, edges = skeleton.joints, skeleton.edges if segments(skeleton) else ()
             pairs = tuple((skeleton.index(right), skeleton.index(left)) for right, left in skeleton.mirror_pairs)
         if len(joints) != points.shape[1]:
             raise ValueError(f"the movement has {points.shape[1]} joints, skeleton {record['skeleton']} {len(joints)}")

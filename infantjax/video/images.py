@@ -24,21 +24,27 @@ _FIRST_TRANSPOSED = 5  # From this Exif orientation on, rows and columns are exc
 
 
 class ImageFiles(Frames):
-    """One image, or a folder of images in the order of the numbers in their names."""
+    """One image, or a folder of images in the order of the numbers in their names.
+
+    Attributes:
+        files: the images.
+    """
 
     def __init__(self, path: Path, fps: float | None) -> None:
         import PIL
 
         self.path, self.notes = path, []
         self.provenance = f"Pillow {PIL.__version__}"
-        self._files = sorted(_find_images(path), key=natural_order) if path.is_dir() else [path]
+        self.files = find_images(path) if path.is_dir() else [path]
+        if not self.files:
+            raise InputError(path, "holds no images", f"give a folder of {', '.join(IMAGE_SUFFIXES)} files")
         if fps is None and path.is_dir():
             raise InputError(path, "is a folder of images, which have no time", "give --fps")
-        self.fps, self.expected = fps or math.nan, len(self._files)
+        self.fps, self.expected = fps or math.nan, len(self.files)
 
     def __iter__(self) -> Iterator[Frame]:
         self.notes, sizes = [], set()
-        for index, file in enumerate(self._files):
+        for index, file in enumerate(self.files):
             image = read_image(file)
             sizes.add(image.shape)
             time = 0.0 if math.isnan(self.fps) else index / self.fps
@@ -93,11 +99,14 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         raise InputError(path, f"is no image that can be read ({describe_error(error)})", WHOLE_FILE) from None
 
 
-def _find_images(folder: Path) -> list[Path]:
+def find_images(folder: Path) -> list[Path]:
+    """The images of a folder, not deeper, in the order of the numbers in their names.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
     except OSError as error:
         raise InputError(folder, f"cannot be read ({error.strerror})", "check the folder") from None
-    if not found:
-        raise InputError(folder, "holds no images", f"give a folder of {', '.join(IMAGE_SUFFIXES)} files")
-    return found
+    return sorted(found, key=natural_order)

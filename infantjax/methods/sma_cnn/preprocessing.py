@@ -16,8 +16,9 @@ from jaxtyping import Float
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.settings import Count, Positive, Range, check_fields
+from infantjax.skeletons import LIMBS_4
 
-LIMBS = ("right_hand", "left_hand", "right_foot", "left_foot")
+LIMBS = LIMBS_4.joints
 WINDOW, STEP = 900, 50
 """Frames of a window and between the starts of two: 30 s and 1.7 s at 30 Hz."""
 LONGEST_STEP = 0.1

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infantjax.methods.sma_cnn import markers
-from infantjax.methods.sma_cnn.markers import Intrinsics, MarkerSettings, track_markers
+from infantjax.pose import markers
+from infantjax.pose.markers import Intrinsics, MarkerSettings, track_markers
 
 COLORS = [(220, 30, 30), (30, 200, 40), (40, 60, 230), (230, 210, 30)]
 
@@ -77,8 +77,8 @@ def test_depth_is_the_median_of_what_was_measured_and_places_are_in_space():
     depth[84:97, 114:121] = 2.0
     frames = [picture(place, COLORS[:1])]
     assert track_markers(frames, place, depths=[depth])[0, 0].tolist() == [120, 90, 2]
-    camera = Intrinsics(100, 100, 100, 80)
-    np.testing.assert_allclose(track_markers(frames, place, depths=[depth], intrinsics=camera)[0, 0], [0.4, 0.2, 2])
+    tracks = track_markers(frames, place, depths=[depth])
+    np.testing.assert_allclose(markers.to_space(tracks, Intrinsics(100, 100, 100, 80))[0, 0], [0.4, 0.2, 2])
     assert np.isnan(track_markers(frames, place, depths=[np.zeros((160, 200))])[0, 0, 2])
 
 
@@ -95,7 +95,7 @@ def test_colors_are_those_of_python(rgb):
         ([(250, 10)], {}, "outside of the frame"),
         ([(5, 5)], {}, "too gray or dark"),
         ([(120, 90)], {"depths": []}, "0 depths and more frames"),
-        ([(120, 90)], {"intrinsics": Intrinsics(1, 1, 0, 0)}, "need depths"),
+        ([(120, 90)], {"depths": [np.ones((80, 100))]}, r"of \(100, 80\) pixels lies beside a frame of \(200, 160\)"),
     ],
 )
 def test_what_cannot_be_tracked_is_refused(clicks, options, message):
