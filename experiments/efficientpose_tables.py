@@ -129,10 +129,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Print the tables."""
-    shares = measure(options)
-    measured = {
-        name: (f"{100 * at_50.mean:.2f}", f"{100 * at_10.mean:.2f}") for name, (at_50, at_10, _) in shares.items()
-    }
+    found = measure(options)
+    measured = {name: (f"{100 * of.at_50.mean:.2f}", f"{100 * of.at_10.mean:.2f}") for name, of in found.items()}
     if measured:
         images = options.dataset or f"{options.simulate} rendered infants"
         shown = f"scales {' '.join(f'{scale:g}' for scale in options.scales)}{', mirrored' if options.flip else ''}"

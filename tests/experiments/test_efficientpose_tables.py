@@ -26,6 +26,14 @@ def test_published_sizes_stand_beside_ours():
     assert cells(text, "II, 3-passes") == "2.22 2.22 9.49 9.49 87.55 - 29.61 - yes"
 
 
+def test_all_tables_are_printed_without_images(monkeypatch, capsys):
+    monkeypatch.setattr(tables, "ABLATIONS", {"Table 8: detection passes": ("1-pass", "3-passes")})
+    tables.main(tables.Options())
+    printed = capsys.readouterr().out
+    titles = [line.split(":")[0].split(",")[0] for line in printed.splitlines() if line.startswith("## ")]
+    assert titles == ["## Table 3", "## Table 4", "## Table 5", "## Table 8"]
+
+
 def test_what_is_not_met_is_told():
     row = tables.Row("I", ("0.71", "1.52", "82.42", "14.02"), "efficientpose-i-no-upscaling")
     assert cells(tables.table("Table 9", [row], {}), "I") == "0.71 0.71 1.52 1.50 82.42 - 14.02 - no"
