@@ -1,0 +1,54 @@
+"""What the pages name exists: commands with their options, experiments and benchmarks."""
+
+import functools
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from infantjax import cli
+from infantjax.cli.methods import value_of
+from infantjax.cli.parsing import find_command, options_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INLINE = re.compile(r"`(infantjax [^`]*)`")
+FENCE = re.compile(r"^ *```\w+\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINE = re.compile(r"^ *(?:\$ )?(infantjax .*)$", re.MULTILINE)
+
+
+def named(page: Path) -> list[list[str]]:
+    """The words of each command that a page shows, up to a pipe or the next command."""
+    text = page.read_text("utf-8")
+    shown = INLINE.findall(FENCE.sub("", text))
+    for block in FENCE.findall(text):
+        shown += LINE.findall(re.sub(r" *\\\n *", " ", block))
+    words = [shlex.split(command.replace("\n", " "), comments=True)[1:] for command in shown]
+    return [list(itertools.takewhile(lambda word: word not in ("|", "&&", ">"), of_one)) for of_one in words]
+
+
+@functools.cache
+def options(name: str, method: str | None) -> list[str]:
+    """The options of a command; those of training commands depend on the method."""
+    return options_of(cli.command_type(name).specialize(["--method", method] if method else []))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_shows_exists_with_its_options(page):
+    for words in named(page):
+        if not words or words[0] in ("COMMAND", "--help", "--version"):
+            continue
+        known = options(find_command(words, list(cli.COMMANDS)), value_of("--method", words))
+        for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+            assert any(k == option or k.endswith(f".{option.lstrip('-')}") for k in known), " ".join(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_program_that_a_page_names_exists(page):
+    text = page.read_text("utf-8")
+    for program in re.findall(r"\b(?:experiments|benchmarks)/\w+\.py", text):
+        assert (ROOT / program).is_file(), program
+    for module in re.findall(r"python -m (benchmarks\.\w+)", text):
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), module
