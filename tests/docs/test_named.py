@@ -52,3 +52,14 @@ def test_every_program_that_a_page_names_exists(page):
         assert (ROOT / program).is_file(), program
     for module in re.findall(r"python -m (benchmarks\.\w+)", text):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), module
+
+
+def test_every_item_of_the_works_has_a_state_and_a_command_or_a_reason():
+    page = (ROOT / "docs" / "methods" / "sources.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if " | " in line and not line.startswith(("item", "---"))]
+    assert len(rows) > 50
+    for row in rows:
+        item, state, where = row
+        assert state in ("here", "partly", "not here"), item
+        assert state == "not here" or re.search(r"`|\]\(", where), item
+        assert state == "here" or len(re.sub(r"`[^`]*`", "", where).split()) > 1, item
