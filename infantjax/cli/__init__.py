@@ -27,6 +27,7 @@ COMMANDS = {
     "pose": "pose:Pose",
     "pose markers": "pose_markers:PoseMarkers",
     "lift": "lift:Lift",
+    "choose-frames": "choose_frames:ChooseFrames",
     "crossval": "crossval:Crossval",
     "train": "train:Train",
     "train pose": "train_pose:TrainPose",

@@ -6,6 +6,7 @@ edges.
 
 import math
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,20 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(path, f"is no image that can be read ({describe_error(error)})", WHOLE_FILE) from None
+
+
+def encode_image(image: UInt8[np.ndarray, "height width 3"], suffix: str = ".png") -> bytes:
+    """The content of an image file, without metadata.
+
+    Args:
+        image: RGB.
+        suffix: one of `IMAGE_SUFFIXES`.
+    """
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(image).save(stream, Image.registered_extensions()[suffix.lower()])
+    return stream.getvalue()
 
 
 def find_images(folder: Path) -> list[Path]:

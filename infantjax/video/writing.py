@@ -4,7 +4,6 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from infantjax.files import write_atomically
 from infantjax.skeletons import Skeleton
 from infantjax.video.drawing import draw_skeleton
 from infantjax.video.frames import Frames
-from infantjax.video.images import IMAGE_SUFFIXES
+from infantjax.video.images import IMAGE_SUFFIXES, encode_image
 
 
 def write_overlay(
@@ -75,12 +74,8 @@ def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: floa
 
 
 def _write_image(image: np.ndarray, path: Path) -> None:
-    from PIL import Image
-
-    stream = BytesIO()
-    Image.fromarray(image).save(stream, Image.registered_extensions()[path.suffix.lower()])
     try:
-        write_atomically(path, stream.getvalue())
+        write_atomically(path, encode_image(image, path.suffix))
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror or error})", "make room") from None
 

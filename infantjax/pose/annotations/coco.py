@@ -6,16 +6,19 @@ over. An image with a `frame` (our choice) is that frame, counted from 0, of the
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infantjax.errors import InputError, Problems
+from infantjax.files import canonical_json
 from infantjax.formats import json_file
 from infantjax.formats.persons import largest, points
 from infantjax.formats.source import Source
 from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, folder_of
+from infantjax.skeletons import Skeleton
 
 _SETS = ("coco-17",)
 _REMEDY = "export it as COCO keypoints again"
@@ -68,6 +71,22 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     if several and request.persons == "one":
         problems.warnings.append((f"{several} images", "show several persons; the largest counts"))
     return ParsedAnnotations(joints, entries, problems, () if _joints(document.get("categories")) else _SETS, own=False)
+
+
+def blank(images: Mapping[str, tuple[str, int, int]], skeleton: Skeleton) -> str:
+    """A file without annotations, for annotators to fill in.
+
+    Args:
+        images: by file name the video, height and width in pixels of each image.
+        skeleton: the points to annotate.
+    """
+    edges = [[a + 1, b + 1] for a, b in skeleton.edges]  # COCO counts keypoints from 1
+    category = {"id": 1, "name": "infant", "keypoints": skeleton.joints, "skeleton": edges}
+    listed = [
+        {"id": number, "file_name": name, "video_id": video, "height": height, "width": width}
+        for number, (name, (video, height, width)) in enumerate(images.items(), 1)
+    ]
+    return canonical_json({"images": listed, "annotations": [], "categories": [category]})
 
 
 def _images(path: Path, images: Any) -> dict[Any, dict[str, Any]]:

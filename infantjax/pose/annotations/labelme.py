@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from infantjax.errors import InputError, Problems
-from infantjax.files import natural_order
+from infantjax.files import canonical_json, natural_order
 from infantjax.formats import json_file
 from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
 
@@ -67,6 +67,18 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     ]
     note_unannotated(folder, entries, problems)
     return ParsedAnnotations(joints, entries, problems)
+
+
+def blank(image: str, height: int, width: int) -> str:
+    """The file of an image without a point, for annotators to fill in.
+
+    Args:
+        image: name of the image, which lies beside it.
+        height: of the image, pixels.
+        width: of the image, pixels.
+    """
+    size = {"imageHeight": height, "imageWidth": width}
+    return canonical_json({"version": "5.5.0", "flags": {}, "shapes": [], "imagePath": image, "imageData": None} | size)
 
 
 def _files(path: Path) -> list[Path]:
