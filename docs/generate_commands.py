@@ -27,12 +27,12 @@ HEAD = """# Commands
 Results go to standard output, everything else to standard error. Every command also has `--quiet` (print results only)
 and `--debug` (show a traceback when something fails).
 
-| exit status | meaning |
-| --- | --- |
-| 0 | success |
-| 1 | some recordings of a batch failed or are not assessable, others are done; or results could not be printed |
-| 2 | bad input or options, or all recordings failed: one line on standard error says where, what, and what to do |
-| 130 | interrupted; completed work is kept |
+exit status | meaning
+--- | ---
+0 | success
+1 | some recordings of a batch failed or are not assessable, others are done; or results could not be printed
+2 | bad input or options, or all recordings failed: one line on standard error says where, what, and what to do
+130 | interrupted; completed work is kept
 
 A value after `=` is the default, of several the first. Options with a dot are named only: `--help` says what they mean.
 The environment variable `INFANTJAX_CACHE` names the folder of programs and public weights, `JAX_PLATFORMS` the backend.
