@@ -30,13 +30,13 @@ class Block(NamedTuple):
 
 
 def graph_product(
-    x: Float[Array, "joint batch time channel"], adjacency: Float[Array, "joint joint_out"]
+    x: Float[Array, "joint batch time channel"], matrix: Float[Array, "joint_out joint"]
 ) -> Float[Array, "joint_out batch time channel"]:
-    """Multiply the joints by one adjacency matrix, as one matrix product from the left."""
+    """Multiply the joints by one matrix from the left."""
     _, batch, time, _ = x.shape
     flat = rearrange(fusion_barrier(x), "joint batch time channel -> joint (batch time channel)")
     split = "joint (batch time channel) -> joint batch time channel"
-    return rearrange(adjacency.T @ flat, split, batch=batch, time=time)
+    return rearrange(matrix @ flat, split, batch=batch, time=time)
 
 
 def graph_convolution(
@@ -54,7 +54,9 @@ def graph_convolution(
         kernels = [jnp.pad(kernel, ((start, channels - stop), (0, 0))) for start, stop, kernel in blocks]
         matrix = jnp.einsum("kvw,kio->viwo", adjacency, jnp.stack(kernels))
         return jnp.einsum("vbti,viwo->wbto", x, matrix)
-    parts = [graph_product(x[..., block.start : block.stop], matrix) for matrix, block in zip(adjacency, blocks)]
+    # The CPU backend has no fast kernel for a product that reads its left factor transposed.
+    transposed = fusion_barrier(rearrange(adjacency, "matrix joint joint_out -> matrix joint_out joint"))
+    parts = [graph_product(x[..., block.start : block.stop], matrix) for matrix, block in zip(transposed, blocks)]
     if x.shape[-1] < _FEW_CHANNELS or sum(block.stop - block.start for block in blocks) < 2 * x.shape[-1]:
         # A product over two channels keeps no unit busy, and matrices that share the channels out would each write a
         # full output from a few of them: their channels side by side make it one product.

@@ -34,9 +34,9 @@ def normalized(y, variables, train) -> np.ndarray:
     return (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
 
 
-def test_a_graph_product_sums_over_the_joints_that_lead_to_each():
-    x, adjacency = numbers(5, 2, 3, 4), numbers(5, 6)
-    np.testing.assert_allclose(graph_product(x, adjacency), np.einsum("vbtc,vw->wbtc", x, adjacency), rtol=0, atol=1e-5)
+def test_a_graph_product_multiplies_the_joints_by_a_matrix():
+    x, matrix = numbers(5, 2, 3, 4), numbers(6, 5)
+    np.testing.assert_allclose(graph_product(x, matrix), np.einsum("vbtc,wv->wbtc", x, matrix), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [2, 7, 8, 12], ids=lambda c: f"{c} channels")
