@@ -23,13 +23,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import tyro
-from support import markdown, run
+from support import csv_text, markdown, run
 from train_rendered_pose import Options as RenderedOptions
 from train_rendered_pose import write_images
 
 from infantjax import models
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
+from infantjax.files import write_atomically
 from infantjax.models.summary import kept_counts
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network, metrics
 from infantjax.pose.annotations import Annotations, read_annotations
@@ -105,7 +106,7 @@ class Options:
     """What is printed.
 
     Attributes:
-        output: folder of figure 5 and of rendered images.
+        output: folder of figure 5, of rendered images, and of `pckh.csv`.
         dataset: annotated images, see docs/train/pose.md; without them no PCKh is measured.
         simulate: measure on images of so many rendered infants instead.
         weights: pairs of a network of the tables and its weights: a name of `infantjax weights list`, a file, or the
@@ -140,6 +141,11 @@ def main(options: Options) -> None:
     print(markdown("Table 5: PCKh@50, published", ("network", "100 epochs", "200", "400"), TABLE_5))
     for title, changes in ABLATIONS.items():
         print(table(title, ablation(changes), measured))
+    if options.output is not None:
+        rows = [(name, options.simulate or "-", len(options.scales), options.flip, *measured[name]) for name in found]
+        options.output.mkdir(parents=True, exist_ok=True)
+        head = ("network", "rendered infants", "scales", "mirrored", "PCKh@50", "PCKh@10")
+        write_atomically(options.output / "pckh.csv", csv_text(head, rows))
     histories = {name: Path(path) / "history.csv" for name, path in options.weights}
     if options.output is not None and (trained := {n: path for n, path in histories.items() if path.is_file()}):
         plots.save({"figure_5": figure_5(trained)}, options.output, "png")

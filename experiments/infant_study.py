@@ -104,30 +104,36 @@ def main(options: Options) -> None:
     data, spread = read_data(options), read_spread(options)
     print(f"{len(data.train)} training, {len(data.validation)} validation and {len(data.test)} test images", end="")
     print(", rendered, not of infants\n" if options.simulate else "\n")
+    first, count = options.batch_sizes[0], len(data.train)
     found, elsewhere, latency = {}, {}, {}
     for name in options.networks:
-        network = trained(options, data, name, options.batch_sizes[0], len(data.train))
+        network = trained(options, data, name, first, count)
         found[name] = distances(network, data.test)
         if data.transfer is not None:
             elsewhere[name] = distances(network, data.transfer, TRANSFER_JOINTS, "nose_to_neck")
         if options.latency_batch:
             latency[name] = milliseconds(network, options.latency_batch)
     parts = [tables.table_1(found, latency), tables.table_2(found, spread), tables.table_3(found, spread)]
+    rows = [(name, first, count, "test", *tables.scores(of)) for name, of in found.items()]
+    rows += [(name, first, count, "transfer", *tables.scores(of)) for name, of in elsewhere.items()]
     for batch in options.batch_sizes[1:]:
-        smaller = {n: distances(trained(options, data, n, batch, len(data.train)), data.test) for n in options.networks}
+        smaller = {n: distances(trained(options, data, n, batch, count), data.test) for n in options.networks}
         parts.append(tables.score_table(f"Table 5: batches of {batch}", tables.TABLE_5, smaller, found))
+        rows += [(name, batch, count, "test", *tables.scores(of)) for name, of in smaller.items()]
     if data.transfer is not None:
         parts.append(tables.score_table("Table 6: other images", tables.TABLE_6, elsewhere, found))
     figures = tables.figure_4(found)
     if options.sizes:
         curves = {name: efficiency(options, data, name) for name in options.networks}
-        rows = [(name, str(size), *of) for name, points in curves.items() for size, of in points.items()]
+        points = [(name, size, of) for name, curve in curves.items() for size, of in curve.items()]
         head = ("network", "images", *tables.MEASURES)
-        parts.append(markdown("Figure 5: training images", head, rows))
-        write_atomically(options.output / "figure_5.csv", csv_text(head, rows))
+        parts.append(markdown("Figure 5: training images", head, [(n, str(size), *of) for n, size, of in points]))
+        rows += [(name, first, size, "test", *of) for name, size, of in points if size < count]
         figures |= tables.figure_5(curves)
     print("\n".join(parts))
     write_atomically(options.output / "tables.md", "\n".join(parts))
+    head = ("network", "batch", "training images", "images", *tables.MEASURES)
+    write_atomically(options.output / "scores.csv", csv_text(head, rows))
     plots.save(figures, options.output, "png")
 
 

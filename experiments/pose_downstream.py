@@ -70,6 +70,7 @@ def main(options: Options) -> None:
     assessor = registry.assessor(ij.load_ensemble(options.ensemble))
     found = {name: assessor.assess_many(of, [""] * len(of)) for name, of in recordings.items()}
     risks = {name: [value(each) for each in of] for name, of in found.items()}
+    options.output.mkdir(parents=True, exist_ok=True)
     stems = (video.stem for video in videos)
     write_atomically(options.output / "risks.csv", csv_text(["clip", *risks], zip(stems, *risks.values())))
     print(f"{len(videos)} clips{', rendered, not of infants' if exact else ''}; ensemble {options.ensemble}.\n")

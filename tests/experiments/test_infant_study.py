@@ -85,6 +85,8 @@ def test_the_curve_ends_with_all_training_images_and_has_no_start_without_weight
     sizes = [row[0] for row in rows_of(text, "Figure 5: training images", "eye")]
     assert sizes == ["7"]  # of ten infants, one selects the epoch and two test
     assert (output / "figure_5_ME.png").stat().st_size > 1000
+    rows = [line.split(",")[:4] for line in (output / "scores.csv").read_text("utf-8").splitlines()[1:]]
+    assert rows == [["eye", "4", "7", "test"], ["eye", "4", "7", "transfer"]]
 
 
 def test_the_first_images_keep_the_shares_of_infants():
