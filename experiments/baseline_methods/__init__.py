@@ -1,1 +1,1 @@
-"""Methods of single studies that `baselines.py` compares: features of recordings or videos, and linear classifiers."""
+"""Methods of single studies that `comparators.py` compares: features with classifiers, and networks."""

@@ -1,4 +1,4 @@
-"""Linear classifiers as baselines of networks, fitted on the training infants of a split, by scikit-learn.
+"""Classifiers on features as baselines of networks, fitted on the training infants of a split, by scikit-learn.
 
 Source: Passmore et al. (Baby Moves): ridge logistic regression and the same on a Nystroem approximation of a kernel.
 Our choice, where it does not say: a search over seven decades of the penalty and over the width of an RBF kernel, 100
@@ -15,6 +15,10 @@ PENALTIES = tuple(10.0**k for k in range(-3, 4))
 """Inverse strengths of the penalty."""
 WIDTHS = tuple(10.0**k for k in range(-5, 0))
 """Gammas of the RBF kernel, for standardized features by the hundred."""
+Classifier = Literal["lda", "svm", "pls", "forest"]
+"""Those of `classify`."""
+TREES = 500
+"""Trees of a random forest."""
 MOST_LATENT = 6
 """Largest number of latent variables of partial least squares."""
 
@@ -71,7 +75,7 @@ def classify(
     outcomes: Sequence[float],
     train: Sequence[int],
     test: Sequence[int],
-    classifier: Literal["lda", "svm", "pls"],
+    classifier: Classifier,
     *,
     groups: Sequence[Hashable] | None = None,
     folds: int = 5,
@@ -82,8 +86,9 @@ def classify(
     `lda`: linear discriminants with the Ledoit-Wolf covariance, which works with more features than infants. `svm`: a
     linear support vector machine, whose score is the logistic function of the distance from its plane. `pls`:
     regression of the outcome on a few latent variables, whose score is the logistic function of four times the excess
-    over one half. Penalty and number of latent variables are selected as in `logistic`; how the sources select them is
-    not published.
+    over one half. `forest`: the mean of a random forest of 500 trees, both outcomes of equal weight (our choice).
+    Penalty and number of latent variables are selected as in `logistic`; how the sources select them is not
+    published.
 
     Args:
         features: as `logistic`.
@@ -93,17 +98,18 @@ def classify(
         classifier: name.
         groups: as `logistic`.
         folds: as `logistic`.
-        seed: of the folds.
+        seed: of the folds, and of the forest.
 
     Raises:
         ValueError: an unknown classifier; missing values, or fewer recordings of an outcome than folds.
 
-    Source: McCay et al. (LDA, SVM); Rahmati et al. 2015 (PLS).
+    Source: McCay et al. (LDA, SVM); Rahmati et al. 2015 (PLS); Orlandi et al. 2018 (forest).
     """
     x, y, rows, names = _checked(features, outcomes, train, groups, folds)
     from scipy.special import expit
     from sklearn.cross_decomposition import PLSRegression
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.ensemble import RandomForestClassifier
     from sklearn.svm import SVC
 
     # In the smallest fold there must be as many recordings as latent variables.
@@ -112,12 +118,13 @@ def classify(
         "lda": (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
         "svm": (SVC(kernel="linear"), {"classify__C": PENALTIES}),
         "pls": (PLSRegression(scale=False), {"classify__n_components": range(1, most + 1)}),
+        "forest": (RandomForestClassifier(TREES, class_weight="balanced", random_state=seed), {}),
     }
     if classifier not in known:
         raise ValueError(f'unknown classifier "{classifier}"; known: {", ".join(known)}')
     model, search = known[classifier]
     fitted, tested = _fitted([("classify", model)], search, x, y, rows, names, folds, seed), x[np.asarray(test)]
-    if classifier == "lda":
+    if classifier in ("lda", "forest"):
         return fitted.predict_proba(tested)[:, 1]
     return expit(
         fitted.decision_function(tested) if classifier == "svm" else 4 * (fitted.predict(tested).ravel() - 0.5)

@@ -1,4 +1,4 @@
-"""Linear baselines: they separate what differs, and test recordings do not leak into the fit."""
+"""Classifiers as baselines: they separate what differs, and test recordings do not leak into the fit."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_too_few_infants_and_missing_values_are_refused():
         classifiers.logistic(x, y, range(80), range(80, 120), folds=2)
 
 
-@pytest.mark.parametrize("classifier", ["lda", "svm", "pls"])
+@pytest.mark.parametrize("classifier", ["lda", "svm", "pls", "forest"])
 def test_each_classifier_finds_a_linear_difference_in_features_it_never_saw(classifier):
     x, y = cohort(n=80)
     found = classifiers.classify(x, y, range(50), range(50, 80), classifier, folds=2)
@@ -80,7 +80,7 @@ def test_more_features_than_infants_can_be_told_apart():
 
 def test_an_unknown_classifier_is_refused():
     x, y = cohort()
-    with pytest.raises(ValueError, match="known: lda, svm, pls"):
+    with pytest.raises(ValueError, match="known: lda, svm, pls, forest"):
         classifiers.classify(x, y, range(80), range(80, 120), "tree", folds=2)
 
 

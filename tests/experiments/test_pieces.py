@@ -1,18 +1,18 @@
-"""Training of STAM: pieces, a stack of runs, and a difference that it learns."""
+"""Training on pieces: a stack of runs of STAM, and a difference that it learns."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from stam import training as stam
+from baseline_methods import pieces
+from baseline_methods.pieces import PieceConfig, Pieces, PieceTask
 from stam.model import Stam
-from stam.training import Pieces, StamConfig
 
 from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
 MODULE = Stam(widths=(4, 4, 4), dropout=0.0)
-CONFIG = StamConfig(epochs=4, batch_size=4, learning_rate=0.02, evaluation_batch=3)
+CONFIG = PieceConfig(epochs=4, batch_size=4, learning_rate=0.02, evaluation_batch=3)
 SPLITS = (Split((2, 3, 4, 5, 6, 7), (0, 1)), Split((0, 1, 3, 4, 6), (7, 2, 5)))
 LABELS = [0, 1, 0, 1, 0, 1, 0, 1]
 
@@ -26,17 +26,21 @@ def data():
     return Pieces.create(given, LABELS, 30)
 
 
+def task(data, config=CONFIG):
+    return PieceTask(MODULE, config, (1, *data.x.shape[1:]))
+
+
 @pytest.fixture(scope="module")
 def result(data):
-    return stam.train(MODULE, data, SPLITS, CONFIG)
+    return pieces.train(task(data), data, SPLITS)
 
 
 def test_the_last_piece_ends_with_the_recording():
     given = np.zeros((75, 18, 7))
     given[:, 0, 0] = np.arange(75)
-    pieces = Pieces.create([given, given[:30]], [0, 1], 30)
-    assert pieces.x[:, 0, 0, 0].tolist() == [0, 30, 45, 0]
-    assert pieces.recording.tolist() == [0, 0, 0, 1]
+    found = Pieces.create([given, given[:30]], [0, 1], 30)
+    assert found.x[:, 0, 0, 0].tolist() == [0, 30, 45, 0]
+    assert found.recording.tolist() == [0, 0, 0, 1]
 
 
 @pytest.mark.slow
@@ -48,6 +52,9 @@ def test_it_learns_who_moves_more_and_gives_a_risk_for_every_held_out_recording(
     assert result.history["training_loss"][:, -1].max() < result.history["training_loss"][:, 0].min()
     # In the order of the split: 7 and 5 are of class 1.
     assert risks[1][1] < min(risks[1][[0, 2]])
+    last = pieces.at_last_epoch(result, SPLITS, 8)
+    np.testing.assert_array_equal(np.isfinite(last), np.isin(np.arange(8), [0, 1, 2, 5, 7]))
+    np.testing.assert_array_equal(last[[7, 2, 5]], result.history["risks"][1, -1, :3])
 
 
 @pytest.mark.parametrize(
@@ -55,8 +62,8 @@ def test_it_learns_who_moves_more_and_gives_a_risk_for_every_held_out_recording(
     [
         ([], [], 30, "0 recordings"),
         ([np.zeros((40, 18, 7))], [2], 30, "0 or 1"),
-        ([np.zeros((40, 18, 7))], [1], 29, "a clip of 30"),
-        ([np.zeros((40, 18, 6))], [1], 30, r"shape \(40, 18, 6\)"),
+        ([np.zeros((40, 18, 7))], [1], 0, "fewer than 0 frames"),
+        ([np.zeros((40, 18, 7)), np.zeros((40, 18, 6))], [0, 1], 30, r"shape \(40, 18, 6\)"),
         ([np.zeros((29, 18, 7))], [1], 30, "fewer than 30 frames"),
         ([np.full((40, 18, 7), np.nan)], [1], 30, "missing values"),
     ],
@@ -76,7 +83,7 @@ def test_bad_recordings_are_refused(recordings, labels, frames, message):
 )
 def test_bad_splits_are_refused(data, splits, config, message):
     with pytest.raises(ValueError, match=message):
-        stam.train(MODULE, data, splits, config)
+        pieces.train(task(data, config), data, splits)
 
 
 @pytest.mark.parametrize(

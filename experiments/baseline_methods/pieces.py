@@ -1,19 +1,20 @@
-"""Training of STAM: one run for each split, all as one stack.
+"""Training on pieces of recordings with labels of whole recordings: one run for each split, all as one stack.
 
-A training sample is a piece of 1000 frames with the label of its recording; the clips within a piece have no labels.
-The risk of a recording is the mean over its pieces.
+A training sample is a piece of some frames with the label of its recording; the risk of a recording is the mean over
+its pieces. The network is `apply(variables, x [piece, time, ...], train=...) -> (logits [piece, 2], aux)`.
 
-Source: Nguyen-Thai et al. 2021: pieces, Adam at 1e-4 with weight decay 1e-4, batches of 64, cross-entropy, the epoch of
-the best validation AUC, which makes the metrics optimistic. Our choice, where the description does not say: the number
-of epochs, that the last piece ends with the recording and overlaps the one before, and the mean over pieces.
+Source: Nguyen-Thai et al. 2021 (STAM): pieces of 1000 frames, Adam at 1e-4 with weight decay 1e-4, batches of 64,
+cross-entropy, the epoch of the best validation AUC, which makes the metrics optimistic; `at_last_epoch` gives those
+that are not. Our choice, where the description does not say: the number of epochs, that the last piece ends with the
+recording and overlaps the one before, and the mean over pieces.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,14 +24,13 @@ from jaxtyping import Array, Float, Int
 from infantjax.training import loop, metrics
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, Status, TrainResult, stack_runs
 from infantjax.training.task import EvalResult, SupervisedTask, mask
-from stam.model import CHANNELS, CLIP, FRAMES, Stam
 
 
 @dataclass(frozen=True)
-class StamConfig:
-    """How every run of a stack is trained; the defaults are the published ones, but for `epochs`.
+class PieceConfig:
+    """How every run of a stack is trained; the defaults are those of STAM, but for `epochs`.
 
     Attributes:
         epochs: passes over the training pieces (our choice).
@@ -67,25 +67,25 @@ class Pieces(NamedTuple):
     """A whole cohort in pieces.
 
     Attributes:
-        x: `[piece, time, joint, 7]` float32, see `preprocessing.channels`.
+        x: `[piece, time, ...]` float32.
         recording: `[piece]` int32, the recording of each; ascending.
         labels: `[recording]` int32, 1 is abnormal.
     """
 
-    x: Float[Array, "piece time joint 7"]
+    x: Float[Array, "piece time *axes"]
     recording: Int[Array, " piece"]
     labels: Int[Array, " recording"]
 
     @classmethod
     def create(
-        cls, recordings: Sequence[Float[np.ndarray, "time joint 7"]], labels: Sequence[float], frames: int = FRAMES
+        cls, recordings: Sequence[Float[np.ndarray, "time *axes"]], labels: Sequence[float], frames: int
     ) -> "Pieces":
         """Cut recordings into pieces.
 
         Args:
-            recordings: `preprocessing.channels` of each.
+            recordings: what the network reads of each.
             labels: of each, 0 or 1.
-            frames: of a piece, at least a clip.
+            frames: of a piece.
 
         Raises:
             ValueError: no recordings, numbers or shapes that do not fit, missing values, a label not 0 or 1, or a
@@ -93,13 +93,11 @@ class Pieces(NamedTuple):
         """
         if not recordings or len(recordings) != len(labels) or not set(map(int, labels)) <= {0, 1}:
             raise ValueError(f"{len(recordings)} recordings need as many labels, 0 or 1, got {len(labels)}")
-        if frames < CLIP:
-            raise ValueError(f"a piece must hold a clip of {CLIP} frames, got {frames}")
         parts, owners = [], []
         for number, given in enumerate(recordings):
-            if given.ndim != 3 or given.shape[1:] != (recordings[0].shape[1], len(CHANNELS)):
-                raise ValueError(f"recording {number} has shape {given.shape}, not [time, joint, {len(CHANNELS)}]")
-            if len(given) < frames or not np.isfinite(given).all():
+            if given.shape[1:] != recordings[0].shape[1:]:
+                raise ValueError(f"recording {number} has shape {given.shape}, the first one {recordings[0].shape}")
+            if not 1 <= frames <= len(given) or not np.isfinite(given).all():
                 raise ValueError(f"recording {number} has fewer than {frames} frames or missing values")
             starts = sorted({*range(0, len(given) - frames + 1, frames), len(given) - frames})
             parts += [given[start : start + frames] for start in starts]
@@ -124,24 +122,14 @@ class HeldOut(NamedTuple):
 
 
 def train(
-    module: Stam,
-    data: Pieces,
-    splits: Sequence[Split],
-    config: StamConfig | None = None,
-    *,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    options: TrainOptions | None = None,
+    task: "PieceTask", data: Pieces, splits: Sequence[Split], *, options: TrainOptions | None = None
 ) -> TrainResult:
     """Train one run for each split, all at once, and keep each run's best epoch.
 
     Args:
-        module: the network. A published batch holds 3136 clips, whose activations need an accelerator.
+        task: what is trained. A published batch of STAM holds 3136 clips, whose activations need an accelerator.
         data: the cohort.
         splits: of the recordings.
-        config: the same for all runs; None is as published.
-        directory: see `loop.train`, as all further arguments.
-        description: of the model, JSON-compatible.
         options: of the execution.
 
     Returns:
@@ -151,20 +139,32 @@ def train(
         ValueError: no splits, recordings that do not exist, or fewer training pieces than a batch.
         InputError: see `loop.train`.
     """
-    config = config or StamConfig()
     if not splits:
         raise ValueError("training needs at least one split")
-    return loop.train(
-        PieceTask(module, config, (1, *data.x.shape[1:])),
-        stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits]),
-        data,
-        directory=directory,
-        description=description,
-        options=options or TrainOptions(save_every=10),
-    )
+    sets = [_index_sets(data, split, task.config) for split in splits]
+    runs = stack_runs(task.config.seed, range(len(splits)), sets)
+    return loop.train(task, runs, data, options=options or TrainOptions(save_every=10))
 
 
-def _index_sets(data: Pieces, split: Split, config: StamConfig) -> IndexSets:
+def at_last_epoch(result: TrainResult, splits: Sequence[Split], count: int) -> Float[np.ndarray, " recording"]:
+    """Risk of each recording by the last weights of the run that held it out: no held-out outcome chose anything.
+
+    Args:
+        result: of a task whose history holds `risks`.
+        splits: of its runs.
+        count: number of recordings.
+
+    Returns:
+        NaN where the run diverged.
+    """
+    risks = np.full(count, np.nan)
+    for split, of_run, last, status in zip(splits, result.history["risks"], result.last_epoch, result.status):
+        if status != Status.DIVERGED:
+            risks[list(split.validation)] = of_run[last - 1, : len(split.validation)]
+    return risks
+
+
+def _index_sets(data: Pieces, split: Split, config: PieceConfig) -> IndexSets:
     split.check(len(data.labels), "recordings")
     owner, held = np.asarray(data.recording), np.asarray(split.validation)
     pieces, held_pieces = (np.flatnonzero(np.isin(owner, rows)) for rows in (split.train, split.validation))
@@ -181,8 +181,8 @@ def _index_sets(data: Pieces, split: Split, config: StamConfig) -> IndexSets:
 class PieceTask(SupervisedTask):
     """Two classes from pieces; the best epoch has the highest AUC of the held-out recordings."""
 
-    module: Stam
-    config: StamConfig
+    module: nn.Module
+    config: PieceConfig
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -212,7 +212,7 @@ class PieceTask(SupervisedTask):
         labels = data.labels[held.recording]
         likelihood = jnp.clip(jnp.where(labels == 1, risks, 1 - risks), 1e-7, 1)
         auc = metrics.auc(risks, labels, known)
-        return EvalResult((-known * jnp.log(likelihood)).sum() / held.count, auc, risks, {"auc": auc})
+        return EvalResult((-known * jnp.log(likelihood)).sum() / held.count, auc, risks, {"auc": auc, "risks": risks})
 
     def format_summary(self, best_scores: np.ndarray) -> str:
         """Median and range of the best AUC."""
