@@ -51,7 +51,7 @@ def onnx_runtime(network: PoseEstimator, squares: np.ndarray) -> Run:
     The second is given 8-bit gray levels and normalizes them itself.
 
     Raises:
-        ImportError: ONNX Runtime, PyTorch or jax2onnx is not installed.
+        ImportError: onnx or ONNX Runtime is not installed.
     """
     import onnxruntime
 

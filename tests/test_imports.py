@@ -215,8 +215,6 @@ def test_every_required_package_is_imported(used):
 
 def test_every_imported_package_is_required_or_an_extra(used):
     known = names(PROJECT["dependencies"]).union(*map(names, PROJECT["optional-dependencies"].values()))
-    # Named in a comment of pyproject.toml: its releases cap orbax-checkpoint, so it is installed without dependencies.
-    known |= {"jax2onnx"}
     # Come with optuna, scikit-learn and Jinja2.
     known |= {"sqlalchemy", "threadpoolctl", "markupsafe"}
     assert {module for module, packages in used.items() if not packages & known} == set()

@@ -1,6 +1,6 @@
 """Options of the commands that read videos: which pose network finds the keypoints, how, and what is kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -50,6 +50,8 @@ class VideoOptions:
     """Frames of a call of the pose network; the backend's choice if not given."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the pose network's activations; bfloat16 is for accelerators."""
+    runtime: Literal["auto", "jax", "onnx", "litert"] = "auto"
+    """What runs the pose network: JAX, or on a CPU faster ONNX Runtime or LiteRT; auto takes the fastest installed."""
 
     def config(self, video: bool = True, **others: Any) -> Any:
         """The configuration of a tracker.
@@ -82,10 +84,15 @@ class VideoOptions:
         """The pose network, fetched if it is not on this machine, as a tracker.
 
         Raises:
-            InputError: the weights cannot be had or used.
+            InputError: the weights cannot be had or used, or the runtime cannot do what is asked for.
+            MissingExtraError: the runtime is not installed.
         """
         from infantjax.pose import Tracker, load_pose_network
+        from infantjax.pose.runtime import fastest
 
+        runtime = fastest(config) if self.runtime == "auto" else self.runtime
+        with common.checked("--runtime"):
+            config = replace(config, runtime=runtime)
         network = load_pose_network(
             self.weights,
             self.image_size,
@@ -95,4 +102,7 @@ class VideoOptions:
         )
         if self.person is not None and network.affinity_fields is None:
             raise InputError(self.weights, "has no affinity fields", "leave out --person, or give other weights")
-        return Tracker(network, config)
+        try:
+            return Tracker(network, config)
+        except NotImplementedError as error:
+            raise InputError(self.weights, f"{error} ({runtime})", "use --runtime jax") from None

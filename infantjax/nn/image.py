@@ -21,6 +21,7 @@ from infantjax.nn import flops
 from infantjax.nn.initializers import Constant, GlorotUniform, parameter
 from infantjax.nn.kernels.convolution import convolution, pointwise
 from infantjax.nn.kernels.depthwise import depthwise_convolution, same_padding, shifted_images
+from infantjax.nn.kernels.lowering import current_lowering
 from infantjax.nn.layers import BatchNorm
 
 Activation = Callable[[Array], Array]
@@ -57,10 +58,13 @@ def pool(x: Image, kind: Literal["max", "mean"], side: int, stride: int) -> Imag
     Among equal largest values the gradient is divided. As a maximum of shifted images it takes a third of the time of
     XLA's window on a CPU.
     """
-    if kind == "max":
+    window: Any = ((1, side, side, 1), (1, stride, stride, 1), "VALID")
+    if kind == "max" and current_lowering() == "convolution":
+        y = lax.reduce_window(x, -jnp.inf, lax.max, *window)
+    elif kind == "max":
         y = reduce(jnp.maximum, chain.from_iterable(shifted_images(x, (side, side), stride)))
     else:
-        y = lax.reduce_window(x, 0.0, lax.add, (1, side, side, 1), (1, stride, stride, 1), "VALID") / side**2
+        y = lax.reduce_window(x, 0.0, lax.add, *window) / side**2
     flops.record("pooling", side**2 * y.size)
     return y
 
@@ -289,8 +293,11 @@ def transposed(x: Image, kernel: Float[Array, "4 4 in out"]) -> Image:
     """Transposed 4x4 convolution of stride 2, "same": one row and column of the full result are cut off on every side.
 
     Written as one 2x2 convolution for the four places of an output between the inputs; backends have no fast kernel for
-    inputs with zeros between them.
+    inputs with zeros between them. Other runtimes have, and know the convolution by its form.
     """
+    if current_lowering() == "convolution":
+        order, cut = ("NHWC", "HWIO", "NHWC"), ((2, 2), (2, 2))
+        return lax.conv_general_dilated(x, kernel[::-1, ::-1], (1, 1), cut, (2, 2), dimension_numbers=order)
     height, width = x.shape[1:3]
     # An even output reads the input before it by tap 3 and its own by tap 1; an odd one its own by 2, the next by 0.
     kernel_size = jnp.array([[3, 1], [2, 0]])

@@ -7,6 +7,7 @@ from infantjax.pose import linking
 from infantjax.pose.codec.heatmap import HeatmapCodec
 from infantjax.pose.images import Resizing
 from infantjax.pose.multi_scale import MAX_SCALE, MIN_SCALE
+from infantjax.pose.runtime import RUNTIMES, Runtime
 from infantjax.recording import cleaning
 from infantjax.settings import Range, Share, check_fields
 
@@ -30,10 +31,12 @@ class PoseConfig:
             training framework can where the infant does not fill the frame; twice the work.
         follow: crop each frame around where the infant was (`following`), and undo exchanges of sides for a moment
             (`following.steady_sides`); little more work.
+        runtime: what computes the maps, `jax`, `onnx` or `litert` (`runtime.exported`); the last two are for CPUs and
+            take neither `scales` nor `person` nor `bfloat16`.
 
     Raises:
-        ValueError: unknown decoder, resizing, dtype, person or smoothing, a number out of its range, or `two_stage` and
-            `follow`.
+        ValueError: unknown decoder, resizing, dtype, person, smoothing or runtime, a number out of its range,
+            `two_stage` and `follow`, or what the runtime does not take.
     """
 
     decoder: str = "smoothed"
@@ -47,6 +50,7 @@ class PoseConfig:
     smoothing: cleaning.Filter | None = None
     two_stage: bool = False
     follow: bool = False
+    runtime: Runtime = "jax"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -55,6 +59,14 @@ class PoseConfig:
         HeatmapCodec(self.decoder)
         if not self.scales:
             raise ValueError("scales must have at least one")
+        if self.runtime != "jax" and self.needs_jax:
+            raise ValueError(f"{self.needs_jax} needs the runtime jax, not {self.runtime}")
+
+    @property
+    def needs_jax(self) -> str:
+        """The field that only JAX knows; empty if there is none."""
+        fields = {"scales": self.scales != (1.0,), "person": self.person is not None, "dtype": self.dtype != "float32"}
+        return next((name for name, needed in fields.items() if needed), "")
 
     def describe(self) -> str:
         """What was done, for the history of a recording."""
@@ -64,6 +76,7 @@ class PoseConfig:
         parts += [f"the {self.person} person"] if self.person else []
         parts += ["in a second crop around the points of a first one"] if self.two_stage else []
         parts += ["in a crop that follows the infant"] if self.follow else []
+        parts += [f"maps by {RUNTIMES[self.runtime]}"] if self.runtime != "jax" else []
         parts += [self.dtype, f"points of confidence below {self.min_confidence:g} left out"]
         return ", ".join(parts)
 

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from infantjax.errors import InputError, MissingExtraError, install_command
+from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
-from infantjax.nn.kernels.lowering import use_lowering
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
 from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.images import normalize
+from infantjax.pose.runtime.graph import trace
+from infantjax.pose.runtime.onnx_file import onnx_model
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -95,21 +96,12 @@ def write_onnx(network: PoseEstimator, path: str | Path) -> None:
     """Write an ONNX model: input `pixels`, float32 gray levels 0..255, output `maps` before upscaling.
 
     Raises:
-        InputError: jax2onnx is not installed.
+        MissingExtraError: onnx is not installed.
+        NotImplementedError: the network has an operation that the writer does not know.
         OSError: the file cannot be written.
     """
-    try:
-        from jax2onnx import to_onnx
-    except ImportError:
-        remedy = f"{install_command('export', 'onnx')}, then pip install --no-deps jax2onnx"
-        raise InputError(path, "cannot be made without jax2onnx", remedy) from None
-    maps = maps_of(network)
-    # Other runtimes have kernels for depthwise convolutions, which sums of shifted products would hide from them.
-    with use_lowering("convolution"):
-        model: Any = to_onnx(
-            maps, [("images", network.side, network.side, 3)], input_names=["pixels"], output_names=["maps"]
-        )
-    write_atomically(Path(path), model.SerializeToString())
+    graph = trace(maps_of(network), (1, network.side, network.side, 3))
+    write_atomically(Path(path), onnx_model(graph))
 
 
 def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "image side side 3"]) -> np.ndarray:
@@ -121,7 +113,7 @@ def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "image side side 3"]) 
     try:
         import onnxruntime
     except ImportError:
-        raise MissingExtraError("onnxruntime", "export") from None
+        raise MissingExtraError("onnxruntime", "onnx") from None
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found: np.ndarray = session.run(None, {session.get_inputs()[0].name: pixels.astype(np.float32)})[0]
     return found

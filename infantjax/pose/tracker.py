@@ -30,6 +30,7 @@ from infantjax.pose.estimator import PoseEstimator
 from infantjax.pose.following import BLOCK, FOUND, SIDES_SECONDS, Followed, crop_around, search_boxes, steady_sides
 from infantjax.pose.images import normalize
 from infantjax.pose.multi_scale import mean_maps
+from infantjax.pose.runtime import exported_maps
 from infantjax.pose.track import Track, TrackStore
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
@@ -46,6 +47,8 @@ class Tracker:
 
     Raises:
         ValueError: the configuration selects a person, and the network has no affinity fields.
+        MissingExtraError: the runtime is not installed.
+        NotImplementedError: the network has an operation that the runtime lacks.
     """
 
     def __init__(
@@ -61,12 +64,24 @@ class Tracker:
         # The second stage needs the frames themselves, of which several batches are in memory at a time.
         each = config.batch_size or (1 if cpu else 16 if config.two_stage or config.follow else 64)
         self.batch_size = each * self._mesh.shape[BATCH]
+        exported = config.runtime != "jax"
+        self._exported = exported_maps(network, config.runtime, self.batch_size) if exported else None
 
     @cached_property
     def _program(self) -> Callable[[Any, jax.Array], Any]:
         """Keypoints of crops, or, to select a person, confidence maps and affinity fields."""
         network, config = self.network, self.config
         mirror = np.array(network.skeleton.mirror)
+        if (exported := self._exported) is not None:
+
+            def find(variables: Any, crops: jax.Array) -> Points:
+                images = np.asarray(crops)
+                maps = exported(images)
+                if config.flip:
+                    maps = (maps + exported(images[:, :, ::-1])[:, :, ::-1, mirror]) / 2
+                return self._decode(jnp.asarray(maps))
+
+            return find
 
         def outputs(variables: Any, images: jax.Array) -> tuple[jax.Array, Any]:
             x = normalize(images, network.normalization).astype(config.dtype)
