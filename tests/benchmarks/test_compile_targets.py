@@ -7,6 +7,7 @@ from jax import lax
 
 from benchmarks import common, compile_targets
 from benchmarks.compile_targets import kernels_of
+from infantjax.nn.kernels.convolution import temporal_convolution
 
 HLO = """HloModule jit_f, entry_computation_layout={(f32[4,8]{1,0})->f32[4]{0}}
 
@@ -70,3 +71,19 @@ def test_a_compiler_that_is_installed_tells_kernels_bytes_and_memory(target, mon
     assert found["kernels"] >= 1
     assert found["moved_gb"] >= 3 * 64 * 64 * 4 / 1e9
     assert not found["collectives"]
+
+
+@pytest.mark.slow
+def test_a_pointwise_convolution_with_steps_is_compiled_for_a_gpu():
+    if not compile_targets.is_installed(compile_targets.TARGETS["H100"].package):
+        pytest.skip(compile_targets.MISSING.format("H100"))
+    compile_targets.find_compiler("H100")
+    x, channels = jax.ShapeDtypeStruct((7, 19, 4, 150, 16), "float32"), jax.ShapeDtypeStruct((7, 16), "float32")
+    kernel = jax.ShapeDtypeStruct((7, 1, 16, 24), "float32")
+
+    def normed(given):
+        x, offset, kernel = given
+        y = x + offset
+        return temporal_convolution(y, kernel, stride=2), y
+
+    assert compile_targets.compiled("H100", normed, ((x, channels, kernel),))["kernels"] >= 1
