@@ -40,6 +40,8 @@ COMMANDS = {
     "split": "split:Split",
     "evaluate": "evaluate:Evaluate",
     "evaluate pose": "evaluate_pose:EvaluatePose",
+    "raters clips": "raters:Clips",
+    "raters evaluate": "raters:EvaluateRaters",
     "simulate": "simulate:Simulate",
     "models": "models:Models",
     "weights list": "weights:List",

@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 class ChooseFrames(common.Command):
     """Choose frames of videos to annotate by k-means, and write them as PNG with annotation files to fill in.
 
-    As DeepLabCut does: frames that look different, one of each cluster. `infantjax train pose` reads the folder once it
-    is annotated.
+    `infantjax train pose` reads the folder once it is annotated.
 
     Example:
         infantjax choose-frames clips/*.mp4 -o annotations --frames 20
     """
 
     inputs: Positional[tuple[str, ...]]
-    """Videos, folders of videos, glob patterns, or a folder with the images of one video."""
+    """Videos, folders, glob patterns, or a folder of images."""
     output: common.Output
     """Folder for the images and annotation files."""
     frames: int = 20
@@ -33,7 +32,7 @@ class ChooseFrames(common.Command):
     interval: Annotated[float, arg(metavar="SECONDS")] = 0.1
     """Time between the frames that are compared."""
     format: Literal["labelme", "coco"] = "labelme"
-    """One LabelMe file an image, with labels.txt for `labelme --labels`; or one annotations.json of COCO keypoints."""
+    """LabelMe files with `labels.txt`, or one `annotations.json` of COCO."""
     skeleton: Annotated[str, arg(metavar="NAME")] = "in-motion-19"
     """Keypoint set to annotate."""
     seed: int = 0

@@ -15,8 +15,7 @@ from infantjax.errors import InputError
 class Lift(common.Command):
     """Lift keypoints of a video to 3D by VideoPose3D, for methods that read 3D such as `mam`.
 
-    No weights come with the package; the public ones are for non-commercial use and were trained on adults. Nothing
-    here was validated on infants.
+    The public weights, for non-commercial use, were trained on adults: nothing here was validated on infants.
 
     Example:
         infantjax pose clip.mp4 -o clip.csv
@@ -26,15 +25,15 @@ class Lift(common.Command):
     inputs: Positional[tuple[str, ...]]
     """Keypoint files in 2D, folders of them, or glob patterns."""
     weights: Annotated[Path, arg(metavar="FILE")]
-    """Weights of VideoPose3D: a published `.bin`, or a state dict as `.pth` or `.npz`."""
+    """VideoPose3D: a published `.bin`, or a state dict."""
     output: common.Output
-    """Folder for the 3D keypoint files; for one input also the file itself: .npz or .csv."""
+    """Folder for .npz files; for one input also the file, .npz or .csv."""
     reads: Literal["human36m-17", "coco-17"] = "human36m-17"
-    """Keypoint set that the weights were trained to read, which they do not show."""
+    """Keypoint set that the weights read."""
     image_size: Annotated[tuple[float, float] | None, arg(metavar="WIDTH HEIGHT")] = None
-    """Size of the frames in pixels, as in training; a square about the infant if not given (our choice)."""
+    """Size of frames in pixels; a square about the infant if not given (our choice)."""
     causal: bool = False
-    """The weights were trained in the causal form."""
+    """The weights are of the causal form."""
     overwrite: bool = False
     """Replace the output."""
     files: Annotated[ReadOptions, common.FLAT] = ReadOptions()

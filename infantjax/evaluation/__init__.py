@@ -15,6 +15,7 @@ _MODULES = (
     "intervals",
     "later_scores",
     "plots",
+    "raters",
     "risk",
     "risk_calibration",
     "sample_size",

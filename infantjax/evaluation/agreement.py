@@ -1,19 +1,23 @@
 """How far two raters, or a method and a rater, agree: kappa, intraclass correlation, limits of agreement."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+Weighting = Literal["linear", "quadratic"]
+"""How far apart two classes of a scale count in a weighted kappa."""
 
-def kappa(first: ArrayLike, second: ArrayLike) -> float:
+
+def kappa(first: ArrayLike, second: ArrayLike, weights: Weighting | None = None) -> float:
     """Cohen's kappa, by scikit-learn: agreement beyond that of chance, 1 for perfect, 0 for chance.
 
     Args:
         first: `[item]` classes by one rater.
         second: `[item]` classes by the other.
+        weights: of disagreement on a scale; None counts every one alike.
 
     Returns:
         NaN where both raters gave all items one and the same class: chance alone would agree.
@@ -30,7 +34,30 @@ def kappa(first: ArrayLike, second: ArrayLike) -> float:
         raise ValueError(f"two raters must rate the same items, got {first.shape} and {second.shape}")
     if len(np.unique(np.concatenate([first, second]))) == 1:
         return math.nan
-    return float(cohen_kappa_score(first, second))
+    return float(cohen_kappa_score(first, second, weights=weights))
+
+
+def fleiss_kappa(ratings: Int[np.ndarray, "item rater"]) -> float:
+    """Fleiss' kappa: agreement of several raters beyond that of chance.
+
+    Args:
+        ratings: classes.
+
+    Returns:
+        NaN where all ratings are one and the same class.
+
+    Raises:
+        ValueError: no items, or fewer than two raters.
+
+    Source: Fleiss 1971.
+    """
+    items, raters = ratings.shape
+    if not items or raters < 2:
+        raise ValueError(f"needs items and at least 2 raters, got {items} and {raters}")
+    counts = np.stack([(ratings == each).sum(axis=1) for each in np.unique(ratings)], axis=1)
+    by_chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
+    agreed = float(((np.square(counts).sum(axis=1) - raters) / (raters * (raters - 1))).mean())
+    return math.nan if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
 
 
 class IntraclassCorrelation(NamedTuple):

@@ -41,7 +41,7 @@ def write_overlay(
 
 
 def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: float, path: str | Path) -> None:
-    """Write RGB images of one size as a video, whole or not at all.
+    """Write RGB images of one size as a video, whole or not at all, without sound and metadata.
 
     The codec is H.264 if PyAV has an encoder for it, else MPEG-4. Odd sides get one more row or column.
 
@@ -63,7 +63,8 @@ def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: floa
     try:
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
             temporary = Path(folder) / f"video{path.suffix or '.mp4'}"
-            with av.open(str(temporary), "w", format=None if path.suffix else "mp4") as container:
+            options = {"fflags": "+bitexact"}  # names no program and no time
+            with av.open(str(temporary), "w", format=None if path.suffix else "mp4", options=options) as container:
                 _encode(container, container.add_stream(codec, rate=rate), images)
             temporary.replace(path)
     except (OSError, av.error.FFmpegError, ValueError) as error:

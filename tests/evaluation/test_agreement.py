@@ -44,3 +44,31 @@ def test_limits_of_agreement_by_hand():
     assert found == pytest.approx((1, 1 - 1.96, 1 + 1.96))
     with pytest.raises(ValueError, match="at least two"):
         agreement.limits_of_agreement([1], [2])
+
+
+def test_fleiss_kappa_is_that_of_the_known_example():
+    """Ten subjects, fourteen raters, five classes: the worked example that is quoted with Fleiss 1971."""
+    counts = [
+        [0, 0, 0, 0, 14],
+        [0, 2, 6, 4, 2],
+        [0, 0, 3, 5, 6],
+        [0, 3, 9, 2, 0],
+        [2, 2, 8, 1, 1],
+        [7, 7, 0, 0, 0],
+        [3, 2, 6, 3, 0],
+        [2, 5, 3, 2, 2],
+        [6, 5, 2, 1, 0],
+        [0, 2, 2, 3, 7],
+    ]
+    ratings = np.array([np.repeat(np.arange(5), row) for row in counts])
+    assert agreement.fleiss_kappa(ratings) == pytest.approx(0.210, abs=5e-4)
+    assert math.isnan(agreement.fleiss_kappa(np.ones((3, 2), int)))
+    with pytest.raises(ValueError, match="at least 2 raters"):
+        agreement.fleiss_kappa(np.ones((3, 1), int))
+
+
+def test_a_weighted_kappa_forgives_near_answers():
+    near, far = [0, 1, 2, 3, 3], [0, 1, 2, 3, 0]
+    first = [0, 1, 2, 3, 2]
+    assert agreement.kappa(first, near, "quadratic") > agreement.kappa(first, near)
+    assert agreement.kappa(first, far, "quadratic") < agreement.kappa(first, near, "quadratic")
