@@ -73,6 +73,9 @@ class EvaluatePose(common.Command):
         correlations: dict[str, IntraclassCorrelation] = {}
         if self.annotators:
             shares, correlations = self._with_spread(shares, distances, annotations, found.skeleton)
+        limbs = {}
+        if self.unit == "pixel":
+            limbs = metrics.limb_errors(found.keypoints[:, None, :, :2], annotations.points[:, None], found.skeleton)
         if self.json:
             rows = {
                 name: {"mean": share.mean}
@@ -80,6 +83,7 @@ class EvaluatePose(common.Command):
                 for name, share in shares.items()
             }
             rows |= {name: _finite(icc._fields, icc) for name, icc in correlations.items()}
+            rows |= {f"RMSD of {name}": _finite(error._fields, error) for name, error in limbs.items()}
             print(json.dumps({"images": len(names), "unit": self.unit, **rows}, indent=2))
             return 0
         print(f"{len(names)} images, unit: {metrics.UNITS[self.unit]}")
@@ -88,6 +92,8 @@ class EvaluatePose(common.Command):
             if not np.isnan(distances[:, row]).all():
                 print(f"{printable(joint):<18}" + "".join(_cell(name, s.keypoints[row]) for name, s in shares.items()))
         print(f"{'mean':<18}" + "".join(_cell(name, s.mean) for name, s in shares.items()))
+        for name, error in limbs.items():
+            print(f"RMSD of {name.replace('_', ' ')}: median {error.median:.2f} (interquartile range {error.iqr:.2f})")
         for name, icc in correlations.items():
             print(f"{name} of ME and spread: {icc.value:.2f} ({icc.low:.2f} to {icc.high:.2f})")
         return 0

@@ -17,6 +17,7 @@ class Simulate(common.Command):
     Example:
         infantjax simulate -n 60 -o cohort
         infantjax simulate -n 2 --duration 10 --video -o clips
+        infantjax simulate -n 8 --duration 10 --fps 6 --depth --film.width 320 --film.height 240 -o clips
     """
 
     output: common.Output
@@ -41,6 +42,8 @@ class Simulate(common.Command):
     """Severity of the fault, above 0 to 1."""
     video: bool = False
     """Also write the infants as clips with their exact keypoints, in the folder videos."""
+    depth: bool = False
+    """Also write the infants before a depth camera with the joints of their limbs, in the folder depth."""
     film: RenderConfig = field(default_factory=RenderConfig)
     """How clips are filmed."""
     overwrite: bool = False
@@ -71,6 +74,7 @@ class Simulate(common.Command):
                 fault=self.fault,
                 severity=self.severity,
                 film=self.film if self.video else None,
+                depth=self.film if self.depth else None,
             )
         print(self.output)
         return 0

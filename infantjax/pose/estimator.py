@@ -178,7 +178,8 @@ def _load_folder(directory: Path) -> PoseEstimator:
     ensemble = load_ensemble(directory)
     info, member = ensemble.info, ensemble.members[0]
     if info.get("task") != "pose":
-        remedy = "give the folder that `infantjax train pose` wrote"
+        depth = info.get("task") == "depth-pose"
+        remedy = "use `infantjax pose depth`" if depth else "give the folder that `infantjax train pose` wrote"
         raise InputError(directory, "holds no pose network", remedy)
     try:
         skeleton, normalization = skeletons.get(info["skeleton"]), info["normalization"]

@@ -15,7 +15,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float
 
-from infantjax.skeletons import Skeleton
+from infantjax.skeletons import Skeleton, body_parts
 
 Points = Float[np.ndarray, "image keypoint 2"]
 Unit = Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk", "pixel"]
@@ -241,3 +241,53 @@ def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "image"]:
     square = np.square(found - annotated).sum(-1)
     number = np.isfinite(square).sum(1)
     return np.where(number > 0, np.sqrt(np.nansum(square, 1) / np.maximum(number, 1)), np.nan)
+
+
+class LimbError(NamedTuple):
+    """RMSD of one limb over clips, or images.
+
+    Attributes:
+        median: of the clips that have a joint of it, in the unit of the positions.
+        iqr: interquartile range.
+        found: share of its annotated joints that were found; the others do not count.
+    """
+
+    median: float
+    iqr: float
+    found: float
+
+    def scaled(self, factor: float) -> "LimbError":
+        """In another unit."""
+        return self._replace(median=self.median * factor, iqr=self.iqr * factor)
+
+
+def limb_errors(
+    found: Float[np.ndarray, "clip time keypoint 2"],
+    annotated: Float[np.ndarray, "clip time keypoint 2"],
+    skeleton: Skeleton,
+) -> dict[str, LimbError]:
+    """RMSD of each arm and leg: of shoulder, elbow and wrist, or hip, knee and ankle, over the frames of a clip.
+
+    Args:
+        found: positions, NaN where missing; images are clips of one frame.
+        annotated: the same.
+        skeleton: their names; a limb without joints is left out.
+
+    Source: Migliorelli et al. 2021, table II.
+    """
+    errors = {}
+    for limb, ends in body_parts(skeleton).items():
+        if not limb.endswith(("_arm", "_leg")):
+            continue
+        joints = sorted({*ends, *(skeleton.parent_indices[end] for end in ends)})
+        of_limb = [
+            rearrange(p[..., joints, :], "clip time joint xy -> clip (time joint) xy") for p in (found, annotated)
+        ]
+        values = rmsd(*of_limb)
+        values = values[np.isfinite(values)]
+        seen, marked = (np.isfinite(points).all(-1) for points in of_limb)
+        if not marked.any():
+            continue
+        low, middle, high = np.percentile(values, [25, 50, 75]) if len(values) else (np.nan,) * 3
+        errors[limb] = LimbError(float(middle), float(high - low), float((seen & marked).sum() / marked.sum()))
+    return errors

@@ -1,7 +1,7 @@
 """The keypoints of a whole source: tracks, finished chunks of them on disk, and their conversion to a constant rate."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -136,6 +136,45 @@ class Unseen:
                 names,
             )
         self._told = True
+
+
+def collect(
+    parts: Callable[[Sequence[Track]], Iterator[Track]],
+    store: TrackStore | None = None,
+    report: Callable[[int], None] = lambda done: None,
+    unseen: Unseen | None = None,
+) -> Track:
+    """The track of a whole source, part by part.
+
+    Args:
+        parts: gives the parts that follow those that are finished.
+        store: of finished chunks; those of an earlier, interrupted call are used. None keeps nothing.
+        report: called with the number of finished frames.
+        unseen: told of every part.
+
+    Raises:
+        InputError: the source cannot be decoded, or the chunks cannot be written.
+    """
+    finished = store.read() if store else []
+    done = sum(len(part.times) for part in finished)
+    report(done)
+    pending: list[Track] = []
+    if unseen:
+        unseen.add(finished)
+    for part in parts(finished):
+        pending.append(part)
+        if unseen:
+            unseen.add([part])
+        waiting = sum(len(p.times) for p in pending)
+        if store and waiting >= CHUNK:
+            store.add(join(pending), done)
+            finished, pending, done, waiting = [*finished, join(pending)], [], done + waiting, 0
+        report(done + waiting)
+    if store and pending:
+        store.add(join(pending), done)
+    if unseen:
+        unseen.end()
+    return join(finished + pending)
 
 
 def remove_chunks(folder: Path) -> None:

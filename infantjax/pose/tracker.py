@@ -67,6 +67,11 @@ class Tracker:
         exported = config.runtime != "jax"
         self._exported = exported_maps(network, config.runtime, self.batch_size) if exported else None
 
+    @property
+    def min_confidence(self) -> float:
+        """A point with less is missing."""
+        return self.config.min_confidence
+
     @cached_property
     def _program(self) -> Callable[[Any, jax.Array], Any]:
         """Keypoints of crops, or, to select a person, confidence maps and affinity fields."""
@@ -156,24 +161,8 @@ class Tracker:
             InputError: the source cannot be decoded, or stops giving frames, or the folder cannot be written.
         """
         store = TrackStore(folder, self._identity(frames)) if folder else None
-        finished = store.read() if store else []
-        done = sum(len(part.times) for part in finished)
-        report(done)
-        pending: list[Track] = []
         unseen = track.Unseen(frames, self.network.skeleton.joints, self.config.min_confidence)
-        unseen.add(finished)
-        for part in self.parts(frames, finished):
-            pending.append(part)
-            unseen.add([part])
-            waiting = sum(len(p.times) for p in pending)
-            if store and waiting >= track.CHUNK:
-                store.add(track.join(pending), done)
-                finished, pending, done, waiting = [*finished, track.join(pending)], [], done + waiting, 0
-            report(done + waiting)
-        if store and pending:
-            store.add(track.join(pending), done)
-        unseen.end()
-        return track.join(finished + pending)
+        return track.collect(lambda finished: self.parts(frames, finished), store, report, unseen)
 
     def _identity(self, frames: Frames) -> str:
         config = asdict(self.config) | {"batch_size": None, "smoothing": None}

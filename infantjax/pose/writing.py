@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -10,8 +11,7 @@ from infantjax import formats as readers
 from infantjax.assessment.batch import KEYPOINTS
 from infantjax.errors import InputError
 from infantjax.files import locked, refuse_inputs
-from infantjax.pose.track import remove_chunks
-from infantjax.pose.tracker import Tracker
+from infantjax.pose.track import Track, remove_chunks
 from infantjax.progress import Progress
 from infantjax.recording.recording import Recording
 from infantjax.video.frames import Frames
@@ -22,6 +22,20 @@ SUFFIXES = (".csv", ".npz")
 """Endings of the files that are written."""
 
 
+class KeypointTracker(Protocol):
+    """What finds the keypoints of a source, such as `Tracker`."""
+
+    @property
+    def min_confidence(self) -> float:
+        """A point with less is missing."""
+
+    def track(self, frames: Frames, folder: Path | None = None, report: Callable[[int], None] = ...) -> Track:
+        """Keypoints of every frame; finished chunks are kept in a folder."""
+
+    def recording(self, frames: Frames, found: Track) -> Recording:
+        """A recording of the points of a track."""
+
+
 def overlay_of(frames: Frames, output: Path) -> Path:
     """Where the overlay of a source goes: beside its keypoint file, as a picture for one image."""
     single = not is_video(frames) and frames.path.is_file()
@@ -29,7 +43,7 @@ def overlay_of(frames: Frames, output: Path) -> Path:
 
 
 def beside_report(
-    tracker: Tracker, suffix: str = "csv", *, overlay: bool = False, quiet: bool = True
+    tracker: KeypointTracker, suffix: str = "csv", *, overlay: bool = False, quiet: bool = True
 ) -> Callable[[Frames, Path], Recording]:
     """A tracker for `assessment.batch`: it keeps keypoint files, overlays and finished parts beside the reports.
 
@@ -51,7 +65,7 @@ def beside_report(
 
 def write_keypoints(
     frames: Frames,
-    tracker: Tracker,
+    tracker: KeypointTracker,
     output: str | Path,
     overlay: str | Path | None = None,
     chunks: Path | None = None,
@@ -93,7 +107,7 @@ def write_keypoints(
         except OSError as error:
             raise InputError(output, f"cannot be written ({error.strerror or error})", "make room") from None
         if overlay is not None:
-            found = track.confidence >= tracker.config.min_confidence
+            found = track.confidence >= tracker.min_confidence
             points = np.where(found[..., None], track.positions, np.nan)
             write_overlay(frames, points, recording.skeleton, overlay)
     if not kept:

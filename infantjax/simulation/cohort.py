@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from einops import rearrange
+from PIL import Image
 
 import infantjax
 from infantjax.errors import InputError
@@ -17,12 +18,13 @@ from infantjax.recording.recording import Recording
 from infantjax.simulation.config import OUTCOME_SHARE, STATEMENT, InfantConfig
 from infantjax.simulation.faults import require_fault, spoil
 from infantjax.simulation.infant import simulate
-from infantjax.simulation.rendering.clip import RenderConfig, render
+from infantjax.simulation.rendering.clip import Clip, RenderConfig, render
 from infantjax.simulation.traits import draw_infant, draw_outcomes
+from infantjax.skeletons import BABYPOSE_12
 from infantjax.video import write_video
 
 _TABLES = ("outcomes.csv", "truth.csv", "simulation.json")
-_VIDEOS = "videos"
+_VIDEOS, _DEPTH = "videos", "depth"
 
 
 def simulate_infants(
@@ -98,6 +100,7 @@ def write_cohort(
     fault: str | None = None,
     severity: float = 0.3,
     film: RenderConfig | None = None,
+    depth: RenderConfig | None = None,
     **options: Any,
 ) -> Path:
     """Simulate a cohort into a folder that `crossval`, `assess` and the readers take.
@@ -110,6 +113,8 @@ def write_cohort(
     - `simulation.json`: seed, options, the configuration of each infant, version, and `STATEMENT`.
     - `videos/<id>.mp4` and `videos/<id>.csv`, with `film`: the same movement as a clip (see `render`), and its exact
       keypoints in pixels of the clip, empty where a point lies outside of the image.
+    - `depth/<id>/000000.png`, ... and `depth/<id>/joints.csv`, with `depth`: the same movement before a depth camera,
+      16 bits, millimeters, and the joints of its limbs, as babyPose has them.
 
     Args:
         folder: made if missing; it appears whole or not at all.
@@ -122,6 +127,7 @@ def write_cohort(
         fault: kind of tracking fault that every recording gets, a name of `faults.FAULTS`.
         severity: of the fault, above 0 to 1; clips have none.
         film: write clips, filmed like this.
+        depth: write depth images, filmed like this.
         options: further arguments of `simulate_infants`.
 
     Returns:
@@ -153,6 +159,8 @@ def write_cohort(
             configurations[name] = metadata["simulation"]
             if film is not None:
                 _write_clip(recording, film, fresh / _VIDEOS)
+            if depth is not None:
+                _write_depth(recording, depth, fresh / _DEPTH / name)
             infants.add(metadata.get("group", name))
             if progress is not None:
                 progress(len(infants))
@@ -167,6 +175,7 @@ def write_cohort(
             "duration": duration,
             "fault": None if fault is None else {"kind": fault, "severity": severity},
             "film": None if film is None else asdict(film),
+            "depth": None if depth is None else asdict(depth),
             "options": {k: v.to_dict() if isinstance(v, InfantConfig) else v for k, v in options.items()},
             "outcome_share": OUTCOME_SHARE,
             "configurations": configurations,
@@ -177,11 +186,25 @@ def write_cohort(
 
 def _write_clip(recording: Recording, film: RenderConfig, folder: Path) -> None:
     """Render the movement of a recording and write it with its exact keypoints."""
-    infant, seed = InfantConfig.from_dict(recording.metadata["simulation"]), recording.metadata["seed"]
-    clip = render(seed, infant, film)
+    clip = _filmed(recording, film)
     folder.mkdir(exist_ok=True)
     write_video(clip.frames(), clip.fps, folder / f"{recording.name}.mp4")
     write_atomically(folder / f"{recording.name}.csv", to_csv(clip.recording(name=recording.name)))
+
+
+def _write_depth(recording: Recording, film: RenderConfig, folder: Path) -> None:
+    """Write the movement of a recording as depth images with a table of the joints."""
+    clip = _filmed(recording, film)
+    folder.mkdir(parents=True)
+    for index in range(len(clip)):
+        stream = io.BytesIO()
+        Image.fromarray(clip.depth(index)).save(stream, "PNG")
+        write_atomically(folder / f"{index:06d}.png", stream.getvalue())
+    write_atomically(folder / "joints.csv", to_csv(clip.recording(BABYPOSE_12, recording.name)))
+
+
+def _filmed(recording: Recording, film: RenderConfig) -> Clip:
+    return render(recording.metadata["seed"], InfantConfig.from_dict(recording.metadata["simulation"]), film)
 
 
 def to_csv(recording: Recording) -> str:
@@ -208,7 +231,7 @@ def _require_free(target: Path, overwrite: bool) -> None:
     if target.is_file():
         raise InputError(target, "is a file, a cohort needs a folder", "name another")
     present = sorted(path.relative_to(target).as_posix() for path in target.rglob("*")) if target.is_dir() else []
-    foreign = [name for name in present if not (name in (*_TABLES, _VIDEOS) or _is_simulated(name))]
+    foreign = [name for name in present if not (name in (*_TABLES, _VIDEOS, _DEPTH) or _is_simulated(name))]
     if foreign or (present and "simulation.json" not in present):
         found = foreign[0] if foreign else present[0]
         raise InputError(target, f'holds files that no simulation wrote, such as "{found}"', "name an empty folder")
@@ -217,4 +240,6 @@ def _require_free(target: Path, overwrite: bool) -> None:
 
 
 def _is_simulated(name: str) -> bool:
+    if name.startswith(f"{_DEPTH}/sim"):
+        return name.count("/") == 1 or name.endswith((".csv", ".png"))
     return name.startswith(("orgcoords_sim", f"{_VIDEOS}/sim")) and name.endswith((".csv", ".mp4"))

@@ -28,7 +28,7 @@ def seed_entropy(seed: Seed) -> tuple[int, ...]:
 
 _STREAMS = (
     *("outcomes", "traits", "body", "repertoire", "bouts", "oscillation", "restlessness", "place"),
-    *("camera", "detector", "dropouts", "hand", "coupling", "metadata", "scores", "look", "view", "shake"),
+    *("camera", "detector", "dropouts", "hand", "coupling", "metadata", "scores", "look", "view", "shake", "depth"),
 )
 
 

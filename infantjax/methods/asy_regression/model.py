@@ -37,6 +37,7 @@ FRAMES, HEIGHT, WIDTH = 3, 96, 128
 _REGRESSION = (64, 128, 256, 256)
 _DOWN, _UP = (64, 128, 256, 512), (256, 128, 64, 32)
 _CUBE: tuple[tuple[int, int, int], ...] = ((3, 3, 3),)
+_POINT: tuple[tuple[int, int, int], ...] = ((1, 1, 1),)
 # 1x3x1, 1x1x3 and 3x1x1 of the paper as time x height x width.
 _CASCADE = ((1, 1, 3), (3, 1, 1), (1, 3, 1))
 
@@ -103,10 +104,12 @@ class DetectionNetwork(nn.Module):
     Attributes:
         maps: joints and connections.
         skips: a block of the decoder mixes in the encoder's output of its size; our choice is that it does not.
+        narrow: divides the channels of all layers, for trials on a CPU; the published network has 1.
     """
 
     maps: int = 20
     skips: bool = False
+    narrow: int = 1
 
     @nn.compact
     def __call__(self, x: Clip, train: bool = False) -> tuple[Clip, dict[str, Any]]:
@@ -119,14 +122,14 @@ class DetectionNetwork(nn.Module):
         Returns:
             Logits `[batch, time, row, column, map]` and a dict with `maps`, their sigmoid.
         """
-        x = ClipConv(x.shape[-1], 64, (3, 3, 3), name="entry")(x, train)
+        x = ClipConv(x.shape[-1], 64 // self.narrow, (3, 3, 3), name="entry")(x, train)
         encoded = []
         for number, width in enumerate(_DOWN, 1):
             encoded.append(x)
-            x = self._block(f"down{number}", x, width, "down", train)
+            x = self._block(f"down{number}", x, width // self.narrow, "down", train)
         for number, width in enumerate(_UP, 1):
             skipped = encoded.pop()
-            x = self._block(f"up{number}", x, width, "up", train, [skipped] if self.skips else [])
+            x = self._block(f"up{number}", x, width // self.narrow, "up", train, [skipped] if self.skips else [])
         logits = ClipConv(x.shape[-1], self.maps, norm=False, name="maps")(x, train)
         return logits, {"maps": jax.nn.sigmoid(logits)}
 
@@ -146,11 +149,13 @@ class RegressionNetwork(nn.Module):
         maps: joints and connections.
         asymmetric: each 3x3x3 as 1x3x1, 1x1x3 and 3x1x1 in a row (Asy-regression).
         remat: compute activations again in the backward pass instead of keeping them: a batch of 16 needs 15 GB else.
+        narrow: as in the detection network.
     """
 
     maps: int = 20
     asymmetric: bool = False
     remat: bool = False
+    narrow: int = 1
 
     @nn.compact
     def __call__(self, x: Clip, train: bool = False) -> tuple[Clip, dict[str, Any]]:
@@ -166,12 +171,11 @@ class RegressionNetwork(nn.Module):
         conv: Any = nn.remat(ClipConv, static_argnums=(2,)) if self.remat else ClipConv
         kernels: Sequence[tuple[int, int, int]] = _CASCADE if self.asymmetric else _CUBE
         channels = x.shape[-1]
-        for layer, width in enumerate(_REGRESSION, 1):
-            for part, kernel_size in enumerate(kernels, 1):
-                x = conv(channels, width, kernel_size, name=f"layer{layer}_{part}")(x, train)
-                channels = width
-        x = conv(channels, 256, name="layer5_1")(x, train)
-        return ClipConv(256, self.maps, norm=False, name="maps")(x, train), {}
+        for layer, width in enumerate((*_REGRESSION, 256), 1):
+            for part, kernel_size in enumerate(kernels if layer <= len(_REGRESSION) else _POINT, 1):
+                x = conv(channels, width // self.narrow, kernel_size, name=f"layer{layer}_{part}")(x, train)
+                channels = width // self.narrow
+        return ClipConv(channels, self.maps, norm=False, name="maps")(x, train), {}
 
 
 def map_count(skeleton: Skeleton) -> int:

@@ -96,7 +96,7 @@ class ClipData:
     skeleton: Skeleton = field(metadata={"static": True})
 
 
-def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -> Split:
+def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249, validation: float = 0.1) -> Split:
     """The published split: within each infant, earlier clips train and later ones test.
 
     The first `training` frames give clips that overlap, one from every frame; the last `test` frames give clips that do
@@ -110,6 +110,7 @@ def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -
         frames: of each infant, in the order of `ClipData`.
         training: frames.
         test: frames.
+        validation: share of the training clips.
 
     Returns:
         First frames of the clips of each part.
@@ -124,7 +125,7 @@ def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -
     tested: list[int] = []
     for start, count in zip(_starts(frames), frames):
         clips = range(start, start + training - FRAMES + 1)
-        cut = len(clips) - len(clips) // 10
+        cut = len(clips) - max(int(validation * len(clips)), 1)
         train += clips[:cut]
         held += clips[min(cut + FRAMES - 1, len(clips) - 1) :]
         tested += range(start + count - test, start + count - FRAMES + 1, FRAMES)
@@ -132,7 +133,7 @@ def split_in_time(frames: Sequence[int], training: int = 751, test: int = 249) -
 
 
 def split_by_infant(frames: Sequence[int], splits: Sequence[Split]) -> list[Split]:
-    """Splits of infants as splits of clips: overlapping clips train, those that do not overlap validate.
+    """Splits of infants as splits of clips: overlapping clips train, those that do not overlap validate and test.
 
     Args:
         frames: of each infant, in the order of `ClipData`.
@@ -143,7 +144,9 @@ def split_by_infant(frames: Sequence[int], splits: Sequence[Split]) -> list[Spli
     def clips(infants: Sequence[int], step: int) -> tuple[int, ...]:
         return tuple(first for i in infants for first in range(starts[i], starts[i] + frames[i] - FRAMES + 1, step))
 
-    return [Split(clips(split.train, 1), clips(split.validation, FRAMES)) for split in splits]
+    return [
+        Split(clips(split.train, 1), clips(split.validation, FRAMES), clips(split.test, FRAMES)) for split in splits
+    ]
 
 
 def _starts(frames: Sequence[int]) -> list[int]:
@@ -265,7 +268,7 @@ class ClipTask(SupervisedTask):
         at = first[:, None] + jnp.arange(FRAMES)
         x = shard_batch(data.frames[at][..., None])
         if not self.detects:
-            detector = DetectionNetwork(maps=self.module.maps)
+            detector = DetectionNetwork(maps=self.module.maps, narrow=self.module.narrow)
             x = jnp.concatenate([x, detector.apply(data.detector, x)[1]["maps"]], -1)
         return x, data.points[at]
 

@@ -25,6 +25,7 @@ from infantjax.files import natural_order
 from infantjax.formats import checks, naming, text
 from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
+from infantjax.video.depth import read_depth
 from infantjax.weights.archive import DAMAGE, open_archive
 
 _COLUMN = re.compile(r"^(.*?)[_. ]?([xyXY])$")
@@ -61,7 +62,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
 
 
 def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Float[np.ndarray, "time height width 1"]:
-    """Depth images as the networks of babyPose read them: resized by area, the mean of each taken away.
+    """Depth images as the networks of babyPose read them.
 
     Args:
         paths: three consecutive annotated images, 8 or 16 bits.
@@ -70,23 +71,26 @@ def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Flo
 
     Raises:
         InputError: an image that cannot be read, or one of several colors.
+    """
+    return np.stack([prepare_depth(read_depth(path), height, width) for path in paths])[..., None]
+
+
+def prepare_depth(
+    depth: Float[np.ndarray, "row column"], height: int = 96, width: int = 128
+) -> Float[np.ndarray, "height width"]:
+    """A depth image resized by area, its mean taken away.
+
+    Args:
+        depth: float32, in any unit.
+        height: of the result, pixels.
+        width: of the result, pixels.
 
     Source: Migliorelli et al. 2021; the kind of resizing is our choice.
     """
     from PIL import Image
 
-    frames = []
-    for path in paths:
-        try:
-            with Image.open(path) as opened:
-                values = np.asarray(opened, np.float32)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(path, f"cannot be read as an image ({type(error).__name__})") from None
-        if values.ndim != 2:
-            raise InputError(path, "has several channels, a depth image has one", "give the images of the depth camera")
-        small = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BOX))
-        frames.append(small - small.mean())
-    return np.stack(frames)[..., None]
+    small = np.asarray(Image.fromarray(depth).resize((width, height), Image.Resampling.BOX))
+    return small - small.mean()
 
 
 def _tables(path: Path) -> list[Path]:

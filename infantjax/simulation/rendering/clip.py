@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, UInt8, UInt16
 from PIL import Image, ImageFilter
 
 from infantjax.recording.recording import Recording
 from infantjax.settings import NonNegative, Range, Share, check_fields
 from infantjax.simulation.config import STATEMENT, InfantConfig
 from infantjax.simulation.movement import move
+from infantjax.simulation.rendering.depth import depth_image
 from infantjax.simulation.rendering.figure import PARTS, Figure, build_figure
 from infantjax.simulation.rendering.look import Look, draw_floor, draw_look
 from infantjax.simulation.rendering.painting import Layer, paint_capsule, paint_head
@@ -109,6 +110,11 @@ class Clip:
         top, left = (37 * index) % (len(grain) - config.height + 1), (61 * index) % (grain.shape[1] - config.width + 1)
         image = image + grain[top : top + config.height, left : left + config.width]
         return np.clip(image, 0, 255).astype(np.uint8)
+
+    def depth(self, index: int) -> UInt16[np.ndarray, "height width"]:
+        """One frame of a depth camera at the same place, millimeters; see `depth_image`."""
+        rng = stream((*self.seed, index), "depth")
+        return depth_image(self._figure, index, self.infant, (self.config.height, self.config.width), rng)
 
     def body_mask(self, index: int) -> Float[np.ndarray, "height width"]:
         """How much of each pixel of a frame the infant covers, 0 to 1."""

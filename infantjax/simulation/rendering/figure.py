@@ -41,6 +41,7 @@ class Figure:
         keypoints: `[time, joint, 2]` of in-motion-19, pixels.
         ends: `[time, part, end, 2]` pixels; parts as in `PARTS`.
         radii: `[time, part, end]` pixels.
+        heights: `[time, part, end]` towards the camera, centimeters above the surface.
         nearness: `[time, part]` towards the camera; the last column is the head's.
         head: `[time, 2]` middle of the head, pixels.
         head_axes: `[time, 3, 3]` its left, up and front as columns; x to the right, y downwards, z to the camera.
@@ -50,6 +51,7 @@ class Figure:
     keypoints: Float[np.ndarray, "time joint 2"]
     ends: Float[np.ndarray, "time part 2 2"]
     radii: Float[np.ndarray, "time part 2"]
+    heights: Float[np.ndarray, "time part 2"]
     nearness: Float[np.ndarray, "time part1"]
     head: Float[np.ndarray, "time 2"]
     head_axes: Float[np.ndarray, "time 3 3"]
@@ -109,7 +111,8 @@ def build_figure(positions: Float[np.ndarray, "time joint 3"], config: InfantCon
     widths = np.array([part[2:4] for part in PARTS.values()]) * size * stoutness
     radii = np.stack([scale[:, first], scale[:, second]], axis=-1) * widths
     lift = [_LIFT.get(name, 0.0) * size for name in PARTS]
-    nearness = (camera[:, first, 2] + camera[:, second, 2]) / 2 + lift
+    heights = np.stack([camera[:, first, 2], camera[:, second, 2]], axis=-1)
+    nearness = heights.mean(-1) + lift
     head = names.index("head")
     axes = np.stack([left, up, np.cross(left, up)], axis=-1)
     # Directions are differences of positions in the camera's axes.
@@ -118,6 +121,7 @@ def build_figure(positions: Float[np.ndarray, "time joint 3"], config: InfantCon
         keypoints=pixels[:, : len(IN_MOTION_19.joints)],
         ends=np.stack([pixels[:, first], pixels[:, second]], axis=2),
         radii=radii,
+        heights=heights,
         nearness=np.concatenate([nearness, camera[:, [head], 2]], axis=1),
         head=pixels[:, head],
         head_axes=np.swapaxes(turned * np.array([1.0, -1.0, 1.0]), 1, 2),

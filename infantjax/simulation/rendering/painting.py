@@ -54,12 +54,7 @@ class Layer:
 
     def box(self, points: Float[np.ndarray, "point 2"], radius: float) -> tuple[slice, slice] | None:
         """Rows and columns of the pixels within a distance of some points; None outside of the image."""
-        height, width = self.cover.shape
-        left, top = np.floor(points.min(0) - radius - 1).astype(int)
-        right, bottom = np.ceil(points.max(0) + radius + 1).astype(int)
-        rows = slice(max(top, 0), min(bottom, height))
-        columns = slice(max(left, 0), min(right, width))
-        return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+        return box_around(self.cover.shape, points, radius)
 
     def put(self, place: tuple[slice, slice], color: np.ndarray, cover: np.ndarray) -> None:
         """Put colors over what is there; `color` is `[row, column, 3]`, `cover` `[row, column]`."""
@@ -70,6 +65,16 @@ class Layer:
         self.cover[place] += cover
 
 
+def box_around(
+    shape: tuple[int, ...], points: Float[np.ndarray, "point 2"], radius: float
+) -> tuple[slice, slice] | None:
+    """Rows and columns of the pixels of an image within a distance of some points; None outside of the image."""
+    left, top = np.floor(points.min(0) - radius - 1).astype(int)
+    right, bottom = np.ceil(points.max(0) + radius + 1).astype(int)
+    rows, columns = slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
 def paint_capsule(
     layer: Layer, ends: Float[np.ndarray, "2 2"], radii: Float[np.ndarray, "2"], material: Material, light: Light
 ) -> None:
@@ -77,7 +82,7 @@ def paint_capsule(
     place = layer.box(ends, float(radii.max()))
     if place is None:
         return
-    x, y = _pixels(place, ends[0])
+    x, y = pixels_from(place, ends[0])
     along = (ends[1] - ends[0]).astype(np.float32)
     share = np.clip((x * along[0] + y * along[1]) / max(float(along @ along), 1e-6), 0, 1)
     radius = radii[0] + (radii[1] - radii[0]) * share
@@ -136,7 +141,7 @@ def paint_head(
     place = layer.box(center[None], float(radii.max()))
     if place is None:
         return
-    x, y = _pixels(place, center)
+    x, y = pixels_from(place, center)
     # In the head's own axes, divided by its radii, the head is a sphere and the line of sight still a line.
     own = (axes / radii).astype(np.float32)
     start = x[..., None] * own[0] + y[..., None] * own[1]
@@ -157,7 +162,7 @@ def paint_head(
     layer.put(place, shade[..., None] * color * light.color, cover.astype(np.float32))
 
 
-def _pixels(place: tuple[slice, slice], origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pixels_from(place: tuple[slice, slice], origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """X and y of the pixels of a place relative to an origin, float32."""
     rows, columns = place
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + np.float32(0.5 - origin[1])

@@ -1,0 +1,168 @@
+"""The trained pair of networks, detection and regression, as one: its maps, its joints, and its folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from infantjax import models, skeletons
+from infantjax.errors import InputError, one_line
+from infantjax.methods.asy_regression.model import DetectionNetwork, RegressionNetwork, connections
+from infantjax.pose import linking
+from infantjax.skeletons import Skeleton
+from infantjax.weights.ensemble import INDEX, Ensemble, Member, load_ensemble, save_ensemble
+
+DETECTION = "babypose-detection"
+TASK = "depth-pose"
+
+
+class Joints(NamedTuple):
+    """Joints of clips.
+
+    Attributes:
+        positions: `[clip, time, joint, 2]`, pixels of the frame; NaN where none was found.
+        confidence: `[clip, time, joint]`, of the map there, 0..1.
+    """
+
+    positions: Float[np.ndarray, "clip time joint 2"]
+    confidence: Float[np.ndarray, "clip time joint"]
+
+
+@dataclass(frozen=True, eq=False)
+class DepthNetwork:
+    """A detection network and the regression network that reads its maps, with their weights.
+
+    Attributes:
+        kind: registry name of the regression network.
+        detector: the detection network.
+        regressor: the regression network.
+        variables: of both, in this order.
+        skeleton: keypoints of the maps.
+        height: of the frames, pixels.
+        width: of the frames, pixels.
+        radius: of the discs that were trained, pixels; within it one candidate suppresses others.
+        digest: SHA-256 of the saved networks; empty before.
+        statement: what they were trained on.
+    """
+
+    kind: str
+    detector: DetectionNetwork
+    regressor: RegressionNetwork
+    variables: tuple[Any, Any]
+    skeleton: Skeleton
+    height: int
+    width: int
+    radius: float
+    digest: str = ""
+    statement: str = ""
+
+    @cached_property
+    def _program(self) -> Any:
+        def maps(variables: tuple[Any, Any], frames: Array) -> Array:
+            x = frames[..., None]
+            detected = self.detector.apply(variables[0], x)[1]["maps"]
+            return self.regressor.apply(variables[1], jnp.concatenate([x, detected], -1))[0]
+
+        return jax.jit(maps)
+
+    def find(self, frames: Float[np.ndarray, "clip time row column"], threshold: float = linking.THRESHOLD) -> Joints:
+        """Joints of the infant in clips.
+
+        Candidates are linked to limbs as published. Our choice: a joint lies at the mean of the pixels within the
+        radius of its candidate, weighted by their values, since the trained discs are nearly flat.
+
+        Args:
+            frames: each minus its mean, see `babypose.prepare_depth`.
+            threshold: smallest value of a map at a joint.
+        """
+        maps = np.asarray(self._program(self.variables, jnp.asarray(frames, jnp.float32)))
+        count, limbs = len(self.skeleton.joints), connections(self.skeleton)
+        positions = np.full((*frames.shape[:2], count, 2), np.nan)
+        confidence = np.zeros((*frames.shape[:2], count))
+        for at in np.ndindex(*frames.shape[:2]):
+            joints, linked = maps[at][..., :count], maps[at][..., count:]
+            found = linking.link(joints, linked, limbs, self.radius, threshold)
+            for joint in np.flatnonzero(np.isfinite(found).all(-1)):
+                x, y = found[joint].astype(int)
+                positions[(*at, joint)] = _center(joints[..., joint], x, y, self.radius)
+                confidence[(*at, joint)] = np.clip(joints[y, x, joint], 0, 1)
+        return Joints(positions, confidence)
+
+    def save(self, directory: str | Path, info: Mapping[str, Any]) -> str:
+        """Write both networks into a folder, which `load_depth_network` reads, and return their digest.
+
+        Args:
+            directory: created if missing.
+            info: JSON-compatible, stored beside the weights: how they came about.
+
+        Raises:
+            OSError: the folder cannot be written; its previous content is unchanged.
+        """
+        detector, regressor = self.detector, self.regressor
+        overrides: list[dict[str, Any]] = [
+            {"narrow": detector.narrow, "skips": detector.skips},
+            {"narrow": regressor.narrow},
+        ]
+        members = tuple(
+            Member(name, jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], dict(of_one)), chosen)
+            for name, of_one, chosen in zip((DETECTION, self.kind), self.variables, overrides)
+        )
+        described = {
+            "task": TASK,
+            "skeleton": self.skeleton.name,
+            "height": self.height,
+            "width": self.width,
+            "radius": self.radius,
+        }
+        return save_ensemble(Ensemble(members, {**info, **described}), directory).digest
+
+
+def load_depth_network(directory: str | Path) -> DepthNetwork:
+    """Load the networks that `infantjax train depth` wrote.
+
+    Raises:
+        InputError: no such folder, damaged, or of other networks.
+    """
+    ensemble = load_ensemble(directory) if (Path(directory) / INDEX).is_file() else None
+    if ensemble is None or ensemble.info.get("task") != TASK or len(ensemble.members) != 2:
+        raise InputError(directory, "holds no networks of depth images", "give a folder of `infantjax train depth`")
+    info = ensemble.info
+    try:
+        skeleton = skeletons.get(info["skeleton"])
+        detector, regressor = (
+            models.get(member.model).build(
+                skeleton=skeleton,
+                **member.overrides,
+            )
+            for member in ensemble.members
+        )
+        sizes = int(info["height"]), int(info["width"]), float(info["radius"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(directory, f"was written by another version ({error})", "train it again") from None
+    variables = [jax.tree.map(lambda leaf: leaf[0], member.variables) for member in ensemble.members]
+    return DepthNetwork(
+        ensemble.members[1].model,
+        detector,  # type: ignore[arg-type]  # as the registry builds it
+        regressor,  # type: ignore[arg-type]
+        (variables[0], variables[1]),
+        skeleton,
+        *sizes,
+        digest=ensemble.digest,
+        statement=one_line(str(info.get("statement", ""))),
+    )
+
+
+def _center(values: np.ndarray, x: int, y: int, radius: float) -> tuple[float, float]:
+    """Mean place of the pixels within the radius of one, weighted by their values above half of its value."""
+    reach = int(np.ceil(radius))
+    top, left = max(y - reach, 0), max(x - reach, 0)
+    part = values[top : y + reach + 1, left : x + reach + 1]
+    rows, columns = np.indices(part.shape)
+    weights = np.maximum(part - values[y, x] / 2, 0) * (np.hypot(rows + top - y, columns + left - x) <= radius)
+    return float((weights * columns).sum() / weights.sum() + left), float((weights * rows).sum() / weights.sum() + top)

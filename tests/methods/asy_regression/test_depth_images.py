@@ -1,0 +1,197 @@
+"""Annotated depth images as frames, the joints in maps, and keypoints of a folder of depth images."""
+
+from dataclasses import dataclass, replace
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from infantjax.errors import InputError
+from infantjax.methods.asy_regression import network as networks
+from infantjax.methods.asy_regression.images import read_frames, to_frame, to_image
+from infantjax.methods.asy_regression.model import build, connections
+from infantjax.methods.asy_regression.network import DepthNetwork, Joints, load_depth_network
+from infantjax.methods.asy_regression.tracker import DepthTracker
+from infantjax.nn.initializers import initialize
+from infantjax.pose import track
+from infantjax.pose.annotations import Annotations, read_annotations
+from infantjax.pose.codec.limb import DiscCodec, FallOff
+from infantjax.pose.writing import write_keypoints
+from infantjax.skeletons import BABYPOSE_12
+from infantjax.video.depth import DepthImages
+
+
+def save(path, value=900):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((48, 64), value, np.uint16)).save(path)
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """Four images of two infants, whose rows alternate."""
+    paths = tuple(tmp_path / f"{infant}_{number}.png" for number in range(2) for infant in ("ann", "ben"))
+    for value, path in enumerate(paths):
+        Image.fromarray(np.tile(np.arange(64, dtype=np.uint16) * (value + 1), (48, 1))).save(path)
+    points = np.tile([32.0, 24.0], (4, 12, 1)) + np.arange(4)[:, None, None]
+    return Annotations(tuple(p.stem for p in paths), points, BABYPOSE_12, paths, groups=("ann", "ben") * 2)
+
+
+def test_frames_follow_each_other_infant_by_infant_with_their_points(annotations):
+    read = read_frames(annotations, 24, 32)
+    assert read.infants == {"ann": 2, "ben": 2}
+    assert read.annotations.names == ("ann_0", "ann_1", "ben_0", "ben_1")
+    np.testing.assert_allclose(read.frames.mean((1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(np.ptp(read.frames, (1, 2)) / np.ptp(read.frames[0]), [1, 3, 2, 4], rtol=1e-5)
+    np.testing.assert_allclose(read.points[:, 0, 0], (32 + np.array([0, 2, 1, 3])) / 2 - 0.5)
+
+
+def test_points_of_an_image_come_back_from_its_frame():
+    points = np.random.default_rng(0).uniform(0, 400, (3, 12, 2))
+    sizes = (480, 640), (96, 128)
+    np.testing.assert_allclose(to_image(to_frame(points, *sizes), *sizes), points)
+    np.testing.assert_allclose(to_frame(np.array([[2.5, 2.5]]), *sizes), [[0, 0]])
+
+
+def test_images_in_color_stand_for_the_depth_images_beside_them(tmp_path):
+    for number in range(3):
+        save(tmp_path / "01" / "depth" / f"syn_{number:05d}_depth.png", 900 + number)
+        text = "\n".join(f"{10 + joint} {20 + joint} 800 {joint}" for joint in range(25))
+        table = tmp_path / "01" / "joints_2Ddep" / f"syn_joints_2Ddep_{number:05d}.txt"
+        table.parent.mkdir(exist_ok=True)
+        table.write_text(text)
+    read = read_frames(read_annotations(tmp_path, "babypose-12"), 24, 32)
+    assert [path.name for path in read.annotations.paths] == [f"syn_{n:05d}_depth.png" for n in range(3)]
+    assert np.isfinite(read.points).all()
+
+
+def test_all_images_that_cannot_be_read_are_named(annotations):
+    Image.new("RGB", (64, 48)).save(annotations.paths[0])
+    annotations.paths[3].write_text("no image")
+    with pytest.raises(InputError, match=r"2 of 4 cannot be used: .*ann_0.*several channels.*; .*ben_1.*; give depth"):
+        read_frames(annotations, 24, 32)
+
+
+# --- joints in maps --------------------------------------------------------------------------------------------------
+
+POINTS = np.random.default_rng(1).uniform((10, 10), (118, 86), (12, 2))
+
+
+class Silent(nn.Module):
+    """Detects nothing."""
+
+    @nn.compact
+    def __call__(self, x):
+        return None, {"maps": x}
+
+
+class Drawn(nn.Module):
+    """The target maps of `POINTS`, without the last joint, whatever the frames show."""
+
+    @nn.compact
+    def __call__(self, x):
+        points = jnp.asarray(POINTS).at[11].set(jnp.nan)
+        maps = DiscCodec(connections(BABYPOSE_12), 6.0, FallOff()).encode(points, 96, 128)
+        return jnp.broadcast_to(maps, (*x.shape[:2], *maps.shape)), {}
+
+
+def test_joints_lie_at_the_middle_of_their_discs_and_missing_ones_nowhere():
+    network = DepthNetwork("asy-regression", Silent(), Drawn(), ({}, {}), BABYPOSE_12, 96, 128, 6.0)
+    found = network.find(np.zeros((2, 3, 96, 128), np.float32))
+    assert found.positions.shape == (2, 3, 12, 2)
+    apart = np.linalg.norm(POINTS[:, None] - POINTS[None], axis=-1) + 99 * np.eye(12)
+    error = np.linalg.norm(found.positions[0, 0] - POINTS, axis=-1)
+    assert error[:11].max() < 0.7, (error, apart.min())
+    assert np.isnan(found.positions[:, :, 11]).all()
+    assert (found.confidence[..., 11] == 0).all()
+    assert (found.confidence[..., :11] > 0.9).all()
+
+
+def test_networks_are_read_as_they_were_saved(tmp_path):
+    modules = [build(name, narrow=32) for name in ("babypose-detection", "asy-regression")]
+    shapes = (jnp.zeros((1, 3, 48, 64, channels)) for channels in (1, 21))
+    variables = tuple(dict(initialize(m, networks.jax.random.key(0), x)) for m, x in zip(modules, shapes))
+    network = DepthNetwork("asy-regression", *modules, variables, BABYPOSE_12, 48, 64, 3.0)
+    digest = network.save(tmp_path, {"statement": "for a test"})
+    again = load_depth_network(tmp_path)
+    assert (again.detector, again.regressor, again.kind) == (*modules, "asy-regression")
+    assert (again.height, again.width, again.radius) == (48, 64, 3.0)
+    assert (again.digest, again.statement) == (digest, "for a test")
+    for a, b in zip(*map(networks.jax.tree.leaves, (again.variables, variables)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_another_folder_of_weights_is_refused(ensemble_folder):
+    with pytest.raises(InputError, match="holds no networks of depth images; give a folder of `infantjax train depth`"):
+        load_depth_network(ensemble_folder)
+
+
+# --- keypoints of a folder -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Brightest:
+    """Finds the nearest pixel of each frame as every joint but the last, and counts its calls."""
+
+    calls: int = 0
+    kind, digest, statement = "nearest", "0" * 64, "for a test"
+    skeleton, height, width = BABYPOSE_12, 24, 32
+
+    def find(self, frames, threshold):
+        self.calls += 1
+        flat = frames.reshape(*frames.shape[:2], -1).argmin(-1)
+        positions = np.stack([flat % 32, flat // 32], -1)[:, :, None].repeat(12, 2).astype(float)
+        positions[:, :, 11] = np.nan
+        return Joints(positions, np.where(np.isnan(positions[..., 0]), 0, 0.8))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight images of 48 x 64 pixels with a near spot that moves to the right."""
+    for number in range(8):
+        image = np.full((48, 64), 900, np.uint16)
+        image[20:22, 2 * number : 2 * number + 2] = 400
+        (tmp_path / "clip" / "depth").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "clip" / "depth" / f"{number}.png")
+    return tmp_path / "clip"
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_every_frame_of_a_folder_gets_its_points_in_its_own_pixels(folder, batch):
+    tracker, frames = DepthTracker(Brightest(), batch_size=batch), DepthImages(folder, 6)
+    recording = tracker.recording(frames, tracker.track(frames))
+    assert (recording.name, recording.fps, recording.skeleton) == ("clip", 6, BABYPOSE_12)
+    np.testing.assert_allclose(recording.keypoints[:, 0, 0], 2 * np.arange(8) + 1)
+    np.testing.assert_allclose(recording.keypoints[:, 0, 1], 21)
+    assert np.isnan(recording.keypoints[:, 11]).all()
+    assert recording.confidence[:, [0, 11]].tolist() == [[0.8, 0.0]] * 8
+    assert "for a test" in " ".join(recording.notes)
+
+
+def test_an_interrupted_folder_is_continued(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(track, "CHUNK", 3)
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts"
+    frames = DepthImages(folder, 6)
+    first = DepthTracker(Brightest())
+    write_keypoints(frames, first, whole, chunks=parts)
+    assert first.network.calls == 3
+    (parts / "00000006.npz").unlink()
+    again = DepthTracker(Brightest())
+    write_keypoints(frames, again, tmp_path / "again.csv", chunks=parts)
+    assert again.network.calls == 1
+    assert (tmp_path / "again.csv").read_bytes() == whole.read_bytes()
+
+
+def test_images_in_color_are_no_depth_images(tmp_path):
+    from infantjax.video import open_frames
+
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="holds no depth images"):
+        DepthTracker(Brightest()).track(open_frames(tmp_path, 6))
+
+
+@pytest.mark.parametrize("option", [{"min_confidence": 0}, {"min_confidence": 2}, {"batch_size": 0}])
+def test_options_of_a_tracker_that_cannot_be_are_refused(option):
+    with pytest.raises(ValueError, match=f"{next(iter(option))} must be"):
+        DepthTracker(replace(Brightest()), **option)
