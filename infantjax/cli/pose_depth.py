@@ -26,17 +26,17 @@ class PoseDepth(common.Command):
     """
 
     inputs: Positional[tuple[Path, ...]]
-    """Folders of depth images, one a recording, or of such folders: babyPose, MINI-RGBD."""
+    """Folders of depth images, or of such folders: babyPose, MINI-RGBD."""
     weights: Annotated[Path, arg(metavar="DIR")]
     """Folder of `infantjax train depth`."""
     output: common.Output = RESULTS
     """Folder for a keypoint file of each recording."""
     fps: common.Fps = None
-    """Frames per second: needed."""
+    """Frames per second, where the input does not say."""
     keypoints: Literal["csv", "npz"] = "csv"
-    """Format of the keypoint files."""
+    """Format of the keypoint files of videos."""
     overlay: bool = False
-    """Write a video of each recording with the keypoints drawn into it."""
+    """Write a copy of each video or image with the keypoints drawn into it."""
     min_confidence: float = 0.3
     """Points with less confidence are missing."""
     batch_size: int | None = None
