@@ -23,7 +23,7 @@ PAGE = Path(__file__).parent / "reference" / "commands.md"
 
 HEAD = """# Commands
 
-`infantjax COMMAND --help` also shows an example, as does [Which command do I need?](../start/which_command.md)
+`infantjax COMMAND --help` says more, with an example, as does [Which command do I need?](../start/which_command.md)
 Results go to standard output, everything else to standard error. Every command also has `--quiet` (print results only)
 and `--debug` (show a traceback when something fails).
 
@@ -35,6 +35,7 @@ exit status | meaning
 130 | interrupted; completed work is kept
 
 A value after `=` is the default, of several the first. Options with a dot are named only: `--help` says what they mean.
+`--epochs` is short for `--training.epochs`, and so on.
 The environment variable `INFANTJAX_CACHE` names the folder of programs and public weights, `JAX_PLATFORMS` the backend.
 """
 
@@ -83,7 +84,7 @@ def settings_of(method: str) -> dict[str, str]:
 
 
 def section(name: str, groups: dict[str, dict[str, str]], hidden: set[str]) -> str:
-    """One command: its help and its options; those of a group by a link.
+    """One command: what it does and its options; those of a group by a link.
 
     Args:
         name: of the command.
@@ -91,7 +92,7 @@ def section(name: str, groups: dict[str, dict[str, str]], hidden: set[str]) -> s
         hidden: lines of the settings of a method, which are told at the end of the page.
     """
     command = cli.command_type(name)
-    text = inspect.cleandoc(command.__doc__ or "").partition("Example:\n")[0]
+    text = inspect.cleandoc(command.__doc__ or "").partition("\n\n")[0]
     rows = options(command.specialize([]))
     shared = {title: [o for o, row in found.items() if rows.get(o) == row] for title, found in groups.items()}
     told = {rows[option] for found in shared.values() for option in found} | hidden
@@ -102,7 +103,7 @@ def section(name: str, groups: dict[str, dict[str, str]], hidden: set[str]) -> s
         links.append(f"[settings](#settings-of-the-methods){some}")
     lines = compact({option: row for option, row in rows.items() if row not in told})
     also = ["", f"Also {', '.join(links)}."] if links else []
-    return "\n".join([f"## {name}", "", text.strip(), "", *lines, *also, ""])
+    return "\n".join([f"## {name}", "", text, "", *lines, *also, ""])
 
 
 def _link(title: str, found: list[str], known: dict[str, str]) -> str:
