@@ -123,7 +123,7 @@ def train_depth(
     config, options = config or DepthTrainingConfig(), options or TrainOptions()
     directory, shape = Path(directory), (config.height, config.height * 4 // 3)
     read = read_frames(annotations, *shape, quiet=options.quiet)
-    split, notes = _split(read, config)
+    split, notes = split_clips(read, config)
     skeleton = read.annotations.skeleton
     data = ClipData(read.frames, read.points, None, skeleton)  # type: ignore[arg-type]  # on the host until it trains
     detector: Any = build(DETECTOR, skeleton, narrow=config.narrow)
@@ -165,8 +165,12 @@ def train_depth(
     return replace(trained, network=replace(trained.network, digest=digest))
 
 
-def _split(read: DepthFrames, config: DepthTrainingConfig) -> tuple[Split, tuple[str, ...]]:
-    """First frames of the clips of each part, and notes for a reader of the errors."""
+def split_clips(read: DepthFrames, config: DepthTrainingConfig) -> tuple[Split, tuple[str, ...]]:
+    """First frames of the clips of each part, and notes for a reader of the errors.
+
+    Raises:
+        InputError: too few infants or frames, or infants that are not known.
+    """
     counts = list(read.infants.values())
     if config.split == "time":
         tested = round(config.test * min(counts))
