@@ -122,7 +122,7 @@ def main(options: Options) -> None:
         rows += [(name, batch, count, "test", *tables.scores(of)) for name, of in smaller.items()]
     if data.transfer is not None:
         parts.append(tables.score_table("Table 6: other images", tables.TABLE_6, elsewhere, found))
-    figures = tables.figure_4(found)
+    figures = tables.figure_4(found, spread)
     if options.sizes:
         curves = {name: efficiency(options, data, name) for name in options.networks}
         points = [(name, size, of) for name, curve in curves.items() for size, of in curve.items()]

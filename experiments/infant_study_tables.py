@@ -201,15 +201,17 @@ def table_3(found: Mapping[str, Distances], spread: Spread) -> str:
     return markdown("Table 3", ("network", "ICC(A,1)", "ICC(C,1)"), rows)
 
 
-def figure_4(found: Mapping[str, Distances]) -> dict[str, "Figure"]:
-    """Distances of each keypoint as box plots, one figure a network."""
+def figure_4(found: Mapping[str, Distances], spread: Spread) -> dict[str, "Figure"]:
+    """Distances of each keypoint as box plots with the annotators' mean spread, one figure a network."""
     figures = {}
     for name, distances in found.items():
         figure, axes = plots.new_figure("distance, head lengths", "")
         values = [of_one[np.isfinite(of_one)] for of_one in distances.T]
         axes.boxplot(values, tick_labels=list(IN_MOTION_19.joints), showfliers=False, orientation="horizontal")
+        axes.plot(spread.mean, np.arange(1, len(values) + 1), "kx", label="mean spread of annotators")
         axes.set_title(label(name))
         axes.invert_yaxis()
+        axes.legend()
         figures[f"figure_4_{name}"] = figure
     return figures
 

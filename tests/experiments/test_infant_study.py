@@ -144,6 +144,13 @@ def test_errors_like_the_spread_are_consistent_with_it():
     assert float(agreement.split()[0]) < 0.1
 
 
+def test_figure_4_marks_the_spread_of_the_annotators():
+    spread = tables.published_spread()
+    (figure,) = tables.figure_4({"openpose": np.full((3, JOINTS), 0.1)}, spread).values()
+    (marks,) = [line for line in figure.axes[0].lines if line.get_label() == "mean spread of annotators"]
+    np.testing.assert_allclose(marks.get_xdata(), spread.mean)
+
+
 def test_the_difference_to_table_1_is_the_published_one():
     text = tables.score_table("Table 5", tables.TABLE_5, {}, {})
     differences = rows_of(text, "Table 5", "difference to table 1")[0]
