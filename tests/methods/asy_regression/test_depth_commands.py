@@ -101,6 +101,10 @@ def test_later_frames_of_the_same_infants_test_as_published(cohort, tmp_path, ca
         (("train", "depth", "{cohort}", "--narrow", 0), "narrow must be within 1..32"),
         (("train", "depth", "{cohort}", "--height", 48), "44 clips do not fill a batch of 60"),
         (("train", "depth", "{cohort}/sim0000", "--height", 48), "needs at least 3 groups, found 1"),
+        (
+            ("train", "depth", "{cohort}", "--split", "time", "--test", 0.8),
+            "have an infant with 24 images",
+        ),
         (("train", "depth", "{empty}"), "holds no annotations of a known format"),
         (("pose", "depth", "{empty}", "--weights", "{empty}", "--fps", 6), "holds no depth images"),
         (

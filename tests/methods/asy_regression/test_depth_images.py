@@ -3,19 +3,19 @@
 from dataclasses import dataclass, replace
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from infantjax.errors import InputError
-from infantjax.methods.asy_regression import network as networks
 from infantjax.methods.asy_regression.images import read_frames, to_frame, to_image
 from infantjax.methods.asy_regression.model import build, connections
 from infantjax.methods.asy_regression.network import DepthNetwork, Joints, load_depth_network
 from infantjax.methods.asy_regression.tracker import DepthTracker
 from infantjax.nn.initializers import initialize
-from infantjax.pose import track
+from infantjax.pose import load_pose_network, track
 from infantjax.pose.annotations import Annotations, read_annotations
 from infantjax.pose.codec.limb import DiscCodec, FallOff
 from infantjax.pose.writing import write_keypoints
@@ -111,15 +111,23 @@ def test_joints_lie_at_the_middle_of_their_discs_and_missing_ones_nowhere():
 def test_networks_are_read_as_they_were_saved(tmp_path):
     modules = [build(name, narrow=32) for name in ("babypose-detection", "asy-regression")]
     shapes = (jnp.zeros((1, 3, 48, 64, channels)) for channels in (1, 21))
-    variables = tuple(dict(initialize(m, networks.jax.random.key(0), x)) for m, x in zip(modules, shapes))
+    variables = tuple(dict(initialize(m, jax.random.key(0), x)) for m, x in zip(modules, shapes))
     network = DepthNetwork("asy-regression", *modules, variables, BABYPOSE_12, 48, 64, 3.0)
     digest = network.save(tmp_path, {"statement": "for a test"})
     again = load_depth_network(tmp_path)
     assert (again.detector, again.regressor, again.kind) == (*modules, "asy-regression")
     assert (again.height, again.width, again.radius) == (48, 64, 3.0)
     assert (again.digest, again.statement) == (digest, "for a test")
-    for a, b in zip(*map(networks.jax.tree.leaves, (again.variables, variables)), strict=True):
+    for a, b in zip(*map(jax.tree.leaves, (again.variables, variables)), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_command_for_images_in_color_names_the_one_for_depth(tmp_path):
+    modules = [build(name, narrow=32) for name in ("babypose-detection", "asy-regression")]
+    network = DepthNetwork("asy-regression", *modules, ({"a": np.ones(1)},) * 2, BABYPOSE_12, 48, 64, 3.0)
+    network.save(tmp_path, {})
+    with pytest.raises(InputError, match="holds no pose network; use `infantjax pose depth`"):
+        load_pose_network(tmp_path)
 
 
 def test_another_folder_of_weights_is_refused(ensemble_folder):
