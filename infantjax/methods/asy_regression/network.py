@@ -158,11 +158,18 @@ def load_depth_network(directory: str | Path) -> DepthNetwork:
     )
 
 
-def _center(values: np.ndarray, x: int, y: int, radius: float) -> tuple[float, float]:
-    """Mean place of the pixels within the radius of one, weighted by their values above half of its value."""
-    reach = int(np.ceil(radius))
-    top, left = max(y - reach, 0), max(x - reach, 0)
-    part = values[top : y + reach + 1, left : x + reach + 1]
-    rows, columns = np.indices(part.shape)
-    weights = np.maximum(part - values[y, x] / 2, 0) * (np.hypot(rows + top - y, columns + left - x) <= radius)
-    return float((weights * columns).sum() / weights.sum() + left), float((weights * rows).sum() / weights.sum() + top)
+def _center(values: np.ndarray, x: float, y: float, radius: float) -> tuple[float, float]:
+    """The middle of a disc from a pixel in it: mean place of the pixels within the radius, shifted until it stays.
+
+    Pixels are weighted by their values above half of the value at the start, in three steps.
+    """
+    reach, least = int(np.ceil(radius)) + 1, values[int(y), int(x)] / 2
+    for _ in range(3):
+        top, left = max(int(y) - reach, 0), max(int(x) - reach, 0)
+        part = values[top : int(y) + reach + 1, left : int(x) + reach + 1]
+        rows, columns = np.indices(part.shape)
+        weights = np.maximum(part - least, 0) * (np.hypot(rows + top - y, columns + left - x) <= radius)
+        if not (total := weights.sum()):
+            break
+        x, y = (weights * columns).sum() / total + left, (weights * rows).sum() / total + top
+    return float(x), float(y)

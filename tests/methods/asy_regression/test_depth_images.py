@@ -76,6 +76,7 @@ def test_all_images_that_cannot_be_read_are_named(annotations):
 # --- joints in maps --------------------------------------------------------------------------------------------------
 
 POINTS = np.random.default_rng(1).uniform((10, 10), (118, 86), (12, 2))
+NOISE = 0.05 * np.random.default_rng(2).standard_normal((96, 128, 20))
 
 
 class Silent(nn.Module):
@@ -87,22 +88,21 @@ class Silent(nn.Module):
 
 
 class Drawn(nn.Module):
-    """The target maps of `POINTS`, without the last joint, whatever the frames show."""
+    """The target maps of `POINTS` with noise, without the last joint, whatever the frames show."""
 
     @nn.compact
     def __call__(self, x):
         points = jnp.asarray(POINTS).at[11].set(jnp.nan)
         maps = DiscCodec(connections(BABYPOSE_12), 6.0, FallOff()).encode(points, 96, 128)
-        return jnp.broadcast_to(maps, (*x.shape[:2], *maps.shape)), {}
+        return jnp.broadcast_to(maps + NOISE, (*x.shape[:2], *maps.shape)), {}
 
 
 def test_joints_lie_at_the_middle_of_their_discs_and_missing_ones_nowhere():
     network = DepthNetwork("asy-regression", Silent(), Drawn(), ({}, {}), BABYPOSE_12, 96, 128, 6.0)
     found = network.find(np.zeros((2, 3, 96, 128), np.float32))
     assert found.positions.shape == (2, 3, 12, 2)
-    apart = np.linalg.norm(POINTS[:, None] - POINTS[None], axis=-1) + 99 * np.eye(12)
-    error = np.linalg.norm(found.positions[0, 0] - POINTS, axis=-1)
-    assert error[:11].max() < 0.7, (error, apart.min())
+    # Their largest values lie 3.3 pixels away on average: the discs are nearly flat.
+    assert np.linalg.norm(found.positions[0, 0] - POINTS, axis=-1)[:11].max() < 1
     assert np.isnan(found.positions[:, :, 11]).all()
     assert (found.confidence[..., 11] == 0).all()
     assert (found.confidence[..., :11] > 0.9).all()
