@@ -6,7 +6,8 @@
 The thesis of Groos proposes it for EfficientPose RT, I and III (discussion, localization performance) and gives no
 numbers: less precise networks may err in ways of their own, which noise does not show (`open_questions.py --questions
 noise`). Risks are compared with those of the last weights, or, with `--simulate`, of the exact keypoints of rendered
-infants; then the result says nothing about real ones. `--smoothing median5` filters over time, as proposed there.
+infants; then the result says nothing about real ones. `--smoothing median5` filters over time, as proposed there. An
+interrupted run continues.
 """
 
 import math
@@ -22,7 +23,8 @@ from support import csv_text, markdown, run
 import infantjax as ij
 from infantjax.assessment.assessment import Assessment
 from infantjax.errors import InputError
-from infantjax.files import write_atomically
+from infantjax.files import safe_stem, write_atomically
+from infantjax.methods import registry
 from infantjax.pose import PoseConfig, Tracker, load_pose_network, metrics
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
@@ -96,8 +98,8 @@ def keypoints(weights: str, videos: list[Path], options: Options) -> list[Record
     tracker = Tracker(load_pose_network(weights), PoseConfig(smoothing=options.smoothing))
     recordings = []
     for video in videos:
-        frames = open_frames(video)
-        recordings.append(tracker.recording(frames, tracker.track(frames)))
+        frames, parts = open_frames(video), options.output / "parts" / safe_stem(weights) / video.stem
+        recordings.append(tracker.recording(frames, tracker.track(frames, parts)))
     return recordings
 
 

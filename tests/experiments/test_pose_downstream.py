@@ -50,6 +50,19 @@ def test_errors_are_over_the_keypoints_that_both_have():
     assert experiment.mean_error([found], [exact]) == pytest.approx(0.5, abs=1e-6)
 
 
+def test_rendered_clips_are_compared_with_their_exact_keypoints(assessed, monkeypatch, tmp_path, capsys):
+    exact = simulate(1, InfantConfig(duration=2))
+    risks = iter([0.4, 0.7])  # of the network's keypoints, of the exact ones
+    assessor = SimpleNamespace(assess_many=lambda of, digests: [assessed(next(risks)) for _ in of])
+    monkeypatch.setattr(experiment.registry, "assessor", lambda ensemble: assessor)
+    monkeypatch.setattr(experiment, "rendered", lambda options: [exact])
+    monkeypatch.setattr(experiment, "keypoints", lambda weights, videos, options: [exact])
+    experiment.main(experiment.Options(tmp_path / "new", ("small",), simulate=1))
+    assert "| small | 0.000 | 1 | 0.300 | 0.300 | 0 | 1 |" in capsys.readouterr().out
+    table = (tmp_path / "new" / "risks.csv").read_text("utf-8").splitlines()
+    assert table == ["clip,small,exact keypoints", f"{exact.name},0.4,0.7"]
+
+
 def test_clips_and_rendered_ones_exclude_each_other(tmp_path):
     with pytest.raises(InputError, match="not both"):
         experiment.main(experiment.Options(tmp_path, ("efficientpose-rt",)))
