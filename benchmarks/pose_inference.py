@@ -1,6 +1,6 @@
 """Frames per second of the pose networks against the same networks elsewhere.
 
-    python -m pip install -e ".[bench,onnx,litert]" tensorflow-cpu
+    python -m pip install -e ".[bench,onnx,litert]"
     python -m benchmarks.pose_inference
     python -m benchmarks.pose_inference --models efficientpose-iv efficienthourglass-b4 --batches 1 --rounds 3
 

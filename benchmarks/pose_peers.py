@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from infantjax.pose import PoseEstimator
-from infantjax.pose.export import write_onnx
+from infantjax.pose.export import maps_of, write_onnx
 from infantjax.pose.images import NORMALIZATIONS
+from infantjax.pose.runtime.graph import trace
+from infantjax.pose.runtime.tflite_file import tflite_model
 
 Run = Callable[[], np.ndarray]
 """Maps `[image, row, column, keypoint]` of the images that a peer was made for."""
@@ -73,28 +75,25 @@ def onnx_runtime(network: PoseEstimator, squares: np.ndarray) -> Run:
 
 def litert(network: PoseEstimator, squares: np.ndarray) -> Run:
     """LiteRT, see `litert_call`."""
-    call, x = litert_call(network, len(squares)), normalized(squares, network)
-    return lambda: call(x)
+    call = litert_call(network, len(squares))
+    return lambda: call(squares)
 
 
 def litert_call(network: PoseEstimator, batch: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Maps of so many normalized images by LiteRT (XNNPACK), with as many threads as there are cores.
+    """Maps of so many images by LiteRT (XNNPACK), with as many threads as there are cores.
 
     Raises:
-        ImportError: TensorFlow or LiteRT is not installed.
-        NotImplementedError: the network has no twin there.
+        ImportError: LiteRT is not installed.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    from benchmarks import tflite_pose
-
-    content = tflite_pose.convert(network.module, network.variables, network.side, batch)
+    content = tflite_model(trace(maps_of(network), (batch, network.side, network.side, 3)))
     interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
     interpreter.allocate_tensors()
     given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
     def call(x: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given, x)
+        interpreter.set_tensor(given, x.astype(np.float32))
         interpreter.invoke()
         maps: np.ndarray = interpreter.get_tensor(found)
         return maps

@@ -1,6 +1,6 @@
-"""Frames per second of a whole video, decoding included, against TensorFlow Lite.
+"""Frames per second of a whole video, decoding included, against LiteRT.
 
-    python -m pip install -e . tensorflow-cpu ai-edge-litert
+    python -m pip install -e ".[litert]"
     python -m benchmarks.pose_video clip.mp4 EfficientPoseRT.h5 --seconds 180
 
 Ours is what `infantjax pose` does. The peer is a plain loop: the same frames from the same video decoder, scaled by it
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +48,8 @@ class Options:
     """Length of the video that the clip is repeated to."""
     frames: int = 64
     """Calls of a round of the network alone."""
+    runtime: Literal["jax", "onnx", "litert"] = "onnx"
+    """Of ours, for the video; "network" is by JAX."""
     rounds: int = 3
     """Timed rounds."""
     write: bool = True
@@ -67,15 +70,15 @@ def main(options: Options) -> None:
         x = jnp.asarray(given)
         maps = jax.jit(lambda v, x: network.module.apply(v, x)[0])
         held = jax.device_put(network.variables)
-        error = common.require_equal(np.asarray(maps(held, x)), call(given), TOLERANCE, "maps")
+        error = common.require_equal(np.asarray(maps(held, x)), call(square[None]), TOLERANCE, "maps")
 
         def peer_video() -> list[np.ndarray]:
             return [
-                np.argmax(call(normalized(crop_image(frame, network.side, "fast")[None], network)).reshape(-1, 16), 0)
+                np.argmax(call(crop_image(frame, network.side, "fast")[None]).reshape(-1, 16), 0)
                 for frame in open_frames(video)
             ]
 
-        tracker = Tracker(network, PoseConfig())
+        tracker = Tracker(network, PoseConfig(runtime=options.runtime))
 
         def ours_video() -> np.ndarray:
             return tracker.track(open_frames(video)).times
@@ -86,7 +89,7 @@ def main(options: Options) -> None:
             (
                 "network",
                 lambda: _at_once(lambda: np.asarray(maps(held, x)), options.frames),
-                lambda: _calls(lambda: call(given), options.frames),
+                lambda: _calls(lambda: call(square[None]), options.frames),
                 options.frames,
                 1,
             ),

@@ -52,6 +52,14 @@ class VideoOptions:
     """Of the pose network's activations; bfloat16 is for accelerators."""
     runtime: Literal["auto", "jax", "onnx", "litert"] = "auto"
     """What runs the pose network: JAX, or on a CPU faster ONNX Runtime or LiteRT; auto takes the fastest installed."""
+    tracker_name: Annotated[Literal["rtmpose-s", "rtmpose-m", "rtmpose-l", "rtmpose-x"] | None, arg(name="tracker")] = (
+        None
+    )
+    """RTMPose by rtmlib in place of a pose network, from the two ONNX files below; nothing is fetched."""
+    pose_model: Annotated[Path | None, arg(metavar="FILE")] = None
+    """For --tracker: RTMPose with 17, 26, 133 or 136 keypoints."""
+    detector_model: Annotated[Path | None, arg(metavar="FILE")] = None
+    """For --tracker: YOLOX, which finds the persons."""
 
     def config(self, video: bool = True, **others: Any) -> Any:
         """The configuration of a tracker.
@@ -90,6 +98,8 @@ class VideoOptions:
         from infantjax.pose import Tracker, load_pose_network
         from infantjax.pose.runtime import fastest
 
+        if self.tracker_name is not None or self.pose_model is not None or self.detector_model is not None:
+            return self._rtmpose(config)
         runtime = fastest(config) if self.runtime == "auto" else self.runtime
         with common.checked("--runtime"):
             config = replace(config, runtime=runtime)
@@ -106,3 +116,13 @@ class VideoOptions:
             return Tracker(network, config)
         except NotImplementedError as error:
             raise InputError(self.weights, f"{error} ({runtime})", "use --runtime jax") from None
+
+    def _rtmpose(self, config: Any) -> "Tracker":
+        from infantjax.pose.rtmpose import RTMPoseTracker
+
+        if self.tracker_name is None or self.pose_model is None or self.detector_model is None:
+            raise InputError(
+                "--tracker", "needs two ONNX files", "give --pose-model and --detector-model with --tracker"
+            )
+        with common.checked("options", "leave it out"):
+            return RTMPoseTracker(self.pose_model, self.detector_model, config, self.tracker_name)

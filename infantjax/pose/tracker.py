@@ -288,8 +288,7 @@ class Tracker:
             notes.append(f"no keypoints in {100 * empty:.1f} % of its frames")
         if self.network.statement:
             notes.append(f"keypoints of {self.network.name}: {self.network.statement}")
-        weights = f"{self.network.name} (weights SHA-256 {self.network.digest[:16]})"
-        history = [f"keypoints by {weights}, {config.describe()}; frames by {frames.provenance}"]
+        history = [f"keypoints by {self.describe()}; frames by {frames.provenance}"]
         if config.follow:
             window = 2 * round(SIDES_SECONDS * fps / 2) + 1
             mirror = self.network.skeleton.mirror
@@ -310,3 +309,7 @@ class Tracker:
             history=tuple(history),
             notes=tuple(notes),
         )
+
+    def describe(self) -> str:
+        """What finds the keypoints and how, for the history of a recording."""
+        return f"{self.network.name} (weights SHA-256 {self.network.digest[:16]}), {self.config.describe()}"
