@@ -27,6 +27,7 @@ from support import csv_text, markdown, run
 from train_rendered_pose import Options as RenderedOptions
 from train_rendered_pose import write_images
 
+from infantjax import models
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.files import write_atomically
@@ -101,6 +102,9 @@ class Data:
 
 def main(options: Options) -> None:
     """Train, measure, print the tables and write the figures."""
+    for name in (*options.networks, *dict(options.weights)):
+        if name not in models.names():
+            raise InputError("--networks", f"has {name}, which is no network", "give names of `infantjax models`")
     data, spread = read_data(options), read_spread(options)
     print(f"{len(data.train)} training, {len(data.validation)} validation and {len(data.test)} test images", end="")
     print(", rendered, not of infants\n" if options.simulate else "\n")

@@ -162,6 +162,12 @@ def test_images_and_rendered_ones_exclude_each_other(tmp_path):
         study.read_data(study.Options(tmp_path))
 
 
+def test_an_unknown_network_is_named_before_anything_is_rendered(tmp_path):
+    with pytest.raises(InputError, match="has hrnet, which is no network"):
+        study.main(study.Options(tmp_path, simulate=10, networks=("hrnet",)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_more_images_than_there_are_is_refused(tmp_path):
     data = study.Data(*[Annotations(("a",), np.zeros((1, JOINTS, 2)), IN_MOTION_19)] * 3, None)
     with pytest.raises(InputError, match="give numbers up to 1"):
