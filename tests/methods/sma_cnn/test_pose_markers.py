@@ -46,14 +46,15 @@ def clicks_of(true):
     return [str(part) for name, (x, y) in zip(names, true[0].round(1)) for part in (name, x, y)]
 
 
-def test_tracks_of_a_video_are_within_a_pixel_and_get_a_score(filmed, random_ensemble, tmp_path, capsys):
+def test_tracks_of_a_video_with_depth_are_within_a_pixel_and_get_a_score(filmed, random_ensemble, tmp_path, capsys):
     folder, true = filmed
     output = tmp_path / "tracks.csv"
-    assert cli.run(["pose", "markers", str(folder / "clip.mp4"), "-o", str(output), *clicks_of(true), "--overlay"]) == 0
+    given = ["pose", "markers", str(folder / "clip.mp4"), "-o", str(output), *clicks_of(true)]
+    assert cli.run([*given, "--depth", str(folder / "depth"), "--head", "up", "--overlay"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(output), str(tmp_path / "tracks.overlay.mp4")]
     found = formats.read(output)
-    assert (found.skeleton, found.fps, found.keypoints.shape) == (LIMBS_4, pytest.approx(30), (126, 4, 2))
-    error = np.linalg.norm(found.keypoints - true, axis=-1)
+    assert (found.skeleton, found.fps, found.keypoints.shape) == (LIMBS_4, pytest.approx(30), (126, 4, 3))
+    error = np.linalg.norm(found.keypoints[..., 1::-1] - true, axis=-1)
     assert np.nanmedian(error) < 0.5
     assert np.mean(error < 2) > 0.95
 
@@ -65,20 +66,19 @@ def test_tracks_of_a_video_are_within_a_pixel_and_get_a_score(filmed, random_ens
     assert record["headline"] is not None, record["notes"]
 
 
-def test_with_depth_the_tracks_have_three_axes(filmed):
+def test_with_intrinsics_the_tracks_are_in_space(filmed):
     folder, true = filmed
     frames, camera = open_frames(folder / "clip.mp4"), Intrinsics(200, 200, 80, 60)
-    given = {"clicks": true[0].tolist(), "depth": DepthImages(folder / "depth", 30)}
-    tracks = record_markers(frames, **given)
-    space = record_markers(frames, **given, intrinsics=camera, head="up")
-    seen = ~np.isnan(tracks.recording.keypoints).any(-1)
+    flat = record_markers(frames, true[0].tolist())
+    space = record_markers(frames, true[0].tolist(), depth=DepthImages(folder / "depth", 30), intrinsics=camera)
+    assert flat.recording.keypoints.shape == (126, 4, 2)
+    np.testing.assert_array_equal(flat.pixels, flat.recording.keypoints)
+    seen = ~np.isnan(space.recording.keypoints).any(-1)
     depth = np.broadcast_to(1000 + np.arange(126)[:, None], seen.shape)
-    np.testing.assert_allclose(tracks.recording.keypoints[seen][:, 2], depth[seen])
-    np.testing.assert_array_equal(tracks.pixels, tracks.recording.keypoints[..., :2])
     x, y, z = np.moveaxis(space.recording.keypoints[seen], -1, 0)
-    np.testing.assert_allclose(-z, depth[seen])
-    np.testing.assert_allclose(x / -z * 200 + 60, tracks.pixels[seen][:, 1])
-    np.testing.assert_allclose(y / -z * 200 + 80, tracks.pixels[seen][:, 0])
+    np.testing.assert_allclose(z, depth[seen])
+    np.testing.assert_allclose(x / z * 200 + 80, flat.pixels[seen][:, 0])
+    np.testing.assert_allclose(y / z * 200 + 60, flat.pixels[seen][:, 1])
 
 
 @pytest.mark.parametrize(("head", "toes"), [("left", (1, 0)), ("right", (-1, 0)), ("up", (0, 1)), ("down", (0, -1))])
