@@ -28,7 +28,7 @@ Positions = Float[np.ndarray, "time joint 3"]
 
 BLOCK = 1024
 """Recordings are padded to a multiple of so many frames."""
-STATEMENT = "lifted to 3D by a network for adults, which was not validated on infants"
+STATEMENT = "lifted to 3D by VideoPose3D, whose public weights are of adults; not validated on infants"
 """Note on every lifted recording."""
 
 
@@ -160,7 +160,7 @@ class Lifter:
             raise InputError(recording.name, what, f"lifting needs all joints of {self.skeleton.name}")
         points = cleaning.fill_gaps(read.keypoints)
         if self.image_size is None:
-            on_screen = _about_the_infant(points)
+            on_screen = about_the_infant(points)
         else:
             on_screen = screen(points, *self.image_size)
         found = lift(self.network, self.variables, jnp.asarray(on_screen), self.skeleton, HUMAN36M_17)
@@ -172,8 +172,12 @@ class Lifter:
         )
 
 
-def _about_the_infant(points: Float[np.ndarray, "time keypoint 2"]) -> Float[np.ndarray, "time keypoint 2"]:
-    """`screen` of a square of twice the infant's median extent, about the middle of all points."""
+def about_the_infant(points: Float[np.ndarray, "time keypoint 2"]) -> Float[np.ndarray, "time keypoint 2"]:
+    """`screen` of a square of twice the infant's median extent, about the middle of all points.
+
+    Raises:
+        InputError: all points lie in one place.
+    """
     side = 2 * float(np.median(np.ptp(points, axis=1).max(axis=-1)))
     if not side > 0:
         raise InputError("keypoints", "lie all in one place", "check the tracking")

@@ -1,6 +1,10 @@
 """Import of weights of VideoPose3D, the network that lifts keypoints to 3D."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from einops import rearrange
 
 from infantjax.errors import InputError
 from infantjax.pose.networks.videopose3d import LiftingNetwork
@@ -56,6 +60,23 @@ def import_videopose3d(state: State | str | Path, *, causal: bool = False) -> tu
         raise InputError(where, f"has layers that do not fit together: {dict(shapes)}"[:200], REMEDY)
     input_shape = (network.receptive_field, network.inputs, 2)
     return network, place(arrays, dict(_places(stages)), network, input_shape, where)
+
+
+def export_videopose3d(network: LiftingNetwork, variables: Variables) -> dict[str, Any]:
+    """The state dict of a network in the names and axes of the public program: the inverse of the import.
+
+    Args:
+        network: gives the number of stages.
+        variables: its weights.
+    """
+    state = {}
+    for name, target in _places(len(network.widths) - 1):
+        leaf = variables[target.collection]
+        for part in target.path:
+            leaf = leaf[part]
+        ours = " -> ".join(target.axes.split(" -> ")[::-1])
+        state[name] = rearrange(np.asarray(leaf), ours) if target.axes else np.asarray(leaf)
+    return state
 
 
 def _state_of(state: State | str | Path) -> State | str | Path:

@@ -10,6 +10,7 @@ from infantjax.errors import InputError
 from infantjax.models import count_parameters
 from infantjax.models.summary import summarize
 from infantjax.nn.initializers import initialize
+from infantjax.pose.importers.videopose3d import export_videopose3d
 from infantjax.pose.networks import videopose3d
 from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.weights import import_videopose3d
@@ -174,6 +175,9 @@ def test_a_state_dict_in_a_file_is_the_same(tmp_path):
     np.savez(tmp_path / "lifting.npz", **state)
     (a, one), (b, two) = import_videopose3d(state), import_videopose3d(tmp_path / "lifting.npz")
     assert a == b == LiftingNetwork(5, 5, (3, 3), 4)
+    back = export_videopose3d(a, one)
+    assert set(back) == set(state)
+    assert all((back[name] == array).all() for name, array in state.items())
     assert jax.tree.all(jax.tree.map(lambda x, y: (x == y).all(), one, two))
 
 
