@@ -48,12 +48,12 @@ _FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
-def write_atomically(path: str | Path, content: str | bytes) -> None:
+def write_atomically(path: str | Path, content: str | bytes | Iterable[bytes]) -> None:
     r"""Write a file whole or not at all: to a temporary name beside it, synced, then renamed over it.
 
     Args:
         path: the file to write; its folder must exist.
-        content: text (written as UTF-8 with `\n` line ends) or bytes.
+        content: text (written as UTF-8 with `\n` line ends), bytes, or bytes in parts, which are not held together.
 
     Raises:
         OSError: the folder is missing or read-only, or the disk is full; the old file, if any, is unchanged.
@@ -61,7 +61,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
     write_together({Path(path): content})
 
 
-def write_together(contents: Mapping[Path, str | bytes]) -> None:
+def write_together(contents: Mapping[Path, str | bytes | Iterable[bytes]]) -> None:
     """Write files of one folder as `write_atomically` does; none is renamed before all are written.
 
     Raises:
@@ -71,9 +71,10 @@ def write_together(contents: Mapping[Path, str | bytes]) -> None:
     try:
         for path, content in contents.items():
             data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
+            parts = [data] if isinstance(data, bytes) else data
             descriptor, temporaries[path] = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
             with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
+                stream.writelines(parts)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.chmod(temporaries[path], 0o666 & ~umask())

@@ -310,7 +310,7 @@ def _write_result(
     earlier = glance.earlier(whole.glances()) if glance.infant else []
     film = None
     if isinstance(source.recording, Recording) and needs_tracker(item.path):
-        film = film_of(item.path, source.recording, record, item.page.parent, shown)
+        film = film_of(item.path, source.recording, record, item.page, shown)
     html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film)
     write({item.json: canonical_json(record), item.page: html})
     return row

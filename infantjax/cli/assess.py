@@ -179,7 +179,8 @@ class Assess(common.Command):
             from infantjax.pose.writing import beside_report
 
             network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
-            tracker = beside_report(network, self.video.keypoints, overlay=self.video.overlay, quiet=quiet)
+            shown = {"overlay": self.video.overlay, "hide_heads": self.film.hide_heads}
+            tracker = beside_report(network, self.video.keypoints, **shown, quiet=quiet)
         files = self.files
         return batch.ReadOptions(
             files.fps, files.format, files.skeleton, files.individual, tracker, source, metadata=table

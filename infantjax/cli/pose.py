@@ -37,6 +37,8 @@ class Pose(common.Command):
     """Frames per second, where the input does not say."""
     smoothing: Literal["median5", "butterworth"] | None = None
     """Filter over time; gaps stay gaps."""
+    hide_heads: bool = False
+    """Blur the head in the overlay."""
     overwrite: bool = False
     """Replace the output."""
     video: Annotated[VideoOptions, common.FLAT] = VideoOptions()
@@ -103,7 +105,7 @@ class Pose(common.Command):
             if there == written:
                 LOGGER.warning("%s: exists and is kept; --overwrite replaces it", target)
                 return
-        recording = write_keypoints(frames, tracker, target, overlay, quiet=self.quiet)
+        recording = write_keypoints(frames, tracker, target, overlay, hide_heads=self.hide_heads, quiet=self.quiet)
         common.note((*recording.history, *recording.notes))
         for path in written:
             print(path)

@@ -9,8 +9,8 @@ reference implementation, which takes the columns as they come, columns are foun
 import csv
 import io
 import re
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -208,10 +208,9 @@ def _write_wide(recording: Recording, path: Path, timed: bool) -> None:
     if timed and recording.confidence is not None:
         header += [f"{joint}_confidence" for joint in recording.skeleton.joints]
         columns.append(recording.confidence)
-    values = np.concatenate(columns, axis=1)
     rows = (
-        [frame, *([_cell(frame / recording.fps)] if timed else []), *map(_cell, row)]
-        for frame, row in enumerate(map(np.ndarray.tolist, values))
+        [frame, *([_cell(frame / recording.fps)] if timed else []), *map(_cell, np.concatenate(row).tolist())]
+        for frame, row in enumerate(zip(*columns))
     )
     write_atomically(path, _csv(chain([header], rows)))
 
@@ -232,13 +231,13 @@ def write_long(recording: Recording, path: Path) -> None:
     write_atomically(path, _csv(chain([header], rows)))
 
 
-def _csv(rows) -> bytes:  # type: ignore[no-untyped-def]
-    """The table as UTF-8: a fifth of the memory of text in a `StringIO`."""
-    stream = io.BytesIO()
-    text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    text.flush()
-    return stream.getvalue()
+def _csv(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """The table as UTF-8, some rows at a time."""
+    rows = iter(rows)
+    while some := list(islice(rows, 100)):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(some)
+        yield text.getvalue().encode("utf-8", errors="replace")
 
 
 def _cell(value: float) -> str:

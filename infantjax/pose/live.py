@@ -28,7 +28,7 @@ def follow(
     The network of the tracker and the ensemble are compiled before the first frame. Windows are computed while further
     frames are tracked, at most `INTERVAL` seconds of them.
 
-    Memory: as many frames as the tracker has in work, and the keypoints, 52 MB an hour at 30 frames a second.
+    Memory: as many frames as the tracker has in work, and the keypoints, 23 MB an hour at 30 frames a second.
 
     Args:
         frames: the source.

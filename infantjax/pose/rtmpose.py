@@ -109,7 +109,7 @@ class RTMPoseTracker(Tracker):
         for batch in crop_batches(frames, _BLOCK, MIN_SIDE, "fast", skip=skip, keep_frames=True):
             found = [self._person(frame.pixels()) for frame in batch.frames]
             positions, confidence = map(np.stack, zip(*found))
-            yield Track(np.array(batch.times), np.array(batch.sizes), positions, confidence)
+            yield Track.of(batch.times, batch.sizes, positions, confidence)
 
     def _person(self, image: UInt8[np.ndarray, "height width 3"]) -> tuple[np.ndarray, np.ndarray]:
         """Positions, pixels, and confidences of the points of one person; NaN and 0 where there is none."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
@@ -25,15 +26,21 @@ class Track(NamedTuple):
 
     Attributes:
         times: `[frame]`, seconds.
-        sizes: `[frame, 2]`, height and width, pixels.
-        positions: `[frame, keypoint, 2]`, pixels of the frame; every point, however uncertain.
-        confidence: `[frame, keypoint]`.
+        sizes: `[frame, 2]` int32, height and width, pixels.
+        positions: `[frame, keypoint, 2]` float32, pixels of the frame; every point, however uncertain.
+        confidence: `[frame, keypoint]` float32.
     """
 
     times: np.ndarray
     sizes: np.ndarray
     positions: np.ndarray
     confidence: np.ndarray
+
+    @classmethod
+    def of(cls, times: ArrayLike, sizes: ArrayLike, positions: ArrayLike, confidence: ArrayLike) -> "Track":
+        """The track of some frames, in the types in which all of them are kept."""
+        points, sure = np.asarray(positions, np.float32), np.asarray(confidence, np.float32)
+        return cls(np.asarray(times, np.float64), np.asarray(sizes, np.int32), points, sure)
 
 
 def join(parts: Iterable[Track]) -> Track:

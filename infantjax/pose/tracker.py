@@ -27,7 +27,18 @@ from infantjax.pose.codec.limb import AffinityFieldCodec
 from infantjax.pose.config import DEFAULT, PoseConfig
 from infantjax.pose.crop import AffineCrop, Box, crop_image, refine_crop, to_image_coords
 from infantjax.pose.estimator import PoseEstimator
-from infantjax.pose.following import BLOCK, FOUND, SIDES_SECONDS, Followed, crop_around, search_boxes, steady_sides
+from infantjax.pose.following import (
+    BLOCK,
+    CANDIDATES,
+    CLEARER,
+    SEARCH_SIZES,
+    SIZES,
+    SURE,
+    Followed,
+    consistent_sides,
+    crop_around,
+    search_boxes,
+)
 from infantjax.pose.images import normalize
 from infantjax.pose.multi_scale import mean_maps
 from infantjax.pose.runtime import exported_maps
@@ -201,7 +212,7 @@ class Tracker:
 
     def _follow(self, frames: Frames, finished: Sequence[Track]) -> Iterator[Track]:
         """Blocks in order, two computed at the same time; the crop of each comes from those before."""
-        config, running = self.config, deque[list[Future[Track]]]()
+        config, running, box = self.config, deque[list[Future[Track]]](), None
         known, skip = Followed(finished, config.min_confidence), sum(len(part.times) for part in finished)
         blocks = crop_batches(frames, BLOCK, self.network.side, config.resizing, skip=skip, keep_frames=True)
 
@@ -214,30 +225,61 @@ class Tracker:
             for block in blocks:
                 if len(running) == 2:
                     yield oldest()
-                box = known.box(block.sizes[0], one_running=bool(running)) or self._search(block.frames[0])
+                # The second block has the crop of the first, of which nothing is known yet.
+                if not (box and known.none_yet):
+                    points = known.points(block.sizes[0], one_running=bool(running))
+                    box = self._next_crop(block.frames[0], points)
                 parts = block.split(self.batch_size)
                 running.append([pool.submit(self._track_part, part, block.sizes[0], box) for part in parts])
             while running:
                 yield oldest()
 
+    def _next_crop(self, frame: Frame, points: np.ndarray | None) -> Box | None:
+        """The crop around the last points, or one that is larger or smaller; where they are not known, it is searched.
+
+        None is the whole frame.
+        """
+        size = (frame.height, frame.width)
+        usual = None if points is None else crop_around(points, *size)
+        if points is None or usual is None:
+            return self._search(frame)
+        boxes = [usual, *(crop_around(points, *size, times) or usual for times in SIZES)]
+        sure = [each[0] for each in self._look(frame, boxes)]
+        best = int(np.argmax(sure))
+        if sure[best] < SURE:
+            return self._search(frame)
+        return boxes[best] if sure[best] > CLEARER * sure[0] else usual
+
     def _search(self, frame: Frame) -> Box | None:
-        """The crop around the infant in a frame: where it shows as a whole, else in the part with the surest points."""
+        """The crop with the surest points of those around the points of parts of a frame."""
+        size = (frame.height, frame.width)
+        whole, *parts = self._look(frame, search_boxes(*size))
+        best = sorted([whole, *parts], key=lambda each: each[0], reverse=True)[:CANDIDATES]
+        tried = (crop_around(points, *size, times) for _, points in best for times in SEARCH_SIZES)
+        if not (boxes := list(dict.fromkeys(box for box in tried if box is not None))):
+            return None
+        sure = [each[0] for each in self._look(frame, boxes)]
+        return boxes[int(np.argmax(sure))] if max(sure) > max(SURE, CLEARER * whole[0]) else None
+
+    def _look(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[float, np.ndarray]]:
+        """Mean confidence and the sure points in each crop of a frame."""
         size, side = (frame.height, frame.width), self.network.side
-        boxes = search_boxes(*size)
         found = self.find(np.stack([crop_image(frame, side, self.config.resizing, box) for box in boxes]))
-        sure = np.asarray(found.confidence) >= self.config.min_confidence
-        best = 0 if sure[0].mean() >= FOUND else int(np.mean(found.confidence, axis=1).argmax())
-        points = AffineCrop.fit(*size, side, boxes[best]).to_image(np.asarray(found.positions[best]))
-        return crop_around(np.where(sure[best][:, None], points, np.nan), *size)
+        result = []
+        for box, positions, confidence in zip(boxes, found.positions, found.confidence):
+            points = AffineCrop.fit(*size, side, box).to_image(np.asarray(positions))
+            sure = np.asarray(confidence) >= self.config.min_confidence
+            result.append((float(np.mean(confidence)), np.where(sure[:, None], points, np.nan)))
+        return result
 
     def _track_part(self, batch: CropBatch, size: tuple[int, int], box: Box | None) -> Track:
         """Points of frames that are cropped to a box, where they have the size that it was made for."""
-        if box is None or set(batch.sizes) != {size}:
+        if box in (None, Box(0, 0, *size)) or set(batch.sizes) != {size}:
             return self._track_batch(batch._replace(frames=[]))
         side = self.network.side
         found = self.find(np.stack([crop_image(frame, side, self.config.resizing, box) for frame in batch.frames]))
         positions = AffineCrop.fit(*size, side, box).to_image(np.asarray(found.positions))
-        return Track(np.array(batch.times), np.array(batch.sizes), positions, np.asarray(found.confidence, np.float64))
+        return Track.of(batch.times, batch.sizes, positions, found.confidence)
 
     def _track_batch(self, batch: CropBatch) -> Track:
         points, side = self.find(np.stack(batch.crops)), self.network.side
@@ -245,7 +287,7 @@ class Tracker:
         confidence = np.asarray(points.confidence, np.float64)
         if batch.frames:
             self._refine(batch, positions, confidence)
-        return Track(np.array(batch.times), np.array(batch.sizes), positions, confidence)
+        return Track.of(batch.times, batch.sizes, positions, confidence)
 
     def _refine(self, batch: CropBatch, positions: np.ndarray, confidence: np.ndarray) -> None:
         """Replace points by those of the second stage, in frames where the first one found any."""
@@ -277,7 +319,8 @@ class Tracker:
         """
         config = self.config
         confident = (found.confidence >= config.min_confidence) & np.isfinite(found.positions).all(-1)
-        positions, confidence = np.where(confident[..., None], found.positions, np.nan), found.confidence
+        positions, confidence = found.positions.astype(np.float64), found.confidence
+        positions[~confident] = np.nan
         fps = 1.0 if math.isnan(frames.fps) else frames.fps
         notes = list(frames.notes)
         if np.abs(found.times - np.arange(len(found.times)) / fps).max() > 0.5 / fps:
@@ -289,18 +332,7 @@ class Tracker:
         if self.network.statement:
             notes.append(f"keypoints of {self.network.name}: {self.network.statement}")
         history = [f"keypoints by {self.describe()}; frames by {frames.provenance}"]
-        if config.follow:
-            window = 2 * round(SIDES_SECONDS * fps / 2) + 1
-            mirror = self.network.skeleton.mirror
-            positions, confidence, undone = steady_sides(positions, confidence, mirror, window)
-            notes += [f"left and right exchanged back for a moment at {undone} pairs of points"] if undone else []
-        if config.smoothing is not None:
-            try:
-                positions = cleaning.smooth(positions, config.smoothing)
-            except ValueError as error:
-                raise InputError(frames.path, str(error), "leave out --smoothing") from None
-            history.append(f"smoothed over time: {config.smoothing}")
-        return Recording(
+        recording = Recording(
             positions,
             fps,
             self.network.skeleton,
@@ -309,6 +341,15 @@ class Tracker:
             history=tuple(history),
             notes=tuple(notes),
         )
+        if config.follow:
+            recording = consistent_sides(recording)
+        if config.smoothing is None:
+            return recording
+        try:
+            smooth = cleaning.smooth(recording.keypoints, config.smoothing)
+        except ValueError as error:
+            raise InputError(frames.path, str(error), "leave out --smoothing") from None
+        return recording.with_step(f"smoothed over time: {config.smoothing}", keypoints=smooth)
 
     def describe(self) -> str:
         """What finds the keypoints and how, for the history of a recording."""

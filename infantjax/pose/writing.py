@@ -43,7 +43,12 @@ def overlay_of(frames: Frames, output: Path) -> Path:
 
 
 def beside_report(
-    tracker: KeypointTracker, suffix: str = "csv", *, overlay: bool = False, quiet: bool = True
+    tracker: KeypointTracker,
+    suffix: str = "csv",
+    *,
+    overlay: bool = False,
+    hide_heads: bool = False,
+    quiet: bool = True,
 ) -> Callable[[Frames, Path], Recording]:
     """A tracker for `assessment.batch`: it keeps keypoint files, overlays and finished parts beside the reports.
 
@@ -51,6 +56,7 @@ def beside_report(
         tracker: finds the keypoints.
         suffix: of the keypoint files, `csv` or `npz`.
         overlay: write videos that show the keypoints.
+        hide_heads: blur the heads in them.
         quiet: show no progress.
     """
 
@@ -58,7 +64,7 @@ def beside_report(
         output = target.with_name(f"{target.name}{KEYPOINTS}.{suffix}")
         chunks = target.with_name(f".{target.name}.parts")
         shown = overlay_of(frames, output) if overlay else None
-        return write_keypoints(frames, tracker, output, shown, chunks, quiet=quiet)
+        return write_keypoints(frames, tracker, output, shown, chunks, hide_heads=hide_heads, quiet=quiet)
 
     return find
 
@@ -70,6 +76,7 @@ def write_keypoints(
     overlay: str | Path | None = None,
     chunks: Path | None = None,
     *,
+    hide_heads: bool = False,
     quiet: bool = True,
 ) -> Recording:
     """Find the keypoints of a source and write them; an interrupted call is continued by the next one.
@@ -84,6 +91,7 @@ def write_keypoints(
         overlay: video, or for one image the image, to write with the keypoints, without smoothing; None writes none.
         chunks: folder of the finished parts, which stay there until another source or setting replaces them; None is
             one beside the output, which is removed at the end.
+        hide_heads: blur the heads in the overlay.
         quiet: show no progress.
 
     Returns:
@@ -101,15 +109,16 @@ def write_keypoints(
     with locked(chunks), Progress(frames.expected, "frames", quiet=quiet) as progress:
         track = tracker.track(frames, chunks, _reporter(progress, frames.expected))
         recording = tracker.recording(frames, track)
+        points = track.positions
+        points[track.confidence < tracker.min_confidence] = np.nan
+        del track
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             readers.write(recording, output)
         except OSError as error:
             raise InputError(output, f"cannot be written ({error.strerror or error})", "make room") from None
         if overlay is not None:
-            found = track.confidence >= tracker.min_confidence
-            points = np.where(found[..., None], track.positions, np.nan)
-            write_overlay(frames, points, recording.skeleton, overlay)
+            write_overlay(frames, points, recording.skeleton, overlay, hide_heads=hide_heads)
     if not kept:
         remove_chunks(chunks)
     return recording

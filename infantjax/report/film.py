@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import Skeleton
-from infantjax.video.drawing import draw_skeleton
+from infantjax.video.drawing import draw_skeleton, hide_head
 from infantjax.video.random_access import read_frames
+from infantjax.video.reading import HIDDEN
+from infantjax.video.writing import write_hidden
 
 SIDE = 640
 """Longest side of a still, pixels."""
@@ -24,28 +25,18 @@ SIDE = 640
 MAX_EMBEDDED = 64 << 20
 """Largest video that a page may hold, bytes: browsers read a page as a whole."""
 
-HEAD = ("head", "nose", "eye", "ear", "chin", "mouth", "face")
-"""Parts of the names of points of the head."""
-
 
 @dataclass(frozen=True)
 class FilmOptions:
     """What a page shows of the video that it was made from.
 
     Attributes:
-        hide_heads: Blur the head in the stills of a video, and leave the video itself out of the page.
+        hide_heads: Blur the head in stills and overlays; the page plays a blurred copy of the video, never the video.
         embed_video: Put the video into the page. Without it the page plays the file where it lies.
-
-    Raises:
-        ValueError: both, since the head is not blurred in the video.
     """
 
     hide_heads: bool = False
     embed_video: bool = False
-
-    def __post_init__(self) -> None:
-        if self.hide_heads and self.embed_video:
-            raise ValueError("heads are not hidden in a video, so that it cannot be embedded too")
 
 
 DEFAULT_OPTIONS = FilmOptions()
@@ -81,29 +72,32 @@ class Film(NamedTuple):
 
 
 def film_of(
-    path: Path, recording: Recording, record: Mapping[str, Any], folder: Path, options: FilmOptions = DEFAULT_OPTIONS
+    path: Path, recording: Recording, record: Mapping[str, Any], page: Path, options: FilmOptions = DEFAULT_OPTIONS
 ) -> Film:
-    """The video and its stills, for the page of a record.
+    """The video and its stills, for the page of a record; a copy with blurred heads is written beside the page.
 
     Args:
         path: the video.
         recording: its keypoints, in pixels of its frames.
         record: of its assessment, see `infantjax.report.record`.
-        folder: of the page, to which the link is relative.
+        page: to whose folder the link is relative, and whose name a blurred copy has.
         options: see `FilmOptions`.
 
     Raises:
-        InputError: the video is to be embedded and is too large.
+        InputError: the video is to be embedded and is too large, or a blurred copy cannot be written.
     """
-    source = ""
+    shown = path
+    if options.hide_heads:
+        shown = page.with_name(f"{page.stem}{HIDDEN}.mp4")
+        write_hidden(path, recording, shown)
     if options.embed_video:
-        if path.stat().st_size > MAX_EMBEDDED:
+        if shown.stat().st_size > MAX_EMBEDDED:
             what = f"has more than {MAX_EMBEDDED >> 20} MiB, too many for a page"
-            raise InputError(path, what, "leave out --embed-video")
-        kind = "webm" if path.suffix.lower() == ".webm" else "mp4"
-        source = f"data:video/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-    elif not options.hide_heads:
-        source = quote(os.fsencode(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()))
+            raise InputError(shown, what, "leave out --embed-video")
+        kind = "webm" if shown.suffix.lower() == ".webm" else "mp4"
+        source = f"data:video/{kind};base64,{base64.b64encode(shown.read_bytes()).decode('ascii')}"
+    else:
+        source = quote(os.fsencode(Path(os.path.relpath(shown.resolve(), page.parent.resolve())).as_posix()))
     try:
         return Film(source, _stills(path, recording, record, options.hide_heads))
     except InputError:  # a video that was read once and cannot be read at random keeps its assessment
@@ -130,35 +124,6 @@ def _stills(path: Path, recording: Recording, record: Mapping[str, Any], hide_he
         drawn = _jpeg(draw_skeleton(image, points, recording.skeleton))
         stills.append(Still(which, window["start"], window["median"], drawn))
     return tuple(stills)
-
-
-def hide_head(
-    image: UInt8[np.ndarray, "height width 3"], points: Float[np.ndarray, "joint 2"], skeleton: Skeleton
-) -> UInt8[np.ndarray, "height width 3"]:
-    """Blur the head: a circle about its points, or the whole image where none of them is known.
-
-    Args:
-        image: RGB.
-        points: in pixels; NaN is missing.
-        skeleton: of the points.
-    """
-    from PIL import Image, ImageDraw, ImageFilter
-
-    picture, side = Image.fromarray(image), max(image.shape[:2])
-    of_head = [j for j, name in enumerate(skeleton.joints) if any(part in name for part in HEAD)]
-    known = points[of_head][np.isfinite(points[of_head]).all(axis=1)]
-    mask = Image.new("L", picture.size, 0 if len(known) else 255)
-    if len(known):
-        x, y = known.mean(axis=0)
-        body = points[np.isfinite(points).all(axis=1)]
-        # A head is about a quarter of the length of an infant; its points may lie anywhere in it.
-        spread = float(np.linalg.norm(known - (x, y), axis=1).max())
-        radius = max(1.6 * spread, 0.2 * float(np.ptp(body, axis=0).max()), side / 20)
-        ImageDraw.Draw(mask).ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-        blur = radius / 2
-    else:
-        blur = side / 15
-    return np.asarray(Image.composite(picture.filter(ImageFilter.GaussianBlur(blur)), picture, mask))
 
 
 def _jpeg(image: UInt8[np.ndarray, "height width 3"]) -> str:

@@ -16,11 +16,13 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 """Endings of the files of a folder that are taken for videos."""
 OVERLAY = ".overlay"
 """Ending of the name, before its suffix, of a video or image that shows keypoints."""
+HIDDEN = ".hidden"
+"""Ending of the name, before its suffix, of a copy of a video with blurred heads."""
 
 
 def is_video_name(path: Path) -> bool:
-    """Whether a file is taken for a video by its name: no hidden one, and none that shows keypoints."""
-    hidden = path.name.startswith((".", "~")) or path.stem.endswith(OVERLAY)
+    """Whether a file is taken for a video by its name: no hidden one, and none that shows keypoints or hides heads."""
+    hidden = path.name.startswith((".", "~")) or path.stem.endswith((OVERLAY, HIDDEN))
     return not hidden and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
 
 

@@ -12,14 +12,21 @@ from jaxtyping import Float, UInt8
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
+from infantjax.recording.recording import Recording, find_fps_notes
 from infantjax.skeletons import Skeleton
-from infantjax.video.drawing import draw_skeleton
+from infantjax.video.drawing import draw_skeleton, hide_head
 from infantjax.video.frames import Frames
 from infantjax.video.images import IMAGE_SUFFIXES, encode_image
+from infantjax.video.reading import open_frames
 
 
 def write_overlay(
-    frames: Frames, keypoints: Float[np.ndarray, "frame joint 2"], skeleton: Skeleton, path: str | Path
+    frames: Frames,
+    keypoints: Float[np.ndarray, "frame joint 2"],
+    skeleton: Skeleton,
+    path: str | Path,
+    *,
+    hide_heads: bool = False,
 ) -> None:
     """Decode a source again and write it with the skeleton drawn on it: as `write_video` does, or as an image.
 
@@ -30,14 +37,47 @@ def write_overlay(
         keypoints: points of each frame in its pixels; NaN is not drawn.
         skeleton: names and limbs.
         path: the video or image to write; replaced if it exists.
+        hide_heads: blur the head, and frames in which it was not found as a whole.
 
     Raises:
         InputError: it cannot be written.
     """
-    path, images = Path(path), _drawn(frames, keypoints, skeleton)
+    path, images = Path(path), _drawn(frames, keypoints, skeleton, hide_heads)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _write_image(next(images), path)
     write_video(images, frames.fps if not math.isnan(frames.fps) else 1.0, path)
+
+
+def write_hidden(path: Path, recording: Recording, target: Path) -> None:
+    """Write a copy of a video whose heads are blurred (`drawing.hide_head`), without its sound.
+
+    It has a frame for each of the recording, so that both stay in step where the video has no constant frame rate.
+
+    Args:
+        path: the video.
+        recording: its keypoints, in pixels of its frames.
+        target: the copy; replaced if it exists.
+
+    Raises:
+        InputError: the video cannot be read, or the copy not be written.
+    """
+    try:
+        frames = open_frames(path, recording.fps if find_fps_notes(recording) else None)
+    except InputError:  # without a frame rate of its own
+        frames = open_frames(path, recording.fps)
+
+    def images() -> Iterator[np.ndarray]:
+        written, size = 0, None
+        for frame in frames:
+            size = size or (frame.height, frame.width)
+            scale = np.array([size[1] / frame.width, size[0] / frame.height])
+            last = min(round(frame.time * recording.fps), recording.frames - 1)
+            for index in range(written, last + 1):
+                points = recording.keypoints[index, :, :2] * scale
+                yield hide_head(frame.pixels(*size), points, recording.skeleton)
+            written = max(written, last + 1)
+
+    write_video(images(), recording.fps, target)
 
 
 def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: float, path: str | Path) -> None:
@@ -81,13 +121,16 @@ def _write_image(image: np.ndarray, path: Path) -> None:
         raise InputError(path, f"cannot be written ({error.strerror or error})", "make room") from None
 
 
-def _drawn(frames: Frames, keypoints: np.ndarray, skeleton: Skeleton) -> Iterator[np.ndarray]:
+def _drawn(frames: Frames, keypoints: np.ndarray, skeleton: Skeleton, hide_heads: bool) -> Iterator[np.ndarray]:
     """The frames with the skeleton drawn on them; all get the size of the first."""
     size: tuple[int, int] | None = None
     for frame, points in zip(frames, keypoints):
         size = size or (frame.height, frame.width)
         scale = np.array([size[1] / frame.width, size[0] / frame.height])
-        yield draw_skeleton(frame.pixels(*size), points * scale, skeleton)
+        image = frame.pixels(*size)
+        if hide_heads:
+            image = hide_head(image, points * scale, skeleton)
+        yield draw_skeleton(image, points * scale, skeleton)
 
 
 def _encode(container: Any, stream: Any, images: Iterable[np.ndarray]) -> None:

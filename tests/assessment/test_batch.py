@@ -182,7 +182,7 @@ def test_the_page_of_a_video_shows_stills_and_links_to_it(tmp_path, assessor):
     assert page.count("<img") == 2
     assert '<video id="film" src="../clip.mp4"' in page
     assess_files([clip], tmp_path / "out", assessor, options, film=FilmOptions(hide_heads=True))
-    assert "<video" not in (tmp_path / "out" / "clip.html").read_text("utf-8")
+    assert '<video id="film" src="clip.hidden.mp4"' in (tmp_path / "out" / "clip.html").read_text("utf-8")
 
 
 def test_bad_files_among_good_ones_are_rows_and_the_rest_go_on(tmp_path, assessor):

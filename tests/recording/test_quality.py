@@ -102,6 +102,28 @@ def test_limbs_that_really_cross_are_no_exchange():
     assert not any(f.kind == "exchanged_sides" for f in measure_quality(replace(CLEAN, keypoints=points)).faults)
 
 
+@pytest.mark.parametrize("fps", [12.5, 15, 25, 30, 50, 60])
+def test_repair_never_adds_exchanges_at_any_frame_rate(fps):
+    clean = simulate(3, InfantConfig(duration=12, fps=fps, dropout_rate=0))
+    assert repair(clean) is clean
+    for number, fault in enumerate(EXCHANGES):
+        spoiled = spoil(clean, fault, 0.3, number)
+        repaired = repair(spoiled).keypoints
+        wrong = (repaired != clean.keypoints) & np.isfinite(repaired)
+        assert wrong.sum() <= 0.02 * (spoiled.keypoints != clean.keypoints).sum()
+
+
+def test_an_exchange_that_ends_in_one_place_does_not_turn_what_is_right():
+    # The shoulders are exchanged in a frame, then found in one place, then right again: only one step shows it.
+    points = CLEAN.keypoints[:60].copy()
+    shoulders = [CLEAN.skeleton.index(f"{side}_shoulder") for side in ("right", "left")]
+    points[10, shoulders] = points[10, shoulders[::-1]]
+    points[11:13, shoulders] = points[11:13, shoulders].mean(axis=1, keepdims=True)
+    repaired = repair(replace(CLEAN, keypoints=points, confidence=None))
+    np.testing.assert_array_equal(repaired.keypoints[:10], points[:10])
+    assert "not repaired: left and right may be exchanged in 2 of 60 frames (shoulder)" in " ".join(repaired.notes)
+
+
 def test_single_jumps_fail_their_seconds_and_are_removed():
     points = CLEAN.keypoints.copy()
     wrist = CLEAN.skeleton.index("left_wrist")

@@ -281,7 +281,7 @@ def test_the_video_plays_in_step_with_the_chart(tab, factory, tmp_path, embedded
     record = assessment.to_dict()
     points = np.full((80, 19, 2), 30, np.float32)
     recording = Recording(points, 10.0, SKELETONS["in-motion-19"], "clip")
-    shown = film_of(clip, recording, record, tmp_path, FilmOptions(embed_video=embedded))
+    shown = film_of(clip, recording, record, tmp_path / "a.html", FilmOptions(embed_video=embedded))
     path = tmp_path / "page.html"
     path.write_text(to_html(record, assessment.movement, assessment.movement_fps, film=shown), encoding="utf-8")
     tab.open(path)

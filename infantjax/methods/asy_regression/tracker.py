@@ -79,7 +79,7 @@ class DepthTracker:
             found = self.network.find(clips, self.min_confidence)
             positions, confidence = (rearrange(v, "clip time ... -> (clip time) ...")[: len(block)] for v in found)
             placed = [to_image(points, tuple(image), shape) for points, image in zip(positions, sizes.tolist())]
-            yield Track((done + np.arange(len(block))) / frames.fps, sizes, np.array(placed), confidence)
+            yield Track.of((done + np.arange(len(block))) / frames.fps, sizes, placed, confidence)
             done += len(block)
 
     def recording(self, frames: Any, found: Track, name: str | None = None) -> Recording:

@@ -40,7 +40,7 @@ def measure_quality(
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, as wanted
         motion, lengths = Motion(body, limits), shape.bone_lengths(body)
-        states = exchanged(body, limits)
+        states = exchanged(body, limits).found
         measures = _measures(body, motion, lengths, states, limits)
         usable = ~np.any([m.failed for m in measures], axis=0)
         summary = _summary(body, motion, lengths, measures, usable)

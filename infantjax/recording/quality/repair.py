@@ -1,13 +1,14 @@
 """`repair`: undo exchanged sides and single jumps."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
 from infantjax.recording.quality.body import Body
 from infantjax.recording.quality.limits import DEFAULT_LIMITS, QualityLimits
 from infantjax.recording.quality.motion import Motion
-from infantjax.recording.quality.sides import exchanged
+from infantjax.recording.quality.sides import exchange_back, exchanged
 from infantjax.recording.recording import Recording
 
 SHOWN = 5
@@ -17,16 +18,16 @@ SHOWN = 5
 def repair(recording: Recording, limits: QualityLimits = DEFAULT_LIMITS) -> Recording:
     """Undo exchanged sides and remove points that jump away for one to three frames.
 
-    Left and right are given back their names where `measure_quality` finds them exchanged; in a mirrored video, that is
-    everywhere. Points that jump become missing. Nothing else changes, and no point is moved.
+    Left and right are given back their names where `measure_quality` finds them exchanged and that is sure; in a
+    mirrored video, that is everywhere. Points that jump become missing. Nothing else changes, and no point is moved.
 
     Args:
         recording: as it was read.
         limits: thresholds.
 
     Returns:
-        A recording with one note for each kind of repair, which says what and where; the recording itself where there
-        was nothing to repair.
+        A recording with one note for each kind of repair, and for exchanges that are not sure and stay, which says what
+        and where; the recording itself where nothing was found.
     """
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -35,16 +36,20 @@ def repair(recording: Recording, limits: QualityLimits = DEFAULT_LIMITS) -> Reco
 
 def _with_right_sides(recording: Recording, limits: QualityLimits) -> Recording:
     body = Body(recording)
-    states = {part: state for part, state in exchanged(body, limits).items() if state.any()}
+    found, sure = exchanged(body, limits)
+    left = {part: state & ~sure[part] for part, state in found.items() if (state & ~sure[part]).any()}
+    states = {part: state for part, state in sure.items() if state.any()}
+    if left:
+        frames = np.any(list(left.values()), axis=0)
+        note = (
+            f"not repaired: left and right may be exchanged in {frames.sum()} of {recording.frames} frames "
+            f"({', '.join(left)}) {_places(frames, recording.fps)}"
+        )
+        recording = replace(recording, notes=(*recording.notes, note))
     if not states:
         return recording
-    points = recording.keypoints.copy()
-    confidence = None if recording.confidence is None else np.array(recording.confidence)
-    for part, state in states.items():
-        right, left = body.parts[part]
-        for array in (points, confidence):
-            if array is not None:
-                array[state, right], array[state, left] = array[state, left], array[state, right]
+    points = exchange_back(recording.keypoints, states, body)
+    confidence = None if recording.confidence is None else exchange_back(recording.confidence, states, body)
     frames = np.any(list(states.values()), axis=0)
     note = (
         f"repaired: left and right exchanged back in {frames.sum()} of {recording.frames} frames "

@@ -7,40 +7,77 @@ the wrong names is decided by the path of least cost through the two states (Vit
 shoulders and hips by their side of the trunk's axis (an infant that faces the camera), other joints by the lengths of
 the bones to the joints before them. Counting identity switches is usual in multi-object tracking (Bernardin and
 Stiefelhagen 2008); the decision is our choice.
+
+What was found is sure, and may be undone, where sides or lengths say so over a run of frames, or where both of its ends
+show it clearly. A tracker that guesses makes steps that look like exchanges, and undoing those would put exchanges in.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from infantjax.recording.quality.body import PARENTS, Body, hold
 from infantjax.recording.quality.limits import QualityLimits
 
-SWITCH, FREE, MISSED = 0.0, 4.0, 30.0
+SWITCH, FREE, MISSED = 0.0, 4.0, 6.0
 """Costs in frames of clear evidence: an exchange at a step that shows one, at one that may hide one, no exchange
 at a step that shows one."""
+
+SURE_EVIDENCE, SURE_SHORTER, SURE_STEP = -0.5, -0.1, 0.25
+"""What makes a run of exchanged frames sure: mean evidence; mean change of the bones' lengths by giving the names back,
+as a share of the common length; size of the sum of the vectors before and after a step, as a share of its size."""
+
+HEAD = 0.1
+"""Weight of the order of the points of the head, which may turn."""
 
 OUTSIDE = 3.5
 """Distance from the middle of the recording, in trunk lengths, that no limb reaches."""
 
 
-def exchanged(body: Body, limits: QualityLimits) -> dict[str, np.ndarray]:
-    """Part -> `[time]` bool: its left and right joint carry each other's name."""
+class Exchanges(NamedTuple):
+    """Part -> `[time]` bool: its left and right joint carry each other's name.
+
+    Attributes:
+        found: all that was found.
+        sure: what may be undone.
+    """
+
+    found: dict[str, np.ndarray]
+    sure: dict[str, np.ndarray]
+
+
+def exchanged(body: Body, limits: QualityLimits) -> Exchanges:
+    """Frames with exchanged sides."""
     points = _without_outliers(body.points)
     held = hold(points, max(1, round(0.5 * body.recording.fps)))
-    states: dict[str, np.ndarray] = {}
+    states, sure = Exchanges({}, {})
     fixed = {part: points[:, list(pair)].copy() for part, pair in body.parts.items()}
     order = [part for part in PARENTS if part in body.parts] + [part for part in body.parts if part not in PARENTS]
     for part in order:
         parent = PARENTS.get(part, "")
         pair = held[:, list(body.parts[part])]
+        shorter, weight = np.zeros(len(pair)), 1.0
         if parent in fixed:
-            evidence = _bone_evidence(fixed[part], fixed[parent])
+            evidence, shorter = _bone_evidence(fixed[part], fixed[parent])
         elif part in ("shoulder", "hip"):
             evidence = _side_evidence(body, part, limits)
         else:
             evidence = _order_evidence(fixed[part], fixed["shoulder"]) if "shoulder" in fixed else np.zeros(len(pair))
-        states[part] = _decode(pair[:, 0] - pair[:, 1], evidence, limits, free=bool(parent))
-        fixed[part][states[part]] = fixed[part][states[part]][:, ::-1]
-    return states
+            weight = HEAD
+        across = pair[:, 0] - pair[:, 1]
+        states[part] = _decode(across, weight * evidence, limits)
+        sure[part] = _sure(states[part], across, evidence, shorter)
+        fixed[part][sure[part]] = fixed[part][sure[part]][:, ::-1]
+    return Exchanges(states, sure)
+
+
+def exchange_back(values: np.ndarray, states: dict[str, np.ndarray], body: Body) -> np.ndarray:
+    """A copy of values `[time, joint, ...]` with left and right exchanged where `states` (`Exchanges`) say so."""
+    values = values.copy()
+    for part, state in states.items():
+        right, left = body.parts[part]
+        values[state, right], values[state, left] = values[state, left], values[state, right]
+    return values
 
 
 def _without_outliers(points: np.ndarray) -> np.ndarray:
@@ -62,35 +99,55 @@ def _side_evidence(body: Body, part: str, limits: QualityLimits) -> np.ndarray:
 
 
 def _order_evidence(pair: np.ndarray, shoulders: np.ndarray) -> np.ndarray:
-    """`[time]` in -0.1..0.1: above 0 where a pair of the head lies in the order of the shoulders; a head may turn."""
+    """`[time]` in -1..1: above 0 where a pair of the head lies in the order of the shoulders."""
     product = ((pair[:, 0] - pair[:, 1]) * (shoulders[:, 0] - shoulders[:, 1])).sum(axis=1)
-    return np.nan_to_num(0.1 * np.clip(10 * product, -1, 1))
+    return np.nan_to_num(np.clip(10 * product, -1, 1))
 
 
-def _bone_evidence(pair: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """`[time]` in -1..1: 1 where the bones to the parent have lengths that only the given names explain."""
+def _bone_evidence(pair: np.ndarray, parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`[time]` in -1..1: 1 where the bones to the parent have lengths that only the given names explain.
+
+    And `[time]` how much shorter they are under the given names than under exchanged ones, in common lengths.
+    """
     lengths = np.linalg.norm(pair[:, :, None] - parent[:, None, :], axis=-1)
     same, other = lengths[:, [0, 1], [0, 1]].max(axis=1), lengths[:, [0, 1], [1, 0]].max(axis=1)
     least = np.fmin(same, other)
     if not np.isfinite(least).any():
-        return np.zeros(len(pair))
+        return np.zeros(len(pair)), np.zeros(len(pair))
     reference = float(np.nanpercentile(least, 90))
     if not reference > 0:
-        return np.zeros(len(pair))
+        return np.zeros(len(pair)), np.zeros(len(pair))
     # A bone looks shorter than it is, never much longer: only lengths beyond the reference are evidence.
     excess = np.clip((other - 1.15 * reference) / (0.3 * reference), 0, 1)
     excess -= np.clip((same - 1.15 * reference) / (0.3 * reference), 0, 1)
-    return np.nan_to_num(excess + 0.01 * np.sign(other - same))
+    shorter = (lengths[:, [0, 1], [1, 0]] - lengths[:, [0, 1], [0, 1]]).sum(axis=1) / reference
+    return np.nan_to_num(excess + 0.01 * np.sign(other - same)), np.nan_to_num(shorter)
 
 
-def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits, free: bool) -> np.ndarray:
+def _sure(state: np.ndarray, across: np.ndarray, evidence: np.ndarray, shorter: np.ndarray) -> np.ndarray:
+    """`[time]` bool: the runs of exchanged frames that may be undone."""
+    sure, frames = np.zeros_like(state), len(state)
+    edges = np.flatnonzero(np.diff(state.astype(np.int8), prepend=0, append=0))
+
+    def is_clear(frame: int) -> bool:
+        before, after = across[frame - 1], across[frame]
+        return bool(np.linalg.norm(after + before) < SURE_STEP * np.linalg.norm(after - before))
+
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist()):
+        run = slice(start, stop)
+        ends = [is_clear(frame) for frame in (start, stop) if 0 < frame < frames]
+        by_ends = bool(ends) and all(ends) and shorter[run].mean() < -SURE_SHORTER
+        sure[run] = by_ends or evidence[run].mean() < SURE_EVIDENCE or shorter[run].mean() < SURE_SHORTER
+    return sure
+
+
+def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits) -> np.ndarray:
     """`[time]` bool: the names are exchanged.
 
     Args:
         across: `[time, coordinate]` from the left to the right joint; NaN where one is missing.
         evidence: `[time]`, positive where the names are right.
         limits: thresholds.
-        free: joints of the pair may hide an exchange by touching.
     """
     frames = len(across)
     if frames < 2:
@@ -99,9 +156,8 @@ def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits, fre
     change = np.linalg.norm(np.diff(across, axis=0), axis=1)
     total = np.linalg.norm(across[1:] + across[:-1], axis=1)
     event = (change > limits.exchange) & (total < 0.5 * change)
-    hidden = np.isnan(change)
-    if free:
-        hidden |= np.fmax(size[1:], size[:-1]) < 0.5 * limits.exchange
+    # Joints that are missing, or found in one place, may hide an exchange.
+    hidden = np.isnan(change) | (np.fmax(size[1:], size[:-1]) < 0.5 * limits.exchange)
     cuts = np.flatnonzero(event | hidden) + 1
     sums = np.add.reduceat(evidence, np.concatenate([[0], cuts]))
     # Neighboring hidden steps make segments of single frames: that is slow only where pairs touch for long.
