@@ -1,20 +1,13 @@
 """`pose`: keypoints of videos and images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
 from infantjax.cli import common
+from infantjax.cli.keypoints import KeypointFiles, targets_of
 from infantjax.cli.video import RESULTS, VideoOptions
-from infantjax.errors import InputError
-from infantjax.progress import LOGGER
-
-if TYPE_CHECKING:
-    from infantjax.pose.tracker import Tracker
-    from infantjax.video import Frames
 
 
 @dataclass(frozen=True)
@@ -51,61 +44,12 @@ class Pose(common.Command):
 
         common.require_fps(self.fps)
         sources = find_sources(self.inputs)
-        targets = self._targets(sources)
+        targets = targets_of(self.output, sources, self.video.keypoints)
         refuse_inputs(targets, (*sources, self.video.weights))
         opened = [attempt(open_frames, source, self.fps) for source in sources]
         kinds = {is_video(frames) for frames in opened if not isinstance(frames, Exception)}
         configs = {video: self.video.config(video, smoothing=self.smoothing) for video in kinds}
         common.prepare_process()
         trackers = {video: self.video.tracker(config, quiet=self.quiet) for video, config in configs.items()}
-        failed = 0
-        for frames, target in zip(opened, targets):
-            error = frames
-            if not isinstance(frames, Exception):
-                error = attempt(self._write, frames, trackers[is_video(frames)], target, sources)
-            if error is None:
-                continue
-            if len(sources) == 1 or not isinstance(error, InputError):
-                raise error
-            LOGGER.error("%s", error)
-            failed += 1
-        if failed:
-            LOGGER.warning("%d of %d inputs failed", failed, len(sources))
-        return 0 if not failed else 2 if failed == len(sources) else 1
-
-    def _targets(self, sources: Sequence[Path]) -> list[Path]:
-        """The keypoint file of each source.
-
-        Raises:
-            InputError: one file is named for several sources.
-        """
-        from infantjax.files import safe_stem, unique_names
-        from infantjax.pose.writing import SUFFIXES
-
-        if (suffix := self.output.suffix.lower()) and not self.output.is_dir():
-            if suffix not in SUFFIXES:
-                raise InputError(self.output, "has a suffix that cannot be written", "use .csv or .npz, or a folder")
-            if len(sources) > 1:
-                raise InputError(self.output, f"is one file for {len(sources)} inputs", "give a folder")
-            return [self.output]
-        stems = unique_names(safe_stem(source.stem) for source in sources)
-        return [self.output / f"{stem}.{self.video.keypoints}" for stem in stems]
-
-    def _write(self, frames: "Frames", tracker: "Tracker", target: Path, sources: Sequence[Path]) -> None:
-        """Write the keypoints of one of the sources, and its overlay; of several those of earlier calls are kept."""
-        from infantjax.files import refuse_inputs
-        from infantjax.pose.writing import overlay_of, write_keypoints
-
-        overlay = overlay_of(frames, target) if self.video.overlay else None
-        written = [path for path in (target, overlay) if path is not None]
-        refuse_inputs(written, sources)
-        if not self.overwrite and (there := [path for path in written if path.exists()]):
-            if len(sources) == 1:
-                raise InputError(there[0], "exists", "use --overwrite or another name")
-            if there == written:
-                LOGGER.warning("%s: exists and is kept; --overwrite replaces it", target)
-                return
-        recording = write_keypoints(frames, tracker, target, overlay, hide_heads=self.hide_heads, quiet=self.quiet)
-        common.note((*recording.history, *recording.notes))
-        for path in written:
-            print(path)
+        files = KeypointFiles(sources, targets, self.video.overlay, self.overwrite, self.quiet, self.hide_heads)
+        return files.write(opened, lambda frames: trackers[is_video(frames)])

@@ -2,17 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from infantjax.cli import common
+from infantjax.cli.keypoints import KeypointFiles, targets_of
 from infantjax.cli.video import RESULTS
-from infantjax.errors import InputError
-from infantjax.progress import LOGGER
-
-if TYPE_CHECKING:
-    from infantjax.pose.writing import KeypointTracker
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class PoseDepth(common.Command):
     weights: Annotated[Path, arg(metavar="DIR")]
     """Folder of `infantjax train depth`."""
     output: common.Output = RESULTS
-    """Folder for a keypoint file of each recording."""
+    """Folder for a keypoint file of each input; for one input also the file itself: .csv or .npz."""
     fps: common.Fps = None
     """Frames per second, where the input does not say."""
     keypoints: Literal["csv", "npz"] = "csv"
@@ -47,39 +43,17 @@ class PoseDepth(common.Command):
     def run(self) -> int:
         """Find the keypoints and write them."""
         from infantjax.assessment.assessor import attempt
-        from infantjax.files import safe_stem, unique_names
+        from infantjax.files import refuse_inputs
         from infantjax.pose.depth import load_depth_tracker
-        from infantjax.video.depth import find_depth_clips
+        from infantjax.video.depth import DepthImages, find_depth_clips
 
         common.require_fps(self.fps)
         clips = [clip for path in self.inputs for clip in find_depth_clips(path)]
-        names = unique_names(safe_stem(clip.resolve().name) for clip in clips)
+        targets = targets_of(self.output, clips, self.keypoints)
+        refuse_inputs(targets, (*clips, self.weights))
         common.prepare_process()
         with common.checked():
             tracker = load_depth_tracker(self.weights, self.min_confidence, self.batch_size)
-        failed = 0
-        for clip, name in zip(clips, names):
-            error = attempt(self._write, clip, self.output / f"{name}.{self.keypoints}", tracker)
-            if error is None:
-                continue
-            if len(clips) == 1 or not isinstance(error, InputError):
-                raise error
-            LOGGER.error("%s", error)
-            failed += 1
-        return 0 if not failed else 2 if failed == len(clips) else 1
-
-    def _write(self, clip: Path, target: Path, tracker: "KeypointTracker") -> None:
-        """Write the keypoints of one recording, and its overlay; those of earlier calls are kept."""
-        from infantjax.pose.writing import overlay_of, write_keypoints
-        from infantjax.video.depth import DepthImages
-
-        frames = DepthImages(clip, self.fps)
-        overlay = overlay_of(frames, target) if self.overlay else None
-        written = [path for path in (target, overlay) if path is not None]
-        if not self.overwrite and all(path.exists() for path in written):
-            LOGGER.warning("%s: exists and is kept; --overwrite replaces it", target)
-            return
-        recording = write_keypoints(frames, tracker, target, overlay, quiet=self.quiet)
-        common.note((*recording.history, *recording.notes))
-        for path in written:
-            print(path)
+        opened = [attempt(DepthImages, clip, self.fps) for clip in clips]
+        files = KeypointFiles(clips, targets, self.overlay, self.overwrite, self.quiet)
+        return files.write(opened, lambda frames: tracker)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infantjax import cli, formats
 from infantjax.errors import InputError
+from infantjax.methods.asy_regression import tracker as tracking
 from infantjax.methods.asy_regression.images import read_frames, to_frame, to_image
 from infantjax.methods.asy_regression.model import build, connections
 from infantjax.methods.asy_regression.network import DepthNetwork, Joints, load_depth_network
@@ -189,6 +191,24 @@ def test_an_interrupted_folder_is_continued(folder, tmp_path, monkeypatch):
     write_keypoints(frames, again, tmp_path / "again.csv", chunks=parts)
     assert again.network.calls == 1
     assert (tmp_path / "again.csv").read_bytes() == whole.read_bytes()
+
+
+def test_of_several_folders_those_that_can_be_read_are_written_and_kept(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tracking, "load_depth_network", lambda weights: Brightest())
+    (folder.parent / "broken").mkdir()
+    (folder.parent / "broken" / "0.png").write_text("no image")
+    given = ["pose", "depth", str(folder), str(folder.parent / "broken"), "--weights", "any", "--fps", "6", "--quiet"]
+    assert cli.run([*given, "-o", str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(tmp_path / "out" / "clip.csv")]
+    assert err.splitlines()[0].endswith("; give a whole file")
+    assert err.splitlines()[1] == "1 of 2 inputs failed"
+    again = tmp_path / "out" / "clip.csv"
+    again.write_text("kept")
+    assert cli.run([*given, "-o", str(tmp_path / "out")]) == 1
+    assert again.read_text() == "kept"
+    assert cli.run([*given, "-o", str(tmp_path / "out"), "--overwrite"]) == 1
+    assert len(formats.read(again).keypoints) == 8
 
 
 def test_images_in_color_are_no_depth_images(tmp_path):
