@@ -77,6 +77,10 @@ def main(options: Options) -> None:
     write_atomically(options.output / "risks.csv", csv_text(["clip", *risks], zip(stems, *risks.values())))
     print(f"{len(videos)} clips{', rendered, not of infants' if exact else ''}; ensemble {options.ensemble}.\n")
     print(table(found, errors))
+    for name, of in found.items():
+        reasons = [(video.stem, reason(each)) for video, each in zip(videos, of) if reason(each)]
+        if reasons:
+            print(f"{name}: {len(reasons)} not assessed, the first is {reasons[0][0]}: {reasons[0][1]}")
 
 
 def rendered(options: Options) -> list[Recording]:
@@ -119,6 +123,13 @@ def mean_error(found: list[Recording], exact: list[Recording]) -> float:
 def value(found: Assessment | Exception) -> float:
     """The risk; NaN where the clip is not assessable."""
     return found.value if isinstance(found, Assessment) and found.has_value else math.nan
+
+
+def reason(found: Assessment | Exception) -> str:
+    """Why a clip has no risk; empty where it has one."""
+    if isinstance(found, Exception):
+        return str(found)
+    return "" if found.has_value else "; ".join(found.reasons)
 
 
 def table(found: Mapping[str, list[Assessment | Exception]], errors: Mapping[str, float]) -> str:

@@ -38,6 +38,8 @@ def test_a_clip_that_is_not_assessable_has_no_risk(assessed):
     assert experiment.value(assessed(0.4)) == 0.4
     assert np.isnan(experiment.value(assessed(0.4, has_value=False)))
     assert np.isnan(experiment.value(ValueError()))
+    assert experiment.reason(assessed(0.4)) == ""
+    assert experiment.reason(ValueError("too short")) == "too short"
 
 
 def test_errors_are_over_the_keypoints_that_both_have():
