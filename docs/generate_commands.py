@@ -130,7 +130,7 @@ def compact(rows: dict[str, str]) -> list[str]:
 
 
 def options(source: type) -> dict[str, str]:
-    """Name -> line of the page for each option of a command, or of a dataclass of options, but the common ones."""
+    """Name -> line of each option of a command, or of a dataclass, with its first sentence; without the common ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         parser = tyro.extras.get_parser(source, config=CONFIG)
@@ -150,7 +150,8 @@ def options(source: type) -> dict[str, str]:
         flags = [*action.option_strings[::-1]] or [action.metavar]
         flags[0] += f"{'=' if default else ' '}{values}" * bool(values)
         spelled = ", ".join(f"`{flag}`" for flag in flags) + " (required)" * text.endswith("(required)")
-        found[name] = f"- {spelled}: {meaning.strip()}"
+        first = re.split(r"(?<=[a-z)])\. (?=[A-Z`])", meaning.strip())[0].removesuffix(".")
+        found[name] = f"- {spelled}: {first}."
     return found
 
 
