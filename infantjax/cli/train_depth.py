@@ -64,6 +64,8 @@ class TrainDepth(common.Command):
             )
         for name, ending in zip(("detection", "regression"), trained.endings):
             print(f"{name}: {ending}")
+        for maps, overlap in trained.overlaps.items():
+            print(f"  {maps:<12}Dice {overlap.dice:.3f}, recall {overlap.recall:.3f}")
         print(f"RMSD on {trained.tested_on}, pixels of 128 x 96: median (interquartile range), joints found")
         for limb, error in trained.errors.items():
             print(f"  {limb.replace('_', ' '):<10}{error.median:6.2f} ({error.iqr:.2f}) {100 * error.found:5.1f} %")

@@ -15,6 +15,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, write_atomically
+from infantjax.methods.asy_regression.evaluation import Overlap, overlap_of_maps, rmsd_of_limbs
 from infantjax.methods.asy_regression.images import DepthFrames, read_frames
 from infantjax.methods.asy_regression.model import FRAMES, HEIGHT, WIDTH, DetectionNetwork, RegressionNetwork, build
 from infantjax.methods.asy_regression.network import DETECTION as DETECTOR
@@ -29,7 +30,7 @@ from infantjax.methods.asy_regression.training import (
     train,
 )
 from infantjax.pose.annotations import Annotations, split_by_group
-from infantjax.pose.metrics import LimbError, limb_errors
+from infantjax.pose.metrics import LimbError
 from infantjax.settings import Range, check_fields
 from infantjax.training import distributed
 from infantjax.training.loop import TrainOptions, digest_of
@@ -88,6 +89,7 @@ class TrainedDepth:
     Attributes:
         network: of the best epochs, as saved.
         errors: of each limb, `UNIT`.
+        overlaps: of the detected maps of joints and of connections.
         tested_on: whose clips gave the errors, in words.
         endings: how the training of each network ended, in words.
         notes: for a reader of the errors.
@@ -95,6 +97,7 @@ class TrainedDepth:
 
     network: DepthNetwork
     errors: dict[str, LimbError]
+    overlaps: dict[str, Overlap]
     tested_on: str
     endings: tuple[str, str]
     notes: tuple[str, ...]
@@ -139,9 +142,11 @@ def train_depth(
     network = DepthNetwork(config.model, detector, regressor, variables, skeleton, *shape, regression.radius)
     tested_on = _TESTED[config.split]
     statement = STATEMENT.format(count=len(read.frames), infants=len(read.infants), tested=tested_on)
-    errors = {limb: e.scaled(1 / scale) for limb, e in _errors(network, data, split.test).items()}
+    errors = {limb: e.scaled(1 / scale) for limb, e in rmsd_of_limbs(network, data, split.test).items()}
+    overlaps = overlap_of_maps(network, data, split.test, detection.radius)
     endings = tuple(_ending(result, c) for result, c in ((detected, config.detection), (regressed, config.regression)))
-    trained = TrainedDepth(replace(network, statement=statement), errors, tested_on, endings, notes)  # type: ignore[arg-type]
+    network = replace(network, statement=statement)
+    trained = TrainedDepth(network, errors, overlaps, tested_on, endings, notes)  # type: ignore[arg-type]
     if not distributed.is_main_process():
         return trained
     record = {
@@ -153,6 +158,7 @@ def train_depth(
         },
         "clips": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "errors": {"clips": tested_on, "unit": UNIT} | {n: e._asdict() for n, e in errors.items()},
+        "overlaps": {name: overlap._asdict() for name, overlap in overlaps.items()},
         "endings": list(endings),
         "notes": list(notes),
         "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},
@@ -184,6 +190,9 @@ def split_clips(read: DepthFrames, config: DepthTrainingConfig) -> tuple[Split, 
     if annotations.groups is None:
         raise InputError("annotations", "do not say which images are of one infant", "use --split time")
     of_rows, notes = split_by_group(annotations, shares, config.detection.seed)
+    if min(counts) < FRAMES:
+        what = f"have an infant with {min(counts)} images"
+        raise InputError("annotations", what, f"give at least {FRAMES} of each that follow each other")
     rows = np.repeat(np.arange(len(counts)), counts)
     parts = (of_rows.train, of_rows.validation, of_rows.test)
     of_infants = Split(*(tuple(np.unique(rows[list(part)]).tolist()) for part in parts))
@@ -216,11 +225,3 @@ def _best(result: TrainResult) -> Mapping[str, Any]:
 def _ending(result: TrainResult, config: ClipTrainingConfig) -> str:
     ended = f"{result.status[0].name.lower()} after {result.last_epoch[0]} of {config.epochs} epochs"
     return f"best epoch {result.best_epoch[0]}, {ended}"
-
-
-def _errors(network: DepthNetwork, data: ClipData, clips: tuple[int, ...]) -> dict[str, LimbError]:
-    """Errors of each limb over clips."""
-    frames = np.asarray(data.frames)
-    found = [network.find(frames[None, first : first + FRAMES]).positions[0] for first in clips]
-    true = np.stack([data.points[first : first + FRAMES] for first in clips])
-    return limb_errors(np.stack(found), np.asarray(true, np.float64), data.skeleton)

@@ -58,6 +58,7 @@ def test_networks_are_trained_continued_used_and_measured(cohort, tmp_path, caps
     first = capsys.readouterr()
     assert re.search(r"detection: best epoch \d, finished after 2 of 2 epochs", first.out)
     assert "RMSD on other infants, pixels of 128 x 96" in first.out
+    assert re.search(r"joints +Dice 0\.\d+, recall \d\.\d+", first.out)
     record = json.loads((network / "training.json").read_text())
     assert record["clips"] == {"train": 44, "validation": 8, "test": 8}
     assert set(record["errors"]) >= {"right_arm", "left_leg"}

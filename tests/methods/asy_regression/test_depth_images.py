@@ -12,10 +12,12 @@ from PIL import Image
 from infantjax import cli, formats
 from infantjax.errors import InputError
 from infantjax.methods.asy_regression import tracker as tracking
+from infantjax.methods.asy_regression.evaluation import overlap_of_maps
 from infantjax.methods.asy_regression.images import read_frames, to_frame, to_image
 from infantjax.methods.asy_regression.model import build, connections
 from infantjax.methods.asy_regression.network import DepthNetwork, Joints, load_depth_network
 from infantjax.methods.asy_regression.tracker import DepthTracker
+from infantjax.methods.asy_regression.training import ClipData
 from infantjax.nn.initializers import initialize
 from infantjax.pose import load_pose_network, track
 from infantjax.pose.annotations import Annotations, read_annotations
@@ -108,6 +110,25 @@ def test_joints_lie_at_the_middle_of_their_discs_and_missing_ones_nowhere():
     assert np.isnan(found.positions[:, :, 11]).all()
     assert (found.confidence[..., 11] == 0).all()
     assert (found.confidence[..., :11] > 0.9).all()
+
+
+class Half(nn.Module):
+    """Detects the upper half of each target map of `POINTS`."""
+
+    @nn.compact
+    def __call__(self, x):
+        maps = DiscCodec(connections(BABYPOSE_12), 6.0).encode(jnp.asarray(POINTS), 96, 128)
+        middles = jnp.concatenate([jnp.asarray(POINTS), jnp.zeros((8, 2))])[:, 1]
+        upper = maps * (jnp.arange(96)[:, None, None] < middles)
+        return None, {"maps": jnp.broadcast_to(upper, (*x.shape[:2], *maps.shape))}
+
+
+def test_half_of_each_disc_has_a_recall_of_one_half_and_a_dice_of_two_thirds():
+    network = DepthNetwork("asy-regression", Half(), Drawn(), ({}, {}), BABYPOSE_12, 96, 128, 6.0)
+    data = ClipData(np.zeros((4, 96, 128), np.float32), np.tile(POINTS, (4, 1, 1)), None, BABYPOSE_12)
+    overlap = overlap_of_maps(network, data, [0, 1], 6.0)
+    assert overlap["joints"] == pytest.approx((2 / 3, 1 / 2), abs=0.03)
+    assert overlap["connections"] == (0, 0)
 
 
 def test_networks_are_read_as_they_were_saved(tmp_path):
