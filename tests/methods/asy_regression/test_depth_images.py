@@ -196,7 +196,7 @@ def test_every_frame_of_a_folder_gets_its_points_in_its_own_pixels(folder, batch
     np.testing.assert_allclose(recording.keypoints[:, 0, 0], 2 * np.arange(8) + 1)
     np.testing.assert_allclose(recording.keypoints[:, 0, 1], 21)
     assert np.isnan(recording.keypoints[:, 11]).all()
-    assert recording.confidence[:, [0, 11]].tolist() == [[0.8, 0.0]] * 8
+    np.testing.assert_allclose(recording.confidence[:, [0, 11]], [[0.8, 0.0]] * 8, rtol=1e-6)
     assert "for a test" in " ".join(recording.notes)
 
 
