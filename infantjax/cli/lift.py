@@ -1,5 +1,6 @@
 """`lift`: keypoints in the image to positions in space."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +24,7 @@ class Lift(common.Command):
     """
 
     inputs: Positional[tuple[str, ...]]
-    """Keypoint files in 2D, folders of them, or glob patterns."""
+    """Keypoint files in 2D, glob patterns, or folders, whose tables of outcomes are copied."""
     weights: Annotated[Path, arg(metavar="FILE")]
     """VideoPose3D: a published `.bin`, or a state dict."""
     output: common.Output
@@ -42,7 +43,7 @@ class Lift(common.Command):
         """Lift every file."""
         from infantjax import formats
         from infantjax.assessment.batch import find_recordings, needs_tracker
-        from infantjax.files import refuse_inputs, safe_stem, unique_names
+        from infantjax.files import refuse_inputs, safe_stem, unique_names, write_atomically
         from infantjax.pose.lifting import Lifter
         from infantjax.progress import Progress
 
@@ -69,7 +70,16 @@ class Lift(common.Command):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     formats.write(recording, target)
                 progress.update(done, path.name)
+        for table in _tables_of(map(Path, self.inputs), targets[0].parent):
+            with common.written(table):
+                write_atomically(targets[0].parent / table.name, table.read_bytes())
         common.note(recording.notes)
         for target in targets:
             print(target)
         return 0
+
+
+def _tables_of(inputs: Iterable[Path], folder: Path) -> list[Path]:
+    """Tables that make the recordings of a folder a cohort, and that the other folder does not have."""
+    tables = [path / name for path in inputs if path.is_dir() for name in ("outcomes.csv", "truth.csv")]
+    return [table for table in tables if table.is_file() and not (folder / table.name).exists()]

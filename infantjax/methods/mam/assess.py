@@ -1,6 +1,7 @@
 """How MAM assesses a recording."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from infantjax.methods.mam.localization import frequency, intervals
 from infantjax.methods.mam.method import Mam
 from infantjax.pose.lifting import Lifter
 from infantjax.recording.conversion import convert
+from infantjax.recording.quality import Moments
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
 
@@ -34,6 +36,11 @@ class MamAssessor(NetworkAssessor[Mam]):
     def settings(self) -> dict[str, Any]:
         """See `Assessor`."""
         return super().settings | ({} if self.lifter is None else {"lifting": self.lifter.settings})
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """See `Assessor`; None with a lifter: quality is measured in 2D, the moments are of recordings in 3D."""
+        return super().moments if self.lifter is None else None
 
     def convert(self, recording: Recording) -> Recording:
         """See `Assessor`."""

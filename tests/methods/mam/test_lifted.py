@@ -1,6 +1,7 @@
 """MAM in 3D: from lifted files, and lifting what is assessed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from infantjax import cli, formats
 from infantjax.assessment.gate import UNGATED
 from infantjax.errors import InputError
+from infantjax.formats.cohort import read_cohort
 from infantjax.methods import registry
 from infantjax.pose.lifting import Lifter
+from infantjax.recording.quality import measure_quality
 from infantjax.weights.ensemble import load_ensemble
 
 
@@ -47,6 +50,29 @@ def test_what_is_missing_for_3d_is_said_in_one_line(ensemble, flat, lifting_weig
         registry.assessor(load_ensemble(ensemble)).assess(recording)
     with pytest.raises(ValueError, match="reads 2D and needs no lifting"):
         registry.assessor(load_ensemble(random_ensemble("mam")), lifter=Lifter.load(lifting_weights))
+
+
+def test_the_quality_in_2d_is_not_compared_with_recordings_in_3d(ensemble, flat, lifting_weights):
+    moments = {"mean": {"missing": 0.5}, "spread": {"missing": 0.001}, "count": {"missing": 9}}
+    trained = load_ensemble(ensemble)
+    trained = replace(trained, info={**trained.info, "moments": moments})
+    lifter = Lifter.load(lifting_weights)
+    found = [
+        measure_quality(formats.read(flat), reference=registry.assessor(trained, **options).moments)
+        for options in ({}, {"lifter": lifter})
+    ]
+    assert len(found[0].doubts) > len(found[1].doubts)
+
+
+def test_a_cohort_stays_one_when_it_is_lifted(flat, lifting_weights, tmp_path):
+    (flat.parent / "cohort").mkdir()
+    flat.rename(flat.parent / "cohort" / "infant.npz")
+    (flat.parent / "cohort" / "outcomes.csv").write_text("id;outcome\ninfant;1\n")
+    arguments = ["lift", str(flat.parent / "cohort"), "-o", str(tmp_path / "lifted"), "--weights", str(lifting_weights)]
+    assert cli.run([*arguments, "--quiet"]) == 0
+    cohort = read_cohort(tmp_path / "lifted")
+    assert [(r.name, r.keypoints.shape[2]) for r in cohort.recordings] == [("infant", 3)]
+    assert cohort.outcomes == (1,)
 
 
 @pytest.mark.parametrize(
