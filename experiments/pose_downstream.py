@@ -22,6 +22,7 @@ from support import csv_text, markdown, run
 
 import infantjax as ij
 from infantjax.assessment.assessment import Assessment
+from infantjax.assessment.gate import QualityOptions
 from infantjax.errors import InputError
 from infantjax.files import safe_stem, write_atomically
 from infantjax.methods import registry
@@ -48,6 +49,7 @@ class Options:
         seconds: of a rendered clip.
         ensemble: folder of an ensemble, or `demo`, which is trained on simulated movement.
         smoothing: filter of the keypoints over time.
+        quality: leave out what is tracked badly; without it every window counts, as published.
     """
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -57,6 +59,7 @@ class Options:
     seconds: float = 30.0
     ensemble: str = ij.DEMO
     smoothing: cleaning.Filter | None = None
+    quality: bool = True
 
 
 def main(options: Options) -> None:
@@ -70,7 +73,8 @@ def main(options: Options) -> None:
     if exact:
         recordings[EXACT] = exact
     assessor = registry.assessor(ij.load_ensemble(options.ensemble))
-    found = {name: assessor.assess_many(of, [""] * len(of)) for name, of in recordings.items()}
+    gate = QualityOptions(quality=options.quality)
+    found = {name: assessor.assess_many(of, [""] * len(of), gate) for name, of in recordings.items()}
     risks = {name: [value(each) for each in of] for name, of in found.items()}
     options.output.mkdir(parents=True, exist_ok=True)
     stems = (video.stem for video in videos)

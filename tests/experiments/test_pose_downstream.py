@@ -55,7 +55,7 @@ def test_errors_are_over_the_keypoints_that_both_have():
 def test_rendered_clips_are_compared_with_their_exact_keypoints(assessed, monkeypatch, tmp_path, capsys):
     exact = simulate(1, InfantConfig(duration=2))
     risks = iter([0.4, 0.7])  # of the network's keypoints, of the exact ones
-    assessor = SimpleNamespace(assess_many=lambda of, digests: [assessed(next(risks)) for _ in of])
+    assessor = SimpleNamespace(assess_many=lambda of, digests, gate: [assessed(next(risks)) for _ in of])
     monkeypatch.setattr(experiment.registry, "assessor", lambda ensemble: assessor)
     monkeypatch.setattr(experiment, "rendered", lambda options: [exact])
     monkeypatch.setattr(experiment, "keypoints", lambda weights, videos, options: [exact])
