@@ -85,7 +85,8 @@ def main(options: Options) -> None:
     splits = stratified_splits(cohort.outcomes, options.folds, groups=cohort.groups, seed=options.seed)
     problem = Problem(cohort, splits, options.seed, small=bool(options.simulate), epochs=options.epochs)
     names = options.methods or tuple(COMPARATORS)
-    rows = fit(names, problem, samples(names, cohort, options), options)
+    missing = [name for name in names if read_row(name, problem, options) is None]
+    rows = fit(names, problem, samples(missing, cohort, options), options)
     if not rows:
         raise InputError("--methods", "leaves none that can be fitted", "see the lines above")
     kind = "simulated infants" if options.simulate else "recordings"
