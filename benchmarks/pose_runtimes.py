@@ -2,7 +2,7 @@
 
     python -m pip install -e ".[onnx,litert]"
     python -m benchmarks.pose_runtimes
-    python -m benchmarks.pose_runtimes --clip infantjax/weights/bundled_data/demo_clip.mp4 --models efficientpose-i-lite
+    python -m benchmarks.pose_runtimes --clip clip.mp4 --models efficientpose-rt-lite efficientpose-i-lite
 
 Random weights. "tracker" is `Tracker.find` from as many threads as the tracker has: normalizing, maps, upscaling and
 decoding. "video" is `Tracker.track`, which decodes and keeps the times too; its peer is a plain loop over the same
@@ -49,7 +49,7 @@ class Options:
     rounds: int = 9
     """Timed rounds, after one that is not."""
     clip: Path | None = None
-    """A video to measure end to end as well, with one image a call."""
+    """A video to measure end to end, with one image a call; then nothing else is measured."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -60,12 +60,13 @@ def main(options: Options) -> None:
     where, rows = common.environment(), []
     for name in options.models:
         network = _network(name)
-        for batch in options.batches:
-            rows += _measured(_tracker_sides(network, batch, options.frames), options, name, batch, "tracker", "jax")
         if options.clip is not None:
             rows += _measured(_video_sides(network, options.clip), options, name, 1, "video", "LiteRT's loop")
-    shapes = {"frames": options.frames}
-    print(common.write("pose_runtimes", rows, shapes, where) if options.write else common.table(rows))
+            continue
+        for batch in options.batches:
+            rows += _measured(_tracker_sides(network, batch, options.frames), options, name, batch, "tracker", "jax")
+    result = "pose_runtimes" if options.clip is None else "pose_runtimes_video"
+    print(common.write(result, rows, {"frames": options.frames}, where) if options.write else common.table(rows))
 
 
 def _tracker_sides(network: PoseEstimator, batch: int, frames: int) -> Sides:

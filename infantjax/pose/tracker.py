@@ -88,16 +88,6 @@ class Tracker:
         """Keypoints of crops, or, to select a person, confidence maps and affinity fields."""
         network, config = self.network, self.config
         mirror = np.array(network.skeleton.mirror)
-        if (exported := self._exported) is not None:
-
-            def find(variables: Any, crops: jax.Array) -> Points:
-                images = np.asarray(crops)
-                maps = exported(images)
-                if config.flip:
-                    maps = (maps + exported(images[:, :, ::-1])[:, :, ::-1, mirror]) / 2
-                return self._decode(jnp.asarray(maps))
-
-            return find
 
         def outputs(variables: Any, images: jax.Array) -> tuple[jax.Array, Any]:
             x = normalize(images, network.normalization).astype(config.dtype)
@@ -135,12 +125,21 @@ class Tracker:
         for first in range(0, len(crops), size):
             part = crops[first : first + size]
             padded = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0), (0, 0)))
-            crop_batch = jax.device_put(padded, sharding_over(self._mesh, BATCH))
-            found = [np.asarray(leaf) for leaf in self._program(self._variables, crop_batch)]
+            found = [np.asarray(leaf) for leaf in self._call(padded)]
             if self.config.person is not None:
                 found = self._of_one_person(found[0], found[1], len(part), self.config.person)
             parts.append([leaf[: len(part)] for leaf in found])
         return Points(*(np.concatenate(leaves) for leaves in zip(*parts)))  # type: ignore[arg-type]
+
+    def _call(self, crops: np.ndarray) -> Any:
+        """What `_program` gives for a batch."""
+        if self._exported is None:
+            return self._program(self._variables, jax.device_put(crops, sharding_over(self._mesh, BATCH)))
+        maps = self._exported(crops)
+        if self.config.flip:
+            mirrored = self._exported(crops[:, :, ::-1])[:, :, ::-1, np.array(self.network.skeleton.mirror)]
+            maps = (maps + mirrored) / 2
+        return self._decode(maps)
 
     def _of_one_person(self, maps: np.ndarray, fields: np.ndarray, frames: int, by: linking.Choice) -> list[np.ndarray]:
         """Positions and confidences of the selected person of each frame; frames from `frames` on are padding."""
