@@ -28,13 +28,13 @@ class Options:
 
     network: str = "kbest-gcn-5"
     """Registry name."""
-    infants: int = 60
+    infants: int = 40
     """Simulated, 40 % of them positive."""
-    duration: float = 20.0
+    duration: float = 15.0
     """Seconds of each recording."""
-    folds: int = 3
+    folds: int = 2
     """Of the cross-validation."""
-    epochs: int = 8
+    epochs: int = 4
     """Of every run."""
     batch_size: int = 16
     """Windows of a step."""
