@@ -1,6 +1,7 @@
 """`infantjax pose`, and `assess` of videos."""
 
 import json
+import sys
 
 import jax
 import numpy as np
@@ -165,3 +166,19 @@ def test_a_video_that_is_too_slow_or_a_picture_is_not_assessed(run, videos, pose
         tmp_path / "a.png", frames=1, codec="png", pix_fmt="rgb24", format="image2", options={"update": "1"}
     )
     run("assess", picture, *options).refused("is an image, which shows no movement")
+
+
+def test_a_network_is_exported_once_and_a_missing_runtime_is_one_line(run, clip, pose_weights, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0, "--runtime", "onnx")
+    assert run("pose", clip, "-o", tmp_path / "a.csv", *options).status == 0
+    monkeypatch.setitem(sys.modules, "onnx", None)  # which writes the copy
+    assert run("pose", clip, "-o", tmp_path / "b.csv", *options).status == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    outcome = run("pose", clip, "-o", tmp_path / "c.csv", *options)
+    assert outcome.status == 2
+    assert outcome.err[-1].startswith("infantjax: this needs onnxruntime: pip install ")
+    outcome = run("pose", clip, "-o", tmp_path / "c.csv", *options, "--scales", 0.75, 1)
+    assert outcome.status == 2
+    assert "scales needs the runtime jax, not onnx" in outcome.err[-1]

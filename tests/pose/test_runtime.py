@@ -101,6 +101,14 @@ def test_what_only_jax_does_is_refused_or_left_to_jax(options):
     assert fastest(PoseConfig(**options)) == "jax"
 
 
+@pytest.mark.parametrize(("absent", "expected"), [("onnx", "litert"), ("onnx ai_edge_litert", "jax")])
+def test_the_fastest_is_the_first_that_is_installed(absent, expected, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    for name in absent.split():
+        monkeypatch.setitem(sys.modules, name, None)
+    assert fastest(PoseConfig()) == expected
+
+
 @each_runtime
 def test_a_missing_runtime_is_one_line_with_the_command(network, runtime, monkeypatch):
     for name in ("onnx", "onnxruntime", "ai_edge_litert", "ai_edge_litert.interpreter"):
