@@ -116,7 +116,7 @@ class GraphNetwork:
         training, overrides = TrainingConfig(seed=problem.seed), dict[str, Any]()
         if problem.small:
             training = dataclasses.replace(
-                training, epochs=8, batch_size=16, learning_rate=5e-3, samples_per_negative=2, positive_ratio=2
+                training, epochs=40, batch_size=16, learning_rate=5e-3, samples_per_negative=2, positive_ratio=2
             )
             overrides = {"widths": (8, 8, 16, 16)}
         if problem.epochs is not None:
@@ -222,7 +222,7 @@ COMPARATORS: dict[str, Comparator] = {
         _stam,
         full=lambda skeleton: Recipe(Stam(skeleton), PieceConfig(), STAM_FRAMES),
         small=lambda skeleton: Recipe(
-            Stam(skeleton, widths=(8, 16, 16)), PieceConfig(epochs=4, batch_size=8, learning_rate=2e-3), 300
+            Stam(skeleton, widths=(8, 16, 16)), PieceConfig(epochs=20, batch_size=8, learning_rate=2e-3), 300
         ),
         published="0.819",
     ),
@@ -234,7 +234,7 @@ COMPARATORS: dict[str, Comparator] = {
         ),
         small=lambda skeleton: Recipe(
             wo_gma.WoGma(skeleton, (16, 32), (32, 16), (32, 16)),
-            PieceConfig(epochs=20, batch_size=8, learning_rate=2e-3, decay=0),
+            PieceConfig(epochs=40, batch_size=8, learning_rate=2e-3, decay=0),
             wo_gma.FRAMES,
         ),
         task=wo_gma.WoGmaTask,
