@@ -1,13 +1,17 @@
 """Fixtures shared by all tests."""
 
+import contextlib
 import gc
 import importlib.util
+import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -255,6 +259,37 @@ class Clock:
 def clock() -> Clock:
     """For what is played at its own rate, as fast as it is read."""
     return Clock()
+
+
+@pytest.fixture
+def streamed() -> Iterator[Callable[[Path], str]]:
+    """Sends a video once over TCP, as a camera in the network does: `streamed(path)` is the address."""
+    import av
+
+    with contextlib.ExitStack() as stack:
+
+        def serve(path: Path) -> str:
+            stream = io.BytesIO()
+            with av.open(str(path)) as source, av.open(stream, "w", format="mpegts") as target:
+                copied = target.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.dts is not None:
+                        packet.stream = copied
+                        target.mux(packet)
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            server.settimeout(20)
+
+            def send() -> None:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.sendall(stream.getvalue())
+
+            sender = threading.Thread(target=send, name="camera")
+            stack.callback(sender.join, 20)
+            sender.start()
+            return f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+        yield serve
 
 
 @pytest.fixture

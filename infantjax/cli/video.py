@@ -40,8 +40,8 @@ class VideoOptions:
     """Which of several persons to follow; needs weights with affinity fields. Else the surest point of each joint."""
     two_stage: bool = False
     """Run again on a crop around the first keypoints, for infants that do not fill the frame."""
-    follow: bool = False
-    """Crop around where the infant was in the last frames, and undo exchanges of left and right for a moment."""
+    follow: bool = True
+    """Crop videos around where the infant was in the last frames, and keep left and right consistent."""
     min_confidence: float = 0.1
     """Points with less confidence are missing."""
     image_size: int | None = None
@@ -84,7 +84,8 @@ class VideoOptions:
                 scales=self.scales,
                 person=self.person,
                 two_stage=self.two_stage,
-                follow=self.follow and video,
+                # Two stages, and trackers of others, crop in their own way.
+                follow=self.follow and video and not self.two_stage and self.tracker_name is None,
                 **others,
             )
 

@@ -30,7 +30,7 @@ class PoseConfig:
         two_stage: crop each frame around the points of a first pass (`crop.refine_crop`) and find them again, as the
             training framework can where the infant does not fill the frame; twice the work.
         follow: crop each frame around where the infant was (`following`), and keep sides consistent
-            (`following.consistent_sides`); a fifth more work.
+            (`following.consistent_sides`); a third more work.
         runtime: what computes the maps, `jax`, `onnx` or `litert` (`runtime.exported`); the last two are for CPUs and
             take neither `scales` nor `person` nor `bfloat16`.
 

@@ -136,7 +136,7 @@ class Unseen:
         if not self._told and self._last > 0 and not self._seen.all():
             names = ", ".join(name for name, seen in zip(self._joints, self._seen) if not seen)
             LOGGER.warning(
-                "%s: not seen in the first %.0f s: %s; if the infant is small in the frame try --follow or --two-stage,"
+                "%s: not seen in the first %.0f s: %s; if the infant is small in the frame try --two-stage,"
                 " else more light, an upright video, or other --weights; --overlay shows what is found",
                 self._name,
                 self._last,

@@ -230,6 +230,8 @@ class Tracker:
                     box = self._next_crop(block.frames[0], points)
                 parts = block.split(self.batch_size)
                 running.append([pool.submit(self._track_part, part, block.sizes[0], box) for part in parts])
+                while running and all(part.done() for part in running[0]):
+                    yield oldest()
             while running:
                 yield oldest()
 

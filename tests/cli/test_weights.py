@@ -54,7 +54,7 @@ def test_named_weights_are_converted_and_exist_in_python(run, named, tmp_path):
 
 
 def test_a_video_needs_no_option(run, named, clip, ensemble_folder, tmp_path):
-    outcome = run("pose", clip, "-o", tmp_path / "a.csv", "--image-size", 64, "--follow")
+    outcome = run("pose", clip, "-o", tmp_path / "a.csv", "--image-size", 64)
     assert outcome.status == 0
     assert "in a crop that follows the infant" in "\n".join(outcome.err)
     run("assess", clip, "--ensemble", ensemble_folder, "-o", tmp_path / "out", "--quiet").refused(

@@ -45,6 +45,15 @@ def test_a_camera_gives_its_frames_until_it_ends(monkeypatch):
     assert source.path.name == "lavfi_testsrc_size_64x48_rate_25_duration_1"
 
 
+def test_a_stream_of_the_network_gives_the_frames_of_the_video(clip, streamed, monkeypatch):
+    monkeypatch.setattr(capture, "WAITING", 100)
+    source = LiveSource(streamed(clip))
+    for frame, expected in zip(source, open_frames(clip), strict=True):
+        assert frame.time == pytest.approx(expected.time, abs=1e-3)
+        assert (frame.pixels() == expected.pixels()).all()
+    assert (source.fps, source.path.name) == (30, "127_0_0_1")
+
+
 def test_frames_that_come_faster_than_they_are_read_are_left_out_and_counted():
     source = camera(8)
     waiting = iter(source)
