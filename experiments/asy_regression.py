@@ -120,8 +120,8 @@ def trained(model: str, annotations: Annotations, options: Options) -> tuple[Dep
 
 
 def median_and_range(error: LimbError) -> str:
-    """As printed in the paper."""
-    return f"{error.median:.2f} ({error.iqr:.2f})"
+    """As printed in the paper; `-` where no joint was found."""
+    return f"{error.median:.2f} ({error.iqr:.2f})" if np.isfinite(error.median) else "-"
 
 
 def of_clips(network: DepthNetwork, read: DepthFrames, clips: Sequence[int]) -> Float[np.ndarray, "clip limb"]:

@@ -12,6 +12,7 @@ from infantjax.methods.asy_regression.network import Joints
 from infantjax.methods.asy_regression.pipeline import DepthTrainingConfig
 from infantjax.methods.asy_regression.training import DETECTION, REGRESSION
 from infantjax.pose.annotations import Annotations, read_annotations
+from infantjax.pose.metrics import LimbError
 from infantjax.skeletons import BABYPOSE_12
 
 JOINTS = len(BABYPOSE_12.joints)
@@ -58,6 +59,11 @@ def test_the_figure_has_a_box_for_each_limb_and_network():
     figure = experiment.figure_4(errors)
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(errors)
     assert len(figure.axes[0].patches) == 8
+
+
+def test_a_limb_of_which_nothing_was_found_has_no_error():
+    assert experiment.median_and_range(LimbError(4.0, 1.5, 0.5)) == "4.00 (1.50)"
+    assert experiment.median_and_range(LimbError(np.nan, np.nan, 0.0)) == "-"
 
 
 def test_images_and_rendered_ones_exclude_each_other(tmp_path):

@@ -29,6 +29,7 @@ from infantjax.methods.asy_regression.training import (
     split_in_time,
     train,
 )
+from infantjax.methods.common import finite_or_none
 from infantjax.pose.annotations import Annotations, split_by_group
 from infantjax.pose.metrics import LimbError
 from infantjax.settings import Range, check_fields
@@ -157,8 +158,8 @@ def train_depth(
             "sha256": digest_of(replace(data, detector=None)),
         },
         "clips": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "errors": {"clips": tested_on, "unit": UNIT} | {n: e._asdict() for n, e in errors.items()},
-        "overlaps": {name: overlap._asdict() for name, overlap in overlaps.items()},
+        "errors": {"clips": tested_on, "unit": UNIT} | {n: finite_or_none(e._asdict()) for n, e in errors.items()},
+        "overlaps": {name: finite_or_none(overlap._asdict()) for name, overlap in overlaps.items()},
         "endings": list(endings),
         "notes": list(notes),
         "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},

@@ -2,16 +2,19 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from infantjax import cli, formats
+from infantjax.methods.asy_regression import pipeline
 from infantjax.pose.annotations import read_annotations
-from infantjax.pose.metrics import limb_errors
+from infantjax.pose.metrics import LimbError, limb_errors
 from infantjax.simulation import RenderConfig, write_cohort
 from infantjax.skeletons import BABYPOSE_12, COCO_17
+from infantjax.training.state import Status
 
 SMALL = ("--height", "48", "--narrow", "32", "--detection.batch-size", "8", "--regression.batch-size", "8")
 
@@ -47,6 +50,17 @@ def test_the_rmsd_of_a_limb_is_over_its_three_joints_and_the_frames_of_a_clip():
     assert errors["left_leg"] == pytest.approx((7.5, 2.5, 1.0))
     assert errors["left_arm"] == pytest.approx((7.5, 2.5, 8 / 9))
     assert len(limb_errors(*np.zeros((2, 1, 1, 17, 2)), COCO_17)) == 4
+
+
+def test_networks_that_find_no_joint_are_saved_with_errors_that_are_not_known(cohort, tmp_path, monkeypatch):
+    variables = {"params": {"kernel": np.zeros((1, 2), np.float32)}}
+    ended = SimpleNamespace(last_epoch=[1], best_epoch=[1], status=[Status.FINISHED], variables=variables)
+    monkeypatch.setattr(pipeline, "train", lambda *given, **options: ended)
+    monkeypatch.setattr(pipeline, "rmsd_of_limbs", lambda *given: {"left_leg": LimbError(np.nan, np.nan, 0.0)})
+    monkeypatch.setattr(pipeline, "overlap_of_maps", lambda *given: {})
+    pipeline.train_depth(read_annotations(cohort), directory=tmp_path, config=pipeline.DepthTrainingConfig(height=48))
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["errors"]["left_leg"] == {"median": None, "iqr": None, "found": 0.0}
 
 
 @pytest.mark.slow
