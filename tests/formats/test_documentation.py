@@ -25,27 +25,27 @@ def block(page, heading):
 
 def test_every_format_is_listed_and_whether_it_is_written(page):
     table = page.partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `([\w-]+)` \|.*\| (yes|no)[^|]*\|$", table, re.MULTILINE))
+    rows = dict(re.findall(r"^`([\w-]+)` \|.*\| (yes|no)[^|]*$", table, re.MULTILINE))
     assert rows == {name: "yes" if f.write else "no" for name, f in readers.FORMATS.items()}
 
 
 @pytest.mark.parametrize(
-    ("row", "value"),
+    ("words", "value"),
     [
-        ("size of a file, and of what it unpacks to | 2 GiB", files.MAX_FILE_BYTES == 2 * 1024**3),
-        ("size of a JSON file | 256 MiB", files.MAX_JSON_BYTES == 256 * 1024**2),
-        ("frames of a recording | 10,000,000", files.MAX_FRAMES == 10_000_000),
-        ("points of a frame | 1,000", files.MAX_POINTS == 1000),
-        ("ratio of unpacked to packed bytes (above 1 MiB) | 100", files.MAX_ARCHIVE_RATIO == 100),
-        ("nesting of JSON | 100", files.MAX_JSON_DEPTH == 100),
-        ("length of a line of text | 1,000,000 characters", files.MAX_LINE_CHARACTERS == 1_000_000),
-        ("absolute coordinate | 1,000,000", files.MAX_COORDINATE == 1e6),
-        ("frame rate | 1000 Hz", files.MAX_FPS == 1000),
-        ("time for reading HDF5 | 15 s", hdf5.TIME_LIMIT == 15),
+        ("limit: 2 GiB", files.MAX_FILE_BYTES == 2 * 1024**3),
+        ("JSON 256 MiB", files.MAX_JSON_BYTES == 256 * 1024**2),
+        ("10,000,000 frames", files.MAX_FRAMES == 10_000_000),
+        ("frames of 1,000 points", files.MAX_POINTS == 1000),
+        ("a packing ratio of 100", files.MAX_ARCHIVE_RATIO == 100),
+        ("JSON nested 100 deep", files.MAX_JSON_DEPTH == 100),
+        ("lines 1,000,000 characters", files.MAX_LINE_CHARACTERS == 1_000_000),
+        ("coordinates to 1,000,000", files.MAX_COORDINATE == 1e6),
+        (" 1000 Hz", files.MAX_FPS == 1000),
+        ("HDF5 is read within 15 s", hdf5.TIME_LIMIT == 15),
     ],
 )
-def test_every_limit_is_documented_as_it_is(row, value, page):
-    assert f"| {row}" in page
+def test_every_limit_is_documented_as_it_is(words, value, page):
+    assert words in " ".join(page.partition("## Limits")[2].split())
     assert value
 
 
