@@ -38,10 +38,10 @@ class Options:
 
     weights: Path = Path(DEFAULT_WEIGHTS)
     """Weights of a pose network of mpii-16 or in-motion-19."""
-    clips: int = 4
+    clips: int = 3
     """Clips of each scene."""
-    first: int = 6
-    """Number of the first clip; 0 to 5 were looked at while the crops and the rules for sides were chosen."""
+    first: int = 10
+    """Number of the first clip; 0 to 9 were looked at while the crops and the rules for sides were chosen."""
     seconds: float = 4.0
     """Of each clip."""
     write: bool = True

@@ -27,6 +27,9 @@ SURE_EVIDENCE, SURE_SHORTER, SURE_STEP = -0.5, -0.1, 0.25
 """What makes a run of exchanged frames sure: mean evidence; mean change of the bones' lengths by giving the names back,
 as a share of the common length; size of the sum of the vectors before and after a step, as a share of its size."""
 
+BONES = 0.1
+"""Weight of bones that are shorter under one of the namings, where both are possible."""
+
 HEAD = 0.1
 """Weight of the order of the points of the head, which may turn."""
 
@@ -121,7 +124,8 @@ def _bone_evidence(pair: np.ndarray, parent: np.ndarray) -> tuple[np.ndarray, np
     excess = np.clip((other - 1.15 * reference) / (0.3 * reference), 0, 1)
     excess -= np.clip((same - 1.15 * reference) / (0.3 * reference), 0, 1)
     shorter = (lengths[:, [0, 1], [1, 0]] - lengths[:, [0, 1], [0, 1]]).sum(axis=1) / reference
-    return np.nan_to_num(excess + 0.01 * np.sign(other - same)), np.nan_to_num(shorter)
+    evidence = excess + BONES * np.clip(shorter, -1, 1) + 0.01 * np.sign(other - same)
+    return np.nan_to_num(evidence), np.nan_to_num(shorter)
 
 
 def _sure(state: np.ndarray, across: np.ndarray, evidence: np.ndarray, shorter: np.ndarray) -> np.ndarray:
@@ -157,7 +161,7 @@ def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits) -> 
     total = np.linalg.norm(across[1:] + across[:-1], axis=1)
     event = (change > limits.exchange) & (total < 0.5 * change)
     # Joints that are missing, or found in one place, may hide an exchange.
-    hidden = np.isnan(change) | (np.fmax(size[1:], size[:-1]) < 0.5 * limits.exchange)
+    hidden = np.isnan(change) | (np.fmin(size[1:], size[:-1]) < 0.5 * limits.exchange)
     cuts = np.flatnonzero(event | hidden) + 1
     sums = np.add.reduceat(evidence, np.concatenate([[0], cuts]))
     # Neighboring hidden steps make segments of single frames: that is slow only where pairs touch for long.
