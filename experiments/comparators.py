@@ -16,7 +16,8 @@ recordings. Optical flow, frame differencing and the network of frames need the 
 `--videos` or in the folder `videos` of the cohort.
 
 With `--simulate` the networks are smaller and trained for a few epochs, and clips are rendered. Simulated infants show
-that the program runs and that a method can learn; their figures say nothing about infants.
+that the program runs and that a method can learn; their figures say nothing about infants. In the kept table
+(`benchmarks/results/comparators.csv`) the small ST-GCN is at chance, so its P values compare with a guess.
 """
 
 import json
