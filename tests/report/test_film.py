@@ -16,7 +16,7 @@ from infantjax.report.film import FilmOptions, film_of
 from infantjax.report.page import to_html
 from infantjax.video.drawing import hide_head
 from infantjax.video.reading import find_sources, open_frames
-from infantjax.video.writing import write_video
+from infantjax.video.writing import write_overlay, write_video
 
 FPS, SECONDS, SIDE = 10.0, 12, 96
 JOINTS = skeletons.IN_MOTION_19.joints
@@ -111,6 +111,18 @@ def test_the_page_of_hidden_heads_plays_a_blurred_copy_and_never_the_video(recor
     assert base64.b64decode(embedded.source.partition("base64,")[2]) == (results / linked.source).read_bytes()
     (path.parent / "a.hidden.mp4").write_bytes((results / linked.source).read_bytes())
     assert find_sources([path.parent]) == [path]  # a copy is no further video
+
+
+def test_the_overlay_hides_heads_if_asked(tmp_path):
+    path, recording = noisy(tmp_path)
+    overlays = {}
+    for hide in (False, True):
+        target = tmp_path / f"{hide}.overlay.mp4"
+        write_overlay(open_frames(path), recording.keypoints, recording.skeleton, target, hide_heads=hide)
+        overlays[hide] = next(iter(open_frames(target))).pixels().astype(float)
+    beside_the_nose = np.s_[17:23, 12:17]
+    assert overlays[True][beside_the_nose].std() < 0.4 * overlays[False][beside_the_nose].std()
+    assert np.abs(overlays[True][60:] - overlays[False][60:]).mean() < 15
 
 
 def test_a_recording_without_a_value_and_a_video_that_cannot_be_read_have_no_stills(clip, record, tmp_path):
