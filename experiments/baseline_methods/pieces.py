@@ -78,7 +78,7 @@ class Pieces(NamedTuple):
 
     @classmethod
     def create(
-        cls, recordings: Sequence[Float[np.ndarray, "time *axes"]], labels: Sequence[float], frames: int
+        cls, recordings: Sequence[Float[np.ndarray, " time *axes"]], labels: Sequence[float], frames: int
     ) -> "Pieces":
         """Cut recordings into pieces.
 

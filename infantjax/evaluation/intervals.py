@@ -97,7 +97,7 @@ def bootstrap(
 
 
 def bootstrap_mean(
-    values: Shaped[np.ndarray, "run *rest"], level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Shaped[np.ndarray, " run *rest"], level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The mean over independent runs, with percentiles of the means of resampled runs; too narrow for few runs.
 

@@ -19,10 +19,10 @@ from jaxtyping import Array, Float
 
 from infantjax.explanation.class_activation import class_weights
 
-Score = Callable[[Float[Array, "batch *axes"]], Float[Array, " batch"]]
+Score = Callable[[Float[Array, " batch *axes"]], Float[Array, " batch"]]
 
 
-def gradient(score: Score, x: Float[Array, "batch *axes"]) -> Float[Array, "batch *axes"]:
+def gradient(score: Score, x: Float[Array, " batch *axes"]) -> Float[Array, " batch *axes"]:
     """Derivative of the score by each value of the input.
 
     Args:
@@ -33,8 +33,8 @@ def gradient(score: Score, x: Float[Array, "batch *axes"]) -> Float[Array, "batc
 
 
 def integrated_gradients(
-    score: Score, x: Float[Array, "batch *axes"], baseline: Float[Array, "*axes"] | float = 0.0, steps: int = 50
-) -> Float[Array, "batch *axes"]:
+    score: Score, x: Float[Array, " batch *axes"], baseline: Float[Array, "*axes"] | float = 0.0, steps: int = 50
+) -> Float[Array, " batch *axes"]:
     """What each value of the input adds to the score on the way from a baseline; their sum is the difference of scores.
 
     Gradients are taken at the middles of equal steps. The error of the sum falls with the square of the number of

@@ -25,7 +25,7 @@ class Candidates(NamedTuple):
     """
 
     positions: Float[np.ndarray, "candidate 2"]
-    values: Float[np.ndarray, "candidate"]
+    values: Float[np.ndarray, " candidate"]
 
 
 def find_candidates(
@@ -193,7 +193,7 @@ class Person(NamedTuple):
     """
 
     positions: Float[np.ndarray, "joint 2"]
-    values: Float[np.ndarray, "joint"]
+    values: Float[np.ndarray, " joint"]
 
 
 class Crowd(NamedTuple):

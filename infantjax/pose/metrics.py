@@ -65,13 +65,13 @@ class Share(NamedTuple):
         mean: over the keypoints.
     """
 
-    keypoints: Float[np.ndarray, "keypoint"]
+    keypoints: Float[np.ndarray, " keypoint"]
     mean: float
 
 
 def body_length(
     annotated: Points, skeleton: Skeleton, unit: Unit, heads: Float[np.ndarray, "image 4"] | None = None
-) -> Float[np.ndarray, "image"]:
+) -> Float[np.ndarray, " image"]:
     """The unit of length of each image, NaN where a point of it is missing.
 
     Args:
@@ -109,7 +109,7 @@ def body_length(
     raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
 
 
-def head_box_length(boxes: Float[np.ndarray, "image 4"]) -> Float[np.ndarray, "image"]:
+def head_box_length(boxes: Float[np.ndarray, "image 4"]) -> Float[np.ndarray, " image"]:
     """The official unit of MPII: 0.6 times the diagonal of the head's box.
 
     Args:
@@ -118,7 +118,7 @@ def head_box_length(boxes: Float[np.ndarray, "image 4"]) -> Float[np.ndarray, "i
     return 0.6 * np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
 
 
-def errors(found: Points, annotated: Points, length: Float[np.ndarray, "image"]) -> np.ndarray:
+def errors(found: Points, annotated: Points, length: Float[np.ndarray, " image"]) -> np.ndarray:
     """Distances in units of the body, `[image, keypoint]`; NaN where not annotated, infinite where not found.
 
     Raises:
@@ -133,7 +133,7 @@ def errors(found: Points, annotated: Points, length: Float[np.ndarray, "image"])
 
 def pck(
     error: Float[np.ndarray, "image keypoint"],
-    threshold: float | Float[np.ndarray, "keypoint"],
+    threshold: float | Float[np.ndarray, " keypoint"],
     missing: Literal["exclude", "correct"] = "exclude",
 ) -> Share:
     """Percentage of correct keypoints: the share of errors up to a threshold, 0..1.
@@ -166,15 +166,15 @@ class Spread(NamedTuple):
         number: distances to the mean.
     """
 
-    mean: Float[np.ndarray, "keypoint"]
-    p95: Float[np.ndarray, "keypoint"]
-    rmsd: Float[np.ndarray, "keypoint"]
-    deviation: Float[np.ndarray, "keypoint"]
-    number: Float[np.ndarray, "keypoint"]
+    mean: Float[np.ndarray, " keypoint"]
+    p95: Float[np.ndarray, " keypoint"]
+    rmsd: Float[np.ndarray, " keypoint"]
+    deviation: Float[np.ndarray, " keypoint"]
+    number: Float[np.ndarray, " keypoint"]
 
 
 def annotator_spread(
-    annotated: Float[np.ndarray, "annotator image keypoint 2"], length: Float[np.ndarray, "image"]
+    annotated: Float[np.ndarray, "annotator image keypoint 2"], length: Float[np.ndarray, " image"]
 ) -> Spread:
     """How far annotators of the same images differ, in units of the body.
 
@@ -221,7 +221,7 @@ def _by_keypoint(
     return np.array([statistic(found) if len(found) else np.nan for found in known])
 
 
-def human_thresholds(skeleton: Skeleton) -> Float[np.ndarray, "keypoint"]:
+def human_thresholds(skeleton: Skeleton) -> Float[np.ndarray, " keypoint"]:
     """Thresholds of PCKh@Human^0.95: what 95 % of ten annotators keep, in head lengths; NaN for other keypoints."""
     return np.array([HUMAN_SPREAD.get(joint, (np.nan, np.nan))[1] for joint in skeleton.joints])
 
@@ -233,7 +233,7 @@ def _share(values: np.ndarray, counted: np.ndarray) -> Share:
     return Share(keypoints, float(seen.mean()) if len(seen) else float("nan"))
 
 
-def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, "image"]:
+def rmsd(found: Points, annotated: Points) -> Float[np.ndarray, " image"]:
     """Root mean square distance over the joints that are found and annotated, in the unit of the positions.
 
     Source: Migliorelli et al.; that n counts joints and not coordinates is our choice, the paper does not say.

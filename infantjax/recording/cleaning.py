@@ -56,7 +56,7 @@ def longest_gap(missing: Bool[np.ndarray, "time joint"]) -> tuple[int, int]:
     return longest
 
 
-def resample(series: Series, fps: float, new_fps: float) -> Float[np.ndarray, "new_time *series"]:
+def resample(series: Series, fps: float, new_fps: float) -> Float[np.ndarray, " new_time *series"]:
     """Resample to another frame rate by linear interpolation, as in the reference implementation.
 
     The sampling positions are 0, q, 2q, ... below the number of frames, with q = fps / new_fps; positions beyond the
@@ -303,7 +303,7 @@ def impute(series: Series, rounds: int = 30) -> Series:
     return columns.reshape(series.shape)
 
 
-def stretch(series: Series, frames: int) -> Float[np.ndarray, "new_time *series"]:
+def stretch(series: Series, frames: int) -> Float[np.ndarray, " new_time *series"]:
     """Resample to another number of frames by a cubic spline (not-a-knot); first and last frame stay.
 
     Args:

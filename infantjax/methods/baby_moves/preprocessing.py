@@ -305,7 +305,7 @@ def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = REFERENCE) 
     return np.where(missing, filled, keypoints)
 
 
-def _smoothed(series: Float[np.ndarray, "time *series"], fps: float) -> Float[np.ndarray, "time *series"]:
+def _smoothed(series: Float[np.ndarray, " time *series"], fps: float) -> Float[np.ndarray, " time *series"]:
     """Mean over a second with Blackman weights, of at least five values."""
     return cleaning.weighted_mean(series, np.blackman(max(int(fps), 1)), min_count=5)
 

@@ -87,7 +87,7 @@ def prepare(recording: Recording, smooth: int = 5) -> Positions:
     return (points - points[:, lower, None]) / trunk
 
 
-def running_mean(series: Float[np.ndarray, "time *series"], width: int = 5) -> Float[np.ndarray, "time *series"]:
+def running_mean(series: Float[np.ndarray, " time *series"], width: int = 5) -> Float[np.ndarray, " time *series"]:
     """Mean over a window of frames about each one; towards the ends it shrinks on both sides alike (our choice).
 
     Args:

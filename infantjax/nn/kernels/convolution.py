@@ -42,7 +42,7 @@ def pointwise(x: Float[Array, "*axes in"], kernel: Float[Array, "in out"]) -> Fl
 
 def temporal_convolution(
     x: Float[Array, "joint batch time in"],
-    kernel: Float[Array, "tap in out"],
+    kernel: Float[Array, " tap in out"],
     stride: int = 1,
     dilation: int = 1,
     causal: bool = False,
@@ -73,7 +73,7 @@ def temporal_convolution(
 
 
 def sparse_temporal_convolution(
-    x: Float[Array, "joint batch time in"], kernels: Mapping[range, Float[Array, "tap in out"]], stride: int = 1
+    x: Float[Array, "joint batch time in"], kernels: Mapping[range, Float[Array, " tap in out"]], stride: int = 1
 ) -> Float[Array, "joint batch time_out out"]:
     """Convolution over time whose kernel has rows at any frames: several convolutions of different dilations at once.
 
@@ -117,7 +117,7 @@ def _run(start: int, step: int, frames: set[int]) -> range:
 
 
 def valid_convolution(
-    x: Float[Array, "joint batch time in"], kernel: Float[Array, "tap in out"], dilation: int = 1
+    x: Float[Array, "joint batch time in"], kernel: Float[Array, " tap in out"], dilation: int = 1
 ) -> Float[Array, "joint batch time_out out"]:
     """Convolution over time without padding, for many channels: `time_out = time - dilation * (tap - 1)`.
 
