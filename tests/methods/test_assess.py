@@ -147,7 +147,8 @@ def test_clips_with_tracking_faults_count_neither_in_the_value_nor_over_time(nam
     overlap = np.clip(2 - series.start, 0, series.length)
     np.testing.assert_array_equal(kept, overlap <= 0.05 * series.length)
     assert np.isnan(series.median[~kept]).all()
-    np.testing.assert_array_equal(series.median[kept], whole.time_series.median[kept])
+    # Another number of clips in a call may change the last bit.
+    np.testing.assert_allclose(series.median[kept], whole.time_series.median[kept], rtol=1e-6)
     assert found.value != whole.value
     with pytest.raises(NotAssessable):
         assessor.predict(converted, np.zeros_like(usable))

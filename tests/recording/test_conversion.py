@@ -12,9 +12,10 @@ from infantjax import skeletons
 from infantjax.errors import InputError
 from infantjax.recording.conversion import RULES, Rule, convert, rules
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import IN_MOTION_19, SKELETONS, Skeleton
+from infantjax.skeletons import IN_MOTION_19, SKELETONS, Skeleton, segments
 
-OTHERS = [name for name in SKELETONS if name != "in-motion-19"]
+# Points that no segment joins, as markers on hands and feet, are no body to convert.
+OTHERS = [name for name in SKELETONS if name != "in-motion-19" and segments(SKELETONS[name])]
 
 
 def recording(name, frames=6, confidence=True, **changes):
