@@ -18,6 +18,8 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from infantjax.pose.rtmpose import RTMPoseTracker  # noqa: E402
 
+pytestmark = pytest.mark.peers
+
 HEIGHT, WIDTH, SIDE = 64, 48, 160
 WHOLE, CENTER = (0.0, 0.0, 150.0, 120.0), (70.0, 50.0, 90.0, 70.0)
 """Boxes of persons: nearly all of the frame, and its middle, where the blue square is not."""
