@@ -85,7 +85,7 @@ class Infants(NamedTuple):
 
     Attributes:
         keypoints: `[infant, time, keypoint, 2]` `screen` coordinates.
-        positions: `[infant, time, joint, 3]` metres from the pelvis; x to the right, y downwards, z away.
+        positions: `[infant, time, joint, 3]` meters from the pelvis; x to the right, y downwards, z away.
     """
 
     keypoints: np.ndarray

@@ -119,7 +119,7 @@ def _cross_entropy(logits: Float[Array, "*axes"], labels: Float[Array, "*axes"])
 
 @dataclass(frozen=True, eq=False)
 class WoGmaTask(PieceTask):
-    """Recordings are labelled by the outcome, blocks by the first branch."""
+    """Recordings are labeled by the outcome, blocks by the first branch."""
 
     def loss(self, variables: dict[str, Any], batch: Any, rngs: dict[str, Array]) -> tuple[Array, Mapping[str, Any]]:
         """Cross-entropy of recordings in both branches, and of blocks in the second."""

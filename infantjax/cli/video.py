@@ -116,6 +116,8 @@ class VideoOptions:
         try:
             return Tracker(network, config)
         except NotImplementedError as error:
+            if self.runtime == "auto":
+                return Tracker(network, replace(config, runtime="jax"))
             raise InputError(self.weights, f"{error} ({runtime})", "use --runtime jax") from None
 
     def _rtmpose(self, config: Any) -> "Tracker":

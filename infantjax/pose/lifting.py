@@ -92,7 +92,7 @@ def lift(
 
 @dataclass(frozen=True, eq=False)
 class Lifter:
-    """Lifts recordings to 3D: positions in human36m-17, in the unit of the weights (metres), from the pelvis.
+    """Lifts recordings to 3D: positions in human36m-17, in the unit of the weights (meters), from the pelvis.
 
     A joint is missing in 3D where it is missing in 2D: the network reads interpolated points there.
 

@@ -182,3 +182,16 @@ def test_a_network_is_exported_once_and_a_missing_runtime_is_one_line(run, clip,
     outcome = run("pose", clip, "-o", tmp_path / "c.csv", *options, "--scales", 0.75, 1)
     assert outcome.status == 2
     assert "scales needs the runtime jax, not onnx" in outcome.err[-1]
+
+
+def test_a_network_that_no_other_runtime_knows_is_computed_by_jax(run, clip, pose_weights, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+
+    def unknown(*_):
+        raise NotImplementedError("no sort outside of JAX")
+
+    monkeypatch.setattr("infantjax.pose.tracker.exported_maps", unknown)
+    options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
+    assert run("pose", clip, "-o", tmp_path / "a.csv", *options).status == 0
+    assert run("pose", clip, "-o", tmp_path / "b.csv", *options, "--runtime", "jax").status == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

@@ -89,7 +89,7 @@ def test_a_recording_that_is_not_assessable_has_reasons_and_its_movement_but_no_
         assert part not in page
     for part in ("h-quality", "h-body", "h-method", 'id="pose"', "Not validated on infants", "All keypoints"):
         assert part in page
-    # Grey: none of the four colors.
+    # Gray: none of the four colors.
     assert not re.search(r'class="[^"]*\b(red|orange|yellow|green)\b', page)
     assert "Windows that hold such seconds are left out." not in page
 

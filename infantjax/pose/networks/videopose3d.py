@@ -107,7 +107,7 @@ class LiftingNetwork(nn.Module):
                 form for training, with the same weights.
 
         Returns:
-            `[batch, time - receptive_field + 1, joint, 3]`, metres if so trained, or with `strided`
+            `[batch, time - receptive_field + 1, joint, 3]`, meters if so trained, or with `strided`
             `[batch, time // receptive_field, joint, 3]`; and an empty dict.
 
         Raises:
