@@ -124,4 +124,4 @@ def test_little_more_than_the_keypoints_is_kept_of_each_frame(tmp_path):
 
     write(2)  # what is imported and made once
     # x, y and confidence of 16 points are 192 B in float32, which the track has, and 384 B in the recording.
-    assert peak(40) - peak(20) < 1000 * 64 * 20
+    assert peak(20) - peak(10) < 1000 * 64 * 10
