@@ -24,8 +24,8 @@ from infantjax.formats import json_file
 from infantjax.formats.checks import check_readable
 from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
-from infantjax.report.film import hide_head
 from infantjax.video import draw_skeleton, open_frames, write_video
+from infantjax.video.drawing import hide_head
 
 KEY = ("clip", "recording", "start", "seconds", "kind", "value", "label", "input_sha256", "clip_sha256")
 """Columns of the key: where each clip comes from."""

@@ -64,6 +64,12 @@ def every_operation(x):
     return (y.reshape(-1, 8) @ deep).reshape(*y.shape[:-1], 2)
 
 
+@pytest.mark.parametrize("change", [lambda x: x.reshape(1, 2, 8, 3), lambda x: x.reshape(16, 3).reshape(1, 8, 2, 3)])
+def test_rows_and_columns_that_are_divided_anew_are_refused(change):
+    with pytest.raises(NotImplementedError, match="no such reshape outside of JAX"):
+        trace(lambda x: change(x) * 2, (1, 4, 4, 3))
+
+
 @each_runtime
 def test_every_operation_of_the_networks_is_written(runtime):
     pytest.importorskip(LIBRARIES[runtime])

@@ -25,7 +25,6 @@ from infantjax.files import natural_order
 from infantjax.formats import checks, naming, text
 from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
-from infantjax.video.depth import read_depth
 from infantjax.weights.archive import DAMAGE, open_archive
 
 _COLUMN = re.compile(r"^(.*?)[_. ]?([xyXY])$")
@@ -59,20 +58,6 @@ def read(request: ReadRequest) -> ParsedAnnotations:
             problems.errors.append((found[0].where, "has other columns than the first table"))
         entries += found
     return ParsedAnnotations(joints, entries, problems)
-
-
-def depth_clip(paths: Sequence[Path], height: int = 96, width: int = 128) -> Float[np.ndarray, "time height width 1"]:
-    """Depth images as the networks of babyPose read them.
-
-    Args:
-        paths: three consecutive annotated images, 8 or 16 bits.
-        height: of the result, pixels.
-        width: of the result, pixels.
-
-    Raises:
-        InputError: an image that cannot be read, or one of several colors.
-    """
-    return np.stack([prepare_depth(read_depth(path), height, width) for path in paths])[..., None]
 
 
 def prepare_depth(

@@ -9,6 +9,7 @@ from PIL import Image
 from infantjax.errors import InputError
 from infantjax.pose.annotations import babypose, read_annotations
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14
+from infantjax.video.depth import read_depth
 
 
 def test_joints_of_limbs_are_read_with_their_images(infants):
@@ -71,25 +72,24 @@ def test_a_damaged_spreadsheet_gives_one_line(damage, infants):
     assert "\n" not in str(caught.value)
 
 
-def test_depth_images_become_a_clip_without_its_means(infants, tmp_path):
-    found = read_annotations(infants)
-    clip = babypose.depth_clip(found.paths[:3], 12, 16)
-    assert clip.shape == (3, 12, 16, 1)
-    assert clip.dtype == np.float32
-    assert not clip.any()
+def test_depth_images_become_small_frames_without_their_means(infants, tmp_path):
+    frame = babypose.prepare_depth(read_depth(read_annotations(infants).paths[0]), 12, 16)
+    assert frame.shape == (12, 16)
+    assert frame.dtype == np.float32
+    assert not frame.any()
     ramp = np.add.outer(np.zeros(48), 100 * np.arange(64)).astype(np.uint16)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    (frame,) = babypose.depth_clip([tmp_path / "ramp.png"], 12, 16)
-    np.testing.assert_allclose(frame[0, :, 0], 400 * np.arange(16) + 150 - ramp.mean(), atol=1e-2)
+    frame = babypose.prepare_depth(read_depth(tmp_path / "ramp.png"), 12, 16)
+    np.testing.assert_allclose(frame[0], 400 * np.arange(16) + 150 - ramp.mean(), atol=1e-2)
 
 
 def test_an_image_in_colors_is_no_depth(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no image")
     with pytest.raises(InputError, match="several channels"):
-        babypose.depth_clip([tmp_path / "a.png"])
+        read_depth(tmp_path / "a.png")
     with pytest.raises(InputError, match="cannot be read as an image"):
-        babypose.depth_clip([tmp_path / "b.png"])
+        read_depth(tmp_path / "b.png")
 
 
 def test_tables_beside_the_folders_with_both_coordinates_in_a_cell_are_read(tmp_path):
