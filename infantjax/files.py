@@ -126,6 +126,19 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def finite_or_none(value: Any) -> Any:
+    """A value as JSON holds it, with all that lies in it: named tuples as objects, NaN and infinities as None."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {name: finite_or_none(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [finite_or_none(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ",", quotechar: str = '"') -> str:
     r"""A table as CSV text with `\n` line ends; None and NaN are empty.
 

@@ -2,15 +2,28 @@
 
 import csv
 import io
+import json
 import math
 import os
 import time
 
+import numpy as np
 import pytest
 
 from infantjax import files
 from infantjax.errors import InputError
-from infantjax.files import csv_text, locked, refuse_inputs, require_local, safe_stem, unique_names, without_guard
+from infantjax.evaluation.intervals import Estimate
+from infantjax.files import (
+    canonical_json,
+    csv_text,
+    finite_or_none,
+    locked,
+    refuse_inputs,
+    require_local,
+    safe_stem,
+    unique_names,
+    without_guard,
+)
 
 
 def test_names_that_occur_again_get_numbers_and_none_is_one_that_exists():
@@ -109,3 +122,13 @@ def test_a_text_that_looks_like_a_formula_is_guarded_and_read_as_it_was(text):
     assert (without_guard(first[0]), first[1]) == (text, "-1.5")
     assert (second, third) == (["'a", ""], ["b=c", ""])
     assert without_guard("'a") == "'a"
+
+
+def test_numbers_that_json_cannot_hold_are_none_at_any_depth():
+    estimate = Estimate(0.5, -np.inf, np.float32("nan"))
+    found = finite_or_none({"auc": estimate, "counts": (1, 2.0), "runs": [{"loss": np.nan, "name": "a", "best": True}]})
+    assert json.loads(canonical_json(found)) == {
+        "auc": {"value": 0.5, "low": None, "high": None},
+        "counts": [1, 2.0],
+        "runs": [{"loss": None, "name": "a", "best": True}],
+    }

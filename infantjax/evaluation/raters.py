@@ -18,7 +18,7 @@ from infantjax.errors import InputError
 from infantjax.evaluation.agreement import Weighting, fleiss_kappa, kappa
 from infantjax.evaluation.comparison import holm, mcnemar, paired_difference
 from infantjax.evaluation.intervals import Estimate, bootstrap, clopper_pearson
-from infantjax.files import without_guard
+from infantjax.files import finite_or_none, without_guard
 from infantjax.formats import checks, text
 from infantjax.formats.outcomes import read_outcomes
 
@@ -104,7 +104,8 @@ class RaterStudy:
         """As JSON; null for NaN."""
         kappas = [{"first": a, "second": b, "kappa": value} for (a, b), value in self.kappas.items()]
         content = {**vars(self), "kappas": kappas, "published": PUBLISHED}
-        return {name: _plain(value) for name, value in content.items()}
+        found: dict[str, Any] = finite_or_none(content)
+        return found
 
     def lines(self) -> list[str]:
         """As lines of text."""
@@ -290,14 +291,3 @@ def _listed(names: Sequence[str]) -> str:
 
 def _cell(found: Estimate) -> str:
     return f"{f'{found.value:.3f} ({found.low:.3f} to {found.high:.3f})':>24}"
-
-
-def _plain(value: Any) -> Any:
-    """As JSON types: named tuples as dictionaries, null for NaN."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

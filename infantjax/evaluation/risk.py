@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from infantjax.evaluation import calibration, comparison, cross_fitting, decision, discrimination
 from infantjax.evaluation.intervals import UNDEFINED, AucMethod, Estimate, Groups, bootstrap, check_scores
+from infantjax.files import finite_or_none
 from infantjax.settings import require_one_of
 
 Test = Literal["mcnemar", "published"]
@@ -74,12 +75,9 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: metrics as `[value, low, high]`, comparisons by the names of `Comparison`; null for NaN."""
-        result: dict[str, Any] = {name: [_finite(v) for v in metric] for name, metric in self.metrics.items()}
+        result: dict[str, Any] = {name: finite_or_none(list(metric)) for name, metric in self.metrics.items()}
         if self.comparisons:
-            result["comparisons"] = {
-                method: {name: {key: _finite(v) for key, v in row._asdict().items()} for name, row in rows.items()}
-                for method, rows in self.comparisons.items()
-            }
+            result["comparisons"] = finite_or_none(self.comparisons)
         if self.subgroups:
             result["subgroups"] = {
                 name: {"infants": group.infants, "cases": group.cases, **group.to_dict()}
@@ -292,7 +290,3 @@ def _compare_predictive_values(
         return _NO_COMPARISON._replace(first=first, second=second)
     interval = bootstrap(lambda w: np.subtract(*shares(w)), labels, None, 0.95, resamples, seed)
     return Comparison(first, second, first - second, *interval, math.nan, math.nan)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -8,6 +8,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
+from infantjax.files import finite_or_none
 from infantjax.recording.recording import Recording
 from infantjax.training import crossval
 from infantjax.training.crossval import TrainInputs, TrainOutputs
@@ -93,11 +94,6 @@ def best_epoch_outputs(inputs: TrainInputs, result: TrainResult, info: Mapping[s
         optimistic=any(has_auc),
         curves=EpochCurves(result.history["auc"], result.history["risks"]) if any(has_auc) else None,
     )
-
-
-def finite_or_none(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Metrics as JSON holds them: None where one is not defined."""
-    return {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def require_both_outcomes(outcomes: Sequence[float], splits: Sequence[Split]) -> None:

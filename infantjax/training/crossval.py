@@ -5,7 +5,6 @@ ended), `out_of_fold.csv` (values of held-out recordings), `history.csv`, `tenso
 again on the folder of an interrupted training, they continue it. A method is anything that is `Trainable`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -17,7 +16,7 @@ import numpy as np
 from infantjax import places
 from infantjax.errors import InputError
 from infantjax.evaluation.risk_calibration import RiskCalibration
-from infantjax.files import canonical_json, sha256, write_atomically
+from infantjax.files import canonical_json, finite_or_none, sha256, write_atomically
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.quality import moments
 from infantjax.recording.recording import Recording
@@ -355,7 +354,7 @@ def make_record(method: Trainable, inputs: TrainInputs, result: TrainResult, out
             "problems": list(cohort.problems),
         },
         "runs": runs,
-        "metrics": {name: value if math.isfinite(value) else None for name, value in outputs.metrics.items()},
+        "metrics": finite_or_none(outputs.metrics),
         "selection": None if nested is None else nested.to_dict(),
         "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},
     }

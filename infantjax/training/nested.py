@@ -22,6 +22,7 @@ import numpy as np
 from infantjax.evaluation.discrimination import auc, youden_threshold
 from infantjax.evaluation.intervals import group_indices
 from infantjax.evaluation.risk_calibration import RiskCalibration
+from infantjax.files import finite_or_none
 from infantjax.recording.cohort import Cohort
 from infantjax.training.out_of_fold import HeldOut, infants_of
 from infantjax.training.splits import Split
@@ -60,12 +61,8 @@ class NestedSelection:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON; None where a metric is not defined."""
-        figures = {"optimistic": self.optimistic, "nested": self.nested}
-        known = {
-            kind: {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-            for kind, metrics in figures.items()
-        }
-        return {**known, "epochs": None if self.epochs is None else list(self.epochs), "infants": self.infants}
+        figures = finite_or_none({"optimistic": self.optimistic, "nested": self.nested})
+        return {**figures, "epochs": None if self.epochs is None else list(self.epochs), "infants": self.infants}
 
 
 def nested_selection(

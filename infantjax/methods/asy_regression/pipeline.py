@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import canonical_json, write_atomically
+from infantjax.files import canonical_json, finite_or_none, write_atomically
 from infantjax.methods.asy_regression.evaluation import Overlap, overlap_of_maps, rmsd_of_limbs
 from infantjax.methods.asy_regression.images import DepthFrames, read_frames
 from infantjax.methods.asy_regression.model import FRAMES, HEIGHT, WIDTH, DetectionNetwork, RegressionNetwork, build
@@ -29,7 +29,6 @@ from infantjax.methods.asy_regression.training import (
     split_in_time,
     train,
 )
-from infantjax.methods.common import finite_or_none
 from infantjax.pose.annotations import Annotations, split_by_group
 from infantjax.pose.metrics import LimbError
 from infantjax.settings import Range, check_fields
@@ -158,8 +157,8 @@ def train_depth(
             "sha256": digest_of(replace(data, detector=None)),
         },
         "clips": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "errors": {"clips": tested_on, "unit": UNIT} | {n: finite_or_none(e._asdict()) for n, e in errors.items()},
-        "overlaps": {name: finite_or_none(overlap._asdict()) for name, overlap in overlaps.items()},
+        "errors": {"clips": tested_on, "unit": UNIT} | finite_or_none(errors),
+        "overlaps": finite_or_none(overlaps),
         "endings": list(endings),
         "notes": list(notes),
         "versions": {name: version(name) for name in ("infantjax", "jax", "flax", "optax", "numpy")},

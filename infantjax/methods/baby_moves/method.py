@@ -11,6 +11,7 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.evaluation.calibration import Platt, platt, platt_reference
 from infantjax.evaluation.discrimination import confusion_counts
+from infantjax.files import finite_or_none
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing
 from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
@@ -191,7 +192,7 @@ class BabyMoves(Method):
         names = dict.fromkeys(name for metrics in run_metrics for name in metrics)
         return TrainOutputs(
             held_out,
-            [common.finite_or_none(metrics) for metrics in run_metrics],
+            [finite_or_none(metrics) for metrics in run_metrics],
             {name: _mean([metrics.get(name, math.nan) for metrics in run_metrics]) for name in names},
             {"threshold": self.threshold, "calibrations": used, "notes": notes},
             calibrated=self.calibration == "population",

@@ -11,6 +11,7 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import confusion_counts
+from infantjax.files import finite_or_none
 from infantjax.methods import common
 from infantjax.methods.base import Method
 from infantjax.methods.mam import preprocessing
@@ -200,7 +201,7 @@ class Mam(Method):
         for run, split in enumerate(inputs.splits):
             rows = list(split.validation)
             held_out += [HeldOut(row, run, float(risks[row])) for row in rows]
-            run_metrics.append(common.finite_or_none({"AUC": common.auc_or_nan(risks[rows], labels[rows])}))
+            run_metrics.append(finite_or_none({"AUC": common.auc_or_nan(risks[rows], labels[rows])}))
         known = np.isfinite(risks)
         metrics = {"AUC": common.auc_or_nan(risks[known], labels[known])}
         if len(set(labels[known].tolist())) == 2:

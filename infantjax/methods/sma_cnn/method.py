@@ -9,8 +9,8 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.evaluation.visits import reliable_change
+from infantjax.files import finite_or_none
 from infantjax.methods.base import Method
-from infantjax.methods.common import finite_or_none
 from infantjax.methods.registry import register
 from infantjax.methods.sma_cnn.evaluation import LinearAggregator, aggregate, subject_errors
 from infantjax.methods.sma_cnn.model import AXES
