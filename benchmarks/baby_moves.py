@@ -34,7 +34,8 @@ from infantjax.methods.baby_moves.training import (
     video_logit,
 )
 from infantjax.nn.initializers import initialize
-from infantjax.training import loop, optimizers
+from infantjax.training import optimizers
+from infantjax.training.fitting import fit
 from infantjax.training.splits import random_splits
 
 
@@ -141,11 +142,11 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     partitions = random_splits(labels, options.runs)
     module = BabyMoves()
     begun = time.perf_counter()
-    together = loop.train(*setup(module, data, partitions, config))
+    together = fit(*setup(module, data, partitions, config))
     stack = time.perf_counter() - begun
     begun = time.perf_counter()
     # The first run alone has the number, and so the key, of the first of the stack.
-    alone = [loop.train(*setup(module, data, [partition], config)) for partition in partitions]
+    alone = [fit(*setup(module, data, [partition], config)) for partition in partitions]
     one_by_one = time.perf_counter() - begun
     common.require_equal(alone[0].best_score[0], together.best_score[0], 1e-6, "loss of the first run")
     return {"ours_median_s": stack, "peer_median_s": one_by_one, "ratio": one_by_one / stack}

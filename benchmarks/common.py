@@ -224,7 +224,7 @@ def _processor() -> str:
 
 def peak_mb() -> float | None:
     """Largest resident memory of this process so far; None where the system does not tell."""
-    from infantjax.training.logs import process_peak_mb
+    from infantjax.training.records.logs import process_peak_mb
 
     return process_peak_mb()
 

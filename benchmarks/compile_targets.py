@@ -165,15 +165,17 @@ def infer(network: str, runs: int, precision: Precision) -> Program:
     import numpy as np
 
     from infantjax import models
-    from infantjax.methods.ensemble_gcn.tracing import FoldedProgram, WindowProgram
+    from infantjax.methods.ensemble_gcn.assess import window_network
     from infantjax.models.entry import variable_shapes
+    from infantjax.recording.preprocessing import REFERENCE
+    from infantjax.skeletons import IN_MOTION_19
+    from infantjax.weights.ensemble import Member
 
     entry = models.get(network)
-    module = entry.build()
-    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), variable_shapes(module, entry.input_shape))
-    program = FoldedProgram.create(WindowProgram(module, entry.features), variables)
+    program = window_network(Member(network, {}), IN_MOTION_19, REFERENCE)
+    folded = jax.eval_shape(program.fold, variable_shapes(program.module, entry.input_shape))
     positions = jax.ShapeDtypeStruct((WINDOWS, *entry.input_shape[:2], 2), np.float32)
-    return program, (_stacked(program.shapes, runs), positions)
+    return program, (_stacked(folded, runs), positions)
 
 
 def train(network: str, runs: int, precision: Precision) -> Program:

@@ -11,7 +11,7 @@ the published rule.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -25,15 +25,17 @@ from benchmarks import common, torch_twin
 from infantjax import cache as runtime
 from infantjax import models
 from infantjax.methods.ensemble_gcn.architecture import KBEST
-from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
+from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
+from infantjax.methods.window_networks import EnsembleProgram
 from infantjax.models.entry import count_flops
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.weights import import_movement_outcome
-from infantjax.weights.ensemble import Member
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member
 
+INFO = EnsembleInfo(skeleton="in-motion-19", preprocessing=REFERENCE, threshold=0.5)
 TOLERANCE = 1e-4
 """On risks: the difference of two float32 libraries, after a softmax."""
 
@@ -52,8 +54,8 @@ class Options:
     """Timed rounds."""
     warm_up: int = 1
     """Untimed rounds after the first call."""
-    peers: tuple[Literal["eager", "compile", "vmap"], ...] = ("eager",)
-    """How PyTorch runs the networks; a row each."""
+    peers: tuple[Literal["eager", "compile", "vmap", "predict_fn"], ...] = ("eager",)
+    """How PyTorch runs the networks, or our pure function (`Ensemble.predict_fn`); a row each."""
     peer_batches: tuple[int, ...] = (8, 32, 71)
     """Batch sizes of which the peer gets its best."""
     chunk: int | None = None
@@ -77,19 +79,25 @@ def main(options: Options) -> None:
     where = common.environment()
     for name in options.models:
         twins = [_twin(name, inputs) for _ in range(options.runs)]
-        program = EnsembleProgram([_member(name, twins)], IN_MOTION_19, chunk=options.chunk)
+        ensemble = Ensemble((_member(name, twins),), INFO)
+        program = replace(EnsembleGcnAssessor(ensemble)._program, chunk=options.chunk)
         ours = common.Contender("infantjax", partial(_first_scores, program, positions))
-        peers = []
+        peers: list[tuple[str, int | None, common.Contender]] = []
         for kind in options.peers:
+            if kind == "predict_fn":
+                function = partial(ensemble.predict_fn(), jax.device_put(ensemble.variables), cut)
+                peers.append((kind, None, common.Contender(kind, function, jax.block_until_ready)))
+                continue
             batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, kind, twice=True).seconds())
             peers.append((kind, batch, _peer(twins, inputs, batch, kind)))
         comparisons = common.compare_all([ours], [peer for *_, peer in peers], options.rounds, options.warm_up)
         entry, found = models.get(name), ours.run().risk
         flops = count_flops(entry.build(), entry.input_shape) * len(starts) * options.runs
-        for (kind, batch, peer), comparison in zip(peers, comparisons):
-            expected = peer.run().softmax(-1)[..., 1].cpu().numpy()
-            error = common.require_equal(found, expected, TOLERANCE, f"{name}, {kind}")
-            row = {"model": name, "peer": kind, "peer_batch": batch, "difference": error, **comparison.summary(flops)}
+        for (label, size, peer), comparison in zip(peers, comparisons):
+            scores = peer.run()
+            expected = np.asarray(scores).T if label == "predict_fn" else scores.softmax(-1)[..., 1].cpu().numpy()
+            error = common.require_equal(found, expected, TOLERANCE, f"{name}, {label}")
+            row = {"model": name, "peer": label, "peer_batch": size, "difference": error, **comparison.summary(flops)}
             rows.append(row)
             print(json.dumps(row), flush=True)
     ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}

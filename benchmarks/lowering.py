@@ -26,8 +26,11 @@ from infantjax.cache import COMPILER_OPTIONS
 from infantjax.nn.attention import swish
 from infantjax.nn.image import pool
 from infantjax.nn.kernels.convolution import temporal_convolution
-from infantjax.nn.kernels.depthwise import depthwise_convolution, depthwise_temporal_convolution, over_images
-from infantjax.nn.kernels.lowering import use_lowering
+from infantjax.nn.kernels.depthwise import (
+    depthwise_convolution,
+    depthwise_temporal_convolution,
+    plain_depthwise_convolution,
+)
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,7 @@ def _rows(
 
 def _convolutions(dilation: int) -> dict[str, Callable]:
     def ours(x: Array, kernel: Array) -> Array:
-        with use_lowering("convolution"):
-            return temporal_convolution(x, kernel, 1, dilation)
-
-    def matmul(x: Array, kernel: Array) -> Array:
-        with use_lowering("matmul"):
-            return temporal_convolution(x, kernel, 1, dilation)
+        return temporal_convolution(x, kernel, 1, dilation)
 
     def one_dimension(x: Array, kernel: Array) -> Array:
         joints, batch, frames, channels = x.shape
@@ -132,7 +130,6 @@ def _convolutions(dilation: int) -> dict[str, Callable]:
 
     return {
         "infantjax": ours,
-        "taps gathered, one product": matmul,
         "1-D over time": one_dimension,
         "2-D over time and joints": two_dimensions,
     }
@@ -176,7 +173,7 @@ def _depthwise_steps(stride: int) -> dict[str, Callable]:
 
     return {
         "infantjax": step(depthwise_convolution),
-        "gradients of JAX": step(over_images),
+        "gradients of JAX": step(partial(plain_depthwise_convolution, cpu=True)),
         "grouped convolution": step(grouped),
     }
 

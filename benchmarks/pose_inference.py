@@ -1,11 +1,11 @@
 """Frames per second of the pose networks against the same networks elsewhere.
 
-    python -m pip install -e ".[bench,onnx,litert]"
+    python -m pip install -e ".[bench,onnx]"
     python -m benchmarks.pose_inference
     python -m benchmarks.pose_inference --models efficientpose-iv efficienthourglass-b4 --batches 1 --rounds 3
 
 Both sides get the same images and the same random weights and give confidence maps before upscaling, which are shown
-to be equal. The peers (`benchmarks.pose_peers`) are those that are installed of PyTorch, ONNX Runtime and LiteRT. They
+to be equal. The peers (`benchmarks.pose_peers`) are those that are installed of PyTorch and ONNX Runtime. They
 get normalized images, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
 the network alone, and with normalizing, upscaling and decoding ("tracker").
 

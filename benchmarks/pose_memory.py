@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import tyro
 from tyro.conf import Positional
 
 from benchmarks import common
-from benchmarks.pose_video import repeated
+from infantjax.video import open_frames
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,32 @@ def _peak_mb(video: Path, weights: Path, output: Path) -> float:
     command = [sys.executable, "-c", code, "pose", str(video), "--weights", str(weights), "-o", str(output)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout.split()[-1])
+
+
+def repeated(clip: Path, seconds: float, output: Path) -> Path:
+    """A video that shows a clip again and again for so long, 640 pixels wide, 30 frames per second, H.264.
+
+    The clip is encoded once; its packets are written as often as needed, each time later.
+    """
+    import av
+
+    first = next(iter(open_frames(clip)))
+    height, wanted = 640 * first.height // first.width // 2 * 2, int(30 * seconds)
+    with av.open(str(output), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        # Without frames that read later ones, a cut anywhere leaves a whole video.
+        stream.pix_fmt, stream.width, stream.height, stream.codec_context.max_b_frames = "yuv420p", 640, height, 0
+        packets: list[bytes] = []
+        for frame in islice(open_frames(clip), wanted):
+            image = av.VideoFrame.from_ndarray(frame.pixels(height, 640), "rgb24")
+            packets += map(bytes, stream.encode(image))
+        packets += map(bytes, stream.encode())
+        for number in range(wanted):
+            packet = av.Packet(packets[number % len(packets)])
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 30), number % len(packets) == 0
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    return output
 
 
 if __name__ == "__main__":

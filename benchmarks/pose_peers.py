@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from infantjax.pose import PoseEstimator
-from infantjax.pose.export import maps_of, write_onnx
+from infantjax.pose.export import write_onnx
 from infantjax.pose.images import NORMALIZATIONS
-from infantjax.pose.runtime.graph import trace
-from infantjax.pose.runtime.tflite_file import tflite_model
 
 Run = Callable[[], np.ndarray]
 """Maps `[image, row, column, keypoint]` of the images that a peer was made for."""
@@ -73,35 +71,7 @@ def onnx_runtime(network: PoseEstimator, squares: np.ndarray) -> Run:
     return lambda: session.run(None, {name: given})[0].transpose(order)
 
 
-def litert(network: PoseEstimator, squares: np.ndarray) -> Run:
-    """LiteRT, see `litert_call`."""
-    call = litert_call(network, len(squares))
-    return lambda: call(squares)
-
-
-def litert_call(network: PoseEstimator, batch: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Maps of so many images by LiteRT (XNNPACK), with as many threads as there are cores.
-
-    Raises:
-        ImportError: LiteRT is not installed.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    content = tflite_model(trace(maps_of(network), (batch, network.side, network.side, 3)))
-    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def call(x: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given, x.astype(np.float32))
-        interpreter.invoke()
-        maps: np.ndarray = interpreter.get_tensor(found)
-        return maps
-
-    return call
-
-
-PEERS = {"PyTorch": pytorch, "ONNX Runtime": onnx_runtime, "LiteRT": litert}
+PEERS = {"PyTorch": pytorch, "ONNX Runtime": onnx_runtime}
 
 
 def _twin(network: PoseEstimator) -> Any:

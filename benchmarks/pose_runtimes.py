@@ -1,14 +1,11 @@
-"""Frames per second of the tracker by each runtime, and of whole videos against LiteRT's own loop.
+"""Frames per second of the tracker by JAX and by ONNX Runtime.
 
-    python -m pip install -e ".[onnx,litert]"
+    python -m pip install -e ".[onnx]"
     python -m benchmarks.pose_runtimes
-    python -m benchmarks.pose_runtimes --clip clip.mp4 --models efficientpose-rt-lite efficientpose-i-lite
 
-Random weights. "tracker" is `Tracker.find` from as many threads as the tracker has: normalizing, maps, upscaling and
-decoding. "video" is `Tracker.track`, which decodes and keeps the times too; its peer is a plain loop over the same
-frames, one call of LiteRT a frame by as many threads as there are cores, and the maximum of every map.
+Random weights. It is `Tracker.find` from as many threads as the tracker has: normalizing, maps, upscaling and decoding.
 
-All sides run in turns. On a machine that others use the ratio of CPU time is the surer one.
+Both sides run in turns. On a machine that others use the ratio of CPU time is the surer one.
 """
 
 import os
@@ -16,7 +13,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,13 +20,10 @@ import tyro
 
 from benchmarks import common
 from benchmarks.pose_inference import _network, _squares
-from benchmarks.pose_peers import litert_call
 from infantjax import cache as runtime
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker
-from infantjax.pose.crop import crop_image
-from infantjax.video import open_frames
 
-RUNTIMES = ("jax", "onnx", "litert")
+RUNTIMES = ("jax", "onnx")
 TOLERANCE = 0.1
 """Pixels of the network's input between keypoints of two runtimes."""
 Sides = dict[str, Callable[[], Any]]
@@ -48,8 +41,6 @@ class Options:
     """Images of a round."""
     rounds: int = 9
     """Timed rounds, after one that is not."""
-    clip: Path | None = None
-    """A video to measure end to end, with one image a call; then nothing else is measured."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -60,13 +51,11 @@ def main(options: Options) -> None:
     where, rows = common.environment(), []
     for name in options.models:
         network = _network(name)
-        if options.clip is not None:
-            rows += _measured(_video_sides(network, options.clip), options, name, 1, "video", "LiteRT's loop")
-            continue
         for batch in options.batches:
-            rows += _measured(_tracker_sides(network, batch, options.frames), options, name, batch, "tracker", "jax")
-    result = "pose_runtimes" if options.clip is None else "pose_runtimes_video"
-    print(common.write(result, rows, {"frames": options.frames}, where) if options.write else common.table(rows))
+            rows += _measured(_tracker_sides(network, batch, options.frames), options, name, batch)
+    print(
+        common.write("pose_runtimes", rows, {"frames": options.frames}, where) if options.write else common.table(rows)
+    )
 
 
 def _tracker_sides(network: PoseEstimator, batch: int, frames: int) -> Sides:
@@ -86,24 +75,10 @@ def _tracker_sides(network: PoseEstimator, batch: int, frames: int) -> Sides:
     return {name: side(tracker) for name, tracker in trackers.items()}
 
 
-def _video_sides(network: PoseEstimator, clip: Path) -> Sides:
-    call = litert_call(network, 1)
-
-    def loop() -> Any:
-        maps = (call(crop_image(frame, network.side, "fast")[None]) for frame in open_frames(clip))
-        return [np.argmax(each.reshape(-1, each.shape[-1]), 0) for each in maps]
-
-    def side(name: str) -> Callable[[], Any]:
-        tracker = Tracker(network, PoseConfig(runtime=name))  # type: ignore[arg-type]
-        return lambda: tracker.track(open_frames(clip)).times
-
-    return {"LiteRT's loop": loop, **{name: side(name) for name in RUNTIMES}}
-
-
-def _measured(sides: Sides, options: Options, model: str, batch: int, what: str, reference: str) -> list[dict]:
-    """A row for each side, with its ratios to the reference."""
+def _measured(sides: Sides, options: Options, model: str, batch: int) -> list[dict]:
+    """A row for each side, with its ratios to JAX."""
     for run in sides.values():
-        frames = len(run()) * (batch if what == "tracker" else 1)
+        frames = len(run()) * batch
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(options.rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
@@ -112,9 +87,9 @@ def _measured(sides: Sides, options: Options, model: str, batch: int, what: str,
             found[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
     rows = []
     for name, times in found.items():
-        ratios = np.array(found[reference]) / np.array(times)
+        ratios = np.array(found["jax"]) / np.array(times)
         (wall_1, cpu_1), (wall, cpu), (wall_3, cpu_3) = np.quantile(ratios, (0.25, 0.5, 0.75), axis=0).tolist()
-        row: dict[str, Any] = {"model": model, "what": what, "batch": batch, "runtime": name, "against": reference}
+        row: dict[str, Any] = {"model": model, "what": "tracker", "batch": batch, "runtime": name, "against": "jax"}
         row |= {"rounds": options.rounds, "frames": frames, "fps": frames / float(np.median([t[0] for t in times]))}
         row |= {"wall_ratio": wall, "wall_q1": wall_1, "wall_q3": wall_3}
         rows.append(row | {"cpu_ratio": cpu, "cpu_q1": cpu_1, "cpu_q3": cpu_3})

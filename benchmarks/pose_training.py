@@ -26,12 +26,12 @@ from infantjax import models
 from infantjax.devices import local_mesh
 from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
-from infantjax.pose.augmentation import ImageAugmentation
 from infantjax.pose.codec import AffinityFieldCodec, HeatmapCodec
 from infantjax.pose.images import normalize
-from infantjax.pose.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
+from infantjax.pose.training.augmentation import ImageAugmentation
+from infantjax.pose.training.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
 from infantjax.skeletons import MPII_16
-from infantjax.training.layout import compiler_options
+from infantjax.training.execution.layout import compiler_options
 from infantjax.training.splits import Split
 
 TOLERANCE = 1e-3

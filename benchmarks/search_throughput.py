@@ -3,8 +3,8 @@
     python -m benchmarks.search_throughput
     python -m benchmarks.search_throughput --workers 2
 
-Ours is what a worker does with a candidate (`AucObjective` of the method `ensemble_gcn`): trace, compile, train,
-evaluate, write checkpoints. While one candidate trains the next one is compiled, as by a worker; the list is known, so
+Ours is what a search does with a candidate (`AucObjective` of the method `ensemble_gcn`): trace, compile, train,
+evaluate, write checkpoints. While one candidate trains the next one is compiled, as by a search; the list is known, so
 what comes next always is. The peer is the loop that one would write in PyTorch: a `Dataset` that cuts, augments and
 describes a window in NumPy, a `DataLoader`, one candidate after the other in one process, an evaluation after each
 epoch, no checkpoints. Both have the same cohort, batch size, epochs and number of windows; no training is stopped
@@ -19,7 +19,7 @@ and that of the next one runs beside it. `ahead_s` is what tracing and compiling
 the idle share of the device. The paper's trials have 100 epochs, the first checkpoint after ten of them: fewer epochs
 overstate what compilation costs. Compiled programs of earlier runs are not used.
 
-With several workers each is a process, as `infantjax search --workers` starts them, and
+With several workers each is a process, as the tasks of a cluster are, and
 takes the next candidate of the list when it is done with one; nothing is compiled ahead, since other workers train
 meanwhile. A candidate's seconds are then those in its worker, divided by the number of workers; those of the mean
 trial are the time from the start of the processes to the end of the last, so what a worker waits for the others at
@@ -56,7 +56,7 @@ from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features
 from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.compiled import CompiledTraining
+from infantjax.training.execution.compiled import CompiledTraining
 from infantjax.training.splits import Split
 
 
@@ -171,7 +171,7 @@ def _trials_of_workers(
 
 
 def _begin_worker(ready: Any) -> None:
-    """What `infantjax.search.worker` does when a worker begins, but that compiled programs are not kept."""
+    """What `infantjax search` does when it begins, but that compiled programs are not kept."""
     runtime.shorten_compilation()
     jax.devices()
     ready.wait()

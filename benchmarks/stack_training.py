@@ -38,7 +38,7 @@ from infantjax.models.entry import count_flops
 from infantjax.recording.windows import WINDOW, window_starts
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training import metrics
-from infantjax.training.layout import map_runs
+from infantjax.training.execution.layout import map_runs
 from infantjax.training.optimizers import nesterov
 from infantjax.training.splits import Split, stratified_splits
 from infantjax.weights import import_movement_outcome

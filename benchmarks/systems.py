@@ -37,8 +37,8 @@ from infantjax.methods.mam.model import MAM
 from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.nn.initializers import initialize
-from infantjax.training import loop
-from infantjax.training.layout import compiler_options
+from infantjax.training.execution.layout import compiler_options
+from infantjax.training.fitting import fit
 from infantjax.training.splits import leave_one_group_out
 from infantjax.training.state import Run
 from infantjax.training.task import SupervisedTask
@@ -324,11 +324,11 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     module = SmaCnn()
     begun = time.perf_counter()
     data, splits = sma_cnn.ScoredWindows.create(windows, scores), leave_one_group_out(subjects)
-    together = loop.train(*sma_cnn.setup(module, data, splits, config))
+    together = fit(*sma_cnn.setup(module, data, splits, config))
     stack = time.perf_counter() - begun
     begun = time.perf_counter()
     # The first run alone has the number, and so the key, of the first of the stack.
-    alone = [loop.train(*sma_cnn.setup(module, data, [split], config)) for split in splits]
+    alone = [fit(*sma_cnn.setup(module, data, [split], config)) for split in splits]
     loop_seconds = time.perf_counter() - begun
     of_first = [result.validation_outputs(splits[:1])[0] for result in (alone[0], together)]
     common.require_equal(of_first[0], of_first[1], 1e-5, "scores of the first subject")

@@ -26,8 +26,8 @@ from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.architecture import KBEST
 from infantjax.methods.ensemble_gcn.objective import build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.training.compiled import CompiledTraining
-from infantjax.training.layout import compiler_options
+from infantjax.training.execution.compiled import CompiledTraining
+from infantjax.training.execution.layout import compiler_options
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 

@@ -19,8 +19,8 @@ from tyro.conf import Positional
 
 from benchmarks import common
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
-from infantjax.pose.estimator import save_pose_network
-from infantjax.pose.tracker import Track
+from infantjax.pose.estimation.estimator import save_pose_network
+from infantjax.pose.estimation.tracker import Track
 from infantjax.video import open_frames
 
 CONFIG = PoseConfig(decoder="weighted", resizing="reference")

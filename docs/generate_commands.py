@@ -1,25 +1,19 @@
-"""Writes `docs/reference/commands.md` from the parsers of the commands: `python docs/generate_commands.py`.
-
-A test compares the page with what this writes, so it cannot be out of date.
-"""
+"""Makes the page `reference/commands.md` from the parsers of the commands; `hooks.py` adds it to the documentation."""
 
 import inspect
 import re
 import warnings
-from pathlib import Path
 
 import tyro
 
 from infantjax import cli
-from infantjax.cli.assess import ReadOptions
-from infantjax.cli.crossval import Crossval
-from infantjax.cli.evaluate import PlotOptions
+from infantjax.cli.assessment.assess import ReadOptions
+from infantjax.cli.evaluation.evaluate import PlotOptions
+from infantjax.cli.options.video import VideoOptions
 from infantjax.cli.parsing import CONFIG
-from infantjax.cli.search import StudyOptions
-from infantjax.cli.video import VideoOptions
+from infantjax.cli.training.crossval import Crossval
+from infantjax.cli.training.search import StudyOptions
 from infantjax.methods.registry import DEFAULT, names
-
-PAGE = Path(__file__).parent / "reference" / "commands.md"
 
 HEAD = """# Commands
 
@@ -60,7 +54,7 @@ defaults. `infantjax crossval --method NAME --help` and [the reference](methods.
 def page() -> str:
     """The whole page."""
     groups = {title: group(*source) for title, source in GROUPS.items()}
-    settings = {name: settings_of(name) for name in sorted(names(), key=DEFAULT.__ne__)}
+    settings = {name: settings_of(name) for name in sorted(names("keypoints"), key=DEFAULT.__ne__)}
     hidden = set(settings[DEFAULT].values())
     lines = [HEAD, *(section(name, groups, hidden) for name in cli.COMMANDS), "## Options that commands share", ""]
     for title, rows in groups.items():
@@ -153,8 +147,3 @@ def options(source: type) -> dict[str, str]:
         first = re.split(r"(?<=[a-z)])\. (?=[A-Z`])", meaning.strip())[0].removesuffix(".")
         found[name] = f"- {spelled}: {first}."
     return found
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
-    print(PAGE)

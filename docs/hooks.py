@@ -1,11 +1,16 @@
-"""Pages that mkdocs makes from the package when it builds: the modules of each part, and the keypoint sets."""
+"""Pages that mkdocs makes when it builds: the commands, the modules of each part, the keypoint sets, and notebooks."""
 
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 
+import generate_commands
+import notebooks
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
+import infantjax
 from infantjax.recording.conversion import RULES
 from infantjax.skeletons import SKELETONS
 
@@ -26,24 +31,39 @@ PARTS = {
     "evaluation": "Evaluation",
     "report": "Report",
     "simulation": "Simulation",
+    "clinic": "Clinical studies",
 }
 """Part of the package -> title of its page in the reference."""
-BASE = ("errors", "files", "places", "progress", "cache", "lazy")
-"""Modules that stand below all parts, on one page."""
+GUIDE = "python/"
+"""Folder of the pages whose programs are run."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     for uri, content in pages():
         files.append(File.generated(config, uri, content=content))
+    for page in [file for file in files.documentation_pages() if file.src_uri.startswith(GUIDE)]:
+        for name, content in notebook_of(page).files.items():
+            files.append(File.generated(config, GUIDE + name, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show what the programs of the guide print."""
+    return notebook_of(page.file).text if page.file.src_uri.startswith(GUIDE) else markdown
+
+
+def notebook_of(file: File) -> notebooks.Notebook:
+    """A page of the guide after its programs ran."""
+    return notebooks.run(Path(file.abs_src_path or ""), file.content_string)
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """Address and content of each generated page."""
     for part, title in PARTS.items():
         yield f"reference/{part}.md", _page(title, modules_of(part))
-    yield "reference/base.md", _page("Errors, files, progress", [f"infantjax.{name}" for name in BASE])
+    yield "reference/base.md", _page("The front door, errors, files, progress", base_modules())
+    yield "reference/commands.md", generate_commands.page()
     yield "reference/keypoint_sets.md", keypoint_sets()
 
 
@@ -52,6 +72,12 @@ def modules_of(part: str) -> list[str]:
     package = __import__(f"infantjax.{part}", fromlist=[part])
     inside = pkgutil.walk_packages(getattr(package, "__path__", []), f"infantjax.{part}.")
     return [f"infantjax.{part}", *(m.name for m in inside if not m.name.rpartition(".")[2].startswith("_"))]
+
+
+def base_modules() -> list[str]:
+    """The package itself, and the modules that stand below all parts."""
+    below = [m.name for m in pkgutil.iter_modules(infantjax.__path__) if not m.ispkg and m.name not in PARTS]
+    return ["infantjax", *(f"infantjax.{name}" for name in below if not name.startswith("_"))]
 
 
 def keypoint_sets() -> str:

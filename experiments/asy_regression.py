@@ -28,16 +28,17 @@ from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.files import write_atomically
 from infantjax.methods.asy_regression.images import DepthFrames, read_frames
+from infantjax.methods.asy_regression.method import AsyRegression
 from infantjax.methods.asy_regression.model import FRAMES, HEIGHT
 from infantjax.methods.asy_regression.network import DepthNetwork
-from infantjax.methods.asy_regression.pipeline import DepthTrainingConfig, split_clips, train_depth
 from infantjax.pose.annotations import Annotations, read_annotations
-from infantjax.pose.metrics import LimbError, limb_errors
+from infantjax.pose.metrics import limb_errors
 from infantjax.simulation import InfantConfig, RenderConfig, write_cohort
 from infantjax.skeletons import BABYPOSE_12
 from infantjax.training.loop import TrainOptions
 
 LIMBS = ("right_arm", "left_arm", "right_leg", "left_leg")
+WORDS = tuple(limb.replace("_", " ") for limb in LIMBS)
 TABLE_2 = {
     "babypose-regression": ("16.59 (3.49)", "16.59 (3.45)", "16.10 (3.49)", "11.95 (5.76)", "-", "0.05"),
     "asy-regression": ("16.90 (2.71)", "16.59 (2.43)", "16.27 (2.97)", "13.99 (4.60)", "-", "0.03"),
@@ -61,7 +62,7 @@ class Options:
     annotations: Path | None = None
     simulate: int = 0
     frames: int = 60
-    training: DepthTrainingConfig = field(default_factory=lambda: DepthTrainingConfig(split="time"))
+    training: AsyRegression = field(default_factory=lambda: AsyRegression(split="time"))
 
 
 def main(options: Options) -> None:
@@ -70,14 +71,19 @@ def main(options: Options) -> None:
     print(f"{len(annotations)} depth images{', rendered, not of infants' if options.simulate else ''}\n")
     config, errors = options.training, {}
     read = read_frames(annotations, config.height, config.height * 4 // 3)
-    clips = split_clips(read, config)[0].test
+    clips = config.splits(read)[0].test
     rows: list[Sequence[str]] = []
     for model, printed in TABLE_2.items():
         network, limbs = trained(model, annotations, options)
-        found = np.mean([limb.found for limb in limbs.values()])
+        found = np.mean([limbs[f"found of {limb}"] for limb in WORDS])
         rows.append((f"{model}, published", *printed))
         rows.append(
-            (f"{model}, ours", *map(median_and_range, limbs.values()), f"{100 * found:.1f} %", seconds(network))
+            (
+                f"{model}, ours",
+                *(median_and_range(limbs, limb) for limb in WORDS),
+                f"{100 * found:.1f} %",
+                seconds(network),
+            )
         )
         errors[model] = of_clips(network, read, clips)
     title = f"Table II: median RMSD (interquartile range), pixels of 128 x 96, split by {config.split}"
@@ -108,20 +114,21 @@ def source(options: Options) -> Path:
     return cohort / "depth"
 
 
-def trained(model: str, annotations: Annotations, options: Options) -> tuple[DepthNetwork, dict[str, LimbError]]:
-    """A network, and its errors by limb; both read the maps of one detection network, which is trained once."""
+def trained(model: str, annotations: Annotations, options: Options) -> tuple[DepthNetwork, Mapping[str, float | None]]:
+    """A network, and its metrics; both read the maps of one detection network, which is trained once."""
     directory, shared = options.output / model, options.output / next(iter(TABLE_2)) / "detection"
     if shared.is_dir() and not directory.exists():
         shutil.copytree(shared, directory / "detection")
-    config = replace(options.training, model=model)  # type: ignore[arg-type]  # the names of the table
+    method = replace(options.training, model=model)  # type: ignore[arg-type]  # the names of the table
     how = TrainOptions(quiet=False, loggers=())
-    result = train_depth(annotations, directory=directory, config=config, options=how)
-    return result.network, {limb: result.errors[limb] for limb in LIMBS}
+    ensemble = method.train(annotations, directory, how)
+    return DepthNetwork.of(ensemble), ensemble.info.training["metrics"]
 
 
-def median_and_range(error: LimbError) -> str:
+def median_and_range(metrics: Mapping[str, float | None], limb: str) -> str:
     """As printed in the paper; `-` where no joint was found."""
-    return f"{error.median:.2f} ({error.iqr:.2f})" if np.isfinite(error.median) else "-"
+    median = metrics[f"RMSD of {limb}"]
+    return "-" if median is None else f"{median:.2f} ({metrics[f'IQR of {limb}']:.2f})"
 
 
 def of_clips(network: DepthNetwork, read: DepthFrames, clips: Sequence[int]) -> Float[np.ndarray, "clip limb"]:

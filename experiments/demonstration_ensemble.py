@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -31,8 +31,8 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.quality import moments
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
-from infantjax.training.out_of_fold import HeldOut, calibrate
-from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
 
 CAVEAT = (
     "Demonstration only: these weights were trained on simulated movement and never validated on infants. "
@@ -92,24 +92,20 @@ def main(options: Options) -> None:
         aucs = result.best_score.tolist()
         print(f"{name}: validation AUC {np.round(aucs, 3).tolist()}", file=sys.stderr)
         records.append({"model": name, "validation_auc": aucs, "best_epoch": result.best_epoch.tolist()})
-    info: dict[str, Any] = {
-        "method": EnsembleGCN.name,
-        "skeleton": method.skeleton,
-        "preprocessing": REFERENCE.to_dict(),
-        "threshold": options.threshold,
-        "validated": False,
-        "statement": CAVEAT,
-        "training": {
-            "script": "experiments/demonstration_ensemble.py",
-            "options": {k: v for k, v in dataclasses.asdict(options).items() if k not in ("output", "calibrate_only")},
-            "members": records,
-        },
-    }
+    given = {k: v for k, v in dataclasses.asdict(options).items() if k not in ("output", "calibrate_only")}
+    info = EnsembleInfo(
+        method=EnsembleGCN.name,
+        skeleton=method.skeleton,
+        preprocessing=REFERENCE,
+        threshold=options.threshold,
+        statement=CAVEAT,
+        training={"script": "experiments/demonstration_ensemble.py", "options": given, "members": records},
+    )
     # Saved first, because the AUC is that of the rounded weights.
     ensemble = save_ensemble(Ensemble(tuple(members), info), options.output / "ensemble", precision="float16")
-    info["statement"] = f"{CAVEAT} {held_out_statement(ensemble, options)}"
+    info = dataclasses.replace(info, statement=f"{CAVEAT} {held_out_statement(ensemble, options)}")
     calibrated(Ensemble(ensemble.members, info), options)
-    print(info["statement"])
+    print(info.statement)
 
 
 def calibrated(ensemble: Ensemble, options: Options) -> None:
@@ -125,8 +121,8 @@ def calibrated(ensemble: Ensemble, options: Options) -> None:
         held_out.append(HeldOut(row, fold_of[row], float(np.median(risks))))
     found = calibrate(cohort, held_out, range(len(splits)), optimistic=True, subjects="simulated infants")
     assert found is not None
-    trust = {"calibration": found.to_dict(), "moments": moments(cohort.recordings).to_dict()}
-    info = {**ensemble.info, **trust}
+    trained = moments(cohort.recordings).to_dict()
+    info = dataclasses.replace(ensemble.info, calibration=found.to_dict(), moments=trained)
     save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
 
 

@@ -34,8 +34,8 @@ from infantjax.files import write_atomically
 from infantjax.models.summary import kept_counts
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network, metrics
 from infantjax.pose.annotations import Annotations, read_annotations
-from infantjax.pose.dataset import read_crops
-from infantjax.pose.multi_scale import SCALES
+from infantjax.pose.estimation.multi_scale import SCALES
+from infantjax.pose.training.dataset import read_crops
 from infantjax.skeletons import Skeleton
 
 

@@ -10,7 +10,8 @@
 
 Run again with the same options it continues wherever it was. A quarter of the infants take no part until the end. The
 folder gets `tables.md`, in the form of the thesis' Tables A.2 to A.5 and D.1 and of eTable 5 of Paper III; the
-ensemble of all winners in `ensemble/`, as `infantjax assess` takes it; and the trials of all searches in `search.db`.
+ensemble of all winners in `ensemble/`, as `infantjax assess` takes it; and the trials of all
+searches in `search/search.db`.
 
 Published (thesis Table A.4, A.5, D.1): 49 to 85 trials a search, validation AUC 0.932 to 0.956; 21 infants with CP and
 118 without held out, AUC 0.903 to 0.931 for a winner, 0.921 for all. Nothing that this prints about simulated infants
@@ -30,8 +31,10 @@ import numpy as np
 import support
 import tyro
 
+from infantjax import search
 from infantjax.assessment.certainty import level
 from infantjax.assessment.gate import UNGATED
+from infantjax.engine import Local
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc, confusion_counts, discrimination_metrics, threshold_at_sensitivity
 from infantjax.files import write_atomically
@@ -43,11 +46,10 @@ from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.models import get
 from infantjax.models.entry import count_flops, count_parameters
 from infantjax.recording.cohort import Cohort
-from infantjax.search import KBest, RandomSearch, SearchSpace, SearchTask, Snapshot, read_study, run_search
+from infantjax.search import KBest, RandomSearch, SearchResult, SearchSpace
 from infantjax.search.ensemble import ARCHITECTURES, Architecture, train_ensemble
 from infantjax.search.space import read_space
-from infantjax.search.study import best
-from infantjax.training.cohort_splits import cohort_splits
+from infantjax.training.cohorts.cohort_splits import cohort_splits
 from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import Ensemble, load_ensemble
 
@@ -79,8 +81,8 @@ class Options:
     """JSON file with the alternatives of some choices, to search no others, as `infantjax search --space`."""
     stratify: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Columns of the outcomes table to balance beside the outcome: center and subtype in the paper."""
-    workers: int = 1
-    """Processes that search."""
+    devices: int | None = None
+    """Devices that search, each trains one candidate at a time; all if not given."""
     infants: int = 32
     """Of a simulated cohort."""
     duration: float = 8.0
@@ -199,11 +201,18 @@ def main(options: Options) -> None:
     problem = GraphSearch(options.search_training, options.folds, options.held_out)
     objective = problem.objective(development, options.stratify)
 
-    def run(name: str, strategy: KBest | RandomSearch, seed: int, trials: int | None) -> Snapshot:
-        storage, folder = f"sqlite:///{options.output / 'search.db'}", options.output / "search"
-        task = SearchTask(name, storage, folder, options.searched, objective, strategy, seed, trials, quiet=False)
-        run_search(task, options.workers)
-        return read_study(name, storage)
+    def run(name: str, strategy: KBest | RandomSearch, seed: int, trials: int | None) -> SearchResult:
+        folder = options.output / "search"
+        return search.run(
+            options.searched,
+            objective,
+            strategy,
+            folder,
+            engine=Local(options.devices),
+            seed=seed,
+            trials=trials,
+            study=name,
+        )
 
     kbest = KBest(options.population, options.threshold)
     searches = [run(f"search-{i}", kbest, i, options.trials) for i in range(1, options.searches + 1)]
@@ -220,7 +229,7 @@ def main(options: Options) -> None:
         )
 
     method = EnsembleGCN(folds=options.folds, training=options.training)
-    winners = [{"study": found.name, **best(found)[0]} for found in searches]
+    winners = [{"study": found.name, **found.best()[0]} for found in searches]
     architectures = [Architecture(method.with_candidate(winner["choices"]), winner) for winner in winners]
     shown, directory = TrainOptions(quiet=False), options.output / "ensemble"
     whole = train_ensemble(architectures, development, directory, shown, stratify=options.stratify)
@@ -247,7 +256,7 @@ def main(options: Options) -> None:
     print(text)
 
 
-def population_table(compared: dict[int, Snapshot]) -> str:
+def population_table(compared: dict[int, SearchResult]) -> str:
     """A.2: the best AUC and the number of trials by K."""
     if not compared:
         return ""
@@ -262,7 +271,7 @@ def population_table(compared: dict[int, Snapshot]) -> str:
     return support.markdown("Different values of K (Table A.2)", ("", *(f"K = {k}" for k in compared)), rows)
 
 
-def comparison_table(drawn: Snapshot | None, searches: Sequence[Snapshot]) -> str:
+def comparison_table(drawn: SearchResult | None, searches: Sequence[SearchResult]) -> str:
     """A.3: how many trials of either search reach each checkpoint, with median and quartiles."""
     levels = [least for _, least in CHECKPOINTS]
     rows = []
@@ -286,9 +295,9 @@ def _shares(reached: Sequence[int]) -> list[str]:
     return [f"{count} ({100 * count / whole:.1f} %)" for count in reached]
 
 
-def architecture_table(searches: Sequence[Snapshot]) -> str:
+def architecture_table(searches: Sequence[SearchResult]) -> str:
     """A.4: the choices of the winners, their AUC, and the trials of their search."""
-    tops = [best(found)[0] for found in searches]
+    tops = [found.best()[0] for found in searches]
 
     def shown(choices: dict[str, Any], name: str) -> str:
         return "-" if name in ("se_ratio", "se_type") and choices["se"] == "null" else str(choices[name])
@@ -308,7 +317,7 @@ def auc_table(named: Mapping[str, Ensemble], risks: Mapping[str, np.ndarray], te
         network = entry.build(**member.overrides)
         parameters = count_parameters(network, entry.input_shape)
         flops = count_flops(network, entry.input_shape)
-        aucs = [run["metrics"]["AUC"] for run in ensemble.info["training"]["runs"]]
+        aucs = [run["metrics"]["AUC"] for run in ensemble.info.training["runs"]]
         folds = ["-" if value is None else f"{value:.3f}" for value in aucs]
         rows.append((name, *folds, f"{auc(risks[name], test.outcomes):.3f}", f"{parameters:,}", f"{flops / 1e9:.2f}"))
     if len(folds) == 7:

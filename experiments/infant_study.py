@@ -33,8 +33,8 @@ from infantjax.evaluation import plots
 from infantjax.files import write_atomically
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network, metrics
 from infantjax.pose.annotations import Annotations, read_annotations, read_annotators, split_by_group
-from infantjax.pose.dataset import CropConfig, read_crops
-from infantjax.pose.training import PoseTrainingConfig, train_pose
+from infantjax.pose.training.dataset import CropConfig, read_crops
+from infantjax.pose.training.training import PoseTrainingConfig, train_pose
 from infantjax.simulation import RenderConfig
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.loop import TrainOptions

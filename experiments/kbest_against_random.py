@@ -39,6 +39,8 @@ import support
 import tyro
 from scipy.stats import norm
 
+from infantjax import search
+from infantjax.engine import Local
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
 from infantjax.evaluation.intervals import bootstrap_mean
@@ -46,7 +48,7 @@ from infantjax.files import sha256, write_atomically
 from infantjax.methods.ensemble_gcn.objective import SPACE
 from infantjax.methods.ensemble_gcn.search import CHECKPOINTS, GraphSearch
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
-from infantjax.search import FAILED, KBest, RandomSearch, SearchSpace, SearchTask, read_study, run_search
+from infantjax.search import FAILED, KBest, RandomSearch, SearchSpace
 from infantjax.search.analysis import convergence
 from infantjax.search.kbest import run
 from infantjax.search.space import Candidate
@@ -111,8 +113,8 @@ class Options:
     """Of a simulated cohort."""
     duration: float = 8.0
     """Seconds of each of its recordings."""
-    workers: int = 2
-    """Processes that train."""
+    devices: int | None = None
+    """Devices that train, each one candidate at a time; all if not given."""
     training: TrainingConfig = field(default_factory=lambda: support.brief(3))
     """Of every candidate."""
 
@@ -325,13 +327,13 @@ def _trained(options: Options) -> tuple[SearchSpace, dict[Candidate, float]]:
     cohort = support.cohort_of(options.cohort, options.simulate, options.output, options.infants, options.duration)
     space = SPACE.restricted(SMALL)
     objective = GraphSearch(options.training, folds=3, held_out=(2,)).objective(cohort)
-    storage = f"sqlite:///{options.output / 'search.db'}"
     # Random search gives up where it draws nothing new for long: with most seeds it does not, and finds all.
     rule = RandomSearch()
     seed = next(seed for seed in count(1) if len(run(rule, space, lambda _: 0.0, seed, space.size)) == space.size)
-    task = SearchTask("all", storage, options.output, space, objective, rule, seed, space.size, quiet=False)
-    run_search(task, options.workers)
-    return _known(space, {each.candidate: each.value for each in read_study("all", storage).history})
+    found = search.run(
+        space, objective, rule, options.output, engine=Local(options.devices), seed=seed, trials=space.size, study="all"
+    )
+    return _known(space, {each.candidate: each.value for each in found.history})
 
 
 def _table(path: Path) -> tuple[SearchSpace, dict[Candidate, float]]:

@@ -22,13 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from lifting_metrics import export_videopose3d, mpjpe, n_mpjpe, p_mpjpe, velocity_error
 from support import markdown, run
 
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
 from infantjax.nn.initializers import initialize
 from infantjax.pose import lifting
-from infantjax.pose.importers.videopose3d import export_videopose3d
 from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.progress import Progress
 from infantjax.recording.conversion import convert
@@ -43,10 +43,10 @@ PUBLISHED = {
     "published, 243 frames, adults": ("46.8", "36.5", "-", "-"),
 }
 METRICS = {
-    "MPJPE": lifting.mpjpe,
-    "P-MPJPE": lifting.p_mpjpe,
-    "N-MPJPE": lifting.n_mpjpe,
-    "velocity": lifting.velocity_error,
+    "MPJPE": mpjpe,
+    "P-MPJPE": p_mpjpe,
+    "N-MPJPE": n_mpjpe,
+    "velocity": velocity_error,
 }
 MIRROR = np.array(HUMAN36M_17.mirror)
 

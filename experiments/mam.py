@@ -40,16 +40,18 @@ import tyro
 from method_runs import MethodRuns, exit_status, train_runs
 
 from infantjax.errors import InputError
+from infantjax.evaluation.agreement import kappa
 from infantjax.formats.cohort import TRUTH, read_annotated, read_cohort
 from infantjax.formats.outcomes import read_seconds
 from infantjax.methods.common import auc_or_nan
 from infantjax.methods.mam import preprocessing
 from infantjax.methods.mam.inference import localize
-from infantjax.methods.mam.localization import frequency, median_kappa
+from infantjax.methods.mam.localization import frequency
 from infantjax.methods.mam.method import Mam, Network
 from infantjax.methods.mam.preprocessing import Distance, Input, Preprocessing
 from infantjax.methods.mam.training import Squares, Standardize, TrainingConfig
 from infantjax.recording.cohort import Cohort
+from infantjax.recording.metadata import Metadata
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, draw_metadata, draw_outcomes, move
 from infantjax.skeletons import IN_MOTION_19
@@ -208,7 +210,7 @@ def evaluate(method: Mam, runs: MethodRuns) -> dict[str, float]:
     metrics = {name: value for name, value in metrics.items() if name in PUBLISHED}
     probabilities = clip_probabilities(method, runs, positions)
     starts = [preprocessing.localization_starts(len(of_video)) for of_video in positions]
-    frequencies = np.array([frequency(p, s, preprocessing.CLIP).value for p, s in zip(probabilities, starts)])
+    frequencies = np.array([frequency(p, s, preprocessing.CLIP)[0] for p, s in zip(probabilities, starts)])
     outcomes = np.array(cohort.outcomes)
     for name, outcome in (("normal", 0), ("risk", 1)):
         metrics[f"FMs frequency, {name}"] = float(np.median(frequencies[usable & (outcomes == outcome)]))
@@ -218,9 +220,11 @@ def evaluate(method: Mam, runs: MethodRuns) -> dict[str, float]:
         frames = {row: method.prepare_annotated(cohort.recordings[row])[1] for row in marked}
         truth = [preprocessing.clip_labels(frames[row], starts[row]) for row in marked]
         found = [probabilities[row] for row in marked]
-        agreement = median_kappa([(p > 0.5).astype(int) for p in found], truth)
-        metrics["median kappa of clips"] = agreement.median
-        metrics["videos without kappa"] = agreement.undefined
+        # Clips overlap and are not independent, so there is no interval; kappa is NaN where all are of one class.
+        kappas = np.array([kappa((p > 0.5).astype(int), known) for p, known in zip(found, truth, strict=True)])
+        undefined = int(np.isnan(kappas).sum())
+        metrics["median kappa of clips"] = float(np.nanmedian(kappas)) if undefined < len(kappas) else math.nan
+        metrics["videos without kappa"] = undefined
         metrics["AUC of clips"] = auc_or_nan(np.concatenate(found), np.concatenate(truth))
     return metrics
 
@@ -278,7 +282,7 @@ def _with_truth(recording: Recording, seconds: Any) -> Recording:
     if seconds is None:
         return recording
     fidgety = [seconds.get(second, 0) for second in range(math.ceil(recording.duration))]
-    return dataclasses.replace(recording, metadata={**recording.metadata, "fidgety": fidgety})
+    return dataclasses.replace(recording, metadata=recording.metadata.with_columns({"fidgety": fidgety}))
 
 
 def simulated_cohorts(options: Options) -> tuple[Cohort, Sequence[Recording]]:
@@ -296,7 +300,8 @@ def simulated(number: int, seed: int, prevalence: float, flat: bool, name: str =
         movement = move((seed, index), draw_infant(seed, index, outcome, base))
         # A distant camera above sees the first two axes.
         points = movement.positions[..., :2] if flat else movement.positions
-        metadata = {**draw_metadata(seed, index, outcome), "fidgety": movement.fidgety.tolist()}
+        drawn = {**draw_metadata(seed, index, outcome), "fidgety": movement.fidgety.tolist()}
+        metadata = Metadata.from_mapping(drawn)
         recording = Recording(points, preprocessing.RATE, IN_MOTION_19, name=f"{name}{index:04d}", metadata=metadata)
         recordings.append(recording)
     return Cohort(tuple(recordings), outcomes)

@@ -9,10 +9,10 @@ from infantjax.errors import InputError, MissingExtraError
 from infantjax.methods.base import Method
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
-from infantjax.training import loop
-from infantjax.training.crossval import TrainInputs, TrainOutputs
+from infantjax.training.cohorts.crossval import TrainInputs, TrainOutputs
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
-from infantjax.training.state import TrainResult
+from infantjax.training.state import StackResult
 
 
 class MethodRuns(NamedTuple):
@@ -25,7 +25,7 @@ class MethodRuns(NamedTuple):
     """
 
     inputs: TrainInputs
-    result: TrainResult
+    result: StackResult
     outputs: TrainOutputs
 
 
@@ -50,7 +50,7 @@ def train_runs(
     inputs = TrainInputs(cohort, prepared, method.splits(cohort), marked)
     setup = method.setup(inputs)
     description = {"method": method.name, "settings": method.settings}
-    result = loop.train(*setup, directory=output, description=description, options=TrainOptions(quiet=False))
+    result = fit(*setup, directory=output, description=description, options=TrainOptions(quiet=False))
     return MethodRuns(inputs, result, method.outputs(inputs, setup, result))
 
 

@@ -53,12 +53,12 @@ from infantjax.recording import features, windows
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
-from infantjax.training.cohort_splits import cohort_splits
-from infantjax.training.layout import take_runs
+from infantjax.training.cohorts.cohort_splits import cohort_splits
+from infantjax.training.execution.layout import take_runs
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainResult
-from infantjax.weights.ensemble import Ensemble, Member
+from infantjax.training.state import StackResult
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member
 
 Question = Literal["networks", "window", "epochs", "aggregation", "noise"]
 CHUNK = 64
@@ -120,7 +120,7 @@ PAPER: dict[str, Any] = {"folds": 7, "seeds": 15, "training": TrainingConfig()}
 class Trained:
     """Networks of one architecture: each fold once or with several seeds, seed by seed."""
 
-    result: TrainResult
+    result: StackResult
     folds: tuple[Split, ...]
     data: CohortData
     ensemble: Ensemble
@@ -166,7 +166,7 @@ def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preproc
         description={"name": options.model, "overrides": options.overrides},
         options=TrainOptions(quiet=False),
     )
-    info = {"skeleton": entry.skeleton, "preprocessing": preprocessing.to_dict(), "threshold": options.threshold}
+    info = EnsembleInfo(skeleton=entry.skeleton, preprocessing=preprocessing, threshold=options.threshold)
     member = Member(options.model, jax.tree.map(np.asarray, result.variables), options.overrides)
     return Trained(result, folds, data, Ensemble((member,), info))
 

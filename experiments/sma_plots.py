@@ -22,16 +22,16 @@ def window_errors(predicted: ArrayLike, measured: ArrayLike, subjects: Sequence[
         measured: `[window]`, of its recording.
         subjects: `[window]`.
     """
-    means = evaluation.subject_errors(predicted, measured, subjects).subjects
+    means = evaluation.subject_errors(predicted, measured, subjects)[0]
     figure, axes = plots.new_figure("infant", "error of a window, points")
     position = np.empty(len(subjects))
-    for number, subject in enumerate(means):
+    for number, subject in enumerate(means.index):
         rows = [row for row, other in enumerate(subjects) if other == subject]
         position[rows] = number + np.linspace(-0.35, 0.35, len(rows))
     errors = np.abs(np.asarray(predicted) - np.asarray(measured))
     axes.plot(position, errors, ".", markersize=3, color="0.5", label="window")
-    axes.plot(np.arange(len(means)), list(means.values()), "_", markersize=14, color="C3", label="mean of an infant")
-    axes.set_xticks(np.arange(len(means)), [str(subject) for subject in means])
+    axes.plot(np.arange(len(means)), means.to_numpy(), "_", markersize=14, color="C3", label="mean of an infant")
+    axes.set_xticks(np.arange(len(means)), [str(subject) for subject in means.index])
     axes.legend()
     return figure
 
@@ -47,9 +47,9 @@ def subject_errors(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subj
     figure, axes = plots.new_figure("infant", "mean error of recordings, points")
     width = 0.8 / max(len(predicted), 1)
     for number, (name, values) in enumerate(predicted.items()):
-        errors = evaluation.subject_errors(values, measured, subjects).subjects
-        axes.bar(np.arange(len(errors)) + (number + 0.5) * width - 0.4, list(errors.values()), width, label=name)
-        axes.set_xticks(np.arange(len(errors)), [str(subject) for subject in errors])
+        errors = evaluation.subject_errors(values, measured, subjects)[0]
+        axes.bar(np.arange(len(errors)) + (number + 0.5) * width - 0.4, errors.to_numpy(), width, label=name)
+        axes.set_xticks(np.arange(len(errors)), [str(subject) for subject in errors.index])
     axes.legend()
     return figure
 

@@ -35,8 +35,9 @@ from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.quality import Moments, Quality, distance, measure_quality
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, simulate, simulate_cohort
-from infantjax.simulation.faults import FAULTS, SEVERITIES, spoil
+from infantjax.simulation.faults import FAULTS, spoil
 
+SEVERITIES = (0.1, 0.3, 1.0)
 Answer = Literal["not_assessable", "doubted", "uncertain", "same", "changed"]
 COLUMNS: tuple[Answer, ...] = ("not_assessable", "doubted", "uncertain", "same", "changed")
 DISTANCES = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
@@ -115,7 +116,7 @@ class Gate:
     def __init__(self) -> None:
         ensemble = infantjax.load_ensemble(infantjax.DEMO)
         self.assessor = EnsembleGcnAssessor(ensemble)
-        self.reference = Moments.from_dict(ensemble.info["moments"])
+        self.reference = Moments.from_dict(ensemble.info.moments or {})
 
     def quality(self, recording: Recording) -> Quality:
         """The quality that the gate sees."""

@@ -22,10 +22,10 @@ from PIL import Image
 from infantjax import models
 from infantjax.files import write_atomically
 from infantjax.pose import Tracker, metrics
-from infantjax.pose.annotations import Annotations, in_motion
-from infantjax.pose.augmentation import ImageAugmentation
-from infantjax.pose.estimator import PoseEstimator, load_pose_network, save_pose_network
-from infantjax.pose.training import ImageData, PoseTrainingConfig, train
+from infantjax.pose.annotations import Annotations
+from infantjax.pose.estimation.estimator import PoseEstimator, load_pose_network, save_pose_network
+from infantjax.pose.training.augmentation import ImageAugmentation
+from infantjax.pose.training.training import ImageData, PoseTrainingConfig, train
 from infantjax.progress import Progress
 from infantjax.simulation import Clip, InfantConfig, RenderConfig, draw_infant, render
 from infantjax.skeletons import IN_MOTION_19
@@ -166,7 +166,7 @@ def write_images(folder: Path, options: Options) -> Path:
     for path, image in zip(paths, images):
         Image.fromarray(image).save(path)
     sizes = np.full((len(names), 2), float(options.side))
-    in_motion.write(Annotations(names, points, IN_MOTION_19, paths, sizes=sizes), table)
+    write_in_motion(Annotations(names, points, IN_MOTION_19, paths, sizes=sizes), table)
     return folder
 
 
@@ -181,6 +181,30 @@ def clips(options: Options, seed: int, count: int) -> Iterator[Clip]:
 def _first(tree: dict) -> dict:
     """The only run of a stack."""
     return {name: _first(leaf) if isinstance(leaf, dict) else np.asarray(leaf)[0] for name, leaf in tree.items()}
+
+
+def write_in_motion(annotations: Annotations, path: str | Path) -> None:
+    """Write the raw table of the infant framework, whole or not at all; images are not copied.
+
+    Args:
+        annotations: with the sizes of their images; a missing point becomes (0, 0).
+        path: `annotations.csv`; replaced if it exists.
+
+    Raises:
+        ValueError: the sizes or the images are unknown.
+        OSError: the file cannot be written.
+    """
+    if annotations.sizes is None or annotations.paths is None or np.isnan(annotations.sizes).any():
+        raise ValueError("the table holds fractions of the images: their paths and sizes must be known")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["number", "image", *annotations.skeleton.joints])
+    fractions = np.nan_to_num(annotations.points / annotations.sizes[:, None, ::-1])
+    for number, (image, points) in enumerate(zip(annotations.paths, fractions)):
+        split = annotations.splits[number] if annotations.splits else ""
+        name = f"{split}/{image.name}" if split else image.name
+        writer.writerow([number, name, *(f"({x:.6f}, {y:.6f})" for x, y in points)])
+    write_atomically(path, stream.getvalue())
 
 
 if __name__ == "__main__":

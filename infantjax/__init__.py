@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from infantjax.lazy import lazy_attributes
+from infantjax.version import __version__ as __version__
 
 if TYPE_CHECKING:
     import flax.linen as nn
     import numpy as np
 
     from infantjax.assessment.assessment import Assessment
+    from infantjax.assessment.assessor import Assessor
     from infantjax.recording.recording import Recording
     from infantjax.skeletons import Skeleton
     from infantjax.weights.ensemble import Ensemble
 
     Source = str | Path | Recording | np.ndarray
-
-__version__ = "0.1.0"
 
 DEMO = "demo"
 """Name of the demonstration ensemble that comes with the package. It is trained on simulated movement."""
@@ -39,7 +39,9 @@ _SUBPACKAGES = (
     "assessment",
     "cache",
     "cli",
+    "clinic",
     "devices",
+    "engine",
     "errors",
     "evaluation",
     "explanation",
@@ -148,10 +150,23 @@ def assess(
 
     gate, meaning = QualityOptions(quality, force, repair), RiskOptions(error, prevalence)
     networks = load_ensemble(ensemble) if isinstance(ensemble, (str, Path)) else ensemble
-    assessor = registry.assessor(networks, **options).with_risk_options(meaning)
+    # A digest is that of what was read; an ensemble that a program made or changed is known by its identity.
+    known = networks.digest if isinstance(ensemble, (str, Path)) else networks
+    listed = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    key = (known, *sorted((name, type(value), value) for name, value in listed.items()))
+    assessor = _assessors.get(key) or registry.assessor(networks, **options)
+    _assessors[key] = assessor
+    while len(_assessors) > _MOST_ASSESSORS:
+        del _assessors[next(iter(_assessors))]
+    assessor = assessor.with_risk_options(meaning)
     sources = source if isinstance(source, (list, tuple)) else [source]
     assessments = [assessor.assess(*_recording(each, fps, skeleton), gate) for each in sources]
     return assessments if isinstance(source, (list, tuple)) else assessments[0]
+
+
+_assessors: "dict[Any, Assessor]" = {}
+"""Those of the last calls of `assess`, by ensemble and options: each is compiled once."""
+_MOST_ASSESSORS = 4
 
 
 def _recording(source: Any, fps: float | None, skeleton: "Skeleton | str | None") -> "tuple[Recording, str]":

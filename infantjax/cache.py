@@ -48,11 +48,11 @@ def use_two_threads() -> None:
     With a single thread it computes sums in another order, which changes a seventh digit. With two or more the result
     does not depend on their number. To be called before JAX starts a backend.
     """
-    if _cores() == 1:
+    if cores() == 1:
         os.environ.setdefault("NPROC", "2")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -73,6 +73,13 @@ def shorten_compilation() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {_SHORT_LOOPS}".strip()
 
 
+def divide_cpu(devices: int) -> None:
+    """Let a CPU that is the only backend appear as so many devices, to be called before JAX starts a backend."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "device_count" not in flags and _finds_only_a_cpu():
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
+
+
 def loops_are_short() -> bool:
     """Whether this process compiles as `shorten_compilation` asks for."""
     return _SHORT_LOOPS in os.environ.get("XLA_FLAGS", "")
@@ -84,7 +91,7 @@ def _finds_only_a_cpu() -> bool:
     return os.environ.get("JAX_PLATFORMS") == "cpu" or not plugins
 
 
-_CACHE_BYTES = 2**31
+_CACHE_BYTES = {"programs": 2**31 - 2**28, "kept": 2**28}
 
 
 def user_folder() -> Path:
@@ -121,7 +128,7 @@ def use_compilation_cache(folder: str | Path | None = None) -> None:
         return
     _folder = folder
     # With a limit JAX takes the lock around every read and write; without one it reads what another is still writing.
-    jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
+    jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES["programs"])
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
@@ -130,25 +137,26 @@ def use_compilation_cache(folder: str | Path | None = None) -> None:
 _folder: Path | None = None
 
 
-def traced(key: Any, trace: Callable[[], "export.Exported"]) -> "export.Exported | None":
+def traced(key: Any, trace: Callable[[], "export.Exported"]) -> "export.Exported":
     """A program as JAX traced it, from the folder of `use_compilation_cache` or else traced and kept there.
 
     JAX's own cache spares the compiler, but not Python's way through the networks to what is compiled, which takes
     longer than loading the result.
 
     Args:
-        key: everything that the program depends on but this package's code and the versions of its libraries, so also
-            the platform; plain data.
+        key: as of `kept`, so also with the platform.
         trace: makes the program.
-
-    Returns:
-        None where no folder is in use.
     """
     from jax import export
 
-    if _folder is None:
-        return None
-    return export.deserialize(bytearray(kept("traced", key, lambda: bytes(trace().serialize()))))
+    made: list[export.Exported] = []
+
+    def make() -> bytes:
+        made.append(trace())
+        return bytes(made[0].serialize()) if _folder else b""
+
+    content = kept("traced", key, make)
+    return made[0] if made else export.deserialize(bytearray(content))
 
 
 def kept(kind: str, key: Any, make: Callable[[], bytes]) -> bytes:
@@ -156,7 +164,7 @@ def kept(kind: str, key: Any, make: Callable[[], bytes]) -> bytes:
 
     Args:
         kind: ending of the file's name.
-        key: as of `traced`.
+        key: everything that the bytes depend on but this package's code and the versions of its libraries; plain data.
         make: gives the bytes.
     """
     if _folder is None:
@@ -165,13 +173,25 @@ def kept(kind: str, key: Any, make: Callable[[], bytes]) -> bytes:
     try:
         digest, content = path.read_bytes().split(b"\n", 1)
         if digest.decode() == sha256(content):
+            os.utime(path)
             return content
     except (OSError, ValueError):  # absent, or damaged: then it is made again
         pass
     content = make()
     with contextlib.suppress(OSError):
         write_atomically(path, sha256(content).encode() + b"\n" + content)
+        _remove_oldest(path.parent)
     return content
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Remove what was kept beside JAX's programs and not used for longest, down to its share of the limit."""
+    files = [path for path in folder.iterdir() if path.suffix and path.is_file() and path.name != ".lockfile"]
+    total = 0
+    for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
+        total += path.stat().st_size
+        if total > _CACHE_BYTES["kept"]:
+            path.unlink(missing_ok=True)
 
 
 @cache

@@ -3,14 +3,15 @@
 Every device computes an independent part of a call by the program of one device, so the result does not depend on the
 number of devices, and nothing is sent between them.
 
-Networks are traced in the form that suits the devices of their program, which need not be those of the process:
-`traced_for` names their platform.
+A program that is built for devices other than those of JAX's default backend says so by `for_platform`: its networks
+are then traced in the form that suits them.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -29,24 +30,36 @@ NETWORK = "network"
 BATCH = "batch"
 """Name of the mesh axis over which windows or frames are sharded."""
 
-# A part of what JAX finds a traced function by: one traced for another platform is not taken for this one.
-_platform = jax.make_user_context(None)
+_platform: ContextVar[str | None] = ContextVar("platform", default=None)
 
 
-@contextmanager
-def traced_for(platform: str) -> Iterator[None]:
-    """Trace what the block traces for a platform; as a decorator, what a function traces.
+def for_platform(function: Callable[..., T], platform: str) -> Callable[..., T]:
+    """A new function that computes the same, with the layers of `nn` in the form that suits a platform.
+
+    JAX finds a traced function by its identity, so the new one is never taken for one of another platform. A function
+    that is jitted inside keeps the form of the platform that it was first traced for: apply this outside of `jax.jit`
+    of networks that one process builds for several platforms.
 
     Args:
-        platform: `cpu`, `gpu` or `tpu`, as `jax.Device.platform`.
+        function: to be traced by JAX.
+        platform: `cpu`, `gpu` or `tpu` as `jax.Device.platform`, or `plain`: every operation as one of XLA's own, for
+            readers that know operations by their form.
     """
-    with _platform(None if platform == jax.default_backend() else platform):
-        yield
+
+    @wraps(function)
+    def traced(*args: Any, **kwargs: Any) -> T:
+        token = _platform.set(platform)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _platform.reset(token)
+
+    return traced
 
 
 def current_platform() -> str:
-    """The platform of the innermost `traced_for` block; outside of such blocks that of JAX's default backend."""
-    return _platform.value or jax.default_backend()
+    """The platform that the innermost `for_platform` is for; outside of it that of JAX's default backend."""
+    return _platform.get() or jax.default_backend()
 
 
 def require_backend() -> None:
@@ -92,7 +105,7 @@ def shard(function: Callable, mesh: Mesh, inputs: Sequence[P], outputs: P) -> Ca
         inputs: how each argument is sharded.
         outputs: how the results are sharded.
     """
-    function = traced_for(platform_of(mesh))(function)
+    function = for_platform(function, platform_of(mesh))
     if mesh.size == 1:
         return function
     return jax.shard_map(function, mesh=mesh, in_specs=tuple(inputs), out_specs=outputs, check_vma=False)

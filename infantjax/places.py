@@ -8,6 +8,9 @@ A file is whole or absent at a place. Files appear there in the order in which t
 disappear last. So a reader finds the old ensemble or the new one: its files are named by their content, and its index
 follows them. Other folders may be found half new. A file that another process has changed since it was fetched is never
 written over, but there is no lock: two processes must not write to one folder.
+
+Access is by fsspec. The comparison of both sides is our own: `fsspec.generic.rsync` writes over a file that another
+process has changed, and takes half-written files for whole ones.
 """
 
 import contextlib

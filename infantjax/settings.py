@@ -17,6 +17,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -74,8 +75,15 @@ def check_fields(settings: Any) -> None:
     Raises:
         ValueError: a value that its annotation does not allow; the message says which are allowed.
     """
+    hints = _hints(settings.__class__)
     for field in filter(lambda field: field.init, dataclasses.fields(settings)):
-        _check(field.name, field.type, getattr(settings, field.name))
+        _check(field.name, hints[field.name], getattr(settings, field.name))
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The annotations of a dataclass by field; those of `from __future__ import annotations` as types, not texts."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def _check(name: str, hint: Any, value: Any) -> None:
@@ -148,12 +156,13 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else from_settings(hint, value, f"{name}.")  # type: ignore[arg-type]
     if origin in (Union, types.UnionType):
+        reasons = []
         for option in arguments:
             try:
                 return _convert(option, value, name)
             except ValueError as error:
-                reason = error
-        raise reason
+                reasons.append(error)
+        raise reasons[-1 if type(None) not in arguments else 0]
     if origin is Literal:
         require_one_of(name, value, arguments)
         return value

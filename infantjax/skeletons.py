@@ -4,10 +4,12 @@ A `Skeleton` is data. Nothing else in the package knows a joint by its index: ne
 drawings take the skeleton as an argument, and `SKELETONS` holds the published ones under their names.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -97,441 +99,24 @@ class Skeleton:
         return self.index(self.trunk[0]), self.index(self.trunk[1])
 
 
-def _symmetric(*names: str) -> tuple[tuple[str, str], ...]:
-    return tuple((f"right_{n}", f"left_{n}") for n in names)
+def _read(name: str, entry: Mapping[str, Any]) -> Skeleton:
+    pairs = tuple((f"right_{part}", f"left_{part}") for part in entry["mirror"])
+    trunk = tuple(entry["trunk"]) if "trunk" in entry else None
+    return Skeleton(name, tuple(entry["parents"]), tuple(entry["parents"].values()), pairs, trunk, entry["source"])
 
 
-def _from_parents(
-    name: str, parents: Mapping[str, str], mirror: tuple[str, ...], trunk: tuple[str, str] | None, source: str
-) -> Skeleton:
-    return Skeleton(name, tuple(parents), tuple(parents.values()), _symmetric(*mirror), trunk, source)
+_DATA = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 
+SKELETONS: dict[str, Skeleton] = {name: _read(name, entry) for name, entry in _DATA.items()}
+"""The published keypoint sets by name. `skeletons.json` has their joints in the published order, with parents."""
 
-IN_MOTION_19 = _from_parents(
-    "in-motion-19",
-    {
-        "head_top": "nose",
-        "nose": "upper_neck",
-        "right_ear": "nose",
-        "left_ear": "nose",
-        "upper_neck": "thorax",
-        "right_shoulder": "thorax",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "thorax": "thorax",
-        "left_shoulder": "thorax",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "pelvis": "thorax",
-        "right_hip": "pelvis",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-    },
-    ("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
-    ("thorax", "pelvis"),
-    "Groos et al., In-Motion: 19 keypoints, tree and center as in the movement-outcome system",
-)
-
-IN_MOTION_29 = _from_parents(
-    "in-motion-29",
-    {
-        **dict(zip(IN_MOTION_19.joints, IN_MOTION_19.parents)),
-        "right_little_finger": "right_wrist",
-        "right_index_finger": "right_wrist",
-        "left_little_finger": "left_wrist",
-        "left_index_finger": "left_wrist",
-        "right_heel": "right_ankle",
-        "right_little_toe": "right_ankle",
-        "right_big_toe": "right_ankle",
-        "left_heel": "left_ankle",
-        "left_little_toe": "left_ankle",
-        "left_big_toe": "left_ankle",
-    },
-    (
-        *("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
-        *("little_finger", "index_finger", "heel", "little_toe", "big_toe"),
-    ),
-    ("thorax", "pelvis"),
-    "In-Motion 2022: the 19 keypoints, two fingers of each hand and heel and two toes of each foot (ShapGCN)",
-)
-
-MPII_16 = _from_parents(
-    "mpii-16",
-    {
-        "head_top": "upper_neck",
-        "upper_neck": "thorax",
-        "right_shoulder": "thorax",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "thorax": "thorax",
-        "left_shoulder": "thorax",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "pelvis": "thorax",
-        "right_hip": "pelvis",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-    },
-    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
-    ("thorax", "pelvis"),
-    "MPII Human Pose, in the order of the maps of EfficientPose (not the order of MPII's annotation ids)",
-)
-
-BABY_MOVES_18 = _from_parents(
-    "baby-moves-18",
-    {
-        "crown": "chin",
-        "left_eye": "chin",
-        "right_eye": "chin",
-        "chin": "chin",
-        "left_shoulder": "chin",
-        "left_elbow": "left_shoulder",
-        "left_hand": "left_elbow",
-        "left_hip": "left_shoulder",
-        "left_knee": "left_hip",
-        "left_heel": "left_knee",
-        "left_toe": "left_heel",
-        "right_shoulder": "chin",
-        "right_elbow": "right_shoulder",
-        "right_hand": "right_elbow",
-        "right_hip": "right_shoulder",
-        "right_knee": "right_hip",
-        "right_heel": "right_knee",
-        "right_toe": "right_heel",
-    },
-    ("eye", "shoulder", "elbow", "hand", "hip", "knee", "heel", "toe"),
-    None,
-    "Passmore et al., Baby Moves: order of the published tables; the paper calls the hands wrists; the tree is ours",
-)
-
-BABYPOSE_12 = _from_parents(
-    "babypose-12",
-    {
-        "right_shoulder": "right_shoulder",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "left_shoulder": "right_shoulder",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_hip": "right_shoulder",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "left_shoulder",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-    },
-    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
-    None,
-    "Moccia et al. 2020, Migliorelli et al. 2021: four limbs that the source leaves apart; the order and the edges "
-    "that join them to one tree are ours",
-)
-
-HUMAN36M_17 = _from_parents(
-    "human36m-17",
-    {
-        "pelvis": "pelvis",
-        "right_hip": "pelvis",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "spine": "pelvis",
-        "thorax": "spine",
-        "neck_nose": "thorax",
-        "head": "neck_nose",
-        "left_shoulder": "thorax",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_shoulder": "thorax",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-    },
-    ("hip", "knee", "ankle", "shoulder", "elbow", "wrist"),
-    ("thorax", "pelvis"),
-    "Human3.6M in the order of VideoPose3D (Pavllo et al. 2019)",
-)
-
-COCO_17 = _from_parents(
-    "coco-17",
-    {
-        "nose": "nose",
-        "left_eye": "nose",
-        "right_eye": "nose",
-        "left_ear": "left_eye",
-        "right_ear": "right_eye",
-        "left_shoulder": "nose",
-        "right_shoulder": "nose",
-        "left_elbow": "left_shoulder",
-        "right_elbow": "right_shoulder",
-        "left_wrist": "left_elbow",
-        "right_wrist": "right_elbow",
-        "left_hip": "left_shoulder",
-        "right_hip": "right_shoulder",
-        "left_knee": "left_hip",
-        "right_knee": "right_hip",
-        "left_ankle": "left_knee",
-        "right_ankle": "right_knee",
-    },
-    ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
-    None,
-    "COCO keypoints (Lin et al. 2014); the tree, rooted at the nose, is ours: COCO's own edges hold cycles",
-)
-
-OPENPOSE_25 = _from_parents(
-    "openpose-25",
-    {
-        "nose": "neck",
-        "neck": "neck",
-        "right_shoulder": "neck",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "mid_hip": "neck",
-        "right_hip": "mid_hip",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "mid_hip",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "right_eye": "nose",
-        "left_eye": "nose",
-        "right_ear": "right_eye",
-        "left_ear": "left_eye",
-        "left_big_toe": "left_ankle",
-        "left_small_toe": "left_big_toe",
-        "left_heel": "left_ankle",
-        "right_big_toe": "right_ankle",
-        "right_small_toe": "right_big_toe",
-        "right_heel": "right_ankle",
-    },
-    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear", "big_toe", "small_toe", "heel"),
-    ("neck", "mid_hip"),
-    "OpenPose BODY_25 (Cao et al. 2019)",
-)
-
-OPENPOSE_18 = _from_parents(
-    "openpose-18",
-    {
-        "nose": "neck",
-        "neck": "neck",
-        "right_shoulder": "neck",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_hip": "neck",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "neck",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "right_eye": "nose",
-        "left_eye": "nose",
-        "right_ear": "right_eye",
-        "left_ear": "left_eye",
-    },
-    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"),
-    None,
-    "OpenPose COCO model (Cao et al. 2017)",
-)
-
-MINI_RGBD_14 = _from_parents(
-    "mini-rgbd-14",
-    {
-        "head": "neck",
-        "right_hand": "right_elbow",
-        "right_elbow": "right_shoulder",
-        "right_shoulder": "neck",
-        "neck": "neck",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_hand": "left_elbow",
-        "right_foot": "right_knee",
-        "right_knee": "right_hip",
-        "right_hip": "neck",
-        "left_hip": "neck",
-        "left_knee": "left_hip",
-        "left_foot": "left_knee",
-    },
-    ("hand", "elbow", "shoulder", "foot", "knee", "hip"),
-    None,
-    "14-point annotations of MINI-RGBD (Hesse et al. 2018) published by the VRAI group",
-)
-
-LIMBS_4 = _from_parents(
-    "limbs-4",
-    {
-        "right_hand": "right_hand",
-        "left_hand": "right_hand",
-        "right_foot": "right_hand",
-        "left_foot": "left_hand",
-    },
-    ("hand", "foot"),
-    None,
-    "hands and feet of the SMA CNN, in the order of its figure 2; the tree is ours, nothing is drawn along it",
-)
-
-_FEET = {
-    f"{side}_{part}": f"{side}_{parent}"
-    for side in ("left", "right")
-    for part, parent in (("big_toe", "ankle"), ("small_toe", "big_toe"), ("heel", "ankle"))
-}
-_FOOT = ("big_toe", "small_toe", "heel")
-_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
-_HAND = ("hand_root", *(f"{finger}{number}" for finger in _FINGERS for number in range(1, 5)))
-
-
-def _hand(side: str) -> dict[str, str]:
-    """The 21 points of a hand; each finger is a chain from the root to its tip."""
-    parents = {"hand_root": "wrist"}
-    for finger in _FINGERS:
-        parents |= {f"{finger}{n}": f"{finger}{n - 1}" if n > 1 else "hand_root" for n in range(1, 5)}
-    return {f"{side}_{joint}": f"{side}_{parent}" for joint, parent in parents.items()}
-
-
-def _mirrored(part: str, right: tuple[int, ...], middle: str = "", left: tuple[int, ...] = ()) -> tuple[str, ...]:
-    """Points of the face from the right to the left; equal numbers mirror each other."""
-    numbered = [f"right_{part}_{n}" for n in right], [f"left_{part}_{n}" for n in left or right[::-1]]
-    return (*numbered[0], *((middle,) if middle else ()), *numbered[1])
-
-
-FACE_68 = (
-    *_mirrored("jaw", (1, 2, 3, 4, 5, 6, 7, 8), "jaw"),
-    *_mirrored("brow", (1, 2, 3, 4, 5)),
-    *("nose_bridge_1", "nose_bridge_2", "nose_bridge_3", "nose_bridge_4"),
-    *_mirrored("nostril", (1, 2), "nose_base"),
-    *_mirrored("eyelid", (1, 2, 3, 4, 5, 6), left=(4, 3, 2, 1, 6, 5)),
-    *_mirrored("lip", (1, 2, 3), "upper_lip"),
-    *("left_lip_4", "left_lip_5", "lower_lip", "right_lip_5", "right_lip_4"),
-    *_mirrored("inner_lip", (1, 2), "upper_inner_lip"),
-    *("left_inner_lip_3", "lower_inner_lip", "right_inner_lip_3"),
-)
+IN_MOTION_19, IN_MOTION_29 = SKELETONS["in-motion-19"], SKELETONS["in-motion-29"]
+MPII_16, COCO_17, HUMAN36M_17 = SKELETONS["mpii-16"], SKELETONS["coco-17"], SKELETONS["human36m-17"]
+OPENPOSE_25, OPENPOSE_18 = SKELETONS["openpose-25"], SKELETONS["openpose-18"]
+BABY_MOVES_18, BABYPOSE_12 = SKELETONS["baby-moves-18"], SKELETONS["babypose-12"]
+MINI_RGBD_14, LIMBS_4 = SKELETONS["mini-rgbd-14"], SKELETONS["limbs-4"]
+FACE_68 = SKELETONS["coco-wholebody-133"].joints[23:91]
 """The 68 points of the face of COCO-WholeBody and Halpe in their order; the sets number them, the names are ours."""
-
-_FACE_SIDE = tuple(name.removeprefix("right_") for name in FACE_68 if name.startswith("right_"))
-
-COCO_WHOLEBODY_133 = _from_parents(
-    "coco-wholebody-133",
-    {
-        **dict(zip(COCO_17.joints, COCO_17.parents)),
-        **_FEET,
-        **dict.fromkeys(FACE_68, "nose"),
-        **_hand("left"),
-        **_hand("right"),
-    },
-    (*(right.removeprefix("right_") for right, _ in COCO_17.mirror_pairs), *_FOOT, *_FACE_SIDE, *_HAND),
-    None,
-    "COCO-WholeBody (Jin et al. 2020); the tree and the names of the face are ours",
-)
-
-HALPE_26 = _from_parents(
-    "halpe-26",
-    {
-        "nose": "neck",
-        **dict(zip(COCO_17.joints[1:5], COCO_17.parents[1:5])),
-        **{
-            f"{side}_{joint}": f"{side}_{parent}" if parent not in ("neck", "hip_center") else parent
-            for joint, parent in (
-                ("shoulder", "neck"),
-                ("elbow", "shoulder"),
-                ("wrist", "elbow"),
-                ("hip", "hip_center"),
-                ("knee", "hip"),
-                ("ankle", "knee"),
-            )
-            for side in ("left", "right")
-        },
-        "head": "nose",
-        "neck": "neck",
-        "hip_center": "neck",
-        **{f"{side}_{part}": f"{side}_ankle" for part in _FOOT for side in ("left", "right")},
-    },
-    ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", *_FOOT),
-    ("neck", "hip_center"),
-    "Halpe full body, 26 points (Fang et al. 2022), whose point hip is hip_center here; the tree is ours",
-)
-
-HALPE_136 = _from_parents(
-    "halpe-136",
-    {
-        **dict(zip(HALPE_26.joints, HALPE_26.parents)),
-        **dict.fromkeys(FACE_68, "nose"),
-        **_hand("left"),
-        **_hand("right"),
-    },
-    (*(right.removeprefix("right_") for right, _ in HALPE_26.mirror_pairs), *_FACE_SIDE, *_HAND),
-    ("neck", "hip_center"),
-    "Halpe full body, 136 points (Fang et al. 2022); the tree and the names of the face are ours",
-)
-
-BLAZEPOSE_33 = _from_parents(
-    "blazepose-33",
-    {
-        "nose": "nose",
-        **{
-            f"{side}_{joint}": parent if parent == "nose" else f"{side}_{parent}"
-            for side in ("left", "right")
-            for joint, parent in (("eye_inner", "nose"), ("eye", "eye_inner"), ("eye_outer", "eye"))
-        },
-        **{
-            f"{side}_{joint}": parent if parent == "nose" else f"{side}_{parent}"
-            for joint, parent in (
-                ("ear", "eye_outer"),
-                ("mouth", "nose"),
-                ("shoulder", "nose"),
-                ("elbow", "shoulder"),
-                ("wrist", "elbow"),
-                ("pinky", "wrist"),
-                ("index", "wrist"),
-                ("thumb", "wrist"),
-                ("hip", "shoulder"),
-                ("knee", "hip"),
-                ("ankle", "knee"),
-                ("heel", "ankle"),
-                ("foot_index", "ankle"),
-            )
-            for side in ("left", "right")
-        },
-    },
-    (
-        *("eye_inner", "eye", "eye_outer", "ear", "mouth", "shoulder", "elbow", "wrist", "pinky", "index", "thumb"),
-        *("hip", "knee", "ankle", "heel", "foot_index"),
-    ),
-    None,
-    "BlazePose as in MediaPipe (Bazarevsky et al. 2020); the tree, rooted at the nose, is ours",
-)
-
-SKELETONS: dict[str, Skeleton] = {
-    s.name: s
-    for s in (
-        IN_MOTION_19,
-        MPII_16,
-        COCO_17,
-        OPENPOSE_25,
-        OPENPOSE_18,
-        BABY_MOVES_18,
-        BABYPOSE_12,
-        HUMAN36M_17,
-        MINI_RGBD_14,
-        IN_MOTION_29,
-        COCO_WHOLEBODY_133,
-        HALPE_26,
-        HALPE_136,
-        BLAZEPOSE_33,
-        LIMBS_4,
-    )
-}
-"""The published keypoint sets by name."""
 
 
 def get(name: str | Skeleton) -> Skeleton:
@@ -548,47 +133,6 @@ def get(name: str | Skeleton) -> Skeleton:
         raise ValueError(f'unknown skeleton "{name}"; known: {", ".join(SKELETONS)}') from None
 
 
-_SEGMENTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "limbs-4": (),
-    "mpii-16": (
-        ("head_top", "upper_neck"),
-        ("upper_neck", "right_shoulder"),
-        ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"),
-        ("upper_neck", "left_shoulder"),
-        ("left_shoulder", "left_elbow"),
-        ("left_elbow", "left_wrist"),
-        ("upper_neck", "thorax"),
-        ("thorax", "right_hip"),
-        ("right_hip", "right_knee"),
-        ("right_knee", "right_ankle"),
-        ("thorax", "left_hip"),
-        ("left_hip", "left_knee"),
-        ("left_knee", "left_ankle"),
-    ),
-    "in-motion-19": (
-        ("head_top", "nose"),
-        ("nose", "right_ear"),
-        ("nose", "left_ear"),
-        ("nose", "upper_neck"),
-        ("upper_neck", "thorax"),
-        ("thorax", "right_shoulder"),
-        ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"),
-        ("thorax", "left_shoulder"),
-        ("left_shoulder", "left_elbow"),
-        ("left_elbow", "left_wrist"),
-        ("thorax", "pelvis"),
-        ("pelvis", "right_hip"),
-        ("right_hip", "right_knee"),
-        ("right_knee", "right_ankle"),
-        ("pelvis", "left_hip"),
-        ("left_hip", "left_knee"),
-        ("left_knee", "left_ankle"),
-    ),
-}
-
-
 def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
     """The limbs that have an affinity field, (from, to) by index, in the order of the fields' channels.
 
@@ -597,8 +141,9 @@ def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 
     Source: Groos et al., Paper I; checked on the published weights.
     """
-    if skeleton.name in _SEGMENTS:
-        return tuple((skeleton.index(a), skeleton.index(b)) for a, b in _SEGMENTS[skeleton.name])
+    published = _DATA.get(skeleton.name, {}).get("segments")
+    if published is not None:
+        return tuple((skeleton.index(start), skeleton.index(end)) for start, end in published)
     return tuple((parent, joint) for joint, parent in skeleton.edges)
 
 

@@ -118,7 +118,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from infantjax import models
     from infantjax.nn.initializers import initialize
     from infantjax.recording.preprocessing import REFERENCE
-    from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
+    from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, save_ensemble
 
     entry, overrides = models.get("st-gcn"), {"widths": [4, 8]}
     module, x = entry.build(**overrides), np.zeros((1, *entry.input_shape), np.float32)
@@ -131,7 +131,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "statement": "Random weights, made for a test.",
     }
     folder = tmp_path_factory.mktemp("weights") / "ensemble"
-    save_ensemble(Ensemble((Member("st-gcn", variables, overrides),), info), folder)
+    save_ensemble(Ensemble((Member("st-gcn", variables, overrides),), EnsembleInfo.from_dict(info)), folder)
     return folder
 
 

@@ -6,10 +6,7 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
-from jax import export
 from jax.experimental.compilation_cache import compilation_cache
 
 from infantjax import cache as runtime
@@ -20,7 +17,6 @@ OPTIONS = (
     "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes",
 )
-GIVEN = jax.ShapeDtypeStruct((3,), np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -34,71 +30,80 @@ def unchanged(monkeypatch):
     compilation_cache.reset_cache()
 
 
-class Traced:
-    """Counts how often it is traced."""
+class Made:
+    """Counts how often it is made."""
 
-    def __init__(self) -> None:
-        self.times = 0
+    def __init__(self, content: bytes = b"made") -> None:
+        self.times, self.content = 0, content
 
-    def __call__(self) -> export.Exported:
+    def __call__(self) -> bytes:
         self.times += 1
-        return export.export(jax.jit(lambda x: {"twice": x * 2}))(GIVEN)
+        return self.content
 
 
 def test_without_a_folder_nothing_is_kept():
-    trace = Traced()
-    assert runtime.traced("key", trace) is None
-    assert not trace.times
+    make = Made()
+    assert [runtime.kept("onnx", "key", make) for _ in range(2)] == [b"made"] * 2
+    assert make.times == 2
 
 
-def test_a_program_is_traced_once_for_each_key(tmp_path):
+def test_content_is_made_once_for_each_key(tmp_path):
     runtime.use_compilation_cache(tmp_path)
-    first, again, other = Traced(), Traced(), Traced()
-    runtime.traced(["key", 1], first)
-    found = runtime.traced(["key", 1], again)
-    runtime.traced(["key", 2], other)
+    first, again, other = Made(), Made(), Made()
+    runtime.kept("onnx", ["key", 1], first)
+    assert runtime.kept("onnx", ["key", 1], again) == b"made"
+    runtime.kept("onnx", ["key", 2], other)
     assert (first.times, again.times, other.times) == (1, 0, 1)
-    np.testing.assert_array_equal(jax.jit(found.call)(jnp.arange(3.0))["twice"], [0, 2, 4])
-    assert len(list(tmp_path.glob("*.traced"))) == 2
+    assert len(list(tmp_path.glob("*.onnx"))) == 2
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:90] + bytes([b[90] ^ 1]) + b[91:]])
-def test_a_damaged_program_is_traced_again_and_replaced(tmp_path, damage):
+def test_the_oldest_content_goes_where_the_limit_is_reached(tmp_path, monkeypatch):
+    monkeypatch.setitem(runtime._CACHE_BYTES, "kept", 1000)
     runtime.use_compilation_cache(tmp_path)
-    runtime.traced("key", Traced())
-    (path,) = tmp_path.glob("*.traced")
-    whole = path.read_bytes()
-    path.write_bytes(damage(whole))
-    trace = Traced()
-    runtime.traced("key", trace)
-    assert trace.times == 1
-    trace = Traced()
-    runtime.traced("key", trace)
-    assert trace.times == 0
+    (tmp_path / "old.traced").write_bytes(bytes(900))
+    os.utime(tmp_path / "old.traced", (1, 1))
+    (tmp_path / "program-cache").write_bytes(bytes(900))
+    for number in range(3):
+        runtime.kept("onnx", number, Made(bytes(400)))
+    assert not (tmp_path / "old.traced").exists()
+    assert (tmp_path / "program-cache").exists()
+    assert len(list(tmp_path.glob("*.onnx"))) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:67] + bytes([b[67] ^ 1]) + b[68:]])
+def test_damaged_content_is_made_again_and_replaced(tmp_path, damage):
+    runtime.use_compilation_cache(tmp_path)
+    runtime.kept("onnx", "key", Made())
+    (path,) = tmp_path.glob("*.onnx")
+    path.write_bytes(damage(path.read_bytes()))
+    again, last = Made(), Made()
+    runtime.kept("onnx", "key", again)
+    runtime.kept("onnx", "key", last)
+    assert (again.times, last.times) == (1, 0)
 
 
 def test_other_code_or_another_version_is_another_program(tmp_path, monkeypatch):
     runtime.use_compilation_cache(tmp_path)
-    runtime.traced("key", Traced())
+    runtime.kept("onnx", "key", Made())
     monkeypatch.setattr(runtime, "_code", lambda: ["another"])
-    trace = Traced()
-    runtime.traced("key", trace)
-    assert trace.times == 1
+    again = Made()
+    runtime.kept("onnx", "key", again)
+    assert again.times == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions of POSIX")
 def test_a_folder_that_others_can_write_is_not_used(tmp_path):
     tmp_path.chmod(0o777)
     runtime.use_compilation_cache(tmp_path)
-    assert runtime.traced("key", Traced()) is None
+    runtime.kept("onnx", "key", Made())
     assert not list(tmp_path.iterdir())
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    for name in ("whole-cache", "whole-atime", "torn-cache", "kept.traced"):
+    for name in ("whole-cache", "whole-atime", "torn-cache", "kept.onnx"):
         (tmp_path / name).write_bytes(bytes(8))
     runtime.use_compilation_cache(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} - {".lockfile"} == {"whole-cache", "whole-atime", "kept.traced"}
+    assert {path.name for path in tmp_path.iterdir()} - {".lockfile"} == {"whole-cache", "whole-atime", "kept.onnx"}
 
 
 def test_jax_locks_the_folder(tmp_path):
@@ -117,9 +122,7 @@ def test_a_folder_that_vanished_costs_only_time(tmp_path):
     runtime.use_compilation_cache(folder)
     shutil.rmtree(folder)
     folder.write_bytes(b"")
-    trace = Traced()
-    assert runtime.traced("key", trace) is not None
-    assert trace.times == 1
+    assert runtime.kept("onnx", "key", Made()) == b"made"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from infantjax.simulation import InfantConfig, simulate
 
 SCRIPT = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import flax.linen as nn
 import jax
@@ -25,9 +26,8 @@ cache.use_compilation_cache()
 from infantjax.devices import PerDevice, map_over_devices
 from infantjax.assessment.batch import ReadOptions, assess_files
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker
-from infantjax.skeletons import IN_MOTION_19, MPII_16
+from infantjax.skeletons import MPII_16
 from infantjax.weights.ensemble import Member, load_ensemble
 
 ensemble, output, *paths = map(Path, sys.argv[1:])
@@ -47,7 +47,8 @@ for name, used in (("one", jax.local_devices()[:1]), ("all", None)):
 # Seven networks on two rows of four devices: one row of the second call is padding.
 (member,) = load_ensemble(ensemble).members
 seven = jax.tree.map(lambda leaf: leaf[np.arange(7) % 2], member.variables)
-program = EnsembleProgram([Member(member.model, seven, member.overrides)], IN_MOTION_19)
+several = replace(load_ensemble(ensemble), members=(Member(member.model, seven, member.overrides),))
+program = EnsembleGcnAssessor(several)._program
 positions = np.random.default_rng(0).standard_normal((900, 19, 2)).astype(np.float32)
 (scores,), _ = program.scores(positions)
 found |= {"risk": scores.risk, "contributions": scores.contributions}
@@ -133,12 +134,32 @@ def test_a_mesh_takes_networks_first_and_divides_the_devices_evenly(networks, co
     assert devices.local_mesh(networks, jax.local_devices()[:1] * count).devices.shape == shape
 
 
-def test_a_function_is_traced_for_the_platform_of_its_block():
-    network = jax.jit(lambda x: pointwise(x, np.ones((3, 10), np.float32)))
+def test_a_function_is_traced_for_its_platform():
+    def network(x):
+        return pointwise(x, np.ones((3, 10), np.float32))
+
     x = np.ones((300, 3), np.float32)
-    # Ten output channels are made sixteen for a CPU alone; the jitted function is traced once for each platform.
-    assert "pad" in str(network.trace(x).jaxpr)
-    with devices.traced_for("tpu"):
-        assert devices.current_platform() == "tpu"
-        assert "pad" not in str(network.trace(x).jaxpr)
-    assert "pad" in str(network.trace(x).jaxpr)
+    # Ten output channels are made sixteen for a CPU alone.
+    for platform, padded in ((None, True), ("tpu", False), ("cpu", True)):
+        program = jax.jit(network if platform is None else devices.for_platform(network, platform))
+        assert ("pad" in str(program.trace(x).jaxpr)) == padded
+    assert devices.current_platform() == "cpu"
+
+
+def test_what_a_user_has_compiled_before_is_not_traced_again(recordings, ensemble_folder):
+    code = f"""
+import jax
+traces = []
+@jax.jit
+def own(x):
+    traces.append(1)
+    return x + 1
+own(1.0)
+import infantjax.devices
+own(1.0)
+import infantjax
+infantjax.assess({str(recordings[1])!r}, ensemble={str(ensemble_folder)!r}, fps=30.0)
+own(1.0)
+assert len(traces) == 1, traces
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"JAX_PLATFORMS": "cpu"}, timeout=300)

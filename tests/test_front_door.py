@@ -8,6 +8,7 @@ import sys
 import flax.linen as nn
 import numpy as np
 import pytest
+from jax import monitoring
 
 import infantjax as ij
 from infantjax.evaluation.risk_calibration import RiskCalibration
@@ -27,9 +28,13 @@ def modules_after(code: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
 
 
-def test_importing_infantjax_loads_two_modules_of_its_own_and_nothing_heavy():
+def test_importing_infantjax_loads_three_modules_of_its_own_and_nothing_heavy():
     loaded = modules_after("import infantjax")
-    assert {name for name in loaded if name.startswith("infantjax")} == {"infantjax", "infantjax.lazy"}
+    assert {name for name in loaded if name.startswith("infantjax")} == {
+        "infantjax",
+        "infantjax.lazy",
+        "infantjax.version",
+    }
     # Under 50 ms: a handful of light modules of the standard library.
     assert len(loaded - modules_after("import pathlib, typing, difflib, importlib, pkgutil, functools")) < 20
     assert not loaded & {"numpy", "jax", "flax", "scipy"}
@@ -73,6 +78,29 @@ def test_the_same_keypoints_are_assessed_from_a_file_a_recording_and_an_array(re
     assert json.loads((tmp_path / "infant.json").read_text()) == first.to_dict()
 
 
+def test_two_calls_compile_once(recording, ensemble_folder):
+    seen = []
+
+    def listen(event: str, duration: float, **_: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(duration)
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        first = ij.assess(recording, ensemble=ensemble_folder, threshold=0.45)
+        assert seen, "nothing would be counted"
+        seen.clear()
+        second = ij.assess(recording, ensemble=ensemble_folder, threshold=0.45, error=0.2)
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
+    assert not seen
+    assert second.value == first.value
+    assert [found.provenance["calibration"]["error"] for found in (first, second)] == [0.1, 0.2]
+    for number in range(9):
+        ij.assess([], ensemble=ensemble_folder, threshold=number / 10)
+    assert len(ij._assessors) == ij._MOST_ASSESSORS
+
+
 def test_one_source_gives_one_assessment(recording, ensemble_folder):
     assert isinstance(ij.assess(recording, ensemble=ij.load_ensemble(ensemble_folder)), ij.Assessment)
 
@@ -89,7 +117,7 @@ def test_the_demonstration_ensemble_has_a_name():
 
 
 def test_the_demonstration_holds_out_of_fold_risks_of_simulated_infants():
-    found = RiskCalibration.from_dict(bundled.ensemble().info["calibration"])
+    found = RiskCalibration.from_dict(bundled.ensemble().info.calibration)
     assert found.counts() == (54, 30)
     given = found.apply(0.5, dict.fromkeys(range(7), 0.5))
     assert 0 < given.low < given.risk < given.high < 1
@@ -98,8 +126,9 @@ def test_the_demonstration_holds_out_of_fold_risks_of_simulated_infants():
 
 def test_an_error_and_a_prevalence_are_options(recording, ensemble_folder):
     trained = ij.load_ensemble(ensemble_folder)
-    demonstration = {"calibration": bundled.ensemble().info["calibration"]}
-    ensemble = dataclasses.replace(trained, info={**trained.info, **demonstration})
+    ensemble = dataclasses.replace(
+        trained, info=dataclasses.replace(trained.info, calibration=bundled.ensemble().info.calibration)
+    )
     found = ij.assess(recording, ensemble=ensemble, error=0.2, prevalence=0.1)
     assert (found.calibration.prevalence, found.provenance["calibration"]["error"]) == (0.1, 0.2)
     with pytest.raises(ValueError, match="prevalence must lie between 0 and 1"):

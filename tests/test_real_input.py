@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infantjax import cli
-from infantjax.cli import common
+from infantjax.cli.options import common
 from infantjax.formats.cohort import read_cohort
 from infantjax.weights.ensemble import load_ensemble
 

@@ -54,6 +54,22 @@ def test_a_value_out_of_its_range_is_refused_with_the_range(values, message):
         Config(**values)
 
 
+@dataclass(frozen=True)
+class Late:
+    """As every class is under `from __future__ import annotations`."""
+
+    epochs: "Count" = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def test_an_annotation_that_is_a_text_is_checked_too():
+    assert Late(2).epochs == 2
+    with pytest.raises(ValueError, match="epochs must be at least 1, got -5"):
+        Late(-5)
+
+
 def test_values_at_the_limits_are_taken():
     config = Config(1, 1e-9, 0, 1, 1, -3, 3, None, True, ((1, 1.0),), (1, 1), 2**32 - 1)
     assert from_settings(Config, to_settings(config)) == config

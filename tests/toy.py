@@ -13,7 +13,8 @@ import numpy as np
 import optax
 
 from infantjax.skeletons import Skeleton
-from infantjax.training import loop, metrics, optimizers
+from infantjax.training import metrics, optimizers
+from infantjax.training.fitting import fit
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, stack_runs
 from infantjax.training.task import EvalResult, SupervisedTask, mask
@@ -115,9 +116,9 @@ def toy_runs(splits: list[Split], config: ToyConfig = CONFIG, run_ids: list[int]
 
 
 def toy_train(splits: list[Split], config: ToyConfig = CONFIG, data: ToyData | None = None, **options):
-    """Train the task on some splits; `options` are those of `loop.train`."""
-    runs = toy_runs(splits, config, options.get("run_ids"))
-    return loop.train(toy_task(config), runs, toy_data() if data is None else data, **options)
+    """Train the task on some splits; `options` are those of `training.fit`."""
+    runs = toy_runs(splits, config, options.pop("run_ids", None))
+    return fit(toy_task(config), toy_data() if data is None else data, runs, **options)
 
 
 def toy_splits(runs: int = 7, samples: int = 14) -> list[Split]:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts a Slurm of two nodes on this machine from Debian's packages (slurm-wlm, munge), runs the jobs of this folder with
+# Starts a Slurm of two nodes on this machine from Debian's packages (slurm-wlm, munge), runs the job of this folder with
 # twelve simulated infants, and stops it. Needs root and infantjax on the PATH:
 #   deploy/slurm/rehearse.sh rehearsal
 set -euo pipefail
@@ -54,12 +54,11 @@ done
 sinfo
 
 cd "$work"
-export COHORT=$work/cohort RESULTS=$work/results SEARCH=$work/search SPACE=$work/small.json
-test -d "$COHORT" || infantjax simulate -n 12 --duration 20 --prevalence 0.4 -o "$COHORT"
-echo '{"num_input_modules": [1], "num_main_levels": [1], "num_main_level_modules": [1], "attention": ["null"]}' >"$SPACE"
-rm -rf "$RESULTS" "$SEARCH" infantjax-*.log
-array=$(sbatch --parsable --array=1-3 "$here/assess.sbatch")
-sbatch --wait --dependency="afterok:$array" "$here/merge.sbatch"
-sbatch --wait --nodes=2 "$here/search.sbatch" --folds 3 --held-out 1 --trials 2 --epochs 1 --no-checkpoints || true
+test -d cohort || infantjax simulate -n 12 --duration 20 --prevalence 0.4 -o cohort
+echo '{"num_input_modules": [1], "num_main_levels": [1], "num_main_level_modules": [1], "attention": ["null"]}' >small.json
+rm -rf results search infantjax-*.log
+sbatch --wait --nodes=2 "$here/cluster.sbatch" assess "$work/cohort" -o "$work/results"
+sbatch --wait --nodes=2 "$here/cluster.sbatch" search "$work/cohort" -o "$work/search" --space "$work/small.json" \
+    --folds 3 --held-out 1 --trials 2 --epochs 1 --no-checkpoints --strategy random || true
 tail -n +1 infantjax-*.log
-infantjax search status -o "$SEARCH"
+infantjax search status -o search

@@ -30,9 +30,9 @@ from infantjax.methods.ensemble_gcn.config import TrainingConfig
 from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
-from infantjax.training import loop
-from infantjax.training.cost import count_task_parameters
-from infantjax.training.crossval import TrainInputs
+from infantjax.training.cohorts.crossval import TrainInputs
+from infantjax.training.execution.cost import count_task_parameters
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 
@@ -123,7 +123,7 @@ class GraphNetwork:
             training = dataclasses.replace(training, epochs=problem.epochs)
         method = EnsembleGCN(model="st-gcn", overrides=overrides, training=training)
         setup = method.setup(TrainInputs(problem.cohort, list(prepared), problem.splits))
-        result = loop.train(*setup, options=TrainOptions(quiet=False))
+        result = fit(*setup, options=TrainOptions(quiet=False))
         risks = pieces.at_last_epoch(result, problem.splits, len(prepared))
         return CrossFit(risks, count_task_parameters(setup.task))
 

@@ -7,10 +7,10 @@ frequency end at the square of their number, and their amplitudes sum to one. In
 """
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from infantjax.errors import InputError
-from infantjax.recording.cleaning import weighted_mean
 from infantjax.recording.recording import Recording
 
 JOINTS = tuple(f"{side}_{part}" for part in ("elbow", "wrist", "knee", "ankle") for side in ("right", "left"))
@@ -42,7 +42,8 @@ def prepare(recording: Recording) -> Points:
     for joint in needed:
         column = joints.index(joint)
         points[:, column] = _refilled(points[:, column], f"{recording.name}, {joint}")
-    points = weighted_mean(points, np.ones(5))
+    columns = pd.DataFrame(points.reshape(len(points), -1)).rolling(5, center=True, min_periods=1).mean()
+    points = columns.to_numpy().reshape(points.shape)
     hips, top = (points[:, [joints.index(j) for j in names]].mean(axis=1) for names in (needed[:2], neck))
     line = top - hips
     length = np.hypot(*line.T)

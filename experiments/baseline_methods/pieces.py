@@ -21,10 +21,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from infantjax.training import loop, metrics
+from infantjax.training import metrics
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
+from infantjax.training.optimizers import elementwise
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, Status, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, StackResult, Status, stack_runs
 from infantjax.training.task import EvalResult, SupervisedTask, mask
 
 
@@ -123,7 +125,7 @@ class HeldOut(NamedTuple):
 
 def train(
     task: "PieceTask", data: Pieces, splits: Sequence[Split], *, options: TrainOptions | None = None
-) -> TrainResult:
+) -> StackResult:
     """Train one run for each split, all at once, and keep each run's best epoch.
 
     Args:
@@ -137,16 +139,16 @@ def train(
 
     Raises:
         ValueError: no splits, recordings that do not exist, or fewer training pieces than a batch.
-        InputError: see `loop.train`.
+        InputError: see `training.fit`.
     """
     if not splits:
         raise ValueError("training needs at least one split")
     sets = [_index_sets(data, split, task.config) for split in splits]
     runs = stack_runs(task.config.seed, range(len(splits)), sets)
-    return loop.train(task, runs, data, options=options or TrainOptions(save_every=10))
+    return fit(task, data, runs, options=options or TrainOptions(save_every=10))
 
 
-def at_last_epoch(result: TrainResult, splits: Sequence[Split], count: int) -> Float[np.ndarray, " recording"]:
+def at_last_epoch(result: StackResult, splits: Sequence[Split], count: int) -> Float[np.ndarray, " recording"]:
     """Risk of each recording by the last weights of the run that held it out: no held-out outcome chose anything.
 
     Args:
@@ -187,7 +189,8 @@ class PieceTask(SupervisedTask):
     @property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam, the decay as part of the gradient."""
-        return optax.chain(optax.add_decayed_weights(self.config.decay), optax.adam(self.config.learning_rate))
+        decayed = optax.add_decayed_weights(self.config.decay)
+        return elementwise(optax.chain(decayed, optax.adam(self.config.learning_rate)))
 
     def sample(self, key: Array, row: Array, data: Pieces) -> tuple[Array, Array]:
         """A piece and its label."""

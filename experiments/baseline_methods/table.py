@@ -9,7 +9,7 @@ from baseline_methods.protocol import Comparator, Problem
 from infantjax.evaluation import comparison, discrimination
 from infantjax.evaluation.intervals import Estimate, group_indices
 from infantjax.files import csv_text
-from infantjax.training.out_of_fold import infants_of
+from infantjax.training.cohorts.out_of_fold import infants_of
 
 
 class Row(NamedTuple):
@@ -57,9 +57,10 @@ def table(rows: Mapping[str, Row], problem: Problem, known: Mapping[str, Compara
     risks = {name: np.bincount(infant, row.risks) / np.bincount(infant) for name, row in rows.items()}
     decisions = {name: decide(values, labels, fold[first]) for name, values in risks.items()}
     reference, *others = rows
-    p_auc = comparison.holm({name: comparison.delong(risks[reference], risks[name], labels).p for name in others})
+    p_auc = [comparison.delong(risks[reference], risks[name], labels)[3] for name in others]
     right = {name: decided == labels for name, decided in decisions.items()}
-    p_decisions = comparison.holm({name: comparison.mcnemar(right[reference], right[name]).p for name in others})
+    p_decisions = [comparison.mcnemar(right[reference], right[name])[2] for name in others]
+    adjusted = {name: ps for name, *ps in zip(others, comparison.holm(p_auc), comparison.holm(p_decisions))}
     lines = []
     for name, row in rows.items():
         area = discrimination.auc(risks[name], labels)
@@ -71,8 +72,8 @@ def table(rows: Mapping[str, Row], problem: Problem, known: Mapping[str, Compara
                 auc=Estimate(area, *discrimination.auc_interval(risks[name], labels)),
                 sensitivity=at["sensitivity"],
                 specificity=at["specificity"],
-                p_auc=p_auc.get(name),
-                p_decisions=p_decisions.get(name),
+                p_auc=adjusted[name][0] if name in adjusted else None,
+                p_decisions=adjusted[name][1] if name in adjusted else None,
                 prepare_seconds=row.prepare_seconds,
                 fit_seconds=row.fit_seconds,
                 parameters=row.parameters,

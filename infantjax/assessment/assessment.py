@@ -1,10 +1,10 @@
 """The result of an assessment: one type for every method, plain data that reports are made from."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,10 +14,10 @@ from infantjax.evaluation.risk_calibration import CalibratedRisk, CohortRisks
 from infantjax.recording.movement import LimbMovement
 from infantjax.recording.quality import Quality
 from infantjax.report.record import SCHEMA_VERSION, UNVALIDATED, plain
+from infantjax.training.cohorts.trainable import Fidelity
 
-Fidelity = Literal["exact", "published", "interpretation"]
-"""`exact`: equal to the reference implementation; `published`: follows the published text; `interpretation`:
-re-implemented from an outline, with choices of our own."""
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,14 @@ class TimeSeries:
     threshold: float | None = None
     certainty: tuple[Level | None, ...] | None = None
     usable: np.ndarray | None = None
+
+    def to_frame(self) -> "DataFrame":
+        """A row for each window: `start` and `end` (seconds), `median`, `q1`, `q3`, `certainty` and `usable`."""
+        from pandas import DataFrame
+
+        columns = {"start": self.start, "end": self.start + self.length}
+        columns |= {name: getattr(self, name) for name in ("median", "q1", "q3", "certainty")}
+        return DataFrame(columns | {"usable": True if self.usable is None else self.usable})
 
     @classmethod
     def of_kept(
@@ -129,7 +137,7 @@ class MemberValue:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
-    """What a method says of one recording, in its own units.
+    """The result of a method for one recording, in its own units.
 
     Attributes:
         headline: the most important value.
@@ -191,6 +199,16 @@ NO_PREDICTION = Prediction(
     members=(),
 )
 """In place of the prediction for a recording that is not assessable."""
+
+
+_OF_METHOD = ("title", "source", "fidelity", "fidelity_note")
+_OF_CERTAINTY = ("level", "label", "rule", "reason")
+_AS_THEY_ARE = (
+    *("name", "assessable", "forced", "reasons", "warnings", "threshold", "classes", "agreement", "contributions"),
+    *("contributions_label", "window_contributions", "intervals", "intervals_label", "fps", "duration", "skeleton"),
+    *("missing", "approximated", "repairs", "notes", "metadata", "provenance", "validated"),
+)
+"""Fields that the record holds under their names."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -283,52 +301,20 @@ class Assessment(Prediction):
         Raises:
             TypeError: metadata or provenance hold something that JSON cannot hold.
         """
-        certainty = None
-        if self.certainty is not None:
-            keys = ("level", "label", "rule", "reason")
-            certainty = {key: getattr(self.certainty, key) for key in keys}
-        content = {
+        certainty, quality = self.certainty, self.quality
+        content = {name: getattr(self, name) for name in _AS_THEY_ARE} | {
             "schema_version": SCHEMA_VERSION,
-            "name": self.name,
-            "method": {
-                "name": self.method,
-                "title": self.title,
-                "source": self.source,
-                "fidelity": self.fidelity,
-                "fidelity_note": self.fidelity_note,
-            },
-            "assessable": self.assessable,
-            "forced": self.forced,
-            "reasons": self.reasons,
-            "warnings": self.warnings,
+            "method": {"name": self.method, **{name: getattr(self, name) for name in _OF_METHOD}},
             "headline": vars(self.headline) if self.has_value else None,
-            "threshold": self.threshold,
-            "classes": self.classes,
             "decision": self.decision or None,
-            "agreement": self.agreement,
-            "certainty": certainty,
-            "calibration": None if self.calibration is None else self.calibration._asdict(),
-            "cohort": None if self.cohort is None else self.cohort._asdict(),
+            "certainty": certainty and {name: getattr(certainty, name) for name in _OF_CERTAINTY},
+            "calibration": self.calibration and self.calibration._asdict(),
+            "cohort": self.cohort and self.cohort._asdict(),
             "limbs": [limb._asdict() for limb in self.limbs],
             "quantities": [vars(quantity) for quantity in self.quantities],
             "time_series": _series(self.time_series) if self.has_value else None,
             "members": [vars(member) for member in self.members],
-            "contributions": self.contributions,
-            "contributions_label": self.contributions_label,
-            "window_contributions": self.window_contributions,
-            "intervals": self.intervals,
-            "intervals_label": self.intervals_label,
-            "fps": self.fps,
-            "duration": self.duration,
-            "skeleton": self.skeleton,
-            "missing": self.missing,
-            "approximated": self.approximated,
-            "quality": None if self.quality is None else self.quality.to_dict(),
-            "repairs": self.repairs,
-            "notes": self.notes,
-            "metadata": self.metadata,
-            "provenance": self.provenance,
-            "validated": self.validated,
+            "quality": quality and quality.to_dict(),
             "statement": self.statement.strip(),
         }
         return {key: plain(value, key) for key, value in content.items()}
@@ -361,6 +347,18 @@ class Assessment(Prediction):
         from infantjax.report.page import framed
 
         return framed(self.to_html())
+
+
+def assessments_frame(assessments: "Iterable[Assessment]") -> "DataFrame":
+    """Assessments as a table: a row for each with the columns of `summary.csv`, and its name as index.
+
+    Args:
+        assessments: for example of `infantjax.assess([...])`.
+    """
+    from infantjax.report.table import Row, summary_frame
+
+    frame = summary_frame(Row.of("", assessment.to_dict()) for assessment in assessments)
+    return frame.drop(columns=["file", "page", "name"]).rename_axis("name")
 
 
 def _series(series: TimeSeries) -> dict[str, Any]:

@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar
 
 import numpy as np
 from jaxtyping import Bool
 
-from infantjax import __version__
 from infantjax.assessment import gate
-from infantjax.assessment.assessment import NO_PREDICTION, Assessment, Fidelity, MemberValue, Prediction
+from infantjax.assessment.assessment import NO_PREDICTION, Assessment, MemberValue, Prediction
 from infantjax.assessment.gate import DEFAULT_OPTIONS, NotAssessable, QualityOptions
 from infantjax.errors import InputError
 from infantjax.evaluation.risk_calibration import (
@@ -26,6 +25,8 @@ from infantjax.evaluation.risk_calibration import (
 from infantjax.recording.movement import limb_movements
 from infantjax.recording.quality import Moments, Quality, measure_quality, repair
 from infantjax.recording.recording import Recording, find_fps_notes
+from infantjax.training.cohorts.trainable import Trainable
+from infantjax.version import __version__
 from infantjax.weights import bundled
 from infantjax.weights.ensemble import Ensemble, Member
 
@@ -41,30 +42,6 @@ OTHER_WEIGHTS = "use the weights with the model and skeleton they were trained f
 
 T = TypeVar("T")
 Args = ParamSpec("Args")
-
-
-class Description(Protocol):
-    """What an assessment says of its method; see `Assessment` for the meaning."""
-
-    @property
-    def name(self) -> str:
-        """Registry name."""
-
-    @property
-    def title(self) -> str:
-        """The method in words."""
-
-    @property
-    def source(self) -> str:
-        """Where it was published."""
-
-    @property
-    def fidelity(self) -> Fidelity:
-        """How the implementation relates to the publication."""
-
-    @property
-    def fidelity_note(self) -> str:
-        """What is published and what is our choice."""
 
 
 @dataclass
@@ -133,7 +110,7 @@ class Assessor(ABC):
         Raises:
             InputError: it cannot be read.
         """
-        content = self.ensemble.info.get("calibration")
+        content = self.ensemble.info.calibration
         return None if content is None else _read_info(RiskCalibration.from_dict, content)
 
     @cached_property
@@ -143,12 +120,12 @@ class Assessor(ABC):
         Raises:
             InputError: they cannot be read.
         """
-        content = self.ensemble.info.get("moments")
+        content = self.ensemble.info.moments
         return None if content is None else _read_info(Moments.from_dict, content)
 
     @property
     @abstractmethod
-    def description(self) -> Description:
+    def description(self) -> Trainable | type[Trainable]:
         """The method."""
 
     @property
@@ -285,7 +262,7 @@ class Assessor(ABC):
             provenance=self._provenance
             | {"input": {"sha256": source_digest}, "history": list(shown.history), "quality": vars(options)}
             | {"calibration": vars(self._risk_options)},
-            validated=info.get("validated") is True,
+            validated=info.validated,
             statement=bundled.statement_of(self.ensemble),
             assessable=not reasons,
             reasons=reasons,
@@ -338,22 +315,7 @@ class Assessor(ABC):
         }
 
 
-class NetworkMethod(Description, Protocol):
-    """A method whose ensemble holds runs of one network."""
-
-    def build(self) -> Any:
-        """The network, a Flax module."""
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All settings, JSON-compatible."""
-
-
-MethodT = TypeVar("MethodT", bound=NetworkMethod)
+MethodT = TypeVar("MethodT", bound=Trainable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,12 +334,12 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
 
     @property
     def description(self) -> MethodT:
-        """See `Assessor`."""
+        """The method with its settings."""
         return self.method
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Assessor`."""
+        """Settings of the method, JSON-compatible."""
         return self.method.settings
 
     @cached_property
@@ -387,7 +349,7 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
 
     @property
     def seconds_together(self) -> float:
-        """See `Assessor`: every device computes a recording."""
+        """Any number of recordings where several devices compute one each, none otherwise."""
         import jax
 
         return math.inf if jax.local_device_count() > 1 else 0.0
@@ -395,7 +357,7 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
     def predict_many(
         self, requests: Sequence[tuple[Recording, Usable | None]]
     ) -> list[tuple[Prediction, Recording] | Exception]:
-        """See `Assessor`."""
+        """Predictions of several recordings, or their errors; every device computes one recording at a time."""
         from infantjax.devices import map_over_devices
 
         return map_over_devices(lambda request: attempt(self.predict, *request), requests)

@@ -16,8 +16,8 @@ from infantjax import formats
 from infantjax.assessment.assessment import Assessment
 from infantjax.assessment.assessor import Assessor, attempt
 from infantjax.assessment.gate import DEFAULT_OPTIONS, QualityOptions
-from infantjax.assessment.shards import TO_ASSESS, Shard
 from infantjax.assessment.summary import Summary, write
+from infantjax.engine import CrashError, Engine, results
 from infantjax.errors import InputError
 from infantjax.files import (
     canonical_json,
@@ -43,6 +43,8 @@ _BESIDE = ("outcomes.csv", "truth.csv", "simulation.json", "summary.csv", "quali
 
 KEYPOINTS = ".keypoints"
 """Ending of the name, before its suffix, of the keypoint file of a video beside its report."""
+_Shown = tuple[bool, FilmOptions, page.DescribeVisits]
+"""Arguments of `assess_files`: overwrite, film, describe_visits."""
 _BLOCK = 64
 """Recordings that are read before they are assessed, at most."""
 
@@ -57,7 +59,7 @@ class ReadOptions:
         skeleton: keypoint set of the files; None finds it from the names of the joints.
         individual: which individual, in files that hold several.
         tracker: finds the keypoints of a video, and keeps what belongs to it beside its results, given the path of
-            these without ending (`pose.writing.beside_report`); None refuses videos.
+            these without ending (`pose.estimation.writing.beside_report`); None refuses videos.
         source: the frames of the only recording, in place of those of its file, such as a camera's.
         metadata: what a table says of each recording, see `infantjax.formats.outcomes.read_metadata`.
     """
@@ -149,14 +151,15 @@ def assess_files(
     quality: QualityOptions = DEFAULT_OPTIONS,
     overwrite: bool = False,
     read_only: Sequence[Path] = (),
-    shard: Shard | None = None,
+    cluster: tuple[Engine, Callable[[], tuple[Assessor, ReadOptions]]] | None = None,
     film: FilmOptions = LINKED,
+    describe_visits: page.DescribeVisits = page.no_words,
     report: Callable[[int, Row], None] = lambda done, row: None,
 ) -> list[Row]:
     """Assess recordings and write `NAME.json`, `NAME.html`, `summary.csv` and `index.html`.
 
     Rows of an earlier summary stay, unless their recording is assessed again or their page is gone. Recordings of equal
-    names get numbers, which their rows and pages tell.
+    names get numbers, which their rows and pages say.
 
     Args:
         paths: keypoint files or videos.
@@ -166,53 +169,122 @@ def assess_files(
         quality: what the quality of the keypoints decides.
         overwrite: replace results of other settings or inputs; otherwise they are an error of that recording.
         read_only: further files and folders that are read, such as tables and the ensemble.
-        shard: assess only this part of the recordings, sorted by path, into a folder of its own in `output`. Recordings
-            have the same ids in every shard if all are given the same paths.
+        cluster: assess each recording in a task of this engine, whose machines share all folders, with what this
+            function returns there in place of `assessor` and `options`. A page then shows the earlier visits that were
+            finished when its task began.
         film: what the pages show of videos.
+        describe_visits: see `page.to_html`.
         report: called with the number of finished recordings and the newest row.
 
     Returns:
-        A row for every path, in order; with a shard, for its paths.
+        A row for every path, in order.
 
     Raises:
         InputError: the folder cannot be written, is in use by another process or holds another `summary.csv`, or a
             result would be written over an input.
     """
-    if shard is not None:
-        paths, output = sorted(paths), output / shard.folder
     names = [formats.stem_of(path) for path in paths]
     ids = unique_names(names)
     targets = [output / stem for stem in unique_names(map(safe_stem, ids), ["index"])]
     summary, index = output / "summary.csv", output / "index.html"
     items = [_Item(*item) for item in zip(paths, names, ids, targets, strict=True)]
-    items = shard.take(items) if shard is not None else items
     refuse_inputs([output, summary, index, *(p for item in items for p in item.results)], [*paths, *read_only])
-    rows: list[Row] = []
-    seen: dict[str, Path] = {}
+    rows: dict[_Item, Row] = {}
+    shown = overwrite, film, describe_visits
     with locked(output), Summary(output, overwrite) as whole:
-        if shard is not None:
-            write({output / TO_ASSESS: canonical_json([item.id for item in items])})
-        for block in _blocks(items, options, assessor.seconds_together):
-            for source, assessment in _assess_block(block, assessor, quality):
-                item = source.item
-                try:
-                    row = _write_result(source, assessment, overwrite, seen, whole, film)
-                except Exception as error:  # one recording never ends a batch
-                    if len(paths) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
-                        raise
-                    row = Row(file=item.path.name, id=item.id, message=str(_as_input_error(item.path, error)))
-                rows.append(row)
-                whole.add(row)
-                report(len(rows), row)
-    return rows
+        if cluster is None:
+            found = _assess_here(items, assessor, options, quality, whole, shown)
+        else:
+            found = _assess_there(items, *cluster, quality, whole, shown)
+        for item, row in found:
+            rows[item] = row
+            whole.add(row)
+            report(len(rows), row)
+    return [rows[item] for item in items]
+
+
+def _assess_here(
+    items: Sequence["_Item"],
+    assessor: Assessor,
+    options: ReadOptions,
+    quality: QualityOptions,
+    whole: Summary,
+    shown: _Shown,
+) -> Iterator[tuple["_Item", Row]]:
+    """Assess in this process, several recordings together."""
+    seen: dict[str, Path] = {}
+    for block in _blocks(items, options, assessor.seconds_together):
+        for source, assessment in _assess_block(block, assessor, quality):
+            item = source.item
+            same = _same(seen, source.digest, item.path)
+            try:
+                row = _write_result(source, assessment, same, whole.glances, shown)
+            except Exception as error:  # one recording never ends a batch
+                if len(items) == 1 and not isinstance(error, (InputError, MemoryError, OSError)):
+                    raise
+                row = _failed(item, error)
+            yield item, row
+
+
+def _assess_there(
+    items: Sequence["_Item"],
+    engine: Engine,
+    setup: Callable[[], tuple[Assessor, ReadOptions]],
+    quality: QualityOptions,
+    whole: Summary,
+    shown: _Shown,
+) -> Iterator[tuple["_Item", Row]]:
+    """Assess on an engine, a recording a task."""
+    seen: dict[str, Path] = {}
+
+    def tasks() -> Iterator[tuple[Any, ...]]:
+        for item in items:
+            digest = attempt(digest_of, item.path)
+            same = "" if isinstance(digest, Exception) else _same(seen, digest, item.path)
+            yield item, setup, same, whole.glances(), quality, shown
+
+    for (item, *_), future in results(engine, _assess_item, tasks(), ordered=True):
+        error = future.exception()
+        yield item, _failed(item, error) if isinstance(error, Exception) else future.result()
+
+
+def _assess_item(
+    item: "_Item",
+    setup: Callable[[], tuple[Assessor, ReadOptions]],
+    same: str,
+    glances: list[Glance],
+    quality: QualityOptions,
+    shown: _Shown,
+    *,
+    device: int,
+) -> Row:
+    """A task of `_assess_there`: one recording in a process that sees one device."""
+    try:
+        assessor, options = setup()
+        (block,) = _blocks([item], options, 0.0)
+        ((source, assessment),) = _assess_block(block, assessor, quality)
+        return _write_result(source, assessment, same, lambda: glances, shown)
+    except Exception as error:
+        return _failed(item, error)
+
+
+def _same(seen: dict[str, Path], digest: str, path: Path) -> str:
+    """What to say of a recording whose content came before; else empty."""
+    return "" if not digest or (first := seen.setdefault(digest, path)) == path else f"same content as {first.name}"
+
+
+def _failed(item: "_Item", error: Exception) -> Row:
+    return Row(file=item.path.name, id=item.id, message=str(_as_input_error(item.path, error)))
 
 
 def _as_input_error(path: Path, error: Exception) -> InputError:
-    """What kept a recording from being assessed, as one line."""
+    """The reason why a recording could not be assessed, as one line."""
     if isinstance(error, InputError):
         return error
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return InputError(path, "needs more memory than there is", "split the recording")
+    if isinstance(error, CrashError):
+        return InputError(path, str(error))
     if isinstance(error, OSError):
         return InputError(error.filename or path, f"cannot be read or written ({error.strerror or error})")
     return InputError(path, f"unexpected {type(error).__name__} ({error})", "assess it alone to see where")
@@ -249,7 +321,7 @@ class _Item(NamedTuple):
 
     @property
     def renamed(self) -> str:
-        """What to tell where the id is not the name; else empty."""
+        """A note where the id is not the name; else empty."""
         return "" if self.id == self.name else f'named {self.id}: another recording is named "{self.name}"'
 
 
@@ -290,28 +362,26 @@ def _assess_block(
 def _write_result(
     source: _Source,
     assessment: Assessment | Exception,
-    overwrite: bool,
-    seen: dict[str, Path],
-    whole: Summary,
-    shown: FilmOptions,
+    same: str,
+    glances: Callable[[], list[Glance]],
+    shown: _Shown,
 ) -> Row:
     """Write the record and the page of a recording, with earlier visits of the infant, and give its row."""
     if isinstance(assessment, Exception):
         raise assessment
-    item, digest = source.item, source.digest
+    item = source.item
     record = assessment.to_dict()
+    overwrite, film_options, describe_visits = shown
     if not overwrite:
         _refuse_foreign(item.json, record)
-    same = f"same content as {seen[digest].name}" if digest in seen else ""
-    seen.setdefault(digest, item.path)
     message = "; ".join(filter(None, [item.renamed, same]))
     row = Row.of(item.path.name, record, message, id=item.id, page=item.page.name)
     glance = Glance.of(row, record)
-    earlier = glance.earlier(whole.glances()) if glance.infant else []
+    earlier = glance.earlier(glances()) if glance.infant else []
     film = None
     if isinstance(source.recording, Recording) and needs_tracker(item.path):
-        film = film_of(item.path, source.recording, record, item.page, shown)
-    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film)
+        film = film_of(item.path, source.recording, record, item.page, film_options)
+    html = page.to_html(record, assessment.movement, assessment.movement_fps, earlier, film, describe_visits)
     write({item.json: canonical_json(record), item.page: html})
     return row
 
@@ -334,7 +404,7 @@ def _read(path: Path, target: Path, options: ReadOptions) -> Recording:
         recording = formats.read(
             path, fps=options.fps, format=options.format, skeleton=options.skeleton, individual=options.individual
         )
-    return replace(recording, metadata={**recording.metadata, **find_metadata(path, options.metadata)})
+    return replace(recording, metadata=recording.metadata.with_columns(find_metadata(path, options.metadata)))
 
 
 def _tracked(path: Path, target: Path, options: ReadOptions) -> Recording:

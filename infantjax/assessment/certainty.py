@@ -74,20 +74,6 @@ def predicts_cp(risk: np.ndarray | float, threshold: float, rule: Rule) -> np.nd
     return risk > threshold if rule == "fraction" else risk >= threshold
 
 
-def fraction_positive(risks: Float[np.ndarray, " network"], threshold: float, rule: Rule = "fraction") -> float:
-    """Fraction of the networks that predict CP."""
-    return float(np.mean(predicts_cp(np.asarray(risks), threshold, rule)))
-
-
-def fraction_level(fraction: float) -> Level:
-    """The four levels of the paper, by the fraction of the networks that predict CP."""
-    if fraction > 0.75:
-        return "red"
-    if fraction > 0.5:
-        return "orange"
-    return "yellow" if fraction >= 0.25 else "green"
-
-
 def level(risk: float, risks: Float[np.ndarray, " network"], threshold: float, rule: Rule = "fraction") -> Level:
     """Certainty of a decision.
 
@@ -103,7 +89,7 @@ def level(risk: float, risks: Float[np.ndarray, " network"], threshold: float, r
     require_one_of("rule", rule, RULES)
     positive = predicts_cp(risk, threshold, rule)
     if rule == "fraction":
-        fraction = fraction_positive(risks, threshold)
+        fraction = np.mean(np.asarray(risks) > threshold)
         certain = fraction > 0.75 if positive else fraction < 0.25
     else:
         lower, upper = np.percentile(risks, [25, 75])

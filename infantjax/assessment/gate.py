@@ -75,7 +75,7 @@ def kept_windows(
 
 
 def warnings(assessment: "Assessment") -> tuple[str, ...]:
-    """What must be told wherever the value of an assessment is shown, in a few words each."""
+    """Warnings that belong beside the value wherever it is shown, in a few words each."""
     found: list[str] = []
     if assessment.forced:
         found.append(f"forced although not assessable: {', '.join(assessment.reasons)}")

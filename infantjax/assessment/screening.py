@@ -1,4 +1,4 @@
-"""Which recordings of a cohort would not be assessable: told, listed in a table, and left out if the user asks."""
+"""Screening of a cohort: recordings that are not assessable are named, listed in a table, and left out on request."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from infantjax.recording.quality import Quality, measure_quality
 from infantjax.report.record import rounded
 
 Screening = Literal["warn", "exclude", "off"]
-"""What happens to recordings that are not assessable: they are told, told and left out, or not looked for."""
+"""Treatment of recordings that are not assessable: they are named, named and left out, or not looked for."""
 
 
 def screen(cohort: Cohort, screening: Screening = "warn") -> tuple[Cohort, dict[str, Quality]]:

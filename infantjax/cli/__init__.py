@@ -11,47 +11,52 @@ import contextlib
 import importlib
 import inspect
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from infantjax import __version__
-from infantjax.cli import parsing
-from infantjax.cli.common import Command
+from infantjax.engine import THREAD
 from infantjax.errors import InputError, MissingExtraError, one_line
 from infantjax.progress import LOGGER, configure_logging
+from infantjax.version import __version__
+
+if TYPE_CHECKING:
+    from infantjax.cli.options.common import Command
 
 COMMANDS = {
-    "demo": "demo:Demo",
-    "assess": "assess:Assess",
-    "summary merge": "summary:Merge",
-    "pose": "pose:Pose",
-    "pose depth": "pose_depth:PoseDepth",
-    "pose markers": "pose_markers:PoseMarkers",
-    "lift": "lift:Lift",
-    "choose-frames": "choose_frames:ChooseFrames",
-    "crossval": "crossval:Crossval",
-    "train": "train:Train",
-    "train pose": "train_pose:TrainPose",
-    "train depth": "train_depth:TrainDepth",
-    "search": "search:Search",
-    "search status": "search:Status",
-    "search best": "search:Best",
-    "search export": "search:ExportTrials",
-    "search analyze": "search:Analyze",
-    "search ensemble": "search_ensemble:SearchEnsemble",
-    "split": "split:Split",
-    "evaluate": "evaluate:Evaluate",
-    "evaluate pose": "evaluate_pose:EvaluatePose",
-    "raters clips": "raters:Clips",
-    "raters evaluate": "raters:EvaluateRaters",
-    "simulate": "simulate:Simulate",
-    "models": "models:Models",
-    "weights list": "weights:List",
-    "weights fetch": "weights:Fetch",
-    "weights verify": "weights:Verify",
-    "convert": "convert:Convert",
-    "export": "export:Export",
-    "benchmark": "benchmark:Benchmark",
+    "demo": "assessment.demo:Demo",
+    "assess": "assessment.assess:Assess",
+    "pose": "pose.pose:Pose",
+    "pose depth": "pose.pose_depth:PoseDepth",
+    "pose markers": "pose.pose_markers:PoseMarkers",
+    "lift": "pose.lift:Lift",
+    "choose-frames": "pose.choose_frames:ChooseFrames",
+    "crossval": "training.crossval:Crossval",
+    "train": "training.train:Train",
+    "train pose": "training.train_pose:TrainPose",
+    "train depth": "training.train_depth:TrainDepth",
+    "search": "training.search:Search",
+    "search status": "training.search:Status",
+    "search best": "training.search:Best",
+    "search export": "training.search:ExportTrials",
+    "search analyze": "training.search:Analyze",
+    "search ensemble": "training.search_ensemble:SearchEnsemble",
+    "split": "training.split:Split",
+    "evaluate": "evaluation.evaluate:Evaluate",
+    "evaluate pose": "evaluation.evaluate_pose:EvaluatePose",
+    "raters clips": "evaluation.raters:Clips",
+    "raters evaluate": "evaluation.raters:EvaluateRaters",
+    "simulate": "tools.simulate:Simulate",
+    "models": "tools.models:Models",
+    "weights list": "tools.weights:List",
+    "weights fetch": "tools.weights:Fetch",
+    "weights verify": "tools.weights:Verify",
+    "convert": "tools.convert:Convert",
+    "export": "tools.export:Export",
+    "benchmark": "tools.benchmark:Benchmark",
 }
 """Name -> module and class of each command."""
 
@@ -62,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: no file that is opened later may take its place
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    sys.unraisablehook = _repeat_lost_interruption
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else ignored by the caller
+        signal.signal(signal.SIGINT, _interrupt)
     status = run(sys.argv[1:] if arguments is None else arguments)
+    if status == 130:  # threads may still compile: a second Ctrl-C does not wait for them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has closed the pipe, for example `| head`
@@ -71,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         LOGGER.error("infantjax: standard output: cannot be written (%s)", error.strerror)
         _discard_output()
         status = status or 1
+    if any(thread.name == THREAD for thread in threading.enumerate()):
+        os._exit(status)  # of an interrupted search: what trains or compiles is not waited for
     sys.exit(status)
 
 
@@ -109,6 +121,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    # Here, so that Ctrl-C is caught while they load.
+    from infantjax.cli import parsing
+
     if arguments == ["--version"]:
         print(f"infantjax {__version__}")
         return 0
@@ -119,14 +134,14 @@ def _run(arguments: list[str]) -> int:
     command = parsing.parse(command_type(name), name, arguments[len(name.split()) :])
     if command is None:
         return 0
-    from infantjax.cli.places import local
+    from infantjax.cli.options.places import local
 
     command.check_paths()
     with local(command) as command:
         return command.run()
 
 
-def command_type(name: str) -> type[Command]:
+def command_type(name: str) -> "type[Command]":
     """The class of a command.
 
     Args:
@@ -143,6 +158,28 @@ def overview() -> str:
         summary = inspect.cleandoc(command_type(name).__doc__ or "").partition("\n")[0]
         lines.append(f"  {name:<16}{summary}")
     return "\n".join([*lines, "", "`infantjax COMMAND --help` shows the options of a command and an example."])
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise `KeyboardInterrupt`, but not within an import: a native module that it meets there aborts the process."""
+    within = frame
+    while within is not None:
+        if within.f_code.co_filename.startswith("<frozen importlib"):
+            return _interrupt_later()
+        within = within.f_back
+    raise KeyboardInterrupt
+
+
+def _repeat_lost_interruption(unraisable: Any) -> None:
+    """Interrupt once more where Ctrl-C met a callback, which cannot raise: JAX has one at each garbage collection."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        _interrupt_later()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _interrupt_later() -> None:
+    threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
 
 
 def _discard_output() -> None:

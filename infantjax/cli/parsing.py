@@ -12,7 +12,7 @@ from typing import TypeVar
 import tyro
 from tyro.conf import AvoidSubcommands, DisallowNone, FlagCreatePairsOff, PositionalMetavarFromFieldName
 
-from infantjax.cli.common import Command, suggest
+from infantjax.cli.options.common import Command, suggest
 from infantjax.errors import InputError
 
 C = TypeVar("C", bound=Command)

@@ -1,11 +1,14 @@
-"""How far two raters, or a method and a rater, agree: kappa, intraclass correlation, limits of agreement."""
+"""How far two raters, or a method and a rater, agree: kappa, intraclass correlation, reliable change."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Weighting = Literal["linear", "quadratic"]
 """How far apart two classes of a scale count in a weighted kappa."""
@@ -38,7 +41,7 @@ def kappa(first: ArrayLike, second: ArrayLike, weights: Weighting | None = None)
 
 
 def fleiss_kappa(ratings: Int[np.ndarray, "item rater"]) -> float:
-    """Fleiss' kappa: agreement of several raters beyond that of chance.
+    """Fleiss' kappa, by statsmodels: agreement of several raters beyond that of chance.
 
     Args:
         ratings: classes.
@@ -51,102 +54,84 @@ def fleiss_kappa(ratings: Int[np.ndarray, "item rater"]) -> float:
 
     Source: Fleiss 1971.
     """
+    from statsmodels.stats import inter_rater
+
     items, raters = ratings.shape
     if not items or raters < 2:
         raise ValueError(f"needs items and at least 2 raters, got {items} and {raters}")
-    counts = np.stack([(ratings == each).sum(axis=1) for each in np.unique(ratings)], axis=1)
-    by_chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
-    agreed = float(((np.square(counts).sum(axis=1) - raters) / (raters * (raters - 1))).mean())
-    return math.nan if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
+    if np.ptp(ratings) == 0:
+        return math.nan
+    return float(inter_rater.fleiss_kappa(inter_rater.aggregate_raters(ratings)[0]))
 
 
-class IntraclassCorrelation(NamedTuple):
-    """An intraclass correlation with its 95 % interval."""
+def icc(ratings: Float[np.ndarray, "subject rater"]) -> "pd.DataFrame":
+    """Intraclass correlations of single ratings in the two-way model, with 95 % intervals by F.
 
-    value: float
-    low: float
-    high: float
-
-
-def icc(ratings: Float[np.ndarray, "subject rater"]) -> tuple[IntraclassCorrelation, IntraclassCorrelation]:
-    """Intraclass correlations of single ratings in the two-way model: ICC(A,1) and ICC(C,1).
-
-    In the paper of EfficientHourglass the subjects are the keypoints; the two raters are a network's mean error and the
-    annotators' spread.
+    The mean squares are those of statsmodels' analysis of variance; no library of ours has the intervals. In the paper
+    of EfficientHourglass the subjects are the keypoints; the two raters are a network's mean error and the annotators'
+    spread.
 
     Args:
         ratings: at least two subjects and two raters, no NaN.
 
     Returns:
-        Absolute agreement, and consistency.
+        Rows `ICC(A,1)` (absolute agreement) and `ICC(C,1)` (consistency), columns `value`, `low` and `high`.
 
     Raises:
         ValueError: too few subjects or raters, or missing values.
 
     Source: McGraw and Wong 1996; Shrout and Fleiss 1979.
     """
+    import pandas as pd
     from scipy.stats import f
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
 
     n, k = ratings.shape
     if min(n, k) < 2 or not np.isfinite(ratings).all():
         raise ValueError(f"needs at least 2 subjects and 2 raters without missing values, got {n} and {k}")
-    grand = ratings.mean()
-    rows = k * np.square(ratings.mean(1) - grand).sum() / (n - 1)
-    columns = n * np.square(ratings.mean(0) - grand).sum() / (k - 1)
-    rest = np.square(ratings - ratings.mean(1, keepdims=True) - ratings.mean(0) + grand).sum() / ((n - 1) * (k - 1))
-
-    def quantile(a: float, b: float) -> float:
-        return float(f.ppf(0.975, a, b))
-
-    ratio = rows / rest
-    low = ratio / quantile(n - 1, (n - 1) * (k - 1))
-    high = ratio * quantile((n - 1) * (k - 1), n - 1)
-    consistency = IntraclassCorrelation(
-        float((rows - rest) / (rows + (k - 1) * rest)),
-        float((low - 1) / (low + k - 1)),
-        float((high - 1) / (high + k - 1)),
+    long = (
+        pd.DataFrame(ratings)
+        .melt(var_name="rater", value_name="rating", ignore_index=False)
+        .reset_index(names="subject")
     )
+    rows, columns, rest = anova_lm(ols("rating ~ C(subject) + C(rater)", long).fit())["mean_sq"]
+    left = (n - 1) * (k - 1)
+    low, high = rows / rest / f.ppf(0.975, n - 1, left), rows / rest * f.ppf(0.975, left, n - 1)
+    consistency = (rows - rest) / (rows + (k - 1) * rest), (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)
     value = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
     a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
-    v = (a * columns + b * rest) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))
-    lower, upper = quantile(n - 1, v), quantile(v, n - 1)
+    v = (a * columns + b * rest) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * rest) ** 2 / left)
+    lower, upper = f.ppf(0.975, n - 1, v), f.ppf(0.975, v, n - 1)
     mixed = k * columns + (k * n - k - n) * rest
-    agreement = IntraclassCorrelation(
-        float(value),
-        float(n * (rows - lower * rest) / (lower * mixed + n * rows)),
-        float(n * (upper * rows - rest) / (mixed + n * upper * rows)),
+    agreement = (
+        value,
+        n * (rows - lower * rest) / (lower * mixed + n * rows),
+        n * (upper * rows - rest) / (mixed + n * upper * rows),
     )
-    return agreement, consistency
+    return pd.DataFrame([agreement, consistency], ["ICC(A,1)", "ICC(C,1)"], ["value", "low", "high"])
 
 
-class AgreementLimits(NamedTuple):
-    """Bland-Altman limits of agreement.
-
-    Attributes:
-        bias: mean difference.
-        low: bias less 1.96 standard deviations of the differences.
-        high: bias plus as much.
-    """
-
-    bias: float
-    low: float
-    high: float
+RELIABLE_CHANGE = "reliable_change"
+"""Name of the quantity of a record that a change between visits is compared with."""
 
 
-def limits_of_agreement(predicted: ArrayLike, measured: ArrayLike) -> AgreementLimits:
-    """The limits that hold 95 % of the differences if these are normally distributed.
+def reliable_change(residuals: Float[np.ndarray, " recording"], infants: int) -> float:
+    """The change between two visits that error alone exceeds in 5 % of cases (Jacobson and Truax 1991).
+
+    The quantile of t has one degree of freedom less than there are infants, whose recordings are not independent. A
+    constant error of an infant cancels in a change but is part of the spread: the value is rather too large. Our
+    choice, as the paper of the SMA CNN follows no infant over time; not validated on infants.
 
     Args:
-        predicted: `[item]` scores of a method.
-        measured: `[item]` scores of a rater.
+        residuals: predicted minus measured score of held-out recordings.
+        infants: that the recordings are of.
 
-    Raises:
-        ValueError: lengths that differ, or fewer than two items.
-
-    Source: Bland and Altman 1986.
+    Returns:
+        In points; NaN of fewer than two infants.
     """
-    difference = np.asarray(predicted, np.float64) - np.asarray(measured, np.float64)
-    if difference.ndim != 1 or len(difference) < 2:
-        raise ValueError(f"limits of agreement need at least two items, got {difference.shape}")
-    bias, reach = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
-    return AgreementLimits(bias, bias - reach, bias + reach)
+    from scipy import stats
+
+    if infants < 2:
+        return math.nan
+    return float(stats.t.ppf(0.975, infants - 1) * math.sqrt(2) * np.std(residuals, ddof=1))

@@ -1,17 +1,18 @@
 """Whether a risk is a probability, and Platt's map that makes it one. In float64.
 
 A map is fitted on infants that neither trained nor test the network. A calibrated risk holds at the prevalence of
-these infants. scikit-learn has other maps (`sklearn.isotonic.IsotonicRegression`).
+these infants.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from infantjax.evaluation.intervals import (
+    TAILS,
     UNDEFINED,
     Estimate,
     Groups,
@@ -19,10 +20,10 @@ from infantjax.evaluation.intervals import (
     check_risks,
     check_scores,
     clopper_pearson,
-    tail_probability,
 )
 
-Bins = Literal["width", "count"]
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_RISK = 1e-3
 """Least distance of a risk from 0 and 1 where its logit is taken: our choice. A risk of exactly 0 or 1 has none."""
@@ -36,10 +37,17 @@ def logits(risks: ArrayLike) -> Float[np.ndarray, " infant"]:
 
 @dataclass(frozen=True)
 class Platt:
-    """`sigmoid(slope * score + intercept)`."""
+    """`sigmoid(slope * score + intercept)`.
+
+    Attributes:
+        slope: of the score.
+        intercept: where the score is 0.
+        covariance: of both, from the curvature of the likelihood where the map was fitted; else NaN.
+    """
 
     slope: float
     intercept: float
+    covariance: Float[np.ndarray, "2 2"] = field(default_factory=lambda: np.full((2, 2), np.nan), compare=False)
 
     def __call__(self, scores: ArrayLike) -> Float[np.ndarray, " infant"]:
         """Calibrated risks, 0..1."""
@@ -49,7 +57,7 @@ class Platt:
 
 
 def platt(scores: ArrayLike, labels: ArrayLike, *, balanced: bool = False, smooth: bool = True) -> Platt:
-    """Platt's scaling: logistic regression of the outcome on a score, without penalty.
+    """Platt's scaling, by statsmodels: logistic regression of the outcome on a score, without penalty.
 
     Args:
         scores: `[infant]` logits.
@@ -63,7 +71,8 @@ def platt(scores: ArrayLike, labels: ArrayLike, *, balanced: bool = False, smoot
 
     Source: Platt 1999.
     """
-    from sklearn.linear_model import LogisticRegression
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
 
     scores, labels, _ = check_scores(scores, labels)
     cases, controls = scores[labels == 1], scores[labels == 0]
@@ -74,18 +83,11 @@ def platt(scores: ArrayLike, labels: ArrayLike, *, balanced: bool = False, smoot
     targets = labels.astype(np.float64)
     if smooth:
         targets = np.where(labels == 1, (len(cases) + 1) / (len(cases) + 2), 1 / (len(controls) + 2))
-    weights = np.ones(len(labels))
-    if balanced:
-        weights = len(labels) / (2 * np.where(labels == 1, len(cases), len(controls)))
-    # An infant of label 0.9 counts as one of label 1 with weight 0.9 and one of label 0 with weight 0.1.
-    mean, deviation = scores.mean(), scores.std()
-    regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(
-        np.tile((scores - mean) / deviation, 2)[:, None],
-        np.repeat([1, 0], len(scores)),
-        np.concatenate([weights * targets, weights * (1 - targets)]),
-    )
-    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
-    return Platt(slope / deviation, intercept - slope * mean / deviation)
+    weights = len(labels) / (2 * np.where(labels == 1, len(cases), len(controls))) if balanced else None
+    design = np.stack([scores, np.ones(len(scores))], axis=1)
+    fitted = GLM(targets, design, family=Binomial(), freq_weights=weights).fit(tol=1e-12, tol_criterion="params")
+    slope, intercept = fitted.params.tolist()
+    return Platt(slope, intercept, fitted.cov_params())
 
 
 def platt_reference(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
@@ -105,24 +107,13 @@ def platt_reference(probabilities: ArrayLike, labels: ArrayLike) -> Platt:
     Source: Passmore et al., reference implementation; the paper says "logistic regression over model predictions".
     """
     fitted = platt(probabilities, labels, balanced=True, smooth=False)
-    return fitted if fitted.slope >= 0 else Platt(-fitted.slope, -fitted.intercept)
-
-
-def calibration_line(logits: ArrayLike, labels: ArrayLike) -> Platt:
-    """Slope and intercept of a logistic regression of the outcome on the logit; calibrated logits give 1 and 0.
-
-    Also the map of logistic recalibration. A slope below 1 means that risks are too extreme. Args and Raises: as
-    `platt` without smooth labels.
-
-    Source: Cox 1958.
-    """
-    return platt(logits, labels, smooth=False)
+    return fitted if fitted.slope >= 0 else Platt(-fitted.slope, -fitted.intercept, fitted.covariance)
 
 
 def recalibration(risks: ArrayLike, labels: ArrayLike) -> Platt:
     """Logistic recalibration: the map from `logits(risks)` to risks that fit the outcomes.
 
-    `calibration_line`; where the risks separate the outcomes, with smooth labels, which keep the map finite.
+    Where the risks separate the outcomes, with smooth labels, which keep the map finite.
 
     Args:
         risks: `[infant]`, 0..1.
@@ -135,100 +126,61 @@ def recalibration(risks: ArrayLike, labels: ArrayLike) -> Platt:
     """
     scores = logits(risks)
     try:
-        return calibration_line(scores, labels)
+        return platt(scores, labels, smooth=False)
     except ValueError:
         return platt(scores, labels)
 
 
-def line_covariance(line: Platt, scores: ArrayLike) -> Float[np.ndarray, "2 2"]:
-    """Covariance of slope and intercept from the curvature of the likelihood at a fitted line.
-
-    Args:
-        line: fitted on the scores.
-        scores: `[infant]` logits.
-    """
-    x = np.stack([np.asarray(scores, np.float64), np.ones(len(np.asarray(scores)))], axis=1)
-    risk = line(x[:, 0])
-    return np.linalg.inv((x * (risk * (1 - risk))[:, None]).T @ x)
-
-
-@dataclass(frozen=True, eq=False)
-class Reliability:
-    """The points of a reliability diagram; bins without infants are left out.
-
-    Attributes:
-        risk: `[bin]` mean risk.
-        observed: `[bin]` share of the outcome.
-        low: `[bin]` lower end of its Clopper-Pearson interval.
-        high: `[bin]` upper end.
-        count: `[bin]` infants.
-        error: mean distance of risk and observed share, weighted by infants: the expected calibration error.
-    """
-
-    risk: Float[np.ndarray, " bin"]
-    observed: Float[np.ndarray, " bin"]
-    low: Float[np.ndarray, " bin"]
-    high: Float[np.ndarray, " bin"]
-    count: Int[np.ndarray, " bin"]
-    error: float
-
-
-def reliability(
-    risks: ArrayLike, labels: ArrayLike, bins: int = 10, by: Bins = "width", level: float = 0.95
-) -> Reliability:
-    """Risks beside the observed shares of the outcome.
+def reliability(risks: ArrayLike, labels: ArrayLike, bins: int = 10) -> "pd.DataFrame":
+    """The points of a reliability diagram: risks beside the observed shares of the outcome, in bins of equal width.
 
     Args:
         risks: `[infant]`, 0..1.
         labels: `[infant]`, 0 or 1.
-        bins: number of bins.
-        by: bins of equal `width`, or of equal `count` (infants of one risk stay together).
-        level: of the intervals.
+        bins: number of bins; those without infants are left out.
+
+    Returns:
+        A row a bin: mean `risk`, `observed` share of the outcome with its Clopper-Pearson interval `low` and `high`,
+        and `count` of infants.
 
     Raises:
-        ValueError: no infants, risks outside 0..1, other labels, lengths that differ; fewer than one bin, or an
-            unknown kind of bins.
+        ValueError: no infants, risks outside 0..1, other labels, or lengths that differ.
     """
+    import pandas as pd
+
     risks, labels = check_risks(risks, labels)
-    place = _bin(risks, bins, by)
-    count = np.bincount(place, minlength=bins)
-    kept = count > 0
-    cases = np.bincount(place, labels, minlength=bins)[kept].astype(int)
-    risk, count = np.bincount(place, risks, minlength=bins)[kept] / count[kept], count[kept]
-    intervals = np.array([clopper_pearson(int(k), int(n), level) for k, n in zip(cases, count)])
-    error = float(np.abs(count * risk - cases).sum() / len(risks))
-    return Reliability(risk, cases / count, intervals[:, 0], intervals[:, 1], count, error)
+    rows = pd.DataFrame({"risk": risks, "observed": labels}).groupby(_bin(risks, bins))
+    table = rows.mean()
+    cases, count = rows["observed"].sum(), rows.size()
+    table[["low", "high"]] = [clopper_pearson(*pair) for pair in zip(cases.tolist(), count.tolist())]
+    return table.assign(count=count)
 
 
-def expected_error_if_calibrated(
-    risks: ArrayLike, bins: int = 10, by: Bins = "width", draws: int = 1000, seed: int = 0
-) -> float:
+def calibration_error(table: "pd.DataFrame") -> float:
+    """The mean distance of risk and observed share of `reliability`, weighted by infants."""
+    return float(np.average(np.abs(table["risk"] - table["observed"]), weights=table["count"]))
+
+
+def expected_error_if_calibrated(risks: ArrayLike, draws: int = 1000, seed: int = 0) -> float:
     """The mean calibration error of these risks if they were exactly right: above 0 by chance, most with few infants.
 
     Args:
         risks: `[infant]`, 0..1.
-        bins: as `reliability`.
-        by: as `reliability`.
         draws: of the outcomes.
         seed: of the draws.
 
     Raises:
-        ValueError: as `reliability`.
+        ValueError: no infants, or risks outside 0..1.
     """
     risks, _ = check_risks(risks, np.zeros(np.shape(risks), int))
-    rng, place = np.random.default_rng(seed), _bin(risks, bins, by)
-    expected = np.bincount(place, risks, minlength=bins)
-    cases = [np.bincount(place, rng.random(len(risks)) < risks, minlength=bins) for _ in range(draws)]
+    rng, place = np.random.default_rng(seed), _bin(risks)
+    expected = np.bincount(place, risks)
+    cases = [np.bincount(place, rng.random(len(risks)) < risks) for _ in range(draws)]
     return float(np.abs(np.array(cases) - expected).sum(axis=1).mean() / len(risks))
 
 
 def calibration_metrics(
-    risks: ArrayLike,
-    labels: ArrayLike,
-    level: float = 0.95,
-    groups: Groups | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
+    risks: ArrayLike, labels: ArrayLike, groups: Groups | None = None, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Estimate]:
     """Metrics of the calibration of risks, each with its interval; NaN where it is not defined.
 
@@ -238,7 +190,6 @@ def calibration_metrics(
     Args:
         risks: `[infant]`, 0..1.
         labels: `[infant]`, 0 or 1.
-        level: confidence.
         groups: the infant of each recording, None if every one is of its own; Wald's intervals do not use it.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -247,15 +198,18 @@ def calibration_metrics(
         `prevalence`, `mean_risk`, `brier`, `brier_of_prevalence` (of the prevalence in place of every risk),
         `calibration_slope`, `calibration_intercept`, `calibration_error`, `calibration_error_if_calibrated`.
         Slope and intercept are not defined for one class, for equal risks, and where the risks separate the outcomes;
-        risks near 0 and 1 enter them as in `logits`.
+        risks near 0 and 1 enter them as in `logits`. Calibrated risks have 1 and 0; a slope below 1 means that risks
+        are too extreme.
 
     Raises:
         ValueError: as `reliability`.
+
+    Source: Cox 1958 (slope and intercept).
     """
     risks, labels = check_risks(risks, labels)
     squares, prevalence = np.square(risks - labels), float(labels.mean())
-    interval = bootstrap(lambda w: w @ squares / w.sum(axis=1), labels, groups, level, resamples, seed)
-    slope, intercept = _line_estimates(risks, labels, level)
+    interval = bootstrap(lambda w: w @ squares / w.sum(axis=1), labels, groups, resamples, seed)
+    slope, intercept = _line_estimates(risks, labels)
     return {
         "prevalence": UNDEFINED._replace(value=prevalence),
         "mean_risk": UNDEFINED._replace(value=float(risks.mean())),
@@ -263,29 +217,23 @@ def calibration_metrics(
         "brier": Estimate(float(squares.mean()), *interval),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
-        "calibration_error": UNDEFINED._replace(value=reliability(risks, labels).error),
+        "calibration_error": UNDEFINED._replace(value=calibration_error(reliability(risks, labels))),
         "calibration_error_if_calibrated": UNDEFINED._replace(value=expected_error_if_calibrated(risks, seed=seed)),
     }
 
 
-def _line_estimates(risks: np.ndarray, labels: np.ndarray, level: float) -> tuple[Estimate, Estimate]:
+def _line_estimates(risks: np.ndarray, labels: np.ndarray) -> list[Estimate]:
     """Slope and intercept of the calibration line with Wald's intervals."""
     from scipy.stats import norm
 
-    scores = logits(risks)
     try:
-        line = calibration_line(scores, labels)
+        line = platt(logits(risks), labels, smooth=False)
     except ValueError:
-        return UNDEFINED, UNDEFINED
-    reach = norm.isf(tail_probability(level)) * np.sqrt(np.diag(line_covariance(line, scores)))
-    slope, intercept = (
-        Estimate(v, float(v - r), float(v + r)) for v, r in zip((line.slope, line.intercept), reach, strict=True)
-    )
-    return slope, intercept
+        return [UNDEFINED, UNDEFINED]
+    reach = norm.isf(TAILS[0]) * np.sqrt(np.diag(line.covariance))
+    return [Estimate(v, v - r, v + r) for v, r in zip((line.slope, line.intercept), reach.tolist())]
 
 
-def _bin(risks: np.ndarray, bins: int, by: str) -> np.ndarray:
-    if bins < 1 or by not in ("width", "count"):
-        raise ValueError(f"bins must be at least 1 and by width or count, got {bins} and {by!r}")
-    edges = np.linspace(0, 1, bins + 1) if by == "width" else np.quantile(risks, np.linspace(0, 1, bins + 1))
-    return np.searchsorted(edges[1:-1], risks, side="right")
+def _bin(risks: np.ndarray, bins: int = 10) -> np.ndarray:
+    """`[infant]` the bin of each, of equal width, closed below."""
+    return np.digitize(risks, np.linspace(0, 1, bins + 1)[1:-1])

@@ -6,32 +6,17 @@ says why it should not be used.
 """
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from infantjax.evaluation.discrimination import placements
-from infantjax.evaluation.intervals import Groups, Interval, bootstrap, check_scores, tail_probability
+from infantjax.evaluation.discrimination import mean_and_error, placements
+from infantjax.evaluation.intervals import TAILS, Groups, Interval, bootstrap, check_scores
 
 
-class McNemar(NamedTuple):
-    """The infants on whom exactly one of two methods is right.
-
-    Attributes:
-        first_only: infants that only the first method has right.
-        second_only: infants that only the second has right.
-        p: exact; 1 where they never differ.
-    """
-
-    first_only: int
-    second_only: int
-    p: float
-
-
-def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
-    """McNemar's exact test: among the infants on whom two methods differ, is one right as often as the other?
+def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> tuple[int, int, float]:
+    """McNemar's exact test, by statsmodels: where two methods differ, is one right as often as the other?
 
     Among infants with outcome 1 it compares sensitivities, among the others specificities, among all accuracies.
 
@@ -39,16 +24,20 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
         first_right: `[infant]` whether the first method is right.
         second_right: `[infant]` whether the second is, same infants.
 
+    Returns:
+        Infants that only the first method has right, those that only the second has, and the P value: 1 where they
+        never differ.
+
     Raises:
         ValueError: lengths that differ.
     """
-    from scipy.stats import binomtest
+    from statsmodels.stats.contingency_tables import mcnemar as exact
 
     first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"both methods must be evaluated on the same infants, got {first.shape} and {second.shape}")
     a, b = int((first & ~second).sum()), int((second & ~first).sum())
-    return McNemar(a, b, float(binomtest(a, a + b, 0.5).pvalue) if a + b else 1.0)
+    return a, b, float(exact([[0, a], [b, 0]], exact=True).pvalue)
 
 
 def published_binomial(successes: int, total: int, other_successes: int, other_total: int) -> float:
@@ -76,26 +65,19 @@ def published_binomial(successes: int, total: int, other_successes: int, other_t
     return float(binomtest(successes, total, other_successes / other_total).pvalue)
 
 
-class Difference(NamedTuple):
-    """A difference with its confidence interval and P value."""
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
-def delong(first: ArrayLike, second: ArrayLike, labels: ArrayLike, level: float = 0.95) -> Difference:
+def delong(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> tuple[float, float, float, float]:
     """The difference of two AUCs on the same infants, first less second, by DeLong's paired test.
+
+    Our own, as no library that we use has it.
 
     Args:
         first: `[infant]` scores of the first method.
         second: `[infant]` scores of the second.
         labels: `[infant]`, 0 or 1.
-        level: of the interval.
 
     Returns:
-        A P value of 1 where both scores rank the infants in the same order; NaN where they differ without variance.
+        The difference, the ends of its 95 % interval, and the P value: 1 where both scores rank the infants in the same
+        order; NaN where they differ without variance.
 
     Raises:
         ValueError: fewer than two infants of a class, NaN scores, lengths that differ.
@@ -104,23 +86,20 @@ def delong(first: ArrayLike, second: ArrayLike, labels: ArrayLike, level: float 
     """
     from scipy.stats import norm
 
-    tail = tail_probability(level)
     (first, labels, _), (second, _, _) = check_scores(first, labels), check_scores(second, labels)
-    case, control = (a - b for a, b in zip(placements(first, labels), placements(second, labels)))
-    difference = float(case.mean())
-    deviation = math.sqrt(case.var(ddof=1) / len(case) + control.var(ddof=1) / len(control))
+    difference, deviation = mean_and_error(
+        *(a - b for a, b in zip(placements(first, labels), placements(second, labels)))
+    )
     if deviation == 0:
-        return Difference(difference, difference, difference, 1.0 if difference == 0 else math.nan)
-    reach = float(norm.isf(tail)) * deviation
-    p = 2 * float(norm.sf(abs(difference) / deviation))
-    return Difference(difference, difference - reach, difference + reach, p)
+        return difference, difference, difference, 1.0 if difference == 0 else math.nan
+    reach = float(norm.isf(TAILS[0])) * deviation
+    return difference, difference - reach, difference + reach, 2 * float(norm.sf(abs(difference) / deviation))
 
 
 def paired_difference(
     first_right: ArrayLike,
     second_right: ArrayLike,
     groups: Groups | None = None,
-    level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
@@ -130,7 +109,6 @@ def paired_difference(
         first_right: `[recording]` whether the first method is right.
         second_right: `[recording]` whether the second is.
         groups: None if every recording is an infant of its own.
-        level: of the interval.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -139,45 +117,19 @@ def paired_difference(
     """
     difference = np.asarray(first_right, np.float64) - np.asarray(second_right, np.float64)
     labels = np.zeros(len(difference), int)
-    return bootstrap(lambda w: w @ difference / w.sum(axis=1), labels, groups, level, resamples, seed)
+    return bootstrap(lambda w: w @ difference / w.sum(axis=1), labels, groups, resamples, seed)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """P values adjusted for several comparisons by Holm's method, in the given order; NaN stays and does not count.
+def holm(p_values: ArrayLike) -> Float[np.ndarray, " test"]:
+    """P values adjusted for several comparisons by Holm's method, by statsmodels; NaN stays and does not count.
 
     Args:
-        p_values: of each comparison by name.
+        p_values: `[test]`.
     """
-    known = sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
-    adjusted, largest = dict(p_values), 0.0
-    for done, (p, name) in enumerate(known):
-        largest = max(largest, min(1.0, p * (len(known) - done)))
-        adjusted[name] = largest
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.array(p_values, np.float64)
+    known = ~np.isnan(adjusted)
+    if known.any():
+        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
     return adjusted
-
-
-def corrected_resampled_t(differences: ArrayLike, train: int, test: int) -> float:
-    """P value of a mean difference over repeats of a random split, whose training and test sets overlap.
-
-    A t-test takes the repeats as independent and is far too optimistic; here the variance of the mean has the factor
-    `1 / repeats + test / train` in place of `1 / repeats`.
-
-    Args:
-        differences: `[repeat]` of a metric between two methods.
-        train: infants of the training set of a repeat.
-        test: infants of its test set.
-
-    Raises:
-        ValueError: fewer than two repeats, or a set without infants.
-
-    Source: Nadeau and Bengio 2003.
-    """
-    from scipy.stats import t
-
-    differences = np.asarray(differences, np.float64)
-    if differences.ndim != 1 or len(differences) < 2 or min(train, test) < 1:
-        raise ValueError(f"at least two repeats with infants in both sets, got {differences.shape}, {train}, {test}")
-    variance = float(differences.var(ddof=1)) * (1 / len(differences) + test / train)
-    if variance == 0:
-        return 1.0 if differences.mean() == 0 else 0.0
-    return 2 * float(t.sf(abs(differences.mean()) / math.sqrt(variance), len(differences) - 1))

@@ -1,7 +1,7 @@
-"""What recalibration and conformal sets would give on new infants, from the infants of an evaluation. In float64.
+"""Recalibration and conformal sets as they would be on new infants, from those of an evaluation. In float64.
 
-Every infant is judged by maps and sets that were fitted on others: cross-fitting. An infant counts once, with the mean
-of its risks.
+The maps and sets of each infant were fitted on others: cross-fitting. An infant counts once, with the mean of its
+risks.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def cross_fitted(
 
 def conformal_coverage(
     risks: ArrayLike, labels: ArrayLike, error: float = 0.1, halves: int = 200, seed: int = 0
-) -> tuple[float, ...]:
+) -> tuple[float, float, float]:
     """How often conformal sets from one half of the infants hold the outcome of the other half.
 
     Args:
@@ -73,11 +73,12 @@ def conformal_coverage(
     known, outcomes = check_risks(risks, labels)
     found = []
     for fit, test in StratifiedShuffleSplit(halves, test_size=0.5, random_state=seed).split(known, outcomes):
-        sets = decision.conformal(known[fit], outcomes[fit])
+        sets = decision.Conformal(known[fit], outcomes[fit], np.zeros(len(fit), int), np.ones(len(fit)))
         held, truth = sets.sets(known[test], max(error, sets.finest_error)), outcomes[test]
         right = held[np.arange(len(test)), truth]
         found.append([right[truth == 0].mean(), right[truth == 1].mean(), (held.sum(axis=1) == 1).mean()])
-    return tuple(np.mean(found, axis=0).tolist())
+    without, cases, one = np.mean(found, axis=0).tolist()
+    return without, cases, one
 
 
 def cross_fitted_metrics(
@@ -103,19 +104,18 @@ def cross_fitted_metrics(
     if groups is not None:
         infant, first = group_indices(groups, outcomes)
         known, outcomes = np.bincount(infant, known) / np.bincount(infant), outcomes[first]
-    raw = decision.decision_curve(known, outcomes, THRESHOLDS)
-    brier, benefit, coverage = np.nan, np.full(len(THRESHOLDS), np.nan), tuple([np.nan] * 3)
+    brier, benefit, coverage = np.nan, np.full(len(THRESHOLDS), np.nan), (np.nan, np.nan, np.nan)
     rarer = min(np.bincount(outcomes, minlength=2))
     if rarer >= FOLDS and np.ptp(known) > 0:
         fitted = cross_fitted(known, outcomes, seed=seed)
         brier = np.square(fitted - outcomes).mean()
-        benefit = np.mean([decision.decision_curve(row, outcomes, THRESHOLDS).method for row in fitted], axis=0)
+        benefit = np.mean([decision.decision_curve(row, outcomes, THRESHOLDS)["method"] for row in fitted], axis=0)
     if rarer >= 2:
         coverage = conformal_coverage(known, outcomes, seed=seed)
     values = {"brier_recalibrated": brier}
-    for at, plain, recalibrated, everyone in zip(THRESHOLDS, raw.method, benefit, raw.treat_all):
-        name = f"net_benefit_at_{at:g}"
-        values |= {name: plain, f"{name}_recalibrated": recalibrated, f"{name}_treat_all": everyone}
-    names = ("conformal_coverage_0", "conformal_coverage_1", "conformal_one_outcome")
-    values |= dict(zip(names, coverage, strict=True))
+    raw = decision.decision_curve(known, outcomes, THRESHOLDS).assign(recalibrated=benefit)
+    for row in raw.itertuples():
+        name = f"net_benefit_at_{row.Index:g}"
+        values |= {name: row.method, f"{name}_recalibrated": row.recalibrated, f"{name}_treat_all": row.treat_all}
+    values |= dict(zip(("conformal_coverage_0", "conformal_coverage_1", "conformal_one_outcome"), coverage))
     return {name: UNDEFINED._replace(value=float(value)) for name, value in values.items()}

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from infantjax.evaluation.intervals import (
+    TAILS,
     UNDEFINED,
     AucMethod,
     Estimate,
@@ -22,7 +23,6 @@ from infantjax.evaluation.intervals import (
     bootstrap,
     check_scores,
     clopper_pearson,
-    tail_probability,
 )
 
 Weights = Float[np.ndarray, "resample infant"]
@@ -94,29 +94,28 @@ def confusion_counts(scores: ArrayLike, labels: ArrayLike, threshold: float, str
         ValueError: NaN scores, other labels than 0 and 1, or lengths differ.
     """
     scores, labels, _ = check_scores(scores, labels)
-    return _counts(scores > threshold if strict else scores >= threshold, labels)
+    predicted = scores > threshold if strict else scores >= threshold
+    return Counts(*(int(cell.sum()) for cell in _cells(predicted, labels)))
 
 
 def auc_interval(
     scores: ArrayLike,
     labels: ArrayLike,
     method: AucMethod = "delong",
-    level: float = 0.95,
     groups: Groups | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
     """Confidence interval of the AUC.
 
-    `delong`: normal approximation with DeLong's variance, cut to 0..1. `bootstrap`: percentiles over resampled
-    infants. When the classes are fully separated both shrink to [1, 1], which is not certainty: there is no variance to
-    estimate from.
+    `delong`: normal approximation with DeLong's variance, cut to 0..1; no library of ours has it. `bootstrap`:
+    percentiles over resampled infants. When the classes are fully separated both shrink to [1, 1], which is not
+    certainty: there is no variance to estimate from.
 
     Args:
         scores: `[recording]`.
         labels: `[recording]`, 0 or 1.
         method: the interval.
-        level: confidence.
         groups: bootstrap only; None if every recording is an infant of its own.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -131,9 +130,13 @@ def auc_interval(
     if method == "delong":
         if groups is not None:
             raise ValueError("DeLong's interval takes recordings as independent; use method='bootstrap' with groups")
-        return _delong(scores, labels, level)
+        from scipy.stats import norm
+
+        area, error = mean_and_error(*placements(scores, labels))
+        reach = float(norm.isf(TAILS[0])) * error
+        return Interval(max(0.0, area - reach), min(1.0, area + reach))
     if method == "bootstrap":
-        return bootstrap(_auc_of_weights(scores, labels), labels, groups, level, resamples, seed)
+        return bootstrap(_auc_of_weights(scores, labels), labels, groups, resamples, seed)
     raise ValueError(f'unknown interval "{method}"; known: delong, bootstrap')
 
 
@@ -191,8 +194,6 @@ def discrimination_metrics(
     scores: ArrayLike,
     labels: ArrayLike,
     threshold: float,
-    strict: bool = False,
-    level: float = 0.95,
     groups: Groups | None = None,
     resamples: int = 2000,
     seed: int = 0,
@@ -208,8 +209,6 @@ def discrimination_metrics(
         scores: `[recording]`.
         labels: `[recording]`, 0 or 1.
         threshold: as `confusion_counts`.
-        strict: as `confusion_counts`.
-        level: confidence.
         groups: None if every recording is an infant of its own.
         resamples: of the bootstraps.
         seed: of the bootstraps.
@@ -223,16 +222,27 @@ def discrimination_metrics(
         ValueError: NaN scores, other labels than 0 and 1, lengths differ, or an infant with two labels.
     """
     scores, labels, _ = check_scores(scores, labels)
-    predicted = scores > threshold if strict else scores >= threshold
-    found = _counts(predicted, labels)
-    estimates = {"auc": _auc_estimate(scores, labels, level, groups, resamples, seed, auc_method)}
+    predicted, estimates = scores >= threshold, {"auc": UNDEFINED}
+    if smallest := min((labels == 0).sum(), (labels == 1).sum()):
+        interval = Interval(math.nan, math.nan)
+        if groups is not None:
+            interval = auc_interval(scores, labels, "bootstrap", groups, resamples, seed)
+        elif smallest > 1:
+            interval = auc_interval(scores, labels, auc_method, None, resamples, seed)
+        estimates["auc"] = Estimate(auc(scores, labels), *interval)
+    cells = _cells(predicted, labels)
+    found = Counts(*(int(cell.sum()) for cell in cells))
     for name, value in found.metrics().items():
+
+        def metric(weights: Weights, name: str = name) -> np.ndarray:
+            return Counts(*(weights @ cell for cell in cells)).metrics()[name]
+
         if groups is None and name in found.fractions:
-            interval = clopper_pearson(*found.fractions[name], level)
+            interval = clopper_pearson(*found.fractions[name])
         elif math.isnan(value):
             interval = Interval(math.nan, math.nan)
         else:
-            interval = bootstrap(_metric_of_weights(name, predicted, labels), labels, groups, level, resamples, seed)
+            interval = bootstrap(metric, labels, groups, resamples, seed)
         estimates[name] = Estimate(float(value), *interval)
     return estimates
 
@@ -260,34 +270,16 @@ def placements(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     return (together[:m] - rankdata(cases)) / n, 1 - (together[m:] - rankdata(controls)) / m
 
 
-def _auc_estimate(
-    scores: np.ndarray,
-    labels: np.ndarray,
-    level: float,
-    groups: Groups | None,
-    resamples: int,
-    seed: int,
-    auc_method: AucMethod,
-) -> Estimate:
-    """The AUC with its interval, as far as they are defined."""
-    smallest = min((labels == 0).sum(), (labels == 1).sum())
-    if not smallest:
-        return UNDEFINED
-    area = auc(scores, labels)
-    if groups is None and smallest < 2:
-        return UNDEFINED._replace(value=area)
-    method: AucMethod = auc_method if groups is None else "bootstrap"
-    return Estimate(area, *auc_interval(scores, labels, method, level, groups, resamples, seed))
+def _cells(predicted: Bool[np.ndarray, " n"], labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Which infants are true and false positives, true and false negatives: the order of `Counts`."""
+    positive = labels == 1
+    return predicted & positive, predicted & ~positive, ~predicted & ~positive, ~predicted & positive
 
 
-def _delong(scores: np.ndarray, labels: np.ndarray, level: float) -> Interval:
-    from scipy.stats import norm
-
-    case, control = placements(scores, labels)
-    area = float(case.mean())
-    deviation = math.sqrt(case.var(ddof=1) / len(case) + control.var(ddof=1) / len(control))
-    reach = float(norm.isf(tail_probability(level))) * deviation
-    return Interval(max(0.0, area - reach), min(1.0, area + reach))
+def mean_and_error(cases: np.ndarray, controls: np.ndarray) -> tuple[float, float]:
+    """The mean of placements (or of their differences), which is an AUC, and DeLong's standard error of it."""
+    variance = cases.var(ddof=1) / len(cases) + controls.var(ddof=1) / len(controls)
+    return float(cases.mean()), math.sqrt(variance)
 
 
 def _require_two_classes(labels: np.ndarray, weights: np.ndarray) -> None:
@@ -295,16 +287,6 @@ def _require_two_classes(labels: np.ndarray, weights: np.ndarray) -> None:
     if len(present) < 2:
         found = f"all labels are {present[0]}" if len(present) else "there are no labels"
         raise ValueError(f"AUC and ROC are not defined: one class only ({found})")
-
-
-def _counts(predicted: Bool[np.ndarray, " n"], labels: np.ndarray) -> Counts:
-    positive = np.asarray(labels) == 1
-    return Counts(
-        tp=int((predicted & positive).sum()),
-        fp=int((predicted & ~positive).sum()),
-        tn=int((~predicted & ~positive).sum()),
-        fn=int((~predicted & positive).sum()),
-    )
 
 
 def _auc_of_weights(scores: np.ndarray, labels: np.ndarray) -> Callable[[Weights], np.ndarray]:
@@ -321,10 +303,3 @@ def _auc_of_weights(scores: np.ndarray, labels: np.ndarray) -> Callable[[Weights
         return (cases * below).sum(axis=1) / (cases.sum(axis=1) * controls.sum(axis=1))
 
     return statistic
-
-
-def _metric_of_weights(name: str, predicted: np.ndarray, labels: np.ndarray) -> Callable[[Weights], np.ndarray]:
-    """A metric at a threshold as a function of how often each infant occurs."""
-    positive = labels == 1
-    cells = (predicted & positive, predicted & ~positive, ~predicted & ~positive, ~predicted & positive)
-    return lambda weights: Counts(*(weights @ cell for cell in cells)).metrics()[name]

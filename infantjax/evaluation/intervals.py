@@ -18,11 +18,14 @@ Groups = Sequence[Hashable] | np.ndarray
 AucMethod = Literal["delong", "bootstrap"]
 """Intervals of an AUC."""
 
+TAILS = (0.025, 0.975)
+"""Probabilities below the ends of a 95 % interval, which all intervals are."""
+
 _BATCH_ELEMENTS = 2**21
 
 
 class Interval(NamedTuple):
-    """A confidence interval."""
+    """A 95 % confidence interval."""
 
     low: float
     high: float
@@ -39,31 +42,19 @@ class Estimate(NamedTuple):
 UNDEFINED = Estimate(math.nan, math.nan, math.nan)
 
 
-def tail_probability(level: float) -> float:
-    """The probability on either side of an interval of a confidence level.
-
-    Raises:
-        ValueError: a level outside 0..1.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"the confidence level must lie between 0 and 1, got {level}")
-    return (1 - level) / 2
-
-
-def clopper_pearson(successes: int, total: int, level: float = 0.95) -> Interval:
+def clopper_pearson(successes: int, total: int) -> Interval:
     """Exact interval of a proportion; (NaN, NaN) for 0 of 0.
 
     Raises:
-        ValueError: not 0 <= successes <= total, or a level outside 0..1.
+        ValueError: not 0 <= successes <= total.
     """
     from scipy.stats import binomtest
 
     if not 0 <= successes <= total:
         raise ValueError(f"successes must lie between 0 and the total {total}, got {successes}")
-    tail_probability(level)
     if total == 0:
         return Interval(math.nan, math.nan)
-    found = binomtest(successes, total).proportion_ci(level, method="exact")
+    found = binomtest(successes, total).proportion_ci(method="exact")
     return Interval(float(found.low), float(found.high))
 
 
@@ -71,7 +62,6 @@ def bootstrap(
     statistic: Callable[[Float[np.ndarray, "resample row"]], Float[np.ndarray, " resample"]],
     labels: Int[np.ndarray, " row"],
     groups: Groups | None = None,
-    level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
@@ -81,29 +71,25 @@ def bootstrap(
         statistic: of how often each row occurs in each resample; NaN where it is not defined, which is left out.
         labels: 0 or 1.
         groups: the infant of each row, None if every row is an infant of its own.
-        level: confidence.
         resamples: how many.
         seed: of the resamples.
 
     Raises:
-        ValueError: no resamples, a level outside 0..1, or an infant with two labels.
+        ValueError: no resamples, or an infant with two labels.
     """
     if resamples < 1:
         raise ValueError(f"a bootstrap needs at least one resample, got {resamples}")
-    tail = tail_probability(level)
     values = np.concatenate([statistic(w) for w in _resampled_weights(labels, groups, resamples, seed)])
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    return Interval(float(low), float(high))
+    return Interval(*np.nanquantile(values, TAILS).tolist())
 
 
 def bootstrap_mean(
-    values: Shaped[np.ndarray, " run *rest"], level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Shaped[np.ndarray, " run *rest"], resamples: int = 2000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The mean over independent runs, with percentiles of the means of resampled runs; too narrow for few runs.
 
     Args:
         values: one row per run; a NaN makes the mean of its column NaN.
-        level: confidence.
         resamples: how many.
         seed: of the resamples.
 
@@ -111,17 +97,16 @@ def bootstrap_mean(
         (mean, low, high) `[*rest]`; low and high are NaN for one run.
 
     Raises:
-        ValueError: no runs, or a level outside 0..1.
+        ValueError: no runs.
     """
     values = np.asarray(values, np.float64)
     if not len(values):
         raise ValueError("a mean needs at least one run")
-    tail = tail_probability(level)
     mean = values.mean(axis=0)
     if len(values) == 1:
         return mean, np.full_like(mean, math.nan), np.full_like(mean, math.nan)
     weights = _draw_counts(np.random.default_rng(seed), len(values), resamples) / len(values)
-    low, high = np.quantile(np.tensordot(weights, values, 1), (tail, 1 - tail), axis=0)
+    low, high = np.quantile(np.tensordot(weights, values, 1), TAILS, axis=0)
     return mean, low, high
 
 

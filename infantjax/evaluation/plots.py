@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 
 from infantjax.errors import MissingExtraError
 from infantjax.evaluation import calibration, decision, discrimination
-from infantjax.evaluation.columns import Column
 from infantjax.files import write_atomically
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def reliability(risks: Risks, labels: ArrayLike, bins: int = 10) -> "Figure":
     upper.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, values in risks.items():
         found = calibration.reliability(values, labels, bins)
-        reach = np.abs(np.stack([found.low, found.high]) - found.observed)
-        upper.errorbar(found.risk, found.observed, reach, marker="o", capsize=2, label=name)
+        reach = np.abs(found[["low", "high"]].sub(found["observed"], axis=0)).T
+        upper.errorbar(found["risk"], found["observed"], reach, marker="o", capsize=2, label=name)
     lower.hist([np.asarray(values) for values in risks.values()], np.linspace(0, 1, bins + 1))
     upper.set(ylabel="observed share", ylim=(-0.02, 1.02), xlim=(0, 1))
     lower.set(xlabel="risk", ylabel="infants")
@@ -79,34 +78,14 @@ def decision_curve(risks: Risks, labels: ArrayLike) -> "Figure":
     figure, axes = new_figure("risk from which one acts", "net benefit per infant")
     curves = {name: decision.decision_curve(values, labels) for name, values in risks.items()}
     first = next(iter(curves.values()))
-    axes.plot(first.thresholds, first.treat_all, color="0.5", linewidth=1, label="treat all")
+    axes.plot(first["treat_all"], color="0.5", linewidth=1, label="treat all")
     for name, curve in curves.items():
-        axes.plot(curve.thresholds, curve.method, label=name)
+        axes.plot(curve["method"], label=name)
     axes.axhline(0, color="0.7", linewidth=1, label="treat none")
     # The net benefit of treating all falls without limit; values far below 0 say nothing more.
     top = max(float(np.mean(np.asarray(labels))), 0.05)
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.1 * top))
     axes.legend()
-    return figure
-
-
-def groups(values: ArrayLike, column: Column, label: str = "risk") -> "Figure":
-    """Box plots of the values of infants by the entries of a category, with each infant as a point.
-
-    Args:
-        values: `[infant]`, NaN where missing.
-        column: `[infant]`, a category with entries.
-        label: of the values.
-    """
-    figure, axes = new_figure(column.name.replace("$", r"\$"), label)
-    numbers = np.asarray(values, np.float64)
-    of = [numbers[(column.values == entry) & np.isfinite(numbers)] for entry in column.entries]
-    # A dollar sign would begin a formula.
-    names = [entry.replace("$", r"\$") for entry in column.entries]
-    axes.boxplot(of, tick_labels=[f"{e}, {len(v)}" for e, v in zip(names, of)], showfliers=False)
-    for place, found in enumerate(of, 1):
-        # Spread evenly, not at random: the same values give the same bytes.
-        axes.plot(place + np.linspace(-0.15, 0.15, len(found)), found, "o", color="0.4", markersize=3)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of the risks of one method, and its comparison with others, as plain data and as lines to print.
+"""Evaluation of the risks of one method, and its comparison with others, as tables and as lines to print.
 
 The metrics are those of `discrimination`, `calibration`, `comparison` and `decision`; here they are collected.
 """
@@ -6,7 +6,7 @@ The metrics are those of `discrimination`, `calibration`, `comparison` and `deci
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,9 @@ from infantjax.evaluation import calibration, comparison, cross_fitting, decisio
 from infantjax.evaluation.intervals import UNDEFINED, AucMethod, Estimate, Groups, bootstrap, check_scores
 from infantjax.files import finite_or_none
 from infantjax.settings import require_one_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Test = Literal["mcnemar", "published"]
 
@@ -26,32 +29,10 @@ TESTS: dict[Test, str] = {
 """Tests of a difference between predictions, and what they do."""
 
 
-class Comparison(NamedTuple):
-    """A metric of two methods; NaN where it is not defined, and a P value of NaN where there is no test.
-
-    Attributes:
-        first: of the first method.
-        second: of the second.
-        difference: first less second.
-        low: of the interval of the difference.
-        high: of the interval of the difference.
-        p: two-sided.
-        holm: the same after Holm's correction over the methods that the first is compared with.
-    """
-
-    first: float
-    second: float
-    difference: float
-    low: float
-    high: float
-    p: float
-    holm: float
+_COMPARED = ["first", "second", "difference", "low", "high", "p"]
 
 
-_NO_COMPARISON = Comparison(*[math.nan] * 7)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """A method on a set of infants.
 
@@ -59,8 +40,8 @@ class Evaluation:
         infants: number of infants.
         cases: number of infants with outcome 1.
         threshold: outcome 1 is predicted from this risk on.
-        metrics: with their intervals, by name.
-        comparisons: with other methods, by method and by metric.
+        metrics: a row a metric: `value` with its 95 % interval, `low` and `high`; NaN where it is not defined.
+        comparisons: with other methods, see `compare_all`; None where there are none.
         subgroups: the same of the infants of each group, by name.
         recordings: number of recordings, where infants have several; 0 where each has one.
     """
@@ -68,42 +49,52 @@ class Evaluation:
     infants: int
     cases: int
     threshold: float
-    metrics: Mapping[str, Estimate]
-    comparisons: Mapping[str, Mapping[str, Comparison]] = field(default_factory=dict)
+    metrics: "pd.DataFrame"
+    comparisons: "pd.DataFrame | None" = None
     subgroups: Mapping[str, "Evaluation"] = field(default_factory=dict)
     recordings: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON: metrics as `[value, low, high]`, comparisons by the names of `Comparison`; null for NaN."""
-        result: dict[str, Any] = {name: finite_or_none(list(metric)) for name, metric in self.metrics.items()}
-        if self.comparisons:
-            result["comparisons"] = finite_or_none(self.comparisons)
+        """As JSON: metrics as `[value, low, high]`, comparisons by the columns of `compare_all`; null for NaN."""
+        result: dict[str, Any] = dict(zip(self.metrics.index, self.metrics.to_numpy().tolist()))
+        if self.comparisons is not None:
+            by_method = self.comparisons.groupby(level="method", sort=False)
+            result["comparisons"] = {method: rows.droplevel("method").to_dict("index") for method, rows in by_method}
+        found: dict[str, Any] = finite_or_none(result)
         if self.subgroups:
-            result["subgroups"] = {
+            found["subgroups"] = {
                 name: {"infants": group.infants, "cases": group.cases, **group.to_dict()}
                 for name, group in self.subgroups.items()
             }
-        return result
+        return found
 
     def lines(self) -> list[str]:
         """As lines of text; `nan` where a metric is not defined, no interval where none was computed."""
         unit = f"{self.recordings} recordings of {self.infants}" if self.recordings else f"{self.infants}"
         lines = [f"{unit} infants, {self.cases} with outcome 1, threshold {self.threshold:g}"]
-        width = max(map(len, self.metrics)) + 2
-        for name, metric in self.metrics.items():
-            alone = math.isnan(metric.low) and not math.isnan(metric.value)
-            interval = "" if alone else f"  ({metric.low:.3f} to {metric.high:.3f})"
-            lines.append(f"{name:<{width}}{metric.value:.3f}{interval}")
-        several = len(self.comparisons) > 1
-        for method, rows in self.comparisons.items():
-            columns = f"{'first':>8}{'second':>8}{'difference':>12}{'95 % interval':>20}{'P':>8}"
-            lines += ["", f"against {method}", f"{'':<14}{columns}" + f"{'Holm':>8}" * several]
-            for name, row in rows.items():
-                interval = f"{row.low:+.3f} to {row.high:+.3f}"
-                ps = "".join(f"{'-' if math.isnan(p) else f'{p:.3f}':>8}" for p in (row.p, row.holm)[: 1 + several])
-                lines.append(f"{name:<14}{row.first:>8.3f}{row.second:>8.3f}{row.difference:>+12.3f}{interval:>20}{ps}")
+        width = max(map(len, self.metrics.index)) + 2
+        for name, value, low, high in self.metrics.itertuples():
+            alone = math.isnan(low) and not math.isnan(value)
+            interval = "" if alone else f"  ({low:.3f} to {high:.3f})"
+            lines.append(f"{name:<{width}}{value:.3f}{interval}")
+        if self.comparisons is not None:
+            lines += self._compared_lines(self.comparisons)
         for name, group in self.subgroups.items():
             lines += ["", f"{name}: {group.lines()[0]}", *group.lines()[1:]]
+        return lines
+
+    @staticmethod
+    def _compared_lines(comparisons: "pd.DataFrame") -> list[str]:
+        lines, methods = [], comparisons.index.unique("method")
+        several = len(methods) > 1
+        for method in methods:
+            columns = f"{'first':>8}{'second':>8}{'difference':>12}{'95 % interval':>20}{'P':>8}"
+            lines += ["", f"against {method}", f"{'':<14}{columns}" + f"{'Holm':>8}" * several]
+            for row in comparisons.loc[method].itertuples():
+                interval = f"{row.low:+.3f} to {row.high:+.3f}"
+                ps = "".join(f"{'-' if math.isnan(p) else f'{p:.3f}':>8}" for p in (row.p, row.holm)[: 1 + several])
+                shares = f"{row.Index:<14}{row.first:>8.3f}{row.second:>8.3f}{row.difference:>+12.3f}"
+                lines.append(f"{shares}{interval:>20}{ps}")
         return lines
 
 
@@ -142,11 +133,17 @@ def evaluate(
     fitted = cross_fitting.cross_fitted_metrics(risks, labels, groups, seed)
     elsewhere = _predictive_values(found["sensitivity"].value, found["specificity"].value)
     labels = np.asarray(labels)
-    metrics = {**found, **elsewhere, **calibrated, **fitted}
+    metrics = _table({**found, **elsewhere, **calibrated, **fitted})
     if groups is None:
         return Evaluation(len(labels), int(labels.sum()), threshold, metrics)
     outcomes = dict(zip(groups, labels.tolist()))
     return Evaluation(len(outcomes), sum(outcomes.values()), threshold, metrics, recordings=len(labels))
+
+
+def _table(estimates: Mapping[str, Estimate]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame.from_dict(estimates, orient="index", columns=list(Estimate._fields))
 
 
 def compare(
@@ -158,7 +155,7 @@ def compare(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Comparison]:
+) -> "pd.DataFrame":
     """Two methods on the same infants.
 
     The AUCs are compared by DeLong's paired test, the predictions by `test`; their intervals are bootstraps over
@@ -175,42 +172,50 @@ def compare(
         seed: of the bootstraps.
 
     Returns:
-        `auc`, `sensitivity`, `specificity`, `accuracy`, `ppv`, `npv`.
+        Rows `auc`, `sensitivity`, `specificity`, `accuracy`, `ppv`, `npv`; columns `first` and `second` (the methods'
+        values), `difference` with the ends of its interval `low` and `high`, and the two-sided `p`. NaN where they are
+        not defined, and where there is no test.
 
     Raises:
         ValueError: NaN risks, labels other than 0 and 1, lengths differ, or an unknown test.
     """
+    import pandas as pd
+
     require_one_of("test", test, tuple(TESTS))
     (first, labels, _), (second, _, _) = check_scores(first, labels), check_scores(second, labels)
     predicted = [risks >= threshold for risks, threshold in zip((first, second), thresholds)]
     right = [each == (labels == 1) for each in predicted]
-    rows = {"auc": _compare_auc(first, second, labels)}
+    rows: dict[str, tuple[float, ...]] = {"auc": (math.nan,) * 6}
+    if min((labels == 0).sum(), (labels == 1).sum()) > 1:
+        areas = discrimination.auc(first, labels), discrimination.auc(second, labels)
+        rows["auc"] = *areas, *comparison.delong(first, second, labels)
     for name, infants in {"sensitivity": labels == 1, "specificity": labels == 0, "accuracy": labels >= 0}.items():
         rows[name] = _compare_paired(right[0][infants], right[1][infants], resamples, seed)
     for name, outcome in (("ppv", 1), ("npv", 0)):
         rows[name] = _compare_predictive_values([each == outcome for each in predicted], right, labels, resamples, seed)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=_COMPARED)
     if test == "published":
         risks = zip((first, second), thresholds)
         mine, other = (discrimination.confusion_counts(r, labels, t).fractions for r, t in risks)
         for name in mine:
             defined = mine[name][1] and other[name][1]
-            p = comparison.published_binomial(*mine[name], *other[name]) if defined else math.nan
-            rows[name] = rows[name]._replace(p=p)
-    return {name: row._replace(holm=row.p) for name, row in rows.items()}
+            table.loc[name, "p"] = comparison.published_binomial(*mine[name], *other[name]) if defined else math.nan
+    return table
 
 
-def correct_p_values(comparisons: Mapping[str, Mapping[str, Comparison]]) -> dict[str, dict[str, Comparison]]:
-    """Comparisons of one method with several others, `holm` set: P values corrected metric by metric.
+def compare_all(comparisons: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
+    """Comparisons of one method with several others, their P values corrected metric by metric by Holm's method.
 
     Args:
-        comparisons: results of `compare`, by name of the other method; each of the same metrics.
+        comparisons: results of `compare`, by name of the other method; at least one.
+
+    Returns:
+        One table by `method` and `metric`, with the corrected P values in the column `holm`.
     """
-    result: dict[str, dict[str, Comparison]] = {method: {} for method in comparisons}
-    for name in next(iter(comparisons.values()), {}):
-        adjusted = comparison.holm({method: rows[name].p for method, rows in comparisons.items()})
-        for method, rows in comparisons.items():
-            result[method][name] = rows[name]._replace(holm=adjusted[method])
-    return result
+    import pandas as pd
+
+    table = pd.concat(comparisons, names=["method", "metric"])
+    return table.assign(holm=table.groupby(level="metric")["p"].transform(lambda p: comparison.holm(p)))
 
 
 def evaluate_subgroups(
@@ -245,7 +250,7 @@ def evaluate_subgroups(
     for name in sorted(set(groups)):
         r, y = risks[of_infant == name], labels[of_infant == name]
         metrics = discrimination.discrimination_metrics(r, y, threshold, resamples=resamples, seed=seed)
-        found[name] = Evaluation(len(y), int(y.sum()), threshold, metrics)
+        found[name] = Evaluation(len(y), int(y.sum()), threshold, _table(metrics))
     return found
 
 
@@ -253,32 +258,23 @@ def _predictive_values(sensitivity: float, specificity: float) -> dict[str, Esti
     """Predictive values at the published prevalences."""
     found: dict[str, Estimate] = {}
     for prevalence in decision.PREVALENCES.values():
-        values = (math.nan, math.nan)
-        if not math.isnan(sensitivity + specificity):
-            values = decision.predictive_values(sensitivity, specificity, prevalence)
+        values = decision.predictive_values(sensitivity, specificity, prevalence)
         found |= {f"{n}_at_{prevalence:g}": UNDEFINED._replace(value=v) for n, v in zip(("ppv", "npv"), values)}
     return found
 
 
-def _compare_auc(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> Comparison:
-    if min((labels == 0).sum(), (labels == 1).sum()) < 2:
-        return _NO_COMPARISON
-    areas = discrimination.auc(first, labels), discrimination.auc(second, labels)
-    return Comparison(*areas, *comparison.delong(first, second, labels), math.nan)
-
-
-def _compare_paired(first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> Comparison:
+def _compare_paired(first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> tuple[float, ...]:
     """Shares of infants that each method has right, `[infant]` of the same infants."""
     if not len(first):
-        return _NO_COMPARISON
+        return (math.nan,) * 6
     a, b = float(first.mean()), float(second.mean())
     interval = comparison.paired_difference(first, second, resamples=resamples, seed=seed)
-    return Comparison(a, b, a - b, *interval, comparison.mcnemar(first, second).p, math.nan)
+    return a, b, a - b, *interval, comparison.mcnemar(first, second)[2]
 
 
 def _compare_predictive_values(
     predicted: Sequence[np.ndarray], right: Sequence[np.ndarray], labels: np.ndarray, resamples: int, seed: int
-) -> Comparison:
+) -> tuple[float, ...]:
     """Shares of right predictions by bootstrap over infants; a resample without predictions is left out."""
 
     def shares(weights: np.ndarray) -> list[np.ndarray]:
@@ -287,6 +283,6 @@ def _compare_predictive_values(
 
     first, second = (float(share) for share in shares(np.ones(len(labels))))
     if math.isnan(first - second):
-        return _NO_COMPARISON._replace(first=first, second=second)
-    interval = bootstrap(lambda w: np.subtract(*shares(w)), labels, None, 0.95, resamples, seed)
-    return Comparison(first, second, first - second, *interval, math.nan, math.nan)
+        return first, second, *[math.nan] * 4
+    interval = bootstrap(lambda w: np.subtract(*shares(w)), labels, None, resamples, seed)
+    return first, second, first - second, *interval, math.nan

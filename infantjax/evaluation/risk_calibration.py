@@ -1,4 +1,4 @@
-"""What turns the risk of an ensemble into a probability: out-of-fold risks, a calibration map, conformal sets.
+"""The risk of an ensemble as a probability: out-of-fold risks, a calibration map, conformal sets.
 
 Cross-validation makes it from the infants that each network did not train on and stores it with the ensemble. An
 assessment reads it without SciPy or scikit-learn.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from infantjax.evaluation import calibration
-from infantjax.evaluation.decision import Conformal, conformal
+from infantjax.evaluation.decision import Conformal, conformal, held_out_risks, miss_rate_probability
 
 MIN_INFANTS = 10
 """Infants of each outcome that a map needs: five for each of its two parameters, the least that Vittinghoff and
@@ -51,7 +51,7 @@ DEFAULT_OPTIONS = RiskOptions()
 
 
 class CalibratedRisk(NamedTuple):
-    """What a risk means for infants like those of the cross-validation.
+    """The meaning of a risk for infants like those of the cross-validation.
 
     Attributes:
         risk: calibrated, a probability; NaN without a map.
@@ -59,7 +59,7 @@ class CalibratedRisk(NamedTuple):
         high: of its 95 % interval.
         prevalence: at which the calibrated risk holds; NaN without a map.
         conformal_set: `above`, `below`, or `cannot tell`; empty without out-of-fold risks of both outcomes.
-        error: chance that the set misses the true outcome.
+        error: stated chance that the set misses the true outcome, see `Conformal.miss_bounds`.
         statement: what of this is known and what is not, in sentences.
     """
 
@@ -174,16 +174,12 @@ class RiskCalibration:
         Raises:
             ValueError: an infant with two outcomes, or risks outside 0..1.
         """
-        from infantjax.evaluation.intervals import group_indices
-
-        values, labels = np.asarray(risks, np.float64), np.asarray(outcomes, np.int64)
-        infant, first = group_indices(infants, labels)
-        sets = _sorted(conformal(values, labels, infants, folds))
+        sets = conformal(risks, outcomes, infants, folds)
         fitted: CalibrationMap | None = OWN_MAP
         reason = ""
         if not own:
-            per_fold = _infant_means(values, infant, np.asarray(folds))
-            fitted, reason = _fit_map(per_fold, labels[first])
+            means = held_out_risks(risks, outcomes, infants, folds).groupby("infant")[["risk", "outcome"]].mean()
+            fitted, reason = _fit_map(means["risk"].to_numpy(), means["outcome"].to_numpy(int))
         return cls(sets, fitted, reason, optimistic, subjects)
 
     @property
@@ -206,15 +202,22 @@ class RiskCalibration:
         return CohortRisks(self.subjects, self.counts(), (lower[0], lower[1]), (tuple(counts[0]), tuple(counts[1])))
 
     def describe(self) -> str:
-        """The map, or why there is none, and the finest error of conformal sets, in one line."""
+        """The map, or why there is none, and how sure conformal sets are, in one line."""
         without, cases = self.counts()
         words = f"no calibration map: {self.reason}"
         if self.map is not None:
             words = f"calibration map: slope {self.map.slope:.3g}, intercept {self.map.intercept:.3g}"
         if self.map == OWN_MAP:
             words = "no calibration map is needed: the method calibrates its risk itself"
-        finest = f"; finest error of conformal sets {self.conformal.finest_error:.3g}" if min(without, cases) else ""
-        return words + finest
+        if not min(without, cases):
+            return words
+        finest = self.conformal.finest_error
+        error = max(DEFAULT_OPTIONS.error, finest)
+        return (
+            f"{words}; finest error of conformal sets {finest:.3g}; at an error of {error:.3g} sets from {cases} "
+            f"infants with the outcome miss at most this share of such infants with probability "
+            f"{miss_rate_probability(cases, error):.2f} at best"
+        )
 
     def apply(
         self, risk: float, by_fold: Mapping[int, float], options: RiskOptions = DEFAULT_OPTIONS
@@ -275,6 +278,11 @@ class RiskCalibration:
         elif used > options.error:
             finest = f"{without} and {cases} infants of the two outcomes allow {used:.3g} at best"
             lines.append(f"The conformal set was asked for at an error of {options.error:g}; {finest}, which is used.")
+        if min(without, cases) and (bound := max(self.conformal.miss_bounds(used))) > used:
+            lines.append(
+                f"The conformal set misses the true outcome with a chance near {used:.3g}; for folds of equal size "
+                f"only {bound:.2f} is proved."
+            )
         if self.optimistic:
             lines.append("The same infants chose the epoch of each network, so this is too favorable.")
         return " ".join(lines)
@@ -358,21 +366,8 @@ def _fit_map(risks: np.ndarray, labels: np.ndarray) -> tuple[CalibrationMap | No
     line = calibration.recalibration(risks, labels)
     if line.slope <= 0:
         return None, "out-of-fold risks are not higher for infants with the outcome"
-    (a, b), (_, c) = calibration.line_covariance(line, calibration.logits(risks)).tolist()
+    (a, b), (_, c) = line.covariance.tolist()
     return CalibrationMap(float(line.slope), float(line.intercept), (a, b, c)), ""
-
-
-def _infant_means(risks: np.ndarray, infant: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """`[infant]` the mean over folds of the mean risk within each."""
-    pairs, entry = np.unique(np.stack([infant, folds]), axis=1, return_inverse=True)
-    means = np.bincount(entry.ravel(), risks) / np.bincount(entry.ravel())
-    return np.bincount(pairs[0], means) / np.bincount(pairs[0])
-
-
-def _sorted(sets: Conformal) -> Conformal:
-    """The same rows by outcome, fold and risk: their order tells nothing of the order of the cohort."""
-    order = np.lexsort((sets.weights, sets.risks, sets.folds, sets.outcomes))
-    return Conformal(sets.risks[order], sets.outcomes[order], sets.folds[order], sets.weights[order])
 
 
 def _logit(probability: float) -> float:

@@ -1,13 +1,16 @@
-"""Risks and outcomes from the tables that `assess` and `crossval` write."""
+"""Risks and outcomes from the tables that `assess` and `crossval` write, as data frames."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from infantjax.errors import InputError
 from infantjax.files import without_guard
 from infantjax.formats import checks, text
 from infantjax.formats.outcomes import read_column, read_infant_ids, read_outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_GROUPS = 20
 """Most different entries of a column that makes subgroups."""
@@ -36,23 +39,36 @@ USUAL = ColumnNames()
 """The columns that the commands write."""
 
 
-class RiskTable(NamedTuple):
-    """Risks of infants with their outcomes, in the order of the table.
+def read_cells(path: str | Path, remedy: str, *, pad: bool = False) -> "pd.DataFrame":
+    """Read a text table: a row a line, with its number as index and the column names in lower case; all cells are text.
 
-    Attributes:
-        names: ids.
-        risks: 0..1.
-        outcomes: 0 or 1.
-        problems: rows that were left out, one line each.
+    Args:
+        path: the table.
+        remedy: for messages, where it is none.
+        pad: whether a row may be shorter than the header: its last cells are then empty.
+
+    Raises:
+        InputError: it is no text table, a column occurs twice, or a row has another length than the header.
     """
+    import pandas as pd
 
-    names: tuple[str, ...]
-    risks: tuple[float, ...]
-    outcomes: tuple[int, ...]
-    problems: tuple[str, ...]
+    path = checks.check_readable(path)
+    if path.is_dir() or checks.kind_of(path) != "text":
+        raise InputError(path, "is not a text table", remedy)
+    lines = text.rows(path, text.dialect_of(path))
+    header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
+    if len(set(header)) < len(header):
+        raise InputError(path, "has a column twice, in capital and small letters", "remove one of them")
+    rows = {}
+    for number, cells in lines:
+        padded = cells + [""] * (len(header) - len(cells)) if pad else cells
+        rows[number] = [without_guard(cell.strip()) for cell in text.check_width(path, number, padded, len(header))]
+    return pd.DataFrame(list(rows.values()), pd.Index(rows, dtype=int), header, dtype=object)
 
 
-def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: ColumnNames = USUAL) -> RiskTable:
+def read_risks(
+    path: str | Path, outcomes: str | Path | None = None, columns: ColumnNames = USUAL
+) -> "tuple[pd.DataFrame, list[str]]":
     """Read a table of risks, and the outcomes from it or from another table.
 
     Args:
@@ -62,39 +78,53 @@ def read_risks(path: str | Path, outcomes: str | Path | None = None, columns: Co
         outcomes: table of outcomes as in a cohort; None takes the column of the first table.
         columns: other names of these columns, in any case.
 
+    Returns:
+        Columns `id`, `risk` (0..1) and `outcome` (0 or 1) in the order of the table, and the rows that were left out,
+        one line each.
+
     Raises:
         InputError: a column is missing, a risk is not a number in 0..1, two files of a summary have one id, or no row
             can be used.
     """
-    path = checks.check_readable(path)
-    if checks.kind_of(path) != "text":
-        raise InputError(path, "is not a text table", "give the summary.csv of assess or a table with id and risk")
-    dialect = text.dialect_of(path)
-    lines = text.rows(path, dialect)
-    header = [name.lower() for name in text.header_of(path, next((cells for _, cells in lines), []))]
-    used = _find_columns(path, header, columns, outcomes is None)
-    known = read_outcomes(outcomes) if outcomes is not None else None
-    rows, problems, lines_of = [], [], dict[str, int]()
-    for number, cells in lines:
-        row = dict(zip(header, text.check_width(path, number, cells, len(header))))
-        name = without_guard(row[used.id].strip()) if used.id else f"line {number}"
-        has_file = {"file", "value_name"} <= set(header) and row[str(used.risk)].strip()
-        if has_file and (first := lines_of.setdefault(name, number)) != number:
-            # Two files: of two infants, or two recordings of one. Only the user knows.
-            what = f'lines {first} and {number} are both named "{name[:60]}"'
-            raise InputError(path, what, "give each file an id of its own")
-        if row.get("value_name", "").strip() not in ("", "risk"):
-            raise InputError(path, f"line {number} has a {row['value_name'][:20]}, not a risk", "give a table of risks")
-        risk = _risk(path, number, row[str(used.risk)], dialect.separator)
-        outcome = _outcome(path, number, row[str(used.outcome)]) if known is None else _known(known, name)
-        if risk is None or outcome is None:
-            problems.append(f"line {number} ({name[:60]}): has no {'risk' if risk is None else 'outcome'}")
-        else:
-            rows.append((name, risk, outcome))
-    if not rows:
+    import pandas as pd
+
+    table = read_cells(path, "give the summary.csv of assess or a table with id and risk")
+    used = _find_columns(Path(path), list(table), columns, outcomes is None)
+    names = table[used.id] if used.id else pd.Series([f"line {number}" for number in table.index], table.index)
+    given = table[used.risk] != ""
+    if {"file", "value_name"} <= set(table) and (
+        twice := given & names[given].duplicated().reindex(table.index, fill_value=False)
+    ).any():
+        # Two files: of two infants, or two recordings of one. Only the user knows.
+        name = names[twice].iloc[0]
+        first, second = names.index[given & (names == name)][:2]
+        what = f'lines {first} and {second} are both named "{name[:60]}"'
+        raise InputError(path, what, "give each file an id of its own")
+    if "value_name" in table:
+        for number, cell in table["value_name"][~table["value_name"].isin(("", "risk"))].items():
+            raise InputError(path, f"line {number} has a {cell[:20]}, not a risk", "give a table of risks")
+    risks = pd.to_numeric(table[used.risk].str.replace(",", ".", n=1).where(given), errors="coerce")
+    for number, cell in table[used.risk][given & risks.isna()].items():
+        what = f'line {number}, column risk: "{cell[:40]}" is not a number'
+        raise InputError(path, what, "leave the cell empty if missing")
+    for number, risk in risks[(risks < 0) | (risks > 1)].items():
+        raise InputError(path, f"line {number} has risk {risk:g}, must be within 0..1", "correct the table")
+    if outcomes is None:
+        labels = table[used.outcome].map({"0": 0, "1": 1})
+        for number, cell in table[used.outcome][labels.isna() & (table[used.outcome] != "")].items():
+            raise InputError(path, f"line {number} has outcome {cell[:20]!r}, which is not 0 or 1", "correct the table")
+    else:
+        known = read_outcomes(outcomes)
+        labels = names.map(lambda name: _known(known, name))
+    rows = pd.DataFrame({"id": names, "risk": risks, "outcome": labels})
+    problems = [
+        f"line {row.Index} ({row.id[:60]}): has no {'outcome' if row.risk == row.risk else 'risk'}"
+        for row in rows[rows.isna().any(axis=1)].itertuples()
+    ]
+    rows = rows.dropna().astype({"outcome": int}).reset_index(drop=True)
+    if rows.empty:
         raise InputError(path, "holds no infant with a risk and an outcome", "check that the ids of both tables agree")
-    names, risks, labels = zip(*rows)
-    return RiskTable(names, risks, labels, tuple(problems))
+    return rows, problems
 
 
 def read_not_assessable(path: str | Path, columns: ColumnNames = USUAL) -> dict[str, str]:
@@ -109,35 +139,16 @@ def read_not_assessable(path: str | Path, columns: ColumnNames = USUAL) -> dict[
         InputError: a table cannot be read.
     """
     found: dict[str, str] = {}
-    for table in (Path(path), Path(path).with_name(QUALITY)):
-        if not table.exists():
+    for file in (Path(path), Path(path).with_name(QUALITY)):
+        if not file.exists():
             continue
-        lines = text.rows(table, text.dialect_of(table))
-        header = [name.lower() for name in next((cells for _, cells in lines), [])]
-        asked = (columns.id or "").lower()
-        name = asked if asked in header else next((name for name in _NAMES if name in header), None)
-        if name is None or "assessable" not in header:
-            continue
-        reasons = "reasons" if "reasons" in header else "message"
-        for number, cells in lines:
-            row = dict(zip(header, text.check_width(table, number, cells, len(header))))
-            if row["assessable"] == "false":
-                found.setdefault(row[name].strip().removeprefix("'"), row.get(reasons, ""))
+        table = read_cells(file, "give the summary.csv of assess")
+        name = next((name for name in ((columns.id or "").lower(), *_NAMES) if name in table), None)
+        reasons = next((name for name in ("reasons", "message") if name in table), None)
+        if name is not None and "assessable" in table:
+            for _, row in table[table["assessable"] == "false"].iterrows():
+                found.setdefault(row[name], row[reasons] if reasons else "")
     return found
-
-
-def leave_out(table: RiskTable, names: Iterable[str]) -> RiskTable:
-    """The table without some recordings.
-
-    Raises:
-        ValueError: none is left.
-    """
-    left_out = set(names)
-    kept = [row for row in zip(*table[:3]) if row[0] not in left_out]
-    if not kept:
-        raise ValueError("no assessable recording is left")
-    names, risks, outcomes = zip(*kept)
-    return RiskTable(names, risks, outcomes, table.problems)
 
 
 def _find_columns(path: Path, header: Sequence[str], asked: ColumnNames, with_outcome: bool) -> ColumnNames:
@@ -157,48 +168,43 @@ def _find_columns(path: Path, header: Sequence[str], asked: ColumnNames, with_ou
     return ColumnNames(names, risk or usual, outcome or "outcome")
 
 
-def read_infants(path: str | Path | None, table: RiskTable) -> tuple[str, ...] | None:
+def read_infants(path: str | Path | None, rows: "pd.DataFrame") -> list[str] | None:
     """The infant of each recording, by the column `group` of a table of outcomes; None if each has its own.
 
     Args:
         path: table of outcomes; an infant that it does not name is identified by its id.
-        table: of the recordings.
+        rows: of `read_risks`.
 
     Raises:
         InputError: as `read_outcomes`, or recordings of an infant differ in their outcomes.
     """
     known = {} if path is None else read_infant_ids(path)
-    infants = tuple(_known(known, name) or name for name in table.names)
-    pairs = set(zip(infants, table.outcomes))
-    if len(pairs) > len(set(infants)):
-        both = min(infant for infant, outcome in pairs if outcome and (infant, 0) in pairs)
-        what = f'gives recordings of infant "{both[:60]}" different outcomes'
+    infants = [_known(known, name) or name for name in rows["id"]]
+    outcomes = rows["outcome"].groupby(infants).nunique()
+    if (outcomes > 1).any():
+        what = f'gives recordings of infant "{outcomes.idxmax()[:60]}" different outcomes'
         raise InputError(path or "the table of risks", what, "correct the table")
-    return infants if len(set(infants)) < len(infants) else None
+    return infants if len(outcomes) < len(infants) else None
 
 
-def mean_per_infant(table: RiskTable, path: str | Path | None) -> RiskTable:
+def mean_per_infant(rows: "pd.DataFrame", path: str | Path | None) -> "pd.DataFrame":
     """One row for each infant, by the infant's name: the mean risk of its recordings.
 
     Args:
-        table: of recordings.
+        rows: of `read_risks`.
         path: as `read_infants`.
 
     Raises:
         InputError: as `read_infants`.
     """
-    infants = read_infants(path, table)
+    infants = read_infants(path, rows)
     if infants is None:
-        return table
-    risks: dict[str, list[float]] = {infant: [] for infant in infants}
-    for infant, risk in zip(infants, table.risks):
-        risks[infant].append(risk)
-    outcomes = dict(zip(infants, table.outcomes))
-    means = tuple(sum(of_one) / len(of_one) for of_one in risks.values())
-    return RiskTable(tuple(risks), means, tuple(outcomes[infant] for infant in risks), table.problems)
+        return rows
+    grouped = rows.assign(id=infants).groupby("id", sort=False, as_index=False)
+    return grouped.agg({"risk": "mean", "outcome": "first"})
 
 
-def read_subgroups(path: str | Path, column: str, names: Sequence[str]) -> tuple[str, ...]:
+def read_subgroups(path: str | Path, column: str, names: Sequence[str]) -> list[str]:
     """The subgroup of each infant, by a column of the table of outcomes; `not given` where the table has no entry.
 
     Args:
@@ -213,26 +219,10 @@ def read_subgroups(path: str | Path, column: str, names: Sequence[str]) -> tuple
     if (different := len(set(known.values()))) > MAX_GROUPS:
         what = f'has {different} different entries in column "{column}", at most {MAX_GROUPS} make subgroups'
         raise InputError(path, what, "sort them into classes")
-    return tuple(_known(known, name) or "not given" for name in names)
+    return [_known(known, name) or "not given" for name in names]
 
 
-class PairedRisks(NamedTuple):
-    """Risks of two methods for the infants that both have, in the order of the first.
-
-    Attributes:
-        first: 0..1.
-        second: 0..1.
-        outcomes: 0 or 1.
-        problems: what was left out, one line each.
-    """
-
-    first: tuple[float, ...]
-    second: tuple[float, ...]
-    outcomes: tuple[int, ...]
-    problems: tuple[str, ...]
-
-
-def pair_risks(first: RiskTable, second: RiskTable, path: str | Path) -> PairedRisks:
+def pair_risks(first: "pd.DataFrame", second: "pd.DataFrame", path: str | Path) -> "tuple[pd.DataFrame, list[str]]":
     """Match two methods by the ids of their infants.
 
     Args:
@@ -240,60 +230,22 @@ def pair_risks(first: RiskTable, second: RiskTable, path: str | Path) -> PairedR
         second: of the other.
         path: the second's table, for messages.
 
+    Returns:
+        Columns `id`, `risk`, `outcome` and `risk_other` of the infants that both have, in the order of the first, and
+        what was left out, one line each.
+
     Raises:
         InputError: no infant in common, an infant with several risks, or one whose outcomes differ.
     """
-    for table in (first, second):
-        if len(set(table.names)) < len(table.names):
-            raise InputError(path, "cannot be paired: some infants have several risks", "give one risk an infant")
-    others = dict(zip(second.names, zip(second.risks, second.outcomes)))
-    both = [(risk, *others[name], outcome) for name, risk, outcome in zip(*first[:3]) if name in others]
-    if not both:
+    if first["id"].duplicated().any() or second["id"].duplicated().any():
+        raise InputError(path, "cannot be paired: some infants have several risks", "give one risk an infant")
+    both = first.merge(second, on="id", suffixes=("", "_other"))
+    if both.empty:
         raise InputError(path, "holds no infant of the first table", "check that the ids of both tables agree")
-    if any(theirs != ours for _, _, theirs, ours in both):
+    if (both["outcome"] != both.pop("outcome_other")).any():
         raise InputError(path, "and the first table differ in the outcomes of infants", "correct one of them")
-    alone = len(first.names) + len(second.names) - 2 * len(both)
-    problems = (f"{alone} infants are in one of the two tables only; the comparison leaves them out",) if alone else ()
-    a, b, _, outcomes = zip(*both)
-    return PairedRisks(a, b, outcomes, problems)
-
-
-def common_infants(methods: Mapping[str, RiskTable]) -> tuple[dict[str, tuple[float, ...]], tuple[int, ...]]:
-    """Risks of the infants that all methods have, by method and in the order of the first, and their outcomes.
-
-    Args:
-        methods: by name; an infant has one risk in each.
-
-    Raises:
-        InputError: no infant is common to all.
-    """
-    first = next(iter(methods.values()))
-    risks = {method: dict(zip(table.names, table.risks)) for method, table in methods.items()}
-    names = [name for name in first.names if all(name in known for known in risks.values())]
-    if not names:
-        raise InputError(
-            "--baseline", "leaves no infant that all methods have", "check that the ids of all tables agree"
-        )
-    outcomes = dict(zip(first.names, first.outcomes))
-    return (
-        {method: tuple(known[name] for name in names) for method, known in risks.items()},
-        tuple(outcomes[name] for name in names),
-    )
-
-
-def _risk(path: Path, number: int, cell: str, separator: str) -> float | None:
-    if not cell.strip():
-        return None
-    risk = text.parse(path, number, "risk", cell, separator)
-    if not 0 <= risk <= 1:
-        raise InputError(path, f"line {number} has risk {risk:g}, must be within 0..1", "correct the table")
-    return risk
-
-
-def _outcome(path: Path, number: int, cell: str) -> int | None:
-    if cell.strip() not in ("", "0", "1"):
-        raise InputError(path, f"line {number} has outcome {cell[:20]!r}, which is not 0 or 1", "correct the table")
-    return int(cell) if cell.strip() else None
+    alone = len(first) + len(second) - 2 * len(both)
+    return both, [f"{alone} infants are in one of the two tables only; the comparison leaves them out"] * bool(alone)
 
 
 def _known(table: Mapping[str, _T], name: str) -> _T | None:

@@ -1,25 +1,30 @@
-"""What the score of any network depends on: gradients, Grad-CAM, Grad-CAM++, occlusion, and a check of such maps.
+"""Which joints a score of a graph network depends on, by the method that is asked for.
 
-Pure functions of a score, `score(x [batch, ...]) -> [batch]`, whose samples are independent (evaluation mode):
-
-    score = lambda x: module.apply(variables, x)[0][:, 1]
-
-Source: Simonyan et al. 2014 (gradients), Sundararajan et al. 2017 (integrated), Selvaraju et al. 2017 (Grad-CAM),
-Chattopadhay et al. 2018 (Grad-CAM++), Zeiler and Fergus 2014 (occlusion), Adebayo et al. 2018 (the check).
+Source: Simonyan et al. 2014 (saliency), Chattopadhay et al. 2018 (Grad-CAM++); class activation as in
+`class_activation`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-import chex
 import jax
 import jax.numpy as jnp
-from einops import reduce
 from jaxtyping import Array, Float
 
-from infantjax.explanation.class_activation import class_weights
+from infantjax.explanation.class_activation import class_weights, contributions
+
+Explain = Literal["class-activation", "grad-cam++", "saliency"]
+"""Names of the methods."""
 
 Score = Callable[[Float[Array, " batch *axes"]], Float[Array, " batch"]]
+"""A score of samples that are independent of each other (evaluation mode)."""
+
+LABELS: Mapping[Explain, str] = {
+    "class-activation": "how strongly each point spoke for a higher risk, relative to the strongest one",
+    "grad-cam++": "how strongly each point spoke for a higher risk by Grad-CAM++, relative to the strongest one",
+    "saliency": "how strongly the score depends on each point, in either direction, relative to the strongest one",
+}
+"""Meaning of the values, in words, for reports."""
 
 
 def gradient(score: Score, x: Float[Array, " batch *axes"]) -> Float[Array, " batch *axes"]:
@@ -32,66 +37,23 @@ def gradient(score: Score, x: Float[Array, " batch *axes"]) -> Float[Array, " ba
     return jax.grad(lambda x: score(x).sum())(x)
 
 
-def integrated_gradients(
-    score: Score, x: Float[Array, " batch *axes"], baseline: Float[Array, "*axes"] | float = 0.0, steps: int = 50
-) -> Float[Array, " batch *axes"]:
-    """What each value of the input adds to the score on the way from a baseline; their sum is the difference of scores.
-
-    Gradients are taken at the middles of equal steps. The error of the sum falls with the square of the number of
-    steps.
-
-    Args:
-        score: of samples.
-        x: samples.
-        baseline: a neutral input, which broadcasts against the samples; 0, the mean of standardized features, is our
-            choice.
-        steps: at least 1.
-
-    Raises:
-        ValueError: no steps.
-    """
-    if steps < 1:
-        raise ValueError(f"integrated gradients need at least one step, got {steps}")
-    away = x - baseline
-
-    def add(total: Array, share: Array) -> tuple[Array, None]:
-        return total + gradient(score, baseline + share * away), None
-
-    total, _ = jax.lax.scan(add, jnp.zeros_like(x), (jnp.arange(steps, dtype=x.dtype) + 0.5) / steps)
-    return away * total / steps
-
-
-def grad_cam(head: Score, features: Float[Array, "batch time joint channel"]) -> Float[Array, "batch time joint"]:
-    """Which places of a feature map raise the score: its channels weighted by their mean gradient, at least 0.
-
-    If a mean and one linear layer follow the feature map, this is class activation up to a factor.
-
-    Args:
-        head: from the feature map to the score, for example `graph_head`.
-        features: the feature map (`aux["features"]` of a graph network).
-    """
-    chex.assert_rank(features, 4)
-    weights = gradient(head, features).mean(axis=(1, 2), keepdims=True)
-    return jax.nn.relu((weights * features).sum(axis=-1))
-
-
 def grad_cam_plus_plus(
     head: Score, features: Float[Array, "batch time joint channel"]
 ) -> Float[Array, "batch time joint"]:
-    """As `grad_cam`, but each place has its own share in the weight of a channel, and only rising slopes count.
+    """Positions of a feature map that raise the score: its channels, weighted by rising slopes, at least 0.
 
-    A channel that is active at few places weighs as much as one that is active at many. With the slope g of the score
-    S, the share of a place is g^2 / (2 g^2 + g^3 sum(features)), as published for the class score exp(S). Its factor
-    exp(S), equal for all channels of a sample, is left out (our choice): it scales the map and overflows.
+    Each position has its own share in the weight of a channel, so that a channel that is active at few positions weighs
+    as much as one that is active at many. With the slope g of the score S, the share of a position is
+    g^2 / (2 g^2 + g^3 sum(features)), as published for the class score exp(S). Its factor exp(S), equal for all
+    channels of a sample, is left out (our choice): it scales the map and overflows.
 
     Args:
         head: from the feature map to the score, for example `graph_head`.
         features: the feature map.
     """
-    chex.assert_rank(features, 4)
     slopes = gradient(head, features)
     total = features.sum(axis=(1, 2), keepdims=True)
-    # g^2 cancels; where the slope is 0, the place adds nothing.
+    # g^2 cancels; where the slope is 0, the position adds nothing.
     divisor = 2 + slopes * total
     shares = jnp.where(divisor != 0, 1 / jnp.where(divisor != 0, divisor, 1), 0)
     weights = (shares * jax.nn.relu(slopes)).sum(axis=(1, 2), keepdims=True)
@@ -118,70 +80,38 @@ def graph_head(params: Mapping[str, Any]) -> Score:
     return head
 
 
-def occlusion(
-    score: Score,
-    x: Float[Array, "batch time joint channel"],
-    parts: Mapping[str, Sequence[int]],
-    baseline: Float[Array, "*axes"] | float | None = None,
-) -> dict[str, Float[Array, " batch"]]:
-    """Decrease of the score when a part of the body is hidden; negative where the score increases.
+def explained(
+    apply: Callable[[Array], Any],
+    params: Mapping[str, Any],
+    x: Float[Array, "window time joint channel"],
+    how: Explain,
+    *,
+    exact: bool = False,
+) -> tuple[Float[Array, "window 2"], Float[Array, "window joint"]]:
+    """Logits of a graph network, and a value of each joint of each window, 0..1, the largest of a window 1.
+
+    Saliency is the magnitude of the gradient of the logit of CP minus that of the other class, summed over time and
+    channels; Grad-CAM++ the mean of its map over time (both our choice).
 
     Args:
-        score: of samples.
-        x: inputs of a keypoint network.
-        parts: joints of each part, for example `skeletons.body_parts`.
-        baseline: values of hidden joints, which broadcast against the samples; None is the mean over time of each joint
-            and channel: the part stands still. Bones and velocities of other joints do not change.
+        apply: the network, from its input to logits and a dict with `features`.
+        params: of the network.
+        x: windows.
+        how: the method.
+        exact: class activation goes through spatial pooling, see `class_weights`.
     """
-    chex.assert_rank(x, 4)
-    still = x.mean(axis=1, keepdims=True) if baseline is None else baseline
-    whole = score(x)
-    joints = jnp.arange(x.shape[2])[:, None]
-    return {
-        part: whole - score(jnp.where(jnp.isin(joints, jnp.asarray(tuple(hidden))), still, x))
-        for part, hidden in parts.items()
-    }
+    logits, aux = apply(x)
+    if how == "class-activation":
+        return logits, contributions(aux["features"], class_weights(params, exact=exact))
+    if how == "grad-cam++":
+        values = grad_cam_plus_plus(graph_head(params), aux["features"]).mean(axis=1)
+    else:
+        slopes = gradient(lambda x: jnp.squeeze(jnp.diff(apply(x)[0]), -1), x)
+        values = jnp.abs(slopes).sum(axis=(1, 3))
+    return logits, relative(values)
 
 
-def by_joint(values: Float[Array, "batch time joint channel"]) -> Float[Array, " joint"]:
-    """Sum of a map over time and channels for each joint, as a mean over the samples.
-
-    The sum of integrated gradients is what each joint adds to the score. Gradients of opposite sign cancel: take their
-    magnitudes first.
-
-    Args:
-        values: a map of the input, for example `integrated_gradients`, or `jnp.abs(gradient(...))`.
-    """
-    chex.assert_rank(values, 4)
-    return reduce(reduce(values, "batch time joint channel -> batch joint", "sum"), "batch joint -> joint", "mean")
-
-
-def agreement_with_untrained(
-    explain: Callable[[Any], Float[Array, "*axes"]], trained: Any, untrained: Any
-) -> Float[Array, " draw"]:
-    """Rank correlations of a map with the maps of untrained networks.
-
-    The correlations are near 0 if the map depends on what the network learned. If they are high, the map shows the
-    input or the architecture and explains nothing. NaN where a map is constant.
-
-    Args:
-        explain: from variables to a map, for one input.
-        trained: variables of the network.
-        untrained: the same of networks with random weights, stacked along a leading axis, for example
-            `nn.initializers.initialize(module, keys, x)`.
-    """
-    ranks = _ranks(explain(trained))
-
-    def correlation(variables: Any) -> Array:
-        other = _ranks(explain(variables))
-        return (ranks * other).sum() / jnp.sqrt(jnp.square(ranks).sum() * jnp.square(other).sum())
-
-    return jax.lax.map(correlation, untrained)
-
-
-def _ranks(values: Array) -> Array:
-    """Ranks about their mean; equal values share one."""
-    flat = values.reshape(-1)
-    ordered = jnp.sort(flat)
-    ranks = jnp.searchsorted(ordered, flat) + jnp.searchsorted(ordered, flat, side="right")
-    return ranks - ranks.mean()
+def relative(values: Float[Array, "*axes joint"]) -> Float[Array, "*axes joint"]:
+    """Values of joints, at least 0, as shares of the largest; 0 where all are 0."""
+    largest = values.max(axis=-1, keepdims=True)
+    return jnp.where(largest > 0, values / jnp.where(largest > 0, largest, 1), 0)

@@ -75,7 +75,7 @@ def read_cohort(
     rows = [table.rows[name] for name in recordings]
     return Cohort(
         recordings=tuple(
-            replace(recording, name=name, metadata={**recording.metadata, **row.metadata})
+            replace(recording, name=name, metadata=recording.metadata.with_columns(row.metadata))
             for (name, recording), row in zip(recordings.items(), rows)
         ),
         outcomes=tuple(row.outcome for row in rows),
@@ -110,7 +110,7 @@ def read_annotated(folder: str | Path, *, fps: float | None = None, format: str 
     for name, recording in found.items():
         assert recording is not None
         fidgety = [seconds[name].get(second, 0) for second in range(math.ceil(recording.duration))]
-        recordings.append(replace(recording, name=name, metadata={**recording.metadata, "fidgety": fidgety}))
+        recordings.append(replace(recording, name=name, metadata=recording.metadata.with_columns({"fidgety": fidgety})))
     return tuple(recordings)
 
 

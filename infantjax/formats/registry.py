@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infantjax.errors import InputError
-from infantjax.formats import checks, coco, deeplabcut, mmpose, npz, openpose, sleap, table, trc, ultralytics
+from infantjax.formats import checks
+from infantjax.formats.readers import coco, deeplabcut, mmpose, npz, openpose, sleap, table, trc, ultralytics
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks, to_recording
 from infantjax.recording.recording import Recording

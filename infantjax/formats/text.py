@@ -1,12 +1,15 @@
-"""Text tables: encoding, separator, rows. Memory does not grow with the length of the file."""
+"""Text tables: encoding, separator, rows. Memory does not grow with the length of the file.
+
+The parser is our own: pandas fills a short row with missing values silently, and its errors name no line and column.
+"""
 
 import csv
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +17,12 @@ from jaxtyping import Float
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES, MAX_FRAMES, MAX_LINE_CHARACTERS
 from infantjax.formats.checks import damage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FRAMES = 250
+"""Frames of a table that are written at a time."""
 
 MISSING = frozenset({"", "-", "--", ".", "na", "n/a", "nan", "none", "null", "missing"})
 """Cells that mean a missing value, in any case."""
@@ -90,6 +99,18 @@ def _is_utf8(path: Path) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def csv_parts(frames: int, table: "Callable[[slice], pd.DataFrame]") -> Iterator[bytes]:
+    """A table with its index as CSV in UTF-8, NaN empty; made of some frames at a time, so that memory is bounded.
+
+    Args:
+        frames: their number.
+        table: the rows of some frames.
+    """
+    for start in range(0, max(frames, 1), _FRAMES):
+        part = table(slice(start, start + _FRAMES)).to_csv(header=start == 0, lineterminator="\n")
+        yield part.encode("utf-8", errors="replace")
 
 
 def header_of(path: Path, cells: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from infantjax.files import MAX_COORDINATE
 from infantjax.formats import naming
 from infantjax.formats.checks import check_shape
 from infantjax.formats.timing import find_timing
+from infantjax.recording.metadata import Metadata
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
 
@@ -123,7 +124,7 @@ def to_recording(
         skeleton=match.skeleton,
         name=tracks.name or stem_of(path),
         confidence=confidence,
-        metadata=tracks.metadata or {},
+        metadata=Metadata.from_mapping(tracks.metadata or {}),
         approximated=own.approximated if own else {},
         history=(*own.history, *([step] if fps is not None else [])) if own else (step,),
         notes=tuple(notes),

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from infantjax.assessment.assessment import Quantity
 from infantjax.errors import InputError
 from infantjax.evaluation.discrimination import auc
 from infantjax.files import finite_or_none
 from infantjax.recording.recording import Recording
-from infantjax.training import crossval
-from infantjax.training.crossval import TrainInputs, TrainOutputs
-from infantjax.training.nested import EpochCurves
-from infantjax.training.out_of_fold import HeldOut
+from infantjax.training.cohorts import crossval
+from infantjax.training.cohorts.crossval import TrainInputs, TrainOutputs
+from infantjax.training.cohorts.nested import EpochCurves
+from infantjax.training.cohorts.out_of_fold import HeldOut
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainResult
+from infantjax.training.state import StackResult
 
 OPTIMISTIC = (
     "Trained on {count} recordings with infantjax. Its metrics come from infants that also selected the epoch of each "
@@ -69,7 +70,7 @@ def auc_or_nan(scores: np.ndarray, labels: np.ndarray) -> float:
     return auc(scores, labels) if len(np.unique(labels)) == 2 and np.isfinite(scores).all() else math.nan
 
 
-def best_epoch_outputs(inputs: TrainInputs, result: TrainResult, info: Mapping[str, Any]) -> TrainOutputs:
+def best_epoch_outputs(inputs: TrainInputs, result: StackResult, info: Mapping[str, Any]) -> TrainOutputs:
     """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC.
 
     Args:
@@ -94,6 +95,26 @@ def best_epoch_outputs(inputs: TrainInputs, result: TrainResult, info: Mapping[s
         optimistic=any(has_auc),
         curves=EpochCurves(result.history["auc"], result.history["risks"]) if any(has_auc) else None,
     )
+
+
+def risk_of_networks(risks: np.ndarray, threshold: float, label: str, classes: tuple[str, str]) -> dict[str, Any]:
+    """The risk of a recording and its decision, as fields of a `Prediction`.
+
+    Args:
+        risks: by network, all finite; the headline is their median, its interval their middle half.
+        threshold: risk from which on the decision is the second class.
+        label: of the risk, in words.
+        classes: in words.
+    """
+    risk, (q1, q3) = float(np.median(risks)), np.percentile(risks, [25, 75])
+    positive = bool(risk >= threshold)
+    return {
+        "headline": Quantity("risk", label, risk, float(q1), float(q3), "middle half of the networks"),
+        "threshold": threshold,
+        "classes": classes,
+        "positive": positive,
+        "agreement": float(((risks >= threshold) == positive).mean()),
+    }
 
 
 def require_both_outcomes(outcomes: Sequence[float], splits: Sequence[Split]) -> None:

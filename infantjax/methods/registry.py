@@ -41,11 +41,20 @@ def register(name: str) -> Callable[[type[MethodT]], type[MethodT]]:
 
 
 @cache
-def names() -> tuple[str, ...]:
-    """Names of all methods: folders with a `method.py`. Imports none of them."""
+def names(reads: str | None = None) -> tuple[str, ...]:
+    """Names of the methods: folders with a `method.py`. Imports none of them.
+
+    Args:
+        reads: "keypoints" for the methods that assess recordings, "depth images" for those that find keypoints; None
+            for all. A folder that reads no keypoints says so as `READS` in its `__init__.py`.
+    """
     folder = Path(__file__).parent
     found = [module.name for module in pkgutil.iter_modules([str(folder)]) if module.ispkg]
-    return tuple(sorted(name.replace("_", "-") for name in found if (folder / name / "method.py").exists()))
+    found = [name for name in found if (folder / name / "method.py").exists()]
+    if reads is not None:
+        packages = {name: importlib.import_module(f"infantjax.methods.{name}") for name in found}
+        found = [name for name, package in packages.items() if getattr(package, "READS", "keypoints") == reads]
+    return tuple(sorted(name.replace("_", "-") for name in found))
 
 
 def get(name: str) -> type[Method]:
@@ -67,7 +76,7 @@ def name_of(ensemble: Ensemble) -> str:
     Raises:
         InputError: it names none, or one that is not known.
     """
-    name = str(ensemble.info.get("method", DEFAULT))
+    name = ensemble.info.method or DEFAULT
     if name not in names():
         raise InputError("ensemble", f'belongs to the method "{name[:40]}"', f"known: {', '.join(names())}")
     return name

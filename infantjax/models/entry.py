@@ -1,4 +1,4 @@
-"""What the registry knows of a network, and how its parameters and operations are counted."""
+"""The registry's entry of a network, and how its parameters and operations are counted."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -174,7 +174,7 @@ def flops_of_two(operations: Mapping[str, int], rule: CountingRule) -> int:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What an image network holds and does, by the rule that gives the values of the pose papers.
+    """Values and operations of an image network, by the rule that gives the values of the pose papers.
 
     Attributes:
         stored: values on the way to the last maps: kernels, biases, slopes, scale, offset and moving statistics of

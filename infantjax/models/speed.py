@@ -1,9 +1,9 @@
 """The speed of a network on the devices of this process, beside that of their matrix product."""
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import jax
@@ -24,7 +24,7 @@ FPS = 30.0
 
 @dataclass(frozen=True)
 class SpeedConfig:
-    """What is measured.
+    """Settings of one measurement.
 
     Attributes:
         model: registry name of a network that reads windows of keypoints.
@@ -33,7 +33,7 @@ class SpeedConfig:
             assessment.
         devices: how many local devices divide the windows of a call.
         seconds: time to measure for, at least.
-        recording: length of the recording whose time is told, seconds.
+        recording: length of the recording whose time is given, seconds.
 
     Raises:
         ValueError: a value out of its range, or a network that does not read windows of keypoints.
@@ -63,7 +63,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         `flops_per_second` (by the published counting rule), `matmul_flops_per_second` of a square matrix product in
         the same precision on the same devices, `share` of one in the other, `program_mb` (arguments, results and
         temporary memory on a device; None where the compiler does not say), and `peak_mb` (most memory of a device so
-        far; None where it does not tell, as on a CPU).
+        far; None where it is not known, as on a CPU).
     """
     entry = models.get(config.model)
     module, mesh = entry.build(), local_mesh(devices=jax.local_devices()[: config.devices])
@@ -82,9 +82,11 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
     with jax.default_matmul_precision("highest" if config.precision == "float32" else "default"):
         program = jax.jit(shard(logits, mesh, (P(), P(BATCH)), P(BATCH))).lower(*arguments).compile()
     compile_seconds = time.perf_counter() - began
-    per_second = len(x) / _seconds(lambda: program(*arguments).block_until_ready(), config.seconds)
+    per_second = len(x) / median(_times(lambda: program(*arguments), config.seconds, 3))
     windows = len(window_starts(max(entry.input_shape[0], round(config.recording * FPS))))
     flops, ceiling = per_second * count_flops(module, entry.input_shape), matmul_flops(mesh, config.precision)
+    memory = program.memory_analysis()
+    parts = memory and (memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes)
     peak = (mesh.devices.flat[0].memory_stats() or {}).get("peak_bytes_in_use")
     return {
         **{name: getattr(config, name) for name in ("model", "batch_size", "precision", "devices")},
@@ -96,7 +98,7 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         "flops_per_second": flops,
         "matmul_flops_per_second": ceiling,
         "share": flops / ceiling,
-        "program_mb": _program_mb(program),
+        "program_mb": sum(parts) / 1e6 if parts else None,
         "peak_mb": None if peak is None else peak / 1e6,
     }
 
@@ -112,29 +114,15 @@ def matmul_flops(mesh: jax.sharding.Mesh, precision: Precision, repeats: int = 1
 
     placed = jax.device_put(a, sharding_over(mesh, BATCH))
     program = jax.jit(shard(product, mesh, (P(BATCH),), P(BATCH))).lower(placed).compile()
-    times = _times(lambda: program(placed).block_until_ready(), 0.0, repeats)
-    return 2 * size**3 * mesh.size / min(times)
+    return 2 * size**3 * mesh.size / min(_times(lambda: program(placed), 0.0, repeats))
 
 
-def _program_mb(program: jax.stages.Compiled) -> float | None:
-    """Memory of a program on one device."""
-    memory = program.memory_analysis()
-    if memory is None:
-        return None
-    return (memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes) / 1e6
-
-
-def _seconds(call: Callable[[], Any], least: float) -> float:
-    """Median time of a call; at least three calls and so many seconds in all."""
-    return statistics.median(_times(call, least, 3))
-
-
-def _times(call: Callable[[], Any], least: float, calls: int) -> list[float]:
+def _times(call: Callable[[], jax.Array], least: float, calls: int) -> list[float]:
     """Times of so many calls at least, and so many seconds in all, after one that is not counted."""
-    call()
+    call().block_until_ready()
     times: list[float] = []
     while sum(times) < least or len(times) < calls:
         began = time.perf_counter()
-        call()
+        call().block_until_ready()
         times.append(time.perf_counter() - began)
     return times

@@ -21,7 +21,7 @@ from infantjax.models.entry import (
 )
 
 COUNTS = Path(__file__).with_name("counts.json")
-"""What `count` gives for each network and skeleton."""
+"""Results of `count` for each network and skeleton."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def count(entry: ModelEntry, skeleton: str | None = None) -> dict[str, int]:
 
 @cache
 def kept_counts() -> dict[str, dict[str, dict[str, int]]]:
-    """What is kept, by name and skeleton."""
+    """The content of `COUNTS`, by name and skeleton."""
     return json.loads(COUNTS.read_text(encoding="utf-8"))
 
 

@@ -17,11 +17,11 @@ from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float
 
+from infantjax.devices import current_platform
 from infantjax.nn import flops
 from infantjax.nn.initializers import Constant, GlorotUniform, parameter
 from infantjax.nn.kernels.convolution import convolution, pointwise
 from infantjax.nn.kernels.depthwise import depthwise_convolution, same_padding, shifted_images
-from infantjax.nn.kernels.lowering import current_lowering
 from infantjax.nn.layers import BatchNorm
 
 Activation = Callable[[Array], Array]
@@ -59,7 +59,7 @@ def pool(x: Image, kind: Literal["max", "mean"], side: int, stride: int) -> Imag
     XLA's window on a CPU.
     """
     window: Any = ((1, side, side, 1), (1, stride, stride, 1), "VALID")
-    if kind == "max" and current_lowering() == "convolution":
+    if kind == "max" and current_platform() == "plain":
         y = lax.reduce_window(x, -jnp.inf, lax.max, *window)
     elif kind == "max":
         y = reduce(jnp.maximum, chain.from_iterable(shifted_images(x, (side, side), stride)))
@@ -295,7 +295,7 @@ def transposed(x: Image, kernel: Float[Array, "4 4 in out"]) -> Image:
     Written as one 2x2 convolution for the four places of an output between the inputs; backends have no fast kernel for
     inputs with zeros between them. Other runtimes have, and know the convolution by its form.
     """
-    if current_lowering() == "convolution":
+    if current_platform() == "plain":
         order, cut = ("NHWC", "HWIO", "NHWC"), ((2, 2), (2, 2))
         return lax.conv_general_dilated(x, kernel[::-1, ::-1], (1, 1), cut, (2, 2), dimension_numbers=order)
     height, width = x.shape[1:3]

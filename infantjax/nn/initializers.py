@@ -80,13 +80,13 @@ class Initialization:
 
         Args:
             module: a network.
-            x: an input; only its shape and dtype matter.
+            x: an input, an array or a tree of arrays; only shapes and dtypes matter.
             options: further arguments of the network, such as `train`.
         """
-        x = jax.ShapeDtypeStruct(jnp.shape(x), x.dtype)
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), leaf.dtype), x)
 
         def init(key: jax.Array) -> Any:
-            return module.init(key, jnp.zeros(x.shape, x.dtype), **options)
+            return module.init(key, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes), **options)
 
         recorded: dict[Path, Any] = {}
         token = _recorded.set(recorded)

@@ -186,6 +186,19 @@ def crop_image(frame: Frame, side: int, resizing: Resizing, box: Box | None = No
     return crop
 
 
+def crop_array(
+    image: UInt8[np.ndarray, "height width 3"], side: int, resizing: Resizing = "reference"
+) -> UInt8[np.ndarray, "side side 3"]:
+    """Resize an RGB image to fit a square, padded with black: a network's input before normalization.
+
+    Args:
+        image: upright.
+        side: of the crop, pixels.
+        resizing: as of `crop_image`.
+    """
+    return crop_image(Frame.from_array(0, 0.0, "", image), side, resizing)
+
+
 def crop_annotated(
     frame: Frame,
     points: Float[np.ndarray, "keypoint 2"],

@@ -1,10 +1,11 @@
-"""Pose networks for use elsewhere: StableHLO for any JAX, ONNX for runtimes without JAX.
+"""Pose networks as programs of their own: StableHLO for any JAX, ONNX for ONNX Runtime, also that of the tracker.
 
 Both take what `crop.crop_image` gives, `[image, side, side, 3]` of 8 bits, in any number; the weights are inside. The
 lowerings of StableHLO are those of the backend that exports, right on every other; ONNX has plain convolutions.
 """
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from infantjax import cache
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.files import MAX_FILE_BYTES, sha256, write_atomically
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
-from infantjax.pose.estimator import PoseEstimator
+from infantjax.pose.estimation.config import PoseConfig, Runtime
+from infantjax.pose.estimation.estimator import PoseEstimator
 from infantjax.pose.images import normalize
-from infantjax.pose.runtime.graph import trace
-from infantjax.pose.runtime.onnx_file import onnx_model
+from infantjax.pose.onnx_model import INPUT, onnx_model
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -56,11 +58,10 @@ def write_stablehlo(
     """
     from jax import export
 
-    maps, codec = maps_of(network), HeatmapCodec(decoder)
+    variables, predict = jax.tree.map(jnp.asarray, network.variables), network.predict_fn(decoder)
 
-    def run(pixels: Array) -> tuple[Array, Array]:
-        points = codec.decode(maps(pixels), network.side)
-        return points.positions, points.confidence
+    def run(pixels: Array) -> tuple[Array, ...]:
+        return tuple(predict(variables, pixels))
 
     shape = export.symbolic_shape(f"images, {network.side}, {network.side}, 3")
     program = export.export(jax.jit(run), platforms=tuple(platforms))(jax.ShapeDtypeStruct(shape, np.uint8))
@@ -100,8 +101,38 @@ def write_onnx(network: PoseEstimator, path: str | Path) -> None:
         NotImplementedError: the network has an operation that the writer does not know.
         OSError: the file cannot be written.
     """
-    graph = trace(maps_of(network), (1, network.side, network.side, 3))
-    write_atomically(Path(path), onnx_model(graph))
+    write_atomically(Path(path), onnx_model(maps_of(network), (1, network.side, network.side, 3)))
+
+
+def exported_maps(
+    network: PoseEstimator, images: int
+) -> Callable[[UInt8[np.ndarray, "image side side 3"]], Float[np.ndarray, "image row column keypoint"]]:
+    """A function that computes the maps of a network, before upscaling, by ONNX Runtime; threads may share it.
+
+    The model is written once and kept where compiled programs are, by the digest of the weights. Every call takes one
+    thread: calls at the same time use the cores better than several threads in one call.
+
+    Args:
+        network: with its weights.
+        images: of every call.
+
+    Raises:
+        MissingExtraError: onnx or onnxruntime is not installed.
+        NotImplementedError: the network has an operation that the writer does not know.
+    """
+
+    def make() -> bytes:
+        return onnx_model(maps_of(network), (images, network.side, network.side, 3))
+
+    key = [network.digest, network.name, network.side, images]
+    return _session(lambda: cache.kept("onnx", key, make) if network.digest else make(), threads=1)
+
+
+def fastest(config: PoseConfig) -> Runtime:
+    """The fastest runtime that does what a configuration asks for: ONNX Runtime on CPUs where it is installed."""
+    if config.needs_jax or jax.default_backend() != "cpu":
+        return "jax"
+    return "onnx" if all(map(find_spec, ("onnx", "onnxruntime"))) else "jax"
 
 
 def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "image side side 3"]) -> np.ndarray:
@@ -110,13 +141,20 @@ def onnx_maps(path: str | Path, pixels: UInt8[np.ndarray, "image side side 3"]) 
     Raises:
         MissingExtraError: onnxruntime is not installed.
     """
+    return _session(lambda: str(path))(pixels)
+
+
+def _session(model: Callable[[], bytes | str], threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images to maps by ONNX Runtime; 0 threads are all."""
     try:
         import onnxruntime
     except ImportError:
         raise MissingExtraError("onnxruntime", "onnx") from None
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found: np.ndarray = session.run(None, {session.get_inputs()[0].name: pixels.astype(np.float32)})[0]
-    return found
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    session: Any = onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])
+    return lambda pixels: session.run(None, {INPUT: pixels.astype(np.float32)})[0]
 
 
 def difference(network: PoseEstimator, path: str | Path, decoder: str = "smoothed", seed: int = 0) -> float:

@@ -1,4 +1,4 @@
-"""From keypoints in an image to positions in space, and their distance from measured ones.
+"""From keypoints in an image to positions in space.
 
 Source: Pavllo et al. 2019 (VideoPose3D), which was trained on adults. Nothing here was validated on infants.
 """
@@ -23,8 +23,6 @@ from infantjax.recording import cleaning
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import HUMAN36M_17, Skeleton
-
-Positions = Float[np.ndarray, "time joint 3"]
 
 BLOCK = 1024
 """Recordings are padded to a multiple of so many frames."""
@@ -123,7 +121,7 @@ class Lifter:
         """The lifter with the weights of a file.
 
         Args:
-            path: see `importers.import_videopose3d`.
+            path: see `pose.importers.videopose3d.import_videopose3d`.
             skeleton: keypoint set that the weights read; they do not show it.
             image_size: see the attributes.
             causal: whether they were trained in the causal form.
@@ -187,45 +185,3 @@ def about_the_infant(points: Float[np.ndarray, "time keypoint 2"]) -> Float[np.n
 
 def _mirrored(points: Float[Array, "time joint axis"], skeleton: Skeleton) -> Float[Array, "time joint axis"]:
     return points[:, np.array(skeleton.mirror)].at[..., 0].multiply(-1)
-
-
-def mpjpe(found: Positions, measured: Positions, weights: Float[np.ndarray, "time joint"] | None = None) -> float:
-    """Mean distance of found and measured joints, in their unit; weighted, the mean of weight times distance."""
-    distance = np.linalg.norm(found - measured, axis=-1)
-    return float((distance if weights is None else weights * distance).mean())
-
-
-def p_mpjpe(found: Positions, measured: Positions) -> float:
-    """`mpjpe` after each frame was shifted, turned and scaled onto the measured one as well as can be.
-
-    Raises:
-        ValueError: all joints of a frame lie in one place.
-    """
-    a, b = (points - points.mean(axis=1, keepdims=True) for points in (found, measured))
-    sizes = [np.linalg.norm(points, axis=(1, 2), keepdims=True) for points in (a, b)]
-    if min(size.min() for size in sizes) == 0:
-        raise ValueError("all joints of a frame lie in one place")
-    left, stretch, right = np.linalg.svd(a.swapaxes(1, 2) @ b)
-    # A mirror image is no rotation: turn the weakest axis back.
-    sign = np.sign(np.linalg.det(left @ right))
-    left[:, :, -1] *= sign[:, None]
-    stretch[:, -1] *= sign
-    scale = stretch.sum(axis=1)[:, None, None] / sizes[0] ** 2
-    return mpjpe(scale * a @ (left @ right), b)
-
-
-def n_mpjpe(found: Positions, measured: Positions) -> float:
-    """`mpjpe` after each frame was scaled to the measured one as well as can be.
-
-    Raises:
-        ValueError: all found joints of a frame lie at the origin.
-    """
-    size = np.square(found).sum(axis=(1, 2))
-    if size.min() == 0:
-        raise ValueError("all found joints of a frame lie at the origin")
-    return mpjpe(((found * measured).sum(axis=(1, 2)) / size)[:, None, None] * found, measured)
-
-
-def velocity_error(found: Positions, measured: Positions) -> float:
-    """`mpjpe` of the differences between frames, in their unit a frame."""
-    return mpjpe(np.diff(found, axis=0), np.diff(measured, axis=0))

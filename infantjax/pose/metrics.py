@@ -33,29 +33,6 @@ UNITS: dict[str, str] = {
 THRESHOLDS: dict[str, tuple[float, ...]] = {"mpii-16": (0.5, 0.1), "in-motion-19": (1.0, 0.5, 0.3, 0.2, 0.1)}
 """Thresholds that the papers print, by keypoint set."""
 
-HUMAN_SPREAD: dict[str, tuple[float, float]] = {
-    "head_top": (0.0554, 0.1158),
-    "nose": (0.0301, 0.0574),
-    "right_ear": (0.0603, 0.1906),
-    "left_ear": (0.0502, 0.1364),
-    "upper_neck": (0.0527, 0.1212),
-    "right_shoulder": (0.0531, 0.1106),
-    "right_elbow": (0.0429, 0.0956),
-    "right_wrist": (0.0386, 0.0851),
-    "thorax": (0.0643, 0.1200),
-    "left_shoulder": (0.0576, 0.1204),
-    "left_elbow": (0.0418, 0.0959),
-    "left_wrist": (0.0388, 0.0901),
-    "pelvis": (0.0781, 0.1587),
-    "right_hip": (0.0812, 0.1553),
-    "right_knee": (0.0549, 0.1119),
-    "right_ankle": (0.0417, 0.0902),
-    "left_hip": (0.0828, 0.1603),
-    "left_knee": (0.0489, 0.1049),
-    "left_ankle": (0.0408, 0.0861),
-}
-"""Spread among ten annotators in head lengths: mean distance to their mean, 95th percentile (Paper II, table 2)."""
-
 
 class Share(NamedTuple):
     """A share of keypoints.
@@ -140,7 +117,7 @@ def pck(
 
     Args:
         error: `errors`.
-        threshold: in units of the body; one a keypoint for PCKh@Human (`human_thresholds`).
+        threshold: in units of the body; one a keypoint for PCKh@Human.
         missing: what a keypoint without annotation counts as.
     """
     annotated = ~np.isnan(error)
@@ -219,11 +196,6 @@ def _by_keypoint(
     """A statistic of the known values of each keypoint, NaN without any."""
     known = [of_one[np.isfinite(of_one)] for of_one in np.moveaxis(values, -1, 0)]
     return np.array([statistic(found) if len(found) else np.nan for found in known])
-
-
-def human_thresholds(skeleton: Skeleton) -> Float[np.ndarray, " keypoint"]:
-    """Thresholds of PCKh@Human^0.95: what 95 % of ten annotators keep, in head lengths; NaN for other keypoints."""
-    return np.array([HUMAN_SPREAD.get(joint, (np.nan, np.nan))[1] for joint in skeleton.joints])
 
 
 def _share(values: np.ndarray, counted: np.ndarray) -> Share:

@@ -6,6 +6,7 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "Cohort": "infantjax.recording.cohort",
+        "Metadata": "infantjax.recording.metadata",
         "Recording": "infantjax.recording.recording",
         "convert": "infantjax.recording.conversion",
     }
@@ -17,6 +18,7 @@ __getattr__, __dir__ = lazy_attributes(
             "cohort",
             "conversion",
             "features",
+            "metadata",
             "preprocessing",
             "recording",
             "windows",

@@ -1,4 +1,4 @@
-"""Augmentation for training: rotation, scaling, translation and mirroring of windows; warps of clips.
+"""Augmentation for training: rotation, scaling and translation of windows; warps of clips.
 
 Pure JAX. All frames and joints of a window of positions, `[..., time, joint, 2]`, share one transformation. Warps take
 series, `[..., time, channel]`, and change their magnitude or their pace by a smooth curve over time. NaN stays NaN.
@@ -16,7 +16,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from infantjax.recording.augmentation_config import Augmentation
 from infantjax.recording.windows import AnyArray
-from infantjax.skeletons import Skeleton
 
 
 class AffineParams(NamedTuple):
@@ -35,22 +34,8 @@ class AffineParams(NamedTuple):
     dy: Float[Array, "*batch"]
 
 
-def sample_params(key: PRNGKeyArray, augmentation: Augmentation, shape: tuple[int, ...] = ()) -> AffineParams:
-    """Sample a transformation for one window, or for windows with the given leading axes.
-
-    Args:
-        key: a JAX key.
-        augmentation: the ranges.
-        shape: leading axes of the windows.
-
-    Returns:
-        float32 angle, scale, dx, dy, each of `shape`.
-    """
-    return sample_from_bits(jax.random.bits(key, (*shape, len(AffineParams._fields))), augmentation)
-
-
 def sample_from_bits(bits: UInt32[AnyArray, "*batch 4"], augmentation: Augmentation) -> AffineParams:
-    """Map random bits to a transformation, as `sample_params` does.
+    """Map random bits to a transformation for each window.
 
     XLA compiles a random generator to about a hundred small kernels for every output shape, which takes a second.
     A caller that needs other random numbers too generates all bits at once and passes a part of them here.
@@ -100,41 +85,6 @@ def apply(
     cosine, sine = jnp.cos(turn), jnp.sin(turn)
     x, y = positions[..., 0], positions[..., 1]
     return jnp.stack([(x * cosine - y * sine) * scale + dx, (x * sine + y * cosine) * scale + dy], axis=-1)
-
-
-def augment(
-    key: PRNGKeyArray, positions: Float[AnyArray, "*batch time joint 2"], augmentation: Augmentation
-) -> Float[Array, "*batch time joint 2"]:
-    """Transform each window at random: `sample_params`, then `apply`.
-
-    Args:
-        key: a JAX key. What it gives depends on the shape of the batch; `vmap` over one key a window makes each
-            window independent of the others.
-        positions: `[..., time, joint, 2]` standardized positions.
-        augmentation: the ranges.
-
-    Returns:
-        Same shape and dtype.
-    """
-    return apply(positions, sample_params(key, augmentation, jnp.shape(positions)[:-3]))
-
-
-def mirror(
-    positions: Float[AnyArray, "*batch time joint 2"], skeleton: Skeleton
-) -> Float[Array, "*batch time joint 2"]:
-    """Mirror positions: negate x and exchange right and left joints.
-
-    No published method trains with it, and `augment` does not use it.
-
-    Args:
-        positions: `[..., time, joint, 2]`, with the mirror axis at x = 0, as standardized positions have it.
-        skeleton: gives the mirror pairs.
-
-    Returns:
-        Same shape and dtype.
-    """
-    flipped = jnp.asarray(positions)[..., np.array(skeleton.mirror), :]
-    return flipped.at[..., 0].multiply(-1)
 
 
 # --- warps of a clip's series ----------------------------------------------------------------------------------------

@@ -1,11 +1,19 @@
 """Recordings with their outcomes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
+from infantjax import skeletons
 from infantjax.errors import InputError
+from infantjax.files import sha256
 from infantjax.recording.recording import Recording
+from infantjax.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ScoreRange = tuple[float, float]
 """Lowest and highest value of a score."""
@@ -51,6 +59,51 @@ class Cohort:
         if len(set(self.names)) != len(self.names):
             raise ValueError("two recordings of a cohort have one name")
 
+    @classmethod
+    def from_frame(
+        cls,
+        recordings: Mapping[str, Recording | np.ndarray],
+        table: "pd.DataFrame",
+        *,
+        fps: float | None = None,
+        skeleton: Skeleton | str | None = None,
+        score_range: ScoreRange | None = None,
+    ) -> "Cohort":
+        """Join recordings with a table of their outcomes.
+
+        Args:
+            recordings: by id, in the order of the cohort: recordings, or arrays `[time, joint, 2|3]` in pixels, y
+                downwards, NaN where a point is missing.
+            table: a row an infant with the id as index; column `outcome`, optionally `group` (recordings of one group
+                stay together when data are split), and others, which become metadata. Further rows are ignored.
+            fps: frames per second of arrays.
+            skeleton: keypoint set of arrays.
+            score_range: of outcomes that are scores; None for 0 or 1.
+
+        Raises:
+            ValueError: an id without a row or with two, an outcome that is missing or not allowed, or arrays without
+                `fps` and `skeleton`.
+        """
+        rows = table.set_axis(table.index.map(str), axis=0)
+        if "outcome" not in rows:
+            raise ValueError(f"the table has no column outcome, only {', '.join(map(str, rows.columns))}")
+        if repeated := sorted(set(rows.index[rows.index.duplicated()]) & set(recordings)):
+            raise ValueError(f"the table has two rows of {', '.join(repeated)}")
+        if absent := [name for name in recordings if name not in rows.index or rows["outcome"].isna()[name]]:
+            raise ValueError(f"the table has no outcome of {', '.join(absent)}")
+        joined, outcomes, groups = [], [], []
+        for name, recording in recordings.items():
+            row = {str(column): value for column, value in rows.loc[name].dropna().astype(object).items()}
+            row = {column: getattr(value, "item", lambda value=value: value)() for column, value in row.items()}
+            outcomes.append(row.pop("outcome"))
+            groups.append(str(row.get("group", name)))
+            if not isinstance(recording, Recording):
+                if fps is None or skeleton is None:
+                    raise ValueError("arrays need fps and skeleton")
+                recording = Recording(recording, fps, skeletons.get(skeleton))
+            joined.append(replace(recording, name=name, metadata=recording.metadata.with_columns(row)))
+        return cls(tuple(joined), tuple(outcomes), tuple(groups) if "group" in rows else None, score_range=score_range)
+
     def __len__(self) -> int:
         return len(self.recordings)
 
@@ -58,6 +111,11 @@ class Cohort:
     def names(self) -> tuple[str, ...]:
         """The ids, in order."""
         return tuple(r.name for r in self.recordings)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all keypoints and outcomes."""
+        return sha256(*(r.keypoints for r in self.recordings), np.asarray(self.outcomes, np.float64))
 
     def columns(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """For each recording its entries in columns of the table, as text.

@@ -9,6 +9,7 @@ from einops import rearrange
 
 from infantjax.errors import InputError
 from infantjax.files import MIN_FPS
+from infantjax.recording.metadata import Metadata
 from infantjax.skeletons import Skeleton
 
 _STATED = "the file states"
@@ -20,12 +21,12 @@ class Recording:
 
     Attributes:
         keypoints: `[time, joint, 2|3]` float64; x to the right, y downwards (image coordinates), any unit that is
-            the same for both; NaN where a point is missing.
+            the same for both; NaN where a point is missing. A read-only copy.
         fps: frames per second, hertz.
         skeleton: names and tree of the joints.
         name: the infant or file; free text.
-        confidence: `[time, joint]` in 0..1, or None.
-        metadata: age, sex, cohort and the like; values are JSON-compatible.
+        confidence: `[time, joint]` float64 in 0..1, or None. A read-only copy.
+        metadata: age, sex, cohort and the like; a mapping becomes `Metadata`.
         approximated: joint -> formula, for joints that were computed from others in a conversion.
         history: the processing steps so far, in order, in words; shown in the report.
         notes: remarks for readers of the report (missing frames, ignored points, ...).
@@ -39,13 +40,13 @@ class Recording:
     skeleton: Skeleton
     name: str = "recording"
     confidence: np.ndarray | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
     approximated: Mapping[str, str] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        keypoints = np.asarray(self.keypoints, dtype=np.float64)
+        keypoints = _frozen(self.keypoints)
         joints = len(self.skeleton.joints)
         if keypoints.ndim != 3 or keypoints.shape[1] != joints or keypoints.shape[2] not in (2, 3):
             raise ValueError(
@@ -55,10 +56,12 @@ class Recording:
             raise ValueError("keypoints hold infinite values; use NaN for missing points")
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"fps must be a number above 0, got {self.fps}")
-        if self.confidence is not None and np.shape(self.confidence) != keypoints.shape[:2]:
-            raise ValueError(f"confidence must be {keypoints.shape[:2]}, got {np.shape(self.confidence)}")
-        keypoints.setflags(write=False)
+        confidence = None if self.confidence is None else _frozen(self.confidence)
+        if confidence is not None and confidence.shape != keypoints.shape[:2]:
+            raise ValueError(f"confidence must be {keypoints.shape[:2]}, got {confidence.shape}")
         object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "confidence", confidence)
+        object.__setattr__(self, "metadata", Metadata.from_mapping(self.metadata))
 
     def __repr__(self) -> str:
         """One line: name, length, frame rate, duration, keypoint set, dimensions and share of missing points."""
@@ -86,6 +89,12 @@ class Recording:
     def with_step(self, step: str, **changes: Any) -> "Recording":
         """Return a copy with fields changed and one line appended to its history."""
         return replace(self, history=(*self.history, step), **changes)
+
+
+def _frozen(values: Any) -> np.ndarray:
+    copied = np.array(values, dtype=np.float64)
+    copied.setflags(write=False)
+    return copied
 
 
 def fps_notes(stated: float | None, given: float | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Windows of a recording: starts for evaluation, cutting, and random starts for training.
+"""Windows of a recording: starts for evaluation, cutting, and ranges of starts for training.
 
 Starts are computed with NumPy on the host, since they depend on the length of a recording only. Cutting and sampling
 are pure JAX.
@@ -9,7 +9,7 @@ from typing import get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from infantjax.recording.preprocessing import WINDOW, Rotation
 from infantjax.settings import require_one_of
@@ -128,42 +128,3 @@ def sample_range(
     size = length // parts
     last = length - window
     return jnp.minimum(part * size, last), jnp.minimum((part + 1) * size, last)
-
-
-def sample_ranges(
-    length: Shaped[AnyArray, "*batch"] | int, parts: int, window: int = WINDOW
-) -> tuple[Int[Array, "*batch part"], Int[Array, "*batch part"]]:
-    """`sample_range` for every part of one recording, or of several: `(low [..., part], high [..., part])`.
-
-    Args:
-        length: frames of each recording, at least `window`.
-        parts: windows of a recording in one epoch; a constant under `jit`.
-        window: frames of a window.
-
-    Returns:
-        (low, high), integers, both included.
-
-    Raises:
-        ValueError: parts below 1.
-    """
-    if parts < 1:
-        raise ValueError(f"parts must be at least 1, got {parts}")
-    return sample_range(jnp.asarray(length)[..., None], jnp.arange(parts), parts, window)
-
-
-def sample_parts(
-    key: PRNGKeyArray, length: Shaped[AnyArray, "*batch"] | int, parts: int, window: int = WINDOW
-) -> Int[Array, "*batch part"]:
-    """Sample a window start in every part of a recording: the training windows of one epoch.
-
-    Args:
-        key: a JAX key.
-        length: frames of each recording, at least `window`.
-        parts: windows of a recording; a constant under `jit`.
-        window: frames of a window.
-
-    Returns:
-        int32 `[..., part]`, each uniform on its `sample_ranges`.
-    """
-    low, high = sample_ranges(length, parts, window)
-    return jax.random.randint(key, low.shape, low, high + 1)

@@ -12,6 +12,7 @@ __getattr__, __dir__ = lazy_attributes(
         "record": "infantjax.report.record",
         "schema": "infantjax.report.record",
         "summary_csv": "infantjax.report.table",
+        "summary_frame": "infantjax.report.table",
         "table": "infantjax.report.table",
         "to_html": "infantjax.report.page",
     },

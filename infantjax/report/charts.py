@@ -1,11 +1,11 @@
 """Positions and paths of the charts of the page.
 
 The charts stretch with the page: they are drawn in fractions of their box, and their labels are HTML at the same
-fractions, so that text keeps its size at every width.
+fractions, so that text keeps its size at every width. No library draws them: Plotly and Altair need scripts of their
+own, which the page does not allow, and charts of Matplotlib do not stretch with the page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -25,17 +25,6 @@ _LEVELS = {"red": (0, 10), "orange": (5, 5), "yellow": (10, 5), "green": (10, 10
 
 Window = Mapping[str, Any]
 Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar of the strip of certainty, in a box of 1000 by 20: up for the second class, long for certain."""
-
-    level: str
-    x: float
-    width: float
-    y: float
-    height: float
 
 
 def fraction_of(value: float | None, limits: Sequence[float]) -> float | None:
@@ -134,8 +123,11 @@ def band_path(record: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def certainty_bars(record: Mapping[str, Any]) -> list[Bar]:
-    """The bars of the strip of certainty; equal neighbors are one bar."""
+def certainty_bars(record: Mapping[str, Any]) -> list[tuple[str, float, float, int, int]]:
+    """The bars of the strip of certainty: level, x, width, y and height, in a box of 1000 by 20.
+
+    They stand up for the second class, and are long where the decision is certain; equal neighbors are one bar.
+    """
     windows, edges = record["time_series"]["windows"], _edges(record)
     bars = []
     levels = enumerate(None if w["median"] is None else w["certainty"] for w in windows)
@@ -143,7 +135,7 @@ def certainty_bars(record: Mapping[str, Any]) -> list[Bar]:
         members = [i for i, _ in run]
         if level is not None:
             begin, end = edges[members[0]], edges[members[-1] + 1]
-            bars.append(Bar(level, begin, end - begin, *_LEVELS[level]))
+            bars.append((level, begin, end - begin, *_LEVELS[level]))
     return bars
 
 

@@ -28,7 +28,7 @@ MAX_EMBEDDED = 64 << 20
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """What a page shows of the video that it was made from.
+    """How a page shows the video that it was made from.
 
     Attributes:
         hide_heads: Blur the head in stills and overlays; the page plays a blurred copy of the video, never the video.
@@ -60,7 +60,7 @@ class Still(NamedTuple):
 
 
 class Film(NamedTuple):
-    """What the page shows of a video.
+    """A video as the page shows it.
 
     Attributes:
         source: address of the video: relative, or with its content; empty where it is not shown.

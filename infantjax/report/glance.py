@@ -1,4 +1,4 @@
-"""What the index and the course of an infant show of a recording, read from the records of a folder."""
+"""A recording as the index and the course of an infant show it, read from the records of a folder."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -19,11 +19,19 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from infantjax.report import body, charts, course, text
+from infantjax.report import body, charts, text
 from infantjax.report.film import Film
 from infantjax.report.glance import Glance
 from infantjax.report.record import plain
 from infantjax.report.table import Row
+
+DescribeVisits = Callable[[Mapping[str, Any], Sequence[Glance], Glance], list[str]]
+"""Sentences on the record of a visit, the earlier visits, and this one."""
+
+
+def no_words(record: Mapping[str, Any], earlier: Sequence[Glance], now: Glance) -> list[str]:
+    """Say nothing of the visits."""
+    return []
 
 
 def to_html(
@@ -32,6 +40,7 @@ def to_html(
     movement_fps: float,
     earlier: Sequence[Glance] = (),
     film: Film | None = None,
+    describe_visits: DescribeVisits = no_words,
 ) -> str:
     """A self-contained page of an assessment by any method; equal arguments give equal bytes.
 
@@ -45,6 +54,7 @@ def to_html(
         movement_fps: frames per second of the movement.
         earlier: earlier visits of the infant, in order; see `Glance.earlier`.
         film: the video that the record was made from; see `infantjax.report.film.film_of`.
+        describe_visits: sentences below the chart of the visits.
 
     Raises:
         ValueError: the movement does not fit the skeleton of the record.
@@ -73,7 +83,7 @@ def to_html(
             rows=_keypoints(record, pose),
             limbs=_limbs(record["limbs"]),
             visits=_visits(record, earlier, now),
-            course_notes=course.describe(record, earlier, now),
+            course_notes=describe_visits(record, earlier, now),
             networks=_networks(record) if series else [],
             data=_script_json(data),
             film=film,
@@ -92,7 +102,7 @@ def index_html(glances: Sequence[Glance]) -> str:
 
 
 def _line(glance: Glance) -> dict[str, Any]:
-    """What a line of the index shows of a recording, and a visit of the course of an infant."""
+    """The content of a line of the index, or of a visit in the course of an infant."""
     row = glance.row
     content = text.printable(plain(vars(row) | {"outcome": row.outcome}))
     visit = text.printable(plain(glance.visit))
@@ -149,7 +159,7 @@ def _file(name: str) -> str:
 
 
 def frame(caveat: bool, script: str = "", film: str = "") -> dict[str, Any]:
-    """What `base.html.j2` needs of a page: whether the caveat is shown, the one script that may run, and its video."""
+    """Variables of `base.html.j2`: whether the caveat is shown, the one script that may run, and its video."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     allowed = f"script-src 'sha256-{digest}'; " if script else ""
     media = "media-src data:; " if film.startswith("data:") else "media-src 'self'; " if film else ""

@@ -23,7 +23,7 @@ LABELS: dict[Level, str] = {
     "yellow": "no CP, uncertain",
     "green": "no CP, certain",
 }
-"""What each level of certainty means."""
+"""Each level of certainty in words."""
 
 UNVALIDATED = (
     "The weights behind this value were never validated on infants. It must not be used for any decision about a child."

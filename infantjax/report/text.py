@@ -39,7 +39,7 @@ MOVEMENT = {
         "range": "Legs: bending of the knee, degrees",
     },
 }
-"""What the measures of the limbs are."""
+"""The measures of the limbs in words."""
 
 CAVEAT = "Not validated on infants: for research only, not for any decision about a child."
 """The caveat that stays in view; the page says the whole of it once, under "Limits"."""

@@ -1,21 +1,22 @@
 """The page of a cross-validation or training, made from the files of its folder."""
 
-import csv
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from infantjax.errors import InputError
 from infantjax.evaluation import calibration, discrimination
 from infantjax.evaluation.intervals import clopper_pearson
 from infantjax.report.study import Chart, Section, Series, study_html
 from infantjax.report.text import count
-from infantjax.training.crossval import RECORD
-from infantjax.training.logs import TABLE
-from infantjax.training.out_of_fold import OUT_OF_FOLD
+from infantjax.training.cohorts.crossval import RECORD
+from infantjax.training.cohorts.out_of_fold import OUT_OF_FOLD
+from infantjax.training.records.logs import TABLE
 
 PAGE = "training.html"
 """Name of the page in the folder of a training."""
@@ -33,11 +34,10 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
         InputError: a file of the folder is missing or cannot be read.
     """
     folder = Path(folder)
-    record = _read_json(folder / RECORD)
-    history = _read_table(folder / TABLE) if (folder / TABLE).exists() else []
-    held_out = [row for row in _read_table(folder / OUT_OF_FOLD) if row["value"]]
-    outcomes = np.array([float(row["outcome"]) for row in held_out])
-    values = np.array([float(row["value"]) for row in held_out])
+    record = _read(json.loads, folder / RECORD)
+    history = _read(_table, folder / TABLE) if (folder / TABLE).exists() else pd.DataFrame()
+    held_out = _read(_table, folder / OUT_OF_FOLD).dropna(subset="value")
+    outcomes, values = (held_out[name].to_numpy(np.float64) for name in ("outcome", "value"))
     runs = _all_runs(record)
     facts = [count(record["cohort"]["recordings"], "recording"), count(len(runs), "run")]
     sections = [*_courses(history), _runs(runs)]
@@ -97,23 +97,22 @@ def _calibration(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     if risks.min() < 0 or risks.max() > 1:
         return []
     found = calibration.reliability(risks, labels, bins=min(10, max(2, len(risks) // 5)))
+    risk, observed, low, high = (found[name].to_numpy() for name in ("risk", "observed", "low", "high"))
     chart = Chart(
         "Observed share of the outcome over the mean risk.",
         "mean risk",
         "observed share",
         (
             Series("perfect", (0, 1), (0, 1), "reference"),
-            Series("held out, 95 % interval", found.risk, found.observed, "points", found.low, found.high),
+            Series("held out, 95 % interval", risk, observed, "points", low, high),
         ),
         (0, 1),
         (0, 1),
         square=True,
     )
-    rows = [
-        (risk, observed, f"{low:.2f} to {high:.2f}", int(n))
-        for risk, observed, low, high, n in zip(found.risk, found.observed, found.low, found.high, found.count)
-    ]
-    about = (f"The risk as it is, before recalibration, in bins of equal width. Mean distance {found.error:.2f}.",)
+    rows = [(*row[:2], f"{row[2]:.2f} to {row[3]:.2f}", row[4]) for row in found.itertuples(index=False)]
+    error = calibration.calibration_error(found)
+    about = (f"The risk as it is, before recalibration, in bins of equal width. Mean distance {error:.2f}.",)
     return [Section("Calibration", about, chart, ("Mean risk", "Observed", "95 % interval", "Recordings"), rows)]
 
 
@@ -122,7 +121,7 @@ def _selection(selection: Mapping[str, Any] | None) -> list[Section]:
     if selection is None:
         return []
     what = "Threshold and calibration" if selection["epochs"] is None else "Epoch, threshold and calibration"
-    about = (f"{what} chosen by the infants that are judged (optimistic), or by the others (nested).",)
+    about = (f"{what} chosen by the same infants (optimistic), or by the others (nested).",)
     rows = [(name, value, selection["nested"].get(name)) for name, value in selection["optimistic"].items()]
     return [Section("Choices", about, None, ("Metric", "Optimistic", "Nested"), rows)]
 
@@ -135,20 +134,16 @@ def _scores(values: np.ndarray, outcomes: np.ndarray) -> Section:
     return Section("Scores", (f"{len(values)} recordings, by networks that did not train on them.",), chart)
 
 
-def _courses(history: Sequence[Mapping[str, str]]) -> list[Section]:
+def _courses(history: pd.DataFrame) -> list[Section]:
     """The losses over the epochs: every run, and the median over the runs."""
-    names = [name for name in ("training_loss", "validation_loss") if any(row.get(name) for row in history)]
     sections = []
-    for name in names:
-        runs: dict[str, list[tuple[int, float]]] = {}
-        for row in history:
-            if row[name]:
-                runs.setdefault(row["run"], []).append((int(row["epoch"]), float(row[name])))
-        by_epoch: dict[int, list[float]] = {}
-        for epoch, value in (point for points in runs.values() for point in points):
-            by_epoch.setdefault(epoch, []).append(value)
-        series = [Series("", [e for e, _ in points], [v for _, v in points], "faint") for points in runs.values()]
-        middle = Series("median of the runs", list(by_epoch), [float(np.median(v)) for v in by_epoch.values()])
+    for name in ("training_loss", "validation_loss"):
+        if name not in history or history[name].isna().all():
+            continue
+        losses = history.dropna(subset=name).pivot(index="epoch", columns="run", values=name)
+        runs = [losses[run].dropna() for run in losses]
+        series = [Series("", run.index.to_numpy(), run.to_numpy(), "faint") for run in runs]
+        middle = Series("median of the runs", losses.index.to_numpy(), losses.median(axis=1).to_numpy())
         label = name.replace("_", " ")
         chart = Chart(f"{label} over the epochs of {len(runs)} runs.", "epoch", label, (*series, middle))
         sections.append(Section(label.capitalize(), (f"{count(len(runs), 'run')}, a thin line each.",), chart))
@@ -173,16 +168,17 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> Section:
     return Section("Runs", ("Recordings are counted, not infants.",), None, head, rows)
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})", "name the folder of a finished training") from None
+def _table(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def _read(parse: Callable[[str], Any], path: Path) -> Any:
+    """The content of a file of the training.
+
+    Raises:
+        InputError: it is missing, or cannot be read.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
+        return parse(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({error})", "name the folder of a finished training") from None

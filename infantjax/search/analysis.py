@@ -16,9 +16,8 @@ from jaxtyping import Float
 from infantjax.errors import InputError, MissingExtraError
 from infantjax.evaluation.intervals import bootstrap_mean
 from infantjax.search.kbest import FAILED, Observation, State
-from infantjax.search.sampler import candidate_of, distributions
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import Snapshot
+from infantjax.search.study import SearchResult, candidate_of, distributions
 from infantjax.settings import require_one_of
 
 try:
@@ -119,7 +118,7 @@ class Convergence:
 
 
 def importance(
-    study: Snapshot, evaluator: Evaluator = "impurity", resamples: int = 20, seed: int = 0
+    study: SearchResult, evaluator: Evaluator = "impurity", resamples: int = 20, seed: int = 0
 ) -> tuple[Importance, ...]:
     """Share of each choice in the differences between candidates, largest first, by the evaluators of Optuna.
 
@@ -163,7 +162,7 @@ def importance(
     return tuple(sorted(rows, key=lambda row: -row.share))
 
 
-def informative(study: Snapshot) -> list[Observation]:
+def informative(study: SearchResult) -> list[Observation]:
     """The observations with a value that an importance needs; none if they are too few or all equal."""
     observed = [each for each in study.history if each.value > FAILED]
     return observed if len(observed) >= MIN_TRIALS and len({each.value for each in observed}) > 1 else []
@@ -188,7 +187,7 @@ def _shares(space: SearchSpace, observed: Sequence[Observation], evaluator: Eval
     return {name: float(shares.get(name, 0.0)) for name in space.names}
 
 
-def steps(study: Snapshot) -> tuple[Step, ...]:
+def steps(study: SearchResult) -> tuple[Step, ...]:
     """The search after each finished trial, in the order of the trial numbers."""
     number: dict = {}
     for trial in study.trials:
@@ -204,7 +203,7 @@ def steps(study: Snapshot) -> tuple[Step, ...]:
     )
 
 
-def intermediate(study: Snapshot) -> list[tuple[int, int, float]]:
+def intermediate(study: SearchResult) -> list[tuple[int, int, float]]:
     """(trial, epoch, best value so far) of every report, by trial and epoch."""
     return [
         (trial.number, epoch, value)
@@ -213,7 +212,7 @@ def intermediate(study: Snapshot) -> list[tuple[int, int, float]]:
     ]
 
 
-def checkpoints(study: Snapshot) -> tuple[Checkpoint, ...]:
+def checkpoints(study: SearchResult) -> tuple[Checkpoint, ...]:
     """The trials at each epoch with a required value; without such epochs, at each epoch with a report."""
     from scipy.stats import spearmanr
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from infantjax.search.objective import Report, Stage, TrialResult, report_stage
 from infantjax.search.space import Choices
-from infantjax.training import loop
-from infantjax.training.compiled import CompiledTraining, trace
+from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData, window_runs
+from infantjax.training.execution.compiled import CompiledTraining, trace
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions, digest_of
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, TrainState
-from infantjax.training.window_task import BinaryWindowTask, CohortData, window_runs
 
 
 def search_split(folds: Sequence[Split], held_out: Sequence[int] = (2, 7)) -> Split:
@@ -133,14 +133,14 @@ class AucObjective(ABC):
             if epoch in due:
                 report(epoch, _mean(jax.device_get(state.best_score)[: len(self.splits)]))
 
-        if compiled is not None and self._devices is not None:
-            compiled = compiled.on_device(self._devices[0])
+        if compiled is not None and self._devices is not None and not compiled.is_for(self._devices[0]):
+            compiled = None
         # Whatever else is computed lies on the same device: the others are busy.
         with nullcontext() if self._devices is None else jax.default_device(self._devices[0]):
-            result = loop.train(
+            result = fit(
                 compiled.task if compiled else self.task(self.build(choices)),
-                window_runs(self._placed, self.splits, self.config),
                 self._placed,
+                window_runs(self._placed, self.splits, self.config),
                 directory=directory,
                 description={**self.inputs, "choices": dict(choices)},
                 data_digest=self._digest,

@@ -11,6 +11,7 @@ search of its own.
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +24,13 @@ from infantjax.files import canonical_json, write_atomically
 from infantjax.models.entry import count_flops
 from infantjax.progress import LOGGER
 from infantjax.recording.cohort import Cohort
-from infantjax.search.study import best, list_studies, read_study
-from infantjax.training import distributed
-from infantjax.training.compiled import trace
-from infantjax.training.cost import PROGRAMS, count_task_parameters, training_memory
-from infantjax.training.crossval import Trainable, Trained, crossval_inputs, train_inputs, write_results
+from infantjax.search.study import read_study, study_names
+from infantjax.training.cohorts.crossval import Trainable, Trained, crossval_inputs, train_inputs, write_results
+from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate
+from infantjax.training.execution import distributed
+from infantjax.training.execution.compiled import trace
+from infantjax.training.execution.cost import PROGRAMS, count_task_parameters, training_memory
 from infantjax.training.loop import TrainOptions
-from infantjax.training.out_of_fold import HeldOut, calibrate
 from infantjax.weights.ensemble import Ensemble
 
 CANDIDATES = "candidates.json"
@@ -59,14 +60,14 @@ class Architecture(NamedTuple):
 def find_candidates(
     method: Any, place: str, count: int = 10, study: str | None = None, winners: bool = False
 ) -> list[dict[str, Any]]:
-    """The best candidates of a search whose networks differ, best first; see `study.best`.
+    """The best candidates of a search whose networks differ, best first; see `SearchResult.best`.
 
     Args:
         method: whose networks were searched; two candidates may have equal ones.
-        place: output folder of the search, or the address of its storage.
+        place: output folder of the search.
         count: number of candidates.
-        study: name of the search; None is the only one of the storage.
-        winners: take the best candidate of each search of the storage, in the order of their names, as published.
+        study: name of the search; None is the only one of the folder.
+        winners: take the best candidate of each search of the folder, in the order of their names, as published.
 
     Raises:
         InputError: no such search, several and none is named, or too few candidates.
@@ -74,17 +75,13 @@ def find_candidates(
     """
     if count < 1:
         raise ValueError(f"the number of architectures must be at least 1, got {count}")
-    url, names = list_studies(place)
-    if study is not None:
-        names = [study]
-    elif len(names) > 1 and not winners:
-        raise InputError(
-            place, f"holds the searches {', '.join(sorted(names))}", "name one by --study, or give --winners"
-        )
+    names = study_names(place) if study is None else [study]
+    if len(names) > 1 and not winners:
+        raise InputError(place, f"holds the searches {', '.join(names)}", "name one by --study, or give --winners")
     found: list[tuple[Any, dict[str, Any]]] = []
-    for name in sorted(names):
-        snapshot, begun = read_study(name, url), len(found)
-        for row in best(snapshot, len(snapshot.trials)):
+    for name in names:
+        searched, begun = read_study(place, name), len(found)
+        for row in searched.best(len(searched.trials)):
             network = method.with_candidate(row["choices"])
             if network not in [other for other, _ in found]:
                 found.append((network, {"study": name, **row}))
@@ -127,6 +124,28 @@ def keep_candidates(directory: Path, found: Sequence[dict[str, Any]], read_only:
     return kept
 
 
+def train_architecture(
+    architecture: Architecture,
+    cohort: Cohort,
+    directory: Path,
+    number: int,
+    options: TrainOptions | None = None,
+    **given: Any,
+) -> Trained:
+    """Cross-validate one architecture of an ensemble; arguments and errors as of `train_ensemble`.
+
+    Args:
+        architecture: the candidate.
+        cohort: see `train_ensemble`.
+        directory: of the ensemble.
+        number: of the architecture, from 1.
+        options: of the execution.
+        given: `stratify`, `strict`, `skip_invalid`.
+    """
+    inputs = crossval_inputs(architecture.method, cohort, **given)
+    return train_inputs(architecture.method, inputs, directory / ARCHITECTURES / f"{number:02d}", options)
+
+
 def train_ensemble(
     architectures: Sequence[Architecture],
     cohort: Cohort,
@@ -143,7 +162,7 @@ def train_ensemble(
 
     Args:
         architectures: of one method, with equal settings but their networks.
-        cohort: see `training.crossval.crossval`, as all further arguments.
+        cohort: see `training.cohorts.crossval.crossval`, as all further arguments.
         directory: of the ensemble; an interrupted one in it is continued.
         options: of the execution of each training.
         stratify: see `crossval`.
@@ -155,14 +174,11 @@ def train_ensemble(
         ValueError: as `crossval`.
     """
     directory = Path(directory)
+    given: dict[str, Any] = {"stratify": stratify, "strict": strict, "skip_invalid": skip_invalid}
     trained: list[tuple[Architecture, Trained]] = []
     for number, architecture in enumerate(architectures, start=1):
         LOGGER.info("architecture %d of %d", number, len(architectures))
-        inputs = crossval_inputs(
-            architecture.method, cohort, stratify=stratify, strict=strict, skip_invalid=skip_invalid
-        )
-        folder = directory / ARCHITECTURES / f"{number:02d}"
-        one = train_inputs(architecture.method, inputs, folder, options)
+        one = train_architecture(architecture, cohort, directory, number, options, **given)
         if all(run["in_ensemble"] for run in one.record["runs"]):
             trained.append((architecture, one))
         else:
@@ -192,7 +208,8 @@ def estimate_ensemble(
         setups.append(method.setup(inputs))
     flops = [count_flops(setup.task.module, setup.task.input_shape[1:]) for setup in setups]
     largest = int(np.argmax(flops))
-    memory = training_memory(trace(*setups[largest]).compile())
+    traced = trace(setups[largest].task, setups[largest].runs, setups[largest].data)
+    memory = training_memory(traced.compile())
     runs = len(inputs.splits)
     return {
         "architectures": len(setups),
@@ -213,14 +230,14 @@ def _combine(trained: Sequence[tuple[Architecture, Trained]], directory: Path) -
     methods = [architecture.method.settings for architecture, _ in trained]
     shared = {name: value for name, value in methods[0].items() if all(other[name] == value for other in methods)}
     metrics = {"AUC": _auc_or_none(cohort, held_out)}
-    statement = f"{first.ensemble.info['statement']} {STATEMENT.format(count=len(trained))}"
+    statement = f"{first.ensemble.info.statement} {STATEMENT.format(count=len(trained))}"
 
     # What other infants choose, `selection`, is known of each architecture only.
     record = {name: value for name, value in first.record.items() if name not in OF_ONE}
     record |= {"settings": shared, "metrics": metrics, "architectures": [_entry(a, one.record) for a, one in trained]}
-    training = {name: value for name, value in first.ensemble.info["training"].items() if name not in OF_ONE}
+    training = {name: value for name, value in first.ensemble.info.training.items() if name not in OF_ONE}
     training |= {"metrics": metrics}
-    training["architectures"] = [_entry(a, one.ensemble.info["training"]) for a, one in trained]
+    training["architectures"] = [_entry(a, one.ensemble.info.training) for a, one in trained]
 
     found = calibrate(
         cohort,
@@ -229,10 +246,13 @@ def _combine(trained: Sequence[tuple[Architecture, Trained]], directory: Path) -
         calibrated=first.outputs.calibrated,
         optimistic=first.outputs.optimistic,
     )
-    info = dict(first.ensemble.info) | {"settings": shared, "training": training, "statement": statement}
-    info.pop("calibration", None)
-    if found is not None:
-        info["calibration"] = found.to_dict()
+    info = replace(
+        first.ensemble.info,
+        settings=shared,
+        training=training,
+        statement=statement,
+        calibration=None if found is None else found.to_dict(),
+    )
     members = tuple(member for _, one in trained for member in one.ensemble.members)
     return write_results(directory, Ensemble(members, info), cohort, held_out, record)
 

@@ -194,7 +194,10 @@ def _ranked(members: tuple[Observation, ...]) -> tuple[Observation, ...]:
 
 
 def draw(
-    space: SearchSpace, probabilities: Probabilities, tried: Collection[Candidate], random: Callable[[], float]
+    space: SearchSpace,
+    probabilities: Probabilities,
+    tried: Collection[Candidate | None],
+    random: Callable[[], float],
 ) -> tuple[Candidate | None, int]:
     """Draw an untried candidate.
 
@@ -220,6 +223,26 @@ def random_numbers(seed: int, number: int) -> Callable[[], float]:
     return np.random.default_rng((seed, number)).random
 
 
+def propose(
+    strategy: Strategy,
+    space: SearchSpace,
+    seed: int,
+    observations: Iterable[Observation],
+    tried: Collection[Candidate | None],
+) -> Candidate | None:
+    """The candidate of the next trial: a pure function, the same in any process; None where no untried one is drawn.
+
+    Args:
+        strategy: of the search.
+        space: the search space.
+        seed: of the search; independent ones take different seeds.
+        observations: the results, in the order of the trials.
+        tried: candidates of all trials, finished or not; their number is that of the next trial.
+    """
+    state = strategy.replay(space, observations)
+    return draw(space, state.probabilities, tried, random_numbers(seed, len(tried)))[0]
+
+
 def run(
     strategy: Strategy,
     space: SearchSpace,
@@ -227,7 +250,7 @@ def run(
     seed: int,
     trials: int | None = None,
 ) -> list[Observation]:
-    """Search in this process, without a study; the candidates are those of a study with one worker.
+    """Search without a folder; the candidates are those of a search on one device.
 
     Args:
         strategy: which candidates come next.

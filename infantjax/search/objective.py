@@ -1,11 +1,18 @@
 """The objective of a search: what evaluates a candidate, and the result of a trial."""
 
+import contextlib
+import inspect
+import json
+import math
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from infantjax.errors import one_line
+from infantjax.files import canonical_json, write_atomically
 from infantjax.search.space import Choices, SearchSpace
 
 if TYPE_CHECKING:
@@ -14,13 +21,15 @@ if TYPE_CHECKING:
 Report = Callable[[int, float], None]
 """Called with an epoch and the best value so far, while a candidate is evaluated.
 
-That of a worker also has a method `stage`, see `report_stage`.
+That of a search also has a method `stage`, see `report_stage`.
 """
+PERIOD = 5.0
+"""Seconds between two writes of the epoch of a trial."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the worker of a trial does.
+    """What a trial does.
 
     Attributes:
         name: `compiling` or `training`.
@@ -72,28 +81,57 @@ class TrialResult:
         """The result of a candidate whose evaluation raised an error."""
         return cls("failed", None, f"{type(error).__name__}: {one_line(str(error))[:300]}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-compatible form."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "TrialResult":
-        """The inverse of `to_dict`.
+class TrialReport:
+    """The `report` of a search: keeps values of intermediate epochs and the stage of a trial in a file.
 
-        Raises:
-            ValueError: the values do not describe a result.
-        """
-        try:
-            intermediate = tuple((int(epoch), float(value)) for epoch, value in values["intermediate"])
-            return cls(values["status"], values["value"], str(values["reason"]), intermediate, dict(values["details"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError("these values are no result of a trial") from error
+    The driver of the search and every view read it, whichever process of the file system evaluates the candidate. What
+    cannot be written is left out.
+
+    Args:
+        path: of the file; the values of an interrupted evaluation are read from it.
+        interrupted: once it is set a report raises `KeyboardInterrupt`, which reaches the main thread only by itself.
+    """
+
+    def __init__(self, path: Path, interrupted: threading.Event | None = None) -> None:
+        self._path, self._interrupted = path, interrupted
+        self._stage, self.intermediate = read_report(path)
+        self._written = -PERIOD
+
+    def __call__(self, epoch: int, value: float) -> None:
+        """Keep the best value so far after an epoch."""
+        self.intermediate[int(epoch)] = float(value)
+        self._write()
+
+    def stage(self, stage: Stage) -> None:
+        """Keep the stage; of one that has the same name as the one before, at most every `PERIOD` seconds."""
+        same = self._stage.get("name") == stage.name
+        self._stage = asdict(stage)
+        if not same or time.monotonic() - self._written >= PERIOD:
+            self._write()
+
+    def _write(self) -> None:
+        if self._interrupted is not None and self._interrupted.is_set():
+            raise KeyboardInterrupt
+        self._written = time.monotonic()
+        pairs = [pair for pair in sorted(self.intermediate.items()) if math.isfinite(pair[1])]
+        with contextlib.suppress(OSError):
+            write_atomically(self._path, canonical_json({"stage": self._stage, "intermediate": pairs}))
+
+
+def read_report(path: Path) -> tuple[dict[str, Any], dict[int, float]]:
+    """The stage and the values of a trial, by epoch, from the file of its `TrialReport`; empty without one."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return dict(content["stage"]), {int(epoch): float(value) for epoch, value in content["intermediate"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, {}
 
 
 class Objective(Protocol):
-    """Evaluates candidates. Worker processes unpickle it, so its class belongs to a module and its fields are plain.
+    """Evaluates candidates. Its class belongs to a module and its fields are plain, so that other processes can run it.
 
-    It may have a method `precompile(choices)`, which workers call in another thread while they evaluate the candidate
+    It may have a method `precompile(choices)`, which a search calls in another thread while it evaluates the candidate
     before; its return value is then passed as the argument `compiled` of the call. It may have a method
     `on_device(number)`, which returns the objective for one local device, counted from 0 and taken modulo their number.
     Objectives of several devices are called at the same time, each in its own thread; what one has compiled is passed
@@ -102,7 +140,7 @@ class Objective(Protocol):
 
     @property
     def description(self) -> dict[str, Any]:
-        """All that decides the value of a candidate, JSON-compatible; workers of one study must agree in it.
+        """All that decides the value of a candidate, JSON-compatible; a search continues only if it is the same.
 
         The key `checkpoints`, if present, holds (epoch, minimum value) pairs at which training stops early.
         """
@@ -118,6 +156,41 @@ class Objective(Protocol):
         Raises:
             InputError: the directory cannot be written. Every other exception counts as a failure of the candidate.
         """
+
+
+@dataclass(frozen=True)
+class FunctionObjective:
+    """A plain function as an objective.
+
+    Attributes:
+        function: from choices to a value, higher is better, or to a `TrialResult`. It may have further arguments
+            `directory` (a folder that an interrupted evaluation finds again) and `report` (see `Report`).
+    """
+
+    function: Callable[..., Any]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The name of the function."""
+        function = getattr(self.function, "func", self.function)
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        return {"objective": f"{function.__module__}.{name}"}
+
+    def __call__(self, choices: Choices, directory: Path, report: Report) -> TrialResult:
+        """Call the function.
+
+        Raises:
+            ValueError: its value is not a finite number.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        known = inspect.signature(self.function).parameters
+        further = {"directory": directory, "report": report}
+        found = self.function(dict(choices), **{name: each for name, each in further.items() if name in known})
+        if isinstance(found, TrialResult):
+            return found
+        if not math.isfinite(found):
+            raise ValueError(f"its value is {found}")
+        return TrialResult("finished", float(found))
 
 
 class SearchProblem(Protocol):

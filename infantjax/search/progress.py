@@ -1,75 +1,25 @@
-"""What a search is doing now: the stages of its running trials, its rate, and the time left.
+"""What a search is doing now: the stages of its running trials, its rate, and the time left."""
 
-Workers store the stage of a trial with it, so any machine that reaches the storage sees it.
-"""
-
-import contextlib
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from infantjax.errors import InputError, MissingExtraError
-from infantjax.progress import INTERVAL, LOGGER
+from infantjax.errors import MissingExtraError
 from infantjax.search.kbest import fewest_left
 from infantjax.search.objective import Stage
-from infantjax.search.storage import OUTAGE
-from infantjax.search.study import Snapshot, read_study
+from infantjax.search.study import SearchResult
 
 try:
-    from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, TrialState
 except ImportError:
     raise MissingExtraError("optuna", "search") from None
 
-STAGE = "stage"
-"""User attribute of a trial: what its worker does, see `Stage`."""
-PERIOD = 5.0
-"""Seconds between two writes of the epoch of a trial."""
 RECENT = 20
 """Finished trials whose mean duration gives the rate (our choice)."""
 
 
-class TrialReport:
-    """The `report` of an objective: stores values at intermediate epochs, and the stage of the trial.
-
-    What cannot be stored is left out: the result repeats all values, and another worker may have finished the trial.
-
-    Args:
-        storage: of the study.
-        trial_id: of the trial in the storage.
-        interrupted: once it is set a report raises `KeyboardInterrupt`, which reaches the main thread only by itself.
-    """
-
-    def __init__(self, storage: BaseStorage, trial_id: int, interrupted: threading.Event) -> None:
-        self._storage, self._trial_id, self._interrupted = storage, trial_id, interrupted
-        self._stored, self._name = 0.0, ""
-
-    def __call__(self, epoch: int, value: float) -> None:
-        """Store the best value so far after an epoch."""
-        self._raise_if_interrupted()
-        with contextlib.suppress(*OUTAGE, UpdateFinishedTrialError):
-            self._storage.set_trial_intermediate_value(self._trial_id, epoch, value)
-
-    def stage(self, stage: Stage) -> None:
-        """Store the stage; of one that has the same name as the one before, at most every `PERIOD` seconds."""
-        self._raise_if_interrupted()
-        now = time.monotonic()
-        if stage.name == self._name and now - self._stored < PERIOD:
-            return
-        self._stored, self._name = now, stage.name
-        with contextlib.suppress(*OUTAGE, UpdateFinishedTrialError):
-            self._storage.set_trial_user_attr(self._trial_id, STAGE, asdict(stage))
-
-    def _raise_if_interrupted(self) -> None:
-        if self._interrupted.is_set():
-            raise KeyboardInterrupt
-
-
-def progress(found: Snapshot) -> dict[str, Any]:
+def progress(found: SearchResult) -> dict[str, Any]:
     """How far a search is, as plain data.
 
     Returns:
@@ -90,7 +40,7 @@ def progress(found: Snapshot) -> dict[str, Any]:
         "fewest_left": left,
         "per_hour": None if seconds is None else round(3600 * at_once / seconds, 2),
         "seconds_left": None if seconds is None or left is None else round(left * seconds / at_once),
-        "now": [_running(trial) for trial in running],
+        "now": [_running(trial, found.stages.get(trial.number, {})) for trial in running],
     }
 
 
@@ -105,12 +55,11 @@ def _mean_seconds(trials: tuple[FrozenTrial, ...]) -> float | None:
     return sum(durations) / len(durations) or None if durations else None
 
 
-def _running(trial: FrozenTrial) -> dict[str, Any]:
+def _running(trial: FrozenTrial, stage: Mapping[str, Any]) -> dict[str, Any]:
     began = trial.datetime_start
     seconds = None if began is None else max(0, round((datetime.now() - began).total_seconds()))
-    stage = asdict(Stage("compiling")) | trial.user_attrs.get(STAGE, {})
-    stage["stage"] = stage.pop("name")
-    return {"trial": trial.number, **stage, "worker": trial.user_attrs.get("worker", ""), "seconds": seconds}
+    now = asdict(Stage("compiling")) | dict(stage)
+    return {"trial": trial.number, "stage": now.pop("name"), **now, "seconds": seconds}
 
 
 def format_running(row: dict[str, Any]) -> str:
@@ -120,7 +69,7 @@ def format_running(row: dict[str, Any]) -> str:
     return f"trial {row['trial']}: {row['stage']}{epoch}{device}"
 
 
-def format_progress(found: Snapshot) -> str:
+def format_progress(found: SearchResult) -> str:
     """The progress of a search in one line."""
     known = progress(found)
     parts = [f"{known['done']}{'' if known['limit'] is None else '/' + str(known['limit'])} candidates done"]
@@ -140,31 +89,3 @@ def format_seconds(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-@contextlib.contextmanager
-def shown(name: str, url: str, quiet: bool = False) -> Iterator[None]:
-    """Log a line on the progress of a study every `INTERVAL` seconds, meanwhile.
-
-    Args:
-        name: of the study.
-        url: of its storage.
-        quiet: log nothing.
-    """
-    stop = threading.Event()
-
-    def tell() -> None:
-        while not stop.wait(INTERVAL):
-            # The study may not exist yet, and its storage may be away; workers say so.
-            with contextlib.suppress(InputError, *OUTAGE):
-                LOGGER.info("%s: %s", name, format_progress(read_study(name, url)))
-
-    thread = threading.Thread(target=tell, daemon=True)
-    if not quiet:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        if not quiet:
-            thread.join(5)

@@ -23,7 +23,7 @@ from infantjax.search.analysis import (
     intermediate,
     steps,
 )
-from infantjax.search.study import Snapshot
+from infantjax.search.study import SearchResult
 
 try:
     from optuna.trial import TrialState
@@ -35,7 +35,7 @@ PAGE = "search.html"
 
 
 def write(
-    studies: Sequence[Snapshot], folder: str | Path, evaluator: Evaluator = "impurity", resamples: int = 20
+    studies: Sequence[SearchResult], folder: str | Path, evaluator: Evaluator = "impurity", resamples: int = 20
 ) -> list[Path]:
     """Write the analysis of studies to a folder as tables and a page.
 
@@ -65,7 +65,7 @@ def write(
             raise InputError(f"study {study.name}", "has no finished trial", "run more trials")
     important = {study.name: importance(study, evaluator, resamples) for study in studies if informative(study)}
     courses = {study.name: steps(study) for study in studies}
-    repeats: dict[str, list[Snapshot]] = defaultdict(list)
+    repeats: dict[str, list[SearchResult]] = defaultdict(list)
     for study in studies:
         first = next(each for each in studies if (each.strategy, each.space) == (study.strategy, study.space))
         repeats[f"{type(study.strategy).__name__} ({first.name})"].append(study)
@@ -100,7 +100,7 @@ def _convergence_table(converged: Mapping[str, Convergence]) -> str:
     return csv_text(("searches", "number", "trial", "mean", "low", "high"), rows)
 
 
-def _population_table(studies: Sequence[Snapshot], courses: Mapping[str, Sequence[Step]]) -> str:
+def _population_table(studies: Sequence[SearchResult], courses: Mapping[str, Sequence[Step]]) -> str:
     names = list(dict.fromkeys(name for study in studies for name in study.space.names))
     head = ("study", "trial", "value", "best", "temperature", "unsuccessful", "members", *names)
     rows = []
@@ -119,7 +119,7 @@ def _rounded(row: Sequence[object]) -> list[object]:
 
 
 def _page(
-    studies: Sequence[Snapshot],
+    studies: Sequence[SearchResult],
     important: Mapping[str, Sequence[Importance]],
     courses: Mapping[str, Sequence[Step]],
     converged: Mapping[str, Convergence],
@@ -170,7 +170,7 @@ def _range(members: Sequence[Sequence[float]]) -> tuple[list[float], list[float]
     return [min(each) for each in members], [max(each) for each in members]
 
 
-def _checkpoints(study: Snapshot, title: str) -> Section:
+def _checkpoints(study: SearchResult, title: str) -> Section:
     """The best value so far of every trial over the epochs, and the required values."""
     reports = [sorted(trial.intermediate_values.items()) for trial in study.trials if trial.intermediate_values]
     series = [Series("", [epoch for epoch, _ in each], [value for _, value in each], "faint") for each in reports]

@@ -29,8 +29,7 @@ class SearchSpace:
     Attributes:
         alternatives: (choice, its alternatives) pairs; a mapping is accepted too. Random numbers are used in the order
             of the choices.
-        constraint: says which combinations are valid, by their choices; None accepts all. A function of a module, so
-            that worker processes can import it.
+        constraint: says which combinations are valid, by their choices; None accepts all.
 
     Raises:
         ValueError: no choices, names that repeat, or a choice without or with repeated alternatives.

@@ -5,13 +5,12 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from einops import rearrange
 from PIL import Image
 
-import infantjax
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, replaced_folder, write_atomically
 from infantjax.recording.recording import Recording
@@ -21,6 +20,7 @@ from infantjax.simulation.infant import simulate
 from infantjax.simulation.rendering.clip import Clip, RenderConfig, render
 from infantjax.simulation.traits import draw_infant, draw_outcomes
 from infantjax.skeletons import BABYPOSE_12
+from infantjax.version import __version__
 from infantjax.video import write_video
 
 _TABLES = ("outcomes.csv", "truth.csv", "simulation.json")
@@ -71,30 +71,13 @@ def simulate_cohort(n: int, seed: int, duration: float = 60.0, **options: Any) -
     return list(simulate_infants(n, seed, duration, **options))
 
 
-class Simulated(Protocol):
-    """Attributes of a method that `write_cohort` uses.
-
-    Attributes:
-        name: of the method.
-        score_range: of outcomes that are scores; None where outcomes are 0 or 1.
-        simulated_columns: columns of the outcomes table beside id and outcome.
-    """
-
-    name: str
-    score_range: tuple[float, float] | None
-    simulated_columns: tuple[str, ...]
-
-    def simulate(self, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
-        """Simulated recordings with their outcomes, see `methods.base.Method`."""
-
-
 def write_cohort(
     folder: str | Path,
     n: int,
     seed: int,
     duration: float = 60.0,
     *,
-    method: Simulated | None = None,
+    method: Any = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
     fault: str | None = None,
@@ -121,7 +104,7 @@ def write_cohort(
         n: number of infants; this and the other arguments are those of `simulate_infants`.
         seed: seed of the cohort.
         duration: seconds of each recording.
-        method: that reads the cohort; None simulates infants with outcomes only.
+        method: that reads the cohort, a class of `methods.registry`; None simulates infants with outcomes only.
         overwrite: replace an earlier simulated cohort in that folder.
         progress: called with the number of infants written after each; a minute of one infant takes about 50 ms.
         fault: kind of tracking fault that every recording gets, a name of `faults.FAULTS`.
@@ -168,7 +151,7 @@ def write_cohort(
         write_atomically(fresh / "truth.csv", _table(truth))
         record = {
             "statement": STATEMENT,
-            "infantjax": infantjax.__version__,
+            "infantjax": __version__,
             "method": method.name if method else None,
             "seed": seed,
             "infants": n,

@@ -1,12 +1,12 @@
 """A simulated infant as a keypoint recording: its movement under a camera and an imperfect keypoint detector."""
 
 import math
-from typing import Any
 
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float
 
+from infantjax.recording.metadata import Metadata
 from infantjax.recording.recording import Recording
 from infantjax.simulation.config import STATEMENT, InfantConfig
 from infantjax.simulation.movement import move
@@ -47,7 +47,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
     pixels[missing] = np.nan
     # The confidence falls with the error: 3 pixels halve it.
     confidence = np.where(missing, 0.0, 1.0 / (1.0 + (error**2).sum(axis=-1) / 9.0)) if config.confidence else None
-    metadata: dict[str, Any] = {
+    metadata = {
         "simulated": True,
         "statement": STATEMENT,
         "seed": list(entropy),
@@ -61,7 +61,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
         skeleton=IN_MOTION_19,
         name=name,
         confidence=confidence,
-        metadata=metadata,
+        metadata=Metadata(columns=metadata),
         history=(f"simulated by infantjax, seed {', '.join(map(str, entropy))}",),
         notes=(STATEMENT,),
     )

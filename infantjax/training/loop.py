@@ -21,17 +21,17 @@ from infantjax import places
 from infantjax.files import sha256
 from infantjax.progress import Progress
 from infantjax.settings import Count, check_fields
-from infantjax.training import distributed
-from infantjax.training.compiled import CompiledTraining, init_program
-from infantjax.training.layout import Layout, RunMapping, take_runs, with_sharding
-from infantjax.training.loggers import LoggerName, require_loggers
-from infantjax.training.logs import Log, peak_memory
-from infantjax.training.profiling import Profiler
-from infantjax.training.state import Status, TrainResult, TrainState
+from infantjax.training.execution import distributed
+from infantjax.training.execution.compiled import CompiledTraining, init_program
+from infantjax.training.execution.layout import Layout, RunMapping, take_runs, with_sharding
+from infantjax.training.execution.profiling import Profiler
+from infantjax.training.records.loggers import LoggerName, require_loggers
+from infantjax.training.records.logs import Log, peak_memory
+from infantjax.training.state import StackResult, Status, TrainState
 from infantjax.training.task import SupervisedTask
 
 if TYPE_CHECKING:
-    from infantjax.training.checkpoints import CheckpointStore
+    from infantjax.training.records.checkpoints import CheckpointStore
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,6 @@ def train(
     runs: Any,
     data: Any,
     *,
-    run_ids: Sequence[int] | None = None,
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
     data_digest: str | None = None,
@@ -77,22 +76,21 @@ def train(
     options: TrainOptions | None = None,
     compiled: CompiledTraining | None = None,
     init: Mapping[str, Any] | None = None,
-) -> TrainResult:
+) -> StackResult:
     """Train all runs of a stack at once.
 
     Args:
         task: what the runs train.
         runs: index sets with a leading run axis, see `state.Run`.
         data: what the runs share; on the devices once.
-        run_ids: number of each run, for logs; None counts from 0.
         directory: for checkpoints and logs; an interrupted training there is continued. None keeps nothing.
         description: of the model, JSON-compatible; checkpoints of another model are refused.
         data_digest: of the data; None computes it.
         shard_batches: shard the batches of every run over the devices, in place of the runs.
         options: of the execution.
         compiled: programs of `compiled.trace` for arguments of equal shapes; None compiles here.
-        init: variables of the network to start from, `[run, ...]` each; None draws them. `description` must tell them
-            apart.
+        init: variables of the network to start from, `[run, ...]` each; None draws them. `description` must differ
+            too.
 
     Raises:
         InputError: the directory holds another training, is in use, or cannot be written.
@@ -100,12 +98,10 @@ def train(
     options = options or TrainOptions()
     require_loggers(options.loggers)
     count = len(jax.tree.leaves(runs)[0])
-    run_ids = list(range(count)) if run_ids is None else [int(i) for i in run_ids]
     setup = {
         "config": asdict(task.config),
         "data": data_digest or digest_of(data),
         "splits": digest_of(runs._replace(key=None)),
-        "run_ids": run_ids,
         "model": dict(description or {}),
         "variables": _shapes_in_words(task.variables),
     }
@@ -124,7 +120,7 @@ def train(
     with contextlib.ExitStack() as stack:
         quiet = options.quiet or not distributed.is_main_process()
         progress = stack.enter_context(Progress(task.config.epochs, "training", quiet=quiet))
-        recorder = stack.enter_context(_recorder(task, directory, setup, run_ids, options.loggers))
+        recorder = stack.enter_context(_recorder(task, directory, setup, count, options.loggers))
 
         # The state: from the newest intact checkpoint, or new.
         done, restored = recorder.restore(shapes)
@@ -168,7 +164,7 @@ def train(
             if whole and options.on_epoch:
                 options.on_epoch(done, whole)
             progress.update(done, task.format_summary(np.asarray(distributed.fetch(state.best_score))[:count]))
-        return TrainResult.from_state(take_runs(task.unpack_state(distributed.fetch(state)), range(count)))
+        return StackResult.from_state(take_runs(task.unpack_state(distributed.fetch(state)), range(count)))
 
 
 @contextlib.contextmanager
@@ -176,17 +172,17 @@ def _recorder(
     task: SupervisedTask,
     directory: str | Path | None,
     setup: dict[str, Any],
-    run_ids: Sequence[int],
+    count: int,
     loggers: Sequence[LoggerName],
 ) -> Iterator["_Recorder"]:
     """Open checkpoints and logs below a directory; only the main process does."""
     if directory is None or not distributed.is_main_process():
-        yield _Recorder(task, len(run_ids))
+        yield _Recorder(task, count)
         return
-    from infantjax.training.checkpoints import CheckpointStore
+    from infantjax.training.records.checkpoints import CheckpointStore
 
-    with CheckpointStore(directory, setup) as store, Log(directory, run_ids, loggers) as log:
-        yield _Recorder(task, len(run_ids), store, log)
+    with CheckpointStore(directory, setup) as store, Log(directory, count, loggers) as log:
+        yield _Recorder(task, count, store, log)
 
 
 @dataclass(frozen=True)
@@ -240,7 +236,7 @@ def _running(state: TrainState) -> np.ndarray:
 
 
 def _speed(task: SupervisedTask, epoch: int, samples: int, seconds: float, layout: Layout) -> dict[str, float]:
-    """What an epoch took, with the learning rate, for the logs; NaN where a task has no one rate in an epoch."""
+    """Learning rate (NaN where it changes), seconds, samples a second and memory of an epoch, for the logs."""
     rate = task.learning_rate(epoch - 1)
     return {
         "learning_rate": math.nan if rate is None else rate,

@@ -1,15 +1,27 @@
 """Optimizers and their schedules, as optax transformations."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
 Schedule = Callable[[Array | int], Array]
 """Learning rate of a step, counted from 0."""
+
+
+class Elementwise(optax.GradientTransformation):
+    """A transformation that treats every number of every parameter alike; see `elementwise`."""
+
+
+def elementwise(transform: optax.GradientTransformation) -> Elementwise:
+    """Declare that a transformation treats every number of every parameter alike, whatever array it belongs to.
+
+    The loop then gives it all parameters as one vector in place of their tree: one kernel in place of one for each
+    array. True of SGD and Adam with a schedule; not of masks, of norms over arrays (LARS, clipping by norm), or of
+    anything that reads names or shapes.
+    """
+    return Elementwise(*transform)
 
 
 def nesterov(learning_rate: float, momentum: float) -> optax.GradientTransformation:
@@ -24,7 +36,7 @@ def nesterov(learning_rate: float, momentum: float) -> optax.GradientTransformat
 
     Source: Groos et al., Paper III; the reference implementation's configuration.
     """
-    return optax.sgd(learning_rate, momentum=momentum, nesterov=True)
+    return elementwise(optax.sgd(learning_rate, momentum=momentum, nesterov=True))
 
 
 def amsgrad(learning_rate: float) -> optax.GradientTransformation:
@@ -37,7 +49,7 @@ def amsgrad(learning_rate: float) -> optax.GradientTransformation:
 
     Source: Groos et al., Paper II (Section 2.4) and the training framework.
     """
-    return optax.amsgrad(learning_rate, b1=0.9, b2=0.999, eps=1e-7)
+    return elementwise(optax.amsgrad(learning_rate, b1=0.9, b2=0.999, eps=1e-7))
 
 
 def adam(learning_rate: Schedule) -> optax.GradientTransformation:
@@ -46,7 +58,7 @@ def adam(learning_rate: Schedule) -> optax.GradientTransformation:
     For networks that start from scratch with few steps: AMSGrad remembers their large first gradients for ever. Our
     choice.
     """
-    return optax.adam(learning_rate, eps=1e-7)
+    return elementwise(optax.adam(learning_rate, eps=1e-7))
 
 
 def half_cosine(highest: float, steps: int) -> Schedule:
@@ -65,7 +77,7 @@ def momentum(learning_rate: Schedule | float, share: float = 0.9) -> optax.Gradi
 
     Source: Groos et al., Paper I (Section 3.5); what the public checkpoints of training record.
     """
-    return optax.sgd(learning_rate, momentum=share)
+    return elementwise(optax.sgd(learning_rate, momentum=share))
 
 
 def triangular(
@@ -78,7 +90,7 @@ def triangular(
     band closes in between is chosen.
 
     Args:
-        highest: the highest rate that does not diverge in the first cycle, see `training.pose.range_test`.
+        highest: the highest rate that does not diverge in the first cycle, see `pose.training.range_test`.
         steps: of a cycle; three epochs as published.
         cycles: in which the band closes.
         narrowing: by how much the maps' peaks narrow over the training, in 1/32 of the map's side.
@@ -97,31 +109,10 @@ def triangular(
         cycle = jnp.minimum(jnp.asarray(step) // steps, cycles - 1)
         open_share = 1 - cycle / max(cycles - 1, 1)
         high, low = (limit * (end / limit) ** open_share for end in (highest, highest / ratio))
-        place = (jnp.asarray(step) - cycle * steps) / steps
-        return low + (high - low) * (1 - jnp.abs(2 * jnp.minimum(place, 1) - 1))
+        position = (jnp.asarray(step) - cycle * steps) / steps
+        return low + (high - low) * (1 - jnp.abs(2 * jnp.minimum(position, 1) - 1))
 
     return rate
-
-
-def rising(lowest: float, highest: float, steps: int) -> Schedule:
-    """A rate that rises exponentially, for the range test."""
-
-    def rate(step: Array | int) -> Array:
-        return lowest * (highest / lowest) ** (jnp.asarray(step) / max(steps - 1, 1))
-
-    return rate
-
-
-class CyclicalState(NamedTuple):
-    """Memory of `cyclical`.
-
-    Attributes:
-        step: `[]` how many there were.
-        velocity: as the parameters.
-    """
-
-    step: Array
-    velocity: Any
 
 
 def cyclical(
@@ -136,7 +127,7 @@ def cyclical(
         highest: rate `steps` steps later.
         steps: from one to the other; as many back.
         momentum: at the highest rate, and at the lowest.
-        decay: of all parameters.
+        decay: of all parameters; above 0 the update needs them.
 
     Raises:
         ValueError: a value out of its range.
@@ -149,14 +140,10 @@ def cyclical(
             f"{lowest}, {highest}, {steps}, {momentum}, {decay}"
         )
 
-    def init(params: Any) -> CyclicalState:
-        return CyclicalState(jnp.int32(0), jax.tree.map(jnp.zeros_like, params))
+    def between(first: float, last: float) -> Schedule:
+        return lambda step: first + (last - first) * (1 - jnp.abs((step % (2 * steps)) / steps - 1))
 
-    def update(gradient: Any, state: CyclicalState, params: Any = None) -> tuple[Any, CyclicalState]:
-        height = 1 - jnp.abs((state.step % (2 * steps)) / steps - 1)
-        rate = lowest + (highest - lowest) * height
-        kept = momentum[1] + (momentum[0] - momentum[1]) * height
-        velocity = jax.tree.map(lambda v, g, p: kept * v + g + decay * p, state.velocity, gradient, params)
-        return jax.tree.map(lambda v: -rate * v, velocity), CyclicalState(state.step + 1, velocity)
-
-    return optax.GradientTransformation(init, update)
+    descent = optax.inject_hyperparams(optax.sgd)(
+        learning_rate=between(lowest, highest), momentum=between(momentum[1], momentum[0])
+    )
+    return elementwise(optax.chain(optax.add_decayed_weights(decay), descent) if decay else descent)

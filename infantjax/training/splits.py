@@ -2,7 +2,8 @@
 
 import math
 import random
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,8 +95,7 @@ def stratified_splits(
 ) -> tuple[Split, ...]:
     """Folds with equal shares of each outcome, in which no group is held out and trained on at once.
 
-    Whole groups (an infant, or a center) are dealt one by one, largest first within a stratum, to the fold that has
-    least of that stratum, the smaller fold on ties. Without groups every recording is one of its own.
+    By `StratifiedKFold` of scikit-learn, with groups (an infant, or a center) by `StratifiedGroupKFold`.
 
     Args:
         outcomes: of each recording, 0 or 1.
@@ -120,33 +120,16 @@ def stratified_splits(
             raise ValueError(f"{len(outcomes)} recordings need as many {name}, got {len(values)}")
     names = list(range(len(outcomes))) if groups is None else list(groups)
     _refuse_impossible(outcomes, names, folds, where, "recordings" if groups is None else "groups")
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for row, group in enumerate(names):
-        members[group].append(row)
-    order = list(members.values())
-    np.random.default_rng(seed).shuffle(order)
-    stratum_of = [(o, s) for o, s in zip(outcomes, strata if strata is not None else [None] * len(outcomes))]
-    # A group counts in the stratum of its rarest kind of member (a center with one CP infant is a CP group).
-    frequency = {s: stratum_of.count(s) for s in stratum_of}
-    rank = {s: i for i, s in enumerate(sorted(frequency, key=lambda s: (frequency[s], str(s))))}
-    order.sort(key=lambda rows: (min(rank[stratum_of[r]] for r in rows), -len(rows)))
-    parts: list[list[int]] = [[] for _ in range(folds)]
-    for rows in order:
-        rarest = min((stratum_of[r] for r in rows), key=rank.__getitem__)
-        outcome = rarest[0]
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-        def fullness(part: list[int], rarest: tuple = rarest, outcome: float = outcome) -> tuple[int, int, int]:
-            return (
-                sum(stratum_of[r] == rarest for r in part),
-                sum(outcomes[r] == outcome for r in part),
-                len(part),
-            )
-
-        min(parts, key=fullness).extend(rows)
-    held_out = [set(part) for part in parts]
-    result = tuple(
-        Split(tuple(r for r in range(len(outcomes)) if r not in part), tuple(sorted(part))) for part in held_out
-    )
+    kinds = [str(kind) for kind in zip(outcomes, strata if strata is not None else outcomes)]
+    if max(Counter(kinds).values()) < folds:  # no stratum reaches every fold
+        kinds = [str(outcome) for outcome in outcomes]
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a stratum with fewer members than folds is spread all the same
+        sides = splitter.split(kinds, kinds, [str(name) for name in names])
+        result = tuple(Split(tuple(train.tolist()), tuple(held_out.tolist())) for train, held_out in sides)
     if any(len({outcomes[r] for r in side}) < 2 for fold in result for side in (fold.train, fold.validation)):
         raise InputError(
             where,
@@ -162,14 +145,13 @@ def leave_one_group_out(groups: Sequence[Hashable]) -> tuple[Split, ...]:
     Raises:
         ValueError: fewer than two groups.
     """
-    names = list(dict.fromkeys(groups))
-    if len(names) < 2:
-        raise ValueError(f"leaving one group out needs at least two, got {len(names)}")
-    rows = range(len(groups))
-    return tuple(
-        Split(tuple(r for r in rows if groups[r] != name), tuple(r for r in rows if groups[r] == name))
-        for name in names
-    )
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for row, group in enumerate(groups):
+        members[group].append(row)
+    if len(members) < 2:
+        raise ValueError(f"leaving one group out needs at least two, got {len(members)}")
+    rows = np.arange(len(groups))
+    return tuple(Split(tuple(np.delete(rows, held_out).tolist()), tuple(held_out)) for held_out in members.values())
 
 
 def random_splits(
@@ -221,8 +203,8 @@ def random_splits(
         for stratum in members.values():
             order = rng.permutation(len(stratum))
             validation, test = (max(round(share * len(order)), len(order) >= 3) for share in shares)
-            for place, index in enumerate(order):
-                side = 2 if place < test else 1 if place < test + validation else 0
+            for rank, index in enumerate(order):
+                side = 2 if rank < test else 1 if rank < test + validation else 0
                 sides[side].extend(rows_of[stratum[index]])
         if any(len({outcomes[row] for row in side}) < 2 for side in sides):
             raise InputError(

@@ -1,4 +1,4 @@
-"""What a run of a stack is: its index sets, the state that training changes, and its result.
+"""A run of a stack: its index sets, the state that training changes, and its result.
 
 Everything on the device is a named tuple of arrays; in a stack each array has a leading `run` axis.
 """
@@ -84,7 +84,7 @@ class TrainState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainResult:
+class StackResult:
     """Result of a stack of runs. Arrays are NumPy with a leading run axis.
 
     Attributes:
@@ -106,7 +106,7 @@ class TrainResult:
     history: dict[str, np.ndarray]
 
     @classmethod
-    def from_state(cls, state: TrainState) -> "TrainResult":
+    def from_state(cls, state: TrainState) -> "StackResult":
         """From the final state of a stack, on the host."""
         return cls(
             variables=state.best,
@@ -169,6 +169,6 @@ def stack_padded(arrays: Sequence[Any]) -> np.ndarray:
     shape = tuple(np.max([a.shape for a in hosts], axis=0).astype(int))
     stacked = np.zeros((len(hosts), *shape), np.int32)
     for number, array in enumerate(hosts):
-        place: Any = (number, *(slice(n) for n in array.shape))
-        stacked[place] = array
+        index: Any = (number, *(slice(n) for n in array.shape))
+        stacked[index] = array
     return stacked

@@ -2,31 +2,33 @@
 
 Steps, shuffling, the optimizer's update, masks of padded samples, early stopping, divergence and the best epoch are
 shared by all tasks. A method fills in small hooks: `sample` or `batch`, `loss`, `predict`, `evaluate`, `optimizer`.
-Everything here is pure. Within the compiled program each collection of variables is one vector, see `training.packing`.
+Everything here is pure. Within the compiled program each collection of variables is one vector for each dtype
+(`execution.packing`); networks, losses and optimizers see the trees.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from einops import rearrange
 from jax import lax
 from jax.sharding import Mesh
 from jax.stages import Traced
 from jaxtyping import Array
 
 from infantjax.nn.initializers import Initialization
-from infantjax.training.fine_tuning import trainable_mask
-from infantjax.training.layout import RunMapping, compiler_options, map_runs
-from infantjax.training.packing import Packing
-from infantjax.training.state import Status, TrainState
+from infantjax.training.cohorts.fine_tuning import trainable_mask
+from infantjax.training.execution.layout import RunMapping, compiler_options, map_runs
+from infantjax.training.execution.packing import Packing, Vectors
+from infantjax.training.optimizers import Elementwise
+from infantjax.training.splits import Split
+from infantjax.training.state import IndexSets, Status, TrainState
 
 
 class Config(Protocol):
@@ -45,8 +47,8 @@ class EpochResult(NamedTuple):
     """Result of the optimizer steps of an epoch.
 
     Attributes:
-        variables: each collection as one vector.
-        opt_state: of the optimizer.
+        variables: each collection as vectors.
+        opt_state: of the optimizer, as vectors.
         loss: `[]` mean over the steps.
     """
 
@@ -88,25 +90,27 @@ class EpochPlan(NamedTuple):
 
 BatchFunction = Callable[..., Any]
 """Batch of a step, see `SupervisedTask.batch`."""
-Carry = tuple[dict[str, Array], Any, Array]
-"""Variables as vectors, state of the optimizer, and the sum of the losses so far."""
+Carry = tuple[dict[str, Vectors], Any, Array]
+"""Variables and state of the optimizer as vectors, and the sum of the losses so far."""
 
 
 @dataclass(frozen=True, eq=False)
 class SupervisedTask(ABC):
-    """What a run trains. Closes over constants only.
+    """Loss, batches, metrics and optimizer of a run. Closes over constants only.
 
     Attributes:
         module: network with `init(key, x)` and `apply(variables, x, train=...)`.
         config: the same for all runs, see `Config`.
         input_shape: of the network's input, for a batch of one.
         trainable: patterns of the parameters that are trained; empty trains all. See `fine_tuning.trainable_mask`.
+        transform: optax transformation in place of `optimizer`; None takes that.
     """
 
     module: nn.Module
     config: Any
     input_shape: tuple[int, ...]
     trainable: tuple[str, ...] = field(default=(), kw_only=True)
+    transform: optax.GradientTransformation | None = field(default=None, kw_only=True)
 
     min_score = -np.inf
     """The best epoch needs a score above it."""
@@ -116,7 +120,7 @@ class SupervisedTask(ABC):
     @property
     @abstractmethod
     def optimizer(self) -> optax.GradientTransformation:
-        """Optimizer of the vector of all parameters."""
+        """Optimizer of the tree of parameters; of their vectors if it is `optimizers.elementwise`."""
 
     @property
     def first_epoch(self) -> int:
@@ -127,6 +131,21 @@ class SupervisedTask(ABC):
     def evaluation_batch(self) -> int:
         """Number of validation samples that are predicted at once."""
         return getattr(self.config, "evaluation_batch", 1)
+
+    def index_sets(self, split: Split, data: Any) -> IndexSets:
+        """Index sets of a run. Default: the samples of the split.
+
+        Raises:
+            ValueError: samples that do not exist, or too few for a batch.
+        """
+        split.check(len(jax.tree.leaves(data)[0]))
+        if len(split.train) < self.config.batch_size:
+            raise ValueError(f"{len(split.train)} training samples do not fill a batch of {self.config.batch_size}")
+        return IndexSets(np.asarray(split.train), np.asarray(split.validation))
+
+    def with_optimizer(self, transform: optax.GradientTransformation) -> Self:
+        """The same task with another optimizer."""
+        return replace(self, transform=transform)
 
     def init_variables(self, variables: dict[str, Any], run: Any, data: Any) -> dict[str, Any]:
         """Adapt the initial variables of the network to a run, for example standardize its inputs. Default: keep."""
@@ -195,10 +214,15 @@ class SupervisedTask(ABC):
 
     # --- variables -------------------------------------------------------------------------------------------------
 
+    @property
+    def example(self) -> Any:
+        """Input of the network for a batch of one; only shapes and dtypes matter."""
+        return jnp.zeros(self.input_shape)
+
     @cached_property
     def initialization(self) -> Initialization:
         """Initializers of the network, traced once."""
-        return Initialization.of(self.module, jnp.zeros(self.input_shape))
+        return Initialization.of(self.module, self.example)
 
     @cached_property
     def variables(self) -> Any:
@@ -207,14 +231,14 @@ class SupervisedTask(ABC):
 
     @cached_property
     def packings(self) -> dict[str, Packing]:
-        """Layout of each collection in its vector."""
+        """Layout of each collection in its vectors."""
         return {name: Packing.of(tree) for name, tree in self.variables.items()}
 
-    def pack(self, variables: Mapping[str, Any]) -> dict[str, Array]:
-        """Each collection as one vector."""
+    def pack(self, variables: Mapping[str, Any]) -> dict[str, Vectors]:
+        """Each collection as vectors."""
         return {name: packing.pack(variables[name]) for name, packing in self.packings.items()}
 
-    def unpack(self, vectors: Mapping[str, Array]) -> dict[str, Any]:
+    def unpack(self, vectors: Mapping[str, Vectors]) -> dict[str, Any]:
         """The network's variables, with any leading axes of the vectors."""
         return {name: packing.unpack(vectors[name]) for name, packing in self.packings.items()}
 
@@ -226,36 +250,68 @@ class SupervisedTask(ABC):
         """The inverse of `unpack_state`, of one run."""
         return state._replace(variables=self.pack(state.variables), best=self.pack(state.best))
 
-    def draw_variables(self, keys: Array) -> dict[str, np.ndarray]:
-        """Initial variables of each run `[run, n]`, each collection as one vector, on the host."""
+    def draw_variables(self, keys: Array) -> dict[str, Vectors]:
+        """Initial variables of each run as vectors `[run, n]`, on the host."""
         return self.to_vectors(self.initialization.draw(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)))
 
-    def to_vectors(self, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Variables of a stack `[run, ...]` on the host, each collection as one vector `[run, n]`."""
-        return {
-            name: np.concatenate(
-                [rearrange(np.asarray(leaf), "run ... -> run (...)") for leaf in jax.tree.leaves(variables[name])], 1
-            )
-            for name in self.packings
-        }
+    def to_vectors(self, variables: Mapping[str, Any]) -> dict[str, Vectors]:
+        """Variables of a stack `[run, ...]` on the host, each collection as vectors `[run, n]`."""
+        return {name: packing.pack_stack(variables[name]) for name, packing in self.packings.items()}
+
+    # --- the optimizer ---------------------------------------------------------------------------------------------
 
     @cached_property
-    def update_mask(self) -> np.ndarray | None:
-        """`[n]` 1 for each parameter that is trained, 0 for the others; None where all are."""
+    def transformation(self) -> optax.GradientTransformation:
+        """`transform` or `optimizer`, with no update of parameters that are not trained."""
+        chosen = self.transform or self.optimizer
         if not self.trainable:
+            return chosen
+        frozen = jax.tree.map(lambda trained: not trained, trainable_mask(self.variables["params"], self.trainable))
+        return optax.chain(chosen, optax.masked(optax.set_to_zero(), frozen))
+
+    @cached_property
+    def opt_packing(self) -> Packing | None:
+        """Layout of the optimizer's state; None where the optimizer works on the vectors of the parameters."""
+        if isinstance(self.transformation, Elementwise):
             return None
-        params = self.variables["params"]
-        mask = trainable_mask(params, self.trainable)
-        parts = jax.tree.map(lambda leaf, trained: np.full(leaf.shape, trained, np.float32).ravel(), params, mask)
-        return np.concatenate(jax.tree.leaves(parts))
+        return Packing.of(jax.eval_shape(self.transformation.init, self.variables["params"]))
+
+    def init_optimizer(self, params: Vectors) -> Any:
+        """State of the optimizer before the first step, as vectors."""
+        if self.opt_packing is None:
+            return self.transformation.init(params)
+        return self.opt_packing.pack(self.transformation.init(self.packings["params"].unpack(params)))
+
+    def update_parameters(
+        self, params: Vectors, tree: Any, gradient: Any, opt_state: Any, scale: Array | None = None
+    ) -> tuple[Vectors, Any]:
+        """Parameters and state of the optimizer after its step, as vectors.
+
+        Args:
+            params: vectors of the parameters.
+            tree: the parameters.
+            gradient: tree of the loss's gradient.
+            opt_state: of the optimizer, as vectors.
+            scale: factor of the update; None is 1.
+        """
+        packing, opt_packing = self.packings["params"], self.opt_packing
+
+        def scaled(change: Any) -> Any:
+            return change if scale is None else jax.tree.map(lambda leaf: scale * leaf, change)
+
+        if opt_packing is None:
+            change, opt_state = self.transformation.update(packing.pack(gradient), opt_state, params)
+            return optax.apply_updates(params, scaled(change)), opt_state
+        change, state = self.transformation.update(gradient, opt_packing.unpack(opt_state), tree)
+        return packing.pack(optax.apply_updates(tree, scaled(change))), opt_packing.pack(state)
 
     # --- one run ---------------------------------------------------------------------------------------------------
 
-    def init_state(self, drawn: dict[str, Array], active: Array, run: Any, data: Any) -> TrainState:
+    def init_state(self, drawn: dict[str, Vectors], active: Array, run: Any, data: Any) -> TrainState:
         """State of a run before its first epoch.
 
         Args:
-            drawn: initial variables, each collection as one vector; see `draw_variables`.
+            drawn: initial variables, each collection as vectors; see `draw_variables`.
             active: `[]` false for a run that only pads the stack; it has ended.
             run: index sets.
             data: what all runs share.
@@ -270,7 +326,7 @@ class SupervisedTask(ABC):
         measured = {"training_loss": result.loss, "validation_loss": result.loss, **result.metrics}
         return TrainState(
             variables=variables,
-            opt_state=self.optimizer.init(variables["params"]),
+            opt_state=self.init_optimizer(variables["params"]),
             epoch=jnp.int32(0),
             status=jnp.where(active, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
             best=variables,
@@ -335,16 +391,16 @@ class SupervisedTask(ABC):
 
     def step(
         self,
-        variables: dict[str, Array],
+        variables: dict[str, Vectors],
         opt_state: Any,
         loss: Callable[[dict[str, Any]], tuple[Array, Mapping[str, Any]]],
         scale: Array | None = None,
-    ) -> tuple[dict[str, Array], Any, Array]:
+    ) -> tuple[dict[str, Vectors], Any, Array]:
         """One step of the optimizer.
 
         Args:
-            variables: each collection as one vector.
-            opt_state: of the optimizer.
+            variables: each collection as vectors.
+            opt_state: of the optimizer, as vectors.
             loss: of the network's variables; also gives the collections that the pass has updated.
             scale: factor of the update; None is 1.
 
@@ -356,31 +412,27 @@ class SupervisedTask(ABC):
         def of_parameters(params: Any) -> tuple[Array, Mapping[str, Any]]:
             return loss({**unpacked, "params": params})
 
-        (value, updates), tree = jax.value_and_grad(of_parameters, has_aux=True)(unpacked["params"])
-        gradient = self.packings["params"].pack(tree)
-        change, opt_state = self.optimizer.update(gradient, opt_state, variables["params"])
-        change = change if scale is None else scale * change
-        change = change if self.update_mask is None else self.update_mask * change
+        (value, updates), gradient = jax.value_and_grad(of_parameters, has_aux=True)(unpacked["params"])
+        params, opt_state = self.update_parameters(variables["params"], unpacked["params"], gradient, opt_state, scale)
         changed = {name: self.packings[name].pack(collection) for name, collection in updates.items()}
-        changed["params"] = optax.apply_updates(variables["params"], change)
-        return {**variables, **changed}, opt_state, value
+        return {**variables, **changed, "params": params}, opt_state, value
 
     @cached_property
     def evaluation(self) -> Callable[..., EvalResult]:
         """`evaluate_run`, traced once: for the shapes of its result, and for the epoch."""
         return jax.jit(self.evaluate_run)
 
-    def evaluate_run(self, variables: dict[str, Array], run: Any, data: Any, running: Array) -> EvalResult:
+    def evaluate_run(self, variables: dict[str, Vectors], run: Any, data: Any, running: Array) -> EvalResult:
         """Predict and evaluate the validation samples of a run, with variables as vectors."""
         count = jnp.where(running, run.validation_count, 0)
         predictions = self.predict_all(variables, run.validation, count, data)
         return self.evaluate(predictions, self.unpack(variables), run, data)
 
-    def predict_all(self, variables: dict[str, Array], rows: Any, count: Array, data: Any) -> Any:
+    def predict_all(self, variables: dict[str, Vectors], rows: Any, count: Array, data: Any) -> Any:
         """Predictions `[sample, ...]` of validation samples, a batch at a time; zeros from `count` on.
 
         Args:
-            variables: each collection as one vector.
+            variables: each collection as vectors.
             rows: `[sample]` entries of `Run.validation`.
             count: number of samples to predict, rounded up to whole batches.
             data: what all runs share.
@@ -390,7 +442,7 @@ class SupervisedTask(ABC):
         rows = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, room - padded)] + [(0, 0)] * (leaf.ndim - 1)), rows)
 
         @jax.jit  # traced once: for the shapes, and for the loop
-        def predict(variables: dict[str, Array], rows: Any, data: Any) -> Any:
+        def predict(variables: dict[str, Vectors], rows: Any, data: Any) -> Any:
             return self.predict(self.unpack(variables), rows, data)
 
         def chunk(i: Array, found: Any) -> Any:
@@ -455,7 +507,7 @@ class SupervisedTask(ABC):
 
 
 def permutation(key: Array, count: Array, padded: int) -> Array:
-    """The numbers 0 to `count - 1` in random order, then the padding `[padded]`; padding changes no number's place.
+    """The numbers 0 to `count - 1` in random order, then the padding `[padded]`, which moves no number.
 
     Args:
         key: random key.

@@ -8,7 +8,6 @@ __getattr__, __dir__ = lazy_attributes(
         "Frame": "infantjax.video.frames",
         "FrameBatch": "infantjax.video.random_access",
         "Frames": "infantjax.video.frames",
-        "LiveSource": "infantjax.video.live",
         "VIDEO_SUFFIXES": "infantjax.video.reading",
         "choose_frames": "infantjax.video.frame_choice",
         "draw_skeleton": "infantjax.video.drawing",

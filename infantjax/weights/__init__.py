@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from infantjax.lazy import discover, lazy_attributes
 
 if TYPE_CHECKING:
-    from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
+    from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
 
-__all__ = ["Ensemble", "Member", "load_ensemble", "save_ensemble"]
+__all__ = ["Ensemble", "EnsembleInfo", "Member", "load_ensemble", "save_ensemble"]
 
 _MODULES = ("archive", "bundled", "ensemble", "placement", "public", "pytorch")
 _OWN = dict.fromkeys(__all__, "infantjax.weights.ensemble") | {m: f"infantjax.weights.{m}" for m in _MODULES}

@@ -30,8 +30,8 @@ def digest() -> str:
 
 def statement_of(ensemble: Ensemble) -> str:
     """The caveat to print with every value of an ensemble."""
-    text = one_line(str(ensemble.info.get("statement", "")))
-    if not text and ensemble.info.get("validated") is True:
+    text = one_line(ensemble.info.statement)
+    if not text and ensemble.info.validated:
         text = "validated on infants."
     return attributed(text, ensemble)
 

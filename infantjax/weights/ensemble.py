@@ -7,11 +7,12 @@ Files are named after their content, so writing over an existing ensemble never 
 to the old files until the new index replaces it.
 """
 
+import importlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import safetensors.numpy
@@ -19,6 +20,9 @@ from safetensors import SafetensorError
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_FILE_BYTES, canonical_json, sha256, write_atomically
+from infantjax.lazy import discover
+from infantjax.recording.preprocessing import Preprocessing
+from infantjax.settings import Share, check_fields, from_settings, to_settings
 from infantjax.weights.archive import DAMAGE
 
 FORMAT = "infantjax-ensemble"
@@ -33,6 +37,8 @@ _MAX_INDEX_BYTES = 64 * 1024**2
 _REMEDY = "copy the ensemble again from where it came from"
 
 Variables = dict[str, Any]
+Predict = Callable[[Any, Any], Any]
+"""From the variables of an ensemble and windows `[window, time, joint, 2]` to risks `[window, instance]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +61,106 @@ class Member:
         return len(next(leaves(self.variables))[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class EnsembleInfo:
+    """Metadata of an ensemble; a field at its default is unknown, or not used by the method.
+
+    Attributes:
+        method: registry name of the method.
+        task: of networks that belong to no method: `pose` or `depth-pose`.
+        settings: of the method, as its `from_settings` reads them.
+        skeleton: name of the keypoint set that the networks read.
+        preprocessing: of recordings, where the settings do not hold it.
+        threshold: risk from which the decision is positive.
+        validated: whether the ensemble was validated on infants.
+        statement: the caveat that is printed with every value.
+        notes: remarks on the training.
+        training: record of the training: data, options, runs and metrics.
+        calibration: out-of-fold risks, as `evaluation.risk_calibration.RiskCalibration.from_dict` reads them.
+        moments: of the training recordings, as `recording.quality.moments.Moments.from_dict` reads them.
+        extra: JSON-compatible entries of the method or task under names of their own.
+
+    Raises:
+        ValueError: a threshold that is not within 0..1.
+    """
+
+    method: str = ""
+    task: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    skeleton: str = ""
+    preprocessing: Preprocessing | None = None
+    threshold: Share | None = None
+    validated: bool = False
+    statement: str = ""
+    notes: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] | None = None
+    moments: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible; unknown fields are left out, and `extra` is not nested."""
+        values = to_settings(self)
+        extra, validated = values.pop("extra"), values.pop("validated")
+        return {name: value for name, value in values.items() if value or value == 0} | {"validated": validated} | extra
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; what has no field becomes `extra`.
+
+        Raises:
+            ValueError: a value of another type or out of range.
+        """
+        names = {each.name for each in fields(cls)} - {"extra"}
+        extra = {name: value for name, value in values.items() if name not in names}
+        return from_settings(cls, {k: v for k, v in values.items() if k in names} | {"extra": extra})
+
+
 @dataclass(frozen=True, eq=False)
 class Ensemble:
     """Networks, and what is needed to use them correctly.
 
     Attributes:
         members: the networks in order.
-        info: JSON-compatible: `skeleton`, `preprocessing`, `threshold`, `validated`, `statement` (the caveat printed
-            with every risk), `training` (data, options and results of the training).
+        info: metadata.
         digest: SHA-256 of the saved ensemble; empty before it is saved or loaded.
     """
 
     members: tuple[Member, ...]
-    info: Mapping[str, Any]
+    info: EnsembleInfo
     digest: str = ""
+
+    @property
+    def variables(self) -> tuple[Variables, ...]:
+        """The weights of each member, nested dicts of arrays `[run, ...]`: a pytree."""
+        return tuple(member.variables for member in self.members)
+
+    def predict_fn(self, *, platform: Literal["cpu", "gpu", "tpu"] | None = None) -> Predict:
+        """The networks as a pure function, for `jax.jit`, `jax.vmap`, `jax.grad` and arrays that are sharded.
+
+            predict = ensemble.predict_fn()
+            risks = predict(ensemble.variables, windows)  # [window, instance]
+
+        `windows` are standardized positions `[window, time, joint, 2]` (`recording.preprocessing.standardize` and
+        `recording.windows.cut`). Instances are the runs of the first member, then those of the second, and so on. Batch
+        norm is folded inside. A call outside of transformations is compiled once for each number of windows. For a
+        `jax.jit` of one's own on a CPU, `compiler_options=infantjax.cache.COMPILER_OPTIONS["cpu"]` make it as fast.
+
+        Args:
+            platform: that the function is computed on; None is JAX's default backend.
+
+        Raises:
+            InputError: the weights do not fit their networks.
+            ValueError: the method gives no risk for windows.
+        """
+        name = self.info.method
+        known = discover("PREDICTORS")
+        if name not in known:
+            raise ValueError(f"{name} gives no risk for windows alone; known: {', '.join(filter(None, known))}")
+        return importlib.import_module(known[name]).predict_fn(self, platform)
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
@@ -79,6 +171,18 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.
             yield from leaves(value, f"{prefix}{name}/")
         else:
             yield f"{prefix}{name}", np.asarray(value)
+
+
+def nested(arrays: Mapping[str, Any]) -> Variables:
+    """The inverse of `leaves`."""
+    tree: Variables = {}
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        node = tree
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = array
+    return tree
 
 
 def leaf_digest(array: np.ndarray) -> str:
@@ -110,7 +214,7 @@ def save_ensemble(ensemble: Ensemble, directory: str | Path, *, precision: Preci
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     entries = [_write_member(directory, i, member, precision) for i, member in enumerate(ensemble.members)]
-    index = {"format": FORMAT, "version": VERSION, "info": dict(ensemble.info), "members": entries}
+    index = {"format": FORMAT, "version": VERSION, "info": ensemble.info.to_dict(), "members": entries}
     index["sha256"] = index_digest(index)
     write_atomically(directory / INDEX, canonical_json(index))
     for stale in directory.glob("[0-9]*-*.safetensors"):
@@ -189,13 +293,14 @@ def load_ensemble(directory: str | Path) -> Ensemble:
     index = _read_index(directory)
     try:
         members = tuple(_read_member(directory, entry) for entry in index["members"])
-        if not members or not isinstance(index["info"], dict):
-            raise ValueError("it holds no members or no info")
+        if not members:
+            raise ValueError("it holds no members")
+        info = EnsembleInfo.from_dict(index["info"])
     except (SafetensorError, *DAMAGE) as error:
         # The digests agree, so this is not damage: `save_ensemble` never wrote these files.
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(directory / INDEX, f"is not the index of an ensemble ({reason})", _REMEDY) from None
-    return Ensemble(members, index["info"], index["sha256"])
+    return Ensemble(members, info, index["sha256"])
 
 
 def _read_index(directory: Path) -> dict[str, Any]:
@@ -231,19 +336,15 @@ def _read_member(directory: Path, entry: Mapping[str, Any]) -> Member:
     data = _read_file(path, entry["bytes"])
     if sha256(data) != entry["sha256"]:
         raise InputError(path, f"is damaged{_damaged_leaf(data, entry)}: its digest does not match", _REMEDY)
-    variables: Variables = {}
-    for name, array in sorted(_from_stored(path, safetensors.numpy.load(data)).items()):
+    arrays = dict(sorted(_from_stored(path, safetensors.numpy.load(data)).items()))
+    for name, array in arrays.items():
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise InputError(path, f"{name} holds values that are not finite numbers", _REMEDY)
         if array.shape[:1] != (entry["runs"],) or not len(array):
             raise InputError(path, f"{name} has no run axis of length {entry['runs']}", _REMEDY)
-        *parents, last = name.split("/")
-        node = variables
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = array.astype(np.float32)
-    if not variables:
+    if not arrays:
         raise InputError(path, "holds no arrays", _REMEDY)
+    variables = nested({name: array.astype(np.float32) for name, array in arrays.items()})
     return Member(str(entry["model"]), variables, dict(entry["overrides"]))
 
 

@@ -19,7 +19,7 @@ from infantjax.recording.recording import Recording
 from infantjax.report import page, table
 from infantjax.report.glance import Glance
 from infantjax.simulation import InfantConfig, simulate
-from infantjax.weights.ensemble import Ensemble, Member
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def recording() -> Recording:
 @pytest.fixture(scope="module")
 def assess(recording) -> Callable[..., Assessment]:
     def assess(content: dict | None = None, options: RiskOptions | None = None, **others) -> Assessment:
-        info = {"validated": False, "statement": "For a test."} | ({} if content is None else {"calibration": content})
+        info = EnsembleInfo(statement="For a test.", calibration=content)
         ensemble = Ensemble((Member("fixed", {"params": np.zeros((2, 1), np.float32)}),), info)
         return Fixed(ensemble, **others).with_risk_options(options or RiskOptions()).assess(recording)
 
@@ -159,7 +159,7 @@ def test_a_calibration_that_cannot_be_read_is_one_line(assess):
 
 
 def test_a_doubtful_recording_is_not_told_apart(recording):
-    info = {"validated": False, "statement": "For a test.", "calibration": calibration()}
+    info = EnsembleInfo(statement="For a test.", calibration=calibration())
     ensemble = Ensemble((Member("fixed", {"params": np.zeros((2, 1), np.float32)}),), info)
     keypoints = recording.keypoints.copy()
     keypoints[30:] = np.nan

@@ -1,7 +1,5 @@
 """The colors at the borders of both rules, and what holds for any risks."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,19 +23,7 @@ def networks(positive: int, count: int = 70) -> np.ndarray:
 def test_of_seventy_networks_the_published_numbers_give_the_colors(positive, color):
     risks = networks(positive)
     # The median of 35 above and 35 below lies on the threshold, which is not above it.
-    assert certainty.fraction_level(certainty.fraction_positive(risks, 0.5)) == color
     assert certainty.level(float(np.median(risks)), risks, 0.5) == color
-
-
-@pytest.mark.parametrize(
-    ("fraction", "color"),
-    [(0.25, "yellow"), (0.5, "yellow"), (0.75, "orange")],
-)
-def test_a_fraction_on_a_border_is_uncertain(fraction, color):
-    assert certainty.fraction_level(fraction) == color
-    assert certainty.fraction_level(np.nextafter(fraction, 2)) == {0.25: "yellow", 0.5: "orange", 0.75: "red"}[fraction]
-    below = {0.25: "green", 0.5: "yellow", 0.75: "orange"}[fraction]
-    assert certainty.fraction_level(np.nextafter(fraction, -1)) == below
 
 
 def test_a_quarter_of_the_networks_is_uncertain_on_both_sides():
@@ -48,8 +34,6 @@ def test_a_quarter_of_the_networks_is_uncertain_on_both_sides():
 def test_a_risk_on_the_threshold_is_cp_as_released_and_not_in_the_paper():
     assert certainty.predicts_cp(0.5, 0.5, "quartile")
     assert not certainty.predicts_cp(0.5, 0.5, "fraction")
-    assert certainty.fraction_positive(np.array([0.4, 0.5, 0.6, 0.7]), 0.5, "fraction") == 0.5
-    assert certainty.fraction_positive(np.array([0.4, 0.5, 0.6, 0.7]), 0.5, "quartile") == 0.75
 
 
 # Five networks: the 25th and 75th percentile are the second and the fourth.
@@ -102,12 +86,6 @@ def test_a_higher_threshold_never_makes_the_color_worse(risks, one, other, rule)
     risks, risk = np.array(risks), float(np.median(risks))
     colors = [ORDER.index(certainty.level(risk, risks, t, rule)) for t in sorted((one, other))]
     assert colors[0] >= colors[1]
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
-def test_more_positive_networks_never_make_the_color_better(fractions):
-    colors = [ORDER.index(certainty.fraction_level(f)) for f in sorted(fractions)]
-    assert all(a <= b for a, b in pairwise(colors))
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones():

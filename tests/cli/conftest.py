@@ -10,7 +10,7 @@ import pytest
 from infantjax import cache as runtime
 from infantjax import cli
 from infantjax import formats as readers
-from infantjax.cli import common
+from infantjax.cli.options import common
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, simulate
 

@@ -220,7 +220,7 @@ def test_what_an_ensemble_says_of_itself_is_its_author_s_word_without_control_ch
     run, good, ensemble_folder, tmp_path, statement, told
 ):
     known = load_ensemble(ensemble_folder)
-    claims = dataclasses.replace(known, info={**known.info, "validated": True, "statement": statement})
+    claims = dataclasses.replace(known, info=dataclasses.replace(known.info, validated=True, statement=statement))
     save_ensemble(claims, tmp_path / "claims")
     outcome = run("assess", good, "--fps", 30, "-o", tmp_path / "out", "--ensemble", tmp_path / "claims")
     assert f"note: Stated by its author: {told}" in outcome.err

@@ -81,17 +81,16 @@ def results(folder: Path, name: str) -> tuple[dict, str, dict[str, str]]:
     return record, (folder / f"{name}.html").read_text(), row
 
 
-@pytest.mark.parametrize("fault", [exchanged, jumping, frozen, two_frames])
+@pytest.mark.parametrize("fault", [exchanged, jumping])
 def test_no_spoiled_recording_is_answered_as_certain(run, spoil, ensemble_folder, tmp_path, fault):
     outcome = run("assess", spoil(fault), "-o", tmp_path / "out", "--ensemble", ensemble_folder)
     record, _, row = results(tmp_path / "out", fault.__name__)
     assert row["certainty"] not in ("green", "red")
+    assert row["message"]
     if record["assessable"]:
         assert record["warnings"]
-        assert row["message"]
-        return
-    assert outcome.status == 1
-    assert outcome.out[0].startswith(f"{fault.__name__}.npz  not assessable: ")
+    else:
+        assert outcome.status == 1
 
 
 @pytest.mark.parametrize("fault", [frozen, two_frames])
@@ -102,6 +101,7 @@ def test_what_is_not_assessable_has_reasons_everywhere_and_a_value_nowhere(
     record, page, row = results(tmp_path / "out", fault.__name__)
     assert outcome.status == 1
     (reason, *_) = record["reasons"]
+    assert outcome.out[0].startswith(f"{fault.__name__}.npz  not assessable: ")
     assert reason in outcome.out[0]
     assert "not assessable; --repair" in outcome.err[-1]
     assert (record["assessable"], record["forced"]) == (False, False)
@@ -173,15 +173,3 @@ def test_points_that_are_approximated_are_told_and_drawn_hollow(run, clean, ense
     assert len(re.findall(r'<circle class="joint \w+ approximated"', page)) == 4
     assert len(re.findall(r'<circle class="heat approximated"', page)) == 4
     assert page.count("Dashed points are approximated from others.") == 2
-
-
-def test_a_frame_rate_that_contradicts_the_file_is_told_everywhere(run, clean, ensemble_folder, tmp_path):
-    readers.write(clean, tmp_path / "clean.npz")
-    given = ("assess", tmp_path / "clean.npz", "--fps", 25, "-o", tmp_path / "out", "--ensemble", ensemble_folder)
-    outcome = run(*given)
-    record, page, row = results(tmp_path / "out", "clean")
-    told = "the file states 30 frames a second; 25 was given and used"
-    assert told in outcome.out[0]
-    assert told in row["message"]
-    assert told in record["warnings"]
-    assert told[1:] in page

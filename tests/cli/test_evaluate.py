@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infantjax.cli.clinical import flatten
+from infantjax.cli.evaluation.clinical import records
 from infantjax.evaluation.decision import threshold_table
 
 
@@ -257,8 +257,8 @@ def test_clinical_tables_are_printed_and_written(run, clinic, tmp_path):
 
 
 def test_rows_of_clinical_tables_are_json_also_where_a_value_is_not_defined():
-    (row,) = threshold_table([0.2, 0.4], [0, 1], [0.3])
-    cells = json.loads(json.dumps(flatten(row), allow_nan=False))
+    (row,) = records(threshold_table([0.2, 0.4], [0, 1], [0.3]))
+    cells = json.loads(json.dumps(row, allow_nan=False))
     assert (cells["sensitivity"], cells["sensitivity_high"], cells["lr_positive"]) == (1, 1, None)
 
 

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from infantjax import formats as readers
-from infantjax.assessment import LiveAssessor
-from infantjax.cli.video import VideoOptions
+from infantjax.cli.options.video import VideoOptions
+from infantjax.clinic.live import frames as live
+from infantjax.clinic.live.assessor import LiveAssessor
+from infantjax.clinic.live.frames import LiveSource
+from infantjax.clinic.live.keypoints import INTERVAL, follow
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker
 from infantjax.pose.codec.heatmap import Points
-from infantjax.pose.live import INTERVAL, follow
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.video import LiveSource, live, write_video
+from infantjax.video import write_video
 from infantjax.weights.ensemble import load_ensemble
 
 SECONDS, SIDE = 12, 64
@@ -139,7 +141,7 @@ def test_results_come_at_most_a_second_and_the_frames_in_work_late(numbered, ens
         (("--live", "missing.mp4"), r"missing\.mp4: does not exist; give a video file, a camera"),
         (("--live", "rtsp://user:secret@127.0.0.1:1/x"), r"127_0_0_1_x: cannot be opened \(connection refused\)"),
         (("--live", "{clip}", "--overlay"), "--overlay: cannot be given with --live"),
-        (("--live", "{clip}", "--shard", "1/2"), "--shard: cannot be given with --live"),
+        (("--live", "{clip}", "--cluster", "auto"), "--cluster: cannot be given with --live"),
         (("{clip}", "--live", "{clip}"), "INPUT: cannot be given with --live"),
         (("--live", "{clip}", "--seconds", "0"), "--seconds: is 0, must be above 0"),
         (("--live", "{clip}", "--seconds", "3"), "lasts 3.0 s, shorter than a window of 5 s"),

@@ -1,5 +1,7 @@
 """Commands whose files lie in a cloud, by the file system of fsspec that lies in memory."""
 
+from dataclasses import replace
+
 import fsspec
 import pytest
 
@@ -23,9 +25,10 @@ def infant_at(cloud, infant, tmp_path):
     return "memory://b/in/infant.csv"
 
 
-def test_an_assessment_of_a_place_is_that_of_local_files(run, cloud, infant_at, tmp_path):
-    here = run("assess", tmp_path / "infant.csv", "-o", tmp_path / "out")
-    there = run("assess", "memory://b/in", "-o", "memory://b/out")
+def test_an_assessment_of_a_place_is_that_of_local_files(run, cloud, infant_at, ensemble_folder, tmp_path):
+    cloud.put(str(ensemble_folder), "/b/ensemble", recursive=True)
+    here = run("assess", tmp_path / "infant.csv", "-o", tmp_path / "out", "--ensemble", ensemble_folder)
+    there = run("assess", "memory://b/in", "-o", "memory://b/out", "--ensemble", "memory://b/ensemble")
     assert here.status == there.status == 0, there.err
     assert here.out == there.out
     written = sorted(path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith("."))
@@ -37,8 +40,8 @@ def test_an_assessment_of_a_place_is_that_of_local_files(run, cloud, infant_at, 
 def test_a_cohort_and_its_ensemble_lie_at_a_place(run, cloud, cohort, ensemble_folder, monkeypatch):
     def train(method, cohort, directory, options=None, **others):
         ensemble = load_ensemble(ensemble_folder)
-        ensemble.info["training"] = {"runs": [], "metrics": {}, "cohort": {"recordings": len(cohort)}}
-        return save_ensemble(ensemble, directory)
+        record = {"runs": [], "metrics": {}, "cohort": {"recordings": len(cohort)}}
+        return save_ensemble(replace(ensemble, info=replace(ensemble.info, training=record)), directory)
 
     monkeypatch.setattr(Method, "crossval", train)
     cloud.put(str(cohort), "/b/cohort", recursive=True)
@@ -57,7 +60,9 @@ def test_errors_and_outputs_name_the_address(run, cloud, infant_at):
     assert cloud.exists("/b/out/x.csv")
 
 
-def test_what_a_command_finished_before_it_was_stopped_is_published(run, cloud, infant_at, monkeypatch):
+def test_what_a_command_finished_before_it_was_stopped_is_published(
+    run, cloud, infant_at, ensemble_folder, monkeypatch
+):
     from infantjax.report import page
 
     cloud.cp_file("/b/in/infant.csv", "/b/in/second.csv")
@@ -70,7 +75,7 @@ def test_what_a_command_finished_before_it_was_stopped_is_published(run, cloud, 
         return write(*arguments)
 
     monkeypatch.setattr(page, "to_html", stopped)
-    assert run("assess", "memory://b/in", "-o", "memory://b/out").status == 130
+    assert run("assess", "memory://b/in", "-o", "memory://b/out", "--ensemble", ensemble_folder).status == 130
     assert cloud.exists("/b/out/infant.json")
     assert not cloud.exists("/b/out/second.json")
 
@@ -86,8 +91,3 @@ def test_a_place_that_cannot_be_written_is_refused_before_work_begins(run, cloud
 
     monkeypatch.setattr(type(cloud), "pipe_file", refuse)
     run("assess", infant_at, "-o", "memory://b/out").refused("memory://b/out: refused access .PermissionError")
-
-
-def test_a_search_on_several_hosts_has_no_place_in_a_cloud(run, cloud, cohort):
-    outcome = run("search", cohort, "-o", "memory://b/search", "--distributed", "127.0.0.1:1234,2,0", "--quiet")
-    outcome.refused("memory://b/search: is the place of one host.*; give a local path")

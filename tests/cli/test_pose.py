@@ -33,7 +33,7 @@ def test_pose_writes_the_keypoints_of_every_frame_and_draws_them(run, videos, po
 
 
 def test_pose_continues_where_it_was_interrupted(run, clip, pose_weights, tmp_path, monkeypatch):
-    from infantjax.pose import track
+    from infantjax.pose.estimation import track
 
     monkeypatch.setattr(track, "CHUNK", 8)
     options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
@@ -190,7 +190,7 @@ def test_a_network_that_no_other_runtime_knows_is_computed_by_jax(run, clip, pos
     def unknown(*_):
         raise NotImplementedError("no sort outside of JAX")
 
-    monkeypatch.setattr("infantjax.pose.tracker.exported_maps", unknown)
+    monkeypatch.setattr("infantjax.pose.estimation.tracker.exported_maps", unknown)
     options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
     assert run("pose", clip, "-o", tmp_path / "a.csv", *options).status == 0
     assert run("pose", clip, "-o", tmp_path / "b.csv", *options, "--runtime", "jax").status == 0

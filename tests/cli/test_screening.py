@@ -12,7 +12,7 @@ from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.base import Method
-from infantjax.search import launcher
+from infantjax.search import driver
 from infantjax.weights.ensemble import load_ensemble
 
 
@@ -41,8 +41,7 @@ def trained(monkeypatch, ensemble_folder) -> list[tuple[str, ...]]:
         (Path(directory) / "training.json").write_text(json.dumps(record))
         (Path(directory) / "out_of_fold.csv").write_text("id,runs,outcome,value\n")
         ensemble = load_ensemble(ensemble_folder)
-        ensemble.info["training"] = record
-        return ensemble
+        return replace(ensemble, info=replace(ensemble.info, training=record))
 
     monkeypatch.setattr(Method, "crossval", train)
     return seen
@@ -75,10 +74,10 @@ def test_crossval_tells_lists_and_leaves_out(run, spoiled, trained, tmp_path, qu
 
 
 def test_search_tells_and_lists_before_it_starts(run, spoiled, tmp_path, monkeypatch):
-    def stop(task, workers, devices):
+    def stop(*given, **settings):
         raise InputError("search", "was stopped by the test", "none")
 
-    monkeypatch.setattr(launcher, "run_search", stop)
+    monkeypatch.setattr(driver, "run", stop)
     problem = type(registry.get(registry.DEFAULT).search_problem())
     monkeypatch.setattr(problem, "objective", lambda *given: None)
     outcome = run("search", spoiled, "-o", tmp_path / "s")

@@ -1,4 +1,4 @@
-"""What the tutorials show is run: their blocks in order, each page in a folder of its own."""
+"""The programs that pages show run as written: the blocks of a page in order, each page in a folder of its own."""
 
 import json
 import os
@@ -9,23 +9,30 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-TUTORIALS = [DOCS / name for name in ("start/assess.md", "train/crossval.md", "reference/library.md")]
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+GUIDE = [ROOT / "README.md", *sorted((DOCS / "python").glob("*.md"))]
+TUTORIALS = [DOCS / "start/assess.md", DOCS / "train/crossval.md", *GUIDE]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN_ONLY = {"console", "text"}
 TIMEOUT = 900
 
-# One process a page: names that a block makes are there in the next, and settings of JAX do not reach other tests.
+# Names that a block makes are there in the next one of its page. Pages share a process, which imports once.
 DRIVER = """
-import json, subprocess, sys
-page, names = sys.argv[1], {"__name__": "__main__"}
-for kind, line, text in json.load(sys.stdin):
-    print(f"--- {page}:{line} ({kind})", flush=True)
-    if kind == "bash":
-        if status := subprocess.run(["bash", "-euo", "pipefail", "-c", text], stdin=subprocess.DEVNULL).returncode:
-            sys.exit(f"{page}:{line}: the block ended with status {status}")
-    else:
-        exec(compile("\\n" * line + text, page, "exec"), names)
+import json, os, subprocess, sys, traceback
+for page, blocks in json.load(sys.stdin).items():
+    names = {"__name__": "__main__"}
+    os.makedirs(os.path.join(sys.argv[1], page))
+    os.chdir(os.path.join(sys.argv[1], page))
+    try:
+        for kind, line, text in blocks:
+            print(f"--- {page}:{line} ({kind})", flush=True)
+            if kind == "bash":
+                subprocess.run(["bash", "-euo", "pipefail", "-c", text], stdin=subprocess.DEVNULL, check=True)
+            else:
+                exec(compile("\\n" * line + text, page, "exec"), names)
+    except Exception:
+        open(os.path.join(sys.argv[1], page + ".error"), "w").write(traceback.format_exc())
 """
 
 
@@ -35,29 +42,33 @@ def blocks(page: Path) -> list[tuple[str, int, str]]:
     return [(m[1], text.count("\n", 0, m.start()) + 1, m[2]) for m in FENCE.finditer(text)]
 
 
-def pages() -> list:
-    slow = {"crossval"}
-    return [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in slow else []) for page in TUTORIALS
-    ]
-
-
-@pytest.mark.parametrize("page", pages())
-def test_every_block_of_a_tutorial_runs(page, tmp_path):
-    binaries = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    work = tmp_path / "work"
-    work.mkdir()
+def run(pages: list[Path], folder: Path) -> str:
+    """Run pages one after the other in one process; the errors of a page are in `NAME.error`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shown = {page.stem: [block for block in blocks(page) if block[0] not in SHOWN_ONLY] for page in pages}
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, page.name],
-        input=json.dumps([block for block in blocks(page) if block[0] not in SHOWN_ONLY]),
+        [sys.executable, "-c", DRIVER, folder],
+        input=json.dumps(shown),
         capture_output=True,
         text=True,
-        cwd=work,
-        env=environment,
+        env=os.environ | {"PATH": path},
         timeout=TIMEOUT,
     )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, done.stderr[-3000:]
+    errors = "\n".join(path.read_text() for path in sorted(folder.glob("*.error")))
+    assert not errors, f"{errors}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_the_programs_of_the_guide_and_of_the_readme_run(tmp_path):
+    assert "README" in run(GUIDE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "page", [TUTORIALS[0], pytest.param(TUTORIALS[1], marks=pytest.mark.slow)], ids=lambda p: p.stem
+)
+def test_every_block_of_a_tutorial_runs(page, tmp_path):
+    run([page], tmp_path)
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)

@@ -1,9 +1,10 @@
-"""Agreement: kappa, intraclass correlation, limits."""
+"""Agreement: kappa, intraclass correlation, reliable change."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from infantjax.evaluation import agreement
 
@@ -28,7 +29,7 @@ def test_raters_of_different_items_are_refused():
 def test_icc_is_that_of_the_published_example():
     """Shrout and Fleiss 1979, table 2: six subjects, four judges."""
     ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
-    absolute, consistency = agreement.icc(ratings)
+    absolute, consistency = agreement.icc(ratings).to_numpy()
     np.testing.assert_allclose(absolute, [0.290, 0.019, 0.761], atol=5e-4)
     np.testing.assert_allclose(consistency, [0.715, 0.342, 0.946], atol=5e-4)
 
@@ -37,13 +38,6 @@ def test_icc_is_that_of_the_published_example():
 def test_icc_of_too_little_is_refused(ratings):
     with pytest.raises(ValueError, match="at least 2 subjects"):
         agreement.icc(ratings)
-
-
-def test_limits_of_agreement_by_hand():
-    found = agreement.limits_of_agreement([10, 12, 14], [10, 11, 12])
-    assert found == pytest.approx((1, 1 - 1.96, 1 + 1.96))
-    with pytest.raises(ValueError, match="at least two"):
-        agreement.limits_of_agreement([1], [2])
 
 
 def test_fleiss_kappa_is_that_of_the_known_example():
@@ -72,3 +66,15 @@ def test_a_weighted_kappa_forgives_near_answers():
     first = [0, 1, 2, 3, 2]
     assert agreement.kappa(first, near, "quadratic") > agreement.kappa(first, near)
     assert agreement.kappa(first, far, "quadratic") < agreement.kappa(first, near, "quadratic")
+
+
+def test_a_reliable_change_is_the_spread_of_a_difference():
+    residuals = np.array([1.0, -1, 3, -3, 5])
+    expected = stats.t.ppf(0.975, 3) * np.sqrt(2) * np.std(residuals, ddof=1)
+    assert agreement.reliable_change(residuals, 4) == pytest.approx(expected)
+    assert agreement.reliable_change(residuals + 7, 4) == pytest.approx(expected)
+    assert np.isnan(agreement.reliable_change(residuals, 1))
+    rng = np.random.default_rng(1)
+    limit = agreement.reliable_change(rng.normal(0, 4, 5000), 5000)
+    changes = rng.normal(0, 4, 20_000) - rng.normal(0, 4, 20_000)
+    assert 0.04 < np.mean(np.abs(changes) > limit) < 0.06

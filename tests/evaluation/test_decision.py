@@ -10,23 +10,22 @@ from infantjax.evaluation import decision
 
 def test_predictive_values_are_those_of_the_counts_at_their_own_prevalence():
     found = decision.predictive_values(15 / 21, 111 / 118, 21 / 139)
-    assert found == (pytest.approx(15 / 22), pytest.approx(111 / 117))
+    assert found == pytest.approx((15 / 22, 111 / 117))
 
 
 def test_a_rare_outcome_makes_most_calls_wrong():
     common, rare = (decision.predictive_values(0.714, 0.941, p) for p in decision.PREVALENCES.values())
-    assert common.ppv == pytest.approx(0.681, abs=1e-3)
-    assert rare.ppv < 0.03
-    assert math.isnan(decision.predictive_values(0, 1, 0.1).ppv)
+    assert common[0] == pytest.approx(0.681, abs=1e-3)
+    assert rare[0] < 0.03
+    assert math.isnan(decision.predictive_values(0, 1, 0.1)[0])
     with pytest.raises(ValueError, match=r"within 0\.\.1"):
         decision.predictive_values(0.7, 0.9, 15)
 
 
 def test_net_benefit_by_hand():
     found = decision.decision_curve([0.9, 0.6, 0.3, 0.1], [1, 0, 1, 0], [0.2, 0.5])
-    np.testing.assert_allclose(found.method, [2 / 4 - 0.25 * 1 / 4, 1 / 4 - 1 / 4])
-    np.testing.assert_allclose(found.treat_all, [0.5 - 0.25 * 0.5, 0.0])
-    assert len(decision.decision_curve([0.5], [1]).thresholds) == 99
+    np.testing.assert_allclose(found, [[2 / 4 - 0.25 * 1 / 4, 0.5 - 0.25 * 0.5], [1 / 4 - 1 / 4, 0]])
+    assert len(decision.decision_curve([0.5], [1])) == 99
     with pytest.raises(ValueError, match="above 0 and below 1"):
         decision.decision_curve([0.5], [1], [1.0])
 
@@ -75,20 +74,33 @@ def test_an_infant_counts_once_however_many_recordings_or_folds_it_has():
 def test_likelihood_ratios_of_the_published_counts():
     # The ensemble of searched networks: 15 of 21 and 7 of 118 positive (Groos et al., external set).
     risks = [0.9] * 15 + [0.1] * 6 + [0.9] * 7 + [0.1] * 111
-    (row,) = decision.threshold_table(risks, [1] * 21 + [0] * 118, [0.5])
-    assert row.sensitivity == pytest.approx((0.714, 0.478, 0.887), abs=1e-3)
-    assert row.specificity == pytest.approx((0.941, 0.882, 0.976), abs=1e-3)
-    assert row.lr_positive.value == pytest.approx((15 / 21) / (7 / 118))
+    row = decision.threshold_table(risks, [1] * 21 + [0] * 118, [0.5]).iloc[0]
+    assert row["sensitivity":"sensitivity_high"].tolist() == pytest.approx((0.714, 0.478, 0.887), abs=1e-3)
+    assert row["specificity":"specificity_high"].tolist() == pytest.approx((0.941, 0.882, 0.976), abs=1e-3)
+    assert row.lr_positive == pytest.approx((15 / 21) / (7 / 118))
     spread = np.sqrt(1 / 15 - 1 / 21 + 1 / 7 - 1 / 118)
-    assert row.lr_positive.high == pytest.approx(row.lr_positive.value * np.exp(1.959964 * spread), rel=1e-6)
-    assert row.lr_negative.value == pytest.approx((6 / 21) / (111 / 118))
+    assert row.lr_positive_high == pytest.approx(row.lr_positive * np.exp(1.959964 * spread), rel=1e-6)
+    assert row.lr_negative == pytest.approx((6 / 21) / (111 / 118))
 
 
 def test_ratios_of_one_class_or_of_nobody_are_not_defined():
-    cases, nobody = (
-        decision.threshold_table([0.2, 0.4], [1, 1], [0.3]),
-        decision.threshold_table([0.2, 0.4], [0, 1], [0.9]),
-    )
-    assert np.isnan(cases[0].lr_positive).all()
-    assert np.isnan([cases[0].specificity.value, nobody[0].ppv.value, nobody[0].lr_positive.value]).all()
-    assert np.isposinf(decision.threshold_table([0.2, 0.4], [0, 1], [0.3])[0].lr_positive.value)
+    cases = decision.threshold_table([0.2, 0.4], [1, 1], [0.3])
+    some, nobody = decision.threshold_table([0.2, 0.4], [0, 1], [0.3, 0.9]).itertuples()
+    assert cases[["specificity", "lr_positive", "lr_positive_high"]].isna().all(axis=None)
+    assert np.isnan([nobody.ppv, nobody.lr_positive]).all()
+    assert np.isposinf(some.lr_positive)
+
+
+def test_pooled_folds_have_a_weaker_bound_than_one_fold():
+    labels = [1] * 20 + [0] * 60
+    pooled = decision.conformal(np.linspace(0, 1, 80), labels, folds=[i % 7 for i in range(80)])
+    assert pooled.miss_bounds(0.1) == pytest.approx((0.2 + 1.8 * 6 / 67, 0.6))
+    assert decision.conformal(np.linspace(0, 1, 80), labels).miss_bounds(0.1) == (0.1, 0.1)
+
+
+def test_a_small_cohort_may_miss_more_than_the_stated_share():
+    assert decision.miss_rate_probability(10, 0.1) == pytest.approx(1 - 0.9**10)  # Beta(1, 10): 0.65
+    assert decision.miss_rate_probability(8, 0.1) == 1
+    # Risks are uniform: the true share below the fourth lowest of 39 is that risk itself.
+    fourth = np.sort(np.random.default_rng(0).random((2000, 39)))[:, 3]
+    assert decision.miss_rate_probability(39, 0.1) == pytest.approx(np.mean(fourth <= 0.1), abs=0.04)

@@ -11,7 +11,7 @@ from infantjax.evaluation import intervals
 def test_the_exact_interval_by_hand():
     # Of 0 out of n the upper limit solves (1 - p)^n = 0.025.
     assert intervals.clopper_pearson(0, 7) == pytest.approx((0, 1 - 0.025 ** (1 / 7)))
-    assert intervals.clopper_pearson(7, 7, 0.9) == pytest.approx((0.05 ** (1 / 7), 1))
+    assert intervals.clopper_pearson(7, 7) == pytest.approx((0.025 ** (1 / 7), 1))
     assert all(math.isnan(x) for x in intervals.clopper_pearson(0, 0))
 
 
@@ -19,12 +19,6 @@ def test_the_exact_interval_by_hand():
 def test_more_successes_than_trials_are_refused(k, n):
     with pytest.raises(ValueError, match="successes must lie between 0 and the total 5"):
         intervals.clopper_pearson(k, n)
-
-
-@pytest.mark.parametrize("level", [0, 1, 95])
-def test_a_confidence_level_outside_0_to_1_is_refused(level):
-    with pytest.raises(ValueError, match="confidence level"):
-        intervals.clopper_pearson(1, 2, level)
 
 
 def test_resamples_hold_the_infants_of_each_outcome_in_their_number(monkeypatch):

@@ -6,9 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from infantjax.clinic import plots as clinical_plots
+from infantjax.clinic.columns import to_column
 from infantjax.errors import MissingExtraError
 from infantjax.evaluation import decision, discrimination, plots
-from infantjax.evaluation.columns import to_column
 
 pytest.importorskip("matplotlib")
 
@@ -30,8 +31,8 @@ def test_the_roc_is_drawn_through_its_points():
 def test_the_decision_curve_is_drawn_beside_treating_all():
     axes = plots.decision_curve(RISKS, LABELS).axes[0]
     curve = decision.decision_curve(RISKS["second"], LABELS)
-    np.testing.assert_array_equal(line(axes, "second").get_ydata(), curve.method)
-    np.testing.assert_array_equal(line(axes, "treat all").get_ydata(), curve.treat_all)
+    np.testing.assert_array_equal(line(axes, "second").get_ydata(), curve["method"])
+    np.testing.assert_array_equal(line(axes, "treat all").get_ydata(), curve["treat_all"])
 
 
 def test_keypoints_that_are_never_found_stay_at_zero_and_those_without_annotation_are_left_out():
@@ -47,7 +48,7 @@ def test_keypoints_that_are_never_found_stay_at_zero_and_those_without_annotatio
 
 def test_groups_have_a_box_and_a_point_for_each_infant():
     column = to_column("cost, $", ["a$b", "a$b", "c$", "c$", ""])
-    figure = plots.groups([0.1, 0.2, 0.3, np.nan, 0.5], column)
+    figure = clinical_plots.groups([0.1, 0.2, 0.3, np.nan, 0.5], column)
     figure.canvas.draw()
     points = [mark.get_ydata().tolist() for mark in figure.axes[0].get_lines() if mark.get_marker() == "o"]
     assert points == [[0.1, 0.2], [0.3]]

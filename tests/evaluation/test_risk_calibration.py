@@ -201,7 +201,10 @@ def test_doubtful_tracking_leaves_the_set_open():
 
 
 def test_a_calibration_is_described_in_one_line():
-    assert fitted().describe() == "calibration map: slope 1.67, intercept -1.45; finest error of conformal sets 0.0244"
+    assert fitted().describe() == (
+        "calibration map: slope 1.67, intercept -1.45; finest error of conformal sets 0.0244; at an error of 0.1 sets "
+        "from 40 infants with the outcome miss at most this share of such infants with probability 0.58 at best"
+    )
     assert fitted(own=True).describe().startswith("no calibration map is needed: the method calibrates its risk itself")
     few = RiskCalibration.fit([0.1, 0.2], [0, 0], ["a", "b"], [0, 0])
     assert few.describe().endswith(

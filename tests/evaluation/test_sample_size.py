@@ -18,7 +18,7 @@ def cohort(n: int, seed: int = 0):
 
 def test_widths_are_those_of_the_intervals_of_the_same_infants():
     risks, labels = cohort(2000)
-    found = {each.metric: each.width for each in precision(risks, labels)}
+    found = precision(risks, labels)["width"]
     slope = calibration_metrics(risks, labels, resamples=2)["calibration_slope"]
     assert found["calibration_slope"] == pytest.approx(slope.high - slope.low, rel=0.1)
     low, high = discrimination.auc_interval(risks, labels)
@@ -29,19 +29,20 @@ def test_widths_are_those_of_the_intervals_of_the_same_infants():
 
 def test_observed_to_expected_is_the_published_example():
     # Riley et al. 2021: a prevalence of 0.5 and a standard error of 0.051, a width of 0.2, take 385 infants.
-    found = precision(np.linspace(0.1, 0.9, 20), [0, 1] * 10)[2]
-    assert found.infants == pytest.approx(385, abs=5)
+    found = precision(np.linspace(0.1, 0.9, 20), [0, 1] * 10)
+    assert found["infants"]["observed_to_expected"] == pytest.approx(385, abs=5)
 
 
 def test_the_number_of_infants_gives_the_target():
     risks, labels = cohort(300)
     found = precision(risks, labels)
-    assert all(each.width > each.target and each.infants > 300 for each in found)
+    assert (found["width"] > found["target"]).all()
+    assert (found["infants"] > 300).all()
     # The same infants again and again, as many as are needed.
-    times = math.ceil(found[0].infants / 300)
-    assert precision(np.tile(risks, times), np.tile(labels, times))[0].width <= found[0].target
+    times = math.ceil(found["infants"]["auc"] / 300)
+    assert precision(np.tile(risks, times), np.tile(labels, times))["width"]["auc"] <= found["target"]["auc"]
 
 
 @pytest.mark.parametrize(("risks", "labels"), [([0.1, 0.2], [0, 0]), ([0.5, 0.5], [0, 1])])
 def test_one_outcome_or_equal_risks_have_no_width(risks, labels):
-    assert all(math.isnan(each.width) for each in precision(risks, labels))
+    assert precision(risks, labels)["width"].isna().all()

@@ -8,11 +8,10 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.methods.asy_regression.images import DepthFrames
+from infantjax.methods.asy_regression.method import AsyRegression
 from infantjax.methods.asy_regression.network import Joints
-from infantjax.methods.asy_regression.pipeline import DepthTrainingConfig
 from infantjax.methods.asy_regression.training import DETECTION, REGRESSION
 from infantjax.pose.annotations import Annotations, read_annotations
-from infantjax.pose.metrics import LimbError
 from infantjax.skeletons import BABYPOSE_12
 
 JOINTS = len(BABYPOSE_12.joints)
@@ -62,8 +61,9 @@ def test_the_figure_has_a_box_for_each_limb_and_network():
 
 
 def test_a_limb_of_which_nothing_was_found_has_no_error():
-    assert experiment.median_and_range(LimbError(4.0, 1.5, 0.5)) == "4.00 (1.50)"
-    assert experiment.median_and_range(LimbError(np.nan, np.nan, 0.0)) == "-"
+    metrics = {"RMSD of left arm": 4.0, "IQR of left arm": 1.5, "RMSD of left leg": None, "IQR of left leg": None}
+    assert experiment.median_and_range(metrics, "left arm") == "4.00 (1.50)"
+    assert experiment.median_and_range(metrics, "left leg") == "-"
 
 
 def test_images_and_rendered_ones_exclude_each_other(tmp_path):
@@ -74,7 +74,7 @@ def test_images_and_rendered_ones_exclude_each_other(tmp_path):
 @pytest.mark.slow
 def test_both_networks_are_trained_and_printed_beside_the_published_rows(tmp_path, capsys):
     small = {"epochs": 1, "batch_size": 4, "evaluation_batch": 2}
-    training = DepthTrainingConfig(
+    training = AsyRegression(
         split="time",
         height=48,
         narrow=32,

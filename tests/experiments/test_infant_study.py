@@ -8,14 +8,14 @@ import infant_study_tables as tables
 import numpy as np
 import pytest
 from PIL import Image
+from train_rendered_pose import write_in_motion
 
 from infantjax import models
 from infantjax.errors import InputError
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import ImageConv
-from infantjax.pose import metrics
-from infantjax.pose.annotations import Annotations, in_motion
-from infantjax.pose.training import PoseTrainingConfig
+from infantjax.pose.annotations import Annotations
+from infantjax.pose.training.training import PoseTrainingConfig
 from infantjax.skeletons import IN_MOTION_19
 
 JOINTS = len(IN_MOTION_19.joints)
@@ -111,12 +111,18 @@ def test_the_spread_is_that_of_the_given_annotators(tmp_path):
     files[0].parent.mkdir()
     for file, shift in zip(files, (-1.0, 1.0)):
         moved = Annotations(names, points + np.array([shift, 0]), IN_MOTION_19, paths, sizes=np.full((3, 2), 100.0))
-        in_motion.write(moved, file)
+        write_in_motion(moved, file)
     spread = study.read_spread(study.Options(tmp_path, annotators=files))
     head = np.hypot(*(points[0, IN_MOTION_19.index("head_top")] - points[0, IN_MOTION_19.index("upper_neck")]))
     assert spread.measured
     np.testing.assert_allclose(spread.mean, 1 / head, rtol=1e-4)
     assert "H, given" in tables.table_2({}, spread)
+
+
+def test_the_thresholds_of_people_are_those_of_the_paper():
+    spread = tables.published_spread()
+    # Means of the columns of table 2, as printed.
+    assert (round(float(spread.mean.mean()), 4), round(float(spread.p95.mean()), 4)) == (0.0534, 0.1161)
 
 
 def test_pck_within_the_spread_counts_each_keypoint_by_its_own():
@@ -176,4 +182,4 @@ def test_more_images_than_there_are_is_refused(tmp_path):
 
 def test_the_transfer_leaves_out_what_mini_rgbd_has_not():
     assert len(study.TRANSFER_JOINTS) == 12
-    assert set(study.TRANSFER_JOINTS) <= set(metrics.HUMAN_SPREAD)
+    assert set(study.TRANSFER_JOINTS) <= set(tables.HUMAN_SPREAD)

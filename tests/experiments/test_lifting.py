@@ -1,6 +1,7 @@
 """Lifting trained on simulated infants: better than the mean pose, and weights that `lift` reads."""
 
 import lifting as experiment
+import lifting_metrics as metrics
 import numpy as np
 import pytest
 
@@ -38,3 +39,38 @@ def test_a_short_training_beats_the_mean_pose(tmp_path, capsys):
     assert ours < mean
     lifted = Lifter.load(tmp_path / "lifting.npz")(simulate(1, InfantConfig(duration=1.0)))
     assert lifted.keypoints.shape == (30, 17, 3)
+
+
+@pytest.mark.parametrize(
+    ("measure", "key"),
+    [
+        (metrics.mpjpe, "mpjpe"),
+        (metrics.p_mpjpe, "p_mpjpe"),
+        (metrics.n_mpjpe, "n_mpjpe"),
+        (metrics.velocity_error, "velocity"),
+    ],
+)
+def test_distances_are_those_of_the_reference(measure, key, shared):
+    with np.load(shared / "golden" / "videopose3d" / "pose_metrics.npz") as z:
+        found, measured = z["predicted"].astype(float), z["target"].astype(float)
+        assert measure(found, measured) == pytest.approx(float(z[f"value.{key}"]), rel=1e-6)
+        weighted = metrics.mpjpe(found, measured, z["weights"])
+        assert weighted == pytest.approx(float(z["value.weighted_mpjpe"]), rel=1e-6)
+
+
+def test_an_aligned_distance_does_not_see_shift_turn_and_scale_but_a_mirror():
+    rng = np.random.default_rng(0)
+    measured = rng.standard_normal((5, 17, 3))
+    turn, _ = np.linalg.qr(rng.standard_normal((5, 3, 3)))
+    turn *= np.linalg.det(turn)[:, None, None]
+    found = 2.5 * measured @ turn + rng.standard_normal((5, 1, 3))
+    assert metrics.p_mpjpe(found, measured) == pytest.approx(0, abs=1e-12)
+    assert metrics.p_mpjpe(found * [-1, 1, 1], measured) > 0.1
+    assert metrics.n_mpjpe(3 * measured, measured) == pytest.approx(0, abs=1e-12)
+    assert metrics.velocity_error(measured + 7, measured) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", [metrics.p_mpjpe, metrics.n_mpjpe])
+def test_positions_without_extent_are_refused(measure):
+    with pytest.raises(ValueError, match="joints of a frame lie"):
+        measure(np.zeros((2, 4, 3)), np.ones((2, 4, 3)))

@@ -13,8 +13,8 @@ from infantjax.methods.base import Method
 from infantjax.models.entry import variable_shapes
 from infantjax.recording.cohort import Cohort
 from infantjax.simulation import InfantConfig
-from infantjax.training import crossval
-from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.training.cohorts import crossval
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
 
 SMALL = {
     "ensemble-gcn": {
@@ -124,7 +124,7 @@ def random_ensemble(small, tmp_path_factory) -> Callable[..., Path]:
             "calibrations": [[2.0, -1.0], [3.0, -1.0]],
         }
         folder = tmp_path_factory.mktemp(name)
-        save_ensemble(Ensemble((Member(method.model, variables, {}),), info), folder)
+        save_ensemble(Ensemble((Member(method.model, variables, {}),), EnsembleInfo.from_dict(info)), folder)
         return folder
 
     return make

@@ -63,7 +63,7 @@ def test_fms_frequency_and_intervals_are_those_of_the_median_network(assessments
     median = assessment.time_series.median
     np.testing.assert_allclose(median, np.median(each, axis=0), atol=1e-6)
     share, quantity = frequency(median, starts, 120), assessment.quantities[0]
-    assert (quantity.name, quantity.value, quantity.low) == ("fms_frequency", share.value, share.low)
+    assert (quantity.name, quantity.value, quantity.low) == ("fms_frequency", *share[:2])
     calls = median > 0.5
     assert len(assessment.intervals) == (np.diff(np.concatenate([[0], calls.astype(int)])) == 1).sum()
 
@@ -89,17 +89,36 @@ def test_attention_of_baby_moves_spans_the_recording(assessments):
     assert series.start[-1] + series.length == pytest.approx(assessment.duration, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("name", "how"), [("cp-gcn-29", "grad-cam++"), ("cp-gcn-29", "saliency"), ("baby-moves", "saliency")]
+)
+def test_contributions_by_another_method_change_no_risk(name, how, ensembles, assessments, cohort_of):
+    assessor = registry.assessor(load_ensemble(ensembles[name]), explain=how)
+    found = assessor.assess(cohort_of(name, 2).recordings[0])
+    assert found.value == pytest.approx(assessments[name].value, abs=1e-6)
+    shares = np.array(list(found.contributions.values()))
+    assert (shares >= 0).all()
+    assert 0.3 < shares.max() <= 1
+    assert found.contributions != assessments[name].contributions
+    assert len(found.window_contributions) == len(found.contributions)
+
+
+def test_a_method_that_explains_otherwise_refuses(ensembles):
+    with pytest.raises(ValueError, match=r"explain must be one of saliency, got .grad-cam\+\+"):
+        registry.assessor(load_ensemble(ensembles["baby-moves"]), explain="grad-cam++")
+
+
 def test_a_network_without_calibration_does_not_count(ensembles, cohort_of):
     ensemble = load_ensemble(ensembles["baby-moves"])
-    curves = ensemble.info["calibrations"]
+    curves = ensemble.info.extra["calibrations"]
     recording = cohort_of("baby-moves", 2).recordings[0]
-    half = replace(ensemble, info={**ensemble.info, "calibrations": [None, curves[1]]})
+    half = replace(ensemble, info=replace(ensemble.info, extra={"calibrations": [None, curves[1]]}))
     assessment = registry.assessor(half).assess(recording)
     assert assessment.value == assessment.members[1].value
     assert assessment.to_dict()["members"][0]["value"] is None
     assert "1 of 2 networks could not be calibrated and do not count" in assessment.notes
     with pytest.raises(InputError, match="has no calibrated network"):
-        registry.assessor(replace(ensemble, info={**ensemble.info, "calibrations": [None, None]}))
+        registry.assessor(replace(ensemble, info=replace(ensemble.info, extra={"calibrations": [None, None]})))
 
 
 def test_the_windows_of_a_score_start_where_they_were_cut(assessors, cohort_of):

@@ -11,7 +11,7 @@ import pytest
 
 from infantjax import cli
 from infantjax import formats as readers
-from infantjax.cli import common
+from infantjax.cli.options import common
 from infantjax.errors import InputError
 from infantjax.formats.cohort import read_annotated, read_cohort
 from infantjax.formats.outcomes import read_metadata

@@ -11,19 +11,19 @@ import pytest
 
 from infantjax.errors import InputError
 from infantjax.methods import registry
+from infantjax.training.cohorts.out_of_fold import HeldOut, write_tables
 from infantjax.training.loop import TrainOptions
-from infantjax.training.out_of_fold import HeldOut, write_tables
 from infantjax.weights.ensemble import load_ensemble
 
 NETWORKS = ("mam", "baby-moves", "sma-cnn", "cp-gcn-29")
 
 
 def test_methods_are_the_folders_with_a_method():
-    assert registry.names() == ("baby-moves", "cp-gcn-29", "ensemble-gcn", "mam", "sma-cnn")
+    assert registry.names("depth images") == ("asy-regression",)
+    assert registry.names("keypoints") == ("baby-moves", "cp-gcn-29", "ensemble-gcn", "mam", "sma-cnn")
+    assert set(registry.names()) == {*registry.names("depth images"), *registry.names("keypoints")}
     assert [registry.get(name).name for name in registry.names()] == list(registry.names())
-    with pytest.raises(
-        ValueError, match='unknown method "gma"; known: baby-moves, cp-gcn-29, ensemble-gcn, mam, sma-cnn'
-    ):
+    with pytest.raises(ValueError, match='unknown method "gma"; known: asy-regression, baby-moves, cp-gcn-29'):
         registry.get("gma")
 
 
@@ -92,8 +92,8 @@ def test_an_ensemble_is_assessed_by_its_own_method(ensembles):
     ensemble = load_ensemble(ensembles["sma-cnn"])
     with pytest.raises(InputError, match="--method: is mam, the ensemble belongs to sma-cnn"):
         registry.assessor(ensemble, "mam")
-    with pytest.raises(InputError, match='belongs to the method "x"; known: baby-moves'):
-        registry.assessor(replace(ensemble, info={**ensemble.info, "method": "x"}))
+    with pytest.raises(InputError, match='belongs to the method "x"; known: asy-regression'):
+        registry.assessor(replace(ensemble, info=replace(ensemble.info, method="x")))
     with pytest.raises(ValueError, match="sma-cnn decides nothing and has no threshold"):
         registry.assessor(ensemble, threshold=0.5)
 
@@ -103,7 +103,7 @@ def test_an_ensemble_whose_settings_do_not_fit_is_refused_in_one_line(name, ense
     ensemble = load_ensemble(ensembles[name])
     for settings in ({"color": 1}, None, [3]):
         with pytest.raises(InputError, match="ensemble: cannot be used"):
-            registry.assessor(replace(ensemble, info={**ensemble.info, "settings": settings}))
+            registry.assessor(replace(ensemble, info=replace(ensemble.info, settings=settings)))
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_an_ensemble_whose_settings_do_not_fit_is_refused_in_one_line(name, ense
 )
 def test_weights_of_another_size_are_refused_in_one_line(name, network, ensembles, cohort_of):
     ensemble = load_ensemble(ensembles[name])
-    settings = ensemble.info["settings"]
+    settings = ensemble.info.settings
     settings = {**settings, "network": {**settings["network"], **network}}
-    other = replace(ensemble, info={**ensemble.info, "settings": settings})
+    other = replace(ensemble, info=replace(ensemble.info, settings=settings))
     with pytest.raises(InputError, match="has shape"):
         registry.assessor(other).assess(cohort_of(name, 2).recordings[0])
 
@@ -178,7 +178,7 @@ def trained(name: str, small, cohort_of, folder: Path, **options):
 @pytest.mark.parametrize(
     "name",
     # The network that compiles in the shortest time stands for the others, which are left to the slow tests.
-    [pytest.param(name, marks=() if name == "sma-cnn" else pytest.mark.slow) for name in registry.names()],
+    [pytest.param(name, marks=() if name == "sma-cnn" else pytest.mark.slow) for name in registry.names("keypoints")],
 )
 def test_an_interrupted_cross_validation_continues_to_an_ensemble_that_assesses(name, small, cohort_of, tmp_path):
     def interrupt(epoch, state):
@@ -209,7 +209,7 @@ def test_an_interrupted_cross_validation_continues_to_an_ensemble_that_assesses(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.names("keypoints"))
 def test_a_continued_training_is_the_uninterrupted_one_and_a_run_alone_is_that_of_the_stack(
     name, small, cohort_of, tmp_path
 ):

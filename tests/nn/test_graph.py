@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from infantjax.devices import traced_for
+from infantjax.devices import for_platform
 from infantjax.nn.graph import Block, GraphConv, GroupedGraphConv, graph_convolution, graph_product
 
 
@@ -108,6 +108,5 @@ def test_an_accelerator_computes_the_same_by_one_matrix(make):
     layer = make()
     variables = fresh(layer, x, adjacency)
     expected = applied(layer, variables, x, adjacency, train=False)
-    with traced_for("gpu"):
-        found = applied(layer, variables, x, adjacency, train=False)
+    found = for_platform(applied, "gpu")(layer, variables, x, adjacency, train=False)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

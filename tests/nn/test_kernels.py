@@ -9,8 +9,9 @@ import pytest
 from jax import lax
 
 from infantjax.cache import shorten_compilation
-from infantjax.devices import traced_for
+from infantjax.devices import for_platform
 from infantjax.nn.image import pool
+from infantjax.nn.kernels.batch_norm import normalize_batch
 from infantjax.nn.kernels.convolution import (
     convolution,
     equally_spaced,
@@ -20,7 +21,6 @@ from infantjax.nn.kernels.convolution import (
     valid_convolution,
 )
 from infantjax.nn.kernels.depthwise import depthwise_convolution, depthwise_temporal_convolution
-from infantjax.nn.kernels.lowering import use_lowering
 from infantjax.nn.kernels.reduction import rows_at_a_time
 
 
@@ -60,9 +60,6 @@ SHAPES = [
 ]
 
 
-LOWERED = ["convolution", pytest.param("matmul", marks=pytest.mark.slow)]  # no backend takes matmul by itself
-
-
 def by_xla(x, kernel, stride, dilation, before=None, groups=1):
     rows, reach = x.reshape(-1, *x.shape[2:]), dilation * (len(kernel) - 1)
     before = reach // 2 if before is None else before
@@ -78,30 +75,25 @@ def by_xla(x, kernel, stride, dilation, before=None, groups=1):
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-@pytest.mark.parametrize("lowering", LOWERED)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_temporal_convolution_and_its_gradients_are_those_of_xla(lowering, shape):
+def test_a_temporal_convolution_and_its_gradients_are_those_of_xla(shape):
     frames, size, stride, dilation, inputs, outputs = shape
     x, kernel = numbers(2, 2, frames, inputs), numbers(size, inputs, outputs)
-    with use_lowering(lowering):
-        assert_equal_gradients(
-            lambda x, k: temporal_convolution(x, k, stride, dilation),
-            lambda x, k: by_xla(x, k, stride, dilation),
-            x,
-            kernel,
-        )
+    assert_equal_gradients(
+        lambda x, k: temporal_convolution(x, k, stride, dilation),
+        lambda x, k: by_xla(x, k, stride, dilation),
+        x,
+        kernel,
+    )
 
 
-@pytest.mark.parametrize("lowering", LOWERED)
-def test_a_causal_convolution_reads_no_later_frame(lowering):
-    x, kernel = numbers(2, 2, 9, 3), numbers(4, 3, 5)
-    with use_lowering(lowering):
-        assert_equal_gradients(
-            lambda x, k: temporal_convolution(x, k, dilation=2, causal=True),
-            lambda x, k: by_xla(x, k, 1, 2, before=6),
-            x,
-            kernel,
-        )
+def test_a_causal_convolution_reads_no_later_frame():
+    assert_equal_gradients(
+        lambda x, k: temporal_convolution(x, k, dilation=2, causal=True),
+        lambda x, k: by_xla(x, k, 1, 2, before=6),
+        numbers(2, 2, 9, 3),
+        numbers(4, 3, 5),
+    )
 
 
 def test_a_convolution_without_padding_is_the_inside_of_a_padded_one():
@@ -139,17 +131,18 @@ def test_gradients_inside_a_loop_over_runs_are_those_of_each_run():
     np.testing.assert_allclose(jax.jit(jax.vmap(slope))(kernels), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_lowering_of_a_block_ends_with_it():
-    def operations() -> str:
-        return str(jax.make_jaxpr(lambda x, k: temporal_convolution(x, k))(numbers(1, 1, 5, 3), numbers(3, 3, 4)))
+@pytest.mark.parametrize("outside", [False, True])
+def test_own_gradients_are_of_the_platform_that_the_function_is_for(outside):
+    # Differentiated outside of the program, a gradient is traced when its platform is no longer the current one.
+    @partial(for_platform, platform="tpu")
+    def network(x, k):
+        y, *_ = normalize_batch(depthwise_temporal_convolution(x, k), k[0], k[1], (0, 1, 2), 1e-5)
+        return depthwise_convolution(temporal_convolution(y, k[:, :, None] * k[0]), k[:, None] * k).sum()
 
-    own = operations()
-    with use_lowering("matmul"):
-        assert "conv_general_dilated" not in operations()
-        with use_lowering("convolution"):
-            assert "conv_general_dilated" in operations()
-        assert "conv_general_dilated" not in operations()
-    assert operations() == own
+    x, k = numbers(2, 8, 9, 4), numbers(3, 4)
+    slope = jax.grad(network) if outside else for_platform(jax.grad(network), "tpu")
+    assert "optimization_barrier" not in str(jax.make_jaxpr(slope)(x, k))
+    assert "optimization_barrier" in str(jax.make_jaxpr(jax.grad(for_platform(network.__wrapped__, "cpu")))(x, k))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -219,13 +212,12 @@ def test_a_convolution_and_its_gradients_are_those_of_xla(shape, kernel, strides
 )
 @pytest.mark.parametrize("backend", ["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
 def test_a_depthwise_convolution_and_its_gradients_are_those_of_a_grouped_one(size, kernel, stride, backend):
-    with traced_for(backend):
-        assert_equal_gradients(
-            lambda x, k: depthwise_convolution(x, k, stride),
-            lambda x, k: image_convolution(x, k[:, :, None], (stride,) * 2, (1, 1), "SAME", 3),
-            numbers(2, *size, 3),
-            numbers(kernel, kernel, 3),
-        )
+    assert_equal_gradients(
+        for_platform(lambda x, k: depthwise_convolution(x, k, stride), backend),
+        lambda x, k: image_convolution(x, k[:, :, None], (stride,) * 2, (1, 1), "SAME", 3),
+        numbers(2, *size, 3),
+        numbers(kernel, kernel, 3),
+    )
 
 
 def test_a_kernel_gradient_in_bfloat16_is_summed_in_float32():

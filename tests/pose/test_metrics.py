@@ -65,15 +65,6 @@ def test_the_units_of_length():
         metrics.body_length(points, IN_MOTION_19, "foot")
 
 
-def test_the_thresholds_of_people_are_those_of_the_paper():
-    thresholds = metrics.human_thresholds(IN_MOTION_19)
-    # Means of the columns of table 2, as printed.
-    assert round(float(thresholds.mean()), 4) == 0.1161
-    assert round(float(np.mean([metrics.HUMAN_SPREAD[j][0] for j in IN_MOTION_19.joints])), 4) == 0.0534
-    error = np.full((1, 19), 0.1)
-    assert metrics.pck(error, thresholds).keypoints.tolist() == (thresholds >= 0.1).astype(float).tolist()
-
-
 def test_rmsd_of_a_right_triangle():
     found = np.array([[[3, 4], [np.nan, np.nan]], [[3, 4], [0, 0]]], float)
     np.testing.assert_allclose(metrics.rmsd(found, np.zeros((2, 2, 2))), [5, np.sqrt(12.5)])

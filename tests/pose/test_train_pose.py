@@ -16,12 +16,11 @@ from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn.image import ImageConv
 from infantjax.pose import load_pose_network
 from infantjax.pose.annotations import Annotations
-from infantjax.pose.annotations.in_motion import write
-from infantjax.pose.dataset import CropConfig, read_crops, split_images
 from infantjax.pose.networks.cima_pose import CimaPose
-from infantjax.pose.range_test import RangeTest, stored_highest_rate
-from infantjax.pose.task import ImageData
-from infantjax.pose.training import PoseTrainingConfig, train_pose, transferable
+from infantjax.pose.training.dataset import CropConfig, read_crops, split_images
+from infantjax.pose.training.range_test import stored_highest_rate
+from infantjax.pose.training.task import ImageData
+from infantjax.pose.training.training import PoseTrainingConfig, train_pose, transferable
 from infantjax.skeletons import MPII_16
 
 CONFIG = PoseTrainingConfig(epochs=2, batch_size=4, augmentation=None, evaluation_batch=2)
@@ -160,13 +159,13 @@ def test_crops_hold_the_surroundings_of_the_points(annotations):
 def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path, monkeypatch):
     config = replace(CONFIG, optimizer="cyclical", cycle=1)
     data = ImageData(*read_crops(annotations, 32), {}, MPII_16, "lite")
-    measured = RangeTest(np.array([0.1, 0.2]), np.array([3.0, 99.0]), 0.1)
-    monkeypatch.setattr("infantjax.pose.range_test.range_test", lambda *_: measured)
+    measured = np.array([0.1, 0.2]), np.array([3.0, 99.0]), 0.1
+    monkeypatch.setattr("infantjax.pose.training.range_test.range_test", lambda *_: measured)
     first = stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path)
     assert first == 0.1
     found = json.loads((tmp_path / "range_test.json").read_text())
     assert len(found["rates"]) == len(found["losses"]) == 2
-    monkeypatch.setattr("infantjax.pose.range_test.range_test", None)
+    monkeypatch.setattr("infantjax.pose.training.range_test.range_test", None)
     assert stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path) == first
     (tmp_path / "range_test.json").write_text("{")
     with pytest.raises(InputError, match="is damaged"):
@@ -176,7 +175,10 @@ def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path, monkeypatch
 def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, capsys):
     folder = tmp_path / "raw" / "annotations"
     folder.mkdir(parents=True)
-    write(annotations, folder / "annotations.csv")
+    lines = [["number", "image", *annotations.skeleton.joints]]
+    for number, (path, points) in enumerate(zip(annotations.paths, np.nan_to_num(annotations.points / (50, 40)))):
+        lines.append([str(number), path.name, *(f'"({x:.6f}, {y:.6f})"' for x, y in points)])
+    (folder / "annotations.csv").write_text("\n".join(map(",".join, lines)))
     arguments = ["train", "pose", str(folder), "-o", str(tmp_path / "net"), "--model", "eye"]
     arguments += ["--image-dir", str(annotations.paths[0].parent), "--skeleton", "mpii-16", "--quiet"]
     assert cli.run([*arguments, "--epochs", "1", "--batch-size", "4"]) == 0

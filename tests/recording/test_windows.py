@@ -166,42 +166,16 @@ def test_ranges_of_the_released_training_samples_are_reproduced(shared):
     with np.load(shared / "golden/preprocess/train_windows.npz", allow_pickle=False) as golden:
         rows = [dict(zip(golden["columns"].tolist(), row, strict=True)) for row in golden["rows"]]
         length = int(golden["sequence_length"])
-    for row in rows:
-        low, high = windows.sample_ranges(length, int(row["parts"]))
-        part = int(row["part"]) - 1
-        assert (int(low[part]), int(high[part])) == (row["start_min"], row["start_max"])
+    parts = np.array([[int(row["part"]) - 1, int(row["parts"])] for row in rows]).T
+    low, high = jax.jit(windows.sample_range)(length, *parts)
+    np.testing.assert_array_equal(low, [row["start_min"] for row in rows])
+    np.testing.assert_array_equal(high, [row["start_max"] for row in rows])
 
 
 @given(length=st.integers(150, 5000), parts=st.sampled_from([1, 12, 60]))
 def test_training_starts_always_fit_and_the_ranges_follow_each_other(length, parts):
-    low, high = (np.asarray(x) for x in windows.sample_ranges(length, parts))
+    low, high = (np.asarray(x) for x in windows.sample_range(length, np.arange(parts), parts))
     assert low[0] == 0
     assert (low <= high).all()
     assert high.max() <= length - 150
     np.testing.assert_array_equal(low[1:], high[:-1])
-
-
-def test_ranges_of_several_recordings_equal_those_of_each():
-    lengths = np.array([150, 683, 9000], np.int32)
-    low, high = windows.sample_ranges(lengths, 12)
-    for i, length in enumerate(lengths):
-        np.testing.assert_array_equal(low[i], windows.sample_ranges(int(length), 12)[0])
-        np.testing.assert_array_equal(high[i], windows.sample_ranges(int(length), 12)[1])
-
-
-def test_a_range_may_be_asked_for_with_traced_arguments():
-    found = jax.jit(windows.sample_range)(jnp.asarray(1000), jnp.asarray(32), jnp.asarray(60))
-    assert [int(x) for x in found] == [512, 528]
-
-
-def test_a_sampled_start_lies_in_the_range_of_its_part_and_reaches_both_ends():
-    low, high = (np.asarray(x) for x in windows.sample_ranges(200, 12))
-    draw = jax.jit(jax.vmap(lambda key: windows.sample_parts(key, 200, 12)))
-    starts = np.asarray(draw(jax.random.split(jax.random.key(0), 400)))
-    np.testing.assert_array_equal(starts.min(axis=0), low)
-    np.testing.assert_array_equal(starts.max(axis=0), high)
-
-
-def test_parts_below_one_are_refused():
-    with pytest.raises(ValueError, match="parts must be at least 1"):
-        windows.sample_ranges(1000, 0)

@@ -3,9 +3,11 @@
 import csv
 import io
 
+import pandas as pd
 import pytest
 
-from infantjax.report.table import COLUMNS, Row, read_summary, summary_csv
+from infantjax.assessment import assessments_frame
+from infantjax.report.table import COLUMNS, Row, read_summary, summary_csv, summary_frame
 
 
 def read(text):
@@ -84,3 +86,25 @@ def test_a_summary_is_read_as_it_was_written(factory, tmp_path):
     assert read_summary(path) == []
     path.write_text(summary_csv(rows), "utf-8")
     assert read_summary(path) == rows
+
+
+def test_a_data_frame_holds_the_values_of_the_file(factory):
+    rows = [Row.of("a.csv", factory(name="A").to_dict(), id="a"), Row(file="b.csv", id="b", message="empty")]
+    text = io.StringIO(summary_csv(rows))
+    written = pd.read_csv(text, index_col="id", keep_default_na=False, na_values={"value": "", "threshold": ""})
+    frame = summary_frame(rows)
+    for column in ("file", "status", "value", "threshold", "decision", "statement"):
+        pd.testing.assert_series_equal(frame[column], written[column], check_dtype=column in ("value", "threshold"))
+    assert list(frame.columns) == [column for column in COLUMNS if column != "id"]
+    assert pd.isna(frame.value["b"])
+
+
+def test_assessments_are_a_data_frame_and_so_are_their_windows(factory):
+    one, other = factory(name="A"), factory(3, name="B", value=float("nan"))
+    frame = assessments_frame([one, other])
+    assert list(frame.index) == ["A", "B"]
+    assert (frame.value["A"], frame.certainty["A"], frame.decision["A"]) == (0.573218, "orange", "CP")
+    assert pd.isna(frame.value["B"])
+    windows = other.time_series.to_frame()
+    assert windows.end.tolist() == [5, 7.5, 10]
+    assert (windows["median"].tolist(), windows.usable.all()) == (other.time_series.median.tolist(), True)

@@ -14,9 +14,8 @@ from infantjax import cli
 from infantjax.errors import InputError
 from infantjax.search import analysis, report
 from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, run
-from infantjax.search.sampler import REASON, distributions
 from infantjax.search.space import SearchSpace
-from infantjax.search.study import Snapshot
+from infantjax.search.study import REASON, SearchResult, distributions
 
 SPACE = SearchSpace({"big": (0, 1, 2), "small": (0, 1, 2), "none": ("a", "b", "c"), "only": (1,)})
 REQUIRED = ((10, 0.6), (20, 0.7))
@@ -27,7 +26,7 @@ def objective(candidate) -> float:
     return round(0.5 + 0.15 * big + 0.05 * small, 6)
 
 
-def found_of(trials, name="search", strategy=None, required=()) -> Snapshot:
+def found_of(trials, name="search", strategy=None, required=()) -> SearchResult:
     """A study in which these trials ended, those below a required AUC at its epoch."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
@@ -44,18 +43,18 @@ def found_of(trials, name="search", strategy=None, required=()) -> Snapshot:
                 user_attrs={REASON: "out of memory"} if value == FAILED else {},
             )
         )
-    return Snapshot(name, SPACE, strategy or RandomSearch(), tuple(study.trials), required)
+    return SearchResult(name, SPACE, strategy or RandomSearch(), tuple(study.trials), required)
 
 
 @pytest.fixture(scope="module")
-def everything() -> Snapshot:
+def everything() -> SearchResult:
     """Every candidate of the space."""
     candidates = itertools.product(*(values for _, values in SPACE.alternatives))
     return found_of([Observation(candidate, objective(candidate)) for candidate in candidates], required=REQUIRED)
 
 
 @pytest.fixture(scope="module")
-def kbest() -> Snapshot:
+def kbest() -> SearchResult:
     rule = KBest(2, 0.7)
     return found_of(run(rule, SPACE, objective, 1), "kbest", rule)
 
@@ -242,7 +241,7 @@ def test_the_command_writes_the_analysis_of_several_searches(kbest, tmp_path, mo
     from infantjax.search import study
 
     few = kbest.trials[:9]  # too few for importance
-    monkeypatch.setattr(study, "read_study", lambda name, url: Snapshot(name, SPACE, kbest.strategy, few))
+    monkeypatch.setattr(study, "read_study", lambda folder, name: SearchResult(name, SPACE, kbest.strategy, few))
     arguments = ["search", "analyze", "-o", str(tmp_path), "--study", "one", "--also", "two", "--also", "one"]
     assert cli.run(arguments) == 0
     assert str(tmp_path / "analysis" / "convergence.csv") in capsys.readouterr().out.split()

@@ -6,10 +6,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from infantjax.search import worker
-from infantjax.search.kbest import RandomSearch
-from infantjax.search.storage import close, open_storage
-from infantjax.search.study import join_study, read_study
+from infantjax.search.study import FILE, open_storage, read_study
 
 
 def answer(app, path: str):
@@ -22,14 +19,14 @@ def answer(app, path: str):
 
 
 @pytest.mark.slow
-def test_the_dashboard_shows_the_trials_of_a_search(pretend, tmp_path, storage):
+def test_the_dashboard_shows_the_trials_of_a_search(searched):
     dashboard = pytest.importorskip("optuna_dashboard")
-    task = pretend.task(tmp_path, storage, strategy=RandomSearch(), trials=6)
-    opened = open_storage(storage)
-    join_study(task.study, opened, task.sampler, task.setup)
-    close(opened)
-    worker.run_worker(task)
-    app = dashboard.wsgi(storage)
+    found = read_study(searched)
+    with open_storage(searched / FILE) as storage:
+        _check(dashboard.wsgi(storage), found)
+
+
+def _check(app, found):
     status, body = answer(app, "/api/studies")
     assert status.startswith("200")
     (study,) = json.loads(body)["study_summaries"]
@@ -37,7 +34,7 @@ def test_the_dashboard_shows_the_trials_of_a_search(pretend, tmp_path, storage):
     status, body = answer(app, f"/api/studies/{study['study_id']}")
     assert status.startswith("200")
     shown = json.loads(body)["trials"]
-    expected = Counter(trial.state.name.lower() for trial in read_study("pretend", storage).trials)
+    expected = Counter(trial.state.name.lower() for trial in found.trials)
     assert Counter(trial["state"].lower() for trial in shown) == expected
-    assert {p["name"] for p in shown[0]["params"]} == set(task.space.names)
+    assert {p["name"] for p in shown[0]["params"]} == set(found.space.names)
     assert answer(app, "/dashboard")[0].startswith("200")

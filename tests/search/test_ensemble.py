@@ -16,6 +16,7 @@ from infantjax.methods import registry
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
 from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.recording.cohort import Cohort
+from infantjax.search import RandomSearch
 from infantjax.search.ensemble import (
     ARCHITECTURES,
     CANDIDATES,
@@ -26,11 +27,11 @@ from infantjax.search.ensemble import (
     merge_held_out,
     train_ensemble,
 )
-from infantjax.search.study import best, read_study
+from infantjax.search.study import read_study
 from infantjax.simulation import InfantConfig, simulate
-from infantjax.training.crossval import format_summary
+from infantjax.training.cohorts.crossval import format_summary
+from infantjax.training.cohorts.out_of_fold import HeldOut
 from infantjax.training.loop import TrainOptions
-from infantjax.training.out_of_fold import HeldOut
 from infantjax.weights.ensemble import load_ensemble
 
 # --- which candidates ------------------------------------------------------------------------------------------------
@@ -49,13 +50,13 @@ class Named:
 @pytest.fixture(scope="module")
 def rows(searched):
     """The five candidates of the search, best first."""
-    return best(read_study("pretend", f"sqlite:///{searched / 'search.db'}"), 5)
+    return read_study(searched).best(5)
 
 
 def test_the_best_candidates_of_the_only_search_come_in_their_order(searched, rows):
     found = find_candidates(Named(), str(searched), 3)
     assert found == [{"study": "pretend", **row} for row in rows[:3]]
-    assert find_candidates(Named(), f"sqlite:///{searched / 'search.db'}", 3, "pretend") == found
+    assert find_candidates(Named(), str(searched), 3, "pretend") == found
 
 
 def test_candidates_with_equal_networks_count_once(searched, rows):
@@ -91,15 +92,8 @@ def test_too_few_candidates_and_other_places_are_one_line(searched, tmp_path):
 
 
 def test_of_several_searches_one_is_named_or_each_gives_its_winner(pretend, searched, tmp_path, rows):
-    from infantjax.search.kbest import RandomSearch
-    from infantjax.search.worker import run_worker
-
     shutil.copy(searched / "search.db", tmp_path)
-    other = pretend.task(
-        tmp_path, f"sqlite:///{tmp_path / 'search.db'}", "other", strategy=RandomSearch(), trials=2, seed=5
-    )
-    pretend.begin(other)
-    run_worker(other)
+    pretend.run(tmp_path, RandomSearch(), study="other", trials=2, seed=5)
     with pytest.raises(InputError, match="holds the searches other, pretend; name one by --study, or give --winners"):
         find_candidates(Named(), str(tmp_path), 1)
     winners = find_candidates(Named(), str(tmp_path), 2, winners=True)
@@ -161,9 +155,9 @@ def folder(architectures, cohort, tmp_path_factory) -> Path:
 def test_the_ensemble_holds_every_fold_of_every_architecture(folder):
     ensemble = load_ensemble(folder)
     assert [(member.runs, dict(member.overrides)) for member in ensemble.members] == [(2, {"widths": [2]})] * 2
-    training = ensemble.info["training"]
+    training = ensemble.info.training
     assert [(entry["trial"], len(entry["runs"])) for entry in training["architectures"]] == [(0, 2), (1, 2)]
-    assert "2 architectures were chosen by a search" in ensemble.info["statement"]
+    assert "2 architectures were chosen by a search" in ensemble.info.statement
     lines = format_summary(ensemble)
     assert [line.split()[:2] for line in lines[:2]] == [["architecture", "1"], ["architecture", "2"]]
     assert lines[2].startswith("held out: AUC ")
@@ -180,7 +174,7 @@ def test_out_of_fold_risks_are_those_of_all_architectures(folder, cohort):
     for name, value in merged.items():
         assert value == pytest.approx(np.median([part[name] for part in parts]), rel=1e-6)
     ensemble = load_ensemble(folder)
-    found = RiskCalibration.from_dict(ensemble.info["calibration"])
+    found = RiskCalibration.from_dict(ensemble.info.calibration)
     assert sorted(found.conformal.risks) == pytest.approx(sorted(merged.values()))
     assert not any(name in (folder / "ensemble.json").read_text() for name in cohort.names)
     record = json.loads((folder / "training.json").read_text())
@@ -244,6 +238,6 @@ def test_an_architecture_without_a_fold_is_left_out(folder, architectures, cohor
     shutil.copytree(folder, tmp_path / "copy")
     ensemble = train_ensemble(architectures, cohort, tmp_path / "copy")
     assert len(ensemble.members) == 1
-    assert [entry["trial"] for entry in ensemble.info["training"]["architectures"]] == [1]
+    assert [entry["trial"] for entry in ensemble.info.training["architectures"]] == [1]
     with pytest.raises(InputError, match="a fold of every architecture diverged"):
         train_ensemble(architectures[:1], cohort, tmp_path / "copy")

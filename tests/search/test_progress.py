@@ -1,7 +1,6 @@
 """What is told of a search while it runs."""
 
 import json
-import threading
 from datetime import datetime, timedelta
 
 import optuna
@@ -9,11 +8,10 @@ import pytest
 from optuna.trial import TrialState
 
 from infantjax.search.kbest import FAILED, KBest, Observation, RandomSearch, fewest_left
-from infantjax.search.objective import Stage, report_stage
-from infantjax.search.progress import TrialReport, format_progress, format_seconds, progress
+from infantjax.search.objective import Stage, TrialReport, read_report, report_stage
+from infantjax.search.progress import format_progress, format_seconds, progress
 from infantjax.search.space import SearchSpace
-from infantjax.search.storage import close, open_storage
-from infantjax.search.study import Snapshot, read_study
+from infantjax.search.study import SearchResult
 
 SPACE = SearchSpace({"a": tuple(range(50))})
 
@@ -36,22 +34,22 @@ def trial(number: int, state: TrialState, value: float | None = None, seconds: f
     )
 
 
-def snapshot(*trials, limit: int | None = None) -> Snapshot:
-    return Snapshot("s", SPACE, RandomSearch(), trials, limit=limit)
+def found_of(*trials, limit: int | None = None, **given) -> SearchResult:
+    return SearchResult("s", SPACE, RandomSearch(), trials, limit=limit, **given)
 
 
 def test_two_candidates_at_once_halve_the_time_left():
     stage = {"name": "training", "epoch": 12, "epochs": 100, "device": "cpu:1"}
     done = [trial(i, TrialState.COMPLETE, 0.8) for i in range(4)]
-    running = [trial(4, TrialState.RUNNING, stage=stage, worker="host-1"), trial(5, TrialState.RUNNING)]
-    found = snapshot(*done, *running, limit=10)
+    running = [trial(4, TrialState.RUNNING), trial(5, TrialState.RUNNING)]
+    found = found_of(*done, *running, limit=10, stages={4: stage})
     known = progress(found)
     assert (known["done"], known["limit"], known["fewest_left"]) == (4, 10, 6)
     assert known["per_hour"] == pytest.approx(120, rel=0.01)
     assert known["seconds_left"] == pytest.approx(180, rel=0.01)
     first, second = known["now"]
     assert first["trial"] == 4
-    assert (first["stage"], first["epoch"], first["device"], first["worker"]) == ("training", 12, "cpu:1", "host-1")
+    assert (first["stage"], first["epoch"], first["device"]) == ("training", 12, "cpu:1")
     assert (second["trial"], second["stage"]) == (5, "compiling")
     line = format_progress(found)
     assert line.startswith("4/10 candidates done, trial 4: training epoch 12/100 on cpu:1, trial 5: compiling, 120")
@@ -59,13 +57,13 @@ def test_two_candidates_at_once_halve_the_time_left():
 
 
 def test_a_search_without_a_result_has_no_rate():
-    known = progress(snapshot(trial(0, TrialState.RUNNING), limit=3))
+    known = progress(found_of(trial(0, TrialState.RUNNING), limit=3))
     assert (known["done"], known["per_hour"], known["seconds_left"], known["fewest_left"]) == (0, None, None, 3)
-    assert progress(snapshot())["fewest_left"] is None
+    assert progress(found_of())["fewest_left"] is None
 
 
 def test_failures_count_as_done():
-    found = snapshot(trial(0, TrialState.FAIL, reason="broken"), trial(1, TrialState.COMPLETE, 0.8))
+    found = found_of(trial(0, TrialState.FAIL, reason="broken"), trial(1, TrialState.COMPLETE, 0.8))
     assert progress(found)["done"] == 2
     assert "1 failed" in format_progress(found)
 
@@ -87,22 +85,23 @@ def test_random_search_has_no_end():
     assert fewest_left(RandomSearch(), RandomSearch().replay(SPACE, [])) is None
 
 
-def test_a_worker_stores_the_stage_of_its_trial_but_not_every_epoch(pretend, storage, tmp_path):
-    pretend.begin(pretend.task(tmp_path, storage))
-    opened = open_storage(storage)
-    trial_id = opened.create_new_trial(opened.get_study_id_from_name("pretend"))
-    report = TrialReport(opened, trial_id, threading.Event())
+def test_a_trial_keeps_its_values_and_its_stage_but_not_every_epoch(tmp_path):
+    report = TrialReport(tmp_path / "report.json")
     report_stage(report, Stage("compiling"))
     for epoch in (1, 2):
         report_stage(report, Stage("training", epoch, 9, "cpu:0"))
+    assert read_report(tmp_path / "report.json") == (
+        {"name": "training", "epoch": 1, "epochs": 9, "device": "cpu:0"},
+        {},
+    )
     report(10, 0.75)
-    (row,) = progress(read_study("pretend", storage))["now"]
-    assert (row["stage"], row["epoch"], row["epochs"], row["device"]) == ("training", 1, 9, "cpu:0")
-    assert opened.get_trial(trial_id).intermediate_values == {10: 0.75}
-    close(opened)
+    assert read_report(tmp_path / "report.json")[1] == {10: 0.75}
+    assert TrialReport(tmp_path / "report.json").intermediate == {10: 0.75}
+    (tmp_path / "report.json").write_text("{}")
+    assert read_report(tmp_path / "report.json") == ({}, {})
 
 
-def test_an_objective_without_a_worker_needs_no_stages():
+def test_a_plain_report_needs_no_stages():
     report_stage(lambda epoch, value: None, Stage("compiling"))
 
 

@@ -4,26 +4,28 @@ import csv
 import functools
 import json
 import os
-import socket
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from optuna.trial import TrialState
 
 from infantjax import cli
-from infantjax.cli import common, parsing
+from infantjax.cli import parsing
+from infantjax.cli.options import common
 from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 from infantjax.methods.ensemble_gcn.model import Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE as PUBLISHED
 from infantjax.methods.ensemble_gcn.search import CHECKPOINTS
-from infantjax.search import ensemble, estimate, launcher, worker
-from infantjax.search.kbest import KBest, RandomSearch
-from infantjax.search.study import best, read_study
+from infantjax.search import KBest, RandomSearch, driver, ensemble, estimate, read_study
 from infantjax.simulation import write_cohort
 from infantjax.weights.ensemble import load_ensemble
 
@@ -60,8 +62,8 @@ def test_the_best_candidates_as_lines_and_as_json(run, pretend, searched):
 
 
 def test_an_export_writes_all_trials_and_the_best(run, searched, tmp_path):
-    storage = f"sqlite:///{searched / 'search.db'}"
-    status, out, _ = run("export", "-o", tmp_path, "--storage", storage, "--study", "pretend", "--top", 3)
+    shutil.copy(searched / "search.db", tmp_path)
+    status, out, _ = run("export", "-o", tmp_path, "--study", "pretend", "--top", 3)
     assert status == 0
     assert out.split() == [str(tmp_path / "trials.csv"), str(tmp_path / "best.json")]
     with (tmp_path / "trials.csv").open(newline="") as stream:
@@ -77,11 +79,8 @@ def winners(pretend, tmp_path_factory):
     """A folder with a search of two candidates of the published space, and their choices, best first."""
     folder = tmp_path_factory.mktemp("winners")
     space = PUBLISHED.restricted(ONE | {"nonlinearity": ["relu", "swish"]})
-    storage, objective = f"sqlite:///{folder / 'search.db'}", pretend.Pretend(space)
-    task = pretend.task(folder, storage, space=space, objective=objective, strategy=RandomSearch(), trials=2)
-    pretend.begin(task)
-    worker.run_worker(task)
-    return folder, [row["choices"] for row in best(read_study("pretend", storage), 2)]
+    found = pretend.run(folder, RandomSearch(), space=space, trials=2)
+    return folder, [row["choices"] for row in found.best(2)]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +143,7 @@ def cohort(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_backend_that_the_machine_does_not_have_fails_no_candidate(run, cohort, tmp_path):
+def test_a_backend_that_the_machine_does_not_have_fails_no_candidate(cohort, tmp_path):
     program = Path(sys.executable).with_name("infantjax")
     done = subprocess.run(
         [program, "search", cohort, "-o", tmp_path / "out", "--trials", "1"],
@@ -155,63 +154,52 @@ def test_a_backend_that_the_machine_does_not_have_fails_no_candidate(run, cohort
     assert done.returncode == 2
     assert 'JAX_PLATFORMS: "cuda" cannot be used on this machine' in done.stderr
     assert "Traceback" not in done.stderr
-    assert json.loads(run("status", "-o", tmp_path / "out", "--json")[1])["trials"] == 0
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture
-def asked(monkeypatch, pretend):
-    """What the command asks the workers to do, instead of doing it."""
+def asked(monkeypatch, searched):
+    """What the command asks to be searched, instead of searching."""
     tasks = []
 
-    def search(task, workers, devices):
-        tasks.append((task, workers))
-        pretend.begin(task)
+    def instead(space, objective, strategy, directory, **settings):
+        tasks.append(SimpleNamespace(space=space, objective=objective, strategy=strategy, folder=directory, **settings))
+        return read_study(searched)
 
-    monkeypatch.setattr(launcher, "run_search", search)
+    monkeypatch.setattr(driver, "run", instead)
     return tasks
 
 
 def test_the_defaults_are_the_published_search(run, cohort, asked, tmp_path):
     status, out, err = run(cohort, "-o", tmp_path / "out")
     assert status == 0, err
-    ((task, workers),) = asked
+    (task,) = asked
     assert "5,435,817,984" in err
     assert task.space == PUBLISHED
     assert task.strategy == KBest(5, 0.9, 10, 1, 3, temperature_lag=True)
-    assert (task.trials, workers) == (None, 1)
+    assert (task.trials, task.seed, task.study, task.engine.devices) == (None, 1, "search", jax.local_device_count())
     config, (fold,) = task.objective.config, task.objective.splits
     assert (config.epochs, config.required_auc) == (100, CHECKPOINTS)
     assert len(fold.validation) == 4
-    assert task.storage == f"sqlite:///{tmp_path / 'out' / 'search.db'}"
+    assert task.folder == tmp_path / "out"
     assert "ended                   False" in out
 
 
 def test_options_reach_the_search(run, cohort, asked, tmp_path):
     (tmp_path / "space.json").write_text(json.dumps({"graph": ["dis2"]}))
     status, _, err = run(
-        *(cohort, "-o", tmp_path / "out", "--study", "s", "--workers", 3, "--strategy", "paper", "--population", 3),
+        *(cohort, "-o", tmp_path / "out", "--study", "s", "--devices", 1, "--strategy", "paper", "--population", 3),
         *("--threshold", 0.6, "--seed", 4, "--space", tmp_path / "space.json", "--held-out", 1, "--repeats", 2),
-        *("--no-checkpoints", "--epochs", 5, "--training.seed", 6, "--grace", 9, "--quiet"),
+        *("--no-checkpoints", "--epochs", 5, "--training.seed", 6, "--quiet"),
     )
     assert (status, err) == (0, "")
-    ((task, workers),) = asked
-    assert (task.study, workers, task.seed, task.heartbeat.grace) == ("s", 3, 4, 9)
+    (task,) = asked
+    assert (task.study, task.engine.devices, task.seed) == ("s", 1, 4)
     assert task.strategy == KBest(3, 0.6, temperature_lag=False)
     assert task.space.size == PUBLISHED.size // 4
     assert len(task.objective.splits) == 2
     assert (task.objective.config.epochs, task.objective.config.seed) == (5, 6)
     assert task.objective.config.required_auc == ()
-
-
-def test_the_first_host_serves_its_study_to_the_others(run, cohort, asked, tmp_path, monkeypatch):
-    monkeypatch.setattr("infantjax.search.remote.QUIET", 0.05)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    status, _, err = run(cohort, "-o", tmp_path / "out", "--grace", 3, "--distributed", f"{address},2,0")
-    assert status == 0, err
-    assert asked[0][0].storage == f"grpc://{address}"
-    assert read_study("search", f"sqlite:///{tmp_path / 'out' / 'search.db'}").trials == ()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +211,7 @@ def test_the_first_host_serves_its_study_to_the_others(run, cohort, asked, tmp_p
         (("--epochs", "0"), "epochs must be at least 1"),
         (("--repeats", "0"), "repeats must be at least 1"),
         (("--stratify", "center"), 'no recording has a column "center"'),
-        (("--storage", "redis://x"), "is no storage for searches"),
+        (("--devices", "99"), "--devices: is 99, this machine has"),
         (("--space", "/none.json"), "cannot be read"),
         (("--folds", "12"), "for 12 folds"),
     ],
@@ -236,7 +224,7 @@ def test_options_that_cannot_be_are_one_line(run, cohort, tmp_path, options, mes
 
 
 def test_a_dry_run_writes_nothing(run, cohort, asked, winners, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate, "estimate_search", lambda task: {"parameters": 12_345, "space": task.space.size})
+    monkeypatch.setattr(estimate, "estimate_search", lambda space, *given: {"parameters": 12_345, "space": space.size})
     status, out, err = run(cohort, "-o", tmp_path / "out", "--dry-run")
     assert status == 0, err
     assert [line.split() for line in out.splitlines()] == [["parameters", "12,345"], ["space", "5,435,817,984"]]
@@ -248,8 +236,8 @@ def test_a_dry_run_writes_nothing(run, cohort, asked, winners, tmp_path, monkeyp
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [("cohort",), ("status",), ("export", "--storage", "sqlite:///none.db")])
-def test_a_search_needs_a_folder_or_a_storage(run, arguments):
+@pytest.mark.parametrize("arguments", [("cohort",), ("status",), ("export",)])
+def test_a_search_needs_a_folder(run, arguments):
     status, _, err = run(*arguments)
     assert status == 2
     assert len(err.splitlines()) == 1
@@ -267,7 +255,7 @@ for module in sys.argv[1:]:
 
 
 def test_without_optuna_there_is_one_line_that_says_how_to_get_it():
-    modules = ["sampler", "pruning", "storage", "study", "analysis", "report", "claims", "worker", "launcher"]
+    modules = ["study", "analysis", "report", "progress", "driver"]
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPTUNA, *modules], capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert len(lines) == len(modules)
@@ -275,65 +263,33 @@ def test_without_optuna_there_is_one_line_that_says_how_to_get_it():
 
 
 @pytest.mark.slow
-def test_an_interrupted_search_goes_on_with_two_workers(cohort, tmp_path):
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_search_on_two_devices_continues_after_it_was_stopped(cohort, tmp_path, stop, code):
     differing = {"attention": ["null", "channel"], "pool": ["global", "spatial"]}
     space = tmp_path / "space.json"
     space.write_text(json.dumps(ONE | differing))
     training = ("--epochs", 4, "--batch-size", 8, "--samples-per-negative", 2, "--positive-ratio", 1)
     where = (cohort, "-o", tmp_path / "out", "--space", space)
-    options = (*where, *training, "--strategy", "random", "--trials", 4, "--workers", 2, "--json")
+    options = (*where, *training, "--strategy", "random", "--trials", 4, "--devices", 2, "--json")
     program = str(Path(sys.executable).with_name("infantjax"))
     command = [program, "search", *(str(option) for option in options)]
-    interrupted = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while interrupted.poll() is None and not list((tmp_path / "out").glob("trials/*/run/*")):
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    stopped = subprocess.Popen(command, **pipes)
+    while stopped.poll() is None and not list((tmp_path / "out").glob("trials/*/run/*")):
         time.sleep(0.2)
-    interrupted.terminate()
-    _, err = interrupted.communicate(timeout=120)
-    assert interrupted.returncode == 130, err
-    url = f"sqlite:///{tmp_path / 'out' / 'search.db'}"
-    assert not read_study("search", url).count(TrialState.RUNNING)
-    done = subprocess.run(command, capture_output=True, text=True)
+    stopped.send_signal(stop)
+    _, err = stopped.communicate(timeout=120)
+    assert stopped.returncode == code, err
+    assert read_study(tmp_path / "out").count(TrialState.RUNNING) == 2
+    done = subprocess.run(command, **pipes)
     assert done.returncode == 0, done.stderr
-    found = read_study("search", url)
+    found = read_study(tmp_path / "out")
     results = [found.space.choices(trial.candidate) for trial in found.history]
     assert not found.failures
     assert sorted(tuple(choices[name] for name in differing) for choices in results) == sorted(
         product(*differing.values())
     )
-
-
-@pytest.mark.slow
-def test_two_hosts_of_four_devices_train_each_candidate_once_though_one_is_killed(cohort, tmp_path):
-    differing = {"attention": ["null", "channel"], "pool": ["global", "spatial"], "nonlinearity": ["relu", "swish"]}
-    space = tmp_path / "space.json"
-    space.write_text(json.dumps(ONE | differing))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-
-    def start(number: int) -> subprocess.Popen:
-        training = ("--epochs", 6, "--no-checkpoints", "--batch-size", 8, "--samples-per-negative", 2)
-        where = (cohort, "-o", tmp_path / str(number), "--space", space, "--grace", 20)
-        options = ("--strategy", "random", "--trials", 8, "--distributed", f"{address},2,{number}", "--json")
-        command = [Path(sys.executable).with_name("infantjax"), "search", *where, *training, *options]
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-        environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment)
-
-    first, second = start(0), start(1)
-    while not list((tmp_path / "1").glob("trials/*/run/*")):
-        assert (first.poll(), second.poll()) == (None, None)
-        time.sleep(0.2)
-    second.kill()
-    second.communicate()
-    assert json.loads(first.communicate(timeout=600)[0])["trials"] == 8
-    found = read_study("search", f"sqlite:///{tmp_path / '0' / 'search.db'}")
-    assert not found.failures
-    results = [found.space.choices(trial.candidate) for trial in found.history]
-    assert sorted(tuple(choices[name] for name in differing) for choices in results) == sorted(
-        product(*differing.values())
-    )
-    assert {trial.user_attrs["stage"]["device"] for trial in found.trials} > {"cpu:0"}
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infantjax.training.compiled import trace
+from infantjax.training.execution.compiled import trace
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 from infantjax.training.state import Status, run_keys
@@ -61,7 +61,7 @@ import jax, numpy as np
 spec = importlib.util.spec_from_file_location("toy", sys.argv[1])
 toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
-from infantjax.training.compiled import trace
+from infantjax.training.execution.compiled import trace
 from infantjax.training.loop import TrainOptions
 assert jax.local_device_count() == 8
 name, splits, ready = sys.argv[2], toy.toy_splits(), None
@@ -96,26 +96,6 @@ def test_eight_devices_give_the_same_runs(toy, stacked, tmp_path, name, toleranc
     with np.load(tmp_path / "found.npz") as found:
         for a, b in zip(expected, found.values(), strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
-
-
-MOVED = """
-import jax, jax.numpy as jnp
-from infantjax.training.compiled import CompiledTraining
-first, second = jax.devices()
-program = jax.jit(lambda x: x * x + 1).lower(jnp.arange(3.0)).compile()
-moved = CompiledTraining(None, {}, program, program).on_device(second)
-found = moved.epoch(jax.device_put(jnp.arange(3.0), second))
-assert (found.devices(), found.tolist()) == ({second}, [1, 2, 5])
-"""
-
-
-def test_a_compiled_program_moves_to_another_device():
-    """By a private class of JAX."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
-    # Without a compilation cache: what was read from it cannot be moved.
-    others = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-    environment = others | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", MOVED], check=True, env=environment, timeout=60)
 
 
 def test_training_lowers_the_loss_and_separates_the_toy_classes(stacked):

@@ -148,3 +148,9 @@ def test_a_rare_outcome_is_on_every_side_or_refused():
 def test_splits_that_cannot_be_are_wrong_calls(wrong):
     with pytest.raises(ValueError, match=r"shares|need as many"):
         random_splits([0, 1] * 10, **wrong)
+
+
+def test_strata_too_fine_for_any_fold_balance_the_outcome_alone():
+    outcomes = [1] * 6 + [0] * 12
+    result = stratified_splits(outcomes, 3, strata=list(range(18)))
+    assert [sum(outcomes[r] for r in fold.validation) for fold in result] == [2, 2, 2]

@@ -7,7 +7,7 @@ import pytest
 
 from infantjax.pose import Tracker, load_pose_network
 from infantjax.pose.crop import crop_image
-from infantjax.pose.track import Track
+from infantjax.pose.estimation.track import Track
 from infantjax.video import open_frames
 from infantjax.weights import bundled
 

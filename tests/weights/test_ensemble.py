@@ -12,9 +12,9 @@ import safetensors.numpy
 from infantjax import files
 from infantjax.errors import InputError
 from infantjax.weights import ensemble as store
-from infantjax.weights.ensemble import Ensemble, Member, leaves, load_ensemble, save_ensemble
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, leaves, load_ensemble, save_ensemble
 
-INFO = {"skeleton": "in-motion-19", "threshold": 0.25, "statement": "made for a test"}
+INFO = EnsembleInfo(skeleton="in-motion-19", threshold=0.25, statement="made for a test", extra={"side": 96})
 
 
 def member(model: str = "st-gcn", runs: int = 3, seed: int = 0) -> Member:
@@ -75,7 +75,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     written = save_ensemble(Ensemble(members, INFO), tmp_path)
     loaded = load_ensemble(tmp_path)
     assert loaded.digest == written.digest
-    assert dict(loaded.info) == INFO
+    assert loaded.info == INFO
     for found, expected in zip(loaded.members, members, strict=True):
         assert (found.model, dict(found.overrides)) == (expected.model, dict(expected.overrides))
         assert found.runs == expected.runs
@@ -232,7 +232,7 @@ def test_damage_is_named_with_the_array_that_it_hit(saved):
 @pytest.mark.parametrize(
     "change",
     [
-        *(lambda index, name=name: index["info"].update({name: "other"}) for name in INFO),
+        *(lambda index, name=name: index["info"].update({name: "other"}) for name in INFO.to_dict()),
         lambda index: index.update(sha256="0" * 64),
         lambda index: index.pop("sha256"),
     ],

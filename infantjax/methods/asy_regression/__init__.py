@@ -3,5 +3,5 @@
 NETWORKS = {"model": ("babypose-detection", "babypose-regression", "asy-regression")}
 """Names of the networks in each module of this folder."""
 
-DEPTH = {"pipeline": ("DepthTrainingConfig", "train_depth"), "tracker": ("load_depth_tracker",)}
-"""Names in each module of this folder by which depth images are trained on and used."""
+READS = "depth images"
+"""Input of the method, in place of keypoints."""

@@ -1,7 +1,6 @@
-"""How good the depth networks are on clips: distances of the limbs, and overlap of the detected maps."""
+"""Overlap of the detected maps with the annotated ones."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,37 +10,13 @@ from infantjax.methods.asy_regression.model import FRAMES, connections
 from infantjax.methods.asy_regression.network import DepthNetwork
 from infantjax.methods.asy_regression.training import ClipData
 from infantjax.pose.codec.limb import DiscCodec
-from infantjax.pose.metrics import LimbError, limb_errors
 
 
-class Overlap(NamedTuple):
-    """Agreement of binary maps, counted over the pixels of all clips and averaged over the maps.
-
-    Attributes:
-        dice: twice the pixels that are in both, over the sum of those in each.
-        recall: share of the annotated pixels that were detected.
-    """
-
-    dice: float
-    recall: float
-
-
-def rmsd_of_limbs(network: DepthNetwork, data: ClipData, clips: Sequence[int]) -> dict[str, LimbError]:
-    """Errors of each limb in pixels of the frames.
-
-    Args:
-        network: both networks.
-        data: annotated frames.
-        clips: first frames.
-    """
-    frames = np.asarray(data.frames)
-    found = [network.find(frames[None, first : first + FRAMES]).positions[0] for first in clips]
-    true = np.stack([data.points[first : first + FRAMES] for first in clips])
-    return limb_errors(np.stack(found), np.asarray(true, np.float64), data.skeleton)
-
-
-def overlap_of_maps(network: DepthNetwork, data: ClipData, clips: Sequence[int], radius: float) -> dict[str, Overlap]:
+def overlap_of_maps(network: DepthNetwork, data: ClipData, clips: Sequence[int], radius: float) -> dict[str, float]:
     """How well the detection network finds the binary maps of joints and of connections.
+
+    Dice is twice the pixels that are in both maps, over the sum of those in each; recall the share of the annotated
+    pixels that were detected. Both are counted over the pixels of all clips and averaged over the maps.
 
     Args:
         network: both networks.
@@ -67,10 +42,10 @@ def overlap_of_maps(network: DepthNetwork, data: ClipData, clips: Sequence[int],
     ]
     both, found, wanted = np.sum(np.asarray(counts, np.float64), axis=0)
     joints, seen = len(data.skeleton.joints), wanted > 0
-    dice, recall = 2 * both / np.maximum(found + wanted, 1), both / np.maximum(wanted, 1)
-    parts = {"joints": slice(None, joints), "connections": slice(joints, None)}
-    return {
-        name: Overlap(float(dice[part][seen[part]].mean()), float(recall[part][seen[part]].mean()))
-        for name, part in parts.items()
-        if seen[part].any()
-    }
+    overlap = {}
+    for part, maps in {"joints": slice(None, joints), "connections": slice(joints, None)}.items():
+        if seen[maps].any():
+            dice, recall = 2 * both / np.maximum(found + wanted, 1), both / np.maximum(wanted, 1)
+            overlap[f"Dice of {part}"] = float(dice[maps][seen[maps]].mean())
+            overlap[f"recall of {part}"] = float(recall[maps][seen[maps]].mean())
+    return overlap

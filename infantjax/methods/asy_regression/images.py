@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from infantjax.errors import InputError
+from infantjax.files import sha256
 from infantjax.pose.annotations import Annotations
 from infantjax.pose.annotations.babypose import prepare_depth
 from infantjax.progress import Progress
@@ -39,7 +40,7 @@ def to_image(
 
 @dataclass(frozen=True, eq=False)
 class DepthFrames:
-    """Annotated depth frames of all infants in a row.
+    """Annotated depth frames of all infants in a row, in place of a cohort's recordings.
 
     Attributes:
         frames: `[frame, row, column]` float32, each minus its mean.
@@ -52,6 +53,24 @@ class DepthFrames:
     points: Float[np.ndarray, "frame joint 2"]
     annotations: Annotations
     infants: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the images."""
+        return self.annotations.names
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Annotations that were left out or are unusual, one line each."""
+        return self.annotations.problems
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all frames and points."""
+        return sha256(self.frames, self.points)
 
 
 def read_frames(annotations: Annotations, height: int, width: int, *, quiet: bool = True) -> DepthFrames:

@@ -1,9 +1,7 @@
-"""The trained pair of networks, detection and regression, as one: its maps, its joints, and its folder."""
+"""The trained pair of networks, detection and regression, as one: its maps and its joints."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +12,9 @@ from jaxtyping import Array, Float
 from infantjax import models, skeletons
 from infantjax.errors import InputError, one_line
 from infantjax.methods.asy_regression.model import DetectionNetwork, RegressionNetwork, connections
-from infantjax.pose import linking
+from infantjax.pose.codec import linking
 from infantjax.skeletons import Skeleton
-from infantjax.weights.ensemble import INDEX, Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.weights.ensemble import Ensemble
 
 DETECTION = "babypose-detection"
 TASK = "depth-pose"
@@ -62,6 +60,34 @@ class DepthNetwork:
     digest: str = ""
     statement: str = ""
 
+    @classmethod
+    def of(cls, ensemble: Ensemble) -> "DepthNetwork":
+        """The networks of an ensemble that `infantjax train depth` wrote.
+
+        Raises:
+            InputError: it was written by another version.
+        """
+        info = ensemble.info
+        try:
+            skeleton = skeletons.get(info.skeleton)
+            detector, regressor = (
+                models.get(m.model).build(skeleton=skeleton, **m.overrides) for m in ensemble.members
+            )
+            sizes = int(info.extra["height"]), int(info.extra["width"]), float(info.extra["radius"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("ensemble", f"was written by another version ({error})", "train it again") from None
+        first, second = (jax.tree.map(lambda leaf: leaf[0], member.variables) for member in ensemble.members)
+        return cls(
+            ensemble.members[1].model,
+            detector,  # type: ignore[arg-type]  # as the registry builds it
+            regressor,  # type: ignore[arg-type]
+            (first, second),
+            skeleton,
+            *sizes,
+            digest=ensemble.digest,
+            statement=one_line(info.statement),
+        )
+
     @cached_property
     def _program(self) -> Any:
         def maps(variables: tuple[Any, Any], frames: Array) -> Array:
@@ -93,69 +119,6 @@ class DepthNetwork:
                 positions[(*at, joint)] = _center(joints[..., joint], x, y, self.radius)
                 confidence[(*at, joint)] = np.clip(joints[y, x, joint], 0, 1)
         return Joints(positions, confidence)
-
-    def save(self, directory: str | Path, info: Mapping[str, Any]) -> str:
-        """Write both networks into a folder, which `load_depth_network` reads, and return their digest.
-
-        Args:
-            directory: created if missing.
-            info: JSON-compatible, stored beside the weights: how they came about.
-
-        Raises:
-            OSError: the folder cannot be written; its previous content is unchanged.
-        """
-        detector, regressor = self.detector, self.regressor
-        overrides: list[dict[str, Any]] = [
-            {"narrow": detector.narrow, "skips": detector.skips},
-            {"narrow": regressor.narrow},
-        ]
-        members = tuple(
-            Member(name, jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], dict(of_one)), chosen)
-            for name, of_one, chosen in zip((DETECTION, self.kind), self.variables, overrides)
-        )
-        described = {
-            "task": TASK,
-            "skeleton": self.skeleton.name,
-            "height": self.height,
-            "width": self.width,
-            "radius": self.radius,
-        }
-        return save_ensemble(Ensemble(members, {**info, **described}), directory).digest
-
-
-def load_depth_network(directory: str | Path) -> DepthNetwork:
-    """Load the networks that `infantjax train depth` wrote.
-
-    Raises:
-        InputError: no such folder, damaged, or of other networks.
-    """
-    ensemble = load_ensemble(directory) if (Path(directory) / INDEX).is_file() else None
-    if ensemble is None or ensemble.info.get("task") != TASK or len(ensemble.members) != 2:
-        raise InputError(directory, "holds no networks of depth images", "give a folder of `infantjax train depth`")
-    info = ensemble.info
-    try:
-        skeleton = skeletons.get(info["skeleton"])
-        detector, regressor = (
-            models.get(member.model).build(
-                skeleton=skeleton,
-                **member.overrides,
-            )
-            for member in ensemble.members
-        )
-        sizes = int(info["height"]), int(info["width"]), float(info["radius"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(directory, f"was written by another version ({error})", "train it again") from None
-    variables = [jax.tree.map(lambda leaf: leaf[0], member.variables) for member in ensemble.members]
-    return DepthNetwork(
-        ensemble.members[1].model,
-        detector,  # type: ignore[arg-type]  # as the registry builds it
-        regressor,  # type: ignore[arg-type]
-        (variables[0], variables[1]),
-        skeleton,
-        *sizes,
-        digest=ensemble.digest,
-        statement=one_line(str(info.get("statement", ""))),
-    )
 
 
 def _center(values: np.ndarray, x: float, y: float, radius: float) -> tuple[float, float]:

@@ -9,16 +9,17 @@ import jax
 import numpy as np
 from einops import rearrange
 
-from infantjax import __version__
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256
 from infantjax.methods.asy_regression.images import to_image
 from infantjax.methods.asy_regression.model import FRAMES
-from infantjax.methods.asy_regression.network import DepthNetwork, load_depth_network
-from infantjax.pose import linking, track
+from infantjax.methods.asy_regression.network import DepthNetwork
 from infantjax.pose.annotations.babypose import prepare_depth
-from infantjax.pose.track import Track, TrackStore
+from infantjax.pose.codec import linking
+from infantjax.pose.estimation import track
+from infantjax.pose.estimation.track import Track, TrackStore
 from infantjax.recording.recording import Recording
+from infantjax.version import __version__
 from infantjax.video.depth import DepthImages
 
 
@@ -99,10 +100,3 @@ class DepthTracker:
             history=(f"keypoints of depth images by {weights}, {how}; frames by {frames.provenance}",),
             notes=tuple(notes),
         )
-
-
-def load_depth_tracker(
-    weights: str | Path, min_confidence: float = linking.THRESHOLD, batch_size: int | None = None
-) -> DepthTracker:
-    """A tracker of networks that `infantjax train depth` wrote; see `DepthTracker` and `load_depth_network`."""
-    return DepthTracker(load_depth_network(weights), min_confidence, batch_size)

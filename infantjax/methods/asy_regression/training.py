@@ -12,7 +12,6 @@ Source: Migliorelli et al. 2021, "Asy-regression"; Moccia et al. 2020.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -26,11 +25,11 @@ from infantjax.methods.asy_regression.model import FRAMES, DetectionNetwork, Reg
 from infantjax.pose.codec.limb import DiscCodec, FallOff
 from infantjax.settings import Count, Momentum, Positive, Seed, check_fields
 from infantjax.skeletons import Skeleton
-from infantjax.training import loop
-from infantjax.training.layout import shard_batch
-from infantjax.training.loop import TrainOptions
+from infantjax.training.cohorts.crossval import TrainingSetup
+from infantjax.training.execution.layout import shard_batch
+from infantjax.training.optimizers import elementwise
 from infantjax.training.splits import Split
-from infantjax.training.state import IndexSets, Run, TrainResult, stack_runs
+from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import EpochPlan, EvalResult, SupervisedTask, mask
 
 RADIUS = 6.0
@@ -153,50 +152,28 @@ def _starts(frames: Sequence[int]) -> list[int]:
     return [int(first) for first in np.cumsum(frames) - np.asarray(frames)]
 
 
-def train(
-    module: DetectionNetwork | RegressionNetwork,
-    data: ClipData,
-    splits: Sequence[Split],
-    config: ClipTrainingConfig | None = None,
-    *,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    shard_batches: bool = True,
-    options: TrainOptions | None = None,
-) -> TrainResult:
-    """Train a network of clips for each split and keep each run's best epoch.
+def setup(
+    module: DetectionNetwork | RegressionNetwork, data: ClipData, splits: Sequence[Split], config: ClipTrainingConfig
+) -> TrainingSetup:
+    """Arguments of `training.fit` for one run of each split.
+
+    In its result `best_score` is the pixel accuracy of a detection, or minus the mean absolute error of a regression.
 
     Args:
         module: the network; a regression needs the detection network's variables in the data.
         data: all infants.
         splits: first frames of the clips that each run trains on and is validated on.
-        config: the same for all runs; None is as published for the network.
-        directory: see `loop.train`, as all further arguments.
-        description: of the model, JSON-compatible.
-        shard_batches: shard every batch over the devices, and not the runs.
-        options: of the execution.
-
-    Returns:
-        `best_score` is the pixel accuracy of a detection, or minus the mean absolute error of a regression.
+        config: the same for all runs.
 
     Raises:
         ValueError: no detector for a regression; see also `clip_runs`.
-        InputError: see `loop.train`.
     """
     detects = isinstance(module, DetectionNetwork)
-    config = config or (DETECTION if detects else REGRESSION)
     if not detects and data.detector is None:
         raise ValueError("a regression reads the maps of a detection network: give its variables in the data")
     channels = 1 if detects else 1 + module.maps
-    return loop.train(
-        ClipTask(module, config, (1, FRAMES, *data.frames.shape[1:], channels)),
-        clip_runs(data, splits, config),
-        data,
-        directory=directory,
-        description=description,
-        shard_batches=shard_batches,
-        options=options,
-    )
+    task = ClipTask(module, config, (1, FRAMES, *data.frames.shape[1:], channels))
+    return TrainingSetup(task, data, clip_runs(data, splits, config))
 
 
 def clip_runs(data: ClipData, splits: Sequence[Split], config: ClipTrainingConfig) -> Run:
@@ -236,8 +213,8 @@ class ClipTask(SupervisedTask):
     def optimizer(self) -> optax.GradientTransformation:
         """The published one; `update_scale` applies the rate of an epoch."""
         if self.config.optimizer == "adam":
-            return optax.scale_by_adam()
-        return optax.trace(self.config.momentum)
+            return elementwise(optax.scale_by_adam())
+        return elementwise(optax.trace(self.config.momentum))
 
     def update_scale(self, epoch: Array) -> Array:
         """Minus the learning rate of the epoch."""

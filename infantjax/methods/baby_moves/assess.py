@@ -3,20 +3,24 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
+from infantjax.assessment import aggregation
+from infantjax.assessment.assessment import Prediction, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.evaluation.calibration import Platt
+from infantjax.explanation.saliency import LABELS, relative
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing as motion
 from infantjax.methods.baby_moves.method import BabyMoves, read_metadata
+from infantjax.methods.baby_moves.saliency import clip_saliency, of_points
 from infantjax.recording.recording import Recording
+from infantjax.settings import require_one_of
 
 _CALIBRATIONS = {
     "reference": "calibrated at even prevalence as in the reference implementation, so no probability in a population",
@@ -28,12 +32,20 @@ _CALIBRATIONS = {
 class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
     """Assesses videos with an ensemble of Baby Moves.
 
+    Attributes:
+        explain: "saliency" gives contributions of the points, which takes many times as long; None gives none.
+
     Raises:
         InputError: the ensemble has no calibration for every network, or no calibrated network.
+        ValueError: another method of explanation.
     """
 
+    explain: Literal["saliency"] | None = None
+
     def __post_init__(self) -> None:
-        curves = self.ensemble.info.get("calibrations")
+        if self.explain is not None:
+            require_one_of("explain", self.explain, ("saliency",))
+        curves = self.ensemble.info.extra.get("calibrations")
         if not isinstance(curves, list) or len(curves) != sum(m.runs for m in self.ensemble.members):
             raise InputError("ensemble", "has no calibration for every network", "use one that infantjax wrote")
         if all(curve is None for curve in curves):
@@ -47,12 +59,19 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
 
         return jax.jit(apply)
 
+    @cached_property
+    def _saliency(self) -> Any:
+        def of_clips(variables: Any, series: Any, metadata: Any) -> Any:
+            return relative(of_points(clip_saliency(self.network, variables, series, metadata)))
+
+        return jax.jit(of_clips)
+
     def convert(self, recording: Recording) -> Recording:
-        """See `Assessor`."""
+        """The 18 points of a recording that moves."""
         return self.method.convert(recording, self.strict)
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
-        """See `Assessor`."""
+        """The calibrated risk, and the attention of the networks over time."""
         method = self.method
         metadata = read_metadata(converted)[None] if method.network.metadata else None
         processed = method.standardize(converted)
@@ -63,31 +82,30 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
         outputs = [self._apply(variables, series, metadata, present) for variables in self.variables]
         risks = self._calibrated(np.array([logit for logit, _ in outputs], np.float64), converted.name)
         calibrated = risks[np.isfinite(risks)]
-        risk, (q1, q3) = float(np.median(calibrated)), np.percentile(calibrated, [25, 75])
         low, middle, high = np.percentile(
             [np.asarray(attention)[keep] for _, attention in outputs], [25, 50, 75], axis=0
         )
-        positive = bool(risk >= method.threshold)
         notes = processed.notes
         if left_out := len(risks) - len(calibrated):
             notes += (f"{left_out} of {len(risks)} networks could not be calibrated and do not count",)
+        contributions = {}
+        if self.explain is not None:
+            known = None if metadata is None else metadata[0]
+            maps = np.stack([self._saliency(variables, series[0], known)[keep] for variables in self.variables])
+            contributions = aggregation.named_contributions(maps.astype(np.float64), keep, converted.skeleton.joints)
+            contributions["contributions_label"] = LABELS[self.explain]
         prediction = Prediction(
-            headline=Quantity(
-                "risk",
+            **common.risk_of_networks(
+                calibrated,
+                method.threshold,
                 f"risk of abnormal or absent fidgety movements, {_CALIBRATIONS[method.calibration]}",
-                risk,
-                float(q1),
-                float(q3),
-                "middle half of the networks",
+                ("normal", "abnormal or absent"),
             ),
-            threshold=method.threshold,
-            classes=("normal", "abnormal or absent"),
-            positive=positive,
-            agreement=float(((calibrated >= method.threshold) == positive).mean()),
             time_series=TimeSeries.of_kept(
                 keep, "attention of the network to a clip", starts, middle, low, high, length
             ),
             members=self.members(risks),
+            **contributions,
         )
         return prediction, replace(converted, notes=notes, history=processed.history)
 
@@ -95,7 +113,7 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
         """Risk by each network; NaN for one that could not be calibrated."""
         if not np.isfinite(logits).all():
             raise InputError(name, "gives a risk that is not a number", "check its coordinates")
-        curves = self.ensemble.info["calibrations"]
+        curves = self.ensemble.info.extra["calibrations"]
         risks = common.sigmoid(logits)[:, None]
         calibrated = [[math.nan] if curve is None else Platt(*curve)(risk) for curve, risk in zip(curves, risks)]
         return np.concatenate(calibrated)

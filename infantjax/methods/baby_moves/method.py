@@ -25,11 +25,11 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.settings import Count, Positive, Share, check_fields
 from infantjax.skeletons import BABY_MOVES_18
-from infantjax.training.cohort_splits import require_several_groups
-from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
-from infantjax.training.out_of_fold import HeldOut
+from infantjax.training.cohorts.cohort_splits import require_several_groups
+from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
+from infantjax.training.cohorts.out_of_fold import HeldOut
 from infantjax.training.splits import Split, random_splits
-from infantjax.training.state import TrainResult
+from infantjax.training.state import StackResult
 from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class BabyMoves(Method):
         return 1, preprocessing.CLIP, preprocessing.FEATURES
 
     def build(self) -> BabyMovesNet:
-        """See `Method`."""
+        """The network of these sizes."""
         return BabyMovesNet(**asdict(self.network))
 
     def prepare(self, recording: Recording, strict: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
@@ -165,7 +165,7 @@ class BabyMoves(Method):
         data = Videos.create([series for series, _ in inputs.prepared], labels, metadata, self.training)
         return setup(self.build(), data, inputs.splits, self.training)
 
-    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: StackResult) -> TrainOutputs:
         """Calibrate each run on its validation videos and evaluate it on its test videos.
 
         A run on a single split has no test videos: its metrics are those of its validation, which are optimistic.
@@ -199,7 +199,7 @@ class BabyMoves(Method):
             optimistic=not all(split.test for split in inputs.splits),
         )
 
-    def _logits(self, data: Videos, splits: Sequence[Split], result: TrainResult) -> list[np.ndarray]:
+    def _logits(self, data: Videos, splits: Sequence[Split], result: StackResult) -> list[np.ndarray]:
         """Of the test videos of each run; of its validation videos where there are none."""
         network = self.build()
         logit = jax.jit(lambda variables, series, metadata: video_logit(network, variables, series, metadata))
@@ -241,12 +241,17 @@ class BabyMoves(Method):
 
     @classmethod
     def assessor(
-        cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False
+        cls,
+        ensemble: Ensemble,
+        *,
+        threshold: float | None = None,
+        strict: bool = False,
+        explain: Literal["saliency"] | None = None,
     ) -> "BabyMovesAssessor":
-        """See `Method`."""
+        """An assessor; `explain` asks for contributions of the points, the other arguments are those of `Method`."""
         from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 
-        return BabyMovesAssessor(cls.from_ensemble(ensemble, threshold), ensemble, strict)
+        return BabyMovesAssessor(cls.from_ensemble(ensemble, threshold), ensemble, strict, explain)
 
 
 def read_metadata(recording: Recording) -> np.ndarray:

@@ -195,7 +195,7 @@ class BabyMoves(nn.Module):
         """The logit of abnormal or absent fidgety movements.
 
         Args:
-            x: standardized series of clips (`motion.baby_moves.features`), no NaN; or whole series, which are cut into
+            x: standardized series of clips (`preprocessing.features`), no NaN; or whole series, which are cut into
                 all of their clips of 128 frames, one every 8. That is the same in a fraction of the time; it is for
                 evaluation.
             metadata: age in weeks, and 1 for preterm or 0 for term; with `metadata` only.

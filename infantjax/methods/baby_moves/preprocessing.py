@@ -20,7 +20,7 @@ from einops import rearrange
 from jaxtyping import Float
 
 from infantjax.errors import InputError
-from infantjax.recording import cleaning
+from infantjax.methods.baby_moves import cleaning
 from infantjax.recording.recording import Recording
 from infantjax.settings import check_fields
 from infantjax.skeletons import BABY_MOVES_18
@@ -307,7 +307,7 @@ def fill(keypoints: Keypoints, fps: float, settings: Preprocessing = REFERENCE) 
 
 def _smoothed(series: Float[np.ndarray, " time *series"], fps: float) -> Float[np.ndarray, " time *series"]:
     """Mean over a second with Blackman weights, of at least five values."""
-    return cleaning.weighted_mean(series, np.blackman(max(int(fps), 1)), min_count=5)
+    return cleaning.blackman_mean(series, max(int(fps), 1))
 
 
 def scale(keypoints: Keypoints) -> Keypoints:

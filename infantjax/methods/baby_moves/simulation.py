@@ -36,8 +36,8 @@ def simulate(
     base = replace(base or InfantConfig(), **HAND_HELD)  # type: ignore[arg-type]
     infants = simulate_infants(n, seed, duration, prevalence=prevalence, fps=fps, base=base, first=first)
     for index, (recording, outcome) in enumerate(infants, first):
-        metadata = draw_metadata(seed, index, outcome)
-        metadata = {**recording.metadata, **{name: metadata[name] for name in ("age", "cohort")}}
+        drawn = draw_metadata(seed, index, outcome)
+        metadata = recording.metadata.with_columns({name: drawn[name] for name in ("age", "cohort")})
         yield replace(to_baby_moves_points(recording), metadata=metadata), outcome
 
 

@@ -24,7 +24,7 @@ from infantjax.methods.baby_moves.preprocessing import CLIP, FEATURES, STEP, cli
 from infantjax.recording import augmentation
 from infantjax.settings import Count, Momentum, NonNegative, Positive, Range, Seed, check_fields
 from infantjax.training import metrics, optimizers
-from infantjax.training.crossval import TrainingSetup
+from infantjax.training.cohorts.crossval import TrainingSetup
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import EvalResult, SupervisedTask, mask
@@ -71,7 +71,7 @@ class Videos(NamedTuple):
     """A whole cohort: what lies on the device once.
 
     Attributes:
-        series: `[video, time, 46]` float32, see `motion.baby_moves.features`.
+        series: `[video, time, 46]` float32, see `preprocessing.features`.
         labels: `[video]` int32, 1 is abnormal or absent.
         metadata: `[video, 2]` float32, age in weeks and 1 for preterm; None for a network without.
         curves: `[curve, time]` of the warps; none of them leaves clips as they are.
@@ -111,18 +111,8 @@ class Videos(NamedTuple):
         return cls(stacked, np.asarray(labels, np.int32), known, np.asarray(curves))  # type: ignore[arg-type]
 
 
-class VideoBatch(NamedTuple):
-    """Clips of different videos.
-
-    Attributes:
-        clips: `[batch, clip, 46]`.
-        metadata: `[batch, 2]`; None for a network without.
-        labels: `[batch]`.
-    """
-
-    clips: Array
-    metadata: Array | None
-    labels: Array
+VideoBatch = tuple[Array, Array | None, Array]
+"""Clips `[batch, clip, 46]` of different videos, their metadata `[batch, 2]` if the network reads any, and labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,16 +139,17 @@ class VideoTask(SupervisedTask):
     def sample(self, key: Array, row: Array, data: Videos) -> VideoBatch:
         """A random clip of a video."""
         metadata = None if data.metadata is None else data.metadata[row]
-        return VideoBatch(random_clip(key, data.series, row, data.curves), metadata, data.labels[row])
+        return random_clip(key, data.series, row, data.curves), metadata, data.labels[row]
 
     def loss(
         self, variables: dict[str, Any], batch: VideoBatch, rngs: dict[str, Array]
     ) -> tuple[Array, Mapping[str, Any]]:
         """Cross-entropy with smoothed labels, and the penalty."""
+        clips, metadata, labels = batch
         (logits, _), updates = self.module.apply(
-            variables, batch.clips[:, None], batch.metadata, train=True, mutable=["batch_stats"], rngs=rngs
+            variables, clips[:, None], metadata, train=True, mutable=["batch_stats"], rngs=rngs
         )
-        entropy = smoothed_cross_entropy(logits, batch.labels, self.config.smoothing).mean()
+        entropy = smoothed_cross_entropy(logits, labels, self.config.smoothing).mean()
         return entropy + penalty(variables["params"], self.config.decay), updates
 
     def predict(self, variables: dict[str, Any], rows: Int[Array, "1"], data: Videos) -> Float[Array, "1"]:
@@ -183,7 +174,7 @@ class VideoTask(SupervisedTask):
 
 
 def setup(module: BabyMoves, data: Videos, splits: Sequence[Split], config: TrainingConfig) -> TrainingSetup:
-    """Arguments of `loop.train` for one run of each split.
+    """Arguments of `training.fit` for one run of each split.
 
     In its result `best_score` is minus the validation loss, with smoothed labels and penalty; `outputs` are the logits
     of the validation videos of each run `[run, video]`, padded.
@@ -199,7 +190,7 @@ def setup(module: BabyMoves, data: Videos, splits: Sequence[Split], config: Trai
     """
     if module.metadata != (data.metadata is not None):
         raise ValueError("the network needs metadata" if module.metadata else "the network reads no metadata")
-    return TrainingSetup(VideoTask(module, config, (1, 1, CLIP, FEATURES)), video_runs(data, splits, config), data)
+    return TrainingSetup(VideoTask(module, config, (1, 1, CLIP, FEATURES)), data, video_runs(data, splits, config))
 
 
 def video_runs(data: Videos, splits: Sequence[Split], config: TrainingConfig) -> Run:

@@ -1,76 +1,76 @@
 """How CP-GCN-29 assesses a recording: the risk of cerebral palsy, over time and by joint."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
 
 from infantjax.assessment import aggregation
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import OTHER_WEIGHTS, NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
-from infantjax.explanation.class_activation import class_weights, contributions
+from infantjax.explanation.saliency import LABELS, Explain
+from infantjax.methods import window_networks
 from infantjax.methods.cp_gcn_29.method import CpGcn29
 from infantjax.methods.cp_gcn_29.preprocessing import build_inputs, standardized
+from infantjax.methods.window_networks import EnsembleProgram, WindowNetwork
 from infantjax.nn.kernels.folding import fold_batch_norm
 from infantjax.recording.recording import Recording
 from infantjax.recording.windows import window_starts
-from infantjax.weights.ensemble import Member
-
-CHUNK = 4
-"""Windows that are computed at once."""
+from infantjax.settings import require_one_of
+from infantjax.skeletons import IN_MOTION_29
+from infantjax.weights.ensemble import Ensemble, Member, Predict
 
 
 @dataclass(frozen=True, eq=False)
 class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
-    """Assesses recordings with an ensemble of CP-GCN-29."""
+    """Assesses recordings with an ensemble of CP-GCN-29.
+
+    Attributes:
+        explain: method of the contributions.
+
+    Raises:
+        ValueError: an unknown method.
+    """
 
     upwards = True
 
-    def prepare_variables(self, variables: Any) -> Any:
-        """See `NetworkAssessor`: norms are folded."""
-        return fold(variables)
+    explain: Explain = "class-activation"
 
-    def network_of(self, member: Member) -> Any:
-        """See `NetworkAssessor`; the best candidates of a search differ in their choices."""
-        try:
-            return replace(self.method, overrides={**self.method.overrides, **member.overrides}).build()
-        except ValueError as error:
-            raise InputError(f"weights of {member.model}", str(error), OTHER_WEIGHTS) from None
+    def __post_init__(self) -> None:
+        require_one_of("explain", self.explain, tuple(LABELS))
 
     @cached_property
-    def _applies(self) -> list[Any]:
-        """The compiled function of every network, in the order of the ensemble; one for each member."""
-        return [
-            apply for member in self.ensemble.members for apply in [self._apply(self.network_of(member))] * member.runs
-        ]
+    def _program(self) -> EnsembleProgram:
+        cut = self.method.preprocessing
+        key, joints = [self.method.settings, self.explain], len(IN_MOTION_29.joints)
+        return EnsembleProgram(self.ensemble.members, self.window_network, key, cut.window, joints, self.method.stride)
 
-    def _apply(self, network: Any) -> Any:
-        filtered = self.method.filter_velocity
-
-        def apply(variables: Any, windows: Float[Array, "window time joint 2"]) -> tuple[Array, Array]:
-            with jax.default_matmul_precision("highest"):
-                logits, aux = network.apply(variables, build_inputs(windows, filtered))
-                explained = contributions(aux["features"], class_weights(variables["params"]))
-            return jax.nn.softmax(logits)[:, 1], explained
-
-        return jax.jit(apply)
+    def window_network(self, member: Member) -> WindowNetwork:
+        """The network of a member; the best candidates of a search differ in their choices."""
+        try:
+            module = replace(self.method, overrides={**self.method.overrides, **member.overrides}).build()
+        except ValueError as error:
+            raise InputError(f"weights of {member.model}", str(error), OTHER_WEIGHTS) from None
+        inputs = partial(build_inputs, filter_velocity=self.method.filter_velocity)
+        return WindowNetwork(module, inputs, fold, self.method.input_shape, explain=self.explain)
 
     def convert(self, recording: Recording) -> Recording:
-        """See `Assessor`."""
+        """The recording in the 29 joints of the network."""
         return self.method.convert(recording, self.strict)
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
-        """See `Assessor`."""
+        """Prediction from the windows that are usable, and the prepared recording."""
         method, cut = self.method, self.method.preprocessing
         prepared = standardized(converted, cut)
         starts, length = window_starts(prepared.frames, cut.window, method.stride), cut.window / cut.fps
         keep = kept_windows(usable, starts / cut.fps, length)
-        risks, explained = self.scores(prepared.keypoints, starts[keep])
+        scores, _ = self._program.scores(prepared.keypoints.astype(np.float32), keep)
+        risks = np.concatenate([each.risk for each in scores]).astype(np.float64)
+        values = np.concatenate([each.contributions for each in scores]).astype(np.float64)
         if not np.isfinite(risks).all():
             raise InputError(converted.name, "gives a risk that is not a number", "check its coordinates")
         risk, by_network = float(np.clip(aggregation.infant_risk(risks), 0, 1)), aggregation.network_risks(risks)
@@ -102,35 +102,25 @@ class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
                 threshold=method.threshold,
             ),
             members=self.members(by_network),
-            **aggregation.named_contributions(explained, keep, converted.skeleton.joints),
-            contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
+            **aggregation.named_contributions(values, keep, converted.skeleton.joints),
+            contributions_label=LABELS[self.explain],
         )
         return prediction, prepared
 
-    def scores(
-        self, positions: Float[np.ndarray, "time joint 2"], starts: np.ndarray
-    ) -> tuple[Float[np.ndarray, "network window"], Float[np.ndarray, "network window joint"]]:
-        """Risks and contributions of windows of standardized positions, float64.
-
-        Args:
-            positions: of the whole recording.
-            starts: first frame of each window.
-        """
-        frames, positions = np.arange(self.method.preprocessing.window), positions.astype(np.float32)
-        chosen = np.pad(starts, (0, -len(starts) % CHUNK), mode="edge")
-        parts = [positions[part[:, None] + frames] for part in np.split(chosen, len(chosen) // CHUNK)]
-        risks, explained = [], []
-        for apply, variables in zip(self._applies, self.variables, strict=True):
-            of_parts = [apply(variables, part) for part in parts]
-            risks.append(np.concatenate([risk for risk, _ in of_parts])[: len(starts)])
-            explained.append(np.concatenate([joints for _, joints in of_parts])[: len(starts)])
-        return np.array(risks, np.float64), np.array(explained, np.float64)
-
 
 def fold(variables: Any) -> Any:
-    """Variables of one network without batch norms where these follow a kernel, folded in float64.
+    """Variables of one network without batch norms where these follow a kernel.
 
-    Folded within the program, in float32, the error of the scores is four times as large.
+    NumPy's are folded in float64: in float32 the error of the scores is four times as large.
     """
+    if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(variables)):
+        return fold_batch_norm(variables)
     exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), fold_batch_norm(exact))
+
+
+def predict_fn(ensemble: Ensemble, platform: str | None) -> Predict:
+    """The risks of windows as a pure function; see `Ensemble.predict_fn`."""
+    known = CpGcn29Assessor(CpGcn29.from_ensemble(ensemble), ensemble)
+    networks = [known.window_network(member) for member in ensemble.members]
+    return window_networks.predict_fn(ensemble.members, networks, platform)

@@ -20,13 +20,14 @@ from infantjax.weights.ensemble import Ensemble, Member
 if TYPE_CHECKING:
     import flax.linen as nn
 
+    from infantjax.explanation.saliency import Explain
     from infantjax.methods.cp_gcn_29.assess import CpGcn29Assessor
     from infantjax.methods.cp_gcn_29.search import CpGcn29Search
     from infantjax.methods.cp_gcn_29.training import CpGcn29Task
-    from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+    from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
+    from infantjax.training.cohorts.window_task import CohortData
     from infantjax.training.splits import Split
-    from infantjax.training.state import TrainResult
-    from infantjax.training.window_task import CohortData
+    from infantjax.training.state import StackResult
 
 WINDOW = 225
 """Frames of a window, 7.5 s: what the public configuration says; the loader's constant 150 is the option."""
@@ -73,11 +74,11 @@ class CpGcn29(Method):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """See `Method`."""
+        """Shape of one window: time, joint, channel."""
         return self.preprocessing.window, len(IN_MOTION_29.joints), 16
 
     def build(self) -> "nn.Module":
-        """See `Method`."""
+        """The network with its overrides."""
         from infantjax.methods.cp_gcn_29.model import build
 
         return build(**self.overrides)
@@ -92,21 +93,21 @@ class CpGcn29(Method):
 
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> "tuple[Split, ...]":
         """Stratified folds, groups whole; or the folds of a column. Our choice: published is one split."""
-        from infantjax.training.cohort_splits import cohort_splits
+        from infantjax.training.cohorts.cohort_splits import cohort_splits
 
         return cohort_splits(cohort, self.folds, stratify, self.seed)
 
     def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
         """Windows of all recordings."""
-        from infantjax.training.crossval import TrainingSetup
-        from infantjax.training.window_task import window_runs
+        from infantjax.training.cohorts.crossval import TrainingSetup
+        from infantjax.training.cohorts.window_task import window_runs
 
         data = self.data(inputs.prepared, inputs.cohort.outcomes)
-        return TrainingSetup(self.task(self.build()), window_runs(data, inputs.splits, self.training), data)
+        return TrainingSetup(self.task(self.build()), data, window_runs(data, inputs.splits, self.training))
 
     def data(self, prepared: Sequence[np.ndarray], outcomes: Sequence[float]) -> "CohortData":
         """Standardized recordings with their outcomes, as the training reads them."""
-        from infantjax.training.window_task import CohortData
+        from infantjax.training.cohorts.window_task import CohortData
 
         cut = self.preprocessing
         return CohortData.from_recordings(prepared, outcomes, IN_MOTION_29, cut.rotation, cut.window, self.stride)
@@ -117,36 +118,43 @@ class CpGcn29(Method):
 
         return CpGcn29Task(network, self.training, (1, *self.input_shape), self.filter_velocity)
 
-    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
+    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "StackResult") -> "TrainOutputs":
         """Risks of the validation recordings at the best epoch of each run."""
         from infantjax.methods.common import best_epoch_outputs
 
         return best_epoch_outputs(inputs, result, {"threshold": self.threshold})
 
     def with_network_of(self, member: Member) -> Self:
-        """See `Method`; choices that are given are kept."""
+        """The method with the choices of a member's network; choices that are given are kept."""
         return replace(self, overrides={**member.overrides, **self.overrides})
 
-    def members(self, result: "TrainResult") -> tuple[Member, ...]:
-        """See `Method`; with the overrides of the network."""
+    def members(self, result: "StackResult") -> tuple[Member, ...]:
+        """The networks of all runs that finished an epoch, with the overrides of the network."""
         return tuple(Member(m.model, m.variables, dict(self.overrides)) for m in super().members(result))
 
     def with_candidate(self, choices: Mapping[str, Any]) -> Self:
-        """See `Method`; choices without effect are left out."""
+        """The method with a candidate; choices without effect are left out."""
         from infantjax.methods.cp_gcn_29.architecture import canonical
 
         return replace(self, overrides=canonical(choices))
 
     @classmethod
     def search_problem(cls) -> "CpGcn29Search":
-        """See `Method`; the published space of AutoCP."""
+        """The published space of AutoCP with the AUC of held-out infants."""
         from infantjax.methods.cp_gcn_29.search import CpGcn29Search
 
         return CpGcn29Search()
 
     @classmethod
-    def assessor(cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False) -> "CpGcn29Assessor":
-        """See `Method`."""
+    def assessor(
+        cls,
+        ensemble: Ensemble,
+        *,
+        threshold: float | None = None,
+        strict: bool = False,
+        explain: "Explain" = "class-activation",
+    ) -> "CpGcn29Assessor":
+        """An assessor; `explain` is its method of the contributions, the other arguments are those of `Method`."""
         from infantjax.methods.cp_gcn_29.assess import CpGcn29Assessor
 
-        return CpGcn29Assessor(cls.from_ensemble(ensemble, threshold), ensemble, strict)
+        return CpGcn29Assessor(cls.from_ensemble(ensemble, threshold), ensemble, strict, explain)

@@ -41,5 +41,5 @@ class CpGcn29Objective(AucObjective):
         return {"filter_velocity": self.method.filter_velocity}
 
     def task(self, module: nn.Module) -> CpGcn29Task:
-        """See `AucObjective`."""
+        """The training of a candidate on windows."""
         return self.method.task(module)

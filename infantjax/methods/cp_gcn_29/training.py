@@ -1,4 +1,4 @@
-"""CP-GCN-29, training: windows of keypoints, two classes, as a stack of runs; see `training.window_task`.
+"""CP-GCN-29, training: windows of keypoints, two classes, as a stack of runs; see `training.cohorts.window_task`.
 
 Source: the public code of ShapGCN (Tempel et al. 2025).
 """
@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from infantjax.methods.cp_gcn_29.config import TrainingConfig
 from infantjax.methods.cp_gcn_29.preprocessing import build_inputs
 from infantjax.recording.windows import AnyArray
-from infantjax.training.window_task import BinaryWindowTask, CohortData
+from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData
+from infantjax.training.optimizers import elementwise
 
 HALVED_AFTER = (200, 250)
 """Epochs after which the learning rate is halved."""
@@ -32,7 +33,7 @@ class CpGcn29Task(BinaryWindowTask):
     @property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam without weight decay."""
-        return optax.adam(self.config.learning_rate)
+        return elementwise(optax.adam(self.config.learning_rate))
 
     def update_scale(self, epoch: Array) -> Array:
         """Linear warm-up from a quarter, then halved twice."""

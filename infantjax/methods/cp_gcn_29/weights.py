@@ -13,7 +13,7 @@ from infantjax.methods.cp_gcn_29 import CHECKPOINTS
 from infantjax.methods.cp_gcn_29.architecture import RELEASED, Architecture, Layer, plan
 from infantjax.methods.cp_gcn_29.blocks import HOPS, PART_OF
 from infantjax.methods.cp_gcn_29.model import ENTRIES, STREAMS, CpGcn29Network
-from infantjax.weights.ensemble import Ensemble, Member
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member
 from infantjax.weights.placement import REMEDY, Place, Places, State, Variables, arrays_of, conv, norm, place
 from infantjax.weights.pytorch import read_checkpoint
 
@@ -175,20 +175,17 @@ def import_ensemble(path: str | Path, *, any_file: bool = False) -> Ensemble:
     entry, known = ENTRIES[0], blob in CHECKPOINTS["weights"]
     overrides = architecture.to_choices() if architecture != RELEASED else {}
     method = CpGcn29(overrides=overrides)
-    info = {
-        "method": method.name,
-        "settings": method.settings,
-        "skeleton": method.skeleton,
-        "threshold": method.threshold,
-        "validated": False,
-        "statement": STATEMENT if known else "imported from a checkpoint of unknown origin. Research use only.",
-        "training": {
-            "git_blob": blob,
-            "architecture": architecture.to_choices(),
-            **({"license": entry.weights[0].license, "published": dict(entry.published.scores)} if known else {}),
-            "notes": list(_graph_notes(state)),
-        },
-    }
+    training: dict[str, Any] = {"git_blob": blob, "architecture": architecture.to_choices()}
+    if known:
+        training |= {"license": entry.weights[0].license, "published": dict(entry.published.scores)}
+    info = EnsembleInfo(
+        method=method.name,
+        settings=method.settings,
+        skeleton=method.skeleton,
+        threshold=method.threshold,
+        statement=STATEMENT if known else "imported from a checkpoint of unknown origin. Research use only.",
+        training=training | {"notes": list(_graph_notes(state))},
+    )
     return Ensemble((Member(entry.name, _with_runs(variables), overrides),), info)
 
 

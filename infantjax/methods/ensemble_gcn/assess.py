@@ -1,26 +1,31 @@
 """How Ensemble-NAS-GCN assesses a recording: the risk of cerebral palsy with its certainty."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 
 from infantjax import models, skeletons
 from infantjax.assessment import aggregation, certainty
 from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
-from infantjax.assessment.assessor import Assessor, Description, Usable, attempt
+from infantjax.assessment.assessor import OTHER_WEIGHTS, Assessor, Usable, attempt
 from infantjax.assessment.certainty import Certainty, Rule
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
-from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores
+from infantjax.explanation.saliency import LABELS, Explain
+from infantjax.methods import window_networks
+from infantjax.methods.window_networks import EnsembleProgram, Scores, WindowNetwork
+from infantjax.recording import features, windows
 from infantjax.recording.conversion import convert
 from infantjax.recording.preprocessing import Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
-from infantjax.recording.windows import window_starts
-from infantjax.settings import Range, Share, check_fields
-from infantjax.weights.ensemble import Ensemble
+from infantjax.settings import Share, check_fields
+from infantjax.skeletons import Skeleton
+from infantjax.training.cohorts.trainable import Trainable
+from infantjax.weights.ensemble import Ensemble, Member, Predict
 
 ContributionsOf = Literal["all", "first_model"]
 
@@ -37,11 +42,12 @@ class EnsembleGcnAssessor(Assessor):
         exact: contributions go through the spatial pooling layer, which the reference implementation ignores.
         contributions_of: `all` networks, as in the paper, or only those of the `first_model`, as the reference
             implementation does for several architectures.
+        explain: method of the contributions: the published class activation, Grad-CAM++ or saliency.
         devices: JAX devices that compute; None is all of this process. The result does not depend on them.
 
     Raises:
         InputError: the ensemble names an unknown model, skeleton or preprocessing.
-        ValueError: threshold not within 0..1, unknown rule, or unknown `contributions_of`.
+        ValueError: threshold not within 0..1, an unknown name, or `exact` with another method than class activation.
     """
 
     upwards = True
@@ -52,54 +58,73 @@ class EnsembleGcnAssessor(Assessor):
     strict: bool = False
     exact: bool = False
     contributions_of: ContributionsOf = "all"
+    explain: Explain = "class-activation"
     devices: Sequence[Any] | None = field(default=None, repr=False)
     _program: EnsembleProgram = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.exact and self.explain != "class-activation":
+            raise ValueError(f"exact contributions are those of class-activation, got {self.explain}")
         info = self.ensemble.info
         try:
-            self._skeleton = skeletons.get(info["skeleton"])
+            self._skeleton = skeletons.get(info.skeleton)
             if self._skeleton.trunk is None:
                 raise ValueError(f"its skeleton {self._skeleton.name} has no trunk")
-            self._preprocessing = Preprocessing.from_dict(info["preprocessing"])
+            if info.preprocessing is None:
+                raise ValueError("it has no preprocessing")
+            self._preprocessing = info.preprocessing
             for member in self.ensemble.members:
                 models.require_known(member.model)
             if self.threshold is None:
-                self.threshold = float(info["threshold"])
-                if self.threshold not in Range(0, 1):
-                    raise ValueError(f"its threshold is {self.threshold}")
-        except (KeyError, ValueError, TypeError) as error:
+                if info.threshold is None:
+                    raise ValueError("it has no threshold")
+                self.threshold = info.threshold
+        except ValueError as error:
             raise InputError("ensemble", f"cannot be used ({error})", "use one that infantjax wrote") from None
-        cut = self._preprocessing
-        self._program = EnsembleProgram(
-            self.ensemble.members, self._skeleton, cut.rotation, self.exact, window=cut.window, devices=self.devices
+        cut, joints = self._preprocessing, len(self._skeleton.joints)
+        network_of = partial(
+            window_network, skeleton=self._skeleton, preprocessing=cut, exact=self.exact, explain=self.explain
         )
+        key = [asdict(self._skeleton), cut.rotation, self.exact, self.explain]
+        members = self.ensemble.members
+        self._program = EnsembleProgram(members, network_of, key, cut.window, joints, devices=self.devices)
+
+    @property
+    def networks(self) -> list[WindowNetwork]:
+        """Of the members in order."""
+        return [self._program.network_of(member) for member in self.ensemble.members]
 
     def compile(self) -> None:
         """Compile now instead of with the first recording."""
         self._program.compile()
 
     @property
-    def description(self) -> Description:
-        """See `Assessor`."""
+    def description(self) -> type[Trainable]:
+        """The class of the method."""
         from infantjax.methods.ensemble_gcn.method import EnsembleGCN
 
-        return cast("Description", EnsembleGCN)
+        return EnsembleGCN
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Assessor`."""
+        """Preprocessing, threshold and rules of the answer, JSON-compatible."""
         return {
             "preprocessing": self._preprocessing.to_dict(),
             "threshold": self.threshold,
             "certainty_rule": self.rule,
-            "contributions": "through the spatial pooling" if self.exact else "as in the reference implementation",
+            "contributions": self._explained_how,
             "contributions_of": self.contributions_of,
         }
 
+    @property
+    def _explained_how(self) -> str:
+        if self.explain != "class-activation":
+            return self.explain
+        return "through the spatial pooling" if self.exact else "as in the reference implementation"
+
     def convert(self, recording: Recording) -> Recording:
-        """See `Assessor`."""
+        """The recording in the joints of the networks; `InputError` if it is too short or lacks joints."""
         if recording.keypoints.shape[-1] != 2:
             raise InputError(
                 recording.name, "has three coordinates, the networks read two", "give two-dimensional keypoints"
@@ -113,18 +138,18 @@ class EnsembleGcnAssessor(Assessor):
 
     @property
     def seconds_together(self) -> float:
-        """See `Assessor`: windows start every half window."""
+        """Seconds of recordings whose windows fill all devices; windows start every half window."""
         return self._program.fill * self._preprocessing.window / 2 / self._preprocessing.fps
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
-        """See `Assessor`."""
+        """Prediction from the windows that are usable, and the standardized recording."""
         ready = self._select(converted, usable)
         return self._conclude(ready, *self._program.scores(ready.positions, ready.keep))
 
     def predict_many(
         self, requests: Sequence[tuple[Recording, Usable | None]]
     ) -> list[tuple[Prediction, Recording] | Exception]:
-        """See `Assessor`."""
+        """Predictions of several recordings, whose windows fill the same calls, or their errors."""
         ready = [attempt(self._select, *request) for request in requests]
         found = [each for each in ready if isinstance(each, _Ready)]
         if len(found) < 2:
@@ -139,7 +164,7 @@ class EnsembleGcnAssessor(Assessor):
         """The standardized recording and its windows that are assessed."""
         prepared = self._prepare(converted)
         length = self._preprocessing.window / prepared.fps
-        starts = window_starts(prepared.frames, self._preprocessing.window) / prepared.fps
+        starts = windows.window_starts(prepared.frames, self._preprocessing.window) / prepared.fps
         return _Ready(converted, prepared, kept_windows(usable, starts, length))
 
     def _conclude(self, ready: "_Ready", scores: list[Scores], starts: np.ndarray) -> tuple[Prediction, Recording]:
@@ -165,7 +190,7 @@ class EnsembleGcnAssessor(Assessor):
             time_series=self._time_series(risks, starts / prepared.fps, length, keep),
             members=self.members(by_network),
             **self._contributions(scores, keep),
-            contributions_label="how strongly each point spoke for a higher risk, relative to the strongest one",
+            contributions_label=LABELS[self.explain],
         )
         return prediction, prepared
 
@@ -246,3 +271,46 @@ class _Ready(NamedTuple):
 
 def _risks(scores: list[Scores]) -> Float[np.ndarray, "network window"]:
     return np.concatenate([each.risk for each in scores]).astype(np.float64)
+
+
+def window_network(
+    member: Member,
+    skeleton: Skeleton,
+    preprocessing: Preprocessing,
+    exact: bool = False,
+    explain: Explain = "class-activation",
+) -> WindowNetwork:
+    """The network of a member.
+
+    Args:
+        member: of an ensemble.
+        skeleton: the joints that it reads.
+        preprocessing: of the recordings; windows are turned as it says.
+        exact: contributions go through the spatial pooling layer.
+        explain: method of the contributions.
+
+    Raises:
+        InputError: the member names settings that the network does not take.
+    """
+    from infantjax.methods.ensemble_gcn.folding import fold  # the networks, which need Flax
+
+    entry = models.get(member.model)
+    try:
+        module = entry.build(skeleton=skeleton, **member.overrides)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        where = f"weights of {member.model}"
+        raise InputError(where, f"name settings that the network does not take ({reason})", OTHER_WEIGHTS) from error
+
+    def inputs(positions: Float[Array, "window time joint 2"]) -> Float[Array, "window time joint channel"]:
+        turned = windows.align_windows(positions, skeleton, preprocessing.rotation)
+        return features.build_features(turned, skeleton, entry.features)
+
+    shape = (preprocessing.window, len(skeleton.joints), entry.input_shape[-1])
+    return WindowNetwork(module, inputs, partial(fold, module), shape, exact, explain)
+
+
+def predict_fn(ensemble: Ensemble, platform: str | None) -> Predict:
+    """The risks of windows as a pure function; see `Ensemble.predict_fn`."""
+    known = EnsembleGcnAssessor(ensemble)
+    return window_networks.predict_fn(ensemble.members, known.networks, platform)

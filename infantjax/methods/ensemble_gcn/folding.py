@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 
 import flax.linen as nn
-import numpy as np
 
 from infantjax.methods.ensemble_gcn.model import GraphNetwork
 from infantjax.methods.ensemble_gcn.plan import ModuleSpec, plan
@@ -42,18 +41,17 @@ def compose_scales(spec: ModuleSpec, temporal: dict[str, Any]) -> dict[str, Any]
     left, fuse = dict(temporal), temporal["fuse"]
     del left["fuse"]
     lasts = [left.pop(f"{last}_{i}") for i in range(spec.scales)]
-    parts = np.split(fuse["kernel"][0], spec.scales)
+    parts = [fuse["kernel"][0][i * spec.features :][: spec.features] for i in range(spec.scales)]
     left["bias"] = fuse["bias"] + sum(each["bias"] @ part for each, part in zip(lasts, parts))
     kernels = [each["kernel"] @ part for each, part in zip(lasts, parts)]
+    arrays = kernels[0].__array_namespace__()
     if first is None:
-        taps = [np.zeros((len(frames), *kernels[0].shape[1:]), np.float32) for frames in spec.frames]
+        taps = {frame: arrays.zeros_like(kernels[0][0]) for frames in spec.frames for frame in frames}
         for i, kernel in enumerate(kernels):
             for row, weights in enumerate(kernel):
-                frame = (i + 1) * (row - len(kernel) // 2)
-                n = next(n for n, frames in enumerate(spec.frames) if frame in frames)
-                taps[n][spec.frames[n].index(frame)] += weights
-        return left | {f"taps_{n}": each for n, each in enumerate(taps)}
+                taps[(i + 1) * (row - len(kernel) // 2)] += weights
+        return left | {f"taps_{n}": arrays.stack([taps[f] for f in frames]) for n, frames in enumerate(spec.frames)}
     openings = [left.pop(f"{first}_{i}") for i in range(spec.scales)]
-    left["openings"] = np.concatenate([each["kernel"][0] for each in openings], -1)
+    left["openings"] = arrays.concatenate([each["kernel"][0] for each in openings], -1)
     left |= {f"opening_bias_{i}": each["bias"] for i, each in enumerate(openings)}
     return left | {f"last_{i}": kernel[0] for i, kernel in enumerate(kernels)}

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
     from infantjax.methods.ensemble_gcn.search import GraphSearch
-    from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
+    from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
     from infantjax.training.splits import Split
-    from infantjax.training.state import TrainResult
+    from infantjax.training.state import StackResult
 
 SEARCHED = "kbest-gcn-1"
 """Registry name under which candidates of a search are built: all its choices are overridden."""
@@ -88,11 +88,11 @@ class EnsembleGCN(Method):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """See `Method`."""
+        """Shape of one window: time, joint, channel."""
         return models.get(self.model).input_shape
 
     def build(self) -> "nn.Module":
-        """See `Method`."""
+        """The network with its overrides."""
         return models.get(self.model).build(**self.overrides)
 
     def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
@@ -101,14 +101,14 @@ class EnsembleGCN(Method):
 
     def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> "tuple[Split, ...]":
         """Stratified folds, groups whole; or the folds of a column."""
-        from infantjax.training.cohort_splits import cohort_splits
+        from infantjax.training.cohorts.cohort_splits import cohort_splits
 
         return cohort_splits(cohort, self.folds, stratify, self.seed)
 
     def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
         """Windows of all recordings."""
         from infantjax.methods.ensemble_gcn.training import CohortData, WindowTask, window_runs
-        from infantjax.training.crossval import TrainingSetup
+        from infantjax.training.cohorts.crossval import TrainingSetup
 
         preprocessing = self.preprocessing
         data = CohortData.from_recordings(
@@ -119,9 +119,9 @@ class EnsembleGCN(Method):
             preprocessing.window,
         )
         task = WindowTask.create(self.build(), data, self.training, models.get(self.model).features)
-        return TrainingSetup(task, window_runs(data, inputs.splits, self.training), data)
+        return TrainingSetup(task, data, window_runs(data, inputs.splits, self.training))
 
-    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "TrainResult") -> "TrainOutputs":
+    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "StackResult") -> "TrainOutputs":
         """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC."""
         from infantjax.methods.common import best_epoch_outputs
 
@@ -134,30 +134,30 @@ class EnsembleGCN(Method):
         return best_epoch_outputs(inputs, result, info)
 
     def with_network_of(self, member: Member) -> Self:
-        """See `Method`; overrides that are given are kept."""
+        """The method with the overrides of a member's network; overrides that are given are kept."""
         return replace(self, overrides={**member.overrides, **self.overrides})
 
-    def members(self, result: "TrainResult") -> tuple[Member, ...]:
-        """See `Method`; with the overrides of the network."""
+    def members(self, result: "StackResult") -> tuple[Member, ...]:
+        """The networks of all runs that finished an epoch, with the overrides of the network."""
         return tuple(Member(m.model, m.variables, dict(self.overrides)) for m in super().members(result))
 
     @classmethod
     def assessor(
         cls, ensemble: Ensemble, *, threshold: float | None = None, strict: bool = False, **options: Any
     ) -> "EnsembleGcnAssessor":
-        """See `Method`; `options` are the other fields of `EnsembleGcnAssessor`."""
+        """An `EnsembleGcnAssessor`; `options` are its other fields."""
         from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 
         return EnsembleGcnAssessor(ensemble, threshold, strict=strict, **options)
 
     def with_candidate(self, choices: Mapping[str, Any]) -> Self:
-        """See `Method`; ratio and type of squeeze-and-excitation have no effect without it."""
+        """The method with a candidate; ratio and type of squeeze-and-excitation have no effect without it."""
         unused = {"se_ratio": 4, "se_type": "absolute"} if choices["se"] == "null" else {}
         return replace(self, model=SEARCHED, overrides={**choices, **unused})
 
     @classmethod
     def search_problem(cls) -> "GraphSearch":
-        """See `Method`."""
+        """The published search space with the AUC of held-out infants."""
         from infantjax.methods.ensemble_gcn.search import GraphSearch
 
         return GraphSearch()

@@ -47,5 +47,5 @@ class AucObjective(auc.AucObjective):
         return {"features": list(self.features)}
 
     def task(self, module: nn.Module) -> WindowTask:
-        """See `search.auc.AucObjective`."""
+        """The training of a candidate on windows."""
         return WindowTask.create(module, self.data, self.config, self.features)

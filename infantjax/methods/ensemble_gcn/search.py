@@ -68,7 +68,7 @@ class GraphSearch:
         from infantjax.recording.preprocessing import PRESETS
         from infantjax.search.auc import search_split
         from infantjax.skeletons import IN_MOTION_19
-        from infantjax.training.cohort_splits import cohort_splits
+        from infantjax.training.cohorts.cohort_splits import cohort_splits
 
         if self.repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {self.repeats}")

@@ -22,13 +22,14 @@ from infantjax.recording.features import CHANNELS, build_features
 from infantjax.recording.preprocessing import Preprocessing
 from infantjax.recording.windows import AnyArray
 from infantjax.skeletons import Skeleton
-from infantjax.training import loop, optimizers
-from infantjax.training.compiled import CompiledTraining, TracedTraining
-from infantjax.training.compiled import trace as trace_training
+from infantjax.training import optimizers
+from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData, window_runs
+from infantjax.training.execution.compiled import CompiledTraining, TracedTraining
+from infantjax.training.execution.compiled import trace as trace_training
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainResult
-from infantjax.training.window_task import BinaryWindowTask, CohortData, window_runs
+from infantjax.training.state import StackResult
 
 __all__ = ["CohortData", "TrainingConfig", "WindowTask", "trace", "train", "window_runs"]
 
@@ -78,13 +79,12 @@ def train(
     config: TrainingConfig,
     *,
     features: Sequence[str] = FEATURES,
-    run_ids: Sequence[int] | None = None,
     directory: str | Path | None = None,
     description: Mapping[str, Any] | None = None,
     data_digest: str | None = None,
     options: TrainOptions | None = None,
     compiled: CompiledTraining | None = None,
-) -> TrainResult:
+) -> StackResult:
     """Train one run for each split, all at once, and keep each run's best epoch.
 
     Args:
@@ -93,8 +93,7 @@ def train(
         splits: recordings that each run trains on and is validated on.
         config: the same for all runs.
         features: input features of the network.
-        run_ids: number of each run, from which its random key is derived; None counts from 0.
-        directory: see `loop.train`, as all further arguments.
+        directory: see `training.fit`, as all further arguments.
         description: of the model, JSON-compatible.
         data_digest: `loop.digest_of` the data; None computes it here.
         options: of the execution.
@@ -105,14 +104,13 @@ def train(
 
     Raises:
         ValueError: see `window_runs`.
-        InputError: see `loop.train`.
+        InputError: see `training.fit`.
     """
-    runs = window_runs(data, splits, config, run_ids)
-    return loop.train(
+    runs = window_runs(data, splits, config)
+    return fit(
         compiled.task if compiled else WindowTask.create(module, data, config, features),
-        runs,
         data,
-        run_ids=run_ids,
+        runs,
         directory=directory,
         description={"features": list(features), **(description or {})},
         data_digest=data_digest,

@@ -34,23 +34,23 @@ class MamAssessor(NetworkAssessor[Mam]):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Assessor`."""
+        """Settings of the method and of the lifter."""
         return super().settings | ({} if self.lifter is None else {"lifting": self.lifter.settings})
 
     @cached_property
     def moments(self) -> Moments | None:
-        """See `Assessor`; None with a lifter: quality is measured in 2D, the moments are of recordings in 3D."""
+        """Moments of the training recordings; None with a lifter, as those are in 3D and quality is measured in 2D."""
         return super().moments if self.lifter is None else None
 
     def convert(self, recording: Recording) -> Recording:
-        """See `Assessor`."""
+        """The 17 points of a recording, lifted where it is in 2D and the ensemble reads 3D."""
         require_movement(recording)
         if self.lifter is not None and recording.keypoints.shape[2] == 2:
             recording = self.lifter(recording)
         return convert(recording, HUMAN36M_17, strict=self.strict)
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
-        """See `Assessor`."""
+        """The risk, the frequency of fidgety movements, and their probability over time."""
         method, config, network = self.method, self.method.training, self.network
         positions, info = method.prepare(converted)
         seconds = network.frames / motion.RATE
@@ -64,30 +64,17 @@ class MamAssessor(NetworkAssessor[Mam]):
         if not (np.isfinite(logits).all() and np.isfinite(clips).all()):
             raise InputError(converted.name, "gives a risk that is not a number", "check its coordinates")
         risks = common.sigmoid(np.array(logits))
-        risk, (q1, q3) = float(np.median(risks)), np.percentile(risks, [25, 75])
         low, middle, high = np.percentile(clips, [25, 50, 75], axis=0)
         share = frequency(middle, starts[keep], network.frames)
-        positive = bool(risk >= method.threshold)
         prediction = Prediction(
-            headline=Quantity(
-                "risk",
-                "risk: fidgety movements sporadic or absent",
-                risk,
-                float(q1),
-                float(q3),
-                "middle half of the networks",
+            **common.risk_of_networks(
+                risks, method.threshold, "risk: fidgety movements sporadic or absent", ("normal", "risk")
             ),
-            threshold=method.threshold,
-            classes=("normal", "risk"),
-            positive=positive,
-            agreement=float(((risks >= method.threshold) == positive).mean()),
             quantities=(
                 Quantity(
                     "fms_frequency",
                     "FMs frequency: fraction of the clips with fidgety movements",
-                    share.value,
-                    share.low,
-                    share.high,
+                    *share,
                     "95 % interval, from as many independent clips as fit side by side (our choice)",
                 ),
             ),

@@ -64,8 +64,8 @@ def video_logit(
     Args:
         module: the network.
         variables: of one run.
-        positions: of the video (`preprocessing.mam.prepare`).
-        info: entries of `models.mam.INFO`, for a network that reads them.
+        positions: of the video (`methods.mam.preprocessing.prepare`).
+        info: entries of `methods.mam.model.INFO`, for a network that reads them.
         config: gives the inputs and how far instances are apart.
         starts: first frames of the instances; None takes all of `preprocessing.clip_starts`.
         batch: instances that are computed at once; memory, not method.
@@ -96,7 +96,7 @@ def localize(
     Args:
         module: the network.
         variables: of one run.
-        positions: of the video (`preprocessing.mam.prepare`).
+        positions: of the video (`methods.mam.preprocessing.prepare`).
         config: gives the inputs.
         step: frames between two starts.
         starts: first frames of the clips; None takes all of `preprocessing.localization_starts`.

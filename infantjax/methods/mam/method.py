@@ -24,11 +24,11 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.settings import Count, Share, check_fields
 from infantjax.skeletons import HUMAN36M_17
-from infantjax.training.cohort_splits import cohort_splits, require_several_groups
-from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
-from infantjax.training.out_of_fold import HeldOut
+from infantjax.training.cohorts.cohort_splits import cohort_splits, require_several_groups
+from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
+from infantjax.training.cohorts.out_of_fold import HeldOut
 from infantjax.training.splits import Split
-from infantjax.training.state import TrainResult
+from infantjax.training.state import StackResult
 from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Mam(Method):
         return 1, self.network.frames, len(HUMAN36M_17.joints), self.channels
 
     def build(self) -> MAM:
-        """See `Method`."""
+        """The network for the channels of the inputs."""
         sizes = asdict(self.network)
         sizes["info"] = sizes["info"] if sizes.pop("metadata") else 0
         return MAM(**sizes, channels=self.channels, joints=len(HUMAN36M_17.joints))
@@ -193,7 +193,7 @@ class Mam(Method):
             raise InputError("annotated infants", f"give {len(clips)} clips, all {kind}", "both kinds are needed")
         return clips, clip_labels
 
-    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: StackResult) -> TrainOutputs:
         """Risks of the validation videos after the last epoch."""
         labels = np.asarray(inputs.cohort.outcomes, np.int32)
         risks = common.sigmoid(result.held_out(inputs.splits, len(labels)))
@@ -216,7 +216,7 @@ class Mam(Method):
         first = options.get("first", 0)
         for index, (recording, outcome) in enumerate(super().simulate(n, seed, duration, **options), first):
             drawn = draw_metadata(seed, index, int(outcome))
-            metadata = {**recording.metadata, **{name: drawn[name] for name in cls.simulated_columns}}
+            metadata = recording.metadata.with_columns({name: drawn[name] for name in cls.simulated_columns})
             yield replace(recording, metadata=metadata), outcome
 
     @classmethod
@@ -228,7 +228,7 @@ class Mam(Method):
         strict: bool = False,
         lifter: "Lifter | None" = None,
     ) -> "MamAssessor":
-        """See `Method`; recordings in 2D are lifted by `lifter`.
+        """An assessor; `lifter` lifts recordings in 2D, the other arguments are those of `Method`.
 
         Raises:
             ValueError: a lifter for an ensemble that reads 2D.

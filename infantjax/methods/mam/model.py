@@ -168,7 +168,7 @@ class MAM(nn.Module):
     """The network for any number of instances of a video.
 
     Attributes:
-        channels: of a joint in a frame, see `motion.mam.channels`.
+        channels: of a joint in a frame, see `preprocessing.channels`.
         joints: of a frame.
         frames: of a clip.
         token: frames of a token; divides `frames`.
@@ -245,7 +245,7 @@ class MAM(nn.Module):
         """The log-odds of risk: sporadic or absent fidgety movements.
 
         Args:
-            x: inputs of the instances of each video (`motion.mam.inputs`), no NaN.
+            x: inputs of the instances of each video (`preprocessing.inputs`), no NaN.
             info: entries of `INFO`, as they are; with the info branch only.
             real: frames of each instance that are not filled up; None is all.
             present: which instances there are; None is all.

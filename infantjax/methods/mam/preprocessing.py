@@ -112,7 +112,7 @@ def inputs(
     names: Sequence[Input] = ("distances",),
     distance: Distance = "euclidean",
 ) -> Float[Array, "*batch time joint channel"]:
-    """What the network reads of clips, stacked along channels in the order of `names`.
+    """Inputs of the network for clips, stacked along channels in the order of `names`.
 
     | name | channels | definition |
     | --- | --- | --- |

@@ -28,7 +28,7 @@ from infantjax.methods.mam.model import INFO, MAM
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.settings import Count, NonNegative, Range, Seed, check_fields
 from infantjax.training import metrics, optimizers
-from infantjax.training.crossval import TrainingSetup
+from infantjax.training.cohorts.crossval import TrainingSetup
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
@@ -199,7 +199,7 @@ class NormalVideos(NamedTuple):
 
 
 class MamBatch(NamedTuple):
-    """What a step is trained on.
+    """Samples of a step.
 
     Attributes:
         inputs: `[clip, time, joint, channel]` annotated clips, then the instances of a normal and of a risk video.
@@ -258,7 +258,7 @@ class VideoTask(SupervisedTask):
         return {**variables, "standard": {"mean": mean, "deviation": jnp.where(deviation > 0, deviation, 1)}}
 
     def standards(self, clips: Float[Array, "clip time joint axis"]) -> dict[str, Array]:
-        """What the network standardizes its inputs by, from annotated clips; see `TrainingConfig.standardize`."""
+        """Statistics that standardize the inputs, from annotated clips; see `TrainingConfig.standardize`."""
 
         def inputs(clip: Array) -> Array:
             return preprocessing.inputs(clip, self.config.inputs, self.config.distance)
@@ -390,7 +390,7 @@ class VideoTask(SupervisedTask):
 
 
 def setup(module: MAM, data: Videos, splits: Sequence[Split], config: TrainingConfig) -> TrainingSetup:
-    """Arguments of `loop.train` for one run of each split.
+    """Arguments of `training.fit` for one run of each split.
 
     In its result `outputs` are the log-odds of the validation videos of each run `[run, video]`, padded.
 
@@ -415,7 +415,7 @@ def setup(module: MAM, data: Videos, splits: Sequence[Split], config: TrainingCo
     if config.reference and len(data.clips) < config.clips:
         raise ValueError(f"{len(data.clips)} annotated clips do not fill the {config.clips} of a step")
     task = VideoTask(module, config, (1, 1, frames, joints, channels))
-    return TrainingSetup(task, video_runs(data, splits, config.seed), data)
+    return TrainingSetup(task, data, video_runs(data, splits, config.seed))
 
 
 def video_runs(data: Videos, splits: Sequence[Split], seed: int) -> Run:

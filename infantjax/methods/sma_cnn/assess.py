@@ -11,11 +11,11 @@ from infantjax.assessment.assessment import Prediction, Quantity, TimeSeries
 from infantjax.assessment.assessor import NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
+from infantjax.evaluation.agreement import RELIABLE_CHANGE
 from infantjax.methods.sma_cnn.evaluation import Aggregation, LinearAggregator, aggregate
 from infantjax.methods.sma_cnn.method import AGGREGATOR, SmaCnn
 from infantjax.methods.sma_cnn.preprocessing import RATE, require_limbs, track, window_starts
 from infantjax.recording.recording import Recording
-from infantjax.report.course import RELIABLE_CHANGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
         return recording
 
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
-        """See `Assessor`."""
+        """The score by every aggregation over windows, and over time."""
         method = self.method
         windows = method.prepare(converted)
         starts, length = window_starts(converted, method.preprocessing), method.preprocessing.window / converted.fps
@@ -74,19 +74,19 @@ class SmaAssessor(NetworkAssessor[SmaCnn]):
             InputError: the ensemble has none.
         """
         try:
-            return LinearAggregator.from_json(self.ensemble.info.get(AGGREGATOR))
+            return LinearAggregator.from_json(self.ensemble.info.extra.get(AGGREGATOR))
         except ValueError as error:
             what = f"cannot be used with the aggregation linear ({error})"
             raise InputError("ensemble", what, "train it by crossval on several infants") from None
 
     @cached_property
     def _reliable_change(self) -> tuple[Quantity, ...]:
-        """What two visits differ by error alone; nothing where the ensemble does not tell it.
+        """Change between two visits by error alone; empty where the ensemble has none.
 
         Raises:
             InputError: it is no number.
         """
-        value = self.ensemble.info.get(RELIABLE_CHANGE)
+        value = self.ensemble.info.extra.get(RELIABLE_CHANGE)
         if value is None:
             return ()
         if not isinstance(value, int | float) or not 0 <= value < np.inf:

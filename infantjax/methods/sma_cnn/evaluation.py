@@ -4,9 +4,8 @@ Source: the workshop paper of the SMA CNN, which reports both averages of `subje
 addition and was not validated on infants.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self, get_args
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -14,45 +13,38 @@ from numpy.typing import ArrayLike
 
 from infantjax.settings import require_one_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Aggregation = Literal["mean", "median", "fence"]
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the predictions of windows, which the linear aggregator reads (our choice)."""
 _RIDGE = 10.0
 
 
-@dataclass(frozen=True)
-class SubjectErrors:
-    """Mean absolute errors, in the unit of the score.
-
-    Attributes:
-        subjects: mean over the samples of each subject, which is those of one fold.
-        per_subject: mean of these: every subject counts alike.
-        overall: mean over all samples: subjects with more samples count more. The two differ, so give both.
-    """
-
-    subjects: Mapping[Hashable, float]
-    per_subject: float
-    overall: float
-
-
-def subject_errors(predicted: ArrayLike, measured: ArrayLike, subjects: Sequence[Hashable]) -> SubjectErrors:
-    """Both averages of the absolute error.
+def subject_errors(
+    predicted: ArrayLike, measured: ArrayLike, subjects: Sequence[Hashable]
+) -> tuple["pd.Series[float]", float]:
+    """Mean absolute errors in the unit of the score, by both averages that the paper reports.
 
     Args:
         predicted: `[sample]` of windows or of recordings, each by the run that held its subject out.
         measured: `[sample]`.
         subjects: `[sample]`.
 
+    Returns:
+        The mean over the samples of each subject, whose mean counts every subject alike; and the mean over all samples,
+        where subjects with more samples count more. The two differ, so give both.
+
     Raises:
         ValueError: no samples, lengths that differ, or missing values.
     """
+    import pandas as pd
+
     error = np.abs(np.asarray(predicted, np.float64) - np.asarray(measured, np.float64))
     if error.ndim != 1 or not len(error) or len(subjects) != len(error) or not np.isfinite(error).all():
         raise ValueError(f"samples need a score, a prediction and a subject each, got {error.shape}, {len(subjects)}")
-    names = list(dict.fromkeys(subjects))
-    index = np.array([names.index(subject) for subject in subjects])
-    means = np.bincount(index, error) / np.bincount(index)
-    return SubjectErrors(dict(zip(names, means.tolist())), float(means.mean()), float(error.mean()))
+    return pd.Series(error).groupby(list(subjects), sort=False).mean(), float(error.mean())
 
 
 def aggregate(

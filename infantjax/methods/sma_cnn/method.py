@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.evaluation.visits import reliable_change
+from infantjax.evaluation.agreement import RELIABLE_CHANGE, reliable_change
 from infantjax.files import finite_or_none
 from infantjax.methods.base import Method
 from infantjax.methods.registry import register
@@ -20,14 +20,13 @@ from infantjax.methods.sma_cnn.simulation import HIGHEST_SCORE, simulate
 from infantjax.methods.sma_cnn.training import ScoredWindows, TrainingConfig, setup
 from infantjax.recording.cohort import Cohort, ScoreRange
 from infantjax.recording.recording import Recording
-from infantjax.report.course import RELIABLE_CHANGE
 from infantjax.settings import check_fields
-from infantjax.training.cohort_splits import require_several_groups
-from infantjax.training.crossval import TrainingSetup, TrainInputs, TrainOutputs
-from infantjax.training.layout import take_runs
-from infantjax.training.out_of_fold import HeldOut
+from infantjax.training.cohorts.cohort_splits import require_several_groups
+from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
+from infantjax.training.cohorts.out_of_fold import HeldOut
+from infantjax.training.execution.layout import take_runs
 from infantjax.training.splits import Split, leave_one_group_out
-from infantjax.training.state import Status, TrainResult
+from infantjax.training.state import StackResult, Status
 from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class SmaCnn(Method):
         return len(LIMBS) * AXES, self.preprocessing.window, 1
 
     def build(self) -> SmaCnnNet:
-        """See `Method`."""
+        """The network for the loss and the scale of the scores."""
         training, (low, high) = self.training, self.scale
         if training.loss == "ordinal":
             levels = training.levels or max(2, round(high - low) + 1)
@@ -140,7 +139,7 @@ class SmaCnn(Method):
         data = ScoredWindows.create(np.concatenate(inputs.prepared), scores.tolist())
         return setup(self.build(), data, splits, self.training)
 
-    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: TrainResult) -> TrainOutputs:
+    def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: StackResult) -> TrainOutputs:
         """The score of each recording by the run that held it out, and errors of windows and of recordings."""
         cohort, owner = inputs.cohort, _owners(inputs)
         held_out: list[HeldOut] = []
@@ -168,7 +167,7 @@ class SmaCnn(Method):
         metrics: dict[str, float] = {}
         info: dict[str, Any] = {}
         if held_out:
-            of_windows = subject_errors(predictions, targets, subjects)
+            of_windows, all_windows = subject_errors(predictions, targets, subjects)
             rows = [entry.row for entry in held_out]
             scores, infants = [cohort.outcomes[row] for row in rows], [groups[row] for row in rows]
             if self.aggregation == "linear" and len(set(infants)) > 1:
@@ -176,18 +175,18 @@ class SmaCnn(Method):
                 held_out = [entry._replace(value=value) for entry, value in zip(held_out, values)]
                 info = {AGGREGATOR: list(second)}
             values = [entry.value for entry in held_out]
-            errors = subject_errors(values, scores, infants)
+            by_infant, all_recordings = subject_errors(values, scores, infants)
             change = reliable_change(np.array(values) - scores, len(set(infants)))
             info |= {RELIABLE_CHANGE: change} if math.isfinite(change) else {}
             metrics = {
-                "windows: error per infant": of_windows.per_subject,
-                "windows: error overall": of_windows.overall,
-                "recordings: error per infant": errors.per_subject,
-                "recordings: error overall": errors.overall,
+                "windows: error per infant": float(of_windows.mean()),
+                "windows: error overall": all_windows,
+                "recordings: error per infant": float(by_infant.mean()),
+                "recordings: error overall": all_recordings,
             }
         return TrainOutputs(held_out, run_metrics, metrics, info)
 
-    def members(self, result: TrainResult) -> tuple[Member, ...]:
+    def members(self, result: StackResult) -> tuple[Member, ...]:
         """One member for each run: a stack of fifteen networks of the published size would not fit into a file."""
         runs = [run for run, last in enumerate(result.last_epoch) if last > 0]
         return tuple(Member(self.model, take_runs(result.variables, [run]), {}) for run in runs)
@@ -207,12 +206,12 @@ class SmaCnn(Method):
         scale: ScoreRange | None = None,
         score_name: str | None = None,
     ) -> "SmaAssessor":
-        """See `Method`; there is no threshold, and nothing is approximated.
+        """An assessor of scores: there is no threshold, and nothing is approximated.
 
         Args:
-            ensemble: see `Method`.
-            threshold: see `Method`.
-            strict: see `Method`.
+            ensemble: of this method.
+            threshold: must be None.
+            strict: without effect.
             scale: that the ensemble must have; None takes any.
             score_name: in place of the ensemble's, for reports.
 

@@ -50,7 +50,7 @@ class SmaCnn(nn.Module):
     Attributes:
         features: channels of the three convolutions, and units of the first linear layer.
         dropout: share of units that training drops behind it.
-        bias: where all biases begin; the paper's is a constant that it does not tell, zero is our choice.
+        bias: where all biases begin; the paper's is a constant that it does not state, zero is our choice.
         scale: the linear layer gives a share of this scale; None is points, as published.
         levels: ordered levels from one end of the scale to the other, for ordinal regression; 0 is without.
     """
@@ -68,7 +68,7 @@ class SmaCnn(nn.Module):
         """Scores of windows.
 
         Args:
-            x: standardized tracks (`motion.limbs.windows`), rows x, y, z of each limb; no NaN.
+            x: standardized tracks (`preprocessing.windows`), rows x, y, z of each limb; no NaN.
             train: drop units (key `dropout`).
 
         Returns:
@@ -208,7 +208,7 @@ def build(skeleton: str | Skeleton = "limbs-4", **overrides: Any) -> SmaCnn:
     """The network; it reads four limbs in a fixed order.
 
     Args:
-        skeleton: `limbs-4`, the hands and feet of `motion.limbs`.
+        skeleton: `limbs-4`, hands and feet.
         overrides: fields of `SmaCnn`.
 
     Raises:

@@ -131,7 +131,7 @@ def track(recording: Recording) -> Track:
 def stretches(
     track: Track, times: Float[np.ndarray, " time"], longest_step: float = LONGEST_STEP, join_gaps: bool = False
 ) -> list[Track]:
-    """What is left of a track without the frames in which a limb is missing, cut where time jumps.
+    """The rest of a track without the frames in which a limb is missing, cut where time jumps.
 
     Args:
         track: NaN is missing.
@@ -204,26 +204,3 @@ def windows(
         for start in range(0, len(part) - window + 1, step)
     ]
     return np.array(found, np.float32).reshape(-1, track.shape[1] * track.shape[2], window)
-
-
-def correlation_features(
-    windows: Float[np.ndarray, "window row frame"], pairs: bool = False
-) -> Float[np.ndarray, "window feature"]:
-    """Correlations between limbs, the features that the paper compares with.
-
-    Args:
-        windows: rows x, y, z of each limb.
-        pairs: the correlation of each pair of limbs along each axis (18 for four limbs) instead of their mean along
-            each axis (3): the paper's "average correlation" read literally.
-
-    Returns:
-        float64; pairs are in the order of the axes, then of the limbs. A limb that stands correlates with none: 0.
-    """
-    count, rows, frames = windows.shape
-    tracks = np.asarray(windows, np.float64).reshape(count, rows // 3, 3, frames)
-    centered = tracks - tracks.mean(axis=-1, keepdims=True)
-    size = np.linalg.norm(centered, axis=-1, keepdims=True)
-    unit = np.divide(centered, size, out=np.zeros_like(centered), where=size > 1e-9)
-    first, second = np.triu_indices(rows // 3, 1)
-    correlations = np.einsum("wpat,wpat->wap", unit[:, first], unit[:, second])
-    return correlations.reshape(count, -1) if pairs else correlations.mean(axis=-1)

@@ -37,7 +37,7 @@ def simulate(
         for visit in range(VISITS):
             score, index = draw_score(seed, infant, visit), infant * VISITS + visit
             recording = simulate_infant((seed, index), graded(seed, index, score, base), name=f"sim{index:04d}")
-            metadata = {**recording.metadata, "group": f"infant{infant:04d}", "age_days": 60 + 90 * visit}
+            metadata = recording.metadata.with_columns({"group": f"infant{infant:04d}", "age_days": 60 + 90 * visit})
             yield replace(recording, metadata=metadata), score
 
 

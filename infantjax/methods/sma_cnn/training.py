@@ -19,7 +19,8 @@ from jaxtyping import Array, Float
 
 from infantjax.methods.sma_cnn.model import SmaCnn, cumulative_loss
 from infantjax.settings import Count, Momentum, NonNegative, Range, Seed, check_fields
-from infantjax.training.crossval import TrainingSetup
+from infantjax.training.cohorts.crossval import TrainingSetup
+from infantjax.training.optimizers import elementwise
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
@@ -77,7 +78,7 @@ class TrainingConfig:
 
     @property
     def epochs(self) -> int:
-        """What the loop calls so: stretches of iterations between two reports."""
+        """Epochs of the loop: stretches of iterations between two reports."""
         return self.iterations // self.report
 
 
@@ -85,7 +86,7 @@ class ScoredWindows(NamedTuple):
     """The windows of all recordings: what lies on the device once.
 
     Attributes:
-        windows: `[window, row, frame]` float32, see `motion.limbs.windows`.
+        windows: `[window, row, frame]` float32, see `preprocessing.windows`.
         scores: `[window]` float32, of the recording that each is cut from.
     """
 
@@ -123,7 +124,7 @@ class ScoreTask(SupervisedTask):
     def optimizer(self) -> optax.GradientTransformation:
         """Gradient descent with momentum."""
         config = self.config
-        return optax.sgd(config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
+        return elementwise(optax.sgd(config.learning_rate, momentum=config.momentum, nesterov=config.nesterov))
 
     def draw_order(self, key: Array, run: Run, data: ScoredWindows) -> None:
         """None: every iteration draws its own samples."""
@@ -181,7 +182,7 @@ class ScoreTask(SupervisedTask):
 
 
 def setup(module: SmaCnn, data: ScoredWindows, splits: Sequence[Split], config: TrainingConfig) -> TrainingSetup:
-    """Arguments of `loop.train` for one run of each split; a run of the published size holds 430 MB.
+    """Arguments of `training.fit` for one run of each split; a run of the published size holds 430 MB.
 
     In its result `outputs` are the scores of the validation windows of each run `[run, window]`, padded.
 
@@ -189,7 +190,7 @@ def setup(module: SmaCnn, data: ScoredWindows, splits: Sequence[Split], config: 
         ValueError: see `score_runs`.
     """
     task = ScoreTask(module, config, (1, *data.windows.shape[1:], 1))
-    return TrainingSetup(task, score_runs(data, splits, config), data)
+    return TrainingSetup(task, data, score_runs(data, splits, config))
 
 
 def score_runs(data: ScoredWindows, splits: Sequence[Split], config: TrainingConfig) -> Run:

@@ -12,7 +12,6 @@ from infantjax.nn.kernels.lowering import on_cpu
 from infantjax.nn.kernels.reduction import rows_at_a_time, sums_at_once
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def normalize_batch(
     x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float
 ) -> tuple[Array, Array, Array]:
@@ -32,40 +31,47 @@ def normalize_batch(
     Returns:
         The normalized activations; mean and biased variance, through which no gradient flows.
     """
-    return _forward(x, scale, bias, axes, epsilon)[0]
+    return _normalize(x, scale, bias, axes, epsilon, on_cpu())
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _normalize(
+    x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float, cpu: bool
+) -> tuple[Array, Array, Array]:
+    return _forward(x, scale, bias, axes, epsilon, cpu)[0]
 
 
 def _forward(
-    x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float
+    x: Array, scale: Array, bias: Array, axes: tuple[int, ...], epsilon: float, cpu: bool
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
     first, *others = axes
     middle = tuple(x.shape[axis] // 2 if axis in others else slice(None) for axis in range(x.ndim))
     near = x[middle].mean(first).reshape(scale.shape)
     distance, count = x - near, x.size // scale.size
-    total, squares = _two_sums(distance, distance, axes, scale.shape)
+    total, squares = _two_sums(distance, distance, axes, scale.shape, cpu)
     mean, var = near + total / count, jnp.maximum(squares / count - jnp.square(total / count), 0)
     factor = lax.rsqrt(var + epsilon)
     return ((x - mean) * (factor * scale) + bias, mean, var), (x, mean, factor, scale)
 
 
 def _backward(
-    axes: tuple[int, ...], epsilon: float, saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]
+    axes: tuple[int, ...], epsilon: float, cpu: bool, saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]
 ) -> tuple[Array, Array, Array]:
     (x, mean, factor, scale), gradient = saved, gradients[0]
     centered, count = x - mean, x.size // mean.size
-    for_bias, products = _two_sums(gradient, centered, axes, scale.shape)
+    for_bias, products = _two_sums(gradient, centered, axes, scale.shape, cpu)
     for_scale = products * factor
     for_x = (gradient - for_bias / count - centered * (for_scale * factor / count)) * (factor * scale)
     return for_x, for_scale, for_bias
 
 
-normalize_batch.defvjp(_forward, _backward)
+_normalize.defvjp(_forward, _backward)
 
 
-def _two_sums(a: Array, b: Array, axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _two_sums(a: Array, b: Array, axes: tuple[int, ...], shape: tuple[int, ...], cpu: bool) -> tuple[Array, Array]:
     """Sums of `a` and of `a * b` over some axes, brought into a shape."""
     together, surplus = rows_at_a_time(prod(a.shape[:-2]))
-    if on_cpu() and axes == tuple(range(a.ndim - 1)) and a.ndim > 2 and not surplus:
+    if cpu and axes == tuple(range(a.ndim - 1)) and a.ndim > 2 and not surplus:
         rows = [v.reshape(-1, together, *v.shape[-2:]) for v in (a, a * b)]
         total, products = sums_at_once(rows)
     else:

@@ -10,7 +10,7 @@ from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float
 
-from infantjax.nn.kernels.lowering import current_lowering, fusion_barrier, on_cpu
+from infantjax.nn.kernels.lowering import on_cpu
 
 Padding = tuple[tuple[int, int], ...]
 """Zeros before and after each axis."""
@@ -63,12 +63,8 @@ def temporal_convolution(
     rows = rearrange(x, "joint batch time channel -> (joint batch) time channel")
     reach = dilation * (len(kernel) - 1)
     before = reach if causal else reach // 2
-    if current_lowering() == "matmul":
-        frames = shifted(rows, range(-before, reach - before + 1, dilation), stride)
-        y = pointwise(jnp.concatenate(frames, -1), rearrange(kernel, "tap inputs outputs -> (tap inputs) outputs"))
-    else:
-        padding = ((0, 0), (before, reach - before))
-        y = convolution(rows[:, None], kernel[None], (1, stride), (1, dilation), padding)[:, 0]
+    padding = ((0, 0), (before, reach - before))
+    y = convolution(rows[:, None], kernel[None], (1, stride), (1, dilation), padding)[:, 0]
     return rearrange(y, "(joint batch) time channel -> joint batch time channel", joint=len(x))
 
 
@@ -126,14 +122,6 @@ def valid_convolution(
     outputs = x.shape[2] - dilation * (len(kernel) - 1)
     read = [x[:, :, tap * dilation :][:, :, :outputs] for tap in range(len(kernel))]
     return pointwise(jnp.concatenate(read, -1), kernel.reshape(-1, kernel.shape[-1]))
-
-
-def shifted(x: Float[Array, "row time channel"], offsets: Sequence[int], stride: int) -> list[Array]:
-    """For each offset the frames that lie so far from the outputs' frames; zeros outside of the recording."""
-    before, after, frames = max(0, -offsets[0]), max(0, offsets[-1]), x.shape[1]
-    # Else XLA fuses whatever made x (a Swish, say) into the padding, where it is slow, or into every shifted read.
-    padded = fusion_barrier(jnp.pad(fusion_barrier(x), ((0, 0), (before, after), (0, 0))))
-    return [padded[:, before + i : before + i + frames : stride] for i in offsets]
 
 
 def convolution(
@@ -195,7 +183,7 @@ def _forward(x: Array, kernel: Array, *static: tuple) -> tuple[Array, tuple[Arra
     if x.shape[1] == 1:
         # The gradient of the kernel reads x again, transposed; XLA would compute the norm and the activation that x
         # came from once more inside of the transposition, where that is five times as slow.
-        x = fusion_barrier(x)
+        x = lax.optimization_barrier(x)
     return _widened(x, kernel, *static), (x, kernel)
 
 
@@ -207,7 +195,7 @@ def _backward(
     gradient: Array,
 ) -> tuple[Array, Array]:
     x, kernel = saved
-    gradient = fusion_barrier(gradient)
+    gradient = lax.optimization_barrier(gradient)
     for_x, for_kernel = [], []
     for inputs, outputs, taps, stride, dilation, (before, after) in zip(
         x.shape[1:], gradient.shape[1:], kernel.shape, strides, dilations, padding

@@ -5,6 +5,7 @@ copy of the input for every tap, add up as many padded arrays, and read input an
 long as those here. Together they are worth 20 to 40 % of a training step on a CPU.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -13,8 +14,7 @@ from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float
 
-from infantjax.nn.kernels.convolution import shifted
-from infantjax.nn.kernels.lowering import current_lowering, fusion_barrier, on_cpu
+from infantjax.nn.kernels.lowering import on_cpu
 from infantjax.nn.kernels.reduction import rows_at_a_time, sums_of_products
 
 
@@ -23,36 +23,49 @@ def depthwise_temporal_convolution(
 ) -> Float[Array, "joint batch time_out channel"]:
     """Depthwise convolution over time with zero padding, on every backend a sum, which fuses into one loop."""
     rows = rearrange(x, "joint batch time channel -> (joint batch) time channel")
-    y = _over_time(rows, kernel, stride, dilation)
+    y = _over_time(rows, kernel, stride, dilation, on_cpu())
     return rearrange(y, "(joint batch) time channel -> joint batch time channel", joint=len(x))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _over_time(x: Float[Array, "row time channel"], kernel: Array, stride: int, dilation: int) -> Array:
-    return _weighted(shifted(x, _offsets(kernel, dilation), stride), kernel)
+def _shifted(x: Float[Array, "row time channel"], offsets: Sequence[int], stride: int, cpu: bool) -> list[Array]:
+    """For each offset the frames that lie so far from the outputs' frames; zeros outside of the recording."""
+    before, after, frames = max(0, -offsets[0]), max(0, offsets[-1]), x.shape[1]
+    # Else XLA fuses whatever made x (a Swish, say) into the padding, where it is slow, or into every shifted read.
+    barrier = lax.optimization_barrier if cpu else lambda x: x
+    padded = barrier(jnp.pad(barrier(x), ((0, 0), (before, after), (0, 0))))
+    return [padded[:, before + i : before + i + frames : stride] for i in offsets]
 
 
-def _over_time_forward(x: Array, kernel: Array, stride: int, dilation: int) -> tuple[Array, tuple[Array, Array]]:
-    return _over_time(x, kernel, stride, dilation), (x, kernel)
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _over_time(x: Float[Array, "row time channel"], kernel: Array, stride: int, dilation: int, cpu: bool) -> Array:
+    return _weighted(_shifted(x, _offsets(kernel, dilation), stride, cpu), kernel)
 
 
-def _over_time_backward(stride: int, dilation: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _over_time_forward(
+    x: Array, kernel: Array, stride: int, dilation: int, cpu: bool
+) -> tuple[Array, tuple[Array, Array]]:
+    return _over_time(x, kernel, stride, dilation, cpu), (x, kernel)
+
+
+def _over_time_backward(
+    stride: int, dilation: int, cpu: bool, saved: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     x, kernel = saved
     offsets, frames = _offsets(kernel, dilation), x.shape[1]
-    if not on_cpu():
-        return jax.vjp(lambda x, kernel: _weighted(shifted(x, offsets, stride), kernel), x, kernel)[1](gradient)
+    if not cpu:
+        return jax.vjp(lambda x, kernel: _weighted(_shifted(x, offsets, stride, cpu), kernel), x, kernel)[1](gradient)
     # For x: the gradient, spread to the frames it came from, convolved by the reversed kernel.
-    gradient = fusion_barrier(gradient)
+    gradient = lax.optimization_barrier(gradient)
     end = frames - 1 - stride * (gradient.shape[1] - 1)
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), (0, end, stride - 1), (0, 0, 0)])
-    for_x = _weighted(shifted(spread, offsets, 1), kernel[::-1])
+    for_x = _weighted(_shifted(spread, offsets, 1, cpu), kernel[::-1])
     # For the kernel: what each tap reads times the gradient, summed.
     together, surplus = rows_at_a_time(len(x))
     filled = [jnp.pad(array, ((0, surplus), (0, 0), (0, 0))) for array in (x, gradient)]
     split = partial(
         rearrange, pattern="(outer together) time channel -> outer together time channel", together=together
     )
-    sums = sums_of_products([split(part) for part in shifted(filled[0], offsets, stride)], split(filled[1]))
+    sums = sums_of_products([split(part) for part in _shifted(filled[0], offsets, stride, cpu)], split(filled[1]))
     return for_x, jnp.stack(sums).astype(kernel.dtype)
 
 
@@ -74,18 +87,17 @@ def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_convolution(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "row column channel"], stride: int = 1
 ) -> Float[Array, "batch height_out width_out channel"]:
     """Depthwise convolution of images, "same": on a CPU as a sum, elsewhere as a grouped convolution."""
-    return over_images(x, kernel, stride)
+    return _over_images(x, kernel, stride, on_cpu())
 
 
-def over_images(x: Array, kernel: Array, stride: int) -> Array:
-    """`depthwise_convolution` with the gradients that JAX derives."""
+def plain_depthwise_convolution(x: Array, kernel: Array, stride: int, cpu: bool) -> Array:
+    """`depthwise_convolution` with the gradients that JAX derives, as a sum or as a grouped convolution."""
     padding = _padding(x, kernel, stride)
-    if on_cpu() and current_lowering() != "convolution":
+    if cpu:
         return _summed(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, stride)
     return lax.conv_general_dilated(
         x,
@@ -97,16 +109,19 @@ def over_images(x: Array, kernel: Array, stride: int) -> Array:
     )
 
 
-def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return over_images(x, kernel, stride), (x, kernel)
+_over_images = jax.custom_vjp(plain_depthwise_convolution, nondiff_argnums=(2, 3))
 
 
-def _backward(stride: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _forward(x: Array, kernel: Array, stride: int, cpu: bool) -> tuple[Array, tuple[Array, Array]]:
+    return plain_depthwise_convolution(x, kernel, stride, cpu), (x, kernel)
+
+
+def _backward(stride: int, cpu: bool, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    if not on_cpu():
-        return jax.vjp(partial(over_images, stride=stride), x, kernel)[1](gradient)
+    if not cpu:
+        return jax.vjp(partial(plain_depthwise_convolution, stride=stride, cpu=False), x, kernel)[1](gradient)
     # Else whatever made the gradient would be computed again in every sum below.
-    gradient = fusion_barrier(gradient)
+    gradient = lax.optimization_barrier(gradient)
     # For x: the gradient, spread to where it came from, convolved by the reversed kernel.
     edges = [
         (taps - 1 - before, side + before - stride * (outputs - 1) - 1, stride - 1)
@@ -114,7 +129,7 @@ def _backward(stride: int, saved: tuple[Array, Array], gradient: Array) -> tuple
             _padding(x, kernel, stride), kernel.shape, x.shape[1:3], gradient.shape[1:3]
         )
     ]
-    spread = fusion_barrier(lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *edges, (0, 0, 0)]))
+    spread = lax.optimization_barrier(lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *edges, (0, 0, 0)]))
     return _summed(spread, kernel[::-1, ::-1], 1), _kernel_gradient(x, kernel, stride, gradient)
 
 
@@ -122,7 +137,7 @@ def _kernel_gradient(x: Array, kernel: Array, stride: int, gradient: Array) -> A
     """For each tap the sum over all pixels of what it reads times the gradient; the taps of a row in one loop."""
     together, surplus = rows_at_a_time(gradient.shape[1])
     (top, bottom), columns = _padding(x, kernel, stride)
-    padded = fusion_barrier(jnp.pad(x, ((0, 0), (top, bottom + stride * surplus), columns, (0, 0))))
+    padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), (top, bottom + stride * surplus), columns, (0, 0))))
     split = partial(rearrange, pattern="b (outer together) w c -> b outer together w c", together=together)
     filled = split(jnp.pad(gradient, ((0, 0), (0, surplus), (0, 0), (0, 0))))
     sums = []
@@ -131,7 +146,7 @@ def _kernel_gradient(x: Array, kernel: Array, stride: int, gradient: Array) -> A
     return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
 
 
-depthwise_convolution.defvjp(_forward, _backward)
+_over_images.defvjp(_forward, _backward)
 
 
 def _padding(x: Array, kernel: Array, stride: int) -> list[tuple[int, int]]:
@@ -145,7 +160,7 @@ def _summed(padded: Array, kernel: Array, stride: int) -> Array:
 
 
 def shifted_images(padded: Array, shape: tuple[int, ...], stride: int) -> list[list[Array]]:
-    """What each element of a kernel reads, by its row and column."""
+    """The pixels that each element of a kernel reads, by its row and column."""
     below, right = (side - taps + 1 for side, taps in zip(padded.shape[1:3], shape))
     return [
         [padded[:, i : i + below : stride, j : j + right : stride] for j in range(shape[1])] for i in range(shape[0])

@@ -2,9 +2,10 @@
 
 A norm in evaluation mode is an affine map of the running statistics. Computed within the program it is a dozen
 operations on a few numbers for each of some hundred norms: six of ten kernels that XLA compiles, and a tenth of the
-time of a window of the ensemble. NumPy computes them once instead.
+time of a window of the ensemble. They are computed once instead.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -19,16 +20,17 @@ def fold_batch_norm(variables: Any, epsilon: float = 1e-5) -> dict[str, Any]:
 
     Args:
         variables: of a network of `TemporalConv`, `DepthwiseConv`, `GraphConv`, `GroupedGraphConv` and `BatchNorm`
-            layers, whose norms follow their kernels directly.
+            layers, whose norms follow their kernels directly; NumPy's arrays, or JAX's, also while they are traced.
         epsilon: of the norms.
     """
 
     def fold(params: Any, stats: Any) -> Any:
-        if not isinstance(params, dict):
-            return np.asarray(params)
+        if not isinstance(params, Mapping):
+            return params
         if "mean" in stats:
-            scale = np.asarray(params["scale"]) / np.sqrt(np.asarray(stats["var"]) + np.float32(epsilon))
-            return {"scale": scale, "bias": np.asarray(params["bias"]) - np.asarray(stats["mean"]) * scale}
+            arrays = stats["var"].__array_namespace__()
+            scale = params["scale"] / arrays.sqrt(stats["var"] + np.float32(epsilon))
+            return {"scale": scale, "bias": params["bias"] - stats["mean"] * scale}
         folded = {name: fold(each, stats.get(name, {})) for name, each in params.items()}
         # The bias of a graph convolution, one a matrix, is spread by the adjacency before the norm.
         if {"kernel", "norm"} <= folded.keys() and np.ndim(folded.get("bias", 0)) < 2:

@@ -1,7 +1,6 @@
 """Annotated images: one module a format, and the format found from the content."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,41 +19,18 @@ from infantjax.pose.annotations.data import (
     ReadRequest,
     assemble,
 )
-from infantjax.pose.annotations.splits import split_as_given, split_by_group, split_by_image
+from infantjax.pose.annotations.splits import split_as_given, split_by_group
 from infantjax.settings import require_one_of
 from infantjax.skeletons import Skeleton
 
 __all__ = [
     "FORMATS",
-    "AnnotationFormat",
     "Annotations",
     "read_annotations",
     "read_annotators",
     "split_as_given",
     "split_by_group",
-    "split_by_image",
 ]
-
-
-@dataclass(frozen=True)
-class AnnotationFormat:
-    """A format of annotated images.
-
-    Attributes:
-        name: for `read_annotations`.
-        description: one line.
-        recognizes: whether a file or folder is of it, by its content.
-        read: what it holds.
-    """
-
-    name: str
-    description: str
-    recognizes: Callable[[Path], bool]
-    read: Callable[[ReadRequest], ParsedAnnotations]
-
-
-def _is_recording(path: Path) -> bool:
-    return readers.format_of(path) is not None
 
 
 def _read_recording(request: ReadRequest) -> ParsedAnnotations:
@@ -71,27 +47,18 @@ def _read_recording(request: ReadRequest) -> ParsedAnnotations:
     )
 
 
-FORMATS: dict[str, AnnotationFormat] = {
-    f.name: f
-    for f in (
-        AnnotationFormat("mpii", "Matlab structure RELEASE of MPII Human Pose", mpii.recognizes, mpii.read),
-        AnnotationFormat(
-            "coco", "COCO keypoints, also SyRIP: images, annotations, categories", coco.recognizes, coco.read
-        ),
-        AnnotationFormat("in-motion", "annotations.csv of the infant framework", in_motion.recognizes, in_motion.read),
-        AnnotationFormat(
-            "in-motion-processed",
-            "points and crops of the infant framework",
-            in_motion.recognizes_processed,
-            in_motion.read_processed,
-        ),
-        AnnotationFormat("mini-rgbd", "sequences of MINI-RGBD", mini_rgbd.recognizes, mini_rgbd.read),
-        AnnotationFormat("babypose", "depth images and tables of babyPose", babypose.recognizes, babypose.read),
-        AnnotationFormat("keypoints", "a keypoint file with one row an image", _is_recording, _read_recording),
-        AnnotationFormat("labelme", "a folder of LabelMe files, or one", labelme.recognizes, labelme.read),
-    )
+FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[ReadRequest], ParsedAnnotations]]] = {
+    "mpii": (mpii.recognizes, mpii.read),
+    "coco": (coco.recognizes, coco.read),
+    "in-motion": (in_motion.recognizes, in_motion.read),
+    "in-motion-processed": (in_motion.recognizes_processed, in_motion.read_processed),
+    "mini-rgbd": (mini_rgbd.recognizes, mini_rgbd.read),
+    "babypose": (babypose.recognizes, babypose.read),
+    "keypoints": (lambda path: readers.format_of(path) is not None, _read_recording),
+    "labelme": (labelme.recognizes, labelme.read),
 }
-"""The formats by name, in the order in which they are tried."""
+"""By name, in the order in which they are tried: whether a file or folder is of the format by its content, and its
+reader."""
 
 
 def read_annotations(
@@ -130,13 +97,13 @@ def read_annotations(
     path = checks.check_readable(path)
     formats = [FORMATS[format]] if format else list(FORMATS.values())
     with checks.damage(path, "a folder"):
-        chosen = next((f for f in formats if f.recognizes(path)), None)
-    if chosen is None:
+        read = next((read for recognizes, read in formats if recognizes(path)), None)
+    if read is None:
         what = "holds no annotations" if path.is_dir() else "is no file of annotations"
         known = ", ".join(FORMATS)
         raise InputError(path, f"{what} of {f'format {format}' if format else 'a known format'}", f"known are {known}")
     request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None, persons)
-    return assemble(chosen.read(request), request, keep_empty)
+    return assemble(read(request), request, keep_empty)
 
 
 def read_annotators(

@@ -114,11 +114,8 @@ def _joints(categories: Any) -> list[str]:
 def _entry(
     path: Path, folder: Path, image: dict[str, Any], entry: dict[str, Any], values: np.ndarray, several: bool
 ) -> AnnotatedPerson:
-    labeled = values[:, 2] > 0
     file = folder / image["file_name"].lstrip("/")
     height, width = (_number(image.get(side)) for side in ("height", "width"))
-    box = entry.get("bbox")
-    corner = [_number(v) for v in box] if isinstance(box, list) and len(box) == 4 else []
     video = image.get("video_id", image.get("video", ""))
     frame = image.get("frame")
     name = file.stem if frame is None else f"{file.stem}_{frame:06d}"
@@ -126,12 +123,10 @@ def _entry(
     return AnnotatedPerson(
         where=f"{image['file_name'][:60]}",
         name=f"{name}#{entry.get('id')}" if several else name,
-        points=np.where(labeled[:, None], values[:, :2], np.nan),
+        points=np.where(values[:, 2:] > 0, values[:, :2], np.nan),
         image=file,
         frame=frame,
-        visible=np.where(labeled, values[:, 2] == 2, np.nan),
         size=(float(height), float(width)) if height > 0 and width > 0 else None,
-        box=(*corner[:2], corner[0] + corner[2], corner[1] + corner[3]) if corner else None,
         group=str(video) if isinstance(video, (int, str)) else "",
         split=split[1] if split else "",
     )

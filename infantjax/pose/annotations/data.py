@@ -1,6 +1,7 @@
 """The type of a set of annotated images, and how it is made of what the formats give."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_COORDINATE, natural_order
-from infantjax.formats import naming
+from infantjax.formats import checks, naming
 from infantjax.skeletons import Skeleton
 from infantjax.video.images import IMAGE_SUFFIXES
 
@@ -30,12 +31,8 @@ class Annotations:
         skeleton: the keypoints.
         paths: of the images, which need not exist (`with_images`); None where the format knows none.
         frames: number of the frame, from 0, where a path is that of a video; 0 of an image. None where all are images.
-        visible: `[image, keypoint]`, 1 seen, 0 hidden, NaN unknown; None where the format does not say.
         sizes: `[image, 2]`, height and width in pixels; None where the format does not say.
         heads: `[image, 4]`, boxes x1, y1, x2, y2 of the heads, pixels; None where the format has none.
-        boxes: the same of the persons.
-        scales: `[image]`, height of the person in 200 pixels, as MPII gives it; None where the format does not say.
-        centers: `[image, 2]`, middle of the person; None where the format does not say.
         groups: the infant or video of each image: those of one group belong together when data are split. None where
             neither format nor file names tell.
         splits: `train`, `val` or `test` for each image, empty where the format does not say; None if it never does.
@@ -47,12 +44,8 @@ class Annotations:
     skeleton: Skeleton
     paths: tuple[Path, ...] | None = None
     frames: tuple[int, ...] | None = None
-    visible: np.ndarray | None = None
     sizes: np.ndarray | None = None
     heads: np.ndarray | None = None
-    boxes: np.ndarray | None = None
-    scales: np.ndarray | None = None
-    centers: np.ndarray | None = None
     groups: tuple[str, ...] | None = None
     splits: tuple[str, ...] | None = None
     problems: tuple[str, ...] = ()
@@ -86,7 +79,7 @@ class Annotations:
         return self.take(rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AnnotatedPerson:
     """One person as a file has it; the attributes are those of `Annotations`.
 
@@ -96,12 +89,8 @@ class AnnotatedPerson:
         points: `[joint, 2]` in the file's own order of joints.
         image: path.
         frame: number of the frame, from 0, where the path is that of a video.
-        visible: `[joint]`.
         size: height and width.
         head: box.
-        box: box.
-        scale: in 200 pixels.
-        center: x and y.
         group: infant or video.
         split: `train`, `val`, `test`.
     """
@@ -111,12 +100,8 @@ class AnnotatedPerson:
     points: np.ndarray
     image: Path | None = None
     frame: int | None = None
-    visible: np.ndarray | None = None
     size: tuple[float, float] | None = None
     head: tuple[float, ...] | None = None
-    box: tuple[float, ...] | None = None
-    scale: float | None = None
-    center: tuple[float, float] | None = None
     group: str = ""
     split: str = ""
 
@@ -161,45 +146,35 @@ def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -
     match = naming.identify(path, sheet.joints, request.skeleton, sheet.among) if sheet.joints else None
     entries = [_inside(entry, sheet, problems) for entry in sheet.entries]
     entries = _once(entries, problems)
-    empty = [entry for entry in entries if np.isnan(entry.points).all()]
-    problems.warnings += [(entry.where, "has no annotated point") for entry in empty]
-    if not keep_empty:
-        entries = [entry for entry in entries if not np.isnan(entry.points).all()]
+    shown = [entry for entry in entries if not np.isnan(entry.points).all()]
+    problems.warnings += [(entry.where, "has no annotated point") for entry in entries if entry not in shown]
+    entries = entries if keep_empty else shown
     problems.warnings += [
         (entry.image.name, "is not there") for entry in entries if entry.image is not None and not entry.image.is_file()
     ]
-    if problems.errors or match is None or len(empty) == len(sheet.entries):
+    if problems.errors or match is None or not shown:
         if not problems.lines():
             raise InputError(path, "holds no annotated image", "annotate some")
         raise problems.to_error(path, "correct these and try again" if problems.errors else "no usable image is left")
     entries.sort(key=lambda e: (natural_order(e.image.parent) if e.image else [], natural_order(Path(e.name))))
     columns = [-1 if column is None else column for column in match.columns]
-
-    def keypoints(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([values, np.full_like(values[:1], np.nan)])[columns]
+    points = np.stack([entry.points for entry in entries])
 
     def given(attribute: str, size: int) -> np.ndarray | None:
         values = [getattr(entry, attribute) for entry in entries]
-        if all(value is None for value in values):
-            return None
-        array = np.array([np.full(size, np.nan) if v is None else np.atleast_1d(v) for v in values], np.float64)
-        return array if size > 1 else array[:, 0]
+        known = [np.full(size, np.nan) if value is None else value for value in values]
+        return None if values.count(None) == len(values) else np.array(known, np.float64)
 
-    visible = given("visible", len(sheet.joints))
     groups = tuple(entry.group for entry in entries)
     splits = tuple(entry.split for entry in entries)
     return Annotations(
         names=tuple(entry.name for entry in entries),
-        points=np.stack([keypoints(entry.points) for entry in entries]),
+        points=np.pad(points, ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)[:, columns],
         skeleton=match.skeleton,
         paths=tuple(e.image for e in entries if e.image) if all(e.image for e in entries) else None,
         frames=tuple(e.frame or 0 for e in entries) if any(e.frame is not None for e in entries) else None,
-        visible=None if visible is None else np.stack([keypoints(row) for row in visible]),
         sizes=given("size", 2),
         heads=given("head", 4),
-        boxes=given("box", 4),
-        scales=given("scale", 1),
-        centers=given("center", 2),
         groups=groups if all(groups) else groups_of([entry.name for entry in entries]),
         splits=splits if any(splits) else None,
         problems=problems.notes(),
@@ -214,6 +189,25 @@ def groups_of(names: Iterable[str]) -> tuple[str, ...] | None:
     matches = [_FRAME.match(name.partition("#")[0]) for name in names]
     groups = tuple(match["group"] for match in matches if match)
     return groups if len(groups) == len(matches) and len(set(groups)) > 1 else None
+
+
+def read_numbers(file: Path, columns: int, what: str) -> np.ndarray:
+    """The numbers of a text file, as many in each line.
+
+    Args:
+        file: of lines with numbers between blanks.
+        columns: numbers of a line.
+        what: they are, for the error.
+
+    Raises:
+        InputError: other lines, or none.
+    """
+    with checks.damage(file, "a list of points"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of an empty file
+        rows = np.loadtxt(file, ndmin=2, encoding="utf-8")
+    if not rows.size or rows.shape[1] != columns:
+        raise InputError(file, f"is not {what} in each line", "give the file as it was published")
+    return rows
 
 
 def images_in(folder: Path) -> dict[str, Path]:

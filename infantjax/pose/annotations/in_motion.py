@@ -11,23 +11,21 @@ Processed: `{train,val,test}/points/NAME.txt` with a line `x y` a keypoint, frac
 Source: behavior of the authors' training framework.
 """
 
-import csv
-import io
 import re
 from pathlib import Path
 
 import numpy as np
 
 from infantjax.errors import InputError, Problems
-from infantjax.files import natural_order, write_atomically
+from infantjax.files import natural_order
 from infantjax.formats import checks, text
 from infantjax.pose.annotations.data import (
     AnnotatedPerson,
-    Annotations,
     ParsedAnnotations,
     ReadRequest,
     images_in,
     note_unannotated,
+    read_numbers,
 )
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.video.images import image_size
@@ -124,30 +122,6 @@ def _point(path: Path, line: int, joint: str, cell: str) -> tuple[float, float]:
     return (np.nan, np.nan) if x == y == 0 else (x, y)
 
 
-def write(annotations: Annotations, path: str | Path) -> None:
-    """Write the raw table, whole or not at all; images are not copied.
-
-    Args:
-        annotations: with the sizes of their images; a missing point becomes (0, 0).
-        path: `annotations.csv`; replaced if it exists.
-
-    Raises:
-        ValueError: the sizes or the images are unknown.
-        OSError: the file cannot be written.
-    """
-    if annotations.sizes is None or annotations.paths is None or np.isnan(annotations.sizes).any():
-        raise ValueError("the table holds fractions of the images: their paths and sizes must be known")
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["number", "image", *annotations.skeleton.joints])
-    fractions = np.nan_to_num(annotations.points / annotations.sizes[:, None, ::-1])
-    for number, (image, points) in enumerate(zip(annotations.paths, fractions)):
-        split = annotations.splits[number] if annotations.splits else ""
-        name = f"{split}/{image.name}" if split else image.name
-        writer.writerow([number, name, *(f"({x:.6f}, {y:.6f})" for x, y in points)])
-    write_atomically(path, stream.getvalue())
-
-
 # --- processed -------------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +148,7 @@ def read_processed(request: ReadRequest) -> ParsedAnnotations:
         side, images = int(crops[-1].name.rpartition("x")[2]), images_in(crops[-1])
         for file in files:
             try:
-                points = _lines(file)
+                points = read_numbers(file, 2, "x and y")
             except InputError as error:
                 problems.errors.append((f"{split}/{file.name}", error.what))
                 continue
@@ -182,6 +156,7 @@ def read_processed(request: ReadRequest) -> ParsedAnnotations:
             if len(points) != size:
                 problems.errors.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
                 continue
+            points[(points == 0).all(1)] = np.nan
             image = images.get(file.stem, crops[-1] / f"{file.stem}.png")
             where = f"{split}/{file.name}"
             entries.append(AnnotatedPerson(where, file.stem, points * side, image, size=(side, side), split=split))
@@ -194,12 +169,3 @@ def _processed(path: Path) -> Path | None:
         return None
     folders = (path, path / "processed")
     return next((f for f in folders if any((f / split / "points").is_dir() for split in SPLITS)), None)
-
-
-def _lines(file: Path) -> np.ndarray:
-    with checks.damage(file, "a list of points"):
-        rows = [[float(cell) for cell in line.split()] for line in file.read_text("utf-8").splitlines() if line.strip()]
-        if not rows or any(len(row) != 2 for row in rows):
-            raise InputError(file, "is not x and y in each line", _REMEDY)
-    points = np.array(rows)
-    return np.where((points == 0).all(1, keepdims=True), np.nan, points)

@@ -7,7 +7,7 @@ not the iliac spines of In-Motion, and are left out there, as in the papers.
 Source: Hesse et al. 2018; Groos et al., Paper II (table 6: nose, upper neck, shoulders, elbows, wrists, knees, ankles).
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +15,13 @@ import numpy as np
 from infantjax import skeletons
 from infantjax.errors import InputError, Problems
 from infantjax.files import natural_order
-from infantjax.formats import checks
-from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, read_numbers
 from infantjax.skeletons import IN_MOTION_19
 
-_JOINTS = {
-    "nose": 24,
-    "head": 15,
-    "neck": 12,
-    "right_shoulder": 17,
-    "left_shoulder": 16,
-    "right_elbow": 19,
-    "left_elbow": 18,
-    "right_wrist": 21,
-    "left_wrist": 20,
-    "right_hip": 2,
-    "left_hip": 1,
-    "right_knee": 5,
-    "left_knee": 4,
-    "right_ankle": 8,
-    "left_ankle": 7,
-}
+_PAIRS = {"shoulder": 16, "elbow": 18, "wrist": 20, "hip": 1, "knee": 4, "ankle": 7}
+_JOINTS = {"nose": 24, "head": 15, "neck": 12}
+_JOINTS |= {f"{side}_{part}": n + (side == "right") for part, n in _PAIRS.items() for side in ("right", "left")}
+"""Numbers of the joints of the body model, in which the right one of a pair follows the left one."""
 _OTHERS = {"neck": "upper_neck", "wrist": "hand", "ankle": "foot"}
 _SIZE = (480.0, 640.0)
 _FOLDER = "joints_2Ddep"
@@ -62,7 +48,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
         for file in sorted((sequence / _FOLDER).glob("*.txt"), key=natural_order):
             number = file.stem.rpartition("_")[2]
             try:
-                points = _points(file, tuple(joints.values()))
+                points = _points(file, [joints.get(joint, -1) for joint in skeleton.joints])
             except InputError as error:
                 problems.errors.append((f"{sequence.name}/{file.name}", error.what))
                 continue
@@ -76,13 +62,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
                     group=sequence.name,
                 )
             )
-    # All joints of the keypoint set, so that its name is no guess; NaN where the sequences have none.
-    row = {joint: number for number, joint in enumerate(joints)}
-    rows = [row.get(joint, len(joints)) for joint in skeleton.joints]
-    kept = [
-        replace(entry, points=np.pad(entry.points, ((0, 1), (0, 0)), constant_values=np.nan)[rows]) for entry in entries
-    ]
-    return ParsedAnnotations(skeleton.joints, kept, problems, own=False)
+    return ParsedAnnotations(skeleton.joints, entries, problems, own=False)
 
 
 def _sequences(path: Path) -> list[Path]:
@@ -99,10 +79,8 @@ def _named(joint: str, known: tuple[str, ...]) -> str:
     return f"{side}_{other}" if side else other
 
 
-def _points(file: Path, numbers: tuple[int, ...]) -> np.ndarray:
-    with checks.damage(file, "a list of joints"):
-        rows = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
-        if not rows or any(len(row) != 4 for row in rows):
-            raise InputError(file, "is not x, y, depth and number in each line")
-        found = {int(float(row[3])): (float(row[0]), float(row[1])) for row in rows}
+def _points(file: Path, numbers: Sequence[int]) -> np.ndarray:
+    """The joints of these numbers; NaN where the body model has none."""
+    rows = read_numbers(file, 4, "x, y, depth and number")
+    found = {int(number): (x, y) for x, y, _, number in rows}
     return np.array([found.get(number, (np.nan, np.nan)) for number in numbers])

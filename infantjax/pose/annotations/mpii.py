@@ -2,8 +2,7 @@
 
 By default the persons that the file itself lists as standing apart (`single_person`), with `persons="all"` every
 annotated one; each is a row, named `IMAGE#NUMBER`. The images of the test set have no points and are left out, so
-that all rows are of the training set; the group is the video. Points on which the annotators did not agree whether they
-are visible have unknown visibility.
+that all rows are of the training set; the group is the video.
 
 Source: Andriluka et al. 2014.
 """
@@ -20,22 +19,9 @@ from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, 
 from infantjax.weights.archive import DAMAGE
 
 JOINTS = (
-    "right_ankle",
-    "right_knee",
-    "right_hip",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "pelvis",
-    "thorax",
-    "upper_neck",
-    "head_top",
-    "right_wrist",
-    "right_elbow",
-    "right_shoulder",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
+    *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+    *("pelvis", "thorax", "upper_neck", "head_top"),
+    *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
 )
 """The joints in the order of MPII's ids."""
 
@@ -127,34 +113,19 @@ def _persons(
         points = getattr(getattr(person, "annopoints", None), "point", None)
         if points is None or (selected is not None and number not in selected):
             continue
-        positions, visible = np.full((len(JOINTS), 2), np.nan), np.full(len(JOINTS), np.nan)
+        positions = np.full((len(JOINTS), 2), np.nan)
         for point in _list(points):
             joint = int(point.id)
             if not 0 <= joint < len(JOINTS):
                 raise ValueError(f"{where}: has a point of id {joint}")
             positions[joint] = float(point.x), float(point.y)
-            seen = np.ravel(getattr(point, "is_visible", ()))
-            visible[joint] = float(seen[0]) if len(seen) == 1 and str(seen[0]) else np.nan
-        scale, center = (_numbers(getattr(person, name, ())) for name in ("scale", "objpos"))
+        sides = [np.ravel(getattr(person, name, ())) for name in ("x1", "y1", "x2", "y2")]
         yield AnnotatedPerson(
             where=f"{file.name}#{number}",
             name=f"{file.stem}#{number}",
             points=positions,
             image=file,
-            visible=visible,
-            head=_box(person),
-            scale=scale[0] if scale else None,
-            center=(center[0], center[1]) if len(center) == 2 else None,
+            head=tuple(float(side[0]) for side in sides) if all(len(side) == 1 for side in sides) else None,
             group=str(videos[index - 1]) if 0 < index <= len(videos) else "",
             split="train",
         )
-
-
-def _numbers(value: Any) -> list[float]:
-    parts = (value.x, value.y) if hasattr(value, "x") and hasattr(value, "y") else np.ravel(value)
-    return [float(part) for part in parts]
-
-
-def _box(person: Any) -> tuple[float, ...] | None:
-    sides = [_numbers(getattr(person, name, ())) for name in ("x1", "y1", "x2", "y2")]
-    return tuple(side[0] for side in sides) if all(len(side) == 1 for side in sides) else None

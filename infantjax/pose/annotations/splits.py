@@ -1,4 +1,4 @@
-"""Splits of annotated images: by infant or video, by image as the training framework does, or as the format has it."""
+"""Splits of annotated images: by infant or video, or as the format has it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -65,27 +65,6 @@ def split_by_group(
         groups_of[part].append(int(group))
         missing[part] -= sizes[group]
     return _split({part: np.flatnonzero(np.isin(members, found)) for part, found in groups_of.items()}), notes
-
-
-def split_by_image(annotations: Annotations, seed: int = 0) -> tuple[Split, tuple[str, ...]]:
-    """Split by image with the shares of the training framework: 80 % for training and validation, 91 % of it trains.
-
-    For comparison only: images of one infant are in several parts. The random order is ours; that of the framework
-    depends on its own generator.
-
-    Args:
-        annotations: what to split.
-        seed: of the random order.
-
-    Returns:
-        As `split_by_group`.
-    """
-    rows = np.random.default_rng(seed).permutation(len(annotations))
-    development = int(0.8 * len(rows))
-    training = int(0.91 * development)
-    parts = {"train": rows[:training], "validation": rows[training:development], "test": rows[development:]}
-    note = "split by image, as in the training framework: parts share infants, and the metrics may be too good"
-    return _split(parts), (note,)
 
 
 def split_as_given(annotations: Annotations) -> tuple[Split, tuple[str, ...]]:

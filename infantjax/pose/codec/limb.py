@@ -1,7 +1,7 @@
 """Maps of limbs: the affinity fields of EfficientPose and OpenPose, and the discs and rectangles of babyPose.
 
 Positions are x and y, NaN where missing; a missing keypoint gives an empty map, which is trained like any other.
-Encoding runs on the device, decoding on the host (`pose.linking`).
+Encoding runs on the device, decoding on the host (`pose.codec.linking`).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
-from infantjax.pose import linking
+from infantjax.pose.codec import linking
 from infantjax.pose.codec.heatmap import Schedule
 from infantjax.settings import Positive, check_fields
 from infantjax.skeletons import Skeleton, segments

@@ -3,6 +3,6 @@
 IMPORTERS = {
     "keras": ("import_efficienthourglass", "import_efficientpose", "import_pose", "is_pose_weights"),
     "imagenet": ("filled", "imagenet"),
-    "videopose3d": ("import_videopose3d", "export_videopose3d"),
+    "videopose3d": ("import_videopose3d",),
 }
 """Names of the importers of weights in each module of this folder; `infantjax.weights` offers them."""

@@ -1,10 +1,6 @@
 """Import of weights of VideoPose3D, the network that lifts keypoints to 3D."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from einops import rearrange
 
 from infantjax.errors import InputError
 from infantjax.pose.networks.videopose3d import LiftingNetwork
@@ -59,24 +55,7 @@ def import_videopose3d(state: State | str | Path, *, causal: bool = False) -> tu
     if inputs % 2 or shapes["shrink.weight"][0] % 3 or not all(width % 2 for width in network.widths):
         raise InputError(where, f"has layers that do not fit together: {dict(shapes)}"[:200], REMEDY)
     input_shape = (network.receptive_field, network.inputs, 2)
-    return network, place(arrays, dict(_places(stages)), network, input_shape, where)
-
-
-def export_videopose3d(network: LiftingNetwork, variables: Variables) -> dict[str, Any]:
-    """The state dict of a network in the names and axes of the public program: the inverse of the import.
-
-    Args:
-        network: gives the number of stages.
-        variables: its weights.
-    """
-    state = {}
-    for name, target in _places(len(network.widths) - 1):
-        leaf = variables[target.collection]
-        for part in target.path:
-            leaf = leaf[part]
-        ours = " -> ".join(target.axes.split(" -> ")[::-1])
-        state[name] = rearrange(np.asarray(leaf), ours) if target.axes else np.asarray(leaf)
-    return state
+    return network, place(arrays, dict(places(stages)), network, input_shape, where)
 
 
 def _state_of(state: State | str | Path) -> State | str | Path:
@@ -86,7 +65,8 @@ def _state_of(state: State | str | Path) -> State | str | Path:
     return read_checkpoint(state, (ENTRY,)).get(ENTRY) or state
 
 
-def _places(stages: int) -> Places:
+def places(stages: int) -> Places:
+    """Where the arrays of a state dict of so many stages go."""
     yield from conv("expand_conv", "expand_bn", "expand", bias=False, axes=CONV_1D)
     for i in range(stages):
         for layer, name in ((2 * i, "conv"), (2 * i + 1, "mix")):

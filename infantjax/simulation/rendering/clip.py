@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8, UInt16
 from PIL import Image, ImageFilter
 
+from infantjax.recording.metadata import Metadata
 from infantjax.recording.recording import Recording
 from infantjax.settings import NonNegative, Range, Share, check_fields
 from infantjax.simulation.config import STATEMENT, InfantConfig
@@ -138,7 +139,7 @@ class Clip:
             fps=self.fps,
             skeleton=skeleton,
             name=name,
-            metadata={"simulated": True, "statement": STATEMENT, "seed": list(self.seed)},
+            metadata=Metadata(columns={"simulated": True, "statement": STATEMENT, "seed": list(self.seed)}),
             history=("exact keypoints of a rendered clip",),
             notes=(STATEMENT,),
         )

@@ -99,7 +99,7 @@ def paint_capsule(
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What a head looks like.
+    """Look of a head.
 
     Attributes:
         skin: `[3]` RGB.

@@ -2,19 +2,19 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from infantjax import cli, formats
-from infantjax.methods.asy_regression import pipeline
+from infantjax.errors import InputError
+from infantjax.methods import registry
 from infantjax.pose.annotations import read_annotations
-from infantjax.pose.metrics import LimbError, limb_errors
+from infantjax.pose.metrics import limb_errors
 from infantjax.simulation import RenderConfig, write_cohort
 from infantjax.skeletons import BABYPOSE_12, COCO_17
-from infantjax.training.state import Status
+from infantjax.weights.ensemble import load_ensemble
 
 SMALL = ("--height", "48", "--narrow", "32", "--detection.batch-size", "8", "--regression.batch-size", "8")
 
@@ -52,17 +52,6 @@ def test_the_rmsd_of_a_limb_is_over_its_three_joints_and_the_frames_of_a_clip():
     assert len(limb_errors(*np.zeros((2, 1, 1, 17, 2)), COCO_17)) == 4
 
 
-def test_networks_that_find_no_joint_are_saved_with_errors_that_are_not_known(cohort, tmp_path, monkeypatch):
-    variables = {"params": {"kernel": np.zeros((1, 2), np.float32)}}
-    ended = SimpleNamespace(last_epoch=[1], best_epoch=[1], status=[Status.FINISHED], variables=variables)
-    monkeypatch.setattr(pipeline, "train", lambda *given, **options: ended)
-    monkeypatch.setattr(pipeline, "rmsd_of_limbs", lambda *given: {"left_leg": LimbError(np.nan, np.nan, 0.0)})
-    monkeypatch.setattr(pipeline, "overlap_of_maps", lambda *given: {})
-    pipeline.train_depth(read_annotations(cohort), directory=tmp_path, config=pipeline.DepthTrainingConfig(height=48))
-    record = json.loads((tmp_path / "training.json").read_text())
-    assert record["errors"]["left_leg"] == {"median": None, "iqr": None, "found": 0.0}
-
-
 @pytest.mark.slow
 def test_networks_are_trained_continued_used_and_measured(cohort, tmp_path, capsys):
     network = tmp_path / "network"
@@ -72,13 +61,17 @@ def test_networks_are_trained_continued_used_and_measured(cohort, tmp_path, caps
     first = capsys.readouterr()
     assert re.search(r"detection: best epoch \d, finished after 2 of 2 epochs", first.out)
     assert "RMSD on other infants, pixels of 128 x 96" in first.out
-    assert re.search(r"joints +Dice 0\.\d+, recall \d\.\d+", first.out)
+    assert re.search(r"Dice of joints +0\.\d+\n", first.out)
+    assert re.search(r"recall of joints +\d\.\d+\n", first.out)
     record = json.loads((network / "training.json").read_text())
-    assert record["clips"] == {"train": 44, "validation": 8, "test": 8}
-    assert set(record["errors"]) >= {"right_arm", "left_leg"}
+    (ended,) = record["runs"]
+    assert (record["method"], ended["trained_on"], len(ended["held_out"])) == ("asy-regression", 44, 8)
+    assert set(record["metrics"]) >= {"RMSD of right arm", "found of left leg", "recall of connections"}
+    with pytest.raises(InputError, match="finds keypoints in depth images and assesses none; use `infantjax"):
+        registry.assessor(load_ensemble(network))
 
     index = (network / "ensemble.json").read_bytes()
-    newest = max((network / "regression" / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
+    newest = max((network / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
     newest.rename(tmp_path / "away")
     assert run(*train, *epochs) == 0
     assert (network / "ensemble.json").read_bytes() == index
@@ -105,7 +98,8 @@ def test_later_frames_of_the_same_infants_test_as_published(cohort, tmp_path, ca
     one = ("--detection.epochs", 1, "--regression.epochs", 1)
     assert run("train", "depth", cohort, "-o", tmp_path / "n", *options, *one) == 0
     assert "RMSD on later frames of the same infants" in capsys.readouterr().out
-    assert json.loads((tmp_path / "n" / "training.json").read_text())["clips"]["test"] == 4 * 2
+    (ended,) = json.loads((tmp_path / "n" / "training.json").read_text())["runs"]
+    assert len(ended["held_out"]) == 4 * 2
 
 
 @pytest.mark.parametrize(

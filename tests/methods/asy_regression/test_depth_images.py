@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,20 +10,20 @@ from PIL import Image
 
 from infantjax import cli, formats
 from infantjax.errors import InputError
-from infantjax.methods.asy_regression import tracker as tracking
 from infantjax.methods.asy_regression.evaluation import overlap_of_maps
 from infantjax.methods.asy_regression.images import read_frames, to_frame, to_image
-from infantjax.methods.asy_regression.model import build, connections
-from infantjax.methods.asy_regression.network import DepthNetwork, Joints, load_depth_network
+from infantjax.methods.asy_regression.model import connections
+from infantjax.methods.asy_regression.network import TASK, DepthNetwork, Joints
 from infantjax.methods.asy_regression.tracker import DepthTracker
 from infantjax.methods.asy_regression.training import ClipData
-from infantjax.nn.initializers import initialize
-from infantjax.pose import load_pose_network, track
+from infantjax.pose import load_pose_network
 from infantjax.pose.annotations import Annotations, read_annotations
 from infantjax.pose.codec.limb import DiscCodec, FallOff
-from infantjax.pose.writing import write_keypoints
+from infantjax.pose.estimation import track
+from infantjax.pose.estimation.writing import write_keypoints
 from infantjax.skeletons import BABYPOSE_12
 from infantjax.video.depth import DepthImages
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, save_ensemble
 
 
 def save(path, value=900):
@@ -127,35 +126,16 @@ def test_half_of_each_disc_has_a_recall_of_one_half_and_a_dice_of_two_thirds():
     network = DepthNetwork("asy-regression", Half(), Drawn(), ({}, {}), BABYPOSE_12, 96, 128, 6.0)
     data = ClipData(np.zeros((4, 96, 128), np.float32), np.tile(POINTS, (4, 1, 1)), None, BABYPOSE_12)
     overlap = overlap_of_maps(network, data, [0, 1], 6.0)
-    assert overlap["joints"] == pytest.approx((2 / 3, 1 / 2), abs=0.03)
-    assert overlap["connections"] == (0, 0)
-
-
-def test_networks_are_read_as_they_were_saved(tmp_path):
-    modules = [build(name, narrow=32) for name in ("babypose-detection", "asy-regression")]
-    shapes = (jnp.zeros((1, 3, 48, 64, channels)) for channels in (1, 21))
-    variables = tuple(dict(initialize(m, jax.random.key(0), x)) for m, x in zip(modules, shapes))
-    network = DepthNetwork("asy-regression", *modules, variables, BABYPOSE_12, 48, 64, 3.0)
-    digest = network.save(tmp_path, {"statement": "for a test"})
-    again = load_depth_network(tmp_path)
-    assert (again.detector, again.regressor, again.kind) == (*modules, "asy-regression")
-    assert (again.height, again.width, again.radius) == (48, 64, 3.0)
-    assert (again.digest, again.statement) == (digest, "for a test")
-    for a, b in zip(*map(jax.tree.leaves, (again.variables, variables)), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert overlap["Dice of joints"] == pytest.approx(2 / 3, abs=0.03)
+    assert overlap["recall of joints"] == pytest.approx(1 / 2, abs=0.03)
+    assert overlap["Dice of connections"] == overlap["recall of connections"] == 0
 
 
 def test_the_command_for_images_in_color_names_the_one_for_depth(tmp_path):
-    modules = [build(name, narrow=32) for name in ("babypose-detection", "asy-regression")]
-    network = DepthNetwork("asy-regression", *modules, ({"a": np.ones(1)},) * 2, BABYPOSE_12, 48, 64, 3.0)
-    network.save(tmp_path, {})
+    member = Member("asy-regression", {"a": np.ones((1, 1))})
+    save_ensemble(Ensemble((member,), EnsembleInfo(task=TASK)), tmp_path)
     with pytest.raises(InputError, match="holds no pose network; use `infantjax pose depth`"):
         load_pose_network(tmp_path)
-
-
-def test_another_folder_of_weights_is_refused(ensemble_folder):
-    with pytest.raises(InputError, match="holds no networks of depth images; give a folder of `infantjax train depth`"):
-        load_depth_network(ensemble_folder)
 
 
 # --- keypoints of a folder -------------------------------------------------------------------------------------------
@@ -215,10 +195,22 @@ def test_an_interrupted_folder_is_continued(folder, tmp_path, monkeypatch):
 
 
 def test_of_several_folders_those_that_can_be_read_are_written_and_kept(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tracking, "load_depth_network", lambda weights: Brightest())
+    weights = tmp_path / "weights"
+    save_ensemble(Ensemble((Member("any", {"a": np.ones((1, 1))}),), EnsembleInfo(method="asy-regression")), weights)
+    monkeypatch.setattr(DepthNetwork, "of", lambda ensemble: Brightest())
     (folder.parent / "broken").mkdir()
     (folder.parent / "broken" / "0.png").write_text("no image")
-    given = ["pose", "depth", str(folder), str(folder.parent / "broken"), "--weights", "any", "--fps", "6", "--quiet"]
+    given = [
+        "pose",
+        "depth",
+        str(folder),
+        str(folder.parent / "broken"),
+        "--weights",
+        str(weights),
+        "--fps",
+        "6",
+        "--quiet",
+    ]
     assert cli.run([*given, "-o", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(tmp_path / "out" / "clip.csv")]

@@ -15,6 +15,7 @@ from infantjax.methods.asy_regression.training import DETECTION, REGRESSION, Cli
 from infantjax.nn.initializers import initialize
 from infantjax.pose.codec import limb as targets
 from infantjax.skeletons import BABYPOSE_12
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 
@@ -114,7 +115,8 @@ def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
     data = clips(None if kind == "detection" else detector())
     module = DetectionNetwork() if kind == "detection" else RegressionNetwork(asymmetric=True)
     config = replace(CONFIG, epochs=6, **({} if kind == "detection" else {"optimizer": "momentum", "momentum": 0.5}))
-    result = depth.train(module, data, [SPLIT], config, options=OPTIONS, directory=tmp_path)
+    arguments = depth.setup(module, data, [SPLIT], config)
+    result = fit(*arguments, options=OPTIONS, directory=tmp_path, shard_batches=True)
     loss = result.history["training_loss"][0]
     assert loss[-1] < loss[0]
     figure = result.history["accuracy" if kind == "detection" else "mean_absolute_error"][0]
@@ -122,7 +124,7 @@ def test_a_training_lowers_its_loss_and_keeps_its_best_epoch(kind, tmp_path):
     assert result.best_score[0] == best
     for epoch in ("5", "6"):
         (tmp_path / "checkpoints" / epoch).rename(tmp_path / f"away-{epoch}")
-    again = depth.train(module, data, [SPLIT], config, options=OPTIONS, directory=tmp_path)
+    again = fit(*arguments, options=OPTIONS, directory=tmp_path, shard_batches=True)
     for a, b in zip(jax.tree.leaves(vars(again)), jax.tree.leaves(vars(result)), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -145,7 +147,7 @@ def test_the_rate_falls_by_a_tenth_after_every_ten_epochs():
 def test_a_call_that_makes_no_sense_is_refused(change, message):
     given = {"module": DetectionNetwork(), "data": clips(), "splits": [SPLIT], "config": CONFIG} | change
     with pytest.raises(ValueError, match=message):
-        depth.train(**given)
+        depth.setup(**given)
 
 
 def test_a_setting_that_makes_no_sense_is_refused():

@@ -7,9 +7,9 @@ import pytest
 
 from infantjax import skeletons
 from infantjax.errors import InputError
+from infantjax.methods.baby_moves import cleaning
 from infantjax.methods.baby_moves import preprocessing as baby_moves
 from infantjax.methods.baby_moves.preprocessing import PAPER, REFERENCE, Image, Preprocessing
-from infantjax.recording import cleaning
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import BABY_MOVES_18
 

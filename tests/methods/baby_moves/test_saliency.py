@@ -63,26 +63,7 @@ def test_a_series_that_the_network_does_not_read_is_not_salient(series, of):
     assert (np.delete(np.asarray(found), 10, axis=1) > 0).all()
 
 
-def test_the_body_map_adds_x_and_y_and_keeps_angles_apart():
-    points, angles = saliency.body_map(np.arange(46.0))
+def test_the_saliency_of_a_point_is_that_of_its_x_and_its_y():
+    points = saliency.of_points(np.arange(46.0))
+    assert points.shape == (18,)
     assert points[BABY_MOVES_18.index("left_eye")] == 2 + 3
-    assert (points.shape, angles.tolist()) == ((18,), list(range(36, 46)))
-
-
-def test_extremes_are_of_all_videos_together():
-    totals = np.arange(100.0).reshape(4, 25)
-    found = saliency.extremes(np.stack([totals, totals], -1))
-    np.testing.assert_array_equal(found.high, totals > 89.1)
-    np.testing.assert_array_equal(found.low, totals < 9.9)
-    with pytest.raises(ValueError, match=r"within 0\.\.100"):
-        saliency.extremes(np.zeros((1, 1, 46)), 10, 90)
-
-
-def test_movement_of_a_point_that_jumps_and_of_one_that_rests():
-    keypoints = np.zeros((136, 18, 2))
-    keypoints[:, 3, 0] = np.where(np.arange(136) % 2, 1.0, -1.0)
-    keypoints[:, 5, 1] = np.where(np.arange(136) < 68, 3.0, -3.0)
-    distance, deviation = saliency.movement(keypoints)
-    assert distance.shape == (2, 18)
-    np.testing.assert_allclose(distance[:, [0, 3, 5]], [[0, 1, 3]] * 2)
-    np.testing.assert_allclose(deviation, 0)

@@ -10,10 +10,10 @@ import pytest
 
 from infantjax.methods.baby_moves import model as network
 from infantjax.methods.baby_moves import training as baby_moves
-from infantjax.methods.baby_moves.training import TrainingConfig, VideoBatch, Videos, VideoTask
+from infantjax.methods.baby_moves.training import TrainingConfig, Videos, VideoTask
 from infantjax.nn.initializers import initialize
-from infantjax.training import loop
 from infantjax.training import optimizers as optimizers
+from infantjax.training.fitting import fit
 from infantjax.training.splits import Split, random_splits
 from infantjax.training.state import Status
 
@@ -42,7 +42,7 @@ def steps(shared, baby_moves_variables):
             given = {**variables, "params": params}
             (logits, _), updates = task.module.apply(given, clips, metadata, train=True, mutable=["batch_stats"])
             entropy = baby_moves.smoothed_cross_entropy(logits, labels).mean()
-            value, _ = task.loss(given, VideoBatch(clips[:, 0], metadata, labels), {"dropout": jax.random.key(0)})
+            value, _ = task.loss(given, (clips[:, 0], metadata, labels), {"dropout": jax.random.key(0)})
             return value, (entropy, logits, updates)
 
         gradient, (entropy, logits, updates) = jax.grad(loss, has_aux=True)(variables["params"])
@@ -190,7 +190,7 @@ def partitions(cohort):
 
 @pytest.fixture(scope="module")
 def repeats(plain, partitions):
-    return loop.train(*baby_moves.setup(MODULE, plain, partitions, SMALL))
+    return fit(*baby_moves.setup(MODULE, plain, partitions, SMALL))
 
 
 def test_every_run_keeps_the_epoch_of_its_lowest_loss_behind_the_warm_up(repeats):
@@ -224,9 +224,7 @@ def test_runs_learn(repeats):
 @pytest.mark.slow
 def test_a_network_trains_on_metadata_and_keeps_its_last_weights_if_it_ends_in_its_warm_up(cohort, partitions):
     config = replace(SMALL, epochs=3, warm_up=5)
-    result = loop.train(
-        *baby_moves.setup(network.build(features=4, blocks=1, metadata=True), cohort, partitions[:1], config)
-    )
+    result = fit(*baby_moves.setup(network.build(features=4, blocks=1, metadata=True), cohort, partitions[:1], config))
     assert result.variables["batch_stats"]["metadata_branch"]["norm"]["mean"][0, 0] > 0.5  # on its way to 15 weeks
     assert (result.best_epoch[0], result.status) == (0, (Status.FINISHED,))
     assert not np.isnan(result.validation_outputs(partitions[:1])[0]).any()
@@ -262,7 +260,7 @@ def test_videos_that_do_not_fit_are_refused(change, message):
 )
 def test_a_training_that_cannot_be_is_refused(module, partitions, message, plain):
     with pytest.raises(ValueError, match=message):
-        loop.train(*baby_moves.setup(module, plain, partitions, SMALL))
+        fit(*baby_moves.setup(module, plain, partitions, SMALL))
 
 
 @pytest.mark.parametrize(

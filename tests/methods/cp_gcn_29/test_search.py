@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infantjax.cli.parsing import parse
-from infantjax.cli.search import Search
+from infantjax.cli.training.search import Search
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.architecture import RELEASED, Architecture, canonical, plan
@@ -77,9 +77,9 @@ def test_a_candidate_is_trained_to_its_auc(cohort_of, tmp_path):
 def test_networks_of_different_choices_assess_together(random_ensemble, cohort_of):
     one, two = (load_ensemble(random_ensemble("cp-gcn-29", overrides=SMALL | {"init_lay": n})) for n in (16, 32))
     recording = cohort_of("cp-gcn-29", 2).recordings[0]
-    settings = {name: value for name, value in one.info["settings"].items() if name != "overrides"}
+    settings = {name: value for name, value in one.info.settings.items() if name != "overrides"}
     members = tuple(replace(e.members[0], overrides=SMALL | {"init_lay": n}) for e, n in ((one, 16), (two, 32)))
-    both = replace(one, members=members, info=one.info | {"settings": settings})
+    both = replace(one, members=members, info=replace(one.info, settings=settings))
     found = registry.assessor(both).assess(recording).members
     alone = [member.value for e in (one, two) for member in registry.assessor(e).assess(recording).members]
     np.testing.assert_allclose([member.value for member in found], alone, rtol=1e-5)

@@ -42,8 +42,8 @@ def test_a_checkpoint_is_read_without_running_code_from_it(checkpoint, folder):
         assert state[name].astype(np.float64).sum() == pytest.approx(total, rel=1e-5, abs=1e-5)
     assert choices == json.loads(str(golden["config"]))
     ensemble = import_ensemble(checkpoint, any_file=True)
-    assert "unknown origin" in ensemble.info["statement"]
-    assert ensemble.info["training"]["notes"] == ["stored adjacency: that of in-motion-29"]
+    assert "unknown origin" in ensemble.info.statement
+    assert ensemble.info.training["notes"] == ["stored adjacency: that of in-motion-29"]
 
 
 @pytest.mark.slow
@@ -145,11 +145,11 @@ def test_folded_weights_give_the_reference_scores_at_both_lengths_of_windows(rel
 
 
 def test_what_is_known_of_the_public_weights_is_told(released):
-    statement = released.info["statement"]
+    statement = released.info.statement
     assert "trained on private infants by others" in statement
     assert "come from the set that chose the epoch" in statement
     assert "not validated through this pipeline" in statement
-    assert released.info["validated"] is False
-    assert released.info["training"]["published"]["validation AUC"] == 0.946
+    assert released.info.validated is False
+    assert released.info.training["published"]["validation AUC"] == 0.946
     (file,) = models.get("cp-gcn-29").weights
     assert (file.git_blob, file.license) == (CHECKPOINTS["weights"][0], "Apache-2.0")

@@ -13,7 +13,7 @@ from infantjax.nn.initializers import initialize
 from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, simulate
-from infantjax.weights.ensemble import Ensemble, Member, save_ensemble
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, save_ensemble
 
 WIDTHS = [4, 6]
 
@@ -55,7 +55,7 @@ def ensemble_folder(tmp_path_factory, info) -> Path:
     module = models.get("st-gcn").build(widths=WIDTHS)
     member = Member("st-gcn", random_variables(module, (150, 19, 2), 2), {"widths": WIDTHS})
     folder = tmp_path_factory.mktemp("ensemble")
-    save_ensemble(Ensemble((member,), info), folder)
+    save_ensemble(Ensemble((member,), EnsembleInfo.from_dict(info)), folder)
     return folder
 
 

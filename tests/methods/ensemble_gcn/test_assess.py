@@ -17,13 +17,12 @@ from infantjax.assessment.gate import UNGATED
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.architecture import Architecture
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.inference import EnsembleProgram
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19
 from infantjax.weights import import_movement_outcome
-from infantjax.weights.ensemble import Ensemble, Member, load_ensemble
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -128,7 +127,7 @@ def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
 
 
 def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
-    shorter = replace(ensemble, info={**ensemble.info, "preprocessing": replace(REFERENCE, window=60).to_dict()})
+    shorter = replace(ensemble, info=replace(ensemble.info, preprocessing=replace(REFERENCE, window=60)))
     recording = record(200)
     assessment = EnsembleGcnAssessor(shorter).assess(recording)
     assert assessment.time_series.length == 2.0
@@ -137,7 +136,7 @@ def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
 
 
 def test_other_preprocessing_gives_another_risk(ensemble, assessor, record):
-    turned = EnsembleGcnAssessor(Ensemble(ensemble.members, ensemble.info | {"preprocessing": PAPER.to_dict()}))
+    turned = EnsembleGcnAssessor(Ensemble(ensemble.members, replace(ensemble.info, preprocessing=PAPER)))
     recording = record(200)
     assert turned.assess(recording).value != assessor.assess(recording).value
     positions = standardize(recording, PAPER).keypoints.astype(np.float32)
@@ -151,7 +150,7 @@ def test_contributions_of_the_first_model_leave_the_others_out(ensemble, record)
     first, second = (
         Member(one.model, jax.tree.map(lambda a, i=i: a[i : i + 1], one.variables), one.overrides) for i in (0, 1)
     )
-    program = EnsembleProgram((first, second), IN_MOTION_19)
+    program = EnsembleGcnAssessor(Ensemble((first, second), ensemble.info))._program
     program.compile()
     found = {}
     for name, members, of in (("all", (first, second), "all"), ("first", (first, second), "first_model")):
@@ -167,6 +166,17 @@ def test_contributions_of_the_first_model_leave_the_others_out(ensemble, record)
 # --- one program for every length ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("how", ["grad-cam++", "saliency"])
+def test_another_explanation_changes_the_contributions_alone(ensemble, assessor, record, how):
+    first = replace(ensemble, members=ensemble.members[:1])
+    usual, other = (EnsembleGcnAssessor(first, **options).assess(record(300)) for options in ({}, {"explain": how}))
+    assert other.value == pytest.approx(usual.value, abs=1e-6)
+    assert other.contributions != usual.contributions
+    assert 0.3 < max(other.contributions.values()) <= 1
+    assert other.provenance["settings"]["contributions"] == how
+    assert other.contributions_label != usual.contributions_label
+
+
 def test_recordings_of_any_length_are_assessed_without_compiling_again(assessor, record, compilations):
     assessor.assess(record(400))
     jax.jit(lambda x: x + len(compilations))(1.0)
@@ -180,7 +190,7 @@ def test_recordings_of_any_length_are_assessed_without_compiling_again(assessor,
 def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
     positions = standardize(record(1000), REFERENCE).keypoints.astype(np.float32)
     (expected,), starts = assessor._program.scores(positions)
-    (found,), same = EnsembleProgram(ensemble.members, IN_MOTION_19, chunk=1).scores(positions)
+    (found,), same = replace(assessor._program, chunk=1, _programs=[]).scores(positions)
     np.testing.assert_array_equal(same, starts)
     # Another shape is another program: sums in another order, amplified by the norms.
     np.testing.assert_allclose(found.risk, expected.risk, rtol=0, atol=1e-5)
@@ -320,24 +330,29 @@ def test_weights_of_another_architecture_are_refused_by_the_first_array_that_dif
     ("change", "message"),
     [
         ({"skeleton": "in-motion-20"}, 'unknown skeleton "in-motion-20"'),
-        ({"skeleton": None}, "unknown skeleton"),
+        ({"skeleton": None}, "skeleton must be str"),
         ({"skeleton": "coco-17"}, "its skeleton coco-17 has no trunk"),
         ({"preprocessing": {"fps": 0}}, "fps must be above 0"),
         ({"preprocessing": {"fps": 1e6}}, "fps must be above 0 and at most 1000"),
-        ({"preprocessing": {"speed": 1}}, "unknown preprocessing fields speed"),
-        ({"preprocessing": None}, "cannot be used"),
-        ({"threshold": 1.5}, "threshold is 1.5"),
-        ({"threshold": float("nan")}, "threshold is nan"),
-        ({"threshold": "high"}, "cannot be used"),
+        ({"preprocessing": {"speed": 1}}, "unknown setting .preprocessing.speed"),
+        ({"preprocessing": None}, "it has no preprocessing"),
+        ({"threshold": 1.5}, "threshold must be within 0..1"),
+        ({"threshold": float("nan")}, "threshold must be within 0..1"),
+        ({"threshold": "high"}, "threshold must be float"),
+        ({"validated": "false"}, "validated must be bool"),
     ],
 )
 def test_an_ensemble_whose_settings_make_no_sense_is_refused(ensemble, change, message):
-    assert message in refusal(EnsembleGcnAssessor, Ensemble(ensemble.members, ensemble.info | change))
+    def assessor() -> EnsembleGcnAssessor:
+        return EnsembleGcnAssessor(Ensemble(ensemble.members, EnsembleInfo.from_dict(ensemble.info.to_dict() | change)))
+
+    with pytest.raises((InputError, ValueError), match=message):
+        assessor()
 
 
 def test_an_ensemble_without_a_setting_or_of_an_unknown_model_is_refused(ensemble):
     for name in ("skeleton", "preprocessing", "threshold"):
-        info = {key: value for key, value in ensemble.info.items() if key != name}
+        info = replace(ensemble.info, **{name: getattr(EnsembleInfo(), name)})
         assert name in refusal(EnsembleGcnAssessor, Ensemble(ensemble.members, info))
     member = Member("resnet-50", ensemble.members[0].variables)
     assert 'unknown model "resnet-50"' in refusal(EnsembleGcnAssessor, Ensemble((member,), ensemble.info))
@@ -378,7 +393,7 @@ def reference(shared):
             logits.append(z[f"{prefix}logits"])
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
         members.append(Member("kbest-gcn-1", stacked, architecture.to_choices()))
-    info = {"skeleton": "in-motion-19", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
+    info = EnsembleInfo(skeleton="in-motion-19", preprocessing=REFERENCE, threshold=0.5)
     assessor = EnsembleGcnAssessor(Ensemble(tuple(members), info), rule="quartile", contributions_of="first_model")
     recording = readers.read(folder / f"orgcoords_{expected['infant']}.csv", fps=30.0)
     return expected["results"], np.stack(logits), assessor, recording

@@ -16,9 +16,9 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.quality import Moments, moments
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.crossval import format_summary
-from infantjax.training.fine_tuning import Start
-from infantjax.training.out_of_fold import to_csv
+from infantjax.training.cohorts.crossval import format_summary
+from infantjax.training.cohorts.fine_tuning import Start
+from infantjax.training.cohorts.out_of_fold import to_csv
 from infantjax.weights.ensemble import leaves, load_ensemble
 
 CONFIG = TrainingConfig(epochs=2, batch_size=8, samples_per_negative=2, positive_ratio=2, learning_rate=0.05)
@@ -61,9 +61,9 @@ def test_crossval_writes_an_ensemble_with_one_network_for_each_fold(ensemble, fo
     (member,) = loaded.members
     assert (member.model, dict(member.overrides), member.runs) == ("st-gcn", {"widths": [4, 4]}, 3)
     assert set(member.variables) == {"params", "batch_stats", "constants"}
-    assert loaded.info["preprocessing"] == normalization.REFERENCE.to_dict()
-    assert loaded.info["validated"] is False
-    assert "never validated" in loaded.info["statement"]
+    assert loaded.info.preprocessing == normalization.REFERENCE
+    assert loaded.info.validated is False
+    assert "never validated" in loaded.info.statement
 
 
 def test_every_infant_is_held_out_once_and_its_risk_is_written(ensemble, folder):
@@ -81,7 +81,7 @@ def test_every_infant_is_held_out_once_and_its_risk_is_written(ensemble, folder)
 
 def test_figures_by_choices_of_the_other_infants_stand_beside_the_optimistic_ones(ensemble, folder):
     selection = json.loads((folder / "training.json").read_text())["selection"]
-    assert ensemble.info["training"]["selection"] == selection
+    assert ensemble.info.training["selection"] == selection
     assert (selection["infants"], len(selection["epochs"])) == (8, 3)
     assert set(selection["epochs"]) <= {1, 2}
     record = json.loads((folder / "training.json").read_text())
@@ -92,13 +92,14 @@ def test_figures_by_choices_of_the_other_infants_stand_beside_the_optimistic_one
 
 
 def test_an_ensemble_keeps_out_of_fold_risks_and_moments_but_no_ids(ensemble, folder):
-    found = RiskCalibration.from_dict(load_ensemble(folder).info["calibration"])
+    found = RiskCalibration.from_dict(load_ensemble(folder).info.calibration)
     rows = list(csv.DictReader((folder / "out_of_fold.csv").read_text().splitlines()))
     assert sorted(found.conformal.risks) == pytest.approx(sorted(float(row["value"]) for row in rows))
     assert found.counts() == (4, 4)
     assert "4 infants with the outcome and 4 without are too few" in found.reason
-    assert format_summary(ensemble)[-1] == f"no calibration map: {found.reason}; finest error of conformal sets 0.2"
-    assert Moments.from_dict(load_ensemble(folder).info["moments"]) == moments(cohort().recordings)
+    expected = f"no calibration map: {found.reason}; finest error of conformal sets 0.2; at an error of 0.2 sets from "
+    assert format_summary(ensemble)[-1].startswith(expected)
+    assert Moments.from_dict(load_ensemble(folder).info.moments) == moments(cohort().recordings)
     assert not any(name in (folder / "ensemble.json").read_text() for name in cohort().names)
 
 
@@ -170,9 +171,9 @@ def test_a_run_that_holds_out_one_infant_selects_no_epoch_by_it(left_out):
     runs = json.loads((folder / "training.json").read_text())["runs"]
     assert [run["held_out"] for run in runs] == [["i00"], ["i01"], ["i02"], ["i03"], ["i04"]]
     assert [(run["best_epoch"], run["epochs"], run["metrics"]) for run in runs] == [(0, 2, {"AUC": None})] * 5
-    assert ensemble.info["calibration"]["optimistic"] is False
-    assert "optimistic" not in ensemble.info["statement"]
-    selection = ensemble.info["training"]["selection"]
+    assert ensemble.info.calibration["optimistic"] is False
+    assert "optimistic" not in ensemble.info.statement
+    selection = ensemble.info.training["selection"]
     assert selection["epochs"] is None
     assert selection["nested"]["sensitivity"] is None
     assert selection["nested"]["AUC"] == selection["optimistic"]["AUC"]
@@ -180,7 +181,7 @@ def test_a_run_that_holds_out_one_infant_selects_no_epoch_by_it(left_out):
 
 
 def test_a_run_that_trained_on_one_outcome_is_told(left_out):
-    assert left_out[0].info["notes"][0] == "run 2 trained on no infant with outcome 1: its risks say little"
+    assert left_out[0].info.notes[0] == "run 2 trained on no infant with outcome 1: its risks say little"
 
 
 # --- starting from the weights of an ensemble ------------------------------------------------------------------------
@@ -200,8 +201,8 @@ def test_an_ensemble_says_what_it_was_started_from(left_out, ensemble):
     found, folder = left_out
     origin = {"ensemble": ensemble.digest, "trainable": ["classifier"]}
     assert json.loads((folder / "training.json").read_text())["start"] == origin
-    assert found.info["training"]["start"] == origin
-    assert f"started from the ensemble {ensemble.digest[:12]}, only classifier trained" in found.info["notes"][1]
+    assert found.info.training["start"] == origin
+    assert f"started from the ensemble {ensemble.digest[:12]}, only classifier trained" in found.info.notes[1]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from infantjax.recording.recording import Recording
 from infantjax.skeletons import Skeleton
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import stratified_splits
-from infantjax.weights.ensemble import Ensemble, Member, load_ensemble, save_ensemble
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
 
 FIVE = Skeleton(
     "five",
@@ -83,7 +83,9 @@ def assessed(tmp_path, monkeypatch):
     info = {"skeleton": "five", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
 
     def assessed(variables):
-        save_ensemble(Ensemble((Member("st-gcn", variables, {"widths": WIDTHS}),), info), tmp_path)
+        save_ensemble(
+            Ensemble((Member("st-gcn", variables, {"widths": WIDTHS}),), EnsembleInfo.from_dict(info)), tmp_path
+        )
         assessor = EnsembleGcnAssessor(load_ensemble(tmp_path))
         # Five points that move like no body: its quality is not what is tested here.
         return [assessor.assess(infant(99, outcome), options=UNGATED) for outcome in (1, 0)]

@@ -1,5 +1,6 @@
 """The program of one architecture: what it does to the windows before the network, and to the scores behind it."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,11 +11,10 @@ import pytest
 from infantjax.errors import InputError
 from infantjax.explanation.class_activation import class_weights, contributions
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.inference import EnsembleProgram, Scores, over_networks
-from infantjax.methods.ensemble_gcn.tracing import FoldedProgram, WindowProgram
+from infantjax.methods.window_networks import EnsembleProgram, Scores, WindowNetwork
 from infantjax.recording import features, windows
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.weights.ensemble import Ensemble, load_ensemble
+from infantjax.weights.ensemble import Ensemble, leaves, load_ensemble
 
 # What is tested holds however well a program is compiled.
 quick = partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})
@@ -62,12 +62,16 @@ def network_of(stack, number):
     return jax.tree.map(lambda a: a[number], stack)
 
 
-def scores(stack, positions, names=("position", "velocity"), **options) -> Scores:
-    divided = FoldedProgram.create(WindowProgram(NETWORK, names, **options), network_of(stack, 0))
-    count = len(jax.tree.leaves(stack)[0])
-    folded = [np.stack(arrays) for arrays in zip(*(divided.fold(network_of(stack, i)) for i in range(count)))]
-    program = quick(lambda folded, positions: over_networks(divided, folded, positions))
-    return Scores(*map(np.asarray, program(folded, positions)))
+def network_with(names, rotation, exact) -> WindowNetwork:
+    def inputs(cut):
+        return features.build_features(windows.align_windows(cut, IN_MOTION_19, rotation), IN_MOTION_19, names)
+
+    return WindowNetwork(NETWORK, inputs, lambda variables: variables, (FRAMES, JOINTS, 4), exact)
+
+
+def scores(stack, positions, names=("position", "velocity"), rotation="frame", exact=False) -> Scores:
+    network = network_with(names, rotation, exact)
+    return Scores(*map(np.asarray, quick(network.runs)(dict(leaves(stack)), positions)))
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +121,8 @@ def test_each_window_is_turned_by_its_first_frame_where_the_preprocessing_says_s
 
 def test_products_are_computed_in_full_precision(stack, positions):
     """Accelerators round products of float32 by default; published weights are exact only without that."""
-    program = jax.make_jaxpr(WindowProgram(NETWORK, ("position", "velocity"), exact=True))(
-        network_of(stack, 0), positions
-    )
+    network = network_with(("position", "velocity"), "frame", True)
+    program = jax.make_jaxpr(network)(network_of(stack, 0), positions)
     text = str(program)
     assert text.count("dot_general") >= 3
     assert text.count("dot_general") == text.count("precision=Precision.HIGHEST") + text.count(
@@ -139,7 +142,7 @@ class Fixed(EnsembleProgram):
     """An ensemble whose risks are given."""
 
     def __init__(self, risks) -> None:
-        super().__init__((), IN_MOTION_19)
+        super().__init__((), lambda member: None, None, 150, JOINTS)
         self.risks = np.asarray(risks, np.float32)
 
     def scores(self, positions, keep=None):
@@ -170,8 +173,8 @@ def test_the_infant_is_assessed_by_networks_and_each_window_by_its_own(ensemble,
     assert (found.low, found.high) == pytest.approx((0.525, 0.775))
 
 
-@pytest.mark.parametrize(("given", "validated"), [(True, True), (False, False), ("false", False), (1, False)])
+@pytest.mark.parametrize(("given", "validated"), [(True, True), (False, False)])
 def test_weights_are_validated_only_where_their_ensemble_says_exactly_so(ensemble, record, given, validated):
-    info = ensemble.info | {"validated": given}
+    info = replace(ensemble.info, validated=given)
     found = with_risks(Ensemble(ensemble.members, info), [[0.2, 0.3], [0.4, 0.4]]).assess(record(150))
     assert found.validated is validated

@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from infantjax import models
-from infantjax.devices import traced_for
+from infantjax.devices import for_platform
 from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, KBEST, Architecture
 from infantjax.methods.ensemble_gcn.folding import fold
 from infantjax.methods.ensemble_gcn.model import GraphNetwork
@@ -353,10 +353,7 @@ def test_the_program_for_an_accelerator_trains_as_that_for_a_cpu(variant):
 
             return jax.value_and_grad(loss, has_aux=True)(params), module.apply(variables | {"params": params}, x)[0]
 
-        results = []
-        for platform in ("cpu", "gpu"):
-            with traced_for(platform):
-                results.append(quick(step)(variables["params"]))
+        results = [quick(for_platform(step, platform))(variables["params"]) for platform in ("cpu", "gpu")]
     chex.assert_trees_all_close(*results, rtol=1e-9, atol=1e-9)
 
 

@@ -55,7 +55,7 @@ def test_what_is_missing_for_3d_is_said_in_one_line(ensemble, flat, lifting_weig
 def test_the_quality_in_2d_is_not_compared_with_recordings_in_3d(ensemble, flat, lifting_weights):
     moments = {"mean": {"missing": 0.5}, "spread": {"missing": 0.001}, "count": {"missing": 9}}
     trained = load_ensemble(ensemble)
-    trained = replace(trained, info={**trained.info, "moments": moments})
+    trained = replace(trained, info=replace(trained.info, moments=moments))
     lifter = Lifter.load(lifting_weights)
     found = [
         measure_quality(formats.read(flat), reference=registry.assessor(trained, **options).moments)

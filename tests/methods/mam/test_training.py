@@ -17,7 +17,7 @@ from infantjax.methods.mam.training import TrainingConfig, Videos, VideoTask
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, move
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training import loop
+from infantjax.training.fitting import fit
 from infantjax.training.splits import Split
 from infantjax.training.state import Status
 
@@ -109,7 +109,7 @@ FOLDS = (Split((0, 1, 2, 3, 4), (5, 6, 7)), Split((3, 4, 5, 6, 7), (0, 1, 2)))
 
 @pytest.fixture(scope="module")
 def result(data):
-    return loop.train(*mam.setup(MODULE, data, FOLDS, CONFIG))
+    return fit(*mam.setup(MODULE, data, FOLDS, CONFIG))
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_every_parameter_was_trained_and_info_is_standardized_by_the_training_vi
 def test_an_epoch_changes_no_shape_and_the_last_weights_are_kept(data):
     task = VideoTask(MODULE, CONFIG, (1, 1, 8, 4, 4))
     runs = mam.video_runs(data, FOLDS[:1], 1)
-    drawn = {name: jnp.zeros(packing.size) for name, packing in task.packings.items()}
+    drawn = {name: jax.tree.map(jnp.zeros, packing.sizes) for name, packing in task.packings.items()}
     run, placed = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), runs), jax.tree.map(jnp.asarray, data)
     before = jax.eval_shape(task.init_state, drawn, True, run, placed)
     after = jax.eval_shape(task.epoch, before, run, placed)
@@ -216,7 +216,7 @@ def test_distances_teach_which_clips_of_other_infants_are_fidgety():
     module = MAM(width=32, blocks=1, hidden=64, token=24)
     config = TrainingConfig(pretraining=8, joint=1, clips=24, instances=2, half_cycle=100)
     data = Videos.create([*others[:4]], [0, 1, 0, 1], clips, labels)
-    found = loop.train(*mam.setup(module, data, [Split((0, 1), (2, 3))], config))
+    found = fit(*mam.setup(module, data, [Split((0, 1), (2, 3))], config))
     variables = jax.tree.map(lambda leaf: leaf[0], found.variables)
     p = np.concatenate([localize(module, variables, clip, config, batch=1) for clip in others])
     assert auc(p, truth) > 0.65
@@ -242,7 +242,7 @@ def test_ablations_run(parts, data):
     config = replace(CONFIG, joint=2)
     for part in parts:
         config = config.without(part)
-    found = loop.train(*mam.setup(MODULE, data, FOLDS[:1], config))
+    found = fit(*mam.setup(MODULE, data, FOLDS[:1], config))
     assert found.status == (Status.FINISHED,)
     assert np.abs(found.variables["centers"]["centers"]).sum() > 0
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_trained_is_refused(data):
         (data, (Split((0, 1), (8,)),), CONFIG, "videos 0..7"),
     ):
         with pytest.raises(ValueError, match=message):
-            loop.train(*mam.setup(MODULE, given, folds, config))
+            fit(*mam.setup(MODULE, given, folds, config))
 
 
 def test_data_that_do_not_fit_are_refused():

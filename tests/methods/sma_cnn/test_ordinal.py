@@ -111,12 +111,14 @@ def test_an_ensemble_keeps_its_scale_and_name(training, small, random_ensemble, 
 def test_an_ensemble_tells_which_change_between_visits_exceeds_its_error(random_ensemble, cohort_of):
     ensemble = load_ensemble(random_ensemble("sma-cnn"))
     recording = cohort_of("sma-cnn", 1, duration=6).recordings[0]
-    known = replace(ensemble, info=ensemble.info | {"reliable_change": 8.5})
+    known = replace(ensemble, info=replace(ensemble.info, extra={"reliable_change": 8.5}))
     *averages, change = registry.assessor(known).assess(recording).quantities
     assert (change.name, change.value, len(averages)) == ("reliable_change", 8.5, 3)
     assert len(registry.assessor(ensemble).assess(recording).quantities) == 3
     with pytest.raises(InputError, match="reliable_change that is no number"):
-        registry.assessor(replace(ensemble, info=ensemble.info | {"reliable_change": "8"})).assess(recording)
+        registry.assessor(replace(ensemble, info=replace(ensemble.info, extra={"reliable_change": "8"}))).assess(
+            recording
+        )
 
 
 def test_a_cohort_is_read_on_the_scale_of_the_settings(small, cohort_of, tmp_path):
@@ -154,7 +156,7 @@ def test_the_defaults_train_the_published_loss():
 def test_a_second_layer_over_windows_is_read_from_the_ensemble(random_ensemble, cohort_of):
     ensemble = load_ensemble(random_ensemble("sma-cnn", aggregation="linear"))
     recording = cohort_of("sma-cnn", 1, duration=6).recordings[0]
-    known = replace(ensemble, info=ensemble.info | {"aggregator": [7.5, [0.0] * 5]})
+    known = replace(ensemble, info=replace(ensemble.info, extra={"aggregator": [7.5, [0.0] * 5]}))
     found = registry.assessor(known).assess(recording)
     assert found.headline.label.endswith("linear over windows")
     assert [q.name for q in found.quantities] == ["score_mean", "score_median", "score_fence", "score_linear"]
@@ -166,8 +168,8 @@ def test_a_second_layer_over_windows_is_read_from_the_ensemble(random_ensemble, 
 @pytest.mark.slow
 def test_a_second_layer_is_trained_and_saved(small, cohort_of, tmp_path):
     ensemble = small("sma-cnn", aggregation="linear").crossval(cohort_of("sma-cnn", 3), tmp_path)
-    assert len(ensemble.info["aggregator"][1]) == 5
-    assert ensemble.info["reliable_change"] > 0
+    assert len(ensemble.info.extra["aggregator"][1]) == 5
+    assert ensemble.info.extra["reliable_change"] > 0
     found = registry.assessor(load_ensemble(tmp_path)).assess(cohort_of("sma-cnn", 1).recordings[0])
     assert found.quantities[-1].name == "reliable_change"
     assert abs(found.value - found.quantities[0].value) > 1e-6

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from infantjax import cli, formats
+from infantjax.clinic.markers import Intrinsics, MarkerSettings, record_markers, to_body_axes
 from infantjax.errors import InputError
-from infantjax.pose.markers import Intrinsics, MarkerSettings, record_markers, to_body_axes
 from infantjax.simulation import InfantConfig, RenderConfig, render
 from infantjax.skeletons import IN_MOTION_19, LIMBS_4
 from infantjax.video import open_frames, write_video
@@ -69,16 +69,16 @@ def test_tracks_of_a_video_with_depth_are_within_a_pixel_and_get_a_score(filmed,
 def test_with_intrinsics_the_tracks_are_in_space(filmed):
     folder, true = filmed
     frames, camera = open_frames(folder / "clip.mp4"), Intrinsics(200, 200, 80, 60)
-    flat = record_markers(frames, true[0].tolist())
-    space = record_markers(frames, true[0].tolist(), depth=DepthImages(folder / "depth", 30), intrinsics=camera)
-    assert flat.recording.keypoints.shape == (126, 4, 2)
-    np.testing.assert_array_equal(flat.pixels, flat.recording.keypoints)
-    seen = ~np.isnan(space.recording.keypoints).any(-1)
+    flat, pixels = record_markers(frames, true[0].tolist())
+    space, _ = record_markers(frames, true[0].tolist(), depth=DepthImages(folder / "depth", 30), intrinsics=camera)
+    assert flat.keypoints.shape == (126, 4, 2)
+    np.testing.assert_array_equal(pixels, flat.keypoints)
+    seen = ~np.isnan(space.keypoints).any(-1)
     depth = np.broadcast_to(1000 + np.arange(126)[:, None], seen.shape)
-    x, y, z = np.moveaxis(space.recording.keypoints[seen], -1, 0)
+    x, y, z = np.moveaxis(space.keypoints[seen], -1, 0)
     np.testing.assert_allclose(z, depth[seen])
-    np.testing.assert_allclose(x / z * 200 + 80, flat.pixels[seen][:, 0])
-    np.testing.assert_allclose(y / z * 200 + 60, flat.pixels[seen][:, 1])
+    np.testing.assert_allclose(x / z * 200 + 80, pixels[seen][:, 0])
+    np.testing.assert_allclose(y / z * 200 + 60, pixels[seen][:, 1])
 
 
 @pytest.mark.parametrize(("head", "toes"), [("left", (1, 0)), ("right", (-1, 0)), ("up", (0, 1)), ("down", (0, -1))])

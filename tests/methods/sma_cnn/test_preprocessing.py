@@ -86,19 +86,3 @@ def test_a_skeleton_without_feet_is_refused():
     upper = skeletons.Skeleton("upper-2", ("right_hand", "left_hand"), ("right_hand", "right_hand"))
     with pytest.raises(InputError, match="no point for the right foot"):
         limbs.track(Recording(np.zeros((2, 2, 2)), 30.0, upper))
-
-
-def test_correlations_are_those_of_numpy():
-    windows = limbs.windows(wander(1000), at(1000))
-    pairs = limbs.correlation_features(windows, pairs=True)
-    expected = [np.corrcoef(windows[1, axis::3])[np.triu_indices(4, 1)] for axis in range(3)]
-    np.testing.assert_allclose(pairs[1], np.concatenate(expected), atol=1e-5)
-    np.testing.assert_allclose(limbs.correlation_features(windows)[1], np.mean(expected, axis=1), atol=1e-5)
-
-
-def test_a_limb_that_stands_correlates_with_none():
-    windows = limbs.windows(wander(1000), at(1000))
-    windows[:, [0, 3, 6]] = 0
-    pairs = limbs.correlation_features(windows, pairs=True)
-    assert (pairs[:, :6] == 0).all()
-    assert np.isfinite(pairs).all()

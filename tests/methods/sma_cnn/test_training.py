@@ -11,7 +11,7 @@ from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.methods.sma_cnn.training import ScoredWindows, ScoreTask, TrainingConfig
 from infantjax.nn.initializers import initialize
-from infantjax.training import loop
+from infantjax.training.fitting import fit
 from infantjax.training.splits import leave_one_group_out
 from infantjax.training.state import Status
 
@@ -81,9 +81,7 @@ def cohort():
 @pytest.fixture(scope="module")
 def result(cohort):
     windows, scores, subjects = cohort
-    return loop.train(
-        *sma_cnn.setup(MODULE, ScoredWindows.create(windows, scores), leave_one_group_out(subjects), CONFIG)
-    )
+    return fit(*sma_cnn.setup(MODULE, ScoredWindows.create(windows, scores), leave_one_group_out(subjects), CONFIG))
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +132,7 @@ def test_a_training_that_cannot_be_is_refused(change, message, cohort):
     given = dict(zip(("windows", "scores", "subjects"), cohort)) | {"config": CONFIG} | change
     splits = leave_one_group_out(given["subjects"])
     with pytest.raises(ValueError, match=message):
-        loop.train(
-            *sma_cnn.setup(MODULE, ScoredWindows.create(given["windows"], given["scores"]), splits, given["config"])
-        )
+        fit(*sma_cnn.setup(MODULE, ScoredWindows.create(given["windows"], given["scores"]), splits, given["config"]))
 
 
 @pytest.mark.parametrize("wrong", [{"report": 7}, {"batch_size": 0}, {"momentum": 1.0}, {"decay": -1.0}, {"seed": -1}])

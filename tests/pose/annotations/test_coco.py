@@ -9,7 +9,7 @@ import pytest
 from infantjax.errors import InputError
 from infantjax.pose.annotations import read_annotations
 from infantjax.pose.crop import crop_image
-from infantjax.pose.dataset import CropConfig, read_crops
+from infantjax.pose.training.dataset import CropConfig, read_crops
 from infantjax.skeletons import COCO_17
 from infantjax.video import read_frames
 
@@ -46,18 +46,10 @@ def test_the_largest_person_of_each_image_is_read(tmp_path):
     assert found.points[0, 1].tolist() == [90, 90]
     assert found.points[1, 3].tolist() == [13, 26]
     assert np.isnan(found.points[:, 0]).all()
-    assert found.boxes.tolist() == [[1, 2, 31, 42]] * 2
     assert found.sizes.tolist() == [[100, 100]] * 2
     assert found.splits == ("val", "val")
     assert "test/c.png: has no annotation" in found.problems
     assert "1 images: show several persons; the largest counts" in found.problems
-
-
-def test_hidden_points_are_told_from_seen_and_missing_ones(tmp_path):
-    visible = read_annotations(written(tmp_path, document())).visible
-    assert visible[0, 5] == 1
-    assert visible[1, 5] == 0
-    assert np.isnan(visible[:, 0]).all()
 
 
 def test_all_persons_are_rows_named_by_their_annotation(tmp_path):

@@ -38,11 +38,10 @@ def test_rows_come_in_the_order_of_the_numbers_in_their_names():
 
 
 def test_what_only_some_rows_have_is_nan_in_the_others():
-    found = assembled(entry("a", head=(1, 2, 3, 4), scale=2.0), entry("b"))
+    found = assembled(entry("a", head=(1, 2, 3, 4)), entry("b"))
     assert found.heads.tolist()[0] == [1, 2, 3, 4]
     assert np.isnan(found.heads[1]).all()
-    assert found.scales[0] == 2
-    assert found.boxes is None
+    assert found.sizes is None
     assert found.paths is None
 
 
@@ -72,13 +71,6 @@ def test_a_point_that_is_nowhere_is_refused(value):
 def test_annotations_without_any_point_are_refused():
     with pytest.raises(InputError, match="has no annotated point; no usable image is left"):
         assembled(entry("a", np.full((2, 2), np.nan)))
-
-
-def test_rows_can_be_taken():
-    found = assembled(entry("a", group="x"), entry("b", group="y"), entry("c", group="y")).take([2, 0])
-    assert found.names == ("c", "a")
-    assert found.groups == ("y", "x")
-    assert found.points.shape == (2, 16, 2)
 
 
 def test_rows_whose_image_is_there_can_be_taken(tmp_path):

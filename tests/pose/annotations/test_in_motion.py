@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.pose.annotations import in_motion, read_annotations
+from infantjax.pose.annotations import read_annotations
 from infantjax.skeletons import IN_MOTION_19, MPII_16
 
 
@@ -21,15 +21,6 @@ def test_fractions_become_pixels(place, raw):
     assert found.problems == ("line 4, anna_002.png: has no annotation",)
 
 
-def test_what_was_written_is_read(raw):
-    first = read_annotations(raw)
-    in_motion.write(first, raw / "annotations" / "annotations.csv")
-    again = read_annotations(raw)
-    np.testing.assert_allclose(again.points, first.points, atol=1e-4)
-    assert again.names == first.names
-    assert again.paths == first.paths
-
-
 def test_folders_of_a_split_are_taken_for_it(raw):
     for name, split in (("anna_001", "train"), ("ben_001", "test")):
         target = raw / "images" / split / f"{name}.png"
@@ -38,8 +29,6 @@ def test_folders_of_a_split_are_taken_for_it(raw):
     found = read_annotations(raw)
     assert found.splits == ("test", "train") or found.splits == ("train", "test")
     assert dict(zip(found.names, found.splits)) == {"anna_001": "train", "ben_001": "test"}
-    in_motion.write(found, raw / "annotations" / "annotations.csv")
-    assert dict(zip(found.names, read_annotations(raw).splits)) == {"anna_001": "train", "ben_001": "test"}
 
 
 def test_columns_without_names_are_taken_in_their_order(raw):
@@ -76,13 +65,6 @@ def test_what_is_no_such_table_gives_one_line(old, new, what, raw):
     table.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=what):
         read_annotations(raw)
-
-
-def test_only_images_of_known_size_can_be_written(raw, tmp_path):
-    from dataclasses import replace
-
-    with pytest.raises(ValueError, match="must be known"):
-        in_motion.write(replace(read_annotations(raw), sizes=None), tmp_path / "a.csv")
 
 
 # --- processed -------------------------------------------------------------------------------------------------------

@@ -96,12 +96,6 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
         assert part in str(caught.value)
 
 
-def test_the_infant_of_an_image_is_read_off_its_name(tmp_path):
-    for name in ("anna_001", "anna_002", "ben_001"):
-        labelme(tmp_path / f"{name}.json", Head=(1, 2))
-    assert read_annotations(tmp_path, MPII_16).groups == ("anna", "anna", "ben")
-
-
 def test_images_of_real_infants_are_read(shared):
     found = read_annotations(shared / "data" / "infant_images")
     assert found.skeleton is COCO_17

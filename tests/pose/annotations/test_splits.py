@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
-from infantjax.pose.annotations import split_as_given, split_by_group, split_by_image
+from infantjax.pose.annotations import split_as_given, split_by_group
 from infantjax.pose.annotations.data import Annotations
 from infantjax.skeletons import MPII_16
 
@@ -59,12 +59,6 @@ def test_fewer_groups_than_parts_are_refused():
         split_by_group(annotations(("a", "b")), {"train": 1, "test": 0})
     with pytest.raises(ValueError, match="among train, validation, test, got val"):
         split_by_group(annotations(("a", "b")), {"val": 1})
-
-
-def test_the_shares_of_the_framework_are_whole_numbers():
-    split, _ = split_by_image(annotations(("a",) * 1000))
-    assert (len(split.train), len(split.validation), len(split.test)) == (728, 72, 200)
-    assert together(split, 1000)
 
 
 def test_parts_that_are_given_are_taken():

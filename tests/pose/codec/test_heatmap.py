@@ -92,12 +92,6 @@ def test_an_unknown_decoder_is_refused():
         HeatmapCodec("sharp")
 
 
-@pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 5), (7, 7), (0, 7)])
-def test_a_single_pixel_comes_back_at_its_center(row, column):
-    maps = jnp.zeros((1, 8, 8, 1)).at[0, row, column, 0].set(1)
-    assert (DECODE["quarter"](maps, 8).positions[0, 0] * 8).tolist() == [column + 0.5, row + 0.5]
-
-
 def test_of_two_equal_maxima_the_first_wins():
     maps = jnp.zeros((1, 8, 8, 1)).at[0, [2, 2, 4], [5, 6, 1], 0].set(1)
     assert (DECODE["real_time"](maps, 8).positions[0, 0] * 8).tolist() == [5.5, 2.5]

@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 
 from infantjax.pose.codec import limb as limbs_of
-from infantjax.pose.codec.heatmap import HeatmapCodec, scheduled
+from infantjax.pose.codec.heatmap import scheduled
 from infantjax.pose.codec.limb import (
     AFFINITY_WIDTHS,
-    AffinityFieldCodec,
     DiscCodec,
     FallOff,
 )
-from infantjax.skeletons import IN_MOTION_19, MPII_16, segments
+from infantjax.skeletons import MPII_16, segments
 
 affinity_fields = jax.jit(limbs_of.affinity_fields, static_argnums=(1, 2))
 discs = jax.jit(limbs_of.discs, static_argnums=(1, 2, 4))
@@ -57,10 +56,6 @@ def test_a_reversed_limb_gives_the_negative_field_and_a_missing_end_none():
 @pytest.mark.parametrize(("side", "epoch", "width"), [(46, 0, 2.52), (46, 13, 1.80), (46, 54, 1.15), (28, 200, 0.70)])
 def test_fields_narrow_in_the_steps_of_the_reference(side, epoch, width):
     assert scheduled(AFFINITY_WIDTHS, epoch + 1)[-1] * side / 32 == pytest.approx(width, abs=6e-3)
-
-
-def test_published_segments_are_as_many_as_the_channels():
-    assert (len(segments(MPII_16)), len(segments(IN_MOTION_19))) == (14, 18)
 
 
 def test_discs_and_limbs_have_their_size_and_their_values():
@@ -112,13 +107,3 @@ def test_discs_and_limbs_of_an_infant_are_decoded_to_its_joints():
     maps = np.asarray(jax.jit(codec.encode, static_argnums=(1, 2))(positions, 96, 128))
     assert maps.shape == (96, 128, 5)
     np.testing.assert_allclose(codec.decode(maps), positions)
-
-
-def test_maps_and_fields_are_decoded_to_a_person():
-    number = np.arange(16)  # on a slanted grid, so that each joint has a place of its own
-    positions = 0.1 + 0.8 * np.stack([number % 4 / 4, number // 4 / 4 + number % 4 / 40], -1)
-    fields = AffinityFieldCodec(MPII_16)
-    joints = np.asarray(jax.jit(HeatmapCodec().encode, static_argnums=1)(positions, 64, 0.7))
-    encoded = np.asarray(jax.jit(fields.encode, static_argnums=1)(positions, 64, 0.5))
-    (person,) = fields.decode(joints, encoded).persons
-    np.testing.assert_allclose(person.positions, np.floor(positions * 64), atol=1e-6)

@@ -59,12 +59,6 @@ def test_backbones_have_their_size(version, blocks, values):
     assert sum(leaf.size for leaf in jax.tree.leaves(found)) == values
 
 
-@pytest.mark.parametrize("version", ["b8", "l5", "x0", ""])
-def test_an_unknown_backbone_is_refused(version):
-    with pytest.raises(ValueError, match="unknown backbone"):
-        efficientnet.plan(version)
-
-
 @pytest.mark.parametrize(("arguments", "what"), [(("v",), "variant"), (("rt", "color"), "skeleton")])
 def test_what_was_not_published_is_refused(arguments, what):
     with pytest.raises(ValueError, match=what):

@@ -1,0 +1,264 @@
+"""`assess`: recordings and videos with a trained ensemble."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from infantjax.assessment.gate import QualityOptions
+from infantjax.cli.assessment.live import LiveOptions, Report, stopped_by_signals
+from infantjax.cli.options import common
+from infantjax.cli.options.methods import MethodName
+from infantjax.cli.options.video import RESULTS, VideoOptions
+from infantjax.errors import InputError, one_line, printable
+from infantjax.evaluation.risk_calibration import RiskOptions
+from infantjax.progress import LOGGER
+from infantjax.report.film import FilmOptions
+
+if TYPE_CHECKING:
+    from infantjax.assessment import batch
+    from infantjax.assessment.assessor import Assessor
+    from infantjax.clinic.live.frames import LiveSource
+    from infantjax.report.table import Row
+
+
+@dataclass(frozen=True)
+class ReadOptions(common.FileOptions):
+    """How keypoint files are read."""
+
+    skeleton: Annotated[str | None, arg(metavar="NAME")] = None
+    """Keypoint set of the files; found from the joint names if not given."""
+    individual: Annotated[str | None, arg(metavar="NAME")] = None
+    """Which individual, in files that hold several."""
+
+    def check(self) -> None:
+        """As for all files; and the keypoint set must be known.
+
+        Raises:
+            InputError: a frame rate out of range, an unknown format or keypoint set.
+        """
+        super().check()
+        if self.skeleton is not None:
+            from infantjax.skeletons import SKELETONS
+
+            common.require_known("--skeleton", self.skeleton, SKELETONS)
+
+
+@dataclass(frozen=True)
+class Assess(common.Command):
+    """Assess keypoint files or videos: a page and a JSON file for each, a summary over all.
+
+    The method of the ensemble decides what a result is: a risk of CP, fidgety movements over time, or a motor score.
+
+    Example:
+        infantjax assess clip.mp4
+        infantjax assess clinic/*.csv --fps 30 -o results
+        infantjax assess --live /dev/video0 --seconds 300
+        infantjax assess clinic/*.csv --method sma-cnn --ensemble scores -o results
+    """
+
+    inputs: Positional[tuple[str, ...]] = ()
+    """Keypoint files or videos, folders of them, or glob patterns."""
+    output: common.Output = RESULTS
+    """Folder for the results."""
+    ensemble: Path | None = None
+    """Folder that crossval or train wrote; the bundled demonstration ensemble if not given."""
+    method: MethodName | None = None
+    """Method that the ensemble must be of; not checked if not given."""
+    metadata: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Table with a column id: what a network reads beside keypoints (age, ...) and what reports should show."""
+    threshold: float | None = None
+    """Decision threshold of a risk, 0..1; the ensemble's own if not given."""
+    threshold_file: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Text file that holds only the threshold."""
+    certainty: Literal["fraction", "quartile"] = "fraction"
+    """Graph networks: rule of the certainty, of the paper or of the reference implementation."""
+    strict: bool = False
+    """Refuse recordings with points that have to be approximated from others."""
+    exact_contributions: bool = False
+    """Graph networks: follow contributions through spatial pooling, which the reference implementation ignores."""
+    explain: Literal["class-activation", "grad-cam++", "saliency"] = "class-activation"
+    """Graph networks: method of the contributions of the joints; `baby-moves` has saliency."""
+    contributions_of: Literal["all", "first_model"] = "all"
+    """Graph networks: contributions of all (paper), or of the first architecture (reference implementation)."""
+    scale: tuple[float, float] | None = None
+    """`sma-cnn`: lowest and highest score that the ensemble must have; not checked if not given."""
+    score_name: str | None = None
+    """`sma-cnn`: what the score is of, in reports; the ensemble's own if not given."""
+    lift: Annotated[Path | None, arg(metavar="FILE")] = None
+    """`mam` in 3D: weights of VideoPose3D, which lift keypoints in 2D; see `infantjax lift`."""
+    overwrite: bool = False
+    """Replace results of other inputs or settings."""
+    cluster: common.Cluster = None
+    """Assess on a Ray cluster that shares the folders, a recording on each device: its address, or auto."""
+    gate: Annotated[QualityOptions, common.FLAT] = QualityOptions()
+    meaning: Annotated[RiskOptions, common.FLAT] = RiskOptions()
+    files: Annotated[ReadOptions, common.FLAT] = ReadOptions()
+    film: Annotated[FilmOptions, common.FLAT] = FilmOptions()
+    video: Annotated[VideoOptions, common.FLAT] = VideoOptions()
+    camera: Annotated[LiveOptions, common.FLAT] = LiveOptions()
+
+    def run(self) -> int:
+        """Assess every recording."""
+        from infantjax import places
+        from infantjax.assessment import batch
+        from infantjax.formats.outcomes import read_metadata
+        from infantjax.progress import Progress
+        from infantjax.weights import bundled
+
+        self.files.check()
+        table = read_metadata(self.metadata) if self.metadata else {}
+        wanted = self.cluster if self.camera.live is None else None  # before JAX starts its threads
+        engine = common.join_cluster(wanted, self.output) if wanted is not None else None
+        common.prepare_process()
+        assessor = self._assessor().with_risk_options(self.meaning)
+        excluded = {"INPUT": self.inputs != (), "--cluster": self.cluster is not None}
+        source = self.camera.open(self.files.fps, self.video, excluded)
+        from infantjax.clinic.visits import describe
+
+        paths = batch.find_recordings(self.inputs) if source is None else [source.path]
+        options = self._read_options(paths, source, assessor, table)
+        count, cluster = len(paths), None
+        if engine is not None:
+            videos = tuple(filter(batch.needs_tracker, paths))[:1]
+            cluster = engine, partial(_assessor_and_options, replace(self, inputs=(), cluster=None), videos)
+        with stopped_by_signals(source), Progress(count, "assessing", quiet=self.quiet or count == 1) as progress:
+
+            def report(done: int, row: "Row") -> None:
+                progress.update(done, row.file)
+                places.publish_progress(self.output, pause=60)
+
+            also_read = (self.metadata, self.threshold_file, self.ensemble, self.video.weights, self.lift)
+            rows = batch.assess_files(
+                paths,
+                self.output,
+                assessor,
+                options,
+                quality=self.gate,
+                overwrite=self.overwrite,
+                read_only=[path for path in also_read if path is not None],
+                cluster=cluster,
+                film=self.film,
+                describe_visits=describe,
+                report=report,
+            )
+        failed = [row for row in rows if row.status == "error"]
+        if len(failed) == len(rows) == 1:
+            raise InputError(*rows[0].message.partition(": ")[::2])
+        for row in rows:
+            print(one_line(row.file) + printable(f"  {row}"))
+        common.note(dict.fromkeys(row.calibration for row in rows if row.calibration), always=True)
+        if statement := bundled.statement_of(assessor.ensemble):
+            common.note([statement], always=True)
+        if failed:
+            LOGGER.warning("%d of %d recordings failed; see %s", len(failed), len(rows), self.output / "summary.csv")
+        if refused := [row for row in rows if row.status == "not assessable"]:
+            LOGGER.warning(
+                "%d of %d recordings are not assessable; --repair undoes exchanged sides and single jumps, "
+                "--force computes a value all the same",
+                len(refused),
+                len(rows),
+            )
+        if len(failed) == len(rows):
+            return 2
+        return 1 if failed or refused else 0
+
+    def _read_options(
+        self, paths: Sequence[Path], source: "LiveSource | None", assessor: "Assessor", table: dict[str, Any]
+    ) -> "batch.ReadOptions":
+        """How the inputs become recordings."""
+        from infantjax.assessment import batch
+
+        tracker: Any = None
+        if source is not None:
+            from infantjax.clinic.live.assessor import LiveAssessor
+
+            live, report = LiveAssessor(assessor, self.gate), Report(source, quiet=self.quiet)
+            tracker = self.camera.tracker(self.video, live, report, overwrite=self.overwrite)
+        elif any(map(batch.needs_tracker, paths)):
+            from infantjax.pose.estimation.writing import beside_report
+
+            network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
+            shown = {"overlay": self.video.overlay, "hide_heads": self.film.hide_heads}
+            tracker = beside_report(network, self.video.keypoints, **shown, quiet=quiet)
+        files = self.files
+        return batch.ReadOptions(
+            files.fps, files.format, files.skeleton, files.individual, tracker, source, metadata=table
+        )
+
+    def _assessor(self) -> "Assessor":
+        from infantjax.methods import registry
+        from infantjax.weights import bundled
+        from infantjax.weights.ensemble import load_ensemble
+
+        threshold = self._threshold()
+        if self.ensemble is None and self.method not in (None, registry.DEFAULT):
+            what = f"is {self.method}, of which no weights come with infantjax"
+            raise InputError("--method", what, "train an ensemble by crossval and name it by --ensemble")
+        ensemble = load_ensemble(self.ensemble) if self.ensemble else bundled.ensemble()
+        options = self._options_for(registry.name_of(ensemble))
+        if "lifter" in options:
+            from infantjax.pose.lifting import Lifter
+
+            options["lifter"] = Lifter.load(options["lifter"])
+        with common.checked():
+            return registry.assessor(ensemble, self.method, threshold=threshold, strict=self.strict, **options)
+
+    def _options_for(self, method: str) -> dict[str, Any]:
+        """The options that only some methods have, those that are not at their defaults.
+
+        Raises:
+            InputError: the method does not have one of them.
+        """
+        from infantjax.methods import registry
+
+        names = {"rule": "certainty", "exact": "exact_contributions", "contributions_of": "contributions_of"}
+        names |= {"explain": "explain"}
+        names |= {"scale": "scale", "score_name": "score_name", "lifter": "lift"}
+        default = {field.name: field.default for field in fields(self)}
+        given = {name: getattr(self, own) for name, own in names.items() if getattr(self, own) != default[own]}
+        known = inspect.signature(registry.get(method).assessor).parameters
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+        for name in given:
+            if name not in known and not takes_any:
+                option = f"--{names[name].replace('_', '-')}"
+                raise InputError(option, f"is no option of {method}", "leave it out")
+        return given
+
+    def _threshold(self) -> float | None:
+        threshold = self.threshold
+        if self.threshold_file is not None:
+            if threshold is not None:
+                raise InputError("--threshold", "is given twice, also by --threshold-file", "give one of them")
+            threshold = _threshold_from(self.threshold_file)
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError("--threshold", f"is {threshold}, must be within 0..1")
+        return threshold
+
+
+@cache
+def _assessor_and_options(command: Assess, videos: tuple[Path, ...]) -> "tuple[Assessor, batch.ReadOptions]":
+    """What a process of a cluster assesses with.
+
+    Args:
+        command: with its options.
+        videos: one of the inputs that need a pose network, if any does.
+    """
+    from infantjax.formats.outcomes import read_metadata
+
+    assessor = command._assessor().with_risk_options(command.meaning)
+    table = read_metadata(command.metadata) if command.metadata else {}
+    return assessor, command._read_options(videos, None, assessor, table)
+
+
+def _threshold_from(path: Path) -> float:
+    try:
+        return float(path.read_text("utf-8").strip())
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check the path") from None
+    except ValueError:
+        raise InputError(path, "does not hold one number", "write the threshold, for example 0.35") from None

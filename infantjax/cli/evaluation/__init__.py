@@ -1,0 +1,1 @@
+"""Commands that compare results with what is known."""

@@ -1,0 +1,1 @@
+"""Commands that train, split and search."""

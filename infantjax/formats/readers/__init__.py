@@ -1,0 +1,1 @@
+"""One module a format, with `recognizes`, `read` and often `write`."""

@@ -1,0 +1,1 @@
+"""Training of pose networks on annotated images."""

@@ -1,0 +1,1 @@
+"""How a stack of runs is laid out, compiled and run on devices and in processes."""

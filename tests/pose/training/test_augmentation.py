@@ -1,0 +1,121 @@
+"""Views of images and of their points."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infantjax.pose.training import augmentation
+from infantjax.pose.training.augmentation import UNCHANGED, ImageAugmentation, View
+
+SIDE = 64
+MIRROR = np.array([0, 2, 1])
+view_image = jax.jit(augmentation.view_image)
+view_points = jax.jit(augmentation.view_points, static_argnums=(3, 4))
+shift_colors = jax.jit(augmentation.shift_colors)
+views = st.builds(
+    lambda angle, rows, columns, mirrored: View(
+        np.float32(angle), np.float32([rows, columns]), np.bool_(mirrored), np.zeros(3, np.float32)
+    ),
+    st.floats(-0.78, 0.78),
+    st.floats(0.75, 1.25),
+    st.floats(0.75, 1.25),
+    st.booleans(),
+)
+
+
+def noise():
+    return np.random.default_rng(0).random((SIDE, SIDE, 3), np.float32)
+
+
+def dot(point):
+    """A smooth dot on gray 0."""
+    middle = np.arange(SIDE) + 0.5
+    x, y = np.asarray(point) * SIDE
+    value = np.exp(-((middle[:, None] - y) ** 2 + (middle - x) ** 2) / 8)
+    return np.repeat(value[..., None], 3, -1).astype(np.float32)
+
+
+def test_the_mirror_image_reverses_columns_and_exchanges_left_and_right():
+    image, points = noise(), np.float32([[0.1, 0.2], [0.5, 0.9], [0.75, 0.25]])
+    mirrored = UNCHANGED._replace(mirrored=np.bool_(True))
+    np.testing.assert_array_equal(view_image(image, mirrored), image[:, ::-1])
+    found = view_points(points, mirrored, MIRROR, SIDE, 0)
+    np.testing.assert_allclose(found, [[0.9, 0.2], [0.25, 0.25], [0.5, 0.9]], atol=1e-6)
+    np.testing.assert_allclose(view_points(found, mirrored, MIRROR, SIDE, 0), points, atol=1e-6)
+
+
+@given(views, st.floats(0.3, 0.7), st.floats(0.3, 0.7))
+def test_a_dot_and_its_point_stay_together(view, x, y):
+    points = np.full((3, 2), np.nan, np.float32)
+    points[0] = x, y
+    shown = np.asarray(view_image(dot((x, y)), view))[..., 0].astype(np.float64)
+    middle = np.arange(SIDE) + 0.5
+    center = np.array([(shown.sum(0) * middle).sum(), (shown.sum(1) * middle).sum()]) / shown.sum()
+    found = np.asarray(view_points(points, view, MIRROR, SIDE, 0))
+    np.testing.assert_allclose(found[0] * SIDE, center, atol=0.1)
+    assert np.isnan(found[1:]).all()
+
+
+def test_a_point_that_leaves_the_image_is_missing():
+    points = np.float32([[0.05, 0.5], [0.5, 0.5], [0.99, 0.99]])
+    closer = UNCHANGED._replace(zoom=np.float32([0.75, 0.75]))
+    assert np.isnan(np.asarray(view_points(points, closer, MIRROR, SIDE, 0))).all(1).tolist() == [True, False, True]
+
+
+def test_outside_of_the_image_is_mean_gray():
+    shown = np.asarray(view_image(np.ones((SIDE, SIDE, 3), np.float32), UNCHANGED._replace(zoom=np.float32([2, 2]))))
+    assert (shown[0] == 0).all()
+    assert (shown[SIDE // 2, SIDE // 2] == 1).all()
+
+
+@given(views, st.integers(2, 13), st.integers(2, 13))
+def test_quantized_points_are_the_maxima_of_maps_that_were_turned(view, column, row):
+    side = 16
+    hot = np.zeros((side, side, 3), np.float32)
+    hot[row, column] = 1
+    shown = np.asarray(view_image(hot, view))[..., 0]
+    points = np.full((3, 2), np.nan, np.float32)
+    points[0] = (column + 0.4) / side, (row + 0.4) / side
+    found = np.asarray(view_points(points, view, MIRROR, SIDE, side))[0]
+    if shown.max() == 0:
+        assert np.isnan(found).all()
+    else:
+        x, y = np.floor(found * side).astype(int)
+        assert shown[y, x] > shown.max() - 1e-5
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Four thousand views of the published ranges, with shifts of color."""
+    draw = jax.jit(jax.vmap(lambda key: augmentation.sample_view(key, ImageAugmentation(color=0.25))))
+    return jax.device_get(draw(jax.random.split(jax.random.key(0), 4000)))
+
+
+def test_colors_shift_one_channel_and_stay_in_range(many):
+    assert ((many.shift != 0).sum(1) == 1).all()
+    assert 0.24 < np.abs(many.shift).max() <= 0.25
+    shown = shift_colors(noise(), View(*(values[0] for values in many)))
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+
+
+def test_draws_fill_the_published_ranges(many):
+    for values, low, high in (
+        (np.degrees(many.angle), -45, 45),
+        (many.zoom[:, 0], 0.75, 1.25),
+        (many.zoom[:, 1], 0.75, 1.25),
+    ):
+        width = (high - low) / 100
+        assert low <= values.min() < low + width
+        assert high - width < values.max() <= high
+    assert abs(np.corrcoef(many.zoom.T)[0, 1]) < 0.05
+    assert abs(many.mirrored.mean() - 0.5) < 0.03
+    assert ImageAugmentation().color == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("rotation_degrees", -1), ("scale", 1), ("flip", 1.5), ("color", np.nan)])
+def test_a_range_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        ImageAugmentation(**{name: value})

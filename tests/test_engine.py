@@ -1,0 +1,230 @@
+"""Tasks in threads and on a Ray cluster: two nodes on this machine, one cluster for all tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import infantjax
+from infantjax import engine as engines
+from infantjax import simulation
+from infantjax.engine import CrashError, Local, Ray, results
+from infantjax.errors import InputError
+from infantjax.report import table
+from infantjax.search import RandomSearch, read_study
+
+ROOT = Path(infantjax.__file__).parents[1]
+
+
+def double(number, *, device):
+    if number < 0:
+        raise InputError("number", "is negative")
+    return 2 * number
+
+
+def test_results_come_as_they_are_ready_or_in_order():
+    second = threading.Event()
+
+    def task(number, *, device):
+        if number == 0:
+            second.wait(10)
+        elif number == 1:
+            second.set()
+        return number
+
+    found = [future.result() for _, future in results(Local(2), task, [(0,), (1,)])]
+    assert sorted(found) == [0, 1]
+    second.clear()
+    # The first one waits for the third, which gets the device of the second.
+    tasks = [(number,) for number in (0, 2, 1)]
+    assert [future.result() for _, future in results(Local(2), task, tasks, ordered=True)] == [0, 2, 1]
+
+
+def test_a_device_has_one_task_at_a_time_and_a_source_is_asked_when_one_is_free(monkeypatch):
+    monkeypatch.setattr(engines, "INTERVAL", 0.01)
+    busy, most, ticks, asked = Counter(), [], [], iter(range(12))
+
+    def task(number, *, device):
+        busy[device] += 1
+        most.append(busy[device])
+        time.sleep(0.03)
+        busy[device] -= 1
+        return device
+
+    source = lambda: next(((number,) for number in asked), None)  # noqa: E731
+    devices = {future.result() for _, future in results(Local(3), task, source, tick=lambda: ticks.append(1))}
+    assert (devices, set(most)) == ({0, 1, 2}, {1})
+    assert ticks
+
+
+def test_an_error_of_a_task_is_the_exception_of_its_future():
+    found = {arguments[0]: future.exception() for arguments, future in results(Local(1), double, [(1,), (-1,)])}
+    assert found[1] is None
+    assert isinstance(found[-1], InputError)
+
+
+# --- Ray -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A cluster of two nodes with a core each, with a token."""
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent), str(Path(__file__).parent / "search")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", paths)
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", "of-the-tests-of-the-tests-of-the-tests")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_raylet_start_wait_time_s", "60")
+        ray = pytest.importorskip("ray")  # reads the environment
+        from ray.cluster_utils import Cluster
+
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        started.add_node(num_cpus=1)
+        yield started
+        ray.shutdown()
+        started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ray_engine(cluster):
+    return Ray(cluster.address)
+
+
+def of_process(number, folder, *, device):
+    """Write down the call; the first calls of two numbers end their processes."""
+    calls = len(list(folder.glob(f"{number}-*")))
+    (folder / f"{number}-{calls}").touch()
+    if (number == 1 and calls < 2) or number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.slow
+def test_tasks_of_a_cluster_give_results_and_errors_and_are_repeated_after_a_crash(ray_engine, tmp_path):
+    assert ray_engine.devices == 2
+    found = {arguments[0]: future for arguments, future in results(ray_engine, double, [(3,), (-1,)])}
+    assert found[3].result() == 6
+    with pytest.raises(InputError, match="number: is negative"):
+        found[-1].result()
+    tasks = [(number, tmp_path) for number in range(3)]
+    done = {arguments[0]: future for arguments, future in results(ray_engine, of_process, tasks)}
+    assert [done[number].result() for number in (0, 1)] == [0, 1]
+    with pytest.raises(CrashError, match="its process ended 4 times: a crash or a kill"):
+        done[2].result()
+    counts = [len(list(tmp_path.glob(f"{number}-*"))) for number in range(3)]
+    assert counts == [1, 3, 4]
+
+
+def slowly(number, *, device):
+    time.sleep(0.5)
+    return number
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_loses_no_task_and_a_new_one_joins(cluster, ray_engine):
+    node = cluster.add_node(num_cpus=1)
+    found = []
+    for _, future in results(ray_engine, slowly, [(number,) for number in range(12)]):
+        found.append(future.result())
+        if len(found) == 3:
+            cluster.remove_node(node, allow_graceful=False)
+    assert sorted(found) == list(range(12))
+
+
+def start(folder: Path, *options: object) -> subprocess.Popen:
+    pretend = Path(__file__).parent / "search" / "pretend.py"
+    command = [sys.executable, pretend, folder, *options]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_a_search_on_a_cluster_outlives_its_driver_a_node_and_the_processes_of_its_tasks(cluster, tmp_path):
+    sys.path.insert(0, str(Path(__file__).parent / "search"))
+    import pretend
+
+    sys.path.pop(0)
+    options = ("--trials", 12, "--seconds", 1, "--cluster", cluster.address)
+    for kills in range(3):
+        driver = start(tmp_path, *options)
+        while driver.poll() is None and len(pretend.journal(tmp_path, "step")) <= 12 * kills:
+            time.sleep(0.05)
+        assert driver.poll() is None, driver.communicate()[0]
+        driver.kill()
+        driver.communicate()
+    node = cluster.add_node(num_cpus=1)
+    driver = start(tmp_path, *options)
+    while driver.poll() is None and len(pretend.journal(tmp_path, "step")) <= 60:
+        time.sleep(0.05)
+    cluster.remove_node(node, allow_graceful=False)
+    out, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, out
+    found = read_study(tmp_path)
+    assert found.history == pretend.by_hand(RandomSearch(), 12)
+    # Each continued from its last step; a kill can come between a step and its note.
+    assert all(9 <= count <= 11 for count in Counter(pretend.journal(tmp_path, "step")).values())
+
+
+@pytest.mark.slow
+def test_a_candidate_that_crashes_its_process_is_a_failed_trial(cluster, ray_engine, tmp_path):
+    sys.path.insert(0, str(Path(__file__).parent / "search"))
+    import pretend
+
+    sys.path.pop(0)
+    label = pretend.SPACE.label(pretend.by_hand(RandomSearch(), 3)[1].candidate)
+    objective = pretend.Pretend(aborts=label)
+    found = pretend.run(tmp_path, RandomSearch(), objective, trials=3, engine=ray_engine)
+    (failed,) = found.failures
+    assert (failed.number, failed.user_attrs["reason"]) == (1, "its process ended 4 times: a crash or a kill")
+    assert len(found.history) == 3
+    assert pretend.journal(tmp_path, "begin").count(label) == 4
+
+
+@pytest.mark.slow
+def test_an_assessment_on_a_cluster_outlives_a_node_and_a_driver_with_the_files_of_one_process(cluster, tmp_path):
+    cohort = simulation.write_cohort(tmp_path / "cohort", 7, 1, 6.0)
+    (cohort / "bad.csv").write_text("no,keypoints\n1,2\n")
+    program = [Path(sys.executable).with_name("infantjax"), "assess", cohort, "-o"]
+
+    def begin(name: str, *options: object) -> subprocess.Popen:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen([*map(str, (*program, tmp_path / name, *options))], **pipes)
+
+    def wait_for(count: int, process: subprocess.Popen) -> None:
+        while process.poll() is None and len(list((tmp_path / "there").glob("sim*.json"))) < count:
+            time.sleep(0.05)
+
+    alone = (
+        "import sys\nfrom infantjax import cli\nfor path in sys.argv[2:]: cli.run(['assess', path, '-o', sys.argv[1]])"
+    )
+    files = sorted(str(path) for path in cohort.glob("*.csv") if path.stem[:3] in ("bad", "org"))
+    subprocess.run([sys.executable, "-c", alone, tmp_path / "here", *files], check=True)
+    killed = begin("there", "--cluster", cluster.address)
+    wait_for(2, killed)
+    killed.kill()
+    killed.communicate()
+    node = cluster.add_node(num_cpus=1)
+    again = begin("there", "--cluster", cluster.address)
+    wait_for(5, again)
+    cluster.remove_node(node, allow_graceful=False)
+    out, _ = again.communicate(timeout=240)
+    assert again.returncode == 1, out
+    here, there = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("[!.]*") if path.is_file()}
+        for name in ("here", "there")
+    )
+    assert there == here
+    assert len(table.read_summary(tmp_path / "there" / "summary.csv")) == 8
+
+
+@pytest.mark.slow
+def test_a_cluster_that_there_is_not_is_one_line():
+    with pytest.raises(InputError, match="cannot be joined"):
+        Ray("127.0.0.1:1")
