@@ -196,7 +196,7 @@ def _remove_oldest(folder: Path) -> None:
 
 @cache
 def _code() -> list[str]:
-    """What decides how this package's code is traced."""
+    """Digest of all that decides how this package's code is traced."""
     import jax
     import jaxlib
 

@@ -208,7 +208,7 @@ def _identities(path: Path) -> Iterator[tuple[int, int] | str]:
 
 
 def _identity(path: Path) -> tuple[int, int] | str:
-    """What all names of a file have in common; of a file that does not exist its absolute name."""
+    """Identity that all names of a file share; of a file that does not exist its absolute name."""
     try:
         status = path.stat()
     except (OSError, ValueError):

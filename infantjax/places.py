@@ -315,7 +315,7 @@ def _list(fs: Any, path: str, name: str) -> dict[str, _Object]:
 
 
 def _identity(info: Mapping[str, Any]) -> str:
-    """What changes when a file of a place is written again: its digest, or else the time."""
+    """Version of a file of a place: its digest, or else the time."""
     names = ("ETag", "etag", "md5Hash", "LastModified", "updated", "created")
     value = next((info[name] for name in names if info.get(name)), "")
     # Some file systems list a time as a number, and tell that of one file as a `datetime`.

@@ -143,7 +143,7 @@ class Assessor(ABC):
 
     @abstractmethod
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
-        """What the ensemble says of a recording in the keypoints of the method.
+        """Prediction of the ensemble for a recording in the keypoints of the method.
 
         Args:
             converted: the recording.
@@ -217,7 +217,7 @@ class Assessor(ABC):
     def predict_many(
         self, requests: Sequence[tuple[Recording, Usable | None]]
     ) -> list[tuple[Prediction, Recording] | Exception]:
-        """What `predict` gives or raises for each pair of its arguments."""
+        """Result or exception of `predict` for each pair of its arguments."""
         return [attempt(self.predict, *request) for request in requests]
 
     def _begin(self, recording: Recording, options: QualityOptions) -> "_Begun":
@@ -276,7 +276,7 @@ class Assessor(ABC):
         return replace(assessment, warnings=(*find_fps_notes(repaired), *gate.warnings(assessment)))
 
     def _risk_calibrated(self, prediction: Prediction) -> CalibratedRisk | None:
-        """What a risk means by the out-of-fold risks of the ensemble; None for a headline that is no risk."""
+        """A risk read by the out-of-fold risks of the ensemble; None for a headline that is no risk."""
         if prediction.headline.name != "risk":
             return None
         if self.calibration is None:
@@ -301,7 +301,7 @@ class Assessor(ABC):
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:
-        """What the result depends on beside the input. No time, path or number of devices: same input, same bytes."""
+        """Everything beside the input that the result depends on, without times, paths and number of devices."""
         import jax  # half a second, which `--help` need not wait for
 
         return {
@@ -428,7 +428,7 @@ def _flat(tree: Any) -> list[tuple[str, Any]]:
 
 
 def attempt(function: Callable[Args, T], *args: Args.args, **options: Args.kwargs) -> T | Exception:
-    """What a function returns, or the exception that it raises."""
+    """The value that a function returns, or the exception that it raises."""
     try:
         return function(*args, **options)
     except Exception as error:
@@ -436,7 +436,7 @@ def attempt(function: Callable[Args, T], *args: Args.args, **options: Args.kwarg
 
 
 def _read_info(read: Callable[[Any], T], content: Any) -> T:
-    """What the ensemble's `info` holds, by the reader of its type."""
+    """Content of the ensemble's `info`, by the reader of its type."""
     try:
         return read(content)
     except ValueError as error:

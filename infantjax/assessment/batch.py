@@ -269,7 +269,7 @@ def _assess_item(
 
 
 def _same(seen: dict[str, Path], digest: str, path: Path) -> str:
-    """What to say of a recording whose content came before; else empty."""
+    """Note on a recording whose content came before; else empty."""
     return "" if not digest or (first := seen.setdefault(digest, path)) == path else f"same content as {first.name}"
 
 

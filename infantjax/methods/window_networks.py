@@ -139,7 +139,7 @@ def predict_fn(members: Sequence[Member], networks: Sequence[WindowNetwork], pla
 
 
 class Scores(NamedTuple):
-    """What the networks of a member say of each window."""
+    """Scores of each window by the networks of a member."""
 
     risk: Float[Array | np.ndarray, "network window"]
     contributions: Float[Array | np.ndarray, "network window joint"]

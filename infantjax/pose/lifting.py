@@ -139,7 +139,7 @@ class Lifter:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the result depends on, for the provenance."""
+        """Settings that the result depends on, for the provenance."""
         size = None if self.image_size is None else list(self.image_size)
         return {"weights": self.digest, "reads": self.skeleton.name, "image_size": size, "causal": self.network.causal}
 

@@ -105,7 +105,7 @@ def trace(function: Callable, shape: Shape) -> list[Node]:
 
 
 def _in_order(result: Node) -> list[Node]:
-    """What a result needs, each after its inputs."""
+    """Equations that a result needs, each after its inputs."""
     ordered, waiting = dict[Node, None](), [result]
     while waiting:
         if missing := [x for x in waiting[-1].inputs if x not in ordered]:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, eq=False)
 class Metadata(Mapping[str, Any]):
-    """What is known of the infant of a recording: the columns that methods and reports read, and the user's own.
+    """Facts about the infant of a recording: the columns that methods and reports read, and the user's own.
 
     It is also a mapping of all columns by name, without those that are None, and equals any mapping of the same
     content. The mapping keeps a value as it was given (the text `012` of a table); a field has its type.

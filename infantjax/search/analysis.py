@@ -1,4 +1,4 @@
-"""What a search shows: which choices matter, its population over time, the checkpoints, the best value over the trials.
+"""Analysis of a search: the choices that matter, its population over time, its checkpoints, the best value so far.
 
 `report` writes it as tables and a page. A trial that stopped at a checkpoint counts with the value that it had reached,
 as it does in the search.

@@ -62,7 +62,7 @@ class AucObjective(ABC):
 
     @abstractmethod
     def task(self, module: nn.Module) -> BinaryWindowTask:
-        """What a run of a network trains."""
+        """Training task of a network."""
 
     @property
     def checkpoints(self) -> tuple[tuple[int, float], ...]:
@@ -71,7 +71,7 @@ class AucObjective(ABC):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What else decides the inputs of the network, JSON-compatible."""
+        """All else that decides the inputs of the network, JSON-compatible."""
         return {}
 
     @property

@@ -104,7 +104,7 @@ def run(
 
 
 class _Shared(NamedTuple):
-    """What a task shares with a driver of the same process.
+    """Values that a task shares with a driver of the same process.
 
     Attributes:
         interrupted: whether the driver has ended.

@@ -196,7 +196,7 @@ def estimate_ensemble(
     strict: bool = False,
     skip_invalid: bool = False,
 ) -> dict[str, Any]:
-    """What `train_ensemble` would train, as plain data; nothing is trained or written.
+    """Plan of `train_ensemble` as plain data; nothing is trained or written.
 
     Memory is that of the architecture with the most operations, which is compiled. Arguments and errors as of
     `train_ensemble`.

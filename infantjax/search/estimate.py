@@ -1,4 +1,4 @@
-"""What a search costs, before it begins: what its compiler says of the first candidate."""
+"""Cost of a search before it begins, from the compiled program of its first candidate."""
 
 import time
 from typing import Any

@@ -29,7 +29,7 @@ PERIOD = 5.0
 
 @dataclass(frozen=True)
 class Stage:
-    """What a trial does.
+    """Stage of a trial.
 
     Attributes:
         name: `compiling` or `training`.
@@ -194,7 +194,7 @@ class FunctionObjective:
 
 
 class SearchProblem(Protocol):
-    """What a method offers to the search: a frozen dataclass of the settings of its candidates' training."""
+    """Search problem of a method: a frozen dataclass of the settings of its candidates' training."""
 
     @property
     def space(self) -> SearchSpace:

@@ -1,4 +1,4 @@
-"""What a search is doing now: the stages of its running trials, its rate, and the time left."""
+"""Progress of a search: the stages of its running trials, its rate, and the time left."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

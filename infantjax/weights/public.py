@@ -98,7 +98,7 @@ def fetch(name: str, *, offline: bool | None = None, quiet: bool = True) -> Path
 
 
 def problem(name: str) -> str:
-    """What is wrong with the file of public weights on the disk; empty if it is the right one.
+    """Fault of the file of public weights on the disk; empty if it is the right one.
 
     Raises:
         InputError: no public weights have this name.
@@ -157,7 +157,7 @@ def _download(name: str, address: str, path: Path, size: int | None, quiet: bool
 
 
 def _reason(error: OSError) -> str:
-    """What kept a file from being fetched, in a few words."""
+    """Reason why a file was not fetched, in a few words."""
     import requests
 
     if isinstance(error, requests.Timeout):

@@ -259,7 +259,7 @@ def _read_torch_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, np.ndarra
 
 
 def _open_torch_zip(path: Path, archive: zipfile.ZipFile, unpickler: type[_StateUnpickler]) -> tuple[Any, Storages]:
-    """What the pickle of an archive holds, and what reads the storages of its tensors."""
+    """Content of the pickle of an archive, and the reader of the storages of its tensors."""
     index = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
     if index is None:
         raise ValueError("neither .npy members nor a PyTorch state dict")
@@ -275,7 +275,7 @@ def _open_torch_zip(path: Path, archive: zipfile.ZipFile, unpickler: type[_State
 
 
 def _open_torch_legacy(path: Path, stream: IO[bytes], unpickler: type[_StateUnpickler]) -> tuple[Any, Storages]:
-    """What the pickle of a file before PyTorch 1.6 holds, and what reads the storages of its tensors."""
+    """Content of the pickle of a file before PyTorch 1.6, and the reader of the storages of its tensors."""
     # Five pickles (magic number, protocol, system, content, storage keys), then each storage behind its length.
     for _ in range(3):
         _unpickle(path, stream)

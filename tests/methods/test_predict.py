@@ -1,5 +1,9 @@
 """An ensemble as a pure function: the risks that an assessment has, through every transformation."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +51,29 @@ def test_jit_vmap_and_constants_give_the_same(ensemble, windows, predict):
     mapped = jax.vmap(predict, in_axes=(None, 0))(ensemble.variables, np.stack([windows[:2]] * 2))
     np.testing.assert_allclose(traced, expected, rtol=0, atol=2e-6)
     np.testing.assert_allclose(mapped, np.stack([expected] * 2), rtol=0, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_windows_over_two_devices_give_the_risks_of_one(ensemble, ensemble_folder, windows, predict, tmp_path):
+    given = np.concatenate([windows] * 2)
+    np.save(tmp_path / "windows.npy", given)
+    program = f"""
+import jax, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
+from infantjax.weights.ensemble import load_ensemble
+ensemble = load_ensemble({str(ensemble_folder)!r})
+mesh = jax.make_mesh((2,), ("window",), (jax.sharding.AxisType.Auto,))
+over = NamedSharding(mesh, P("window"))
+windows = jax.device_put(np.load({str(tmp_path / "windows.npy")!r}), over)
+variables = jax.device_put(ensemble.variables, NamedSharding(mesh, P()))
+risks = jax.jit(ensemble.predict_fn(), out_shardings=over)(variables, windows)
+assert len(risks.sharding.device_set) == 2
+np.save({str(tmp_path / "risks.npy")!r}, risks)
+"""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "XLA_FLAGS": flags}, check=True)
+    expected = predict(ensemble.variables, given)
+    np.testing.assert_allclose(np.load(tmp_path / "risks.npy"), expected, rtol=0, atol=2e-6)
 
 
 def test_the_gradient_is_the_slope(ensemble, windows, predict):

@@ -242,7 +242,7 @@ class Assess(common.Command):
 
 @cache
 def _assessor_and_options(command: Assess, videos: tuple[Path, ...]) -> "tuple[Assessor, batch.ReadOptions]":
-    """What a process of a cluster assesses with.
+    """Assessor and options of a process of a cluster.
 
     Args:
         command: with its options.

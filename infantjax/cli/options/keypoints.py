@@ -1,4 +1,4 @@
-"""What the commands share that write a keypoint file for each source."""
+"""Shared parts of the commands that write a keypoint file for each source."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -113,7 +113,7 @@ class CpGcn29(Method):
         return CohortData.from_recordings(prepared, outcomes, IN_MOTION_29, cut.rotation, cut.window, self.stride)
 
     def task(self, network: "nn.Module") -> "CpGcn29Task":
-        """What a run of a network trains."""
+        """Training task of a network."""
         from infantjax.methods.cp_gcn_29.training import CpGcn29Task
 
         return CpGcn29Task(network, self.training, (1, *self.input_shape), self.filter_velocity)

@@ -190,7 +190,7 @@ def import_ensemble(path: str | Path, *, any_file: bool = False) -> Ensemble:
 
 
 def _graph_notes(state: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """What the stored adjacency matrices say of the layout and the strategy that the weights were trained with."""
+    """Notes on the layout and the strategy that the weights were trained with, by the stored adjacency matrices."""
     expected = skeletons.adjacency(skeletons.IN_MOTION_29, f"hops{HOPS}")
     stored = [array for name, array in state.items() if name.endswith(".A")]
     agree = all(np.allclose(array, expected[: len(array)], atol=1e-6) for array in stored)

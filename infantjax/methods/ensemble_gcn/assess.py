@@ -265,7 +265,7 @@ class _Ready(NamedTuple):
 
     @property
     def positions(self) -> Float[np.ndarray, "time joint 2"]:
-        """What the networks read."""
+        """Positions that the networks read."""
         return self.prepared.keypoints.astype(np.float32)
 
 

@@ -108,7 +108,7 @@ class AnnotatedPerson:
 
 @dataclass
 class ParsedAnnotations:
-    """What a format gives.
+    """Annotations as a format holds them.
 
     Attributes:
         joints: names of the file's points.
@@ -127,7 +127,7 @@ class ParsedAnnotations:
 
 
 class ReadRequest(NamedTuple):
-    """What a format is asked for; see `read_annotations`."""
+    """Request to a format; its fields are the arguments of `read_annotations`."""
 
     path: Path
     skeleton: Skeleton | None

@@ -70,7 +70,7 @@ class PoseConfig:
         return next((name for name, needed in fields.items() if needed), "")
 
     def describe(self) -> str:
-        """What was done, for the history of a recording."""
+        """Settings in words, for the history of a recording."""
         parts = [f"decoding {self.decoder}", f"resizing {self.resizing}"]
         parts += ["mean over mirror images"] if self.flip else []
         parts += [f"mean over scales {' '.join(f'{s:g}' for s in self.scales)}"] if self.scales != (1.0,) else []

@@ -160,7 +160,7 @@ def consistent_sides(recording: Recording) -> Recording:
 
 
 class Followed:
-    """What is known of the infant: the last blocks of its track.
+    """Memory of the infant: the last blocks of its track.
 
     Args:
         finished: blocks of an earlier, interrupted call.

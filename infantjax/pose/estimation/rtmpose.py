@@ -34,7 +34,7 @@ _KNOWN = ("person", "min_confidence", "smoothing", "resizing", "batch_size")
 
 @dataclass(frozen=True)
 class RTMPoseFiles:
-    """What results say of the two files.
+    """Names and digests of the two files, for results.
 
     Attributes:
         skeleton: the keypoints of the pose model.
@@ -129,7 +129,7 @@ class RTMPoseTracker(Tracker):
         return np.asarray(positions[0], np.float64), np.clip(np.asarray(scores[0], np.float64), 0, 1)
 
     def describe(self) -> str:
-        """What was done, for the history of a recording."""
+        """Settings in words, for the history of a recording."""
         chosen = self.config.person or "largest"
         limit = f"points of confidence below {self.config.min_confidence:g} left out"
         return f"{self.network.name} (SHA-256 {self.network.digest[:16]}), the {chosen} person, {limit}"

@@ -132,7 +132,7 @@ class Tracker:
         return Points(*(np.concatenate(leaves) for leaves in zip(*parts)))  # type: ignore[arg-type]
 
     def _call(self, crops: np.ndarray) -> Any:
-        """What `_program` gives for a batch."""
+        """Result of `_program` for a batch."""
         if self._exported is None:
             return self._program(self._variables, jax.device_put(crops, sharding_over(self._mesh, BATCH)))
         maps = self._exported(crops)
@@ -354,5 +354,5 @@ class Tracker:
         return recording.with_step(f"smoothed over time: {config.smoothing}", keypoints=smooth)
 
     def describe(self) -> str:
-        """What finds the keypoints and how, for the history of a recording."""
+        """Network and settings in words, for the history of a recording."""
         return f"{self.network.name} (weights SHA-256 {self.network.digest[:16]}), {self.config.describe()}"

@@ -23,7 +23,7 @@ SUFFIXES = (".csv", ".npz")
 
 
 class KeypointTracker(Protocol):
-    """What finds the keypoints of a source, such as `Tracker`."""
+    """Finder of the keypoints of a source, such as `Tracker`."""
 
     @property
     def min_confidence(self) -> float:

@@ -53,7 +53,7 @@ def prefetch(data: ImageData, rows: np.ndarray, length: int) -> Iterator[tuple[n
 
 
 class Stream(NamedTuple):
-    """What stays on the host.
+    """Parts of the data that stay on the host.
 
     Attributes:
         data: all images.

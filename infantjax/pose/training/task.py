@@ -1,4 +1,4 @@
-"""What a pose network is trained on and towards: annotated images, random views of them, maps, and errors.
+"""Training task of pose networks: annotated images, random views of them, maps, and errors.
 
 The images lie on the device as 8-bit crops. Views, targets, the optimizer and the evaluation of an epoch are one
 compiled program, see `training.loop`. Over several devices every batch is sharded, with the statistics of the whole.
@@ -104,7 +104,7 @@ class ImageData:
 
 
 class Batch(NamedTuple):
-    """What a step is trained on.
+    """Inputs and targets of a step.
 
     Attributes:
         x: `[batch, side, side, 3]` normalized views.

@@ -216,7 +216,7 @@ def _verdict(
 
 
 def _far(far: Mapping[str, float], limits: QualityLimits) -> tuple[str, ...]:
-    """What lies far from the recordings that the networks were trained on."""
+    """Measures that lie far from the recordings that the networks were trained on."""
     if not far:
         return ("nothing can be compared with the recordings that the networks were trained on",)
     name = max(far, key=lambda key: abs(far[key]))

@@ -1,4 +1,4 @@
-"""What the measures of tracking quality say of one recording."""
+"""Result of the measures of tracking quality for one recording."""
 
 import math
 from collections.abc import Mapping
