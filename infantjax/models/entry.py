@@ -201,7 +201,7 @@ def count_image(module: nn.Module, input_shape: tuple[int, ...]) -> ImageCounts:
 
     Source: derived. It reproduces the parameters and operations of Paper II (table 1) and thesis table B.1 for the
     networks here, and of Paper I in tables 3, 6 and 8; those of table 7 with `EfficientPose.repeat_features`, and of
-    table 9 only the parameters of EfficientPose I (`experiments/efficientpose_tables.py`).
+    table 9 only the parameters of EfficientPose I.
     """
     with jax.enable_x64(False), flops.collect() as operations:
         variables = shapes(module, jnp.zeros((1, *input_shape)))
