@@ -21,6 +21,7 @@ McCulloch (2007) found acceptable. The number is our choice."""
 _FIELDS = {"out_of_fold", "map", "reason", "optimistic", "subjects"}
 NO_PROBABILITY = "The risk is no probability"
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+_TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,24 @@ class CalibrationMap(NamedTuple):
         variance = self.covariance[0] * x * x + 2 * self.covariance[1] * x + self.covariance[2]
         reach = _Z * math.sqrt(max(variance, 0.0))
         return middle, middle - reach, middle + reach
+
+
+class Limits(NamedTuple):
+    """The most that a number of infants can say, as probabilities at their prevalence.
+
+    Attributes:
+        floor: least calibrated risk, `1 / (infants without the outcome + 2)`, Platt's target of a negative.
+        ceiling: largest calibrated risk, `(n + 1) / (n + 2)` of n infants with the outcome, Platt's of a positive.
+        lowest_high: least upper end of an interval: that of Clopper and Pearson for none of the infants without.
+        highest_low: largest lower end of an interval: the same for all of the infants with the outcome.
+
+    Source: Platt 1999; that they limit the map is our choice.
+    """
+
+    floor: float
+    ceiling: float
+    lowest_high: float
+    highest_low: float
 
 
 OWN_MAP = CalibrationMap(1.0, 0.0, (0.0, 0.0, 0.0))
@@ -226,7 +245,7 @@ class RiskCalibration:
 
         With a prevalence the calibrated odds change by the ratio of the odds of both prevalences. That is right if
         infants differ in how common the outcome is and in nothing else (Saerens et al. 2002). An error below the
-        finest of the cohort is replaced by that, and the statement says so.
+        finest of the cohort is replaced by that, and the statement says so. The calibrated risk stays within `limits`.
 
         Args:
             risk: by the ensemble, 0..1; NaN gives NaN.
@@ -244,11 +263,41 @@ class RiskCalibration:
         found = _UNKNOWN._replace(conformal_set=words, error=used if words else math.nan, statement=statement)
         if self.map is None:
             return found
-        shift = _logit(at) - _logit(self.prevalence) if moved else 0.0
-        middle, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in self.map.logits(risk))
+        middle, low, high = self.map.logits(risk)
         if self.map == OWN_MAP:
             low = high = math.nan
-        return found._replace(risk=middle, low=low, high=high, prevalence=at)
+        else:
+            within = self.limits()
+            # NaN stays NaN.
+            middle = float(np.clip(middle, _logit(within.floor), _logit(within.ceiling)))
+            low, high = min(low, _logit(within.highest_low)), max(high, _logit(within.lowest_high))
+        shift = _logit(at) - _logit(self.prevalence) if moved else 0.0
+        middle, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in (middle, low, high))
+        return found._replace(
+            risk=middle, low=low, high=high, prevalence=at, statement=f"{statement}{self._beyond(risk)}"
+        )
+
+    def limits(self) -> Limits:
+        """The probabilities that the number of infants of the map allows, at its prevalence."""
+        without, cases = (max(count, 1) for count in self.counts())
+        return Limits(
+            floor=1 / (without + 2),
+            ceiling=(cases + 1) / (cases + 2),
+            lowest_high=1 - _TAIL ** (1 / without),
+            highest_low=_TAIL ** (1 / cases),
+        )
+
+    def _beyond(self, risk: float) -> str:
+        """Where the risk lies outside of all out-of-fold risks: that the map was not fitted there."""
+        risks = self.conformal.risks
+        if self.map == OWN_MAP or not (risk < risks.min() or risk > risks.max()):
+            return ""
+        side = "below" if risk < risks.min() else "above"
+        within = self.limits()
+        return (
+            f" The risk lies {side} all out-of-fold risks, where the map was not fitted; so many infants allow no "
+            f"probability below {within.floor:.2g} or above {within.ceiling:.2g}."
+        )
 
     def _set(self, by_fold: Mapping[int, float], error: float) -> str:
         if min(self.counts()) == 0:

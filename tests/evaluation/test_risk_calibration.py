@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from infantjax.evaluation import calibration
+from infantjax.evaluation.intervals import clopper_pearson
 from infantjax.evaluation.risk_calibration import RiskCalibration, RiskOptions
 
 
@@ -41,7 +42,8 @@ def test_the_map_is_the_logistic_regression_of_scikit_learn_on_the_logit():
     for risk in (0.05, 0.5, 0.97):
         given = found.apply(risk, everywhere(risk))
         expected = peer.predict_proba(calibration.logits([risk])[:, None])[0, 1]
-        assert given.risk == pytest.approx(expected, abs=1e-5)
+        within = np.clip(expected, found.limits().floor, found.limits().ceiling)
+        assert given.risk == pytest.approx(within, abs=1e-5)
         assert given.low < given.risk < given.high
     assert found.apply(0.5, everywhere(0.5)).prevalence == pytest.approx(1 / 3)
 
@@ -210,3 +212,28 @@ def test_a_calibration_is_described_in_one_line():
     assert few.describe().endswith(
         "0 infants with the outcome and 2 without are too few for a calibration map, which needs 10 of each"
     )
+
+
+def test_no_number_of_infants_shows_a_probability_of_nothing():
+    found = fitted()
+    without, cases = found.counts()
+    limits = found.limits()
+    assert limits.floor == pytest.approx(1 / (without + 2))
+    assert limits.ceiling == pytest.approx((cases + 1) / (cases + 2))
+    assert limits.lowest_high == pytest.approx(clopper_pearson(0, without).high)
+    assert limits.highest_low == pytest.approx(clopper_pearson(cases, cases).low)
+    for risk in np.concatenate([[0, 1e-12, 1 - 1e-12, 1], np.linspace(0.01, 0.99, 50)]):
+        given = found.apply(risk, everywhere(risk))
+        assert limits.floor - 1e-12 <= given.risk <= limits.ceiling + 1e-12
+        assert given.low <= given.risk <= given.high
+        assert given.high >= limits.lowest_high - 1e-12
+        assert given.low <= limits.highest_low + 1e-12
+
+
+def test_a_risk_outside_of_all_out_of_fold_risks_is_said_to_be():
+    found = fitted()
+    risks = found.conformal.risks
+    words = "out-of-fold risks, where the map was not fitted"
+    assert f"lies below all {words}" in found.apply(risks.min() / 2, everywhere(0.5)).statement
+    assert f"lies above all {words}" in found.apply((1 + risks.max()) / 2, everywhere(0.5)).statement
+    assert words not in found.apply(float(np.median(risks)), everywhere(0.5)).statement
