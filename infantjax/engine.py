@@ -188,7 +188,9 @@ def _prepare_process() -> None:
     if not os.environ.get("CUDA_VISIBLE_DEVICES") and not os.environ.get("TPU_VISIBLE_CHIPS"):
         os.environ.setdefault("NPROC", "2")  # one task a core: XLA need not start a thread for each core
     from infantjax.cache import keep_freed_memory, use_compilation_cache
+    from infantjax.files import umask
 
+    os.umask(umask())
     keep_freed_memory()
     use_compilation_cache()
 
@@ -197,13 +199,15 @@ def in_thread(call: Callable[[], Any]) -> "Future[Any]":
     """Begin a call in a thread that does not keep the process alive, as those of `ThreadPoolExecutor` do."""
     future: Future[Any] = Future()
 
-    def work() -> None:
+    def work(future: "Future[Any]") -> None:
         try:
             future.set_result(call())
         except BaseException as error:
             future.set_exception(error)
+        finally:
+            del future  # the traceback of an error would hold it for ever, with all that the call had open
 
-    threading.Thread(target=work, name=THREAD, daemon=True).start()
+    threading.Thread(target=work, args=(future,), name=THREAD, daemon=True).start()
     return future
 
 

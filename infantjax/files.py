@@ -4,6 +4,7 @@ Every limit on input is defined here, documented in `docs/formats.md`, and enfor
 """
 
 import csv
+import ctypes
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -44,12 +46,21 @@ MIN_FPS = 5.0
 MAX_FPS = 1_000.0
 """Highest frame rate, hertz."""
 
+UMASK = "INFANTJAX_UMASK"
+"""Environment variable with the permission bits that new files and folders lack; see `umask`."""
+_STALE_SECONDS = 86_400.0
+"""Age of a temporary file that its process has left behind; no file takes a day to write."""
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux
+_CURRENT_FOLDER = -100  # AT_FDCWD of Linux
+
 _FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def write_atomically(path: str | Path, content: str | bytes | Iterable[bytes]) -> None:
     r"""Write a file whole or not at all: to a temporary name beside it, synced, then renamed over it.
+
+    Only its owner can read it, see `umask`.
 
     Args:
         path: the file to write; its folder must exist.
@@ -63,6 +74,9 @@ def write_atomically(path: str | Path, content: str | bytes | Iterable[bytes]) -
 
 def write_together(contents: Mapping[Path, str | bytes | Iterable[bytes]]) -> None:
     """Write files of one folder as `write_atomically` does; none is renamed before all are written.
+
+    A process that is killed between two renames leaves the later files as they were: each is whole, of one call or the
+    other.
 
     Raises:
         OSError: as `write_atomically`; its `filename` is the file that failed.
@@ -258,6 +272,8 @@ class FolderInUseError(InputError):
 def locked(directory: Path) -> Iterator[None]:
     """Lock a folder for this process. The folder is made if it is missing; the lock ends with the process.
 
+    Temporary files and folders that a killed process left there a day ago are removed.
+
     Raises:
         FolderInUseError: another process holds the lock.
         InputError: the folder cannot be made or written, or is an address.
@@ -279,7 +295,16 @@ def locked(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(directory, f"cannot be written ({error.strerror})", "give another place") from None
     with lock:
+        _remove_stale(directory)
         yield
+
+
+def _remove_stale(directory: Path) -> None:
+    """Remove what processes that were killed did not finish."""
+    for path in directory.glob(".tmp-*"):
+        with suppress(OSError):
+            if path.lstat().st_mtime < time.time() - _STALE_SECONDS:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _refuse_special(path: Path) -> None:
@@ -304,26 +329,48 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         at the target is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = (target.parent / f".{target.name}-{secrets.token_hex(4)}" for _ in range(2))
+    fresh = target.parent / f".tmp-{target.name}-{secrets.token_hex(4)}"
     fresh.mkdir()
+    fresh.chmod(0o777 & ~umask())
     try:
         yield fresh
-        if target.exists():
-            os.replace(target, old)
-        try:
+        if not target.exists():
             os.replace(fresh, target)
-        except BaseException:
-            if old.exists():
-                os.replace(old, target)
-            raise
-    except BaseException:
+        elif not _exchanged(fresh, target):
+            _replace_in_two_steps(fresh, target)
+    finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names at once, so that neither is ever missing; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    names = (_CURRENT_FOLDER, os.fsencode(one), _CURRENT_FOLDER, os.fsencode(other))
+    return rename is not None and rename(*names, _EXCHANGE) == 0
+
+
+def _replace_in_two_steps(fresh: Path, target: Path) -> None:
+    """Put a folder in place of another; a process that is killed between leaves that beside it."""
+    old = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except BaseException:
+        os.replace(old, target)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def umask() -> int:
-    """The permission bits that this process takes from new files."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    """The permission bits that new files and folders lack: all of the group and of others.
+
+    The environment variable `INFANTJAX_UMASK` replaces them by an octal number, such as 007 for a group that shares
+    results.
+
+    Raises:
+        InputError: the variable holds something else.
+    """
+    text = os.environ.get(UMASK) or "077"
+    if not re.fullmatch("[0-7]{3,4}", text):
+        raise InputError(UMASK, f'is "{text[:20]}"', "give an octal number: 077, or 007 for a shared group")
+    return int(text, 8) & 0o077

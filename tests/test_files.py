@@ -5,7 +5,12 @@ import io
 import json
 import math
 import os
+import stat
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +137,76 @@ def test_numbers_that_json_cannot_hold_are_none_at_any_depth():
         "counts": [1, 2.0],
         "runs": [{"loss": None, "name": "a", "best": True}],
     }
+
+
+# --- who may read, and what a killed process leaves ------------------------------------------------------------------
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_files_and_folders_are_for_their_owner_unless_a_group_shares_them(tmp_path, monkeypatch):
+    files.write_atomically(tmp_path / "private", "risk")
+    with files.replaced_folder(tmp_path / "folder"):
+        pass
+    assert (mode_of(tmp_path / "private"), mode_of(tmp_path / "folder")) == (0o600, 0o700)
+    monkeypatch.setenv("INFANTJAX_UMASK", "007")
+    files.write_atomically(tmp_path / "shared", "risk")
+    with files.replaced_folder(tmp_path / "folder"):
+        pass
+    assert (mode_of(tmp_path / "shared"), mode_of(tmp_path / "folder")) == (0o660, 0o770)
+
+
+@pytest.mark.parametrize("text", ["8", "rwx", "0777777", "-077"])
+def test_another_umask_is_one_line(monkeypatch, text):
+    monkeypatch.setenv("INFANTJAX_UMASK", text)
+    with pytest.raises(InputError, match=r"INFANTJAX_UMASK: is .* give an octal number"):
+        files.umask()
+
+
+def test_the_results_of_a_command_are_for_their_owner(tmp_path):
+    command = [sys.executable, "-m", "infantjax.cli", "simulate", "-n", "2", "--duration", "6", "-o", "cohort"]
+    subprocess.run(command, cwd=tmp_path, check=True, umask=0o022, capture_output=True)
+    found = [tmp_path / "cohort", *(tmp_path / "cohort").rglob("*")]
+    assert len(found) > 3
+    assert {mode_of(path) for path in found} == {0o600, 0o700}
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_folder_is_replaced_and_nothing_is_left(tmp_path, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(files, "_exchanged", lambda *names: False)
+    target = tmp_path / "target"
+    for content in ("old", "new"):
+        with files.replaced_folder(target) as fresh:
+            (fresh / "file").write_text(content)
+        assert (target / "file").read_text() == content
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_kill_while_a_folder_is_replaced_never_leaves_it_missing(tmp_path, monkeypatch):
+    if not files._exchanged(*(Path(tempfile.mkdtemp(dir=tmp_path)) for _ in range(2))):
+        pytest.skip("this system cannot exchange two names at once")
+    target = tmp_path / "target"
+    target.mkdir()
+
+    def killed(*names):
+        raise SystemExit
+
+    monkeypatch.setattr(os, "replace", killed)
+    with files.replaced_folder(target) as fresh:
+        (fresh / "new").touch()
+    assert (target / "new").exists()
+
+
+def test_what_a_killed_process_left_a_day_ago_is_removed_when_the_folder_is_locked(tmp_path):
+    names = {name: tmp_path / name for name in (".tmp-old", ".tmp-new", "result")}
+    for path in names.values():
+        path.touch()
+    (tmp_path / ".tmp-folder").mkdir()
+    for path in (names[".tmp-old"], tmp_path / ".tmp-folder", names["result"]):
+        os.utime(path, (0, 0))
+    with files.locked(tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {".tmp-new", "result"}

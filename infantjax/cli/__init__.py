@@ -135,7 +135,9 @@ def _run(arguments: list[str]) -> int:
     if command is None:
         return 0
     from infantjax.cli.options.places import local
+    from infantjax.files import umask
 
+    os.umask(umask())  # folders and videos too are for their owner only
     command.check_paths()
     with local(command) as command:
         return command.run()
