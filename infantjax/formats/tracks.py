@@ -118,6 +118,7 @@ def to_recording(
         notes += _suspicions(match.skeleton, keypoints)
     else:
         notes = [*tracks.notes, *rate_notes]
+    keypoints.setflags(write=False)  # so that the recording takes it without a copy
     return Recording(
         keypoints=keypoints,
         fps=rate,
@@ -140,7 +141,8 @@ def stem_of(path: Path) -> str:
 def _select(tracks: Tracks, match: naming.Match) -> tuple[np.ndarray, np.ndarray | None]:
     columns = [-1 if c is None else c for c in match.columns]
     absent = np.array([c is None for c in match.columns])
-    keypoints = np.asarray(tracks.keypoints[:, columns], dtype=np.float64)  # a copy: filled and marked below
+    # A copy, which is filled and marked below; `take` gives one that owns its values.
+    keypoints = np.asarray(np.take(tracks.keypoints, columns, axis=1), dtype=np.float64)
     keypoints[:, absent] = np.nan
     if tracks.confidence is None:
         return keypoints, None

@@ -70,8 +70,8 @@ def test_the_risks_of_the_comparators_are_tables_that_evaluate_reads(tmp_path):
     done = run("comparators.py", *simulated, "--methods", "histograms-lda", "fft-pls", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "done: fft-pls" in done.stderr
-    first, second = (read_risks(tmp_path / f"{name}.csv") for name in ("histograms-lda", "fft-pls"))
-    assert (len(first.names), first.names, first.problems) == (12, second.names, ())
+    (first, problems), (second, _) = (read_risks(tmp_path / f"{name}.csv") for name in ("histograms-lda", "fft-pls"))
+    assert (len(first), list(first.id), problems) == (12, list(second.id), [])
     unknown = run("comparators.py", *simulated, "--methods", "lda")
     assert unknown.stderr.startswith("error: --methods: has no lda; known: st-gcn, stam, ")
     table = (tmp_path / "comparators.csv").read_text().splitlines()

@@ -43,3 +43,14 @@ def test_metadata_are_made_by_field():
     assert len(known) == 3
     with pytest.raises(ValueError, match="age must be a finite number"):
         Metadata(age="old")
+
+
+def test_an_array_that_nobody_can_change_is_taken_without_a_copy():
+    owned = np.random.default_rng(0).random((4, 19, 2))
+    view = owned.view()
+    view.setflags(write=False)
+    assert not np.shares_memory(Recording(view, 30.0, IN_MOTION_19).keypoints, owned)
+    owned.setflags(write=False)
+    first = Recording(owned, 30.0, IN_MOTION_19)
+    assert first.keypoints is owned
+    assert first.with_step("nothing").keypoints is owned
