@@ -93,9 +93,9 @@ class Recording:
 
 def _frozen(values: Any) -> np.ndarray:
     """A copy that cannot be written to; an array that owns its values and cannot be written to is taken as it is."""
-    if isinstance(values, np.ndarray) and values.dtype == np.float64:
-        if values.flags.owndata and not values.flags.writeable:
-            return values
+    exact = isinstance(values, np.ndarray) and values.dtype == np.float64
+    if exact and values.flags.owndata and not values.flags.writeable:
+        return values
     copied = np.array(values, dtype=np.float64)
     copied.setflags(write=False)
     return copied
