@@ -59,10 +59,14 @@ SPACE = {f"choice_{number}": tuple(range(6)) for number in range(20)}
 """As many choices as the published space."""
 
 
+TOKEN = secrets.token_hex(16)
+"""Of all clusters of this process."""
+
+
 @contextmanager
 def cluster(nodes: int) -> Iterator[Engine]:
     """A Ray cluster of this machine, with a token."""
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     os.environ["PYTHONPATH"] = os.getcwd()
     from ray.cluster_utils import Cluster
 
@@ -105,11 +109,9 @@ def search(engine: Engine, trials: int, seconds: float) -> dict[str, Any]:
 def main(options: Options) -> None:
     """Measure and print the table."""
     where = common.environment()
-    rows: list[dict[str, Any]] = []
-    for devices in (1, 2):
-        rows.append({"engine": "local", **overhead(Local(devices), options.tasks)})
-    for devices in (1, 2):
-        rows.append({"engine": "local", **search(Local(devices), options.trials, options.seconds)})
+    local = [Local(devices) for devices in (1, 2)]
+    rows: list[dict[str, Any]] = [{"engine": "local", **overhead(engine, options.tasks)} for engine in local]
+    rows += [{"engine": "local", **search(engine, options.trials, options.seconds)} for engine in local]
     rows.append({"engine": "local", **search(Local(1), options.trials, 0.0)})
     driver = 3600 / rows[-1]["trials_an_hour"]
     if options.ray:
