@@ -7,6 +7,7 @@ A clip is decoded and encoded again, without sound and without metadata, under a
 stays in it, such as a clock, and so do faces without `hide_heads`.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def find_sources(
     found: dict[str, ClipSource] = {}
     for path in _records_of(records):
         record = json_file.load(path)
-        if not isinstance(record, dict) or not isinstance(record.get("time_series"), dict):
+        if not _has_windows(record):
             raise InputError(path, "holds no value over time", "give a record of infantjax assess")
         beside = (path.with_name(f"{path.stem}{KEYPOINTS}.{suffix}") for suffix in ("npz", "csv"))
         video = by_name.get(path.stem)
@@ -146,6 +147,18 @@ def find_sources(
             raise InputError(path, "has the name of another record", "give each record once")
         found[path.stem] = ClipSource(path.stem, record, video, recording)
     return list(found.values())
+
+
+def _has_windows(record: Any) -> bool:
+    """Whether a record has all that clips are chosen by: anybody may have changed the file."""
+    try:
+        series, _ = record["time_series"], record["provenance"]["input"]["sha256"]
+        numbers = [record["fps"], record["duration"], series["length"]]
+        for window in series["windows"]:
+            numbers += [window["start"], 0.0 if window["median"] is None else window["median"]]
+    except (KeyError, TypeError):
+        return False
+    return all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
 
 
 def _records_of(given: Iterable[str | Path]) -> list[Path]:

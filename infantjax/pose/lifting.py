@@ -26,7 +26,7 @@ from infantjax.skeletons import HUMAN36M_17, Skeleton
 
 BLOCK = 1024
 """Recordings are padded to a multiple of so many frames."""
-STATEMENT = "lifted to 3D by VideoPose3D, whose public weights are of adults; not validated on infants"
+STATEMENT = "lifted to 3D by VideoPose3D; not validated on infants: its public weights were trained on adults"
 """Note on every lifted recording."""
 
 

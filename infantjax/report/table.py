@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_type_hints
 from infantjax.errors import InputError
 from infantjax.files import csv_text, without_guard
 from infantjax.report import text
-from infantjax.report.record import plain
+from infantjax.report.record import LABELS, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -167,7 +167,10 @@ def read_summary(path: Path) -> list[Row]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = csv.DictReader(stream, strict=True)
-            return [Row(**{column: _value(kinds[column], cell) for column, cell in line.items()}) for line in lines]
+            rows = [Row(**{column: _value(kinds[column], cell) for column, cell in line.items()}) for line in lines]
+        if unknown := {row.certainty for row in rows} - {"", *LABELS}:
+            raise ValueError(f"unknown certainty {unknown}")
+        return rows
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error):

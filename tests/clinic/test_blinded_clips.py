@@ -170,6 +170,25 @@ def test_files_that_do_not_belong_together_are_refused(results, tmp_path, clip):
         find_sources([tmp_path])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time_series": {"length": LENGTH, "windows": [{"start": 0.0}]}},
+        {"time_series": {"length": LENGTH, "windows": [{"start": "0", "median": 1.0}]}},
+        {"time_series": {"length": LENGTH, "windows": 3}},
+        {"time_series": None},
+        {"duration": float("nan")},
+        {"fps": None},
+        {"provenance": {}},
+    ],
+)
+def test_a_record_that_was_changed_is_one_line(results, tmp_path, change):
+    path = tmp_path / "anna.json"
+    path.write_text(json.dumps(record_of(results / "anna.mp4") | change))
+    with pytest.raises(InputError, match=r"anna\.json: "):
+        find_sources([path], [results / "anna.mp4"])
+
+
 @pytest.mark.parametrize("options", [{"highest": -1}, {"highest": 0, "lowest": 0, "random": 0}, {"seconds": 0.0}])
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="must be"):

@@ -97,7 +97,7 @@ def test_a_recording_is_lifted_where_its_joints_are_seen(lifter, infant):
     expected = np.zeros((60, 17), bool)
     expected[10:13, HUMAN36M_17.index("left_knee")] = True
     np.testing.assert_array_equal(found.missing, expected)
-    assert "of adults" in found.notes[-1]
+    assert "trained on adults" in found.notes[-1]
     assert "VideoPose3D (weights SHA-256 " in found.history[-1]
 
 

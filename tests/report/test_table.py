@@ -2,11 +2,13 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from infantjax.assessment import assessments_frame
+from infantjax.errors import InputError
 from infantjax.report.table import COLUMNS, Row, read_summary, summary_csv, summary_frame
 
 
@@ -86,6 +88,14 @@ def test_a_summary_is_read_as_it_was_written(factory, tmp_path):
     assert read_summary(path) == []
     path.write_text(summary_csv(rows), "utf-8")
     assert read_summary(path) == rows
+
+
+def test_a_summary_with_an_unknown_level_of_certainty_is_refused(factory, tmp_path):
+    path = tmp_path / "summary.csv"
+    row = Row.of("a.csv", factory(name="A").to_dict())
+    path.write_text(summary_csv([replace(row, certainty="blue")]), "utf-8")
+    with pytest.raises(InputError, match=r"summary\.csv: is no summary that this version wrote"):
+        read_summary(path)
 
 
 def test_a_data_frame_holds_the_values_of_the_file(factory):

@@ -38,8 +38,8 @@ class DepthTracker:
     def __init__(
         self, network: DepthNetwork, min_confidence: float = linking.THRESHOLD, batch_size: int | None = None
     ) -> None:
-        if not 0 < min_confidence <= 1:
-            raise ValueError(f"min_confidence must be above 0 and at most 1, got {min_confidence}")
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence must be from 0 to 1, got {min_confidence}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.network, self.min_confidence = network, min_confidence

@@ -70,7 +70,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.iterations % self.report:
-            raise ValueError(f"report must divide the {self.iterations} iterations, got {self.report}")
+            given = f"--training.report {self.report} does not divide --training.iterations {self.iterations}"
+            raise ValueError(f"{given}; give both")
         if self.levels is not None and self.loss != "ordinal":
             raise ValueError(f"levels are for the loss ordinal, got {self.levels} with {self.loss}")
         if self.normalize and self.loss == "ordinal":

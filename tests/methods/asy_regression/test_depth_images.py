@@ -232,7 +232,7 @@ def test_images_in_color_are_no_depth_images(tmp_path):
         DepthTracker(Brightest()).track(open_frames(tmp_path, 6))
 
 
-@pytest.mark.parametrize("option", [{"min_confidence": 0}, {"min_confidence": 2}, {"batch_size": 0}])
+@pytest.mark.parametrize("option", [{"min_confidence": -0.1}, {"min_confidence": 2}, {"batch_size": 0}])
 def test_options_of_a_tracker_that_cannot_be_are_refused(option):
     with pytest.raises(ValueError, match=f"{next(iter(option))} must be"):
         DepthTracker(replace(Brightest()), **option)
