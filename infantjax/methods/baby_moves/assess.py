@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -17,10 +17,12 @@ from infantjax.evaluation.calibration import Platt
 from infantjax.explanation.saliency import LABELS, relative
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing as motion
-from infantjax.methods.baby_moves.method import BabyMoves, read_metadata
 from infantjax.methods.baby_moves.saliency import clip_saliency, of_points
 from infantjax.recording.recording import Recording
 from infantjax.settings import require_one_of
+
+if TYPE_CHECKING:
+    pass
 
 _CALIBRATIONS = {
     "reference": "calibrated at even prevalence as in the reference implementation, so no probability in a population",
@@ -29,7 +31,7 @@ _CALIBRATIONS = {
 
 
 @dataclass(frozen=True, eq=False)
-class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
+class BabyMovesAssessor(NetworkAssessor["BabyMoves"]):
     """Assesses videos with an ensemble of Baby Moves.
 
     Attributes:
@@ -73,7 +75,7 @@ class BabyMovesAssessor(NetworkAssessor[BabyMoves]):
     def predict(self, converted: Recording, usable: Usable | None = None) -> tuple[Prediction, Recording]:
         """The calibrated risk, and the attention of the networks over time."""
         method = self.method
-        metadata = read_metadata(converted)[None] if method.network.metadata else None
+        metadata = motion.read_metadata(converted)[None] if method.network.metadata else None
         processed = method.standardize(converted)
         series = method.series(processed)[None]
         starts, length = motion.clip_starts() / processed.fps, motion.CLIP / processed.fps

@@ -15,7 +15,7 @@ from infantjax.files import finite_or_none
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing
 from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
-from infantjax.methods.baby_moves.preprocessing import Preprocessing
+from infantjax.methods.baby_moves.preprocessing import Preprocessing, read_metadata
 from infantjax.methods.baby_moves.simulation import simulate
 from infantjax.methods.baby_moves.training import TrainingConfig, Videos, setup, video_logit
 from infantjax.methods.base import Method
@@ -34,9 +34,6 @@ from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
     from infantjax.methods.baby_moves.assess import BabyMovesAssessor
-
-COHORTS = {"term": 0.0, "preterm": 1.0}
-"""Groups of birth that the network knows."""
 
 
 @dataclass(frozen=True)
@@ -252,16 +249,6 @@ class BabyMoves(Method):
         from infantjax.methods.baby_moves.assess import BabyMovesAssessor
 
         return BabyMovesAssessor(cls.from_ensemble(ensemble, threshold), ensemble, strict, explain)
-
-
-def read_metadata(recording: Recording) -> np.ndarray:
-    """Age in weeks, and 1 for preterm or 0 for term, float32.
-
-    Raises:
-        InputError: one is missing, or the cohort is unknown.
-    """
-    age = common.read_number(recording, "age", "weeks")
-    return np.array([age, common.read_class(recording, "cohort", COHORTS)], np.float32)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -20,6 +20,7 @@ from einops import rearrange
 from jaxtyping import Float
 
 from infantjax.errors import InputError
+from infantjax.methods import common
 from infantjax.methods.baby_moves import cleaning
 from infantjax.recording.recording import Recording
 from infantjax.settings import check_fields
@@ -36,6 +37,8 @@ STEP = 8
 """Frames between the starts of two clips."""
 FEATURES = 46
 """Series of a recording: x and y of 18 points, ten angles."""
+COHORTS = {"term": 0.0, "preterm": 1.0}
+"""Groups of birth that the network knows."""
 
 _CROWN = BABY_MOVES_18.index("crown")
 _SHOULDERS = [BABY_MOVES_18.index(f"{side}_shoulder") for side in ("left", "right")]
@@ -372,3 +375,13 @@ def _require_torso(keypoints: Keypoints, where: str) -> None:
             raise InputError(where, f'joint "{name}" is never seen', "crown, shoulders and hips are needed")
     if np.isnan(keypoints[:, [_CROWN, *_TORSO]]).any(axis=(1, 2)).all():
         raise InputError(where, "crown, shoulders and hips are never seen together", "check the tracking")
+
+
+def read_metadata(recording: Recording) -> np.ndarray:
+    """Age in weeks, and 1 for preterm or 0 for term, float32.
+
+    Raises:
+        InputError: one is missing, or the cohort is unknown.
+    """
+    age = common.read_number(recording, "age", "weeks")
+    return np.array([age, common.read_class(recording, "cohort", COHORTS)], np.float32)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -13,8 +13,7 @@ from infantjax.assessment.assessor import OTHER_WEIGHTS, NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.explanation.saliency import LABELS, Explain
-from infantjax.methods import window_networks
-from infantjax.methods.cp_gcn_29.method import CpGcn29
+from infantjax.methods import registry, window_networks
 from infantjax.methods.cp_gcn_29.preprocessing import build_inputs, standardized
 from infantjax.methods.window_networks import EnsembleProgram, WindowNetwork
 from infantjax.nn.kernels.folding import fold_batch_norm
@@ -24,9 +23,12 @@ from infantjax.settings import require_one_of
 from infantjax.skeletons import IN_MOTION_29
 from infantjax.weights.ensemble import Ensemble, Member, Predict
 
+if TYPE_CHECKING:
+    pass
+
 
 @dataclass(frozen=True, eq=False)
-class CpGcn29Assessor(NetworkAssessor[CpGcn29]):
+class CpGcn29Assessor(NetworkAssessor["CpGcn29"]):
     """Assesses recordings with an ensemble of CP-GCN-29.
 
     Attributes:
@@ -121,6 +123,6 @@ def fold(variables: Any) -> Any:
 
 def predict_fn(ensemble: Ensemble, platform: str | None) -> Predict:
     """The risks of windows as a pure function; see `Ensemble.predict_fn`."""
-    known = CpGcn29Assessor(CpGcn29.from_ensemble(ensemble), ensemble)
+    known: Any = registry.assessor(ensemble)
     networks = [known.window_network(member) for member in ensemble.members]
     return window_networks.predict_fn(ensemble.members, networks, platform)

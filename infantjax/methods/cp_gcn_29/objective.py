@@ -4,16 +4,20 @@ Source: Tempel et al. 2024 (AutoCP).
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import flax.linen as nn
 
+from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.architecture import ALTERNATIVES, canonical
 from infantjax.methods.cp_gcn_29.config import TrainingConfig
-from infantjax.methods.cp_gcn_29.method import CpGcn29
 from infantjax.methods.cp_gcn_29.model import build
 from infantjax.methods.cp_gcn_29.training import CpGcn29Task
 from infantjax.search.auc import AucObjective
 from infantjax.search.space import Choices, SearchSpace
+
+if TYPE_CHECKING:
+    from infantjax.methods.cp_gcn_29.method import CpGcn29
 
 SPACE = SearchSpace(tuple(ALTERNATIVES.items()))
 """The published choices: 56,687,040,000 candidates, some of them of equal networks (`architecture.canonical`)."""
@@ -33,7 +37,7 @@ class CpGcn29Objective(AucObjective):
     """
 
     config: TrainingConfig
-    method: CpGcn29 = field(default_factory=CpGcn29)
+    method: "CpGcn29" = field(default_factory=lambda: registry.get("cp-gcn-29")())  # type: ignore[assignment]
 
     @property
     def inputs(self) -> dict[str, bool]:

@@ -7,8 +7,9 @@ trained as the released network; AutoCP also searched optimizer, rates, momentum
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ class CpGcn29Search:
 
     def objective(self, cohort: "Cohort", stratify: Sequence[str] = (), strict: bool = False) -> "CpGcn29Objective":
         """The AUC of candidates of `space` on a cohort; see `search.objective.SearchProblem`."""
-        from infantjax.methods.cp_gcn_29.method import CpGcn29
         from infantjax.methods.cp_gcn_29.objective import CpGcn29Objective, build_candidate
         from infantjax.search.auc import search_split
 
         if self.repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {self.repeats}")
-        method = CpGcn29(training=self.training, folds=self.folds)
+        kind: Any = registry.get("cp-gcn-29")
+        method = kind(training=self.training, folds=self.folds)
         parts = method.splits(cohort, stratify)
         _, prepared = cohort.map(lambda recording: method.prepare(recording, strict))
         splits = (search_split(parts, self.held_out),) * self.repeats

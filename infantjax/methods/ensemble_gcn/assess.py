@@ -16,7 +16,7 @@ from infantjax.assessment.certainty import Certainty, Rule
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.explanation.saliency import LABELS, Explain
-from infantjax.methods import window_networks
+from infantjax.methods import registry, window_networks
 from infantjax.methods.window_networks import EnsembleProgram, Scores, WindowNetwork
 from infantjax.recording import features, windows
 from infantjax.recording.conversion import convert
@@ -102,9 +102,7 @@ class EnsembleGcnAssessor(Assessor):
     @property
     def description(self) -> type[Trainable]:
         """The class of the method."""
-        from infantjax.methods.ensemble_gcn.method import EnsembleGCN
-
-        return EnsembleGCN
+        return registry.get("ensemble-gcn")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import jax
 import numpy as np
@@ -12,14 +12,16 @@ from infantjax.assessment.assessor import NetworkAssessor, Usable
 from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import RELIABLE_CHANGE
-from infantjax.methods.sma_cnn.evaluation import Aggregation, LinearAggregator, aggregate
-from infantjax.methods.sma_cnn.method import AGGREGATOR, SmaCnn
+from infantjax.methods.sma_cnn.evaluation import AGGREGATOR, Aggregation, LinearAggregator, aggregate
 from infantjax.methods.sma_cnn.preprocessing import RATE, require_limbs, track, window_starts
 from infantjax.recording.recording import Recording
 
+if TYPE_CHECKING:
+    pass
+
 
 @dataclass(frozen=True, eq=False)
-class SmaAssessor(NetworkAssessor[SmaCnn]):
+class SmaAssessor(NetworkAssessor["SmaCnn"]):
     """Assesses recordings with an ensemble of SMA CNNs. Its four keypoints are never approximated."""
 
     @cached_property

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Aggregation = Literal["mean", "median", "fence"]
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the predictions of windows, which the linear aggregator reads (our choice)."""
+AGGREGATOR = "aggregator"
+"""Name of the fitted aggregator in the index of an ensemble."""
 _RIDGE = 10.0
 
 

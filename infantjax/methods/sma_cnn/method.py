@@ -12,7 +12,7 @@ from infantjax.evaluation.agreement import RELIABLE_CHANGE, reliable_change
 from infantjax.files import finite_or_none
 from infantjax.methods.base import Method
 from infantjax.methods.registry import register
-from infantjax.methods.sma_cnn.evaluation import LinearAggregator, aggregate, subject_errors
+from infantjax.methods.sma_cnn.evaluation import AGGREGATOR, LinearAggregator, aggregate, subject_errors
 from infantjax.methods.sma_cnn.model import AXES
 from infantjax.methods.sma_cnn.model import SmaCnn as SmaCnnNet
 from infantjax.methods.sma_cnn.preprocessing import LIMBS, Preprocessing, recording_windows
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 CHOP_INTEND = "extremity items of CHOP INTEND"
 """The published score."""
-AGGREGATOR = "aggregator"
-"""Name of the fitted aggregator in the index of an ensemble."""
 
 
 @dataclass(frozen=True)

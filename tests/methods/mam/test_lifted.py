@@ -39,7 +39,7 @@ def test_a_lifted_file_and_lifting_in_the_assessment_give_the_same_risk(ensemble
     assert cli.run(["assess", str(flat), "-o", str(tmp_path / "results"), *options]) == 0
     record = json.loads((tmp_path / "results" / "infant.json").read_text())
     assert record["headline"]["value"] == pytest.approx(expected.value, rel=1e-5)
-    assert any("of adults" in note for note in record["notes"])
+    assert any("trained on adults" in note for note in record["notes"])
     lifting = record["provenance"]["settings"]["lifting"]
     assert (lifting["weights"], lifting["reads"]) == (Lifter.load(lifting_weights).digest, "human36m-17")
 
