@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MIN_RISK = 1e-3
 """Least distance of a risk from 0 and 1 where its logit is taken: our choice. A risk of exactly 0 or 1 has none."""
 
+MAX_SLOPE = 100.0
+"""Largest slope of a calibration line: beyond it the risks nearly separate the outcomes, or are nearly equal."""
+
 
 def logits(risks: ArrayLike) -> Float[np.ndarray, " infant"]:
     """Log-odds of risks; those nearer than `MIN_RISK` to 0 or 1 count as that near."""
@@ -197,7 +200,8 @@ def calibration_metrics(
     Returns:
         `prevalence`, `mean_risk`, `brier`, `brier_of_prevalence` (of the prevalence in place of every risk),
         `calibration_slope`, `calibration_intercept`, `calibration_error`, `calibration_error_if_calibrated`.
-        Slope and intercept are not defined for one class, for equal risks, and where the risks separate the outcomes;
+        Slope and intercept are not defined for one class, for equal risks, where the risks separate the outcomes, and
+        beyond a slope of `MAX_SLOPE`;
         risks near 0 and 1 enter them as in `logits`. Calibrated risks have 1 and 0; a slope below 1 means that risks
         are too extreme.
 
@@ -229,6 +233,8 @@ def _line_estimates(risks: np.ndarray, labels: np.ndarray) -> list[Estimate]:
     try:
         line = platt(logits(risks), labels, smooth=False)
     except ValueError:
+        return [UNDEFINED, UNDEFINED]
+    if abs(line.slope) > MAX_SLOPE:
         return [UNDEFINED, UNDEFINED]
     reach = norm.isf(TAILS[0]) * np.sqrt(np.diag(line.covariance))
     return [Estimate(v, v - r, v + r) for v, r in zip((line.slope, line.intercept), reach.tolist())]

@@ -103,3 +103,13 @@ def test_risks_of_0_and_1_enter_the_calibration_line_as_nearly_so():
 
 def test_the_logit_is_cut_near_0_and_1():
     np.testing.assert_allclose(calibration.logits([0.0, 1e-9, 0.5, 1.0]), logit([0.001, 0.001, 0.5, 0.999]), atol=1e-12)
+
+
+def test_risks_that_are_nearly_equal_have_no_calibration_line():
+    rng = np.random.default_rng(0)
+    labels = np.arange(14) % 2
+    risks = 0.5 + 1e-4 * (labels + rng.normal(size=14))
+    found = calibration.calibration_metrics(risks, labels, resamples=10)
+    assert np.isnan(found["calibration_slope"]).all()
+    assert np.isnan(found["calibration_intercept"]).all()
+    assert np.isfinite(found["brier"].value)

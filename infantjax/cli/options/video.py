@@ -51,7 +51,7 @@ class VideoOptions:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the pose network's activations; bfloat16 is for accelerators."""
     runtime: Literal["auto", "jax", "onnx"] = "auto"
-    """What runs the pose network: JAX, or ONNX Runtime, which is faster on a CPU; auto takes the fastest installed."""
+    """Runtime of the pose network: JAX, or ONNX Runtime, which is faster on a CPU; auto takes the fastest installed."""
     tracker_name: Annotated[Literal["rtmpose-s", "rtmpose-m", "rtmpose-l", "rtmpose-x"] | None, arg(name="tracker")] = (
         None
     )

@@ -83,4 +83,4 @@ class PoseConfig:
 
 
 DEFAULT = PoseConfig()
-"""What is used where nothing else is asked for."""
+"""Settings that are used where nothing else is asked for."""

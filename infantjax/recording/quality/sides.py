@@ -24,7 +24,7 @@ SWITCH, FREE, MISSED = 0.0, 4.0, 6.0
 at a step that shows one."""
 
 SURE_EVIDENCE, SURE_SHORTER, SURE_STEP = -0.5, -0.1, 0.25
-"""What makes a run of exchanged frames sure: mean evidence; mean change of the bones' lengths by giving the names back,
+"""Signs of a sure run of exchanged frames: mean evidence; mean change of the bones' lengths by giving the names back,
 as a share of the common length; size of the sum of the vectors before and after a step, as a share of its size."""
 
 BONES = 0.1
