@@ -67,15 +67,21 @@ def read_infant_column(path: str | Path, asked: str, recordings: Mapping[str, Se
 
     Args:
         path: the table.
-        asked: name of the column, perhaps with `:number` or `:category` behind it.
+        asked: name of the column, perhaps with `:number` or `:category` behind it, or with named groups of its entries,
+            `gmfcs=I,II,III:IV,V`; an entry of no group is missing.
         recordings: infant -> ids of its recordings, in the order of the result.
 
     Raises:
-        InputError: as `read_column` and `to_column`, or recordings of one infant have different entries.
+        InputError: as `read_column` and `to_column`, or recordings of one infant have different entries, or an entry is
+            in two groups.
     """
+    asked, _, grouped = asked.partition("=")
     name, _, suffix = asked.rpartition(":")
     name, kind = (name, suffix) if name and suffix in get_args(Kind) else (asked, None)
     cells = read_column(path, name)
+    if grouped:
+        groups = _groups(f"{name}={grouped}", grouped)
+        cells, kind = {id: groups.get(cell.strip(), "") for id, cell in cells.items()}, "category"
     entries = []
     for infant, ids in recordings.items():
         found = {cells[key] for id in ids for key in (id, id.removeprefix("orgcoords_")) if key in cells}
@@ -87,6 +93,14 @@ def read_infant_column(path: str | Path, asked: str, recordings: Mapping[str, Se
         return to_column(name, entries, kind)  # type: ignore[arg-type]
     except ValueError as error:
         raise InputError(path, str(error), "correct the entries, or sort them into classes") from error
+
+
+def _groups(where: str, text: str) -> dict[str, str]:
+    """Entry -> name of its group, from `I,II,III:IV,V`."""
+    pairs = [(entry.strip(), group.replace(",", ", ")) for group in text.split(":") for entry in group.split(",")]
+    if len(dict(pairs)) < len(pairs) or "" in dict(pairs):
+        raise InputError(where, "names an entry twice, or an empty one", "write groups as I,II,III:IV,V")
+    return dict(pairs)
 
 
 def read_measures(risks: str | Path, recordings: Mapping[str, Sequence[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:

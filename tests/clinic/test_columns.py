@@ -56,3 +56,15 @@ def test_contributions_and_tracking_are_means_over_the_records_of_an_infant(tmp_
     np.testing.assert_allclose(contributions["nose"], [0.3, np.nan, np.nan])
     np.testing.assert_allclose(tracking[["usable", "missing"]], [[0.6, np.nan], [np.nan, np.nan], [0.9, 0.1]])
     assert all(table.empty for table in read_measures(tmp_path / "elsewhere" / "summary.csv", recordings))
+
+
+def test_named_groups_of_entries_are_compared_in_place_of_the_entries(tmp_path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("id;outcome;gmfcs\na;1;I\nb;1;III\nc;1;V\nd;0;\ne;1;VI\n")
+    recordings = {name: [name] for name in "abcde"}
+    found = read_infant_column(path, "gmfcs=I,II,III:IV,V", recordings)
+    assert found.astype(object).fillna("").tolist() == ["I, II, III", "I, II, III", "IV, V", "", ""]
+    assert entries_of(found) == ["I, II, III", "IV, V"]
+    for wrong in ("gmfcs=I,II:II", "gmfcs=I,:V"):
+        with pytest.raises(InputError, match="write groups as I,II,III:IV,V"):
+            read_infant_column(path, wrong, recordings)

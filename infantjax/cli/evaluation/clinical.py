@@ -35,7 +35,8 @@ class ClinicalOptions:
     """Clinical tables: thresholds, characteristics, groups, later scores. They are of infants: mean risk of each."""
 
     by: Annotated[tuple[str, ...], arg(metavar="COLUMN ...")] = ()
-    """Columns of the outcomes: described by outcome; risk and tracking quality by them. `age:number` fixes a kind."""
+    """Columns of the outcomes: described by outcome; risk and tracking quality by them. `age:number` fixes a kind,
+    `gmfcs=I,II,III:IV,V` makes two groups."""
     scores: Annotated[tuple[str, ...], arg(metavar="COLUMN ...")] = ()
     """Columns of later scores, such as Bayley's: compared between predicted classes, also by `--by`."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
