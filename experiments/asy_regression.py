@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from jaxtyping import Float
-from support import csv_text, markdown, run
+from support import csv_text, keyed, markdown, run
 
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
@@ -105,7 +105,7 @@ def source(options: Options) -> Path:
         raise InputError("--annotations", "or --simulate is needed, not both", "give one of them")
     if options.annotations is not None:
         return options.annotations
-    cohort = options.output / "rendered"
+    cohort = keyed(options.output / "rendered", options.simulate, options.frames)
     if not cohort.exists():
         film = RenderConfig(width=320, height=240, out_of_view=0.0)
         # A lying infant shows more postures in few frames where it moves much.

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from support import csv_text, markdown, run
+from support import csv_text, keyed, markdown, run
 
 import infantjax as ij
 from infantjax.assessment.assessment import Assessment
@@ -93,7 +93,7 @@ def rendered(options: Options) -> list[Recording]:
     for infant in range(options.simulate):
         base = InfantConfig(duration=options.seconds)
         clip = render((1, infant), draw_infant(1, infant, infant % 2, base), RenderConfig(out_of_view=0.0))
-        path = options.output / "clips" / f"clip{infant:03d}.mp4"
+        path = keyed(options.output / "clips", options.seconds) / f"clip{infant:03d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_video(clip.frames(), clip.fps, path)

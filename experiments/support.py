@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import tyro
 
 from infantjax.errors import InputError
+from infantjax.files import sha256
 from infantjax.formats.cohort import read_cohort
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort
@@ -67,10 +68,15 @@ def cohort_of(folder: Path | None, simulate: bool, output: Path, infants: int, d
     if simulate == (folder is not None):
         raise InputError("cohort", "give a folder, or --simulate")
     if folder is None:
-        folder = output / "cohort"
+        folder = keyed(output / "cohort", infants, duration)
         if not folder.exists():
             write_cohort(folder, infants, 1, duration, prevalence=0.4)
     return read_cohort(folder)
+
+
+def keyed(path: Path, *settings: Any) -> Path:
+    """The path of data that are made once for these settings: other settings have another name."""
+    return path.with_name(f"{path.name}-{sha256(repr(settings))[:8]}")
 
 
 def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

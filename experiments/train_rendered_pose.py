@@ -18,6 +18,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 from PIL import Image
+from support import keyed
 
 from infantjax import models
 from infantjax.files import write_atomically
@@ -153,7 +154,13 @@ def pictures(options: Options, seed: int, count: int) -> tuple[np.ndarray, np.nd
 
 
 def write_images(folder: Path, options: Options) -> Path:
-    """Images of simulated infants as a folder of annotated images in the format of the infant framework, made once."""
+    """Images of simulated infants as a folder of annotated images in the format of the infant framework, made once.
+
+    Returns:
+        The folder, whose name also depends on the settings.
+    """
+    settings = (options.seed, options.infants, options.frames, options.side, options.render)
+    folder = keyed(folder, *settings)
     table = folder / "raw" / "annotations" / "annotations.csv"
     if table.exists():
         return folder
