@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_UNUSABLE = 0.05
 """Largest fraction of a window that may be unusable; a window with more is left out (our choice). Of a window of five
 seconds it allows nothing, of one of thirty seconds a single second."""
+APPROXIMATED = "points are approximated from others"
+"""Words of the warning that says so; all recordings of one tracker have the same."""
 _UNCERTAIN: dict[Level, Level] = {"green": "yellow", "red": "orange"}
 
 
@@ -86,7 +88,7 @@ def warnings(assessment: "Assessment") -> tuple[str, ...]:
     found += assessment.repairs
     if assessment.approximated:
         joints = ", ".join(assessment.approximated)
-        found.append(f"{len(assessment.approximated)} points are approximated from others: {joints}")
+        found.append(f"{len(assessment.approximated)} {APPROXIMATED}: {joints}")
     return tuple(found)
 
 

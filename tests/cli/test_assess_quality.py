@@ -173,3 +173,16 @@ def test_points_that_are_approximated_are_told_and_drawn_hollow(run, clean, ense
     assert len(re.findall(r'<circle class="joint \w+ approximated"', page)) == 4
     assert len(re.findall(r'<circle class="heat approximated"', page)) == 4
     assert page.count("Dashed points are approximated from others.") == 2
+
+
+def test_points_that_are_approximated_in_many_recordings_are_listed_once(run, clean, ensemble_folder, tmp_path):
+    index = [clean.skeleton.joints.index(j) if j in clean.skeleton.joints else 0 for j in COCO_17.joints]
+    for name in ("a", "b"):
+        moved = clean.keypoints[:, index] + (name == "b")
+        readers.write(Recording(moved, clean.fps, COCO_17, name), tmp_path / f"{name}.npz")
+    files = (tmp_path / "a.npz", tmp_path / "b.npz")
+    outcome = run("assess", *files, "-o", tmp_path / "out", "--ensemble", ensemble_folder, "--force")
+    listed = "4 points are approximated from others: head_top, upper_neck, thorax, pelvis"
+    assert listed not in "".join(outcome.out)
+    assert "".join(outcome.err).count(listed) == 1
+    assert f"note: 2 of 2 recordings: {listed}" in "".join(outcome.err)

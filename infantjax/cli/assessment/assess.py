@@ -1,6 +1,7 @@
 """`assess`: recordings and videos with a trained ensemble."""
 
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from infantjax.assessment.gate import QualityOptions
+from infantjax.assessment.gate import APPROXIMATED, QualityOptions
 from infantjax.cli.assessment.live import LiveOptions, Report, stopped_by_signals
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import MethodName
@@ -149,8 +150,12 @@ class Assess(common.Command):
         failed = [row for row in rows if row.status == "error"]
         if len(failed) == len(rows) == 1:
             raise InputError(*rows[0].message.partition(": ")[::2])
+        approximated = Counter(part for row in rows for part in row.message.split("; ") if APPROXIMATED in part)
+        repeated = {part: count for part, count in approximated.items() if count > 1}
         for row in rows:
-            print(one_line(row.file) + printable(f"  {row}"))
+            message = "; ".join(part for part in row.message.split("; ") if part not in repeated)
+            print(one_line(row.file) + printable(f"  {replace(row, message=message)}"))
+        common.note((f"{count} of {len(rows)} recordings: {part}" for part, count in repeated.items()), always=True)
         common.note(dict.fromkeys(row.calibration for row in rows if row.calibration), always=True)
         if statement := bundled.statement_of(assessor.ensemble):
             common.note([statement], always=True)
