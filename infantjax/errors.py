@@ -29,6 +29,10 @@ class InputError(Exception):
         return type(self), (self.where, self.what, self.remedy)
 
 
+class DivergedError(InputError):
+    """No run of a stack finished an epoch: a loss or a weight was not finite in the first."""
+
+
 @dataclass
 class Problems:
     """The problems of a folder or table with many items, collected so that all are reported at once.

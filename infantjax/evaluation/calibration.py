@@ -88,7 +88,10 @@ def platt(scores: ArrayLike, labels: ArrayLike, *, balanced: bool = False, smoot
         targets = np.where(labels == 1, (len(cases) + 1) / (len(cases) + 2), 1 / (len(controls) + 2))
     weights = len(labels) / (2 * np.where(labels == 1, len(cases), len(controls))) if balanced else None
     design = np.stack([scores, np.ones(len(scores))], axis=1)
-    fitted = GLM(targets, design, family=Binomial(), freq_weights=weights).fit(tol=1e-12, tol_criterion="params")
+    model = GLM(targets, design, family=Binomial(), freq_weights=weights)
+    # Two infants leave no degree of freedom: statsmodels divides by it on the way to a variance that is not used.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fitted = model.fit(tol=1e-12, tol_criterion="params")
     slope, intercept = fitted.params.tolist()
     return Platt(slope, intercept, fitted.cov_params())
 

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from infantjax.errors import DivergedError
 from infantjax.search.objective import Report, Stage, TrialResult, report_stage
 from infantjax.search.space import Choices
 from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData, window_runs
@@ -137,16 +138,19 @@ class AucObjective(ABC):
             compiled = None
         # Whatever else is computed lies on the same device: the others are busy.
         with nullcontext() if self._devices is None else jax.default_device(self._devices[0]):
-            result = fit(
-                compiled.task if compiled else self.task(self.build(choices)),
-                self._placed,
-                window_runs(self._placed, self.splits, self.config),
-                directory=directory,
-                description={**self.inputs, "choices": dict(choices)},
-                data_digest=self._digest,
-                options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
-                compiled=compiled,
-            )
+            try:
+                result = fit(
+                    compiled.task if compiled else self.task(self.build(choices)),
+                    self._placed,
+                    window_runs(self._placed, self.splits, self.config),
+                    directory=directory,
+                    description={**self.inputs, "choices": dict(choices)},
+                    data_digest=self._digest,
+                    options=TrainOptions(devices=self._devices, on_epoch=on_epoch),
+                    compiled=compiled,
+                )
+            except DivergedError:
+                return TrialResult("stopped", 0.0, "diverged in epoch 1")
         ended = int(result.last_epoch.max())
         so_far = np.fmax.accumulate(np.nan_to_num(result.history["auc"][:, : max(ended, 1)]), axis=1)
         epochs = sorted({epoch for epoch in due if epoch < ended} | {max(ended, 1)})

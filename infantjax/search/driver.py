@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from infantjax import places
 from infantjax.engine import MAX_CRASHES, CrashError, Engine, Local, in_thread, results
-from infantjax.errors import InputError
+from infantjax.errors import DivergedError, InputError
 from infantjax.files import FolderInUseError, locked
 from infantjax.progress import LOGGER
 from infantjax.search.kbest import FAILED, KBest, RandomSearch, Strategy, propose
@@ -280,6 +280,8 @@ def _evaluate(
             compiled = shared and shared.compiled
             given["compiled"] = objective.precompile(choices) if compiled is None else compiled.result()
         result = _unlocked(partial(objective, choices, folder / "run", report, **given))
+    except DivergedError as error:
+        return TrialResult.failed(error)
     except InputError:
         raise
     except Exception as error:

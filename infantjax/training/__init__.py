@@ -18,7 +18,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "DivergedError": "infantjax.training.fitting",
+        "DivergedError": "infantjax.errors",
         "EvalResult": "infantjax.training.task",
         "Split": "infantjax.training.splits",
         "StackResult": "infantjax.training.state",

@@ -24,7 +24,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from infantjax.errors import InputError
+from infantjax.errors import DivergedError, InputError
 from infantjax.nn.initializers import Initialization
 from infantjax.progress import LOGGER
 from infantjax.settings import Count, check_fields
@@ -39,10 +39,6 @@ Loss = Callable[[Any, Any], Array]
 Score = Callable[[Any, Any, Array], Array]
 """`score(outputs, targets, real)`: of all validation samples, `[sample, ...]`, to one number, higher is better; `real`
 `[sample]` is false for padding."""
-
-
-class DivergedError(InputError):
-    """No run of a stack finished an epoch: a loss or a weight was not finite in the first."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -294,13 +294,14 @@ def test_a_wrong_prediction_does_not_change_the_search(pretend, tmp_path):
 def test_a_candidate_that_cannot_be_evaluated_is_a_failed_trial_with_its_reason(pretend, tmp_path):
     memory = RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating")
     faults = {2: MemoryError(), 3: memory, 4: ValueError("shapes differ"), 5: OSError(2, "no file")}
-    found = pretend.run(tmp_path, RandomSearch(), Faulty(pretend, faults), trials=6)
+    faults[6] = infantjax.training.DivergedError("run", "the first epoch diverged")
+    found = pretend.run(tmp_path, RandomSearch(), Faulty(pretend, faults), trials=7)
     reasons = ["MemoryError: ", "RuntimeError: RESOURCE_EXHAUSTED: Out of", "ValueError: shapes diff", "FileNotFoundE"]
-    for trial, reason in zip(found.trials[1:5], reasons):
+    for trial, reason in zip(found.trials[1:6], [*reasons, "DivergedError: run: the first epoch"]):
         assert trial.state is TrialState.FAIL
         assert trial.user_attrs[REASON].startswith(reason)
         assert "\n" not in trial.user_attrs[REASON]
-    assert [value == -math.inf for value in found.values] == [False, True, True, True, True, False]
+    assert [value == -math.inf for value in found.values] == [False, *[True] * 5, False]
     nothing = infantjax.search.run({"a": [1]}, lambda choices: math.nan, RandomSearch(), tmp_path / "nan")
     assert nothing.failures[0].user_attrs[REASON] == "ValueError: its value is nan"
 

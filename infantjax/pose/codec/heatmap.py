@@ -74,18 +74,19 @@ class HeatmapCodec:
         require_one_of("decoder", self.decoder, tuple(DECODERS))
 
     def encode(
-        self, positions: Float[Array, "*batch keypoint 2"], side: int, sigma: float | Array
+        self, positions: Float[Array, "*batch keypoint 2"], side: int, sigma: float | Array, exact: bool = False
     ) -> Float[Array, "*batch row column keypoint"]:
         """Maps with `exp(-distance**2 / sigma**2)`, without the usual factor 2; empty for a missing keypoint.
 
         Args:
-            positions: fractions of the crop; the peak lies at the whole pixel below, as in the reference.
+            positions: fractions of the crop.
             side: of the maps, pixels.
             sigma: in 1/32 of the maps' side, see `SIGMAS`.
+            exact: the peak lies at the position (our choice), not at the whole pixel below as in the reference.
 
         Source: Groos et al., Paper I, equation 4.
         """
-        at = jnp.floor(positions * side)
+        at = positions * side - 0.5 if exact else jnp.floor(positions * side)
         pixels = jnp.arange(side)
         # The exponential of a sum is a product: one exponential a row and one a column.
         x, y = (jnp.exp(-jnp.square((pixels - at[..., axis, None]) / (sigma * side / 32))) for axis in (0, 1))

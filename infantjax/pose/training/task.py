@@ -47,6 +47,8 @@ class PoseTrainingConfig:
         momentum: of `cyclical`.
         cycle: epochs of a cycle of `cyclical`.
         sigma_schedule: how the peaks of the target maps narrow over the epochs.
+        exact_peaks: peaks of the target maps lie at the points (our choice, for decoders finer than a pixel of the
+            maps), not at whole pixels as published.
         augmentation: views of the training images; None trains on them unchanged.
         dtype: of the activations; bfloat16 is for accelerators.
         evaluation_batch: validation images of a call; changes memory, not results.
@@ -63,6 +65,7 @@ class PoseTrainingConfig:
     momentum: Momentum = 0.9
     cycle: Count = 3
     sigma_schedule: Literal["efficientpose", "hourglass", "hourglass_fine_tuning", "cropped"] = "efficientpose"
+    exact_peaks: bool = False
     augmentation: ImageAugmentation | None = field(default_factory=ImageAugmentation)
     dtype: Literal["float32", "bfloat16"] = "float32"
     evaluation_batch: Count = 16
@@ -245,11 +248,15 @@ class PoseTask(SupervisedTask):
             if name.endswith("pafs"):
                 wanted = AffinityFieldCodec(self.skeleton).encode(batch.points, maps.shape[1], batch.width)
             elif name.endswith("confs"):
-                wanted = HeatmapCodec().encode(batch.points, maps.shape[1], batch.sigma)
+                wanted = self.wanted(batch.points, maps.shape[1], batch.sigma)
             else:
                 continue
             total += jnp.square(maps.astype(jnp.float32) - wanted).mean()
         return total, updates
+
+    def wanted(self, points: Array, side: int, sigma: Array) -> Array:
+        """Target maps of confidence."""
+        return HeatmapCodec().encode(points, side, sigma, self.config.exact_peaks)
 
     def take_steps(
         self, carry: tuple[dict[str, Array], Any], epoch: Array, run: Run, data: ImageData, key: Array
@@ -283,7 +290,7 @@ class PoseTask(SupervisedTask):
         found = weighted(maps, x.shape[1], upscale=False).positions
         distance = jnp.sqrt(jnp.square(found - points).sum(-1))
         # The same maps in every epoch, so that epochs can be compared.
-        wanted = HeatmapCodec().encode(points, maps.shape[1], jnp.asarray(self.sigmas[-1]))
+        wanted = self.wanted(points, maps.shape[1], jnp.asarray(self.sigmas[-1]))
         return distance, jnp.square(maps - wanted).mean((1, 2, 3))
 
     def evaluate(self, predictions: Any, variables: dict[str, Any], run: Run, data: ImageData) -> EvalResult:

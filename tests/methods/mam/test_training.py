@@ -120,7 +120,9 @@ def test_a_small_run_learns_clips_and_videos(result, data):
     variables = jax.tree.map(lambda leaf: leaf[0], result.variables)
     risk, normal = (localize(MODULE, variables, data.positions[v], CONFIG, step=4, batch=4) for v in (3, 6))
     assert risk.shape == (9,)
-    assert normal.min() > risk.max()
+    # One clip with fidgety movements makes a video normal; none may show them in a video of an infant at risk.
+    assert normal.max() > 0.9
+    assert risk.max() < 0.1
 
 
 @pytest.mark.slow

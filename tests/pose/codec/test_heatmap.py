@@ -65,6 +65,14 @@ def test_every_decoder_finds_what_was_encoded(x, y):
         assert 0.8 < float(found.confidence[0, 0]) <= 1, name
 
 
+def test_exact_peaks_keep_what_whole_pixels_lose():
+    places = np.array([[0.53, 0.48]])
+    exact = HeatmapCodec().encode(places, 28, 2.0, exact=True)[None]
+    whole = HeatmapCodec().encode(places, 28, 2.0)[None]
+    np.testing.assert_allclose(DECODE["dark"](exact, 224).positions[0], places, atol=0.002)
+    assert np.abs(DECODE["dark"](whole, 224).positions[0] - places).max() > 0.01
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.floats(6, 22), st.floats(6, 22))
 def test_every_decoder_finds_a_peak_between_pixels(x, y):
