@@ -5,9 +5,8 @@
 writes the files of the package: the ensemble, the recording of `infantjax demo`, and the AUC on held-out simulated
 infants with its interval, which is part of the ensemble's statement. Networks and training are the published ones
 (Groos et al., Paper III) but for the options: fewer samples and epochs and a larger step, so that two CPU cores need
-about an hour instead of days, and weights rounded to float16. `--calibrate-only` stores the out-of-fold risks of the
-ensemble that is there. The AUC is that of simulated movement patterns. It says
-nothing about infants.
+about an hour instead of days, and weights rounded to float16. The threshold is that of the out-of-fold risks. The AUC
+is that of simulated movement patterns. It says nothing about infants.
 """
 
 import dataclasses
@@ -31,8 +30,8 @@ from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.quality import moments
 from infantjax.simulation import InfantConfig, simulate, simulate_cohort, to_csv
-from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate
-from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
+from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate, threshold_of
+from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, save_ensemble
 
 CAVEAT = (
     "Demonstration only: these weights were trained on simulated movement and never validated on infants. "
@@ -52,9 +51,7 @@ class Options:
         duration: seconds of each training recording.
         prevalence: fraction of infants with absent fidgety movements.
         seed: of the training cohort; the held-out cohort has the next.
-        threshold: of decisions.
         training: differs from the published training.
-        calibrate_only: train nothing; read the ensemble that is there and store its out-of-fold risks anew.
     """
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -64,21 +61,16 @@ class Options:
     duration: float = 60.0
     prevalence: float = 0.35
     seed: int = 1
-    threshold: float = 0.5
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=5, batch_size=16, learning_rate=0.01, samples_per_negative=6, positive_ratio=2
         )
     )
-    calibrate_only: bool = False
 
 
 def main(options: Options) -> None:
     """Simulate, train, evaluate on held-out infants, calibrate, save."""
     options.output.mkdir(parents=True, exist_ok=True)
-    if options.calibrate_only:
-        calibrated(load_ensemble(options.output / "ensemble"), options)
-        return
     demo = simulate((options.seed + 2, 0), InfantConfig(fidgety=0.6))
     write_atomically(options.output / "demo_infant.csv", to_csv(demo))
     cohort = simulated(options.infants, options.seed, options)
@@ -92,12 +84,12 @@ def main(options: Options) -> None:
         aucs = result.best_score.tolist()
         print(f"{name}: validation AUC {np.round(aucs, 3).tolist()}", file=sys.stderr)
         records.append({"model": name, "validation_auc": aucs, "best_epoch": result.best_epoch.tolist()})
-    given = {k: v for k, v in dataclasses.asdict(options).items() if k not in ("output", "calibrate_only")}
+    given = {k: v for k, v in dataclasses.asdict(options).items() if k != "output"}
     info = EnsembleInfo(
         method=EnsembleGCN.name,
         skeleton=method.skeleton,
         preprocessing=REFERENCE,
-        threshold=options.threshold,
+        threshold=0.5,
         statement=CAVEAT,
         training={"script": "experiments/demonstration_ensemble.py", "options": given, "members": records},
     )
@@ -122,7 +114,8 @@ def calibrated(ensemble: Ensemble, options: Options) -> None:
     found = calibrate(cohort, held_out, range(len(splits)), optimistic=True, subjects="simulated infants")
     assert found is not None
     trained = moments(cohort.recordings).to_dict()
-    info = dataclasses.replace(ensemble.info, calibration=found.to_dict(), moments=trained)
+    threshold = round(threshold_of(cohort, held_out), 3)
+    info = dataclasses.replace(ensemble.info, calibration=found.to_dict(), moments=trained, threshold=threshold)
     save_ensemble(Ensemble(ensemble.members, info), options.output / "ensemble", precision="float16")
 
 

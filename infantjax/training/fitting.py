@@ -24,7 +24,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from infantjax.errors import DivergedError, InputError
+from infantjax.errors import DivergedError
 from infantjax.nn.initializers import Initialization
 from infantjax.progress import LOGGER
 from infantjax.settings import Count, check_fields

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from infantjax import models, skeletons
+from infantjax.errors import InputError
 from infantjax.methods.base import Method
 from infantjax.methods.ensemble_gcn import NETWORKS
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
@@ -42,7 +43,8 @@ class EnsembleGCN(Method):
         overrides: arguments of the network's `build`, for example the choices of an architecture.
         folds: number of folds (7 as published), a column of the outcomes table, or `infant`: each infant is a fold, and
             its network keeps the last weights (our choice).
-        threshold: risk above which the decision is CP, stored with the ensemble.
+        threshold: risk above which the decision is CP, stored with the ensemble; None takes the one that tells the
+            held-out infants apart best.
         preprocessing: standardization of recordings, stored with the ensemble.
         training: of every run.
 
@@ -60,7 +62,7 @@ class EnsembleGCN(Method):
     model: str = "kbest-gcn-2"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     folds: int | str = 7
-    threshold: Share = 0.5
+    threshold: Share | None = 0.5
     preprocessing: Preprocessing = Preprocessing()
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -124,6 +126,7 @@ class EnsembleGCN(Method):
     def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "StackResult") -> "TrainOutputs":
         """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC."""
         from infantjax.methods.common import best_epoch_outputs
+        from infantjax.training.cohorts.out_of_fold import threshold_of
 
         info = {
             "preprocessing": self.preprocessing.to_dict(),
@@ -131,7 +134,14 @@ class EnsembleGCN(Method):
             "threshold": self.threshold,
             "demonstration": False,
         }
-        return best_epoch_outputs(inputs, result, info)
+        found = best_epoch_outputs(inputs, result, info)
+        if self.threshold is not None:
+            return found
+        try:
+            threshold = threshold_of(inputs.cohort, found.held_out)
+        except ValueError as error:
+            raise InputError("threshold", f"none can be taken from held-out infants ({error})", "give one") from None
+        return replace(found, info={**info, "threshold": threshold})
 
     def with_network_of(self, member: Member) -> Self:
         """The method with the overrides of a member's network; overrides that are given are kept."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from infantjax.evaluation.discrimination import youden_threshold
 from infantjax.evaluation.risk_calibration import RiskCalibration
 from infantjax.files import csv_text, write_atomically
 from infantjax.recording.cohort import Cohort
@@ -44,6 +45,24 @@ def write_tables(directory: Path, cohort: Cohort, held_out: Sequence[HeldOut]) -
     write_atomically(directory / OUT_OF_FOLD, to_csv(cohort, medians))
     if len(by_row) < len(held_out):
         write_atomically(directory / ALL_RUNS, to_csv(cohort, ((e.row, [e.run], e.value) for e in held_out)))
+
+
+def threshold_of(cohort: Cohort, held_out: Sequence[HeldOut]) -> float:
+    """The threshold that tells held-out infants apart best: between the risks around the largest Youden index.
+
+    An infant enters with the median of its risks. The risks chose the threshold, so metrics at it are optimistic.
+
+    Raises:
+        ValueError: held-out infants of one outcome only.
+    """
+    infants = infants_of(cohort)
+    by_infant: dict[str, list[HeldOut]] = {}
+    for entry in held_out:
+        if math.isfinite(entry.value):
+            by_infant.setdefault(infants[entry.row], []).append(entry)
+    risks = np.array([_median(entries) for entries in by_infant.values()])
+    found = youden_threshold(risks, [int(cohort.outcomes[entries[0].row]) for entries in by_infant.values()])
+    return float((found + risks[risks < found].max(initial=0)) / 2)
 
 
 def calibrate(

@@ -9,7 +9,7 @@ import pytest
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19
-from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate
+from infantjax.training.cohorts.out_of_fold import HeldOut, calibrate, threshold_of
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +58,13 @@ def test_risks_that_a_method_calibrated_get_no_second_map(cohort):
 def test_twins_of_different_outcome_are_two_infants(cohort):
     twins = replace(cohort, outcomes=tuple(float(i % 2) for i in range(60)))
     assert calibrate(twins, held_out(twins), [0, 1, 2]).counts() == (30, 30)
+
+
+def test_the_threshold_lies_between_the_held_out_risks_that_it_separates(cohort):
+    entries = [HeldOut(row, 0, 0.2 + 0.5 * cohort.outcomes[row] + 0.001 * row) for row in range(60)]
+    highest_without = max(np.median([e.value for e in entries[i : i + 2]]) for i in range(0, 60, 4))
+    lowest_with = min(np.median([e.value for e in entries[i : i + 2]]) for i in range(2, 60, 4))
+    assert threshold_of(cohort, entries) == pytest.approx((highest_without + lowest_with) / 2)
+    unknown = [entry._replace(value=math.nan) for entry in entries if cohort.outcomes[entry.row]]
+    with pytest.raises(ValueError, match="one class only"):
+        threshold_of(cohort, [e for e in entries if not cohort.outcomes[e.row]] + unknown)
