@@ -77,7 +77,7 @@ def read_annotations(
     and a point outside an image in annotations of one's own are errors, all reported at once.
 
     Args:
-        path: a file or folder of one of `FORMATS`.
+        path: a file or folder of one of `FORMATS`, or a folder of `infantjax simulate --depth`.
         skeleton: whose points to take, by name; None takes those of the format.
         format: a name of `FORMATS`; None finds it from the content.
         image_dir: the folder of the images, where they do not lie where the format has them.
@@ -95,6 +95,8 @@ def read_annotations(
         raise ValueError(f"persons must be one or all, got {persons!r}")
     wanted = skeletons.get(skeleton) if skeleton is not None else None
     path = checks.check_readable(path)
+    if (path / "simulation.json").is_file() and (path / "depth").is_dir():
+        path = path / "depth"
     formats = [FORMATS[format]] if format else list(FORMATS.values())
     with checks.damage(path, "a folder"):
         read = next((read for recognizes, read in formats if recognizes(path)), None)

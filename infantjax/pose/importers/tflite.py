@@ -57,7 +57,7 @@ def read_tflite(path: Path) -> dict[str, dict[str, np.ndarray]]:
 
 def _tensors(content: bytearray) -> Iterator[tuple[str, np.ndarray]]:
     """Names and values of the stored floating-point tensors of the first subgraph."""
-    model = Table(content, encode.Get(UOffsetTFlags.packer_type, content, 0))
+    model, total = Table(content, encode.Get(UOffsetTFlags.packer_type, content, 0)), 0
     buffers = _tables(model, _BUFFERS)
     for tensor in _tables(_tables(model, _SUBGRAPHS)[0], _TENSORS):
         kind = tensor.Get(Int8Flags, tensor.Pos + at) if (at := _offset(tensor, _TYPE)) else 0
@@ -66,6 +66,8 @@ def _tensors(content: bytearray) -> Iterator[tuple[str, np.ndarray]]:
         if kind not in _DTYPES or not data or not _offset(tensor, _NAME):
             continue
         start, length = buffers[number].Vector(data), buffers[number].VectorLen(data)
+        if (total := total + length) > len(content):
+            raise ValueError("its tensors are larger than the file")
         shape = tensor.GetVectorAsNumpy(Int32Flags, at) if (at := _offset(tensor, _SHAPE)) else ()
         name = tensor.String(tensor.Pos + _offset(tensor, _NAME)).decode()
         yield name, np.frombuffer(bytes(content[start : start + length]), _DTYPES[kind]).reshape(shape)

@@ -23,6 +23,14 @@ def test_joints_of_limbs_are_read_with_their_images(infants):
     assert found.points[2, 3].tolist() == [15, 23]
 
 
+def test_a_folder_of_simulated_infants_is_read_by_its_depth_images(infants):
+    cohort = infants.parent / "cohort"
+    cohort.mkdir()
+    infants.rename(cohort / "depth")
+    (cohort / "simulation.json").write_text("{}")
+    assert len(read_annotations(cohort)) == 6
+
+
 def test_rows_without_an_image_are_told(infants):
     for bits in ("8_bit", "16_bit"):
         (infants / "pz2" / bits / "000002.png").unlink()

@@ -13,12 +13,13 @@ from infantjax.pose.importers.keras import import_pose, is_pose_weights
 FLOAT32, FLOAT16, INT32 = 0, 1, 2
 
 
-def write(path, tensors):
+def write(path, tensors, shared=False):
     """A model of TFLite that holds nothing but tensors.
 
     Args:
         path: the file.
         tensors: name, array and number of its type.
+        shared: all tensors name the values of the first.
     """
     builder = flatbuffers.Builder(1 << 20)
 
@@ -40,8 +41,9 @@ def write(path, tensors):
 
     buffers, entries = [table()], []
     for name, values, kind in tensors:
-        data = builder.CreateByteVector(np.ascontiguousarray(values).tobytes())
-        buffers.append(table((0, "offset", data)))
+        if not shared or len(buffers) == 1:
+            data = builder.CreateByteVector(np.ascontiguousarray(values).tobytes())
+            buffers.append(table((0, "offset", data)))
         shape = builder.CreateNumpyVector(np.array(values.shape, np.int32))
         label = builder.CreateString(name)
         number = len(buffers) - 1
@@ -85,6 +87,13 @@ def test_half_precision_is_read(converted, pose_weights, tmp_path):
     variables, whole = (import_pose(p)[1] for p in (path, pose_weights))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), variables, whole)
     assert path.stat().st_size < 0.6 * converted[0].stat().st_size
+
+
+def test_a_file_whose_tensors_are_larger_than_itself_is_refused(tmp_path):
+    tensors = [(f"tensor{i}", np.zeros(1000, np.float32), FLOAT32) for i in range(100)]
+    path = write(tmp_path / "swollen.tflite", tensors, shared=True)
+    with pytest.raises(InputError, match="its tensors are larger than the file"):
+        import_pose(path)
 
 
 def test_damaged_files_are_refused_with_one_line(converted, tmp_path):
