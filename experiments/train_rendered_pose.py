@@ -113,7 +113,16 @@ def main(options: Options) -> None:
         options=TrainOptions(quiet=False),
     )
     variables = {name: _first(tree) for name, tree in result.variables.items()}
-    network = PoseEstimator(module, variables, IN_MOTION_19, options.side, data.normalization, entry.name, "")
+    network = PoseEstimator(
+        module,
+        variables,
+        IN_MOTION_19,
+        options.side,
+        data.normalization,
+        entry.name,
+        "",
+        decoder=options.training.decoder,
+    )
     bundle(network, options)
 
 

@@ -42,14 +42,14 @@ def maps_of(
 
 
 def write_stablehlo(
-    network: PoseEstimator, path: str | Path, decoder: str = "smoothed", platforms: Sequence[Platform] = ("cpu",)
+    network: PoseEstimator, path: str | Path, decoder: str | None = None, platforms: Sequence[Platform] = ("cpu",)
 ) -> None:
     """Write a program from padded images to keypoints that `load_stablehlo` reads, with a digest before it.
 
     Args:
         network: with its weights.
         path: file to write, whole or not at all.
-        decoder: a name of `codec.DECODERS`.
+        decoder: a name of `codec.DECODERS`; None takes the network's own.
         platforms: where it can run.
 
     Raises:
@@ -157,7 +157,7 @@ def _session(model: Callable[[], bytes | str], threads: int = 0) -> Callable[[np
     return lambda pixels: session.run(None, {INPUT: pixels.astype(np.float32)})[0]
 
 
-def difference(network: PoseEstimator, path: str | Path, decoder: str = "smoothed", seed: int = 0) -> float:
+def difference(network: PoseEstimator, path: str | Path, decoder: str | None = None, seed: int = 0) -> float:
     """How far an exported model is from the network on random images, relative to the largest value.
 
     Args:
@@ -172,5 +172,7 @@ def difference(network: PoseEstimator, path: str | Path, decoder: str = "smoothe
     if Path(path).suffix == ".onnx":
         pairs = [(onnx_maps(path, pixels), maps)]
     else:
-        pairs = list(zip(load_stablehlo(path)(pixels), HeatmapCodec(decoder).decode(maps, network.side)))
+        pairs = list(
+            zip(load_stablehlo(path)(pixels), HeatmapCodec(decoder or network.decoder).decode(maps, network.side))
+        )
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max()) for a, b in pairs)

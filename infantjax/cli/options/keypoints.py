@@ -89,6 +89,7 @@ class KeypointFiles:
         """Write the keypoints of one of the sources, and its overlay."""
         from infantjax.files import refuse_inputs
         from infantjax.pose.estimation.writing import overlay_of, write_keypoints
+        from infantjax.recording.quality import measure_quality
 
         overlay = overlay_of(frames, target) if self.overlay else None
         written = [path for path in (target, overlay) if path is not None]
@@ -101,5 +102,8 @@ class KeypointFiles:
                 return
         recording = write_keypoints(frames, tracker, target, overlay, hide_heads=self.hide_heads, quiet=self.quiet)
         common.note((*recording.history, *recording.notes))
+        noise = measure_quality(recording).summary.get("noise", float("nan"))
+        if noise > 0:
+            common.note([f"the error from frame to frame is {noise:.3f} trunk lengths or more; see docs/use/video.md"])
         for path in written:
             print(path)

@@ -28,8 +28,9 @@ class VideoOptions:
     """Format of the keypoint files of videos."""
     overlay: bool = False
     """Write a copy of each video or image with the keypoints drawn into it."""
-    decoder: common.Decoder = "smoothed"
-    """How keypoints are found in confidence maps: smoothed, real_time as in EfficientPose, weighted as for infants."""
+    decoder: common.Decoder | None = None
+    """How keypoints are found in confidence maps: smoothed, real_time as in EfficientPose, weighted as for infants; the
+    network's own if not given."""
     resizing: Literal["reference", "fast"] | None = None
     """Resize frames as the reference implementation does, or fast by the video decoder (default for videos)."""
     flip: bool = False

@@ -24,8 +24,8 @@ class Export(common.Command):
     """File to write; must not exist. `.onnx` computes confidence maps, `.stablehlo` keypoints."""
     image_size: int | None = None
     """Height and width of the network's input in pixels; the network's own if not given."""
-    decoder: common.Decoder = "smoothed"
-    """For StableHLO: how keypoints are found in confidence maps."""
+    decoder: common.Decoder | None = None
+    """For StableHLO: how keypoints are found in confidence maps; the network's own if not given."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda", "tpu")
     """For StableHLO: where it can run."""
 

@@ -18,7 +18,7 @@ class PoseConfig:
     """How frames become keypoints.
 
     Attributes:
-        decoder: a name of `codec.DECODERS`.
+        decoder: a name of `codec.DECODERS`; None takes the network's own.
         resizing: `reference`, or `fast` by the decoder's own scaler.
         flip: average the maps of the image and of its mirror image, with left and right exchanged.
         min_confidence: a point below is missing (NaN); 0.1 is our choice: the reference for videos has no threshold.
@@ -40,7 +40,7 @@ class PoseConfig:
             `two_stage` and `follow`, or what the runtime does not take.
     """
 
-    decoder: str = "smoothed"
+    decoder: str | None = None
     resizing: Resizing = "fast"
     flip: bool = False
     min_confidence: Share = 0.1
@@ -57,7 +57,7 @@ class PoseConfig:
         check_fields(self)
         if self.two_stage and self.follow:
             raise ValueError("two_stage and follow each crop in their own way; choose one")
-        HeatmapCodec(self.decoder)
+        HeatmapCodec(self.decoder or "smoothed")
         if not self.scales:
             raise ValueError("scales must have at least one")
         if self.runtime == "onnx" and self.needs_jax:

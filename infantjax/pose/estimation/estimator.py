@@ -41,6 +41,7 @@ class PoseEstimator:
         affinity_fields: name of the affinity fields among the network's further outputs, by which persons are told
             apart; None without them.
         statement: of a trained network, what it was trained on; reports show it.
+        decoder: a name of `codec.DECODERS`, the rule for its maps where none is asked for.
     """
 
     module: nn.Module
@@ -52,17 +53,18 @@ class PoseEstimator:
     digest: str
     affinity_fields: str | None = None
     statement: str = ""
+    decoder: str = "smoothed"
 
-    def predict_fn(self, decoder: str = "smoothed") -> Callable[[Any, UInt8[Array, "image side side 3"]], Points]:
+    def predict_fn(self, decoder: str | None = None) -> Callable[[Any, UInt8[Array, "image side side 3"]], Points]:
         """A pure function from variables and crops (`crop.crop_array`) to keypoints, for `jit`, `vmap` and sharding.
 
         Args:
-            decoder: a name of `codec.DECODERS`.
+            decoder: a name of `codec.DECODERS`; None takes the network's own.
 
         Raises:
             ValueError: unknown decoder.
         """
-        codec = HeatmapCodec(decoder)
+        codec = HeatmapCodec(decoder or self.decoder)
 
         def predict(variables: Any, crops: Array) -> Points:
             maps = self.module.apply(variables, normalize(crops, self.normalization))[0]
@@ -158,6 +160,7 @@ def as_ensemble(network: PoseEstimator, info: Mapping[str, Any] | None = None) -
         "skeleton": network.skeleton.name,
         "side": network.side,
         "normalization": network.normalization,
+        "decoder": network.decoder,
     }
     return Ensemble((Member(name, stacked, overrides),), EnsembleInfo.from_dict({**(info or {}), **described}))
 
@@ -224,4 +227,5 @@ def _load_folder(directory: Path) -> PoseEstimator:
         member.model,
         ensemble.digest,
         statement=one_line(info.statement),
+        decoder=info.extra.get("decoder", "smoothed"),
     )

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Tracker:
     ) -> None:
         if config.person and network.affinity_fields is None:
             raise ValueError("a network without affinity fields cannot tell persons apart")
-        self.network, self.config = network, config
+        self.network, self.config = network, replace(config, decoder=config.decoder or network.decoder)
         self._mesh = local_mesh(devices=devices)
         cpu = platform_of(self._mesh) == "cpu"
         # On a CPU an operation of a small network is too short to be spread over cores; calls are.
@@ -109,7 +109,7 @@ class Tracker:
 
     @cached_property
     def _decode(self) -> Callable[[jax.Array], Points]:
-        codec = HeatmapCodec(self.config.decoder)
+        codec = HeatmapCodec(self.config.decoder or self.network.decoder)
         return jax.jit(lambda maps: codec.decode(maps, self.network.side))
 
     @cached_property

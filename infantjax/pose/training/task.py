@@ -74,6 +74,11 @@ class PoseTrainingConfig:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @property
+    def decoder(self) -> str:
+        """The rule for the maps of a network that was trained so."""
+        return "dark" if self.exact_peaks else "smoothed"
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)

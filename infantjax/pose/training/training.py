@@ -201,7 +201,9 @@ def train_pose(
         # Images of infants do not stay beside the network.
         file.unlink()
     variables = jax.tree.map(lambda leaf: np.asarray(leaf)[0], result.variables)
-    network = PoseEstimator(module, variables, annotations.skeleton, side, data.normalization, entry.name, "")
+    network = PoseEstimator(
+        module, variables, annotations.skeleton, side, data.normalization, entry.name, "", decoder=config.decoder
+    )
     ended = {"best_epoch": int(result.best_epoch[0]), "mean_error": float(-result.best_score[0])}
     epochs, errors = int(result.last_epoch[0]), result.outputs[0]
     record = finite_or_none(

@@ -1,14 +1,18 @@
 """Pose networks from their files and folders."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
 from infantjax.errors import InputError
 from infantjax.models.entry import variable_shapes
-from infantjax.pose import PoseEstimator, load_pose_network
+from infantjax.pose import PoseEstimator, Tracker, load_pose_network
+from infantjax.pose.estimation.config import PoseConfig
 from infantjax.pose.estimation.estimator import save_pose_network
 from infantjax.pose.networks import cima_pose, efficienthourglass, efficientpose
+from infantjax.pose.training.task import PoseTrainingConfig
 from infantjax.skeletons import IN_MOTION_19
 
 
@@ -52,6 +56,16 @@ def test_a_network_to_be_used_has_no_heads_that_only_training_needs(tmp_path):
     assert (used.affinity_fields, trained.affinity_fields) == (None, "pass1_pafs")
     shapes = variable_shapes(used.module, (64, 64, 3))
     assert jax.tree.map(np.shape, dict(used.variables)) == jax.tree.map(lambda leaf: leaf.shape, dict(shapes))
+
+
+def test_a_network_keeps_its_own_decoder_which_a_configuration_replaces(tmp_path):
+    module = efficientpose.build("rt-lite", IN_MOTION_19)
+    save_pose_network(replace(network(module), decoder=PoseTrainingConfig(exact_peaks=True).decoder), tmp_path)
+    loaded = load_pose_network(tmp_path)
+    assert loaded.decoder == "dark"
+    assert Tracker(loaded).config.decoder == "dark"
+    assert Tracker(loaded, PoseConfig(decoder="quarter")).config.decoder == "quarter"
+    assert Tracker(network(module)).config.decoder == "smoothed"
 
 
 def test_the_last_head_of_a_network_with_fewer_passes_is_kept(tmp_path):
