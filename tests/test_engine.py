@@ -1,6 +1,7 @@
 """Tasks in threads and on a Ray cluster: two nodes on this machine, one cluster for all tests."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from infantjax.engine import CrashError, Local, Ray, results
 from infantjax.errors import InputError
 from infantjax.report import table
 from infantjax.search import RandomSearch, read_study
+from infantjax.weights import bundled
 
 ROOT = Path(infantjax.__file__).parents[1]
 
@@ -222,6 +224,34 @@ def test_an_assessment_on_a_cluster_outlives_a_node_and_a_driver_with_the_files_
     )
     assert there == here
     assert len(table.read_summary(tmp_path / "there" / "summary.csv")) == 8
+
+
+@pytest.mark.slow
+def test_cross_validations_and_videos_on_a_cluster_give_the_files_of_one_process(cluster, tmp_path):
+    def program(*arguments: object) -> subprocess.CompletedProcess:
+        command = [Path(sys.executable).with_name("infantjax"), *arguments]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def files(folder: Path) -> dict:
+        kept = [path for path in folder.rglob("*") if path.suffix in (".csv", ".json", ".safetensors")]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in kept if "checkpoints" not in path.parts}
+
+    cohort = simulation.write_cohort(tmp_path / "cohort", 8, 1, 6.0, prevalence=0.5)
+    small = ("--folds", 2, "--epochs", 1, "--batch-size", 8, "--samples-per-negative", 2, "--positive-ratio", 2)
+    on_cluster = ("--cluster", cluster.address)
+    done = program("crossval", cohort, "-o", tmp_path / "there", "--seeds", 1, 2, *small, *on_cluster)
+    assert done.stdout.count("ensemble: ") == 2
+    program("crossval", cohort, "-o", tmp_path / "here" / "seed-2", "--seed", 2, *small)
+    assert files(tmp_path / "there" / "seed-2") == files(tmp_path / "here" / "seed-2")
+    assert (tmp_path / "there" / "seed-1" / "ensemble.json").exists()
+    videos = [bundled.clip_path(), shutil.copy(bundled.clip_path(), tmp_path / "other.mp4")]
+    options = ("--weights", bundled.pose_path())
+    program("pose", *videos, "-o", tmp_path / "points", *options, *on_cluster)
+    program("pose", *videos, "-o", tmp_path / "alone", *options)
+    assert files(tmp_path / "points") == files(tmp_path / "alone")
+    assert len(files(tmp_path / "points")) == 2
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """Options that several commands share, their checks, and output for the user."""
 
+import contextlib
 import difflib
+import io
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -261,6 +263,44 @@ def join_cluster(address: str, *folders: Path) -> "Ray":
         if places.is_copy(folder):
             raise InputError(folder, "is the copy of one machine, a cluster shares a folder", "give a local path")
     return Ray(address)
+
+
+def run_on_cluster(address: str, folder: Path, commands: Sequence[Any]) -> int:
+    """Run commands in processes of a cluster, print what they print as they end, and return the exit status.
+
+    Args:
+        address: see `engine.Ray`.
+        folder: see `join_cluster`.
+        commands: each with `cluster` and an `output` of its own; one whose output exists has been run before.
+
+    Raises:
+        InputError: see `join_cluster`.
+    """
+    from infantjax.engine import CrashError, results
+
+    engine, failed = join_cluster(address, folder), 0
+    tasks = [(replace(each, cluster=None, common=replace(each.common, quiet=True)),) for each in commands]
+    for _, future in results(engine, _run_alone, tasks):
+        try:
+            print(future.result(), end="")
+        except (InputError, CrashError) as error:
+            LOGGER.error("%s", error)
+            failed += 1
+    if failed:
+        LOGGER.warning("%d of %d inputs failed", failed, len(tasks))
+    return 0 if not failed else 2 if failed == len(tasks) else 1
+
+
+def _run_alone(command: Any, *, device: int) -> str:
+    """Run a command; what it prints."""
+    command.output.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            command.run()
+        except InputError as error:
+            if error.what != "exists":
+                raise
+    return printed.getvalue()
 
 
 def require_fps(fps: float | None) -> None:

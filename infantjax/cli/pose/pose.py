@@ -1,10 +1,6 @@
 """`pose`: keypoints of videos and images."""
 
-import contextlib
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional
@@ -12,9 +8,6 @@ from tyro.conf import Positional
 from infantjax.cli.options import common
 from infantjax.cli.options.keypoints import KeypointFiles, targets_of
 from infantjax.cli.options.video import RESULTS, VideoOptions
-from infantjax.engine import CrashError
-from infantjax.errors import InputError
-from infantjax.progress import LOGGER
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,8 @@ class Pose(common.Command):
         targets = targets_of(self.output, sources, self.video.keypoints)
         refuse_inputs(targets, (*sources, self.video.weights))
         if self.cluster is not None:
-            return self._on_cluster(self.cluster, sources, targets)
+            tasks = [replace(self, inputs=(str(source),), output=target) for source, target in zip(sources, targets)]
+            return common.run_on_cluster(self.cluster, self.output, tasks)
         opened = [attempt(open_frames, source, self.fps) for source in sources]
         kinds = {is_video(frames) for frames in opened if not isinstance(frames, Exception)}
         configs = {video: self.video.config(video, smoothing=self.smoothing) for video in kinds}
@@ -64,32 +58,3 @@ class Pose(common.Command):
         trackers = {video: self.video.tracker(config, quiet=self.quiet) for video, config in configs.items()}
         files = KeypointFiles(sources, targets, self.video.overlay, self.overwrite, self.quiet, self.hide_heads)
         return files.write(opened, lambda frames: trackers[is_video(frames)])
-
-    def _on_cluster(self, address: str, sources: Sequence[Path], targets: Sequence[Path]) -> int:
-        """Each input by this command in a process of the cluster."""
-        from infantjax.engine import results
-
-        engine, failed = common.join_cluster(address, self.output), 0
-        alone = replace(self, cluster=None, common=replace(self.common, quiet=True))
-        tasks = [(replace(alone, inputs=(str(source),), output=target),) for source, target in zip(sources, targets)]
-        for _, future in results(engine, _run_alone, tasks):
-            try:
-                print(future.result(), end="")
-            except (InputError, CrashError) as error:
-                LOGGER.error("%s", error)
-                failed += 1
-        if failed:
-            LOGGER.warning("%d of %d inputs failed", failed, len(sources))
-        return 0 if not failed else 2 if failed == len(sources) else 1
-
-
-def _run_alone(command: Pose, *, device: int) -> str:
-    """Run a command for one input; what it prints."""
-    command.output.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        try:
-            command.run()
-        except InputError as error:
-            if error.what != "exists":
-                raise
-    return printed.getvalue()

@@ -1,7 +1,7 @@
 """`crossval`: an ensemble from a cohort. `TrainCommand` is what it has in common with `train`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -11,6 +11,7 @@ from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName, value_of
 from infantjax.errors import InputError
 from infantjax.methods import registry
+from infantjax.settings import Seed
 from infantjax.training.records.loggers import LoggerName
 
 if TYPE_CHECKING:
@@ -145,10 +146,29 @@ class Crossval(TrainCommand):
     Example:
         infantjax crossval cohort -o ensemble --model kbest-gcn-2 --epochs 50
         infantjax crossval cohort -o ensemble --method mam --annotated others
+        infantjax crossval cohort -o ensembles --seeds 1 2 3 --cluster auto
     """
 
     stratify: common.Columns = ()
     """Column of the outcomes table to balance over the folds, besides the outcome; may be repeated."""
+    seeds: tuple[Seed, ...] = ()
+    """Once with each of these seeds in place of that of the settings, in a folder of its own: DIR/seed-1 and so on."""
+    cluster: common.Cluster = None
+    """With `--seeds`: work on a Ray cluster that shares the folders, a seed on each device: its address, or auto."""
+
+    def run(self) -> int:
+        """Cross-validate, with each seed."""
+        if not self.seeds:
+            if self.cluster is not None:
+                raise InputError("--cluster", "has one cross-validation to work on", "name several --seeds")
+            return super().run()
+        each = [
+            replace(self, seeds=(), output=self.output / f"seed-{seed}", settings=self.settings.with_seed(seed))
+            for seed in self.seeds
+        ]
+        if self.cluster is not None:
+            return common.run_on_cluster(self.cluster, self.output, each)
+        return max(command.run() for command in each)
 
     def train(self, cohort: "Cohort", options: "TrainOptions", **given: Any) -> "Ensemble":
         """Cross-validate."""

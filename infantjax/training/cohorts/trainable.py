@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -135,6 +136,10 @@ class Trainable(ABC):
     def seed(self) -> int:
         """Seed of the training and of the splits."""
         return self.training.seed
+
+    def with_seed(self, seed: int) -> Self:
+        """The method with another seed of the training and of the splits."""
+        return replace(self, training=replace(self.training, seed=seed))  # type: ignore[type-var]
 
     def with_network_of(self, member: Member) -> Self:
         """The method with the options of the network of a member, whose weights its training starts from."""
