@@ -60,7 +60,7 @@ class Options:
         side: height and width of the videos, pixels.
         pose: folder of a pose network; the bundled one if not given.
         ensemble: folder of an ensemble of `ensemble-gcn`; the bundled one if not given.
-        decoders: rules by which positions are found in the maps.
+        decoders: rules by which positions are found in the maps; `+flip` also averages the maps of mirror images.
         seed: of infants and films; no training may have seen it.
     """
 
@@ -70,7 +70,7 @@ class Options:
     side: int = 224
     pose: Path | None = None
     ensemble: Path | None = None
-    decoders: tuple[str, ...] = ("smoothed",)
+    decoders: tuple[str, ...] = ("dark", "dark+flip")
     seed: int = 20_261
 
 
@@ -115,7 +115,8 @@ def video_of(options: Options, index: int, clip: Clip) -> Path:
 def tracker_of(options: Options, decoder: str) -> Tracker:
     """A tracker that follows the infant, as the commands do."""
     network = load_pose_network(options.pose or bundled.pose_path())
-    return Tracker(network, PoseConfig(follow=True, decoder=decoder))
+    rule, _, flip = decoder.partition("+")
+    return Tracker(network, PoseConfig(follow=True, decoder=rule, flip=bool(flip)))
 
 
 def tracked(options: Options, decoder: str, video: Path) -> Recording:
@@ -168,7 +169,6 @@ def chains(options: Options, exact: Recording, video: Path) -> Iterator[tuple[st
         yield f"{decoder}, repaired", found, mended
         for kind in ("median5", "butterworth"):
             smooth = found.with_step(kind, keypoints=cleaning.smooth(found.keypoints, kind))  # type: ignore[arg-type]
-            yield f"{decoder}, {kind}", smooth, plain
             yield f"{decoder}, {kind}, repaired", smooth, mended
 
 

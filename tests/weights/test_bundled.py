@@ -22,6 +22,7 @@ def test_clip_and_pose_network_are_small():
 def test_the_pose_network_says_that_it_is_not_for_real_videos():
     network = load_pose_network(bundled.pose_path())
     assert network.skeleton.name == "in-motion-19"
+    assert network.decoder == "dark"
     assert "Trained on rendered infants only" in network.statement
     assert "never a default for real videos" in network.statement
 
