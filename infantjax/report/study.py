@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -102,7 +102,14 @@ class Section:
     rows: Sequence[Sequence[str | float | None]] = field(default=())
 
 
-def study_html(kind: str, title: str, facts: Sequence[str], sections: Sequence[Section], statement: str = "") -> str:
+def study_html(
+    kind: str,
+    title: str,
+    facts: Sequence[str],
+    sections: Sequence[Section],
+    statement: str = "",
+    links: Mapping[str, str] | None = None,
+) -> str:
     """A page that works offline and without scripts; equal arguments give equal bytes.
 
     Args:
@@ -111,6 +118,7 @@ def study_html(kind: str, title: str, facts: Sequence[str], sections: Sequence[S
         facts: in a few words each, below the heading.
         sections: of the page.
         statement: the caveat; empty without.
+        links: title -> file beside the page.
     """
     from infantjax.report.page import environment, frame
 
@@ -124,7 +132,7 @@ def study_html(kind: str, title: str, facts: Sequence[str], sections: Sequence[S
         }
         for part in sections
     ]
-    content = {"kind": kind, "heading": title, "facts": facts, "statement": statement}
+    content = {"kind": kind, "heading": title, "facts": facts, "statement": statement, "links": dict(links or {})}
     shown = text.printable(plain(content)) | {"sections": [part | _words(part) for part in parts]}
     return environment().get_template("study.html.j2").render(**shown, **frame(bool(statement)))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from tyro.conf import UseAppendAction, arg
 
@@ -47,6 +47,9 @@ class Common:
     """Print results only."""
     debug: bool = False
     """Show a traceback when something fails."""
+    config: Annotated[Path | None, arg(metavar="FILE")] = None
+    """TOML file with options by name, which those of the command line replace; each command writes such a file beside
+    its results."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ class Command(ABC):
     """A command of the program: its fields are its options, its docstring with an example is its help."""
 
     common: Annotated[Common, FLAT] = field(default=Common(), kw_only=True)
+    unwritten: ClassVar[tuple[str, ...]] = ()
+    """Options that a file of its options does not hold."""
+
+    @property
+    def results(self) -> Path | None:
+        """Folder or file that the options are written beside; None if the command only prints."""
+        return getattr(self, "output", None)
 
     @abstractmethod
     def run(self) -> int:
