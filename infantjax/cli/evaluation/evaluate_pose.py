@@ -39,6 +39,8 @@ class EvaluatePose(common.Command):
     """Body length that distances are divided by."""
     at: tuple[float, ...] = (0.5, 0.2, 0.1)
     """Distances, in units, up to which a keypoint counts as correct."""
+    errors: Annotated[Path | None, arg(metavar="FILE")] = None
+    """File (.npz) for the error over time, for `--tracker-errors`; both files must be keypoints of one video."""
     json: bool = False
     """Print JSON."""
     drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()
@@ -65,6 +67,8 @@ class EvaluatePose(common.Command):
         if np.isnan(distances).all():
             raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
         common.note(annotations.problems)
+        if self.errors is not None:
+            self._write_errors(self.errors)
         self.drawing.draw(
             lambda plots: {"pck": plots.correct_keypoints(distances, joints, self.unit)},
             (self.keypoints, self.annotations),
@@ -102,6 +106,19 @@ class EvaluatePose(common.Command):
             for name, value, low, high in correlations.itertuples():
                 print(f"{name} of ME and spread: {value:.2f} ({low:.2f} to {high:.2f})")
         return 0
+
+    def _write_errors(self, path: Path) -> None:
+        """Write the error over time; found and true keypoints are read again, with their frame rates."""
+        from infantjax import formats
+        from infantjax.files import refuse_inputs
+        from infantjax.recording.tracker_error import measure_error
+
+        refuse_inputs([path], (self.keypoints, self.annotations))
+        if path.suffix != ".npz":
+            raise InputError(path, "has an ending that names no format to write", "use .npz")
+        with common.checked("--errors", "give keypoint files of one video"), common.written(path):
+            formats.write(measure_error(formats.read(self.keypoints), formats.read(self.annotations)), path)
+        common.say(f"errors: {path}")
 
     def _with_spread(
         self, shares: "dict[str, Share]", distances: "np.ndarray", first: "Annotations", skeleton: "Skeleton"

@@ -34,7 +34,7 @@ Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
 Screening = Literal["warn", "exclude", "off"]
 QUALITY = "quality.csv"
 """Name of the table of the quality of a cohort's recordings, beside its results."""
-WRITTEN = ("output", "overlay", "plots", "profile")
+WRITTEN = ("output", "overlay", "plots", "profile", "errors")
 """Options that name what a command writes; all other paths are read."""
 Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
 
@@ -169,6 +169,8 @@ class ScreenedOptions(CohortOptions):
 
     quality: Screening = "warn"
     """Recordings that are not assessable: warn of them, exclude them, or off."""
+    tracker_errors: Annotated[tuple[Path, ...], arg(metavar="FILE")] = ()
+    """Errors of a tracker (of `evaluate pose --errors`): each recording is also used with one of them added."""
 
     def read_screened(
         self, folder: Path, score_range: "ScoreRange | None" = None
@@ -187,6 +189,11 @@ class ScreenedOptions(CohortOptions):
         with checked(folder, "track them again, or use --quality warn"):
             screened, found = screen(cohort, self.quality)
         note(screened.problems[len(cohort.problems) :], always=True)
+        if self.tracker_errors:
+            from infantjax import formats
+            from infantjax.recording.tracker_error import with_tracker_error
+
+            screened = with_tracker_error(screened, [formats.read(path) for path in self.tracker_errors])
         return screened, found
 
 
