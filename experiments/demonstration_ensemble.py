@@ -2,7 +2,7 @@ r"""The bundled demonstration ensemble: two small published architectures x 7 fo
 
     python experiments/demonstration_ensemble.py -o runs/exact
     python experiments/demonstration_ensemble.py -o runs/demo --start runs/exact/ensemble --errors runs/errors \
-        --seed 11 --training.epochs 3
+        --seed 11 --training.epochs 3 --training.samples-per-negative 3
 
 The first command trains on keypoints as the simulator gives them. The second goes on with other infants, whose
 keypoints also come with the measured errors of the bundled pose network: it films and tracks infants where the folder
@@ -77,7 +77,7 @@ class Options:
     seed: int = 1
     start: Path | None = None
     errors: Path | None = None
-    filmed: int = 30
+    filmed: int = 16
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=5, batch_size=16, learning_rate=0.01, samples_per_negative=6, positive_ratio=2
