@@ -20,7 +20,7 @@ import torch
 import tyro
 
 from benchmarks import common
-from benchmarks.torch_baby_moves import TorchBabyMoves
+from benchmarks.torch_systems import TorchBabyMoves
 from infantjax import cache as runtime
 from infantjax.cache import COMPILER_OPTIONS
 from infantjax.methods.baby_moves.model import BabyMoves

@@ -9,12 +9,11 @@ PyTorch's OpenMP threads spin at every barrier: where other programs use the sam
 (ten times, seen), and ratios say nothing. `environment()` records the load; measure on an idle machine.
 """
 
-import csv
 import importlib.metadata
-import io
-import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -222,11 +221,26 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def peak_mb() -> float | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    from infantjax.training.records.logs import process_peak_mb
+@dataclass(frozen=True)
+class Run:
+    """A process from start to end: seconds, and its largest memory in MB."""
 
-    return process_peak_mb()
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def measured(arguments: Sequence[str], cache: Path) -> Run:
+    """Run a command of infantjax with its compilation cache in a folder."""
+    command = [sys.executable, "-c", "from infantjax.cli import main; main()", *arguments]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "INFANTJAX_CACHE": str(cache)})
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    # In kilobytes, and beginning with the memory of this process (350 MB): less than that would not be seen.
+    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -254,11 +268,11 @@ def write(
     where: Mapping[str, Any] | None = None,
     folder: Path = RESULTS,
 ) -> str:
-    """Keep the result of one benchmark: `NAME.json` and `NAME.md` replaced, one row added to `NAME.csv`.
+    """Keep the result of one benchmark: `NAME.json` and `NAME.md`.
 
     Args:
         name: of the benchmark.
-        rows: one mapping of figures a line of the table, equal keys; the last one is the summary that goes to the CSV.
+        rows: one mapping of figures a line of the table, equal keys.
         shapes: sizes of the input, for example windows, networks, batch.
         where: the environment; measured now if None.
         folder: where to write; made if missing.
@@ -267,7 +281,7 @@ def write(
         the table, to be printed.
 
     Raises:
-        ValueError: no rows, or the columns of `NAME.csv` have changed (rename or remove the old file).
+        ValueError: no rows.
     """
     if not rows:
         raise ValueError(f"{name}: no rows to write")
@@ -279,22 +293,4 @@ def write(
     versions = where.get("versions", {})
     setting = ", ".join(f"{k} {v}" for k, v in {**where, **versions, **shapes}.items() if k != "versions")
     write_atomically(folder / f"{name}.md", f"# {name}\n\n{setting}\n\n{text}")
-
-    row = {
-        "date": time.strftime("%Y-%m-%d"),
-        **{key: value for key, value in where.items() if key != "versions"},
-        "versions": json.dumps(versions, sort_keys=True),
-        "shapes": json.dumps(dict(shapes), sort_keys=True),
-        **rows[-1],
-    }
-    path = folder / f"{name}.csv"
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    if old and next(csv.reader(io.StringIO(old))) != list(row):
-        raise ValueError(f"{path}: its columns are not those of this result; rename or remove the old file")
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(row), lineterminator="\n")
-    if not old:
-        writer.writeheader()
-    writer.writerow(row)
-    write_atomically(path, old + stream.getvalue())
     return text

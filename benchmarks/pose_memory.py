@@ -9,10 +9,7 @@ start to end: decoding, the network, what is kept on the disk, and the file of k
 """
 
 import json
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -47,29 +44,19 @@ def main(options: Options) -> None:
     for seconds in options.seconds:
         with tempfile.TemporaryDirectory() as folder:
             video = repeated(options.clip, seconds, Path(folder) / "video.mp4")
-            start = time.perf_counter()
-            peak = _peak_mb(video, options.weights, Path(folder) / "keypoints.csv")
-            frames, taken = int(30 * seconds), time.perf_counter() - start
+            output = ["-o", str(Path(folder) / "keypoints.csv")]
+            run = common.measured(["pose", str(video), "--weights", str(options.weights), *output], Path(folder))
         rows.append(
             {
                 "weights": options.weights.stem,
                 "video_s": seconds,
-                "frames": frames,
-                "peak_mb": peak,
-                "seconds": taken,
-                "fps": frames / taken,
+                "peak_mb": run.peak_mb,
+                "seconds": run.wall_s,
+                "fps": 30 * seconds / run.wall_s,
             }
         )
         print(json.dumps(rows[-1]), flush=True)
     print(common.write("pose_memory", rows, {}, where) if options.write else common.table(rows))
-
-
-def _peak_mb(video: Path, weights: Path, output: Path) -> float:
-    code = "import sys; from benchmarks.common import peak_mb; from infantjax import cli"
-    code += "; status = cli.run(sys.argv[1:]); print(peak_mb()); sys.exit(status)"
-    command = [sys.executable, "-c", code, "pose", str(video), "--weights", str(weights), "-o", str(output)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return float(done.stdout.split()[-1])
 
 
 def repeated(clip: Path, seconds: float, output: Path) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from benchmarks import common
-from benchmarks.pose_inference import _network, _squares
+from benchmarks.pose_inference import network_of, squares_of
 from infantjax import cache as runtime
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker
 
@@ -50,7 +50,7 @@ def main(options: Options) -> None:
     runtime.keep_freed_memory()
     where, rows = common.environment(), []
     for name in options.models:
-        network = _network(name)
+        network = network_of(name)
         for batch in options.batches:
             rows += _measured(_tracker_sides(network, batch, options.frames), options, name, batch)
     print(
@@ -59,7 +59,7 @@ def main(options: Options) -> None:
 
 
 def _tracker_sides(network: PoseEstimator, batch: int, frames: int) -> Sides:
-    squares, calls, workers = _squares(network, batch), max(1, frames // batch), (os.cpu_count() or 1) + 1
+    squares, calls, workers = squares_of(network, batch), max(1, frames // batch), (os.cpu_count() or 1) + 1
     trackers = {name: Tracker(network, PoseConfig(batch_size=batch, runtime=name)) for name in RUNTIMES}  # type: ignore[arg-type]
     expected = network.side * trackers["jax"].find(squares).positions
     for name, tracker in trackers.items():
