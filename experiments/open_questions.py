@@ -1,4 +1,4 @@
-"""Open questions of Ensemble-NAS-GCN: networks, length of a window, epochs, aggregation, errors of the pose.
+"""Open questions of Ensemble-NAS-GCN: networks, length of a window, aggregation, errors of the pose.
 
     python experiments/open_questions.py --simulate -o questions          # minutes, far too small to learn from
     python experiments/open_questions.py cohort -o questions --published  # 105 networks of one architecture; days
@@ -11,8 +11,6 @@ same options, an interrupted training continues. The folder gets a CSV for each 
   trained; nothing is trained anew. The networks are folds times seeds of one architecture. Ranges are over the draws.
   By the rule one network alone is always certain.
 - `window`: one ensemble for each length from 1 to 30 s.
-- `epochs`: AUC of the held-out folds after each epoch, as it was and at the best epoch so far. The published choice of
-  the epoch by these very infants makes the second optimistic; the table shows by how much the two differ.
 - `aggregation`: from windows to the infant by the median (published), the mean, and attention (Ilse et al. 2018): for
   each network, weights of the windows from what it sees in them, fitted to the infants it was trained on. The networks
   stay as they are.
@@ -60,7 +58,7 @@ from infantjax.training.splits import Split
 from infantjax.training.state import StackResult
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member
 
-Question = Literal["networks", "window", "epochs", "aggregation", "noise"]
+Question = Literal["networks", "window", "aggregation", "noise"]
 CHUNK = 64
 """Windows that go through a network at a time."""
 NOTHING = (np.nan, np.nan, np.nan)
@@ -233,18 +231,6 @@ def window(options: Options, whole: Trained, development: Cohort, test: Cohort) 
     return head, rows, "Window length [95 % intervals: DeLong over infants, bootstrap over folds]"
 
 
-def epochs(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
-    """AUC of the held-out folds by the number of epochs."""
-    history = whole.result.history["auc"].astype(np.float64)
-    best = np.fmax.accumulate(history, axis=1)
-    rows: list[tuple] = []
-    for epoch, columns in enumerate(zip(history.T, best.T, (best - history).T), start=1):
-        cells = [bootstrap_mean(column[np.isfinite(column)]) for column in columns]
-        rows.append((epoch, *(float(value) for cell in cells for value in cell)))
-    head = ("epoch", *_columns("auc", "best_so_far", "gap"))
-    return head, rows, f"Number of epochs, {len(history)} runs [95 % bootstrap interval over runs]"
-
-
 def aggregated(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
     """AUC by how the windows of an infant become one risk."""
     found = whole.first(options.folds)
@@ -384,7 +370,6 @@ def disturbed(recording: Recording, level: float, kind: str, seed: tuple[int, in
 QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] = {
     "networks": networks,
     "window": window,
-    "epochs": epochs,
     "aggregation": aggregated,
     "noise": noise,
 }
@@ -432,4 +417,4 @@ def _merged(head: tuple[str, ...], rows: list[tuple]) -> tuple[list[str], list[l
 
 if __name__ == "__main__":
     given = support.options_of(Options, PAPER, __doc__)
-    sys.exit(support.run(lambda: main(given)))
+    sys.exit(support.exit_status(lambda: main(given)))

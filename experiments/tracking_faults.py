@@ -32,16 +32,14 @@ import infantjax
 from infantjax.assessment.assessment import Assessment
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.recording.quality import Moments, Quality, distance, measure_quality
+from infantjax.recording.quality import Moments, Quality, measure_quality
 from infantjax.recording.recording import Recording
-from infantjax.simulation import InfantConfig, draw_infant, simulate, simulate_cohort
+from infantjax.simulation import InfantConfig, draw_infant, simulate
 from infantjax.simulation.faults import FAULTS, spoil
 
 SEVERITIES = (0.1, 0.3, 1.0)
 Answer = Literal["not_assessable", "doubted", "uncertain", "same", "changed"]
 COLUMNS: tuple[Answer, ...] = ("not_assessable", "doubted", "uncertain", "same", "changed")
-DISTANCES = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
-"""Limits of the distance that the curve shows; `QualityLimits.distance` is one of them."""
 CONSTANT = ("exchanged_throughout", "mirrored", "reversed_time")
 """Faults without degrees."""
 
@@ -55,7 +53,6 @@ class Options:
         infants: simulated infants that are spoiled.
         clean: simulated infants that are only measured.
         seconds: longest duration of a spoiled recording.
-        curve: simulated infants for the curve of the distance from the training inputs.
         recordings: keypoint files of real infants, spoiled too.
         fps: frame rate of these files where they state none.
         faults: only these.
@@ -66,7 +63,6 @@ class Options:
     infants: int = 40
     clean: int = 200
     seconds: float = 40.0
-    curve: int = 0
     recordings: tuple[Path, ...] = ()
     fps: float | None = None
     faults: tuple[str, ...] = tuple(FAULTS)
@@ -177,31 +173,11 @@ def main(options: Options) -> int:
                 print(f"{name}: {fault} at severity {severity:g} gives the other decision as certain", file=sys.stderr)
         print(f"{name} done", file=sys.stderr)
         write(as_rows(counts), options.output)
-    if options.curve:
-        write(curve(gate, options), options.output, "tracking_faults_distance.csv")
     rows = as_rows(counts)
     write(rows, options.output)
     for row in rows:
         print(" ".join(f"{value!s:>14}" if i else f"{value:22}" for i, value in enumerate(row.values())))
     return int(any(row["changed"] for row in rows))
-
-
-def curve(gate: Gate, options: Options) -> list[dict[str, Any]]:
-    """Share of recordings that each limit of the distance from the training inputs doubts."""
-    alike = [recording for recording, _ in simulate_cohort(options.curve, options.seed, options.seconds)]
-    kinds = {
-        "clean, as in the training": alike,
-        "clean, of all kinds": [cropped(infant(options.seed, i), options.seconds) for i in range(options.curve)],
-    }
-    for fault in ("stated_too_slow", "stated_too_fast", "noise", "oversmoothed", "dropped_frames", "wander", "offset"):
-        for severity in SEVERITIES:
-            kinds[f"{fault} {severity:g}"] = [spoil(r, fault, severity, seed=i) for i, r in enumerate(alike)]
-    rows = []
-    for kind, recordings in kinds.items():
-        far = [max(map(abs, distance(recording, gate.reference).values())) for recording in recordings]
-        shares = {f"above_{limit:g}": round(float(np.mean(np.array(far) > limit)), 3) for limit in DISTANCES}
-        rows.append({"recordings": kind, "count": len(far), **shares})
-    return rows
 
 
 def half(index: int) -> str:
