@@ -1,5 +1,7 @@
 """What the experiments share: small networks, the cohort, tables, and how a program ends."""
 
+import csv
+import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -85,7 +87,11 @@ def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """CSV; numbers to six digits."""
-    return files.csv_text(head, ([float(f"{v:.6g}") if isinstance(v, float) else v for v in row] for row in rows))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    return stream.getvalue()
 
 
 def options_of(kind: type[T], published: dict[str, Any], description: str | None) -> T:

@@ -237,5 +237,5 @@ COMPARATORS: dict[str, Comparator] = {
 }
 """The others are compared with the first. Published: the centroid alone (Adde, Stoeen), leaving one out (Rahmati), an
 external set (CIMA and ST-GCN in Groos et al.), five folds (STAM), ten (Stahl), random forest (Orlandi), 25 splits
-(Passmore: 0.604 is without age and cohort, 0.706 with; it does not say which 0.720 is); sensitivity and specificity of
-Sakkos and of Stahl. Each of other infants than the others."""
+(Passmore: 0.604 is without age and cohort, 0.706 with; it does not say which 0.720 is); sensitivity and specificity
+of Stahl. Each of other infants than the others."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from infantjax.evaluation import calibration
-from infantjax.evaluation.decision import Conformal, conformal, held_out_risks, miss_rate_probability
+from infantjax.evaluation.decision import Conformal, conformal, held_out_risks
 
 MIN_INFANTS = 10
 """Infants of each outcome that a map needs: five for each of its two parameters, the least that Vittinghoff and
@@ -125,24 +125,6 @@ class CalibrationMap(NamedTuple):
         return middle, middle - reach, middle + reach
 
 
-class Limits(NamedTuple):
-    """The most that a number of infants can say, as probabilities at their prevalence.
-
-    Attributes:
-        floor: least calibrated risk, `1 / (infants without the outcome + 2)`, Platt's target of a negative.
-        ceiling: largest calibrated risk, `(n + 1) / (n + 2)` of n infants with the outcome, Platt's of a positive.
-        lowest_high: least upper end of an interval: that of Clopper and Pearson for none of the infants without.
-        highest_low: largest lower end of an interval: the same for all of the infants with the outcome.
-
-    Source: Platt 1999; that they limit the map is our choice.
-    """
-
-    floor: float
-    ceiling: float
-    lowest_high: float
-    highest_low: float
-
-
 OWN_MAP = CalibrationMap(1.0, 0.0, (0.0, 0.0, 0.0))
 """Of a method whose risk is calibrated before cross-validation sees it."""
 
@@ -221,22 +203,15 @@ class RiskCalibration:
         return CohortRisks(self.subjects, self.counts(), (lower[0], lower[1]), (tuple(counts[0]), tuple(counts[1])))
 
     def describe(self) -> str:
-        """The map, or why there is none, and how sure conformal sets are, in one line."""
-        without, cases = self.counts()
+        """The map, or why there is none, and the finest error of conformal sets, in one line."""
         words = f"no calibration map: {self.reason}"
         if self.map is not None:
             words = f"calibration map: slope {self.map.slope:.3g}, intercept {self.map.intercept:.3g}"
         if self.map == OWN_MAP:
             words = "no calibration map is needed: the method calibrates its risk itself"
-        if not min(without, cases):
+        if not min(self.counts()):
             return words
-        finest = self.conformal.finest_error
-        error = max(DEFAULT_OPTIONS.error, finest)
-        return (
-            f"{words}; finest error of conformal sets {finest:.3g}; at an error of {error:.3g} sets from {cases} "
-            f"infants with the outcome miss at most this share of such infants with probability "
-            f"{miss_rate_probability(cases, error):.2f} at best"
-        )
+        return f"{words}; finest error of conformal sets {self.conformal.finest_error:.3g}"
 
     def apply(
         self, risk: float, by_fold: Mapping[int, float], options: RiskOptions = DEFAULT_OPTIONS
@@ -267,25 +242,27 @@ class RiskCalibration:
         if self.map == OWN_MAP:
             low = high = math.nan
         else:
-            within = self.limits()
+            floor, ceiling, highest_low, lowest_high = map(_logit, self.limits())
             # NaN stays NaN.
-            middle = float(np.clip(middle, _logit(within.floor), _logit(within.ceiling)))
-            low, high = min(low, _logit(within.highest_low)), max(high, _logit(within.lowest_high))
+            middle, low, high = float(np.clip(middle, floor, ceiling)), min(low, highest_low), max(high, lowest_high)
         shift = _logit(at) - _logit(self.prevalence) if moved else 0.0
         middle, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in (middle, low, high))
         return found._replace(
             risk=middle, low=low, high=high, prevalence=at, statement=f"{statement}{self._beyond(risk)}"
         )
 
-    def limits(self) -> Limits:
-        """The probabilities that the number of infants of the map allows, at its prevalence."""
+    def limits(self) -> tuple[float, float, float, float]:
+        """The probabilities that the number of infants of the map allows, at its prevalence.
+
+        Returns:
+            Least and largest calibrated risk, `1 / (k + 2)` of k infants without the outcome and `(n + 1) / (n + 2)` of
+            n with it: Platt's targets. Largest lower and least upper end of an interval: those of Clopper and Pearson
+            for all of the infants with the outcome and for none of those without.
+
+        Source: Platt 1999; that they limit the map is our choice.
+        """
         without, cases = (max(count, 1) for count in self.counts())
-        return Limits(
-            floor=1 / (without + 2),
-            ceiling=(cases + 1) / (cases + 2),
-            lowest_high=1 - _TAIL ** (1 / without),
-            highest_low=_TAIL ** (1 / cases),
-        )
+        return 1 / (without + 2), (cases + 1) / (cases + 2), _TAIL ** (1 / cases), 1 - _TAIL ** (1 / without)
 
     def _beyond(self, risk: float) -> str:
         """Where the risk lies outside of all out-of-fold risks: that the map was not fitted there."""
@@ -293,10 +270,10 @@ class RiskCalibration:
         if self.map == OWN_MAP or not (risk < risks.min() or risk > risks.max()):
             return ""
         side = "below" if risk < risks.min() else "above"
-        within = self.limits()
+        floor, ceiling, *_ = self.limits()
         return (
             f" The risk lies {side} all out-of-fold risks, where the map was not fitted; so many infants allow no "
-            f"probability below {within.floor:.2g} or above {within.ceiling:.2g}."
+            f"probability below {floor:.2g} or above {ceiling:.2g}."
         )
 
     def _set(self, by_fold: Mapping[int, float], error: float) -> str:
@@ -339,11 +316,9 @@ class RiskCalibration:
     def to_dict(self) -> dict[str, Any]:
         """As JSON, without names of infants: rows `[outcome, fold, risk, weight]`, and the map."""
         sets = self.conformal
+        columns = [values.tolist() for values in (sets.outcomes, sets.folds, sets.risks, sets.weights)]
         return {
-            "out_of_fold": [
-                [int(o), int(f), float(r), float(w)]
-                for o, f, r, w in zip(sets.outcomes, sets.folds, sets.risks, sets.weights)
-            ],
+            "out_of_fold": [list(row) for row in zip(*columns)],
             "map": None if self.map is None else {**self.map._asdict(), "covariance": list(self.map.covariance)},
             "reason": self.reason,
             "optimistic": self.optimistic,
