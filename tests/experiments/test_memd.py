@@ -38,9 +38,3 @@ def test_tracks_without_extrema_have_no_modes():
     found = memd.decompose(line, 2)
     np.testing.assert_array_equal(found[:2], 0)
     np.testing.assert_array_equal(found[2], line)
-
-
-@pytest.mark.parametrize(("tracks", "modes"), [(TRACKS, 0), (np.full((40, 2), np.nan), 2), (np.zeros(40), 2)])
-def test_what_cannot_be_decomposed_is_refused(tracks, modes):
-    with pytest.raises(ValueError, match="without gaps"):
-        memd.decompose(tracks, modes)

@@ -38,10 +38,6 @@ def test_other_partitions_give_their_published_counts(matrices, published, monke
     assert count_parameters(Stam(dropout=0.01 * matrices), stam.INPUT_SHAPE) == published
 
 
-def test_without_the_unused_norm_there_are_256_less():
-    assert count_parameters(Stam(lean=True), stam.INPUT_SHAPE) == 435_264 - 256
-
-
 def test_a_joint_receives_the_mean_of_those_within_three_hops():
     (matrix,) = stam.neighborhood(OPENPOSE_18)
     hops = sum(skeletons.adjacency(OPENPOSE_18, "dis4"))
