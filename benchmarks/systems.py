@@ -209,16 +209,15 @@ def trained(
 ) -> Pair:
     """Both sides of an epoch of one step of a task, after they were shown to be equal without dropout."""
 
-    def ours(task: SupervisedTask) -> tuple[Callable[[], Any], Any]:
+    def ours(task: SupervisedTask) -> Callable[[], Any]:
         packed = jax.jit(task.pack)(variables)
         state = task.init_state(packed, jnp.array(True), run, data)._replace(variables=packed)
         epoch = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
         compiled = epoch.lower(state, run, data).compile(compiler_options=compiler_options(local_mesh()))
-        return lambda: compiled(state, run, data), task
+        return lambda: compiled(state, run, data)
 
     task, peer, twin = descent(0.0)
-    step, _ = ours(task)
-    found = step()
+    found = ours(task)()
     peer()
     changed = kernels(task.unpack(found.variables)["params"], twin)
     for number, ((here, there), (before, _)) in enumerate(zip(changed, kernels(variables["params"], twin))):
@@ -228,8 +227,7 @@ def trained(
         what = f"change of kernel {number} in a step"
         common.require_equal((here - before) / size, change / size, TOLERANCE + rounding, what)
     task, peer, _ = descent(dropout)
-    step, _ = ours(task)
-    return contenders(step, peer)
+    return contenders(ours(task), peer)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:

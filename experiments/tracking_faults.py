@@ -17,15 +17,14 @@ simulated infants 0 to 5 and of the MINI-RGBD recordings were looked at; the sim
 It says nothing about infants: simulated faults of simulated movement.
 """
 
-import csv
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 import tyro
 
 import infantjax
@@ -150,12 +149,11 @@ def cases(options: Options) -> Iterator[tuple[str, float]]:
 
 def main(options: Options) -> int:
     """Measure clean recordings, spoil, assess, print and write the table; 1 where a certain answer changed."""
-    gate = Gate()
-    counts: dict[tuple[str, float, str], Counter[str]] = {}
+    gate, found = Gate(), list[tuple[str, float, str, Answer]]()
     for index in range(options.clean):
         quality = gate.quality(infant(options.seed, index))
-        found = "not_assessable" if not quality.assessable else "doubted" if quality.doubts else "same"
-        counts.setdefault(("clean", 0.0, half(index)), Counter())[found] += 1
+        answer: Answer = "not_assessable" if not quality.assessable else "doubted" if quality.doubts else "same"
+        found.append(("clean", 0.0, half(index), answer))
         if not quality.assessable:
             print(f"clean infant {index} is not assessable: {', '.join(quality.reasons)}", file=sys.stderr)
     named = [(f"sim{i}", infant(options.seed, i)) for i in range(options.infants)]
@@ -167,17 +165,16 @@ def main(options: Options) -> int:
             print(f"{name}: clean, but not assessable: {', '.join(clean.reasons)}", file=sys.stderr)
             continue
         for fault, severity in cases(options):
-            found = gate.answer(spoil(recording, fault, severity, seed=index), clean)
-            counts.setdefault((fault, severity, half(index)), Counter())[found] += 1
-            if found == "changed":
+            answer = gate.answer(spoil(recording, fault, severity, seed=index), clean)
+            found.append((fault, severity, half(index), answer))
+            if answer == "changed":
                 print(f"{name}: {fault} at severity {severity:g} gives the other decision as certain", file=sys.stderr)
         print(f"{name} done", file=sys.stderr)
-        write(as_rows(counts), options.output)
-    rows = as_rows(counts)
-    write(rows, options.output)
-    for row in rows:
-        print(" ".join(f"{value!s:>14}" if i else f"{value:22}" for i, value in enumerate(row.values())))
-    return int(any(row["changed"] for row in rows))
+        write(as_table(found), options.output)
+    table = as_table(found)
+    write(table, options.output)
+    print(table.to_string(index=False))
+    return int((table["changed"] > 0).any())
 
 
 def half(index: int) -> str:
@@ -185,27 +182,21 @@ def half(index: int) -> str:
     return "shown" if index % 2 else "chosen"
 
 
-def as_rows(counts: dict[tuple[str, float, str], Counter[str]]) -> list[dict[str, Any]]:
-    """The table so far."""
-    return [as_row(*key, found) for key, found in sorted(counts.items())]
+def as_table(found: list[tuple[str, float, str, Answer]]) -> pd.DataFrame:
+    """Shares of the answers by fault, severity and half."""
+    keys = ["fault", "severity", "half"]
+    answers = pd.DataFrame(found, columns=[*keys, "answer"])
+    shares = pd.crosstab([answers[key] for key in keys], answers["answer"], normalize="index")
+    shares = shares.reindex(columns=list(COLUMNS), fill_value=0.0).round(4)
+    shares.insert(0, "recordings", answers.groupby(keys).size())
+    return shares.reset_index()
 
 
-def as_row(fault: str, severity: float, part: str, found: Counter[str]) -> dict[str, Any]:
-    """Shares of the answers."""
-    total = sum(found.values())
-    shares = {answer: round(found[answer] / total, 4) for answer in COLUMNS}
-    row: dict[str, Any] = {"fault": fault, "severity": severity, "half": part, "recordings": total}
-    return row | dict(shares)
-
-
-def write(rows: list[dict[str, Any]], folder: Path | None, name: str = "tracking_faults.csv") -> None:
+def write(table: pd.DataFrame, folder: Path | None) -> None:
     """Write the table where a folder is given."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        table.to_csv(folder / "tracking_faults.csv", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,6 @@ def test_contenders_take_turns_and_the_one_that_begins_alternates():
     assert len(waited) == calls.count("a"), "a run ends when its result is there"
 
 
-def test_no_rounds_are_refused():
-    contender = common.Contender("a", lambda: None)
-    with pytest.raises(ValueError, match="at least 1"):
-        common.compare(contender, contender, rounds=0)
-
-
 def test_ratio_is_the_median_of_the_paired_ratios_with_its_quartiles():
     found = common.Comparison("a", "b", (9.0, 1.0), (1.0, 2.0, 1.0, 1.0, 1.0), (1.0, 4.0, 3.0, 4.0, 5.0))
     assert found.ratio_quartiles == (2.0, 3.0, 4.0)

@@ -88,12 +88,6 @@ def test_what_one_class_cannot_give_is_null_in_json_and_nan_in_text():
     assert rows.loc[["auc", "specificity"]].isna().all(axis=None)
 
 
-def test_equal_risks_have_an_auc_of_one_half_and_no_calibration_line():
-    found = risk.evaluate(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], **FEW)
-    assert found.metrics["value"]["auc"] == 0.5
-    assert math.isnan(found.metrics["value"]["calibration_slope"])
-
-
 def test_an_evaluation_with_everything_is_json_without_nan():
     risks, other, labels = cohort()
     found = risk.Evaluation(

@@ -121,7 +121,8 @@ def test_an_infant_with_many_recordings_changes_nothing():
         data.infants + [data.infants[0]] * 25,
         data.folds + again,
     )
-    assert many.map[:2] == pytest.approx(fitted().map[:2])
+    assert many.map.slope == pytest.approx(fitted().map.slope)
+    assert many.map.intercept == pytest.approx(fitted().map.intercept)
     assert many.counts() == (80, 40)
     again, once = many.apply(0.4, everywhere(0.4)), fitted().apply(0.4, everywhere(0.4))
     assert again[:4] == pytest.approx(once[:4])

@@ -44,12 +44,6 @@ def test_each_classifier_finds_a_linear_difference_in_features_it_never_saw(clas
     np.testing.assert_array_equal(again[:10], found[:10])
 
 
-def test_the_unit_of_a_feature_does_not_matter():
-    x, y = cohort()
-    scaled = classify(x * [1e3, 1, 1e-3, 1, 1, 1] + 7, y, "logistic")
-    np.testing.assert_allclose(scaled, classify(x, y, "logistic"), atol=1e-3)
-
-
 def test_more_features_than_infants_can_be_told_apart():
     x, y = cohort(n=60)
     wide = np.concatenate([x, np.random.default_rng(1).standard_normal((60, 100))], axis=1)

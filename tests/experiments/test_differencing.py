@@ -35,12 +35,6 @@ def test_features_by_hand():
     assert np.isnan(found.a_sd)
 
 
-def test_still_frames_have_no_centroid():
-    found = features(motion([frame(8)] * 3), 30.0)
-    assert found.q_mean == found.q_sd == 0
-    assert np.isnan(found.c_sd)
-
-
 def test_a_video_is_read_frame_by_frame(clip):
     found = motion(one.pixels() for one in open_frames(clip))
     assert len(found.quantity) == 29

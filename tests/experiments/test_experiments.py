@@ -88,13 +88,6 @@ def test_without_data_an_experiment_names_the_option(name):
 
 
 @pytest.mark.slow
-def test_a_score_outside_its_scale_is_named(tmp_path):
-    (tmp_path / "outcomes.csv").write_text("id;score;group\na;73;one\n")
-    done = run("sma_cnn.py", "--cohort", tmp_path)
-    assert 'outcomes.csv: line 2 (a): has score "73", which is not a number from 0 to 72' in done.stderr
-
-
-@pytest.mark.slow
 def test_too_few_windows_are_refused(tmp_path):
     rng = np.random.default_rng(0)
     rows = ["id;score;group"]

@@ -53,16 +53,3 @@ def test_it_learns_who_moves_more_and_gives_a_risk_for_every_held_out_recording(
     last = pieces.at_last_epoch(result, SPLITS, 8)
     np.testing.assert_array_equal(np.isfinite(last), np.isin(np.arange(8), [0, 1, 2, 5, 7]))
     np.testing.assert_array_equal(last[[7, 2, 5]], result.history["risks"][1, -1, :3])
-
-
-@pytest.mark.parametrize(
-    ("splits", "config", "message"),
-    [
-        ((), CONFIG, "at least one split"),
-        ((Split((0, 1), (8,)),), CONFIG, r"0\.\.7"),
-        ((Split((0,), (1,)),), CONFIG, "do not fill a batch of 4"),
-    ],
-)
-def test_bad_splits_are_refused(data, splits, config, message):
-    with pytest.raises(ValueError, match=message):
-        pieces.train(task(data, config), data, splits)
