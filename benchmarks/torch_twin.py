@@ -268,44 +268,25 @@ class TemporalBlock(nn.Module):
         return self.act(y)
 
 
-class ChannelAttention(nn.Module):
-    """Weights over the channels, summing to one."""
+class SumAttention(nn.Module):
+    """Weights over the channels, or over the joints, summing to one."""
 
-    def __init__(self, channels: int, nonlinearity: str) -> None:
+    def __init__(self, channels: int, items: int, squeezed: int, over_joints: bool, nonlinearity: str) -> None:
         super().__init__()
+        self.over_joints = over_joints
         self.act = activation(nonlinearity)
         self.fcn = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            convolution(channels, channels // 4, math.sqrt(2)),
-            nn.BatchNorm2d(channels // 4),
+            convolution(items, squeezed, math.sqrt(2)),
+            nn.BatchNorm2d(squeezed),
             activation(nonlinearity),
-            convolution(channels // 4, channels, 1.0),
+            convolution(squeezed, items, 1.0),
             nn.Softmax(1),
         )
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.bn(x * self.fcn(x)) + x)
-
-
-class JointAttention(nn.Module):
-    """Weights over the joints, summing to one."""
-
-    def __init__(self, channels: int, joints: int, nonlinearity: str) -> None:
-        super().__init__()
-        self.act = activation(nonlinearity)
-        self.fcn = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            convolution(joints, joints // 2, math.sqrt(2)),
-            nn.BatchNorm2d(joints // 2),
-            activation(nonlinearity),
-            convolution(joints // 2, joints, 1.0),
-            nn.Softmax(1),
-        )
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = self.fcn(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        weights = self.fcn(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1) if self.over_joints else self.fcn(x)
         return self.act(self.bn(x * weights) + x)
 
 
@@ -326,9 +307,9 @@ class FrameAttention(nn.Module):
 def attention(kind: str, channels: int, joints: int, kernel: int, nonlinearity: str) -> nn.Module | None:
     """The attention of a module, or None."""
     if kind == "channel":
-        return ChannelAttention(channels, nonlinearity)
+        return SumAttention(channels, channels, channels // 4, False, nonlinearity)
     if kind == "joint":
-        return JointAttention(channels, joints, nonlinearity)
+        return SumAttention(channels, joints, joints // 2, True, nonlinearity)
     return FrameAttention(channels, kernel, nonlinearity) if kind == "frame" else None
 
 

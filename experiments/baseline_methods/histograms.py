@@ -176,10 +176,15 @@ def spectral_features(recording: Recording, bands: int = 8) -> Float[np.ndarray,
         InputError: as `prepare`.
         ValueError: as `angle_spectrum` and `speed_spectrum`.
     """
-    points, skeleton = prepare(recording), recording.skeleton
-    at = [skeleton.index(joint) for joint in JOINTS]
-    turns = [angle_spectrum(points, joint, skeleton.parent_indices[joint], bands) for joint in at]
-    return np.concatenate([*turns, *(speed_spectrum(points, joint, bands) for joint in at)])
+    points, bones = prepare(recording), _bones(recording)
+    turns = [angle_spectrum(points, joint, parent, bands) for joint, parent in bones]
+    return np.concatenate([*turns, *(speed_spectrum(points, joint, bands) for joint, _ in bones)])
+
+
+def _bones(recording: Recording) -> list[tuple[int, int]]:
+    """Each of `JOINTS` with its parent."""
+    at = [recording.skeleton.index(joint) for joint in JOINTS]
+    return [(joint, recording.skeleton.parent_indices[joint]) for joint in at]
 
 
 def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[np.ndarray, " feature"]:
@@ -194,7 +199,6 @@ def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[n
         InputError: as `prepare`.
         ValueError: as `orientations` and `displacements`.
     """
-    points, skeleton = prepare(recording), recording.skeleton
-    at = [skeleton.index(joint) for joint in JOINTS]
-    pose = [orientations(points, joint, skeleton.parent_indices[joint], bins) for joint in at]
-    return np.concatenate([*pose, *(displacements(points, joint, bins, width) for joint in at)])
+    points, bones = prepare(recording), _bones(recording)
+    pose = [orientations(points, joint, parent, bins) for joint, parent in bones]
+    return np.concatenate([*pose, *(displacements(points, joint, bins, width) for joint, _ in bones)])

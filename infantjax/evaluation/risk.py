@@ -246,15 +246,14 @@ def evaluate_subgroups(
     Raises:
         ValueError: NaN risks, labels other than 0 and 1, or lengths differ.
     """
+    import pandas as pd
+
     risks, labels, _ = check_scores(risks, labels)
-    if len(groups) != len(labels):
-        raise ValueError(f"groups must name that of each of the {len(labels)} infants, got {len(groups)}")
     found = {}
-    for name in sorted(set(groups)):
-        infants = np.array([group == name for group in groups])
-        r, y = risks[infants], labels[infants]
-        metrics = discrimination.discrimination_metrics(r, y, threshold, resamples=resamples, seed=seed)
-        found[name] = Evaluation(len(y), int(y.sum()), threshold, _table(metrics))
+    for name, rows in pd.DataFrame({"group": list(groups), "risk": risks, "label": labels}).groupby("group"):
+        given = rows["risk"], rows["label"], threshold
+        metrics = discrimination.discrimination_metrics(*given, resamples=resamples, seed=seed)
+        found[str(name)] = Evaluation(len(rows), int(rows["label"].sum()), threshold, _table(metrics))
     return found
 
 

@@ -110,7 +110,7 @@ def test_an_evaluation_with_everything_is_json_without_nan():
     ("call", "message"),
     [
         (lambda: risk.compare([0.1], [0.2], [1], test="t"), "test must be one of"),
-        (lambda: risk.evaluate_subgroups([0.1, 0.2], [0, 1], ["a"]), "each of the 2 infants"),
+        (lambda: risk.evaluate_subgroups([0.1, 0.2], [0, 1], ["a"]), "same length"),
         (lambda: risk.evaluate([], []), "must be given"),
     ],
 )
