@@ -2,14 +2,15 @@
 
 A benchmark shows first that both sides give the same numbers (`require_equal`), then times them in turns (`compare`):
 A B A B ..., so that whatever else the machine does falls on both. The result is the median of the paired ratios with
-its quartiles; absolute times are reported beside the product of two square matrices, the ceiling of the machine.
-No benchmark asserts a time.
+its quartiles, and that of processor time, which others on the machine disturb less; absolute times are reported beside
+the product of two square matrices, the ceiling of the machine. No benchmark asserts a time.
 
 PyTorch's OpenMP threads spin at every barrier: where other programs use the same cores it loses far more than its share
 (ten times, seen), and ratios say nothing. `environment()` records the load; measure on an idle machine.
 """
 
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -58,6 +59,7 @@ class Comparison:
         first_call: seconds of the very first call of each (ours, peer), compilation included.
         ours_seconds: steady-state seconds of each round.
         peer_seconds: the same of the peer, in the same rounds.
+        cpu_ratios: processor time of the peer over ours, of all threads of this process, in each round.
     """
 
     ours: str
@@ -65,6 +67,7 @@ class Comparison:
     first_call: tuple[float, float]
     ours_seconds: tuple[float, ...]
     peer_seconds: tuple[float, ...]
+    cpu_ratios: tuple[float, ...] = (math.nan,)
 
     @property
     def ratio_quartiles(self) -> tuple[float, float, float]:
@@ -88,6 +91,7 @@ class Comparison:
             "ratio": middle,
             "ratio_q1": low,
             "ratio_q3": high,
+            "cpu_ratio": float(np.median(self.cpu_ratios)),
         }
 
 
@@ -124,9 +128,12 @@ def compare_all(
         for one in contenders:
             one.seconds()
     times: list[list[float]] = [[] for _ in contenders]
+    used: list[list[float]] = [[] for _ in contenders]
     for i in range(rounds):
         for side in range(len(contenders))[:: -1 if i % 2 else 1]:
+            before = time.process_time()
             times[side].append(contenders[side].seconds())
+            used[side].append(time.process_time() - before)
     return [
         Comparison(
             contenders[a].name,
@@ -134,6 +141,7 @@ def compare_all(
             (first_calls[a], first_calls[b]),
             tuple(times[a]),
             tuple(times[b]),
+            tuple((np.array(used[b]) / np.maximum(used[a], 1e-9)).tolist()),
         )
         for a in range(len(ours))
         for b in range(len(ours), len(contenders))
