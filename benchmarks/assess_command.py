@@ -8,11 +8,7 @@ wall-clock seconds they tell how many cores were busy, and others on the machine
 unless every run wrote the same bytes.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks import common
+from benchmarks.common import Run, measured
 
 
 @dataclass(frozen=True)
@@ -36,15 +33,6 @@ class Options:
     """Runs with them."""
     write: bool = True
     """Keep the result in benchmarks/results."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A process from start to end: seconds, and its largest memory in MB."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
 
 
 def main(options: Options) -> None:
@@ -67,19 +55,6 @@ def main(options: Options) -> None:
     rows = [summary(state, found) for state, found in runs.items() if found]
     shapes = {"duration": options.duration}
     print(common.write("assess_command", rows, shapes, where) if options.write else common.table(rows))
-
-
-def measured(arguments: Sequence[str], cache: Path) -> Run:
-    """Run a command of infantjax with its compilation cache in a folder."""
-    command = [sys.executable, "-c", "from infantjax.cli import main; main()", *arguments]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "INFANTJAX_CACHE": str(cache)})
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    # In kilobytes, and beginning with the memory of this process (350 MB): less than that would not be seen.
-    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)
 
 
 def summary(state: str, runs: Sequence[Run]) -> dict[str, Any]:

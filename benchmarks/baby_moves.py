@@ -20,7 +20,8 @@ import torch
 import tyro
 
 from benchmarks import common
-from benchmarks.torch_baby_moves import TorchBabyMoves
+from benchmarks.systems import Pair, contenders, descend, predicted
+from benchmarks.torch_systems import TorchBabyMoves
 from infantjax import cache as runtime
 from infantjax.cache import COMPILER_OPTIONS
 from infantjax.methods.baby_moves.model import BabyMoves
@@ -58,7 +59,7 @@ def main(options: Options) -> None:
     runtime.keep_freed_memory()
     where = common.environment()
     rows = []
-    for work, (ours, peer) in contenders().items():
+    for work, (ours, peer) in both_sides().items():
         comparison = common.compare(ours, peer, options.rounds)
         rows.append({"work": work, **comparison.summary()})
         print(json.dumps(rows[-1]), flush=True)
@@ -69,7 +70,7 @@ def main(options: Options) -> None:
     print(common.write("baby_moves", rows, shapes, where) if options.write else common.table(rows))
 
 
-def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
+def both_sides() -> dict[str, Pair]:
     """Ours and PyTorch for each kind of work, after they were shown to be equal."""
     module = BabyMoves(dropout=0.0)
     rng = np.random.default_rng(0)
@@ -78,20 +79,10 @@ def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
     labels = (np.arange(8) % 3 == 0).astype(np.int32)
     variables = initialize(module, jax.random.key(0), clips)
     options = COMPILER_OPTIONS.get(jax.default_backend())
-    name = f"torch {torch.__version__}"
-
-    whole = jax.jit(lambda v, s: video_logit(module, v, s), compiler_options=options)
     twin = TorchBabyMoves(variables).eval()
-    cut = series[clip_starts()[:, None] + np.arange(128)].transpose(0, 2, 1)
-    given, on_device = torch.as_tensor(cut.copy()), jax.device_put(series)
+    cut = torch.as_tensor(series[clip_starts()[:, None] + np.arange(128)].transpose(0, 2, 1).copy())
     on = jax.device_put(variables)
-    with torch.inference_mode():
-        common.require_equal(whole(on, on_device), twin(given, 547).numpy()[0], 1e-5, "logit of a video")
-
-    def infer() -> torch.Tensor:
-        with torch.inference_mode():
-            return twin(given, 547)
-
+    video = predicted(lambda v, s: video_logit(module, v, s), variables, series, lambda x: twin(x, 547)[0], cut)
     optimizer = optimizers.nesterov(0.005, 0.9)
 
     def step(variables: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
@@ -108,29 +99,17 @@ def contenders() -> dict[str, tuple[common.Contender, common.Contender]]:
     sgd = torch.optim.SGD(trained.parameters(), lr=0.005, momentum=0.9, nesterov=True)
     x, y = torch.as_tensor(clips[:, 0].transpose(0, 2, 1).copy()), torch.as_tensor(0.9 * labels + 0.05)
 
-    def descend() -> torch.Tensor:
-        sgd.zero_grad()
-        logits = trained(x, 1)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y.float()) + trained.penalty()
-        loss.backward()
-        sgd.step()
-        return loss.detach()
+    def peer_step() -> torch.Tensor:
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(trained(x, 1), y.float())
+        return descend(sgd, loss + trained.penalty())
 
     state, on_clips, on_labels = optimizer.init(on["params"]), jax.device_put(clips), jax.device_put(labels)
     stepped, _ = compiled(on, state, on_clips, on_labels)
-    descend()
+    peer_step()
     kernel = trained.convs[0].weight.detach().numpy().transpose(2, 1, 0)
     common.require_equal(stepped["params"]["block1"]["kernel"], kernel, 1e-5, "first kernel after a step")
-    return {
-        "video": (
-            common.Contender("infantjax", lambda: whole(on, on_device), jax.block_until_ready),
-            common.Contender(name, infer),
-        ),
-        "training step": (
-            common.Contender("infantjax", lambda: compiled(on, state, on_clips, on_labels), jax.block_until_ready),
-            common.Contender(name, descend),
-        ),
-    }
+    ours = lambda: compiled(on, state, on_clips, on_labels)  # noqa: E731
+    return {"video": video, "training step": contenders(ours, peer_step)}
 
 
 def stack_against_loop(options: Options) -> dict[str, float]:

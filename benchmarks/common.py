@@ -2,19 +2,19 @@
 
 A benchmark shows first that both sides give the same numbers (`require_equal`), then times them in turns (`compare`):
 A B A B ..., so that whatever else the machine does falls on both. The result is the median of the paired ratios with
-its quartiles; absolute times are reported beside the product of two square matrices, the ceiling of the machine.
-No benchmark asserts a time.
+its quartiles, and that of processor time, which others on the machine disturb less; absolute times are reported beside
+the product of two square matrices, the ceiling of the machine. No benchmark asserts a time.
 
 PyTorch's OpenMP threads spin at every barrier: where other programs use the same cores it loses far more than its share
 (ten times, seen), and ratios say nothing. `environment()` records the load; measure on an idle machine.
 """
 
-import csv
 import importlib.metadata
-import io
-import json
+import math
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +59,7 @@ class Comparison:
         first_call: seconds of the very first call of each (ours, peer), compilation included.
         ours_seconds: steady-state seconds of each round.
         peer_seconds: the same of the peer, in the same rounds.
+        cpu_ratios: processor time of the peer over ours, of all threads of this process, in each round.
     """
 
     ours: str
@@ -66,6 +67,7 @@ class Comparison:
     first_call: tuple[float, float]
     ours_seconds: tuple[float, ...]
     peer_seconds: tuple[float, ...]
+    cpu_ratios: tuple[float, ...] = (math.nan,)
 
     @property
     def ratio_quartiles(self) -> tuple[float, float, float]:
@@ -89,6 +91,7 @@ class Comparison:
             "ratio": middle,
             "ratio_q1": low,
             "ratio_q3": high,
+            "cpu_ratio": float(np.median(self.cpu_ratios)),
         }
 
 
@@ -125,9 +128,12 @@ def compare_all(
         for one in contenders:
             one.seconds()
     times: list[list[float]] = [[] for _ in contenders]
+    used: list[list[float]] = [[] for _ in contenders]
     for i in range(rounds):
         for side in range(len(contenders))[:: -1 if i % 2 else 1]:
+            before = time.process_time()
             times[side].append(contenders[side].seconds())
+            used[side].append(time.process_time() - before)
     return [
         Comparison(
             contenders[a].name,
@@ -135,6 +141,7 @@ def compare_all(
             (first_calls[a], first_calls[b]),
             tuple(times[a]),
             tuple(times[b]),
+            tuple((np.array(used[b]) / np.maximum(used[a], 1e-9)).tolist()),
         )
         for a in range(len(ours))
         for b in range(len(ours), len(contenders))
@@ -222,11 +229,26 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def peak_mb() -> float | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    from infantjax.training.records.logs import process_peak_mb
+@dataclass(frozen=True)
+class Run:
+    """A process from start to end: seconds, and its largest memory in MB."""
 
-    return process_peak_mb()
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def measured(arguments: Sequence[str], cache: Path) -> Run:
+    """Run a command of infantjax with its compilation cache in a folder."""
+    command = [sys.executable, "-c", "from infantjax.cli import main; main()", *arguments]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "INFANTJAX_CACHE": str(cache)})
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    # In kilobytes, and beginning with the memory of this process (350 MB): less than that would not be seen.
+    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -254,11 +276,11 @@ def write(
     where: Mapping[str, Any] | None = None,
     folder: Path = RESULTS,
 ) -> str:
-    """Keep the result of one benchmark: `NAME.json` and `NAME.md` replaced, one row added to `NAME.csv`.
+    """Keep the result of one benchmark: `NAME.json` and `NAME.md`.
 
     Args:
         name: of the benchmark.
-        rows: one mapping of figures a line of the table, equal keys; the last one is the summary that goes to the CSV.
+        rows: one mapping of figures a line of the table, equal keys.
         shapes: sizes of the input, for example windows, networks, batch.
         where: the environment; measured now if None.
         folder: where to write; made if missing.
@@ -267,7 +289,7 @@ def write(
         the table, to be printed.
 
     Raises:
-        ValueError: no rows, or the columns of `NAME.csv` have changed (rename or remove the old file).
+        ValueError: no rows.
     """
     if not rows:
         raise ValueError(f"{name}: no rows to write")
@@ -279,22 +301,4 @@ def write(
     versions = where.get("versions", {})
     setting = ", ".join(f"{k} {v}" for k, v in {**where, **versions, **shapes}.items() if k != "versions")
     write_atomically(folder / f"{name}.md", f"# {name}\n\n{setting}\n\n{text}")
-
-    row = {
-        "date": time.strftime("%Y-%m-%d"),
-        **{key: value for key, value in where.items() if key != "versions"},
-        "versions": json.dumps(versions, sort_keys=True),
-        "shapes": json.dumps(dict(shapes), sort_keys=True),
-        **rows[-1],
-    }
-    path = folder / f"{name}.csv"
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    if old and next(csv.reader(io.StringIO(old))) != list(row):
-        raise ValueError(f"{path}: its columns are not those of this result; rename or remove the old file")
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(row), lineterminator="\n")
-    if not old:
-        writer.writeheader()
-    writer.writerow(row)
-    write_atomically(path, old + stream.getvalue())
     return text

@@ -5,7 +5,7 @@
     python -m benchmarks.compile_targets
     python -m benchmarks.compile_targets --targets H100 --programs train --networks kbest-gcn-2 kbest-gcn-5
 
-VERSION is that of `jaxlib`. The compilers tell seconds of compilation, kernels, temporary memory, bytes that the
+VERSION is that of `jaxlib`. The compilers tell kernels, temporary memory, bytes that the
 kernels read and write, and collectives. They do not tell how long a call takes.
 
 `infer` is the program of an assessment with networks side by side: an ensemble of seventy is ten such programs of seven
@@ -16,7 +16,6 @@ import importlib.util
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -258,14 +257,11 @@ def compiled(target: str, function: Callable[..., Any], arguments: tuple[Any, ..
     shared = [placed(argument) for argument in arguments[1:]]
     whole = jax.jit(shard(each, mesh, (P(NETWORK), *[P()] * len(shared)), P(NETWORK)))
     lowered = whole.trace(placed(arguments[0], NETWORK), *shared).lower(lowering_platforms=(platform,))
-    wall, cpu = time.perf_counter(), sum(os.times()[:4])  # of processes that it starts, too
     program = lowered.compile()
-    seconds = {"compile_s": time.perf_counter() - wall, "compile_cpu_s": sum(os.times()[:4]) - cpu}
     memory, text = program.memory_analysis(), str(program.as_text())
     found = kernels_of(text)
     moved = (program.cost_analysis() or {}).get("bytes accessed", sum(kernel.bytes for kernel in found))
     return {
-        **seconds,
         "kernels": len(found),
         "temporary_mb": memory.temp_size_in_bytes / 1e6 if memory else None,
         "moved_gb": moved / 1e9,

@@ -11,7 +11,7 @@ the published rule.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -54,12 +54,10 @@ class Options:
     """Timed rounds."""
     warm_up: int = 1
     """Untimed rounds after the first call."""
-    peers: tuple[Literal["eager", "compile", "vmap", "predict_fn"], ...] = ("eager",)
-    """How PyTorch runs the networks, or our pure function (`Ensemble.predict_fn`); a row each."""
+    peers: tuple[Literal["eager", "compile", "vmap"], ...] = ("eager",)
+    """How PyTorch runs the networks; a row each."""
     peer_batches: tuple[int, ...] = (8, 32, 71)
     """Batch sizes of which the peer gets its best."""
-    chunk: int | None = None
-    """Windows that our program takes at a time; its own choice if not given."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -80,22 +78,17 @@ def main(options: Options) -> None:
     for name in options.models:
         twins = [_twin(name, inputs) for _ in range(options.runs)]
         ensemble = Ensemble((_member(name, twins),), INFO)
-        program = replace(EnsembleGcnAssessor(ensemble)._program, chunk=options.chunk)
+        program = EnsembleGcnAssessor(ensemble)._program
         ours = common.Contender("infantjax", partial(_first_scores, program, positions))
-        peers: list[tuple[str, int | None, common.Contender]] = []
+        peers: list[tuple[str, int, common.Contender]] = []
         for kind in options.peers:
-            if kind == "predict_fn":
-                function = partial(ensemble.predict_fn(), jax.device_put(ensemble.variables), cut)
-                peers.append((kind, None, common.Contender(kind, function, jax.block_until_ready)))
-                continue
             batch = min(options.peer_batches, key=lambda b: _peer(twins[:1], inputs, b, kind, twice=True).seconds())
             peers.append((kind, batch, _peer(twins, inputs, batch, kind)))
         comparisons = common.compare_all([ours], [peer for *_, peer in peers], options.rounds, options.warm_up)
         entry, found = models.get(name), ours.run().risk
         flops = count_flops(entry.build(), entry.input_shape) * len(starts) * options.runs
         for (label, size, peer), comparison in zip(peers, comparisons):
-            scores = peer.run()
-            expected = np.asarray(scores).T if label == "predict_fn" else scores.softmax(-1)[..., 1].cpu().numpy()
+            expected = peer.run().softmax(-1)[..., 1].cpu().numpy()
             error = common.require_equal(found, expected, TOLERANCE, f"{name}, {label}")
             row = {"model": name, "peer": label, "peer_batch": size, "difference": error, **comparison.summary(flops)}
             rows.append(row)

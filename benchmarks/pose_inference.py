@@ -5,21 +5,20 @@
     python -m benchmarks.pose_inference --models efficientpose-iv efficienthourglass-b4 --batches 1 --rounds 3
 
 Both sides get the same images and the same random weights and give confidence maps before upscaling, which are shown
-to be equal. The peers (`benchmarks.pose_peers`) are those that are installed of PyTorch and ONNX Runtime. They
-get normalized images, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a CPU:
-the network alone, and with normalizing, upscaling and decoding ("tracker").
-
-Peak memory is that of a process of its own which makes the same calls; it includes the framework.
+to be equal. The peers are those that are installed of PyTorch and ONNX Runtime, which runs the export of the former.
+They get normalized images, one call after the other. Ours runs as `pose.Tracker` does, several calls at a time on a
+CPU: the network alone, and with normalizing, upscaling and decoding ("tracker").
 """
 
+import io
 import json
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import jax
@@ -28,16 +27,72 @@ import numpy as np
 import tyro
 
 from benchmarks import common
-from benchmarks.pose_peers import PEERS, Run, normalized
 from infantjax import cache as runtime
 from infantjax import models
 from infantjax.models import count_image
 from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker
+from infantjax.pose.images import NORMALIZATIONS
 from infantjax.skeletons import MPII_16
 
 TOLERANCE = 1e-4
-OURS = "infantjax"
+Run = Callable[[], np.ndarray]
+"""Maps `[image, row, column, keypoint]` of the images that a peer was made for."""
+
+
+def normalized(squares: np.ndarray, network: PoseEstimator) -> np.ndarray:
+    """What the network reads of 8-bit images, on the host."""
+    mean, deviation = (np.asarray(values, np.float32) for values in NORMALIZATIONS[network.normalization])
+    return (squares.astype(np.float32) / 255 - mean) / deviation
+
+
+def pytorch(network: PoseEstimator, squares: np.ndarray) -> Run:
+    """Norms folded, channels last; on the GPU if there is one.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+        NotImplementedError: the network has no twin there.
+    """
+    import torch
+
+    from benchmarks.torch_pose import TorchPose
+
+    twin = TorchPose(network.module, network.variables).eval()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    given = torch.as_tensor(normalized(squares, network).transpose(0, 3, 1, 2).copy(), device=device)
+    given, twin = given.contiguous(memory_format=torch.channels_last), twin.to(device)
+
+    def run() -> np.ndarray:
+        with torch.inference_mode():
+            return twin(given).permute(0, 2, 3, 1).cpu().numpy()
+
+    return run
+
+
+def onnx_runtime(network: PoseEstimator, squares: np.ndarray) -> Run:
+    """On the CPU, PyTorch's export of the twin.
+
+    Raises:
+        ImportError: PyTorch, onnx or ONNX Runtime is not installed.
+        NotImplementedError: the network has no twin in PyTorch.
+    """
+    import onnxruntime
+    import torch
+
+    from benchmarks.torch_pose import TorchPose
+
+    given, stream = normalized(squares, network).transpose(0, 3, 1, 2).copy(), io.BytesIO()
+    twin, examples = TorchPose(network.module, network.variables).eval(), (torch.as_tensor(given),)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # shapes become constants, as they should
+        torch.onnx.export(twin, examples, stream, input_names=["images"], dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    session = onnxruntime.InferenceSession(stream.getvalue(), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"images": given})[0].transpose(0, 2, 3, 1)
+
+
+PEERS = {"PyTorch": pytorch, "ONNX Runtime": onnx_runtime}
 
 
 @dataclass(frozen=True)
@@ -61,8 +116,6 @@ class Options:
     """Timed rounds."""
     warm_up: int = 1
     """Untimed rounds after the first call."""
-    memory: bool = True
-    """Also measure peak memory."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -74,7 +127,7 @@ def main(options: Options) -> None:
     ceiling = common.jax_ceiling()
     rows: list[dict[str, Any]] = []
     for name in options.models:
-        network = _network(name)
+        network = network_of(name)
         for batch in options.batches:
             for row in _measure(network, batch, ceiling, options):
                 print(json.dumps(row), flush=True)
@@ -86,9 +139,9 @@ def main(options: Options) -> None:
 def _measure(network: PoseEstimator, batch: int, ceiling: float, options: Options) -> list[dict[str, Any]]:
     flops = count_image(network.module, (network.side, network.side, 3)).executed
     calls = max(1, min(options.frames, int(1e9 * options.gflop / flops)) // batch)
-    count, squares = calls * batch, _squares(network, batch)
+    count, squares = calls * batch, squares_of(network, batch)
     run = _ours(network, squares)
-    ours = common.Contender(OURS, lambda: _at_once(run, calls))
+    ours = common.Contender("infantjax", lambda: _at_once(run, calls))
     tracker = Tracker(network, PoseConfig(batch_size=batch))
     whole = common.Contender("tracker", lambda: _at_once(lambda: tracker.find(squares), calls))
     expected = run()
@@ -102,7 +155,6 @@ def _measure(network: PoseEstimator, batch: int, ceiling: float, options: Option
             continue
         errors[name] = common.require_equal(peer() / scale, expected / scale, TOLERANCE, f"{network.name}, {name}")
         peers.append(common.Contender(name, partial(_repeated, peer, calls)))
-    peaks = {name: _peak_mb(network.name, batch, name) if options.memory else None for name in (OURS, *errors)}
     return [
         {
             "model": network.name,
@@ -115,15 +167,13 @@ def _measure(network: PoseEstimator, batch: int, ceiling: float, options: Option
             "peer_fps": count / summary["peer_median_s"],
             "ours_of_ceiling": summary["ours_gflops"] / ceiling,
             "peer_of_ceiling": summary["peer_gflops"] / ceiling,
-            "ours_peak_mb": peaks[OURS],
-            "peer_peak_mb": peaks[compared.peer],
             **summary,
         }
         for compared in common.compare_all((ours, whole), peers, options.rounds, options.warm_up)
     ]
 
 
-def _network(name: str) -> PoseEstimator:
+def network_of(name: str) -> PoseEstimator:
     """With random weights."""
     entry = models.get(name)
     early = {"early_heads": False} if entry.method == "efficientpose" else {}
@@ -134,7 +184,7 @@ def _network(name: str) -> PoseEstimator:
     return PoseEstimator(module, variables, MPII_16, side, entry.normalization or "imagenet", name, "")
 
 
-def _squares(network: PoseEstimator, batch: int) -> np.ndarray:
+def squares_of(network: PoseEstimator, batch: int) -> np.ndarray:
     shape = (min(batch, 8), network.side, network.side, 3)
     return np.resize(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8), (batch, *shape[1:]))
 
@@ -154,25 +204,6 @@ def _at_once(run: Any, calls: int) -> Any:
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         pending = deque(pool.submit(run) for _ in range(calls))
         return [one.result() for one in pending][-1]
-
-
-def _peak_mb(name: str, batch: int, side: str) -> float | None:
-    """Largest resident memory of a process that makes a few calls; None where the system does not tell."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_called, name, batch, side).result()
-
-
-def _called(name: str, batch: int, side: str) -> float | None:
-    if side == OURS:
-        runtime.keep_freed_memory()
-    network = _network(name)
-    squares = _squares(network, batch)
-    if side == OURS:
-        _at_once(_ours(network, squares), 2 * (os.cpu_count() or 1) + 2)
-    else:
-        run = PEERS[side](network, squares)
-        [run() for _ in range(3)]
-    return common.peak_mb()
 
 
 def lively(path: Any, leaf: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import tyro
 
 from benchmarks import common
 from benchmarks.pose_inference import lively
-from benchmarks.torch_pose import TorchEfficientPose
+from benchmarks.torch_pose import TorchPose
 from infantjax import cache as runtime
 from infantjax import models
 from infantjax.devices import local_mesh
@@ -67,10 +67,7 @@ def main(options: Options) -> None:
             rows.append(row)
     ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
     shapes = {"batch": options.batch_size, "steps": options.steps, **ceilings}
-    if options.write:
-        print(common.write("pose_training", rows, shapes, where))
-    else:
-        print(common.table(rows), shapes)
+    print(common.write("pose_training", rows, shapes, where) if options.write else common.table(rows))
 
 
 def _measure(name: str, options: Options) -> list[dict[str, Any]]:
@@ -107,7 +104,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     ]
 
     def peer() -> list[float]:
-        twin = TorchEfficientPose(network, variables["params"]).to(device).train()
+        twin = TorchPose(network, variables, trained=True).to(device).train()
         optimizer = torch.optim.Adam(twin.parameters(), 1e-3, (0.9, 0.999), 1e-7, amsgrad=True)
         losses = []
         for x, wanted in batches:

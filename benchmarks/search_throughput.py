@@ -1,7 +1,6 @@
 """A search: trials per hour over a fixed list of candidates, compilation included.
 
     python -m benchmarks.search_throughput
-    python -m benchmarks.search_throughput --workers 2
 
 Ours is what a search does with a candidate (`AucObjective` of the method `ensemble_gcn`): trace, compile, train,
 evaluate, write checkpoints. While one candidate trains the next one is compiled, as by a search; the list is known, so
@@ -18,27 +17,18 @@ and that of the next one runs beside it. `ahead_s` is what tracing and compiling
 `ours_cpu_s` the CPU seconds of the process, and `idle` the share of the time in which nothing trained, the proxy for
 the idle share of the device. The paper's trials have 100 epochs, the first checkpoint after ten of them: fewer epochs
 overstate what compilation costs. Compiled programs of earlier runs are not used.
-
-With several workers each is a process, as the tasks of a cluster are, and
-takes the next candidate of the list when it is done with one; nothing is compiled ahead, since other workers train
-meanwhile. A candidate's seconds are then those in its worker, divided by the number of workers; those of the mean
-trial are the time from the start of the processes to the end of the last, so what a worker waits for the others at
-the end is in it (`ended_s` is when a trial and those before it had ended). The peer stays the one process that uses
-all cores.
 """
 
 import json
-import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -46,7 +36,6 @@ import tyro
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import common, torch_twin
-from benchmarks.cohort import simulated
 from benchmarks.stack_training import require_equal_step
 from infantjax import cache as runtime
 from infantjax.evaluation.discrimination import auc
@@ -54,10 +43,13 @@ from infantjax.methods.ensemble_gcn.architecture import Architecture
 from infantjax.methods.ensemble_gcn.objective import SPACE, AucObjective, build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.recording import features
+from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.windows import WINDOW, window_starts
+from infantjax.search.auc import search_split
+from infantjax.simulation import simulate_cohort
 from infantjax.skeletons import IN_MOTION_19
 from infantjax.training.execution.compiled import CompiledTraining
-from infantjax.training.splits import Split
+from infantjax.training.splits import Split, stratified_splits
 
 
 @dataclass(frozen=True)
@@ -78,8 +70,6 @@ class Options:
     """Windows of a step."""
     samples_per_negative: int = 12
     """Windows of a negative infant in an epoch; a positive one gives twice as many."""
-    workers: int = 1
-    """Processes that evaluate candidates side by side."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -88,7 +78,7 @@ def main(options: Options) -> None:
     """Measure and print the table."""
     torch.manual_seed(0)
     where = common.environment()
-    data, fold = simulated(options.infants, options.duration)
+    data, fold = _simulated(options.infants, options.duration)
     config = TrainingConfig(
         epochs=options.epochs,
         batch_size=options.batch_size,
@@ -112,9 +102,7 @@ def main(options: Options) -> None:
             f"candidate {number}", Architecture.from_choices(choices), module, twins[-1], size, str(device)
         )
         rows.append({"candidate": str(number), "difference": error})
-    several = options.workers > 1
-    trials = _trials_of_workers(training, candidates, options.workers) if several else _our_trials(training, candidates)
-    for row, ours in zip(rows, trials):
+    for row, ours in zip(rows, _our_trials(training, candidates)):
         row |= ours
         print(json.dumps(row), flush=True)
     for row, twin in zip(rows, twins):
@@ -122,16 +110,20 @@ def main(options: Options) -> None:
         row["ratio"] = row["peer_s"] / row["ours_s"]
         print(json.dumps(row), flush=True)
     rows.append(_summary(rows))
-    names = ("epochs", "batch_size", "infants", "seed", "candidates", "workers")
+    names = ("epochs", "batch_size", "infants", "seed", "candidates")
     shapes = {name: getattr(options, name) for name in names}
     shapes["programs"] = 2 * len(candidates)
-    if options.write:
-        name = f"search_throughput_{options.workers}_workers" if several else "search_throughput"
-        print(common.write(name, rows, shapes, where))
-    else:
-        print(common.table(rows), shapes)
+    print(common.write("search_throughput", rows, shapes, where) if options.write else common.table(rows))
     for side in ("ours", "peer"):
         print(f"{side}: {3600 / rows[-1][f'{side}_s']:.1f} trials an hour")
+
+
+def _simulated(infants: int, duration: float) -> tuple[CohortData, Split]:
+    """Recordings of a simulated cohort, 40 % of them positive, and the published fold of a trial."""
+    cohort = simulate_cohort(infants, 1, duration, prevalence=0.4)
+    positions = [standardize(recording, REFERENCE).keypoints.astype(np.float32) for recording, _ in cohort]
+    outcomes = [outcome for _, outcome in cohort]
+    return CohortData.from_recordings(positions, outcomes, IN_MOTION_19), search_split(stratified_splits(outcomes, 7))
 
 
 def _our_trials(training: AucObjective, candidates: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -152,69 +144,22 @@ def _our_trials(training: AucObjective, candidates: list[dict[str, Any]]) -> Ite
             with tempfile.TemporaryDirectory() as folder:
                 details = training(choices, Path(folder), lambda epoch, value: None, programs).details
             ended, now = time.perf_counter(), time.process_time()
-            yield _figures(details, ended - began, now - used, seconds, waited)
+            yield {
+                # A training that diverges has computed the epoch in which it does.
+                "epochs": details["epochs"] + ("diverged" in details["runs"]),
+                "ours_s": ended - began,
+                "ours_cpu_s": now - used,
+                "ahead_s": seconds,
+                "waited_s": waited,
+                "first_epoch_s": waited + details["seconds_to_first_epoch"],
+                "idle": 1 - details["seconds"] / (ended - began),
+            }
             began, used = ended, now
-
-
-def _trials_of_workers(
-    training: AucObjective, candidates: list[dict[str, Any]], workers: int
-) -> Iterator[dict[str, Any]]:
-    """Candidates evaluated by processes beside each other."""
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(workers)
-    with ProcessPoolExecutor(workers, context, _begin_worker, (ready,)) as pool:
-        wait([pool.submit(_nothing) for _ in range(workers)])  # imported, as the peer is
-        began = time.perf_counter()
-        for found in [pool.submit(_trial_of_worker, training, choices) for choices in candidates]:
-            trial = found.result()
-            yield trial | {"ours_s": trial["ours_s"] / workers, "ended_s": time.perf_counter() - began}
-
-
-def _begin_worker(ready: Any) -> None:
-    """What `infantjax search` does when it begins, but that compiled programs are not kept."""
-    runtime.shorten_compilation()
-    jax.devices()
-    ready.wait()
-
-
-def _nothing() -> None:
-    """Wait for the process to begin."""
-
-
-def _trial_of_worker(training: AucObjective, choices: dict[str, Any]) -> dict[str, Any]:
-    """A candidate in a worker; the same figures as of `_our_trials`."""
-    began, used = time.perf_counter(), time.process_time()
-    programs = training.precompile(choices)
-    ahead = time.perf_counter() - began
-    with tempfile.TemporaryDirectory() as folder:
-        details = training(choices, Path(folder), lambda epoch, value: None, programs).details
-    jax.clear_caches()
-    seconds = time.perf_counter() - began
-    return _figures(details, seconds, time.process_time() - used, ahead, ahead)
-
-
-def _figures(
-    details: Mapping[str, Any], seconds: float, cpu_seconds: float, ahead: float, waited: float
-) -> dict[str, Any]:
-    """What a row tells of a trial: its seconds, of them those until its programs were there, and what these took."""
-    return {
-        # A training that diverges has computed the epoch in which it does.
-        "epochs": details["epochs"] + ("diverged" in details["runs"]),
-        "ours_s": seconds,
-        "ours_cpu_s": cpu_seconds,
-        "ahead_s": ahead,
-        "waited_s": waited,
-        "first_epoch_s": waited + details["seconds_to_first_epoch"],
-        "idle": 1 - details["seconds"] / seconds,
-    }
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Seconds of a mean trial; the ratio is that of all trials."""
     mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "candidate"}
-    if "ended_s" in mean:
-        mean["ended_s"] = max(row["ended_s"] for row in rows)
-        mean["ours_s"] = mean["ended_s"] / len(rows)
     mean["difference"] = max(row["difference"] for row in rows)
     return {"candidate": "mean", **mean, "ratio": mean["peer_s"] / mean["ours_s"]}
 

@@ -1,16 +1,12 @@
 """Training: one step, and one epoch of a stack of seven folds.
 
     python -m benchmarks.stack_training
-    python -m benchmarks.stack_training --devices 2
 
 Against PyTorch twins of the same networks in eager mode that begin with the same weights. One step on the same batch
 must give the same loss and the same weights on both sides. Then two things are timed in turns: the steps of an epoch of
 one run, and a whole epoch of the stack with its evaluation. Our side cuts, augments and describes every window inside
 the compiled epoch, aggregates the risks and computes the AUC; the peer gets finished batches and runs nothing but the
 networks and their optimizer. GFLOP/s count a step as three forward passes by the published rule.
-
-With several devices the runs of an epoch are spread over so many virtual devices of the CPU, as by
-`XLA_FLAGS=--xla_force_host_platform_device_count=2 infantjax crossval`; the steps of one run stay on one.
 """
 
 import copy
@@ -61,8 +57,6 @@ class Options:
     """Windows of a step."""
     samples_per_negative: int = 4
     """Windows of a negative infant in an epoch; a positive one gives twice as many."""
-    devices: int = 1
-    """Over which the stack is spread."""
     rounds: int = 3
     """Timed rounds."""
     warm_up: int = 4
@@ -75,16 +69,11 @@ class Options:
 def main(options: Options) -> None:
     """Measure and print the table."""
     torch.manual_seed(0)
-    jax.config.update("jax_num_cpu_devices", options.devices)
     where = common.environment()
     rows = [row for name in options.models for row in _measure(name, options)]
     ceilings = {"jax_matmul_gflops": common.jax_ceiling(), "torch_matmul_gflops": common.torch_ceiling()}
     shapes = {"folds": options.folds, "batch": options.batch_size, "infants": options.infants, **ceilings}
-    if options.write:
-        name = "stack_training" if options.devices == 1 else f"stack_training_{options.devices}_devices"
-        print(common.write(name, rows, shapes, where))
-    else:
-        print(common.table(rows), shapes)
+    print(common.write("stack_training", rows, shapes, where) if options.write else common.table(rows))
 
 
 def _measure(name: str, options: Options) -> list[dict[str, Any]]:
@@ -101,7 +90,7 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     runs = stack.window_runs(data, folds, config)
     samples = np.asarray(runs.train_count)
     drawn = task.draw_variables(runs.key)
-    data, runs, drawn = jax.device_put((data, runs, drawn), jax.devices()[0])
+    data, runs, drawn = jax.device_put((data, runs, drawn))
     steps = int(samples[0]) // options.batch_size
     windows = [sum(len(window_starts(int(data.lengths[r]))) for r in fold.validation) for fold in folds]
 
@@ -131,12 +120,8 @@ def _measure(name: str, options: Options) -> list[dict[str, Any]]:
     one_state, one_run = jax.tree.map(lambda leaf: leaf[0], (states, runs))
     traced = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
     train = traced.lower(one_state, one_run, data).compile(compiler_options=options_of_compiler)
-    mesh = Mesh(np.asarray(jax.devices()[: options.devices]), ("run",))
-    # Every device has as many runs as any other; those that only fill up the stack have ended.
-    padding = -len(folds) % options.devices
-    filling = initialize(drawn, jnp.zeros(len(folds), bool), runs, data)
-    padded = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:padding]]), (states, runs), (filling, runs))
-    stacked, every_run = jax.device_put(padded, NamedSharding(mesh, P("run")))
+    mesh = Mesh(np.asarray(jax.devices()[:1]), ("run",))
+    stacked, every_run = jax.device_put((states, runs), NamedSharding(mesh, P("run")))
     everywhere = jax.device_put(data, NamedSharding(mesh, P()))
     whole = jax.jit(map_runs(task.epoch, mesh))
     epoch = whole.lower(stacked, every_run, everywhere).compile(compiler_options=options_of_compiler)

@@ -10,6 +10,7 @@ outside this project, docstrings that say nothing, long files, wide folders, and
 
 import ast
 import io
+import os
 import re
 import sys
 import tokenize
@@ -62,17 +63,16 @@ def code_lines(source: Source) -> int:
     for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
         if token.type not in LAYOUT:
             written.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            written.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    for docstring in docstrings(source):
+        written.difference_update(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
     return len(written)
 
 
-def docstrings(source: Source) -> Iterator[tuple[int, str]]:
-    """Line and text of each string that stands alone: of modules, classes, functions and attributes."""
+def docstrings(source: Source) -> Iterator[ast.Constant]:
+    """Each string that stands alone: of modules, classes, functions and attributes."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            yield node.lineno, node.value.value
+            yield node.value
 
 
 def strings(source: Source) -> Iterator[str]:
@@ -141,7 +141,7 @@ def reading_table(root: Path) -> list[str]:
     """Counts of what makes the package hard to read."""
     package = sources_of(root, "infantjax")
     pages = [path.read_text("utf-8") for path in (root / "README.md", *sorted((root / "docs").rglob("*.md")))]
-    texts = [(source, line, text.strip()) for source in package for line, text in docstrings(source)]
+    texts = [(source, d.lineno, str(d.value).strip()) for source in package for d in docstrings(source)]
     rows = ["", f"{'docstrings':<34}{len(texts):>8,}"]
     rows += listed('that begin with "What"', [f"{s.path}:{line}" for s, line, t in texts if re.match(r"What\b", t)])
     rows += listed('that begin with "See"', [f"{s.path}:{line}" for s, line, t in texts if re.match(r"See\b", t)])
@@ -165,7 +165,11 @@ def reading_table(root: Path) -> list[str]:
 def main(root: Path) -> None:
     """Print both tables."""
     print(f"{'':<34}{'code':>8}{'all lines':>10}")
-    print("\n".join([*size_table(root), *reading_table(root)]))
+    try:
+        print("\n".join([*size_table(root), *reading_table(root)]), flush=True)
+    except BrokenPipeError:
+        # Whoever reads, like `head`, has enough; Python would flush once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SMA CNN, the reading of MAM and VideoPose3D: prediction and a training step against PyTorch, and a stack of subjects.
+"""SMA CNN and the reading of MAM: prediction and a training step against PyTorch; VideoPose3D: prediction.
 
     python -m benchmarks.systems
 
@@ -6,15 +6,10 @@ The twins in PyTorch have the same weights, and are shown to give the same outpu
 change of weights by a step. Then the same is timed in turns with dropout as published. A prediction is what a
 recording needs: the 55 windows of two minutes for the SMA CNN, the 64 clips that localize in one minute for MAM,
 distances of joints included, and all frames of one minute for VideoPose3D. A step of the SMA CNN and of MAM is that of
-`infantjax train`, in its loop and with its draws; the peer gets finished batches. VideoPose3D has no training here: its
-step is that of the published program (strided form, AMSGrad), of fewer output frames than the published 1024.
-
-The stack trains one SMA CNN for each of fifteen subjects for a few iterations with compilation, as a user waits for
-them; the loop trains one run after the other, each compiled again as in separate programs.
+`infantjax train`, in its loop and with its draws; the peer gets finished batches. VideoPose3D has no training here.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +17,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import torch
 import tyro
 
@@ -38,8 +32,6 @@ from infantjax.methods.sma_cnn import training as sma_cnn
 from infantjax.methods.sma_cnn.model import SmaCnn
 from infantjax.nn.initializers import initialize
 from infantjax.training.execution.layout import compiler_options
-from infantjax.training.fitting import fit
-from infantjax.training.splits import leave_one_group_out
 from infantjax.training.state import Run
 from infantjax.training.task import SupervisedTask
 
@@ -59,12 +51,6 @@ class Options:
     """Timed rounds."""
     windows: int = 400
     """Of a step of the SMA CNN; 400 as published."""
-    output_frames: int = 128
-    """Of a step of VideoPose3D; 1024 as published."""
-    subjects: int = 15
-    """Runs of the stack; 15 as published. 0 leaves it out."""
-    iterations: int = 2
-    """Of each run of the stack, of 40 windows each."""
     write: bool = True
     """Keep the result in benchmarks/results."""
 
@@ -84,13 +70,7 @@ def main(options: Options) -> None:
             comparison = common.compare(ours, peer, options.rounds)
             rows.append({"system": system, "work": work, **comparison.summary()})
             print(json.dumps(rows[-1]), flush=True)
-    if options.subjects:
-        work = f"stack of {options.subjects} subjects"
-        rows.append({"system": "sma-cnn", "work": work, **stack_against_loop(options)})
-        print(json.dumps(rows[-1]), flush=True)
-    names = ("windows", "output_frames", "subjects", "iterations")
-    shapes = {name: getattr(options, name) for name in names}
-    shapes |= {"jax_matmul_gflops": common.jax_ceiling()}
+    shapes = {"windows": options.windows, "jax_matmul_gflops": common.jax_ceiling()}
     print(common.write("systems", rows, shapes, where) if options.write else common.table(rows))
 
 
@@ -197,50 +177,6 @@ def lifting_network(options: Options) -> Iterator[tuple[str, Pair]]:
         predicted(lambda v, x: module.apply(v, x)[0], variables, keypoints, twin, torch.as_tensor(keypoints)),
     )
 
-    cut = rng.standard_normal((options.output_frames, 243, 17, 2)).astype(np.float32)
-    goal = rng.standard_normal((options.output_frames, 1, 17, 3)).astype(np.float32)
-    rate = 0.001
-    optimizer = optax.amsgrad(rate)
-
-    def descent(dropout: float) -> tuple[Any, Callable[[], Any], TorchLifting]:
-        network = models.get("videopose3d").build(dropout=dropout)
-
-        def step(variables: Any, memory: Any, key: jax.Array, x: jax.Array, y: jax.Array) -> Any:
-            def loss(params: Any) -> Any:
-                given = {**variables, "params": params}
-                (found, _), updates = network.apply(
-                    given, x, train=True, strided=True, rngs={"dropout": key}, mutable=["batch_stats"]
-                )
-                return jnp.linalg.norm(found - y, axis=-1).mean(), updates
-
-            gradient, updates = jax.grad(loss, has_aux=True)(variables["params"])
-            change, memory = optimizer.update(gradient, memory)
-            return {"params": optax.apply_updates(variables["params"], change), **updates}, memory
-
-        compiled = jax.jit(step, compiler_options=compiler_options(local_mesh()))
-        state, arrays = jax.device_put(variables), jax.device_put((cut, goal))
-        memory = optimizer.init(state["params"])
-        twin = TorchLifting(variables, network.widths, dropout).train()
-        peer = torch.optim.Adam(twin.parameters(), rate, amsgrad=True)
-        x, y = torch.as_tensor(cut), torch.as_tensor(goal)
-        ours = lambda: compiled(state, memory, jax.random.key(1), *arrays)[0]["params"]  # noqa: E731
-        return ours, lambda: descend(peer, torch.linalg.norm(twin(x, strided=True) - y, dim=-1).mean()), twin
-
-    ours, peer, twin = descent(0.0)
-    before = twin.shrink.weight.detach().clone()
-    stepped = ours()
-    peer()
-    # Adam's first step has the size of the rate, whatever the gradient: what is compared is the change.
-    change, expected = (
-        stepped["shrink"]["kernel"] - variables["params"]["shrink"]["kernel"],
-        twin.shrink.weight - before,
-    )
-    agreed = np.isclose(change / rate, expected.detach().numpy()[..., 0].T / rate, atol=1e-2).mean()
-    if agreed < 0.999:
-        raise AssertionError(f"videopose3d: {1 - agreed:.2%} of the weights differ after a step")
-    ours, peer, _ = descent(0.25)
-    yield "training step", contenders(ours, peer)
-
 
 def drawn(module: Any, shape: tuple[int, ...]) -> Any:
     """Random variables of a network, on the host."""
@@ -273,16 +209,15 @@ def trained(
 ) -> Pair:
     """Both sides of an epoch of one step of a task, after they were shown to be equal without dropout."""
 
-    def ours(task: SupervisedTask) -> tuple[Callable[[], Any], Any]:
+    def ours(task: SupervisedTask) -> Callable[[], Any]:
         packed = jax.jit(task.pack)(variables)
         state = task.init_state(packed, jnp.array(True), run, data)._replace(variables=packed)
         epoch = jax.jit(lambda s, r, d: task.train_epoch(s, r, d, r.key, jnp.array(True)))
         compiled = epoch.lower(state, run, data).compile(compiler_options=compiler_options(local_mesh()))
-        return lambda: compiled(state, run, data), task
+        return lambda: compiled(state, run, data)
 
     task, peer, twin = descent(0.0)
-    step, _ = ours(task)
-    found = step()
+    found = ours(task)()
     peer()
     changed = kernels(task.unpack(found.variables)["params"], twin)
     for number, ((here, there), (before, _)) in enumerate(zip(changed, kernels(variables["params"], twin))):
@@ -292,8 +227,7 @@ def trained(
         what = f"change of kernel {number} in a step"
         common.require_equal((here - before) / size, change / size, TOLERANCE + rounding, what)
     task, peer, _ = descent(dropout)
-    step, _ = ours(task)
-    return contenders(step, peer)
+    return contenders(ours(task), peer)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
@@ -310,29 +244,6 @@ def contenders(ours: Callable[[], Any], peer: Callable[[], Any]) -> Pair:
         common.Contender("infantjax", ours, jax.block_until_ready),
         common.Contender(f"torch {torch.__version__}", peer, common.torch_wait),
     )
-
-
-def stack_against_loop(options: Options) -> dict[str, float]:
-    """Seconds of runs as one stack, and of the same runs one after the other; their errors are equal."""
-    rng = np.random.default_rng(0)
-    subjects = np.repeat(np.arange(options.subjects), 4).tolist()
-    windows = rng.standard_normal((len(subjects), 12, 900)).astype(np.float32)
-    scores = rng.uniform(0, 72, len(subjects)).tolist()
-    config = sma_cnn.TrainingConfig(
-        iterations=options.iterations, report=options.iterations, batch_size=min(40, 4 * options.subjects - 4)
-    )
-    module = SmaCnn()
-    begun = time.perf_counter()
-    data, splits = sma_cnn.ScoredWindows.create(windows, scores), leave_one_group_out(subjects)
-    together = fit(*sma_cnn.setup(module, data, splits, config))
-    stack = time.perf_counter() - begun
-    begun = time.perf_counter()
-    # The first run alone has the number, and so the key, of the first of the stack.
-    alone = [fit(*sma_cnn.setup(module, data, [split], config)) for split in splits]
-    loop_seconds = time.perf_counter() - begun
-    of_first = [result.validation_outputs(splits[:1])[0] for result in (alone[0], together)]
-    common.require_equal(of_first[0], of_first[1], 1e-5, "scores of the first subject")
-    return {"ours_median_s": stack, "peer_median_s": loop_seconds, "ratio": loop_seconds / stack}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SMA CNN, the reading of MAM and VideoPose3D in PyTorch, with our weights: what `benchmarks.systems` runs against.
+"""SMA CNN, Baby Moves, the reading of MAM and VideoPose3D in PyTorch, with our weights.
 
 Each is what a competent PyTorch user would write from the description: images with channels first, PyTorch's own
 attention and norms. Nothing is shared with ours but the weights.
@@ -176,41 +176,68 @@ def triplet(z: Tensor, labels: Tensor, margin: float) -> Tensor:
 
 
 class TorchLifting(nn.Module):
-    """VideoPose3D, not causal; dilated for whole sequences, strided for training."""
+    """VideoPose3D for whole sequences, not causal."""
 
-    def __init__(self, variables: Mapping[str, Any], widths: Sequence[int], dropout: float = 0.25) -> None:
+    def __init__(self, variables: Mapping[str, Any], widths: Sequence[int]) -> None:
         super().__init__()
         params, stats = variables["params"], variables["batch_stats"]
-        self.widths, self.dropout = tuple(widths), dropout
+        self.widths = tuple(widths)
         names = ["expand"] + [f"block{i}_{part}" for i in range(1, len(widths)) for part in ("conv", "mix")]
         self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
         for name in names:
-            kernel = tensor(params[name]["kernel"]).permute(2, 1, 0).contiguous()
-            conv = nn.Conv1d(kernel.shape[1], kernel.shape[0], kernel.shape[2], bias=False)
-            conv.weight.data = kernel
-            batch_norm = nn.BatchNorm1d(kernel.shape[0])
-            scale, bias = (tensor(params[name]["norm"][part]) for part in ("scale", "bias"))
-            batch_norm.weight.data, batch_norm.bias.data = scale, bias
-            batch_norm.running_mean, batch_norm.running_var = (
-                tensor(stats[name]["norm"][part]) for part in ("mean", "var")
-            )
-            self.convs.append(conv)
-            self.norms.append(batch_norm)
+            add_layer(self, params[name], stats[name])
         shrink = linear(params["shrink"])
         self.shrink = nn.Conv1d(shrink.in_features, shrink.out_features, 1)
         self.shrink.weight.data, self.shrink.bias.data = shrink.weight.data[..., None], shrink.bias.data
 
-    def forward(self, x: Tensor, strided: bool = False) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Positions `[batch, time_out, joint, 3]` from keypoints `[batch, time, keypoint, 2]`."""
-        x = self._layer(0, x.flatten(2).transpose(1, 2), self.widths[0] if strided else 1, 1)
-        dilation = self.widths[0]
+        x, dilation = self._layer(0, x.flatten(2).transpose(1, 2), 1), self.widths[0]
         for number, width in enumerate(self.widths[1:], 1):
-            kept = x[:, :, width // 2 :: width] if strided else x[:, :, dilation * (width // 2) :]
-            y = self._layer(2 * number - 1, x, width if strided else 1, 1 if strided else dilation)
-            y = self._layer(2 * number, y, 1, 1)
-            x, dilation = kept[:, :, : y.shape[2]] + y, dilation * width
+            y = self._layer(2 * number, self._layer(2 * number - 1, x, dilation), 1)
+            x, dilation = x[:, :, dilation * (width // 2) :][:, :, : y.shape[2]] + y, dilation * width
         return self.shrink(x).transpose(1, 2).unflatten(2, (-1, 3))
 
-    def _layer(self, number: int, x: Tensor, stride: int, dilation: int) -> Tensor:
-        y = functional.conv1d(x, self.convs[number].weight, stride=stride, dilation=dilation)
-        return functional.dropout(functional.relu(self.norms[number](y)), self.dropout, self.training)
+    def _layer(self, number: int, x: Tensor, dilation: int) -> Tensor:
+        y = functional.conv1d(x, self.convs[number].weight, dilation=dilation)
+        return functional.relu(self.norms[number](y))
+
+
+class TorchBabyMoves(nn.Module):
+    """Baby Moves without age and cohort, in the layout `[clip, channel, time]`, dropout off."""
+
+    def __init__(self, variables: Any) -> None:
+        super().__init__()
+        params, stats = variables["params"], variables["batch_stats"]
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        for name in sorted(stats):
+            add_layer(self, params[name], stats[name], eps=1e-3, momentum=0.01)
+        layers = (params["dense"], params["attention"]["units"], params["logit"])
+        self.dense, self.units, self.logit = (linear(layer) for layer in layers)
+        self.context = nn.Parameter(tensor(params["attention"]["context"]))
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        """Logits of videos from their clips `[video * clip, series, time]`."""
+        for conv, norm in zip(self.convs, self.norms):
+            padded = functional.pad(x, (conv.kernel_size[0] - 1, 0))
+            x = functional.max_pool1d(norm(functional.relu(conv(padded))), 4)
+        x = functional.relu(self.dense(x.transpose(1, 2).reshape(len(x), -1)))
+        weights = torch.sigmoid(torch.tanh(self.units(x)) @ self.context)
+        return self.logit((weights[:, None] * x).reshape(-1, clips, x.shape[1]).mean(1))[:, 0]
+
+    def penalty(self) -> Tensor:
+        """As ours."""
+        kernels = [m.weight for m in (*self.convs, self.dense, self.units, self.logit)]
+        return 0.005 * sum(kernel.square().sum() for kernel in kernels)
+
+
+def add_layer(network: Any, params: Mapping[str, Any], stats: Mapping[str, Any], **how: float) -> None:
+    """Append a convolution over time without bias to `network.convs`, and its norm to `network.norms`."""
+    kernel = tensor(params["kernel"]).permute(2, 1, 0).contiguous()
+    conv = nn.Conv1d(kernel.shape[1], kernel.shape[0], kernel.shape[2], bias=False)
+    conv.weight.data = kernel
+    batch_norm = nn.BatchNorm1d(kernel.shape[0], **how)
+    batch_norm.weight.data, batch_norm.bias.data = (tensor(params["norm"][part]) for part in ("scale", "bias"))
+    batch_norm.running_mean, batch_norm.running_var = (tensor(stats["norm"][part]) for part in ("mean", "var"))
+    network.convs.append(conv)
+    network.norms.append(batch_norm)

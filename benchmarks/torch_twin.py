@@ -1,8 +1,8 @@
 """PyTorch twins of the graph networks: the peer that the benchmarks measure against.
 
-`GraphNetwork` (the 20-choice network) and `StGcn` are what a competent PyTorch user would write from the papers: eager
+`GraphNetwork` (the 20-choice network) is what a competent PyTorch user would write from the papers: eager
 modules in the layout [batch, channel, time, joint], 2-D convolutions over time, one `einsum` for the graph convolution.
-They follow the published state names and shapes, parameters that exist but are never used included, so that one set of
+It follows the published state names and shapes, parameters that exist but are never used included, so that one set of
 weights runs in both libraries and the outputs can be shown to be equal before anything is timed. The mathematics is
 that of `infantjax.methods.ensemble_gcn.model`; nothing is shared with it but the skeleton's adjacency matrices.
 
@@ -268,44 +268,25 @@ class TemporalBlock(nn.Module):
         return self.act(y)
 
 
-class ChannelAttention(nn.Module):
-    """Weights over the channels, summing to one."""
+class SumAttention(nn.Module):
+    """Weights over the channels, or over the joints, summing to one."""
 
-    def __init__(self, channels: int, nonlinearity: str) -> None:
+    def __init__(self, channels: int, items: int, squeezed: int, over_joints: bool, nonlinearity: str) -> None:
         super().__init__()
+        self.over_joints = over_joints
         self.act = activation(nonlinearity)
         self.fcn = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            convolution(channels, channels // 4, math.sqrt(2)),
-            nn.BatchNorm2d(channels // 4),
+            convolution(items, squeezed, math.sqrt(2)),
+            nn.BatchNorm2d(squeezed),
             activation(nonlinearity),
-            convolution(channels // 4, channels, 1.0),
+            convolution(squeezed, items, 1.0),
             nn.Softmax(1),
         )
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.bn(x * self.fcn(x)) + x)
-
-
-class JointAttention(nn.Module):
-    """Weights over the joints, summing to one."""
-
-    def __init__(self, channels: int, joints: int, nonlinearity: str) -> None:
-        super().__init__()
-        self.act = activation(nonlinearity)
-        self.fcn = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            convolution(joints, joints // 2, math.sqrt(2)),
-            nn.BatchNorm2d(joints // 2),
-            activation(nonlinearity),
-            convolution(joints // 2, joints, 1.0),
-            nn.Softmax(1),
-        )
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = self.fcn(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        weights = self.fcn(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1) if self.over_joints else self.fcn(x)
         return self.act(self.bn(x * weights) + x)
 
 
@@ -326,9 +307,9 @@ class FrameAttention(nn.Module):
 def attention(kind: str, channels: int, joints: int, kernel: int, nonlinearity: str) -> nn.Module | None:
     """The attention of a module, or None."""
     if kind == "channel":
-        return ChannelAttention(channels, nonlinearity)
+        return SumAttention(channels, channels, channels // 4, False, nonlinearity)
     if kind == "joint":
-        return JointAttention(channels, joints, nonlinearity)
+        return SumAttention(channels, joints, joints // 2, True, nonlinearity)
     return FrameAttention(channels, kernel, nonlinearity) if kind == "frame" else None
 
 
@@ -500,61 +481,6 @@ class GraphNetwork(nn.Module):
         else:
             pooled = self.fcn_pool(x.mean(2).flatten(1)[:, :, None, None])
         return self.fcn(pooled).flatten(1), x
-
-
-class StGcnLayer(nn.Module):
-    """Graph convolution, convolution over nine frames, residual."""
-
-    def __init__(self, inputs: int, outputs: int, matrices: int, stride: int, residual: bool) -> None:
-        super().__init__()
-        self.gcn = GraphConvolution(inputs, outputs, matrices)
-        # Position 4 of the original holds a dropout of rate 0.
-        self.tcn = nn.Sequential(
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            convolution(outputs, outputs, math.sqrt(2), kernel=9, stride=stride),
-            nn.BatchNorm2d(outputs),
-        )
-        self.has_residual = residual
-        if residual and (inputs != outputs or stride != 1):
-            self.residual = projection(inputs, outputs, stride)
-        self.act = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        y = self.tcn(self.gcn(x, adjacency))
-        if self.has_residual:
-            y = y + (self.residual(x) if hasattr(self, "residual") else x)
-        return self.act(y)
-
-
-class StGcn(nn.Module):
-    """ST-GCN with ten layers, as the baseline of the movement-outcome system.
-
-    `forward` maps `[batch, channels, time, joint]` to the scores `[batch, 2]` and the feature map before pooling.
-    """
-
-    A: Tensor
-    WIDTHS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
-
-    def __init__(self, channels: int = FEATURES, skeleton: skeletons.Skeleton = skeletons.IN_MOTION_19) -> None:
-        super().__init__()
-        self.register_buffer("A", torch.from_numpy(skeletons.adjacency(skeleton, "spatial")))
-        self.data_bn = nn.BatchNorm1d(channels * len(skeleton.joints))
-        self.st_gcn_networks = nn.ModuleList()
-        inputs = channels
-        for i, outputs in enumerate(self.WIDTHS):
-            stride = 2 if i and outputs != inputs else 1
-            self.st_gcn_networks.append(StGcnLayer(inputs, outputs, len(self.A), stride, residual=i > 0))
-            inputs = outputs
-        self.edge_importance = nn.ParameterList(nn.Parameter(torch.ones_like(self.A)) for _ in self.WIDTHS)
-        self.fcn = convolution(inputs, 2, 1.0)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        n, c, t, v = x.shape
-        x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t)).view(n, v, c, t).permute(0, 2, 3, 1)
-        for layer, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
-            x = layer(x, self.A * importance)
-        return self.fcn(x.mean((2, 3), keepdim=True)).flatten(1), x
 
 
 def load(model: nn.Module, state: Mapping[str, Any]) -> nn.Module:

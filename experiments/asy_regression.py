@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from jaxtyping import Float
-from support import csv_text, keyed, markdown, run
+from support import csv_text, exit_status, keyed, markdown
 
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
@@ -168,4 +168,4 @@ def figure_4(errors: Mapping[str, Float[np.ndarray, "clip limb"]]) -> Any:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(lambda: main(tyro.cli(Options, description=__doc__))))
+    raise SystemExit(exit_status(lambda: main(tyro.cli(Options, description=__doc__))))

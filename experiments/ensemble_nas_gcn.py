@@ -9,7 +9,7 @@
         --trials 2 --populations 2 3 --search-training.epochs 10 --training.epochs 2   # in one line
 
 Run again with the same options it continues wherever it was. A quarter of the infants take no part until the end. The
-folder gets `tables.md`, in the form of the thesis' Tables A.2 to A.5 and D.1 and of eTable 5 of Paper III; the
+folder gets `tables.md`, in the form of the thesis' Tables A.2 to A.5 and D.1; the
 ensemble of all winners in `ensemble/`, as `infantjax assess` takes it; and the trials of all
 searches in `search/search.db`.
 
@@ -32,7 +32,6 @@ import support
 import tyro
 
 from infantjax import search
-from infantjax.assessment.certainty import level
 from infantjax.assessment.gate import UNGATED
 from infantjax.engine import Local
 from infantjax.errors import InputError
@@ -53,7 +52,6 @@ from infantjax.training.cohorts.cohort_splits import cohort_splits
 from infantjax.training.loop import TrainOptions
 from infantjax.weights.ensemble import Ensemble, load_ensemble
 
-COLORS = ("red", "orange", "yellow", "green")
 FIGURES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 SMALL: dict[str, Any] = support.SMALL | {
     "initial_residual": ["null", "block", "module", "dense"],
@@ -103,8 +101,6 @@ class Options:
     """Of the cross-validation; 7 in the paper."""
     held_out: tuple[int, ...] = (2,)
     """Folds that give a candidate's AUC; 2 and 7 in the paper."""
-    thresholds: tuple[float, ...] = (0.15, 0.20, 0.25, 0.30, 0.35)
-    """Decision thresholds of eTable 5."""
     sensitivity: float = 0.7
     """Of Table D.1: that of the human assessment."""
     search_training: TrainingConfig = field(default_factory=lambda: support.brief(2))
@@ -179,16 +175,6 @@ BY_METHOD = {
 """Published decisions about the test infants, percentages with their intervals, and AUC (Table D.1). The human
 assessment left four infants out; the true negatives of ST-GCN are those of its specificity."""
 
-BY_THRESHOLD = {
-    "0.15": ((20, 30, 88, 1), (95.2, 74.6, 40.0, 98.9, 77.7), (17, 3, 0, 1), (70, 18, 18, 12)),
-    "0.20": ((18, 20, 98, 3), (85.7, 83.1, 47.4, 97.0, 83.5), (14, 4, 2, 1), (78, 20, 10, 10)),
-    "0.25": ((18, 15, 103, 3), (85.7, 87.3, 54.6, 97.2, 87.1), (13, 5, 2, 1), (87, 16, 9, 6)),
-    "0.30": ((16, 14, 104, 5), (76.2, 88.1, 53.3, 95.4, 86.3), (12, 4, 4, 1), (95, 9, 10, 4)),
-    "0.35": ((15, 7, 111, 6), (71.4, 94.1, 68.2, 94.9, 90.6), (12, 3, 4, 2), (102, 9, 5, 2)),
-}
-"""Published decisions by threshold (eTable 5): counts, percentages, infants with CP from red to green, and infants
-without from green to red."""
-
 
 def main(options: Options) -> None:
     """Search, cross-validate, test, write the tables."""
@@ -240,16 +226,16 @@ def main(options: Options) -> None:
 
     folders = sorted((directory / ARCHITECTURES).iterdir())
     named = baseline | {str(i): load_ensemble(folder) for i, folder in enumerate(folders, start=1)}
-    risks = {name: _risks(ensemble, test)[0] for name, ensemble in named.items()}
-    of_all, networks = _risks(whole, test)
-    methods = {name: risks[name] for name in baseline} | {f"Ensemble of {networks.shape[1]}": of_all}
+    risks = {name: _risks(ensemble, test) for name, ensemble in named.items()}
+    methods = {name: risks[name] for name in baseline} | {
+        f"Ensemble of {sum(member.runs for member in whole.members)}": _risks(whole, test)
+    }
     tables = [
         population_table(compared),
         comparison_table(drawn, searches),
         architecture_table(searches),
         auc_table(named, risks, test),
         method_table(methods, test, options.sensitivity),
-        threshold_table(of_all, networks, test, options.thresholds),
     ]
     text = "\n".join(table for table in tables if table)
     write_atomically(options.output / "tables.md", text)
@@ -350,40 +336,12 @@ def _method_row(name: str, called: Sequence[int], percentages: Sequence[Sequence
     return name, *map(str, called), *cells, area
 
 
-def threshold_table(risks: np.ndarray, networks: np.ndarray, test: Cohort, thresholds: Sequence[float]) -> str:
-    """ETable 5: decisions and certainty of the whole ensemble by the threshold."""
-    rows = []
-    for threshold in thresholds:
-        # The paper: CP if the risk exceeds the threshold.
-        decided = confusion_counts(risks, test.outcomes, threshold, strict=True)
-        figures = decided.metrics()
-        colors_of = [str(level(r, i, threshold)) for r, i in zip(risks, networks)]
-        seen = list(zip(test.outcomes, colors_of))
-        rows.append(
-            (
-                f"{threshold:.2f}",
-                *(str(n) for n in (decided.tp, decided.fp, decided.tn, decided.fn)),
-                *(f"{100 * figures[name]:.1f}" for name in FIGURES),
-                *(str(seen.count((1, c))) for c in COLORS),
-                *(str(seen.count((0, c))) for c in reversed(COLORS)),
-            )
-        )
-    for name, (decisions, percentages, *colors) in BY_THRESHOLD.items():
-        infants = (str(count) for counted in colors for count in counted)
-        rows.append((f"{name}, published", *map(str, decisions), *map(str, percentages), *infants))
-    certainty = (*(f"CP: {c}" for c in COLORS), *(f"No CP: {c}" for c in reversed(COLORS)))
-    head = ("Thres.", "TP", "FP", "TN", "FN", "Sens. %", "Spec. %", "PPV %", "NPV %", "Acc. %", *certainty)
-    return support.markdown("Decision thresholds (eTable 5)", head, rows)
-
-
-def _risks(ensemble: Ensemble, test: Cohort) -> tuple[np.ndarray, np.ndarray]:
-    """Risk of each test infant `[infant]`, and by each network `[infant, network]`."""
+def _risks(ensemble: Ensemble, test: Cohort) -> np.ndarray:
+    """Risk of each test infant."""
     assessor = EnsembleGcnAssessor(ensemble)
-    assessed = [assessor.assess(recording, options=UNGATED) for recording in test.recordings]
-    risks = np.array([assessment.value for assessment in assessed])
-    return risks, np.array([[member.value for member in a.members] for a in assessed])
+    return np.array([assessor.assess(recording, options=UNGATED).value for recording in test.recordings])
 
 
 if __name__ == "__main__":
     given = support.options_of(Options, PAPER, __doc__)
-    sys.exit(support.run(lambda: main(given)))
+    sys.exit(support.exit_status(lambda: main(given)))

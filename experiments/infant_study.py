@@ -23,7 +23,7 @@ import infant_study_tables as tables
 import jax
 import numpy as np
 import tyro
-from support import csv_text, markdown, run
+from support import csv_text, exit_status, markdown
 from train_rendered_pose import Options as RenderedOptions
 from train_rendered_pose import write_images
 
@@ -273,4 +273,4 @@ def efficiency(options: Options, data: Data, name: str) -> dict[int, tuple[str, 
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(lambda: main(tyro.cli(Options, description=__doc__))))
+    raise SystemExit(exit_status(lambda: main(tyro.cli(Options, description=__doc__))))

@@ -1,11 +1,12 @@
-"""Shared by the experiments of one method: training of its published splits, and the end of a program."""
+"""Shared by the experiments of one method: training of its published splits."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from infantjax.errors import InputError, MissingExtraError
+from support import exit_status as exit_status
+
 from infantjax.methods.base import Method
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
@@ -52,13 +53,3 @@ def train_runs(
     description = {"method": method.name, "settings": method.settings}
     result = fit(*setup, directory=output, description=description, options=TrainOptions(quiet=False))
     return MethodRuns(inputs, result, method.outputs(inputs, setup, result))
-
-
-def exit_status(program: Callable[[], None]) -> int:
-    """Run a program; bad input is one line on stderr and status 2."""
-    try:
-        program()
-    except (InputError, MissingExtraError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0

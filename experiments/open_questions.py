@@ -1,4 +1,4 @@
-"""Open questions of Ensemble-NAS-GCN: networks, length of a window, epochs, aggregation, errors of the pose.
+"""Open questions of Ensemble-NAS-GCN: networks, length of a window, aggregation, errors of the pose.
 
     python experiments/open_questions.py --simulate -o questions          # minutes, far too small to learn from
     python experiments/open_questions.py cohort -o questions --published  # 105 networks of one architecture; days
@@ -11,11 +11,7 @@ same options, an interrupted training continues. The folder gets a CSV for each 
   trained; nothing is trained anew. The networks are folds times seeds of one architecture. Ranges are over the draws.
   By the rule one network alone is always certain.
 - `window`: one ensemble for each length from 1 to 30 s.
-- `epochs`: AUC of the held-out folds after each epoch, as it was and at the best epoch so far. The published choice of
-  the epoch by these very infants makes the second optimistic; the table shows by how much the two differ.
-- `aggregation`: from windows to the infant by the median (published), the mean, and attention (Ilse et al. 2018): for
-  each network, weights of the windows from what it sees in them, fitted to the infants it was trained on. The networks
-  stay as they are.
+- `aggregation`: from windows to the infant by the median (published) and the mean. The networks stay as they are.
 - `noise`: errors added to the keypoints of the held-out infants: `jitter` is new in each frame, `drift` stays for about
   a second, as a tracker's that loses a limb; in parts of the trunk's length.
 
@@ -32,9 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import support
 import tyro
 
@@ -47,9 +41,7 @@ from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, prepare_cohort, train
-from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
-from infantjax.recording import features, windows
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
@@ -60,9 +52,7 @@ from infantjax.training.splits import Split
 from infantjax.training.state import StackResult
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member
 
-Question = Literal["networks", "window", "epochs", "aggregation", "noise"]
-CHUNK = 64
-"""Windows that go through a network at a time."""
+Question = Literal["networks", "window", "aggregation", "noise"]
 NOTHING = (np.nan, np.nan, np.nan)
 """A figure with its interval that is not defined."""
 
@@ -233,37 +223,15 @@ def window(options: Options, whole: Trained, development: Cohort, test: Cohort) 
     return head, rows, "Window length [95 % intervals: DeLong over infants, bootstrap over folds]"
 
 
-def epochs(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
-    """AUC of the held-out folds by the number of epochs."""
-    history = whole.result.history["auc"].astype(np.float64)
-    best = np.fmax.accumulate(history, axis=1)
-    rows: list[tuple] = []
-    for epoch, columns in enumerate(zip(history.T, best.T, (best - history).T), start=1):
-        cells = [bootstrap_mean(column[np.isfinite(column)]) for column in columns]
-        rows.append((epoch, *(float(value) for cell in cells for value in cell)))
-    head = ("epoch", *_columns("auc", "best_so_far", "gap"))
-    return head, rows, f"Number of epochs, {len(history)} runs [95 % bootstrap interval over runs]"
-
-
 def aggregated(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
     """AUC by how the windows of an infant become one risk."""
-    found = whole.first(options.folds)
-    names, (member,) = get(options.model).features, found.ensemble.members
-    module = get(options.model).build(**options.overrides)
-    held_out = prepare_cohort(test, get(options.model).skeleton, REFERENCE)
-    seen, asked = (described(module, member.variables, data, names) for data in (found.data, held_out))
-    weights = [attention(fold, found.data.labels, network, seen, asked) for network, fold in enumerate(found.folds)]
-    risks = [infant.risk for infant in asked]
-    attended = [
-        np.array([each[number] @ infant.risk[network] for network, each in enumerate(weights)])
-        for number, infant in enumerate(asked)
-    ]
+    assessor = EnsembleGcnAssessor(whole.first(options.folds).ensemble)
+    risks = [assessor.window_risks(recording) for recording in test.recordings]
     methods = {
         "median over networks, then windows (published)": [aggregation.infant_risk(each) for each in risks],
         "median over networks, mean over windows": [aggregation.window_risk(each).mean() for each in risks],
         "median over windows, then networks": [np.median(aggregation.network_risks(each)) for each in risks],
         "mean over windows and networks": [each.mean() for each in risks],
-        "attention over windows, median over networks": [np.median(each) for each in attended],
     }
     published = next(iter(methods.values()))
     rows: list[tuple] = []
@@ -274,79 +242,6 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
         rows.append((name, *_area(values, test.outcomes), *difference, *accuracy))
     head = ("aggregation", *_columns("auc", "difference", "accuracy"))
     return head, rows, "Aggregation [95 % intervals: DeLong, paired against the first; Clopper-Pearson]"
-
-
-@dataclass(frozen=True, eq=False)
-class Described:
-    """What networks say of an infant's windows: `risk [network, window]`, `pooled [network, window, channel]`."""
-
-    risk: np.ndarray
-    pooled: np.ndarray
-
-
-def described(module: Any, variables: Any, data: CohortData, names: tuple[str, ...]) -> list[Described]:
-    """Risks and pooled features of the evaluation windows of every recording."""
-
-    @jax.jit
-    def of_chunk(variables: Any, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x = features.build_features(
-            windows.align_windows(positions, data.skeleton, data.rotation), data.skeleton, names
-        )
-
-        def one(network: Any) -> tuple[jax.Array, jax.Array]:
-            logits, aux = module.apply(network, x)
-            return jax.nn.softmax(logits)[:, 1], aux["pooled"].reshape(len(x), -1)
-
-        return jax.lax.map(one, variables)
-
-    starts = [windows.window_starts(int(length), data.window) for length in data.lengths]
-    cut = np.concatenate([p[s[:, None] + np.arange(data.window)] for p, s in zip(np.asarray(data.positions), starts)])
-    chunks = []
-    for first in range(0, len(cut), CHUNK):
-        piece = cut[first : first + CHUNK]
-        padded = np.pad(piece, ((0, CHUNK - len(piece)), (0, 0), (0, 0), (0, 0)))
-        chunks.append([np.asarray(leaf)[:, : len(piece)] for leaf in of_chunk(variables, padded)])
-    risk, pooled = (np.concatenate(leaves, axis=1) for leaves in zip(*chunks))
-    ends = np.cumsum([len(s) for s in starts])[:-1]
-    return [Described(r, p) for r, p in zip(np.split(risk, ends, axis=1), np.split(pooled, ends, axis=1))]
-
-
-def attention(
-    fold: Split, labels: Any, network: int, seen: list[Described], test: list[Described], steps: int = 300
-) -> list[np.ndarray]:
-    """Weights of the windows of each test infant, fitted to the infants that the network was trained on."""
-    chosen = [seen[row] for row in fold.train]
-    most = max(infant.risk.shape[1] for infant in chosen)
-    z, p, present = (
-        np.stack([np.pad(v, ((0, most - len(v)), *((0, 0),) * (v.ndim - 1))) for v in values])
-        for values in zip(
-            *(
-                (infant.pooled[network], infant.risk[network], np.ones(len(infant.risk[network]), bool))
-                for infant in chosen
-            )
-        )
-    )
-    center, spread = z[present].mean(axis=0), z[present].std(axis=0) + 1e-6
-    module = GatedAttention(z.shape[-1], 8)
-    y = jnp.asarray(np.asarray(labels)[list(fold.train)])
-
-    def loss(params: Any) -> jax.Array:
-        weights: Any = module.apply(params, (z - center) / spread, present)
-        risk = jnp.clip((weights * p).sum(axis=1), 1e-6, 1 - 1e-6)
-        return -jnp.where(y == 1, jnp.log(risk), jnp.log1p(-risk)).mean()
-
-    optimizer = optax.adamw(1e-2, weight_decay=1e-3)
-    params = module.init(jax.random.key(network), z[:1], present[:1])
-
-    def step(carry: tuple, _: None) -> tuple[tuple, None]:
-        params, state = carry
-        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
-        return (optax.apply_updates(params, updates), state), None
-
-    (params, _), _ = jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), None, steps))(params)
-    return [
-        np.asarray(module.apply(params, (infant.pooled[network][None] - center) / spread, None))[0] for infant in test
-    ]
 
 
 def noise(options: Options, whole: Trained, development: Cohort, test: Cohort) -> Table:
@@ -384,7 +279,6 @@ def disturbed(recording: Recording, level: float, kind: str, seed: tuple[int, in
 QUESTIONS: dict[Question, Callable[[Options, Trained, Cohort, Cohort], Table]] = {
     "networks": networks,
     "window": window,
-    "epochs": epochs,
     "aggregation": aggregated,
     "noise": noise,
 }
@@ -432,4 +326,4 @@ def _merged(head: tuple[str, ...], rows: list[tuple]) -> tuple[list[str], list[l
 
 if __name__ == "__main__":
     given = support.options_of(Options, PAPER, __doc__)
-    sys.exit(support.run(lambda: main(given)))
+    sys.exit(support.exit_status(lambda: main(given)))

@@ -17,14 +17,16 @@ published network has 36 million parameters and trains 1000 steps of 400 windows
 import dataclasses
 import math
 import sys
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import numpy as np
-import sma_plots
 import tyro
 from method_runs import MethodRuns, exit_status, train_runs
+from numpy.typing import ArrayLike
 
 from infantjax.errors import InputError
 from infantjax.evaluation import plots
@@ -101,9 +103,9 @@ def main(options: Options) -> None:
     print("\n".join(lines))
     if options.plots is not None:
         figures = {
-            "window_errors": sma_plots.window_errors(predictions, scores, subjects),
-            "subject_errors": sma_plots.subject_errors(aggregated, measured, infants),
-            "scores": sma_plots.scores(aggregated, measured, infants),
+            "window_errors": window_errors(predictions, scores, subjects),
+            "subject_errors": bars(aggregated, measured, infants),
+            "scores": dots(aggregated, measured, infants),
         }
         plots.save(figures, options.plots)
 
@@ -166,6 +168,66 @@ def correlation_features(windows: np.ndarray) -> np.ndarray:
     unit = np.divide(centered, size, out=np.zeros_like(centered), where=size > 1e-9)
     first, second = np.triu_indices(tracks.shape[1], 1)
     return np.einsum("wpat,wpat->wap", unit[:, first], unit[:, second]).mean(axis=-1)
+
+
+def window_errors(predicted: ArrayLike, measured: ArrayLike, subjects: Sequence[Hashable]) -> Any:
+    """Absolute error of each window, one column per subject (figure 3; its style is our choice).
+
+    Args:
+        predicted: `[window]`, by the run that held its subject out.
+        measured: `[window]`, of its recording.
+        subjects: `[window]`.
+    """
+    means = subject_errors(predicted, measured, subjects)[0]
+    figure, axes = plots.new_figure("infant", "error of a window, points")
+    position = np.empty(len(subjects))
+    for number, subject in enumerate(means.index):
+        rows = [row for row, other in enumerate(subjects) if other == subject]
+        position[rows] = number + np.linspace(-0.35, 0.35, len(rows))
+    errors = np.abs(np.asarray(predicted) - np.asarray(measured))
+    axes.plot(position, errors, ".", markersize=3, color="0.5", label="window")
+    axes.plot(np.arange(len(means)), means.to_numpy(), "_", markersize=14, color="C3", label="mean of an infant")
+    axes.set_xticks(np.arange(len(means)), [str(subject) for subject in means.index])
+    axes.legend()
+    return figure
+
+
+def bars(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subjects: Sequence[Hashable]) -> Any:
+    """Mean error of the recordings of each subject, for every aggregation of windows (figure 4).
+
+    Args:
+        predicted: `[recording]` by aggregation.
+        measured: `[recording]`.
+        subjects: `[recording]`.
+    """
+    figure, axes = plots.new_figure("infant", "mean error of recordings, points")
+    width = 0.8 / max(len(predicted), 1)
+    for number, (name, values) in enumerate(predicted.items()):
+        errors = subject_errors(values, measured, subjects)[0]
+        axes.bar(np.arange(len(errors)) + (number + 0.5) * width - 0.4, errors.to_numpy(), width, label=name)
+        axes.set_xticks(np.arange(len(errors)), [str(subject) for subject in errors.index])
+    axes.legend()
+    return figure
+
+
+def dots(predicted: Mapping[str, ArrayLike], measured: ArrayLike, subjects: Sequence[Hashable]) -> Any:
+    """Score of each recording for every aggregation of windows, and the measured one; sorted by subject (figure 5).
+
+    Args:
+        predicted: `[recording]` by aggregation.
+        measured: `[recording]`.
+        subjects: `[recording]`.
+    """
+    figure, axes = plots.new_figure("recording, by infant", "score, points")
+    names = list(dict.fromkeys(subjects))
+    order = sorted(range(len(subjects)), key=lambda row: names.index(subjects[row]))
+    for name, values in predicted.items():
+        axes.plot(np.arange(len(order)), np.asarray(values)[order], ".", label=name)
+    axes.plot(np.arange(len(order)), np.asarray(measured)[order], "k_", markersize=8, label="measured")
+    for border in np.flatnonzero([subjects[a] != subjects[b] for a, b in pairwise(order)]):
+        axes.axvline(border + 0.5, color="0.85", linewidth=1)
+    axes.legend()
+    return figure
 
 
 def read(options: Options) -> Cohort:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import tyro
 
-from infantjax.errors import InputError
-from infantjax.files import sha256
+from infantjax import files
+from infantjax.errors import InputError, MissingExtraError
 from infantjax.formats.cohort import read_cohort
 from infantjax.methods.ensemble_gcn.training import TrainingConfig
 from infantjax.recording.cohort import Cohort
@@ -76,7 +76,7 @@ def cohort_of(folder: Path | None, simulate: bool, output: Path, infants: int, d
 
 def keyed(path: Path, *settings: Any) -> Path:
     """The path of data that are made once for these settings: other settings have another name."""
-    return path.with_name(f"{path.name}-{sha256(repr(settings))[:8]}")
+    return path.with_name(f"{path.name}-{files.sha256(repr(settings))[:8]}")
 
 
 def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -101,12 +101,12 @@ def options_of(kind: type[T], published: dict[str, Any], description: str | None
     return tyro.cli(kind, default=defaults(output=tyro.MISSING, **changed), description=description)
 
 
-def run(program: Callable[[], None]) -> int:
-    """Exit status of a program: bad input is one line and 2, an interrupt 130."""
+def exit_status(program: Callable[[], None]) -> int:
+    """Run a program: bad input is one line on stderr and 2, an interrupt 130."""
     try:
         program()
-    except InputError as error:
-        print(error, file=sys.stderr)
+    except (InputError, MissingExtraError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)

@@ -17,31 +17,28 @@ simulated infants 0 to 5 and of the MINI-RGBD recordings were looked at; the sim
 It says nothing about infants: simulated faults of simulated movement.
 """
 
-import csv
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 import tyro
 
 import infantjax
 from infantjax.assessment.assessment import Assessment
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.recording.quality import Moments, Quality, distance, measure_quality
+from infantjax.recording.quality import Moments, Quality, measure_quality
 from infantjax.recording.recording import Recording
-from infantjax.simulation import InfantConfig, draw_infant, simulate, simulate_cohort
+from infantjax.simulation import InfantConfig, draw_infant, simulate
 from infantjax.simulation.faults import FAULTS, spoil
 
 SEVERITIES = (0.1, 0.3, 1.0)
 Answer = Literal["not_assessable", "doubted", "uncertain", "same", "changed"]
 COLUMNS: tuple[Answer, ...] = ("not_assessable", "doubted", "uncertain", "same", "changed")
-DISTANCES = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
-"""Limits of the distance that the curve shows; `QualityLimits.distance` is one of them."""
 CONSTANT = ("exchanged_throughout", "mirrored", "reversed_time")
 """Faults without degrees."""
 
@@ -55,7 +52,6 @@ class Options:
         infants: simulated infants that are spoiled.
         clean: simulated infants that are only measured.
         seconds: longest duration of a spoiled recording.
-        curve: simulated infants for the curve of the distance from the training inputs.
         recordings: keypoint files of real infants, spoiled too.
         fps: frame rate of these files where they state none.
         faults: only these.
@@ -66,7 +62,6 @@ class Options:
     infants: int = 40
     clean: int = 200
     seconds: float = 40.0
-    curve: int = 0
     recordings: tuple[Path, ...] = ()
     fps: float | None = None
     faults: tuple[str, ...] = tuple(FAULTS)
@@ -154,12 +149,11 @@ def cases(options: Options) -> Iterator[tuple[str, float]]:
 
 def main(options: Options) -> int:
     """Measure clean recordings, spoil, assess, print and write the table; 1 where a certain answer changed."""
-    gate = Gate()
-    counts: dict[tuple[str, float, str], Counter[str]] = {}
+    gate, found = Gate(), list[tuple[str, float, str, Answer]]()
     for index in range(options.clean):
         quality = gate.quality(infant(options.seed, index))
-        found = "not_assessable" if not quality.assessable else "doubted" if quality.doubts else "same"
-        counts.setdefault(("clean", 0.0, half(index)), Counter())[found] += 1
+        answer: Answer = "not_assessable" if not quality.assessable else "doubted" if quality.doubts else "same"
+        found.append(("clean", 0.0, half(index), answer))
         if not quality.assessable:
             print(f"clean infant {index} is not assessable: {', '.join(quality.reasons)}", file=sys.stderr)
     named = [(f"sim{i}", infant(options.seed, i)) for i in range(options.infants)]
@@ -171,37 +165,16 @@ def main(options: Options) -> int:
             print(f"{name}: clean, but not assessable: {', '.join(clean.reasons)}", file=sys.stderr)
             continue
         for fault, severity in cases(options):
-            found = gate.answer(spoil(recording, fault, severity, seed=index), clean)
-            counts.setdefault((fault, severity, half(index)), Counter())[found] += 1
-            if found == "changed":
+            answer = gate.answer(spoil(recording, fault, severity, seed=index), clean)
+            found.append((fault, severity, half(index), answer))
+            if answer == "changed":
                 print(f"{name}: {fault} at severity {severity:g} gives the other decision as certain", file=sys.stderr)
         print(f"{name} done", file=sys.stderr)
-        write(as_rows(counts), options.output)
-    if options.curve:
-        write(curve(gate, options), options.output, "tracking_faults_distance.csv")
-    rows = as_rows(counts)
-    write(rows, options.output)
-    for row in rows:
-        print(" ".join(f"{value!s:>14}" if i else f"{value:22}" for i, value in enumerate(row.values())))
-    return int(any(row["changed"] for row in rows))
-
-
-def curve(gate: Gate, options: Options) -> list[dict[str, Any]]:
-    """Share of recordings that each limit of the distance from the training inputs doubts."""
-    alike = [recording for recording, _ in simulate_cohort(options.curve, options.seed, options.seconds)]
-    kinds = {
-        "clean, as in the training": alike,
-        "clean, of all kinds": [cropped(infant(options.seed, i), options.seconds) for i in range(options.curve)],
-    }
-    for fault in ("stated_too_slow", "stated_too_fast", "noise", "oversmoothed", "dropped_frames", "wander", "offset"):
-        for severity in SEVERITIES:
-            kinds[f"{fault} {severity:g}"] = [spoil(r, fault, severity, seed=i) for i, r in enumerate(alike)]
-    rows = []
-    for kind, recordings in kinds.items():
-        far = [max(map(abs, distance(recording, gate.reference).values())) for recording in recordings]
-        shares = {f"above_{limit:g}": round(float(np.mean(np.array(far) > limit)), 3) for limit in DISTANCES}
-        rows.append({"recordings": kind, "count": len(far), **shares})
-    return rows
+        write(as_table(found), options.output)
+    table = as_table(found)
+    write(table, options.output)
+    print(table.to_string(index=False))
+    return int((table["changed"] > 0).any())
 
 
 def half(index: int) -> str:
@@ -209,27 +182,21 @@ def half(index: int) -> str:
     return "shown" if index % 2 else "chosen"
 
 
-def as_rows(counts: dict[tuple[str, float, str], Counter[str]]) -> list[dict[str, Any]]:
-    """The table so far."""
-    return [as_row(*key, found) for key, found in sorted(counts.items())]
+def as_table(found: list[tuple[str, float, str, Answer]]) -> pd.DataFrame:
+    """Shares of the answers by fault, severity and half."""
+    keys = ["fault", "severity", "half"]
+    answers = pd.DataFrame(found, columns=[*keys, "answer"])
+    shares = pd.crosstab([answers[key] for key in keys], answers["answer"], normalize="index")
+    shares = shares.reindex(columns=list(COLUMNS), fill_value=0.0).round(4)
+    shares.insert(0, "recordings", answers.groupby(keys).size())
+    return shares.reset_index()
 
 
-def as_row(fault: str, severity: float, part: str, found: Counter[str]) -> dict[str, Any]:
-    """Shares of the answers."""
-    total = sum(found.values())
-    shares = {answer: round(found[answer] / total, 4) for answer in COLUMNS}
-    row: dict[str, Any] = {"fault": fault, "severity": severity, "half": part, "recordings": total}
-    return row | dict(shares)
-
-
-def write(rows: list[dict[str, Any]], folder: Path | None, name: str = "tracking_faults.csv") -> None:
+def write(table: pd.DataFrame, folder: Path | None) -> None:
     """Write the table where a folder is given."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        table.to_csv(folder / "tracking_faults.csv", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

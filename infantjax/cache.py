@@ -61,7 +61,7 @@ _SHORT_LOOPS = "--xla_backend_extra_options=-unroll-full-max-count=4,-unroll-run
 
 
 def shorten_compilation() -> None:
-    """Let XLA's CPU backend compile trainings of graph networks in two thirds of the time (see `trial_compile`).
+    """Let XLA's CPU backend compile trainings of graph networks in two thirds of the time.
 
     LLVM unrolls every loop over a few channels, to thousands of instructions a kernel, and then takes most of its time
     to optimize them; the kernels are no faster for it. Those of image networks are, by a tenth, so this is not for

@@ -16,13 +16,11 @@ from baseline_methods import (
     catch22,
     cima,
     classifiers,
-    conv_lstm,
     differencing,
     flow,
     histograms,
     pieces,
     spectra,
-    wo_gma,
 )
 from baseline_methods.pieces import PieceConfig, PieceTask
 from baseline_methods.protocol import Comparator, CrossFit, Problem, Sample
@@ -48,7 +46,7 @@ class FeatureClassifier:
 
     reads: Reads
     features: Callable[[Sample], np.ndarray]
-    classifier: Literal["logistic", "kernel"] | classifiers.Classifier
+    classifier: classifiers.Classifier
     published: str = "-"
 
     def prepare(self, sample: Sample) -> np.ndarray:
@@ -59,14 +57,12 @@ class FeatureClassifier:
         """See `Comparator`."""
         x, cohort, risks = np.stack(prepared), problem.cohort, np.full(len(prepared), np.nan)
         for fold in problem.splits:
-            known: dict[str, Any] = {"groups": cohort.groups, "folds": _inner(problem, fold), "seed": problem.seed}
-            data = (x, cohort.outcomes, fold.train, fold.validation)
-            found = (
-                classifiers.logistic(*data, kernel=self.classifier == "kernel", **known)
-                if self.classifier == "logistic" or self.classifier == "kernel"
-                else classifiers.classify(*data, self.classifier, **known)
+            risks[list(fold.validation)] = classifiers.classify(
+                *(x, cohort.outcomes, fold.train, fold.validation, self.classifier),
+                groups=cohort.groups,
+                folds=_inner(problem, fold),
+                seed=problem.seed,
             )
-            risks[list(fold.validation)] = found
         return CrossFit(risks, None if self.classifier in ("forest", "kernel") else x.shape[1] + 1)
 
 
@@ -226,36 +222,6 @@ COMPARATORS: dict[str, Comparator] = {
         ),
         published="0.819",
     ),
-    "wo-gma-like": PieceNetwork(
-        "keypoints",
-        lambda sample: wo_gma.channels(sample.recording),
-        full=lambda skeleton: Recipe(
-            wo_gma.WoGma(skeleton), PieceConfig(batch_size=16, learning_rate=5e-5, decay=0), wo_gma.FRAMES
-        ),
-        small=lambda skeleton: Recipe(
-            wo_gma.WoGma(skeleton, (16, 32), (32, 16), (32, 16)),
-            PieceConfig(epochs=40, batch_size=8, learning_rate=2e-3, decay=0),
-            wo_gma.FRAMES,
-        ),
-        task=wo_gma.WoGmaTask,
-    ),
-    "part-lstm": PieceNetwork(
-        "keypoints",
-        _of_recording(conv_lstm.velocities_of),
-        full=lambda _: Recipe(conv_lstm.PartLstm(), PieceConfig(batch_size=16, learning_rate=1e-3), 900),
-        small=lambda _: Recipe(
-            conv_lstm.PartLstm(16, 16), PieceConfig(epochs=12, batch_size=16, learning_rate=3e-3), 300
-        ),
-        published="83 / 95 %",
-    ),
-    "frame-lstm": PieceNetwork(
-        "video",
-        lambda sample: conv_lstm.frames_of(sample.film()),
-        full=lambda _: Recipe(conv_lstm.FrameLstm(), PieceConfig(batch_size=16, learning_rate=1e-3), 100),
-        small=lambda _: Recipe(
-            conv_lstm.FrameLstm((8, 16, 16), 16), PieceConfig(epochs=8, batch_size=16, learning_rate=3e-3), 50
-        ),
-    ),
     "cima-like": WindowShare(_of_recording(cima.features), published="0.839"),
     "histograms-lda": FeatureClassifier("keypoints", _histograms, "lda"),
     "histograms-svm": FeatureClassifier("keypoints", _histograms, "svm"),
@@ -271,5 +237,5 @@ COMPARATORS: dict[str, Comparator] = {
 }
 """The others are compared with the first. Published: the centroid alone (Adde, Stoeen), leaving one out (Rahmati), an
 external set (CIMA and ST-GCN in Groos et al.), five folds (STAM), ten (Stahl), random forest (Orlandi), 25 splits
-(Passmore: 0.604 is without age and cohort, 0.706 with; it does not say which 0.720 is); sensitivity and specificity of
-Sakkos and of Stahl. Each of other infants than the others."""
+(Passmore: 0.604 is without age and cohort, 0.706 with; it does not say which 0.720 is); sensitivity and specificity
+of Stahl. Each of other infants than the others."""

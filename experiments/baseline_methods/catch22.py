@@ -11,14 +11,13 @@ from infantjax.errors import MissingExtraError
 
 
 def catch22(
-    series: Float[np.ndarray, "time series"], mean_and_deviation: bool = False
+    series: Float[np.ndarray, "time series"],
 ) -> Float[np.ndarray, "series feature"]:
     """The features of each series.
 
     Args:
         series: `[time, series]`; those of Baby Moves make 46 x 22 features, which with age and cohort are the published
             1014.
-        mean_and_deviation: 24 instead: mean and standard deviation too, which say nothing of standardized series.
 
     Returns:
         float64. A series that does not vary, or holds a NaN, has zeros: the library would return numbers.
@@ -34,8 +33,8 @@ def catch22(
     series = np.asarray(series, np.float64)
     if len(series) < 3:
         raise ValueError(f"a series needs at least 3 frames, got {len(series)}")
-    features = np.zeros((series.shape[1], 24 if mean_and_deviation else 22))
+    features = np.zeros((series.shape[1], 22))
     for row, column in zip(features, series.T):
         if np.isfinite(column).all() and np.ptp(column) > 0:
-            row[:] = pycatch22.catch22_all(column.tolist(), catch24=mean_and_deviation)["values"]
+            row[:] = pycatch22.catch22_all(column.tolist())["values"]
     return features

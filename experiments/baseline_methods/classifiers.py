@@ -15,59 +15,13 @@ PENALTIES = tuple(10.0**k for k in range(-3, 4))
 """Inverse strengths of the penalty."""
 WIDTHS = tuple(10.0**k for k in range(-5, 0))
 """Gammas of the RBF kernel, for standardized features by the hundred."""
-Classifier = Literal["lda", "svm", "pls", "forest"]
-"""Those of `classify`."""
+Classifier = Literal["logistic", "kernel", "lda", "svm", "pls", "forest"]
 TREES = 500
 """Trees of a random forest."""
+COMPONENTS = 100
+"""Most components of the approximation of a kernel."""
 MOST_LATENT = 6
 """Largest number of latent variables of partial least squares."""
-
-
-def logistic(
-    features: Float[np.ndarray, "recording feature"],
-    outcomes: Sequence[float],
-    train: Sequence[int],
-    test: Sequence[int],
-    *,
-    groups: Sequence[Hashable] | None = None,
-    kernel: bool = False,
-    components: int = 100,
-    folds: int = 5,
-    seed: int = 1,
-) -> Float[np.ndarray, " test"]:
-    """Risks of test recordings from a logistic regression.
-
-    Features are standardized by the training recordings; penalty and kernel width are selected by cross-validation
-    within them, each group in one fold.
-
-    Args:
-        features: `[recording, feature]`, no NaN.
-        outcomes: `[recording]`, 0 or 1.
-        train: rows to fit on.
-        test: rows to predict.
-        groups: `[recording]` its infant; None if each is an infant of its own.
-        kernel: use a Nystroem approximation of an RBF kernel.
-        components: of the approximation, at most as many as there are recordings to fit on.
-        folds: of the cross-validation.
-        seed: of the folds and of the approximation.
-
-    Raises:
-        ValueError: missing values, or fewer recordings of an outcome than folds.
-    """
-    x, y, rows, names = _checked(features, outcomes, train, groups, folds)
-    from sklearn.kernel_approximation import Nystroem
-    from sklearn.linear_model import LogisticRegression
-
-    steps: list[tuple[str, Any]] = []
-    search: dict[str, Any] = {"classify__C": PENALTIES}
-    if kernel:
-        # In the smallest fold there must be as many recordings as components.
-        most = min(components, len(rows) * (folds - 1) // folds - 1)
-        steps.append(("kernel", Nystroem(n_components=most, random_state=seed)))
-        search["kernel__gamma"] = WIDTHS
-    steps.append(("classify", LogisticRegression(max_iter=5000)))
-    fitted = _fitted(steps, search, x, y, rows, names, folds, seed)
-    return fitted.predict_proba(x[np.asarray(test)])[:, 1]
 
 
 def classify(
@@ -83,52 +37,75 @@ def classify(
 ) -> Float[np.ndarray, " test"]:
     """Scores of test recordings, 0..1; those of `svm` and `pls` are no probabilities.
 
-    `lda`: linear discriminants with the Ledoit-Wolf covariance, which works with more features than infants. `svm`: a
-    linear support vector machine, whose score is the logistic function of the distance from its plane. `pls`:
-    regression of the outcome on a few latent variables, whose score is the logistic function of four times the excess
-    over one half. `forest`: the mean of a random forest of 500 trees, both outcomes of equal weight (our choice).
-    Penalty and number of latent variables are selected as in `logistic`; how the sources select them is not
-    published.
+    `logistic`: logistic regression. `kernel`: the same on a Nystroem approximation of an RBF kernel. `lda`: linear
+    discriminants with the Ledoit-Wolf covariance, which works with more features than infants. `svm`: a linear support
+    vector machine, whose score is the logistic function of the distance from its plane. `pls`: regression of the
+    outcome on a few latent variables, whose score is the logistic function of four times the excess over one half.
+    `forest`: the mean of a random forest of 500 trees, both outcomes of equal weight (our choice). Features are
+    standardized by the training recordings; penalty, kernel width and number of latent variables are selected by
+    cross-validation within them, each group in one fold; how the sources select them is not published.
 
     Args:
-        features: as `logistic`.
-        outcomes: as `logistic`.
-        train: as `logistic`.
-        test: as `logistic`.
+        features: no NaN.
+        outcomes: `[recording]`, 0 or 1.
+        train: rows to fit on.
+        test: rows to predict.
         classifier: name.
-        groups: as `logistic`.
-        folds: as `logistic`.
-        seed: of the folds, and of the forest.
+        groups: `[recording]` its infant; None if each is an infant of its own.
+        folds: of the cross-validation.
+        seed: of the folds, the approximation and the forest.
 
     Raises:
-        ValueError: an unknown classifier; missing values, or fewer recordings of an outcome than folds.
+        ValueError: missing values, or fewer infants of an outcome than folds.
 
     Source: McCay et al. (LDA, SVM); Rahmati et al. 2015 (PLS); Orlandi et al. 2018 (forest).
     """
-    x, y, rows, names = _checked(features, outcomes, train, groups, folds)
     from scipy.special import expit
     from sklearn.cross_decomposition import PLSRegression
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import make_scorer, roc_auc_score
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    # In the smallest fold there must be as many recordings as latent variables.
-    most = min(MOST_LATENT, x.shape[1], len(rows) * (folds - 1) // folds - 1)
-    known: dict[str, tuple[Any, dict[str, Any]]] = {
-        "lda": (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
-        "svm": (SVC(kernel="linear"), {"classify__C": PENALTIES}),
-        "pls": (PLSRegression(scale=False), {"classify__n_components": range(1, most + 1)}),
-        "forest": (RandomForestClassifier(TREES, class_weight="balanced", random_state=seed), {}),
+    x, y, rows = np.asarray(features, np.float64), np.asarray(outcomes), np.asarray(train)
+    if not np.isfinite(x).all():
+        raise ValueError("features hold missing values")
+    names = np.asarray([str(g) for g in groups]) if groups is not None else np.arange(len(y))
+    fewest = min(len(set(names[rows[y[rows] == outcome]])) for outcome in (0, 1))
+    if fewest < folds:
+        raise ValueError(f"{fewest} infants of an outcome cannot be split into {folds} folds")
+    # In the smallest fold there must be as many recordings as components or latent variables.
+    most = len(rows) * (folds - 1) // folds - 1
+    regression, latent = LogisticRegression(max_iter=5000), range(1, min(MOST_LATENT, x.shape[1], most) + 1)
+    kernel = Nystroem(n_components=min(COMPONENTS, most), random_state=seed)
+    known: dict[Classifier, tuple[tuple[Any, ...], dict[str, Any]]] = {
+        "logistic": ((regression,), {"logisticregression__C": PENALTIES}),
+        "kernel": ((kernel, regression), {"logisticregression__C": PENALTIES, "nystroem__gamma": WIDTHS}),
+        "lda": ((LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),), {}),
+        "svm": ((SVC(kernel="linear"),), {"svc__C": PENALTIES}),
+        "pls": ((PLSRegression(scale=False),), {"plsregression__n_components": latent}),
+        "forest": ((RandomForestClassifier(TREES, class_weight="balanced", random_state=seed),), {}),
     }
-    if classifier not in known:
-        raise ValueError(f'unknown classifier "{classifier}"; known: {", ".join(known)}')
-    model, search = known[classifier]
-    fitted, tested = _fitted([("classify", model)], search, x, y, rows, names, folds, seed), x[np.asarray(test)]
-    if classifier in ("lda", "forest"):
-        return fitted.predict_proba(tested)[:, 1]
-    return expit(
-        fitted.decision_function(tested) if classifier == "svm" else 4 * (fitted.predict(tested).ravel() - 0.5)
-    )
+    steps, search = known[classifier]
+    model = make_pipeline(StandardScaler(), *steps)
+    if search:
+        area = make_scorer(roc_auc_score, response_method=("decision_function", "predict_proba", "predict"))
+        parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        chosen = GridSearchCV(model, search, scoring=area, cv=parts, error_score="raise")
+        model = chosen.fit(x[rows], y[rows], groups=names[rows])
+    else:
+        model.fit(x[rows], y[rows])
+    tested = x[np.asarray(test)]
+    if classifier == "svm":
+        return expit(model.decision_function(tested))
+    if classifier == "pls":
+        return expit(4 * (model.predict(tested).ravel() - 0.5))
+    return model.predict_proba(tested)[:, 1]
 
 
 def window_share(
@@ -157,6 +134,7 @@ def window_share(
     """
     from sklearn.cross_decomposition import PLSRegression
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     x = np.concatenate([windows[row] for row in train])
@@ -165,51 +143,7 @@ def window_share(
         raise ValueError("features hold missing values")
     if len(np.unique(y)) < 2:
         raise ValueError("the training recordings are of one outcome only")
-    scale = StandardScaler().fit(x)
-    regression = PLSRegression(min(latent, x.shape[1], len(x) - 1), scale=False).fit(scale.transform(x), y)
-    discriminants = LinearDiscriminantAnalysis().fit(regression.transform(scale.transform(x)), y)
-    positive = [discriminants.predict(regression.transform(scale.transform(windows[row]))) for row in test]
-    return np.array([windows.mean() for windows in positive])
-
-
-def _checked(
-    features: Float[np.ndarray, "recording feature"],
-    outcomes: Sequence[float],
-    train: Sequence[int],
-    groups: Sequence[Hashable] | None,
-    folds: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Features, outcomes, training rows and names of infants as arrays."""
-    x, y, rows = np.asarray(features, np.float64), np.asarray(outcomes), np.asarray(train)
-    if not np.isfinite(x).all():
-        raise ValueError("features hold missing values")
-    names = np.asarray([str(g) for g in groups]) if groups is not None else np.arange(len(y))
-    fewest = min(len(set(names[rows[y[rows] == outcome]])) for outcome in (0, 1))
-    if fewest < folds:
-        raise ValueError(f"{fewest} infants of an outcome cannot be split into {folds} folds")
-    return x, y, rows, names
-
-
-def _fitted(
-    steps: list[tuple[str, Any]],
-    search: dict[str, Any],
-    x: np.ndarray,
-    y: np.ndarray,
-    rows: np.ndarray,
-    names: np.ndarray,
-    folds: int,
-    seed: int,
-) -> Any:
-    """Standardization and further steps, fitted to the rows; hyperparameters are selected by cross-validation."""
-    from sklearn.metrics import make_scorer, roc_auc_score
-    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    pipeline = Pipeline([("scale", StandardScaler()), *steps])
-    if not search:
-        return pipeline.fit(x[rows], y[rows])
-    area = make_scorer(roc_auc_score, response_method=("decision_function", "predict_proba", "predict"))
-    search_cv = GridSearchCV(pipeline, search, scoring=area, cv=parts, error_score="raise")
-    return search_cv.fit(x[rows], y[rows], groups=names[rows])
+    regression = PLSRegression(min(latent, x.shape[1], len(x) - 1), scale=False)
+    reduced = make_pipeline(StandardScaler(), regression).fit(x, y)
+    discriminants = LinearDiscriminantAnalysis().fit(reduced.transform(x), y)
+    return np.array([discriminants.predict(reduced.transform(windows[row])).mean() for row in test])

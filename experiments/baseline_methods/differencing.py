@@ -26,33 +26,24 @@ class Motion(NamedTuple):
     centroid: Float[np.ndarray, "time 2"]
 
 
-def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: float = 0.1, median: int = 1) -> Motion:
+def motion(frames: Iterable[Shaped[np.ndarray, "height width 3"]], threshold: float = 0.1) -> Motion:
     """Pixels whose gray changes by more than a threshold.
 
     Args:
         frames: RGB, 0..255, for example `(frame.pixels() for frame in open_frames(path))`; one at a time is kept.
         threshold: fraction of full scale.
-        median: side of a median filter over the moving pixels, odd, against noise; 1 leaves it out.
 
     Returns:
         One entry less than there are frames.
 
     Raises:
-        ValueError: fewer than two frames, frames of different sides, a threshold outside 0..1 or an even filter.
+        ValueError: fewer than two frames.
     """
-    from scipy.ndimage import median_filter
-
-    if not 0 <= threshold < 1 or median < 1 or median % 2 == 0:
-        raise ValueError(f"threshold must lie within 0..1 and the filter be odd, got {threshold} and {median}")
     before, quantity, centroid = None, [], []
     for frame in frames:
         gray = np.asarray(frame, np.float32).mean(axis=-1) / 255
         if before is not None:
-            if gray.shape != before.shape:
-                raise ValueError(f"frames differ in size, {before.shape} and {gray.shape}")
             moving = np.abs(gray - before) > threshold
-            if median > 1:
-                moving = median_filter(moving, median)
             quantity.append(moving.mean())
             centroid.append(_center(moving))
         before = gray

@@ -77,10 +77,8 @@ def orientations(points: Points, joint: int, parent: int, bins: int = 8) -> Floa
         bins: directions, at least 3; published are 8, and 16.
 
     Raises:
-        ValueError: fewer than 3 bins, or no frame counts.
+        ValueError: no frame counts.
     """
-    if bins < 3:
-        raise ValueError(f"directions need at least 3 bins, got {bins}")
     bone = points[:, joint] - points[:, parent]
     length = np.hypot(*bone.T)
     bone = bone[length > 0] / length[length > 0, None]
@@ -108,10 +106,8 @@ def displacements(
         frames: of a step; steps do not overlap.
 
     Raises:
-        ValueError: fewer than one bin or frame, a width not above 0, or no step counts.
+        ValueError: no step counts.
     """
-    if bins < 1 or frames < 1 or not width > 0:
-        raise ValueError(f"bins, frames and width must be positive, got {bins}, {frames}, {width}")
     step = np.linalg.norm(np.diff(points[::frames, joint], axis=0), axis=-1)
     step = step[np.isfinite(step)]
     if not len(step):
@@ -119,22 +115,18 @@ def displacements(
     return np.bincount(np.minimum(step // width, bins - 1).astype(int), minlength=bins) / len(step)
 
 
-def speed_spectrum(points: Points, joint: int, bands: int = 8, every: int = 1) -> Float[np.ndarray, " band"]:
+def speed_spectrum(points: Points, joint: int, bands: int = 8) -> Float[np.ndarray, " band"]:
     """Amplitudes of a joint's speed in bands of frequency (FFT-JD); sums to one, or is 0 where nothing moves.
 
     Args:
         points: `prepare`; no NaN in the joint.
         joint: index.
         bands: published are 8, and 16.
-        every: 1 takes all speeds; 9 takes every ninth and sets the others to zero, as the reference implementation.
 
     Raises:
-        ValueError: fewer than one band or frame, or fewer frames than bands need.
+        ValueError: fewer frames than bands need.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
-    speed = np.linalg.norm(np.diff(points[:, joint], axis=0), axis=-1)
-    return _in_bands(np.where(np.arange(len(speed)) % every == 0, speed, 0), bands)
+    return _in_bands(np.linalg.norm(np.diff(points[:, joint], axis=0), axis=-1), bands)
 
 
 def angle_spectrum(points: Points, joint: int, parent: int, bands: int = 8) -> Float[np.ndarray, " band"]:
@@ -162,8 +154,6 @@ def _angles(points: Points, joint: int, parent: int) -> Float[np.ndarray, " time
 
 
 def _in_bands(series: Float[np.ndarray, " time"], bands: int) -> Float[np.ndarray, " band"]:
-    if bands < 1:
-        raise ValueError(f"bands must be positive, got {bands}")
     amplitudes = np.abs(np.fft.rfft(series - series.mean()))[1:]
     if len(amplitudes) < bands**2:
         raise ValueError(f"{bands} bands need {2 * bands**2} frames, got {len(series)}")
@@ -173,7 +163,7 @@ def _in_bands(series: Float[np.ndarray, " time"], bands: int) -> Float[np.ndarra
     return np.bincount(place, amplitudes, bands) / total if total > 0 else np.zeros(bands)
 
 
-def spectral_features(recording: Recording, bands: int = 8, every: int = 1) -> Float[np.ndarray, " feature"]:
+def spectral_features(recording: Recording, bands: int = 8) -> Float[np.ndarray, " feature"]:
     """FFT-JO and FFT-JD of every joint of `JOINTS`, directions first: 128 features with 8 bands.
 
     Bands are fractions of half the frame rate: all recordings need the same rate; the source has 50 Hz.
@@ -181,16 +171,20 @@ def spectral_features(recording: Recording, bands: int = 8, every: int = 1) -> F
     Args:
         recording: as `prepare`.
         bands: of either spectrum.
-        every: as `speed_spectrum`.
 
     Raises:
         InputError: as `prepare`.
         ValueError: as `angle_spectrum` and `speed_spectrum`.
     """
-    points, skeleton = prepare(recording), recording.skeleton
-    at = [skeleton.index(joint) for joint in JOINTS]
-    turns = [angle_spectrum(points, joint, skeleton.parent_indices[joint], bands) for joint in at]
-    return np.concatenate([*turns, *(speed_spectrum(points, joint, bands, every) for joint in at)])
+    points, bones = prepare(recording), _bones(recording)
+    turns = [angle_spectrum(points, joint, parent, bands) for joint, parent in bones]
+    return np.concatenate([*turns, *(speed_spectrum(points, joint, bands) for joint, _ in bones)])
+
+
+def _bones(recording: Recording) -> list[tuple[int, int]]:
+    """Each of `JOINTS` with its parent."""
+    at = [recording.skeleton.index(joint) for joint in JOINTS]
+    return [(joint, recording.skeleton.parent_indices[joint]) for joint in at]
 
 
 def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[np.ndarray, " feature"]:
@@ -205,7 +199,6 @@ def features(recording: Recording, bins: int = 8, width: float = 2.0) -> Float[n
         InputError: as `prepare`.
         ValueError: as `orientations` and `displacements`.
     """
-    points, skeleton = prepare(recording), recording.skeleton
-    at = [skeleton.index(joint) for joint in JOINTS]
-    pose = [orientations(points, joint, skeleton.parent_indices[joint], bins) for joint in at]
-    return np.concatenate([*pose, *(displacements(points, joint, bins, width) for joint in at)])
+    points, bones = prepare(recording), _bones(recording)
+    pose = [orientations(points, joint, parent, bins) for joint, parent in bones]
+    return np.concatenate([*pose, *(displacements(points, joint, bins, width) for joint, _ in bones)])

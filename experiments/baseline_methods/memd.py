@@ -29,12 +29,7 @@ def decompose(tracks: Tracks, modes: int, directions: int = DIRECTIONS) -> Float
         tracks: no NaN.
         modes: largest number of modes; modes that do not exist are 0.
         directions: of the projections.
-
-    Raises:
-        ValueError: missing values, or fewer than one mode.
     """
-    if modes < 1 or tracks.ndim != 2 or not np.isfinite(tracks).all():
-        raise ValueError(f"modes must be at least 1 and tracks [time, track] without gaps, got {modes}, {tracks.shape}")
     found = np.zeros((modes + 1, *tracks.shape))
     sphere, rest = _directions(tracks.shape[1], directions), tracks.astype(np.float64)
     for number in range(modes):

@@ -9,7 +9,6 @@ that are not. Our choice, where the description does not say: the number of epoc
 recording and overlaps the one before, and the mean over pieces.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,9 +40,6 @@ class PieceConfig:
         decay: factor of the parameters that are added to their gradients.
         evaluation_batch: pieces per call; it changes memory, not results.
         seed: root of every random number.
-
-    Raises:
-        ValueError: a value out of range.
     """
 
     epochs: int = 100
@@ -52,17 +48,6 @@ class PieceConfig:
     decay: float = 1e-4
     evaluation_batch: int = 8
     seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not (math.isfinite(self.decay) and self.decay >= 0):
-            raise ValueError(f"decay must be at least 0, got {self.decay}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")
 
 
 class Pieces(NamedTuple):
@@ -88,19 +73,9 @@ class Pieces(NamedTuple):
             recordings: what the network reads of each.
             labels: of each, 0 or 1.
             frames: of a piece.
-
-        Raises:
-            ValueError: no recordings, numbers or shapes that do not fit, missing values, a label not 0 or 1, or a
-                recording shorter than a piece.
         """
-        if not recordings or len(recordings) != len(labels) or not set(map(int, labels)) <= {0, 1}:
-            raise ValueError(f"{len(recordings)} recordings need as many labels, 0 or 1, got {len(labels)}")
         parts, owners = [], []
         for number, given in enumerate(recordings):
-            if given.shape[1:] != recordings[0].shape[1:]:
-                raise ValueError(f"recording {number} has shape {given.shape}, the first one {recordings[0].shape}")
-            if not 1 <= frames <= len(given) or not np.isfinite(given).all():
-                raise ValueError(f"recording {number} has fewer than {frames} frames or missing values")
             starts = sorted({*range(0, len(given) - frames + 1, frames), len(given) - frames})
             parts += [given[start : start + frames] for start in starts]
             owners += [number] * len(starts)

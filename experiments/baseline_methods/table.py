@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from baseline_methods.protocol import Comparator, Problem
 from infantjax.evaluation import comparison, discrimination
@@ -94,20 +95,24 @@ def decide(risks: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> np.ndarra
 
 def formatted(lines: Sequence[Line]) -> str:
     """The table as text."""
-    head = (
-        f"{'method':<23}{'reads':<10}{'AUC':>6}{'95 % interval':>17}{'sens.':>7}{'spec.':>7}{'P AUC':>8}{'P dec.':>8}"
-    )
-    text = [f"{head}{'s/rec.':>8}{'s/fold':>8}{'parameters':>12}{'published':>14}"]
-    for line in lines:
-        interval = f"{line.auc.low:.3f} to {line.auc.high:.3f}"
-        p = "".join(f"{_p_value(value):>8}" for value in (line.p_auc, line.p_decisions))
-        size = "-" if line.parameters is None else str(line.parameters)
-        text.append(
-            f"{line.method:<23}{line.reads:<10}{line.auc.value:>6.3f}{interval:>17}{line.sensitivity.value:>7.2f}"
-            f"{line.specificity.value:>7.2f}{p}{line.prepare_seconds:>8.3f}{line.fit_seconds:>8.1f}{size:>12}"
-            f"{line.published:>14}"
-        )
-    return "\n".join(text)
+    rows = [
+        {
+            "method": line.method,
+            "reads": line.reads,
+            "AUC": f"{line.auc.value:.3f}",
+            "95 % interval": f"{line.auc.low:.3f} to {line.auc.high:.3f}",
+            "sens.": f"{line.sensitivity.value:.2f}",
+            "spec.": f"{line.specificity.value:.2f}",
+            "P AUC": _p_value(line.p_auc),
+            "P dec.": _p_value(line.p_decisions),
+            "s/rec.": f"{line.prepare_seconds:.3f}",
+            "s/fold": f"{line.fit_seconds:.1f}",
+            "parameters": "-" if line.parameters is None else str(line.parameters),
+            "published": line.published,
+        }
+        for line in lines
+    ]
+    return pd.DataFrame(rows).to_string(index=False)
 
 
 def _p_value(p: float | None) -> str:
@@ -117,11 +122,11 @@ def _p_value(p: float | None) -> str:
 
 def to_csv(lines: Sequence[Line]) -> str:
     """The table as CSV; an estimate has a column for each end of its interval."""
-    head = []
-    for name, value in zip(Line._fields, lines[0]):
-        head += [name, f"{name}_low", f"{name}_high"] if isinstance(value, Estimate) else [name]
     rows = []
     for line in lines:
-        cells = [part for value in line for part in (value if isinstance(value, Estimate) else (value,))]
-        rows.append([f"{cell:.4g}" if isinstance(cell, float) else cell for cell in cells])
-    return csv_text(head, rows)
+        row: dict[str, object] = {}
+        for name, value in line._asdict().items():
+            estimate = isinstance(value, Estimate)
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), value)) if estimate else {name: value}
+        rows.append({name: f"{cell:.4g}" if isinstance(cell, float) else cell for name, cell in row.items()})
+    return csv_text(list(rows[0]), [list(row.values()) for row in rows])

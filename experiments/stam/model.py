@@ -27,7 +27,6 @@ from jaxtyping import Array, Float
 
 from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.st_gcn import StGcnLayer
-from infantjax.nn import flops
 from infantjax.nn.initializers import UniformFanIn
 from infantjax.nn.layers import BatchNorm, Dense
 from infantjax.skeletons import OPENPOSE_18, Skeleton
@@ -65,7 +64,6 @@ class AdditiveAttention(nn.Module):
         initializer = UniformFanIn(self.features)
         hidden = jnp.tanh(Dense(self.features, self.features, initializer, name="hidden")(items))
         weights = jax.nn.softmax(Dense(self.features, 1, initializer, name="score")(hidden)[..., 0], axis=-1)
-        flops.record("multiplication", items.size)
         return (weights[..., None] * items).sum(axis=-2), weights
 
 
@@ -77,14 +75,12 @@ class Stam(nn.Module):
         widths: channels of the three layers; time halves in the second and in the third.
         dropout: fraction of values dropped after the convolutions of the last two layers, and before the scores.
         classes: number of scores.
-        lean: leave out the norm that is never used (not the published count).
     """
 
     skeleton: Skeleton = OPENPOSE_18
     widths: tuple[int, int, int] = (64, 128, 128)
     dropout: float = 0.3
     classes: int = 2
-    lean: bool = False
 
     @nn.compact
     def __call__(
@@ -119,10 +115,9 @@ class Stam(nn.Module):
             layer = StGcnLayer(inputs, features, 2 if i else 1, True, dropout, importance=False, name=f"layer_{i}")
             y, inputs = layer(y, adjacency, train), features
         frames = jnp.transpose(y.mean(axis=2), (1, 0, 2))
-        flops.record("pooling", frames.size)
         pooled, of_joints = AdditiveAttention(inputs, name="joint_attention")(frames)
         pooled = Dense(inputs, inputs, UniformFanIn(inputs), name="project")(pooled)
-        if self.is_initializing() and not self.lean:
+        if self.is_initializing():
             BatchNorm((inputs,), name="unused_norm").affine()
         pooled = pooled.reshape(len(x), len(starts), inputs)
         context, of_clips = AdditiveAttention(inputs, name="clip_attention")(pooled)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from infantjax.errors import InputError
 from infantjax.evaluation.agreement import Weighting, fleiss_kappa, kappa
-from infantjax.evaluation.comparison import holm, mcnemar, paired_difference
+from infantjax.evaluation.comparison import holm, mcnemar
 from infantjax.evaluation.intervals import UNDEFINED, Estimate, bootstrap, clopper_pearson
 from infantjax.evaluation.tables import read_cells
 from infantjax.files import finite_or_none
@@ -205,7 +205,9 @@ def _share(right: Bool[np.ndarray, " clip"], groups: np.ndarray) -> Estimate:
 
 def _gain(alone: Bool[np.ndarray, " clip"], helped: Bool[np.ndarray, " clip"], groups: np.ndarray) -> dict[str, Any]:
     gained, lost, p = mcnemar(helped, alone)
-    accuracy = Estimate(float(helped.mean() - alone.mean()), *paired_difference(helped, alone, groups))
+    difference, labels = helped.astype(float) - alone, np.zeros(len(helped), int)
+    interval = bootstrap(lambda w: w @ difference / w.sum(axis=1), labels, groups)
+    accuracy = Estimate(float(difference.mean()), *interval)
     return {"accuracy": accuracy, "gained": gained, "lost": lost, "p": p, "holm": p}
 
 

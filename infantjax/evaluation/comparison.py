@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from infantjax.evaluation.discrimination import mean_and_error, placements
-from infantjax.evaluation.intervals import TAILS, Groups, Interval, bootstrap, check_scores
+from infantjax.evaluation.intervals import TAILS, check_scores
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> tuple[int, int, float]:
@@ -94,30 +94,6 @@ def delong(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> tuple[floa
         return difference, difference, difference, 1.0 if difference == 0 else math.nan
     reach = float(norm.isf(TAILS[0])) * deviation
     return difference, difference - reach, difference + reach, 2 * float(norm.sf(abs(difference) / deviation))
-
-
-def paired_difference(
-    first_right: ArrayLike,
-    second_right: ArrayLike,
-    groups: Groups | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Interval of the difference of two shares on the same infants, first less second, by bootstrap over infants.
-
-    Args:
-        first_right: `[recording]` whether the first method is right.
-        second_right: `[recording]` whether the second is.
-        groups: None if every recording is an infant of its own.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-
-    Raises:
-        ValueError: lengths that differ.
-    """
-    difference = np.asarray(first_right, np.float64) - np.asarray(second_right, np.float64)
-    labels = np.zeros(len(difference), int)
-    return bootstrap(lambda w: w @ difference / w.sum(axis=1), labels, groups, resamples, seed)
 
 
 def holm(p_values: ArrayLike) -> Float[np.ndarray, " test"]:

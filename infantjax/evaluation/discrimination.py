@@ -81,21 +81,19 @@ def auc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) 
     return float(roc_auc_score(labels, scores, sample_weight=weights))
 
 
-def confusion_counts(scores: ArrayLike, labels: ArrayLike, threshold: float, strict: bool = False) -> Counts:
+def confusion_counts(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Counts:
     """True and false predictions at a threshold.
 
     Args:
         scores: `[infant]`.
         labels: `[infant]`, 0 or 1.
         threshold: outcome 1 is predicted where the score is at least this, as in the reference implementation.
-        strict: only where the score is above the threshold, as in the paper.
 
     Raises:
         ValueError: NaN scores, other labels than 0 and 1, or lengths differ.
     """
     scores, labels, _ = check_scores(scores, labels)
-    predicted = scores > threshold if strict else scores >= threshold
-    return Counts(*(int(cell.sum()) for cell in _cells(predicted, labels)))
+    return Counts(*(int(cell.sum()) for cell in _cells(scores >= threshold, labels)))
 
 
 def auc_interval(
@@ -135,9 +133,7 @@ def auc_interval(
         area, error = mean_and_error(*placements(scores, labels))
         reach = float(norm.isf(TAILS[0])) * error
         return Interval(max(0.0, area - reach), min(1.0, area + reach))
-    if method == "bootstrap":
-        return bootstrap(_auc_of_weights(scores, labels), labels, groups, resamples, seed)
-    raise ValueError(f'unknown interval "{method}"; known: delong, bootstrap')
+    return bootstrap(_auc_of_weights(scores, labels), labels, groups, resamples, seed)
 
 
 def youden_threshold(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:

@@ -5,7 +5,7 @@ recordings, and a statistic is computed for many resamples at once from how ofte
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,8 +20,6 @@ AucMethod = Literal["delong", "bootstrap"]
 
 TAILS = (0.025, 0.975)
 """Probabilities below the ends of a 95 % interval, which all intervals are."""
-
-_BATCH_ELEMENTS = 2**21
 
 
 class Interval(NamedTuple):
@@ -79,7 +77,7 @@ def bootstrap(
     """
     if resamples < 1:
         raise ValueError(f"a bootstrap needs at least one resample, got {resamples}")
-    values = np.concatenate([statistic(w) for w in _resampled_weights(labels, groups, resamples, seed)])
+    values = statistic(_resampled_weights(labels, groups, resamples, seed))
     return Interval(*np.nanquantile(values, TAILS).tolist())
 
 
@@ -169,20 +167,18 @@ def group_indices(groups: Groups, labels: ArrayLike) -> tuple[np.ndarray, np.nda
 
 def _resampled_weights(
     labels: np.ndarray, groups: Groups | None, resamples: int, seed: int
-) -> Iterator[Float[np.ndarray, "resample row"]]:
-    """How often each row occurs in each resample, in batches that fit in memory."""
+) -> Float[np.ndarray, "resample row"]:
+    """How often each row occurs in each resample."""
     rows = np.arange(len(labels)) if groups is None else groups
     if len(rows) != len(labels):
         raise ValueError(f"groups must name the infant of each of the {len(labels)} rows, got {len(rows)}")
     index, first = group_indices(rows, labels)
-    strata = [np.flatnonzero(labels[first] == c) for c in (0, 1)]
-    rng, batch = np.random.default_rng(seed), max(1, _BATCH_ELEMENTS // max(1, len(labels)))
-    for start in range(0, resamples, batch):
-        counts = np.zeros((min(batch, resamples - start), len(first)))
-        for stratum in strata:
-            if len(stratum):
-                counts[:, stratum] = _draw_counts(rng, len(stratum), len(counts))
-        yield counts[:, index]
+    rng, counts = np.random.default_rng(seed), np.zeros((resamples, len(first)))
+    for outcome in (0, 1):
+        stratum = np.flatnonzero(labels[first] == outcome)
+        if len(stratum):
+            counts[:, stratum] = _draw_counts(rng, len(stratum), resamples)
+    return counts[:, index]
 
 
 def _draw_counts(rng: np.random.Generator, size: int, resamples: int) -> Int[np.ndarray, "resample size"]:

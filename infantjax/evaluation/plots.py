@@ -59,7 +59,8 @@ def reliability(risks: Risks, labels: ArrayLike, bins: int = 10) -> "Figure":
         labels: `[infant]`, 0 or 1.
         bins: number of bins.
     """
-    figure = _empty_figure()
+    figure, axes = new_figure("", "")
+    axes.remove()
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, values in risks.items():
@@ -148,16 +149,12 @@ def save(figures: "Mapping[str, Figure]", folder: str | Path, format: Format = "
 
 def new_figure(xlabel: str, ylabel: str) -> "tuple[Figure, Axes]":
     """An empty figure with one pair of axes."""
-    figure = _empty_figure()
-    axes = figure.subplots()
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    return figure, axes
-
-
-def _empty_figure() -> "Figure":
     try:
         # The class and not pyplot: no global state, no window, no backend.
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("matplotlib", "analysis") from None
-    return Figure(figsize=(6, 5), layout="constrained")
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure, axes

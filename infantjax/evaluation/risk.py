@@ -189,10 +189,13 @@ def compare(
     if min((labels == 0).sum(), (labels == 1).sum()) > 1:
         areas = discrimination.auc(first, labels), discrimination.auc(second, labels)
         rows["auc"] = *areas, *comparison.delong(first, second, labels)
-    for name, infants in {"sensitivity": labels == 1, "specificity": labels == 0, "accuracy": labels >= 0}.items():
-        rows[name] = _compare_paired(right[0][infants], right[1][infants], resamples, seed)
+    everyone, cases = np.ones(len(labels), bool), labels == 1
+    for name, infants in {"sensitivity": cases, "specificity": ~cases, "accuracy": everyone}.items():
+        p = comparison.mcnemar(*(each[infants] for each in right))[2] if infants.any() else math.nan
+        rows[name] = *_compare_shares([infants, infants], right, labels, resamples, seed), p
     for name, outcome in (("ppv", 1), ("npv", 0)):
-        rows[name] = _compare_predictive_values([each == outcome for each in predicted], right, labels, resamples, seed)
+        chosen = [each == outcome for each in predicted]
+        rows[name] = *_compare_shares(chosen, right, labels, resamples, seed), math.nan
     table = pd.DataFrame.from_dict(rows, orient="index", columns=_COMPARED)
     if test == "published":
         risks = zip((first, second), thresholds)
@@ -243,14 +246,14 @@ def evaluate_subgroups(
     Raises:
         ValueError: NaN risks, labels other than 0 and 1, or lengths differ.
     """
+    import pandas as pd
+
     risks, labels, _ = check_scores(risks, labels)
-    if len(groups) != len(labels):
-        raise ValueError(f"groups must name that of each of the {len(labels)} infants, got {len(groups)}")
-    found, of_infant = {}, np.asarray(groups, object)
-    for name in sorted(set(groups)):
-        r, y = risks[of_infant == name], labels[of_infant == name]
-        metrics = discrimination.discrimination_metrics(r, y, threshold, resamples=resamples, seed=seed)
-        found[name] = Evaluation(len(y), int(y.sum()), threshold, _table(metrics))
+    found = {}
+    for name, rows in pd.DataFrame({"group": list(groups), "risk": risks, "label": labels}).groupby("group"):
+        given = rows["risk"], rows["label"], threshold
+        metrics = discrimination.discrimination_metrics(*given, resamples=resamples, seed=seed)
+        found[str(name)] = Evaluation(len(rows), int(rows["label"].sum()), threshold, _table(metrics))
     return found
 
 
@@ -263,26 +266,17 @@ def _predictive_values(sensitivity: float, specificity: float) -> dict[str, Esti
     return found
 
 
-def _compare_paired(first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> tuple[float, ...]:
-    """Shares of infants that each method has right, `[infant]` of the same infants."""
-    if not len(first):
-        return (math.nan,) * 6
-    a, b = float(first.mean()), float(second.mean())
-    interval = comparison.paired_difference(first, second, resamples=resamples, seed=seed)
-    return a, b, a - b, *interval, comparison.mcnemar(first, second)[2]
-
-
-def _compare_predictive_values(
-    predicted: Sequence[np.ndarray], right: Sequence[np.ndarray], labels: np.ndarray, resamples: int, seed: int
+def _compare_shares(
+    chosen: Sequence[np.ndarray], right: Sequence[np.ndarray], labels: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, ...]:
-    """Shares of right predictions by bootstrap over infants; a resample without predictions is left out."""
+    """Shares that each method has right of chosen infants, by bootstrap; a resample without such is left out."""
 
     def shares(weights: np.ndarray) -> list[np.ndarray]:
         with np.errstate(invalid="ignore"):
-            return [weights @ (p & r) / (weights @ p) for p, r in zip(predicted, right)]
+            return [weights @ (c & r) / (weights @ c) for c, r in zip(chosen, right)]
 
     first, second = (float(share) for share in shares(np.ones(len(labels))))
     if math.isnan(first - second):
-        return first, second, *[math.nan] * 4
+        return first, second, *[math.nan] * 3
     interval = bootstrap(lambda w: np.subtract(*shares(w)), labels, None, resamples, seed)
-    return first, second, first - second, *interval, math.nan
+    return first, second, first - second, *interval

@@ -7,18 +7,18 @@ assessment reads it without SciPy or scikit-learn.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
 from infantjax.evaluation import calibration
-from infantjax.evaluation.decision import Conformal, conformal, held_out_risks, miss_rate_probability
+from infantjax.evaluation.decision import Conformal, conformal, held_out_risks
+from infantjax.settings import NonNegative, Positive, Range, Share, check_fields, from_settings, to_settings
 
 MIN_INFANTS = 10
 """Infants of each outcome that a map needs: five for each of its two parameters, the least that Vittinghoff and
 McCulloch (2007) found acceptable. The number is our choice."""
 
-_FIELDS = {"out_of_fold", "map", "reason", "optimistic", "subjects"}
 NO_PROBABILITY = "The risk is no probability"
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 _TAIL = 0.025
@@ -103,18 +103,25 @@ BINS = 20
 """Parts of 0..1 in which `CohortRisks` counts: no risk of a single infant can be read from them."""
 
 
-class CalibrationMap(NamedTuple):
+@dataclass(frozen=True)
+class CalibrationMap:
     """Logistic recalibration: `sigmoid(slope * logit(risk) + intercept)`.
 
     Attributes:
         slope: 1 if the risk is calibrated.
         intercept: 0 if the risk is calibrated.
         covariance: of slope, of both, of intercept; zeros where the method calibrates its risk itself.
+
+    Raises:
+        ValueError: a value that is not finite, or out of range.
     """
 
-    slope: float
-    intercept: float
-    covariance: tuple[float, float, float]
+    slope: Positive
+    intercept: Annotated[float, Range()]
+    covariance: tuple[NonNegative, Annotated[float, Range()], NonNegative]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def logits(self, risk: float) -> tuple[float, float, float]:
         """The calibrated logit and the ends of its 95 % interval."""
@@ -123,24 +130,6 @@ class CalibrationMap(NamedTuple):
         variance = self.covariance[0] * x * x + 2 * self.covariance[1] * x + self.covariance[2]
         reach = _Z * math.sqrt(max(variance, 0.0))
         return middle, middle - reach, middle + reach
-
-
-class Limits(NamedTuple):
-    """The most that a number of infants can say, as probabilities at their prevalence.
-
-    Attributes:
-        floor: least calibrated risk, `1 / (infants without the outcome + 2)`, Platt's target of a negative.
-        ceiling: largest calibrated risk, `(n + 1) / (n + 2)` of n infants with the outcome, Platt's of a positive.
-        lowest_high: least upper end of an interval: that of Clopper and Pearson for none of the infants without.
-        highest_low: largest lower end of an interval: the same for all of the infants with the outcome.
-
-    Source: Platt 1999; that they limit the map is our choice.
-    """
-
-    floor: float
-    ceiling: float
-    lowest_high: float
-    highest_low: float
 
 
 OWN_MAP = CalibrationMap(1.0, 0.0, (0.0, 0.0, 0.0))
@@ -221,22 +210,15 @@ class RiskCalibration:
         return CohortRisks(self.subjects, self.counts(), (lower[0], lower[1]), (tuple(counts[0]), tuple(counts[1])))
 
     def describe(self) -> str:
-        """The map, or why there is none, and how sure conformal sets are, in one line."""
-        without, cases = self.counts()
+        """The map, or why there is none, and the finest error of conformal sets, in one line."""
         words = f"no calibration map: {self.reason}"
         if self.map is not None:
             words = f"calibration map: slope {self.map.slope:.3g}, intercept {self.map.intercept:.3g}"
         if self.map == OWN_MAP:
             words = "no calibration map is needed: the method calibrates its risk itself"
-        if not min(without, cases):
+        if not min(self.counts()):
             return words
-        finest = self.conformal.finest_error
-        error = max(DEFAULT_OPTIONS.error, finest)
-        return (
-            f"{words}; finest error of conformal sets {finest:.3g}; at an error of {error:.3g} sets from {cases} "
-            f"infants with the outcome miss at most this share of such infants with probability "
-            f"{miss_rate_probability(cases, error):.2f} at best"
-        )
+        return f"{words}; finest error of conformal sets {self.conformal.finest_error:.3g}"
 
     def apply(
         self, risk: float, by_fold: Mapping[int, float], options: RiskOptions = DEFAULT_OPTIONS
@@ -267,25 +249,27 @@ class RiskCalibration:
         if self.map == OWN_MAP:
             low = high = math.nan
         else:
-            within = self.limits()
+            floor, ceiling, highest_low, lowest_high = map(_logit, self.limits())
             # NaN stays NaN.
-            middle = float(np.clip(middle, _logit(within.floor), _logit(within.ceiling)))
-            low, high = min(low, _logit(within.highest_low)), max(high, _logit(within.lowest_high))
+            middle, low, high = float(np.clip(middle, floor, ceiling)), min(low, highest_low), max(high, lowest_high)
         shift = _logit(at) - _logit(self.prevalence) if moved else 0.0
         middle, low, high = (0.5 + 0.5 * math.tanh((x + shift) / 2) for x in (middle, low, high))
         return found._replace(
             risk=middle, low=low, high=high, prevalence=at, statement=f"{statement}{self._beyond(risk)}"
         )
 
-    def limits(self) -> Limits:
-        """The probabilities that the number of infants of the map allows, at its prevalence."""
+    def limits(self) -> tuple[float, float, float, float]:
+        """The probabilities that the number of infants of the map allows, at its prevalence.
+
+        Returns:
+            Least and largest calibrated risk, `1 / (k + 2)` of k infants without the outcome and `(n + 1) / (n + 2)` of
+            n with it: Platt's targets. Largest lower and least upper end of an interval: those of Clopper and Pearson
+            for all of the infants with the outcome and for none of those without.
+
+        Source: Platt 1999; that they limit the map is our choice.
+        """
         without, cases = (max(count, 1) for count in self.counts())
-        return Limits(
-            floor=1 / (without + 2),
-            ceiling=(cases + 1) / (cases + 2),
-            lowest_high=1 - _TAIL ** (1 / without),
-            highest_low=_TAIL ** (1 / cases),
-        )
+        return 1 / (without + 2), (cases + 1) / (cases + 2), _TAIL ** (1 / cases), 1 - _TAIL ** (1 / without)
 
     def _beyond(self, risk: float) -> str:
         """Where the risk lies outside of all out-of-fold risks: that the map was not fitted there."""
@@ -293,10 +277,10 @@ class RiskCalibration:
         if self.map == OWN_MAP or not (risk < risks.min() or risk > risks.max()):
             return ""
         side = "below" if risk < risks.min() else "above"
-        within = self.limits()
+        floor, ceiling, *_ = self.limits()
         return (
             f" The risk lies {side} all out-of-fold risks, where the map was not fitted; so many infants allow no "
-            f"probability below {within.floor:.2g} or above {within.ceiling:.2g}."
+            f"probability below {floor:.2g} or above {ceiling:.2g}."
         )
 
     def _set(self, by_fold: Mapping[int, float], error: float) -> str:
@@ -339,16 +323,9 @@ class RiskCalibration:
     def to_dict(self) -> dict[str, Any]:
         """As JSON, without names of infants: rows `[outcome, fold, risk, weight]`, and the map."""
         sets = self.conformal
-        return {
-            "out_of_fold": [
-                [int(o), int(f), float(r), float(w)]
-                for o, f, r, w in zip(sets.outcomes, sets.folds, sets.risks, sets.weights)
-            ],
-            "map": None if self.map is None else {**self.map._asdict(), "covariance": list(self.map.covariance)},
-            "reason": self.reason,
-            "optimistic": self.optimistic,
-            "subjects": self.subjects,
-        }
+        columns = [values.tolist() for values in (sets.outcomes, sets.folds, sets.risks, sets.weights)]
+        stored = _Stored(tuple(zip(*columns)), self.map, self.reason, self.optimistic, self.subjects)
+        return to_settings(stored)  # type: ignore[no-any-return]
 
     @classmethod
     def from_dict(cls, content: object) -> Self:
@@ -358,50 +335,35 @@ class RiskCalibration:
             ValueError: anything that `to_dict` does not write.
         """
         try:
-            return cls._read(content)  # type: ignore[arg-type]
-        except (TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise ValueError(f"the calibration cannot be read ({type(error).__name__})") from None
-
-    @classmethod
-    def _read(cls, content: dict[str, Any]) -> Self:
-        if set(content) != _FIELDS:
-            raise ValueError(f"the calibration has other fields than {', '.join(sorted(_FIELDS))}")
-        if not isinstance(content["optimistic"], bool):
-            raise ValueError("the calibration's optimistic must be true or false")
-        for text in (content["reason"], content["subjects"]):
-            if not isinstance(text, str) or not text.isprintable() or len(text) > 300:
+            stored = from_settings(_Stored, content)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the calibration cannot be read: {error}") from None
+        for text in (stored.reason, stored.subjects):
+            if not text.isprintable() or len(text) > 300:
                 raise ValueError("the calibration's reason and subjects must be one short line each")
-        table = np.array([[_number(value) for value in row] for row in content["out_of_fold"]])
-        if table.ndim != 2 or table.shape[1] != 4 or not np.isfinite(table).all():
-            raise ValueError("the calibration's out-of-fold risks must be rows of four numbers")
-        outcomes, folds, risks, weights = table.T
-        whole = np.isin(outcomes, (0, 1)).all() and (folds == folds.astype(int)).all() and folds.min() >= 0
-        if not whole or folds.max() > 10_000 or risks.min() < 0 or risks.max() > 1:
-            raise ValueError("the calibration's outcomes, folds or risks are out of range")
-        if weights.min() <= 0 or weights.max() > 1:
-            raise ValueError("the calibration's weights must be above 0 and at most 1")
-        sets = Conformal(risks, outcomes.astype(np.int64), folds.astype(np.int64), weights)
-        if content["map"] is None and not content["reason"]:
-            raise ValueError("the calibration has neither a map nor a reason for that")
-        return cls(sets, _read_map(content["map"]), content["reason"], content["optimistic"], content["subjects"])
+        if not stored.out_of_fold or (stored.map is None and not stored.reason):
+            raise ValueError("the calibration has no out-of-fold risks, or neither a map nor a reason for that")
+        outcomes, folds, risks, weights = (np.array(column) for column in zip(*stored.out_of_fold))
+        sets = Conformal(risks, outcomes, folds, weights)
+        return cls(sets, stored.map, stored.reason, stored.optimistic, stored.subjects)
 
 
-def _read_map(content: Any) -> CalibrationMap | None:
-    if content is None:
-        return None
-    if set(content) != set(CalibrationMap._fields):
-        raise ValueError("the calibration map has other fields than slope, intercept and covariance")
-    slope, intercept = (_number(content[name]) for name in ("slope", "intercept"))
-    covariance = tuple(_number(value) for value in content["covariance"])
-    if len(covariance) != 3 or not slope > 0 or min(covariance[0], covariance[2]) < 0:
-        raise ValueError("the calibration map needs a slope above 0 and three numbers of covariance")
-    return CalibrationMap(slope, intercept, covariance)  # type: ignore[arg-type]
+_Row = tuple[Literal[0, 1], Annotated[int, Range(0, 10_000)], Share, Annotated[float, Range(above=0, at_most=1)]]
+"""Outcome, fold, risk and weight."""
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("the calibration holds something that is no number")
-    return float(value)
+@dataclass(frozen=True)
+class _Stored:
+    """The fields of the JSON."""
+
+    out_of_fold: tuple[_Row, ...]
+    map: CalibrationMap | None
+    reason: str
+    optimistic: bool
+    subjects: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def _fit_map(risks: np.ndarray, labels: np.ndarray) -> tuple[CalibrationMap | None, str]:

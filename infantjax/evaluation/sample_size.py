@@ -59,13 +59,13 @@ def precision(risks: ArrayLike, labels: ArrayLike) -> "pd.DataFrame":
 
     # The errors of slope and ratio fall with the root of the number of infants, that of the AUC nearly so; the interval
     # of the ratio is symmetric on the logarithm.
-    widths: dict[str, Callable[[float], float]] = {
-        "auc": lambda n: 2 * _Z * auc_error(n),
-        "calibration_slope": lambda n: 2 * _Z * slope / math.sqrt(n),
-        "observed_to_expected": lambda n: 2 * math.sinh(_Z * ratio / math.sqrt(n)),
-    }
-    table["width"] = [width(count) for width in widths.values()]
-    table["infants"] = [_infants(width, _TARGETS[name]) for name, width in widths.items()]
+    root, targets = math.sqrt(count), _TARGETS
+    table["width"] = [2 * _Z * auc_error(count), 2 * _Z * slope / root, 2 * math.sinh(_Z * ratio / root)]
+    table["infants"] = [
+        _infants(lambda n: 2 * _Z * auc_error(n), targets["auc"]),
+        math.ceil(max(2.0, (2 * _Z * slope / targets["calibration_slope"]) ** 2)),
+        math.ceil(max(2.0, (_Z * ratio / math.asinh(targets["observed_to_expected"] / 2)) ** 2)),
+    ]
     return table
 
 

@@ -154,7 +154,7 @@ def test_a_headline_that_is_no_risk_has_no_calibration(assess):
 
 
 def test_a_calibration_that_cannot_be_read_is_one_line(assess):
-    with pytest.raises(InputError, match=r"^ensemble: cannot be used \(the calibration has other fields"):
+    with pytest.raises(InputError, match=r"^ensemble: cannot be used \(the calibration cannot be read"):
         assess({"map": None})
 
 

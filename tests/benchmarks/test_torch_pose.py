@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_pose import TorchEfficientPose, TorchPose  # noqa: E402
+from benchmarks.torch_pose import TorchPose  # noqa: E402
 from infantjax.nn.initializers import initialize  # noqa: E402
 from infantjax.pose.networks.cima_pose import CimaPose  # noqa: E402
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass  # noqa: E402
@@ -64,7 +64,7 @@ def test_the_twin_that_is_trained_gives_the_maps_of_every_pass():
     x = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype(np.float32)
     variables = jax.device_get(dict(initialize(network, jax.random.key(0), x)))
     (_, aux), _ = jax.jit(lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]))(variables, x)
-    twin = TorchEfficientPose(network, variables["params"]).train()
+    twin = TorchPose(network, variables, trained=True)
     found = twin(torch.as_tensor(x.transpose(0, 3, 1, 2).copy()))
     for name, maps in zip(("pass1_pafs", "pass2_confs", "pass3_confs"), found, strict=True):
         ours = np.asarray(aux[name])

@@ -1,4 +1,4 @@
-"""The PyTorch twins of the SMA CNN, of MAM and of VideoPose3D compute what ours compute."""
+"""The PyTorch twins of the SMA CNN, of MAM, of VideoPose3D and of Baby Moves compute what ours compute."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_systems import TorchLifting, TorchMam, TorchSmaCnn  # noqa: E402
+from benchmarks.torch_systems import TorchBabyMoves, TorchLifting, TorchMam, TorchSmaCnn  # noqa: E402
+from infantjax.methods.baby_moves import model as baby_moves  # noqa: E402
+from infantjax.methods.baby_moves.training import penalty  # noqa: E402
 from infantjax.methods.mam import preprocessing as motion  # noqa: E402
 from infantjax.methods.mam.model import MAM  # noqa: E402
 from infantjax.methods.mam.training import MamBatch, TrainingConfig, VideoTask  # noqa: E402
@@ -57,12 +59,27 @@ def test_the_twin_of_mam_gives_the_same_losses_and_centers():
     np.testing.assert_allclose(centers.numpy(), updates["centers"]["centers"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("strided", [False, True])
-def test_the_twin_of_videopose3d_gives_the_same_positions(strided):
+def test_the_twin_of_videopose3d_gives_the_same_positions():
     network = LiftingNetwork(inputs=4, outputs=5, widths=(3, 3), channels=6)
     x = np.random.default_rng(0).standard_normal((2, 18, 4, 2)).astype(np.float32)
     variables = drawn(network, x)
-    expected = jax.jit(lambda v, x: network.apply(v, x, strided=strided)[0])(variables, x)
+    expected = jax.jit(lambda v, x: network.apply(v, x)[0])(variables, x)
     with torch.inference_mode():
-        found = TorchLifting(variables, network.widths).eval()(torch.as_tensor(x), strided).numpy()
+        found = TorchLifting(variables, network.widths).eval()(torch.as_tensor(x)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_the_twin_of_baby_moves_gives_the_same_logits_and_penalty():
+    network = baby_moves.build(dropout=0.0)
+    x = np.random.default_rng(0).standard_normal((3, 2, 128, 46)).astype(np.float32)
+    variables = jax.device_get(dict(initialize(network, jax.random.key(0), x)))
+    rng = np.random.default_rng(1)
+    variables["batch_stats"] = jax.tree.map(
+        lambda leaf: (leaf + rng.uniform(0, 0.3, leaf.shape)).astype(np.float32), variables["batch_stats"]
+    )
+    expected = np.asarray(jax.jit(network.apply)(variables, x)[0])
+    twin = TorchBabyMoves(variables).eval()
+    with torch.inference_mode():
+        found = twin(torch.as_tensor(x.reshape(6, 128, 46).transpose(0, 2, 1).copy()), 2).numpy()
+        assert float(twin.penalty()) == pytest.approx(float(penalty(variables["params"])), rel=1e-5)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

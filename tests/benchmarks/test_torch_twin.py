@@ -1,6 +1,5 @@
 """The PyTorch twin is the published network: counts, state names, outputs, gradients and training steps."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,6 @@ def published(number: int) -> dict[str, Any]:
 
 def count(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def test_parameter_count_of_st_gcn_is_the_published_one():
-    assert count(twin.StGcn()) == 3_075_740
 
 
 def test_inference_in_batches_equals_one_call_for_one_model_and_for_several():
@@ -147,24 +142,3 @@ def test_graph_network_and_its_training_equal_the_reference_in_double(shared: Pa
         assert gradients.keys() == expected.keys()
         for key, value in expected.items():
             assert np.abs(gradients[key] - value).max() < 1e-7 * largest, key
-
-
-def stored_st_gcn(shared: Path) -> dict[str, np.ndarray]:
-    """The reference of ST-GCN with the convolution weights drawn by their recipe."""
-    stored = read(shared / "golden" / "stgcn" / "stgcn.npz")
-    meta = json.loads(str(stored["meta"]))
-    for i, entry in enumerate(meta["recipe"]):
-        draws = np.random.default_rng([meta["seed"], i]).standard_normal(entry["shape"]) * entry["scale"]
-        weights = draws.astype("float32")
-        assert hashlib.sha256(weights.tobytes()).hexdigest() == entry["sha256"], entry["name"]
-        stored[f"state/{entry['name']}"] = weights
-    return stored
-
-
-def test_st_gcn_equals_the_reference(shared: Path):
-    check_single_precision(twin.StGcn(), stored_st_gcn(shared))
-
-
-@pytest.mark.slow
-def test_st_gcn_equals_the_reference_in_double(shared: Path):
-    check_double_precision(twin.StGcn(), stored_st_gcn(shared))

@@ -14,14 +14,7 @@ def test_kappa_by_hand():
     first = [1] * 25 + [0] * 25
     second = [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15
     assert agreement.kappa(first, second) == pytest.approx(0.4)
-
-
-def test_kappa_of_one_class_only_is_not_defined():
-    assert math.isnan(agreement.kappa([2, 2, 2], [2, 2, 2]))
-    assert agreement.kappa([2, 2, 2], [2, 2, 3]) == 0
-
-
-def test_raters_of_different_items_are_refused():
+    assert math.isnan(agreement.kappa([2, 2, 2], [2, 2, 2])), "one class only"
     with pytest.raises(ValueError, match="same items"):
         agreement.kappa([0, 1], [0])
 
@@ -74,7 +67,3 @@ def test_a_reliable_change_is_the_spread_of_a_difference():
     assert agreement.reliable_change(residuals, 4) == pytest.approx(expected)
     assert agreement.reliable_change(residuals + 7, 4) == pytest.approx(expected)
     assert np.isnan(agreement.reliable_change(residuals, 1))
-    rng = np.random.default_rng(1)
-    limit = agreement.reliable_change(rng.normal(0, 4, 5000), 5000)
-    changes = rng.normal(0, 4, 20_000) - rng.normal(0, 4, 20_000)
-    assert 0.04 < np.mean(np.abs(changes) > limit) < 0.06

@@ -1,9 +1,18 @@
 """Recalibration and conformal sets judged on infants that they were not fitted on."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from infantjax.evaluation import calibration, cross_fitting
+
+
+@pytest.fixture(autouse=True)
+def few_parts(monkeypatch):
+    """A few parts and halves of the infants, which are random all the same."""
+    monkeypatch.setattr(cross_fitting, "cross_fitted", partial(cross_fitting.cross_fitted, repeats=5))
+    monkeypatch.setattr(cross_fitting, "conformal_coverage", partial(cross_fitting.conformal_coverage, halves=50))
 
 
 def cohort(n: int = 60, seed: int = 0):
@@ -24,7 +33,7 @@ def test_cross_fitted_risks_are_those_of_scikit_learn_on_the_same_parts():
         cv=StratifiedKFold(5, shuffle=True, random_state=7),
         method="predict_proba",
     )
-    np.testing.assert_allclose(cross_fitting.cross_fitted(risks, labels, 1, seed=7)[0], peer[:, 1], atol=1e-5)
+    np.testing.assert_allclose(cross_fitting.cross_fitted(risks, labels, repeats=1, seed=7)[0], peer[:, 1], atol=1e-5)
 
 
 def test_recalibration_repairs_risks_that_are_too_high():
@@ -55,4 +64,4 @@ def test_too_few_infants_leave_it_undefined(n, defined):
 def test_one_risk_unlike_all_others_gives_no_error():
     risks, labels = np.full(20, 0.4), np.arange(20) % 2
     risks[0] = 0.5
-    assert np.isfinite(cross_fitting.cross_fitted(risks, labels, 3)).all()
+    assert np.isfinite(cross_fitting.cross_fitted(risks, labels)).all()

@@ -42,15 +42,14 @@ def test_the_map_is_the_logistic_regression_of_scikit_learn_on_the_logit():
     for risk in (0.05, 0.5, 0.97):
         given = found.apply(risk, everywhere(risk))
         expected = peer.predict_proba(calibration.logits([risk])[:, None])[0, 1]
-        within = np.clip(expected, found.limits().floor, found.limits().ceiling)
-        assert given.risk == pytest.approx(within, abs=1e-5)
+        assert given.risk == pytest.approx(np.clip(expected, *found.limits()[:2]), abs=1e-5)
         assert given.low < given.risk < given.high
     assert found.apply(0.5, everywhere(0.5)).prevalence == pytest.approx(1 / 3)
 
 
 def test_the_interval_of_a_calibrated_risk_is_as_wide_as_maps_of_other_cohorts_spread():
     logits = []
-    for seed in range(60):
+    for seed in range(40):
         data = cohort(seed=seed, by_chance=True)
         found = RiskCalibration.fit(data.risks, data.outcomes, data.infants, data.folds).apply(0.6, everywhere(0.6))
         logits.append([math.log(p / (1 - p)) for p in (found.low, found.risk, found.high)])
@@ -76,13 +75,6 @@ def test_risks_that_do_not_rise_with_the_outcome_get_no_map():
     found = RiskCalibration.fit([1 - r for r in data.risks], data.outcomes, data.infants, data.folds)
     assert found.map is None
     assert "not higher" in found.reason
-
-
-def test_risks_that_separate_the_outcomes_get_a_finite_map():
-    outcomes = [0] * 20 + [1] * 20
-    risks = np.linspace(0.05, 0.95, 40).tolist()
-    found = RiskCalibration.fit(risks, outcomes, [str(i) for i in range(40)], [0] * 40)
-    assert found.apply(0.05, {0: 0.05}).risk < 0.1 < 0.9 < found.apply(0.95, {0: 0.95}).risk < 1
 
 
 def test_the_conformal_set_is_said_in_words():
@@ -129,7 +121,8 @@ def test_an_infant_with_many_recordings_changes_nothing():
         data.infants + [data.infants[0]] * 25,
         data.folds + again,
     )
-    assert many.map[:2] == pytest.approx(fitted().map[:2])
+    assert many.map.slope == pytest.approx(fitted().map.slope)
+    assert many.map.intercept == pytest.approx(fitted().map.intercept)
     assert many.counts() == (80, 40)
     again, once = many.apply(0.4, everywhere(0.4)), fitted().apply(0.4, everywhere(0.4))
     assert again[:4] == pytest.approx(once[:4])
@@ -178,14 +171,9 @@ def entry(column, value):
 def test_anything_else_is_refused(damage):
     content = fitted().to_dict()
     damage(content)
-    with pytest.raises(ValueError, match="calibration"):
-        RiskCalibration.from_dict(content)
-
-
-@pytest.mark.parametrize("content", [None, [], "calibration", {"map": None}])
-def test_what_is_no_calibration_is_refused(content):
-    with pytest.raises(ValueError, match="calibration"):
-        RiskCalibration.from_dict(content)
+    for wrong in (content, None, [], "calibration"):
+        with pytest.raises(ValueError, match="calibration"):
+            RiskCalibration.from_dict(wrong)
 
 
 @pytest.mark.parametrize("options", [{"error": 0.0}, {"error": 1.0}, {"prevalence": 0.0}, {"prevalence": 1.0}])
@@ -203,10 +191,8 @@ def test_doubtful_tracking_leaves_the_set_open():
 
 
 def test_a_calibration_is_described_in_one_line():
-    assert fitted().describe() == (
-        "calibration map: slope 1.67, intercept -1.45; finest error of conformal sets 0.0244; at an error of 0.1 sets "
-        "from 40 infants with the outcome miss at most this share of such infants with probability 0.58 at best"
-    )
+    words = "calibration map: slope 1.67, intercept -1.45; finest error of conformal sets 0.0244"
+    assert fitted().describe() == words
     assert fitted(own=True).describe().startswith("no calibration map is needed: the method calibrates its risk itself")
     few = RiskCalibration.fit([0.1, 0.2], [0, 0], ["a", "b"], [0, 0])
     assert few.describe().endswith(
@@ -217,17 +203,16 @@ def test_a_calibration_is_described_in_one_line():
 def test_no_number_of_infants_shows_a_probability_of_nothing():
     found = fitted()
     without, cases = found.counts()
-    limits = found.limits()
-    assert limits.floor == pytest.approx(1 / (without + 2))
-    assert limits.ceiling == pytest.approx((cases + 1) / (cases + 2))
-    assert limits.lowest_high == pytest.approx(clopper_pearson(0, without).high)
-    assert limits.highest_low == pytest.approx(clopper_pearson(cases, cases).low)
+    floor, ceiling, highest_low, lowest_high = found.limits()
+    assert (floor, ceiling) == pytest.approx((1 / (without + 2), (cases + 1) / (cases + 2)))
+    assert lowest_high == pytest.approx(clopper_pearson(0, without).high)
+    assert highest_low == pytest.approx(clopper_pearson(cases, cases).low)
     for risk in np.concatenate([[0, 1e-12, 1 - 1e-12, 1], np.linspace(0.01, 0.99, 50)]):
         given = found.apply(risk, everywhere(risk))
-        assert limits.floor - 1e-12 <= given.risk <= limits.ceiling + 1e-12
+        assert floor - 1e-12 <= given.risk <= ceiling + 1e-12
         assert given.low <= given.risk <= given.high
-        assert given.high >= limits.lowest_high - 1e-12
-        assert given.low <= limits.highest_low + 1e-12
+        assert given.high >= lowest_high - 1e-12
+        assert given.low <= highest_low + 1e-12
 
 
 def test_a_risk_outside_of_all_out_of_fold_risks_is_said_to_be():

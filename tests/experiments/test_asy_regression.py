@@ -6,7 +6,6 @@ import asy_regression as experiment
 import numpy as np
 import pytest
 
-from infantjax.errors import InputError
 from infantjax.methods.asy_regression.images import DepthFrames
 from infantjax.methods.asy_regression.method import AsyRegression
 from infantjax.methods.asy_regression.network import Joints
@@ -58,17 +57,6 @@ def test_the_figure_has_a_box_for_each_limb_and_network():
     figure = experiment.figure_4(errors)
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(errors)
     assert len(figure.axes[0].patches) == 8
-
-
-def test_a_limb_of_which_nothing_was_found_has_no_error():
-    metrics = {"RMSD of left arm": 4.0, "IQR of left arm": 1.5, "RMSD of left leg": None, "IQR of left leg": None}
-    assert experiment.median_and_range(metrics, "left arm") == "4.00 (1.50)"
-    assert experiment.median_and_range(metrics, "left leg") == "-"
-
-
-def test_images_and_rendered_ones_exclude_each_other(tmp_path):
-    with pytest.raises(InputError, match="not both"):
-        experiment.source(experiment.Options(tmp_path))
 
 
 @pytest.mark.slow

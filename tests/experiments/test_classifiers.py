@@ -10,6 +10,8 @@ from infantjax.evaluation.discrimination import auc
 @pytest.fixture(autouse=True)
 def few_penalties(monkeypatch):
     monkeypatch.setattr(classifiers, "PENALTIES", (0.01, 1.0))
+    monkeypatch.setattr(classifiers, "TREES", 50)
+    monkeypatch.setattr(classifiers, "COMPONENTS", 20)
 
 
 def cohort(ring=False, n=120):
@@ -19,55 +21,26 @@ def cohort(ring=False, n=120):
     return x, (signal + 0.1 * rng.standard_normal(n) > 0).astype(int).tolist()
 
 
-def test_a_linear_difference_is_found():
-    x, y = cohort()
-    assert auc(classifiers.logistic(x, y, range(80), range(80, 120), folds=2), y[80:]) > 0.9
+def classify(x, y, classifier, train=50, **known):
+    return classifiers.classify(x, y, range(train), range(train, len(y)), classifier, folds=2, **known)
 
 
 @pytest.mark.slow
 def test_a_ring_is_found_with_a_kernel_only():
     x, y = cohort(ring=True)
-    plain, curved = (
-        auc(classifiers.logistic(x[:, :2], y, range(80), range(80, 120), kernel=k, components=20, folds=2), y[80:])
-        for k in (False, True)
-    )
+    plain, curved = (auc(classify(x[:, :2], y, name, 80), y[80:]) for name in ("logistic", "kernel"))
     assert plain < 0.75 < 0.85 < curved
 
 
-def test_test_recordings_change_no_other_risk():
-    x, y = cohort()
-    found = classifiers.logistic(x, y, range(80), range(80, 120), folds=2)
-    changed = x.copy()
-    changed[100:] *= 1000
-    again = classifiers.logistic(changed, [*y[:80], *[1 - v for v in y[80:]]], range(80), range(80, 120), folds=2)
-    np.testing.assert_array_equal(again[:20], found[:20])
-
-
-def test_the_unit_of_a_feature_does_not_matter():
-    x, y = cohort()
-    found = classifiers.logistic(x, y, range(80), range(80, 120), folds=2)
-    scaled = classifiers.logistic(x * [1e3, 1, 1e-3, 1, 1, 1] + 7, y, range(80), range(80, 120), folds=2)
-    np.testing.assert_allclose(scaled, found, atol=1e-3)
-
-
-def test_too_few_infants_and_missing_values_are_refused():
-    x, y = cohort()
-    with pytest.raises(ValueError, match="cannot be split into 5 folds"):
-        classifiers.logistic(x, y, range(80), range(80, 120), groups=["one" if v else f"i{i}" for i, v in enumerate(y)])
-    x[3, 3] = np.nan
-    with pytest.raises(ValueError, match="missing values"):
-        classifiers.logistic(x, y, range(80), range(80, 120), folds=2)
-
-
-@pytest.mark.parametrize("classifier", ["lda", "svm", "pls", "forest"])
+@pytest.mark.parametrize("classifier", ["logistic", "lda", "svm", "pls", "forest"])
 def test_each_classifier_finds_a_linear_difference_in_features_it_never_saw(classifier):
     x, y = cohort(n=80)
-    found = classifiers.classify(x, y, range(50), range(50, 80), classifier, folds=2)
+    found = classify(x, y, classifier)
     assert ((found > 0) & (found < 1)).all()
     assert auc(found, y[50:]) > 0.9
     changed = x.copy()
     changed[60:] *= 1000
-    again = classifiers.classify(changed, y, range(50), range(50, 80), classifier, folds=2)
+    again = classify(changed, [*y[:50], *[1 - v for v in y[50:]]], classifier)
     np.testing.assert_array_equal(again[:10], found[:10])
 
 
@@ -75,13 +48,16 @@ def test_more_features_than_infants_can_be_told_apart():
     x, y = cohort(n=60)
     wide = np.concatenate([x, np.random.default_rng(1).standard_normal((60, 100))], axis=1)
     for classifier in ("lda", "pls"):
-        assert np.isfinite(classifiers.classify(wide, y, range(40), range(40, 60), classifier, folds=2)).all()
+        assert np.isfinite(classify(wide, y, classifier, 40)).all()
 
 
-def test_an_unknown_classifier_is_refused():
+def test_too_few_infants_and_missing_values_are_refused():
     x, y = cohort()
-    with pytest.raises(ValueError, match="known: lda, svm, pls, forest"):
-        classifiers.classify(x, y, range(80), range(80, 120), "tree", folds=2)
+    with pytest.raises(ValueError, match="cannot be split into 2 folds"):
+        classify(x, y, "logistic", groups=["one" if v else f"i{i}" for i, v in enumerate(y)])
+    x[3, 3] = np.nan
+    with pytest.raises(ValueError, match="missing values"):
+        classify(x, y, "logistic")
 
 
 def test_the_fraction_of_positive_windows_separates_recordings():

@@ -10,9 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from infantjax.evaluation.discrimination import Counts
-from infantjax.evaluation.intervals import clopper_pearson
-
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "ensemble_nas_gcn.py"
 SMALL = ("--simulate", "--infants", "20", "--duration", "6", "--searches", "1", "--trials", "2", "--folds", "2")
 
@@ -22,9 +19,8 @@ def test_a_small_run_ends_in_the_tables_and_the_same_when_run_again(tmp_path):
     command = [sys.executable, SCRIPT, *SMALL, "--held-out", "1", "--search-training.epochs", "1", "-o", tmp_path]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
     titles = re.findall(r"^## (.*)$", first.stdout, re.M)
-    assert [re.search(r"(Table \S+\d|eTable 5)", title)[1] for title in titles] == [
-        *("Table A.3", "Table A.4", "Table A.5", "Table D.1", "eTable 5")
-    ]
+    found = [re.search(r"Table \S+\d", title)[0] for title in titles]
+    assert found == ["Table A.3", "Table A.4", "Table A.5", "Table D.1"]
     assert (tmp_path / "tables.md").read_text().strip() == first.stdout.strip()
     assert (tmp_path / "ensemble" / "ensemble.json").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -57,25 +53,3 @@ def test_decisions_about_the_test_infants_stand_over_the_published_ones(tables):
         "| Ensemble of 70, published | 15 | 7 | 111 | 6 | 71.4 [47.8, 88.7] | 94.1 [88.2, 97.6] | 68.2 [45.1, 86.1] "
         "| 94.9 [89.2, 98.1] | 90.6 [84.5, 94.9] | 0.921 |"
     )
-    for decisions, percentages, _ in tables.BY_METHOD.values():
-        found = Counts(*decisions)
-        for name, printed in zip(tables.FIGURES, percentages):
-            value, interval = found.metrics()[name], clopper_pearson(*found.fractions[name])
-            # Two bounds of the human assessment are printed 0.06 from the exact ones.
-            assert printed == pytest.approx([100 * part for part in (value, *interval)], abs=0.07)
-
-
-def test_thresholds_stand_over_the_published_ones_whose_cells_agree_with_one_another(tables):
-    risks, networks = np.array([0.1, 0.9]), np.array([[0.1, 0.1, 0.1, 0.1], [0.9, 0.9, 0.9, 0.9]])
-    lines = tables.threshold_table(risks, networks, SimpleNamespace(outcomes=(0, 1)), (0.5,)).splitlines()
-    ours = "| 0.50 | 1 | 0 | 1 | 0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 1 | 0 | 0 | 0 | 1 | 0 | 0 | 0 |"
-    assert lines[-6] == ours
-    assert lines[-1] == (
-        "| 0.35, published | 15 | 7 | 111 | 6 | 71.4 | 94.1 | 68.2 | 94.9 | 90.6 | 12 | 3 | 4 | 2 | 102 | 9 | 5 | 2 |"
-    )
-    for decisions, percentages, with_cp, without in tables.BY_THRESHOLD.values():
-        found = Counts(*decisions)
-        assert (found.tp, found.tn) == (sum(with_cp[:2]), sum(without[:2]))
-        assert (sum(with_cp), sum(without)) == (21, 118)
-        # 54.6 is printed for 18 of 33.
-        assert percentages == pytest.approx([100 * found.metrics()[name] for name in tables.FIGURES], abs=0.06)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import pytest
 
 from infantjax.evaluation.tables import read_risks
@@ -85,27 +84,3 @@ def test_without_data_an_experiment_names_the_option(name):
     assert done.returncode == 2
     assert done.stderr.startswith("error: --")
     assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.slow
-def test_a_score_outside_its_scale_is_named(tmp_path):
-    (tmp_path / "outcomes.csv").write_text("id;score;group\na;73;one\n")
-    done = run("sma_cnn.py", "--cohort", tmp_path)
-    assert 'outcomes.csv: line 2 (a): has score "73", which is not a number from 0 to 72' in done.stderr
-
-
-@pytest.mark.slow
-def test_too_few_windows_are_refused(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = ["id;score;group"]
-    joints = ("right_wrist", "left_wrist", "right_ankle", "left_ankle", "right_hip", "left_hip")
-    for i in range(3):
-        points = np.cumsum(rng.standard_normal((2000, 2 * len(joints))), axis=0)
-        header = ",".join(["frame", *(f"{joint}_{axis}" for joint in joints for axis in "xy")])
-        lines = [",".join([str(t), *(f"{v:.2f}" for v in values)]) for t, values in enumerate(points)]
-        (tmp_path / f"r{i}.csv").write_text("\n".join([header, *lines]))
-        rows.append(f"r{i};{20 * i};infant{i}")
-    (tmp_path / "outcomes.csv").write_text("\n".join(rows))
-    done = run("sma_cnn.py", "--cohort", tmp_path, "--fps", 30)
-    # 69 windows do not fill the published batch.
-    assert done.stderr.startswith("error: cohort: gives 46 windows to train on, fewer than a batch of 400; ")

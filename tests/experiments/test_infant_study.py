@@ -72,18 +72,14 @@ def rows_of(text, table, label):
 
 
 def test_a_study_prints_our_row_beside_the_published_ones(printed):
-    text, _ = printed
+    text, output = printed
     (published,) = rows_of(text, "Table 1", "EfficientPose RT, published")
     assert published[:2] + published[6:] == ["99.96", "99.69", "481336", "955490248", "5.06"]
     (ours,) = rows_of(text, "Table 1", "eye, ours")
     assert 0 <= float(ours[4]) <= float(ours[0]) <= 100
     assert len(rows_of(text, "Table 6: other images", "eye, ours")) == 1
-
-
-def test_the_curve_ends_with_all_training_images_and_has_no_start_without_weights(printed):
-    text, output = printed
     sizes = [row[0] for row in rows_of(text, "Figure 5: training images", "eye")]
-    assert sizes == ["7"]  # of ten infants, one selects the epoch and two test
+    assert sizes == ["7"], "of ten infants one selects the epoch and two test; there are no weights to begin with"
     assert (output / "figure_5_ME.png").stat().st_size > 1000
     rows = [line.split(",")[:4] for line in (output / "scores.csv").read_text("utf-8").splitlines()[1:]]
     assert rows == [["eye", "4", "7", "test"], ["eye", "4", "7", "transfer"]]
@@ -119,12 +115,6 @@ def test_the_spread_is_that_of_the_given_annotators(tmp_path):
     assert "H, given" in tables.table_2({}, spread)
 
 
-def test_the_thresholds_of_people_are_those_of_the_paper():
-    spread = tables.published_spread()
-    # Means of the columns of table 2, as printed.
-    assert (round(float(spread.mean.mean()), 4), round(float(spread.p95.mean()), 4)) == (0.0534, 0.1161)
-
-
 def test_pck_within_the_spread_counts_each_keypoint_by_its_own():
     spread = tables.published_spread()
     within = np.tile(spread.p95 * np.where(np.arange(JOINTS) < 10, 0.99, 1.01), (4, 1))
@@ -136,6 +126,8 @@ def test_pck_within_the_spread_counts_each_keypoint_by_its_own():
 
 
 def test_published_rows_of_table_2_have_the_published_means():
+    spread = tables.published_spread()
+    assert (round(float(spread.mean.mean()), 4), round(float(spread.p95.mean()), 4)) == (0.0534, 0.1161)
     for name, row in tables.TABLE_2.items():
         mean = np.mean([float(value) for value in row.split()])
         expected = 83.69 if name == "efficientpose-iii" else float(tables.TABLE_2_MEANS[name])
@@ -150,36 +142,18 @@ def test_errors_like_the_spread_are_consistent_with_it():
     assert float(agreement.split()[0]) < 0.1
 
 
-def test_figure_4_marks_the_spread_of_the_annotators():
-    spread = tables.published_spread()
-    (figure,) = tables.figure_4({"openpose": np.full((3, JOINTS), 0.1)}, spread).values()
-    (marks,) = [line for line in figure.axes[0].lines if line.get_label() == "mean spread of annotators"]
-    np.testing.assert_allclose(marks.get_xdata(), spread.mean)
-
-
 def test_the_difference_to_table_1_is_the_published_one():
     text = tables.score_table("Table 5", tables.TABLE_5, {}, {})
     differences = rows_of(text, "Table 5", "difference to table 1")[0]
     assert differences == ["-0.16", "-0.37", "-5.22", "-19.65", "-30.83", "+0.0695"]
 
 
-def test_images_and_rendered_ones_exclude_each_other(tmp_path):
+def test_bad_options_are_named_before_anything_is_rendered(tmp_path):
+    data = study.Data(*[Annotations(("a",), np.zeros((1, JOINTS, 2)), IN_MOTION_19)] * 3, None)
     with pytest.raises(InputError, match="not both"):
         study.read_data(study.Options(tmp_path))
-
-
-def test_an_unknown_network_is_named_before_anything_is_rendered(tmp_path):
     with pytest.raises(InputError, match="has hrnet, which is no network"):
         study.main(study.Options(tmp_path, simulate=10, networks=("hrnet",)))
-    assert not list(tmp_path.iterdir())
-
-
-def test_more_images_than_there_are_is_refused(tmp_path):
-    data = study.Data(*[Annotations(("a",), np.zeros((1, JOINTS, 2)), IN_MOTION_19)] * 3, None)
     with pytest.raises(InputError, match="give numbers up to 1"):
         study.efficiency(study.Options(tmp_path, sizes=(2,)), data, "eye")
-
-
-def test_the_transfer_leaves_out_what_mini_rgbd_has_not():
-    assert len(study.TRANSFER_JOINTS) == 12
-    assert set(study.TRANSFER_JOINTS) <= set(tables.HUMAN_SPREAD)
+    assert not list(tmp_path.iterdir())

@@ -27,20 +27,8 @@ def test_modes_of_all_tracks_line_up_though_one_track_lacks_the_fast_and_one_the
     np.testing.assert_allclose(modes[1, inner, 1], 2 * np.sin(SLOW + 1)[inner], atol=0.1)
 
 
-def test_the_order_of_the_tracks_does_not_change_what_a_mode_is(modes):
-    order = [2, 0, 1]
-    found = memd.decompose(TRACKS[:, order], 1, directions=12)
-    np.testing.assert_allclose(found[0, 45:-45], modes[0, 45:-45][:, order], atol=0.1)
-
-
 def test_tracks_without_extrema_have_no_modes():
     line = np.stack([SECONDS, -SECONDS], axis=1)
     found = memd.decompose(line, 2)
     np.testing.assert_array_equal(found[:2], 0)
     np.testing.assert_array_equal(found[2], line)
-
-
-@pytest.mark.parametrize(("tracks", "modes"), [(TRACKS, 0), (np.full((40, 2), np.nan), 2), (np.zeros(40), 2)])
-def test_what_cannot_be_decomposed_is_refused(tracks, modes):
-    with pytest.raises(ValueError, match="without gaps"):
-        memd.decompose(tracks, modes)

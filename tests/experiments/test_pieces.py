@@ -1,7 +1,5 @@
 """Training on pieces: a stack of runs of STAM, and a difference that it learns."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from baseline_methods import pieces
@@ -55,40 +53,3 @@ def test_it_learns_who_moves_more_and_gives_a_risk_for_every_held_out_recording(
     last = pieces.at_last_epoch(result, SPLITS, 8)
     np.testing.assert_array_equal(np.isfinite(last), np.isin(np.arange(8), [0, 1, 2, 5, 7]))
     np.testing.assert_array_equal(last[[7, 2, 5]], result.history["risks"][1, -1, :3])
-
-
-@pytest.mark.parametrize(
-    ("recordings", "labels", "frames", "message"),
-    [
-        ([], [], 30, "0 recordings"),
-        ([np.zeros((40, 18, 7))], [2], 30, "0 or 1"),
-        ([np.zeros((40, 18, 7))], [1], 0, "fewer than 0 frames"),
-        ([np.zeros((40, 18, 7)), np.zeros((40, 18, 6))], [0, 1], 30, r"shape \(40, 18, 6\)"),
-        ([np.zeros((29, 18, 7))], [1], 30, "fewer than 30 frames"),
-        ([np.full((40, 18, 7), np.nan)], [1], 30, "missing values"),
-    ],
-)
-def test_bad_recordings_are_refused(recordings, labels, frames, message):
-    with pytest.raises(ValueError, match=message):
-        Pieces.create(recordings, labels, frames)
-
-
-@pytest.mark.parametrize(
-    ("splits", "config", "message"),
-    [
-        ((), CONFIG, "at least one split"),
-        ((Split((0, 1), (8,)),), CONFIG, r"0\.\.7"),
-        ((Split((0,), (1,)),), CONFIG, "do not fill a batch of 4"),
-    ],
-)
-def test_bad_splits_are_refused(data, splits, config, message):
-    with pytest.raises(ValueError, match=message):
-        pieces.train(task(data, config), data, splits)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("decay", -1.0), ("seed", -1)]
-)
-def test_settings_out_of_range_are_refused(name, value):
-    with pytest.raises(ValueError, match=name):
-        replace(CONFIG, **{name: value})

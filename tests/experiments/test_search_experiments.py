@@ -29,10 +29,9 @@ def test_every_open_question_gets_its_table(tmp_path):
     done = run("open_questions.py", "--simulate", "-o", tmp_path, *small, "--noise", 0, 0.5, "--training.epochs", 2)
     assert done.returncode == 0, done.stderr
     assert "windows of 40 s left out" in done.stderr
-    assert len(re.findall("^## ", done.stdout, re.M)) == 5
+    assert len(re.findall("^## ", done.stdout, re.M)) == 4
     assert [row["networks"] for row in rows_of(tmp_path / "networks.csv")] == ["1", "2", "3", "4"]
     assert [row["seconds"] for row in rows_of(tmp_path / "window.csv")] == ["5"]
-    assert [row["epoch"] for row in rows_of(tmp_path / "epochs.csv")] == ["1", "2"]
-    assert len(rows_of(tmp_path / "aggregation.csv")) == 5
+    assert len(rows_of(tmp_path / "aggregation.csv")) == 4
     clean = [row for row in rows_of(tmp_path / "noise.csv") if float(row["sd_of_trunk"]) == 0]
     assert {row["risk_change"] for row in clean} == {"0"}

@@ -38,10 +38,6 @@ def test_other_partitions_give_their_published_counts(matrices, published, monke
     assert count_parameters(Stam(dropout=0.01 * matrices), stam.INPUT_SHAPE) == published
 
 
-def test_without_the_unused_norm_there_are_256_less():
-    assert count_parameters(Stam(lean=True), stam.INPUT_SHAPE) == 435_264 - 256
-
-
 def test_a_joint_receives_the_mean_of_those_within_three_hops():
     (matrix,) = stam.neighborhood(OPENPOSE_18)
     hops = sum(skeletons.adjacency(OPENPOSE_18, "dis4"))
@@ -72,22 +68,3 @@ def test_a_clip_is_seen_alone(small):
     # Two clips end with frame 50.
     logits, _ = apply(variables, x.at[:, 50:].set(9.0))
     np.testing.assert_array_equal(logits, apply(variables, x)[0])
-
-
-@pytest.mark.slow
-def test_training_drops_values_and_updates_the_statistics(small):
-    network, variables, x, _ = small
-    train = quick(lambda key: network.apply(variables, x, True, rngs={"dropout": key}, mutable=["batch_stats"]))
-    # A generator that compiles in no time.
-    (first, _), state = train(jax.random.key(1, impl="rbg"))
-    (again, _), _ = train(jax.random.key(2, impl="rbg"))
-    assert not np.allclose(first, again)
-    before, after = (v["batch_stats"]["data_norm"]["mean"] for v in (variables, state))
-    assert not np.allclose(before, after)
-
-
-def test_an_input_of_another_shape_is_refused(small):
-    network, variables, x, _ = small
-    for wrong in (x[:, :29], x[:, :, :17], x[..., :6]):
-        with pytest.raises(ValueError, match="at least 30 frames, 18 joints, 7"):
-            network.apply(variables, wrong)
