@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from infantjax.recording.metadata import Metadata
 from infantjax.recording.recording import Recording
+from infantjax.settings import to_settings
 from infantjax.simulation.config import STATEMENT, InfantConfig
 from infantjax.simulation.movement import move
 from infantjax.simulation.signals import Seed, low_pass_noise, seed_entropy, stream
@@ -53,7 +54,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
         "seed": list(entropy),
         "outcome": config.outcome,
         "fidgety": movement.fidgety.tolist(),
-        "simulation": config.to_dict(),
+        "simulation": to_settings(config),
     }
     return Recording(
         keypoints=pixels,

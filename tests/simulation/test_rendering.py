@@ -7,6 +7,7 @@ import pytest
 
 from infantjax import formats
 from infantjax.cli import run
+from infantjax.settings import from_settings
 from infantjax.simulation import Clip, InfantConfig, RenderConfig, move, project, render, write_cohort
 from infantjax.skeletons import IN_MOTION_19, MPII_16
 from infantjax.video import open_frames
@@ -137,7 +138,7 @@ def test_simulate_writes_clips_with_their_exact_keypoints(tmp_path):
 def test_a_clip_shows_the_infant_of_the_recording(tmp_path):
     write_cohort(tmp_path / "c", 2, 5, duration=1, fps=5, film=CLEAN)
     record = json.loads((tmp_path / "c" / "simulation.json").read_text())
-    infant = InfantConfig.from_dict(record["configurations"]["sim0001"])
+    infant = from_settings(InfantConfig, record["configurations"]["sim0001"])
     exact = render((5, 1), infant, CLEAN).recording().keypoints
     written = formats.read(tmp_path / "c" / "videos" / "sim0001.csv").keypoints
     np.testing.assert_allclose(written[..., :2], exact, atol=0.006)
