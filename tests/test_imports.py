@@ -22,7 +22,6 @@ HEAVY = (
     "sqlalchemy",
     "orbax",
     "tensorboardX",
-    "decord",
     "av",
     "h5py",
     "torch",

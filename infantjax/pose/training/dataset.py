@@ -16,7 +16,7 @@ from infantjax.pose.crop import crop_annotated
 from infantjax.pose.images import Resizing
 from infantjax.progress import Progress
 from infantjax.training.splits import Split
-from infantjax.video.random_access import read_frames
+from infantjax.video.reading import read_frames
 
 _FRAMES = 32
 """Frames of a video that are held in memory at once."""
@@ -66,8 +66,7 @@ def read_crops(
 
     def read(rows: Sequence[int]) -> str:
         try:
-            batch = read_frames(paths[rows[0]], [numbers[row] for row in rows])
-            for row, frame in zip(rows, batch.frames):
+            for row, frame in zip(rows, read_frames(paths[rows[0]], [numbers[row] for row in rows])):
                 crops[row], points[row] = crop_annotated(
                     frame, annotations.points[row], side, config.around_keypoints, config.resizing
                 )
