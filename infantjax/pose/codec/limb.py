@@ -15,47 +15,15 @@ from jaxtyping import Array, Float
 from infantjax.pose.codec import linking
 from infantjax.pose.codec.heatmap import Schedule
 from infantjax.settings import Positive, check_fields
-from infantjax.skeletons import Skeleton, segments
 
 AFFINITY_WIDTHS: Schedule = tuple(
     zip((0, 2, 6, 14, 22, 30, 38, 46, 54), (1.75, 1.5, 1.25, 1.0, 0.9, 0.875, 0.85, 0.825, 0.8))
 )
-"""Half widths of the affinity fields' limbs, as in the reference implementation of EfficientPose."""
+"""Half widths of the affinity fields' limbs, in 1/32 of the map's side, as in the reference of EfficientPose."""
 
 _ROUNDING = 1e-4
 
 Limbs = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class AffinityFieldCodec:
-    """Two maps per limb, x and y of the unit vector from its first to its second joint, on the pixels near it.
-
-    Attributes:
-        skeleton: its `segments` are the limbs.
-
-    Source: Groos et al., Paper I; Cao et al. 2017.
-    """
-
-    skeleton: Skeleton
-
-    def encode(
-        self, positions: Float[Array, "*batch keypoint 2"], side: int, width: float | Array
-    ) -> Float[Array, "*batch row column field"]:
-        """Fields, their channels x, y, x, y, ...
-
-        Args:
-            positions: fractions of the crop.
-            side: of the maps, pixels.
-            width: largest distance from the limb's line, in 1/32 of the maps' side, see `AFFINITY_WIDTHS`.
-        """
-        return affinity_fields(positions, segments(self.skeleton), side, width * side / 32)
-
-    def decode(
-        self, joint_maps: Float[np.ndarray, "row column joint"], fields: Float[np.ndarray, "row column field"]
-    ) -> linking.Crowd:
-        """All persons of an image: candidates of joints, linked where a field agrees; see `linking.find_people`."""
-        return linking.find_people(joint_maps, fields, self.skeleton)
 
 
 @dataclass(frozen=True)
@@ -125,7 +93,19 @@ class DiscCodec:
 def affinity_fields(
     positions: Float[Array, "*batch keypoint 2"], limbs: Limbs, side: int, width: float | Array
 ) -> Float[Array, "*batch row column field"]:
-    """Unit vectors along some limbs; see `AffinityFieldCodec`. `width` is in pixels of the map."""
+    """Two maps per limb, x and y of the unit vector from its first to its second joint, on the pixels near it.
+
+    Args:
+        positions: fractions of the crop.
+        limbs: (from, to) by index, those of a skeleton are its `segments`.
+        side: of the maps, pixels.
+        width: largest distance from the limb's line, pixels of the map; see `AFFINITY_WIDTHS`.
+
+    Returns:
+        Fields, their channels x, y, x, y, ...
+
+    Source: Groos et al., Paper I; Cao et al. 2017.
+    """
     _, _, inside, direction = _limb_distances(jnp.floor(positions * side), limbs, side, side, width)
     return rearrange(inside[..., None] * direction[..., None, None, :, :], "... limb xy -> ... (limb xy)")
 

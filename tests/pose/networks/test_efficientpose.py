@@ -10,7 +10,7 @@ from infantjax.models.entry import count_image
 from infantjax.nn.image import ImageConv, TransposedConv, double
 from infantjax.nn.initializers import initialize, shapes
 from infantjax.nn.kernels.depthwise import depthwise_convolution, same_padding
-from infantjax.pose.importers.keras import import_efficientpose
+from infantjax.pose.importers.keras import import_pose
 from infantjax.pose.networks import efficientnet, efficientpose
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
 from infantjax.pose.networks.efficientpose import VARIANTS, build
@@ -80,7 +80,7 @@ FILES = {
     "name", [pytest.param(n, marks=() if n == "efficientpose_rt_mpii" else pytest.mark.slow) for n in FILES]
 )
 def test_every_array_is_that_of_the_reference(name, shared, assert_golden):
-    assert_golden(*import_efficientpose(shared / "data" / "pose" / FILES[name]), name)
+    assert_golden(*import_pose(shared / "data" / "pose" / FILES[name]), name)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_every_array_is_that_of_the_reference(name, shared, assert_golden):
     ],
 )
 def test_the_other_released_files_are_read(file, name, keypoints, shared):
-    network, variables = import_efficientpose(shared / "data" / "pose" / file)
+    network, variables = import_pose(shared / "data" / "pose" / file)
     assert network.variant == VARIANTS[name]
     assert network.keypoints == keypoints
     given, needed = (jax.tree.map(jnp.shape, dict(tree)) for tree in (variables, variables_of(network)))

@@ -13,7 +13,7 @@ from infantjax.models import count_image
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.image import ImageConv, transposed
 from infantjax.nn.initializers import initialize
-from infantjax.pose.importers.keras import import_efficienthourglass
+from infantjax.pose.importers.keras import import_pose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
 from infantjax.skeletons import Skeleton
 
@@ -170,7 +170,7 @@ def test_jit_computes_what_eager_computes(name):
 )
 def test_every_array_of_the_hourglass_is_that_of_the_reference(name, shared, assert_golden):
     path = shared / "data" / "pose" / "EfficientHourglassL0_128x128.hdf5"
-    assert_golden(*import_efficienthourglass(path), name)
+    assert_golden(*import_pose(path), name)
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
