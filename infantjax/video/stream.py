@@ -27,7 +27,7 @@ class VideoStream(Frames):
 
         self.path, self.notes = path, []
         self.provenance = f"PyAV {av.__version__}"
-        with _open(self.path) as container:
+        with self._opened() as container:
             stream = _first_stream(container, path)
             # The index of an MP4 holds the time of every frame; other containers round or guess the duration.
             self._rounding = 0 if "mp4" in container.format.name else _SHORT_SECONDS
@@ -49,7 +49,7 @@ class VideoStream(Frames):
 
     def __iter__(self) -> Iterator[Frame]:
         self.notes = list(self._header_notes)
-        with _open(self.path) as container:
+        with self._opened() as container:
             size, count, first, last, step = None, 0, 0.0, -math.inf, 0.0
             for native in self._decode(container):
                 turns = round(native.rotation / 90) % 4
@@ -72,6 +72,10 @@ class VideoStream(Frames):
                 yield Frame(count, time - first, height, width, self.path.name, native, turns)
                 count += 1
         self._check_end(count, last - first, step)
+
+    def _opened(self) -> Any:
+        """The container, to be closed after use."""
+        return _open(self.path)
 
     def _decode(self, container: Any) -> Iterator["av.VideoFrame"]:
         """Decoded frames up to the first damage."""
