@@ -11,7 +11,7 @@ from infantjax import cli, models
 from infantjax.errors import InputError
 from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
-from infantjax.pose.export import difference, load_stablehlo, maps_of, onnx_maps, write_onnx, write_stablehlo
+from infantjax.pose.export import difference, load_stablehlo, write_onnx, write_stablehlo
 from infantjax.skeletons import MPII_16
 
 
@@ -58,21 +58,6 @@ def test_what_is_no_program_is_refused(tmp_path):
 def test_an_unknown_decoder_is_refused(network, tmp_path):
     with pytest.raises(ValueError, match="decoder must be one of"):
         write_stablehlo(network, tmp_path / "a", "color")
-
-
-@pytest.fixture(scope="module")
-def onnx_model(network, tmp_path_factory):
-    pytest.importorskip("onnx")
-    path = tmp_path_factory.mktemp("export") / "a.onnx"
-    write_onnx(network, path)
-    return path
-
-
-def test_onnx_runtime_computes_the_maps(network, onnx_model):
-    pytest.importorskip("onnxruntime")
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    found, expected = onnx_maps(onnx_model, pixels), np.asarray(jax.jit(maps_of(network))(pixels))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.slow

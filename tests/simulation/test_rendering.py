@@ -35,36 +35,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_clip(clip):
     assert other.frame(5).tobytes() != clip.frame(5).tobytes()
 
 
-def test_a_frame_does_not_depend_on_those_asked_for_before(clip):
-    alone = render(3, INFANT, clip.config).frame(6)
-    assert alone.tobytes() == list(clip.frames())[6].tobytes()
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_keypoints_lie_on_the_body_that_is_drawn(seed):
     clip = render(seed, INFANT, CLEAN)
     for index in (0, len(clip) - 1):
-        mask = clip.body_mask(index)
+        mask = clip._paint(index).cover
         for joint, (x, y), visible in zip(IN_MOTION_19.joints, clip.keypoints[index], clip.visible[index]):
             # The head top lies on the outline.
             row, column = (np.floor([y, x])).astype(int)
             near = mask[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
             assert not visible or (near.max() if joint == "head_top" else near.mean()) > 0.5, joint
-
-
-def test_the_color_at_a_joint_is_that_of_the_limb_and_not_of_the_floor():
-    naked = [c for c in (render(seed, INFANT, CLEAN) for seed in range(6)) if _is_bare(c)]
-    assert naked
-    for clip in naked:
-        skin = clip.look.materials["skin"].color
-        for side in ("right", "left"):
-            x, y = clip.keypoints[0, IN_MOTION_19.index(f"{side}_wrist")]
-            color = clip.frame(0)[int(y), int(x)] / 255 / clip.look.light.color
-            assert np.allclose(color / np.linalg.norm(color), skin / np.linalg.norm(skin), atol=0.08)
-
-
-def _is_bare(clip: Clip) -> bool:
-    return clip.look.materials["forearm"] is clip.look.materials["skin"]
 
 
 def test_points_outside_of_the_image_are_not_visible_and_missing_in_the_recording():
@@ -111,12 +91,6 @@ def test_keypoints_for_pose_networks_are_the_same_points(clip):
         assert np.array_equal(mpii.keypoints[:, number], own.keypoints[:, IN_MOTION_19.index(joint)], equal_nan=True)
     with pytest.raises(ValueError, match="joint"):
         clip.recording("coco-17")
-
-
-@pytest.mark.parametrize(("field", "value"), [("width", 8), ("fill", 0), ("out_of_view", 1.5), ("noise", -1)])
-def test_a_film_out_of_range_is_refused(field, value):
-    with pytest.raises(ValueError, match=field):
-        RenderConfig(**{field: value})
 
 
 def test_simulate_writes_clips_with_their_exact_keypoints(tmp_path):

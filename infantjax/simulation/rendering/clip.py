@@ -117,10 +117,6 @@ class Clip:
         rng = stream((*self.seed, index), "depth")
         return depth_image(self._figure, index, self.infant, (self.config.height, self.config.width), rng)
 
-    def body_mask(self, index: int) -> Float[np.ndarray, "height width"]:
-        """How much of each pixel of a frame the infant covers, 0 to 1."""
-        return self._paint(index).cover
-
     def recording(self, skeleton: str | Skeleton = IN_MOTION_19, name: str = "rendered") -> Recording:
         """The exact keypoints; points outside of the image are missing.
 

@@ -330,14 +330,6 @@ def test_a_video_that_is_too_short_for_a_filter_gives_one_line(network, clip):
         short.recording(open_frames(clip), found_in(6))
 
 
-@pytest.mark.slow
-def test_half_precision_moves_points_by_less_than_a_pixel_of_the_small_map(network, clip):
-    half = Tracker(network, PoseConfig(min_confidence=0.0, dtype="bfloat16", decoder="soft_argmax"))
-    full = Tracker(network, PoseConfig(min_confidence=0.0, decoder="soft_argmax"))
-    square = crop_image(first_frame(clip), 32, "fast")[None]
-    assert np.abs(half.find(square).positions - full.find(square).positions).max() < 1 / 4
-
-
 @pytest.mark.parametrize(
     ("options", "what"),
     [

@@ -86,14 +86,6 @@ def test_the_networks_of_the_ablation_tables_count_as_published(name):
     assert (row.parameters, row.flops, row.agree) == ABLATIONS[name]
 
 
-def test_other_passes_give_their_maps():
-    network = create_model("efficientpose-rt", skeleton="mpii-16", passes=3, skeleton_pass=False, repeat_features=True)
-    _, aux = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))[0])
-    maps = {name: leaf.shape[-1] for name, leaf in aux.items() if name.startswith("pass") and "features" not in name}
-    assert maps == {"pass1_confs": 16, "pass2_confs": 16, "pass3_confs": 16}
-    assert network.early_head_names == ("pass1_confs", "pass2_confs")
-
-
 def test_a_network_without_a_detection_pass_is_refused():
     with pytest.raises(ValueError, match="passes must be at least 1, got 0"):
         create_model("efficientpose-rt", passes=0)

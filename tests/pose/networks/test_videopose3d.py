@@ -10,7 +10,6 @@ from infantjax.errors import InputError
 from infantjax.models import count_parameters
 from infantjax.models.summary import summarize
 from infantjax.nn.initializers import initialize
-from infantjax.pose.networks import videopose3d
 from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.weights import import_videopose3d
 
@@ -59,10 +58,6 @@ def golden(shared):
     with np.load(shared / "golden" / "videopose3d" / "temporal_model.npz") as archive:
         z = dict(archive)
     return (*import_videopose3d(state_of(z)), z)
-
-
-def test_the_import_reads_the_sizes_from_the_arrays(golden):
-    assert golden[0] == LiftingNetwork(channels=48)
 
 
 @pytest.mark.parametrize(("causal", "key"), [(False, "output"), (True, "output_causal")])
@@ -126,11 +121,6 @@ def test_training_changes_all_statistics_and_drops_units():
 def test_an_input_of_another_shape_is_refused(shape, message, small):
     with pytest.raises(ValueError, match=message):
         small[0].apply(small[1], jnp.zeros(shape))
-
-
-def test_it_is_built_for_any_skeleton():
-    assert videopose3d.build("coco-17", channels=8) == LiftingNetwork(17, 17, channels=8)
-    assert videopose3d.build("baby-moves-18").inputs == 18
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
