@@ -25,7 +25,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
     same kicks and noise.
 
     Args:
-        seed: any integer from 0, a sequence of such (as `(seed, infant)`), or a generator, which is advanced.
+        seed: any integer from 0, or a sequence of such (as `(seed, infant)`).
         config: the infant; None is `InfantConfig()`.
         name: name of the recording.
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from infantjax.files import MAX_COORDINATE, natural_order
 from infantjax.formats import checks, naming
 from infantjax.skeletons import Skeleton
 from infantjax.video.images import IMAGE_SUFFIXES
-
-Persons = Literal["one", "all"]
-"""Of an image with several annotated persons: the one that counts by the rule of the format, or each on its own."""
 
 _FRAME = re.compile(r"^(?P<group>.+?)[_\-](?:frame|img|f)?[_\-]?\d+$", re.IGNORECASE)
 
@@ -132,7 +129,6 @@ class ReadRequest(NamedTuple):
     path: Path
     skeleton: Skeleton | None
     image_dir: Path | None
-    persons: Persons
 
 
 def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -> Annotations:

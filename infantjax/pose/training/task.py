@@ -237,7 +237,7 @@ class PoseTask(SupervisedTask):
             if given.color:
                 image = 255 * shift_colors(image / 255, drawn)
             shown = view_image(normalize(image, normalization), drawn)
-            return shown, view_points(points, drawn, mirror, side, given.quantize)
+            return shown, view_points(points, drawn, mirror, side)
 
         return Batch(*jax.vmap(view)(samples, images, points), *widths)
 

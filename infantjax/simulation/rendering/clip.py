@@ -190,7 +190,7 @@ def render(seed: Seed, infant: InfantConfig | None = None, config: RenderConfig 
     NumPy and Pillow on one kind of processor). Memory grows by about 2 KB a frame.
 
     Args:
-        seed: any integer from 0, a sequence of such (as `(seed, infant)`), or a generator, which is advanced.
+        seed: any integer from 0, or a sequence of such (as `(seed, infant)`).
         infant: None is `InfantConfig()`.
         config: of the film; None is `RenderConfig()`.
 
