@@ -1,7 +1,8 @@
 """COCO keypoints, the format of SyRIP too: one JSON with `images`, `annotations` and `categories`.
 
 A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in an image the one whose points
-span the largest box counts. Crowds are passed over. An image with a `frame` (our choice) is that frame, counted from 0, of the video that `file_name` names.
+span the largest box counts. Crowds are passed over. An image with a `frame` (our choice) is that frame, counted from 0,
+of the video that `file_name` names.
 """
 
 import re

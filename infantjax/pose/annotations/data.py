@@ -2,7 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,6 +186,15 @@ def groups_of(names: Iterable[str]) -> tuple[str, ...] | None:
     matches = [_FRAME.match(name.partition("#")[0]) for name in names]
     groups = tuple(match["group"] for match in matches if match)
     return groups if len(groups) == len(matches) and len(set(groups)) > 1 else None
+
+
+@contextmanager
+def collected(problems: Problems, where: str) -> Iterator[None]:
+    """Note what is wrong with one file of many; the others are read all the same."""
+    try:
+        yield
+    except InputError as error:
+        problems.errors.append((where, error.what))
 
 
 def read_numbers(file: Path, columns: int, what: str) -> np.ndarray:
