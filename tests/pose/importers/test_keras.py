@@ -13,29 +13,34 @@ from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, Efficie
 from infantjax.pose.networks.efficientpose import build
 
 
-@pytest.fixture(scope="module", params=[pytest.param("rt", marks=pytest.mark.slow), "rt-lite"])
-def layers(request):
-    """A network with random numbers, and the layers of a file that holds them."""
-    network = build(request.param)
+def drawn(network, table):
+    """Random numbers for a network, and the layers of a file that holds them."""
     rng = np.random.default_rng(0)
     draw = lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32)  # noqa: E731
     variables = jax.tree.map(draw, dict(variable_shapes(network, (64, 64, 3))))
     found = {}
-    for place in keras_layers.efficientpose_layers(network, request.param):
+    for place in table:
         params, statistics = variables["params"], variables["batch_stats"]
         for key in place.path:
             params, statistics = params[key], statistics.get(key, {})
-        depthwise = place.path[-1] == "depthwise"
-        kernel = {"depthwise_kernel": params["kernel"][..., None]} if depthwise else {"kernel": params["kernel"]}
-        if place.norm is None:
-            found[place.layer] = kernel | {"bias": params["bias"]}
-            continue
-        found[place.layer] = kernel
-        norm = {"gamma": params["norm"]["scale"], "beta": params["norm"]["bias"]}
-        moving = {f"moving_{n}": statistics["norm"][k] for n, k in (("mean", "mean"), ("variance", "var"))}
-        found[place.norm] = norm | moving
-    found |= {name: {"kernel": np.zeros((4, 4, 16, 16), np.float32)} for name in keras._UPSCALING}
+        kernel = {"kernel": params["kernel"]}
+        if place.path[-1] == "depthwise":
+            kernel = {"depthwise_kernel": params["kernel"][..., None]}
+        elif place.layer.startswith("conv2d_transpose"):
+            kernel = {"kernel": params["kernel"].swapaxes(2, 3)}
+        found[place.layer] = kernel | ({"bias": params["bias"]} if "bias" in params else {})
+        if place.norm is not None:
+            norm, moving = params["norm"], statistics["norm"]
+            found[place.norm] = {"gamma": norm["scale"], "beta": norm["bias"]}
+            found[place.norm] |= {"moving_mean": moving["mean"], "moving_variance": moving["var"]}
     return variables, found
+
+
+@pytest.fixture(scope="module", params=[pytest.param("rt", marks=pytest.mark.slow), "rt-lite"])
+def layers(request):
+    network = build(request.param)
+    variables, found = drawn(network, keras_layers.efficientpose_layers(network, request.param))
+    return variables, found | {name: {"kernel": np.zeros((4, 4, 16, 16), np.float32)} for name in keras._UPSCALING}
 
 
 def write(path, layers):
@@ -135,27 +140,8 @@ def test_an_array_that_declares_more_than_memory_is_refused(layers, tmp_path):
 
 
 def hourglass(deepest):
-    """A Lite network with random numbers, and the layers of a file that holds them."""
     network = EfficientHourglass("l0", deepest, 16, FRAMEWORK_RATIOS)
-    rng = np.random.default_rng(0)
-    draw = lambda leaf: rng.uniform(0.5, 1, leaf.shape).astype(np.float32)  # noqa: E731
-    variables = jax.tree.map(draw, dict(variable_shapes(network, (64, 64, 3))))
-    found = {}
-    for place in keras_layers.hourglass_layers("l0", deepest):
-        params, statistics = variables["params"], variables["batch_stats"]
-        for key in place.path:
-            params, statistics = params[key], statistics.get(key, {})
-        kernel = params["kernel"]
-        if place.path[-1] == "depthwise":
-            kernel = kernel[..., None]
-        elif place.layer.startswith("conv2d_transpose"):
-            kernel = kernel.swapaxes(2, 3)
-        found[place.layer] = {"kernel": kernel} | ({"bias": params["bias"]} if "bias" in params else {})
-        if place.norm is not None:
-            norm, moving = params["norm"], statistics["norm"]
-            found[place.norm] = {"gamma": norm["scale"], "beta": norm["bias"]}
-            found[place.norm] |= {"moving_mean": moving["mean"], "moving_variance": moving["var"]}
-    return variables, found
+    return drawn(network, keras_layers.hourglass_layers("l0", deepest))
 
 
 @pytest.mark.parametrize(("deepest", "values"), [(5, 844_560), pytest.param(6, 3_034_480, marks=pytest.mark.slow)])

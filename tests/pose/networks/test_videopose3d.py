@@ -36,39 +36,15 @@ def test_the_registry_agrees():
 # --- reference vectors -----------------------------------------------------------------------------------------------
 
 
-def state_of(z):
-    """The reference weights as the state dict that the public program would save."""
-    names = {"expand.conv": "expand_conv", "expand.bn": "expand_bn"}
-    for i in range(4):
-        for j, part in ((2 * i, "a"), (2 * i + 1, "b")):
-            names |= {f"block{i}.conv_{part}": f"layers_conv.{j}", f"block{i}.bn_{part}": f"layers_bn.{j}"}
-    state = {"shrink.weight": z["w.shrink.kernel"].transpose(2, 1, 0), "shrink.bias": z["w.shrink.bias"]}
-    torch = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-    for ours, theirs in names.items():
-        if "bn" in ours:
-            state |= {f"{theirs}.{t}": z[f"w.{ours}.{k}"] for k, t in torch.items()}
-            state[f"{theirs}.num_batches_tracked"] = np.array(7)
-        else:
-            state[f"{theirs}.weight"] = z[f"w.{ours}"].transpose(2, 1, 0)
-    return state
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    with np.load(shared / "golden" / "videopose3d" / "temporal_model.npz") as archive:
-        z = dict(archive)
-    return (*import_videopose3d(state_of(z)), z)
-
-
 @pytest.mark.parametrize(("causal", "key"), [(False, "output"), (True, "output_causal")])
-def test_outputs_are_those_of_the_reference(causal, key, golden):
-    network, variables, z = golden
+def test_outputs_are_those_of_the_reference(causal, key, lifting_golden):
+    network, variables, z = lifting_golden
     found, _ = jax.jit(network.clone(causal=causal).apply)(variables, z["input"][None])
     np.testing.assert_allclose(found[0], z[key], rtol=0, atol=1e-5 * np.abs(z[key]).max())
 
 
-def test_strides_give_what_dilations_give(golden):
-    network, variables, z = golden
+def test_strides_give_what_dilations_give(lifting_golden):
+    network, variables, z = lifting_golden
     found, _ = jax.jit(lambda v, x: network.apply(v, x, strided=True))(variables, z["input"][None, :243])
     expected = z["output_strided_first"]
     np.testing.assert_allclose(found[0, 0], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
