@@ -22,6 +22,7 @@ HEAVY = (
     "sqlalchemy",
     "orbax",
     "tensorboardX",
+    "decord",
     "av",
     "h5py",
     "torch",

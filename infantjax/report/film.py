@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording
 from infantjax.video.drawing import draw_skeleton, hide_head
-from infantjax.video.reading import HIDDEN, read_frames
+from infantjax.video.random_access import read_frames
+from infantjax.video.reading import HIDDEN
 from infantjax.video.writing import write_hidden
 
 SIDE = 640
@@ -114,7 +115,7 @@ def _stills(path: Path, recording: Recording, record: Mapping[str, Any], hide_he
         for window in ends.values()
     ]
     stills = []
-    frames = read_frames(path, indices)
+    frames = read_frames(path, indices).frames
     for (which, window), frame, index in zip(ends.items(), frames, indices, strict=True):
         points = recording.keypoints[index, :, :2].astype(np.float64)
         image = frame.pixels()

@@ -6,6 +6,7 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "Frame": "infantjax.video.frames",
+        "FrameBatch": "infantjax.video.random_access",
         "Frames": "infantjax.video.frames",
         "VIDEO_SUFFIXES": "infantjax.video.reading",
         "choose_frames": "infantjax.video.frame_choice",
@@ -16,7 +17,7 @@ __getattr__, __dir__ = lazy_attributes(
         "is_frames": "infantjax.video.reading",
         "is_video": "infantjax.video.reading",
         "open_frames": "infantjax.video.reading",
-        "read_frames": "infantjax.video.reading",
+        "read_frames": "infantjax.video.random_access",
         "write_overlay": "infantjax.video.writing",
         "write_video": "infantjax.video.writing",
     },

@@ -42,6 +42,11 @@ class Frame:
     _native: "av.VideoFrame" = field(repr=False)
     _turns: int = field(repr=False, default=0)
 
+    @property
+    def interlaced(self) -> bool:
+        """Whether the frame was recorded as two fields at different times."""
+        return bool(self._native.interlaced_frame)
+
     @classmethod
     def from_array(cls, index: int, time: float, name: str, image: UInt8[np.ndarray, "height width 3"]) -> "Frame":
         """A frame of an upright RGB image."""

@@ -3,12 +3,12 @@
 import glob
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from infantjax.errors import InputError
 from infantjax.files import natural_order, require_local
-from infantjax.video.frames import WHOLE_FILE, Frame, Frames
+from infantjax.video.frames import WHOLE_FILE, Frames
 from infantjax.video.images import IMAGE_SUFFIXES, ImageFiles, is_image
 from infantjax.video.stream import VideoStream
 
@@ -83,37 +83,6 @@ def open_frames(path: str | Path, fps: float | None = None) -> Frames:
     if status.st_size == 0:
         raise InputError(path, "is empty", WHOLE_FILE)
     return ImageFiles(path, fps) if is_image(path) else VideoStream(path, fps)
-
-
-def read_frames(path: str | Path, indices: Sequence[int]) -> tuple[Frame, ...]:
-    """Read frames by number, for example for training images, stills or thumbnails.
-
-    A source is decoded up to the last of them: seeking gives wrong frames in some files without an error.
-
-    Args:
-        path: a video, an image, or a folder of images.
-        indices: numbers of frames, from 0, in any order; frames are counted as `open_frames` counts them.
-
-    Returns:
-        The frames as `open_frames` gives them, in the order of their numbers here.
-
-    Raises:
-        InputError: the source cannot be read, or has no frame of such a number.
-        ValueError: a negative index.
-    """
-    if any(index < 0 for index in indices):
-        raise ValueError(f"frame numbers must be at least 0, got {min(indices)}")
-    last, count = max(indices, default=-1), 0
-    found: dict[int, Frame] = {}
-    for frame in open_frames(path, None if Path(path).is_file() else 1.0):
-        count = frame.index + 1
-        if frame.index in indices:
-            found[frame.index] = frame
-        if count > last:
-            break
-    if count <= last:
-        raise InputError(path, f"has no frame {last}: it has {count}", "count frames from 0")
-    return tuple(found[index] for index in indices)
 
 
 def is_frames(path: str | Path) -> bool:

@@ -4,7 +4,6 @@ Frames are upright and in the order of time. A damaged file is read up to the da
 """
 
 import math
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,17 @@ if TYPE_CHECKING:
     import av
 
 _SHORT_SECONDS = 0.5
+_MAX_BOXES = 1000
 
 
 class VideoStream(Frames):
-    """The frames of the first video stream of a file."""
+    """The frames of the first video stream of a file.
+
+    Attributes:
+        container: name of the container format, as FFmpeg calls it.
+        pixel_format: name of the pixel format, as FFmpeg calls it.
+        size: height and width of the stored frames, pixels.
+    """
 
     def __init__(self, path: Path, fps: float | None) -> None:
         import av
@@ -29,8 +35,8 @@ class VideoStream(Frames):
         self.provenance = f"PyAV {av.__version__}"
         with self._opened() as container:
             stream = _first_stream(container, path)
-            # The index of an MP4 holds the time of every frame; other containers round or guess the duration.
-            self._rounding = 0 if "mp4" in container.format.name else _SHORT_SECONDS
+            self.container, self.pixel_format = container.format.name, stream.codec_context.pix_fmt
+            self.size = stream.codec_context.height, stream.codec_context.width
             rate = stream.average_rate or stream.guessed_rate
             self._duration = _duration(container, stream)
             self.fps = fps or (float(rate) if rate else math.nan)
@@ -50,8 +56,9 @@ class VideoStream(Frames):
     def __iter__(self) -> Iterator[Frame]:
         self.notes = list(self._header_notes)
         with self._opened() as container:
+            decoder = _Decoder(container, _first_stream(container, self.path))
             size, count, first, last, step = None, 0, 0.0, -math.inf, 0.0
-            for native in self._decode(container):
+            for native in decoder:
                 turns = round(native.rotation / 90) % 4
                 height, width = (native.height, native.width) if turns % 2 == 0 else (native.width, native.height)
                 check_sides(self.path, height, width)
@@ -71,22 +78,11 @@ class VideoStream(Frames):
                 size = height, width
                 yield Frame(count, time - first, height, width, self.path.name, native, turns)
                 count += 1
-        self._check_end(count, last - first, step)
+        self._check_end(count, last - first, step, decoder.damage)
 
     def _opened(self) -> Any:
         """The container, to be closed after use."""
         return _open(self.path)
-
-    def _decode(self, container: Any) -> Iterator["av.VideoFrame"]:
-        """Decoded frames up to the first damage."""
-        import av
-
-        stream, self._damage = _first_stream(container, self.path), ""
-        stream.thread_type = "AUTO"
-        try:
-            yield from container.decode(stream)
-        except (av.error.FFmpegError, OSError) as error:
-            self._damage = describe_error(error)
 
     def _time_of(self, native: "av.VideoFrame", index: int) -> float:
         """Seconds of a frame: its time stamp, or its index over the frame rate that the user states."""
@@ -96,20 +92,43 @@ class VideoStream(Frames):
             raise InputError(self.path, "has frames without a time", "give --fps")
         return native.time
 
-    def _check_end(self, frames: int, seconds: float, step: float) -> None:
-        damage = self._damage
+    def _check_end(self, frames: int, seconds: float, step: float, damage: str) -> None:
         if not frames:
             what = f"holds no frame that can be decoded{damage and f' ({damage})'}"
             raise InputError(self.path, what, WHOLE_FILE)
+        # The index of an MP4 holds the time of every frame; other containers round or guess the duration.
+        tolerance = 0 if "mp4" in self.container else _SHORT_SECONDS
         if damage:
             self._note(f"is damaged after {seconds:.1f} s ({damage}); used up to there")
-        elif self._duration - seconds > max(2.5 / self.fps, 2.5 * step, self._rounding):
+        elif self._duration - seconds > max(2.5 / self.fps, 2.5 * step, tolerance):
             self._note(f"ends at {seconds:.1f} of {self._duration:.1f} s")
 
     def _note(self, text: str) -> None:
         # A damaged file may give one note for every frame: the first of its kind is enough.
         if not any(note.split()[:3] == text.split()[:3] for note in self.notes):
             self.notes.append(text)
+
+
+class _Decoder:
+    """Decoded frames up to the first damage; then `damage` says what it is."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        stream.thread_type = "AUTO"
+        self._frames = container.decode(stream)
+        self.damage = ""
+
+    def __iter__(self) -> Iterator["av.VideoFrame"]:
+        import av
+
+        while True:
+            try:
+                frame = next(self._frames)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self.damage = describe_error(error)
+                return
+            yield frame
 
 
 def _open(path: Path) -> Any:
@@ -125,11 +144,20 @@ def _open(path: Path) -> Any:
 
 
 def _is_cut_off(path: Path) -> bool:
-    """Whether a file begins as MP4 or MOV and has no whole index, the box `moov`: the recording was cut off."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.rfind(b"moov")
-        whole = at >= 4 and at - 4 + int.from_bytes(content[at - 4 : at], "big") <= len(content)
-        return content[4:8] == b"ftyp" and not whole
+    """Whether a file begins as MP4 or MOV and has no whole box `moov`: the recording was cut off."""
+    length, at = path.stat().st_size, 0
+    kinds: list[bytes] = []
+    with path.open("rb") as stream:
+        while at + 8 <= length and len(kinds) < _MAX_BOXES:
+            stream.seek(at)
+            head = stream.read(16)
+            size = int.from_bytes(head[:4], "big")
+            if size == 1:  # The size follows in eight bytes.
+                size = int.from_bytes(head[8:], "big")
+            at += max(size, 8) if size else length
+            if at <= length or head[4:8] == b"ftyp":
+                kinds.append(head[4:8])
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
 
 
 def _first_stream(container: Any, path: Path) -> Any:

@@ -17,7 +17,7 @@ def test_labelme_files_beside_images_are_read_once_annotated(run, videos, tmp_pa
     assert (outcome.status, outcome.out) == (0, [str(tmp_path / "chosen")]), outcome.err
     images = sorted((tmp_path / "chosen").glob("*.png"))
     assert [path.stem[:-7] for path in images] == ["anna"] * 3 + ["ben"] * 3
-    (frame,) = read_frames(clips[0], [int(images[0].stem[-6:])])
+    (frame,) = read_frames(clips[0], [int(images[0].stem[-6:])]).frames
     np.testing.assert_array_equal(read_image(images[0]), frame.pixels())
     assert (tmp_path / "chosen" / "labels.txt").read_text().split() == list(IN_MOTION_19.joints)
     for image in images:

@@ -86,7 +86,7 @@ class ChooseFrames(common.Command):
             numbers = choose_frames(frames, self.frames, self.interval, self.seed, progress.update)
         contents: dict[Path, str | bytes] = {}
         sizes = {}
-        for frame, number in zip(read_frames(frames.path, numbers), numbers):
+        for frame, number in zip(read_frames(frames.path, numbers).frames, numbers):
             image = self.output / f"{stem}_{number:06d}.png"
             contents[image] = encode_image(frame.pixels())
             sizes[image.name] = stem, frame.height, frame.width

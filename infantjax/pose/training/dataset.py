@@ -16,7 +16,7 @@ from infantjax.pose.crop import crop_annotated
 from infantjax.pose.images import Resizing
 from infantjax.progress import Progress
 from infantjax.training.splits import Split
-from infantjax.video.reading import read_frames
+from infantjax.video.random_access import read_frames
 
 _FRAMES = 32
 """Frames of a video that are held in memory at once."""
@@ -66,7 +66,8 @@ def read_crops(
 
     def read(rows: Sequence[int]) -> str:
         try:
-            for row, frame in zip(rows, read_frames(paths[rows[0]], [numbers[row] for row in rows])):
+            batch = read_frames(paths[rows[0]], [numbers[row] for row in rows])
+            for row, frame in zip(rows, batch.frames):
                 crops[row], points[row] = crop_annotated(
                     frame, annotations.points[row], side, config.around_keypoints, config.resizing
                 )

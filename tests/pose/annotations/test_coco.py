@@ -109,7 +109,7 @@ def test_an_image_may_be_a_frame_of_a_video(tmp_path, videos):
     assert found.frames == (5, 20)
     crops, _ = read_crops(found, 32, CropConfig(around_keypoints=False))
     for crop, frame in zip(crops, (5, 20), strict=True):
-        expected = crop_image(read_frames(video, [frame])[0], 32, "reference")
+        expected = crop_image(read_frames(video, [frame]).frames[0], 32, "reference")
         np.testing.assert_array_equal(crop, expected)
     with pytest.raises(InputError, match=r"1 of 1 cannot be used: .*clip\.mp4"):
         read_crops(replace(found.take([1]), frames=(99,)), 32)
