@@ -40,6 +40,7 @@ from infantjax.files import canonical_json, csv_text, write_atomically
 from infantjax.formats.cohort import read_cohort
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.recording import Recording
+from infantjax.settings import from_settings
 from infantjax.simulation import InfantConfig, RenderConfig, render, simulate_cohort
 from infantjax.training.splits import stratified_splits
 from infantjax.video import is_frames, open_frames
@@ -200,7 +201,7 @@ def clip(recording: Recording, options: Options) -> Clip | None:
     """
     side = options.image_size
     if options.simulate:
-        infant, seed = InfantConfig.from_dict(recording.metadata["simulation"]), recording.metadata["seed"]
+        infant, seed = from_settings(InfantConfig, recording.metadata["simulation"]), recording.metadata["seed"]
         film = render(seed, infant, RenderConfig(side, side))
         times = np.arange(round(min(options.video_seconds, infant.duration) * CLIP_RATE)) / CLIP_RATE
         return Clip(np.stack([gray(film.frame(round(t * film.fps))) for t in times]), CLIP_RATE)

@@ -4,7 +4,7 @@ r"""What the quality gate does with tracking faults: a table of fault, severity 
         --recordings MINI-RGBD/pz10*.csv --fps 25 -o benchmarks/results
 
 Simulated infants of all kinds, and real ones where `--recordings` names keypoint files, are spoiled by every fault of
-`infantjax.simulation.faults` and assessed by the bundled ensemble. Recordings of even numbers are the half
+`faults.py` and assessed by the bundled ensemble. Recordings of even numbers are the half
 `chosen`, those of odd numbers the half `shown`. While the thresholds of `QualityLimits` were set, both halves of the
 simulated infants 0 to 5 and of the MINI-RGBD recordings were looked at; the simulated infants 6 to 15 were not. Writes
 `tracking_faults.csv` with, for each row, the shares of recordings that are
@@ -26,6 +26,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import tyro
+from faults import FAULTS, spoil
 
 import infantjax
 from infantjax.assessment.assessment import Assessment
@@ -34,7 +35,6 @@ from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording.quality import Moments, Quality, measure_quality
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, simulate
-from infantjax.simulation.faults import FAULTS, spoil
 
 SEVERITIES = (0.1, 0.3, 1.0)
 Answer = Literal["not_assessable", "doubted", "uncertain", "same", "changed"]

@@ -28,7 +28,7 @@ CHECKED = ("assessment", "evaluation", "formats", "recording", "report", "simula
 
 Functions that JAX traces carry their annotations for readers: they get abstract values and NumPy arrays alike.
 """
-sys.path.append(str(Path(__file__).parent))  # of array_types.py
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # of array_types.py, and of experiments
 # Before anything of the package is imported.
 install_import_hook([f"infantjax.{name}" for name in CHECKED], "array_types.check_arrays")
 

@@ -21,8 +21,8 @@ DEFAULT_WEIGHTS = "efficientpose-i-lite"
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "DECODERS": "infantjax.pose.codec",
-        "Decoder": "infantjax.pose.codec",
+        "DECODERS": "infantjax.pose.codec.heatmap",
+        "Decoder": "infantjax.pose.codec.heatmap",
         "NORMALIZATIONS": "infantjax.pose.images",
         "normalize": "infantjax.pose.images",
         "PoseConfig": "infantjax.pose.estimation.config",

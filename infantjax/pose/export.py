@@ -49,7 +49,7 @@ def write_stablehlo(
     Args:
         network: with its weights.
         path: file to write, whole or not at all.
-        decoder: a name of `codec.DECODERS`; None takes the network's own.
+        decoder: a name of `pose.DECODERS`; None takes the network's own.
         platforms: where it can run.
 
     Raises:

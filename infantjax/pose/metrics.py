@@ -75,7 +75,7 @@ def body_length(
         case "head_box":
             if heads is None:
                 raise ValueError("is head_box, but the annotations have no boxes of heads")
-            return head_box_length(heads)
+            return 0.6 * np.hypot(heads[:, 2] - heads[:, 0], heads[:, 3] - heads[:, 1])
         case "nose_to_neck":
             return 2 * distance(point("nose"), point("upper_neck"))
         case "trunk":
@@ -84,15 +84,6 @@ def body_length(
         case "pixel":
             return np.ones(len(annotated))
     raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
-
-
-def head_box_length(boxes: Float[np.ndarray, "image 4"]) -> Float[np.ndarray, " image"]:
-    """The official unit of MPII: 0.6 times the diagonal of the head's box.
-
-    Args:
-        boxes: x1, y1, x2, y2.
-    """
-    return 0.6 * np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
 
 
 def errors(found: Points, annotated: Points, length: Float[np.ndarray, " image"]) -> np.ndarray:

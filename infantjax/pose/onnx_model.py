@@ -163,11 +163,10 @@ def _results(equation: Any, arguments: list[Any]) -> list[Any]:
     if not any(isinstance(argument, Node) for argument in arguments):
         return _constants(equation, [np.asarray(argument) for argument in arguments])
     name = equation.primitive.name
-    if name not in _READERS:
-        raise NotImplementedError(f"no {name} outside of JAX")
     shape = equation.outvars[0].aval.shape
-    node = _READERS[name](arguments, equation.params, shape)
-    if len(shape) == 4 and shape != node.shape:  # rows and columns were divided anew
+    node = _READERS[name](arguments, equation.params, shape) if name in _READERS else None
+    # Of an unknown kind, or rows and columns were divided anew.
+    if node is None or (len(shape) == 4 and shape != node.shape):
         raise NotImplementedError(f"no such {name} outside of JAX")
     return [node]
 
@@ -212,38 +211,38 @@ def _affine(x: Node, multiplier: Any = 1.0, offset: Any = 0.0) -> Node:
     return Node("Affine", (x,), x.shape, (one * multiplier, one * offset))
 
 
-def _binary(op: str, arguments: list[Any], _: Any, shape: Shape) -> Node:
+def _binary(op: str, arguments: list[Any], _: Any, shape: Shape) -> Node | None:
     a, b = arguments
     if isinstance(a, Node) and isinstance(b, Node):
         if op in ("sub", "div"):
-            raise NotImplementedError(f"no {op} of two images outside of JAX")
+            return None
         whole, other = (a, b) if np.prod(a.shape) >= np.prod(b.shape) else (b, a)
         return Node(op.title(), (whole, other), whole.shape)
     x, value = (a, _channels(b)) if isinstance(a, Node) else (b, _channels(a))
     if op in ("max", "min"):
         bound = float(value[0])
         if (value != bound).any():
-            raise NotImplementedError("no bounds of channels outside of JAX")
+            return None
         bounds = (bound, np.inf) if op == "max" else (-np.inf, bound)
         return Node("Clip", (x,), x.shape, tuple(map(np.array, bounds)))
     if op in ("sub", "div") and x is b:
-        raise NotImplementedError(f"no {op} from a constant outside of JAX")
+        return None
     if op in ("add", "sub"):
         return _affine(x, offset=value if op == "add" else -value)
     return _affine(x, value if op == "mul" else 1 / value)
 
 
-def _conv(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
+def _conv(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node | None:
     x, kernel = arguments
     order = params["dimension_numbers"]
     if (order.lhs_spec, order.rhs_spec, order.out_spec) != ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2)):
-        raise NotImplementedError("no other order of the axes of images outside of JAX")
+        return None
     kernel, bias, padding = np.asarray(kernel, np.float64), np.zeros(shape[-1]), np.array(params["padding"])
     sides = kernel.shape[:2]
     if tuple(params["lhs_dilation"]) == (2, 2):
         cut = [2 * taps - 2 - sum(both) for taps, both in zip(sides, padding)]
         if (padding[:, 0] != padding[:, 1]).any() or cut != [taps - 2 for taps in sides]:
-            raise NotImplementedError("no such transposed convolution outside of JAX")
+            return None
         pads = [(taps - 2) // 2 for taps in sides]
         how = {"kernel_shape": sides, "pads": pads + pads, "strides": (2, 2)}
         return Node("ConvTranspose", (x,), shape, (kernel[::-1, ::-1].transpose(2, 3, 0, 1), bias), how)
@@ -253,78 +252,74 @@ def _conv(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
     return Node("Conv", (x,), shape, (kernel.transpose(3, 2, 0, 1), bias), how)
 
 
-def _product(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
+def _product(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node | None:
     x, kernel = arguments
     contracted, batched = params["dimension_numbers"]
     if not isinstance(x, Node) or batched != ((), ()) or contracted != ((1,), (0,)):
-        raise NotImplementedError("no such matrix product outside of JAX")
+        return None
     values = np.asarray(kernel, np.float64).T[..., None, None]
     return Node("Conv", (x,), (*x.shape[:3], shape[-1]), (values, np.zeros(shape[-1])), {"group": 1})
 
 
-def _same(arguments: list[Any], _: Any, shape: Shape) -> Node:
+def _same(arguments: list[Any], _: Any, shape: Shape) -> Node | None:
     """The same values with other axes for rows and columns."""
     x: Node = arguments[0]
-    if np.prod(shape) != np.prod(x.shape) or shape[-1] != x.shape[-1]:
-        raise NotImplementedError("no such change of shape outside of JAX")
-    return x
+    return x if np.prod(shape) == np.prod(x.shape) and shape[-1] == x.shape[-1] else None
 
 
-def _sum(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
+def _sum(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node | None:
     x: Node = arguments[0]
     if tuple(params["axes"]) != (1, 2):
-        raise NotImplementedError("no such sum outside of JAX")
+        return None
     mean = Node("GlobalAveragePool", (x,), (x.shape[0], 1, 1, x.shape[3]))
     return _affine(mean, x.shape[1] * x.shape[2])
 
 
-def _pool(op: str, arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
+def _pool(op: str, arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node | None:
     side, stride = params["window_dimensions"][1], params["window_strides"][1]
     square = (1, side, side, 1) == tuple(params["window_dimensions"])
     if not square or np.any(params["padding"]) or {*params["base_dilation"], *params["window_dilation"]} != {1}:
-        raise NotImplementedError("no such window outside of JAX")
+        return None
     how = {"kernel_shape": (side, side), "strides": (stride, stride)}
     pooled = Node(op, (arguments[0],), shape, attributes=how)
     return pooled if op == "MaxPool" else _affine(pooled, side**2)
 
 
-def _pad(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
+def _pad(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node | None:
     x, value = arguments
     (none, rows, columns, channels) = [tuple(sides) for sides in params["padding_config"]]
     if float(value) or any(none) or any(channels) or rows[2] or columns[2]:
-        raise NotImplementedError("no such padding outside of JAX")
+        return None
     return Node("Pad", (x,), shape, (np.array([0, 0, rows[0], columns[0], 0, 0, rows[1], columns[1]]),))
 
 
-def _concat(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node:
+def _concat(arguments: list[Any], params: dict[str, Any], shape: Shape) -> Node | None:
     if params["dimension"] != len(shape) - 1:
-        raise NotImplementedError("no such concatenation outside of JAX")
+        return None
     return Node("Concat", tuple(arguments), (*arguments[0].shape[:3], shape[-1]), attributes={"axis": 1})
 
 
-def _positive(arguments: list[Any], _: Any, shape: Shape) -> Node:
+def _positive(arguments: list[Any], _: Any, shape: Shape) -> Node | None:
     """Whether a value is above 0; only ever read by `_select`."""
     x, bound = arguments
-    if np.any(bound):
-        raise NotImplementedError("no such comparison outside of JAX")
-    return Node("Positive", (x,), x.shape)
+    return None if np.any(bound) else Node("Positive", (x,), x.shape)
 
 
-def _select(arguments: list[Any], _: Any, shape: Shape) -> Node:
+def _select(arguments: list[Any], _: Any, shape: Shape) -> Node | None:
     """Negative values times the slope of their channel."""
     match arguments:
         case [Node(op="Positive", inputs=(x,)), Node(op="Affine", inputs=(y,)) as below, Node() as above]:
             slope, offset = below.constants
             if x is y is above and not offset.any():
                 return Node("PRelu", (x,), x.shape, (slope[:, None, None],))
-    raise NotImplementedError("no such choice outside of JAX")
+    return None
 
 
-def _sigmoid(arguments: list[Any], _: Any, shape: Shape) -> Node:
+def _sigmoid(arguments: list[Any], _: Any, shape: Shape) -> Node | None:
     return Node("Sigmoid", (arguments[0],), arguments[0].shape)
 
 
-_READERS: dict[str, Callable[[list[Any], Any, Shape], Node]] = {
+_READERS: dict[str, Callable[[list[Any], Any, Shape], Node | None]] = {
     **{name: partial(_binary, name) for name in ("add", "sub", "mul", "div", "max", "min")},
     **dict.fromkeys(("reshape", "broadcast_in_dim", "squeeze", "convert_element_type", "copy"), _same),
     "conv_general_dilated": _conv,
@@ -338,4 +333,5 @@ _READERS: dict[str, Callable[[list[Any], Any, Shape], Node]] = {
     "gt": _positive,
     "select_n": _select,
 }
-"""By the name of JAX's operation: from its arguments, parameters and the shape of its result to a node."""
+"""By the name of JAX's operation: from its arguments, parameters and the shape of its result to a node, or
+None where ONNX has none for it."""

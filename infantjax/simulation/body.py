@@ -134,12 +134,10 @@ def _limb(
     forearm towards the head at rotation 0 and up from the surface at 90 degrees.
     """
     ca, sa, ce, se = np.cos(abduction), np.sin(abduction), np.cos(elevation), np.sin(elevation)
-    ct, st = np.cos(turn), np.sin(turn)
     upper = (sign * sa * ce, -ca * ce, se)
     headward = (sign * ca, sa, np.zeros_like(ca))
     lifted = (-sign * sa * se, ca * se, ce)
-    fore = [np.cos(bend) * u + np.sin(bend) * (ct * h + st * v) for u, h, v in zip(upper, headward, lifted)]
-    return _combine(frame, *upper), _combine(frame, *fore)
+    return _combine(frame, *upper), _combine(frame, *_bent(upper, headward, lifted, bend, turn))
 
 
 def _bent_leg(
@@ -151,9 +149,13 @@ def _bent_leg(
     points the shank back, away from the head, and rotation turns it about the thigh.
     """
     ca, sa, cf, sf = np.cos(abduction), np.sin(abduction), np.cos(flexion), np.sin(flexion)
-    ct, st = np.cos(turn), np.sin(turn)
     thigh = (sign * sa, -ca * cf, ca * sf)
     back = (np.zeros_like(sf), -sf, -cf)
     side = (-sign * ca, -sa * cf, sa * sf)
-    shank = [np.cos(bend) * t + np.sin(bend) * (ct * b + st * s) for t, b, s in zip(thigh, back, side)]
-    return _combine(frame, *thigh), _combine(frame, *shank)
+    return _combine(frame, *thigh), _combine(frame, *_bent(thigh, back, side, bend, turn))
+
+
+def _bent(along: tuple, towards: tuple, across: tuple, bend: np.ndarray, turn: np.ndarray) -> list[np.ndarray]:
+    """A direction bent towards a second one, and turned about itself towards a third."""
+    ct, st = np.cos(turn), np.sin(turn)
+    return [np.cos(bend) * a + np.sin(bend) * (ct * t + st * c) for a, t, c in zip(along, towards, across)]

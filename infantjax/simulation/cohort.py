@@ -14,8 +14,8 @@ from PIL import Image
 from infantjax.errors import InputError
 from infantjax.files import canonical_json, replaced_folder, write_atomically
 from infantjax.recording.recording import Recording
+from infantjax.settings import from_settings, to_settings
 from infantjax.simulation.config import OUTCOME_SHARE, STATEMENT, InfantConfig
-from infantjax.simulation.faults import require_fault, spoil
 from infantjax.simulation.infant import simulate
 from infantjax.simulation.rendering.clip import Clip, RenderConfig, render
 from infantjax.simulation.traits import draw_infant, draw_outcomes
@@ -82,8 +82,6 @@ def write_cohort(
     method: Any = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
-    fault: str | None = None,
-    severity: float = 0.3,
     film: RenderConfig | None = None,
     depth: RenderConfig | None = None,
     **options: Any,
@@ -109,8 +107,6 @@ def write_cohort(
         method: that reads the cohort, a class of `methods.registry`; None simulates infants with outcomes only.
         overwrite: replace an earlier simulated cohort in that folder.
         progress: called with the number of infants written after each; a minute of one infant takes about 50 ms.
-        fault: kind of tracking fault that every recording gets, a name of `faults.FAULTS`.
-        severity: of the fault, above 0 to 1; clips have none.
         film: write clips, filmed like this.
         depth: write depth images, filmed like this.
         options: further arguments of `simulate_infants`.
@@ -127,16 +123,12 @@ def write_cohort(
     recordings = (simulate_infants if method is None else method.simulate)(n, seed, duration, **options)
     target = Path(folder).resolve()
     _require_free(target, overwrite)
-    if fault is not None:
-        require_fault(fault, severity)
     columns = method.simulated_columns if method else ()
     outcomes: list[list[Any]] = [["id", "score" if method and method.score_range else "outcome", *columns]]
     truth: list[list[Any]] = [["id", "second", "fidgety"]]
     configurations, infants = {}, set()
     with replaced_folder(target) as fresh:
-        for number, (recording, outcome) in enumerate(recordings):
-            if fault is not None:
-                recording = spoil(recording, fault, severity, seed=seed + number)
+        for recording, outcome in recordings:
             name, metadata = recording.name, recording.metadata
             write_atomically(fresh / f"orgcoords_{name}.csv", to_csv(recording))
             outcomes.append([name, outcome, *(metadata[column] for column in columns)])
@@ -158,10 +150,9 @@ def write_cohort(
             "seed": seed,
             "infants": n,
             "duration": duration,
-            "fault": None if fault is None else {"kind": fault, "severity": severity},
             "film": None if film is None else asdict(film),
             "depth": None if depth is None else asdict(depth),
-            "options": {k: v.to_dict() if isinstance(v, InfantConfig) else v for k, v in options.items()},
+            "options": {name: to_settings(value) for name, value in options.items()},
             "outcome_share": OUTCOME_SHARE,
             "configurations": configurations,
         }
@@ -189,7 +180,7 @@ def _write_depth(recording: Recording, film: RenderConfig, folder: Path) -> None
 
 
 def _filmed(recording: Recording, film: RenderConfig) -> Clip:
-    return render(recording.metadata["seed"], InfantConfig.from_dict(recording.metadata["simulation"]), film)
+    return render(recording.metadata["seed"], from_settings(InfantConfig, recording.metadata["simulation"]), film)
 
 
 def to_csv(recording: Recording) -> str:

@@ -1,11 +1,10 @@
 """Settings of a simulated infant, its camera and its keypoint detector."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from infantjax.files import MAX_FRAMES
+from infantjax.settings import Count, Range, Share, check_fields
 
 STATEMENT = "Simulated movement, not an infant: for demonstration, tests and benchmarks only."
 """Stands in everything that the simulator writes."""
@@ -17,26 +16,8 @@ the published quartiles 0.215 (upper, at risk) and 0.412 (lower, normal)."""
 MAX_SECONDS = 24 * 3600.0
 """Longest recording that is simulated."""
 
-_RANGES = {
-    "fidgety": (0, 1, ""),
-    "fidgety_amplitude": (0, 5, "cm"),
-    "fidgety_bout": (1, 600, "seconds"),
-    "restlessness": (0, 5, "cm"),
-    "activity": (0, 10, ""),
-    "monotony": (0, 1, ""),
-    "coupling": (0, 1, ""),
-    "length": (40, 90, "cm"),
-    "camera_height": (60, 1000, "cm"),
-    "camera_tilt": (-30, 30, "degrees"),
-    "focal_length": (10, 100_000, "pixels"),
-    "camera_jitter": (0, 100, "pixels"),
-    "camera_drift": (0, 100, "pixels"),
-    "camera_roll": (0, 45, "degrees"),
-    "noise": (0, 100, "pixels"),
-    "noise_seconds": (0.001, 10, "seconds"),
-    "dropout_rate": (0, 600, "per minute"),
-    "dropout_seconds": (0, 60, "seconds"),
-}
+Scale = Annotated[float, Range(0, 5)]
+Pixels = Annotated[float, Range(0, 100)]
 
 
 @dataclass(frozen=True)
@@ -75,46 +56,37 @@ class InfantConfig:
         ValueError: a value is outside its range.
     """
 
-    duration: float = 60.0
-    fps: float = 30.0
-    fidgety: float = 0.6
-    fidgety_amplitude: float = 0.75
-    fidgety_band: tuple[float, float] = (1.0, 3.0)
-    fidgety_bout: float = 4.0
-    restlessness: float = 1.4
-    activity: float = 1.0
-    monotony: float = 0.0
-    coupling: float = 0.0
-    length: float = 60.6
-    camera_height: float = 110.0
-    camera_rotation: float = 0.0
-    camera_tilt: float = 0.0
-    focal_length: float = 1000.0
-    image_size: tuple[int, int] = (1280, 720)
-    camera_jitter: float = 0.5
-    camera_drift: float = 0.0
-    camera_roll: float = 0.0
-    noise: float = 0.7
-    noise_seconds: float = 0.1
-    dropout_rate: float = 0.5
-    dropout_seconds: float = 0.2
+    duration: Annotated[float, Range(above=0, at_most=MAX_SECONDS)] = 60.0
+    fps: Annotated[float, Range(above=0, at_most=1000)] = 30.0
+    fidgety: Share = 0.6
+    fidgety_amplitude: Scale = 0.75
+    fidgety_band: tuple[Annotated[float, Range(0.1)], Annotated[float, Range(at_most=15)]] = (1.0, 3.0)
+    fidgety_bout: Annotated[float, Range(1, 600)] = 4.0
+    restlessness: Scale = 1.4
+    activity: Annotated[float, Range(0, 10)] = 1.0
+    monotony: Share = 0.0
+    coupling: Share = 0.0
+    length: Annotated[float, Range(40, 90)] = 60.6
+    camera_height: Annotated[float, Range(60, 1000)] = 110.0
+    camera_rotation: Annotated[float, Range()] = 0.0
+    camera_tilt: Annotated[float, Range(-30, 30)] = 0.0
+    focal_length: Annotated[float, Range(10, 100_000)] = 1000.0
+    image_size: tuple[Count, Count] = (1280, 720)
+    camera_jitter: Pixels = 0.5
+    camera_drift: Pixels = 0.0
+    camera_roll: Annotated[float, Range(0, 45)] = 0.0
+    noise: Pixels = 0.7
+    noise_seconds: Annotated[float, Range(0.001, 10)] = 0.1
+    dropout_rate: Annotated[float, Range(0, 600)] = 0.5
+    dropout_seconds: Annotated[float, Range(0, 60)] = 0.2
     confidence: bool = True
 
     def __post_init__(self) -> None:
-        for name, (low, high, unit) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low:g} to {high:g} {unit}".rstrip())
-        slowest, fastest = self.fidgety_band
-        for valid, rule in (
-            (0 < self.duration <= MAX_SECONDS, f"duration must be above 0 and at most {MAX_SECONDS:g} seconds"),
-            (0 < self.fps <= 1000, "fps must be above 0 and at most 1000 hertz"),
-            (0.5 < self.duration * self.fps <= MAX_FRAMES, f"duration times fps must be from 1 to {MAX_FRAMES} frames"),
-            (0.1 <= slowest < fastest <= 15, "fidgety_band must be two rising frequencies from 0.1 to 15 hertz"),
-            (math.isfinite(self.camera_rotation), "camera_rotation must be a finite number of degrees"),
-            (min(self.image_size) >= 1, "image_size must be two positive numbers of pixels"),
-        ):
-            if not valid:
-                raise ValueError(rule)
+        check_fields(self)
+        if not 0.5 < self.duration * self.fps <= MAX_FRAMES:
+            raise ValueError(f"duration times fps must be from 1 to {MAX_FRAMES} frames")
+        if not self.fidgety_band[0] < self.fidgety_band[1]:
+            raise ValueError("fidgety_band must be two rising frequencies")
 
     @property
     def frames(self) -> int:
@@ -125,18 +97,3 @@ class InfantConfig:
     def outcome(self) -> int:
         """1 where fidgety movements are absent or sporadic (`fidgety` below `OUTCOME_SHARE`), else 0."""
         return int(self.fidgety < OUTCOME_SHARE)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON-compatible values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "InfantConfig":
-        """The configuration that `to_dict` gave.
-
-        Raises:
-            ValueError: a value is outside its range.
-            TypeError: an unknown field.
-        """
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return cls(**fields)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from infantjax.recording.metadata import Metadata
 from infantjax.recording.recording import Recording
+from infantjax.settings import to_settings
 from infantjax.simulation.config import STATEMENT, InfantConfig
 from infantjax.simulation.movement import move
 from infantjax.simulation.signals import Seed, low_pass_noise, seed_entropy, stream
@@ -24,7 +25,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
     same kicks and noise.
 
     Args:
-        seed: any integer from 0, a sequence of such (as `(seed, infant)`), or a generator, which is advanced.
+        seed: any integer from 0, or a sequence of such (as `(seed, infant)`).
         config: the infant; None is `InfantConfig()`.
         name: name of the recording.
 
@@ -53,7 +54,7 @@ def simulate(seed: Seed, config: InfantConfig | None = None, name: str = "simula
         "seed": list(entropy),
         "outcome": config.outcome,
         "fidgety": movement.fidgety.tolist(),
-        "simulation": config.to_dict(),
+        "simulation": to_settings(config),
     }
     return Recording(
         keypoints=pixels,

@@ -50,21 +50,13 @@ class Movement:
 
 
 # Posture changes a minute, their median duration in seconds; pulses (kicks, flaps) a minute in bouts, and likewise.
-_SHIFTS = {
-    "trunk": (2.0, 1.2),
-    "head": (5.0, 1.0),
-    "right_arm": (14.0, 0.8),
-    "left_arm": (14.0, 0.8),
-    "right_leg": (9.0, 0.9),
-    "left_leg": (9.0, 0.9),
-}
-_PULSES = {
-    "trunk": (10.0, 0.6),
-    "head": (12.0, 0.5),
-    "right_arm": (18.0, 0.6),
-    "left_arm": (18.0, 0.6),
-    "right_leg": (22.0, 0.7),
-    "left_leg": (22.0, 0.7),
+_EVENTS = {
+    "trunk": (2.0, 1.2, 10.0, 0.6),
+    "head": (5.0, 1.0, 12.0, 0.5),
+    "right_arm": (14.0, 0.8, 18.0, 0.6),
+    "left_arm": (14.0, 0.8, 18.0, 0.6),
+    "right_leg": (9.0, 0.9, 22.0, 0.7),
+    "left_leg": (9.0, 0.9, 22.0, 0.7),
 }
 _TRUNK_PULSE = np.array([3, 1, 3, 4], dtype=float)  # roll, yaw, bend, twist
 _HEAD_PULSE = np.array([6, 4, 4], dtype=float)  # yaw, pitch, roll
@@ -111,18 +103,15 @@ def _bouts(rng: np.random.Generator, config: InfantConfig) -> np.ndarray:
 def _angles(entropy: tuple[int, ...], config: InfantConfig, fidgety: np.ndarray) -> np.ndarray:
     """All joint angles, `[time, channel]` degrees, inside their limits."""
     rest, lowest, highest, drift, spread, oscillation = ANGLES.T
-    body, repertoire, times = (
-        stream(entropy, "body"),
-        stream(entropy, "repertoire"),
-        np.arange(config.frames) / config.fps,
-    )
+    body, repertoire = stream(entropy, "body"), stream(entropy, "repertoire")
+    times = np.arange(config.frames) / config.fps
     rest = rest + 0.35 * spread * body.standard_normal(len(rest))
     angles = rest + drift * band_noise(body, config, 0.02, 0.25, len(rest))
-    for part, (rate, duration) in _SHIFTS.items():
+    for part, (rate, duration, _, _) in _EVENTS.items():
         columns = COLUMNS[part]
         mouth = _HAND_TO_MOUTH - rest[columns] if part.endswith("arm") else None
         angles[:, columns] += _posture_changes(repertoire, config, times, rate, duration, spread[columns], mouth)
-    for part, (rate, duration) in _PULSES.items():
+    for part, (_, _, rate, duration) in _EVENTS.items():
         pattern = _PATTERNS[part.split("_")[-1]]
         angles[:, COLUMNS[part]] += _pulses(repertoire, config, times, rate, duration, pattern)
     if config.restlessness > 0:

@@ -8,18 +8,16 @@ from jaxtyping import Float
 
 from infantjax.simulation.config import InfantConfig
 
-Seed = int | Sequence[int] | np.random.Generator
-"""An integer from 0, a sequence of such (as `(seed, infant)`), or a generator, which is advanced."""
+Seed = int | Sequence[int]
+"""An integer from 0, or a sequence of such (as `(seed, infant)`)."""
 
 
 def seed_entropy(seed: Seed) -> tuple[int, ...]:
-    """A seed as a tuple of integers; a generator is advanced.
+    """A seed as a tuple of integers.
 
     Raises:
         ValueError: a seed below 0.
     """
-    if isinstance(seed, np.random.Generator):
-        return (int(seed.integers(2**63)),)
     values = tuple(int(s) for s in seed) if isinstance(seed, Sequence) else (int(seed),)
     if not values or min(values) < 0:
         raise ValueError("a seed is an integer from 0 or a sequence of such")

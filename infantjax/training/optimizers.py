@@ -90,7 +90,7 @@ def triangular(
     band closes in between is chosen.
 
     Args:
-        highest: the highest rate that does not diverge in the first cycle, see `pose.training.range_test`.
+        highest: the highest rate that does not diverge in the first cycle.
         steps: of a cycle; three epochs as published.
         cycles: in which the band closes.
         narrowing: by how much the maps' peaks narrow over the training, in 1/32 of the map's side.

@@ -44,7 +44,10 @@ def write_overlay(
     """
     path, images = Path(path), _drawn(frames, keypoints, skeleton, hide_heads)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _write_image(next(images), path)
+        try:
+            return write_atomically(path, encode_image(next(images), path.suffix))
+        except OSError as error:
+            raise InputError(path, f"cannot be written ({error.strerror or error})", "make room") from None
     write_video(images, frames.fps if not math.isnan(frames.fps) else 1.0, path)
 
 
@@ -112,13 +115,6 @@ def write_video(images: Iterable[UInt8[np.ndarray, "height width 3"]], fps: floa
         raise InputError(
             path, f"cannot be written ({reason})", "make room, or give another name ending in .mp4"
         ) from None
-
-
-def _write_image(image: np.ndarray, path: Path) -> None:
-    try:
-        write_atomically(path, encode_image(image, path.suffix))
-    except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror or error})", "make room") from None
 
 
 def _drawn(frames: Frames, keypoints: np.ndarray, skeleton: Skeleton, hide_heads: bool) -> Iterator[np.ndarray]:

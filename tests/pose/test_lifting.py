@@ -15,31 +15,6 @@ from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import HUMAN36M_17, MPII_16
 
 
-@pytest.fixture(scope="module")
-def golden(shared):
-    folder = shared / "golden" / "videopose3d"
-    with np.load(folder / "temporal_model.npz") as archive:
-        return dict(archive)
-
-
-@pytest.fixture(scope="module")
-def reference(golden):
-    params, stats = {}, {}
-    layers = {"expand": ("expand.conv", "expand.bn")}
-    for i in range(4):
-        layers |= {
-            f"block{i + 1}_{n}": (f"block{i}.conv_{p}", f"block{i}.bn_{p}") for n, p in (("conv", "a"), ("mix", "b"))
-        }
-    for name, (conv, norm) in layers.items():
-        params[name] = {
-            "kernel": golden[f"w.{conv}"],
-            "norm": {k: golden[f"w.{norm}.{k}"] for k in ("scale", "bias")},
-        }
-        stats[name] = {"norm": {k: golden[f"w.{norm}.{k}"] for k in ("mean", "var")}}
-    params["shrink"] = {"kernel": golden["w.shrink.kernel"][0], "bias": golden["w.shrink.bias"]}
-    return LiftingNetwork(channels=48), {"params": params, "batch_stats": stats}
-
-
 @pytest.mark.parametrize(
     ("causal", "skeleton", "key"),
     [
@@ -48,13 +23,14 @@ def reference(golden):
         (False, HUMAN36M_17, "sequence_flip_averaged"),
     ],
 )
-def test_a_whole_recording_is_lifted_as_in_the_reference(causal, skeleton, key, golden, reference):
-    network, variables = reference
+def test_a_whole_recording_is_lifted_as_in_the_reference(causal, skeleton, key, lifting_golden):
+    network, variables, golden = lifting_golden
     found = lifting.lift(network.clone(causal=causal), variables, golden["sequence"], skeleton)
     np.testing.assert_allclose(found, golden[key], rtol=0, atol=1e-5 * np.abs(golden[key]).max())
 
 
-def test_screen_coordinates_are_those_of_the_reference(golden):
+def test_screen_coordinates_are_those_of_the_reference(lifting_golden):
+    golden = lifting_golden[2]
     found = lifting.screen(golden["pixels"], *golden["image_size"])
     np.testing.assert_allclose(found, golden["pixels_normalised"], rtol=0, atol=1e-6)
 

@@ -18,8 +18,6 @@ from infantjax.pose import load_pose_network
 from infantjax.pose.annotations import Annotations
 from infantjax.pose.networks.cima_pose import CimaPose
 from infantjax.pose.training.dataset import CropConfig, read_crops, split_images
-from infantjax.pose.training.range_test import stored_highest_rate
-from infantjax.pose.training.task import ImageData
 from infantjax.pose.training.training import PoseTrainingConfig, train_pose, transferable
 from infantjax.skeletons import MPII_16
 
@@ -154,22 +152,6 @@ def test_crops_hold_the_surroundings_of_the_points(annotations):
     assert np.nanmin(points) >= 0
     assert np.nanmax(points) <= 1
     assert np.nanmax(np.ptp(points[1:], axis=1)) > np.nanmax(np.ptp(inside[1:], axis=1))
-
-
-def test_the_range_test_is_kept_in_the_folder(annotations, tmp_path, monkeypatch):
-    config = replace(CONFIG, optimizer="cyclical", cycle=1)
-    data = ImageData(*read_crops(annotations, 32), {}, MPII_16, "lite")
-    measured = np.array([0.1, 0.2]), np.array([3.0, 99.0]), 0.1
-    monkeypatch.setattr("infantjax.pose.training.range_test.range_test", lambda *_: measured)
-    first = stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path)
-    assert first == 0.1
-    found = json.loads((tmp_path / "range_test.json").read_text())
-    assert len(found["rates"]) == len(found["losses"]) == 2
-    monkeypatch.setattr("infantjax.pose.training.range_test.range_test", None)
-    assert stored_highest_rate(build(upscale=False), data, range(8), config, tmp_path) == first
-    (tmp_path / "range_test.json").write_text("{")
-    with pytest.raises(InputError, match="is damaged"):
-        train_pose(annotations, model="eye", directory=tmp_path, config=config)
 
 
 def test_the_command_trains_on_a_table_of_annotations(annotations, tmp_path, capsys):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from experiments.faults import spoil
 from infantjax import formats
 from infantjax.recording.cleaning import fill_gaps
 from infantjax.recording.conversion import convert
 from infantjax.recording.quality import Moments, distance, measure_quality, moments, repair
 from infantjax.recording.recording import Recording
-from infantjax.simulation import InfantConfig, simulate, spoil
+from infantjax.simulation import InfantConfig, simulate
 from infantjax.skeletons import SKELETONS, Skeleton, segments
 
 CLEAN = simulate(1, InfantConfig(duration=20))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from infantjax.recording import preprocessing as normalization
 from infantjax.simulation import InfantConfig, move, project, simulate, simulate_cohort
 from infantjax.skeletons import IN_MOTION_19 as SKELETON
 
@@ -44,14 +43,6 @@ def test_different_seeds_give_different_infants(one, other):
     assert not np.allclose(move(one, config).positions, move(other, config).positions, atol=0.1)
 
 
-def test_a_generator_as_seed_is_advanced():
-    rng = np.random.default_rng(5)
-    first, second = simulate(rng, InfantConfig(duration=1)), simulate(rng, InfantConfig(duration=1))
-    assert first.metadata["seed"] != second.metadata["seed"]
-    again = simulate(np.random.default_rng(5), InfantConfig(duration=1))
-    assert again.keypoints.tobytes() == first.keypoints.tobytes()
-
-
 @given(
     seed=st.integers(0, 10**6),
     duration=st.floats(0.1, 20),
@@ -78,13 +69,6 @@ def test_every_segment_keeps_its_length():
     for joint, parent in SKELETON.edges:
         length = np.linalg.norm(positions[:, joint] - positions[:, parent], axis=-1)
         assert length.std() < 1e-9, SKELETON.joints[joint]
-
-
-def test_all_segments_scale_with_the_length_of_the_infant():
-    small, large = (move(1, InfantConfig(duration=1, length=length)).positions for length in (50.0, 75.0))
-    for joint, parent in SKELETON.edges:
-        lengths = [np.linalg.norm(p[0, joint] - p[0, parent]) for p in (small, large)]
-        assert lengths[1] / lengths[0] == pytest.approx(1.5)
 
 
 def test_the_body_is_that_of_a_three_month_old():
@@ -167,6 +151,15 @@ def test_absent_fidgety_movements_leave_the_rest_of_the_movement_as_it_is():
     assert absent.fidgety.sum() == 0
 
 
+@pytest.mark.parametrize(("band", "inside", "outside"), [((1, 3), (1, 3), (4, 15)), ((4, 6), (3.5, 7), (1, 3))])
+def test_fidgety_movements_lie_in_their_band(band, inside, outside):
+    config = InfantConfig(duration=60, fidgety=1, fidgety_amplitude=0.3, activity=0, restlessness=0, fidgety_band=band)
+    shift = move(1, config).positions - move(1, replace(config, fidgety=0.0)).positions
+    power = {k: band_power(shift[:, joints(*LIMBS)], 30, *k).sum() for k in (inside, outside, (0.05, 0.9))}
+    assert power[outside] < 0.2 * power[inside]
+    assert power[0.05, 0.9] < 0.15 * power[inside]
+
+
 def test_fidgety_movements_are_small_and_of_moderate_speed_in_all_parts_and_directions():
     calm = InfantConfig(duration=60, fidgety=1.0, fidgety_amplitude=1.0, activity=1.0)
     shift = np.concatenate(
@@ -185,36 +178,6 @@ def test_fidgety_movements_are_small_and_of_moderate_speed_in_all_parts_and_dire
         assert strength[0] > 0.04 * strength.sum()
 
 
-def test_fidgety_movements_lie_in_their_band():
-    config = InfantConfig(duration=60, fidgety=1.0, fidgety_amplitude=0.3, activity=0, restlessness=0)
-    shift = move(1, config).positions - move(1, replace(config, fidgety=0.0)).positions
-    power = {k: band_power(shift[:, joints(*LIMBS)], 30, *k).sum() for k in ((1, 3), (0.05, 0.9), (4, 15))}
-    assert power[0.05, 0.9] < 0.15 * power[1, 3]
-    assert power[4, 15] < 0.05 * power[1, 3]
-
-
-def test_the_fidgety_band_can_be_moved():
-    config = InfantConfig(duration=30, fidgety=1.0, activity=0, restlessness=0, fidgety_band=(4.0, 6.0))
-    shift = move(1, config).positions - move(1, replace(config, fidgety=0.0)).positions
-    power = {k: band_power(shift[:, joints(*LIMBS)], 30, *k).sum() for k in ((1, 3), (3.5, 7))}
-    assert power[1, 3] < 0.2 * power[3.5, 7]
-
-
-def test_seconds_with_fidgety_movements_have_more_power_from_one_to_three_hertz_than_others():
-    inside, outside = [], []
-    for seed in range(12):
-        recording = simulate(seed, replace(STILL, duration=60, fidgety=0.5))
-        points = recording.keypoints[:, joints(*LIMBS)] - recording.keypoints[:, joints("pelvis")]
-        truth = np.array(recording.metadata["fidgety"])
-        for start in range(0, 58, 2):
-            if truth[start] == truth[start + 1]:
-                piece = np.diff(points[start * 30 : start * 30 + 60], axis=0) * 30
-                # The ratio to slower movement, so that kicks, which have both, weigh less.
-                ratio = band_power(piece, 30, 1, 3).sum() / band_power(piece, 30, 0, 0.9).sum()
-                (inside if truth[start] else outside).append(ratio)
-    assert np.median(inside) > 1.5 * np.median(outside)
-
-
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.6, 0.9])
 def test_bouts_take_their_share_of_time(share):
     truth = move(1, InfantConfig(duration=36_000, fps=0.1, fidgety=share)).fidgety
@@ -226,11 +189,6 @@ def test_bouts_last_as_long_as_configured():
     truth = move(1, InfantConfig(duration=36_000, fps=0.1, fidgety=0.5, fidgety_bout=6.0)).fidgety
     lengths = [len(list(run)) for state, run in itertools.groupby(truth) if state]
     assert np.mean(lengths) == pytest.approx(6.0, rel=0.1)
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (1.0, 1)])
-def test_the_extreme_shares_mean_never_and_always(share, expected):
-    assert set(move(1, InfantConfig(duration=30, fidgety=share)).fidgety.tolist()) == {expected}
 
 
 def test_kicks_have_published_accelerations():
@@ -283,13 +241,6 @@ def test_keypoint_noise_has_its_size_and_its_correlation_time():
     assert correlation == pytest.approx(math.exp(-1), abs=0.05)
 
 
-def test_camera_jitter_shifts_all_points_together():
-    config = replace(STILL, duration=120, camera_jitter=4.0)
-    shift = simulate(1, config).keypoints - simulate(1, replace(config, camera_jitter=0)).keypoints
-    assert np.ptp(shift, axis=1).max() < 1e-9
-    assert shift.std() == pytest.approx(4.0, rel=0.15)
-
-
 def test_dropouts_have_their_rate():
     config = replace(STILL, duration=1200, fps=30, dropout_rate=6.0, dropout_seconds=0.5)
     missing = simulate(1, config).missing
@@ -297,10 +248,6 @@ def test_dropouts_have_their_rate():
     assert missing.mean() == pytest.approx(0.05, rel=0.1)
     runs = (np.diff(missing.astype(int), axis=0) == 1).sum() / 19 / 20
     assert runs == pytest.approx(6.0, rel=0.12)
-
-
-def test_no_dropouts_at_rate_zero():
-    assert not simulate(1, STILL).missing.any()
 
 
 def test_confidence_is_low_where_the_detector_errs_and_zero_where_a_point_is_missing():
@@ -311,10 +258,6 @@ def test_confidence_is_low_where_the_detector_errs_and_zero_where_a_point_is_mis
     seen = ~recording.missing
     assert np.corrcoef(recording.confidence[seen], error[seen])[0, 1] < -0.8
     assert ((recording.confidence >= 0) & (recording.confidence <= 1)).all()
-
-
-def test_confidence_can_be_left_out():
-    assert simulate(1, InfantConfig(duration=1, confidence=False)).confidence is None
 
 
 def test_the_metadata_say_what_is_true_and_that_it_is_simulated():
@@ -336,49 +279,18 @@ def test_sporadic_counts_as_absent(share, outcome):
     "field",
     [
         {"duration": 0},
-        {"duration": math.nan},
-        {"duration": 1e9},
-        {"fps": 0},
-        {"fps": math.inf},
         {"duration": 0.01, "fps": 30},
         {"fidgety": 1.1},
-        {"fidgety_amplitude": -1},
         {"fidgety_band": (3.0, 1.0)},
-        {"fidgety_bout": 0},
-        {"restlessness": -1},
-        {"activity": -0.1},
-        {"monotony": 2},
-        {"length": 10},
-        {"camera_height": 5},
-        {"camera_tilt": 80},
         {"camera_rotation": math.nan},
-        {"focal_length": 0},
         {"image_size": (0, 5)},
-        {"camera_jitter": math.nan},
-        {"noise": -1},
-        {"noise_seconds": 0},
-        {"dropout_rate": -1},
-        {"dropout_seconds": -1},
-        {"coupling": 1.1},
-        {"camera_drift": -1},
-        {"camera_roll": 50},
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field):
     with pytest.raises(ValueError, match=next(iter(field))):
         InfantConfig(**field)
-
-
-def test_a_negative_seed_is_refused():
     with pytest.raises(ValueError, match="seed"):
         simulate(-1)
-
-
-@pytest.mark.parametrize("preset", ["reference", "paper"])
-def test_the_standardization_works_on_every_simulated_infant(preset):
-    for recording, _ in simulate_cohort(8, 11, duration=20):
-        standard = normalization.standardize(recording, normalization.PRESETS[preset])
-        assert np.isfinite(standard.keypoints).all()
 
 
 def test_the_trunk_is_never_degenerate_under_any_camera():
@@ -399,13 +311,6 @@ def test_memory_grows_linearly_with_the_duration():
 
     # Fourier series have a period 10 s longer than the recording, so a little less than four times.
     assert 3.5 < peak(800) / peak(200) < 4.1
-
-
-def test_an_hour_is_simulated():
-    recording = simulate(1, InfantConfig(duration=3600))
-    assert recording.frames == 108_000
-    assert len(recording.metadata["fidgety"]) == 3600
-    assert np.nanmax(np.abs(recording.keypoints)) < 3000
 
 
 def test_speeds_lie_in_the_order_of_real_recordings(shared):

@@ -36,10 +36,6 @@ class Simulate(common.Command):
     """Fraction of infants with absent fidgety movements (outcome 1)."""
     fps: Annotated[float, arg(metavar="HZ")] = 30.0
     """Frames per second."""
-    fault: str | None = None
-    """Tracking fault that spoils every recording, such as exchanged_bursts or jumps; an unknown name lists all."""
-    severity: float = 0.3
-    """Severity of the fault, above 0 to 1."""
     video: bool = False
     """Also write the infants as clips with their exact keypoints, in the folder videos."""
     depth: bool = False
@@ -71,8 +67,6 @@ class Simulate(common.Command):
                 prevalence=self.prevalence,
                 fps=self.fps,
                 first=self.first,
-                fault=self.fault,
-                severity=self.severity,
                 film=self.film if self.video else None,
                 depth=self.film if self.depth else None,
             )

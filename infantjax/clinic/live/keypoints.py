@@ -45,7 +45,6 @@ def follow(
     # Before the first frame, as compiling takes seconds.
     tracker.find(np.zeros((1, tracker.network.side, tracker.network.side, 3), np.uint8))
     live.assessor.compile()
-    unseen = track.Unseen(frames, tracker.network.skeleton.joints, tracker.config.min_confidence)
 
     def update(recent: Recording, start: float) -> None:
         report(live.update(recent, start))
@@ -55,7 +54,6 @@ def follow(
     with ThreadPoolExecutor(1, "assessing") as pool:
         running: Future[None] | None = None
         for part in tracker.parts(frames):
-            unseen.add([part])
             pending.append(part)
             if part.times[-1] - pending[0].times[0] < INTERVAL:
                 continue
@@ -68,7 +66,6 @@ def follow(
             running.result()
     if not seconds + pending:
         raise InputError(frames.path, "was stopped before its first frame")
-    unseen.end()
     return tracker.recording(frames, track.join(seconds + pending))
 
 

@@ -15,7 +15,6 @@ from infantjax.pose.annotations.data import (
     AnnotatedPerson,
     Annotations,
     ParsedAnnotations,
-    Persons,
     ReadRequest,
     assemble,
 )
@@ -67,7 +66,6 @@ def read_annotations(
     format: str | None = None,
     *,
     image_dir: str | Path | None = None,
-    persons: Persons = "one",
     keep_empty: bool = False,
 ) -> Annotations:
     """Read annotated images.
@@ -81,18 +79,14 @@ def read_annotations(
         skeleton: whose points to take, by name; None takes those of the format.
         format: a name of `FORMATS`; None finds it from the content.
         image_dir: the folder of the images, where they do not lie where the format has them.
-        persons: of an image with several annotated persons `one` (MPII: those that stand apart; COCO: the largest) or
-            `all`, each a row.
         keep_empty: keep images without any point, as where rows must be those of another table.
 
     Raises:
         InputError: it cannot be used; one line that lists everything that is wrong.
-        ValueError: `format`, `skeleton` or `persons` is not a known name.
+        ValueError: `format` or `skeleton` is not a known name.
     """
     if format is not None:
         require_one_of("format", format, tuple(FORMATS))
-    if persons not in ("one", "all"):
-        raise ValueError(f"persons must be one or all, got {persons!r}")
     wanted = skeletons.get(skeleton) if skeleton is not None else None
     path = checks.check_readable(path)
     if (path / "simulation.json").is_file() and (path / "depth").is_dir():
@@ -104,7 +98,7 @@ def read_annotations(
         what = "holds no annotations" if path.is_dir() else "is no file of annotations"
         known = ", ".join(FORMATS)
         raise InputError(path, f"{what} of {f'format {format}' if format else 'a known format'}", f"known are {known}")
-    request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None, persons)
+    request = ReadRequest(path, wanted, Path(image_dir) if image_dir is not None else None)
     return assemble(read(request), request, keep_empty)
 
 

@@ -12,7 +12,6 @@ recognized.
 Source: Migliorelli et al. 2020, "The babyPose dataset".
 """
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,14 @@ from jaxtyping import Float
 from infantjax.errors import InputError, MissingExtraError, Problems
 from infantjax.files import natural_order
 from infantjax.formats import checks, naming, text
-from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
+from infantjax.pose.annotations.data import (
+    AnnotatedPerson,
+    ParsedAnnotations,
+    ReadRequest,
+    collected,
+    images_in,
+    note_unannotated,
+)
 from infantjax.skeletons import BABYPOSE_12, MINI_RGBD_14, Skeleton
 from infantjax.weights.archive import DAMAGE, open_archive
 
@@ -47,10 +53,8 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     """
     problems, sheets = Problems(), []
     for table in filter(_is_table, _tables(request.path)):
-        try:
+        with collected(problems, table.name):
             sheets.append(_read_table(table, request, problems))
-        except InputError as error:
-            problems.errors.append((table.name, error.what))
     joints = sheets[0][0] if sheets else []
     entries = []
     for names, found in sheets:
@@ -109,25 +113,18 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _spreadsheet(table: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
-    except ImportError:
-        raise MissingExtraError("openpyxl", "formats") from None
+    import pandas as pd
+
     try:
         open_archive(table).close()  # the limits of what it unpacks to
-        book = load_workbook(table, read_only=True, data_only=True)
-        with contextlib.closing(book):
-            sheet, width = book.worksheets[0], 0
-            # The range that the file declares may be far larger than what it holds.
-            sheet.reset_dimensions()
-            for line, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-                texts = ["" if cell is None else str(cell) for cell in cells]
-                if "".join(texts).strip():
-                    width = width or len(texts)
-                    yield line, texts + [""] * (width - len(texts))
-    except (*DAMAGE, InvalidFileException, SyntaxError) as error:  # of XML
+        sheet = pd.read_excel(table, header=None, dtype=str, na_filter=False, engine="openpyxl")
+    except ImportError:
+        raise MissingExtraError("openpyxl", "formats") from None
+    except (*DAMAGE, SyntaxError) as error:  # of XML
         raise InputError(table, f"cannot be read as a spreadsheet ({type(error).__name__})") from error
+    for line, cells in enumerate(sheet.to_numpy().tolist(), 1):
+        if "".join(cells).strip():
+            yield line, cells
 
 
 def _match(table: Path, joints: list[str], skeleton: Skeleton) -> int:

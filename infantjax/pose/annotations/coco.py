@@ -1,8 +1,8 @@
 """COCO keypoints, the format of SyRIP too: one JSON with `images`, `annotations` and `categories`.
 
 A point whose visibility `v` is 0 has no label and becomes NaN. Of several persons in an image the one whose points
-span the largest box counts, or each is a row of its own, named `IMAGE#ID` after its annotation. Crowds are passed
-over. An image with a `frame` (our choice) is that frame, counted from 0, of the video that `file_name` names.
+span the largest box counts. Crowds are passed over. An image with a `frame` (our choice) is that frame, counted from 0,
+of the video that `file_name` names.
 """
 
 import re
@@ -43,7 +43,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     images = _images(path, document.get("images"))
     joints = _joints(document.get("categories"))
     problems = Problems()
-    persons: dict[Any, list[tuple[dict[str, Any], np.ndarray]]] = {name: [] for name in images}
+    persons: dict[Any, list[np.ndarray]] = {name: [] for name in images}
     for number, entry in enumerate(document["annotations"]):
         if not isinstance(entry, dict) or "keypoints" not in entry or entry.get("iscrowd"):
             continue
@@ -51,7 +51,7 @@ def read(request: ReadRequest) -> ParsedAnnotations:
         if values is None or len(values) != len(joints or values) or entry.get("image_id") not in images:
             raise InputError(path, f"annotation {number}: is not of an image, or has other points", _REMEDY)
         joints = joints or [str(i) for i in range(len(values))]
-        persons[entry["image_id"]].append((entry, values))
+        persons[entry["image_id"]].append(values)
     first = next(iter(images.values()), {}).get("file_name", "")
     folder = folder_of(
         request.image_dir,
@@ -61,14 +61,12 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     several = 0
     entries = []
     for name, image in images.items():
-        found = persons[name]
-        several += len(found) > 1
-        if len(found) > 1 and request.persons == "one":
-            found = [found[largest([values for _, values in found])]]
-        if not found:
+        several += len(persons[name]) > 1
+        if persons[name]:
+            entries.append(_entry(path, folder, image, persons[name][largest(persons[name])]))
+        else:
             problems.warnings.append((image["file_name"][:60], "has no annotation"))
-        entries += [_entry(path, folder, image, entry, values, len(found) > 1) for entry, values in found]
-    if several and request.persons == "one":
+    if several:
         problems.warnings.append((f"{several} images", "show several persons; the largest counts"))
     return ParsedAnnotations(joints, entries, problems, () if _joints(document.get("categories")) else _SETS, own=False)
 
@@ -111,9 +109,7 @@ def _joints(categories: Any) -> list[str]:
     return []
 
 
-def _entry(
-    path: Path, folder: Path, image: dict[str, Any], entry: dict[str, Any], values: np.ndarray, several: bool
-) -> AnnotatedPerson:
+def _entry(path: Path, folder: Path, image: dict[str, Any], values: np.ndarray) -> AnnotatedPerson:
     file = folder / image["file_name"].lstrip("/")
     height, width = (_number(image.get(side)) for side in ("height", "width"))
     video = image.get("video_id", image.get("video", ""))
@@ -122,7 +118,7 @@ def _entry(
     split = re.search(r"(?<![a-z])(train|val|test)", path.stem.lower())
     return AnnotatedPerson(
         where=f"{image['file_name'][:60]}",
-        name=f"{name}#{entry.get('id')}" if several else name,
+        name=name,
         points=np.where(values[:, 2:] > 0, values[:, :2], np.nan),
         image=file,
         frame=frame,

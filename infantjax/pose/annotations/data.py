@@ -2,10 +2,11 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +15,6 @@ from infantjax.files import MAX_COORDINATE, natural_order
 from infantjax.formats import checks, naming
 from infantjax.skeletons import Skeleton
 from infantjax.video.images import IMAGE_SUFFIXES
-
-Persons = Literal["one", "all"]
-"""Of an image with several annotated persons: the one that counts by the rule of the format, or each on its own."""
 
 _FRAME = re.compile(r"^(?P<group>.+?)[_\-](?:frame|img|f)?[_\-]?\d+$", re.IGNORECASE)
 
@@ -132,7 +130,6 @@ class ReadRequest(NamedTuple):
     path: Path
     skeleton: Skeleton | None
     image_dir: Path | None
-    persons: Persons
 
 
 def assemble(sheet: ParsedAnnotations, request: ReadRequest, keep_empty: bool) -> Annotations:
@@ -189,6 +186,15 @@ def groups_of(names: Iterable[str]) -> tuple[str, ...] | None:
     matches = [_FRAME.match(name.partition("#")[0]) for name in names]
     groups = tuple(match["group"] for match in matches if match)
     return groups if len(groups) == len(matches) and len(set(groups)) > 1 else None
+
+
+@contextmanager
+def collected(problems: Problems, where: str) -> Iterator[None]:
+    """Note what is wrong with one file of many; the others are read all the same."""
+    try:
+        yield
+    except InputError as error:
+        problems.errors.append((where, error.what))
 
 
 def read_numbers(file: Path, columns: int, what: str) -> np.ndarray:

@@ -23,6 +23,7 @@ from infantjax.pose.annotations.data import (
     AnnotatedPerson,
     ParsedAnnotations,
     ReadRequest,
+    collected,
     images_in,
     note_unannotated,
     read_numbers,
@@ -81,16 +82,8 @@ def read(request: ReadRequest) -> ParsedAnnotations:
             what = "is not there" if not image.is_file() else error.what
             problems.warnings.append((image.name, f"{what}; without its size its points mean nothing"))
             continue
-        entries.append(
-            AnnotatedPerson(
-                where=f"line {line}",
-                name=image.stem,
-                points=fractions * (width, height),
-                image=image,
-                size=(height, width),
-                split=split,
-            )
-        )
+        points = fractions * (width, height)
+        entries.append(AnnotatedPerson(f"line {line}", image.stem, points, image, size=(height, width), split=split))
     for place in (folder / split for split in ("", *SPLITS)):
         note_unannotated(place, entries, problems)
     if not _named(joints, request):
@@ -147,19 +140,14 @@ def read_processed(request: ReadRequest) -> ParsedAnnotations:
             continue
         side, images = int(crops[-1].name.rpartition("x")[2]), images_in(crops[-1])
         for file in files:
-            try:
+            where, image = f"{split}/{file.name}", images.get(file.stem, crops[-1] / f"{file.stem}.png")
+            with collected(problems, where):
                 points = read_numbers(file, 2, "x and y")
-            except InputError as error:
-                problems.errors.append((f"{split}/{file.name}", error.what))
-                continue
-            size = size or len(points)
-            if len(points) != size:
-                problems.errors.append((f"{split}/{file.name}", f"has {len(points)} points, not {size}"))
-                continue
-            points[(points == 0).all(1)] = np.nan
-            image = images.get(file.stem, crops[-1] / f"{file.stem}.png")
-            where = f"{split}/{file.name}"
-            entries.append(AnnotatedPerson(where, file.stem, points * side, image, size=(side, side), split=split))
+                size = size or len(points)
+                if len(points) != size:
+                    raise InputError(file, f"has {len(points)} points, not {size}")
+                points[(points == 0).all(1)] = np.nan
+                entries.append(AnnotatedPerson(where, file.stem, points * side, image, size=(side, side), split=split))
         note_unannotated(crops[-1], entries, problems)
     return ParsedAnnotations([str(i) for i in range(size)], entries, problems, _SETS)
 

@@ -13,7 +13,14 @@ import numpy as np
 from infantjax.errors import InputError, Problems
 from infantjax.files import canonical_json, natural_order
 from infantjax.formats import json_file
-from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, images_in, note_unannotated
+from infantjax.pose.annotations.data import (
+    AnnotatedPerson,
+    ParsedAnnotations,
+    ReadRequest,
+    collected,
+    images_in,
+    note_unannotated,
+)
 
 _ALIASES = {"head": "head_top", "vertex": "head_top", "neck": "upper_neck"}
 _SIDE = re.compile(r"^(.*)[_ ]([rl])$")
@@ -42,11 +49,8 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     images = images_in(folder)
     found: list[tuple[Path, tuple[float, float], dict[str, tuple[float, float]], Path]] = []
     for file in files:
-        try:
+        with collected(problems, file.name):
             size, points, name = _labels(file, problems)
-        except InputError as error:
-            problems.errors.append((file.name, error.what))
-        else:
             found.append((file, size, points, images.get(file.stem, folder / (name or f"{file.stem}.jpg"))))
     joints = list(dict.fromkeys(joint for _, _, points, _ in found for joint in points))
     skeleton = request.skeleton

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from infantjax import skeletons
-from infantjax.errors import InputError, Problems
+from infantjax.errors import Problems
 from infantjax.files import natural_order
-from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, read_numbers
+from infantjax.pose.annotations.data import AnnotatedPerson, ParsedAnnotations, ReadRequest, collected, read_numbers
 from infantjax.skeletons import IN_MOTION_19
 
 _PAIRS = {"shoulder": 16, "elbow": 18, "wrist": 20, "hip": 1, "knee": 4, "ankle": 7}
@@ -46,22 +46,11 @@ def read(request: ReadRequest) -> ParsedAnnotations:
     for sequence in _sequences(request.path):
         images = (request.image_dir / sequence.name if request.image_dir else sequence) / "rgb"
         for file in sorted((sequence / _FOLDER).glob("*.txt"), key=natural_order):
-            number = file.stem.rpartition("_")[2]
-            try:
+            number, where = file.stem.rpartition("_")[2], f"{sequence.name}/{file.name}"
+            with collected(problems, where):
                 points = _points(file, [joints.get(joint, -1) for joint in skeleton.joints])
-            except InputError as error:
-                problems.errors.append((f"{sequence.name}/{file.name}", error.what))
-                continue
-            entries.append(
-                AnnotatedPerson(
-                    where=f"{sequence.name}/{file.name}",
-                    name=f"{sequence.name}_{number}",
-                    points=points,
-                    image=images / f"syn_{number}.png",
-                    size=_SIZE,
-                    group=sequence.name,
-                )
-            )
+                name, image = f"{sequence.name}_{number}", images / f"syn_{number}.png"
+                entries.append(AnnotatedPerson(where, name, points, image, size=_SIZE, group=sequence.name))
     return ParsedAnnotations(skeleton.joints, entries, problems, own=False)
 
 

@@ -1,8 +1,7 @@
 """MPII Human Pose: the Matlab file with the structure `RELEASE`.
 
-By default the persons that the file itself lists as standing apart (`single_person`), with `persons="all"` every
-annotated one; each is a row, named `IMAGE#NUMBER`. The images of the test set have no points and are left out, so
-that all rows are of the training set; the group is the video.
+The persons that the file itself lists as standing apart (`single_person`) are rows, named `IMAGE#NUMBER`. The images of
+the test set have no points and are left out, so that all rows are of the training set; the group is the video.
 
 Source: Andriluka et al. 2014.
 """
@@ -62,8 +61,7 @@ def _entries(request: ReadRequest) -> Iterator[AnnotatedPerson]:
         if not training[number]:
             continue
         apart = {int(i) for i in np.ravel(single[number])} if number < len(single) else set()
-        selected = None if request.persons == "all" else apart
-        yield from _persons(image, f"image {number}", folder, selected, videos)
+        yield from _persons(image, f"image {number}", folder, apart, videos)
 
 
 def _release(path: Path) -> Any:
@@ -103,15 +101,13 @@ def _list(value: Any) -> list[Any]:
     return list(np.atleast_1d(np.asarray(value, dtype=object)))
 
 
-def _persons(
-    image: Any, where: str, folder: Path, selected: set[int] | None, videos: list[Any]
-) -> Iterator[AnnotatedPerson]:
+def _persons(image: Any, where: str, folder: Path, selected: set[int], videos: list[Any]) -> Iterator[AnnotatedPerson]:
     file = folder / Path(str(image.image.name)).name
     video = np.ravel(getattr(image, "vididx", ()))
     index = int(video[0]) if len(video) == 1 else 0
     for number, person in enumerate(_list(getattr(image, "annorect", [])), 1):
         points = getattr(getattr(person, "annopoints", None), "point", None)
-        if points is None or (selected is not None and number not in selected):
+        if points is None or number not in selected:
             continue
         positions = np.full((len(JOINTS), 2), np.nan)
         for point in _list(points):

@@ -5,7 +5,6 @@ Encoding runs on the device, decoding on the host (`pose.codec.linking`).
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,47 +14,15 @@ from jaxtyping import Array, Float
 from infantjax.pose.codec import linking
 from infantjax.pose.codec.heatmap import Schedule
 from infantjax.settings import Positive, check_fields
-from infantjax.skeletons import Skeleton, segments
 
 AFFINITY_WIDTHS: Schedule = tuple(
     zip((0, 2, 6, 14, 22, 30, 38, 46, 54), (1.75, 1.5, 1.25, 1.0, 0.9, 0.875, 0.85, 0.825, 0.8))
 )
-"""Half widths of the affinity fields' limbs, as in the reference implementation of EfficientPose."""
+"""Half widths of the affinity fields' limbs, in 1/32 of the map's side, as in the reference of EfficientPose."""
 
 _ROUNDING = 1e-4
 
 Limbs = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class AffinityFieldCodec:
-    """Two maps per limb, x and y of the unit vector from its first to its second joint, on the pixels near it.
-
-    Attributes:
-        skeleton: its `segments` are the limbs.
-
-    Source: Groos et al., Paper I; Cao et al. 2017.
-    """
-
-    skeleton: Skeleton
-
-    def encode(
-        self, positions: Float[Array, "*batch keypoint 2"], side: int, width: float | Array
-    ) -> Float[Array, "*batch row column field"]:
-        """Fields, their channels x, y, x, y, ...
-
-        Args:
-            positions: fractions of the crop.
-            side: of the maps, pixels.
-            width: largest distance from the limb's line, in 1/32 of the maps' side, see `AFFINITY_WIDTHS`.
-        """
-        return affinity_fields(positions, segments(self.skeleton), side, width * side / 32)
-
-    def decode(
-        self, joint_maps: Float[np.ndarray, "row column joint"], fields: Float[np.ndarray, "row column field"]
-    ) -> linking.Crowd:
-        """All persons of an image: candidates of joints, linked where a field agrees; see `linking.find_people`."""
-        return linking.find_people(joint_maps, fields, self.skeleton)
 
 
 @dataclass(frozen=True)
@@ -65,18 +32,14 @@ class FallOff:
     Attributes:
         deviation: of the Gaussian, in radii. Three, read literally, is nearly flat inside of a disc (0.946 to 1); the
             paper may have meant a sharper peak, such as a third.
-        truncated: zero outside of the discs and rectangles of detection; else a limb has ends, but no sides.
-        direction: of limbs: `across`, from their line, or `along` it, from their middle.
 
     Raises:
-        ValueError: a deviation that is not above 0, or another direction.
+        ValueError: a deviation that is not above 0.
 
     Source: Migliorelli et al. 2021; the interpretation where the text is ambiguous is our choice.
     """
 
     deviation: Positive = 3.0
-    truncated: bool = True
-    direction: Literal["across", "along"] = "across"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -125,8 +88,20 @@ class DiscCodec:
 def affinity_fields(
     positions: Float[Array, "*batch keypoint 2"], limbs: Limbs, side: int, width: float | Array
 ) -> Float[Array, "*batch row column field"]:
-    """Unit vectors along some limbs; see `AffinityFieldCodec`. `width` is in pixels of the map."""
-    _, _, inside, direction = _limb_distances(jnp.floor(positions * side), limbs, side, side, width)
+    """Two maps per limb, x and y of the unit vector from its first to its second joint, on the pixels near it.
+
+    Args:
+        positions: fractions of the crop.
+        limbs: (from, to) by index, those of a skeleton are its `segments`.
+        side: of the maps, pixels.
+        width: largest distance from the limb's line, pixels of the map; see `AFFINITY_WIDTHS`.
+
+    Returns:
+        Fields, their channels x, y, x, y, ...
+
+    Source: Groos et al., Paper I; Cao et al. 2017.
+    """
+    _, inside, direction = _limb_distances(jnp.floor(positions * side), limbs, side, side, width)
     return rearrange(inside[..., None] * direction[..., None, None, :, :], "... limb xy -> ... (limb xy)")
 
 
@@ -137,10 +112,8 @@ def discs(
     rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
     x, y = positions[..., 0][..., None, None, :], positions[..., 1][..., None, None, :]
     squared = jnp.square(columns - x) + jnp.square(rows - y)
-    if fall_off is None:
-        return jnp.where(squared <= radius**2, 1.0, 0.0)
-    shown = squared <= (radius**2 if fall_off.truncated else jnp.inf)  # false where a coordinate is NaN
-    return jnp.where(shown, fall_off(squared, radius), 0.0)
+    value = 1.0 if fall_off is None else fall_off(squared, radius)
+    return jnp.where(squared <= radius**2, value, 0.0)  # false where a coordinate is NaN
 
 
 def limb_heatmaps(
@@ -152,18 +125,14 @@ def limb_heatmaps(
     fall_off: FallOff | None,
 ) -> Float[Array, "*batch row column limb"]:
     """Rectangles of thickness `radius` along the limbs: 1, or decreasing as in `discs`."""
-    reach = radius / 2 if fall_off is None or fall_off.truncated else jnp.inf
-    across, along, inside, _ = _limb_distances(positions, limbs, height, width, reach)
-    if fall_off is None:
-        return inside
-    value = fall_off(jnp.square(across if fall_off.direction == "across" else along), radius)
-    return jnp.where(inside > 0, value, 0.0)
+    across, inside, _ = _limb_distances(positions, limbs, height, width, radius / 2)
+    return inside if fall_off is None else jnp.where(inside > 0, fall_off(jnp.square(across), radius), 0.0)
 
 
 def _limb_distances(
     at: Array, limbs: Limbs, height: int, width: int, reach: float | Array
-) -> tuple[Array, Array, Array, Array]:
-    """Per pixel and limb the distances from its line and its middle and whether it is on it; the limbs' directions."""
+) -> tuple[Array, Array, Array]:
+    """Per pixel and limb the distance from its line and whether it is on it; the limbs' directions."""
     starts, ends = (np.array([limb[i] for limb in limbs]) for i in (0, 1))
     a, b = at[..., starts, :], at[..., ends, :]
     difference = b - a
@@ -177,4 +146,4 @@ def _limb_distances(
     # The ends belong to it, whatever single precision makes of them.
     inside = (along >= -_ROUNDING) & (along <= length[..., None, None, :] + _ROUNDING)
     inside &= jnp.abs(across) <= reach + _ROUNDING
-    return across, along - length[..., None, None, :] / 2, inside.astype(jnp.float32), direction
+    return across, inside.astype(jnp.float32), direction

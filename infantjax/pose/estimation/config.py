@@ -18,7 +18,7 @@ class PoseConfig:
     """How frames become keypoints.
 
     Attributes:
-        decoder: a name of `codec.DECODERS`; None takes the network's own.
+        decoder: a name of `pose.DECODERS`; None takes the network's own.
         resizing: `reference`, or `fast` by the decoder's own scaler.
         flip: average the maps of the image and of its mirror image, with left and right exchanged.
         min_confidence: a point below is missing (NaN); 0.1 is our choice: the reference for videos has no threshold.

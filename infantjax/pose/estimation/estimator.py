@@ -41,7 +41,7 @@ class PoseEstimator:
         affinity_fields: name of the affinity fields among the network's further outputs, by which persons are told
             apart; None without them.
         statement: of a trained network, what it was trained on; reports show it.
-        decoder: a name of `codec.DECODERS`, the rule for its maps where none is asked for.
+        decoder: a name of `pose.DECODERS`, the rule for its maps where none is asked for.
     """
 
     module: nn.Module
@@ -59,7 +59,7 @@ class PoseEstimator:
         """A pure function from variables and crops (`crop.crop_array`) to keypoints, for `jit`, `vmap` and sharding.
 
         Args:
-            decoder: a name of `codec.DECODERS`; None takes the network's own.
+            decoder: a name of `pose.DECODERS`; None takes the network's own.
 
         Raises:
             ValueError: unknown decoder.

@@ -13,9 +13,8 @@ from infantjax.pose.codec.heatmap import Maps
 
 Predict = Callable[[Float[Array, "batch side side 3"]], Maps]
 
-SCALES = (0.75, 1.0, 1.25)
-"""Our choice: the paper does not print its scales."""
-MIN_SCALE, MAX_SCALE = 0.25, 4.0
+MIN_SCALE, MAX_SCALE = 0.25, 1.75
+"""A scale of 2 would leave nothing of the image."""
 
 
 def mean_maps(predict: Predict, crops: UInt8[Array, "batch side side 3"], scales: Sequence[float]) -> Maps:
@@ -26,15 +25,9 @@ def mean_maps(predict: Predict, crops: UInt8[Array, "batch side side 3"], scales
         crops: images, resized and padded.
         scales: below 1 the image is padded with black and appears smaller, above 1 it loses its border and appears
             larger; 1 is the image as it is.
-
-    Raises:
-        ValueError: no scale, or one that leaves nothing of the image.
     """
-    if not scales:
-        raise ValueError("needs at least one scale")
-    return sum((at_scale(predict, crops, scale) for scale in scales[1:]), at_scale(predict, crops, scales[0])) / len(
-        scales
-    )
+    first, *others = (at_scale(predict, crops, scale) for scale in scales)
+    return sum(others, first) / len(scales)
 
 
 def at_scale(predict: Predict, crops: UInt8[Array, "batch side side 3"], scale: float) -> Maps:
@@ -47,10 +40,7 @@ def at_scale(predict: Predict, crops: UInt8[Array, "batch side side 3"], scale: 
     Args:
         predict: as in `mean_maps`.
         crops: as in `mean_maps`.
-        scale: above 0.
-
-    Raises:
-        ValueError: the scale leaves nothing of the image.
+        scale: within `MIN_SCALE` and `MAX_SCALE`.
     """
     images = jnp.asarray(crops, jnp.float32)
     if scale == 1:
@@ -58,8 +48,6 @@ def at_scale(predict: Predict, crops: UInt8[Array, "batch side side 3"], scale: 
     side = images.shape[1]
     maps = jax.eval_shape(predict, images).shape[1]
     border = int((maps - maps * scale) / 2)
-    if maps + 2 * border < 1 or scale <= 0:
-        raise ValueError(f"scale {scale:g} leaves nothing of an image of side {side}")
     if border == 0:
         return predict(images)
     padded = _bordered(images, border * side // maps)

@@ -6,10 +6,9 @@ rtmlib fetches files that it does not find; here both files must be there, so no
 import contextlib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,34 +20,15 @@ from infantjax.formats.readers import mmpose
 from infantjax.pose.codec.heatmap import Points
 from infantjax.pose.estimation.batches import crop_batches
 from infantjax.pose.estimation.config import DEFAULT, PoseConfig
+from infantjax.pose.estimation.estimator import PoseEstimator
 from infantjax.pose.estimation.track import Track
 from infantjax.pose.estimation.tracker import Tracker
-from infantjax.skeletons import Skeleton
 from infantjax.video.frames import MIN_SIDE, Frames
 
 _BLOCK = 8
 """Frames that are finished together."""
 _KNOWN = ("person", "min_confidence", "smoothing", "resizing", "batch_size")
 """Fields of a configuration that apply; the others are of our own networks."""
-
-
-@dataclass(frozen=True)
-class RTMPoseFiles:
-    """Names and digests of the two files, for results.
-
-    Attributes:
-        skeleton: the keypoints of the pose model.
-        side: the longer side of the input of the pose model, pixels.
-        name: for the provenance.
-        digest: SHA-256 of both files.
-        statement: nothing is known of the training.
-    """
-
-    skeleton: Skeleton
-    side: int
-    name: str
-    digest: str
-    statement: str = ""
 
 
 class RTMPoseTracker(Tracker):
@@ -68,8 +48,6 @@ class RTMPoseTracker(Tracker):
         MissingExtraError: rtmlib is not installed.
         ValueError: a field of the configuration that is of our own networks.
     """
-
-    network: Any
 
     def __init__(
         self, pose_model: Path, detector_model: Path, config: PoseConfig = DEFAULT, name: str = "rtmpose-m"
@@ -94,7 +72,9 @@ class RTMPoseTracker(Tracker):
             raise InputError(pose_model, f"has {points} keypoints", f"known are {', '.join(map(str, sets))}")
         digest = sha256(f"{sha256(pose_model)} {sha256(detector_model)}".encode())
         named = f"{name} by rtmlib {version('rtmlib')}, {pose_model.name} with {detector_model.name}"
-        self.network = RTMPoseFiles(sets[points], max(height, width), named, digest)
+        side = max(height, width)
+        # Nothing of it is computed here: it names the keypoints and the files, for results.
+        self.network = PoseEstimator(None, {}, sets[points], side, "imagenet", named, digest)  # type: ignore[arg-type]
 
     def find(self, crops: UInt8[np.ndarray, "frame side side 3"]) -> Points:
         """Keypoints of a person that fills each image; positions are fractions of its side."""
@@ -102,7 +82,7 @@ class RTMPoseTracker(Tracker):
         positions, confidence = map(np.stack, zip(*found))
         return Points(positions / crops.shape[1], confidence)  # type: ignore[arg-type]
 
-    def parts(self, frames: Frames, finished: Sequence[Track] = ()) -> Iterator[Track]:
+    def _compute(self, frames: Frames, finished: Sequence[Track]) -> Iterator[Track]:
         """Tracks of blocks of frames, after those that are finished."""
         skip = sum(len(part.times) for part in finished)
         # The crops are not read: boxes are found in the whole frames.

@@ -1,6 +1,5 @@
 """The keypoints of a whole source: tracks, finished chunks of them on disk, and their conversion to a constant rate."""
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
 from infantjax.progress import LOGGER
-from infantjax.video.frames import GAP_SECONDS, Frames
+from infantjax.video.frames import GAP_SECONDS
 
 UNSEEN_SECONDS = 10.0
 """Seconds after which keypoints that were never seen are told."""
@@ -108,48 +107,42 @@ class TrackStore:
             raise InputError(self.folder, f"cannot be written ({error.strerror})", remedy) from None
 
 
-class Unseen:
-    """Tells once, after the first seconds of a video or at its end, of keypoints that were never seen.
+def tell_unseen(parts: Iterator[Track], name: str, joints: Sequence[str], min_confidence: float) -> Iterator[Track]:
+    """Parts of a track from its first frame as they are; a warning names the keypoints that are not in its beginning.
 
     Args:
-        frames: the source.
+        parts: of the track.
+        name: of the source.
         joints: names of the keypoints.
         min_confidence: of a point that is seen.
     """
+    seen, last, told = np.zeros(len(joints), bool), 0.0, False
+    for part in parts:
+        yield part
+        if not told:
+            seen |= ((part.confidence >= min_confidence) & np.isfinite(part.positions).all(-1)).any(0)
+            last = float(part.times[-1])
+            if told := last >= UNSEEN_SECONDS:
+                _warn_unseen(name, joints, seen, last)
+    if not told and last > 0:
+        _warn_unseen(name, joints, seen, last)
 
-    def __init__(self, frames: Frames, joints: Sequence[str], min_confidence: float) -> None:
-        self._name, self._joints, self._min_confidence = frames.path.name, joints, min_confidence
-        self._seen, self._last, self._told = np.zeros(len(joints), bool), 0.0, False
 
-    def add(self, parts: Iterable[Track]) -> None:
-        """Further frames, in order."""
-        for part in parts:
-            if not self._told:
-                sure = (part.confidence >= self._min_confidence) & np.isfinite(part.positions).all(-1)
-                self._seen |= sure.any(0)
-                self._last = float(part.times[-1])
-                if self._last >= UNSEEN_SECONDS:
-                    self.end()
-
-    def end(self) -> None:
-        """The end of the video."""
-        if not self._told and self._last > 0 and not self._seen.all():
-            names = ", ".join(name for name, seen in zip(self._joints, self._seen) if not seen)
-            LOGGER.warning(
-                "%s: not seen in the first %.0f s: %s; if the infant is small in the frame try --two-stage,"
-                " else more light, an upright video, or other --weights; --overlay shows what is found",
-                self._name,
-                self._last,
-                names,
-            )
-        self._told = True
+def _warn_unseen(name: str, joints: Sequence[str], seen: np.ndarray, seconds: float) -> None:
+    if not seen.all():
+        LOGGER.warning(
+            "%s: not seen in the first %.0f s: %s; if the infant is small in the frame try --two-stage,"
+            " else more light, an upright video, or other --weights; --overlay shows what is found",
+            name,
+            seconds,
+            ", ".join(joint for joint, known in zip(joints, seen) if not known),
+        )
 
 
 def collect(
     parts: Callable[[Sequence[Track]], Iterator[Track]],
     store: TrackStore | None = None,
     report: Callable[[int], None] = lambda done: None,
-    unseen: Unseen | None = None,
 ) -> Track:
     """The track of a whole source, part by part.
 
@@ -157,7 +150,6 @@ def collect(
         parts: gives the parts that follow those that are finished.
         store: of finished chunks; those of an earlier, interrupted call are used. None keeps nothing.
         report: called with the number of finished frames.
-        unseen: told of every part.
 
     Raises:
         InputError: the source cannot be decoded, or the chunks cannot be written.
@@ -166,12 +158,8 @@ def collect(
     done = sum(len(part.times) for part in finished)
     report(done)
     pending: list[Track] = []
-    if unseen:
-        unseen.add(finished)
     for part in parts(finished):
         pending.append(part)
-        if unseen:
-            unseen.add([part])
         waiting = sum(len(p.times) for p in pending)
         if store and waiting >= CHUNK:
             store.add(join(pending), done)
@@ -179,14 +167,7 @@ def collect(
         report(done + waiting)
     if store and pending:
         store.add(join(pending), done)
-    if unseen:
-        unseen.end()
     return join(finished + pending)
-
-
-def remove_chunks(folder: Path) -> None:
-    """Remove the chunks of a source whose result is written."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def plausible_rate(stated: float, times: np.ndarray) -> float:

@@ -21,7 +21,6 @@ from infantjax.errors import InputError
 from infantjax.files import canonical_json, sha256
 from infantjax.pose.codec import linking
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
-from infantjax.pose.codec.limb import AffinityFieldCodec
 from infantjax.pose.crop import AffineCrop, Box, crop_image, refine_crop, to_image_coords
 from infantjax.pose.estimation import track
 from infantjax.pose.estimation.batches import CropBatch, crop_batches
@@ -144,9 +143,9 @@ class Tracker:
     def _of_one_person(self, maps: np.ndarray, fields: np.ndarray, frames: int, by: linking.Choice) -> list[np.ndarray]:
         """Positions and confidences of the selected person of each frame; frames from `frames` on are padding."""
         height, width = maps.shape[1:3]
-        masked, codec = np.zeros_like(maps), AffinityFieldCodec(self.network.skeleton)
+        masked = np.zeros_like(maps)
         for frame in range(frames):
-            crowd = codec.decode(maps[frame], fields[frame])
+            crowd = linking.find_people(maps[frame], fields[frame], self.network.skeleton)
             person = linking.select_person(crowd.persons, by, height, width)
             masked[frame] = linking.mask_to_person(maps[frame], person, crowd.candidates)
         points = self._decode(jnp.asarray(masked))
@@ -171,8 +170,7 @@ class Tracker:
             InputError: the source cannot be decoded, or stops giving frames, or the folder cannot be written.
         """
         store = TrackStore(folder, self._identity(frames)) if folder else None
-        unseen = track.Unseen(frames, self.network.skeleton.joints, self.config.min_confidence)
-        return track.collect(lambda finished: self.parts(frames, finished), store, report, unseen)
+        return track.collect(lambda finished: self.parts(frames, finished), store, report)
 
     def _identity(self, frames: Frames) -> str:
         config = asdict(self.config) | {"batch_size": None, "smoothing": None}
@@ -183,7 +181,7 @@ class Tracker:
         return canonical_json([digests, repr(frames.fps), self.network.digest, self.network.name, config, __version__])
 
     def parts(self, frames: Frames, finished: Sequence[Track] = ()) -> Iterator[Track]:
-        """Keypoints of some frames after the others, as soon as they are computed.
+        """Keypoints of some frames after the others, as soon as they are computed; those never seen are told.
 
         Args:
             frames: the source.
@@ -192,7 +190,10 @@ class Tracker:
         Raises:
             InputError: the source cannot be decoded, or stops giving frames.
         """
-        return self._follow(frames, finished) if self.config.follow else self._compute(frames, finished)
+        computed = self._follow(frames, finished) if self.config.follow else self._compute(frames, finished)
+        if finished:  # the interrupted call told it
+            return computed
+        return track.tell_unseen(computed, frames.path.name, self.network.skeleton.joints, self.config.min_confidence)
 
     def _compute(self, frames: Frames, finished: Sequence[Track]) -> Iterator[Track]:
         """Batches in order, several computed at the same time."""
@@ -264,23 +265,23 @@ class Tracker:
 
     def _look(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[float, np.ndarray]]:
         """Mean confidence and the sure points in each crop of a frame."""
-        size, side = (frame.height, frame.width), self.network.side
-        found = self.find(np.stack([crop_image(frame, side, self.config.resizing, box) for box in boxes]))
-        result = []
-        for box, positions, confidence in zip(boxes, found.positions, found.confidence):
-            points = AffineCrop.fit(*size, side, box).to_image(np.asarray(positions))
-            sure = np.asarray(confidence) >= self.config.min_confidence
-            result.append((float(np.mean(confidence)), np.where(sure[:, None], points, np.nan)))
-        return result
+        positions, confidence = self._find_in([frame] * len(boxes), boxes)
+        sure = np.where((confidence >= self.config.min_confidence)[..., None], positions, np.nan)
+        return [(float(np.mean(values)), points) for values, points in zip(confidence, sure)]
+
+    def _find_in(self, frames: Sequence[Frame], boxes: Sequence[Box | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, in pixels of the frames, and confidences in a box of each frame."""
+        side, resizing = self.network.side, self.config.resizing
+        found = self.find(np.stack([crop_image(frame, side, resizing, box) for frame, box in zip(frames, boxes)]))
+        crops = (AffineCrop.fit(frame.height, frame.width, side, box) for frame, box in zip(frames, boxes))
+        positions = [crop.to_image(points) for crop, points in zip(crops, np.asarray(found.positions))]
+        return np.stack(positions), np.asarray(found.confidence)
 
     def _track_part(self, batch: CropBatch, size: tuple[int, int], box: Box | None) -> Track:
         """Points of frames that are cropped to a box, where they have the size that it was made for."""
         if box in (None, Box(0, 0, *size)) or set(batch.sizes) != {size}:
             return self._track_batch(batch._replace(frames=[]))
-        side = self.network.side
-        found = self.find(np.stack([crop_image(frame, side, self.config.resizing, box) for frame in batch.frames]))
-        positions = AffineCrop.fit(*size, side, box).to_image(np.asarray(found.positions))
-        return Track.of(batch.times, batch.sizes, positions, found.confidence)
+        return Track.of(batch.times, batch.sizes, *self._find_in(batch.frames, [box] * len(batch.frames)))
 
     def _track_batch(self, batch: CropBatch) -> Track:
         points, side = self.find(np.stack(batch.crops)), self.network.side
@@ -292,17 +293,11 @@ class Tracker:
 
     def _refine(self, batch: CropBatch, positions: np.ndarray, confidence: np.ndarray) -> None:
         """Replace points by those of the second stage, in frames where the first one found any."""
-        config, side = self.config, self.network.side
-        confident = np.where((confidence >= config.min_confidence)[..., None], positions, np.nan)
+        confident = np.where((confidence >= self.config.min_confidence)[..., None], positions, np.nan)
         boxes = [refine_crop(points, *size) for points, size in zip(confident, batch.sizes)]
-        rows = [row for row, box in enumerate(boxes) if box is not None]
-        if not rows:
-            return
-        crops = [crop_image(batch.frames[row], side, config.resizing, boxes[row]) for row in rows]
-        found = self.find(np.stack(crops))
-        for row, fractions, sure in zip(rows, found.positions, found.confidence):
-            positions[row] = AffineCrop.fit(*batch.sizes[row], side, boxes[row]).to_image(np.asarray(fractions))
-            confidence[row] = sure
+        if rows := [row for row, box in enumerate(boxes) if box is not None]:
+            frames, around = [batch.frames[row] for row in rows], [boxes[row] for row in rows]
+            positions[rows], confidence[rows] = self._find_in(frames, around)
 
     def recording(self, frames: Frames, found: Track, name: str | None = None) -> Recording:
         """A recording of the points of a track, its frames at equal distances in time.

@@ -1,5 +1,6 @@
 """Write the keypoints of one source to a file, resumable, and a video that shows them."""
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from infantjax import formats as readers
 from infantjax.assessment.batch import KEYPOINTS
 from infantjax.errors import InputError
 from infantjax.files import locked, refuse_inputs
-from infantjax.pose.estimation.track import Track, remove_chunks
+from infantjax.pose.estimation.track import Track
 from infantjax.progress import Progress
 from infantjax.recording.recording import Recording
 from infantjax.video.frames import Frames
@@ -120,7 +121,7 @@ def write_keypoints(
         if overlay is not None:
             write_overlay(frames, points, recording.skeleton, overlay, hide_heads=hide_heads)
     if not kept:
-        remove_chunks(chunks)
+        shutil.rmtree(chunks, ignore_errors=True)
     return recording
 
 

@@ -1,7 +1,7 @@
 """Import of published pose weights: Keras files, ImageNet backbones, and PyTorch files of the lifting network."""
 
 IMPORTERS = {
-    "keras": ("import_efficienthourglass", "import_efficientpose", "import_pose", "is_pose_weights"),
+    "keras": ("import_pose", "is_pose_weights"),
     "imagenet": ("filled", "imagenet"),
     "videopose3d": ("import_videopose3d",),
 }

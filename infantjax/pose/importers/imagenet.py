@@ -14,8 +14,6 @@ import numpy as np
 
 from infantjax import models
 from infantjax.errors import InputError, MissingExtraError
-from infantjax.pose.importers.keras_file import place_layers, read_layers
-from infantjax.pose.importers.keras_layers import backbone_layers
 from infantjax.pose.networks.efficienthourglass import EfficientHourglass
 from infantjax.pose.networks.efficientnet import Backbone, plan
 from infantjax.pose.networks.efficientpose import EfficientPose
@@ -35,9 +33,8 @@ def imagenet(network: nn.Module | str, files: Mapping[str, str | Path] | None = 
 
     Args:
         network: EfficientPose, EfficientHourglass, or a `Backbone`; or the registry name of one.
-        files: a file for each version of a backbone (`b0` to `b7`, `l0` to `l4`) that no package ships: a Keras `.h5`
-            with the layers `stem_conv`, `block1a_dwconv` and so on, as of Keras' own applications, or a `.pth` with
-            `_conv_stem`, `_blocks.0._depthwise_conv` and so on. Layers after the last block in use are ignored.
+        files: a file for each version of a backbone (`b0` to `b7`, `l0` to `l4`) that no package ships: a `.pth`
+            with `_conv_stem`, `_blocks.0._depthwise_conv` and so on. Layers after the last block in use are ignored.
 
     Returns:
         `{"params", "batch_stats"}` with the backbones alone, as nested dicts of float32 NumPy arrays.
@@ -94,10 +91,6 @@ def _backbones(module: nn.Module) -> list[tuple[str, Backbone]]:
 
 def _read(backbone: Backbone, path: str | Path | None) -> Variables:
     path = Path(path) if path is not None else _packaged(backbone.version)
-    if path.suffix in (".h5", ".hdf5"):
-        table = list(backbone_layers((), backbone.version, backbone.blocks))
-        layers = read_layers(path, {name for conv in table for name in (conv.layer, conv.norm)})
-        return place_layers(layers, table, backbone, _INPUT_SHAPE, path)
     places = dict(_places(backbone))
     # Layers after the last block in use are not needed.
     state = {name: values for name, values in read_state(path).items() if name in places}

@@ -3,7 +3,7 @@
 The layers of a network are a table of `Conv`; `place_layers` puts the arrays of a file where the table says.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,17 +45,13 @@ class Conv(NamedTuple):
     norm: str | None = None
 
 
-def read_layers(path: Path, wanted: Collection[str | None] | None = None) -> Layers:
+def read_layers(path: Path) -> Layers:
     """The arrays of a Keras file, of a `.tflite` of one, or of a `.npz` with arrays `LAYER/kernel` and `LAYER/bias`.
-
-    Args:
-        path: the file.
-        wanted: names of layers of a Keras file, others are not read; None reads all.
 
     Raises:
         InputError: not such a file, damaged, or too large.
     """
-    return _read_folded(path) if path.suffix in _FOLDED else _read_keras(path, wanted)
+    return _read_folded(path) if path.suffix in _FOLDED else _read_keras(path)
 
 
 def is_pose_weights(path: str | Path) -> bool:
@@ -124,7 +120,7 @@ def _unfold(layers: Layers, table: Sequence[Conv]) -> Layers:
     return unfolded
 
 
-def _read_keras(path: Path, wanted: Collection[str | None] | None) -> Layers:
+def _read_keras(path: Path) -> Layers:
     import h5py
 
     try:
@@ -134,8 +130,6 @@ def _read_keras(path: Path, wanted: Collection[str | None] | None) -> Layers:
             group, total = file.get("model_weights", file), 0
             layers: Layers = {}
             for layer in _names(group, "layer_names"):
-                if wanted is not None and layer not in wanted:
-                    continue
                 arrays = {}
                 for name in _names(group[layer], "weight_names"):
                     item = group[layer][name]

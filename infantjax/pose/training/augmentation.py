@@ -30,7 +30,6 @@ class ImageAugmentation:
         scale: height and width are each scaled by 1 plus or minus up to this.
         flip: fraction of mirrored images.
         color: largest shift of one color channel, as a fraction of the full scale.
-        quantize: round rotated points to pixels of a map of this size; 0 does not round.
 
     Raises:
         ValueError: a value out of its range.
@@ -40,7 +39,6 @@ class ImageAugmentation:
     scale: Annotated[float, Range(0, 0.9)] = 0.25
     flip: Share = 0.5
     color: Share = 0.0
-    quantize: Annotated[int, Range(0, 512)] = 0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -113,7 +111,7 @@ def shift_colors(image: Image, view: View) -> Image:
     return jnp.clip(image + view.shift, 0, 1)
 
 
-def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quantize: int = 0) -> Points:
+def view_points(points: Points, view: View, mirror: np.ndarray, side: int) -> Points:
     """Where the view shows the points; NaN outside of the image.
 
     Args:
@@ -121,30 +119,14 @@ def view_points(points: Points, view: View, mirror: np.ndarray, side: int, quant
         view: of the image.
         mirror: `[keypoint]` the index of each keypoint's mirror image, of the skeleton.
         side: of the image, pixels.
-        quantize: side of the map, see `ImageAugmentation`.
     """
-    size = quantize or side
-    middle = _middle(size)
-    at = points[:, ::-1] * size
-    at = jnp.floor(at) if quantize else at - 0.5
+    middle = _middle(side)
+    at = points[:, ::-1] * side - 0.5
     shown = jnp.einsum("ji,kj->ki", _turn(view.angle), at - middle, precision="highest") / view.zoom + middle
-    if quantize:
-        shown = _brightest(shown, at, view, size)
-    found = (shown[:, ::-1] + 0.5) / size
+    found = (shown[:, ::-1] + 0.5) / side
     found = jnp.where(view.mirrored, jnp.stack([1 - found[:, 0], found[:, 1]], -1)[mirror], found)
     inside = ((found >= 0) & (found < 1)).all(-1, keepdims=True)
     return jnp.where(inside, found, jnp.nan)
-
-
-def _brightest(near: Array, at: Array, view: View, side: int) -> Array:
-    """Row and column of the largest value of a map that was 1 at one pixel and 0 elsewhere, as the view shows it."""
-    offsets = jnp.stack(jnp.meshgrid(jnp.arange(-2, 3), jnp.arange(-2, 3), indexing="ij"), -1).reshape(-1, 2)
-    pixels = jnp.round(near)[:, None] + offsets
-    read = jnp.einsum("ij,koj->koi", _turn(view.angle) * view.zoom, pixels - _middle(side), precision="highest")
-    value = jnp.maximum(1 - jnp.abs(read + _middle(side) - at[:, None]), 0).prod(-1)
-    value = jnp.where(((pixels >= 0) & (pixels < side)).all(-1), value, 0)
-    best = jnp.take_along_axis(pixels, value.argmax(1)[:, None, None], 1)[:, 0]
-    return jnp.where(value.max(1, keepdims=True) > 0, best, jnp.nan)
 
 
 def _middle(side: int) -> float:

@@ -8,7 +8,7 @@ Source: Groos et al., Paper I (Section 3.5) and Paper II (Section 2.4); the trai
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -20,12 +20,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt8
 
 from infantjax.pose.codec.heatmap import SIGMAS, HeatmapCodec, scheduled, weighted
-from infantjax.pose.codec.limb import AFFINITY_WIDTHS, AffinityFieldCodec
+from infantjax.pose.codec.limb import AFFINITY_WIDTHS, affinity_fields
 from infantjax.pose.images import Normalization, normalize
 from infantjax.pose.importers.imagenet import filled
 from infantjax.pose.training.augmentation import ImageAugmentation, sample_view, shift_colors, view_image, view_points
 from infantjax.settings import Count, Momentum, Positive, Seed, check_fields
-from infantjax.skeletons import Skeleton
+from infantjax.skeletons import Skeleton, segments
 from infantjax.training import optimizers
 from infantjax.training.execution.layout import shard_batch
 from infantjax.training.splits import Split
@@ -42,8 +42,8 @@ class PoseTrainingConfig:
         batch_size: images of a step; the last batch of an epoch is filled up with its first images.
         optimizer: `amsgrad` for fine-tuning and EfficientHourglass, `cyclical` (SGD with a decaying cyclical rate) for
             EfficientPose on MPII; `adam` (rate on half a cosine, our choice) for few steps from scratch.
-        learning_rate: of `amsgrad` and the highest of `adam`, 0.001 if not given; for `cyclical` the highest one, by a
-            range test if not given.
+        learning_rate: of `amsgrad` and the highest of `adam`, 0.001 if not given; for `cyclical` the highest one, which
+            must be given: the largest that does not diverge.
         momentum: of `cyclical`.
         cycle: epochs of a cycle of `cyclical`.
         sigma_schedule: how the peaks of the target maps narrow over the epochs.
@@ -55,7 +55,7 @@ class PoseTrainingConfig:
         seed: of all random numbers.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value out of its range, or `cyclical` without a rate.
     """
 
     epochs: Count = 100
@@ -73,6 +73,8 @@ class PoseTrainingConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.optimizer == "cyclical" and self.learning_rate is None:
+            raise ValueError("learning_rate must be given for cyclical: the largest that does not diverge")
 
     @property
     def decoder(self) -> str:
@@ -179,8 +181,7 @@ class PoseTask(SupervisedTask):
             return optimizers.half_cosine(config.learning_rate or 1e-3, config.epochs * self.steps)
         narrowing = float(self.sigmas[0] - self.sigmas[-1])
         cycles = -(-config.epochs // config.cycle)
-        highest = config.learning_rate or 1.0  # the range test has replaced None
-        return optimizers.triangular(highest, config.cycle * self.steps, cycles, narrowing)
+        return optimizers.triangular(config.learning_rate or 0.0, config.cycle * self.steps, cycles, narrowing)
 
     def learning_rate(self, epoch: int) -> float:
         """Of the last step of an epoch (from 0)."""
@@ -236,7 +237,7 @@ class PoseTask(SupervisedTask):
             if given.color:
                 image = 255 * shift_colors(image / 255, drawn)
             shown = view_image(normalize(image, normalization), drawn)
-            return shown, view_points(points, drawn, mirror, side, given.quantize)
+            return shown, view_points(points, drawn, mirror, side)
 
         return Batch(*jax.vmap(view)(samples, images, points), *widths)
 
@@ -251,7 +252,8 @@ class PoseTask(SupervisedTask):
         total = jnp.float32(0)
         for name, maps in aux.items():
             if name.endswith("pafs"):
-                wanted = AffinityFieldCodec(self.skeleton).encode(batch.points, maps.shape[1], batch.width)
+                side, limbs = maps.shape[1], segments(self.skeleton)
+                wanted = affinity_fields(batch.points, limbs, side, batch.width * side / 32)
             elif name.endswith("confs"):
                 wanted = self.wanted(batch.points, maps.shape[1], batch.sigma)
             else:
@@ -262,28 +264,6 @@ class PoseTask(SupervisedTask):
     def wanted(self, points: Array, side: int, sigma: Array) -> Array:
         """Target maps of confidence."""
         return HeatmapCodec().encode(points, side, sigma, self.config.exact_peaks)
-
-    def take_steps(
-        self, carry: tuple[dict[str, Array], Any], epoch: Array, run: Run, data: ImageData, key: Array
-    ) -> tuple[tuple[dict[str, Array], Any], Float[Array, " step"]]:
-        """The steps of an epoch with the loss of each, for the range test and for benchmarks.
-
-        Args:
-            carry: variables as vectors, and the state of the optimizer.
-            epoch: from 0.
-            run: index sets.
-            data: the images.
-            key: of the epoch.
-        """
-        plan, step_key = self.plan_epoch(epoch, run, data, key)
-
-        def step(carry: tuple, number: Array) -> tuple:
-            rngs = {"dropout": jax.random.fold_in(step_key, number)}
-            loss = partial(self.loss, batch=self.batch(plan, number, run, data), rngs=rngs)
-            variables, opt_state, value = self.step(carry[0], carry[1], loss)
-            return (variables, opt_state), value
-
-        return lax.scan(step, carry, jnp.arange(self.steps))
 
     def predict(
         self, variables: dict[str, Any], rows: Int[Array, " image"], data: ImageData

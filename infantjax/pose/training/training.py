@@ -25,7 +25,6 @@ from infantjax.pose.annotations import Annotations
 from infantjax.pose.estimation.estimator import PoseEstimator, as_ensemble, registry_name
 from infantjax.pose.importers.imagenet import imagenet
 from infantjax.pose.training.dataset import CropConfig, read_crops, split_images
-from infantjax.pose.training.range_test import stored_highest_rate
 from infantjax.pose.training.task import ImageData, PoseTask, PoseTrainingConfig, pose_runs
 from infantjax.training.execution import distributed
 from infantjax.training.fitting import fit
@@ -80,9 +79,6 @@ def train(
         MissingExtraError: `prefetch` needs the extra `pose-train`.
         InputError: see `training.fit`.
     """
-    if config.optimizer == "cyclical" and config.learning_rate is None and splits:
-        rate = stored_highest_rate(module, data, splits[0].train, config, directory)
-        config = replace(config, learning_rate=rate)
     task, on_device = PoseTask.create(module, data, splits, config), data
     if prefetch is not None:
         from infantjax.pose.training.streaming import StreamedPoseTask

@@ -117,10 +117,6 @@ class Clip:
         rng = stream((*self.seed, index), "depth")
         return depth_image(self._figure, index, self.infant, (self.config.height, self.config.width), rng)
 
-    def body_mask(self, index: int) -> Float[np.ndarray, "height width"]:
-        """How much of each pixel of a frame the infant covers, 0 to 1."""
-        return self._paint(index).cover
-
     def recording(self, skeleton: str | Skeleton = IN_MOTION_19, name: str = "rendered") -> Recording:
         """The exact keypoints; points outside of the image are missing.
 
@@ -194,7 +190,7 @@ def render(seed: Seed, infant: InfantConfig | None = None, config: RenderConfig 
     NumPy and Pillow on one kind of processor). Memory grows by about 2 KB a frame.
 
     Args:
-        seed: any integer from 0, a sequence of such (as `(seed, infant)`), or a generator, which is advanced.
+        seed: any integer from 0, or a sequence of such (as `(seed, infant)`).
         infant: None is `InfantConfig()`.
         config: of the film; None is `RenderConfig()`.
 

@@ -52,10 +52,6 @@ class Layer:
         self.color = np.zeros((height, width, 3), np.float32)
         self.cover = np.zeros((height, width), np.float32)
 
-    def box(self, points: Float[np.ndarray, "point 2"], radius: float) -> tuple[slice, slice] | None:
-        """Rows and columns of the pixels within a distance of some points; None outside of the image."""
-        return box_around(self.cover.shape, points, radius)
-
     def put(self, place: tuple[slice, slice], color: np.ndarray, cover: np.ndarray) -> None:
         """Put colors over what is there; `color` is `[row, column, 3]`, `cover` `[row, column]`."""
         below = 1 - cover
@@ -79,7 +75,7 @@ def paint_capsule(
     layer: Layer, ends: Float[np.ndarray, "2 2"], radii: Float[np.ndarray, "2"], material: Material, light: Light
 ) -> None:
     """Paint a round limb between two points, of a radius at each end, shaded as a cylinder with round ends."""
-    place = layer.box(ends, float(radii.max()))
+    place = box_around(layer.cover.shape, ends, float(radii.max()))
     if place is None:
         return
     x, y = pixels_from(place, ends[0])
@@ -138,7 +134,7 @@ def paint_head(
         head: its look.
         light: on it.
     """
-    place = layer.box(center[None], float(radii.max()))
+    place = box_around(layer.cover.shape, center[None], float(radii.max()))
     if place is None:
         return
     x, y = pixels_from(place, center)

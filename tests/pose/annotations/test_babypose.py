@@ -91,15 +91,6 @@ def test_depth_images_become_small_frames_without_their_means(infants, tmp_path)
     np.testing.assert_allclose(frame[0], 400 * np.arange(16) + 150 - ramp.mean(), atol=1e-2)
 
 
-def test_an_image_in_colors_is_no_depth(tmp_path):
-    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_text("no image")
-    with pytest.raises(InputError, match="several channels"):
-        read_depth(tmp_path / "a.png")
-    with pytest.raises(InputError, match="cannot be read as an image"):
-        read_depth(tmp_path / "b.png")
-
-
 def test_tables_beside_the_folders_with_both_coordinates_in_a_cell_are_read(tmp_path):
     """As the group published its reduced MINI-RGBD."""
     (tmp_path / "annotations").mkdir()

@@ -52,11 +52,6 @@ def test_the_largest_person_of_each_image_is_read(tmp_path):
     assert "1 images: show several persons; the largest counts" in found.problems
 
 
-def test_all_persons_are_rows_named_by_their_annotation(tmp_path):
-    found = read_annotations(written(tmp_path, document()), persons="all")
-    assert found.names == ("a#7", "a#8", "b")
-
-
 def test_images_are_found_beside_the_file_or_above_it(tmp_path):
     (tmp_path / "annotations").mkdir()
     (tmp_path / "images" / "test").mkdir(parents=True)
@@ -109,15 +104,15 @@ def test_what_is_not_as_coco_has_it_gives_one_line(change, what, tmp_path):
 def test_an_image_may_be_a_frame_of_a_video(tmp_path, videos):
     video = videos.write(tmp_path / "clip.mp4")
     images = [{"id": n, "file_name": "clip.mp4", "frame": frame} for n, frame in ((1, 20), (2, 5), (3, 9))]
-    found = read_annotations(written(tmp_path, document(images=images)), persons="all")
-    assert found.names == ("clip_000005#7", "clip_000005#8", "clip_000020")
-    assert found.frames == (5, 5, 20)
+    found = read_annotations(written(tmp_path, document(images=images)))
+    assert found.names == ("clip_000005", "clip_000020")
+    assert found.frames == (5, 20)
     crops, _ = read_crops(found, 32, CropConfig(around_keypoints=False))
-    for crop, frame in zip(crops, (5, 5, 20), strict=True):
+    for crop, frame in zip(crops, (5, 20), strict=True):
         expected = crop_image(read_frames(video, [frame]).frames[0], 32, "reference")
         np.testing.assert_array_equal(crop, expected)
     with pytest.raises(InputError, match=r"1 of 1 cannot be used: .*clip\.mp4"):
-        read_crops(replace(found.take([2]), frames=(99,)), 32)
+        read_crops(replace(found.take([1]), frames=(99,)), 32)
 
 
 @pytest.mark.parametrize("frame", [-1, 1.5, "3", True])

@@ -25,9 +25,7 @@ def entry(name, points=((1, 2), (3, 4)), **given):
 
 
 def assembled(*entries, **given):
-    return assemble(
-        ParsedAnnotations(JOINTS, list(entries), **given), ReadRequest(Path("x"), MPII_16, None, "one"), False
-    )
+    return assemble(ParsedAnnotations(JOINTS, list(entries), **given), ReadRequest(Path("x"), MPII_16, None), False)
 
 
 def test_rows_come_in_the_order_of_the_numbers_in_their_names():
@@ -132,8 +130,6 @@ def test_names_that_nobody_knows_are_wrong_calls(tmp_path):
         read_annotations(tmp_path, format="xyz")
     with pytest.raises(ValueError, match="unknown skeleton"):
         read_annotations(tmp_path, "xyz", "labelme")
-    with pytest.raises(ValueError, match="one or all"):
-        read_annotations(tmp_path, persons="two")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -150,7 +146,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(name, request):
     folder = path.parent if path.is_file() else path
     files = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix in (".mat", ".csv", ".txt")}
     rng, refused = np.random.default_rng(0), []
-    for _ in range(40):
+    for _ in range(20):
         file = sorted(files)[rng.integers(len(files))]
         data = bytearray(files[file])
         if rng.random() < 0.5:

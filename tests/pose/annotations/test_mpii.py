@@ -32,10 +32,6 @@ def test_boxes_of_heads_come_with_them(release):
     assert read_annotations(release).heads.tolist() == [[1, 1, 2, 2]] * 2
 
 
-def test_all_persons_are_rows_if_asked_for(release):
-    assert read_annotations(release, persons="all").names == ("015#1", "016#1", "016#2")
-
-
 def test_images_that_are_not_there_are_told_once(release):
     assert read_annotations(release).problems == ("015.jpg, 016.jpg: is not there",)
     (release.parent / "elsewhere").mkdir()

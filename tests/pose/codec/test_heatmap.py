@@ -53,18 +53,6 @@ def test_peaks_narrow_in_the_steps_of_the_reference(schedule, side, epoch, sigma
     assert scheduled(SIGMAS[schedule], epoch + 1)[-1] * side / 32 == pytest.approx(sigma, abs=6e-3)
 
 
-@settings(deadline=None, max_examples=15)  # the first call of a decoder compiles
-@given(st.floats(0.2, 0.8), st.floats(0.2, 0.8))
-def test_every_decoder_finds_what_was_encoded(x, y):
-    maps = encode(np.array([[[x, y]]]), 28, 2.0)
-    expected = (np.floor(np.array([x, y]) * 28) + 0.5) / 28  # encoding rounds to whole pixels of the map
-    for name, decode in DECODE.items():
-        found = decode(maps, 224)
-        # An eighth of a pixel of the map is a pixel of the image.
-        np.testing.assert_allclose(found.positions[0, 0] * 28, expected * 28, atol=0.15, err_msg=name)
-        assert 0.8 < float(found.confidence[0, 0]) <= 1, name
-
-
 def test_exact_peaks_keep_what_whole_pixels_lose():
     places = np.array([[0.53, 0.48]])
     exact = HeatmapCodec().encode(places, 28, 2.0, exact=True)[None]

@@ -48,9 +48,11 @@ class Brightest(Tracker):
         return Points(np.array(points) / crops.shape[1], np.array(confidence))
 
 
+NETWORK = PoseEstimator(None, {}, MPII_16, 96, "imagenet", "none", "0" * 64)
+
+
 def tracked(scene, folder=None, **config):
-    network = PoseEstimator(None, {}, MPII_16, 96, "imagenet", "none", "0" * 64)
-    return Brightest(network, PoseConfig(min_confidence=0.1, **config)).track(scene, folder)
+    return Brightest(NETWORK, PoseConfig(min_confidence=0.1, **config)).track(scene, folder)
 
 
 def misses(found, scene, frames=slice(None)):
@@ -146,9 +148,8 @@ def test_points_that_are_never_seen_are_told_once_after_ten_seconds(caplog):
             points = super().find(crops)
             return Points(points.positions, np.where(np.arange(16) < 15, 1.0, 0.0) * np.ones((len(crops), 16)))
 
-    network = PoseEstimator(None, {}, MPII_16, 96, "imagenet", "none", "0" * 64)
     with caplog.at_level(logging.WARNING, "infantjax"):
-        Half(network, PoseConfig()).track(Scene(WALK * 2))
+        Half(NETWORK, PoseConfig()).track(Scene(WALK * 2))
     (message,) = [record.message for record in caplog.records]
     assert message.startswith(f"scene: not seen in the first 10 s: {MPII_16.joints[15]}; ")
 

@@ -61,11 +61,3 @@ def test_the_mean_is_that_of_the_scales():
     image, scales = dots((90, 120)), (0.75, 1.0, 1.25)
     expected = np.mean([at_scale(means, image, scale) for scale in scales], 0)
     np.testing.assert_allclose(mean_maps(means, image, scales), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("scales", "what"), [((), "at least one"), ((3.5,), "leaves nothing"), ((-1.0,), "leaves nothing")]
-)
-def test_scales_that_leave_nothing_are_refused(scales, what):
-    with pytest.raises(ValueError, match=what):
-        mean_maps(means, dots((90, 120)), scales)

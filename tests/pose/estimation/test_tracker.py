@@ -10,29 +10,18 @@ import pytest
 from PIL import Image
 
 from infantjax.errors import InputError
-from infantjax.nn.initializers import initialize
 from infantjax.pose import PoseConfig, PoseEstimator, Tracker, load_pose_network
 from infantjax.pose.codec.heatmap import HeatmapCodec, Points
 from infantjax.pose.codec.limb import affinity_fields
 from infantjax.pose.crop import crop_image
 from infantjax.pose.estimation import batches
 from infantjax.pose.estimation import track as tracks
-from infantjax.pose.networks.efficientpose import EfficientPose, Variant
 from infantjax.skeletons import MPII_16, segments
 from infantjax.video import open_frames
 
 
 def first_frame(path):
     return next(iter(open_frames(path)))
-
-
-@pytest.fixture(scope="module")
-def network():
-    """The smallest EfficientPose, with random weights."""
-    module = EfficientPose(Variant(32, "b0", None, 1), early_heads=False, upscale=False)
-    x = np.zeros((1, 32, 32, 3), np.float32)
-    variables = initialize(module, jax.random.key(0), x)
-    return PoseEstimator(module, jax.device_get(dict(variables)), MPII_16, 32, "imagenet", "tiny", "0" * 64)
 
 
 class Means(nn.Module):
@@ -65,20 +54,6 @@ class Corners(Tracker):
             low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
             found.append([low, high] * 8)
         return Points(np.array(found) / squares.shape[1], np.ones((len(squares), 16)))
-
-
-class Blue(Tracker):
-    """Finds the middle of the blue square in the test videos; nothing is compiled."""
-
-    def find(self, squares):
-        seen = squares[..., 2] > squares[..., :2].max(-1)
-        middles = [[np.mean(axis) for axis in np.nonzero(one)[::-1]] for one in seen]
-        return Points(np.array(middles)[:, None].repeat(16, 1) / squares.shape[1], np.ones((len(squares), 16)))
-
-
-@pytest.fixture
-def blue(network):
-    return Blue(network, PoseConfig(min_confidence=0.0, batch_size=4))
 
 
 def test_every_frame_is_tracked_once(blue, clip):
@@ -145,7 +120,7 @@ def test_chunks_of_other_settings_are_not_used(change, network, blue, clip, tmp_
     else:
         videos.write(clip, frames=31)
     counts = []
-    Blue(other, config).track(open_frames(clip, fps), tmp_path / "parts", counts.append)
+    type(blue)(other, config).track(open_frames(clip, fps), tmp_path / "parts", counts.append)
     assert counts[0] == 0
 
 
@@ -328,14 +303,6 @@ def test_a_video_that_is_too_short_for_a_filter_gives_one_line(network, clip):
     short = Tracker(network, PoseConfig(min_confidence=0.0, smoothing="butterworth"))
     with pytest.raises(InputError, match="6 frames are too few"):
         short.recording(open_frames(clip), found_in(6))
-
-
-@pytest.mark.slow
-def test_half_precision_moves_points_by_less_than_a_pixel_of_the_small_map(network, clip):
-    half = Tracker(network, PoseConfig(min_confidence=0.0, dtype="bfloat16", decoder="soft_argmax"))
-    full = Tracker(network, PoseConfig(min_confidence=0.0, decoder="soft_argmax"))
-    square = crop_image(first_frame(clip), 32, "fast")[None]
-    assert np.abs(half.find(square).positions - full.find(square).positions).max() < 1 / 4
 
 
 @pytest.mark.parametrize(

@@ -4,40 +4,21 @@ import errno
 import tracemalloc
 from types import SimpleNamespace
 
-import flax.linen as nn
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from infantjax import formats as readers
 from infantjax.errors import InputError
 from infantjax.files import locked
-from infantjax.pose import PoseConfig, PoseEstimator, Tracker
+from infantjax.pose import PoseConfig, Tracker
 from infantjax.pose.estimation import track as tracking
 from infantjax.pose.estimation import writing
-from infantjax.skeletons import MPII_16
 from infantjax.video import open_frames
 
 
-class Means(nn.Module):
-    """A network whose maps are the mean gray level of every 8 x 8 pixels."""
-
-    @nn.compact
-    def __call__(self, x, train=False):
-        maps = x.reshape(len(x), x.shape[1] // 8, 8, x.shape[2] // 8, 8, 3).mean((2, 4, 5))
-        return maps[..., None] + self.param("shift", nn.initializers.zeros, (16,)), {}
-
-
-@pytest.fixture(scope="module")
-def tracker():
-    variables = {"params": {"shift": jnp.zeros(16)}}
-    network = PoseEstimator(Means(), variables, MPII_16, 64, "imagenet", "means", "5" * 64)
-    return Tracker(network, PoseConfig(min_confidence=0.0, batch_size=4))
-
-
-def test_what_was_found_is_written_and_nothing_is_left_behind(tracker, clip, tmp_path):
+def test_what_was_found_is_written_and_nothing_is_left_behind(blue, clip, tmp_path):
     target = tmp_path / "new" / "a.csv"
-    written = writing.write_keypoints(open_frames(clip), tracker, target, tmp_path / "overlay.mp4")
+    written = writing.write_keypoints(open_frames(clip), blue, target, tmp_path / "overlay.mp4")
     np.testing.assert_allclose(readers.read(target).keypoints, written.keypoints, atol=1e-3)
     assert len(list(open_frames(tmp_path / "overlay.mp4"))) == 30
     assert [p.name for p in target.parent.iterdir()] == ["a.csv"]
@@ -47,7 +28,7 @@ def full(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_disk_that_fills_up_keeps_what_was_finished(tracker, clip, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_keeps_what_was_finished(blue, clip, tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "CHUNK", 8)
     real, count = tracking.write_atomically, []
 
@@ -57,36 +38,36 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(tracker, clip, tmp_path, m
 
     monkeypatch.setattr(tracking, "write_atomically", write)
     with pytest.raises(InputError, match=r"No space left on device.*finished frames are kept"):
-        writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv")
+        writing.write_keypoints(open_frames(clip), blue, tmp_path / "a.csv")
     assert len(list((tmp_path / ".a.csv.parts").glob("*.npz"))) == 2
     monkeypatch.setattr(tracking, "write_atomically", real)
-    writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv")
+    writing.write_keypoints(open_frames(clip), blue, tmp_path / "a.csv")
     assert readers.read(tmp_path / "a.csv").frames == 30
 
 
-def test_an_output_that_cannot_be_written_gives_one_line(tracker, clip, tmp_path, monkeypatch):
+def test_an_output_that_cannot_be_written_gives_one_line(blue, clip, tmp_path, monkeypatch):
     monkeypatch.setattr(writing.readers, "write", full)
     with pytest.raises(InputError, match=r"a\.csv: cannot be written \(No space left on device\); make room"):
-        writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv")
+        writing.write_keypoints(open_frames(clip), blue, tmp_path / "a.csv")
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_a_video_is_not_written_over_by_its_overlay(tracker, clip, tmp_path):
+def test_a_video_is_not_written_over_by_its_overlay(blue, clip, tmp_path):
     before = clip.read_bytes()
     (tmp_path / "link.mp4").symlink_to(clip)
     with pytest.raises(InputError, match="is also an input, which is never written over"):
-        writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv", tmp_path / "link.mp4")
+        writing.write_keypoints(open_frames(clip), blue, tmp_path / "a.csv", tmp_path / "link.mp4")
     assert clip.read_bytes() == before
 
 
-def test_two_processes_do_not_write_one_output(tracker, clip, tmp_path):
+def test_two_processes_do_not_write_one_output(blue, clip, tmp_path):
     with locked(tmp_path / ".a.csv.parts"), pytest.raises(InputError, match="in use by another process"):
-        writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.csv")
+        writing.write_keypoints(open_frames(clip), blue, tmp_path / "a.csv")
 
 
-def test_an_ending_that_names_no_format_is_refused(tracker, clip, tmp_path):
+def test_an_ending_that_names_no_format_is_refused(blue, clip, tmp_path):
     with pytest.raises(InputError, match=r"names no format to write; use \.csv or \.npz"):
-        writing.write_keypoints(open_frames(clip), tracker, tmp_path / "a.txt")
+        writing.write_keypoints(open_frames(clip), blue, tmp_path / "a.txt")
 
 
 class Anywhere(Tracker):
@@ -98,8 +79,7 @@ class Anywhere(Tracker):
             yield tracking.Track.of((first + np.arange(64)) / 5, [(100, 100)] * 64, points, np.ones((64, 16)))
 
 
-def test_little_more_than_the_keypoints_is_kept_of_each_frame(tmp_path):
-    network = PoseEstimator(None, {}, MPII_16, 32, "imagenet", "none", "0" * 64)
+def test_little_more_than_the_keypoints_is_kept_of_each_frame(network, tmp_path):
     tracker = Anywhere(network, PoseConfig(follow=True))
 
     def write(count):

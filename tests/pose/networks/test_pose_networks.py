@@ -13,7 +13,7 @@ from infantjax.models import count_image
 from infantjax.models.summary import kept_counts, summarize
 from infantjax.nn.image import ImageConv, transposed
 from infantjax.nn.initializers import initialize
-from infantjax.pose.importers.keras import import_efficienthourglass
+from infantjax.pose.importers.keras import import_pose
 from infantjax.pose.networks.efficienthourglass import FRAMEWORK_RATIOS, EfficientHourglass
 from infantjax.skeletons import Skeleton
 
@@ -84,14 +84,6 @@ def test_operations_are_those_of_the_rule(name, skeleton):
 def test_the_networks_of_the_ablation_tables_count_as_published(name):
     row = summary(name, "mpii-16")
     assert (row.parameters, row.flops, row.agree) == ABLATIONS[name]
-
-
-def test_other_passes_give_their_maps():
-    network = create_model("efficientpose-rt", skeleton="mpii-16", passes=3, skeleton_pass=False, repeat_features=True)
-    _, aux = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))[0])
-    maps = {name: leaf.shape[-1] for name, leaf in aux.items() if name.startswith("pass") and "features" not in name}
-    assert maps == {"pass1_confs": 16, "pass2_confs": 16, "pass3_confs": 16}
-    assert network.early_head_names == ("pass1_confs", "pass2_confs")
 
 
 def test_a_network_without_a_detection_pass_is_refused():
@@ -170,7 +162,7 @@ def test_jit_computes_what_eager_computes(name):
 )
 def test_every_array_of_the_hourglass_is_that_of_the_reference(name, shared, assert_golden):
     path = shared / "data" / "pose" / "EfficientHourglassL0_128x128.hdf5"
-    assert_golden(*import_efficienthourglass(path), name)
+    assert_golden(*import_pose(path), name)
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from infantjax.errors import InputError
 from infantjax.models import count_parameters
 from infantjax.models.summary import summarize
 from infantjax.nn.initializers import initialize
-from infantjax.pose.networks import videopose3d
 from infantjax.pose.networks.videopose3d import LiftingNetwork
 from infantjax.weights import import_videopose3d
 
@@ -37,43 +36,15 @@ def test_the_registry_agrees():
 # --- reference vectors -----------------------------------------------------------------------------------------------
 
 
-def state_of(z):
-    """The reference weights as the state dict that the public program would save."""
-    names = {"expand.conv": "expand_conv", "expand.bn": "expand_bn"}
-    for i in range(4):
-        for j, part in ((2 * i, "a"), (2 * i + 1, "b")):
-            names |= {f"block{i}.conv_{part}": f"layers_conv.{j}", f"block{i}.bn_{part}": f"layers_bn.{j}"}
-    state = {"shrink.weight": z["w.shrink.kernel"].transpose(2, 1, 0), "shrink.bias": z["w.shrink.bias"]}
-    torch = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-    for ours, theirs in names.items():
-        if "bn" in ours:
-            state |= {f"{theirs}.{t}": z[f"w.{ours}.{k}"] for k, t in torch.items()}
-            state[f"{theirs}.num_batches_tracked"] = np.array(7)
-        else:
-            state[f"{theirs}.weight"] = z[f"w.{ours}"].transpose(2, 1, 0)
-    return state
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    with np.load(shared / "golden" / "videopose3d" / "temporal_model.npz") as archive:
-        z = dict(archive)
-    return (*import_videopose3d(state_of(z)), z)
-
-
-def test_the_import_reads_the_sizes_from_the_arrays(golden):
-    assert golden[0] == LiftingNetwork(channels=48)
-
-
 @pytest.mark.parametrize(("causal", "key"), [(False, "output"), (True, "output_causal")])
-def test_outputs_are_those_of_the_reference(causal, key, golden):
-    network, variables, z = golden
+def test_outputs_are_those_of_the_reference(causal, key, lifting_golden):
+    network, variables, z = lifting_golden
     found, _ = jax.jit(network.clone(causal=causal).apply)(variables, z["input"][None])
     np.testing.assert_allclose(found[0], z[key], rtol=0, atol=1e-5 * np.abs(z[key]).max())
 
 
-def test_strides_give_what_dilations_give(golden):
-    network, variables, z = golden
+def test_strides_give_what_dilations_give(lifting_golden):
+    network, variables, z = lifting_golden
     found, _ = jax.jit(lambda v, x: network.apply(v, x, strided=True))(variables, z["input"][None, :243])
     expected = z["output_strided_first"]
     np.testing.assert_allclose(found[0, 0], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
@@ -126,11 +97,6 @@ def test_training_changes_all_statistics_and_drops_units():
 def test_an_input_of_another_shape_is_refused(shape, message, small):
     with pytest.raises(ValueError, match=message):
         small[0].apply(small[1], jnp.zeros(shape))
-
-
-def test_it_is_built_for_any_skeleton():
-    assert videopose3d.build("coco-17", channels=8) == LiftingNetwork(17, 17, channels=8)
-    assert videopose3d.build("baby-moves-18").inputs == 18
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Tracking faults for recordings: exchanged sides, jumps, frozen and missing frames, noise and the like.
 
+For `tracking_faults.py` and the tests of the quality of a recording.
+
 Example::
     spoiled = spoil(recording, "exchanged_bursts", severity=0.5, seed=1)
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from infantjax.recording.cleaning import fill_gaps
 from infantjax.recording.recording import Recording
+from infantjax.settings import require_one_of
 
 _ARM = ("shoulder", "elbow", "wrist", "hand")
 _LEG = ("hip", "knee", "ankle", "heel", "foot", "big_toe", "small_toe", "toe")
@@ -38,24 +41,14 @@ def spoil(recording: Recording, fault: str, severity: float = 0.3, seed: int = 0
     Raises:
         ValueError: unknown fault, or a severity outside its range.
     """
-    require_fault(fault, severity)
+    require_one_of("fault", fault, tuple(FAULTS))
+    if not 0 < severity <= 1:
+        raise ValueError(f"severity must be above 0 and at most 1, got {severity}")
     generator = np.random.default_rng(np.random.SeedSequence([seed, list(FAULTS).index(fault)]))
     changed = FAULTS[fault](recording, recording.keypoints.copy(), severity, generator)
     spoiled = changed if isinstance(changed, Recording) else replace(recording, keypoints=changed)
     metadata = recording.metadata.with_columns({"fault": fault, "severity": severity})
     return spoiled.with_step(f"spoiled: {fault}, severity {severity:g}, seed {seed}", metadata=metadata)
-
-
-def require_fault(fault: str, severity: float) -> None:
-    """Check the name and the severity of a fault.
-
-    Raises:
-        ValueError: unknown fault, or a severity outside its range.
-    """
-    if fault not in FAULTS:
-        raise ValueError(f'unknown fault "{fault}"; known: {", ".join(FAULTS)}')
-    if not 0 < severity <= 1:
-        raise ValueError(f"severity must be above 0 and at most 1, got {severity}")
 
 
 def _trunk(recording: Recording) -> float:
