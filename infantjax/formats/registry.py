@@ -25,7 +25,6 @@ class Format:
     Attributes:
         name: name in `FORMATS` and for `--format`.
         suffixes: common endings of such files; `/` is a folder.
-        description: one line for the documentation.
         recognizes: whether a file has this format, by its content.
         read: reads a file; the second argument selects one of several individuals.
         write: writes a recording; None if the format is only read.
@@ -34,7 +33,6 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    description: str
     recognizes: Callable[[Source], bool]
     read: Callable[[Source, str | None], Tracks]
     write: Callable[[Recording, Path], None] | None = None
@@ -44,82 +42,18 @@ class Format:
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        Format(
-            "orgcoords-csv",
-            (".csv",),
-            "coordinate table of the movement-outcome program, orgcoords_<id>.csv",
-            table.recognizes_orgcoords,
-            table.read_wide,
-            table.write_orgcoords,
-        ),
-        Format(
-            "wide-csv",
-            (".csv", ".tsv", ".txt"),
-            "text table with one row a frame: <joint>_x, <joint>_y, ...",
-            table.recognizes_wide,
-            table.read_wide,
-            table.write_wide,
-        ),
-        Format(
-            "long-csv",
-            (".csv", ".tsv", ".txt"),
-            "text table with one row a point: frame, joint, x, y, ...",
-            table.recognizes_long,
-            table.read_long,
-            table.write_long,
-        ),
-        Format(
-            "deeplabcut-csv",
-            (".csv",),
-            "table of DeepLabCut with three or four header rows",
-            deeplabcut.recognizes_csv,
-            deeplabcut.read_csv,
-            deeplabcut.write_csv,
-            individuals=True,
-        ),
-        Format(
-            "deeplabcut-h5",
-            (".h5", ".hdf5"),
-            "table of DeepLabCut in HDF5, written by pandas",
-            deeplabcut.recognizes_h5,
-            deeplabcut.read_h5,
-            individuals=True,
-        ),
-        Format(
-            "openpose",
-            ("/",),
-            "folder with one .json a frame: OpenPose, Sports2D, Pose2Sim, Sapiens",
-            openpose.recognizes,
-            openpose.read,
-            openpose.write,
-        ),
-        Format("coco", (".json",), "COCO keypoints: annotations or detections", coco.recognizes, coco.read, coco.write),
-        Format(
-            "mmpose",
-            (".json",),
-            "predictions of MMPose: frames with instances",
-            mmpose.recognizes,
-            mmpose.read,
-            mmpose.write,
-        ),
-        Format(
-            "sleap-h5",
-            (".h5", ".hdf5"),
-            "analysis file of SLEAP",
-            sleap.recognizes,
-            sleap.read,
-            sleap.write,
-            individuals=True,
-        ),
-        Format(
-            "ultralytics",
-            (".json",),
-            "results of ultralytics: a list of what Results.to_json() gives for each frame",
-            ultralytics.recognizes,
-            ultralytics.read,
-        ),
-        Format("trc", (".trc",), "markers of OpenSim, Sports2D and Pose2Sim", trc.recognizes, trc.read),
-        Format("npz", (".npz",), "arrays and JSON of infantjax, without loss", npz.recognizes, npz.read, npz.write),
+        Format("orgcoords-csv", (".csv",), table.recognizes_orgcoords, table.read_wide, table.write_orgcoords),
+        Format("wide-csv", (".csv", ".tsv", ".txt"), table.recognizes_wide, table.read_wide, table.write_wide),
+        Format("long-csv", (".csv", ".tsv", ".txt"), table.recognizes_long, table.read_long, table.write_long),
+        Format("deeplabcut-csv", (".csv",), deeplabcut.recognizes_csv, deeplabcut.read_csv, deeplabcut.write_csv, True),
+        Format("deeplabcut-h5", (".h5", ".hdf5"), deeplabcut.recognizes_h5, deeplabcut.read_h5, individuals=True),
+        Format("openpose", ("/",), openpose.recognizes, openpose.read, openpose.write),
+        Format("coco", (".json",), coco.recognizes, coco.read, coco.write),
+        Format("mmpose", (".json",), mmpose.recognizes, mmpose.read),
+        Format("sleap-h5", (".h5", ".hdf5"), sleap.recognizes, sleap.read, individuals=True),
+        Format("ultralytics", (".json",), ultralytics.recognizes, ultralytics.read),
+        Format("trc", (".trc",), trc.recognizes, trc.read),
+        Format("npz", (".npz",), npz.recognizes, npz.read, npz.write),
     )
 }
 """The formats by name."""

@@ -81,13 +81,13 @@ RULES: dict[tuple[str, str], dict[str, Rule]] = {
 }
 """(source, target) -> target joint -> rule. A joint without a rule has no counterpart.
 
-`conversion.json` has the formulas of joints whose names differ. Those of mini-rgbd-14 to in-motion-19 are the weights of
-the annotations behind the reference files of the graph networks; all others are our choice. mpii-16: the nose lies
+`conversion.json` has the formulas of joints whose names differ. Those of mini-rgbd-14 to in-motion-19 are the weights
+of the annotations behind the reference files of the graph networks; all others are our choice. mpii-16: the nose lies
 half-way up the head, as on In-Motion head length is 1.98 times the distance from nose to upper neck; the ears follow
 from those of mini-rgbd-14, solved for head top and upper neck. coco-17: upper neck half-way between the shoulders'
-middle and the nose, head top as far above the nose again. OpenPose's neck is the middle of the shoulders and its mid_hip
-that of the hips: In-Motion's thorax and pelvis. The body of COCO-WholeBody, BlazePose and Halpe is that of coco-17;
-Halpe has the top of the head and the middle of the hips besides. babypose-12 has no point of the head.
+middle and the nose, head top as far above the nose again. OpenPose's neck is the middle of the shoulders and its
+mid_hip that of the hips: In-Motion's thorax and pelvis. The body of COCO-WholeBody, BlazePose and Halpe is that of
+coco-17; Halpe has the top of the head and the middle of the hips besides. babypose-12 has no point of the head.
 """
 
 # Without points of hands or feet these lie on the line of the limb and have no movement of their own. The lengths,

@@ -11,9 +11,9 @@ from infantjax.recording.recording import Recording
 from infantjax.skeletons import SKELETONS, Skeleton
 
 WRITABLE = [f.name for f in readers.FORMATS.values() if f.write is not None]
-KEEPS_RATE = {"wide-csv", "long-csv", "coco", "mmpose", "npz"}
+KEEPS_RATE = {"wide-csv", "long-csv", "coco", "npz"}
 KEEPS_CONFIDENCE = set(WRITABLE) - {"orgcoords-csv", "coco", "openpose"}
-THREE_DIMENSIONS = {"wide-csv", "long-csv", "mmpose", "npz"}
+THREE_DIMENSIONS = {"wide-csv", "long-csv", "npz"}
 OF_SET = {"orgcoords-csv": ["in-motion-19"], "openpose": ["openpose-25", "openpose-18"]}
 SETTINGS = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
