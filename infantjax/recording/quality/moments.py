@@ -3,14 +3,12 @@
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from infantjax.recording.quality import shape
 from infantjax.recording.quality.body import PARENTS, Body
-from infantjax.recording.quality.limits import DEFAULT_LIMITS
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.recording import Recording
 
@@ -38,7 +36,7 @@ class Moments:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON types."""
-        return {"mean": dict(self.mean), "spread": dict(self.spread), "count": dict(self.count)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Moments":
@@ -75,7 +73,7 @@ def features(recording: Recording, motion: Motion | None = None) -> dict[str, fl
         return {}
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature of nothing is NaN and left out
-        motion = motion or Motion(Body(recording), DEFAULT_LIMITS)
+        motion = motion or Motion(Body(recording))
         body = motion.body
         values = _speeds(motion) | _lengths(body)
         if limb := body.seen(PARENTS):
@@ -108,13 +106,12 @@ def _speeds(motion: Motion) -> dict[str, float]:
 
 def _lengths(body: Body) -> dict[str, float]:
     values = {}
-    for (part, parent), length in shape.bone_lengths(body).items():
+    for (part, parent), length in body.lengths.items():
         name = {"hand": "wrist", "foot": "ankle", "heel": "ankle"}.get(part, part)
         values[f"length_{parent}_{name}"] = float(np.log(np.nanpercentile(length, 95)))
     for part in ("shoulder", "hip"):
         if part in body.limbs:
-            right, left = body.limbs[part]
-            width = np.linalg.norm(body.points[:, right] - body.points[:, left], axis=1)
+            width = np.linalg.norm(np.diff(body.pair(part), axis=1)[:, 0], axis=1)
             values[f"width_{part}"] = float(np.log(np.nanmedian(width)))
     return values
 
