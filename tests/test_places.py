@@ -133,9 +133,7 @@ def test_what_another_process_wrote_is_never_written_over(cloud, copy):
     folder = copy.fetch("memory://b")
     (folder / "a").write_text("ours")
     cloud.pipe_file("/b/a", b"theirs")
-    with pytest.raises(
-        InputError, match="memory://b/a: was written by another process; let one process at a time"
-    ):
+    with pytest.raises(InputError, match="memory://b/a: was written by another process; let one process at a time"):
         places.publish(folder)
     assert cloud.cat_file("/b/a") == b"theirs"
     copy.fetch("memory://b")

@@ -630,7 +630,7 @@ CORPUS: dict[str, Case] = {
     ),
     "folder": Case(folder_named("a.csv"), error="is a folder without .json files of OpenPose"),
     "dangling link": Case(link("nowhere.csv"), error="is a link to nothing"),
-    "circular link": Case(link("a.csv"), error="is a link that leads back to itself"),
+    "circular link": Case(link("a.csv"), error="is not a name that can be opened"),
     "missing": Case(lambda folder: folder / "a.csv", error="does not exist; check the name"),
     "pipe": Case(pipe, error="is a pipe or a device, not a file"),
     "zero in the name": Case(lambda folder: folder / "a\0.csv", error="is not a name that can be opened"),
