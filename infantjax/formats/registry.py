@@ -89,6 +89,8 @@ def read(
     path = checks.check_readable(path)
     source = Source(path, trust_suffix=format is None)
     chosen = _recognize(source) if format is None else FORMATS[format]
+    if chosen is None:
+        raise InputError(path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them")
     if individual is not None and not chosen.individuals:
         raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
     try:
@@ -103,9 +105,8 @@ def format_of(path: str | Path) -> str | None:
     Raises:
         InputError: it cannot be opened, is damaged, is of another kind of file, or fits several formats.
     """
-    source = Source(checks.check_readable(path))
-    found = _candidates(source)
-    return _only(source, found).name if found else None
+    found = _recognize(Source(checks.check_readable(path)))
+    return found.name if found else None
 
 
 def write(recording: Recording, path: str | Path, format: str | None = None) -> None:
@@ -131,26 +132,15 @@ def write(recording: Recording, path: str | Path, format: str | None = None) -> 
     writers[format](recording, path)
 
 
-def _recognize(source: Source) -> Format:
-    if found := _candidates(source):
-        return _only(source, found)
-    raise InputError(
-        source.path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them"
-    )
-
-
-def _candidates(source: Source) -> list[Format]:
-    return [f for f in FORMATS.values() if f.recognizes(source)]
-
-
-def _only(source: Source, found: list[Format]) -> Format:
+def _recognize(source: Source) -> Format | None:
+    found = [f for f in FORMATS.values() if f.recognizes(source)]
     if len(found) > 1:
         raise InputError(
             source.path,
             f"may be read as {' or as '.join(f.name for f in found)}",
             f"choose with --format {' or --format '.join(f.name for f in found)}, of assess or convert",
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def _describe(source: Source) -> str:

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 
@@ -66,60 +67,30 @@ def _measures(body: Body, motion: Motion, states: dict[str, np.ndarray]) -> tupl
     """The measures of every second; one that the keypoint set does not define has NaN."""
     limb_states = [state for part, state in states.items() if part in PARENTS]
     sides = np.any(limb_states, axis=0) if limb_states else np.full(body.recording.frames, np.nan)
-    missing = motion.missing
-    stuck = [body.share(column) for column in motion.stuck.T]
     block = max(8, round(body.recording.fps))
     noise = np.full(body.seconds, np.nan)
     if len(motion.points) > 3 and body.seconds:
         blocks = motion.noise(block)
         noise = blocks[np.minimum(np.arange(body.seconds), len(blocks) - 1)]
-    spread = _spread(body, motion)
-    return (
-        Measure(
-            "exchanged_sides",
-            "frames with left and right exchanged (share)",
-            body.share(sides),
-            LIMITS.exchanged,
-        ),
-        Measure(
-            "jumps",
-            "largest jump of a point (trunk lengths)",
-            body.peak(motion.jumps.max(axis=1)),
-            LIMITS.jump_at(body.recording.fps),
-        ),
-        Measure("cuts", "largest jump of the whole body (trunk lengths)", body.peak(motion.cuts), LIMITS.cut),
-        Measure("speed", "largest speed of a point (trunk lengths per second)", body.peak(motion.speed), LIMITS.speed),
-        Measure(
-            "limb_lengths",
-            "longest bone relative to its common length",
-            body.peak(shape.excess_length(body)),
-            LIMITS.limb_lengths,
-        ),
-        Measure("trunk", "change of the trunk's length (ratio)", body.peak(shape.trunk_change(body)), LIMITS.trunk),
-        Measure(
-            "impossible_body",
-            "frames with both arms or both legs in one place (share)",
-            body.share(shape.limbs_on_each_other(body, LIMITS.together)),
-            LIMITS.impossible_body,
-        ),
-        Measure("missing", "missing points (share)", body.share(missing[:, body.tracked].mean(axis=1)), LIMITS.missing),
-        Measure(
-            "gaps",
-            "frames in which a joint of arms and legs is missing for long (share)",
-            body.share(np.asarray(motion.gaps.any(axis=1))),
-            LIMITS.gaps,
-        ),
-        Measure(
-            "interpolated",
-            "points on straight lines in time (share)",
-            body.share(motion.straight.mean(axis=1)),
-            LIMITS.interpolated,
-        ),
-        Measure("frozen", "frames that repeat the frame before (share)", body.share(motion.repeated), LIMITS.frozen),
-        Measure("stuck", "frames with a hand or foot exactly in place for long (share)", np.max(stuck, axis=0), 0.5),
-        Measure("noise", "error of the points from frame to frame (trunk lengths)", noise, LIMITS.noise),
-        Measure("movement", "spread of hands and feet within a second (trunk lengths)", spread, math.nan),
-    )
+    values = {
+        "exchanged_sides": body.share(sides),
+        "jumps": body.peak(motion.jumps.max(axis=1)),
+        "cuts": body.peak(motion.cuts),
+        "speed": body.peak(motion.speed),
+        "limb_lengths": body.peak(shape.excess_length(body)),
+        "trunk": body.peak(shape.trunk_change(body)),
+        "impossible_body": body.share(shape.limbs_on_each_other(body, LIMITS.together)),
+        "missing": body.share(motion.missing[:, body.tracked].mean(axis=1)),
+        "gaps": body.share(np.asarray(motion.gaps.any(axis=1))),
+        "interpolated": body.share(motion.straight.mean(axis=1)),
+        "frozen": body.share(motion.repeated),
+        "stuck": np.max([body.share(column) for column in motion.stuck.T], axis=0),
+        "noise": noise,
+        "movement": _spread(body, motion),
+    }
+    jumps = LIMITS.jump_at(body.recording.fps)
+    limits = asdict(LIMITS) | {"exchanged_sides": LIMITS.exchanged, "jumps": jumps, "cuts": LIMITS.cut, "stuck": 0.5}
+    return tuple(Measure(name, _LABELS[name], each, limits.get(name, math.nan)) for name, each in values.items())
 
 
 def _spread(body: Body, motion: Motion) -> np.ndarray:
@@ -209,6 +180,22 @@ def _windows(usable: np.ndarray, window: float) -> float:
     return float((np.convolve(usable, np.ones(length), "valid") > length - 0.5).mean())
 
 
+_LABELS = {
+    "exchanged_sides": "frames with left and right exchanged (share)",
+    "jumps": "largest jump of a point (trunk lengths)",
+    "cuts": "largest jump of the whole body (trunk lengths)",
+    "speed": "largest speed of a point (trunk lengths per second)",
+    "limb_lengths": "longest bone relative to its common length",
+    "trunk": "change of the trunk's length (ratio)",
+    "impossible_body": "frames with both arms or both legs in one place (share)",
+    "missing": "missing points (share)",
+    "gaps": "frames in which a joint of arms and legs is missing for long (share)",
+    "interpolated": "points on straight lines in time (share)",
+    "frozen": "frames that repeat the frame before (share)",
+    "stuck": "frames with a hand or foot exactly in place for long (share)",
+    "noise": "error of the points from frame to frame (trunk lengths)",
+    "movement": "spread of hands and feet within a second (trunk lengths)",
+}
 _TEXTS = {
     "exchanged_sides": "left and right are exchanged",
     "jumps": "a point jumps away and back",
