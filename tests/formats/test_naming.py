@@ -50,17 +50,6 @@ def test_the_names_of_the_papers_are_those_of_the_program():
     assert match.missing == ()
 
 
-def test_a_joints_own_name_goes_before_a_synonym():
-    match = identify("a.csv", [*IN_MOTION_19.joints, "upper_chest"])
-    assert match.columns == tuple(range(19))
-    assert match.ignored == ("upper_chest",)
-
-
-def test_a_set_that_the_file_holds_whole_is_preferred_to_a_larger_one_that_lacks_joints():
-    assert identify("a.csv", SKELETONS["openpose-18"].joints).skeleton.name == "openpose-18"
-    assert identify("a.csv", SKELETONS["mpii-16"].joints).skeleton.name == "mpii-16"
-
-
 def test_a_set_that_is_there_completely_wins_over_a_larger_one_in_part():
     match = identify("a.csv", OPENPOSE_25.joints[:19])  # without the feet
     assert (match.skeleton.name, match.missing, match.ignored) == ("openpose-18", (), ("mid_hip",))

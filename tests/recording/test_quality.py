@@ -279,13 +279,7 @@ def test_what_lies_far_from_the_training_recordings_is_doubted():
         doubts = measure_quality(spoil(CLEAN, fault, 0.2), reference=reference).doubts
         assert any("trained on" in doubt for doubt in doubts)
     assert all(abs(value) < 1e-9 for value in distance(CLEAN, moments([CLEAN])).values())
-
-
-def test_what_cannot_be_compared_with_the_training_recordings_is_doubted():
     other = Moments({"length_tail": 0.0}, {"length_tail": 1.0}, {"length_tail": 9})
     assert "nothing can be compared" in " ".join(measure_quality(CLEAN, reference=other).doubts)
-
-
-def test_moments_of_other_content_are_refused():
     with pytest.raises(ValueError, match="moments"):
         Moments.from_dict({"mean": {"speed": 1.0}})

@@ -83,16 +83,6 @@ def canonical(part):
     return part.lower() if part in ("Crown", "Chin") else f"{'left' if part[0] == 'L' else 'right'}_{part[1:].lower()}"
 
 
-def test_frames_that_start_late_and_leave_gaps_are_put_in_their_place(tmp_path):
-    data = frame(frames=4, index=[1000, 1001, 1004, 1003])
-    data.to_hdf(tmp_path / "a.h5", key="df_with_missing", format="table", mode="w")
-    recording = readers.read(tmp_path / "a.h5", fps=30)
-    expected = points(data)
-    assert recording.frames == 5
-    np.testing.assert_array_equal(recording.keypoints[[0, 1, 4, 3]], expected)
-    assert np.isnan(recording.keypoints[2]).all()
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_several_animals_without_a_choice_are_listed(name, tmp_path):
     path = save(frame(["infant", "nurse"]), tmp_path / name)
