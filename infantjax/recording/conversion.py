@@ -67,17 +67,13 @@ def _parsed(formulas: Mapping[str, str]) -> dict[str, Rule]:
     return table
 
 
-def _read(target: str) -> dict[str, dict[str, Rule]]:
-    """Source set -> rules of `conversion.json` for one target."""
-    return {source: _parsed(table) for sources, table in _DATA[target].items() for source in sources.split(", ")}
-
-
 _DATA = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 
 RULES: dict[tuple[str, str], dict[str, Rule]] = {
-    (source, target): {**_equal_names(SKELETONS[source], SKELETONS[target]), **table}
-    for target in ("in-motion-19", "human36m-17")
-    for source, table in _read(target).items()
+    (source, target): {**_equal_names(SKELETONS[source], SKELETONS[target]), **_parsed(formulas)}
+    for target, tables in _DATA.items()
+    for sources, formulas in tables.items()
+    for source in sources.split(", ")
 }
 """(source, target) -> target joint -> rule. A joint without a rule has no counterpart.
 
@@ -88,49 +84,11 @@ from those of mini-rgbd-14, solved for head top and upper neck. coco-17: upper n
 middle and the nose, head top as far above the nose again. OpenPose's neck is the middle of the shoulders and its
 mid_hip that of the hips: In-Motion's thorax and pelvis. The body of COCO-WholeBody, BlazePose and Halpe is that of
 coco-17; Halpe has the top of the head and the middle of the hips besides. babypose-12 has no point of the head.
+
+To in-motion-29, points without a counterpart at hands and feet lie on the line of the limb and have no movement of
+their own: fingers 0.4 forearms beyond the wrist, toes 0.3 shanks and the heel 0.1 beyond the ankle. To human36m-17, the
+rules are those by way of in-motion-19, where the neck's point is the nose and the spine lies half-way up the trunk.
 """
-
-# Without points of hands or feet these lie on the line of the limb and have no movement of their own. The lengths,
-# relative to forearm and shank, are our choice.
-_BEYOND = {
-    **dict.fromkeys(("little_finger", "index_finger"), ("wrist", "elbow", 0.4)),
-    **dict.fromkeys(("little_toe", "big_toe"), ("ankle", "knee", 0.3)),
-    "heel": ("ankle", "knee", 0.1),
-}
-
-
-def _extended(source: str, base: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Rules to in-motion-29 from those to in-motion-19, those of further points, and the line of a limb for others."""
-    table = {**_equal_names(SKELETONS[source], SKELETONS["in-motion-29"]), **base, **_HANDS_AND_FEET.get(source, {})}
-    for side in ("right", "left"):
-        for joint, (end, middle, length) in _BEYOND.items():
-            (end,), (middle,) = base[f"{side}_{end}"].weights, base[f"{side}_{middle}"].weights
-            table.setdefault(f"{side}_{joint}", _rule({end: 1 + length, middle: -length}))
-    return table
-
-
-def _composed(first: Mapping[str, Rule], second: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Rules by way of a third set, for the joints whose sources it has."""
-    table = {}
-    for joint, rule in second.items():
-        if not set(rule.weights) <= set(first):
-            continue
-        weights: dict[str, float] = {}
-        for middle, share in rule.weights.items():
-            for source, weight in first[middle].weights.items():
-                weights[source] = weights.get(source, 0.0) + share * weight
-        table[joint] = _rule(weights, all(r.kind == "same" for r in (rule, *(first[m] for m in rule.weights))))
-    return table
-
-
-_HANDS_AND_FEET = _read("in-motion-29")
-_TO_19 = {source: table for (source, target), table in RULES.items() if target == "in-motion-19"}
-_TO_19["in-motion-19"] = _equal_names(skeletons.IN_MOTION_19, skeletons.IN_MOTION_19)
-for _source, _base in _TO_19.items():
-    if _source != "in-motion-29":
-        RULES[_source, "in-motion-29"] = _extended(_source, _base)
-    if _source not in ("human36m-17", "in-motion-19"):
-        RULES[_source, "human36m-17"] = _composed(_base, RULES["in-motion-19", "human36m-17"])
 
 _KNUCKLES = _parsed({"*_little_finger": "*_pinky_finger1", "*_index_finger": "*_forefinger1"})
 KNUCKLES: dict[tuple[str, str], dict[str, Rule]] = {
