@@ -11,6 +11,7 @@ import numpy as np
 from infantjax.recording.quality.body import PARENTS, Body
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.recording import Recording
+from infantjax.settings import from_settings
 
 BANDS = ((0.3, 1.0), (1.0, 3.0), (3.0, 6.0), (6.0, 10.0))
 """Frequencies of the movement that features tell apart, hertz: slow, fidgety, fast, and faster than infants move."""
@@ -46,14 +47,13 @@ class Moments:
             ValueError: fields are missing, or a value is no number.
         """
         try:
-            mean = {str(k): float(v) for k, v in values["mean"].items()}
-            spread = {k: float(values["spread"][k]) for k in mean}
-            count = {k: int(values["count"][k]) for k in mean}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"moments need mean, spread and count by feature: {error}") from None
-        if not all(map(math.isfinite, (*mean.values(), *spread.values()))):
-            raise ValueError("moments must be finite numbers")
-        return cls(mean, spread, count)
+            found = from_settings(cls, values)
+            complete = found.mean.keys() == found.spread.keys() == found.count.keys()
+            if complete and all(map(math.isfinite, (*found.mean.values(), *found.spread.values()))):
+                return found
+        except TypeError:
+            pass
+        raise ValueError("moments need mean, spread and count of finite numbers by feature")
 
 
 def features(recording: Recording, motion: Motion | None = None) -> dict[str, float]:
