@@ -98,8 +98,8 @@ def by_joint(path: Path, columns: Sequence[tuple[str, str]], values: Float[np.nd
     if any((joint, "c") in position for joint in joints):
         confidence = np.full((len(values), len(joints)), np.nan)
         for index, joint in enumerate(joints):
-            if (column := position.get((joint, "c"))) is not None:
-                confidence[:, index] = values[:, column]
+            if (joint, "c") in position:
+                confidence[:, index] = values[:, position[joint, "c"]]
     keypoints = values[:, [[position[joint, axis] for axis in axes] for joint in joints]]
     return {"joints": joints, "keypoints": keypoints, "confidence": confidence}
 
@@ -134,7 +134,7 @@ def to_recording(
     keypoints, confidence, gap_notes = _place(path, tracks, keypoints, confidence, frames, order)
     notes += gap_notes
     keypoints, missing_notes = _mark_missing(path, keypoints, keep_origin=own is not None)
-    history = (
+    history: tuple[str, ...] = (
         f"read from {path.name} ({format}): {len(keypoints)} frames of {match.skeleton.name} "
         f"at {rate:.6g} Hz ({rate_source})",
     )

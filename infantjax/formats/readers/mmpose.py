@@ -64,5 +64,5 @@ def _is_frame(entry: Any) -> bool:
 
 def _names(meta: Any) -> list[str]:
     table = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
-    names = [table.get(str(i)) for i in range(len(table))] if isinstance(table, dict) else []
+    names: list[Any] = [table.get(str(i)) for i in range(len(table))] if isinstance(table, dict) else []
     return names if all(isinstance(name, str) for name in names) else []
