@@ -515,8 +515,8 @@ CORPUS: dict[str, Case] = {
         archive(keypoints=npy_header((10**12, 19, 2))), error="(keypoints): declares 304000000000000 bytes but holds 0"
     ),
     "K80 a bare array": Case(content(npy_header((3,)) + bytes(24), "a.npy"), error="holds a bare .npy array"),
-    "K81 unpacks to 200 MB": Case(
-        archive(keypoints=npy_header((650_000, 19, 2)) + bytes(650_000 * 19 * 2 * 8)),
+    "K81 unpacks to a thousand times its size": Case(
+        archive(keypoints=npy_header((50_000, 19, 2)) + bytes(50_000 * 19 * 2 * 8)),
         error="times its size; at most 100 times are allowed",
     ),
     "K81 another archive": Case(archive(joints=b"no array"), error="is not an .npz archive that can be read"),
@@ -742,7 +742,7 @@ def test_damaged_files_are_read_or_refused(tmp_path):
     # Each HDF5 file is read by a process of its own, which takes longer than all others together.
     files_ = seeds(tmp_path)
     plain = fuzz(tmp_path, [p for p in files_ if p.suffix != ".h5"], 120, seed=1)
-    by_child = fuzz(tmp_path, [p for p in files_ if p.suffix == ".h5"], 9, seed=2)
+    by_child = fuzz(tmp_path, [p for p in files_ if p.suffix == ".h5"], 6, seed=2)
     assert plain["read"] > 2
     assert plain["refused"] > 50
     assert by_child["refused"] > 1
