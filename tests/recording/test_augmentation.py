@@ -147,7 +147,7 @@ def test_a_magnitude_warp_scales_all_channels_alike_and_a_time_warp_interpolates
     np.testing.assert_allclose(factor, factor[..., :1].repeat(4, -1), rtol=1e-4)
     assert np.abs(np.log(factor)).max() <= 1
     found = np.asarray(warp_time(x, curve))
-    np.testing.assert_allclose(found[0], x[0], atol=1e-3)
+    np.testing.assert_allclose(found[0], x[0], atol=1e-4)
     for clip, warped, c in zip(x, found, curve.astype(np.float64), strict=True):
         times = np.cumsum(c - c.min())
         expected = [np.interp(np.arange(128), times / times[-1] * 127, column) for column in clip.T]
