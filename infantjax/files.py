@@ -4,6 +4,7 @@ Every limit on input is defined here, documented in `docs/formats.md`, and enfor
 """
 
 import csv
+import ctypes
 import hashlib
 import io
 import json
@@ -47,6 +48,8 @@ UMASK = "INFANTJAX_UMASK"
 """Environment variable with the permission bits that new files and folders lack; see `umask`."""
 _STALE_SECONDS = 86_400.0
 """Age of a temporary file that its process has left behind; no file takes a day to write."""
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux
+_CURRENT_FOLDER = -100  # AT_FDCWD of Linux
 
 _FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -331,17 +334,29 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         yield fresh
         if not target.exists():
             os.replace(fresh, target)
-            return
-        old = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
-        os.replace(target, old)  # a process that is killed here leaves both beside each other
-        try:
-            os.replace(fresh, target)
-        except BaseException:
-            os.replace(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        elif not _exchanged(fresh, target):
+            _replace_in_two_steps(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names at once, so that neither is ever missing; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    names = (_CURRENT_FOLDER, os.fsencode(one), _CURRENT_FOLDER, os.fsencode(other))
+    return rename is not None and rename(*names, _EXCHANGE) == 0
+
+
+def _replace_in_two_steps(fresh: Path, target: Path) -> None:
+    """Put a folder in place of another; a process that is killed between leaves that beside it."""
+    old = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except BaseException:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def umask() -> int:
