@@ -33,8 +33,6 @@ MAX_POINTS = 1_000
 """Most points (joints) of one frame."""
 MAX_ARCHIVE_RATIO = 100
 """Largest ratio of unpacked to packed bytes of an archive member (.npz)."""
-MAX_JSON_DEPTH = 100
-"""Deepest nesting of a JSON file."""
 MAX_JSON_BYTES = 256 * 1024**2
 """Largest JSON file that is read: as objects it takes some ten times its size in memory."""
 MAX_LINE_CHARACTERS = 1_000_000

@@ -19,7 +19,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sqlite3
 import tempfile
 import time
@@ -104,7 +103,7 @@ class WorkingCopy:
             The path of the copy, which does not exist where there is nothing at the address; its parent does.
 
         Raises:
-            InputError: the place cannot be read, a name there cannot be a name here, or the disk has too little room.
+            InputError: the place cannot be read, or a name there cannot be a name here.
             MissingExtraError: the library for this place is not installed.
         """
         name = address.replace("://", "/", 1)
@@ -117,7 +116,6 @@ class WorkingCopy:
                 there = {}
             stale = {n: o for n, o in there.items() if known.get(n) != [o.identity, *_stamp(self.root / n)]}
             self._remove_all_but(local, there)
-            self._require_room(address, sum(each.size for each in stale.values()))
             if stale:
                 LOGGER.info("fetching %d of %d file(s) of %s", len(stale), len(there), address)
             try:
@@ -133,19 +131,11 @@ class WorkingCopy:
     def _remove_all_but(self, local: Path, there: Mapping[str, _Object]) -> None:
         """Remove what is left of earlier work and is not at the place."""
         kept = {self.root / name for name in there}
-        if local.is_file() and local not in kept:
-            local.unlink()
-        for folder, _, files in os.walk(local, topdown=False):
-            for path in (Path(folder, file) for file in files):
-                if path not in kept:
-                    path.unlink()
-            with contextlib.suppress(OSError):  # not empty
-                os.rmdir(folder)
-
-    def _require_room(self, address: str, size: int) -> None:
-        if size > (free := shutil.disk_usage(self.root).free):
-            what = f"has {size / 1e9:.1f} GB, the disk of {self.root} has room for {free / 1e9:.1f} GB"
-            raise InputError(address, what, "make room, or name another folder by INFANTJAX_CACHE")
+        for path in sorted((local, *local.rglob("*")), reverse=True):  # a folder comes behind what lies in it
+            if path.is_file() and path not in kept:
+                path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
 
 
 @contextlib.contextmanager
@@ -206,7 +196,11 @@ def publish(path: str | Path) -> int:
             return 0
         with _reaching(address):
             fs, place = _connect(address)
-            _require_unchanged(address, _list(fs, place, name), known, (*changed, *gone))
+            there = _list(fs, place, name)
+            for n in (*changed, *gone):
+                if n in there and there[n].identity != known.get(n, [None])[0]:
+                    where = n.replace("/", "://", 1)
+                    raise InputError(where, "was written by another process", "let one process at a time write there")
             try:
                 for n in filter(lambda n: (root / n).exists(), changed):
                     _upload(fs, root / n, place + n.removeprefix(name))
@@ -260,13 +254,9 @@ def _is_below(name: str, folder: str) -> bool:
 def _local_files(root: Path, name: str) -> dict[str, list[int]]:
     """Size and time of each file that is to be published, in the order in which they were written."""
     local, found = root / name, {}
-    paths = (
-        [local] if local.is_file() else (Path(folder, file) for folder, _, files in os.walk(local) for file in files)
-    )
-    for path in paths:
+    for path in (local, *local.rglob("*")):
         relative = path.relative_to(root).as_posix()
-        stamp = _stamp(path)
-        if stamp and not _TEMPORARY.search(relative.removeprefix(name)):
+        if path.is_file() and not _TEMPORARY.search(relative.removeprefix(name)) and (stamp := _stamp(path)):
             found[relative] = stamp
     return dict(sorted(found.items(), key=lambda item: (item[1][1], item[0])))
 
@@ -345,16 +335,6 @@ def _upload(fs: Any, path: Path, target: str) -> None:
         with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(copy)) as to:
             source.backup(to)
         fs.put_file(str(copy), target)
-
-
-def _require_unchanged(
-    address: str, there: Mapping[str, _Object], known: Mapping[str, list[Any]], names: tuple[str, ...]
-) -> None:
-    """Refuse to write over or remove files that are not as this process knows them."""
-    for name in names:
-        if name in there and there[name].identity != known.get(name, [None])[0]:
-            where = name.replace("/", "://", 1)
-            raise InputError(where, "was written by another process", "let one process at a time write to a place")
 
 
 @contextlib.contextmanager

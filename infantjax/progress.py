@@ -22,34 +22,26 @@ INTERVAL = 30.0
 
 
 def configure_logging(*, quiet: bool = False) -> None:
-    """Show messages of the library on stderr: by rich on a terminal, as plain lines elsewhere.
+    """Show messages of the library on stderr.
 
     For programs. A library must not call it. A second call replaces the settings of the first.
 
     Args:
         quiet: show warnings only.
     """
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.highlighter import NullHighlighter
-        from rich.logging import RichHandler
-
-        handler: logging.Handler = RichHandler(
-            console=Console(stderr=True),
-            show_time=False,
-            show_level=False,
-            show_path=False,
-            highlighter=NullHighlighter(),
-        )
-    else:
-        handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Printable("%(message)s"))
-    LOGGER.handlers = [handler]
+    LOGGER.handlers = [_Handler()]
     LOGGER.setLevel(logging.WARNING if quiet else logging.INFO)
 
 
-class _Printable(logging.Formatter):
-    """Messages without control characters: they may hold texts of files."""
+class _Handler(logging.StreamHandler):
+    """Writes to what is stderr at that time: a bar on the screen takes its place and prints messages above itself.
+
+    Messages may hold texts of files, so they are written without control characters.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -147,14 +147,6 @@ def segments(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
     return tuple((parent, joint) for joint, parent in skeleton.edges)
 
 
-PARTS = ("head", "trunk", "right_arm", "left_arm", "right_leg", "left_leg")
-"""Parts of the body."""
-
-_HEAD = (
-    *("head", "head_top", "crown", "chin", "nose", "neck_nose", "eye", "ear", "eye_inner", "eye_outer", "mouth"),
-    *("jaw", "brow", "nose_bridge", "nostril", "nose_base", "eyelid", "lip", "inner_lip"),
-    *("upper_lip", "lower_lip", "upper_inner_lip", "lower_inner_lip"),
-)
 _LIMBS = {
     "arm": (
         *("elbow", "wrist", "hand", "hand_root", "little_finger", "index_finger", "pinky", "index", "thumb"),
@@ -164,36 +156,30 @@ _LIMBS = {
 }
 
 
-def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
-    """Joints of each of `PARTS` by index; shoulders and hips belong to the trunk, parts without joints are left out."""
-    parts: dict[str, tuple[int, ...]] = dict.fromkeys(PARTS, ())
-    for index, joint in enumerate(skeleton.joints):
-        parts[_part_of(joint)] += (index,)
-    return {part: joints for part, joints in parts.items() if joints}
+def limbs(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Joints of `right_arm`, `left_arm`, `right_leg` and `left_leg` by index, without shoulders and hips.
+
+    Limbs without joints are left out.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for limb, kinds in _LIMBS.items():
+        for side in ("right", "left"):
+            names = {f"{side}_{kind}" for kind in kinds}
+            found[f"{side}_{limb}"] = tuple(
+                i for i, joint in enumerate(skeleton.joints) if joint.rstrip("_0123456789") in names
+            )
+    return {limb: joints for limb, joints in found.items() if joints}
 
 
-def _part_of(joint: str) -> str:
-    joint = joint.rstrip("_0123456789")
-    side, _, kind = joint.partition("_")
-    if side not in ("right", "left"):
-        return "head" if joint in _HEAD else "trunk"
-    limb = next((limb for limb, kinds in _LIMBS.items() if kind in kinds), None)
-    return f"{side}_{limb}" if limb else "head" if kind in _HEAD else "trunk"
-
-
-GraphKind = Literal["spatial", "dis2", "dis4", "hops3", "uniform", "distance"]
-
-
-def adjacency(
-    skeleton: Skeleton, kind: GraphKind | str, mask: np.random.Generator | None = None
-) -> Float[np.ndarray, "matrix joint joint"]:
+def adjacency(skeleton: Skeleton, kind: str) -> Float[np.ndarray, "matrix joint joint"]:
     """Adjacency matrices of the skeleton's graph, as the movement-outcome system makes them.
 
     `A[k, v, w]` weighs what joint `w` receives from joint `v`. `spatial` (3 matrices): the column-normalized
     neighborhood split into self, centrifugal and centripetal parts; `disK` (K matrices, `dis2` and `dis4` in the
-    search space): disentangled aggregation over pairs at distance exactly 0..K-1, self-loops always added;
-    `uniform` (1) and `distance` (2) exist in the reference implementation only. `hopsK` (K + 1): pairs at distance
-    exactly 0..K, divided by the number of joints within K hops of the receiving one (`hops3` of ShapGCN).
+    search space): disentangled aggregation over pairs at distance exactly 0..K-1, self-loops always added.
+    `hopsK` (K + 1): pairs at distance exactly 0..K, divided by the number of joints within K hops of the receiving one
+    (`hops3` of ShapGCN). The reference implementation has other graphs too, which are not in its search space, and adds
+    a mask below 1e-6 to those of `disK`.
 
     Two points look odd and are kept, since weights were trained with them: in `spatial` the distance to the center
     is known up to one hop only, all farther joints being equally (infinitely) far; in `disK` the hop count starts at
@@ -202,8 +188,6 @@ def adjacency(
     Args:
         skeleton: any skeleton; its root is the center.
         kind: the construction.
-        mask: for `disK`, a generator from which a constant mask, uniform on (-1e-6, 1e-6), is drawn and added to
-            every entry as the reference implementation does; None leaves it out.
 
     Returns:
         float32 `[matrix, joint, joint]`.
@@ -218,20 +202,13 @@ def adjacency(
     for a, b in skeleton.edges:
         edge[a, b] = edge[b, a] = 1.0
     if kind.startswith("dis") and kind[3:].isdigit() and int(kind[3:]) > 0:
-        matrices = _disentangled(edge, int(kind[3:]))
-        if mask is not None:
-            matrices = matrices + mask.uniform(-1e-6, 1e-6, matrices.shape)
-        return matrices.astype(np.float32)
+        return _disentangled(edge, int(kind[3:])).astype(np.float32)
     if kind.startswith("hops") and kind[4:].isdigit():
         exact = _hops(edge, int(kind[4:])) == np.arange(int(kind[4:]) + 1)[:, None, None]
         return (exact / exact.sum(axis=(0, 1))).astype(np.float32)
     looped = edge + np.eye(n)
     normalized = looped / looped.sum(axis=0, keepdims=True)
     loops = np.diag(np.diag(normalized))
-    if kind == "uniform":
-        return normalized[None].astype(np.float32)
-    if kind == "distance":
-        return np.stack([loops, normalized - loops]).astype(np.float32)
     if kind == "spatial":
         distance = np.full(n, np.inf)
         distance[edge[skeleton.center] > 0] = 1
@@ -239,7 +216,7 @@ def adjacency(
         outward = distance[:, None] >= distance[None, :]
         neighbors = normalized - loops
         return np.stack([loops, np.where(outward, neighbors, 0), np.where(outward, 0, neighbors)]).astype(np.float32)
-    raise ValueError(f'unknown graph "{kind}"; known: spatial, dis2, dis4 (any disK), hops3, uniform, distance')
+    raise ValueError(f'unknown graph "{kind}"; known: spatial, dis2, dis4 (any disK), hops3')
 
 
 def _hops(edge: np.ndarray, most: int) -> np.ndarray:

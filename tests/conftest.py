@@ -118,6 +118,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from infantjax import models
     from infantjax.nn.initializers import initialize
     from infantjax.recording.preprocessing import REFERENCE
+    from infantjax.settings import to_settings
     from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, save_ensemble
 
     entry, overrides = models.get("st-gcn"), {"widths": [4, 8]}
@@ -125,7 +126,7 @@ def ensemble_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     variables = initialize(module, jax.random.split(jax.random.key(3), 2), x)
     info = {
         "skeleton": "in-motion-19",
-        "preprocessing": REFERENCE.to_dict(),
+        "preprocessing": to_settings(REFERENCE),
         "threshold": 0.5,
         "validated": False,
         "statement": "Random weights, made for a test.",

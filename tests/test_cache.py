@@ -1,7 +1,6 @@
 """Programs that are kept between processes: found again, made again where damaged, never taken from a shared folder."""
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -41,12 +40,6 @@ class Made:
         return self.content
 
 
-def test_without_a_folder_nothing_is_kept():
-    make = Made()
-    assert [runtime.kept("onnx", "key", make) for _ in range(2)] == [b"made"] * 2
-    assert make.times == 2
-
-
 def test_content_is_made_once_for_each_key(tmp_path):
     runtime.use_compilation_cache(tmp_path)
     first, again, other = Made(), Made(), Made()
@@ -70,7 +63,7 @@ def test_the_oldest_content_goes_where_the_limit_is_reached(tmp_path, monkeypatc
     assert len(list(tmp_path.glob("*.onnx"))) == 2
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:67] + bytes([b[67] ^ 1]) + b[68:]])
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:67] + bytes([b[67] ^ 1]) + b[68:]])
 def test_damaged_content_is_made_again_and_replaced(tmp_path, damage):
     runtime.use_compilation_cache(tmp_path)
     runtime.kept("onnx", "key", Made())
@@ -117,14 +110,6 @@ def test_jax_locks_the_folder(tmp_path):
     assert stamps == {path.name.removesuffix("-cache") for path in tmp_path.glob("*-cache")}
 
 
-def test_a_folder_that_vanished_costs_only_time(tmp_path):
-    folder = tmp_path / "cache"
-    runtime.use_compilation_cache(folder)
-    shutil.rmtree(folder)
-    folder.write_bytes(b"")
-    assert runtime.kept("onnx", "key", Made()) == b"made"
-
-
 @pytest.fixture
 def cpu_only(monkeypatch):
     """An environment without options and without plugins of other backends."""
@@ -150,17 +135,6 @@ def test_compilation_is_not_touched_where_a_gpu_would_read_the_options(cpu_only,
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     runtime.shorten_compilation()
     assert "XLA_FLAGS" in os.environ
-
-
-def test_options_of_the_user_stay(cpu_only, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=-unroll-runtime=true")
-    runtime.shorten_compilation()
-    assert os.environ["XLA_FLAGS"] == "--xla_backend_extra_options=-unroll-runtime=true"
-
-
-def test_the_allocator_of_another_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: object())
-    runtime.keep_freed_memory()
 
 
 def test_one_core_gets_two_threads_as_their_number_changes_no_result_from_there_on(monkeypatch):

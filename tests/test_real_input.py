@@ -47,15 +47,6 @@ def test_six_real_infants_get_six_reports(recordings, ensemble_folder, tmp_path,
     assert len(set(risks)) == 6
 
 
-def test_a_real_infant_gets_the_same_bytes_alone_and_in_a_batch(recordings, ensemble_folder, tmp_path, capsys):
-    for folder, chosen in (("alone", recordings[3:4]), ("batch", recordings[2:5])):
-        arguments = ["assess", *chosen, "--fps", 25, "-o", tmp_path / folder, "--ensemble", ensemble_folder]
-        assert cli.run([str(a) for a in arguments]) == 0
-    for ending in (".json", ".html"):
-        name = recordings[3].stem + ending
-        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "batch" / name).read_bytes()
-
-
 def test_real_infants_make_a_cohort(recordings, outcomes):
     cohort = read_cohort(recordings[0].parent, outcomes, fps=25)
     assert cohort.names == tuple(f"pz10{i}" for i in range(1, 7))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from infantjax.errors import InputError
 from infantjax.recording.cleaning import fill_gaps
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import PARTS, body_parts
+from infantjax.skeletons import Skeleton, limbs
 
 SECONDS = 10
 """Length of the pieces whose spectra are averaged."""
@@ -20,8 +20,28 @@ FREQUENCIES = tuple(k / SECONDS for k in range(1, 10 * SECONDS + 1))
 _FLOOR = 1e-12
 
 
+PARTS = ("head", "trunk", "right_arm", "left_arm", "right_leg", "left_leg")
+"""Parts of the body."""
+
+_HEAD = (
+    *("head", "head_top", "crown", "chin", "nose", "neck_nose", "eye", "ear", "eye_inner", "eye_outer", "mouth"),
+    *("jaw", "brow", "nose_bridge", "nostril", "nose_base", "eyelid", "lip", "inner_lip"),
+    *("upper_lip", "lower_lip", "upper_inner_lip", "lower_inner_lip"),
+)
+
+
+def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Joints of each of `PARTS` by index; shoulders and hips belong to the trunk, parts without joints are left out."""
+    parts = limbs(skeleton)
+    others = set(range(len(skeleton.joints))).difference(*parts.values())
+    plain = [joint.rstrip("_0123456789").removeprefix("right_").removeprefix("left_") for joint in skeleton.joints]
+    parts["head"] = tuple(j for j in sorted(others) if plain[j] in _HEAD)
+    parts["trunk"] = tuple(sorted(others.difference(parts["head"])))
+    return {part: parts[part] for part in PARTS if parts.get(part)}
+
+
 def part_tracks(recording: Recording) -> Float[np.ndarray, "time part 2"]:
-    """The mean of the keypoints of each of `skeletons.PARTS`; gaps are filled, points without any frame are left out.
+    """The mean of the keypoints of each of `PARTS`; gaps are filled, points without any frame are left out.
 
     Raises:
         InputError: all points of a part are missing in all frames.

@@ -8,9 +8,10 @@ the distance from the frame before, per second. In float64.
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.ndimage import median_filter
 
 from infantjax.errors import InputError
-from infantjax.recording.cleaning import fill_gaps, median_filter
+from infantjax.recording.cleaning import fill_gaps
 from infantjax.recording.recording import Recording
 
 LOWER = ("hip", "knee", "ankle")
@@ -40,7 +41,7 @@ def prepare(recording: Recording) -> Points:
         raise InputError(recording.name, f"has no point {lacking[0]}", "its skeleton is not supported")
     points = fill_gaps(recording.keypoints)[..., :2]
     half = round(SMOOTHING * recording.fps / 2)
-    points = median_filter(points, 2 * half + 1)
+    points = median_filter(points, (2 * half + 1, 1, 1), mode="nearest")
     columns = pd.DataFrame(points.reshape(len(points), -1)).rolling(2 * half + 1, center=True, min_periods=1).mean()
     points = columns.to_numpy().reshape(points.shape)
     middles, lines = [], []

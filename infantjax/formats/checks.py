@@ -5,7 +5,6 @@ A reader wraps every call of a parsing library in `damage`: whatever the library
 """
 
 import csv
-import errno
 import os
 import pickle
 import stat
@@ -111,29 +110,22 @@ def check_readable(path: str | Path) -> Path:
     try:
         status = path.stat()
     except FileNotFoundError:
-        if path.is_symlink():
-            raise InputError(path, "is a link to nothing", "repair the link or name the file itself") from None
-        raise InputError(path, "does not exist", "check the name") from None
+        what = "is a link to nothing" if path.is_symlink() else "does not exist"
+        raise InputError(path, what, "check the name") from None
     except PermissionError:
         raise InputError(path, "cannot be opened: no permission", "change its permissions") from None
-    except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.ELOOP:
-            raise InputError(path, "is a link that leads back to itself", "name the file itself") from None
+    except (OSError, ValueError) as error:  # a link to itself, or a name that the system refuses
         raise InputError(path, f"is not a name that can be opened ({error})", "check the name") from None
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         # Opening a pipe would wait for a writer that may never come.
         raise InputError(path, "is a pipe or a device, not a file", "save its content to a file first")
     if not os.access(path, os.R_OK):
         raise InputError(path, "cannot be opened: no permission", "change its permissions")
-    if stat.S_ISREG(status.st_mode):
-        if status.st_size == 0:
-            raise InputError(path, "is empty", "export the keypoints again")
-        if status.st_size > MAX_FILE_BYTES:
-            raise InputError(
-                path,
-                f"has {status.st_size / 1e9:.1f} GB; at most {MAX_FILE_BYTES / 1e9:.1f} GB are read",
-                "split the recording",
-            )
+    if status.st_size == 0 and path.is_file():
+        raise InputError(path, "is empty", "export the keypoints again")
+    if status.st_size > MAX_FILE_BYTES:
+        what = f"has {status.st_size / 1e9:.1f} GB; at most {MAX_FILE_BYTES / 1e9:.1f} GB are read"
+        raise InputError(path, what, "split the recording")
     return path
 
 

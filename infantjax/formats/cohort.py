@@ -62,8 +62,8 @@ def read_cohort(
         raise InputError(folder, f"has no table {TABLE}", "add one with columns id;outcome, or name it with --outcomes")
     problems = Problems()
     table = read_outcome_table(path, problems, score_range)
-    files = _find_files(folder, path, table.rows, problems)
-    found = {name: _read_recording(name, files.get(name, []), fps, format, problems) for name in table.rows}
+    files = _find_files(folder, path, table, problems)
+    found = {name: _read_recording(name, files.get(name, []), fps, format, problems) for name in table}
     recordings = {name: recording for name, recording in found.items() if recording is not None}
     _note_equal_recordings(recordings, problems)
     if skeleton is not None:
@@ -72,14 +72,14 @@ def read_cohort(
         raise problems.to_error(path, "correct these and try again")
     if not recordings:
         raise problems.to_error(folder, "no usable recording is left")
-    rows = [table.rows[name] for name in recordings]
+    rows = [table[name] for name in recordings]
     return Cohort(
         recordings=tuple(
             replace(recording, name=name, metadata=recording.metadata.with_columns(row.metadata))
             for (name, recording), row in zip(recordings.items(), rows)
         ),
         outcomes=tuple(row.outcome for row in rows),
-        groups=tuple(row.group for row in rows) if table.has_groups else None,
+        groups=tuple(row.group for row in rows) if any(row.group != name for name, row in table.items()) else None,
         problems=tuple(f"{subject}: {what}" for subject, what in problems.warnings),
         score_range=score_range,
     )

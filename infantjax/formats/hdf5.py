@@ -30,7 +30,7 @@ class Content:
 
     Attributes:
         path: the file.
-        names: members of the root; members of a group that pandas wrote as `group/member`.
+        names: members of the root.
         groups: groups of the root with the layout of pandas.
         arrays: name -> values. A field of a table is `group/table/field`, an attribute `name@attribute`.
     """

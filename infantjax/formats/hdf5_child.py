@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 TOP = {"tracks": "fiu", "point_scores": "fiu", "node_names": "SO", "track_names": "SO"}
-TABLE = {"table": "V"}
-FIXED = {"axis1": "iuSO", "block0_values": "fiu"}
-ATTRIBUTES = ("dims", "values_block_0_kind", "transposed")
+ATTRIBUTES = ("dims", "values_block_0_kind")
 
 
 class Unusable(Exception):
@@ -53,14 +51,9 @@ def _read(path: str, limits: dict[str, int], info: dict[str, Any], arrays: dict[
         info["groups"] = list(tables)
         wanted = {name: (members[name], kinds) for name, kinds in TOP.items() if name in members}
         if len(tables) == 1:
-            (group, items) = next(iter(tables.items()))
-            info["names"] += [f"{group}/{name}" for name in items]
-            wanted |= {
-                f"{group}/{n}": (items[n], k) for n, k in (TABLE if "table" in items else FIXED).items() if n in items
-            }
-            if "table" not in items:
-                levels = sorted(n for n in items if n.startswith("block0_items_l"))[:16]
-                wanted |= {f"{group}/{n}": (items[n], "iu" if "label" in n else "SO") for n in levels}
+            ((group, items),) = tables.items()
+            if "table" in items:
+                wanted[f"{group}/table"] = items["table"], "V"
         for name, (item, kinds) in wanted.items():
             arrays |= _values(name, item, kinds, limits)
             arrays |= {f"{name}@{attribute}": value for attribute, value in _attributes(item).items()}

@@ -103,21 +103,14 @@ def identify(
 
 
 def _by_number(where: str | Path, points: int, wanted: Skeleton | None, among: Sequence[str]) -> Match:
-    known = [skeletons.get(name) for name in among]
-    skeleton = wanted or next((s for s in known if len(s.joints) == points), None)
+    known = [wanted] if wanted else [skeletons.get(name) for name in among]
+    skeleton = next((s for s in known if len(s.joints) == points), None)
     if skeleton is None:
         sizes = ", ".join(f"{s.name} ({len(s.joints)})" for s in known)
         raise InputError(
             where,
-            f"holds {points} points a frame without names; known are {sizes}",
-            "name it by --skeleton, of assess or convert",
-        )
-    if len(skeleton.joints) != points:
-        other = next((f" as {s.name} has" for s in known if len(s.joints) == points), "")
-        raise InputError(
-            where,
-            f"holds {points} points a frame{other}, but skeleton {skeleton.name} has {len(skeleton.joints)}",
-            "name the right one by --skeleton, of assess or convert",
+            f"holds {points} points a frame without names, not those of {sizes}",
+            "name the right set by --skeleton, of assess or convert",
         )
     return Match(skeleton, tuple(range(points)))
 
@@ -146,19 +139,10 @@ def _match(names: Sequence[str], skeleton: Skeleton) -> Match:
 def _no_fit(where: str | Path, names: Sequence[str], best: Match, wanted: Skeleton | None) -> InputError:
     shown = ", ".join(f'"{n}"' for n in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     found = best.recognized
-    known = [wanted] if wanted is not None else list(skeletons.SKELETONS.values())
-    joints = sorted({joint for skeleton in known for joint in skeleton.joints})
-    hints = [
-        f'"{name}" may be "{close[0]}"'
-        for name in best.ignored[:20]
-        if (close := difflib.get_close_matches(_plain(name), joints, n=1, cutoff=0.75))
-    ]
     what = f"its points ({shown}) are not those of {f'skeleton {wanted.name}' if wanted else 'a known keypoint set'}"
     if found or wanted:
         nearest = "" if wanted else f"; the nearest is {best.skeleton.name}"
         what += f"{nearest}, of which {found} of {len(best.columns)} joints were found"
-    if hints:
-        what += f" ({'; '.join(hints[:3])})"
     return InputError(where, what, "name the points as docs/formats.md lists them")
 
 

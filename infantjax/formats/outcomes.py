@@ -10,8 +10,8 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from infantjax.errors import InputError, Problems
 from infantjax.files import MAX_FRAMES, without_guard
@@ -24,8 +24,7 @@ _OUTCOME_COLUMNS = ("outcome", "score", "label", "cp")
 _WRITE_OUTCOMES = "write the outcomes as id;outcome, one row an infant"
 
 
-@dataclass(frozen=True)
-class OutcomeRow:
+class OutcomeRow(NamedTuple):
     """One row of a table of outcomes.
 
     Attributes:
@@ -39,21 +38,8 @@ class OutcomeRow:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True)
-class OutcomeTable:
-    """A table of outcomes.
-
-    Attributes:
-        rows: by id, in the order of the file.
-        has_groups: whether it has a column `group`.
-    """
-
-    rows: dict[str, OutcomeRow]
-    has_groups: bool
-
-
-def read_outcome_table(path: Path, problems: Problems, score_range: ScoreRange | None = None) -> OutcomeTable:
-    """Read a table of outcomes; problems of its rows are added to `problems`.
+def read_outcome_table(path: Path, problems: Problems, score_range: ScoreRange | None = None) -> dict[str, OutcomeRow]:
+    """Read a table of outcomes by id, in the order of the file; problems of its rows are added to `problems`.
 
     Raises:
         InputError: it is no text table, has no header, or lacks the columns for id and outcome.
@@ -90,7 +76,7 @@ def read_outcome_table(path: Path, problems: Problems, score_range: ScoreRange |
             rows[name] = OutcomeRow(outcome, group or name, others)
     if not rows and not problems.errors:
         raise InputError(path, "names no infant", _WRITE_OUTCOMES)
-    return OutcomeTable(rows, group_column is not None)
+    return rows
 
 
 def read_outcomes(path: str | Path) -> dict[str, int]:
@@ -190,10 +176,10 @@ def ids_of_file(path: Path) -> Iterator[str]:
 
 def _valid_rows(path: str | Path) -> dict[str, OutcomeRow]:
     problems = Problems()
-    table = read_outcome_table(Path(path), problems)
+    rows = read_outcome_table(Path(path), problems)
     if problems.errors:
         raise problems.to_error(path, _WRITE_OUTCOMES)
-    return table.rows
+    return rows
 
 
 def _open_table(path: str | Path, remedy: str) -> tuple[Path, list[str], Iterator[tuple[int, list[str]]]]:

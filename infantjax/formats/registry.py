@@ -25,7 +25,6 @@ class Format:
     Attributes:
         name: name in `FORMATS` and for `--format`.
         suffixes: common endings of such files; `/` is a folder.
-        description: one line for the documentation.
         recognizes: whether a file has this format, by its content.
         read: reads a file; the second argument selects one of several individuals.
         write: writes a recording; None if the format is only read.
@@ -34,7 +33,6 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    description: str
     recognizes: Callable[[Source], bool]
     read: Callable[[Source, str | None], Tracks]
     write: Callable[[Recording, Path], None] | None = None
@@ -44,82 +42,18 @@ class Format:
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        Format(
-            "orgcoords-csv",
-            (".csv",),
-            "coordinate table of the movement-outcome program, orgcoords_<id>.csv",
-            table.recognizes_orgcoords,
-            table.read_wide,
-            table.write_orgcoords,
-        ),
-        Format(
-            "wide-csv",
-            (".csv", ".tsv", ".txt"),
-            "text table with one row a frame: <joint>_x, <joint>_y, ...",
-            table.recognizes_wide,
-            table.read_wide,
-            table.write_wide,
-        ),
-        Format(
-            "long-csv",
-            (".csv", ".tsv", ".txt"),
-            "text table with one row a point: frame, joint, x, y, ...",
-            table.recognizes_long,
-            table.read_long,
-            table.write_long,
-        ),
-        Format(
-            "deeplabcut-csv",
-            (".csv",),
-            "table of DeepLabCut with three or four header rows",
-            deeplabcut.recognizes_csv,
-            deeplabcut.read_csv,
-            deeplabcut.write_csv,
-            individuals=True,
-        ),
-        Format(
-            "deeplabcut-h5",
-            (".h5", ".hdf5"),
-            "table of DeepLabCut in HDF5, written by pandas",
-            deeplabcut.recognizes_h5,
-            deeplabcut.read_h5,
-            individuals=True,
-        ),
-        Format(
-            "openpose",
-            ("/",),
-            "folder with one .json a frame: OpenPose, Sports2D, Pose2Sim, Sapiens",
-            openpose.recognizes,
-            openpose.read,
-            openpose.write,
-        ),
-        Format("coco", (".json",), "COCO keypoints: annotations or detections", coco.recognizes, coco.read, coco.write),
-        Format(
-            "mmpose",
-            (".json",),
-            "predictions of MMPose: frames with instances",
-            mmpose.recognizes,
-            mmpose.read,
-            mmpose.write,
-        ),
-        Format(
-            "sleap-h5",
-            (".h5", ".hdf5"),
-            "analysis file of SLEAP",
-            sleap.recognizes,
-            sleap.read,
-            sleap.write,
-            individuals=True,
-        ),
-        Format(
-            "ultralytics",
-            (".json",),
-            "results of ultralytics: a list of what Results.to_json() gives for each frame",
-            ultralytics.recognizes,
-            ultralytics.read,
-        ),
-        Format("trc", (".trc",), "markers of OpenSim, Sports2D and Pose2Sim", trc.recognizes, trc.read),
-        Format("npz", (".npz",), "arrays and JSON of infantjax, without loss", npz.recognizes, npz.read, npz.write),
+        Format("orgcoords-csv", (".csv",), table.recognizes_orgcoords, table.read_wide, table.write_orgcoords),
+        Format("wide-csv", (".csv", ".tsv", ".txt"), table.recognizes_wide, table.read_wide, table.write_wide),
+        Format("long-csv", (".csv", ".tsv", ".txt"), table.recognizes_long, table.read_long, table.write_long),
+        Format("deeplabcut-csv", (".csv",), deeplabcut.recognizes_csv, deeplabcut.read_csv, deeplabcut.write_csv, True),
+        Format("deeplabcut-h5", (".h5", ".hdf5"), deeplabcut.recognizes_h5, deeplabcut.read_h5, individuals=True),
+        Format("openpose", ("/",), openpose.recognizes, openpose.read, openpose.write),
+        Format("coco", (".json",), coco.recognizes, coco.read, coco.write),
+        Format("mmpose", (".json",), mmpose.recognizes, mmpose.read),
+        Format("sleap-h5", (".h5", ".hdf5"), sleap.recognizes, sleap.read, individuals=True),
+        Format("ultralytics", (".json",), ultralytics.recognizes, ultralytics.read),
+        Format("trc", (".trc",), trc.recognizes, trc.read),
+        Format("npz", (".npz",), npz.recognizes, npz.read, npz.write),
     )
 }
 """The formats by name."""
@@ -155,6 +89,8 @@ def read(
     path = checks.check_readable(path)
     source = Source(path, trust_suffix=format is None)
     chosen = _recognize(source) if format is None else FORMATS[format]
+    if chosen is None:
+        raise InputError(path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them")
     if individual is not None and not chosen.individuals:
         raise InputError(path, f"is read as {chosen.name}, which does not name individuals", "leave out --individual")
     try:
@@ -169,9 +105,8 @@ def format_of(path: str | Path) -> str | None:
     Raises:
         InputError: it cannot be opened, is damaged, is of another kind of file, or fits several formats.
     """
-    source = Source(checks.check_readable(path))
-    found = _candidates(source)
-    return _only(source, found).name if found else None
+    found = _recognize(Source(checks.check_readable(path)))
+    return found.name if found else None
 
 
 def write(recording: Recording, path: str | Path, format: str | None = None) -> None:
@@ -197,26 +132,15 @@ def write(recording: Recording, path: str | Path, format: str | None = None) -> 
     writers[format](recording, path)
 
 
-def _recognize(source: Source) -> Format:
-    if found := _candidates(source):
-        return _only(source, found)
-    raise InputError(
-        source.path, _describe(source), f"known formats are {', '.join(FORMATS)}; docs/formats.md shows them"
-    )
-
-
-def _candidates(source: Source) -> list[Format]:
-    return [f for f in FORMATS.values() if f.recognizes(source)]
-
-
-def _only(source: Source, found: list[Format]) -> Format:
+def _recognize(source: Source) -> Format | None:
+    found = [f for f in FORMATS.values() if f.recognizes(source)]
     if len(found) > 1:
         raise InputError(
             source.path,
             f"may be read as {' or as '.join(f.name for f in found)}",
             f"choose with --format {' or --format '.join(f.name for f in found)}, of assess or convert",
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def _describe(source: Source) -> str:

@@ -122,7 +122,7 @@ def header_of(path: Path, cells: Sequence[str]) -> list[str]:
     names = [c.strip() for c in cells]
     while names and not names[-1]:
         names.pop()
-    if names and all(_is_number(n) for n in names):
+    if names and all(is_number(n) for n in names):
         raise InputError(path, "has no header row: the first line holds numbers only", "add one with column names")
     seen: set[str] = set()
     for name in names:
@@ -211,7 +211,8 @@ def parse(path: Path, line: int, column: str, cell: str, separator: str) -> floa
         ) from None
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number, perhaps with a decimal comma."""
     try:
         float(text.replace(",", "."))
     except ValueError:

@@ -89,7 +89,7 @@ def _from_times(
         raise InputError(path, f"{tracks.where(row)}: time stamp {times[row]:g} {what}", "repair or remove the column")
     counts = np.diff(frames[order]) if frames is not None else np.rint(steps / np.median(steps))
     unit = np.median(steps / np.maximum(counts, 1))
-    uneven = np.abs(steps / unit - counts) > 0.5 if frames is not None else np.abs(steps / unit - counts) > 0.3
+    uneven = np.abs(steps / unit - counts) > (0.3 if frames is None else 0.5)
     if uneven.any():
         if given is not None:
             return None, frames, ["time stamps are uneven and were ignored: frames are taken as equally spaced"]

@@ -4,9 +4,10 @@ Tracks have the points of a file in its own order and under its own names. The c
 frames, finds the frame rate, marks missing points, and checks all values.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ class Tracks:
         name: the recording's name if the file states one.
         notes: remarks about the file for the report.
         metadata: other information in the file.
-        own: further fields of the .npz format of infantjax; then points at the origin are kept and no note is added.
+        skeleton: the keypoint set if the file states it, as only the .npz format of infantjax does; then points at the
+            origin are kept and no note is added.
+        approximated: as in `Recording`.
+        history: as in `Recording`.
     """
 
     joints: Sequence[str]
@@ -57,26 +61,47 @@ class Tracks:
     name: str | None = None
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] | None = None
-    own: "Own | None" = None
+    skeleton: Skeleton | None = None
+    approximated: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
 
     def where(self, row: int, joint: str = "") -> str:
         """Words for the place of a row, or of one joint in it, in the file."""
         return self.place(row, joint) + (f", joint {joint}" if joint else "")
 
 
-@dataclass(frozen=True)
-class Own:
-    """Fields of a recording that only the .npz format of infantjax stores.
+def by_joint(path: Path, columns: Sequence[tuple[str, str]], values: Float[np.ndarray, "row column"]) -> dict[str, Any]:
+    """The fields `joints`, `keypoints` and `confidence` of `Tracks` from a table.
 
-    Attributes:
-        skeleton: the keypoint set, published or not.
-        approximated: as in `Recording`.
-        history: as in `Recording`.
+    Args:
+        path: the file, for messages.
+        columns: (joint, `x`, `y`, `z` or `c`) of each column; `c` is a confidence.
+        values: of the table.
+
+    Raises:
+        InputError: there is no column, two are alike, or one is missing.
     """
-
-    skeleton: Skeleton
-    approximated: Mapping[str, str]
-    history: tuple[str, ...]
+    position: dict[tuple[str, str], int] = {}
+    for index, column in enumerate(columns):
+        if column in position:
+            raise InputError(path, f'joint "{column[0]}" has two columns "{column[1]}"', "remove one of them")
+        position[column] = index
+    joints = list(dict.fromkeys(joint for joint, _ in position))
+    if not joints:
+        raise InputError(path, "has no columns like nose_x and nose_y", "docs/formats.md shows what is read")
+    axes = "xyz" if any((joint, "z") in position for joint in joints) else "xy"
+    if absent := [column for column in itertools.product(joints, axes) if column not in position]:
+        joint, axis = absent[0]
+        raise InputError(path, f'joint "{joint}" has no column "{axis}"', "add it, or remove the joint's others")
+    check_shape(path, len(values), len(joints), len(axes))
+    confidence = None
+    if any((joint, "c") in position for joint in joints):
+        confidence = np.full((len(values), len(joints)), np.nan)
+        for index, joint in enumerate(joints):
+            if (joint, "c") in position:
+                confidence[:, index] = values[:, position[joint, "c"]]
+    keypoints = values[:, [[position[joint, axis] for axis in axes] for joint in joints]]
+    return {"joints": joints, "keypoints": keypoints, "confidence": confidence}
 
 
 def to_recording(
@@ -98,8 +123,8 @@ def to_recording(
     Raises:
         InputError: the tracks cannot be used; the message names the place in the file.
     """
-    own = tracks.own
-    match = naming.identify(path, tracks.joints, skeleton or (own.skeleton if own else None), tracks.among)
+    own = tracks.skeleton
+    match = naming.identify(path, tracks.joints, skeleton or own, tracks.among)
     keypoints, confidence = _select(tracks, match)
     _check_values(path, tracks, match.skeleton, keypoints)
     confidence, notes = _scale_confidence(path, tracks, match.skeleton, confidence)
@@ -109,15 +134,15 @@ def to_recording(
     keypoints, confidence, gap_notes = _place(path, tracks, keypoints, confidence, frames, order)
     notes += gap_notes
     keypoints, missing_notes = _mark_missing(path, keypoints, keep_origin=own is not None)
-    notes += missing_notes
-    step = (
+    history: tuple[str, ...] = (
         f"read from {path.name} ({format}): {len(keypoints)} frames of {match.skeleton.name} "
-        f"at {rate:.6g} Hz ({rate_source})"
+        f"at {rate:.6g} Hz ({rate_source})",
     )
     if own is None:
-        notes += _suspicions(match.skeleton, keypoints)
+        notes += missing_notes + _suspicions(match.skeleton, keypoints)
     else:
         notes = [*tracks.notes, *rate_notes]
+        history = tracks.history if fps is None else (*tracks.history, *history)
     keypoints.setflags(write=False)  # so that the recording takes it without a copy
     return Recording(
         keypoints=keypoints,
@@ -126,8 +151,8 @@ def to_recording(
         name=tracks.name or stem_of(path),
         confidence=confidence,
         metadata=Metadata.from_mapping(tracks.metadata or {}),
-        approximated=own.approximated if own else {},
-        history=(*own.history, *([step] if fps is not None else [])) if own else (step,),
+        approximated=tracks.approximated,
+        history=history,
         notes=tuple(notes),
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float
 
-from infantjax.skeletons import Skeleton, body_parts
+from infantjax.skeletons import Skeleton, limbs
 
 Points = Float[np.ndarray, "image keypoint 2"]
 Unit = Literal["head", "mpii_head", "head_box", "nose_to_neck", "trunk", "pixel"]
@@ -239,9 +239,7 @@ def limb_errors(
     Source: Migliorelli et al. 2021, table II.
     """
     errors = {}
-    for limb, ends in body_parts(skeleton).items():
-        if not limb.endswith(("_arm", "_leg")):
-            continue
+    for limb, ends in limbs(skeleton).items():
         joints = sorted({*ends, *(skeleton.parent_indices[end] for end in ends)})
         of_limb = [
             rearrange(p[..., joints, :], "clip time joint xy -> clip (time joint) xy") for p in (found, annotated)

@@ -89,71 +89,58 @@ def resample(series: Series, fps: float, new_fps: float) -> Float[np.ndarray, " 
     return np.where(weight == 0, series[before], blended)
 
 
-def median_filter(series: Series, width: int = 5) -> Series:
-    """Running median over time; at the ends the first and the last value are repeated.
+def median_filter(series: Series) -> Series:
+    """Running median over five frames; at the ends the first and the last value are repeated.
 
     Args:
         series: `[time, ...]`; NaN wherever a value inside the width is NaN.
-        width: frames, odd.
 
     Returns:
         Same shape, float64.
 
-    Raises:
-        ValueError: an even width, or below 1.
-
     Source: Groos et al., Paper III: 5 frames per coordinate series; the ends are not stated.
     """
-    if width < 1 or width % 2 == 0:
-        raise ValueError(f"the width of a median filter must be odd and at least 1 frame, got {width}")
     series = np.asarray(series, dtype=np.float64)
     if len(series) == 0:
         return series.copy()
-    half = width // 2
-    padded = np.pad(series, [(half, half)] + [(0, 0)] * (series.ndim - 1), mode="edge")
-    stacked = np.stack([padded[i : i + len(series)] for i in range(width)])
-    stacked.partition(half, axis=0)
+    padded = np.pad(series, [(2, 2)] + [(0, 0)] * (series.ndim - 1), mode="edge")
+    stacked = np.stack([padded[i : i + len(series)] for i in range(5)])
+    stacked.partition(2, axis=0)
     # A partition sorts NaN to the end; a sum of NaN shows that there was one.
-    return np.where(np.isnan(stacked.sum(axis=0)), np.nan, stacked[half])
+    return np.where(np.isnan(stacked.sum(axis=0)), np.nan, stacked[2])
 
 
-def butterworth(series: Series, order: int = 8, cutoff: float = 0.5) -> Series:
+def butterworth(series: Series) -> Series:
     """Butterworth low-pass without phase shift, forwards and backwards over time, as in the reference implementation.
 
+    Of order 8 (twice that in effect, as it runs twice), with a cutoff of half of half the frame rate: 7.5 Hz at 30 Hz.
     SciPy's `sosfiltfilt` with its default padding: odd reflection at both ends, of 27 samples at order 8.
 
     Args:
         series: `[time, ...]`; a series that is all NaN stays so.
-        order: of the filter (twice that in effect, as it runs twice).
-        cutoff: as a share of half the frame rate, between 0 and 1: 0.5 is 7.5 Hz at 30 Hz.
 
     Returns:
         Same shape, float64.
 
     Raises:
-        ValueError: too few frames, a series with some NaN (fill gaps first: one NaN would become all NaN), a cutoff
-            outside 0..1, or an order below 1.
+        ValueError: too few frames, or a series with some NaN (fill gaps first: one NaN would become all NaN).
 
     Source: the reference implementation of movement outcome; the paper has a median filter instead.
     """
     from scipy.signal import butter, sosfiltfilt
 
-    if not 0 < cutoff < 1:
-        raise ValueError(f"the cutoff must lie between 0 and 1 times half the frame rate, got {cutoff}")
-    if order < 1:
-        raise ValueError(f"the order of a filter must be at least 1, got {order}")
     series = np.asarray(series, dtype=np.float64)
     missing = np.isnan(series)
     seen = ~missing.all(axis=0)
     if (missing.any(axis=0) & seen).any():
         raise ValueError("a series with gaps cannot be filtered: fill the gaps first")
-    padding = 3 * (order + 1)
+    padding = 27
     if len(series) <= padding:
         raise ValueError(
-            f"{len(series)} frames are too few for a Butterworth filter of order {order}, which needs {padding + 1}"
+            f"{len(series)} frames are too few for a Butterworth filter of order 8, which needs {padding + 1}"
         )
     filtered = np.full_like(series, np.nan)
-    filtered[:, seen] = sosfiltfilt(butter(order, cutoff, output="sos"), series[:, seen], axis=0)
+    filtered[:, seen] = sosfiltfilt(butter(8, 0.5, output="sos"), series[:, seen], axis=0)
     return filtered
 
 

@@ -92,9 +92,9 @@ class Cohort:
         if absent := [name for name in recordings if name not in rows.index or rows["outcome"].isna()[name]]:
             raise ValueError(f"the table has no outcome of {', '.join(absent)}")
         joined, outcomes, groups = [], [], []
+        known = rows.loc[list(recordings)].to_dict("index")
         for name, recording in recordings.items():
-            row = {str(column): value for column, value in rows.loc[name].dropna().astype(object).items()}
-            row = {column: getattr(value, "item", lambda value=value: value)() for column, value in row.items()}
+            row = {str(column): value for column, value in known[name].items() if value is not None and value == value}
             outcomes.append(row.pop("outcome"))
             groups.append(str(row.get("group", name)))
             if not isinstance(recording, Recording):

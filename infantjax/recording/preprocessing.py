@@ -15,10 +15,8 @@ With `REFERENCE` the trunk stands upright at the origin in every frame, from (0,
 `PAPER` the trunk's movement within a window is kept and lengths are twice as large.
 """
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -72,22 +70,6 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, JSON-compatible."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """Create from fields by name; missing fields take their defaults.
-
-        Raises:
-            ValueError: an unknown field, or a value that is not allowed.
-        """
-        allowed = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(allowed)):
-            raise ValueError(f"unknown preprocessing fields {', '.join(unknown)}; known: {', '.join(allowed)}")
-        return cls(**values)
 
 
 REFERENCE = Preprocessing()

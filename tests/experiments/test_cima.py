@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from baseline_methods import cima
+from baseline_methods.spectra import PARTS, body_parts
 
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import IN_MOTION_19, PARTS, body_parts
+from infantjax.skeletons import IN_MOTION_19
 
 FPS = 30.0
 SECONDS = np.arange(600) / FPS

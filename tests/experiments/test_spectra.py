@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from baseline_methods import spectra
+from baseline_methods.spectra import PARTS, body_parts
 
 from infantjax.errors import InputError
 from infantjax.recording.recording import Recording
-from infantjax.skeletons import IN_MOTION_19, PARTS, body_parts
+from infantjax.skeletons import IN_MOTION_19
 
 BODY = body_parts(IN_MOTION_19)
 

@@ -37,7 +37,6 @@ def test_every_format_is_listed_and_whether_it_is_written(page):
         ("10,000,000 frames", files.MAX_FRAMES == 10_000_000),
         ("frames of 1,000 points", files.MAX_POINTS == 1000),
         ("a packing ratio of 100", files.MAX_ARCHIVE_RATIO == 100),
-        ("JSON nested 100 deep", files.MAX_JSON_DEPTH == 100),
         ("lines 1,000,000 characters", files.MAX_LINE_CHARACTERS == 1_000_000),
         ("coordinates to 1,000,000", files.MAX_COORDINATE == 1e6),
         (" 1000 Hz", files.MAX_FPS == 1000),
@@ -50,28 +49,19 @@ def test_every_limit_is_documented_as_it_is(words, value, page):
 
 
 @pytest.mark.parametrize(
-    ("heading", "joints", "name", "fps", "frames"),
+    ("heading", "joints", "name"),
     [
-        ("Wide table", ("nose", "left_wrist"), "a.csv", 25, 2),
-        ("Long table", ("nose", "left_wrist"), "a.csv", 25, 2),
-        ("MMPose", ("nose", "left_eye"), "a.json", 25, 1),
-        ("COCO", ("nose", "left_eye"), "a.json", 25, 1),
+        ("Wide table", ("nose", "left_wrist"), "a.csv"),
+        ("Long table", ("nose", "left_wrist"), "a.csv"),
+        ("MMPose", ("nose", "left_eye"), "a.json"),
+        ("COCO", ("nose", "left_eye"), "a.json"),
     ],
 )
-def test_the_examples_are_files_that_are_read(heading, joints, name, fps, frames, page, tmp_path):
-    text = block(page, heading)
-    if frames == 1:  # the page shows one frame; a recording needs two
-        again = {"MMPose": ('"instance_info": [', "]}]}]"), "COCO": ('"annotations": [', "]}]")}[heading]
-        start = text.index(again[0]) + len(again[0])
-        entry = text[start : text.index(again[1], start) + len(again[1]) - 1]
-        text = text.replace(
-            entry, entry + "," + entry.replace('"frame_id": 1', '"frame_id": 2').replace('id": 1', 'id": 2')
-        )
-        text = text.replace('"file_name": "000001.png"}', '"file_name": "1.png"}, {"id": 2, "file_name": "2.png"}')
-    (tmp_path / name).write_text(text, encoding="utf-8")
+def test_the_examples_are_files_that_are_read(heading, joints, name, page, tmp_path):
+    (tmp_path / name).write_text(block(page, heading), encoding="utf-8")
     skeleton = Skeleton("two", joints, (joints[0], joints[0]))
     recording = readers.read(tmp_path / name, skeleton=skeleton)
-    assert recording.fps == pytest.approx(fps)
+    assert recording.fps == pytest.approx(25)
     np.testing.assert_array_equal(recording.keypoints[0, 0], [375.05, 358.55])
 
 

@@ -14,9 +14,16 @@ pytestmark = pytest.mark.starts_processes
 
 
 @pytest.fixture
-def analysis(make_recording, tmp_path):
-    readers.write(make_recording(), tmp_path / "a.h5", "sleap-h5")
-    return tmp_path / "a.h5"
+def analysis(tmp_path):
+    """An analysis file of SLEAP whose tracks can be replaced."""
+
+    def write(**options):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["node_names"] = np.array([b"nose"])
+            file.create_dataset("tracks", **({"data": np.ones((1, 2, 1, 12))} | options))
+        return tmp_path / "a.h5"
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -35,45 +42,33 @@ def test_a_library_that_hangs_or_crashes_is_one_error(program, message, analysis
     monkeypatch.setattr(sys, "executable", str(fake))
     monkeypatch.setattr(hdf5, "TIME_LIMIT", 0.5)
     with pytest.raises(InputError, match=message):
-        readers.read(analysis, fps=30)
+        readers.read(analysis(), fps=30)
 
 
-def test_numbers_count_with_their_size_as_float64(tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["node_names"] = np.array([b"nose"])
-        file.create_dataset("tracks", (1, 2, 1, 200_000_000), dtype="i1", chunks=True)
-    with pytest.raises(InputError, match=r"tracks declares 3.2e\+09 bytes; at most 2.15e\+09 are read"):
-        readers.read(tmp_path / "a.h5", fps=30)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        # Numbers count with their size as float64.
+        (
+            {"shape": (1, 2, 1, 200_000_000), "dtype": "i1", "chunks": True, "data": None},
+            r"tracks declares 3.2e\+09 bytes; at most 2.15e\+09 are read",
+        ),
+        (
+            {"shape": (1, 2, 1, 500_000_000_000), "dtype": "f8", "chunks": True, "data": None},
+            r"tracks declares 8e\+12 bytes; at most",
+        ),
+        ({"data": np.zeros((1, 2, 1, 1_000_000)), "compression": "gzip"}, r"tracks unpacks to \d+ times its size; 100"),
+    ],
+)
+def test_a_declared_size_over_a_limit_is_refused_before_it_is_allocated(options, message, analysis):
+    with pytest.raises(InputError, match=message):
+        readers.read(analysis(**options), fps=30)
 
 
-@pytest.mark.parametrize("chunks", [None, True])
-def test_a_declared_size_over_the_limit_is_refused_before_it_is_allocated(chunks, tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["node_names"] = np.array([b"nose"])
-        file.create_dataset("tracks", (1, 2, 1, 500_000_000_000), dtype="f8", chunks=chunks)
-    assert (tmp_path / "a.h5").stat().st_size < 10_000
-    with pytest.raises(InputError, match=r"tracks declares 8e\+12 bytes; at most 2.15e\+09 are read"):
-        readers.read(tmp_path / "a.h5", fps=30)
-
-
-def test_a_file_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["node_names"] = np.array([b"nose"])
-        file.create_dataset("tracks", data=np.zeros((1, 2, 1, 1_000_000)), compression="gzip")
-    with pytest.raises(InputError, match=r"tracks unpacks to \d+ times its size; 100 are allowed"):
-        readers.read(tmp_path / "a.h5", fps=30)
-
-
-def test_a_compressed_file_is_read(tmp_path, make_recording):
-    recording = make_recording(frames=3000)
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["node_names"] = np.array([j.encode() for j in recording.skeleton.joints])
-        file.create_dataset("tracks", data=recording.keypoints.transpose(2, 1, 0)[None], compression="gzip")
-    np.testing.assert_array_equal(readers.read(tmp_path / "a.h5", fps=30).keypoints, recording.keypoints)
-
-
-def test_names_that_look_like_options_are_files(analysis, monkeypatch):
-    odd = analysis.with_name("-c.h5")
-    analysis.rename(odd)
+def test_a_compressed_file_is_read_also_by_a_name_that_looks_like_an_option(analysis, monkeypatch):
+    points = np.random.default_rng(0).normal(300, 60, (1, 2, 1, 3000))
+    path = analysis(data=points, compression="gzip")
+    odd = path.rename(path.with_name("-c.h5"))
     monkeypatch.chdir(odd.parent)
-    assert readers.read("-c.h5", fps=30).frames == 12
+    read = readers.read("-c.h5", fps=30, skeleton="in-motion-19")
+    np.testing.assert_array_equal(read.keypoints[:, 1], points[0, :, 0].T)

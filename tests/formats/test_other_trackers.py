@@ -111,7 +111,7 @@ def test_results_of_ultralytics(tmp_path):
     assert np.isnan(recording.keypoints[4, 6]).all()
     document[1] = [detection(frames[1, :16])]
     path.write_text(json.dumps(document))
-    with pytest.raises(InputError, match="frame 1: a detection has 16 points, before 17"):
+    with pytest.raises(InputError, match="frame 1 holds 16 points a person, another frame 17"):
         formats.read(path, fps=30)
     document[1] = [{"name": "person"}]
     path.write_text(json.dumps(document))

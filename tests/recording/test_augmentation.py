@@ -1,7 +1,6 @@
 """Augmentation: golden windows, the reference grids, inverses, order, keys."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from infantjax.skeletons import IN_MOTION_19
 
 N = 4000
 apply = jax.jit(augmentation.apply)
-curves_of = jax.jit(augmentation.smooth_curves, static_argnames=("count", "inner"))
+curves_of = jax.jit(augmentation.smooth_curves, static_argnames="count")
 
 
 @pytest.fixture(scope="module")
@@ -49,22 +48,9 @@ def test_the_reference_training_windows_are_reproduced_from_their_params(shared)
     np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=0, atol=1e-6)
 
 
-def test_a_rotation_by_ninety_degrees_turns_x_to_minus_y():
-    found = apply(np.array([[[1.0, 0.0]]], np.float32), params_of(angle=90))
-    np.testing.assert_allclose(found, [[[0, -1]]], atol=1e-7)
-
-
 def test_rotation_comes_before_scaling_before_translation():
     found = apply(np.array([[[1.0, 0.0]]], np.float32), params_of(angle=90, scale=2, dx=0.25, dy=0.5))
     np.testing.assert_allclose(found, [[[0.25, -1.5]]], atol=1e-6)
-
-
-@settings(max_examples=15, deadline=None)
-@given(angle=st.floats(-180, 180), seed=st.integers(0, 2**32 - 1))
-def test_turning_there_and_back_gives_the_window_again(angle, seed):
-    window = random_window(seed)
-    there = apply(window, params_of(angle=angle))
-    np.testing.assert_allclose(apply(there, params_of(angle=-angle)), window, atol=1e-6)
 
 
 @settings(max_examples=15, deadline=None)
@@ -74,18 +60,6 @@ def test_distances_change_by_the_scale_alone(angle, scale, seed):
     found = np.asarray(apply(window, params_of(angle, scale, 0.1, -0.2)))
     before = np.linalg.norm(window - window[:, :1], axis=-1)
     np.testing.assert_allclose(np.linalg.norm(found - found[:, :1], axis=-1), scale * before, atol=2e-6)
-
-
-def test_the_neutral_draw_changes_nothing():
-    window = random_window(1)
-    np.testing.assert_array_equal(apply(window, params_of()), window)
-
-
-def test_missing_points_stay_missing_and_others_do_not_become_so():
-    window = random_window(2)
-    window[3, 4] = np.nan
-    found = np.asarray(apply(window, params_of(10, 1.1, 0.1, 0.1)))
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(window))
 
 
 def test_discrete_params_are_exactly_the_reference_grids(params):
@@ -100,21 +74,6 @@ def test_the_four_params_are_independent(params):
     correlation = np.corrcoef(np.stack(params[True]))
     # Four standard deviations of the correlation of 4000 independent pairs.
     assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(N)
-
-
-def test_the_params_of_some_windows_do_not_depend_on_how_many_follow(params):
-    for one, other in zip(sample_params(jax.random.key(0), Augmentation(), (3,)), params[True], strict=True):
-        np.testing.assert_array_equal(one, np.asarray(other)[:3])
-
-
-@pytest.mark.parametrize("discrete", [True, False])
-def test_the_least_and_the_largest_bits_are_the_ends_of_the_ranges(discrete):
-    given = Augmentation(discrete=discrete)
-    low = augmentation.sample_from_bits(jnp.zeros(4, jnp.uint32), given)
-    np.testing.assert_allclose(low, [-45, 0.7, -0.3, -0.3], rtol=1e-6)
-    last = np.array([90, 60, 60, 60], np.uint32) if discrete else np.full(4, 2**32 - 1, np.uint32)
-    high = augmentation.sample_from_bits(jnp.asarray(last), given)
-    np.testing.assert_allclose(high, [45, 1.3, 0.3, 0.3], rtol=1e-6)
 
 
 def test_continuous_params_fill_the_ranges_and_leave_the_grid(params):
@@ -149,10 +108,6 @@ def test_ranges_that_make_no_sense_are_refused(values, message):
         Augmentation(**values)
 
 
-def test_ranges_off_the_grid_are_allowed_when_continuous():
-    assert Augmentation(rotation_degrees=0.5, translation=0.305, discrete=False).translation == 0.305
-
-
 # --- warps -----------------------------------------------------------------------------------------------------------
 
 
@@ -183,44 +138,17 @@ def test_curves_are_smooth_and_have_the_mean_and_spread_of_their_knots():
     assert float(np.abs(np.diff(curves, axis=1)).max()) < 1.5
 
 
-@pytest.mark.slow
-def test_a_curve_with_fewer_knots_turns_less_often():
-    turns = [
-        (np.diff(np.sign(np.diff(curves_of(jax.random.key(1), 300, inner=(k, k)))), axis=1) != 0).sum(1).mean()
-        for k in (3, 14)
-    ]
-    assert turns[0] < 3 < turns[1]
-
-
-def test_a_magnitude_warp_scales_all_channels_alike_and_a_time_warp_keeps_a_constant():
-    curve = np.asarray(curves_of(jax.random.key(3), 4))
+def test_a_magnitude_warp_scales_all_channels_alike_and_a_time_warp_interpolates_at_the_warped_times():
+    curve = np.asarray(curves_of(jax.random.key(0), 2000))[:4].copy()
+    curve[0] = [0, *[1] * 127]  # an even pace: steps of one, but the first of none
+    curve[1] = np.linspace(2, 1, 128)  # the last two times are equal; `np.interp` takes the last
     x = np.random.default_rng(0).standard_normal((4, 128, 4)).astype(np.float32)
     factor = np.asarray(warp_magnitude(x, curve)) / x
     np.testing.assert_allclose(factor, factor[..., :1].repeat(4, -1), rtol=1e-4)
     assert np.abs(np.log(factor)).max() <= 1
-    np.testing.assert_allclose(warp_time(np.ones((4, 128, 4), np.float32), curve), 1, rtol=1e-6)
-
-
-def test_an_even_pace_is_no_time_warp():
-    """Steps of one, but the first and smallest of none: the clip begins at its second frame."""
-    curve = np.ones(128, np.float32)
-    curve[0] = 0
-    x = np.arange(128, dtype=np.float32)[:, None]
-    np.testing.assert_allclose(warp_time(x, curve), x, atol=1e-4)
-
-
-def test_a_time_warp_ends_with_the_last_frame_also_where_the_curve_is_lowest_there():
-    """Then the last two times are equal; `np.interp` takes the last."""
-    curve = np.linspace(2, 1, 128)
-    x = np.random.default_rng(0).standard_normal((128, 2))
-    times = np.cumsum(curve - curve.min())
-    expected = [np.interp(np.arange(128), times / times[-1] * 127, column) for column in x.T]
-    found = augmentation.time_warp(jnp.asarray(x, jnp.float32), jnp.asarray(curve, jnp.float32))
-    np.testing.assert_allclose(found.T, expected, atol=1e-3)
-
-
-def test_warps_of_a_batch_are_those_one_by_one():
-    curve = np.asarray(curves_of(jax.random.key(3), 4))
-    x = np.random.default_rng(1).standard_normal((4, 128, 4)).astype(np.float32)
-    for warp in (warp_magnitude, warp_time):
-        np.testing.assert_allclose(np.stack([warp(a, c) for a, c in zip(x, curve)]), warp(x, curve), atol=1e-5)
+    found = np.asarray(warp_time(x, curve))
+    np.testing.assert_allclose(found[0], x[0], atol=1e-4)
+    for clip, warped, c in zip(x, found, curve.astype(np.float64), strict=True):
+        times = np.cumsum(c - c.min())
+        expected = [np.interp(np.arange(128), times / times[-1] * 127, column) for column in clip.T]
+        np.testing.assert_allclose(warped.T, expected, atol=1e-3)

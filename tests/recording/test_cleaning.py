@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
@@ -46,9 +46,6 @@ def test_a_joint_that_was_never_seen_stays_missing():
             for rate in (0, NAN)
         ),
         (lambda: cleaning.resample(np.zeros((0, 2)), 25, 30), "without frames"),
-        *((lambda width=width: cleaning.median_filter(np.zeros(9), width), "odd and at least 1") for width in (0, 2)),
-        *((lambda c=c: cleaning.butterworth(wobble(60), cutoff=c), "between 0 and 1") for c in (0, 1, NAN)),
-        (lambda: cleaning.butterworth(wobble(60), order=0), "order of a filter"),
         (lambda: cleaning.butterworth(np.where(np.arange(60) == 30, NAN, 1.0)), "fill the gaps first"),
         (lambda: cleaning.smooth(np.zeros((60, 1, 2)), "mean"), "one of median5, butterworth, got .mean."),
     ],
@@ -56,12 +53,6 @@ def test_a_joint_that_was_never_seen_stays_missing():
 def test_what_cannot_be_cleaned_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_filling_gaps_leaves_its_input_alone():
-    keypoints = points(1, NAN, 3)
-    cleaning.fill_gaps(keypoints)
-    assert np.isnan(keypoints[1]).all()
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 0.95))
@@ -77,29 +68,13 @@ def test_seen_points_are_kept_and_filled_ones_stay_within_what_was_seen(seed, sh
 
 
 def test_the_longest_gap_names_its_length_and_joint():
-    missing = np.zeros((10, 3), bool)
-    missing[2:5, 0] = missing[6:10, 2] = True
+    missing = np.zeros((10, 4), bool)
+    missing[2:5, 0] = missing[6:10, 2] = missing[:, 3] = True  # the last was never seen
     assert cleaning.longest_gap(missing) == (4, 2)
-
-
-def test_a_joint_that_was_never_seen_has_no_gap():
-    missing = np.zeros((10, 2), bool)
-    missing[:, 1] = True
-    assert cleaning.longest_gap(missing) == (0, 0)
-
-
-def test_resampling_to_the_same_rate_changes_nothing():
-    series = wobble(20)
-    np.testing.assert_array_equal(cleaning.resample(series, 25, 25), series)
 
 
 def test_doubling_the_rate_puts_midpoints_between_frames_and_repeats_the_last():
     np.testing.assert_array_equal(cleaning.resample(np.array([0.0, 4, 6]), 10, 20), [0, 2, 4, 5, 6, 6])
-
-
-def test_halving_the_rate_takes_every_second_frame():
-    series = wobble(9)
-    np.testing.assert_array_equal(cleaning.resample(series, 60, 30), series[::2])
 
 
 def test_a_missing_frame_makes_its_neighbors_missing_but_not_samples_that_need_it_not():
@@ -120,20 +95,12 @@ def test_whole_seconds_have_the_new_rate_of_frames_each_whatever_the_rounding(se
     assert len(cleaning.resample(np.zeros(seconds * fps), fps, 30)) == 30 * seconds
 
 
-def test_the_median_removes_a_spike_of_two_frames():
-    np.testing.assert_array_equal(cleaning.median_filter(np.array([1.0, 1, 9, 9, 1, 1])), np.ones(6))
-
-
-def test_the_median_repeats_the_values_at_the_ends():
-    np.testing.assert_array_equal(cleaning.median_filter(np.array([5.0, 1, 2])), [5, 2, 2])
-
-
-@given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 30), width=st.sampled_from([1, 3, 5, 7]))
-def test_the_median_equals_the_plain_one_of_each_neighborhood(seed, frames, width):
+@given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 30))
+def test_the_median_equals_the_plain_one_of_each_neighborhood(seed, frames):
     series = wobble(frames, seed)
-    padded = np.pad(series, [(width // 2, width // 2), (0, 0), (0, 0)], mode="edge")
-    expected = np.stack([np.median(padded[i : i + width], axis=0) for i in range(frames)])
-    np.testing.assert_array_equal(cleaning.median_filter(series, width), expected)
+    padded = np.pad(series, [(2, 2), (0, 0), (0, 0)], mode="edge")
+    expected = np.stack([np.median(padded[i : i + 5], axis=0) for i in range(frames)])
+    np.testing.assert_array_equal(cleaning.median_filter(series), expected)
 
 
 def test_the_median_is_missing_wherever_a_value_in_its_width_is():
@@ -142,79 +109,16 @@ def test_the_median_is_missing_wherever_a_value_in_its_width_is():
     assert np.flatnonzero(np.isnan(cleaning.median_filter(series))).tolist() == [4, 5, 6, 7, 8]
 
 
-def test_the_low_pass_keeps_a_slow_wave_in_place_and_removes_a_fast_one():
-    seconds = np.arange(600) / 30
-    slow, fast = np.sin(2 * np.pi * 1.5 * seconds), np.sin(2 * np.pi * 12 * seconds)
-    middle = slice(200, -200)
-    found = cleaning.butterworth(np.stack([slow, fast], axis=1))[middle]
-    np.testing.assert_allclose(found[:, 0], slow[middle], atol=1e-6)
-    np.testing.assert_allclose(found[:, 1], 0, atol=1e-6)
-
-
-def test_the_low_pass_halves_a_wave_at_its_cutoff():
-    # 1 / sqrt(2) in each of the two directions.
-    wave = np.sin(2 * np.pi * 7.5 * np.arange(3000) / 30 + 0.3)
-    np.testing.assert_allclose(cleaning.butterworth(wave)[500:-500], wave[500:-500] / 2, atol=1e-6)
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_the_low_pass_is_linear(seed):
-    first, second = wobble(80, seed), wobble(80, seed + 1)
-    both = cleaning.butterworth(first) - 3 * cleaning.butterworth(second)
-    np.testing.assert_allclose(cleaning.butterworth(first - 3 * second), both, atol=1e-9)
-
-
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    order=st.integers(1, 10),
-    cutoff=st.floats(0.02, 0.98) | st.just(0.5),
-    frames=st.integers(34, 200),
-)
-def test_the_low_pass_is_that_of_scipy(seed, order, cutoff, frames):
-    series = wobble(frames, seed) * 300 + 200
-    expected = signal.sosfiltfilt(signal.butter(order, cutoff, output="sos"), series, axis=0)
-    # Steep filters far below the frame rate lose digits on both sides.
-    np.testing.assert_allclose(cleaning.butterworth(series, order, cutoff), expected, rtol=0, atol=1e-8)
-
-
 def test_the_released_low_pass_is_that_of_scipy_to_the_last_digits():
     series = wobble(5400).cumsum(axis=0) + 500
     expected = signal.sosfiltfilt(signal.butter(8, 0.5, output="sos"), series, axis=0)
     np.testing.assert_allclose(cleaning.butterworth(series), expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
-def test_the_low_pass_keeps_what_does_not_move():
-    still = np.full((80, 2), 312.5)
-    np.testing.assert_allclose(cleaning.butterworth(still), still, atol=1e-9)
-
-
-def test_the_low_pass_backwards_in_time_is_the_same_far_from_the_ends():
-    series = wobble(400)
-    found, reversed_ = cleaning.butterworth(series), cleaning.butterworth(series[::-1])[::-1]
-    np.testing.assert_allclose(found[150:-150], reversed_[150:-150], atol=1e-7)
-
-
-def test_the_low_pass_leaves_joints_that_were_never_seen_missing():
-    series = wobble(60)
-    series[:, 1] = NAN
-    found = cleaning.butterworth(series)
-    assert np.isnan(found[:, 1]).all()
-    np.testing.assert_array_equal(found[:, 0], cleaning.butterworth(series[:, 0]))
-
-
 def test_the_low_pass_needs_28_frames_at_order_8():
     with pytest.raises(ValueError, match="27 frames are too few for a Butterworth filter of order 8, which needs 28"):
         cleaning.butterworth(wobble(27))
     assert len(cleaning.butterworth(wobble(28))) == 28
-
-
-@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
-def test_the_frames_that_other_orders_need_are_stated_rightly(order):
-    with pytest.raises(ValueError, match="too few") as caught:
-        cleaning.butterworth(wobble(2), order)
-    needed = int(str(caught.value).split()[-1])
-    assert len(cleaning.butterworth(wobble(needed), order)) == needed
 
 
 # --- smoothing with gaps ---------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Standardization: the reference vectors, each step by hand, what it forgets, bad input."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -9,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infantjax.errors import InputError
-from infantjax.recording import windows
-from infantjax.recording.preprocessing import PAPER, PRESETS, REFERENCE, Preprocessing, standardize
+from infantjax.recording.preprocessing import PAPER, REFERENCE, Preprocessing, standardize
 from infantjax.recording.recording import Recording
 from infantjax.skeletons import IN_MOTION_19, Skeleton
 
@@ -103,44 +101,6 @@ def test_released_positions_forget_where_how_large_and_how_turned_the_infant_was
     np.testing.assert_allclose(standardize(moved, REFERENCE).keypoints, expected, atol=1e-9)
 
 
-@given(scale=st.floats(0.01, 100), dx=st.floats(-1000, 1000), dy=st.floats(-1000, 1000))
-def test_published_positions_forget_where_and_how_large_the_infant_was_seen(scale, dx, dy):
-    original = recording(60)
-    moved = dataclasses.replace(original, keypoints=scale * original.keypoints + (dx, dy))
-    np.testing.assert_allclose(standardize(moved, PAPER).keypoints, standardize(original, PAPER).keypoints, atol=1e-9)
-
-
-def test_published_windows_forget_how_the_infant_was_turned():
-    original = recording(200, seed=5)
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    # The medians of the filter and of the center are taken along the axes of the image: without them it is exact.
-    preprocessing = dataclasses.replace(UNFILTERED, centering="trunk_frame", rotation="window_first")
-    found = []
-    for keypoints in (original.keypoints, original.keypoints @ turn):
-        positions = standardize(dataclasses.replace(original, keypoints=keypoints), preprocessing).keypoints
-        cut = windows.cut(positions.astype(np.float32), windows.window_starts(200))
-        found.append(windows.align_windows(cut, IN_MOTION_19, preprocessing.rotation))
-    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
-
-
-def test_turning_y_twice_gives_the_recording_again():
-    steps = {"smoothing": "none", "centering": "pelvis_sequence", "rotation": "none"}
-    once = standardize(recording(), Preprocessing(**steps))
-    never = standardize(recording(), Preprocessing(**steps, flip_y=False))
-    np.testing.assert_allclose(once.keypoints * (1, -1), never.keypoints, atol=1e-12)
-
-
-def test_the_scale_alone_divides_by_trunk_lengths():
-    four, one = (standardize(recording(), dataclasses.replace(REFERENCE, scale=s)).keypoints for s in (4.0, 1.0))
-    np.testing.assert_allclose(4 * four, one, atol=1e-12)
-
-
-def test_any_skeleton_with_a_trunk_is_standardized():
-    found = standardize(recording(skeleton=THREE), REFERENCE)
-    assert found.keypoints.shape == (90, 3, 2)
-    np.testing.assert_allclose(found.keypoints[:, 0, 0], 0, atol=1e-12)
-
-
 def test_standardizing_leaves_the_recording_alone_and_keeps_what_is_known_of_it():
     original = recording(name="infant", metadata={"age": 12})
     before = original.keypoints.copy()
@@ -165,10 +125,6 @@ def test_the_history_names_every_step_in_order():
         assert word in step
 
 
-def test_a_clean_recording_has_no_notes():
-    assert standardize(recording(), REFERENCE).notes == ()
-
-
 def test_the_confidence_is_resampled_with_the_keypoints():
     original = recording(50, fps=25.0, confidence=np.linspace(0, 1, 50)[:, None].repeat(19, axis=1))
     found = standardize(original, REFERENCE)
@@ -187,11 +143,8 @@ def test_a_gap_is_bridged_before_anything_else_and_noted_with_its_share():
 def test_a_long_gap_is_named_with_its_joint_and_length():
     found = standardize(without_points(recording(200), np.s_[40:100, 7]), REFERENCE)
     assert "the longest gap (right_wrist, 2.0 s) exceeds 1 s" in found.notes[0]
-
-
-def test_a_gap_of_the_allowed_length_is_not_named():
-    found = standardize(without_points(recording(200), np.s_[40:70, 7]), REFERENCE)
-    assert "longest" not in found.notes[0]
+    allowed = standardize(without_points(recording(200), np.s_[40:70, 7]), REFERENCE)
+    assert "longest" not in allowed.notes[0]
 
 
 def test_a_joint_that_was_never_seen_stays_missing_and_is_noted():
@@ -255,14 +208,10 @@ def test_an_end_of_the_trunk_that_is_never_seen_is_named(joint):
         standardize(original, REFERENCE)
 
 
-def test_a_recording_without_any_point_is_refused():
+@pytest.mark.parametrize("frames", [0, 90])
+def test_a_recording_without_any_point_is_refused(frames):
     with pytest.raises(InputError, match="never seen"):
-        standardize(without_points(recording(), np.s_[:]), REFERENCE)
-
-
-def test_a_recording_without_frames_is_refused():
-    with pytest.raises(InputError, match="never seen"):
-        standardize(Recording(np.zeros((0, 19, 2)), 30.0, IN_MOTION_19), REFERENCE)
+        standardize(Recording(np.full((frames, 19, 2), np.nan), 30.0, IN_MOTION_19), REFERENCE)
 
 
 def test_ends_of_the_trunk_that_are_never_seen_together_are_refused():
@@ -279,35 +228,13 @@ def test_a_recording_too_short_for_its_filter_is_refused(frames):
         standardize(recording(frames), REFERENCE)
 
 
-@pytest.mark.parametrize("value", [1e12, -1e12, 1e200, -1e308])
-@pytest.mark.parametrize("preprocessing", [REFERENCE, UNFILTERED])
-def test_an_absurd_coordinate_is_refused_with_its_joint_and_time(value, preprocessing):
+@pytest.mark.parametrize("value", [1e12, -1e308])
+def test_an_absurd_coordinate_is_refused_with_its_joint_and_time(value):
     original = recording(120)
     keypoints = np.array(original.keypoints)
     keypoints[60, 7, 1] = value
     with pytest.raises(InputError, match=r'joint "right_wrist" is implausibly far away at second [0-9.]+; check'):
-        standardize(dataclasses.replace(original, keypoints=keypoints), preprocessing)
-
-
-def test_large_units_are_no_problem():
-    original = recording()
-    large = dataclasses.replace(original, keypoints=1e60 * original.keypoints)
-    expected = standardize(original, REFERENCE).keypoints
-    np.testing.assert_allclose(standardize(large, REFERENCE).keypoints, expected, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_survives_the_way_through_json(name):
-    assert Preprocessing.from_dict(json.loads(json.dumps(PRESETS[name].to_dict()))) == PRESETS[name]
-
-
-def test_fields_left_out_take_their_defaults():
-    assert Preprocessing.from_dict({}) == REFERENCE
-
-
-def test_unknown_fields_are_named_beside_the_known_ones():
-    with pytest.raises(ValueError, match="unknown preprocessing fields center; known: fps, smoothing, centering"):
-        Preprocessing.from_dict({"center": "trunk_frame"})
+        standardize(dataclasses.replace(original, keypoints=keypoints), REFERENCE)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_limbs_that_really_cross_are_no_exchange():
     assert not any(f.kind == "exchanged_sides" for f in measure_quality(replace(CLEAN, keypoints=points)).faults)
 
 
-@pytest.mark.parametrize("fps", [12.5, 15, 25, 30, 50, 60])
+@pytest.mark.parametrize("fps", [12.5, 30, 60])
 def test_repair_never_adds_exchanges_at_any_frame_rate(fps):
     clean = simulate(3, InfantConfig(duration=12, fps=fps, dropout_rate=0))
     assert repair(clean) is clean
@@ -151,10 +151,6 @@ def test_single_jumps_fail_their_seconds_and_are_removed():
     repaired = repair(spoiled)
     assert np.isnan(repaired.keypoints[[100, 400], wrist]).all()
     assert measure_quality(repaired).usable.all()
-
-
-def test_a_clean_recording_is_not_repaired():
-    assert repair(CLEAN) is CLEAN
 
 
 @pytest.mark.parametrize(
@@ -209,8 +205,9 @@ def test_a_limb_that_grows_and_a_hand_that_flies_are_named():
         (lambda: replace(CLEAN, keypoints=gaussian_filter1d(CLEAN.keypoints, 10, axis=0)), "has no fast parts"),
         (lambda: replace(CLEAN, keypoints=np.where(FIRST_HALF, np.nan, CLEAN.keypoints)), "of 20 seconds are usable"),
         (lambda: stretched(1.5), "a bone is longer than the trunk"),
+        (lambda: replace(CLEAN, fps=5.0), "the frame rate of 5 Hz is below"),
     ],
-    ids=["still", "smoothed", "half", "long-bone"],
+    ids=["still", "smoothed", "half", "long-bone", "slow"],
 )
 def test_what_no_second_shows_is_refused_with_its_reason(spoiled, reason):
     quality = measure_quality(spoiled())
@@ -233,12 +230,6 @@ def test_what_makes_an_answer_uncertain_is_a_doubt(spoiled, doubt):
     quality = measure_quality(spoiled())
     assert quality.assessable, quality.reasons
     assert any(doubt in each for each in quality.doubts)
-
-
-def test_two_frames_of_six_hundred_are_not_assessable():
-    points = np.full((600, 19, 2), np.nan)
-    points[[0, 599]] = CLEAN.keypoints[[0, 300]]
-    assert not measure_quality(replace(CLEAN, keypoints=points, confidence=None)).assessable
 
 
 def test_scale_place_and_rotation_change_nothing():
@@ -270,7 +261,6 @@ def odd_recordings() -> list[Recording]:
 def test_odd_recordings_are_measured(recording):
     quality = measure_quality(recording, reference=moments([CLEAN]))
     assert all(len(measure.values) == len(quality.usable) for measure in quality.measures)
-    assert quality.usable_frames(recording.frames, recording.fps).shape == (recording.frames,)
     assert quality.assessable == (quality.reasons == ())
     json.dumps(quality.to_dict(), allow_nan=False)
     repair(recording)
@@ -282,16 +272,6 @@ def test_every_keypoint_set_of_a_body_is_measured(name):
     assert quality.assessable, quality.reasons
 
 
-def test_a_low_frame_rate_is_refused():
-    assert "frame rate" in measure_quality(replace(CLEAN, fps=5.0)).reasons[0]
-
-
-def test_usable_frames_follow_the_seconds():
-    quality = measure_quality(spoil(CLEAN, "frozen_tail", 0.3))
-    frames = quality.usable_frames(40, 2.0)
-    assert (frames == np.repeat(quality.usable, 2)).all()
-
-
 def test_what_lies_far_from_the_training_recordings_is_doubted():
     training = [simulate((5, i), InfantConfig(duration=20)) for i in range(6)]
     reference = Moments.from_dict(json.loads(json.dumps(moments(training).to_dict())))
@@ -300,13 +280,7 @@ def test_what_lies_far_from_the_training_recordings_is_doubted():
         doubts = measure_quality(spoil(CLEAN, fault, 0.2), reference=reference).doubts
         assert any("trained on" in doubt for doubt in doubts)
     assert all(abs(value) < 1e-9 for value in distance(CLEAN, moments([CLEAN])).values())
-
-
-def test_what_cannot_be_compared_with_the_training_recordings_is_doubted():
     other = Moments({"length_tail": 0.0}, {"length_tail": 1.0}, {"length_tail": 9})
     assert "nothing can be compared" in " ".join(measure_quality(CLEAN, reference=other).doubts)
-
-
-def test_moments_of_other_content_are_refused():
     with pytest.raises(ValueError, match="moments"):
         Moments.from_dict({"mean": {"speed": 1.0}})

@@ -24,7 +24,7 @@ def local(command: Command) -> Iterator[Command]:
         InputError: a place cannot be read or written.
         MissingExtraError: the library for a place is not installed.
     """
-    named = dict(_addresses(command))
+    named = _addresses(command)
     if not named:
         yield command
         return
@@ -34,7 +34,7 @@ def local(command: Command) -> Iterator[Command]:
             places.require_writable(address)
         paths = {address: copy.fetch(address) for address in named}
         try:
-            copied = _map(command, lambda value: _in(paths, value))
+            copied = _map(command, lambda name, address: paths[address])
             copied.check_paths()
             yield copied
         except BaseException as error:
@@ -49,39 +49,33 @@ def local(command: Command) -> Iterator[Command]:
         _publish(paths[address] for address in outputs)
 
 
-def _addresses(options: Any) -> Iterator[tuple[str, bool]]:
+def _addresses(options: Any) -> dict[str, bool]:
     """Every address among the options, and whether it is written."""
     found: dict[str, bool] = {}
-    for entry in fields(options):
-        value = getattr(options, entry.name)
+
+    def note(name: str, address: str) -> str:
+        found[address] = found.get(address, False) or name in WRITTEN
+        return address
+
+    _map(options, note)
+    return found
+
+
+def _map(options: Any, change: Callable[[str, str], str | Path]) -> Any:
+    """Options with every address changed by a function of the option's name and the address; its type stays."""
+
+    def of(name: str, value: Any) -> Any:
         if is_dataclass(value):
-            found |= {address: written or found.get(address, False) for address, written in _addresses(value)}
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, (str, Path)) and (address := places.parse(item)) is not None:
-                found[address] = found.get(address, False) or entry.name in WRITTEN
-    yield from found.items()
+            return _map(value, change)
+        if isinstance(value, tuple):
+            return tuple(of(name, item) for item in value)
+        if not isinstance(value, (str, Path)) or (address := places.parse(value)) is None:
+            return value
+        return type(value)(change(name, address))
 
-
-def _map(options: Any, change: Callable[[Any], Any]) -> Any:
-    """Options with every text and path changed."""
     values = {entry.name: getattr(options, entry.name) for entry in fields(options)}
-    changed = {name: _map_value(value, change) for name, value in values.items()}
+    changed = {name: of(name, value) for name, value in values.items()}
     return replace(options, **{name: value for name, value in changed.items() if value != values[name]})
-
-
-def _map_value(value: Any, change: Callable[[Any], Any]) -> Any:
-    if is_dataclass(value):
-        return _map(value, change)
-    if isinstance(value, tuple):
-        return tuple(change(item) for item in value)
-    return change(value)
-
-
-def _in(paths: dict[str, Path], value: Any) -> Any:
-    """The local copy of an address, as a text or path as the address was; all else is left as it is."""
-    if not isinstance(value, (str, Path)) or (address := places.parse(value)) is None:
-        return value
-    return type(value)(paths[address])
 
 
 def _publish(paths: Iterator[Path]) -> None:

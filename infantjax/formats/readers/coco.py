@@ -14,12 +14,12 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import write_atomically
 from infantjax.formats import persons
-from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
 
 SETS = ("coco-17",)
+_AGAIN = "export it as COCO keypoints again"
 
 
 def recognizes(source: Source) -> bool:
@@ -37,42 +37,31 @@ def read(source: Source, individual: str | None) -> Tracks:
         InputError: an entry is invalid, or the number of points changes.
     """
     path, document = source.path, source.document
-    if isinstance(document, dict):
-        annotations, images = _list(path, document, "annotations"), _list(path, document, "images")
-    else:
-        annotations, images = document if isinstance(document, list) else [], None
-    frame_of = None if images is None else _frames(path, images)
-    found: dict[int, list[np.ndarray]] = {}
-    size = 0
+    annotations, frame_of = document, None
+    if labeled := isinstance(document, dict):
+        annotations, frame_of = document.get("annotations"), _frames(path, document.get("images"))
+    if not isinstance(annotations, list):
+        raise InputError(path, "has no list of annotations", _AGAIN)
+    found: dict[int, list[np.ndarray]] = {frame: [] for frame in (frame_of or {}).values()}
     for number, entry in enumerate(annotations):
         if not isinstance(entry, dict) or "keypoints" not in entry:
             continue
-        values = persons.points(entry["keypoints"], 3)
-        where = f"annotation {number}"
-        if values is None or (size and len(values) != size):
-            what = "keypoints are not x, y, v of each point" if values is None else f"{len(values)} points, not {size}"
-            raise InputError(path, f"{where}: {what}", "export the keypoints again")
-        size = len(values)
-        if size:
-            found.setdefault(_frame(path, where, entry.get("image_id"), frame_of), []).append(values)
-    if not found:
-        raise InputError(path, "holds no keypoints", "export the keypoints again")
-    frames = sorted(set(found) | set((frame_of or {}).values()))
-    check_shape(path, len(frames), size)
-    values, notes = persons.follow_largest([found.get(frame, []) for frame in frames], (size, 3))
-    labeled = isinstance(document, dict)
-    if labeled:
-        values[values[..., 2] == 0] = np.nan
-    names = _names(document, size)
-    return Tracks(
-        joints=names or [str(i) for i in range(size)],
-        keypoints=values[..., :2],
-        confidence=None if labeled else values[..., 2],
+        if (values := persons.points(entry["keypoints"], 3)) is None:
+            raise InputError(path, f"annotation {number}: keypoints are not x, y, v of each point", _AGAIN)
+        if labeled:
+            values[values[:, 2] == 0] = np.nan
+            values[:, 2] = np.nan  # v is no confidence
+        if len(values):
+            found.setdefault(_frame(path, number, entry.get("image_id"), frame_of), []).append(values)
+    frames = sorted(found)
+    return persons.to_tracks(
+        path,
+        [found[frame] for frame in frames],
+        lambda row, joint: f"frame {frames[row]}",
+        SETS,
+        _names(document),
         frames=np.array(frames, dtype=np.float64),
         fps=_fps(document),
-        among=() if names else SETS,
-        place=lambda row, joint: f"frame {frames[row]}",
-        notes=notes,
     )
 
 
@@ -80,17 +69,11 @@ def _is_detection(entry: Any) -> bool:
     return isinstance(entry, dict) and "image_id" in entry and isinstance(entry.get("keypoints"), list)
 
 
-def _list(path: Path, document: dict[str, Any], name: str) -> list[Any]:
-    value = document.get(name)
-    if not isinstance(value, list):
-        raise InputError(path, f'has no list "{name}"', "export it as COCO keypoints again")
-    return value
-
-
-def _frames(path: Path, images: list[Any]) -> dict[Any, int]:
+def _frames(path: Path, images: Any) -> dict[Any, int]:
     """Frame number of each image: `frame_id` where all have one, else the number in the file name, else the id."""
-    if not all(isinstance(image, dict) and isinstance(image.get("id"), (int, str)) for image in images):
-        raise InputError(path, "an image has no id", "export it as COCO keypoints again")
+    is_list = isinstance(images, list)
+    if not is_list or not all(isinstance(i, dict) and isinstance(i.get("id"), (int, str)) for i in images):
+        raise InputError(path, "has no list of images with an id each", _AGAIN)
     rules = (
         lambda image: image.get("frame_id"),
         lambda image: _last_number(image.get("file_name")),
@@ -105,12 +88,12 @@ def _frames(path: Path, images: list[Any]) -> dict[Any, int]:
     )
 
 
-def _frame(path: Path, where: str, image_id: Any, frame_of: dict[Any, int] | None) -> int:
+def _frame(path: Path, annotation: int, image_id: Any, frame_of: dict[Any, int] | None) -> int:
     if frame_of is not None and isinstance(image_id, (int, str)) and image_id in frame_of:
         return frame_of[image_id]
     number = image_id if isinstance(image_id, int) else _last_number(image_id)
     if frame_of is not None or number is None or abs(number) >= 2**53:
-        raise InputError(path, f"{where}: belongs to no image", "export it as COCO keypoints again")
+        raise InputError(path, f"annotation {annotation}: belongs to no image", _AGAIN)
     return number
 
 
@@ -119,11 +102,11 @@ def _last_number(name: Any) -> int | None:
     return int(digits[-1]) if digits and len(digits[-1]) <= 15 else None
 
 
-def _names(document: Any, size: int) -> list[str]:
+def _names(document: Any) -> list[str]:
     categories = document.get("categories") if isinstance(document, dict) else None
     for category in categories if isinstance(categories, list) else []:
         names = category.get("keypoints") if isinstance(category, dict) else None
-        if isinstance(names, list) and len(names) == size and all(isinstance(n, str) for n in names):
+        if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
             return names
     return []
 

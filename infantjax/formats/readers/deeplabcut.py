@@ -2,12 +2,13 @@
 
 A DeepLabCut .h5 describes its columns by pickled attributes, and pickles can run code. Only the names of the columns
 are unpickled here, by an unpickler that refuses every class and function; the rest of the file is read as plain
-arrays. The "fixed" layout needs no pickle at all.
+arrays. Tables in the "fixed" layout of pandas, which DeepLabCut writes for labeled frames only, are not read.
 """
 
 import io
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ import numpy as np
 
 from infantjax.errors import InputError
 from infantjax.files import MAX_POINTS, write_atomically
-from infantjax.formats import hdf5, text
-from infantjax.formats.checks import check_shape, damage
+from infantjax.formats import text
+from infantjax.formats.checks import damage
 from infantjax.formats.source import Source
-from infantjax.formats.tracks import Tracks
+from infantjax.formats.tracks import Tracks, by_joint
 from infantjax.recording.recording import Recording
 
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _MAX_NAMES_BYTES = 1 << 24
-_LABELED = "holds labeled training frames (images as index), not the track of a video"
+_LABELED = "holds labeled training frames, or a table in pandas' fixed layout, not the track of a video"
 _ANALYZE = "analyze the video in DeepLabCut and give the resulting file"
 
 
@@ -66,24 +67,17 @@ def read_csv(source: Source, individual: str | None) -> Tracks:
     first = next(lines, None)
     if first is None:
         raise InputError(path, "has a header but no frames", "analyze the video again")
-    if header["coords"][1] == "" or not _is_number(first[1][0]):
+    if header["coords"][1] == "" or not text.is_number(first[1][0]):
         raise InputError(path, _LABELED, _ANALYZE)
     columns = list(zip(*(header[level][1:] for level in levels)))
     names = ["frame", *("_".join(c[1:]) for c in columns)]
     numbers, line = text.numbers(path, chain([first], lines), names, range(width), separator)
     tracks = _tracks(path, columns, numbers[:, 1:], numbers[:, 0], individual)
-    return Tracks(
-        joints=tracks.joints,
-        keypoints=tracks.keypoints,
-        confidence=tracks.confidence,
-        frames=tracks.frames,
-        notes=tracks.notes,
-        place=lambda row, joint: f"line {line[row]}",
-    )
+    return replace(tracks, place=lambda row, joint: f"line {line[row]}")
 
 
 def read_h5(source: Source, individual: str | None) -> Tracks:
-    """Read a .h5 of DeepLabCut in the table or fixed layout of pandas; no code in it is run.
+    """Read a .h5 of DeepLabCut in the table layout of pandas; no code in it is run.
 
     Raises:
         InputError: the file is damaged, crafted, of another layout, or labeled training data; or it has several
@@ -93,50 +87,19 @@ def read_h5(source: Source, individual: str | None) -> Tracks:
     if content is None or len(content.groups) != 1:
         count = len(content.groups) if content else 0
         raise InputError(path, f"holds {count} tables of DeepLabCut, expected one", "export one recording a file")
-    group = content.groups[0]
-    columns, values, frames = (_table if f"{group}/table" in content.names else _fixed)(content, group)
-    if frames.dtype.kind not in "iu":
+    table = f"{content.groups[0]}/table"
+    frames = content.arrays.get(f"{table}/index")
+    if frames is None or frames.dtype.kind not in "iu":
         raise InputError(path, _LABELED, _ANALYZE)
+    if f"{table}/values_block_1" in content.arrays:
+        raise InputError(path, "its table has more than one block of values", "export it from DeepLabCut again")
+    values = content.array(f"{table}/values_block_0").astype(np.float64)
+    columns = _column_names(path, content.attribute(table, "values_block_0_kind"))
     if values.ndim != 2 or frames.ndim != 1 or values.shape != (len(frames), len(columns)):
         raise InputError(
             path, f"has values {values.shape} for {frames.shape} frames, {len(columns)} columns", "export it again"
         )
     return _tracks(path, columns, values, frames, individual)
-
-
-def _table(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
-    table = f"{group}/table"
-    if f"{table}/index" not in content.arrays:
-        raise InputError(content.path, _LABELED, _ANALYZE)
-    if f"{table}/values_block_1" in content.arrays:
-        raise InputError(content.path, "its table has more than one block of values", "export it from DeepLabCut again")
-    values = content.array(f"{table}/values_block_0").astype(np.float64)
-    names = _column_names(content.path, content.attribute(table, "values_block_0_kind"))
-    return names, values, content.array(f"{table}/index", "iuS")
-
-
-def _fixed(content: hdf5.Content, group: str) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
-    path = content.path
-    if f"{group}/axis1" not in content.arrays:
-        raise InputError(path, _LABELED, _ANALYZE)
-    if f"{group}/block1_values" in content.names:
-        raise InputError(path, "its table has more than one block of values", "export it from DeepLabCut again")
-    values = content.array(f"{group}/block0_values").astype(np.float64)
-    texts = []
-    for level in range(len(_LEVELS)):
-        name = f"{group}/block0_items_level{level}"
-        if name not in content.arrays:
-            break
-        entries = content.texts(name)
-        codes = content.array(f"{group}/block0_items_label{level}", "iu").ravel()
-        if len(codes) and not (int(codes.min()) >= 0 and int(codes.max()) < len(entries)):
-            raise InputError(path, f"{name} has {len(entries)} entries but others are asked for", "export it again")
-        texts.append([entries[int(code)] for code in codes])
-    if len({len(t) for t in texts}) > 1:
-        raise InputError(path, "its column levels have different lengths", "export it again")
-    if not content.attribute(f"{group}/block0_values", "transposed") and values.ndim == 2:
-        values = values.T
-    return list(zip(*texts)), values, content.array(f"{group}/axis1", "iuU")
 
 
 class _NamesOnly(pickle.Unpickler):
@@ -176,7 +139,7 @@ def _tracks(
     if not columns or len(columns[0]) not in (3, 4):
         raise InputError(path, "has other column levels than those of DeepLabCut", "export it from DeepLabCut")
     notes: tuple[str, ...] = ()
-    keep = range(len(columns))
+    keep = list(range(len(columns)))
     if len(columns[0]) == 4:
         found = list(dict.fromkeys(c[1] for c in columns))
         chosen = individual or (found[0] if len(found) == 1 else None)
@@ -185,31 +148,13 @@ def _tracks(
             raise InputError(
                 path, f"{what} ({', '.join(found[:10])})", "choose one with --individual, of assess or convert"
             )
-        keep = [i for i in keep if columns[i][1] == chosen]  # type: ignore[assignment]
+        keep = [i for i in keep if columns[i][1] == chosen]
         notes = (f'individual "{chosen}" of {len(found)} was taken',) if len(found) > 1 else ()
     elif individual is not None:
         raise InputError(path, "does not name individuals", "leave out --individual")
-    position: dict[tuple[str, str], int] = {}
-    for i in keep:
-        joint, coordinate = columns[i][-2], columns[i][-1].lower()
-        if (joint, coordinate) in position:
-            raise InputError(
-                path, f'body part "{joint}" occurs twice, perhaps from two scorers', "export one scorer a file"
-            )
-        position[joint, coordinate] = i
-    joints = list(dict.fromkeys(joint for joint, _ in position))
-    axes = "xyz" if all((j, "z") in position for j in joints) else "xy"
-    if absent := [(j, a) for j in joints for a in axes if (j, a) not in position]:
-        raise InputError(path, f'body part "{absent[0][0]}" has no {absent[0][1]}', "export it from DeepLabCut again")
-    check_shape(path, len(values), len(joints), len(axes))
-    scored = all((j, "likelihood") in position for j in joints)
-    return Tracks(
-        joints=joints,
-        keypoints=np.stack([values[:, [position[j, a] for j in joints]] for a in axes], axis=-1),
-        confidence=values[:, [position[j, "likelihood"] for j in joints]] if scored else None,
-        frames=frames,
-        notes=notes,
-    )
+    kinds = {"likelihood": "c"}
+    named = [(columns[i][-2], kinds.get(columns[i][-1].lower(), columns[i][-1].lower())) for i in keep]
+    return Tracks(**by_joint(path, named, values[:, keep]), frames=frames, notes=notes)
 
 
 def write_csv(recording: Recording, path: Path) -> None:
@@ -232,11 +177,3 @@ def write_csv(recording: Recording, path: Path) -> None:
         return pd.DataFrame(values, index, columns)
 
     write_atomically(path, text.csv_parts(recording.frames, table))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

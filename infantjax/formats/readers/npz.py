@@ -8,6 +8,7 @@ It is written without compression and read without pickle.
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import MAX_JSON_BYTES, MAX_POINTS, write_atomically
 from infantjax.formats.checks import check_shape, check_unpacked, damage
-from infantjax.formats.json_file import parse
 from infantjax.formats.source import Source
-from infantjax.formats.tracks import Own, Tracks
+from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
+from infantjax.settings import from_settings, to_settings
 from infantjax.skeletons import Skeleton
 
 _KINDS = {"keypoints": "fiu", "confidence": "fiu", "fps": "fiu", "joints": "U", "info": "u"}
@@ -58,9 +59,7 @@ def read(source: Source, individual: str | None) -> Tracks:
             raise InputError(
                 path, f"confidence has shape {confidence.shape}, expected {keypoints.shape[:2]}", "save it again"
             )
-    rate = None
-    if "fps" in arrays:
-        rate = float(arrays["fps"].ravel()[0])
+    rate = float(arrays["fps"].ravel()[0]) if "fps" in arrays else None
     tracks = Tracks(joints=joints, keypoints=keypoints, confidence=confidence, fps=rate)
     return _with_info(path, tracks, arrays["info"]) if "info" in arrays else tracks
 
@@ -103,7 +102,8 @@ def _check_declared(where: str, name: str, shape: tuple[int, ...], size: int) ->
 
 
 def _with_info(path: Path, tracks: Tracks, data: np.ndarray) -> Tracks:
-    info = parse(path, data.tobytes())
+    with damage(path, "JSON"):
+        info = json.loads(data.tobytes())
     if not isinstance(info, dict):
         raise InputError(path, "info is not a JSON object", "save it again")
 
@@ -113,31 +113,18 @@ def _with_info(path: Path, tracks: Tracks, data: np.ndarray) -> Tracks:
             raise InputError(path, f"info: {name} is not {kind.__name__}", "save it again")
         return value
 
-    tree = field("skeleton", dict, {})
     try:
-        skeleton = Skeleton(
-            name=str(tree["name"]),
-            joints=tuple(tracks.joints),
-            parents=tuple(str(p) for p in tree["parents"]),
-            mirror_pairs=tuple((str(a), str(b)) for a, b in tree["mirror_pairs"]),
-            trunk=None if tree["trunk"] is None else (str(tree["trunk"][0]), str(tree["trunk"][1])),
-            source=str(tree.get("source", "")),
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        skeleton = from_settings(Skeleton, field("skeleton", dict, {}) | {"joints": tracks.joints})
+    except (TypeError, ValueError) as error:
         raise InputError(path, f"info: the skeleton cannot be used ({error})", "save it again") from None
-    return Tracks(
-        joints=tracks.joints,
-        keypoints=tracks.keypoints,
-        confidence=tracks.confidence,
-        fps=tracks.fps,
+    return replace(
+        tracks,
         name=field("name", str, "") or None,
         notes=tuple(str(n) for n in field("notes", list, [])),
         metadata=field("metadata", dict, {}),
-        own=Own(
-            skeleton=skeleton,
-            approximated={str(k): str(v) for k, v in field("approximated", dict, {}).items()},
-            history=tuple(str(h) for h in field("history", list, [])),
-        ),
+        skeleton=skeleton,
+        approximated={str(k): str(v) for k, v in field("approximated", dict, {}).items()},
+        history=tuple(str(h) for h in field("history", list, [])),
     )
 
 
@@ -147,13 +134,7 @@ def write(recording: Recording, path: Path) -> None:
     info = {
         "version": 1,
         "name": recording.name,
-        "skeleton": {
-            "name": skeleton.name,
-            "parents": skeleton.parents,
-            "mirror_pairs": skeleton.mirror_pairs,
-            "trunk": skeleton.trunk,
-            "source": skeleton.source,
-        },
+        "skeleton": {name: value for name, value in to_settings(skeleton).items() if name != "joints"},
         "metadata": dict(recording.metadata),
         "approximated": dict(recording.approximated),
         "history": recording.history,

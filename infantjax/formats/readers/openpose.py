@@ -18,7 +18,7 @@ import numpy as np
 from infantjax.errors import InputError
 from infantjax.files import MAX_FRAMES, umask
 from infantjax.formats import json_file, persons
-from infantjax.formats.checks import check_readable, check_shape
+from infantjax.formats.checks import check_readable
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
 from infantjax.recording.recording import Recording
@@ -82,39 +82,22 @@ def read(source: Source, individual: str | None) -> Tracks:
         )
     frames = sorted(numbers)
     found: list[list[np.ndarray]] = []
-    size, first_name = 0, ""
     broken: list[InputError] = []
     for frame in frames:
-        name = numbers[frame]
         try:
-            found.append(_read_frame(path / name))
+            found.append(_read_frame(path / numbers[frame]))
         except InputError as error:
             broken.append(error)
             found.append([])
-        for person in found[-1]:
-            if size and len(person) != size:
-                what = f'holds {len(person)} points a person, "{first_name}" holds {size}'
-                raise InputError(path / name, what, "keep one model's files")
-            size, first_name = len(person), name
     if len(broken) == len(frames):
         raise broken[0]
-    if size == 0:
-        raise InputError(path, "no person was found in any frame", "run OpenPose again")
-    check_shape(path, len(frames), size)
-    values, notes = persons.follow_largest(found, (size, 3))
-    values[(values[..., :2] == 0).all(axis=-1), :2] = np.nan
-    if broken:
-        notes += (f"{len(broken)} frames could not be read and are missing, the first: {broken[0]}",)
-    if empty := sum(not people for people in found) - len(broken):
-        notes += (f"{empty} frames show nobody",)
-    return Tracks(
-        joints=[str(i) for i in range(size)],
-        keypoints=values[..., :2],
-        confidence=values[..., 2],
+    return persons.to_tracks(
+        path,
+        found,
+        lambda row, joint: numbers[frames[row]],
+        _READ,
+        unread=[str(error) for error in broken],
         frames=np.array(frames, dtype=np.float64),
-        among=_READ,
-        place=lambda row, joint: numbers[frames[row]],
-        notes=notes,
     )
 
 
@@ -132,21 +115,17 @@ def _read_frame(path: Path) -> list[np.ndarray]:
         raise InputError(path, 'has no list "people"', "keep only OpenPose's .json files in the folder")
     result = []
     for person in people:
-        array = _points(person) if isinstance(person, dict) else None
-        if array is None:
+        if not isinstance(person, dict):
+            points = None
+        elif "keypoints" in person:
+            points = persons.instance(person)
+        else:
+            points = persons.points(person.get("pose_keypoints_2d"), 3)
+        if points is None:
             raise InputError(path, "its points are not a list of x, y, confidence", "export the frame again")
-        if len(array):
-            result.append(array)
+        if len(points):
+            result.append(persons.without_zeros(points))
     return result
-
-
-def _points(person: dict[str, Any]) -> np.ndarray | None:
-    if "keypoints" not in person:
-        return persons.points(person.get("pose_keypoints_2d"), 3)
-    points, scores = persons.points(person["keypoints"], None), persons.points(person.get("keypoint_scores"), 1)
-    if points is None or scores is None or len(points) != len(scores):
-        return None
-    return np.concatenate([points[:, :2], scores], axis=1)
 
 
 def write(recording: Recording, path: Path) -> None:

@@ -4,19 +4,16 @@ The order of the axes is taken from the attribute `dims` where the file has it. 
 files of SLEAP (.slp) are not read; SLEAP exports them as analysis files.
 """
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import write_atomically
 from infantjax.formats import hdf5
 from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
 from infantjax.formats.tracks import Tracks
-from infantjax.recording.recording import Recording
 
 _TRACKS = ("track", "xy", "node", "frame")
 _SCORES = ("track", "node", "frame")
@@ -88,26 +85,3 @@ def _choose(path: Path, tracks: np.ndarray, labels: list[str], individual: str |
         return best, ()
     chosen = f'of {count} tracks the most complete, "{labels[best]}", was taken'
     return best, (f"{chosen}; --individual, of assess or convert, chooses another",)
-
-
-def write(recording: Recording, path: Path) -> None:
-    """Write an analysis file with one track. It does not store the frame rate.
-
-    Raises:
-        ValueError: three dimensions.
-    """
-    import h5py
-
-    if recording.keypoints.shape[2] != 2:
-        raise ValueError("a SLEAP analysis file holds two dimensions; write .npz or .csv instead")
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        file["tracks"] = recording.keypoints.transpose(2, 1, 0)[None]
-        present = ~recording.missing.all(axis=1)
-        file["track_occupancy"] = present.reshape(-1, 1).astype(np.uint8)
-        file["node_names"] = np.array([j.encode() for j in recording.skeleton.joints])
-        file["track_names"] = np.array([b"track_0"])
-        if recording.confidence is not None:
-            file["point_scores"] = np.asarray(recording.confidence, dtype=np.float64).T[None]
-        file["tracks"].attrs["dims"] = json.dumps(_TRACKS)
-    write_atomically(path, stream.getvalue())

@@ -7,17 +7,17 @@ reference implementation, which takes the columns as they come, columns are foun
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from infantjax.errors import InputError
-from infantjax.files import MAX_POINTS, write_atomically
+from infantjax.files import write_atomically
 from infantjax.formats import text
 from infantjax.formats.checks import check_shape
 from infantjax.formats.source import Source
-from infantjax.formats.tracks import Tracks
+from infantjax.formats.tracks import Tracks, by_joint
 from infantjax.recording.recording import Recording
 
 _WIDE = re.compile(r"^(?P<joint>.*\S)[\s_.\-](?P<what>x|y|z|confidence|likelihood|score|conf|c|p)$", re.IGNORECASE)
@@ -58,44 +58,28 @@ def read_wide(source: Source, individual: str | None) -> Tracks:
     path, dialect = source.path, source.dialect
     lines = text.rows(path, dialect)
     header = text.header_of(path, _first(path, lines))
-    columns: dict[tuple[str, str], int] = {}
-    frame = time = scale = None
+    columns: dict[int, tuple[str, str]] = {}
+    frame = time = None
     unused = []
     for position, name in enumerate(header):
         plain = _plain(name)
         if plain in _FRAME or (position == 0 and plain in ("", "index", "unnamed_0")):
             frame = position
-        elif plain in _SECONDS or plain in _MILLISECONDS:
-            time, scale = position, 1e-3 if plain in _MILLISECONDS else 1.0
+        elif plain in _SECONDS | _MILLISECONDS:
+            time = position
         elif match := _WIDE.match(name):
             what = match["what"].lower()
-            what = what if what in "xyz" else "c"
-            if (match["joint"], what) in columns:
-                raise InputError(path, f'joint "{match["joint"]}" has two columns like "{name}"', "remove one of them")
-            columns[match["joint"], what] = position
+            columns[position] = match["joint"], what if what in "xyz" else "c"
         else:
             unused.append(name)
-    joints = list(dict.fromkeys(joint for joint, _ in columns))
-    axes = _axes(path, columns, joints)
-    if len(joints) > MAX_POINTS:
-        raise InputError(path, f"has {len(joints)} joints; at most {MAX_POINTS} are read", "leave some out")
-    confident = any((joint, "c") in columns for joint in joints)
-    wanted = [columns[joint, axis] for joint in joints for axis in axes]
-    wanted += [columns[joint, "c"] for joint in joints if (joint, "c") in columns]
-    wanted += [c for c in (frame, time) if c is not None]
+    wanted = [*columns, *(c for c in (frame, time) if c is not None)]
+    if not columns:
+        raise InputError(path, "has no columns like nose_x and nose_y", "docs/formats.md shows what is read")
     values, line = text.numbers(path, lines, header, wanted, dialect.separator)
-    split = len(joints) * len(axes)
-    confidence = None
-    if confident:
-        confidence = np.full((len(values), len(joints)), np.nan)
-        has = [j for j, joint in enumerate(joints) if (joint, "c") in columns]
-        confidence[:, has] = values[:, split : split + len(has)]
     return Tracks(
-        joints=joints,
-        keypoints=values[:, :split].reshape(len(values), len(joints), len(axes)),
-        confidence=confidence,
+        **by_joint(path, list(columns.values()), values),
         frames=None if frame is None else values[:, wanted.index(frame)],
-        times=None if time is None else values[:, wanted.index(time)] * scale,
+        times=None if time is None else _seconds(values[:, wanted.index(time)], header[time]),
         place=lambda row, joint: f"line {line[row]}",
         notes=(f"columns ignored: {', '.join(unused[:10])}",) if unused else (),
     )
@@ -123,8 +107,15 @@ def read_long(source: Source, individual: str | None) -> Tracks:
             path, "needs columns frame (or time), joint, x and y", f"its columns are {', '.join(header[:8])}"
         )
     names: list[str] = []
+
+    def named() -> Iterator[tuple[int, list[str]]]:
+        # Collects the names while the numbers are parsed, so that the file is read once.
+        for line, cells in lines:
+            names.append(cells[joint].strip() if joint < len(cells) else "")
+            yield line, cells
+
     wanted = [c for c in (x, y, z, confidence, frame, time) if c is not None]
-    numbers, line = text.numbers(path, _keep(lines, joint, names, len(header)), header, wanted, dialect.separator)
+    numbers, line = text.numbers(path, named(), header, wanted, dialect.separator)
     at = {c: i for i, c in enumerate(wanted)}
     clock = numbers[:, at[frame if frame is not None else time]]  # type: ignore[index]
     if not np.isfinite(clock).all():
@@ -132,53 +123,37 @@ def read_long(source: Source, individual: str | None) -> Tracks:
         raise InputError(path, f"line {line[row]}: the frame or time is missing", "fill it in, or remove the line")
     joints = list(dict.fromkeys(names))
     moments, row_of = np.unique(clock, return_inverse=True)
-    axes = [c for c in (x, y, z) if c is not None]
-    check_shape(path, len(moments), len(joints), len(axes))
+    check_shape(path, len(moments), len(joints))
     index = {name: i for i, name in enumerate(joints)}
     joint_of = np.array([index[n] for n in names], dtype=np.int64)
-    flat = row_of * len(joints) + joint_of
-    source_row = np.full(len(moments) * len(joints), -1, dtype=np.int64)
-    source_row[flat] = np.arange(len(flat))
-    if len(repeated := np.flatnonzero(source_row[flat] != np.arange(len(flat)))):
-        later = int(source_row[flat[repeated[0]]])
+    line_of = np.zeros((len(moments), len(joints)), dtype=np.int64)
+    line_of[row_of, joint_of] = line
+    if len(repeated := np.flatnonzero(line_of[row_of, joint_of] != line)):
+        row = repeated[0]
         raise InputError(
             path,
-            f'line {line[later]}: frame {clock[later]:g} has joint "{names[later]}" a second time',
+            f'line {line_of[row_of[row], joint_of[row]]}: frame {clock[row]:g} has joint "{names[row]}" a second time',
             "keep one line for each frame and joint (one individual)",
         )
-    shape = len(moments), len(joints)
-    points = np.full((*shape, len(axes)), np.nan)
-    points[row_of, joint_of] = numbers[:, [at[c] for c in axes]]
-    scores = None
-    if confidence is not None:
-        scores = np.full(shape, np.nan)
-        scores[row_of, joint_of] = numbers[:, at[confidence]]
-    times = None
-    if time is not None:
-        times = np.full(len(moments), np.nan)
-        times[row_of] = numbers[:, at[time]] * (1e-3 if plain[time] in _MILLISECONDS else 1.0)
+    table = np.full((*line_of.shape, len(wanted)), np.nan)
+    table[row_of, joint_of] = numbers
 
     def place(row: int, name: str) -> str:
-        of_frame = np.flatnonzero(row_of == row)
-        named = [i for i in of_frame if names[i].casefold() == name.casefold()] or of_frame
-        return f"line {line[named[0]]}"
+        of_joint = [line_of[row, i] for joint, i in index.items() if joint.casefold() == name.casefold()]
+        return f"line {next(filter(None, of_joint), line_of[row][line_of[row] > 0].min())}"
 
     return Tracks(
         joints=joints,
-        keypoints=points,
-        confidence=scores,
+        keypoints=table[..., [at[c] for c in (x, y, z) if c is not None]],
+        confidence=None if confidence is None else table[..., at[confidence]],
         frames=None if frame is None else moments,
-        times=times,
+        times=None if time is None else _seconds(np.nanmax(table[..., at[time]], axis=1), header[time]),
         place=place,
     )
 
 
-def _keep(lines, joint: int, names: list[str], width: int):  # type: ignore[no-untyped-def]
-    # Collects the names while the numbers are parsed, so that the file is read once.
-    for line, cells in lines:
-        if joint < len(cells):
-            names.append(cells[joint].strip())
-        yield line, cells
+def _seconds(values: np.ndarray, name: str) -> np.ndarray:
+    return values * (1e-3 if _plain(name) in _MILLISECONDS else 1.0)
 
 
 def write_wide(recording: Recording, path: Path) -> None:
@@ -239,20 +214,6 @@ def _first(path: Path, lines) -> list[str]:  # type: ignore[no-untyped-def]
     for _, cells in lines:
         return list(cells)
     raise InputError(path, "holds nothing but white space", "export the keypoints again")
-
-
-def _axes(path: Path, columns: dict[tuple[str, str], int], joints: Sequence[str]) -> str:
-    axes = "xyz" if any((joint, "z") in columns for joint in joints) else "xy"
-    if not joints:
-        raise InputError(
-            path, "has no columns like nose_x and nose_y", "docs/formats.md shows the tables that are read"
-        )
-    for joint in joints:
-        if absent := [axis for axis in axes if (joint, axis) not in columns]:
-            raise InputError(
-                path, f'joint "{joint}" has no column "{joint}_{absent[0]}"', "add it, or remove the joint's others"
-            )
-    return axes
 
 
 def _plain(name: str) -> str:

@@ -22,7 +22,7 @@ from infantjax.recording import features, windows
 from infantjax.recording.conversion import convert
 from infantjax.recording.preprocessing import Preprocessing, standardize
 from infantjax.recording.recording import Recording, require_movement
-from infantjax.settings import Share, check_fields
+from infantjax.settings import Share, check_fields, to_settings
 from infantjax.skeletons import Skeleton
 from infantjax.training.cohorts.trainable import Trainable
 from infantjax.weights.ensemble import Ensemble, Member, Predict
@@ -108,7 +108,7 @@ class EnsembleGcnAssessor(Assessor):
     def settings(self) -> dict[str, Any]:
         """Preprocessing, threshold and rules of the answer, JSON-compatible."""
         return {
-            "preprocessing": self._preprocessing.to_dict(),
+            "preprocessing": to_settings(self._preprocessing),
             "threshold": self.threshold,
             "certainty_rule": self.rule,
             "contributions": self._explained_how,

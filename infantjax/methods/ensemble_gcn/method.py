@@ -17,7 +17,7 @@ from infantjax.methods.registry import register
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import PAPER, Preprocessing
 from infantjax.recording.recording import Recording
-from infantjax.settings import Share, check_fields
+from infantjax.settings import Share, check_fields, to_settings
 from infantjax.weights.ensemble import Ensemble, Member
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class EnsembleGCN(Method):
         from infantjax.training.cohorts.out_of_fold import threshold_of
 
         info = {
-            "preprocessing": self.preprocessing.to_dict(),
+            "preprocessing": to_settings(self.preprocessing),
             "features": list(models.get(self.model).features),
             "threshold": self.threshold,
             "demonstration": False,

@@ -15,7 +15,6 @@ import numpy as np
 from infantjax.pose.crop import Box
 from infantjax.pose.estimation.track import Track, join
 from infantjax.recording.quality.body import Body
-from infantjax.recording.quality.limits import DEFAULT_LIMITS
 from infantjax.recording.quality.sides import exchange_back, exchanged
 from infantjax.recording.recording import Recording
 
@@ -146,7 +145,7 @@ def consistent_sides(recording: Recording) -> Recording:
         body = Body(replace(recording, keypoints=here, confidence=None))
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)
-            states = exchanged(body, DEFAULT_LIMITS).sure
+            states = exchanged(body).sure
         roots = [states[part].mean() for part in ("shoulder", "hip") if part in states]
         if roots and min(roots) <= THROUGHOUT:
             here, here_sure = exchange_back(here, states, body), exchange_back(here_sure, states, body)

@@ -64,16 +64,17 @@ class Body:
         return [j for part in parts for j in self.parts.get(part, ()) if self.tracked[j]]
 
     @cached_property
-    def bones(self) -> dict[tuple[str, str], tuple[tuple[int, int], tuple[int, int]]]:
-        """(part, parent) -> indices of the bone's ends, right and left."""
+    def lengths(self) -> dict[tuple[str, str], np.ndarray]:
+        """(part, parent) -> `[time, side]` lengths of the bone in units of the trunk; side 0 is right."""
         return {
-            (part, parent): (
-                (self.limbs[part][0], self.limbs[parent][0]),
-                (self.limbs[part][1], self.limbs[parent][1]),
-            )
+            (part, parent): np.linalg.norm(self.pair(part) - self.pair(parent), axis=-1)
             for part, parent in PARENTS.items()
             if part in self.limbs and parent in self.limbs
         }
+
+    def pair(self, part: str) -> np.ndarray:
+        """`[time, side, coordinate]` points of a part, right and left."""
+        return self.points[:, list(self.parts[part])]
 
     @cached_property
     def center(self) -> np.ndarray:

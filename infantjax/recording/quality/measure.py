@@ -3,12 +3,13 @@
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 
 from infantjax.recording.quality import shape
 from infantjax.recording.quality.body import PARENTS, Body
-from infantjax.recording.quality.limits import DEFAULT_LIMITS, QualityLimits
+from infantjax.recording.quality.limits import DEFAULT_LIMITS as LIMITS
 from infantjax.recording.quality.moments import Moments, distance
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.quality.result import Fault, Measure, Quality
@@ -19,14 +20,11 @@ MAX_SECONDS = 48 * 3600.0
 """Longest recording that is measured: beyond it the frame rate is wrong, and the measures would fill the memory."""
 
 
-def measure_quality(
-    recording: Recording, limits: QualityLimits = DEFAULT_LIMITS, reference: Moments | None = None
-) -> Quality:
+def measure_quality(recording: Recording, reference: Moments | None = None) -> Quality:
     """Tracking quality of a recording as it was read, before interpolation.
 
     Args:
         recording: any keypoint set, two or three dimensions, NaN where a point is missing.
-        limits: thresholds.
         reference: moments of the recordings that the networks were trained on; None leaves out the distance from them.
 
     Returns:
@@ -39,17 +37,17 @@ def measure_quality(
     body = Body(recording)
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, as wanted
-        motion, lengths = Motion(body, limits), shape.bone_lengths(body)
-        states = exchanged(body, limits).found
-        measures = _measures(body, motion, lengths, states, limits)
+        motion = Motion(body)
+        states = exchanged(body).found
+        measures = _measures(body, motion, states)
         usable = ~np.any([m.failed for m in measures], axis=0)
-        summary = _summary(body, motion, lengths, measures, usable)
-        reasons, doubts = _verdict(summary, usable, states, limits)
+        summary = _summary(body, motion, measures, usable)
+        reasons, doubts = _verdict(summary, usable, states)
         doubts += tuple(find_fps_notes(recording))
         if reference is not None:
             far = distance(recording, reference, motion)
             summary["distance"] = max(map(abs, far.values()), default=math.nan)
-            doubts += _far(far, limits)
+            doubts += _far(far)
             if absent := [name for name in reference.mean if name.startswith("speed") and name not in far]:
                 high = absent[-1].rsplit("_", 1)[1]
                 doubts += (f"movement up to {high} Hz, which the networks were trained on, cannot be compared",)
@@ -65,71 +63,34 @@ def _refused(recording: Recording, reason: str) -> Quality:
     return Quality((), np.zeros(0, dtype=bool), (), summary, False, (reason,))
 
 
-def _measures(
-    body: Body,
-    motion: Motion,
-    lengths: dict[tuple[str, str], np.ndarray],
-    states: dict[str, np.ndarray],
-    limits: QualityLimits,
-) -> tuple[Measure, ...]:
+def _measures(body: Body, motion: Motion, states: dict[str, np.ndarray]) -> tuple[Measure, ...]:
     """The measures of every second; one that the keypoint set does not define has NaN."""
-    none = np.full(body.recording.frames, np.nan)
     limb_states = [state for part, state in states.items() if part in PARENTS]
-    excess = shape.excess_length(lengths)
-    missing = motion.missing
-    stuck = [body.share(column) for column in motion.stuck.T]
+    sides = np.any(limb_states, axis=0) if limb_states else np.full(body.recording.frames, np.nan)
     block = max(8, round(body.recording.fps))
     noise = np.full(body.seconds, np.nan)
     if len(motion.points) > 3 and body.seconds:
         blocks = motion.noise(block)
         noise = blocks[np.minimum(np.arange(body.seconds), len(blocks) - 1)]
-    spread = _spread(body, motion)
-    return (
-        Measure(
-            "exchanged_sides",
-            "frames with left and right exchanged (share)",
-            body.share(np.any(limb_states, axis=0) if limb_states else none),
-            limits.exchanged,
-        ),
-        Measure(
-            "jumps",
-            "largest jump of a point (trunk lengths)",
-            body.peak(motion.jumps.max(axis=1)),
-            limits.jump_at(body.recording.fps),
-        ),
-        Measure("cuts", "largest jump of the whole body (trunk lengths)", body.peak(motion.cuts), limits.cut),
-        Measure("speed", "largest speed of a point (trunk lengths per second)", body.peak(motion.speed), limits.speed),
-        Measure(
-            "limb_lengths",
-            "longest bone relative to its common length",
-            body.peak(none if excess is None else excess),
-            limits.limb_lengths,
-        ),
-        Measure("trunk", "change of the trunk's length (ratio)", body.peak(shape.trunk_change(body)), limits.trunk),
-        Measure(
-            "impossible_body",
-            "frames with both arms or both legs in one place (share)",
-            body.share(shape.limbs_on_each_other(body, limits.together)),
-            limits.impossible_body,
-        ),
-        Measure("missing", "missing points (share)", body.share(missing[:, body.tracked].mean(axis=1)), limits.missing),
-        Measure(
-            "gaps",
-            "frames in which a joint of arms and legs is missing for long (share)",
-            body.share(np.asarray(motion.gaps.any(axis=1))),
-            limits.gaps,
-        ),
-        Measure(
-            "interpolated",
-            "points on straight lines in time (share)",
-            body.share(motion.straight.mean(axis=1)),
-            limits.interpolated,
-        ),
-        Measure("frozen", "frames that repeat the frame before (share)", body.share(motion.repeated), limits.frozen),
-        Measure("stuck", "frames with a hand or foot exactly in place for long (share)", np.max(stuck, axis=0), 0.5),
-        Measure("noise", "error of the points from frame to frame (trunk lengths)", noise, limits.noise),
-        Measure("movement", "spread of hands and feet within a second (trunk lengths)", spread, math.nan),
-    )
+    values = {
+        "exchanged_sides": body.share(sides),
+        "jumps": body.peak(motion.jumps.max(axis=1)),
+        "cuts": body.peak(motion.cuts),
+        "speed": body.peak(motion.speed),
+        "limb_lengths": body.peak(shape.excess_length(body)),
+        "trunk": body.peak(shape.trunk_change(body)),
+        "impossible_body": body.share(shape.limbs_on_each_other(body, LIMITS.together)),
+        "missing": body.share(motion.missing[:, body.tracked].mean(axis=1)),
+        "gaps": body.share(np.asarray(motion.gaps.any(axis=1))),
+        "interpolated": body.share(motion.straight.mean(axis=1)),
+        "frozen": body.share(motion.repeated),
+        "stuck": np.max([body.share(column) for column in motion.stuck.T], axis=0),
+        "noise": noise,
+        "movement": _spread(body, motion),
+    }
+    jumps = LIMITS.jump_at(body.recording.fps)
+    limits = asdict(LIMITS) | {"exchanged_sides": LIMITS.exchanged, "jumps": jumps, "cuts": LIMITS.cut, "stuck": 0.5}
+    return tuple(Measure(name, _LABELS[name], each, limits.get(name, math.nan)) for name, each in values.items())
 
 
 def _spread(body: Body, motion: Motion) -> np.ndarray:
@@ -140,87 +101,66 @@ def _spread(body: Body, motion: Motion) -> np.ndarray:
     return np.sqrt(total / max(len(motion.ends), 1))
 
 
-def _summary(
-    body: Body,
-    motion: Motion,
-    lengths: dict[tuple[str, str], np.ndarray],
-    measures: tuple[Measure, ...],
-    usable: np.ndarray,
-) -> dict[str, float]:
+def _summary(body: Body, motion: Motion, measures: tuple[Measure, ...], usable: np.ndarray) -> dict[str, float]:
     """Figures of the whole recording."""
-    values = {m.name: m.values for m in measures}
-
-    def middle(name: str) -> float:
-        known = values[name][np.isfinite(values[name])]
-        return float(np.median(known)) if known.size else math.nan
-
-    def mean(name: str) -> float:
-        known = values[name][np.isfinite(values[name])]
-        return float(known.mean()) if known.size else math.nan
-
+    known = {m.name: m.values[np.isfinite(m.values)] for m in measures}
+    shares = ("exchanged_sides", "missing", "interpolated", "frozen", "stuck", "impossible_body")
+    jumps = (motion.jumps > LIMITS.jump_at(motion.fps)).any(axis=1).sum()
     return {
         "fps": float(body.recording.fps),
         "seconds": float(body.recording.duration),
         "usable": float(usable.mean()) if usable.size else 0.0,
-        "windows": _windows(usable, motion.limits.window),
-        **{
-            name: mean(name)
-            for name in ("exchanged_sides", "missing", "interpolated", "frozen", "stuck", "impossible_body")
-        },
-        "jumps_per_minute": float(
-            (motion.jumps > motion.limits.jump_at(motion.fps)).any(axis=1).sum()
-            / max(body.recording.duration, 1e-9)
-            * 60
-        ),
-        "noise": middle("noise"),
-        "movement": middle("movement"),
+        "windows": _windows(usable, LIMITS.window),
+        **{name: float(known[name].mean()) if known[name].size else math.nan for name in shares},
+        "jumps_per_minute": float(jumps / max(body.recording.duration, 1e-9) * 60),
+        **{n: float(np.median(known[n])) if known[n].size else math.nan for n in ("noise", "movement")},
         "bandwidth": motion.bandwidth,
-        "asymmetry": shape.asymmetry(lengths)[0],
-        "longest_bone": shape.longest_bone(lengths),
+        "asymmetry": shape.asymmetry(body),
+        "longest_bone": shape.longest_bone(body),
         "grid": body.step,
         "trunk": body.unit,
     }
 
 
 def _verdict(
-    summary: dict[str, float], usable: np.ndarray, states: dict[str, np.ndarray], limits: QualityLimits
+    summary: dict[str, float], usable: np.ndarray, states: dict[str, np.ndarray]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why the recording is not assessable, and why an answer about it would not be certain."""
     reasons, doubts = [], []
-    if summary["fps"] < limits.min_fps:
-        reasons.append(f"the frame rate of {summary['fps']:.3g} Hz is below {limits.min_fps:g} Hz")
+    if summary["fps"] < LIMITS.min_fps:
+        reasons.append(f"the frame rate of {summary['fps']:.3g} Hz is below {LIMITS.min_fps:g} Hz")
     roots = [states[part].mean() for part in ("shoulder", "hip") if part in states and states[part].size]
     if roots and min(roots) > 0.9:
         reasons.append("left and right are exchanged throughout, or the video is mirrored")
-    if not summary["movement"] >= limits.min_movement:
+    if not summary["movement"] >= LIMITS.min_movement:
         reasons.append("practically nothing moves")
-    if not summary["bandwidth"] >= limits.min_bandwidth:
+    if not summary["bandwidth"] >= LIMITS.min_bandwidth:
         reasons.append("the movement has no fast parts: it was smoothed, or the frame rate is wrong")
-    if summary["longest_bone"] > limits.longest_bone:
+    if summary["longest_bone"] > LIMITS.longest_bone:
         reasons.append("a bone is longer than the trunk")
-    if summary["usable"] < limits.min_share:
+    if summary["usable"] < LIMITS.min_share:
         reasons.append(f"only {usable.sum()} of {len(usable)} seconds are usable")
     elif summary["windows"] == 0:
-        reasons.append(f"no {limits.window:g} usable seconds follow each other")
-    elif summary["windows"] < limits.certain_share:
-        doubts.append(f"tracking faults leave only {summary['windows']:.0%} of the windows of {limits.window:g} s")
-    if limits.min_bandwidth <= summary["bandwidth"] < limits.doubtful_bandwidth:
+        reasons.append(f"no {LIMITS.window:g} usable seconds follow each other")
+    elif summary["windows"] < LIMITS.certain_share:
+        doubts.append(f"tracking faults leave only {summary['windows']:.0%} of the windows of {LIMITS.window:g} s")
+    if LIMITS.min_bandwidth <= summary["bandwidth"] < LIMITS.doubtful_bandwidth:
         doubts.append("the movement has few fast parts: the infant is quiet, or the points were smoothed")
-    if summary["noise"] > limits.doubtful_noise:
+    if summary["noise"] > LIMITS.doubtful_noise:
         doubts.append(f"the points are noisy: {summary['noise']:.3f} trunk lengths")
-    if summary["asymmetry"] > limits.asymmetry:
+    if summary["asymmetry"] > LIMITS.asymmetry:
         doubts.append(f"a bone is {summary['asymmetry']:.2f} times as long on one side as on the other")
-    if summary["grid"] > limits.grid:
+    if summary["grid"] > LIMITS.grid:
         doubts.append(f"coordinates are rounded to {summary['grid']:.3f} trunk lengths")
     return tuple(reasons), tuple(doubts)
 
 
-def _far(far: Mapping[str, float], limits: QualityLimits) -> tuple[str, ...]:
+def _far(far: Mapping[str, float]) -> tuple[str, ...]:
     """Measures that lie far from the recordings that the networks were trained on."""
     if not far:
         return ("nothing can be compared with the recordings that the networks were trained on",)
     name = max(far, key=lambda key: abs(far[key]))
-    if abs(far[name]) <= limits.distance:
+    if abs(far[name]) <= LIMITS.distance:
         return ()
     kind, *words = name.split("_")
     if kind in ("speed", "slope"):
@@ -240,6 +180,22 @@ def _windows(usable: np.ndarray, window: float) -> float:
     return float((np.convolve(usable, np.ones(length), "valid") > length - 0.5).mean())
 
 
+_LABELS = {
+    "exchanged_sides": "frames with left and right exchanged (share)",
+    "jumps": "largest jump of a point (trunk lengths)",
+    "cuts": "largest jump of the whole body (trunk lengths)",
+    "speed": "largest speed of a point (trunk lengths per second)",
+    "limb_lengths": "longest bone relative to its common length",
+    "trunk": "change of the trunk's length (ratio)",
+    "impossible_body": "frames with both arms or both legs in one place (share)",
+    "missing": "missing points (share)",
+    "gaps": "frames in which a joint of arms and legs is missing for long (share)",
+    "interpolated": "points on straight lines in time (share)",
+    "frozen": "frames that repeat the frame before (share)",
+    "stuck": "frames with a hand or foot exactly in place for long (share)",
+    "noise": "error of the points from frame to frame (trunk lengths)",
+    "movement": "spread of hands and feet within a second (trunk lengths)",
+}
 _TEXTS = {
     "exchanged_sides": "left and right are exchanged",
     "jumps": "a point jumps away and back",
@@ -279,7 +235,7 @@ def _joints(
     if kind == "exchanged_sides":
         return tuple(body.joints[j] for part, state in states.items() if state[frames].any() for j in body.parts[part])
     if kind == "jumps":
-        chosen = np.flatnonzero((motion.jumps[frames] > motion.limits.jump_at(motion.fps)).any(axis=0)).tolist()
+        chosen = np.flatnonzero((motion.jumps[frames] > LIMITS.jump_at(motion.fps)).any(axis=0)).tolist()
     elif kind == "gaps":
         chosen = [j for j, gap in zip(motion.limb, motion.gaps[frames].any(axis=0)) if gap]
     elif kind == "stuck":

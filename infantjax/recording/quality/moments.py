@@ -3,16 +3,15 @@
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from infantjax.recording.quality import shape
 from infantjax.recording.quality.body import PARENTS, Body
-from infantjax.recording.quality.limits import DEFAULT_LIMITS
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.recording import Recording
+from infantjax.settings import from_settings
 
 BANDS = ((0.3, 1.0), (1.0, 3.0), (3.0, 6.0), (6.0, 10.0))
 """Frequencies of the movement that features tell apart, hertz: slow, fidgety, fast, and faster than infants move."""
@@ -38,7 +37,7 @@ class Moments:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON types."""
-        return {"mean": dict(self.mean), "spread": dict(self.spread), "count": dict(self.count)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Moments":
@@ -48,14 +47,13 @@ class Moments:
             ValueError: fields are missing, or a value is no number.
         """
         try:
-            mean = {str(k): float(v) for k, v in values["mean"].items()}
-            spread = {k: float(values["spread"][k]) for k in mean}
-            count = {k: int(values["count"][k]) for k in mean}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"moments need mean, spread and count by feature: {error}") from None
-        if not all(map(math.isfinite, (*mean.values(), *spread.values()))):
-            raise ValueError("moments must be finite numbers")
-        return cls(mean, spread, count)
+            found = from_settings(cls, values)
+            complete = found.mean.keys() == found.spread.keys() == found.count.keys()
+            if complete and all(map(math.isfinite, (*found.mean.values(), *found.spread.values()))):
+                return found
+        except TypeError:
+            pass
+        raise ValueError("moments need mean, spread and count of finite numbers by feature")
 
 
 def features(recording: Recording, motion: Motion | None = None) -> dict[str, float]:
@@ -75,7 +73,7 @@ def features(recording: Recording, motion: Motion | None = None) -> dict[str, fl
         return {}
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature of nothing is NaN and left out
-        motion = motion or Motion(Body(recording), DEFAULT_LIMITS)
+        motion = motion or Motion(Body(recording))
         body = motion.body
         values = _speeds(motion) | _lengths(body)
         if limb := body.seen(PARENTS):
@@ -108,13 +106,12 @@ def _speeds(motion: Motion) -> dict[str, float]:
 
 def _lengths(body: Body) -> dict[str, float]:
     values = {}
-    for (part, parent), length in shape.bone_lengths(body).items():
+    for (part, parent), length in body.lengths.items():
         name = {"hand": "wrist", "foot": "ankle", "heel": "ankle"}.get(part, part)
         values[f"length_{parent}_{name}"] = float(np.log(np.nanpercentile(length, 95)))
     for part in ("shoulder", "hip"):
         if part in body.limbs:
-            right, left = body.limbs[part]
-            width = np.linalg.norm(body.points[:, right] - body.points[:, left], axis=1)
+            width = np.linalg.norm(np.diff(body.pair(part), axis=1)[:, 0], axis=1)
             values[f"width_{part}"] = float(np.log(np.nanmedian(width)))
     return values
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from infantjax.recording.cleaning import fill_gaps
 from infantjax.recording.quality.body import ENDS, PARENTS, Body
-from infantjax.recording.quality.limits import QualityLimits
+from infantjax.recording.quality.limits import DEFAULT_LIMITS as LIMITS
 
 ISOLATION = 2.0
 """A jump is larger than this times the steps before and after it."""
@@ -23,11 +23,10 @@ class Motion:
 
     Args:
         body: the recording.
-        limits: thresholds.
     """
 
-    def __init__(self, body: Body, limits: QualityLimits) -> None:
-        self.body, self.limits = body, limits
+    def __init__(self, body: Body) -> None:
+        self.body = body
         self.fps = body.recording.fps
         self.missing = body.recording.missing
         self.limb = body.seen(PARENTS) or np.flatnonzero(body.tracked).tolist()
@@ -97,7 +96,7 @@ class Motion:
     @cached_property
     def stuck(self) -> np.ndarray:
         """`[time, end]` the end of a limb stays exactly in place for long."""
-        seconds = self.limits.stuck_seconds * (2 if self.body.step > 0.001 else 1)
+        seconds = LIMITS.stuck_seconds * (2 if self.body.step > 0.001 else 1)
         points = self.body.recording.keypoints[:, self.ends]
         same = np.zeros(points.shape[:2], dtype=bool)
         same[1:] = (points[1:] == points[:-1]).all(axis=2)
@@ -106,7 +105,7 @@ class Motion:
     @cached_property
     def gaps(self) -> np.ndarray:
         """`[time, joint of the limbs]` the point is missing for longer than may be interpolated."""
-        return _long_runs(self.missing[:, self.limb], round(self.limits.max_gap * self.fps) + 1)
+        return _long_runs(self.missing[:, self.limb], round(LIMITS.max_gap * self.fps) + 1)
 
     @cached_property
     def straight(self) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from infantjax.recording.quality.body import Body
-from infantjax.recording.quality.limits import DEFAULT_LIMITS, QualityLimits
+from infantjax.recording.quality.limits import DEFAULT_LIMITS
 from infantjax.recording.quality.motion import Motion
 from infantjax.recording.quality.sides import exchange_back, exchanged
 from infantjax.recording.recording import Recording
@@ -15,7 +15,7 @@ SHOWN = 5
 """Places that a note names."""
 
 
-def repair(recording: Recording, limits: QualityLimits = DEFAULT_LIMITS) -> Recording:
+def repair(recording: Recording) -> Recording:
     """Undo exchanged sides and remove points that jump away for one to three frames.
 
     Left and right are given back their names where `measure_quality` finds them exchanged and that is sure; in a
@@ -23,7 +23,6 @@ def repair(recording: Recording, limits: QualityLimits = DEFAULT_LIMITS) -> Reco
 
     Args:
         recording: as it was read.
-        limits: thresholds.
 
     Returns:
         A recording with one note for each kind of repair, and for exchanges that are not sure and stay, which says what
@@ -31,12 +30,12 @@ def repair(recording: Recording, limits: QualityLimits = DEFAULT_LIMITS) -> Reco
     """
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        return _without_jumps(_with_right_sides(recording, limits), limits)
+        return _without_jumps(_with_right_sides(recording))
 
 
-def _with_right_sides(recording: Recording, limits: QualityLimits) -> Recording:
+def _with_right_sides(recording: Recording) -> Recording:
     body = Body(recording)
-    found, sure = exchanged(body, limits)
+    found, sure = exchanged(body)
     left = {part: state & ~sure[part] for part, state in found.items() if (state & ~sure[part]).any()}
     states = {part: state for part, state in sure.items() if state.any()}
     if left:
@@ -59,8 +58,8 @@ def _with_right_sides(recording: Recording, limits: QualityLimits) -> Recording:
     return recording.with_step("exchanged sides repaired", keypoints=points, confidence=confidence, notes=notes)
 
 
-def _without_jumps(recording: Recording, limits: QualityLimits) -> Recording:
-    jumps = Motion(Body(recording), limits).jumps > limits.jump_at(recording.fps)
+def _without_jumps(recording: Recording) -> Recording:
+    jumps = Motion(Body(recording)).jumps > DEFAULT_LIMITS.jump_at(recording.fps)
     if not jumps.any():
         return recording
     points = recording.keypoints.copy()

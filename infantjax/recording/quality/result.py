@@ -72,18 +72,6 @@ class Quality:
     reasons: tuple[str, ...]
     doubts: tuple[str, ...] = ()
 
-    def usable_frames(self, frames: int, fps: float) -> np.ndarray:
-        """`[time]` bool: the frame lies in a usable second.
-
-        Args:
-            frames: number of frames.
-            fps: frames per second of these frames; it may differ from that of the recording.
-        """
-        if not len(self.usable):
-            return np.zeros(frames, dtype=bool)
-        second = np.minimum((np.arange(frames) / fps + 1e-9).astype(np.int64), len(self.usable) - 1)
-        return self.usable[second]
-
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON types; what is not a number becomes None."""
         return {
@@ -93,12 +81,7 @@ class Quality:
             "summary": {key: _number(value) for key, value in self.summary.items()},
             "usable": self.usable.tolist(),
             "measures": [
-                {
-                    "name": m.name,
-                    "label": m.label,
-                    "values": [_number(value) for value in m.values.tolist()],
-                    "limit": _number(m.limit),
-                }
+                asdict(m) | {"values": [_number(value) for value in m.values.tolist()], "limit": _number(m.limit)}
                 for m in self.measures
             ],
             "faults": [asdict(fault) | {"joints": list(fault.joints)} for fault in self.faults],

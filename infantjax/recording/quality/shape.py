@@ -10,37 +10,29 @@ import numpy as np
 from infantjax.recording.quality.body import Body
 
 
-def bone_lengths(body: Body) -> dict[tuple[str, str], np.ndarray]:
-    """(part, parent) -> `[time, side]` lengths in units of the trunk; side 0 is right."""
-    return {
-        name: np.stack([np.linalg.norm(body.points[:, a] - body.points[:, b], axis=-1) for a, b in sides], axis=1)
-        for name, sides in body.bones.items()
-    }
-
-
-def excess_length(lengths: dict[tuple[str, str], np.ndarray]) -> np.ndarray | None:
-    """`[time]` the longest bone relative to the length that it commonly reaches on either side; None without bones."""
-    ratios = []
-    for length in lengths.values():
+def excess_length(body: Body) -> np.ndarray:
+    """`[time]` the longest bone relative to the length that it commonly reaches on either side; NaN without bones."""
+    ratios = [np.full(body.recording.frames, np.nan)]
+    for length in body.lengths.values():
         reference = _percentile(length, 90)
         if reference > 0:
             ratios.append(np.fmax(length[:, 0], length[:, 1]) / reference)
-    return np.fmax.reduce(ratios) if ratios else None
+    return np.fmax.reduce(ratios)
 
 
-def asymmetry(lengths: dict[tuple[str, str], np.ndarray]) -> tuple[float, tuple[str, str]]:
-    """Largest ratio between the lengths that a bone commonly reaches on one side and on the other, and the bone."""
-    worst = (1.0, ("", ""))
-    for name, length in lengths.items():
+def asymmetry(body: Body) -> float:
+    """Largest ratio between the lengths that a bone commonly reaches on one side and on the other."""
+    worst = 1.0
+    for length in body.lengths.values():
         right, left = _percentile(length[:, 0], 95), _percentile(length[:, 1], 95)
         if right > 0 and left > 0:
-            worst = max(worst, (max(right / left, left / right), name))
+            worst = max(worst, right / left, left / right)
     return worst
 
 
-def longest_bone(lengths: dict[tuple[str, str], np.ndarray]) -> float:
+def longest_bone(body: Body) -> float:
     """The length that the longest bone commonly reaches, trunk lengths; 0 without bones."""
-    return max((_percentile(length, 95) for length in lengths.values()), default=0.0)
+    return max((_percentile(length, 95) for length in body.lengths.values()), default=0.0)
 
 
 def trunk_change(body: Body) -> np.ndarray:
@@ -55,8 +47,8 @@ def limbs_on_each_other(body: Body, distance: float) -> np.ndarray:
     together = np.zeros(body.recording.frames, dtype=bool)
     for outer, inner in (("wrist", "elbow"), ("hand", "elbow"), ("ankle", "knee"), ("foot", "knee"), ("heel", "knee")):
         if outer in body.limbs and inner in body.limbs:
-            both = [body.points[:, body.limbs[p][0]] - body.points[:, body.limbs[p][1]] for p in (outer, inner)]
-            together |= np.maximum(*(np.linalg.norm(d, axis=-1) for d in both)) < distance
+            both = (np.diff(body.pair(part), axis=1) for part in (outer, inner))
+            together |= np.maximum(*(np.linalg.norm(d[:, 0], axis=-1) for d in both)) < distance
     return together
 
 

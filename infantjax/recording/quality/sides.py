@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infantjax.recording.quality.body import PARENTS, Body, hold
-from infantjax.recording.quality.limits import QualityLimits
+from infantjax.recording.quality.limits import DEFAULT_LIMITS as LIMITS
 
 SWITCH, FREE, MISSED = 0.0, 4.0, 6.0
 """Costs in frames of clear evidence: an exchange at a step that shows one, at one that may hide one, no exchange
@@ -49,7 +49,7 @@ class Exchanges(NamedTuple):
     sure: dict[str, np.ndarray]
 
 
-def exchanged(body: Body, limits: QualityLimits) -> Exchanges:
+def exchanged(body: Body) -> Exchanges:
     """Frames with exchanged sides."""
     points = _without_outliers(body.points)
     held = hold(points, max(1, round(0.5 * body.recording.fps)))
@@ -63,12 +63,12 @@ def exchanged(body: Body, limits: QualityLimits) -> Exchanges:
         if parent in fixed:
             evidence, shorter = _bone_evidence(fixed[part], fixed[parent])
         elif part in ("shoulder", "hip"):
-            evidence = _side_evidence(body, part, limits)
+            evidence = _side_evidence(body, part)
         else:
             evidence = _order_evidence(fixed[part], fixed["shoulder"]) if "shoulder" in fixed else np.zeros(len(pair))
             weight = HEAD
         across = pair[:, 0] - pair[:, 1]
-        states[part] = _decode(across, weight * evidence, limits)
+        states[part] = _decode(across, weight * evidence)
         sure[part] = _sure(states[part], across, evidence, shorter)
         fixed[part][sure[part]] = fixed[part][sure[part]][:, ::-1]
     return Exchanges(states, sure)
@@ -89,7 +89,7 @@ def _without_outliers(points: np.ndarray) -> np.ndarray:
     return np.where(far[..., None], np.nan, points) if 0 < far.mean() < 0.1 else points
 
 
-def _side_evidence(body: Body, part: str, limits: QualityLimits) -> np.ndarray:
+def _side_evidence(body: Body, part: str) -> np.ndarray:
     """`[time]` in -1..1: 1 where the right joint lies on the right of an infant that faces the camera."""
     right, left = body.parts[part]
     across = body.points[:, right] - body.points[:, left]
@@ -98,7 +98,7 @@ def _side_evidence(body: Body, part: str, limits: QualityLimits) -> np.ndarray:
     trunk = body.trunk / body.unit
     # y points down: with the head at the top (0, -1), the infant's right lies at smaller x.
     side = trunk[:, 0] * across[:, 1] - trunk[:, 1] * across[:, 0]
-    return np.nan_to_num(np.clip(-side / limits.clear_side, -1, 1))
+    return np.nan_to_num(np.clip(-side / LIMITS.clear_side, -1, 1))
 
 
 def _order_evidence(pair: np.ndarray, shoulders: np.ndarray) -> np.ndarray:
@@ -145,13 +145,12 @@ def _sure(state: np.ndarray, across: np.ndarray, evidence: np.ndarray, shorter: 
     return sure
 
 
-def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits) -> np.ndarray:
+def _decode(across: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """`[time]` bool: the names are exchanged.
 
     Args:
         across: `[time, coordinate]` from the left to the right joint; NaN where one is missing.
         evidence: `[time]`, positive where the names are right.
-        limits: thresholds.
     """
     frames = len(across)
     if frames < 2:
@@ -159,9 +158,9 @@ def _decode(across: np.ndarray, evidence: np.ndarray, limits: QualityLimits) -> 
     size = np.linalg.norm(across, axis=1)
     change = np.linalg.norm(np.diff(across, axis=0), axis=1)
     total = np.linalg.norm(across[1:] + across[:-1], axis=1)
-    event = (change > limits.exchange) & (total < 0.5 * change)
+    event = (change > LIMITS.exchange) & (total < 0.5 * change)
     # Joints that are missing, or found in one place, may hide an exchange.
-    hidden = np.isnan(change) | (np.fmin(size[1:], size[:-1]) < 0.5 * limits.exchange)
+    hidden = np.isnan(change) | (np.fmin(size[1:], size[:-1]) < 0.5 * LIMITS.exchange)
     cuts = np.flatnonzero(event | hidden) + 1
     sums = np.add.reduceat(evidence, np.concatenate([[0], cuts]))
     # Neighboring hidden steps make segments of single frames: that is slow only where pairs touch for long.
@@ -182,10 +181,7 @@ def _cheapest(evidence: np.ndarray, stay: np.ndarray, switch: np.ndarray) -> np.
     back = np.zeros((len(evidence), 2), dtype=bool)
     for i, (value, kept, changed) in enumerate(zip(evidence[1:].tolist(), stay.tolist(), switch.tolist()), start=1):
         back[i, 0], back[i, 1] = wrong + changed < right + kept, right + changed < wrong + kept
-        right, wrong = (
-            min(right + kept, wrong + changed) - value,
-            min(wrong + kept, right + changed) + value,
-        )
+        right, wrong = min(right + kept, wrong + changed) - value, min(wrong + kept, right + changed) + value
     path = np.zeros(len(evidence), dtype=bool)
     state = wrong < right
     for i in range(len(evidence) - 1, -1, -1):

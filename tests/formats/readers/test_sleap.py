@@ -34,18 +34,13 @@ def write(path, tracks=1, nodes=COCO_17.joints, dims=None, drop=()):
     return points, scores
 
 
-def test_points_come_out_as_time_joint_axis(tmp_path):
-    points, scores = write(tmp_path / "a.h5")
+@pytest.mark.parametrize("dims", [None, ("frame", "track", "node", "xy")])
+def test_points_come_out_as_time_joint_axis_in_any_order_of_axes(dims, tmp_path):
+    points, scores = write(tmp_path / "a.h5", dims=dims)
     recording = readers.read(tmp_path / "a.h5", fps=25)
     assert recording.skeleton is COCO_17
     np.testing.assert_array_equal(recording.keypoints, points[0].transpose(2, 1, 0))
     np.testing.assert_array_equal(recording.confidence, scores[0].T)
-
-
-def test_the_order_of_axes_is_taken_from_the_file(tmp_path):
-    points, _ = write(tmp_path / "a.h5", dims=("frame", "track", "node", "xy"))
-    recording = readers.read(tmp_path / "a.h5", fps=25)
-    np.testing.assert_array_equal(recording.keypoints, points[0].transpose(2, 1, 0))
 
 
 @pytest.mark.peers

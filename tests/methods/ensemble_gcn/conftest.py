@@ -12,6 +12,7 @@ from infantjax import models
 from infantjax.nn.initializers import initialize
 from infantjax.recording.preprocessing import REFERENCE
 from infantjax.recording.recording import Recording
+from infantjax.settings import to_settings
 from infantjax.simulation import InfantConfig, simulate
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, save_ensemble
 
@@ -39,7 +40,7 @@ def random_variables(module, shape, runs: int):
 def info() -> dict:
     return {
         "skeleton": "in-motion-19",
-        "preprocessing": REFERENCE.to_dict(),
+        "preprocessing": to_settings(REFERENCE),
         "features": ["position"],
         "threshold": 0.5,
         "demonstration": False,

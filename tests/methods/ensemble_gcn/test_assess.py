@@ -20,6 +20,7 @@ from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
 from infantjax.recording import features, windows
 from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
 from infantjax.recording.recording import Recording
+from infantjax.settings import to_settings
 from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19
 from infantjax.weights import import_movement_outcome
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble
@@ -95,7 +96,7 @@ def test_the_result_says_what_it_depends_on(assessor, record):
     assert [(member.model, member.index) for member in found.members] == [("st-gcn", 0), ("st-gcn", 1)]
     assert found.provenance["ensemble"] == assessor.ensemble.digest
     assert found.provenance["models"] == [{"model": "st-gcn", "networks": 2}]
-    assert found.provenance["settings"]["preprocessing"] == REFERENCE.to_dict()
+    assert found.provenance["settings"]["preprocessing"] == to_settings(REFERENCE)
     assert found.provenance["input"] == {"sha256": "abc"}
     assert found.provenance["history"]
     assert (found.validated, found.statement) == (False, "Stated by its author: Random weights.")

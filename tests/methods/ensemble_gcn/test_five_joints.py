@@ -12,6 +12,7 @@ from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
 from infantjax.nn.initializers import initialize
 from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
+from infantjax.settings import to_settings
 from infantjax.skeletons import Skeleton
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import stratified_splits
@@ -80,7 +81,7 @@ def test_training_lowers_the_loss_and_tells_the_outcomes_apart(trained):
 def assessed(tmp_path, monkeypatch):
     """Assessments of two infants by an ensemble that was saved: `assessed(variables)`."""
     monkeypatch.setitem(skeletons.SKELETONS, "five", FIVE)
-    info = {"skeleton": "five", "preprocessing": REFERENCE.to_dict(), "threshold": 0.5}
+    info = {"skeleton": "five", "preprocessing": to_settings(REFERENCE), "threshold": 0.5}
 
     def assessed(variables):
         save_ensemble(

@@ -196,14 +196,12 @@ def test_a_table_of_folds_guards_what_looks_like_a_formula_and_is_read_as_it_was
     path.write_text("id;outcome;center\n=a;0;+north\nb;1;south\n")
     table = read_outcome_table(path, Problems())
     points = np.zeros((2, 12, 2))
-    recordings = tuple(
-        Recording(points, 30.0, BABYPOSE_12, name, metadata=row.metadata) for name, row in table.rows.items()
-    )
+    recordings = tuple(Recording(points, 30.0, BABYPOSE_12, name, metadata=row.metadata) for name, row in table.items())
     text = folds_table(Cohort(recordings, (0, 1)), (1, 2), (0, 1), ("center",))
     assert text.splitlines()[1] == "'=a;0;1;'+north"
     path.write_text(text)
     again = read_outcome_table(path, Problems())
-    assert {name: row.metadata["center"] for name, row in again.rows.items()} == {"=a": "+north", "b": "south"}
+    assert {name: row.metadata["center"] for name, row in again.items()} == {"=a": "+north", "b": "south"}
 
 
 def test_the_released_split_is_that_of_the_released_program(simulated, tmp_path, capsys):
