@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -21,8 +21,6 @@ from infantjax.methods.baby_moves.saliency import clip_saliency, of_points
 from infantjax.recording.recording import Recording
 from infantjax.settings import require_one_of
 
-if TYPE_CHECKING:
-    pass
 
 _CALIBRATIONS = {
     "reference": "calibrated at even prevalence as in the reference implementation, so no probability in a population",

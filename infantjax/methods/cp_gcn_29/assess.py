@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,9 +22,6 @@ from infantjax.recording.windows import window_starts
 from infantjax.settings import require_one_of
 from infantjax.skeletons import IN_MOTION_29
 from infantjax.weights.ensemble import Ensemble, Member, Predict
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from infantjax.recording.conversion import convert
 from infantjax.recording.quality import Moments
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
