@@ -26,8 +26,9 @@ from infantjax.methods.ensemble_gcn import training as stack
 from infantjax.methods.ensemble_gcn.architecture import KBEST
 from infantjax.methods.ensemble_gcn.objective import build
 from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig
-from infantjax.training.execution.compiled import CompiledTraining
+from infantjax.training.execution.compiled import CompiledTraining, trace
 from infantjax.training.execution.layout import compiler_options
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 
@@ -83,8 +84,9 @@ def measured(module: Any, data: CohortData, fold: Split, config: TrainingConfig)
         taken[f"{stage}_s"] = time.perf_counter() - wall
         taken[f"{stage}_cpu_s"] = time.process_time() - cpu
 
+    setup = stack.setup(module, data, [fold], config)
     with timed("trace"):
-        tracing = stack.trace(module, data, [fold], config)
+        tracing = trace(setup.task, setup.runs, data)
     with timed("lower"):
         begin, epoch = tracing.init_state.lower(), tracing.epoch.lower()
     with timed("compile"):
@@ -92,13 +94,13 @@ def measured(module: Any, data: CohortData, fold: Split, config: TrainingConfig)
     with timed("compile_begin"):
         programs = CompiledTraining(tracing.task, tracing.state, begin.compile(), compiled)
     moments = [time.perf_counter()]
-    stack.train(
-        *(module, data, [fold], config),
+    fit(
+        *setup,
         compiled=programs,
         options=TrainOptions(on_epoch=lambda *_: moments.append(time.perf_counter())),
     )
     first, *later = np.diff(moments).tolist()
-    steps = int(stack.window_runs(data, [fold], config).train_count[0])
+    steps = int(setup.runs.train_count[0])
     return {
         **taken,
         "kernels": str(programs.epoch.as_text()).count(" fusion("),

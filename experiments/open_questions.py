@@ -46,7 +46,8 @@ from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, prepare_cohort, train
+from infantjax.methods.ensemble_gcn.method import EnsembleGCN
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, setup
 from infantjax.methods.mam.model import GatedAttention
 from infantjax.models import get
 from infantjax.recording import features, windows
@@ -55,6 +56,7 @@ from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
 from infantjax.training.cohorts.cohort_splits import cohort_splits
 from infantjax.training.execution.layout import take_runs
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 from infantjax.training.state import StackResult
@@ -151,17 +153,19 @@ def main(options: Options) -> None:
         print(tables[-1], flush=True)
 
 
+def prepared(options: Options, cohort: Cohort, preprocessing: Preprocessing) -> CohortData:
+    """Standardized recordings with their outcomes."""
+    method = EnsembleGCN(model=options.model, preprocessing=preprocessing)
+    return method.data([method.prepare(recording) for recording in cohort.recordings], cohort.outcomes)
+
+
 def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preprocessing, name: str) -> Trained:
     """Every fold with so many seeds, as one stack."""
     entry = get(options.model)
     folds = cohort_splits(cohort, options.folds, options.stratify, options.training.seed) * seeds
-    data = prepare_cohort(cohort, entry.skeleton, preprocessing)
-    result = train(
-        entry.build(**options.overrides),
-        data,
-        folds,
-        options.training,
-        features=entry.features,
+    data = prepared(options, cohort, preprocessing)
+    result = fit(
+        *setup(entry.build(**options.overrides), data, folds, options.training, entry.features),
         directory=options.output / name,
         description={"name": options.model, "overrides": options.overrides},
         options=TrainOptions(quiet=False),
@@ -250,7 +254,7 @@ def aggregated(options: Options, whole: Trained, development: Cohort, test: Coho
     found = whole.first(options.folds)
     names, (member,) = get(options.model).features, found.ensemble.members
     module = get(options.model).build(**options.overrides)
-    held_out = prepare_cohort(test, get(options.model).skeleton, REFERENCE)
+    held_out = prepared(options, test, REFERENCE)
     seen, asked = (described(module, member.variables, data, names) for data in (found.data, held_out))
     weights = [attention(fold, found.data.labels, network, seen, asked) for network, fold in enumerate(found.folds)]
     risks = [infant.risk for infant in asked]

@@ -28,7 +28,7 @@ from infantjax.devices import BATCH, NETWORK, for_platform, local_mesh, platform
 from infantjax.explanation.saliency import Explain, explained
 from infantjax.files import sha256
 from infantjax.recording.windows import window_starts
-from infantjax.weights.ensemble import Member, Predict, leaves, nested
+from infantjax.weights.ensemble import Ensemble, Member, Predict, leaves, nested
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -88,18 +88,21 @@ class WindowNetwork:
         return jax.tree.map(lambda a: a[None], self(jax.tree.map(lambda a: a[0], folded), positions))
 
 
-def predict_fn(members: Sequence[Member], networks: Sequence[WindowNetwork], platform: str | None = None) -> Predict:
+def predict_fn(ensemble: Ensemble, platform: str | None = None) -> Predict:
     """The risks of windows by every network of an ensemble as a pure function; see `Ensemble.predict_fn`.
 
     Args:
-        members: of the ensemble.
-        networks: of each member.
+        ensemble: of a method whose assessor is a `WindowAssessor`.
         platform: `cpu`, `gpu` or `tpu`; None is that of JAX's default backend.
 
     Raises:
         InputError: the weights of a member do not fit its network.
     """
-    for member, network in zip(members, networks, strict=True):
+    from infantjax.methods import registry
+
+    known: Any = registry.assessor(ensemble)
+    networks: list[WindowNetwork] = known.networks
+    for member, network in zip(ensemble.members, networks, strict=True):
         _require_fit(member, network)
     used = platform or jax.default_backend()
     shape, chunk = (*networks[0].shape[:2], 2), CHUNKS.get(used, 64)

@@ -21,7 +21,6 @@ from infantjax.methods.baby_moves.saliency import clip_saliency, of_points
 from infantjax.recording.recording import Recording
 from infantjax.settings import require_one_of
 
-
 _CALIBRATIONS = {
     "reference": "calibrated at even prevalence as in the reference implementation, so no probability in a population",
     "population": "calibrated at the prevalence of the validation videos",

@@ -46,4 +46,4 @@ class CpGcn29Objective(AucObjective):
 
     def task(self, module: nn.Module) -> CpGcn29Task:
         """The training of a candidate on windows."""
-        return self.method.task(module)
+        return self.method.task(module, self.data)

@@ -11,13 +11,14 @@ from optuna.trial import TrialState
 from infantjax import search
 from infantjax.methods.ensemble_gcn.objective import AucObjective
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
-from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, window_runs
 from infantjax.recording.features import CHANNELS
 from infantjax.search import KBest, RandomSearch, SearchResult, SearchSpace, TrialResult
 from infantjax.search.auc import search_split
 from infantjax.search.estimate import estimate_search
 from infantjax.search.study import status, table
 from infantjax.skeletons import Skeleton
+from infantjax.training.fitting import fit
 from infantjax.training.splits import stratified_splits
 
 STICK = Skeleton(
@@ -136,7 +137,8 @@ def whole(training, compiled, tmp_path_factory) -> TrialResult:
 
 
 def test_the_value_of_a_candidate_is_the_best_auc_of_its_training(training, compiled, whole):
-    result = train(Toy(3, "speed"), training.data, training.splits, training.config, compiled=compiled)
+    runs = window_runs(training.data, training.splits, training.config)
+    result = fit(compiled.task, training.data, runs, compiled=compiled)
     assert whole.value == pytest.approx(float(result.best_score[0]), abs=1e-6)
     assert whole.status == "finished"
     assert whole.details["epochs"] == 4
