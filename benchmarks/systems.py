@@ -323,7 +323,7 @@ def stack_against_loop(options: Options) -> dict[str, float]:
     )
     module = SmaCnn()
     begun = time.perf_counter()
-    data, splits = sma_cnn.ScoredWindows.create(windows, scores), leave_one_group_out(subjects)
+    data, splits = sma_cnn.ScoredWindows(jnp.asarray(windows), jnp.asarray(scores)), leave_one_group_out(subjects)
     together = fit(*sma_cnn.setup(module, data, splits, config))
     stack = time.perf_counter() - begun
     begun = time.perf_counter()

@@ -111,11 +111,11 @@ def test_a_recording_in_which_nothing_moves_is_named(name, copy, refused):
 @pytest.mark.parametrize(
     ("name", "joint", "message"),
     [
-        ("ensemble-gcn", "left_wrist", "missing left_wrist, which the network needs"),
+        ("ensemble-gcn", "left_wrist", "missing left_wrist, which the networks need"),
         (
             "cp-gcn-29",
             "left_wrist",
-            "missing left_wrist, left_little_finger, left_index_finger, which the network needs",
+            "missing left_wrist, left_little_finger, left_index_finger, which the networks need",
         ),
         ("mam", "left_wrist", "has no left wrist in any frame"),
         ("baby-moves", "left_hip", 'joint "left_hip" is never seen'),

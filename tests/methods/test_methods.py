@@ -175,11 +175,8 @@ def trained(name: str, small, cohort_of, folder: Path, **options):
     return method.crossval(cohort, folder, TrainOptions(**options), annotated=annotated_of(name, cohort_of))
 
 
-@pytest.mark.parametrize(
-    "name",
-    # The network that compiles in the shortest time stands for the others, which are left to the slow tests.
-    [pytest.param(name, marks=() if name == "sma-cnn" else pytest.mark.slow) for name in registry.names("keypoints")],
-)
+@pytest.mark.slow  # the crossval tests of the methods do the same for one
+@pytest.mark.parametrize("name", registry.names("keypoints"))
 def test_an_interrupted_cross_validation_continues_to_an_ensemble_that_assesses(name, small, cohort_of, tmp_path):
     def interrupt(epoch, state):
         raise KeyboardInterrupt

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infantjax.devices import for_platform
-from infantjax.nn.graph import Block, GraphConv, GroupedGraphConv, graph_convolution, graph_product
+from infantjax.nn.graph import Block, GraphConv, GroupedGraphConv, graph_convolution
 
 
 def numbers(*shape, seed=0) -> np.ndarray:
@@ -32,11 +32,6 @@ def normalized(y, variables, train) -> np.ndarray:
     stats, params = variables["batch_stats"]["norm"], variables["params"]["norm"]
     mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
     return (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
-
-
-def test_a_graph_product_multiplies_the_joints_by_a_matrix():
-    x, matrix = numbers(5, 2, 3, 4), numbers(6, 5)
-    np.testing.assert_allclose(graph_product(x, matrix), np.einsum("vbtc,wv->wbtc", x, matrix), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [2, 7, 8, 12], ids=lambda c: f"{c} channels")
@@ -89,16 +84,6 @@ def test_the_grouped_layer_reads_channels_as_the_released_program_lays_them(feat
     wanted = normalized(np.einsum("kcvbt,kvw->wbtc", by_matrix, adjacency), variables, train)
     found = applied(layer, variables, x, adjacency, train=train)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("make", [lambda: GraphConv(9, 6, 3), lambda: GroupedGraphConv(9, 3)], ids=["plain", "grouped"])
-def test_a_layer_of_stacked_runs_is_that_of_each_run(make):
-    x, adjacency, layer = numbers(5, 2, 3, 9), numbers(3, 5, 5), make()
-    variables = fresh(layer, x, adjacency)
-    stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.5) * a]), variables)
-    compiled = jax.jit(lambda v: layer.apply(v, x, adjacency, train=False))
-    alone = np.stack([compiled(jax.tree.map(lambda a, i=i: a[i], stack)) for i in range(2)])
-    np.testing.assert_allclose(jax.jit(jax.vmap(compiled))(stack), alone, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [partial(GraphConv, 6, 4, 3), partial(GroupedGraphConv, 6, 3)])

@@ -8,20 +8,18 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-Mining = Literal["all", "hardest"]
 Squares = Literal["sum", "mean"]
 
 
-def triplet(
-    z: Float[Array, "clip width"], labels: Int[Array, " clip"], margin: float = 0.4, mining: Mining = "all"
-) -> Float[Array, ""]:
+def triplet(z: Float[Array, "clip width"], labels: Int[Array, " clip"], margin: float = 0.4) -> Float[Array, ""]:
     """Mean of `max(0, d(a, p) - d(a, n) + margin)` with Euclidean distances of embeddings scaled to unit length.
+
+    All triplets count (our choice).
 
     Args:
         z: embeddings.
         labels: classes; a clip a, another p of its class and one n of the other make a triplet.
         margin: 0.4 as published.
-        mining: `all` triplets (our choice), or for each a the farthest p and the nearest n.
 
     Returns:
         0 where there is no triplet.
@@ -32,14 +30,8 @@ def triplet(
     apart = jnp.where(squared > 1e-12, jnp.sqrt(jnp.where(squared > 1e-12, squared, 1)), 0)
     same = labels[:, None] == labels[None]
     positive, negative = same & ~jnp.eye(len(z), dtype=bool), ~same
-    if mining == "hardest":
-        farthest = jnp.where(positive, apart, -jnp.inf).max(axis=1)
-        nearest = jnp.where(negative, apart, jnp.inf).min(axis=1)
-        valid = positive.any(axis=1) & negative.any(axis=1)
-        excess = jnp.where(valid, farthest, 0) - jnp.where(valid, nearest, 0) + margin
-    else:
-        valid = positive[:, :, None] & negative[:, None, :]
-        excess = apart[:, :, None] - apart[:, None, :] + margin
+    valid = positive[:, :, None] & negative[:, None, :]
+    excess = apart[:, :, None] - apart[:, None, :] + margin
     return jnp.where(valid, jax.nn.relu(excess), 0).sum() / jnp.maximum(valid.sum(), 1)
 
 
@@ -57,11 +49,7 @@ def presence(p: Float[Array, "video instance"], risk: Array, share: float = 0.1)
 
 
 def closeness(
-    z: Float[Array, "*n width"],
-    p: Float[Array, "*n"],
-    centers: Float[Array, "2 width"],
-    hard: bool = False,
-    squares: Squares = "sum",
+    z: Float[Array, "*n width"], p: Float[Array, "*n"], centers: Float[Array, "2 width"], squares: Squares = "sum"
 ) -> Float[Array, ""]:
     """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is our choice.
 
@@ -72,13 +60,12 @@ def closeness(
         z: embeddings of instances.
         p: how far each counts as fidgety; without gradient.
         centers: c_N and c_F, of embeddings without and with fidgety movements; without gradient.
-        hard: the nearest center in place of the mean by p.
         squares: `|.|^2` is the sum over entries, or the mean.
     """
     p, centers = lax.stop_gradient(p), lax.stop_gradient(centers)
     over = jnp.mean if squares == "mean" else jnp.sum
     without, fidgety = (over((z - center) ** 2, axis=-1) for center in centers)
-    return (jnp.minimum(without, fidgety) if hard else p * fidgety + (1 - p) * without).mean()
+    return (p * fidgety + (1 - p) * without).mean()
 
 
 def moved(

@@ -133,8 +133,8 @@ class SmaCnn(Method):
         if (fewest := min(len(split.train) for split in splits)) < size:
             what = f"gives {fewest} windows to train on, fewer than a batch of {size}"
             raise InputError("cohort", what, f"add recordings, or use --training.batch-size {fewest} at most")
-        scores = np.asarray(cohort.outcomes)[owner]
-        data = ScoredWindows.create(np.concatenate(inputs.prepared), scores.tolist())
+        scores = np.asarray(cohort.outcomes, np.float32)[owner]
+        data = ScoredWindows(np.concatenate(inputs.prepared), scores)  # type: ignore[arg-type]
         return setup(self.build(), data, splits, self.training)
 
     def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: StackResult) -> TrainOutputs:

@@ -64,11 +64,6 @@ def test_the_split_in_time_has_the_published_numbers_of_clips():
     assert max(split.test) + 2 == 15_999 - (249 % 3)
 
 
-def test_an_infant_with_too_few_frames_is_not_split_in_time():
-    with pytest.raises(ValueError, match="the fewest are 999"):
-        depth.split_in_time([1000, 999])
-
-
 def test_splits_by_infant_share_none():
     [split] = depth.split_by_infant([5, 7, 6], [Split((0, 2), (1,))])
     assert split.train == (0, 1, 2, 12, 13, 14, 15)
@@ -134,22 +129,3 @@ def test_the_rate_falls_by_a_tenth_after_every_ten_epochs():
     rates = [-float(task.update_scale(jnp.int32(epoch))) for epoch in (0, 9, 10, 20)]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.081], rtol=1e-6)
     np.testing.assert_allclose([task.learning_rate(epoch) for epoch in (0, 10)], [0.1, 0.09], rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"splits": [Split((0, 7), (1,))]}, r"clips from frames 0\.\.6"),
-        ({"splits": []}, "at least one split"),
-        ({"module": RegressionNetwork()}, "give its variables"),
-    ],
-)
-def test_a_call_that_makes_no_sense_is_refused(change, message):
-    given = {"module": DetectionNetwork(), "data": clips(), "splits": [SPLIT], "config": CONFIG} | change
-    with pytest.raises(ValueError, match=message):
-        depth.setup(**given)
-
-
-def test_a_setting_that_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match="optimizer must be one of adam, momentum"):
-        ClipTrainingConfig(optimizer="sgd")

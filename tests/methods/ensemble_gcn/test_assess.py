@@ -119,13 +119,6 @@ def test_the_threshold_decides_and_its_rule_is_named(assessor, record):
     assert set(lowest.time_series.certainty) == {"red"}
 
 
-def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
-    recording = record(200)
-    risks, assessment = assessor.window_risks(recording), assessor.assess(recording)
-    np.testing.assert_array_equal(aggregation.window_risk(risks), assessment.time_series.median)
-    assert aggregation.network_risks(risks).tolist() == [member.value for member in assessment.members]
-
-
 def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
     shorter = replace(ensemble, info=replace(ensemble.info, preprocessing=replace(REFERENCE, window=60)))
     recording = record(200)
@@ -166,14 +159,12 @@ def test_contributions_of_the_first_model_leave_the_others_out(ensemble, record)
 # --- one program for every length ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["grad-cam++", "saliency"])
-def test_another_explanation_changes_the_contributions_alone(ensemble, assessor, record, how):
-    first = replace(ensemble, members=ensemble.members[:1])
-    usual, other = (EnsembleGcnAssessor(first, **options).assess(record(300)) for options in ({}, {"explain": how}))
+def test_another_explanation_changes_the_contributions_alone(ensemble, assessor, record):
+    usual, other = (each.assess(record(300)) for each in (assessor, EnsembleGcnAssessor(ensemble, explain="saliency")))
     assert other.value == pytest.approx(usual.value, abs=1e-6)
     assert other.contributions != usual.contributions
     assert 0.3 < max(other.contributions.values()) <= 1
-    assert other.provenance["settings"]["contributions"] == how
+    assert other.provenance["settings"]["contributions"] == "saliency"
     assert other.contributions_label != usual.contributions_label
 
 
@@ -289,11 +280,6 @@ def test_approximated_points_are_listed_and_strict_refuses_them(assessor, coco):
     message = refusal(like(assessor, strict=True).assess, coco)
     assert message.startswith("coco: ")
     assert "thorax" in message
-
-
-def test_strict_takes_what_needs_no_approximation(assessor, record):
-    recording = record(300)
-    assert like(assessor, strict=True).assess(recording).value == assessor.assess(recording).value
 
 
 def test_a_recording_shorter_than_a_window_is_refused_with_both_lengths(assessor, record):

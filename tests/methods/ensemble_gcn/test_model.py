@@ -5,7 +5,6 @@ import json
 from functools import partial
 
 import chex
-import flax.errors
 import jax
 import jax.extend
 import jax.numpy as jnp
@@ -70,11 +69,6 @@ def test_parameters_and_flops_are_the_published_ones_to_the_printed_decimals(nam
 def test_a_newer_counting_rule_gives_what_that_version_printed():
     module = models.get("kbest-gcn-2").build()
     assert f"{models.count_flops(module, (150, 19, 6), 'torchprofile-0.0.4') / 1e9:.2f}" == "0.27"
-
-
-def test_an_unknown_counting_rule_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"must be one of published, torchprofile-0\.0\.4"):
-        models.count_flops(StGcn(), (150, 19, 2), "fvcore")
 
 
 @pytest.mark.slow
@@ -316,16 +310,6 @@ def test_lean_network_gives_the_same_output_with_fewer_parameters(network):
     np.testing.assert_array_equal(quick(lean.apply)(fewer, x)[0], scores)
 
 
-@pytest.mark.slow  # an assessment is held against each network alone as well
-def test_stacked_weights_give_what_each_gives_alone(network):
-    module, variables, x, scores, apply = network
-    stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.1) * a]), variables)
-    side_by_side = quick(jax.vmap(lambda v: module.apply(v, x)[0]))(stack)
-    other = apply(jax.tree.map(lambda a: a[1], stack), x)[0]
-    np.testing.assert_allclose(side_by_side, np.stack([scores, other]), rtol=0, atol=2e-5)
-    assert np.abs(other - scores).max() > 1e-3
-
-
 SCALED = (
     small(block_type="bottleneck", main_temporal_scales=2, se="outer", num_input_modules=1),
     small(block_type="basic", main_temporal_scales=3, input_temporal_scales=2, residual="dense", graph="dis42"),
@@ -398,12 +382,6 @@ def test_what_lies_between_the_modules_can_be_asked_for(network):
     assert names <= found["intermediates"].keys()
 
 
-def test_training_mode_without_room_for_its_statistics_is_refused(network):
-    module, variables, x, *_ = network
-    with pytest.raises(flax.errors.ModifyScopeVariableError):
-        jax.eval_shape(partial(module.apply, train=True), variables, x)
-
-
 @pytest.mark.parametrize("shape", [(1, 150, 18, 6), (1, 150, 19, 2), (150, 19, 6)])
 def test_an_input_of_another_shape_is_refused_with_both_shapes(shape):
     with pytest.raises(ValueError, match=r"must be \[batch, time, 19 joints, 6 channels\], got"):
@@ -414,13 +392,8 @@ def test_an_input_of_another_shape_is_refused_with_both_shapes(shape):
 
 
 @given(architectures)
-def test_an_architecture_survives_its_label_and_its_choices(architecture):
-    assert Architecture.from_label(architecture.label) == architecture
+def test_an_architecture_survives_its_choices(architecture):
     assert Architecture.from_choices(architecture.to_choices()) == architecture
-
-
-def test_a_label_lists_the_choices_in_search_order():
-    assert KBEST[1].label.startswith("graph-dis42+input_width-10+num_input_modules-2+initial_block_type-basic+")
 
 
 @pytest.mark.parametrize(
@@ -440,10 +413,6 @@ def test_a_wrong_choice_is_named_with_the_allowed_ones(change, message):
 def test_a_missing_choice_is_named():
     with pytest.raises(ValueError, match="missing choices pool"):
         Architecture.from_choices({k: v for k, v in KBEST[0].to_choices().items() if k != "pool"})
-
-
-def test_the_published_space_has_the_published_size():
-    assert np.prod([len(a) for a in ALTERNATIVES.values()], dtype=np.int64) == 5_435_817_984
 
 
 def test_folded_variables_give_the_same_scores(network):
