@@ -103,8 +103,7 @@ class GraphConv(nn.Module):
         flops.record("convolution", x.size * self.matrices * self.features)
         flops.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
         if not train:
-            multiplier, offset = self.batch_norm.affine()
-            kernel, spread = kernel * multiplier, spread * multiplier + offset
+            kernel, spread = self.batch_norm.into(kernel, spread)
         blocks = [Block(0, self.inputs, kernel[:, k]) for k in range(self.matrices)]
         y = graph_convolution(x, adjacency, blocks) + spread
         return self.batch_norm(y, train) if train else y
@@ -147,8 +146,7 @@ class GroupedGraphConv(nn.Module):
         flops.record("convolution", x.size * self.matrices)
         flops.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
         if self.batch_norm is not None and not train:
-            scale, bias = self.batch_norm.affine()
-            kernel = kernel * scale
+            kernel, bias = self.batch_norm.into(kernel, None)
         blocks = [self._block(k, kernel[k]) for k in range(self.matrices)]
         y = graph_convolution(x, adjacency, blocks)
         return self.batch_norm(y, train) if train else y + bias

@@ -75,6 +75,11 @@ class BatchNorm(nn.Module):
         multiplier = self.scale * lax.rsqrt(self.var.value + self.epsilon)
         return fusion_barrier((multiplier, self.bias - self.mean.value * multiplier))
 
+    def into(self, kernel: Array, bias: Array | None) -> tuple[Array, Array]:
+        """A kernel and its bias that give what the norm of evaluation mode makes of their output."""
+        multiplier, offset = self.affine()
+        return kernel * multiplier, offset if bias is None else bias * multiplier + offset
+
     def __call__(self, x: Array, train: bool, shift: Array | None = None) -> Array:
         """Normalize; in training mode by the statistics of `x`, updating the running ones.
 
@@ -150,8 +155,7 @@ class TemporalConv(nn.Module):
         chex.assert_shape(x, (None, None, None, self.inputs))
         kernel, bias = self.kernel, self.bias
         if self.batch_norm is not None and not train:
-            scale, offset = self.batch_norm.affine()
-            kernel, bias = kernel * scale, offset if bias is None else bias * scale + offset
+            kernel, bias = self.batch_norm.into(kernel, bias)
         y = temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.inputs * self.kernel_size)
         if self.batch_norm is not None and train:
@@ -219,8 +223,7 @@ class DepthwiseConv(nn.Module):
         """Convolve and normalize."""
         kernel, bias = self.kernel, self.bias
         if self.batch_norm is not None and not train:
-            scale, offset = self.batch_norm.affine()
-            kernel, bias = kernel * scale, offset if bias is None else bias * scale + offset
+            kernel, bias = self.batch_norm.into(kernel, bias)
         y = depthwise_temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.kernel_size)
         return self.batch_norm(y, train, bias) if train else y + bias

@@ -77,7 +77,7 @@ def test_a_videos_log_odds_are_those_of_the_whole_network(assessors, cohort_of):
     clips, real = motion.cut(positions, starts, 120)
     x = motion.inputs(np.asarray(clips, np.float32), method.training.inputs)
     expected, _ = jax.jit(assessor.network.apply)(assessor.variables[0], x[None], None, real[None])
-    found = video_logit(assessor.network, assessor.variables[0], positions, None, method.training)
+    found = video_logit(assessor.network, assessor.variables[0], positions, None, method.training, starts=starts)
     assert found == pytest.approx(float(expected[0]), abs=1e-5)
 
 

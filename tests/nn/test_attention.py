@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from drawing import applied, fresh, numbers
 
 from infantjax.nn.attention import ACTIVATIONS, Attention, SqueezeExcitation, _highest, relu, swish
 
@@ -13,25 +14,7 @@ ACTIVATE = {
 }
 
 
-def numbers(*shape, seed=0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
-
-
 X = numbers(JOINTS, BATCH, FRAMES, CHANNELS)
-
-
-def fresh(module, **options):
-    """Variables with statistics, scales and offsets that are not those of a new norm; nothing is compiled."""
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), X, **options))
-    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
-    drawn = [numbers(*leaf.shape, seed=i) for i, (_, leaf) in enumerate(leaves)]
-    positive = [jax.tree_util.keystr(path).endswith("['var']") for path, _ in leaves]
-    return jax.tree.unflatten(tree, [np.abs(a) + 0.5 if p else a for a, p in zip(drawn, positive)])
-
-
-def applied(module, variables, *arguments, train):
-    """The output in evaluation or training mode."""
-    return jax.jit(lambda v, *a: module.apply(v, *a, train=train, mutable=["batch_stats"])[0])(variables, *arguments)
 
 
 def normalized(y, params, stats, train) -> np.ndarray:
@@ -66,7 +49,7 @@ def test_the_gradient_of_relu_at_zero_is_zero():
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_squeeze_and_excitation_weights_channels_by_their_mean(name):
     layer = SqueezeExcitation(CHANNELS, 2, ACTIVATIONS[name])
-    variables = fresh(layer)
+    variables = fresh(layer, X)
     params = variables["params"]
     assert {k: v.shape for k, v in params.items()} == {"squeeze": (8, 4), "excite": (4, 8)}
     inner = ACTIVATE[name](X.mean((0, 2)) @ params["squeeze"])
@@ -111,7 +94,7 @@ KINDS = {"channel": channel_weights, "frame": frame_weights, "joint": joint_weig
 @pytest.mark.parametrize("kind", KINDS)
 def test_attention_is_its_definition(kind, name, train):
     layer = Attention(kind, CHANNELS, JOINTS, 3, ACTIVATIONS[name])
-    variables = fresh(layer, train=False)
+    variables = fresh(layer, X, train=False)
     params, stats, act = variables["params"], variables["batch_stats"], ACTIVATE[name]
     weights = KINDS[kind](params[kind], stats.get(kind), act, train)
     if kind != "frame":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infantjax.nn.attention import SqueezeExcitation, relu
-from infantjax.nn.graph import GraphConv, GroupedGraphConv
+from infantjax.nn.graph import GraphConv
 from infantjax.nn.initializers import (
     Constant,
     Initialization,
@@ -16,7 +16,7 @@ from infantjax.nn.initializers import (
     parameter,
     variable,
 )
-from infantjax.nn.layers import DepthwiseConv, TemporalConv
+from infantjax.nn.layers import TemporalConv
 
 X = jnp.ones((5, 1, 3, 64))
 ADJACENCY = jnp.ones((4, 5, 5))
@@ -31,23 +31,12 @@ def kernels_of(layer, *arguments, **options) -> dict[str, np.ndarray]:
 # Variance gain**2 / (output channels x taps), whatever the groups and the number of inputs.
 CASES = {
     "convolution": (lambda: kernels_of(TemporalConv(64, 96, 9, gain=2**0.5), X, False)["kernel"], 2 / (96 * 9)),
-    "pointwise": (lambda: kernels_of(TemporalConv(64, 96), X, False)["kernel"], 1 / 96),
-    "depthwise": (lambda: kernels_of(DepthwiseConv(64, 9, gain=2**0.5), X, False)["kernel"], 2 / (64 * 9)),
     "graph": (lambda: kernels_of(GraphConv(64, 40, 4), X, ADJACENCY, False)["kernel"], 1 / (4 * 40)),
-    "grouped graph": (lambda: kernels_of(GroupedGraphConv(64, 4), X, ADJACENCY, False)["kernel"], 1 / (4 * 64)),
     "squeeze": (lambda: kernels_of(SqueezeExcitation(64, 2, relu), X)["squeeze"], 2 / 32),
-    "excite": (lambda: kernels_of(SqueezeExcitation(64, 2, relu), X)["excite"], 1 / 64),
 }
 
 
-REPEATED = {"pointwise", "depthwise", "grouped graph", "excite"}
-"""Cases that draw as another one does; the default tests leave them out."""
-
-
-@pytest.mark.parametrize(
-    ("draw", "variance"),
-    [pytest.param(*case, id=name, marks=pytest.mark.slow if name in REPEATED else ()) for name, case in CASES.items()],
-)
+@pytest.mark.parametrize(("draw", "variance"), CASES.values(), ids=CASES)
 def test_kernels_have_the_published_variance(draw, variance):
     kernel = draw()
     # The variance of n normal numbers lies within four standard errors, sqrt(2 / n), of the true one.

@@ -6,14 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import numbers
 
 from infantjax.nn.graph import GraphConv, GroupedGraphConv
 from infantjax.nn.kernels.folding import fold_batch_norm
 from infantjax.nn.layers import BatchNorm, DepthwiseConv, TemporalConv, side_by_side
-
-
-def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
 
 
 def by_loop(x, kernel, stride=1, dilation=1) -> np.ndarray:

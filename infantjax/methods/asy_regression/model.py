@@ -74,8 +74,7 @@ class ClipConv(nn.Module):
             else None
         )
         if norm is not None and not train:
-            multiplier, offset = norm.affine()
-            kernel, bias = kernel * multiplier, bias * multiplier + offset
+            kernel, bias = norm.into(kernel, bias)
         if self.sampling == "up":
             y = _doubled(x, kernel)
             flops.record("convolution", y.size * self.inputs)

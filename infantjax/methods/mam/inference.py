@@ -53,10 +53,10 @@ def video_logit(
     module: MAM,
     variables: Any,
     positions: Float[np.ndarray, "time joint axis"],
-    info: Float[np.ndarray, "4"] | None = None,
-    config: TrainingConfig | None = None,
+    info: Float[np.ndarray, "4"] | None,
+    config: TrainingConfig,
     *,
-    starts: Int[np.ndarray, " clip"] | None = None,
+    starts: Int[np.ndarray, " clip"],
     batch: int = 32,
 ) -> float:
     """The log-odds of risk of a whole video, from all of its instances.
@@ -67,12 +67,9 @@ def video_logit(
         positions: of the video (`methods.mam.preprocessing.prepare`).
         info: entries of `methods.mam.model.INFO`, for a network that reads them.
         config: gives the inputs and how far instances are apart.
-        starts: first frames of the instances; None takes all of `preprocessing.clip_starts`.
+        starts: first frames of the instances, see `preprocessing.clip_starts`.
         batch: instances that are computed at once; memory, not method.
     """
-    config = config or TrainingConfig()
-    if starts is None:
-        starts = preprocessing.clip_starts(len(positions), module.frames, config.step)
     parts = _encoded(module, variables, positions, starts, config, batch)
     # Filled up, so that videos of like length share a program.
     z, clips = (np.pad(part, ((0, -len(starts) % batch), (0, 0)))[None] for part in parts)
@@ -85,7 +82,7 @@ def localize(
     module: MAM,
     variables: Any,
     positions: Float[np.ndarray, "time joint axis"],
-    config: TrainingConfig | None = None,
+    config: TrainingConfig,
     *,
     step: int = preprocessing.LOCALIZATION_STEP,
     starts: Int[np.ndarray, " clip"] | None = None,
@@ -102,7 +99,6 @@ def localize(
         starts: first frames of the clips; None takes all of `preprocessing.localization_starts`.
         batch: clips that are computed at once; memory, not method.
     """
-    config = config or TrainingConfig()
     if starts is None:
         starts = preprocessing.localization_starts(len(positions), module.frames, step)
     _, logits = _encoded(module, variables, positions, starts, config, batch)

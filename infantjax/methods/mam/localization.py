@@ -3,8 +3,6 @@
 Everything runs on the host in float64.
 """
 
-import math
-
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
@@ -23,11 +21,8 @@ def intervals(
         clip: frames of a clip.
         fps: frames per second.
         threshold: a clip above it is fidgety.
-
-    Raises:
-        ValueError: another number of starts than clips.
     """
-    p, at = _clips(probabilities, starts)
+    p, at = np.asarray(probabilities, np.float64), np.asarray(starts)
     found: list[list[float]] = []
     for start in at[p > threshold]:
         if found and start <= found[-1][1]:
@@ -53,27 +48,15 @@ def frequency(
         threshold: a clip above it is fidgety.
 
     Returns:
-        The share, and the ends of its interval; NaN throughout for no clips.
-
-    Raises:
-        ValueError: another number of starts than clips.
+        The share, and the ends of its interval.
 
     Source: Gao, Yao, Tian et al. 2023 (MAM), "quantitative GMA".
     """
     from scipy import stats
 
-    p, at = _clips(probabilities, starts)
-    if not len(p):
-        return math.nan, math.nan, math.nan
+    p, at = np.asarray(probabilities, np.float64), np.asarray(starts)
     share, independent = float((p > threshold).mean()), (np.minimum(np.diff(at), clip).sum() + clip) / clip
     some, others = share * independent, (1 - share) * independent
     low = stats.beta.ppf(TAILS[0], some, others + 1) if some > 0 else 0.0
     high = stats.beta.ppf(TAILS[1], some + 1, others) if others > 0 else 1.0
     return share, float(low), float(high)
-
-
-def _clips(probabilities: ArrayLike, starts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    p, at = np.asarray(probabilities, np.float64), np.asarray(starts)
-    if p.shape != at.shape or p.ndim != 1:
-        raise ValueError(f"every clip needs a start, got {p.shape} and {at.shape}")
-    return p, at
