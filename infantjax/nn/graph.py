@@ -17,8 +17,23 @@ from infantjax.nn.kernels.convolution import pointwise
 from infantjax.nn.kernels.folding import is_folded
 from infantjax.nn.kernels.lowering import fusion_barrier, on_cpu
 from infantjax.nn.layers import BatchNorm
+from infantjax.skeletons import Skeleton
 
 _FEW_CHANNELS = 8
+
+
+def joints_first(
+    x: Float[Array, "batch time joint channel"], skeleton: Skeleton, channels: int
+) -> Float[Array, "joint batch time channel"]:
+    """The input in the layout inside of the networks.
+
+    Raises:
+        ValueError: another shape; the message has both.
+    """
+    joints = len(skeleton.joints)
+    if x.ndim != 4 or x.shape[2:] != (joints, channels):
+        raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")
+    return rearrange(x, "batch time joint channel -> joint batch time channel")
 
 
 class Block(NamedTuple):

@@ -166,25 +166,15 @@ def setup(
         config: the same for all runs.
 
     Raises:
-        ValueError: see `clip_runs`.
+        ValueError: too few clips for a batch.
     """
     detects = isinstance(module, DetectionNetwork)
     channels = 1 if detects else 1 + module.maps
     task = ClipTask(module, config, (1, FRAMES, *data.frames.shape[1:], channels))
-    return TrainingSetup(task, data, clip_runs(data, splits, config))
-
-
-def clip_runs(data: ClipData, splits: Sequence[Split], config: ClipTrainingConfig) -> Run:
-    """Index sets of a stack of runs.
-
-    Raises:
-        ValueError: too few clips for a batch.
-    """
-    for split in splits:
-        if len(split.train) < config.batch_size:
-            raise ValueError(f"{len(split.train)} clips do not fill a batch of {config.batch_size}")
+    if (fewest := min(len(split.train) for split in splits)) < config.batch_size:
+        raise ValueError(f"{fewest} clips do not fill a batch of {config.batch_size}")
     sets = [IndexSets(np.asarray(split.train), np.asarray(split.validation)) for split in splits]
-    return stack_runs(config.seed, range(len(splits)), sets)
+    return TrainingSetup(task, data, stack_runs(config.seed, range(len(splits)), sets))
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,24 +175,15 @@ def setup(module: BabyMoves, data: Videos, splits: Sequence[Split], config: Trai
     Raises:
         ValueError: too few listings for a batch.
     """
-    return TrainingSetup(VideoTask(module, config, (1, 1, CLIP, FEATURES)), data, video_runs(data, splits, config))
-
-
-def video_runs(data: Videos, splits: Sequence[Split], config: TrainingConfig) -> Run:
-    """Index sets of a stack of runs.
-
-    Raises:
-        ValueError: too few listings for a batch.
-    """
-    return stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits])
-
-
-def _index_sets(data: Videos, split: Split, config: TrainingConfig) -> IndexSets:
-    train = np.asarray(split.train)
-    listed = train[listing(np.asarray(data.labels)[train], config.oversampling)]
-    if len(listed) < config.batch_size:
-        raise ValueError(f"{len(listed)} listings do not fill a batch of {config.batch_size}")
-    return IndexSets(listed, np.asarray(split.validation))
+    sets = []
+    for split in splits:
+        train = np.asarray(split.train)
+        listed = train[listing(np.asarray(data.labels)[train], config.oversampling)]
+        if len(listed) < config.batch_size:
+            raise ValueError(f"{len(listed)} listings do not fill a batch of {config.batch_size}")
+        sets.append(IndexSets(listed, np.asarray(split.validation)))
+    task = VideoTask(module, config, (1, 1, CLIP, FEATURES))
+    return TrainingSetup(task, data, stack_runs(config.seed, range(len(splits)), sets))
 
 
 def listing(labels: Sequence[int] | np.ndarray, factor: int = 5) -> Int[np.ndarray, " listed"]:

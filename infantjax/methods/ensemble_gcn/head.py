@@ -8,21 +8,6 @@ from jaxtyping import Array, Float
 from infantjax.nn import flops
 from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
 from infantjax.nn.layers import Dense
-from infantjax.skeletons import Skeleton
-
-
-def joints_first(
-    x: Float[Array, "batch time joint channel"], skeleton: Skeleton, channels: int
-) -> Float[Array, "joint batch time channel"]:
-    """The input in the layout inside of the networks.
-
-    Raises:
-        ValueError: another shape; the message has both.
-    """
-    joints = len(skeleton.joints)
-    if x.ndim != 4 or x.shape[2:] != (joints, channels):
-        raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")
-    return rearrange(x, "batch time joint channel -> joint batch time channel")
 
 
 class SpatialPool(nn.Module):

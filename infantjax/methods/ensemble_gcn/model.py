@@ -21,11 +21,12 @@ from jaxtyping import Array, Float
 from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.architecture import KBEST, Architecture
 from infantjax.methods.ensemble_gcn.blocks import GraphModule
-from infantjax.methods.ensemble_gcn.head import SpatialPool, classify, global_mean, joints_first
+from infantjax.methods.ensemble_gcn.head import SpatialPool, classify, global_mean
 from infantjax.methods.ensemble_gcn.plan import ModuleSpec, plan
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.attention import ACTIVATIONS
+from infantjax.nn.graph import joints_first
 from infantjax.nn.initializers import variable
 from infantjax.nn.kernels.lowering import on_cpu
 from infantjax.nn.layers import BatchNorm, TemporalConv

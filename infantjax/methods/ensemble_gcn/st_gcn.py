@@ -11,10 +11,10 @@ import jax
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
-from infantjax.methods.ensemble_gcn.head import classify, global_mean, joints_first
+from infantjax.methods.ensemble_gcn.head import classify, global_mean
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
-from infantjax.nn.graph import GraphConv
+from infantjax.nn.graph import GraphConv, joints_first
 from infantjax.nn.initializers import Constant, parameter, variable
 from infantjax.nn.layers import BatchNorm, TemporalConv
 from infantjax.skeletons import IN_MOTION_19, Skeleton
