@@ -1,6 +1,6 @@
 """Annotated depth images as frames, the joints in maps, and keypoints of a folder of depth images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -220,9 +220,3 @@ def test_of_several_folders_those_that_can_be_read_are_written_and_kept(folder, 
     assert again.read_text() == "kept"
     assert cli.run([*given, "-o", str(tmp_path / "out"), "--overwrite"]) == 1
     assert len(formats.read(again).keypoints) == 8
-
-
-@pytest.mark.parametrize("option", [{"min_confidence": -0.1}, {"min_confidence": 2}, {"batch_size": 0}])
-def test_options_of_a_tracker_that_cannot_be_are_refused(option):
-    with pytest.raises(ValueError, match=f"{next(iter(option))} must be"):
-        DepthTracker(replace(Brightest()), **option)

@@ -11,7 +11,7 @@ import pytest
 from infantjax.methods.asy_regression import model as babypose
 from infantjax.methods.asy_regression import training as depth
 from infantjax.methods.asy_regression.model import DetectionNetwork, RegressionNetwork
-from infantjax.methods.asy_regression.training import DETECTION, REGRESSION, ClipData, ClipTask, ClipTrainingConfig
+from infantjax.methods.asy_regression.training import ClipData, ClipTask, ClipTrainingConfig
 from infantjax.nn.initializers import initialize
 from infantjax.pose.codec import limb as targets
 from infantjax.skeletons import BABYPOSE_12
@@ -46,12 +46,6 @@ def clips(detector=None) -> ClipData:
 def detector():
     shapes = jnp.zeros((1, 3, 16, 32, 1))
     return jax.device_get(dict(initialize(DetectionNetwork(), jax.random.key(0), shapes)))
-
-
-def test_the_published_settings():
-    assert (DETECTION.epochs, DETECTION.optimizer, DETECTION.learning_rate) == (150, "adam", 0.01)
-    assert (REGRESSION.epochs, REGRESSION.optimizer, REGRESSION.momentum) == (100, "momentum", 0.98)
-    assert DETECTION.batch_size == REGRESSION.batch_size == 16
 
 
 def test_the_split_in_time_has_the_published_numbers_of_clips():

@@ -104,11 +104,7 @@ def test_released_drops_a_confidence_at_the_threshold_and_the_paper_keeps_it(set
     keypoints, shares = baby_moves.quality(body()[:4], confidence, settings)
     assert np.isnan(keypoints[2, 5]).all() != kept
     assert shares[5] == (1.0 if kept else 0.75)
-
-
-@pytest.mark.parametrize(("settings", "passes"), [(REFERENCE, True), (PAPER, False)])
-def test_seventy_percent_are_enough_as_released_and_not_in_the_paper(settings, passes):
-    assert baby_moves.enough(0.7, settings) == passes
+    assert baby_moves.enough(0.7, settings) != kept  # seventy percent
 
 
 # --- alignment -------------------------------------------------------------------------------------------------------
@@ -229,14 +225,6 @@ def test_a_recording_is_prepared_whatever_the_camera_did(settings):
     np.testing.assert_allclose(prepared.keypoints, still.keypoints, atol=0.05)
 
 
-def test_a_point_that_was_never_seen_is_named_and_stays_missing():
-    keypoints = body(150)
-    keypoints[:, 10] = NAN
-    prepared = baby_moves.prepare(recording(keypoints), IMAGE)
-    assert prepared.notes[-1] == "never seen: left_toe"
-    assert np.isnan(prepared.keypoints).any(-1).sum() == baby_moves.FRAMES
-
-
 def without(*joints):
     keypoints = body(150)
     keypoints[:, [BABY_MOVES_18.index(j) for j in joints]] = NAN
@@ -254,13 +242,6 @@ def without(*joints):
 def test_a_recording_that_cannot_be_used_is_refused_in_one_line(keypoints, message):
     with pytest.raises(InputError, match=message):
         baby_moves.prepare(recording(keypoints, name="rec7"), IMAGE)
-
-
-def test_a_torso_that_is_never_whole_is_refused():
-    keypoints = body(200)
-    keypoints[::2, 4], keypoints[1::2, 11] = NAN, NAN
-    with pytest.raises(InputError, match="never seen together"):
-        baby_moves.prepare(recording(keypoints), IMAGE)
 
 
 def test_another_skeleton_or_setting_is_a_wrong_call():

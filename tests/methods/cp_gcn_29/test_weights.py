@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from einops import rearrange
 
-from infantjax import cli, formats, models
+from infantjax import cli, formats
 from infantjax.errors import InputError
 from infantjax.files import git_blob_id
 from infantjax.methods import registry
@@ -147,14 +147,3 @@ def test_folded_weights_give_the_reference_scores_at_both_lengths_of_windows(rel
     largest = np.abs(golden["logits"]).max()
     np.testing.assert_allclose(logits, golden["logits"], rtol=0, atol=1e-5 * largest)
     np.testing.assert_allclose(aux["pooled"], golden["pooled"], rtol=0, atol=1e-5 * np.abs(golden["pooled"]).max())
-
-
-def test_what_is_known_of_the_public_weights_is_told(released):
-    statement = released.info.statement
-    assert "trained on private infants by others" in statement
-    assert "come from the set that chose the epoch" in statement
-    assert "not validated through this pipeline" in statement
-    assert released.info.validated is False
-    assert released.info.training["published"]["validation AUC"] == 0.946
-    (file,) = models.get("cp-gcn-29").weights
-    assert (file.git_blob, file.license) == (CHECKPOINTS["weights"][0], "Apache-2.0")

@@ -115,14 +115,6 @@ def test_the_same_training_writes_the_same_bytes_also_if_it_was_interrupted(ense
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-@pytest.mark.slow
-def test_a_single_split_by_id_gives_an_ensemble_of_one(tmp_path):
-    ensemble = method().train(cohort(), tmp_path, validation=["i00", "i01", "i05"])
-    assert ensemble.members[0].runs == 1
-    record = json.loads((tmp_path / "training.json").read_text())
-    assert record["runs"][0]["held_out"] == ["i00", "i01", "i05"]
-
-
 def test_all_unusable_recordings_are_named_in_one_line(tmp_path):
     short, without = recording("short", 0, frames=120), recording("without", 1)
     keypoints = np.array(without.keypoints)
@@ -142,11 +134,6 @@ def test_a_training_that_diverges_everywhere_is_one_line_and_writes_no_ensemble(
     with pytest.raises(InputError, match="the first epoch of every run diverged; lower the learning rate"):
         method(folds=2, training=training).crossval(cohort(), tmp_path)
     assert not (tmp_path / "ensemble.json").exists()
-
-
-def test_an_unknown_column_to_stratify_on_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='no recording has a column "center"'):
-        method().crossval(cohort(), tmp_path, stratify=["center"])
 
 
 def test_names_that_a_spreadsheet_would_run_are_defused():

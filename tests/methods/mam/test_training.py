@@ -52,13 +52,6 @@ def test_closeness_by_hand():
         assert float(closeness(POINTS, p, centers, squares)) == pytest.approx((0 + (13 + 9) / 2 + 1) / 3 / width)
 
 
-def test_neither_centers_nor_probabilities_have_a_gradient():
-    centers = jnp.array([[0.0, 0.0], [2.0, 0.0]])
-    of_p, of_centers = jax.grad(lambda p, c: closeness(POINTS, p, c), argnums=(0, 1))(jnp.full(3, 0.5), centers)
-    assert not of_p.any()
-    assert not of_centers.any()
-
-
 def test_of_a_risk_video_only_the_top_tenth_counts_as_fidgety():
     p = jnp.linspace(0.1, 1.0, 16)[::-1].reshape(1, 16).repeat(2, 0)
     found = presence(p, jnp.array([False, True]))
