@@ -97,7 +97,7 @@ def test_the_result_says_what_it_depends_on(assessor, record):
     assert found.provenance["settings"]["preprocessing"] == REFERENCE.to_dict()
     assert found.provenance["input"] == {"sha256": "abc"}
     assert found.provenance["history"]
-    assert (found.validated, found.statement) == (False, "Stated by its author: Random weights.")
+    assert (found.validated, found.statement) == (False, "Stated by its author: Random weights, made for a test.")
     assert set(found.contributions) == set(IN_MOTION_19.joints)
     assert found.movement.shape == (100, 19, 2)
     assert found.movement_fps == 10
@@ -271,7 +271,7 @@ def test_three_coordinates_are_refused(assessor, record):
 
 def test_weights_of_another_architecture_are_refused_by_the_first_array_that_differs(ensemble, record):
     member = ensemble.members[0]
-    wider = Member("st-gcn", member.variables, {"widths": [4, 8]})
+    wider = Member("st-gcn", member.variables, {"widths": [4, 6]})
     message = refusal(EnsembleGcnAssessor(Ensemble((wider,), ensemble.info)).assess, record(200))
     assert message.startswith("weights of st-gcn: ")
     assert "the network needs" in message
