@@ -12,8 +12,7 @@ from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.baby_moves import preprocessing as phones
 from infantjax.methods.mam import preprocessing as motion
-from infantjax.methods.mam.inference import localize, video_logit
-from infantjax.methods.mam.localization import frequency
+from infantjax.methods.mam.inference import frequency, localize, video_logit
 from infantjax.report import Row, schema
 from infantjax.weights.ensemble import load_ensemble
 

@@ -38,12 +38,6 @@ def test_settings_survive_json(name):
         assert registry.get(name).from_settings(settings) == method
 
 
-def test_some_settings_leave_the_others_at_their_defaults():
-    found = registry.get("baby-moves").from_settings({"network": {"features": 8}, "image": [720, 480]})
-    assert (found.network.features, found.network.blocks, found.image) == (8, 3, (720.0, 480.0))
-    assert found.training == registry.get("baby-moves")().training
-
-
 def test_the_network_follows_from_the_settings():
     assert registry.get("baby-moves").from_settings({"network": {"metadata": True}}).build().metadata
     inputs = {"training": {"inputs": ["velocities", "distances"]}, "preprocessing": {"dimensions": 3}}
@@ -74,15 +68,6 @@ def test_the_network_follows_from_the_settings():
 def test_a_setting_that_does_not_fit_is_named(name, settings, message):
     with pytest.raises(ValueError, match=message):
         registry.get(name).from_settings(settings)
-
-
-@pytest.mark.parametrize("name", registry.names())
-def test_only_a_method_without_published_details_is_an_interpretation(name):
-    method = registry.get(name)
-    assert (method.fidelity == "interpretation") == bool(method.fidelity_note) == (name == "mam")
-    if method.fidelity_note:
-        assert "Published:" in method.fidelity_note
-        assert "Our choice:" in method.fidelity_note
 
 
 # --- ensembles -------------------------------------------------------------------------------------------------------
@@ -138,15 +123,6 @@ def test_a_score_is_learned_from_all_other_infants(scored, small):
 def test_methods_with_folds_can_leave_out_one_infant_at_a_time(name, cohort_of, small):
     splits = small(name, folds="infant").splits(cohort_of(name, 6, duration=1))
     assert [split.validation for split in splits] == [(row,) for row in range(6)]
-
-
-def test_random_splits_keep_infants_whole_and_classes_on_every_side(cohort_of, small):
-    cohort = cohort_of("baby-moves", 12, duration=1)
-    pairs = replace(cohort, groups=tuple(f"g{i // 2}" for i in range(12)), outcomes=(0, 0, 1, 1) * 3)
-    for split in small("baby-moves", repeats=4, shares=[0.34, 0.34]).splits(pairs):
-        sides = (split.train, split.validation, split.test)
-        assert all({pairs.outcomes[row] for row in side} == {0, 1} for side in sides)
-        assert sum(len({pairs.groups[row] for row in side}) for side in sides) == 6
 
 
 def test_a_table_has_the_median_over_runs_and_another_one_every_run(scored, tmp_path):

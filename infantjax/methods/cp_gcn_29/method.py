@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
 from infantjax.methods.cp_gcn_29.preprocessing import Fingers, to_in_motion_29
 from infantjax.methods.registry import register
 from infantjax.methods.window_method import WindowMethod
+from infantjax.recording.augmentation_config import Augmentation
 from infantjax.recording.preprocessing import Preprocessing
 from infantjax.recording.recording import Recording
-from infantjax.settings import Count, Share, check_fields
+from infantjax.settings import Count, Positive, Precision, Seed, Share, check_fields
 from infantjax.skeletons import IN_MOTION_29
 from infantjax.weights.ensemble import Ensemble
 
@@ -22,6 +22,51 @@ if TYPE_CHECKING:
     from infantjax.methods.cp_gcn_29.search import CpGcn29Search
     from infantjax.methods.cp_gcn_29.training import CpGcn29Task
     from infantjax.training.cohorts.window_task import CohortData
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How every run of a stack is trained.
+
+    Attributes:
+        epochs: number of epochs.
+        batch_size: windows of a step; an incomplete last batch is dropped.
+        learning_rate: of Adam after the warm-up; halved after 200 and after 250 epochs.
+        warm_up: epochs in which the rate rises from a quarter.
+        samples_per_negative: windows of each infant without CP in an epoch.
+        positive_ratio: an infant with CP gives this many times as many windows.
+        augmentation: random views of training windows; None trains on the windows as they are.
+        precision: of the activations and products of a training step; weights, norms and validation are in float32.
+        evaluation_batch: validation windows of a call; changes memory, not results.
+        seed: of all random numbers.
+
+    Raises:
+        ValueError: a value out of range.
+
+    Source: the public code of ShapGCN; optimizer and batch of the same network from the log of AutoCP. Our choice:
+        views from whole ranges in place of steps of 10 degrees and a tenth; one window from each equal part of a
+        recording; validation after every epoch; biases that begin at random in place of 0.
+    """
+
+    epochs: Count = 300
+    batch_size: Count = 32
+    learning_rate: Positive = 5e-3
+    warm_up: Count = 10
+    samples_per_negative: Count = 5
+    positive_ratio: Count = 6
+    augmentation: Augmentation | None = field(default_factory=lambda: Augmentation(60, 0.3, 0.4, discrete=False))
+    precision: Precision = "float32"
+    evaluation_batch: Count = 16
+    seed: Seed = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def roll(self) -> bool:
+        """Windows lie within the recording."""
+        return False
+
 
 WINDOW = 225
 """Frames of a window, 7.5 s: what the public configuration says; the loader's constant 150 is the option."""

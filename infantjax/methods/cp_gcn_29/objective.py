@@ -10,7 +10,7 @@ import flax.linen as nn
 
 from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.architecture import ALTERNATIVES, canonical
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
+from infantjax.methods.cp_gcn_29.method import TrainingConfig
 from infantjax.methods.cp_gcn_29.model import build
 from infantjax.methods.cp_gcn_29.training import CpGcn29Task
 from infantjax.search.auc import AucObjective

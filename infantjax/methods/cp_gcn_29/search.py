@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infantjax.methods import registry
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
+from infantjax.methods.cp_gcn_29.method import TrainingConfig
 
 if TYPE_CHECKING:
     from infantjax.methods.cp_gcn_29.objective import CpGcn29Objective

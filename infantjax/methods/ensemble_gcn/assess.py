@@ -156,7 +156,7 @@ def window_network(
     Raises:
         InputError: the member names settings that the network does not take.
     """
-    from infantjax.methods.ensemble_gcn.folding import fold  # the networks, which need Flax
+    from infantjax.methods.ensemble_gcn.model import fold  # the networks, which need Flax
 
     entry = models.get(member.model)
     try:

@@ -169,7 +169,7 @@ class TemporalBlock(nn.Module):
         return TemporalConv(s.inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
 
     def _composed_scales(self, x: Array) -> Array:
-        """All scales and their fusion, of the variables that `folding.compose_scales` makes."""
+        """All scales and their fusion, of the variables that `model.compose_scales` makes."""
         s = self.spec
         bias = parameter(self, "bias", Constant(0), (s.features,))
         if s.block_type == "basic":

@@ -12,8 +12,7 @@ from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.methods import common
 from infantjax.methods.mam import preprocessing as motion
-from infantjax.methods.mam.inference import localize, video_logit
-from infantjax.methods.mam.localization import frequency, intervals
+from infantjax.methods.mam.inference import frequency, intervals, localize, video_logit
 from infantjax.pose.lifting import Lifter
 from infantjax.recording.conversion import convert
 from infantjax.recording.quality import Moments

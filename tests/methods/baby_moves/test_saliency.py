@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infantjax.methods.baby_moves import assess as saliency
 from infantjax.methods.baby_moves import model as baby_moves
-from infantjax.methods.baby_moves import saliency
 from infantjax.nn.initializers import initialize
 from infantjax.skeletons import BABY_MOVES_18
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from infantjax import models
 from infantjax.devices import for_platform
 from infantjax.methods.ensemble_gcn.architecture import ALTERNATIVES, KBEST, Architecture
-from infantjax.methods.ensemble_gcn.folding import fold
-from infantjax.methods.ensemble_gcn.model import GraphNetwork
+from infantjax.methods.ensemble_gcn.model import GraphNetwork, fold
 from infantjax.methods.ensemble_gcn.plan import plan
 from infantjax.methods.ensemble_gcn.st_gcn import StGcn
 from infantjax.models.summary import kept_counts, summarize

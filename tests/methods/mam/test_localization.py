@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from infantjax.evaluation.intervals import clopper_pearson
-from infantjax.methods.mam.localization import frequency, intervals
+from infantjax.methods.mam.inference import frequency, intervals
 
 STARTS = np.arange(0, 200, 20)
 

@@ -11,9 +11,8 @@ from infantjax.evaluation.discrimination import auc
 from infantjax.methods.mam import preprocessing as motion
 from infantjax.methods.mam import training as mam
 from infantjax.methods.mam.inference import localize
-from infantjax.methods.mam.losses import closeness, moved, presence, triplet
 from infantjax.methods.mam.model import MAM
-from infantjax.methods.mam.training import TrainingConfig, Videos, VideoTask
+from infantjax.methods.mam.training import TrainingConfig, Videos, VideoTask, closeness, moved, presence, triplet
 from infantjax.recording.recording import Recording
 from infantjax.simulation import InfantConfig, draw_infant, move
 from infantjax.skeletons import IN_MOTION_19

@@ -39,18 +39,6 @@ def test_what_the_paper_does_not_say_of_biases_is_an_option():
     np.testing.assert_allclose(shrinking["conv2_kernel"], 0.9 * params["conv2_kernel"], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("nesterov", "way"), [(False, 1 + 1.95), (True, 1.95 + (1 + 0.95 * 1.95))])
-def test_the_form_of_the_momentum_is_an_option(nesterov, way):
-    """Two steps along one gradient."""
-    optimizer = ScoreTask(MODULE, TrainingConfig(learning_rate=1.0, nesterov=nesterov), (1, 12, 120, 1)).optimizer
-    weight, one = jnp.float32(0), jnp.float32(1)
-    memory = optimizer.init(weight)
-    for _ in range(2):
-        change, memory = optimizer.update(one, memory, weight)
-        weight += change
-    np.testing.assert_allclose(-weight, way, rtol=1e-6)
-
-
 @pytest.fixture(scope="module")
 def cohort():
     """Windows whose limbs move together as much as the score says; six subjects."""
