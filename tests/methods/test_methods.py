@@ -151,37 +151,7 @@ def trained(name: str, small, cohort_of, folder: Path, **options):
     return method.crossval(cohort, folder, TrainOptions(**options), annotated=annotated_of(name, cohort_of))
 
 
-@pytest.mark.slow  # the crossval tests of the methods do the same for one
-@pytest.mark.parametrize("name", registry.names("keypoints"))
-def test_an_interrupted_cross_validation_continues_to_an_ensemble_that_assesses(name, small, cohort_of, tmp_path):
-    def interrupt(epoch, state):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(name, small, cohort_of, tmp_path, on_epoch=interrupt)
-    epochs = []
-    ensemble = trained(name, small, cohort_of, tmp_path, on_epoch=lambda epoch, _: epochs.append(epoch))
-    assert epochs == [2]
-    loaded = load_ensemble(tmp_path)
-    assert loaded.digest == ensemble.digest
-    recording = cohort_of(name, 2, 50).recordings[0]
-    options = {"contributions_of": "first_model"} if name == "ensemble-gcn" else {}
-    found = [registry.assessor(each, **options).assess(recording).to_dict() for each in (ensemble, loaded)]
-    assert found[0] == found[1]
-    assert found[0]["method"]["name"] == name
-    assert found[0]["validated"] is False
-
-    record = json.loads((tmp_path / "training.json").read_text())
-    assert (record["method"], record["settings"]) == (name, small(name).settings)
-    assert {run["status"] for run in record["runs"]} == {"finished"}
-    held_out = {infant for run in record["runs"] for infant in run["held_out"]}
-    rows = list(csv.DictReader((tmp_path / "out_of_fold.csv").read_text().splitlines()))
-    assert {row["id"] for row in rows} == held_out
-    # Ids of infants do not travel with the weights.
-    assert not any(infant in (tmp_path / "ensemble.json").read_text() for infant in held_out)
-
-
-@pytest.mark.slow
+@pytest.mark.slow  # the crossval tests of the graph networks do most of it by default
 @pytest.mark.parametrize("name", registry.names("keypoints"))
 def test_a_continued_training_is_the_uninterrupted_one_and_a_run_alone_is_that_of_the_stack(
     name, small, cohort_of, tmp_path
@@ -192,13 +162,27 @@ def test_a_continued_training_is_the_uninterrupted_one_and_a_run_alone_is_that_o
     whole = trained(name, small, cohort_of, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(name, small, cohort_of, tmp_path / "again", on_epoch=interrupt)
-    again = trained(name, small, cohort_of, tmp_path / "again")
+    epochs = []
+    again = trained(name, small, cohort_of, tmp_path / "again", on_epoch=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [2]
     for a, b in zip(*(jax.tree.leaves([m.variables for m in e.members]) for e in (whole, again)), strict=True):
         np.testing.assert_array_equal(a, b)
 
+    loaded, recording = load_ensemble(tmp_path / "again"), cohort_of(name, 2, 50).recordings[0]
+    assert loaded.digest == again.digest
+    found = [registry.assessor(each).assess(recording).to_dict() for each in (again, loaded)]
+    assert found[0] == found[1]
+    assert (found[0]["method"]["name"], found[0]["validated"]) == (name, False)
+    record = json.loads((tmp_path / "again" / "training.json").read_text())
+    assert (record["method"], record["settings"]) == (name, small(name).settings)
+    held_out = {infant for run in record["runs"] for infant in run["held_out"]}
+    rows = list(csv.DictReader((tmp_path / "again" / "out_of_fold.csv").read_text().splitlines()))
+    assert {row["id"] for row in rows} == held_out
+    # Ids of infants do not travel with the weights.
+    assert not any(infant in (tmp_path / "again" / "ensemble.json").read_text() for infant in held_out)
+
     method, cohort = small(name), cohort_of(name, 3 if name == "sma-cnn" else 8)
-    first = method.splits(cohort)[0]
-    alone = replace_splits(method, (first,)).crossval(
+    alone = replace_splits(method, method.splits(cohort)[:1]).crossval(
         cohort, tmp_path / "alone", annotated=annotated_of(name, cohort_of)
     )
     one = [jax.tree.leaves(e.members[0].variables) for e in (whole, alone)]
