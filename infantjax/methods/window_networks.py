@@ -33,6 +33,7 @@ from infantjax.weights.ensemble import Ensemble, Member, Predict, leaves, nested
 if TYPE_CHECKING:
     import flax.linen as nn
 
+Positions = Float[np.ndarray, "time joint 2"]
 Keep = Bool[np.ndarray, " window"]
 """Which windows of a recording are computed."""
 
@@ -210,9 +211,7 @@ class EnsembleProgram:
         for _, program in self._programs:
             program.result()
 
-    def scores(
-        self, positions: Float[np.ndarray, "time joint 2"], keep: Keep | None = None
-    ) -> tuple[list[Scores], np.ndarray]:
+    def scores(self, positions: Positions, keep: Keep | None = None) -> tuple[list[Scores], np.ndarray]:
         """Scores of every member on the evaluation windows of a standardized recording.
 
         Args:
@@ -230,7 +229,7 @@ class EnsembleProgram:
         return found
 
     def scores_of_many(
-        self, recordings: Sequence[Float[np.ndarray, "_ joint 2"]], keeps: Sequence[Keep] | None = None
+        self, recordings: Sequence[Positions], keeps: Sequence[Keep] | None = None
     ) -> list[tuple[list[Scores], np.ndarray]]:
         """Scores of several recordings, whose windows fill the same chunks; the same as of each alone.
 
@@ -249,7 +248,7 @@ class EnsembleProgram:
             ([Scores(s.risk[:, cut], s.contributions[:, cut]) for s in scores], each) for cut, each in zip(cuts, starts)
         ]
 
-    def _scores(self, positions: Float[np.ndarray, "time joint 2"], starts: np.ndarray) -> list[Scores]:
+    def _scores(self, positions: Positions, starts: np.ndarray) -> list[Scores]:
         """Scores of every member on the windows that start at these frames."""
         self.start()
         pool = ThreadPoolExecutor(_workers(self.choose()[0][0].platform), thread_name_prefix="computing")
@@ -332,11 +331,7 @@ class _Call:
         return program.compile(compiler_options=COMPILER_OPTIONS.get(platform_of(self.mesh))), weights
 
     def run(
-        self,
-        program: "Future[tuple[Compiled, list[Any]]]",
-        group: int,
-        positions: Float[np.ndarray, "time joint 2"],
-        starts: np.ndarray,
+        self, program: "Future[tuple[Compiled, list[Any]]]", group: int, positions: Positions, starts: np.ndarray
     ) -> Scores:
         """Scores of one group of networks on one chunk, which is filled up with its last window."""
         padded = np.pad(starts, (0, self.capacity - len(starts)), mode="edge")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from infantjax.evaluation.intervals import TAILS
 from infantjax.methods.mam import preprocessing
 from infantjax.methods.mam.model import MAM
-from infantjax.methods.mam.preprocessing import Distance, Input
+from infantjax.methods.mam.preprocessing import Distance, Input, Positions
 from infantjax.methods.mam.training import TrainingConfig
 
 
@@ -36,7 +36,7 @@ def _fuser(module: MAM) -> Callable[..., Array]:
 def _encoded(
     module: MAM,
     variables: Any,
-    positions: Float[np.ndarray, "time joint axis"],
+    positions: Positions,
     starts: Int[np.ndarray, " clip"],
     config: TrainingConfig,
     batch: int,
@@ -54,7 +54,7 @@ def _encoded(
 def video_logit(
     module: MAM,
     variables: Any,
-    positions: Float[np.ndarray, "time joint axis"],
+    positions: Positions,
     info: Float[np.ndarray, "4"] | None,
     config: TrainingConfig,
     *,
@@ -83,7 +83,7 @@ def video_logit(
 def localize(
     module: MAM,
     variables: Any,
-    positions: Float[np.ndarray, "time joint axis"],
+    positions: Positions,
     config: TrainingConfig,
     *,
     step: int = preprocessing.LOCALIZATION_STEP,
