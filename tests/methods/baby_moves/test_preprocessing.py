@@ -116,13 +116,12 @@ def moved(keypoints, angles, shifts):
     return np.einsum("tij,tpj->tpi", turn, keypoints) + shifts[:, None]
 
 
-@pytest.mark.parametrize("settings", [REFERENCE, Preprocessing(template="absolute")])
-def test_alignment_takes_out_any_turn_and_shift_of_the_camera(settings):
+def test_alignment_takes_out_any_turn_and_shift_of_the_camera():
     """A still infant before a moving camera is still afterwards, head towards small x."""
     rng = np.random.default_rng(0)
     still = np.repeat(body()[:1], 60, axis=0)
     seen = moved(still, rng.normal(0, 0.3, 60), rng.normal(0, 30, (60, 2)))
-    aligned = baby_moves.align(seen, 30.0, IMAGE, settings)
+    aligned = baby_moves.align(seen, 30.0, IMAGE)
     np.testing.assert_allclose(aligned, aligned[:1].repeat(60, axis=0), atol=1e-9)
     shoulders, hips = aligned[0, [4, 11]].mean(axis=0), aligned[0, [7, 14]].mean(axis=0)
     np.testing.assert_allclose((shoulders - hips) / np.linalg.norm(shoulders - hips), (-1, 0), atol=1e-12)
