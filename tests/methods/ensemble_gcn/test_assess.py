@@ -158,16 +158,6 @@ def test_recordings_of_any_length_are_assessed_without_compiling_again(assessor,
     assert not compilations
 
 
-def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
-    positions = standardize(record(1000), REFERENCE).keypoints.astype(np.float32)
-    (expected,), starts = assessor._program.scores(positions)
-    (found,), same = replace(assessor._program, chunk=1, _programs=[]).scores(positions)
-    np.testing.assert_array_equal(same, starts)
-    # Another shape is another program: sums in another order, amplified by the norms.
-    np.testing.assert_allclose(found.risk, expected.risk, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found.contributions, expected.contributions, rtol=0, atol=1e-4)
-
-
 def test_one_window_gives_the_same_in_any_company(assessor, record):
     """The last chunk is filled up with copies; what else is in a chunk must not leak."""
     positions = standardize(record(600), REFERENCE).keypoints.astype(np.float32)
