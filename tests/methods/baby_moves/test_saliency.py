@@ -1,4 +1,4 @@
-"""Saliency: the reference's gradient, a network whose gradient is known, and that it follows the weights."""
+"""Saliency: the gradient of the reference, and points from their coordinates."""
 
 import jax
 import numpy as np
