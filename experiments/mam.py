@@ -45,8 +45,7 @@ from infantjax.formats.cohort import TRUTH, read_annotated, read_cohort
 from infantjax.formats.outcomes import read_seconds
 from infantjax.methods.common import auc_or_nan
 from infantjax.methods.mam import preprocessing
-from infantjax.methods.mam.inference import localize
-from infantjax.methods.mam.localization import frequency
+from infantjax.methods.mam.inference import frequency, localize
 from infantjax.methods.mam.method import Mam, Network
 from infantjax.methods.mam.preprocessing import Distance, Input, Preprocessing
 from infantjax.methods.mam.training import Squares, Standardize, TrainingConfig

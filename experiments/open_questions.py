@@ -40,13 +40,15 @@ from infantjax.evaluation.discrimination import auc, auc_interval
 from infantjax.evaluation.intervals import bootstrap_mean, clopper_pearson
 from infantjax.files import write_atomically
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, prepare_cohort, train
+from infantjax.methods.ensemble_gcn.method import EnsembleGCN
+from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, setup
 from infantjax.models import get
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.preprocessing import REFERENCE, Preprocessing
 from infantjax.recording.recording import Recording
 from infantjax.training.cohorts.cohort_splits import cohort_splits
 from infantjax.training.execution.layout import take_runs
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
 from infantjax.training.state import StackResult
@@ -141,17 +143,19 @@ def main(options: Options) -> None:
         print(tables[-1], flush=True)
 
 
+def prepared(options: Options, cohort: Cohort, preprocessing: Preprocessing) -> CohortData:
+    """Standardized recordings with their outcomes."""
+    method = EnsembleGCN(model=options.model, preprocessing=preprocessing)
+    return method.data([method.prepare(recording) for recording in cohort.recordings], cohort.outcomes)
+
+
 def trained(options: Options, cohort: Cohort, seeds: int, preprocessing: Preprocessing, name: str) -> Trained:
     """Every fold with so many seeds, as one stack."""
     entry = get(options.model)
     folds = cohort_splits(cohort, options.folds, options.stratify, options.training.seed) * seeds
-    data = prepare_cohort(cohort, entry.skeleton, preprocessing)
-    result = train(
-        entry.build(**options.overrides),
-        data,
-        folds,
-        options.training,
-        features=entry.features,
+    data = prepared(options, cohort, preprocessing)
+    result = fit(
+        *setup(entry.build(**options.overrides), data, folds, options.training, entry.features),
         directory=options.output / name,
         description={"name": options.model, "overrides": options.overrides},
         options=TrainOptions(quiet=False),

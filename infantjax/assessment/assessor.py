@@ -364,20 +364,12 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
 
     @property
     def variables(self) -> list[Any]:
-        """The variables of every network, on the default device, in the form of `prepare_variables`.
+        """The variables of every network, on the default device.
 
         Raises:
             InputError: they do not fit the network.
         """
         return self._variables.get()
-
-    def network_of(self, member: Member) -> Any:
-        """The network of a member; the same for all unless a method says otherwise."""
-        return self.network
-
-    def prepare_variables(self, variables: Any) -> Any:
-        """The variables of one network as `predict` uses them."""
-        return variables
 
     @cached_property
     def _variables(self) -> Any:
@@ -388,9 +380,8 @@ class NetworkAssessor(Assessor, Generic[MethodT]):
 
         found: list[Any] = []
         for member in self.ensemble.members:
-            require_fit(member, variable_shapes(self.network_of(member), self.method.input_shape))
-            runs = [jax.tree.map(lambda leaf, i=i: leaf[i], member.variables) for i in range(member.runs)]
-            found += map(self.prepare_variables, runs)
+            require_fit(member, variable_shapes(self.network, self.method.input_shape))
+            found += [jax.tree.map(lambda leaf, i=i: leaf[i], member.variables) for i in range(member.runs)]
         return PerDevice(found)
 
 

@@ -4,9 +4,9 @@ Cross-validation, checkpoints, ensembles, reports, the command line and the sear
 lives in its own folder; `method.py` there shows it from top to bottom.
 """
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -118,8 +118,13 @@ class Method(Trainable):
             first: number of the first infant; an infant depends on the seed and its number only.
         """
         from infantjax.simulation.cohort import simulate_infants
+        from infantjax.simulation.traits import draw_metadata
 
-        return simulate_infants(n, seed, duration, prevalence=prevalence, fps=fps, base=base, first=first)
+        infants = simulate_infants(n, seed, duration, prevalence=prevalence, fps=fps, base=base, first=first)
+        for index, (recording, outcome) in enumerate(infants, first):
+            drawn = draw_metadata(seed, index, outcome)
+            metadata = recording.metadata.with_columns({name: drawn[name] for name in cls.simulated_columns})
+            yield replace(recording, metadata=metadata), outcome
 
     # --- what is the same for all ----------------------------------------------------------------------------------
 
@@ -152,7 +157,7 @@ class Method(Trainable):
             return method
         if not hasattr(method, "threshold"):
             raise ValueError(f"{cls.name} decides nothing and has no threshold")
-        return dataclasses.replace(method, threshold=float(threshold))  # type: ignore[type-var]
+        return replace(method, threshold=float(threshold))  # type: ignore[type-var]
 
     def crossval(
         self, cohort: Cohort, directory: str | Path, options: "TrainOptions | None" = None, **others: Any

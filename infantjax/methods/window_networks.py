@@ -28,11 +28,12 @@ from infantjax.devices import BATCH, NETWORK, for_platform, local_mesh, platform
 from infantjax.explanation.saliency import Explain, explained
 from infantjax.files import sha256
 from infantjax.recording.windows import window_starts
-from infantjax.weights.ensemble import Member, Predict, leaves, nested
+from infantjax.weights.ensemble import Ensemble, Member, Predict, leaves, nested
 
 if TYPE_CHECKING:
     import flax.linen as nn
 
+Positions = Float[np.ndarray, "time joint 2"]
 Keep = Bool[np.ndarray, " window"]
 """Which windows of a recording are computed."""
 
@@ -88,18 +89,21 @@ class WindowNetwork:
         return jax.tree.map(lambda a: a[None], self(jax.tree.map(lambda a: a[0], folded), positions))
 
 
-def predict_fn(members: Sequence[Member], networks: Sequence[WindowNetwork], platform: str | None = None) -> Predict:
+def predict_fn(ensemble: Ensemble, platform: str | None = None) -> Predict:
     """The risks of windows by every network of an ensemble as a pure function; see `Ensemble.predict_fn`.
 
     Args:
-        members: of the ensemble.
-        networks: of each member.
+        ensemble: of a method whose assessor is a `WindowAssessor`.
         platform: `cpu`, `gpu` or `tpu`; None is that of JAX's default backend.
 
     Raises:
         InputError: the weights of a member do not fit its network.
     """
-    for member, network in zip(members, networks, strict=True):
+    from infantjax.methods import registry
+
+    known: Any = registry.assessor(ensemble)
+    networks: list[WindowNetwork] = known.networks
+    for member, network in zip(ensemble.members, networks, strict=True):
         _require_fit(member, network)
     used = platform or jax.default_backend()
     shape, chunk = (*networks[0].shape[:2], 2), CHUNKS.get(used, 64)
@@ -207,9 +211,7 @@ class EnsembleProgram:
         for _, program in self._programs:
             program.result()
 
-    def scores(
-        self, positions: Float[np.ndarray, "time joint 2"], keep: Keep | None = None
-    ) -> tuple[list[Scores], np.ndarray]:
+    def scores(self, positions: Positions, keep: Keep | None = None) -> tuple[list[Scores], np.ndarray]:
         """Scores of every member on the evaluation windows of a standardized recording.
 
         Args:
@@ -227,7 +229,7 @@ class EnsembleProgram:
         return found
 
     def scores_of_many(
-        self, recordings: Sequence[Float[np.ndarray, "_ joint 2"]], keeps: Sequence[Keep] | None = None
+        self, recordings: Sequence[Positions], keeps: Sequence[Keep] | None = None
     ) -> list[tuple[list[Scores], np.ndarray]]:
         """Scores of several recordings, whose windows fill the same chunks; the same as of each alone.
 
@@ -246,7 +248,7 @@ class EnsembleProgram:
             ([Scores(s.risk[:, cut], s.contributions[:, cut]) for s in scores], each) for cut, each in zip(cuts, starts)
         ]
 
-    def _scores(self, positions: Float[np.ndarray, "time joint 2"], starts: np.ndarray) -> list[Scores]:
+    def _scores(self, positions: Positions, starts: np.ndarray) -> list[Scores]:
         """Scores of every member on the windows that start at these frames."""
         self.start()
         pool = ThreadPoolExecutor(_workers(self.choose()[0][0].platform), thread_name_prefix="computing")
@@ -329,11 +331,7 @@ class _Call:
         return program.compile(compiler_options=COMPILER_OPTIONS.get(platform_of(self.mesh))), weights
 
     def run(
-        self,
-        program: "Future[tuple[Compiled, list[Any]]]",
-        group: int,
-        positions: Float[np.ndarray, "time joint 2"],
-        starts: np.ndarray,
+        self, program: "Future[tuple[Compiled, list[Any]]]", group: int, positions: Positions, starts: np.ndarray
     ) -> Scores:
         """Scores of one group of networks on one chunk, which is filled up with its last window."""
         padded = np.pad(starts, (0, self.capacity - len(starts)), mode="edge")

@@ -8,35 +8,13 @@ networks is first asked for, so listing names imports neither JAX nor Flax.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from infantjax.lazy import did_you_mean, discover
+from infantjax.lazy import did_you_mean, discover, lazy_attributes
 
 if TYPE_CHECKING:
-    from infantjax.models.entry import (
-        COUNTING_RULES,
-        CountingRule,
-        ModelEntry,
-        Published,
-        count_flops,
-        count_image,
-        count_operations,
-        count_parameters,
-        variable_shapes,
-    )
+    from infantjax.models.entry import ModelEntry
 
-__all__ = [
-    "COUNTING_RULES",
-    "CountingRule",
-    "ModelEntry",
-    "Published",
-    "count_flops",
-    "count_image",
-    "count_operations",
-    "count_parameters",
-    "get",
-    "names",
-    "require_known",
-    "variable_shapes",
-]
+_OF_ENTRIES = ("ModelEntry", "Published", "count_flops", "count_image", "count_parameters", "variable_shapes")
+"""Names of `models.entry`, which needs Flax."""
 
 
 def names() -> list[str]:
@@ -67,6 +45,4 @@ def get(name: str) -> "ModelEntry":
 
 def __getattr__(name: str) -> Any:
     """Load what all entries share when it is first named."""
-    if name in __all__:
-        return getattr(importlib.import_module("infantjax.models.entry"), name)
-    raise AttributeError(f"module 'infantjax.models' has no attribute {name!r}")
+    return lazy_attributes(__name__, dict.fromkeys(_OF_ENTRIES, "infantjax.models.entry"))[0](name)

@@ -15,6 +15,7 @@ from infantjax.nn.initializers import HeNormalFanOut, parameter
 from infantjax.nn.kernels.lowering import fusion_barrier
 from infantjax.nn.layers import BatchNorm, TemporalConv
 
+Map = Float[Array, "joint batch time channel"]
 Activation = Callable[[Array], Array]
 AttentionKind = Literal["channel", "frame", "joint"]
 
@@ -92,9 +93,7 @@ class ChannelAttention(nn.Module):
     squash: Activation = jax.nn.softmax
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool
-    ) -> Float[Array, "one batch one channel"]:
+    def __call__(self, x: Map, train: bool) -> Float[Array, "one batch one channel"]:
         """Attention weights of each channel; by default they sum to 1."""
         inner = self.features // 4
         pooled = rearrange(_mean(x, (0, 2)), "batch channel -> 1 batch 1 channel")
@@ -150,9 +149,7 @@ class Attention(nn.Module):
     activation: Activation
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "joint batch time channel"], train: bool
-    ) -> Float[Array, "joint batch time channel"]:
+    def __call__(self, x: Map, train: bool) -> Map:
         """Attend."""
         if self.kind == "channel":
             weights = ChannelAttention(self.features, self.activation, name="channel")(x, train)

@@ -9,28 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
-
-Kind = Literal[
-    "convolution",
-    "multiplication",
-    "linear",
-    "pooling",
-    "norm",
-    "adjacency",
-    "bias",
-    "activation",
-    "sum",
-    "shape",
-    "upscaling",
-    "depthwise upscaling",
-    "fixed values",
-]
 
 _counter: ContextVar[Counter[str] | None] = ContextVar("operations", default=None)
 
 
-def record(kind: Kind, operations: int) -> None:
+def record(kind: str, operations: int) -> None:
     """Add operations (multiply-accumulates or output elements) to the open counter, if there is one."""
     counter = _counter.get()
     if counter is not None:

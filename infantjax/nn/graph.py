@@ -17,8 +17,25 @@ from infantjax.nn.kernels.convolution import pointwise
 from infantjax.nn.kernels.folding import is_folded
 from infantjax.nn.kernels.lowering import fusion_barrier, on_cpu
 from infantjax.nn.layers import BatchNorm
+from infantjax.skeletons import Skeleton
+
+Map = Float[Array, "joint batch time channel"]
+Graph = Float[Array, "matrix joint joint_out"]
+"""Weights of what each joint gives to others."""
 
 _FEW_CHANNELS = 8
+
+
+def joints_first(x: Float[Array, "batch time joint channel"], skeleton: Skeleton, channels: int) -> Map:
+    """The input in the layout inside of the networks.
+
+    Raises:
+        ValueError: another shape; the message has both.
+    """
+    joints = len(skeleton.joints)
+    if x.ndim != 4 or x.shape[2:] != (joints, channels):
+        raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")
+    return rearrange(x, "batch time joint channel -> joint batch time channel")
 
 
 class Block(NamedTuple):
@@ -29,9 +46,7 @@ class Block(NamedTuple):
     kernel: Array
 
 
-def graph_product(
-    x: Float[Array, "joint batch time channel"], matrix: Float[Array, "joint_out joint"]
-) -> Float[Array, "joint_out batch time channel"]:
+def graph_product(x: Map, matrix: Float[Array, "joint_out joint"]) -> Map:
     """Multiply the joints by one matrix from the left."""
     _, batch, time, _ = x.shape
     flat = rearrange(fusion_barrier(x), "joint batch time channel -> joint (batch time channel)")
@@ -39,9 +54,7 @@ def graph_product(
     return rearrange(matrix @ flat, split, batch=batch, time=time)
 
 
-def graph_convolution(
-    x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint_out"], blocks: Sequence[Block]
-) -> Float[Array, "joint_out batch time out"]:
+def graph_convolution(x: Map, adjacency: Graph, blocks: Sequence[Block]) -> Map:
     """Sum over the matrices `k` of `A[k]` applied over the joints and `kernel[k]` applied over the channels.
 
     On a CPU the adjacency goes first, which leaves fewer channels for the other product and is fast both ways.
@@ -89,12 +102,7 @@ class GraphConv(nn.Module):
         self.bias = parameter(self, "bias", UniformFanIn(self.inputs), shape[1:])
         self.batch_norm = BatchNorm((self.features,), name="norm")
 
-    def __call__(
-        self,
-        x: Float[Array, "joint batch time in"],
-        adjacency: Float[Array, "matrix joint joint_out"],
-        train: bool,
-    ) -> Float[Array, "joint batch time out"]:
+    def __call__(self, x: Map, adjacency: Graph, train: bool) -> Map:
         """Convolve and normalize."""
         chex.assert_shape(x, (None, None, None, self.inputs))
         chex.assert_shape(adjacency, (self.matrices, len(x), None))
@@ -103,8 +111,7 @@ class GraphConv(nn.Module):
         flops.record("convolution", x.size * self.matrices * self.features)
         flops.record("adjacency", x.size // self.inputs * self.matrices * self.features * adjacency.shape[-1])
         if not train:
-            multiplier, offset = self.batch_norm.affine()
-            kernel, spread = kernel * multiplier, spread * multiplier + offset
+            kernel, spread = self.batch_norm.into(kernel, spread)
         blocks = [Block(0, self.inputs, kernel[:, k]) for k in range(self.matrices)]
         y = graph_convolution(x, adjacency, blocks) + spread
         return self.batch_norm(y, train) if train else y
@@ -136,19 +143,13 @@ class GroupedGraphConv(nn.Module):
         else:
             self.batch_norm = BatchNorm((self.features,), name="norm")
 
-    def __call__(
-        self,
-        x: Float[Array, "joint batch time channel"],
-        adjacency: Float[Array, "matrix joint joint_out"],
-        train: bool,
-    ) -> Float[Array, "joint batch time channel"]:
+    def __call__(self, x: Map, adjacency: Graph, train: bool) -> Map:
         """Convolve and normalize."""
         kernel, bias = self.kernel, self.bias
         flops.record("convolution", x.size * self.matrices)
         flops.record("adjacency", x.size * self.matrices * adjacency.shape[-1])
         if self.batch_norm is not None and not train:
-            scale, bias = self.batch_norm.affine()
-            kernel = kernel * scale
+            kernel, bias = self.batch_norm.into(kernel, None)
         blocks = [self._block(k, kernel[k]) for k in range(self.matrices)]
         y = graph_convolution(x, adjacency, blocks)
         return self.batch_norm(y, train) if train else y + bias

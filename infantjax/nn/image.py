@@ -153,8 +153,7 @@ class ImageConv(nn.Module):
         kernel = self.kernel
         bias = self.bias if self.use_bias else None
         if self.norm and not train:
-            multiplier, offset = self.batch_norm.affine()
-            kernel, bias = kernel * multiplier, offset if bias is None else bias * multiplier + offset
+            kernel, bias = self.batch_norm.into(kernel, bias)
         if self.depthwise:
             y = depthwise_convolution(x, kernel, self.stride)
         elif self.kernel_size == 1:
@@ -283,8 +282,7 @@ class TransposedConv(nn.Module):
         flops.record("bias", 4 * x.shape[0] * x.shape[1] * x.shape[2] * self.features)
         kernel, bias = self.kernel, self.bias
         if not train:
-            multiplier, offset = self.batch_norm.affine()
-            kernel, bias = kernel * multiplier, bias * multiplier + offset
+            kernel, bias = self.batch_norm.into(kernel, bias)
         y = transposed(x, kernel) + bias
         return self.batch_norm(y, train) if train else y
 

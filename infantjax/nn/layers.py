@@ -14,7 +14,6 @@ from itertools import accumulate
 from typing import Any
 
 import chex
-import flax.errors
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -52,11 +51,7 @@ class BatchNorm(nn.Module):
     unbiased: bool = True
 
     def setup(self) -> None:
-        """Declare the variables.
-
-        Raises:
-            flax.errors.ScopeParamShapeError: a variable has another shape.
-        """
+        """Declare the variables."""
         self.scale = parameter(self, "scale", Constant(1), self.shape)
         self.bias = parameter(self, "bias", Constant(0), self.shape)
         self.folded = not self.is_initializing() and not self.has_variable("batch_stats", "mean")
@@ -64,9 +59,6 @@ class BatchNorm(nn.Module):
             return
         self.mean = variable(self, "batch_stats", "mean", lambda: np.zeros(self.shape))
         self.var = variable(self, "batch_stats", "var", lambda: np.ones(self.shape))
-        for name, found in (("mean", self.mean.value.shape), ("var", self.var.value.shape)):
-            if found != self.shape:
-                raise flax.errors.ScopeParamShapeError(name, "/".join(self.path), found, self.shape)
 
     def affine(self) -> tuple[Array, Array]:
         """Multiplier and offset of evaluation mode."""
@@ -74,6 +66,11 @@ class BatchNorm(nn.Module):
             return self.scale, self.bias
         multiplier = self.scale * lax.rsqrt(self.var.value + self.epsilon)
         return fusion_barrier((multiplier, self.bias - self.mean.value * multiplier))
+
+    def into(self, kernel: Array, bias: Array | None) -> tuple[Array, Array]:
+        """A kernel and its bias that give what the norm of evaluation mode makes of their output."""
+        multiplier, offset = self.affine()
+        return kernel * multiplier, offset if bias is None else bias * multiplier + offset
 
     def __call__(self, x: Array, train: bool, shift: Array | None = None) -> Array:
         """Normalize; in training mode by the statistics of `x`, updating the running ones.
@@ -150,8 +147,7 @@ class TemporalConv(nn.Module):
         chex.assert_shape(x, (None, None, None, self.inputs))
         kernel, bias = self.kernel, self.bias
         if self.batch_norm is not None and not train:
-            scale, offset = self.batch_norm.affine()
-            kernel, bias = kernel * scale, offset if bias is None else bias * scale + offset
+            kernel, bias = self.batch_norm.into(kernel, bias)
         y = temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.inputs * self.kernel_size)
         if self.batch_norm is not None and train:
@@ -219,8 +215,7 @@ class DepthwiseConv(nn.Module):
         """Convolve and normalize."""
         kernel, bias = self.kernel, self.bias
         if self.batch_norm is not None and not train:
-            scale, offset = self.batch_norm.affine()
-            kernel, bias = kernel * scale, offset if bias is None else bias * scale + offset
+            kernel, bias = self.batch_norm.into(kernel, bias)
         y = depthwise_temporal_convolution(x, kernel, self.stride, self.dilation)
         flops.record("convolution", y.size * self.kernel_size)
         return self.batch_norm(y, train, bias) if train else y + bias

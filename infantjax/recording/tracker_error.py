@@ -83,7 +83,7 @@ def with_tracker_error(cohort: Cohort, errors: Sequence[Recording], seed: int = 
     rng = np.random.default_rng(seed)
     recordings: list[Recording] = []
     for recording in cohort.recordings:
-        error = errors[rng.integers(len(errors))]
+        error = errors[int(rng.integers(len(errors)))]
         copy = add_error(recording, error, rng.uniform(0, LARGEST), int(rng.integers(2 * error.frames)))
         recordings += [recording, replace(copy, name=f"{recording.name}+error")]
     groups = cohort.groups or cohort.names

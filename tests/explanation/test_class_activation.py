@@ -30,7 +30,7 @@ def by_hand(features, classifier):
     return np.stack(rows)
 
 
-@pytest.mark.parametrize("frames", [1, 4, 5])
+@pytest.mark.parametrize("frames", [4, 5])
 def test_contributions_are_the_reference_formula(frames):
     features, classifier = case(0, frames=frames)
     found = contributions(features, classifier)
@@ -61,28 +61,11 @@ def test_the_joint_of_the_largest_magnitude_has_1_for_or_against_cp(seed):
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.floats(0.125, 8, width=32))
-def test_the_scale_of_the_features_does_not_matter(seed, scale):
+def test_neither_scale_nor_order_of_frames_matters_and_the_order_of_joints_is_kept(seed, scale):
     features, classifier = case(seed)
-    scaled = contributions(np.float32(scale) * features, classifier)
-    np.testing.assert_allclose(scaled, contributions(features, classifier), rtol=0, atol=1e-5)
-
-
-@settings(max_examples=25, deadline=None)
-@given(seeds)
-def test_reordering_the_joints_reorders_the_contributions(seed):
-    features, classifier = case(seed)
-    order = np.random.default_rng(seed).permutation(features.shape[2])
-    reordered = contributions(features[:, :, order], classifier)
-    np.testing.assert_allclose(reordered, contributions(features, classifier)[:, order], rtol=0, atol=1e-6)
-
-
-@settings(max_examples=25, deadline=None)
-@given(seeds)
-def test_the_order_of_the_frames_does_not_matter(seed):
-    features, classifier = case(seed)
-    order = np.random.default_rng(seed).permutation(features.shape[1])
-    shuffled = contributions(features[:, order], classifier)
-    np.testing.assert_allclose(shuffled, contributions(features, classifier), rtol=0, atol=1e-6)
+    frames, joints = (np.random.default_rng(seed).permutation(features.shape[axis]) for axis in (1, 2))
+    changed = contributions(np.float32(scale) * features[:, frames][:, :, joints], classifier)
+    np.testing.assert_allclose(changed, contributions(features, classifier)[:, joints], rtol=0, atol=1e-5)
 
 
 def test_what_both_classes_share_does_not_contribute():
@@ -99,13 +82,6 @@ def test_a_window_without_activation_gives_zeros_and_leaves_its_neighbor_alone()
     found = contributions(features, classifier)
     np.testing.assert_array_equal(found[0], 0)
     np.testing.assert_allclose(found[1:], expected, rtol=0, atol=1e-6)
-
-
-def test_contributions_of_a_window_do_not_depend_on_the_others():
-    features, classifier = case(3)
-    changed = features.copy()
-    changed[1:] = 7
-    np.testing.assert_array_equal(contributions(changed, classifier)[0], contributions(features, classifier)[0])
 
 
 def test_weights_are_the_classifiers_and_exact_ones_go_through_the_pooling():
@@ -128,8 +104,7 @@ def test_each_joint_has_its_own_exact_weights():
     np.testing.assert_allclose(contributions(features, weights), expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 5, 6, 38, 75])
-@pytest.mark.parametrize("decimals", [0, 6])
+@pytest.mark.parametrize(("frames", "decimals"), [(1, 0), (6, 0), (75, 0), (38, 6)])
 def test_the_median_counts_ties_as_often_as_they_occur(frames, decimals):
     maps = np.random.default_rng(frames).standard_normal((3, frames, 4, 2)).round(decimals).astype(np.float32)
     weights = np.eye(2, dtype=np.float32)[None]

@@ -56,29 +56,6 @@ def merged(base: dict, changes: dict) -> dict:
     return {**base, **nested}
 
 
-def options_of(settings: dict, prefix: str = "--") -> list[object]:
-    """Nested settings as options of a command."""
-    options: list[object] = []
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            options += options_of(value, f"{prefix}{name}.")
-        else:
-            options += [f"{prefix}{name}", *(value if isinstance(value, list) else [value])]
-    return options
-
-
-@pytest.fixture(scope="session")
-def method_options() -> Callable[..., list[object]]:
-    """Options of `crossval` and `train` for a method of the smallest size: `method_options(name, **settings)`."""
-    return lambda name, **settings: options_of(merged(SMALL.get(name, {}), settings))
-
-
-@pytest.fixture(scope="session")
-def sizes() -> dict[str, dict]:
-    """Settings of the smallest methods."""
-    return SMALL
-
-
 @pytest.fixture(scope="session")
 def small() -> Callable[..., Method]:
     """A method of the smallest size: `small(name, **settings)`."""

@@ -52,5 +52,5 @@ def found(ensembles) -> dict:
 @pytest.mark.parametrize("name", METHODS)
 def test_recordings_use_all_devices_and_give_the_bytes_of_one(found, name):
     assert found[name]["devices"] == 2
-    assert found[name]["together_for"] == "inf"
+    assert (found[name]["together_for"] == "inf") == (name != "cp-gcn-29")  # whose windows fill the devices
     assert found[name]["together"] == found[name]["alone"]

@@ -2,41 +2,18 @@
 
 from functools import partial
 
-import jax
 import numpy as np
 import pytest
+from drawing import applied, fresh, numbers
 
 from infantjax.devices import for_platform
-from infantjax.nn.graph import Block, GraphConv, GroupedGraphConv, graph_convolution, graph_product
-
-
-def numbers(*shape, seed=0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
-
-
-def fresh(module, *arguments):
-    """Variables with statistics, scales and offsets that are not those of a new norm; nothing is compiled."""
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *arguments, train=False))
-    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
-    drawn = [numbers(*leaf.shape, seed=i) for i, (_, leaf) in enumerate(leaves)]
-    positive = [jax.tree_util.keystr(path).endswith("['var']") for path, _ in leaves]
-    return jax.tree.unflatten(tree, [np.abs(a) + 0.5 if p else a for a, p in zip(drawn, positive)])
-
-
-def applied(module, variables, *arguments, train):
-    """The output in evaluation or training mode."""
-    return jax.jit(lambda v, *a: module.apply(v, *a, train=train, mutable=["batch_stats"])[0])(variables, *arguments)
+from infantjax.nn.graph import Block, GraphConv, GroupedGraphConv, graph_convolution
 
 
 def normalized(y, variables, train) -> np.ndarray:
     stats, params = variables["batch_stats"]["norm"], variables["params"]["norm"]
     mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (stats["mean"], stats["var"])
     return (y - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
-
-
-def test_a_graph_product_multiplies_the_joints_by_a_matrix():
-    x, matrix = numbers(5, 2, 3, 4), numbers(6, 5)
-    np.testing.assert_allclose(graph_product(x, matrix), np.einsum("vbtc,wv->wbtc", x, matrix), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [2, 7, 8, 12], ids=lambda c: f"{c} channels")
@@ -67,7 +44,7 @@ def test_a_block_reads_its_own_channels_only():
 @pytest.mark.parametrize("inputs", [2, 9])
 def test_the_layer_is_the_published_sum_over_matrices_with_its_bias_inside(inputs, train):
     x, adjacency, layer = numbers(5, 2, 3, inputs), numbers(3, 5, 5), GraphConv(inputs, 6, 3)
-    variables = fresh(layer, x, adjacency)
+    variables = fresh(layer, x, adjacency, train=False)
     kernel, bias = (np.asarray(variables["params"][k]) for k in ("kernel", "bias"))
     grouped = np.einsum("vbtc,ckd->kvbtd", x, kernel) + bias[:, None, None, None]
     wanted = normalized(np.einsum("kvbtd,kvw->wbtd", grouped, adjacency), variables, train)
@@ -82,7 +59,7 @@ def test_the_layer_is_the_published_sum_over_matrices_with_its_bias_inside(input
 def test_the_grouped_layer_reads_channels_as_the_released_program_lays_them(features, matrices, train):
     """A grouped convolution gives channels by input, `channel * K + matrix`, which are then read by matrix."""
     x, adjacency, layer = numbers(5, 2, 3, features), numbers(matrices, 5, 5), GroupedGraphConv(features, matrices)
-    variables = fresh(layer, x, adjacency)
+    variables = fresh(layer, x, adjacency, train=False)
     weights = np.asarray(variables["params"]["kernel"]).reshape(-1)
     laid = np.stack([x[..., i // matrices] * weights[i] for i in range(features * matrices)])
     by_matrix = laid.reshape(matrices, features, *x.shape[:3])
@@ -91,22 +68,12 @@ def test_the_grouped_layer_reads_channels_as_the_released_program_lays_them(feat
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [lambda: GraphConv(9, 6, 3), lambda: GroupedGraphConv(9, 3)], ids=["plain", "grouped"])
-def test_a_layer_of_stacked_runs_is_that_of_each_run(make):
-    x, adjacency, layer = numbers(5, 2, 3, 9), numbers(3, 5, 5), make()
-    variables = fresh(layer, x, adjacency)
-    stack = jax.tree.map(lambda a: np.stack([a, np.float32(1.5) * a]), variables)
-    compiled = jax.jit(lambda v: layer.apply(v, x, adjacency, train=False))
-    alone = np.stack([compiled(jax.tree.map(lambda a, i=i: a[i], stack)) for i in range(2)])
-    np.testing.assert_allclose(jax.jit(jax.vmap(compiled))(stack), alone, rtol=0, atol=1e-4)
-
-
 @pytest.mark.parametrize("make", [partial(GraphConv, 6, 4, 3), partial(GroupedGraphConv, 6, 3)])
 def test_an_accelerator_computes_the_same_by_one_matrix(make):
     x = np.random.default_rng(0).standard_normal((5, 4, 9, 6)).astype(np.float32)
     adjacency = np.random.default_rng(1).uniform(size=(3, 5, 5)).astype(np.float32)
     layer = make()
-    variables = fresh(layer, x, adjacency)
+    variables = fresh(layer, x, adjacency, train=False)
     expected = applied(layer, variables, x, adjacency, train=False)
     found = for_platform(applied, "gpu")(layer, variables, x, adjacency, train=False)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import numbers
 from jax import lax
 
 from infantjax.cache import shorten_compilation
@@ -22,10 +23,6 @@ from infantjax.nn.kernels.convolution import (
 )
 from infantjax.nn.kernels.depthwise import depthwise_convolution, depthwise_temporal_convolution
 from infantjax.nn.kernels.reduction import rows_at_a_time
-
-
-def numbers(*shape, seed=0, dtype=np.float32) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
 
 
 def assert_equal_gradients(ours, theirs, *arrays, tolerance=1e-12):

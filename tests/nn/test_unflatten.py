@@ -36,11 +36,6 @@ def test_the_program_reads_what_numpy_does(leading):
     assert_equal(of(jnp.asarray(vectors)), of(vectors))
 
 
-def test_side_by_side_is_one_by_one():
-    vectors = np.stack([VECTOR, -VECTOR])
-    assert_equal(jax.jit(jax.vmap(of))(vectors), of(vectors))
-
-
 def test_gradients_reach_the_vector():
     gradient = jax.jit(jax.grad(lambda vector: of(vector)[2].sum() + 2 * of(vector)[1]))(VECTOR)
     np.testing.assert_array_equal(gradient, [0] * 6 + [2, 1, 1, 1] + [0] * 3)

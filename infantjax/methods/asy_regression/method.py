@@ -15,7 +15,6 @@ import numpy as np
 from infantjax import skeletons
 from infantjax.assessment.assessor import Assessor
 from infantjax.errors import InputError
-from infantjax.methods.asy_regression.evaluation import overlap_of_maps
 from infantjax.methods.asy_regression.images import DepthFrames, read_frames
 from infantjax.methods.asy_regression.model import (
     FRAMES,
@@ -33,6 +32,7 @@ from infantjax.methods.asy_regression.training import (
     REGRESSION,
     ClipData,
     ClipTrainingConfig,
+    overlap_of_maps,
     setup,
     split_by_infant,
     split_in_time,
@@ -216,7 +216,7 @@ class AsyRegression(Method):
         for limb, error in limb_errors(np.stack(found), true, data.skeleton).items():
             values = error.scaled(HEIGHT / self.height)._asdict().items()
             metrics |= {f"{_ERRORS[name]} of {limb.replace('_', ' ')}": value for name, value in values}
-        metrics |= overlap_of_maps(network, data, clips, self._scaled(self.detection).radius)
+        metrics |= overlap_of_maps(detector, data.detector, data, clips, self._scaled(self.detection).radius)
         tested = _TESTED[self.split]
         notes = ("the same infants train and test, as published: the error of other infants is larger",)
         info = {

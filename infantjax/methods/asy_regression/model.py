@@ -74,8 +74,7 @@ class ClipConv(nn.Module):
             else None
         )
         if norm is not None and not train:
-            multiplier, offset = norm.affine()
-            kernel, bias = kernel * multiplier, bias * multiplier + offset
+            kernel, bias = norm.into(kernel, bias)
         if self.sampling == "up":
             y = _doubled(x, kernel)
             flops.record("convolution", y.size * self.inputs)
@@ -103,12 +102,10 @@ class DetectionNetwork(nn.Module):
 
     Attributes:
         maps: joints and connections.
-        skips: a block of the decoder mixes in the encoder's output of its size; our choice is that it does not.
         narrow: divides the channels of all layers, for trials on a CPU; the published network has 1.
     """
 
     maps: int = 20
-    skips: bool = False
     narrow: int = 1
 
     @nn.compact
@@ -123,22 +120,19 @@ class DetectionNetwork(nn.Module):
             Logits `[batch, time, row, column, map]` and a dict with `maps`, their sigmoid.
         """
         x = ClipConv(x.shape[-1], 64 // self.narrow, (3, 3, 3), name="entry")(x, train)
-        encoded = []
         for number, width in enumerate(_DOWN, 1):
-            encoded.append(x)
             x = self._block(f"down{number}", x, width // self.narrow, "down", train)
         for number, width in enumerate(_UP, 1):
-            skipped = encoded.pop()
-            x = self._block(f"up{number}", x, width // self.narrow, "up", train, [skipped] if self.skips else [])
+            x = self._block(f"up{number}", x, width // self.narrow, "up", train)
         logits = ClipConv(x.shape[-1], self.maps, norm=False, name="maps")(x, train)
         return logits, {"maps": jax.nn.sigmoid(logits)}
 
-    def _block(self, name: str, x: Clip, width: int, sampling: Any, train: bool, skipped: Sequence[Clip] = ()) -> Clip:
+    def _block(self, name: str, x: Clip, width: int, sampling: Any, train: bool) -> Clip:
         branches = []
         for branch in ("joints", "connections"):
             y = ClipConv(x.shape[-1], width, sampling=sampling, name=f"{name}_{branch}_{sampling}")(x, train)
             branches.append(ClipConv(width, width, (3, 3, 3), name=f"{name}_{branch}_conv")(y, train))
-        joined = jnp.concatenate([*branches, *skipped], -1)
+        joined = jnp.concatenate(branches, -1)
         return ClipConv(joined.shape[-1], 2 * width, name=f"{name}_mix")(joined, train)
 
 

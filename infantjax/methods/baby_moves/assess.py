@@ -3,10 +3,13 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from einops import reduce
+from jaxtyping import Array, Float
 
 from infantjax.assessment import aggregation
 from infantjax.assessment.assessment import Prediction, TimeSeries
@@ -17,12 +20,11 @@ from infantjax.evaluation.calibration import Platt
 from infantjax.explanation.saliency import LABELS, relative
 from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing as motion
-from infantjax.methods.baby_moves.saliency import clip_saliency, of_points
+from infantjax.methods.baby_moves.model import FRAMES, STEP
+from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
 from infantjax.recording.recording import Recording
 from infantjax.settings import require_one_of
-
-if TYPE_CHECKING:
-    pass
+from infantjax.skeletons import BABY_MOVES_18
 
 _CALIBRATIONS = {
     "reference": "calibrated at even prevalence as in the reference implementation, so no probability in a population",
@@ -119,3 +121,31 @@ class BabyMovesAssessor(NetworkAssessor["BabyMoves"]):
         risks = common.sigmoid(logits)[:, None]
         calibrated = [[math.nan] if curve is None else Platt(*curve)(risk) for curve, risk in zip(curves, risks)]
         return np.concatenate(calibrated)
+
+
+def clip_saliency(
+    module: BabyMovesNet, variables: Any, series: Float[Array, "time 46"], metadata: Float[Array, "2"] | None = None
+) -> Float[Array, "clip 46"]:
+    """Gradient of the logit of a video by each series of each clip.
+
+    Args:
+        module: the network.
+        variables: its weights.
+        series: of the video.
+        metadata: age and cohort, for a network that reads them.
+
+    Returns:
+        Magnitude of the gradient by the clip's input, summed over its frames. Clips overlap; each is an input of its
+        own.
+    """
+    starts = np.arange(0, len(series) - FRAMES + 1, STEP)
+    clips = jnp.asarray(series)[starts[:, None] + np.arange(FRAMES)]
+    known = None if metadata is None else jnp.asarray(metadata)[None]
+    gradient = jax.grad(lambda clips: module.apply(variables, clips[None], known)[0][0])(clips)
+    return jnp.abs(gradient).sum(axis=1)
+
+
+def of_points(saliency: Float[Array, "*batch 46"]) -> Float[Array, "*batch 18"]:
+    """The saliency of each body point: of its x and its y; angles are left out."""
+    points = saliency[..., : 2 * len(BABY_MOVES_18.joints)]
+    return reduce(points, "... (joint coordinate) -> ... joint", "sum", coordinate=2)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import jax
@@ -16,14 +16,16 @@ from infantjax.methods import common
 from infantjax.methods.baby_moves import preprocessing
 from infantjax.methods.baby_moves.model import BabyMoves as BabyMovesNet
 from infantjax.methods.baby_moves.preprocessing import Preprocessing, read_metadata
-from infantjax.methods.baby_moves.simulation import simulate
+from infantjax.methods.baby_moves.simulation import HAND_HELD, to_baby_moves_points
 from infantjax.methods.baby_moves.training import TrainingConfig, Videos, setup, video_logit
 from infantjax.methods.base import Method
 from infantjax.methods.registry import register
+from infantjax.methods.window_preprocessing import require_plane
 from infantjax.recording.cohort import Cohort
 from infantjax.recording.conversion import convert
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.settings import Count, Positive, Share, check_fields
+from infantjax.simulation.config import InfantConfig
 from infantjax.skeletons import BABY_MOVES_18
 from infantjax.training.cohorts.cohort_splits import require_several_groups
 from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
@@ -120,10 +122,7 @@ class BabyMoves(Method):
     def convert(self, recording: Recording, strict: bool = False) -> Recording:
         """The 18 points of a recording that moves."""
         require_movement(recording)
-        if recording.keypoints.shape[-1] != 2:
-            raise InputError(
-                recording.name, "has three coordinates, Baby Moves reads two", "give two-dimensional keypoints"
-            )
+        require_plane(recording)
         return convert(recording, BABY_MOVES_18, strict=strict)
 
     def standardize(self, recording: Recording) -> Recording:
@@ -232,9 +231,13 @@ class BabyMoves(Method):
             return platt(scores, labels, balanced=True)
 
     @classmethod
-    def simulate(cls, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
+    def simulate(
+        cls, n: int, seed: int, duration: float, *, base: InfantConfig | None = None, **options: Any
+    ) -> Iterator[tuple[Recording, float]]:
         """A phone above the infant, with age and cohort of birth."""
-        return simulate(n, seed, duration, **options)
+        base = replace(base or InfantConfig(), **HAND_HELD)
+        for recording, outcome in super().simulate(n, seed, duration, base=base, **options):
+            yield to_baby_moves_points(recording), outcome
 
     @classmethod
     def assessor(

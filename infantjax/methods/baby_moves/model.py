@@ -19,7 +19,6 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
-from infantjax import skeletons
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
 from infantjax.nn.initializers import HeUniform, parameter
@@ -244,12 +243,7 @@ def build(skeleton: str | Skeleton = "baby-moves-18", **overrides: Any) -> BabyM
     Args:
         skeleton: `baby-moves-18`.
         overrides: fields of `BabyMoves`.
-
-    Raises:
-        ValueError: another skeleton.
     """
-    if skeletons.get(skeleton).name != "baby-moves-18":
-        raise ValueError(f"baby-moves reads the series of baby-moves-18, not of {skeletons.get(skeleton).name}")
     return BabyMoves(**overrides)
 
 

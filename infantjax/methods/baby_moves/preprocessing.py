@@ -83,8 +83,6 @@ class Preprocessing:
         min_share: mean fraction of points that must be there.
         body: semi-axes of the ellipse beyond which points are outliers, unit lengths.
         point: the same for one point over time; fractions of the image's sides for `reference`, else unit lengths.
-        template: frame that others are aligned to: the one of the smallest distance to the median, `signed` (reference
-            implementation) or `absolute`.
         rotation: `ordinary`, or `transposed` with a mistake of the reference implementation (one noisy frame in 250).
         smooth: standard deviation in frames of a Gaussian filter before angles are computed; 0 for none.
 
@@ -97,7 +95,6 @@ class Preprocessing:
     min_share: float = 0.7
     body: tuple[float, float] = (1.5, 1.0)
     point: tuple[float, float] = (0.2, 0.3)
-    template: Literal["signed", "absolute"] = "signed"
     rotation: Literal["ordinary", "transposed"] = "ordinary"
     smooth: float = 0.0
 
@@ -205,7 +202,7 @@ def align(keypoints: Keypoints, fps: float, image: Image, settings: Preprocessin
         keypoints: `[time, 18, 2]` pixels; NaN is missing and stays so.
         fps: frame rate, hertz.
         image: sides of the image.
-        settings: which frame is the template, and the fit.
+        settings: of the fit.
     """
     torso = keypoints[:, _TORSO]
     incomplete = np.isnan(torso).any(axis=(1, 2))
@@ -213,8 +210,8 @@ def align(keypoints: Keypoints, fps: float, image: Image, settings: Preprocessin
         raise ValueError("no frame has a whole torso to align to")
     torso = np.where(incomplete[:, None, None], np.nan, torso)
     median = np.nanmedian(torso, axis=0)
-    distance = torso - median if settings.template == "signed" else np.abs(torso - median)
-    template = torso[np.nanargmin(np.where(incomplete, np.nan, distance.sum(axis=(1, 2))))]
+    # The frame of the smallest distance to the median; with its sign, as in the reference implementation.
+    template = torso[np.nanargmin(np.where(incomplete, np.nan, (torso - median).sum(axis=(1, 2))))]
     # Left shoulder, left hip, right shoulder, right hip.
     template = _turned(template, template[::2].mean(axis=0) - template[1::2].mean(axis=0))
     template = template - template.mean(axis=0)

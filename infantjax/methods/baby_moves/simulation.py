@@ -1,17 +1,14 @@
 """Baby Moves: simulated cohorts. All of it is our choice, so that programs run to their end; nothing was fitted."""
 
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from infantjax.recording.recording import Recording
-from infantjax.simulation.cohort import simulate_infants
-from infantjax.simulation.config import InfantConfig
-from infantjax.simulation.traits import draw_metadata
 from infantjax.skeletons import BABY_MOVES_18
 
-HAND_HELD = {
+HAND_HELD: dict[str, Any] = {
     "image_size": (640, 480),
     "camera_rotation": 90.0,
     "focal_length": 700.0,
@@ -20,25 +17,6 @@ HAND_HELD = {
     "camera_roll": 3.0,
 }
 """A phone above an infant that lies along x, the head at small x."""
-
-
-def simulate(
-    n: int,
-    seed: int,
-    duration: float,
-    *,
-    prevalence: float = 0.3,
-    fps: float = 30.0,
-    base: InfantConfig | None = None,
-    first: int = 0,
-) -> Iterator[tuple[Recording, float]]:
-    """Infants under a phone, with their outcomes; arguments as of `Method.simulate`."""
-    base = replace(base or InfantConfig(), **HAND_HELD)  # type: ignore[arg-type]
-    infants = simulate_infants(n, seed, duration, prevalence=prevalence, fps=fps, base=base, first=first)
-    for index, (recording, outcome) in enumerate(infants, first):
-        drawn = draw_metadata(seed, index, outcome)
-        metadata = recording.metadata.with_columns({name: drawn[name] for name in ("age", "cohort")})
-        yield replace(to_baby_moves_points(recording), metadata=metadata), outcome
 
 
 def to_baby_moves_points(recording: Recording) -> Recording:

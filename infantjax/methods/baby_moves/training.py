@@ -87,25 +87,12 @@ class Videos(NamedTuple):
         cls,
         series: Sequence[Float[np.ndarray, "time 46"]],
         labels: Sequence[int],
-        metadata: Sequence[Sequence[float]] | None = None,
-        config: TrainingConfig | None = None,
+        metadata: Sequence[Sequence[float]] | None,
+        config: TrainingConfig,
     ) -> "Videos":
-        """The cohort with the curves of a configuration.
-
-        Raises:
-            ValueError: no videos, lengths or shapes that do not fit, missing values, or a label not 0 or 1.
-        """
-        config = config or TrainingConfig()
+        """The cohort with the curves of a configuration."""
         stacked = np.asarray(series, np.float32)
-        if stacked.ndim != 3 or stacked.shape[1] < CLIP or stacked.shape[2] != FEATURES:
-            raise ValueError(f"series must be [video, time from {CLIP}, {FEATURES}], got {stacked.shape}")
         known = None if metadata is None else np.asarray(metadata, np.float32)
-        if len(labels) != len(stacked) or not set(labels) <= {0, 1}:
-            raise ValueError(f"{len(stacked)} videos need as many labels of 0 or 1, got {len(labels)}")
-        if known is not None and known.shape != (len(stacked), 2):
-            raise ValueError(f"metadata must be [{len(stacked)}, 2], got {known.shape}")
-        if not np.isfinite(stacked).all() or (known is not None and not np.isfinite(known).all()):
-            raise ValueError("series and metadata must not hold missing values")
         curves = augmentation.smooth_curves(jax.random.key(config.seed), config.curves, CLIP)
         # `device_put` of the loop moves NumPy arrays too.
         return cls(stacked, np.asarray(labels, np.int32), known, np.asarray(curves))  # type: ignore[arg-type]
@@ -186,31 +173,17 @@ def setup(module: BabyMoves, data: Videos, splits: Sequence[Split], config: Trai
         config: the same for all runs.
 
     Raises:
-        ValueError: metadata that do not fit the network; see also `video_runs`.
+        ValueError: too few listings for a batch.
     """
-    if module.metadata != (data.metadata is not None):
-        raise ValueError("the network needs metadata" if module.metadata else "the network reads no metadata")
-    return TrainingSetup(VideoTask(module, config, (1, 1, CLIP, FEATURES)), data, video_runs(data, splits, config))
-
-
-def video_runs(data: Videos, splits: Sequence[Split], config: TrainingConfig) -> Run:
-    """Index sets of a stack of runs.
-
-    Raises:
-        ValueError: no splits, videos that do not exist, or too few listings for a batch.
-    """
-    if not splits:
-        raise ValueError("training needs at least one split")
-    return stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits])
-
-
-def _index_sets(data: Videos, split: Split, config: TrainingConfig) -> IndexSets:
-    split.check(len(data.labels), "videos")
-    train = np.asarray(split.train)
-    listed = train[listing(np.asarray(data.labels)[train], config.oversampling)]
-    if len(listed) < config.batch_size:
-        raise ValueError(f"{len(listed)} listings do not fill a batch of {config.batch_size}")
-    return IndexSets(listed, np.asarray(split.validation))
+    sets = []
+    for split in splits:
+        train = np.asarray(split.train)
+        listed = train[listing(np.asarray(data.labels)[train], config.oversampling)]
+        if len(listed) < config.batch_size:
+            raise ValueError(f"{len(listed)} listings do not fill a batch of {config.batch_size}")
+        sets.append(IndexSets(listed, np.asarray(split.validation)))
+    task = VideoTask(module, config, (1, 1, CLIP, FEATURES))
+    return TrainingSetup(task, data, stack_runs(config.seed, range(len(splits)), sets))
 
 
 def listing(labels: Sequence[int] | np.ndarray, factor: int = 5) -> Int[np.ndarray, " listed"]:

@@ -8,6 +8,3 @@ IMPORTERS = {"weights": ("import_cp_gcn_29",)}
 
 CHECKPOINTS = {"weights": ("51b9cf17a1249bd07eaff7e300b51b5a67e580eb",)}
 """Git blob ids of the public checkpoints that `import_ensemble` of each module of this folder reads."""
-
-PREDICTORS = {"assess": ("cp-gcn-29",)}
-"""The method, by the module of this folder that has its `predict_fn`."""

@@ -19,7 +19,7 @@ from infantjax import skeletons
 from infantjax.methods.cp_gcn_29.architecture import Architecture, Layer
 from infantjax.nn import attention, flops
 from infantjax.nn.attention import Activation, ChannelAttention, FrameAttention, JointAttention, relu
-from infantjax.nn.graph import GraphConv
+from infantjax.nn.graph import GraphConv, Map
 from infantjax.nn.initializers import Constant, parameter, variable
 from infantjax.nn.layers import BatchNorm, DepthwiseConv, TemporalConv
 from infantjax.skeletons import IN_MOTION_29, Skeleton
@@ -42,8 +42,6 @@ PARTS = (
 
 PART_OF = np.array([next(p for p, part in enumerate(PARTS) if j in part) for j in IN_MOTION_29.joints])
 """Part of each joint of in-motion-29."""
-
-Map = Float[Array, "joint batch time channel"]
 
 
 class GraphLayer(nn.Module):

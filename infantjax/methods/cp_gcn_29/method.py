@@ -1,21 +1,18 @@
 """CP-GCN-29 (ShapGCN): risk of cerebral palsy from 29 points, by the network whose weights are public."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from infantjax.methods.base import Method
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
-from infantjax.methods.cp_gcn_29.preprocessing import Fingers, standardized, to_in_motion_29
+from infantjax.methods.cp_gcn_29.preprocessing import Fingers, to_in_motion_29
 from infantjax.methods.registry import register
-from infantjax.recording.cohort import Cohort
+from infantjax.methods.window_method import WindowMethod
+from infantjax.recording.augmentation_config import Augmentation
 from infantjax.recording.preprocessing import Preprocessing
 from infantjax.recording.recording import Recording
-from infantjax.settings import Count, Share, check_fields
+from infantjax.settings import Count, Positive, Precision, Seed, Share, check_fields
 from infantjax.skeletons import IN_MOTION_29
-from infantjax.weights.ensemble import Ensemble, Member
+from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -24,10 +21,52 @@ if TYPE_CHECKING:
     from infantjax.methods.cp_gcn_29.assess import CpGcn29Assessor
     from infantjax.methods.cp_gcn_29.search import CpGcn29Search
     from infantjax.methods.cp_gcn_29.training import CpGcn29Task
-    from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
     from infantjax.training.cohorts.window_task import CohortData
-    from infantjax.training.splits import Split
-    from infantjax.training.state import StackResult
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How every run of a stack is trained.
+
+    Attributes:
+        epochs: number of epochs.
+        batch_size: windows of a step; an incomplete last batch is dropped.
+        learning_rate: of Adam after the warm-up; halved after 200 and after 250 epochs.
+        warm_up: epochs in which the rate rises from a quarter.
+        samples_per_negative: windows of each infant without CP in an epoch.
+        positive_ratio: an infant with CP gives this many times as many windows.
+        augmentation: random views of training windows; None trains on the windows as they are.
+        precision: of the activations and products of a training step; weights, norms and validation are in float32.
+        evaluation_batch: validation windows of a call; changes memory, not results.
+        seed: of all random numbers.
+
+    Raises:
+        ValueError: a value out of range.
+
+    Source: the public code of ShapGCN; optimizer and batch of the same network from the log of AutoCP. Our choice:
+        views from whole ranges in place of steps of 10 degrees and a tenth; one window from each equal part of a
+        recording; validation after every epoch; biases that begin at random in place of 0.
+    """
+
+    epochs: Count = 300
+    batch_size: Count = 32
+    learning_rate: Positive = 5e-3
+    warm_up: Count = 10
+    samples_per_negative: Count = 5
+    positive_ratio: Count = 6
+    augmentation: Augmentation | None = field(default_factory=lambda: Augmentation(60, 0.3, 0.4, discrete=False))
+    precision: Precision = "float32"
+    evaluation_batch: Count = 16
+    seed: Seed = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def roll(self) -> bool:
+        """Windows lie within the recording."""
+        return False
+
 
 WINDOW = 225
 """Frames of a window, 7.5 s: what the public configuration says; the loader's constant 150 is the option."""
@@ -35,7 +74,7 @@ WINDOW = 225
 
 @register("cp-gcn-29")
 @dataclass(frozen=True, kw_only=True)
-class CpGcn29(Method):
+class CpGcn29(WindowMethod):
     """Graph network of four streams over windows of 29 points; the risk of an infant is the median over its windows.
 
     Attributes:
@@ -87,50 +126,16 @@ class CpGcn29(Method):
         """The 29 points of a recording, see `preprocessing.to_in_motion_29`."""
         return to_in_motion_29(recording, self.preprocessing, self.fingers, strict)
 
-    def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
-        """Standardized positions `[time, joint, 2]`, float32."""
-        return standardized(self.convert(recording, strict), self.preprocessing).keypoints.astype(np.float32)
-
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> "tuple[Split, ...]":
-        """Stratified folds, groups whole; or the folds of a column. Our choice: published is one split."""
-        from infantjax.training.cohorts.cohort_splits import cohort_splits
-
-        return cohort_splits(cohort, self.folds, stratify, self.seed)
-
-    def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
-        """Windows of all recordings."""
-        from infantjax.training.cohorts.crossval import TrainingSetup
-        from infantjax.training.cohorts.window_task import window_runs
-
-        data = self.data(inputs.prepared, inputs.cohort.outcomes)
-        return TrainingSetup(self.task(self.build()), data, window_runs(data, inputs.splits, self.training))
-
-    def data(self, prepared: Sequence[np.ndarray], outcomes: Sequence[float]) -> "CohortData":
-        """Standardized recordings with their outcomes, as the training reads them."""
-        from infantjax.training.cohorts.window_task import CohortData
-
-        cut = self.preprocessing
-        return CohortData.from_recordings(prepared, outcomes, IN_MOTION_29, cut.rotation, cut.window, self.stride)
-
-    def task(self, network: "nn.Module") -> "CpGcn29Task":
+    def task(self, network: "nn.Module", data: "CohortData") -> "CpGcn29Task":
         """Training task of a network."""
         from infantjax.methods.cp_gcn_29.training import CpGcn29Task
 
         return CpGcn29Task(network, self.training, (1, *self.input_shape), self.filter_velocity)
 
-    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "StackResult") -> "TrainOutputs":
-        """Risks of the validation recordings at the best epoch of each run."""
-        from infantjax.methods.common import best_epoch_outputs
-
-        return best_epoch_outputs(inputs, result, {"threshold": self.threshold})
-
-    def with_network_of(self, member: Member) -> Self:
-        """The method with the choices of a member's network; choices that are given are kept."""
-        return replace(self, overrides={**member.overrides, **self.overrides})
-
-    def members(self, result: "StackResult") -> tuple[Member, ...]:
-        """The networks of all runs that finished an epoch, with the overrides of the network."""
-        return tuple(Member(m.model, m.variables, dict(self.overrides)) for m in super().members(result))
+    @property
+    def info(self) -> dict[str, Any]:
+        """The threshold."""
+        return {"threshold": self.threshold}
 
     def with_candidate(self, choices: Mapping[str, Any]) -> Self:
         """The method with a candidate; choices without effect are left out."""

@@ -20,6 +20,7 @@ from infantjax.methods.cp_gcn_29.architecture import LAST, RELEASED, Architectur
 from infantjax.methods.cp_gcn_29.blocks import ACTIVATIONS, AttentionLayer, GraphLayer, TemporalLayer
 from infantjax.models.entry import ModelEntry, PublicWeights, Published
 from infantjax.nn import flops
+from infantjax.nn.graph import joints_first
 from infantjax.nn.initializers import Normal
 from infantjax.nn.layers import BatchNorm, Dense
 from infantjax.skeletons import IN_MOTION_29, Skeleton
@@ -57,10 +58,7 @@ class CpGcn29Network(nn.Module):
         Raises:
             ValueError: another shape.
         """
-        joints, channels = len(self.skeleton.joints), len(STREAMS) * CHANNELS
-        if x.ndim != 4 or x.shape[2:] != (joints, channels):
-            raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")
-        x = rearrange(x, "batch time joint channel -> joint batch time channel")
+        x = joints_first(x, self.skeleton, len(STREAMS) * CHANNELS)
         _, main = plan(self.architecture)
         outputs = [
             Stream(self.architecture, self.skeleton, name=name)(part, train)

@@ -10,7 +10,7 @@ import flax.linen as nn
 
 from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.architecture import ALTERNATIVES, canonical
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
+from infantjax.methods.cp_gcn_29.method import TrainingConfig
 from infantjax.methods.cp_gcn_29.model import build
 from infantjax.methods.cp_gcn_29.training import CpGcn29Task
 from infantjax.search.auc import AucObjective
@@ -46,4 +46,4 @@ class CpGcn29Objective(AucObjective):
 
     def task(self, module: nn.Module) -> CpGcn29Task:
         """The training of a candidate on windows."""
-        return self.method.task(module)
+        return self.method.task(module, self.data)

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from infantjax.errors import InputError
+from infantjax.methods.window_preprocessing import to_points
 from infantjax.recording.cleaning import butterworth
-from infantjax.recording.conversion import KNUCKLES, convert
+from infantjax.recording.conversion import KNUCKLES
 from infantjax.recording.features import build_features
-from infantjax.recording.preprocessing import Preprocessing, standardize
-from infantjax.recording.recording import Recording, require_movement
+from infantjax.recording.preprocessing import Preprocessing
+from infantjax.recording.recording import Recording
 from infantjax.recording.windows import AnyArray
 from infantjax.skeletons import IN_MOTION_29
 
@@ -49,41 +49,12 @@ def to_in_motion_29(
     Raises:
         InputError: three coordinates, no movement, too short for a window, or a joint that is never seen.
     """
-    if recording.keypoints.shape[-1] != 2:
-        raise InputError(
-            recording.name, "has three coordinates, the network reads two", "give two-dimensional keypoints"
-        )
-    require_movement(recording)
-    converted = convert(recording, IN_MOTION_29, strict, KNUCKLES if fingers == "knuckle" else None)
-    if absent := [j for j, never in zip(IN_MOTION_29.joints, converted.missing.T) if never.all()]:
-        raise InputError(converted.name, f"missing {', '.join(absent)}, which the network needs", "track these points")
-    if converted.duration * preprocessing.fps + 1 < preprocessing.window:
-        raise _too_short(converted, preprocessing)
+    tables = KNUCKLES if fingers == "knuckle" else None
+    converted = to_points(recording, IN_MOTION_29, preprocessing, strict, tables)
     if invented := [joint for joint in HANDS_AND_FEET if joint in converted.approximated]:
         note = f"the network was never trained on approximated points of hands and feet, here {len(invented)} of 10"
         return replace(converted, notes=(*converted.notes, note))
     return converted
-
-
-def standardized(converted: Recording, preprocessing: Preprocessing) -> Recording:
-    """Standardized positions of the 29 points.
-
-    Raises:
-        InputError: as `standardize`, or shorter than a window.
-    """
-    prepared = standardize(converted, preprocessing)
-    if prepared.frames < preprocessing.window:
-        raise _too_short(prepared, preprocessing)
-    return prepared
-
-
-def _too_short(recording: Recording, preprocessing: Preprocessing) -> InputError:
-    seconds = preprocessing.window / preprocessing.fps
-    return InputError(
-        recording.name,
-        f"lasts {recording.duration:.1f} s, shorter than a window of {seconds:g} s",
-        "give a longer recording",
-    )
 
 
 def build_inputs(

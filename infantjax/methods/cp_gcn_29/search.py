@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infantjax.methods import registry
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
+from infantjax.methods.cp_gcn_29.method import TrainingConfig
 
 if TYPE_CHECKING:
     from infantjax.methods.cp_gcn_29.objective import CpGcn29Objective
@@ -41,14 +41,8 @@ class CpGcn29Search:
     def objective(self, cohort: "Cohort", stratify: Sequence[str] = (), strict: bool = False) -> "CpGcn29Objective":
         """The AUC of candidates of `space` on a cohort; see `search.objective.SearchProblem`."""
         from infantjax.methods.cp_gcn_29.objective import CpGcn29Objective, build_candidate
-        from infantjax.search.auc import search_split
 
-        if self.repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {self.repeats}")
         kind: Any = registry.get("cp-gcn-29")
         method = kind(training=self.training, folds=self.folds)
-        parts = method.splits(cohort, stratify)
-        _, prepared = cohort.map(lambda recording: method.prepare(recording, strict))
-        splits = (search_split(parts, self.held_out),) * self.repeats
-        data = method.data(prepared, cohort.outcomes)
+        data, splits = method.search_inputs(cohort, self.held_out, self.repeats, stratify, strict)
         return CpGcn29Objective(build_candidate, data, splits, self.training, method=method)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
+from infantjax.methods.cp_gcn_29.method import TrainingConfig
 from infantjax.methods.cp_gcn_29.preprocessing import build_inputs
 from infantjax.recording.windows import AnyArray
 from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData

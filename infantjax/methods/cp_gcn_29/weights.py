@@ -1,6 +1,6 @@
 """CP-GCN-29: import of the public weights, and of others in the same layout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,22 +149,22 @@ def read_public_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dic
     return state, choices if isinstance(choices, dict) else {}
 
 
-def import_ensemble(path: str | Path, *, any_file: bool = False) -> Ensemble:
+def import_ensemble(path: str | Path) -> Ensemble:
     """The public weights as an ensemble of one network, with the settings that are known of their training.
 
     Args:
         path: the downloaded `student_model_9999.pth.tar`.
-        any_file: accept a checkpoint of other content, in the same layout.
 
     Raises:
         InputError: another file, damaged, or of another architecture.
     """
     from infantjax.methods.cp_gcn_29.method import CpGcn29
 
+    entry = ENTRIES[0]
     if not Path(path).is_file():
-        raise InputError(path, "is not a file", f"download it from {ENTRIES[0].weights[0].address}")
+        raise InputError(path, "is not a file", f"download it from {entry.weights[0].address}")
     blob = git_blob_id(path)
-    if blob not in CHECKPOINTS["weights"] and not any_file:
+    if blob not in CHECKPOINTS["weights"]:
         raise InputError(path, f"has the git blob id {blob}, not that of the public weights", "download it again")
     state, choices = read_public_checkpoint(path)
     try:
@@ -172,29 +172,27 @@ def import_ensemble(path: str | Path, *, any_file: bool = False) -> Ensemble:
     except (ValueError, TypeError) as error:
         raise InputError(path, f"names another architecture ({error})", "give the public weights") from None
     variables = import_cp_gcn_29(state, architecture)
-    entry, known = ENTRIES[0], blob in CHECKPOINTS["weights"]
     overrides = architecture.to_choices() if architecture != RELEASED else {}
     method = CpGcn29(overrides=overrides)
-    training: dict[str, Any] = {"git_blob": blob, "architecture": architecture.to_choices()}
-    if known:
-        training |= {"license": entry.weights[0].license, "published": dict(entry.published.scores)}
+    hops = skeletons.adjacency(skeletons.IN_MOTION_29, f"hops{HOPS}")
+    stored = [array for name, array in state.items() if name.endswith(".A")]
+    agree = all(np.allclose(array, hops[: len(array)], atol=1e-6) for array in stored)
+    training = {
+        "git_blob": blob,
+        "architecture": architecture.to_choices(),
+        "license": entry.weights[0].license,
+        "published": dict(entry.published.scores),
+        "notes": [f"stored adjacency: {'' if agree else 'not '}that of in-motion-29{'' if agree else ', and used'}"],
+    }
     info = EnsembleInfo(
         method=method.name,
         settings=method.settings,
         skeleton=method.skeleton,
         threshold=method.threshold,
-        statement=STATEMENT if known else "imported from a checkpoint of unknown origin. Research use only.",
-        training=training | {"notes": list(_graph_notes(state))},
+        statement=STATEMENT,
+        training=training,
     )
     return Ensemble((Member(entry.name, _with_runs(variables), overrides),), info)
-
-
-def _graph_notes(state: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """Notes on the layout and the strategy that the weights were trained with, by the stored adjacency matrices."""
-    expected = skeletons.adjacency(skeletons.IN_MOTION_29, f"hops{HOPS}")
-    stored = [array for name, array in state.items() if name.endswith(".A")]
-    agree = all(np.allclose(array, expected[: len(array)], atol=1e-6) for array in stored)
-    yield f"stored adjacency: {'that of in-motion-29' if agree else 'not that of in-motion-29; the stored one is used'}"
 
 
 def _with_runs(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,3 @@ NETWORKS = {"st_gcn": ("st-gcn",), "model": tuple(f"kbest-gcn-{i}" for i in rang
 
 IMPORTERS = {"weights": ("import_movement_outcome", "import_st_gcn")}
 """Names of the importers of weights in each module of this folder."""
-
-PREDICTORS = {"assess": ("ensemble-gcn", "")}
-"""The method, by the module of this folder that has its `predict_fn`; also of ensembles that name none."""

@@ -89,16 +89,6 @@ class Architecture:
             raise ValueError(f"architecture: missing choices {', '.join(missing)}")
         return cls(**given)
 
-    @classmethod
-    def from_label(cls, label: str) -> "Architecture":
-        """The inverse of `label`.
-
-        Raises:
-            ValueError: the text is not 20 pairs `choice-alternative` joined by `+`.
-        """
-        pairs = [part.partition("-") for part in label.split("+")]
-        return cls.from_choices({name: value for name, _, value in pairs})
-
     def to_choices(self) -> dict[str, str | int]:
         """The choices as plain data."""
         return asdict(self)

@@ -15,12 +15,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from infantjax.methods.ensemble_gcn.plan import ModuleSpec
 from infantjax.nn import flops
 from infantjax.nn.attention import Activation, Attention, SqueezeExcitation
-from infantjax.nn.graph import GraphConv, GroupedGraphConv
+from infantjax.nn.graph import Graph, GraphConv, GroupedGraphConv, Map
 from infantjax.nn.initializers import Constant, parameter
 from infantjax.nn.kernels.convolution import pointwise, sparse_temporal_convolution
 from infantjax.nn.kernels.folding import is_folded
@@ -38,12 +38,7 @@ class SpatialBlock(nn.Module):
     lean: bool
 
     @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "joint batch time in"],
-        adjacency: Float[Array, "matrix joint joint"],
-        train: bool,
-    ) -> Float[Array, "joint batch time out"]:
+    def __call__(self, x: Map, adjacency: Graph, train: bool) -> Map:
         """Convolve, excite, add the block residual, activate."""
         s, act = self.spec, self.activation
         if s.block_type == "basic":
@@ -79,12 +74,7 @@ class TemporalBlock(nn.Module):
     lean: bool
 
     @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "joint batch time channel"],
-        residual: Float[Array, "joint batch time_out channel"] | float,
-        train: bool,
-    ) -> Float[Array, "joint batch time_out channel"]:
+    def __call__(self, x: Map, residual: Map | float, train: bool) -> Map:
         """Convolve, fuse the scales, excite, add the residuals, activate."""
         s, act = self.spec, self.activation
         if s.composable and is_folded(self, "fuse"):
@@ -169,7 +159,7 @@ class TemporalBlock(nn.Module):
         return TemporalConv(s.inner, s.features, gain=_SQRT2, use_bias=False, name=f"down_{i}")
 
     def _composed_scales(self, x: Array) -> Array:
-        """All scales and their fusion, of the variables that `folding.compose_scales` makes."""
+        """All scales and their fusion, of the variables that `model.compose_scales` makes."""
         s = self.spec
         bias = parameter(self, "bias", Constant(0), (s.features,))
         if s.block_type == "basic":
@@ -207,12 +197,7 @@ class GraphModule(nn.Module):
     lean: bool
 
     @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "joint batch time in"],
-        adjacency: Float[Array, "matrix joint joint"],
-        train: bool,
-    ) -> Float[Array, "joint batch time_out out"]:
+    def __call__(self, x: Map, adjacency: Graph, train: bool) -> Map:
         """Apply the module."""
         s, act = self.spec, self.activation
         importance = parameter(self, "edge_importance", Constant(1), adjacency.shape)

@@ -6,30 +6,16 @@ from einops import rearrange
 from jaxtyping import Array, Float
 
 from infantjax.nn import flops
+from infantjax.nn.graph import Map
 from infantjax.nn.initializers import HeNormalFanOut, UniformFanIn, parameter
 from infantjax.nn.layers import Dense
-from infantjax.skeletons import Skeleton
-
-
-def joints_first(
-    x: Float[Array, "batch time joint channel"], skeleton: Skeleton, channels: int
-) -> Float[Array, "joint batch time channel"]:
-    """The input in the layout inside of the networks.
-
-    Raises:
-        ValueError: another shape; the message has both.
-    """
-    joints = len(skeleton.joints)
-    if x.ndim != 4 or x.shape[2:] != (joints, channels):
-        raise ValueError(f"input must be [batch, time, {joints} joints, {channels} channels], got {x.shape}")
-    return rearrange(x, "batch time joint channel -> joint batch time channel")
 
 
 class SpatialPool(nn.Module):
     """Mean over time, then one linear layer over joints and channels; no norm, no activation."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "joint batch time channel"]) -> Float[Array, "batch channel"]:
+    def __call__(self, x: Map) -> Float[Array, "batch channel"]:
         """Pool."""
         joints, batch, _, channels = x.shape
         shape = (joints, channels, channels)
@@ -42,7 +28,7 @@ class SpatialPool(nn.Module):
 
 
 def classify(
-    x: Float[Array, "joint batch time channel"], pooled: Float[Array, "batch channel"], classes: int
+    x: Map, pooled: Float[Array, "batch channel"], classes: int
 ) -> tuple[Float[Array, "batch classes"], dict[str, Array]]:
     """Scores, and what they come from; called within a module, which owns the layer `classifier`."""
     bias = UniformFanIn(pooled.shape[-1])
@@ -50,7 +36,7 @@ def classify(
     return logits, {"features": rearrange(x, "joint batch time channel -> batch time joint channel"), "pooled": pooled}
 
 
-def global_mean(x: Float[Array, "joint batch time channel"]) -> Float[Array, "batch channel"]:
+def global_mean(x: Map) -> Float[Array, "batch channel"]:
     """Mean over joints and time."""
     pooled = x.mean((0, 2))
     _count_final_pooling(pooled)

@@ -1,32 +1,30 @@
 """Ensemble-NAS-GCN (Groos et al.): risk of cerebral palsy with its certainty, from an ensemble of graph networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-
 from infantjax import models, skeletons
 from infantjax.errors import InputError
-from infantjax.methods.base import Method
 from infantjax.methods.ensemble_gcn import NETWORKS
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
-from infantjax.methods.ensemble_gcn.preprocessing import standardized_positions
 from infantjax.methods.registry import register
-from infantjax.recording.cohort import Cohort
+from infantjax.methods.window_method import WindowMethod
+from infantjax.methods.window_preprocessing import to_points
 from infantjax.recording.preprocessing import PAPER, Preprocessing
 from infantjax.recording.recording import Recording
 from infantjax.settings import Share, check_fields, to_settings
-from infantjax.weights.ensemble import Ensemble, Member
+from infantjax.weights.ensemble import Ensemble
 
 if TYPE_CHECKING:
     import flax.linen as nn
 
     from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
     from infantjax.methods.ensemble_gcn.search import GraphSearch
+    from infantjax.methods.ensemble_gcn.training import WindowTask
     from infantjax.training.cohorts.crossval import TrainingSetup, TrainInputs, TrainOutputs
-    from infantjax.training.splits import Split
+    from infantjax.training.cohorts.window_task import CohortData
     from infantjax.training.state import StackResult
 
 SEARCHED = "kbest-gcn-1"
@@ -35,7 +33,7 @@ SEARCHED = "kbest-gcn-1"
 
 @register("ensemble-gcn")
 @dataclass(frozen=True, kw_only=True)
-class EnsembleGCN(Method):
+class EnsembleGCN(WindowMethod):
     """Graph networks over windows of five seconds; one network for each of seven folds, from its best epoch.
 
     Attributes:
@@ -97,59 +95,38 @@ class EnsembleGCN(Method):
         """The network with its overrides."""
         return models.get(self.model).build(**self.overrides)
 
-    def prepare(self, recording: Recording, strict: bool = False) -> np.ndarray:
-        """Standardized positions `[time, joint, 2]`, float32."""
-        return standardized_positions(recording, self.skeleton, self.preprocessing, strict)
+    def convert(self, recording: Recording, strict: bool = False) -> Recording:
+        """The points of a recording that the network reads."""
+        return to_points(recording, skeletons.get(self.skeleton), self.preprocessing, strict)
 
-    def splits(self, cohort: Cohort, stratify: Sequence[str] = ()) -> "tuple[Split, ...]":
-        """Stratified folds, groups whole; or the folds of a column."""
-        from infantjax.training.cohorts.cohort_splits import cohort_splits
+    def task(self, network: "nn.Module", data: "CohortData") -> "WindowTask":
+        """Training task of a network."""
+        from infantjax.methods.ensemble_gcn.training import WindowTask
 
-        return cohort_splits(cohort, self.folds, stratify, self.seed)
+        return WindowTask.create(network, data, self.training, models.get(self.model).features)
 
-    def setup(self, inputs: "TrainInputs") -> "TrainingSetup":
-        """Windows of all recordings."""
-        from infantjax.methods.ensemble_gcn.training import CohortData, WindowTask, window_runs
-        from infantjax.training.cohorts.crossval import TrainingSetup
-
-        preprocessing = self.preprocessing
-        data = CohortData.from_recordings(
-            inputs.prepared,
-            inputs.cohort.outcomes,
-            skeletons.get(self.skeleton),
-            preprocessing.rotation,
-            preprocessing.window,
-        )
-        task = WindowTask.create(self.build(), data, self.training, models.get(self.model).features)
-        return TrainingSetup(task, data, window_runs(data, inputs.splits, self.training))
-
-    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "StackResult") -> "TrainOutputs":
-        """Risks of the validation recordings at the best epoch of each run, or the last one where none has an AUC."""
-        from infantjax.methods.common import best_epoch_outputs
-        from infantjax.training.cohorts.out_of_fold import threshold_of
-
-        info = {
+    @property
+    def info(self) -> dict[str, Any]:
+        """Preprocessing, features and threshold."""
+        return {
             "preprocessing": to_settings(self.preprocessing),
             "features": list(models.get(self.model).features),
             "threshold": self.threshold,
             "demonstration": False,
         }
-        found = best_epoch_outputs(inputs, result, info)
+
+    def outputs(self, inputs: "TrainInputs", setup: "TrainingSetup", result: "StackResult") -> "TrainOutputs":
+        """As of `WindowMethod`, with the threshold that tells held-out infants apart where none is given."""
+        from infantjax.training.cohorts.out_of_fold import threshold_of
+
+        found = super().outputs(inputs, setup, result)
         if self.threshold != "out-of-fold":
             return found
         try:
             threshold = threshold_of(inputs.cohort, found.held_out)
         except ValueError as error:
             raise InputError("threshold", f"none can be taken from held-out infants ({error})", "give one") from None
-        return replace(found, info={**info, "threshold": threshold})
-
-    def with_network_of(self, member: Member) -> Self:
-        """The method with the overrides of a member's network; overrides that are given are kept."""
-        return replace(self, overrides={**member.overrides, **self.overrides})
-
-    def members(self, result: "StackResult") -> tuple[Member, ...]:
-        """The networks of all runs that finished an epoch, with the overrides of the network."""
-        return tuple(Member(m.model, m.variables, dict(self.overrides)) for m in super().members(result))
+        return replace(found, info={**self.info, "threshold": threshold})
 
     @classmethod
     def assessor(

@@ -10,8 +10,9 @@ takes the AUC of fold 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from infantjax.methods import registry
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -52,27 +53,12 @@ class GraphSearch:
         return SPACE
 
     def objective(self, cohort: "Cohort", stratify: Sequence[str] = (), strict: bool = False) -> "AucObjective":
-        """The AUC of candidates of `space` on a cohort.
-
-        Args:
-            cohort: recordings with outcomes; those of one group are never on both sides of the split.
-            stratify: columns of the outcomes table to balance over the parts beside the outcome (center, subtype).
-            strict: refuse recordings whose points have to be approximated.
-
-        Raises:
-            InputError: recordings that cannot be used, or a cohort that cannot be split into that many parts.
-            ValueError: a column that no recording has, parts that do not exist, or no repeats.
-        """
+        """The AUC of candidates of `space` on a cohort; see `search.objective.SearchProblem`."""
         from infantjax.methods.ensemble_gcn.objective import AucObjective, build
-        from infantjax.methods.ensemble_gcn.training import prepare_cohort
         from infantjax.recording.preprocessing import PRESETS
-        from infantjax.search.auc import search_split
-        from infantjax.skeletons import IN_MOTION_19
-        from infantjax.training.cohorts.cohort_splits import cohort_splits
 
-        if self.repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {self.repeats}")
         training = replace(self.training, required_auc=()) if self.no_checkpoints else self.training
-        parts = cohort_splits(cohort, self.folds, stratify, training.seed)
-        data = prepare_cohort(cohort, IN_MOTION_19, PRESETS[self.preprocessing], strict)
-        return AucObjective(build, data, (search_split(parts, self.held_out),) * self.repeats, training)
+        kind: Any = registry.get("ensemble-gcn")
+        method = kind(training=training, folds=self.folds, preprocessing=PRESETS[self.preprocessing])
+        data, splits = method.search_inputs(cohort, self.held_out, self.repeats, stratify, strict)
+        return AucObjective(build, data, splits, training)

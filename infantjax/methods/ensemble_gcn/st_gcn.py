@@ -11,10 +11,10 @@ import jax
 from jaxtyping import Array, Float
 
 from infantjax import skeletons
-from infantjax.methods.ensemble_gcn.head import classify, global_mean, joints_first
+from infantjax.methods.ensemble_gcn.head import classify, global_mean
 from infantjax.models.entry import ModelEntry, Published
 from infantjax.nn import flops
-from infantjax.nn.graph import GraphConv
+from infantjax.nn.graph import Graph, GraphConv, Map, joints_first
 from infantjax.nn.initializers import Constant, parameter, variable
 from infantjax.nn.layers import BatchNorm, TemporalConv
 from infantjax.skeletons import IN_MOTION_19, Skeleton
@@ -44,9 +44,7 @@ class StGcnLayer(nn.Module):
     importance: bool = True
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "joint batch time in"], adjacency: Float[Array, "matrix joint joint"], train: bool
-    ) -> Float[Array, "joint batch time_out out"]:
+    def __call__(self, x: Map, adjacency: Graph, train: bool) -> Map:
         """Apply the layer."""
         if self.importance:
             adjacency = adjacency * parameter(self, "edge_importance", Constant(1), adjacency.shape)

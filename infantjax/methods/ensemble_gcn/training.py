@@ -3,35 +3,23 @@
 Source: Groos et al., Paper III with supplement, and the reference implementation (movement-outcome program).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from infantjax import skeletons
 from infantjax.methods.ensemble_gcn.config import TrainingConfig
-from infantjax.methods.ensemble_gcn.preprocessing import standardized_positions
-from infantjax.recording.cohort import Cohort
 from infantjax.recording.features import CHANNELS, build_features
-from infantjax.recording.preprocessing import Preprocessing
 from infantjax.recording.windows import AnyArray
-from infantjax.skeletons import Skeleton
 from infantjax.training import optimizers
+from infantjax.training.cohorts.crossval import TrainingSetup
 from infantjax.training.cohorts.window_task import BinaryWindowTask, CohortData, window_runs
-from infantjax.training.execution.compiled import CompiledTraining, TracedTraining
-from infantjax.training.execution.compiled import trace as trace_training
-from infantjax.training.fitting import fit
-from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import Split
-from infantjax.training.state import StackResult
 
-__all__ = ["CohortData", "TrainingConfig", "WindowTask", "trace", "train", "window_runs"]
+__all__ = ["CohortData", "TrainingConfig", "WindowTask", "setup", "window_runs"]
 
 FEATURES = ("position", "velocity", "bone")
 
@@ -72,20 +60,16 @@ class WindowTask(BinaryWindowTask):
         return build_features(positions, data.skeleton, self.features)
 
 
-def train(
+def setup(
     module: nn.Module,
     data: CohortData,
     splits: Sequence[Split],
     config: TrainingConfig,
-    *,
     features: Sequence[str] = FEATURES,
-    directory: str | Path | None = None,
-    description: Mapping[str, Any] | None = None,
-    data_digest: str | None = None,
-    options: TrainOptions | None = None,
-    compiled: CompiledTraining | None = None,
-) -> StackResult:
-    """Train one run for each split, all at once, and keep each run's best epoch.
+) -> TrainingSetup:
+    """Arguments of `training.fit` for one run of each split, of which it keeps the best epoch.
+
+    In its result `outputs` are the risks of the validation recordings of each run `[run, recording]`, padded.
 
     Args:
         module: network, see `WindowTask`; training changes its collections `params` and `batch_stats` and no others.
@@ -93,62 +77,8 @@ def train(
         splits: recordings that each run trains on and is validated on.
         config: the same for all runs.
         features: input features of the network.
-        directory: see `training.fit`, as all further arguments.
-        description: of the model, JSON-compatible.
-        data_digest: `loop.digest_of` the data; None computes it here.
-        options: of the execution.
-        compiled: programs of `trace` with equal shapes; None compiles here.
-
-    Returns:
-        Best epoch of every run. `outputs` are the risks of its validation recordings `[run, recording]`, padded.
 
     Raises:
         ValueError: see `window_runs`.
-        InputError: see `training.fit`.
     """
-    runs = window_runs(data, splits, config)
-    return fit(
-        compiled.task if compiled else WindowTask.create(module, data, config, features),
-        data,
-        runs,
-        directory=directory,
-        description={"features": list(features), **(description or {})},
-        data_digest=data_digest,
-        options=options,
-        compiled=compiled,
-    )
-
-
-def trace(
-    module: nn.Module,
-    data: CohortData,
-    splits: Sequence[Split],
-    config: TrainingConfig,
-    *,
-    features: Sequence[str] = FEATURES,
-    devices: Sequence[jax.Device] | None = None,
-) -> TracedTraining:
-    """Trace the programs of a training that begins later; arguments and errors as of `train`."""
-    task = WindowTask.create(module, data, config, features)
-    return trace_training(task, window_runs(data, splits, config), data, devices=devices)
-
-
-def prepare_cohort(
-    cohort: Cohort, skeleton: Skeleton | str, preprocessing: Preprocessing | None = None, strict: bool = False
-) -> CohortData:
-    """Standardize the recordings of a cohort.
-
-    Args:
-        cohort: recordings with outcomes.
-        skeleton: that the network reads.
-        preprocessing: how recordings are standardized; None is the reference implementation's.
-        strict: refuse recordings with points that have to be approximated.
-
-    Raises:
-        InputError: recordings that cannot be used; one line that names all of them.
-    """
-    preprocessing, skeleton = preprocessing or Preprocessing(), skeletons.get(skeleton)
-    _, positions = cohort.map(lambda recording: standardized_positions(recording, skeleton, preprocessing, strict))
-    return CohortData.from_recordings(
-        positions, cohort.outcomes, skeleton, preprocessing.rotation, preprocessing.window
-    )
+    return TrainingSetup(WindowTask.create(module, data, config, features), data, window_runs(data, splits, config))

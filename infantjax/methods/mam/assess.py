@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +12,12 @@ from infantjax.assessment.gate import kept_windows
 from infantjax.errors import InputError
 from infantjax.methods import common
 from infantjax.methods.mam import preprocessing as motion
-from infantjax.methods.mam.inference import localize, video_logit
-from infantjax.methods.mam.localization import frequency, intervals
+from infantjax.methods.mam.inference import frequency, intervals, localize, video_logit
 from infantjax.pose.lifting import Lifter
 from infantjax.recording.conversion import convert
 from infantjax.recording.quality import Moments
 from infantjax.recording.recording import Recording, require_movement
 from infantjax.skeletons import HUMAN36M_17
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

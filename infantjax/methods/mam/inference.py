@@ -1,4 +1,4 @@
-"""MAM, inference on one video: its log-odds of risk, and the probability of fidgety movements in each of its clips."""
+"""MAM, inference on one video: its risk, its clips with fidgety movements, where these are, and how much they fill."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
+from infantjax.evaluation.intervals import TAILS
 from infantjax.methods.mam import preprocessing
 from infantjax.methods.mam.model import MAM
-from infantjax.methods.mam.preprocessing import Distance, Input
+from infantjax.methods.mam.preprocessing import Distance, Input, Positions
 from infantjax.methods.mam.training import TrainingConfig
 
 
@@ -34,7 +36,7 @@ def _fuser(module: MAM) -> Callable[..., Array]:
 def _encoded(
     module: MAM,
     variables: Any,
-    positions: Float[np.ndarray, "time joint axis"],
+    positions: Positions,
     starts: Int[np.ndarray, " clip"],
     config: TrainingConfig,
     batch: int,
@@ -52,11 +54,11 @@ def _encoded(
 def video_logit(
     module: MAM,
     variables: Any,
-    positions: Float[np.ndarray, "time joint axis"],
-    info: Float[np.ndarray, "4"] | None = None,
-    config: TrainingConfig | None = None,
+    positions: Positions,
+    info: Float[np.ndarray, "4"] | None,
+    config: TrainingConfig,
     *,
-    starts: Int[np.ndarray, " clip"] | None = None,
+    starts: Int[np.ndarray, " clip"],
     batch: int = 32,
 ) -> float:
     """The log-odds of risk of a whole video, from all of its instances.
@@ -67,12 +69,9 @@ def video_logit(
         positions: of the video (`methods.mam.preprocessing.prepare`).
         info: entries of `methods.mam.model.INFO`, for a network that reads them.
         config: gives the inputs and how far instances are apart.
-        starts: first frames of the instances; None takes all of `preprocessing.clip_starts`.
+        starts: first frames of the instances, see `preprocessing.clip_starts`.
         batch: instances that are computed at once; memory, not method.
     """
-    config = config or TrainingConfig()
-    if starts is None:
-        starts = preprocessing.clip_starts(len(positions), module.frames, config.step)
     parts = _encoded(module, variables, positions, starts, config, batch)
     # Filled up, so that videos of like length share a program.
     z, clips = (np.pad(part, ((0, -len(starts) % batch), (0, 0)))[None] for part in parts)
@@ -84,8 +83,8 @@ def video_logit(
 def localize(
     module: MAM,
     variables: Any,
-    positions: Float[np.ndarray, "time joint axis"],
-    config: TrainingConfig | None = None,
+    positions: Positions,
+    config: TrainingConfig,
     *,
     step: int = preprocessing.LOCALIZATION_STEP,
     starts: Int[np.ndarray, " clip"] | None = None,
@@ -102,8 +101,59 @@ def localize(
         starts: first frames of the clips; None takes all of `preprocessing.localization_starts`.
         batch: clips that are computed at once; memory, not method.
     """
-    config = config or TrainingConfig()
     if starts is None:
         starts = preprocessing.localization_starts(len(positions), module.frames, step)
     _, logits = _encoded(module, variables, positions, starts, config, batch)
     return np.asarray(jax.nn.softmax(logits)[:, 1])
+
+
+def intervals(
+    probabilities: ArrayLike, starts: ArrayLike, clip: int, fps: float, threshold: float = 0.5
+) -> Float[np.ndarray, "interval 2"]:
+    """Seconds from and to which clips are fidgety; clips that overlap or touch are merged.
+
+    Args:
+        probabilities: `[clip]` of fidgety movements.
+        starts: `[clip]` first frames, ascending.
+        clip: frames of a clip.
+        fps: frames per second.
+        threshold: a clip above it is fidgety.
+    """
+    p, at = np.asarray(probabilities, np.float64), np.asarray(starts)
+    found: list[list[float]] = []
+    for start in at[p > threshold]:
+        if found and start <= found[-1][1]:
+            found[-1][1] = start + clip
+        else:
+            found.append([start, start + clip])
+    return np.array(found, np.float64).reshape(-1, 2) / fps
+
+
+def frequency(
+    probabilities: ArrayLike, starts: ArrayLike, clip: int, threshold: float = 0.5
+) -> tuple[float, float, float]:
+    """The FMs frequency: the share of a video's clips that are fidgety.
+
+    The interval is our choice, none is published. It is Clopper-Pearson's for as many independent clips as fit into the
+    video side by side: clips that overlap say little new. It tells how far a longer video of the same kind might
+    differ, and nothing of wrong clips.
+
+    Args:
+        probabilities: `[clip]` of fidgety movements.
+        starts: `[clip]` first frames, ascending.
+        clip: frames of a clip.
+        threshold: a clip above it is fidgety.
+
+    Returns:
+        The share, and the ends of its interval.
+
+    Source: Gao, Yao, Tian et al. 2023 (MAM), "quantitative GMA".
+    """
+    from scipy import stats
+
+    p, at = np.asarray(probabilities, np.float64), np.asarray(starts)
+    share, independent = float((p > threshold).mean()), (np.minimum(np.diff(at), clip).sum() + clip) / clip
+    some, others = share * independent, (1 - share) * independent
+    low = stats.beta.ppf(TAILS[0], some, others + 1) if some > 0 else 0.0
+    high = stats.beta.ppf(TAILS[1], some + 1, others) if others > 0 else 1.0
+    return share, float(low), float(high)

@@ -3,8 +3,8 @@
 Besides its cohort the training needs clips of other infants with annotated seconds (`formats.read_annotated`).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,17 +207,6 @@ class Mam(Method):
         if len(set(labels[known].tolist())) == 2:
             metrics |= confusion_counts(risks[known], labels[known], self.threshold).metrics()
         return TrainOutputs(held_out, run_metrics, metrics, {"threshold": self.threshold})
-
-    @classmethod
-    def simulate(cls, n: int, seed: int, duration: float, **options: Any) -> Iterator[tuple[Recording, float]]:
-        """Infants with the entries of the info branch."""
-        from infantjax.simulation.traits import draw_metadata
-
-        first = options.get("first", 0)
-        for index, (recording, outcome) in enumerate(super().simulate(n, seed, duration, **options), first):
-            drawn = draw_metadata(seed, index, int(outcome))
-            metadata = recording.metadata.with_columns({name: drawn[name] for name in cls.simulated_columns})
-            yield replace(recording, metadata=metadata), outcome
 
     @classmethod
     def assessor(

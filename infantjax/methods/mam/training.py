@@ -9,6 +9,7 @@ the sum of a triplet loss, a closeness loss and two cross-entropies. Our choice:
 `TrainingConfig`, the length of an epoch, training of the reference branch alone, the formula of the closeness loss.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +24,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from infantjax.methods.mam import preprocessing
-from infantjax.methods.mam.losses import Mining, Squares, closeness, moved, presence, triplet
-from infantjax.methods.mam.model import INFO, MAM
+from infantjax.methods.mam.model import MAM
 from infantjax.methods.mam.preprocessing import Distance, Input
 from infantjax.settings import Count, NonNegative, Range, Seed, check_fields
 from infantjax.training import metrics, optimizers
@@ -32,6 +32,83 @@ from infantjax.training.cohorts.crossval import TrainingSetup
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, stack_runs
 from infantjax.training.task import BatchFunction, EpochPlan, EvalResult, SupervisedTask, mask, permutation
+
+Squares = Literal["sum", "mean"]
+
+
+def triplet(z: Float[Array, "clip width"], labels: Int[Array, " clip"], margin: float = 0.4) -> Float[Array, ""]:
+    """Mean of `max(0, d(a, p) - d(a, n) + margin)` with Euclidean distances of embeddings scaled to unit length.
+
+    All triplets count (our choice).
+
+    Args:
+        z: embeddings.
+        labels: classes; a clip a, another p of its class and one n of the other make a triplet.
+        margin: 0.4 as published.
+
+    Returns:
+        0 where there is no triplet.
+    """
+    unit = z * lax.rsqrt(jnp.maximum(jnp.sum(z**2, axis=-1, keepdims=True), 1e-12))
+    squared = jnp.sum((unit[:, None] - unit[None]) ** 2, axis=-1)
+    # The root has no slope at zero.
+    apart = jnp.where(squared > 1e-12, jnp.sqrt(jnp.where(squared > 1e-12, squared, 1)), 0)
+    same = labels[:, None] == labels[None]
+    positive, negative = same & ~jnp.eye(len(z), dtype=bool), ~same
+    valid = positive[:, :, None] & negative[:, None, :]
+    excess = apart[:, :, None] - apart[:, None, :] + margin
+    return jnp.where(valid, jax.nn.relu(excess), 0).sum() / jnp.maximum(valid.sum(), 1)
+
+
+def presence(p: Float[Array, "video instance"], risk: Array, share: float = 0.1) -> Float[Array, "video instance"]:
+    """How far each instance counts as fidgety for the closeness loss; without gradient.
+
+    Args:
+        p: probabilities of fidgety movements.
+        risk: `[video]` which ones are risk: of these all but the highest are 0, for they hold few fidgety movements.
+        share: of a risk video's instances that stay, rounded up.
+    """
+    p = lax.stop_gradient(p)
+    highest = jnp.sort(p, axis=1)[:, p.shape[1] - math.ceil(share * p.shape[1]), None]
+    return jnp.where(risk[:, None] & (p < highest), 0, p)
+
+
+def closeness(
+    z: Float[Array, "*n width"], p: Float[Array, "*n"], centers: Float[Array, "2 width"], squares: Squares = "sum"
+) -> Float[Array, ""]:
+    """Mean of `p |z - c_F|^2 + (1 - p) |z - c_N|^2`; published is its purpose, the formula is our choice.
+
+    Embeddings are normalized, so their entries are about 1: the mean of squares is about as large as the other losses,
+    their sum the width times as large.
+
+    Args:
+        z: embeddings of instances.
+        p: how far each counts as fidgety; without gradient.
+        centers: c_N and c_F, of embeddings without and with fidgety movements; without gradient.
+        squares: `|.|^2` is the sum over entries, or the mean.
+    """
+    p, centers = lax.stop_gradient(p), lax.stop_gradient(centers)
+    over = jnp.mean if squares == "mean" else jnp.sum
+    without, fidgety = (over((z - center) ** 2, axis=-1) for center in centers)
+    return (p * fidgety + (1 - p) * without).mean()
+
+
+def moved(
+    centers: Float[Array, "2 width"], z: Float[Array, "clip width"], weights: Float[Array, "2 clip"], rate: float = 0.1
+) -> Float[Array, "2 width"]:
+    """Running means, one step further; a class without weight stays. Without gradient.
+
+    Args:
+        centers: so far.
+        z: embeddings.
+        weights: of each in either class.
+        rate: share of the new mean.
+    """
+    z, weights = lax.stop_gradient(z), lax.stop_gradient(weights)
+    total = weights.sum(axis=1, keepdims=True)
+    mean = weights @ z / jnp.where(total > 0, total, 1)
+    return jnp.where(total > 0, centers + rate * (mean - centers), centers)
+
 
 Standardize = Literal["none", "channel", "token"]
 
@@ -59,10 +136,8 @@ class TrainingConfig:
         momentum: at the highest and at the lowest rate.
         decay: weight decay of all parameters.
         margin: of the triplet loss.
-        mining: triplets that count: all of a step, or the hardest of each clip.
         center_rate: rate at which the running mean of a class's embeddings follows.
         fidgety_share: fraction of a video at risk that may count as fidgety.
-        hard: the closeness loss pulls a clip to its nearest center only.
         squares: how the closeness loss adds the squares of an embedding.
         clip_weight: of the cross-entropy of the clips.
         triplet_weight: of the triplet loss.
@@ -88,10 +163,8 @@ class TrainingConfig:
     momentum: tuple[float, float] = (0.8, 0.9)
     decay: NonNegative = 1e-4
     margin: NonNegative = 0.4
-    mining: Mining = "all"
     center_rate: Annotated[float, Range(above=0, at_most=1)] = 0.1
     fidgety_share: Annotated[float, Range(above=0, at_most=1)] = 0.1
-    hard: bool = False
     squares: Squares = "sum"
     clip_weight: NonNegative = 1.0
     triplet_weight: NonNegative = 1.0
@@ -156,29 +229,13 @@ class Videos(NamedTuple):
         clip_labels: Sequence[int] | np.ndarray,
         info: Sequence[Sequence[float] | np.ndarray] | None = None,
     ) -> "Videos":
-        """Pad and check.
-
-        Raises:
-            ValueError: no videos or clips, shapes or numbers that do not fit, missing values, or a label not 0 or 1.
-        """
+        """Pad what the method prepared to the longest video."""
         given = np.asarray(clips, np.float32)
-        if given.ndim != 4 or not len(given) or len(given) != len(clip_labels):
-            raise ValueError(f"clips [clip, time, joint, axis] need labels, got {given.shape} and {len(clip_labels)}")
-        if not positions or len(positions) != len(labels):
-            raise ValueError(f"{len(positions)} videos need as many labels, got {len(labels)}")
-        if not set(map(int, labels)) | set(map(int, clip_labels)) <= {0, 1}:
-            raise ValueError("labels must be 0 or 1")
         longest = max(given.shape[1], *map(len, positions))
         padded = np.empty((len(positions), longest, *given.shape[2:]), np.float32)
-        for number, (row, video) in enumerate(zip(padded, positions)):
-            if video.ndim != 3 or not len(video) or video.shape[1:] != given.shape[2:]:
-                raise ValueError(f"video {number} has shape {video.shape}, the clips {given.shape[1:]}")
+        for row, video in zip(padded, positions):
             row[: len(video)], row[len(video) :] = video, video[-1]
         known = None if info is None else np.asarray(info, np.float32)
-        if known is not None and known.shape != (len(positions), len(INFO)):
-            raise ValueError(f"info must be [{len(positions)}, {len(INFO)}], got {known.shape}")
-        if not all(np.isfinite(array).all() for array in (padded, given, *(() if known is None else (known,)))):
-            raise ValueError("positions, clips and info must not hold missing values")
         lengths, outcomes, of_clips = (
             np.asarray(values, np.int32) for values in ([len(p) for p in positions], labels, clip_labels)
         )
@@ -335,7 +392,7 @@ class VideoTask(SupervisedTask):
         centers, total = variables["centers"]["centers"], jnp.float32(0)
         if config.reference:
             total += config.clip_weight * metrics.cross_entropy(logits[:count], labels).mean()
-            total += config.triplet_weight * triplet(z[:count], labels, config.margin, config.mining)
+            total += config.triplet_weight * triplet(z[:count], labels, config.margin)
             weights = jnp.stack([1 - labels, labels]).astype(z.dtype)
             centers = moved(centers, z[:count], weights, config.center_rate)
         if batch.joint:
@@ -348,7 +405,7 @@ class VideoTask(SupervisedTask):
             if not config.reference:
                 weights = jnp.stack([1 - p.reshape(-1), p.reshape(-1)])
                 centers = moved(centers, z, weights, config.center_rate)
-            total += config.closeness_weight * closeness(instances, p, centers, config.hard, config.squares)
+            total += config.closeness_weight * closeness(instances, p, centers, config.squares)
         return total, {"centers": {"centers": centers}}
 
     def draw(self, key: Array, data: Videos, video: Int[Array, ""]) -> tuple[Array, Array]:
@@ -401,7 +458,7 @@ def setup(module: MAM, data: Videos, splits: Sequence[Split], config: TrainingCo
         config: the same for all runs.
 
     Raises:
-        ValueError: data that do not fit the network, or fewer clips than a step has; see also `video_runs`.
+        ValueError: data that do not fit the network.
     """
     frames, joints, axes = data.clips.shape[1:]
     channels = preprocessing.channels(config.inputs, axes, joints, config.distance)
@@ -412,27 +469,16 @@ def setup(module: MAM, data: Videos, splits: Sequence[Split], config: TrainingCo
             f"the network reads {module.frames} frames of {module.joints} joints and {module.channels} channels, the "
             f"data have {frames}, {joints} and {channels}"
         )
-    if config.reference and len(data.clips) < config.clips:
-        raise ValueError(f"{len(data.clips)} annotated clips do not fill the {config.clips} of a step")
     task = VideoTask(module, config, (1, 1, frames, joints, channels))
     return TrainingSetup(task, data, video_runs(data, splits, config.seed))
 
 
 def video_runs(data: Videos, splits: Sequence[Split], seed: int) -> Run:
-    """Index sets of a stack of runs.
-
-    Raises:
-        ValueError: no splits, videos that do not exist, or a split without a training video of a class.
-    """
-    if not splits:
-        raise ValueError("training needs at least one split")
+    """Index sets of a stack of runs, each with training videos of both classes."""
     sets, labels = [], np.asarray(data.labels)
     for split in splits:
-        split.check(len(labels), "videos")
         train = np.asarray(split.train)
         normal, risk = (train[labels[train] == label] for label in (0, 1))
-        if not (len(normal) and len(risk)):
-            raise ValueError(f"a step needs a normal and a risk video, a split has {len(normal)} and {len(risk)}")
         extra = NormalVideos(normal, np.int32(len(normal)))  # type: ignore[arg-type]
         sets.append(IndexSets(risk, np.asarray(split.validation), extra))
     return stack_runs(seed, range(len(splits)), sets)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -15,9 +15,6 @@ from infantjax.evaluation.agreement import RELIABLE_CHANGE
 from infantjax.methods.sma_cnn.evaluation import AGGREGATOR, Aggregation, LinearAggregator, aggregate
 from infantjax.methods.sma_cnn.preprocessing import RATE, require_limbs, track, window_starts
 from infantjax.recording.recording import Recording
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,16 +49,13 @@ def subject_errors(
     return pd.Series(error).groupby(list(subjects), sort=False).mean(), float(error.mean())
 
 
-def aggregate(
-    predictions: ArrayLike, how: Aggregation = "mean", quartiles: Literal["linear", "hazen"] = "linear"
-) -> float:
+def aggregate(predictions: ArrayLike, how: Aggregation = "mean") -> float:
     """One score of a recording from those of its windows.
 
     Args:
         predictions: `[window]`.
         how: `mean`, `median`, or `fence`: the mean of those within 1.5 interquartile ranges of the quartiles, both
             ends included (our choice, as is the rule of the quartiles; the paper says "quartile analysis").
-        quartiles: how NumPy interpolates them.
 
     Raises:
         ValueError: no or missing predictions, or an unknown name.
@@ -70,7 +67,7 @@ def aggregate(
     if how == "median":
         return float(np.median(values))
     if how == "fence":
-        low, high = np.quantile(values, [0.25, 0.75], method=quartiles)
+        low, high = np.quantile(values, [0.25, 0.75])
         reach = 1.5 * (high - low)
         values = values[(values >= low - reach) & (values <= high + reach)]
     return float(values.mean())

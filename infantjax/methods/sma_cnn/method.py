@@ -12,7 +12,7 @@ from infantjax.evaluation.agreement import RELIABLE_CHANGE, reliable_change
 from infantjax.files import finite_or_none
 from infantjax.methods.base import Method
 from infantjax.methods.registry import register
-from infantjax.methods.sma_cnn.evaluation import AGGREGATOR, LinearAggregator, aggregate, subject_errors
+from infantjax.methods.sma_cnn.evaluation import AGGREGATOR, Aggregation, LinearAggregator, aggregate, subject_errors
 from infantjax.methods.sma_cnn.model import AXES
 from infantjax.methods.sma_cnn.model import SmaCnn as SmaCnnNet
 from infantjax.methods.sma_cnn.preprocessing import LIMBS, Preprocessing, recording_windows
@@ -126,62 +126,50 @@ class SmaCnn(Method):
             what = f"all {len(cohort)} recordings have the score {cohort.outcomes[0]:g}"
             raise InputError("cohort", what, "there is nothing to learn; add others")
         owner = _owners(inputs)
-        splits = [
-            Split(*(tuple(np.flatnonzero(np.isin(owner, rows)).tolist()) for rows in (split.train, split.validation)))
-            for split in inputs.splits
-        ]
+        splits = _of_windows(inputs.splits, owner)
         if (fewest := min(len(split.train) for split in splits)) < size:
             what = f"gives {fewest} windows to train on, fewer than a batch of {size}"
             raise InputError("cohort", what, f"add recordings, or use --training.batch-size {fewest} at most")
-        scores = np.asarray(cohort.outcomes)[owner]
-        data = ScoredWindows.create(np.concatenate(inputs.prepared), scores.tolist())
+        scores = np.asarray(cohort.outcomes, np.float32)[owner]
+        data = ScoredWindows(np.concatenate(inputs.prepared), scores)  # type: ignore[arg-type]
         return setup(self.build(), data, splits, self.training)
 
     def outputs(self, inputs: TrainInputs, setup: TrainingSetup, result: StackResult) -> TrainOutputs:
         """The score of each recording by the run that held it out, and errors of windows and of recordings."""
         cohort, owner = inputs.cohort, _owners(inputs)
-        held_out: list[HeldOut] = []
-        of_recordings: list[np.ndarray] = []
+        groups, outcomes = np.asarray(cohort.groups or cohort.names), np.asarray(cohort.outcomes)
+        found = result.held_out(_of_windows(inputs.splits, owner), len(owner))
+        errors, held_out = np.abs(found - outcomes[owner]), []
         run_metrics: list[dict[str, float | None]] = []
-        predictions: list[Any] = []
-        targets: list[Any] = []
-        subjects: list[Any] = []
-        groups = cohort.groups or cohort.names
         for run, split in enumerate(inputs.splits):
             if result.status[run] == Status.DIVERGED:
                 run_metrics.append({})
                 continue
-            windows = np.flatnonzero(np.isin(owner, split.validation))
-            found = np.asarray(result.outputs[run][: len(windows)], np.float64)
-            for row in split.validation:
-                values = found[owner[windows] == row]
-                of_recordings.append(values)
-                average = aggregate(values, "mean" if self.aggregation == "linear" else self.aggregation)
-                held_out.append(HeldOut(row, run, average))
-            measured = np.asarray(cohort.outcomes)[owner[windows]]
-            run_metrics.append(finite_or_none({"error": float(np.abs(found - measured).mean())}))
-            predictions, targets = [*predictions, *found], [*targets, *measured]
-            subjects += [groups[row] for row in owner[windows]]
-        metrics: dict[str, float] = {}
+            how: Aggregation = "mean" if self.aggregation == "linear" else self.aggregation
+            held_out += [HeldOut(row, run, aggregate(found[owner == row], how)) for row in split.validation]
+            run_metrics.append(finite_or_none({"error": float(errors[np.isin(owner, split.validation)].mean())}))
+        if not held_out:
+            return TrainOutputs([], run_metrics, {})
+        rows = [entry.row for entry in held_out]
+        scores, infants = outcomes[rows].tolist(), groups[rows].tolist()
         info: dict[str, Any] = {}
-        if held_out:
-            of_windows, all_windows = subject_errors(predictions, targets, subjects)
-            rows = [entry.row for entry in held_out]
-            scores, infants = [cohort.outcomes[row] for row in rows], [groups[row] for row in rows]
-            if self.aggregation == "linear" and len(set(infants)) > 1:
-                second, values = LinearAggregator.fit_out_of_fold(of_recordings, scores, infants)
-                held_out = [entry._replace(value=value) for entry, value in zip(held_out, values)]
-                info = {AGGREGATOR: list(second)}
-            values = [entry.value for entry in held_out]
-            by_infant, all_recordings = subject_errors(values, scores, infants)
-            change = reliable_change(np.array(values) - scores, len(set(infants)))
-            info |= {RELIABLE_CHANGE: change} if math.isfinite(change) else {}
-            metrics = {
-                "windows: error per infant": float(of_windows.mean()),
-                "windows: error overall": all_windows,
-                "recordings: error per infant": float(by_infant.mean()),
-                "recordings: error overall": all_recordings,
-            }
+        if self.aggregation == "linear" and len(set(infants)) > 1:
+            windows = [found[owner == row] for row in rows]
+            second, values = LinearAggregator.fit_out_of_fold(windows, scores, infants)
+            held_out = [entry._replace(value=value) for entry, value in zip(held_out, values)]
+            info = {AGGREGATOR: list(second)}
+        values, known = [entry.value for entry in held_out], np.isfinite(found)
+        of = owner[known]
+        of_windows, all_windows = subject_errors(found[known], outcomes[of], groups[of].tolist())
+        by_infant, all_recordings = subject_errors(values, scores, infants)
+        change = reliable_change(np.array(values) - scores, len(set(infants)))
+        info |= {RELIABLE_CHANGE: change} if math.isfinite(change) else {}
+        metrics = {
+            "windows: error per infant": float(of_windows.mean()),
+            "windows: error overall": all_windows,
+            "recordings: error per infant": float(by_infant.mean()),
+            "recordings: error overall": all_recordings,
+        }
         return TrainOutputs(held_out, run_metrics, metrics, info)
 
     def members(self, result: StackResult) -> tuple[Member, ...]:
@@ -229,3 +217,11 @@ class SmaCnn(Method):
 def _owners(inputs: TrainInputs) -> np.ndarray:
     """`[window]` recording that each window is cut from."""
     return np.repeat(np.arange(len(inputs.cohort)), [len(windows) for windows in inputs.prepared])
+
+
+def _of_windows(splits: Sequence[Split], owner: np.ndarray) -> list[Split]:
+    """Splits of recordings as splits of their windows."""
+    return [
+        Split(*(tuple(np.flatnonzero(np.isin(owner, rows)).tolist()) for rows in (split.train, split.validation)))
+        for split in splits
+    ]

@@ -210,13 +210,7 @@ def build(skeleton: str | Skeleton = "limbs-4", **overrides: Any) -> SmaCnn:
     Args:
         skeleton: `limbs-4`, hands and feet.
         overrides: fields of `SmaCnn`.
-
-    Raises:
-        ValueError: another skeleton.
     """
-    name = skeleton if isinstance(skeleton, str) else skeleton.name
-    if name != "limbs-4":
-        raise ValueError(f"sma-cnn reads the tracks of limbs-4, not of {name}")
     return SmaCnn(**overrides)
 
 

@@ -55,25 +55,20 @@ class Preprocessing:
         check_fields(self)
 
 
+PUBLISHED = Preprocessing()
+"""The published windows."""
+
+
 def recording_windows(
-    recording: Recording, preprocessing: Preprocessing | None = None
+    recording: Recording, preprocessing: Preprocessing = PUBLISHED
 ) -> Float[np.ndarray, "window row frame"]:
     """All windows of a recording.
 
     Raises:
         InputError: a limb that is missing, never seen, or never moves; no window without a gap.
     """
-    preprocessing = preprocessing or Preprocessing()
     require_limbs(recording)
-    limbs = track(recording)
-    found = windows(
-        limbs,
-        np.arange(recording.frames) / recording.fps,
-        window=preprocessing.window,
-        step=preprocessing.step,
-        longest_step=preprocessing.longest_step,
-        join_gaps=preprocessing.join_gaps,
-    )
+    found = windows(track(recording), np.arange(recording.frames) / recording.fps, preprocessing)
     if not len(found):
         seconds = preprocessing.window / recording.fps
         what = f"has no {preprocessing.window} frames ({seconds:.1f} s) in which all four limbs are seen"
@@ -100,13 +95,9 @@ def require_limbs(recording: Recording) -> None:
 
 def window_starts(recording: Recording, preprocessing: Preprocessing) -> Float[np.ndarray, " window"]:
     """Seconds at which the windows of a recording start."""
-    limbs = track(recording)
-    frames = np.broadcast_to(np.arange(recording.frames, dtype=np.float64)[:, None, None], limbs.shape).copy()
-    frames[np.isnan(limbs)] = np.nan
     times = np.arange(recording.frames) / recording.fps
-    parts = stretches(frames, times, preprocessing.longest_step, preprocessing.join_gaps)
-    window, step = preprocessing.window, preprocessing.step
-    return np.array([part[s, 0, 0] for part in parts for s in range(0, len(part) - window + 1, step)]) / recording.fps
+    parts = kept_frames(track(recording), times, preprocessing)
+    return np.array([times[part[start]] for part in parts for start in _starts(len(part), preprocessing)])
 
 
 def track(recording: Recording) -> Track:
@@ -128,30 +119,22 @@ def track(recording: Recording) -> Track:
     return np.pad(points, ((0, 0), (0, 0), (0, 3 - points.shape[-1])))
 
 
-def stretches(
-    track: Track, times: Float[np.ndarray, " time"], longest_step: float = LONGEST_STEP, join_gaps: bool = False
-) -> list[Track]:
-    """The rest of a track without the frames in which a limb is missing, cut where time jumps.
+def kept_frames(
+    track: Track, times: Float[np.ndarray, " time"], preprocessing: Preprocessing = PUBLISHED
+) -> list[np.ndarray]:
+    """The frames in which no limb is missing, cut where time jumps.
 
     Args:
         track: NaN is missing.
         times: of its frames, seconds, rising.
-        longest_step: seconds between two kept frames; more is a cut.
-        join_gaps: one stretch of all that is left instead.
+        preprocessing: how long a step is no cut, or that there are none.
 
     Returns:
-        Stretches without NaN, in order; none if no frame has all limbs.
-
-    Raises:
-        ValueError: another number of times than frames, or times that do not rise.
+        Frames of each stretch, in order; none if no frame has all limbs.
     """
-    times = np.asarray(times, np.float64)
-    if times.shape != (len(track),) or not (np.diff(times) > 0).all():
-        raise ValueError(f"{len(track)} frames need as many rising times, got {times.shape}")
-    whole = ~np.isnan(track).any(axis=(1, 2))
-    kept, at = track[whole], times[whole]
-    jumps = np.diff(at) > longest_step + 1e-9
-    parts = [kept] if join_gaps else np.split(kept, np.flatnonzero(jumps) + 1)
+    kept = np.flatnonzero(~np.isnan(track).any(axis=(1, 2)))
+    jumps = np.flatnonzero(np.diff(np.asarray(times)[kept]) > preprocessing.longest_step + 1e-9)
+    parts = [kept] if preprocessing.join_gaps else np.split(kept, jumps + 1)
     return [part for part in parts if len(part)]
 
 
@@ -159,7 +142,7 @@ def standardize(parts: list[Track]) -> list[Track]:
     """Each limb's each axis with mean 0 and standard deviation 1 over all parts of a recording; one that stands is 0.
 
     Args:
-        parts: `stretches` of one recording.
+        parts: stretches of one recording.
     """
     if not parts:
         return []
@@ -170,13 +153,7 @@ def standardize(parts: list[Track]) -> list[Track]:
 
 
 def windows(
-    track: Track,
-    times: Float[np.ndarray, " time"],
-    *,
-    window: int = WINDOW,
-    step: int = STEP,
-    longest_step: float = LONGEST_STEP,
-    join_gaps: bool = False,
+    track: Track, times: Float[np.ndarray, " time"], preprocessing: Preprocessing = PUBLISHED
 ) -> Float[np.ndarray, "window row frame"]:
     """All windows of a recording, as the network reads them.
 
@@ -184,23 +161,20 @@ def windows(
 
     Args:
         track: of the recording; NaN is missing.
-        times: of its frames, seconds.
-        window: frames of a window.
-        step: frames between starts.
-        longest_step: as `stretches`.
-        join_gaps: as `stretches`.
+        times: of its frames, seconds, rising.
+        preprocessing: cuts and windows.
 
     Returns:
         `[window, row, frame]` float32; rows are x, y, z of each limb. None if the recording is too short.
-
-    Raises:
-        ValueError: as `stretches`, or window or step below 1.
     """
-    if window < 1 or step < 1:
-        raise ValueError(f"window and step must be at least 1 frame, got {window} and {step}")
+    window = preprocessing.window
     found = [
         part[start : start + window].reshape(window, -1).T
-        for part in standardize(stretches(track, times, longest_step, join_gaps))
-        for start in range(0, len(part) - window + 1, step)
+        for part in standardize([track[frames] for frames in kept_frames(track, times, preprocessing)])
+        for start in _starts(len(part), preprocessing)
     ]
     return np.array(found, np.float32).reshape(-1, track.shape[1] * track.shape[2], window)
+
+
+def _starts(frames: int, preprocessing: Preprocessing) -> range:
+    return range(0, frames - preprocessing.window + 1, preprocessing.step)

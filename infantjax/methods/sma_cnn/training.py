@@ -94,20 +94,6 @@ class ScoredWindows(NamedTuple):
     windows: Float[Array, "window row frame"]
     scores: Float[Array, " window"]
 
-    @classmethod
-    def create(cls, windows: Float[np.ndarray, "window row frame"], scores: Sequence[float]) -> "ScoredWindows":
-        """Standardized windows of all recordings, and the score of the recording that each is cut from.
-
-        Raises:
-            ValueError: lengths that differ, or missing values.
-        """
-        given, targets = np.asarray(windows, np.float32), np.asarray(scores, np.float32)
-        if given.ndim != 3 or len(given) != len(targets):
-            raise ValueError(f"windows [window, row, frame] need as many scores, got {given.shape}, {targets.shape}")
-        if not (np.isfinite(given).all() and np.isfinite(targets).all()):
-            raise ValueError("windows and scores must not hold missing values")
-        return cls(given, targets)  # type: ignore[arg-type]
-
 
 @dataclass(frozen=True, eq=False)
 class ScoreTask(SupervisedTask):
@@ -186,26 +172,10 @@ def setup(module: SmaCnn, data: ScoredWindows, splits: Sequence[Split], config: 
     """Arguments of `training.fit` for one run of each split; a run of the published size holds 430 MB.
 
     In its result `outputs` are the scores of the validation windows of each run `[run, window]`, padded.
-
-    Raises:
-        ValueError: see `score_runs`.
     """
-    task = ScoreTask(module, config, (1, *data.windows.shape[1:], 1))
-    return TrainingSetup(task, data, score_runs(data, splits, config))
-
-
-def score_runs(data: ScoredWindows, splits: Sequence[Split], config: TrainingConfig) -> Run:
-    """Index sets of a stack of runs.
-
-    Raises:
-        ValueError: no splits, windows that do not exist, or fewer training windows than a batch.
-    """
-    for split in splits:
-        split.check(len(data.windows), "windows")
-    if not splits or (fewest := min(len(split.train) for split in splits)) < config.batch_size:
-        raise ValueError(f"{fewest if splits else 0} training windows do not fill a batch of {config.batch_size}")
     sets = [IndexSets(np.array(split.train), np.array(split.validation)) for split in splits]
-    return stack_runs(config.seed, range(len(splits)), sets)
+    task = ScoreTask(module, config, (1, *data.windows.shape[1:], 1))
+    return TrainingSetup(task, data, stack_runs(config.seed, range(len(splits)), sets))
 
 
 def euclidean(predictions: Float[Array, " batch"], scores: Float[Array, " batch"]) -> Float[Array, ""]:

@@ -10,7 +10,7 @@ parent code that of ShapGCN is.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,42 +18,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from infantjax.recording import augmentation, windows
-from infantjax.recording.augmentation_config import Augmentation
 from infantjax.recording.windows import AnyArray
-from infantjax.settings import Precision
 from infantjax.skeletons import Skeleton
 from infantjax.training import metrics
 from infantjax.training.splits import Split
 from infantjax.training.state import IndexSets, Run, stack_padded, stack_runs
-from infantjax.training.task import Config, EpochPlan, EvalResult, SupervisedTask, mask, permute_from_bits
-
-
-class WindowConfig(Config, Protocol):
-    """Fields of a configuration that sampling reads."""
-
-    @property
-    def batch_size(self) -> int:
-        """Windows of a step; an incomplete last batch is dropped."""
-
-    @property
-    def samples_per_negative(self) -> int:
-        """Windows of each infant without CP in an epoch."""
-
-    @property
-    def positive_ratio(self) -> int:
-        """An infant with CP gives this many times as many windows."""
-
-    @property
-    def roll(self) -> bool:
-        """Repeat shorter recordings up to the length of the longest."""
-
-    @property
-    def precision(self) -> Precision:
-        """Of the activations and products of a training step."""
-
-    @property
-    def augmentation(self) -> Augmentation | None:
-        """Random views of training windows; None trains on the windows as they are."""
+from infantjax.training.task import EpochPlan, EvalResult, SupervisedTask, mask, permute_from_bits
 
 
 @jax.tree_util.register_dataclass
@@ -155,7 +125,7 @@ class RunExtra(NamedTuple):
     infant_label: Array
 
 
-def window_runs(data: CohortData, splits: Sequence[Split], config: WindowConfig) -> Run:
+def window_runs(data: CohortData, splits: Sequence[Split], config: Any) -> Run:
     """Index sets of a stack of runs.
 
     Args:
@@ -172,7 +142,7 @@ def window_runs(data: CohortData, splits: Sequence[Split], config: WindowConfig)
     return stack_runs(config.seed, range(len(splits)), [_index_sets(data, split, config) for split in splits])
 
 
-def _index_sets(data: CohortData, split: Split, config: WindowConfig) -> IndexSets:
+def _index_sets(data: CohortData, split: Split, config: Any) -> IndexSets:
     lengths, labels = np.asarray(data.lengths), np.asarray(data.labels)
     split.check(len(lengths), "recordings")
     rows, held = np.asarray(split.train), np.asarray(split.validation)
@@ -203,9 +173,13 @@ class BinaryWindowTask(SupervisedTask):
 
     The network is `apply(variables, x, train=...) -> (logits [batch, 2], aux)`. A method adds `inputs` and the
     optimizer.
+
+    Attributes:
+        config: beside what the loop reads, `batch_size`, `samples_per_negative`, `positive_ratio`, `roll`, `precision`
+            and `augmentation`, see `methods.ensemble_gcn.config`.
     """
 
-    config: WindowConfig
+    config: Any
 
     min_score = 0.0
     """The published rule: the AUC of the best epoch is above 0."""

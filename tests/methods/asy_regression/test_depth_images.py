@@ -1,6 +1,6 @@
 """Annotated depth images as frames, the joints in maps, and keypoints of a folder of depth images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,12 +10,11 @@ from PIL import Image
 
 from infantjax import cli, formats
 from infantjax.errors import InputError
-from infantjax.methods.asy_regression.evaluation import overlap_of_maps
 from infantjax.methods.asy_regression.images import read_frames, to_frame, to_image
 from infantjax.methods.asy_regression.model import connections
 from infantjax.methods.asy_regression.network import TASK, DepthNetwork, Joints
 from infantjax.methods.asy_regression.tracker import DepthTracker
-from infantjax.methods.asy_regression.training import ClipData
+from infantjax.methods.asy_regression.training import ClipData, overlap_of_maps
 from infantjax.pose import load_pose_network
 from infantjax.pose.annotations import Annotations, read_annotations
 from infantjax.pose.codec.limb import DiscCodec, FallOff
@@ -123,9 +122,8 @@ class Half(nn.Module):
 
 
 def test_half_of_each_disc_has_a_recall_of_one_half_and_a_dice_of_two_thirds():
-    network = DepthNetwork("asy-regression", Half(), Drawn(), ({}, {}), BABYPOSE_12, 96, 128, 6.0)
     data = ClipData(np.zeros((4, 96, 128), np.float32), np.tile(POINTS, (4, 1, 1)), None, BABYPOSE_12)
-    overlap = overlap_of_maps(network, data, [0, 1], 6.0)
+    overlap = overlap_of_maps(Half(), {}, data, [0, 1], 6.0)
     assert overlap["Dice of joints"] == pytest.approx(2 / 3, abs=0.03)
     assert overlap["recall of joints"] == pytest.approx(1 / 2, abs=0.03)
     assert overlap["Dice of connections"] == overlap["recall of connections"] == 0
@@ -222,17 +220,3 @@ def test_of_several_folders_those_that_can_be_read_are_written_and_kept(folder, 
     assert again.read_text() == "kept"
     assert cli.run([*given, "-o", str(tmp_path / "out"), "--overwrite"]) == 1
     assert len(formats.read(again).keypoints) == 8
-
-
-def test_images_in_color_are_no_depth_images(tmp_path):
-    from infantjax.video import open_frames
-
-    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="holds no depth images"):
-        DepthTracker(Brightest()).track(open_frames(tmp_path, 6))
-
-
-@pytest.mark.parametrize("option", [{"min_confidence": -0.1}, {"min_confidence": 2}, {"batch_size": 0}])
-def test_options_of_a_tracker_that_cannot_be_are_refused(option):
-    with pytest.raises(ValueError, match=f"{next(iter(option))} must be"):
-        DepthTracker(replace(Brightest()), **option)

@@ -9,7 +9,6 @@ from infantjax import models
 from infantjax.methods.asy_regression import model as babypose
 from infantjax.models.summary import summarize
 from infantjax.nn.initializers import initialize
-from infantjax.nn.kernels.convolution import convolution
 from infantjax.skeletons import BABYPOSE_12, Skeleton
 
 COUNTS = {
@@ -35,10 +34,6 @@ def counts_of(name, **overrides):
     return bare, trained, stored
 
 
-def test_long_skip_connections_are_an_option_of_the_detection_network():
-    assert counts_of("babypose-detection", skips=True)[:2] == (31_172_052, 31_189_460)
-
-
 def test_the_detection_network_is_a_reading():
     assert [name for name in COUNTS if models.get(name).fidelity == "interpretation"] == ["babypose-detection"]
     assert "re-implemented from its description" in models.get("babypose-detection").published.source
@@ -47,27 +42,6 @@ def test_the_detection_network_is_a_reading():
 @pytest.mark.parametrize(("name", "billions"), [("babypose-regression", 109.94), ("asy-regression", 48.05)])
 def test_multiply_adds_of_a_clip_are_the_derived_ones(name, billions):
     assert summarize(models.get(name)).flops / 2e9 == pytest.approx(billions, abs=0.006)
-
-
-@pytest.mark.parametrize("asymmetric", [False, True])
-def test_a_layer_sees_a_cube(asymmetric):
-    """One changed voxel changes its 27 neighbors and no other: three asymmetric convolutions reach like a cube."""
-    kernels = ((1, 1, 3), (3, 1, 1), (1, 3, 1)) if asymmetric else ((3, 3, 3),)
-    rng = np.random.default_rng(0)
-
-    def layer(x):
-        for kernel_size, kernel in zip(kernels, weights):
-            padding = tuple((tap // 2, tap // 2) for tap in kernel_size)
-            x = convolution(x, kernel, (1, 1, 1), (1, 1, 1), padding)
-            assert kernel.shape[:3] == kernel_size
-        return x
-
-    weights = [jnp.asarray(rng.uniform(0.5, 1, (*kernel_size, 1, 1)), jnp.float32) for kernel_size in kernels]
-    x = jnp.zeros((1, 5, 7, 9, 1)).at[0, 2, 3, 4, 0].set(1)
-    changed = np.argwhere(np.asarray(layer(x))[0, ..., 0] != 0)
-    assert len(changed) == 27
-    assert np.abs(changed - [2, 3, 4]).max() == 1
-    assert babypose._CASCADE == ((1, 1, 3), (3, 1, 1), (1, 3, 1))
 
 
 @pytest.fixture(scope="module")

@@ -88,11 +88,6 @@ def test_shares_of_seen_points_are_those_of_the_reference(golden):
     assert not baby_moves.enough(shares.mean())
 
 
-def test_as_many_outliers_are_removed_as_in_the_reference(stages, golden):
-    removed = np.isnan(stages["stage3_outliers"]).sum() - np.isnan(stages["stage2_aligned"]).sum()
-    assert removed == golden["stage3_removed_count"]
-
-
 def test_the_released_slip_in_the_rotation_does_not_show_in_the_reference(stages, golden):
     fps, image = float(golden["frame_rate"]), Image(golden["image_long_side"], golden["image_short_side"])
     slipped = baby_moves.align(stages["stage1_quality"], fps, image, Preprocessing(rotation="transposed"))
@@ -109,11 +104,7 @@ def test_released_drops_a_confidence_at_the_threshold_and_the_paper_keeps_it(set
     keypoints, shares = baby_moves.quality(body()[:4], confidence, settings)
     assert np.isnan(keypoints[2, 5]).all() != kept
     assert shares[5] == (1.0 if kept else 0.75)
-
-
-@pytest.mark.parametrize(("settings", "passes"), [(REFERENCE, True), (PAPER, False)])
-def test_seventy_percent_are_enough_as_released_and_not_in_the_paper(settings, passes):
-    assert baby_moves.enough(0.7, settings) == passes
+    assert baby_moves.enough(0.7, settings) != kept  # seventy percent
 
 
 # --- alignment -------------------------------------------------------------------------------------------------------
@@ -125,34 +116,15 @@ def moved(keypoints, angles, shifts):
     return np.einsum("tij,tpj->tpi", turn, keypoints) + shifts[:, None]
 
 
-@pytest.mark.parametrize("settings", [REFERENCE, Preprocessing(template="absolute")])
-def test_alignment_takes_out_any_turn_and_shift_of_the_camera(settings):
+def test_alignment_takes_out_any_turn_and_shift_of_the_camera():
     """A still infant before a moving camera is still afterwards, head towards small x."""
     rng = np.random.default_rng(0)
     still = np.repeat(body()[:1], 60, axis=0)
     seen = moved(still, rng.normal(0, 0.3, 60), rng.normal(0, 30, (60, 2)))
-    aligned = baby_moves.align(seen, 30.0, IMAGE, settings)
+    aligned = baby_moves.align(seen, 30.0, IMAGE)
     np.testing.assert_allclose(aligned, aligned[:1].repeat(60, axis=0), atol=1e-9)
     shoulders, hips = aligned[0, [4, 11]].mean(axis=0), aligned[0, [7, 14]].mean(axis=0)
     np.testing.assert_allclose((shoulders - hips) / np.linalg.norm(shoulders - hips), (-1, 0), atol=1e-12)
-
-
-def test_alignment_changes_no_length():
-    keypoints = body()
-    aligned = baby_moves.align(keypoints, 30.0, IMAGE)
-    before, after = (np.linalg.norm(np.diff(k, axis=1), axis=-1) for k in (keypoints, aligned))
-    np.testing.assert_allclose(after, before, rtol=1e-9)
-
-
-def test_the_released_slip_is_another_rotation_where_the_factor_is_no_reflection():
-    right = np.array([[0.8, 0.6], [-0.6, 0.8]])
-    assert not np.allclose(right, right.T)
-    points = np.random.default_rng(2).normal(size=(4000, 4, 2))
-    template = np.array([[-1, 0.4], [1, 0.3], [-1, -0.4], [1, -0.3]])
-    a, b = (baby_moves._rotations(points, template, rotation) for rotation in ("ordinary", "transposed"))
-    differ = np.abs(a - b).max((1, 2)) > 1e-9
-    assert 0 < differ.mean() < 1
-    np.testing.assert_allclose(np.linalg.det(b), 1, atol=1e-9)
 
 
 def test_a_frame_without_a_shoulder_is_aligned_by_its_neighbors():
@@ -187,14 +159,6 @@ def test_a_point_far_from_the_body_is_removed_and_so_is_one_far_from_its_median(
     assert set(zip(*np.nonzero(removed))) == {(3, 6), (4, 6)}
 
 
-def test_frames_without_hips_lose_nothing_to_the_ellipse_of_the_body():
-    keypoints = np.repeat(body()[:1], 50, axis=0)
-    keypoints[3, 6] += (90, 0)
-    keypoints[3, 7] = NAN
-    wide = replace(REFERENCE, point=(9, 9), body=(0.9, 0.9))
-    assert not np.isnan(baby_moves.remove_outliers(keypoints, IMAGE, wide)[3, 6]).any()
-
-
 def test_filling_keeps_what_is_present_and_leaves_no_gap():
     keypoints = body(120)
     gaps = keypoints.copy()
@@ -204,12 +168,6 @@ def test_filling_keeps_what_is_present_and_leaves_no_gap():
         assert not np.isnan(filled).any()
         np.testing.assert_array_equal(filled[~np.isnan(gaps)], keypoints[~np.isnan(gaps)])
     np.testing.assert_allclose(filled[10:13, 9], np.linspace(gaps[9, 9], gaps[13, 9], 5)[1:4])
-
-
-def test_scaled_hips_are_the_origin_and_the_crown_one_away():
-    scaled = baby_moves.scale(body())
-    np.testing.assert_allclose(scaled[:, [7, 14]].mean(axis=1), 0, atol=1e-12)
-    assert np.median(np.linalg.norm(scaled[:, 0], axis=-1)) == pytest.approx(1)
 
 
 # --- features --------------------------------------------------------------------------------------------------------
@@ -222,17 +180,6 @@ def test_angles_of_a_right_a_straight_and_a_folded_joint():
     keypoints[:, index["left_heel"]] = [(0, -2), (-3, 0), (2, 0)]
     knee = baby_moves.joint_angles(keypoints)[:, list(baby_moves.ANGLES).index("left_knee")]
     np.testing.assert_allclose(knee, [np.pi / 2, np.pi, 0], atol=1e-12)
-
-
-def test_the_angles_are_in_the_published_order():
-    assert list(baby_moves.ANGLES)[:2] + list(baby_moves.ANGLES)[5:6] == [
-        "left_shoulder",
-        "left_elbow",
-        "right_shoulder",
-    ]
-    triplets = [tuple(map(BABY_MOVES_18.index, names)) for names in baby_moves.ANGLES.values()]
-    assert triplets[0] == (11, 4, 5)
-    assert triplets[5:] == [(4, 11, 12), (11, 12, 13), (11, 14, 15), (14, 15, 16), (15, 16, 17)]
 
 
 def test_features_are_standardized_whatever_the_scale():
@@ -277,14 +224,6 @@ def test_a_recording_is_prepared_whatever_the_camera_did(settings):
     np.testing.assert_allclose(prepared.keypoints, still.keypoints, atol=0.05)
 
 
-def test_a_point_that_was_never_seen_is_named_and_stays_missing():
-    keypoints = body(150)
-    keypoints[:, 10] = NAN
-    prepared = baby_moves.prepare(recording(keypoints), IMAGE)
-    assert prepared.notes[-1] == "never seen: left_toe"
-    assert np.isnan(prepared.keypoints).any(-1).sum() == baby_moves.FRAMES
-
-
 def without(*joints):
     keypoints = body(150)
     keypoints[:, [BABY_MOVES_18.index(j) for j in joints]] = NAN
@@ -302,13 +241,6 @@ def without(*joints):
 def test_a_recording_that_cannot_be_used_is_refused_in_one_line(keypoints, message):
     with pytest.raises(InputError, match=message):
         baby_moves.prepare(recording(keypoints, name="rec7"), IMAGE)
-
-
-def test_a_torso_that_is_never_whole_is_refused():
-    keypoints = body(200)
-    keypoints[::2, 4], keypoints[1::2, 11] = NAN, NAN
-    with pytest.raises(InputError, match="never seen together"):
-        baby_moves.prepare(recording(keypoints), IMAGE)
 
 
 def test_another_skeleton_or_setting_is_a_wrong_call():

@@ -145,24 +145,18 @@ def test_a_random_clip_is_warped_by_two_curves():
     rng = np.random.default_rng(0)
     series = jnp.asarray(rng.standard_normal((1, 128, 46)), jnp.float32)
     curves = jnp.asarray(rng.uniform(0, 1, (1, 128)), jnp.float32)
-    found = baby_moves.random_clip(jax.random.key(0), series, 0, curves)
-    expected = baby_moves.augmentation.magnitude_warp(series[0], curves[0])
-    np.testing.assert_allclose(found, baby_moves.augmentation.time_warp(expected, curves[0]), atol=1e-5)
 
+    @jax.jit
+    def by_hand(series, curve):
+        return baby_moves.augmentation.time_warp(baby_moves.augmentation.magnitude_warp(series, curve), curve)
 
-def test_the_logit_of_a_video_is_of_all_its_clips():
-    module = network.build(features=4)
-    series = jnp.asarray(np.random.default_rng(0).standard_normal((150, 46)), jnp.float32)
-    clips = jnp.stack([series[start : start + 128] for start in (0, 8, 16)])[None]
-    variables = initialize(module, jax.random.key(0), clips)
-    expected = jax.jit(module.apply)(variables, clips)[0][0]
-    found = jax.jit(lambda variables, series: baby_moves.video_logit(module, variables, series))(variables, series)
-    assert float(found) == pytest.approx(float(expected), abs=1e-5)
+    found = jax.jit(baby_moves.random_clip)(jax.random.key(0), series, 0, curves)
+    np.testing.assert_allclose(found, by_hand(series[0], curves[0]), atol=1e-5)
 
 
 # --- a stack of runs -------------------------------------------------------------------------------------------------
 
-SMALL = TrainingConfig(epochs=24, warm_up=2, patience=8, batch_size=4, oversampling=2, curves=20, learning_rate=0.02)
+SMALL = TrainingConfig(epochs=24, warm_up=2, patience=8, batch_size=4, oversampling=2, curves=0, learning_rate=0.02)
 MODULE = network.build(features=8, blocks=1, dropout=0.1)
 
 
@@ -230,42 +224,6 @@ def test_a_network_trains_on_metadata_and_keeps_its_last_weights_if_it_ends_in_i
     assert not np.isnan(result.validation_outputs(partitions[:1])[0]).any()
 
 
-# --- wrong calls -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"series": np.zeros((3, 100, 46))}, r"time from 128, 46\], got \(3, 100, 46\)"),
-        ({"labels": [0, 1]}, "3 videos need as many labels"),
-        ({"labels": [0, 1, 2]}, "0 or 1"),
-        ({"metadata": [[12.0, 1.0]]}, r"metadata must be \[3, 2\]"),
-        ({"metadata": [[np.nan, 1.0]] * 3}, "missing values"),
-    ],
-)
-def test_videos_that_do_not_fit_are_refused(change, message):
-    given = {"series": np.zeros((3, 128, 46)), "labels": [0, 1, 0]} | change
-    with pytest.raises(ValueError, match=message):
-        Videos.create(**given, config=SMALL)
-
-
-@pytest.mark.parametrize(
-    ("module", "partitions", "message"),
-    [
-        (MODULE, [], "at least one split"),
-        (network.build(metadata=True), [Split((0,), (1,), (2,))], "the network needs metadata"),
-        (MODULE, [Split((0, 1), (40,), (2,))], r"videos 0\.\.17"),
-        (MODULE, [Split((1,), (3,), (2,))], "1 listings do not fill a batch of 4"),
-    ],
-)
-def test_a_training_that_cannot_be_is_refused(module, partitions, message, plain):
-    with pytest.raises(ValueError, match=message):
-        fit(*baby_moves.setup(module, plain, partitions, SMALL))
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": 0.0}, {"momentum": 1.0}, {"seed": -1}, {"decay": float("nan")}]
-)
-def test_a_setting_out_of_range_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        TrainingConfig(**wrong)
+def test_too_few_videos_for_a_batch_are_refused(plain):
+    with pytest.raises(ValueError, match="1 listings do not fill a batch of 4"):
+        baby_moves.setup(MODULE, plain, [Split((1,), (3,), (2,))], SMALL)

@@ -11,8 +11,7 @@ from infantjax.cli.training.search import Search
 from infantjax.errors import InputError
 from infantjax.methods import registry
 from infantjax.methods.cp_gcn_29.architecture import RELEASED, Architecture, canonical, plan
-from infantjax.methods.cp_gcn_29.config import TrainingConfig
-from infantjax.methods.cp_gcn_29.method import CpGcn29
+from infantjax.methods.cp_gcn_29.method import CpGcn29, TrainingConfig
 from infantjax.methods.cp_gcn_29.objective import SPACE, build_candidate
 from infantjax.methods.cp_gcn_29.search import CpGcn29Search
 from infantjax.weights.ensemble import load_ensemble

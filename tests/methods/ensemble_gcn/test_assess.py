@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import monitoring
@@ -17,11 +16,11 @@ from infantjax.assessment.gate import UNGATED
 from infantjax.errors import InputError
 from infantjax.methods.ensemble_gcn.architecture import Architecture
 from infantjax.methods.ensemble_gcn.assess import EnsembleGcnAssessor
-from infantjax.recording import features, windows
-from infantjax.recording.preprocessing import PAPER, REFERENCE, standardize
+from infantjax.recording import features
+from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.settings import to_settings
-from infantjax.skeletons import BABYPOSE_12, COCO_17, IN_MOTION_19
+from infantjax.skeletons import COCO_17, IN_MOTION_19
 from infantjax.weights import import_movement_outcome
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble
 
@@ -99,7 +98,7 @@ def test_the_result_says_what_it_depends_on(assessor, record):
     assert found.provenance["settings"]["preprocessing"] == to_settings(REFERENCE)
     assert found.provenance["input"] == {"sha256": "abc"}
     assert found.provenance["history"]
-    assert (found.validated, found.statement) == (False, "Stated by its author: Random weights.")
+    assert (found.validated, found.statement) == (False, "Stated by its author: Random weights, made for a test.")
     assert set(found.contributions) == set(IN_MOTION_19.joints)
     assert found.movement.shape == (100, 19, 2)
     assert found.movement_fps == 10
@@ -118,32 +117,6 @@ def test_the_threshold_decides_and_its_rule_is_named(assessor, record):
     assert (lowest.certainty.level, lowest.agreement) == ("red", 1)
     assert (highest.certainty.level, highest.agreement) == ("green", 1)
     assert set(lowest.time_series.certainty) == {"red"}
-
-
-def test_the_risks_of_the_windows_give_the_assessment(assessor, record):
-    recording = record(200)
-    risks, assessment = assessor.window_risks(recording), assessor.assess(recording)
-    np.testing.assert_array_equal(aggregation.window_risk(risks), assessment.time_series.median)
-    assert aggregation.network_risks(risks).tolist() == [member.value for member in assessment.members]
-
-
-def test_windows_are_as_long_as_the_ensemble_was_trained_on(ensemble, record):
-    shorter = replace(ensemble, info=replace(ensemble.info, preprocessing=replace(REFERENCE, window=60)))
-    recording = record(200)
-    assessment = EnsembleGcnAssessor(shorter).assess(recording)
-    assert assessment.time_series.length == 2.0
-    starts = windows.window_starts(standardize(recording, REFERENCE).frames, 60)
-    np.testing.assert_allclose(assessment.time_series.start, starts / 30)
-
-
-def test_other_preprocessing_gives_another_risk(ensemble, assessor, record):
-    turned = EnsembleGcnAssessor(Ensemble(ensemble.members, replace(ensemble.info, preprocessing=PAPER)))
-    recording = record(200)
-    assert turned.assess(recording).value != assessor.assess(recording).value
-    positions = standardize(recording, PAPER).keypoints.astype(np.float32)
-    upright = windows.align_windows(jnp.asarray(positions[None, :150]), IN_MOTION_19, "window_first")
-    thorax, pelvis = upright[0, 0, list(IN_MOTION_19.trunk_indices)]
-    assert abs(float(thorax[0] - pelvis[0])) < 1e-6
 
 
 def test_contributions_of_the_first_model_leave_the_others_out(ensemble, record):
@@ -167,14 +140,12 @@ def test_contributions_of_the_first_model_leave_the_others_out(ensemble, record)
 # --- one program for every length ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["grad-cam++", "saliency"])
-def test_another_explanation_changes_the_contributions_alone(ensemble, assessor, record, how):
-    first = replace(ensemble, members=ensemble.members[:1])
-    usual, other = (EnsembleGcnAssessor(first, **options).assess(record(300)) for options in ({}, {"explain": how}))
+def test_another_explanation_changes_the_contributions_alone(ensemble, assessor, record):
+    usual, other = (each.assess(record(300)) for each in (assessor, EnsembleGcnAssessor(ensemble, explain="saliency")))
     assert other.value == pytest.approx(usual.value, abs=1e-6)
     assert other.contributions != usual.contributions
     assert 0.3 < max(other.contributions.values()) <= 1
-    assert other.provenance["settings"]["contributions"] == how
+    assert other.provenance["settings"]["contributions"] == "saliency"
     assert other.contributions_label != usual.contributions_label
 
 
@@ -186,16 +157,6 @@ def test_recordings_of_any_length_are_assessed_without_compiling_again(assessor,
     for frames in (150, 151, 600, 4321):
         assessor.assess(record(frames))
     assert not compilations
-
-
-def test_the_number_of_windows_at_a_time_does_not_matter(ensemble, assessor, record):
-    positions = standardize(record(1000), REFERENCE).keypoints.astype(np.float32)
-    (expected,), starts = assessor._program.scores(positions)
-    (found,), same = replace(assessor._program, chunk=1, _programs=[]).scores(positions)
-    np.testing.assert_array_equal(same, starts)
-    # Another shape is another program: sums in another order, amplified by the norms.
-    np.testing.assert_allclose(found.risk, expected.risk, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found.contributions, expected.contributions, rtol=0, atol=1e-4)
 
 
 def test_one_window_gives_the_same_in_any_company(assessor, record):
@@ -255,13 +216,6 @@ def test_a_joint_that_is_never_seen_is_named(assessor, record):
     assert message.startswith("anna: missing nose, left_knee, which the networks need; ")
 
 
-def test_joints_without_counterpart_in_the_source_are_named(assessor):
-    keypoints = np.random.default_rng(0).normal(300, 50, (300, 12, 2))
-    message = refusal(assessor.assess, Recording(keypoints, 30.0, BABYPOSE_12, name="limbs"))
-    head = "head_top, nose, right_ear, left_ear, upper_neck"
-    assert message.startswith(f"limbs: missing {head}, which the networks need; track these points")
-
-
 def test_a_joint_that_is_seen_now_and_then_is_interpolated_and_reported(assessor, record):
     recording = record(300)
     keypoints = recording.keypoints.copy()
@@ -292,11 +246,6 @@ def test_approximated_points_are_listed_and_strict_refuses_them(assessor, coco):
     assert "thorax" in message
 
 
-def test_strict_takes_what_needs_no_approximation(assessor, record):
-    recording = record(300)
-    assert like(assessor, strict=True).assess(recording).value == assessor.assess(recording).value
-
-
 def test_a_recording_shorter_than_a_window_is_refused_with_both_lengths(assessor, record):
     assert refusal(assessor.assess, record(149)).startswith("recording: lasts 5.0 s, shorter than a window of 5 s")
     assert "lasts 4.0 s, shorter than a window of 5 s" in refusal(assessor.assess, record(120))
@@ -313,7 +262,7 @@ def test_three_coordinates_are_refused(assessor, record):
 
 def test_weights_of_another_architecture_are_refused_by_the_first_array_that_differs(ensemble, record):
     member = ensemble.members[0]
-    wider = Member("st-gcn", member.variables, {"widths": [4, 8]})
+    wider = Member("st-gcn", member.variables, {"widths": [4, 6]})
     message = refusal(EnsembleGcnAssessor(Ensemble((wider,), ensemble.info)).assess, record(200))
     assert message.startswith("weights of st-gcn: ")
     assert "the network needs" in message

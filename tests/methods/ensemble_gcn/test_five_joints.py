@@ -14,6 +14,7 @@ from infantjax.recording.preprocessing import REFERENCE, standardize
 from infantjax.recording.recording import Recording
 from infantjax.settings import to_settings
 from infantjax.skeletons import Skeleton
+from infantjax.training.fitting import fit
 from infantjax.training.loop import TrainOptions
 from infantjax.training.splits import stratified_splits
 from infantjax.weights.ensemble import Ensemble, EnsembleInfo, Member, load_ensemble, save_ensemble
@@ -50,16 +51,12 @@ def trained():
     positions = [
         standardize(infant(r, outcome), REFERENCE).keypoints.astype(np.float32) for r, outcome in enumerate(OUTCOMES)
     ]
-    return stack.train(
-        entry.build(skeleton=FIVE, widths=WIDTHS),
-        CohortData.from_recordings(positions, OUTCOMES, FIVE),
-        stratified_splits(OUTCOMES, 2),
-        TrainingConfig(
-            2, batch_size=8, samples_per_negative=16, positive_ratio=1, learning_rate=0.05, augmentation=None
-        ),
-        features=entry.features,
-        options=TrainOptions(devices=jax.devices()[:1]),
+    config = TrainingConfig(
+        2, batch_size=8, samples_per_negative=16, positive_ratio=1, learning_rate=0.05, augmentation=None
     )
+    data, splits = CohortData.from_recordings(positions, OUTCOMES, FIVE), stratified_splits(OUTCOMES, 2)
+    setup = stack.setup(entry.build(skeleton=FIVE, widths=WIDTHS), data, splits, config, entry.features)
+    return fit(*setup, options=TrainOptions(devices=jax.devices()[:1]))
 
 
 @pytest.mark.slow

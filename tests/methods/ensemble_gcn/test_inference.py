@@ -1,6 +1,5 @@
 """The program of one architecture: what it does to the windows before the network, and to the scores behind it."""
 
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -97,13 +96,6 @@ def test_scores_are_those_of_each_network_on_its_features(stack, positions, toge
         np.testing.assert_allclose(together.contributions[i], contribution, rtol=0, atol=1e-5)
 
 
-def test_networks_side_by_side_are_those_one_after_the_other(stack, positions, together):
-    alone = scores(jax.tree.map(lambda a: a[1:2], stack), positions, exact=True)
-    np.testing.assert_allclose(together.risk[1:2], alone.risk, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(together.contributions[1:2], alone.contributions, rtol=0, atol=1e-5)
-    assert np.ptp(together.risk, axis=0).min() > 1e-3
-
-
 def test_the_exact_way_goes_through_the_pooling_and_the_released_one_does_not(stack, positions):
     square = {"params": {**stack["params"], "classifier": {"kernel": stack["params"]["classifier"]["kernel"][:, :5]}}}
     square["params"]["pool"] = {"kernel": stack["params"]["pool"]["kernel"][..., :5]}
@@ -171,10 +163,3 @@ def test_the_infant_is_assessed_by_networks_and_each_window_by_its_own(ensemble,
     assert (found.positive, found.agreement, found.certainty.level) == (True, 0.5, "orange")
     assert found.time_series.certainty == ("green", "red", "orange")
     assert (found.low, found.high) == pytest.approx((0.525, 0.775))
-
-
-@pytest.mark.parametrize(("given", "validated"), [(True, True), (False, False)])
-def test_weights_are_validated_only_where_their_ensemble_says_exactly_so(ensemble, record, given, validated):
-    info = replace(ensemble.info, validated=given)
-    found = with_risks(Ensemble(ensemble.members, info), [[0.2, 0.3], [0.4, 0.4]]).assess(record(150))
-    assert found.validated is validated

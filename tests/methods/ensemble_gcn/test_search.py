@@ -11,18 +11,15 @@ from optuna.trial import TrialState
 from infantjax import search
 from infantjax.methods.ensemble_gcn.objective import AucObjective
 from infantjax.methods.ensemble_gcn.search import VALIDATION_FOLDS
-from infantjax.methods.ensemble_gcn.training import CohortData, TrainingConfig, train
+from infantjax.methods.ensemble_gcn.training import TrainingConfig, window_runs
 from infantjax.recording.features import CHANNELS
 from infantjax.search import KBest, RandomSearch, SearchResult, SearchSpace, TrialResult
 from infantjax.search.auc import search_split
 from infantjax.search.estimate import estimate_search
 from infantjax.search.study import status, table
-from infantjax.skeletons import Skeleton
+from infantjax.training.fitting import fit
 from infantjax.training.splits import stratified_splits
 
-STICK = Skeleton(
-    "stick-3", ("pelvis", "thorax", "hand"), ("thorax", "thorax", "thorax"), trunk=("thorax", "pelvis"), source="test"
-)
 # Few settings in all tests: each is a program to compile.
 CONFIG = TrainingConfig(
     epochs=4, batch_size=8, samples_per_negative=2, positive_ratio=2, learning_rate=0.05, required_auc=((2, 0.55),)
@@ -53,23 +50,12 @@ def build(choices) -> Toy:
     return Toy(**choices)
 
 
-def cohort(recordings: int = 14) -> CohortData:
-    rng = np.random.default_rng(0)
-    positions = []
-    for number in range(recordings):
-        array = np.zeros((200, 3, 2), np.float32)
-        array[:, 0, 1], array[:, 1, 1] = -0.125, 0.125
-        array[:, 2] = rng.normal(scale=0.06 if number % 2 else 0.09, size=(200, 2)).cumsum(axis=0) * 0.1
-        positions.append(array)
-    return CohortData.from_recordings(positions, [number % 2 for number in range(recordings)], STICK)
-
-
 FOLDS = stratified_splits([number % 2 for number in range(14)], 7, seed=6)
 
 
 @pytest.fixture(scope="module")
-def training() -> AucObjective:
-    return AucObjective(build, cohort(), (search_split(FOLDS),), CONFIG)
+def training(toy) -> AucObjective:
+    return AucObjective(build, toy.toy_cohort(), (search_split(FOLDS),), CONFIG)
 
 
 def never(epoch, value):
@@ -136,7 +122,8 @@ def whole(training, compiled, tmp_path_factory) -> TrialResult:
 
 
 def test_the_value_of_a_candidate_is_the_best_auc_of_its_training(training, compiled, whole):
-    result = train(Toy(3, "speed"), training.data, training.splits, training.config, compiled=compiled)
+    runs = window_runs(training.data, training.splits, training.config)
+    result = fit(compiled.task, training.data, runs, compiled=compiled)
     assert whole.value == pytest.approx(float(result.best_score[0]), abs=1e-6)
     assert whole.status == "finished"
     assert whole.details["epochs"] == 4

@@ -1,13 +1,11 @@
 """Where fidgety movements are, and how much of a video they fill."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from infantjax.evaluation.intervals import clopper_pearson
-from infantjax.methods.mam.localization import frequency, intervals
+from infantjax.methods.mam.inference import frequency, intervals
 
 STARTS = np.arange(0, 200, 20)
 
@@ -16,10 +14,6 @@ def test_clips_that_overlap_or_touch_are_merged():
     p = np.array([0, 0.9, 0.8, 0, 0, 0, 0, 0.6, 0, 0.7])
     np.testing.assert_allclose(intervals(p, STARTS, 40, 20), [[1, 4], [7, 11]])
     np.testing.assert_allclose(intervals(p, STARTS, 20, 20), [[1, 3], [7, 8], [9, 10]])
-
-
-def test_no_clip_is_an_empty_list():
-    assert intervals(np.full(10, 0.5), STARTS, 40, 25).shape == (0, 2)
 
 
 def test_the_frequency_is_the_share_of_fidgety_clips():
@@ -44,12 +38,3 @@ def test_clips_that_overlap_count_as_those_side_by_side():
 def test_a_video_of_one_kind_still_has_an_interval(value):
     share, low, high = frequency(np.full(10, value), STARTS, 20)
     assert (share, high - low) == (value, pytest.approx(1 - 0.025**0.1))
-
-
-def test_no_clips_have_no_frequency():
-    assert math.isnan(frequency([], [], 240)[0])
-
-
-def test_a_clip_without_start_is_refused():
-    with pytest.raises(ValueError, match="needs a start"):
-        intervals([0.1, 0.2], [0], 240, 25)

@@ -1,7 +1,5 @@
 """MAM: its count, its order laws, what is filled up and what is not, and its branches."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,13 +130,6 @@ def test_inputs_are_standardized(small):
     np.testing.assert_allclose(found, apply(variables, x, info)[0], atol=1e-4)
 
 
-@pytest.mark.slow
-def test_training_drops_units(small):
-    network, variables, x, info, _ = small
-    train = jax.jit(lambda key: network.apply(variables, x, info, train=True, rngs={"dropout": key})[0])
-    assert len({train(jax.random.key(i))[0].item() for i in range(4)}) > 1
-
-
 @pytest.mark.parametrize(
     ("settings", "shape", "info", "message"),
     [
@@ -156,9 +147,3 @@ def test_what_does_not_fit_is_refused(settings, shape, info, message):
 
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(begin, jax.random.key(0))
-
-
-def test_another_keypoint_set_has_its_own_number_of_joints():
-    network = mam.build("in-motion-19")
-    assert (network.joints, network.channels) == (19, 19)
-    assert math.prod(SHAPE) == 240 * 17 * 17

@@ -26,9 +26,7 @@ def test_the_fence_leaves_an_outlier_out_and_includes_its_ends():
     # Quartiles 2 and 4, so the fences are -1 and 7.
     assert evaluation.aggregate([1, 2, 3, 4, 7], "fence") == pytest.approx(17 / 5)
     assert evaluation.aggregate([1, 2, 3, 4, 100], "fence") == pytest.approx(2.5)
-    values = [0, 0, 1, 2, 10]
-    assert evaluation.aggregate(values, "fence") == pytest.approx(0.75)
-    assert evaluation.aggregate(values, "fence", "hazen") == pytest.approx(np.mean(values))
+    assert evaluation.aggregate([0, 0, 1, 2, 10], "fence") == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(

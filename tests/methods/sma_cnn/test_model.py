@@ -104,39 +104,9 @@ def test_its_gradients_are_those_of_the_drawn_one(small):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * max(1e-3, float(jnp.abs(b).max())))
 
 
-def test_a_window_does_not_depend_on_the_others_of_the_batch(small):
-    network, variables, x = small
-    apply = jax.jit(network.apply)
-    np.testing.assert_allclose(apply(variables, x[1:])[0][0], apply(variables, x)[0][1], atol=1e-6)
-
-
-def test_the_first_layer_sees_one_limb(small):
-    network, variables, x = small
-    moved = jax.jit(network.apply)(variables, x.at[:, 3:6].add(1.0))[1]["conv1"]
-    changed = (moved != jax.jit(network.apply)(variables, x)[1]["conv1"]).any(axis=(0, 2, 3))
-    assert changed.tolist() == [False, True, False, False]
-
-
-def test_training_drops_units(small):
-    network, variables, x = small
-    train = jax.jit(lambda key: network.apply(variables, x, train=True, rngs={"dropout": key})[0])
-    assert len({train(jax.random.key(i))[0].item() for i in range(4)}) > 1
-
-
 @pytest.mark.parametrize(
     ("shape", "message"), [((1, 11, 900, 1), "3 rows a limb"), ((1, 12, 107, 1), "too short"), ((12, 900), "got")]
 )
 def test_an_input_of_another_shape_is_refused(shape, message):
     with pytest.raises(ValueError, match=message):
         SmaCnn().init(jax.random.key(0), jnp.zeros(shape))
-
-
-def test_the_shortest_window_passes_all_layers(small):
-    shortest = jax.eval_shape(small[0].init_with_output, jax.random.key(0), jnp.zeros((1, 12, 108, 1)))
-    assert shortest[0][0].shape == (1,)
-    assert min(shortest[0][1]["pool3"].shape) > 0
-
-
-def test_another_keypoint_set_is_refused():
-    with pytest.raises(ValueError, match="limbs-4, not of in-motion-19"):
-        sma_cnn.build("in-motion-19")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from infantjax import cli, formats
-from infantjax.clinic.markers import Intrinsics, MarkerSettings, record_markers, to_body_axes
+from infantjax.clinic.markers import Intrinsics, record_markers, to_body_axes
 from infantjax.errors import InputError
 from infantjax.simulation import InfantConfig, RenderConfig, render
 from infantjax.skeletons import IN_MOTION_19, LIMBS_4
@@ -116,8 +116,3 @@ def test_another_number_of_depth_images_than_frames_is_refused(filmed, tmp_path)
     write_video((np.full((120, 160, 3), COLORS[0], np.uint8) for _ in range(2)), 30, tmp_path / "short.mp4")
     with pytest.raises(InputError, match="has 126 images, the video 2 frames; give one depth image for each frame"):
         record_markers(open_frames(tmp_path / "short.mp4"), true[0], depth=DepthImages(folder, 30))
-
-
-def test_settings_of_markers_are_checked():
-    with pytest.raises(ValueError, match="hue must be within"):
-        MarkerSettings(hue=181)

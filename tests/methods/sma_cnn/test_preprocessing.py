@@ -9,6 +9,7 @@ from infantjax.methods.sma_cnn import preprocessing as limbs
 from infantjax.recording.recording import Recording
 
 NAN = np.nan
+JOINED = limbs.Preprocessing(join_gaps=True)
 
 
 def wander(frames, seed=0):
@@ -37,10 +38,9 @@ def test_frames_without_a_limb_are_dropped_and_long_steps_cut():
     track = wander(100)
     track[40:42, 2] = NAN  # 0.1 s between its neighbors: kept together
     track[70:73, 0, 1] = NAN
-    parts = limbs.stretches(track, at(100))
+    parts = limbs.kept_frames(track, at(100))
     assert [len(part) for part in parts] == [68, 27]
-    assert [len(part) for part in limbs.stretches(track, at(100), join_gaps=True)] == [95]
-    assert limbs.stretches(np.full((5, 4, 3), NAN), at(5)) == []
+    assert [len(part) for part in limbs.kept_frames(track, at(100), JOINED)] == [95]
     assert limbs.windows(np.full((5, 4, 3), NAN), at(5)).shape == (0, 12, 900)
 
 
@@ -49,7 +49,7 @@ def test_no_window_straddles_a_cut_unless_asked_to():
     times[1000:] += 1.0
     track = wander(1900)
     assert len(limbs.windows(track, times)) == 3 + 1
-    assert len(limbs.windows(track, times, join_gaps=True)) == 21
+    assert len(limbs.windows(track, times, JOINED)) == 21
 
 
 def test_standardization_is_of_the_whole_recording():
@@ -61,13 +61,6 @@ def test_standardization_is_of_the_whole_recording():
     np.testing.assert_allclose(moves.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(moves.std(axis=0), 1, rtol=1e-12)
     assert (together[:, 1, 2] == 0).all()
-
-
-def test_times_that_do_not_rise_are_a_wrong_call():
-    with pytest.raises(ValueError, match="rising times"):
-        limbs.stretches(wander(3), [0.0, 0.2, 0.2])
-    with pytest.raises(ValueError, match="at least 1 frame"):
-        limbs.windows(wander(3), at(3), step=0)
 
 
 def test_hands_and_feet_of_a_recording():

@@ -7,8 +7,7 @@ import pytest
 
 from infantjax.formats.cohort import read_cohort
 from infantjax.methods.sma_cnn.method import SmaCnn
-from infantjax.methods.sma_cnn.preprocessing import recording_windows
-from infantjax.methods.sma_cnn.simulation import VISITS, draw_score, graded, simulate
+from infantjax.methods.sma_cnn.simulation import VISITS, draw_score, graded
 from infantjax.simulation import InfantConfig, move, write_cohort
 
 STEADY = InfantConfig(duration=20, noise=0, camera_jitter=0, dropout_rate=0)
@@ -60,8 +59,3 @@ def test_a_written_cohort_has_scores_groups_and_three_visits(tmp_path):
     assert cohort.outcomes == tuple(score for _, score in expected)
     assert cohort.groups == tuple(r.metadata["group"] for r, _ in expected)
     assert [r.metadata["age_days"] for r in cohort.recordings] == ["60", "150", "240"] * 2
-
-
-def test_every_simulated_recording_of_30_seconds_has_a_window():
-    for recording, _ in simulate(4, 0, 31.0):
-        assert len(recording_windows(recording)) == 1

@@ -1,7 +1,5 @@
 """SMA CNN, training: its losses, leaving one subject out as a stack of runs, and that it learns coordination."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,10 +15,6 @@ from infantjax.training.state import Status
 
 MODULE = SmaCnn(features=(4, 4, 4, 8), dropout=0.1)
 CONFIG = TrainingConfig(iterations=60, report=20, batch_size=16, learning_rate=3e-4, decay=0.1, evaluation_batch=4)
-
-
-def test_the_loss_is_half_the_mean_square():
-    assert float(sma_cnn.euclidean(jnp.array([1.0, 5.0]), jnp.array([1.0, 1.0]))) == 4
 
 
 def test_every_kernel_is_shrunk_and_linear_ones_twice_as_much():
@@ -45,26 +39,6 @@ def test_what_the_paper_does_not_say_of_biases_is_an_option():
     np.testing.assert_allclose(shrinking["conv2_kernel"], 0.9 * params["conv2_kernel"], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("nesterov", "way"), [(False, 1 + 1.95), (True, 1.95 + (1 + 0.95 * 1.95))])
-def test_the_form_of_the_momentum_is_an_option(nesterov, way):
-    """Two steps along one gradient."""
-    optimizer = ScoreTask(MODULE, TrainingConfig(learning_rate=1.0, nesterov=nesterov), (1, 12, 120, 1)).optimizer
-    weight, one = jnp.float32(0), jnp.float32(1)
-    memory = optimizer.init(weight)
-    for _ in range(2):
-        change, memory = optimizer.update(one, memory, weight)
-        weight += change
-    np.testing.assert_allclose(-weight, way, rtol=1e-6)
-
-
-def test_each_subject_is_held_out_once():
-    folds = leave_one_group_out(["b", "a", "b", "c"])
-    assert [fold.validation for fold in folds] == [(0, 2), (1,), (3,)]
-    assert folds[0].train == (1, 3)
-    with pytest.raises(ValueError, match="got 1"):
-        leave_one_group_out(["a", "a"])
-
-
 @pytest.fixture(scope="module")
 def cohort():
     """Windows whose limbs move together as much as the score says; six subjects."""
@@ -81,7 +55,9 @@ def cohort():
 @pytest.fixture(scope="module")
 def result(cohort):
     windows, scores, subjects = cohort
-    return fit(*sma_cnn.setup(MODULE, ScoredWindows.create(windows, scores), leave_one_group_out(subjects), CONFIG))
+    return fit(
+        *sma_cnn.setup(MODULE, ScoredWindows(windows, np.float32(scores)), leave_one_group_out(subjects), CONFIG)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -118,24 +94,3 @@ def test_the_errors_on_the_way_are_those_of_the_held_out_windows(result, cohort,
     errors = np.abs(predictions - scores)
     last = [errors[np.array(subjects) == f"s{i}"].mean() for i in range(6)]
     np.testing.assert_allclose(result.history["error"][:, -1], last, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"scores": [1.0] * 47}, "need as many scores"),
-        ({"scores": [np.nan] * 48}, "missing values"),
-        ({"config": replace(CONFIG, batch_size=41)}, "40 training windows do not fill a batch of 41"),
-    ],
-)
-def test_a_training_that_cannot_be_is_refused(change, message, cohort):
-    given = dict(zip(("windows", "scores", "subjects"), cohort)) | {"config": CONFIG} | change
-    splits = leave_one_group_out(given["subjects"])
-    with pytest.raises(ValueError, match=message):
-        fit(*sma_cnn.setup(MODULE, ScoredWindows.create(given["windows"], given["scores"]), splits, given["config"]))
-
-
-@pytest.mark.parametrize("wrong", [{"report": 7}, {"batch_size": 0}, {"momentum": 1.0}, {"decay": -1.0}, {"seed": -1}])
-def test_a_setting_out_of_range_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        TrainingConfig(**wrong)
