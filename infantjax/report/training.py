@@ -1,8 +1,7 @@
 """The page of a cross-validation or training, made from the files of its folder."""
 
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import pandas as pd
 from infantjax.errors import InputError
 from infantjax.evaluation import calibration, discrimination
 from infantjax.evaluation.intervals import clopper_pearson
-from infantjax.report.study import Chart, Section, Series, study_html
+from infantjax.report.page import study_html
+from infantjax.report.study import Chart, Section, Series
 from infantjax.report.text import count
 from infantjax.training.cohorts.crossval import RECORD
 from infantjax.training.cohorts.out_of_fold import OUT_OF_FOLD
@@ -34,9 +34,12 @@ def training_html(folder: str | Path, title: str, statement: str) -> str:
         InputError: a file of the folder is missing or cannot be read.
     """
     folder = Path(folder)
-    record = _read(json.loads, folder / RECORD)
-    history = _read(_table, folder / TABLE) if (folder / TABLE).exists() else pd.DataFrame()
-    held_out = _read(_table, folder / OUT_OF_FOLD).dropna(subset="value")
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        history = _table(folder / TABLE) if (folder / TABLE).exists() else pd.DataFrame()
+        held_out = _table(folder / OUT_OF_FOLD).dropna(subset="value")
+    except (OSError, ValueError) as error:
+        raise InputError(folder, f"cannot be read ({error})", "name the folder of a finished training") from None
     outcomes, values = (held_out[name].to_numpy(np.float64) for name in ("outcome", "value"))
     runs = _all_runs(record)
     facts = [count(record["cohort"]["recordings"], "recording"), count(len(runs), "run")]
@@ -81,7 +84,6 @@ def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
             Series("held out", 1 - specificity, sensitivity, "line", band[:, 0], band[:, 1]),
         ),
         (0, 1),
-        (0, 1),
         square=True,
     )
     about = (
@@ -106,7 +108,6 @@ def _calibration(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
             Series("perfect", (0, 1), (0, 1), "reference"),
             Series("held out, 95 % interval", risk, observed, "points", low, high),
         ),
-        (0, 1),
         (0, 1),
         square=True,
     )
@@ -168,17 +169,5 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> Section:
     return Section("Runs", ("Recordings are counted, not infants.",), None, head, rows)
 
 
-def _table(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
-
-
-def _read(parse: Callable[[str], Any], path: Path) -> Any:
-    """The content of a file of the training.
-
-    Raises:
-        InputError: it is missing, or cannot be read.
-    """
-    try:
-        return parse(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})", "name the folder of a finished training") from None
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, float_precision="round_trip")

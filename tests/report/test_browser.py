@@ -13,8 +13,8 @@ from infantjax.recording.quality import Fault, Measure, Quality
 from infantjax.recording.recording import Recording
 from infantjax.report.film import FilmOptions, film_of
 from infantjax.report.glance import Glance
-from infantjax.report.page import index_html, to_html
-from infantjax.report.study import Chart, Section, Series, study_html
+from infantjax.report.page import index_html, study_html, to_html
+from infantjax.report.study import Chart, Section, Series
 from infantjax.report.table import Row
 from infantjax.skeletons import SKELETONS
 from infantjax.video.writing import write_video

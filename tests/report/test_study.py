@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from infantjax.errors import InputError
-from infantjax.report.study import Chart, Section, Series, study_html
+from infantjax.report.page import study_html
+from infantjax.report.study import Chart, Section, Series
 from infantjax.report.training import training_html
 
 HOSTILE = "</title><script>document.documentElement.dataset.owned=1</script>\"' onload='1"
@@ -88,7 +89,7 @@ def test_one_outcome_alone_has_no_roc(folder):
 
 
 def test_a_folder_that_holds_no_training_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"training\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read .*training\.json"):
         training_html(tmp_path, "Ensemble", "")
 
 

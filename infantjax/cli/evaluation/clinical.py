@@ -131,7 +131,8 @@ def lines(tables: Tables) -> list[str]:
 
 def to_html(tables: Tables) -> str:
     """The tables as a page, with a chart of sensitivity and specificity over the threshold."""
-    from infantjax.report.study import Chart, Section, Series, study_html
+    from infantjax.report.page import study_html
+    from infantjax.report.study import Chart, Section, Series
 
     sections = []
     for name, table in tables.items():

@@ -109,13 +109,8 @@ class EvaluateRaters(common.Command):
             raise InputError("--positive-from", f"is {self.positive_from}", f"give 1 to {self.scale - 1}, see --scale")
         clips = raters.read_key(self.key)
         alone, helped = self._read(self.sheets, clips), self._read(self.with_help, clips)
-        if strangers := [name for name in helped if name not in alone]:
-            what = f"is of {strangers[0]}, who has no sheet without help"
-            raise InputError("--with-help", what, "name both sheets of a rater alike, in two folders")
-        if not alone:
-            raise InputError("sheets", "are missing", "give the filled answer sheets")
         truth = raters.truth_of(clips, self.truth)
-        with common.checked(self.key):
+        with common.checked("raters evaluate"):
             study = raters.evaluate_raters(clips, truth, alone, helped, self.positive_from, self.weights)
         if (unknown := len(clips) - study.clips) and self.truth is not None:
             common.note([f"{unknown} of {len(clips)} clips have no truth"])
