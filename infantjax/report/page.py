@@ -1,8 +1,8 @@
 r"""The record as one HTML page that works offline: no request, no third-party script, no time stamp.
 
-The template escapes every value (Jinja2, autoescape) and shows control characters as U+FFFD; the page's script reads its
-data from a JSON block in which `<` is written `\u003c`. The content security policy allows exactly one script, by its digest, so that nothing in a name or
-in metadata runs.
+The template escapes every value (Jinja2, autoescape) and shows control characters as U+FFFD; the page's script reads
+its data from a JSON block in which `<` is written `\u003c`. The content security policy allows exactly one script, by
+its digest, so that nothing in a name or in metadata runs.
 """
 
 import base64

@@ -70,7 +70,7 @@ def test_a_study_without_raters_or_truth_is_refused():
         ({"a": ALONE}, {"b": ALONE}, TRUTH),
         ({"a": ALONE}, {}, TRUTH * np.nan),
     ):
-        with pytest.raises(ValueError, match="needs raters|none of this name"):
+        with pytest.raises(ValueError, match=r"needs raters|none of this name"):
             evaluate_raters(CLIPS, truth, alone, helped)
 
 
