@@ -10,6 +10,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Fractions of a scale at which it has a line and a label."""
@@ -133,10 +134,10 @@ def certainty_bars(record: Mapping[str, Any]) -> list[tuple[str, float, float, i
 
 def left_out(record: Mapping[str, Any]) -> list[list[int]]:
     """(start, end) in seconds of the stretches whose keypoints are not usable."""
-    return _runs(~np.array(record["quality"]["usable"], bool))
+    return _runs(np.logical_not(record["quality"]["usable"]))
 
 
-def _runs(known: np.ndarray) -> list[list[int]]:
+def _runs(known: ArrayLike) -> list[list[int]]:
     """The first of each stretch of true values, and the one behind its last."""
     return np.flatnonzero(np.diff(np.r_[False, known, False])).reshape(-1, 2).tolist()
 

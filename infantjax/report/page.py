@@ -115,8 +115,8 @@ def study_html(kind: str, title: str, facts: Sequence[str], sections: Sequence[S
         sections: of the page.
         statement: the caveat; empty without.
     """
-    content = {"kind": kind, "heading": title, "facts": facts, "sections": sections, "statement": statement}
-    return _render("study.html.j2", bool(statement), **content)
+    content: dict[str, Any] = {"kind": kind, "heading": title, "facts": facts, "sections": sections}
+    return _render("study.html.j2", bool(statement), statement=statement, **content)
 
 
 def framed(page: str) -> str:

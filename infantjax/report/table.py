@@ -141,7 +141,7 @@ def summary_csv(rows: Iterable[Row]) -> str:
     Line breaks and other white space within a text become single spaces. A text that a spreadsheet would take for a
     formula gets a leading apostrophe.
     """
-    return csv_text(COLUMNS, (map(_cell, astuple(row)) for row in rows))
+    return csv_text(COLUMNS, (list(map(_cell, astuple(row))) for row in rows))
 
 
 def summary_frame(rows: Iterable[Row]) -> "DataFrame":

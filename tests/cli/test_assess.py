@@ -240,8 +240,6 @@ def test_a_missing_frame_rate_is_asked_for(run, good, ensemble_folder, tmp_path)
         (("--skeleton", "coco-71"), '--skeleton: is "coco-71"; did you mean coco-17'),
         (("--threshold", "1.5"), "--threshold: is 1.5, must be within 0..1"),
         (("--threshold", "nan"), "--threshold: is nan, must be within 0..1"),
-        (("--threshold", "0.5", "--threshold-file", "t"), "--threshold: is given twice"),
-        (("--threshold-file", "nowhere"), "nowhere: cannot be read"),
         (("--individual", "b"), "does not name individuals"),
         (("--format", "npz"), "good.csv.*archive|good.csv.*npz"),
     ],
@@ -257,15 +255,6 @@ def test_what_explains_is_chosen_by_name(run, good, ensemble_folder, tmp_path):
     run(*given, "-o", tmp_path / "first", "--contributions-of", "first_model")
     records = [json.loads((tmp_path / name / "good.json").read_text()) for name in ("all", "first")]
     assert [r["provenance"]["settings"]["contributions_of"] for r in records] == ["all", "first_model"]
-
-
-def test_a_threshold_comes_from_a_file(run, good, ensemble_folder, tmp_path):
-    (tmp_path / "t.txt").write_text("0.125\n")
-    arguments = ("assess", good, "--fps", 30, "-o", tmp_path / "out", "--ensemble", ensemble_folder)
-    assert run(*arguments, "--threshold-file", tmp_path / "t.txt").status == 0
-    assert json.loads((tmp_path / "out" / "good.json").read_text())["threshold"] == 0.125
-    (tmp_path / "t.txt").write_text("low\n")
-    run(*arguments, "--threshold-file", tmp_path / "t.txt").refused("t.txt: does not hold one number")
 
 
 @pytest.mark.parametrize(

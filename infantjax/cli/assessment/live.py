@@ -5,18 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.video import VideoOptions
+from infantjax.clinic.live import frames
+from infantjax.clinic.live.assessor import LiveAssessor, LiveUpdate
 from infantjax.errors import InputError, printable
-
-if TYPE_CHECKING:
-    from infantjax.clinic.live.assessor import LiveAssessor, LiveUpdate
-    from infantjax.clinic.live.frames import LiveSource
-    from infantjax.recording.recording import Recording
+from infantjax.recording.recording import Recording
 
 _INTERVAL = 10.0
 """Seconds of video between two lines on the keypoints."""
@@ -31,7 +29,7 @@ class LiveOptions:
     seconds: float = 3600.0
     """Longest duration of a live source; Ctrl-C ends it earlier, with a complete report."""
 
-    def open(self, fps: float | None, video: VideoOptions, excluded: dict[str, bool]) -> "LiveSource | None":
+    def open(self, fps: float | None, video: VideoOptions, excluded: dict[str, bool]) -> "frames.LiveSource | None":
         """The source; None where none is asked for.
 
         Args:
@@ -44,14 +42,13 @@ class LiveOptions:
         """
         if self.live is None:
             return None
-        from infantjax.clinic.live.frames import LiveSource
 
         for option, given in {**excluded, "--overlay": video.overlay}.items():
             if given:
                 raise InputError(option, "cannot be given with --live", "leave it out")
         if not self.seconds > 0:
             raise InputError("--seconds", f"is {self.seconds:g}, must be above 0")
-        return LiveSource(self.live, fps, self.seconds)
+        return frames.LiveSource(self.live, fps, self.seconds)
 
     def tracker(
         self, video: VideoOptions, live: "LiveAssessor", report: "Report", *, overwrite: bool
@@ -77,7 +74,7 @@ class Report:
         quiet: print the values only.
     """
 
-    def __init__(self, source: "LiveSource", *, quiet: bool) -> None:
+    def __init__(self, source: "frames.LiveSource", *, quiet: bool) -> None:
         self.source, self.quiet = source, quiet
         self._due = 0.0
 
@@ -106,7 +103,7 @@ class Report:
 
 
 @contextmanager
-def stopped_by_signals(source: "LiveSource | None") -> Iterator[None]:
+def stopped_by_signals(source: "frames.LiveSource | None") -> Iterator[None]:
     """Let the first Ctrl-C, or a request to terminate, stop the source; a second one acts as usual."""
     if source is None:
         yield

@@ -1,22 +1,25 @@
 """`evaluate pose`: estimated keypoints against annotated ones."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from tyro.conf import Positional, arg
 
+from infantjax import formats
 from infantjax.cli.evaluation.evaluate import PlotOptions
 from infantjax.cli.options import common
 from infantjax.errors import InputError, printable
+from infantjax.evaluation.agreement import icc
+from infantjax.pose import metrics
+from infantjax.pose.annotations import Annotations, read_annotations, read_annotators
+from infantjax.pose.metrics import Share
+from infantjax.skeletons import Skeleton
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-    from infantjax.pose.annotations import Annotations
-    from infantjax.pose.metrics import Share
-    from infantjax.skeletons import Skeleton
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,8 @@ class EvaluatePose(common.Command):
 
     def run(self) -> int:
         """Evaluate."""
-        import json
-
         import numpy as np
         import pandas as pd
-
-        from infantjax import formats
-        from infantjax.pose import metrics
-        from infantjax.pose.annotations import read_annotations
 
         found = formats.read(self.keypoints, fps=1.0)
         annotations = read_annotations(self.annotations, found.skeleton, keep_empty=True)
@@ -101,10 +98,6 @@ class EvaluatePose(common.Command):
         """
         import numpy as np
         import pandas as pd
-
-        from infantjax.evaluation.agreement import icc
-        from infantjax.pose import metrics
-        from infantjax.pose.annotations import read_annotators
 
         annotated = read_annotators(first, self.annotators)
         with common.checked("--unit", "choose another"):

@@ -1,17 +1,23 @@
 """`raters clips` and `raters evaluate`: blinded clips for raters, and what they answered."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from tyro.conf import Positional, arg
 
+from infantjax.assessment.batch import find_recordings
 from infantjax.cli.options import common
+from infantjax.clinic import blinded_clips
 from infantjax.clinic.blinded_clips import ClipOptions
 from infantjax.errors import InputError, printable
+from infantjax.files import replaced_folder, write_atomically
+from infantjax.progress import Progress
+from infantjax.video import find_sources
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 Key = Annotated[Path | None, arg(metavar="FILE")]
@@ -42,18 +48,11 @@ class Clips(common.Command):
 
     def run(self) -> int:
         """Cut the clips."""
-        from infantjax.assessment.batch import find_recordings
-        from infantjax.clinic import blinded_clips
-        from infantjax.files import replaced_folder, write_atomically
-        from infantjax.progress import Progress
-        from infantjax.video import find_sources
-
         key = self.key or self.output.with_name(f"{self.output.name}-key.csv")
         sheet = self.output.with_name(f"{self.output.name}-answers-with-help.csv")
         if self.output.resolve() in key.resolve().parents:
             raise InputError("--key", "lies in the folder that raters get", "give another place")
-        for path in (self.output, key, sheet):
-            common.require_new(path)
+        common.require_new(self.output, key, sheet)
         videos = find_sources(self.videos) if self.videos else []
         keypoints = find_recordings(self.keypoints) if self.keypoints else []
         sources = blinded_clips.find_sources(self.records, videos, keypoints)
@@ -101,8 +100,6 @@ class EvaluateRaters(common.Command):
 
     def run(self) -> int:
         """Evaluate."""
-        import json
-
         from infantjax.clinic import raters
 
         if not 0 < self.positive_from < self.scale:

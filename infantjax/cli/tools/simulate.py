@@ -7,7 +7,9 @@ from tyro.conf import arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.methods import DEFAULT, MethodName
-from infantjax.simulation import RenderConfig
+from infantjax.methods import registry
+from infantjax.progress import Progress
+from infantjax.simulation import RenderConfig, write_cohort
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,6 @@ class Simulate(common.Command):
 
     def run(self) -> int:
         """Simulate the cohort."""
-        from infantjax.methods import registry
-        from infantjax.progress import Progress
-        from infantjax.simulation import write_cohort
-
         with (
             common.written(self.output, "make room"),
             common.checked("simulate"),
