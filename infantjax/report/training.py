@@ -75,17 +75,8 @@ def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     if 1 < cases < len(labels) - 1:
         low, high = discrimination.auc_interval(risks, labels)
         words += f" (95 % interval by DeLong {low:.3f} to {high:.3f})"
-    chart = Chart(
-        f"ROC curve, {words}, {n}.",
-        "1 - specificity",
-        "sensitivity",
-        (
-            Series("chance", (0, 1), (0, 1), "reference"),
-            Series("held out", 1 - specificity, sensitivity, "line", band[:, 0], band[:, 1]),
-        ),
-        (0, 1),
-        square=True,
-    )
+    curve = Series("held out", 1 - specificity, sensitivity, "line", band[:, 0], band[:, 1])
+    chart = _shares(f"ROC curve, {words}, {n}.", "1 - specificity", "sensitivity", "chance", curve)
     about = (
         f"{words}; {n}.",
         "Risks of networks that did not train on the recording. The band is the 95 % interval of the sensitivity at "
@@ -94,23 +85,21 @@ def _discrimination(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     return [Section("ROC", about, chart)]
 
 
+def _shares(label: str, x_label: str, y_label: str, diagonal: str, found: Series) -> Chart:
+    """What was found beside the diagonal, over two axes from 0 to 1."""
+    series = (Series(diagonal, (0, 1), (0, 1), "reference"), found)
+    return Chart(label, x_label, y_label, series, (0, 1), square=True)
+
+
 def _calibration(risks: np.ndarray, labels: np.ndarray) -> list[Section]:
     """The reliability diagram; nothing for values outside 0..1."""
     if risks.min() < 0 or risks.max() > 1:
         return []
     found = calibration.reliability(risks, labels, bins=min(10, max(2, len(risks) // 5)))
     risk, observed, low, high = (found[name].to_numpy() for name in ("risk", "observed", "low", "high"))
-    chart = Chart(
-        "Observed share of the outcome over the mean risk.",
-        "mean risk",
-        "observed share",
-        (
-            Series("perfect", (0, 1), (0, 1), "reference"),
-            Series("held out, 95 % interval", risk, observed, "points", low, high),
-        ),
-        (0, 1),
-        square=True,
-    )
+    points = Series("held out, 95 % interval", risk, observed, "points", low, high)
+    label = "Observed share of the outcome over the mean risk."
+    chart = _shares(label, "mean risk", "observed share", "perfect", points)
     rows = [(*row[:2], f"{row[2]:.2f} to {row[3]:.2f}", row[4]) for row in found.itertuples(index=False)]
     error = calibration.calibration_error(found)
     about = (f"The risk as it is, before recalibration, in bins of equal width. Mean distance {error:.2f}.",)

@@ -65,7 +65,7 @@ def test_raters_are_measured_by_the_sheets_that_they_got(run, assessed, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--highest", -1), "must be at least 0"),
+        (("--highest", -1), "highest must be within 0"),
         (("--seconds", 60), "lasts 6 s, a clip 60 s"),
         (("--videos", "absent.mp4"), "has no video of its name"),
     ],

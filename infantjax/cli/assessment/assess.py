@@ -177,8 +177,16 @@ class Assess(common.Command):
         assessor = self._assessor().with_risk_options(self.meaning)
         tracker: Any = None
         if source is not None:
-            live, report = LiveAssessor(assessor, self.gate), Report(source, quiet=self.quiet)
-            tracker = self.camera.tracker(self.video, live, report, overwrite=self.overwrite)
+            from infantjax.clinic.live.keypoints import live_beside_report
+
+            live, report, config = (
+                LiveAssessor(assessor, self.gate),
+                Report(source, quiet=self.quiet),
+                self.video.config(),
+            )
+            # A batch is waited for: one frame a device.
+            network = self.video.tracker(replace(config, batch_size=config.batch_size or 1), quiet=self.quiet)
+            tracker = live_beside_report(network, live, report, self.video.keypoints, overwrite=self.overwrite)
         elif any(map(batch.needs_tracker, paths)):
             network, quiet = self.video.tracker(self.video.config(), quiet=self.quiet), self.quiet or len(paths) > 1
             shown = {"overlay": self.video.overlay, "hide_heads": self.film.hide_heads}

@@ -1,20 +1,18 @@
 """`assess --live`: options, what is shown while frames come, and the stop."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from tyro.conf import arg
 
 from infantjax.cli.options import common
 from infantjax.cli.options.video import VideoOptions
 from infantjax.clinic.live import frames
-from infantjax.clinic.live.assessor import LiveAssessor, LiveUpdate
+from infantjax.clinic.live.assessor import LiveUpdate
 from infantjax.errors import InputError, printable
-from infantjax.recording.recording import Recording
 
 _INTERVAL = 10.0
 """Seconds of video between two lines on the keypoints."""
@@ -49,21 +47,6 @@ class LiveOptions:
         if not self.seconds > 0:
             raise InputError("--seconds", f"is {self.seconds:g}, must be above 0")
         return frames.LiveSource(self.live, fps, self.seconds)
-
-    def tracker(
-        self, video: VideoOptions, live: "LiveAssessor", report: "Report", *, overwrite: bool
-    ) -> "Callable[[Any, Path], Recording]":
-        """The tracker with which `assessment.batch` follows the source.
-
-        Raises:
-            InputError: the weights cannot be had or used.
-        """
-        from infantjax.clinic.live.keypoints import live_beside_report
-
-        config = video.config()
-        # A batch is waited for: one frame a device.
-        network = video.tracker(replace(config, batch_size=config.batch_size or 1), quiet=report.quiet)
-        return live_beside_report(network, live, report, video.keypoints, overwrite=overwrite)
 
 
 class Report:

@@ -98,8 +98,10 @@ class Evaluate(common.Command):
         if self.per_infant and self.subgroups is not None:
             raise InputError("--per-infant", "gives no subgroups, which are of recordings", "leave one of them out")
         recordings, problems = self._read(self.risks)
-        scores = self._of_infants(recordings)
-        others = {path: self._of_infants(self._read(path)[0]) for path in self.baseline}
+        scores, others = recordings, {path: self._read(path)[0] for path in self.baseline}
+        if self.per_infant:
+            scores = tables.mean_per_infant(scores, self.outcomes)
+            others = {path: tables.mean_per_infant(other, self.outcomes) for path, other in others.items()}
         pairs = {path: tables.pair_risks(scores, other, path) for path, other in others.items()}
         common.note((*problems, *(line for _, left_out in pairs.values() for line in left_out)))
         infants = None if self.per_infant else tables.read_infants(self.outcomes, scores)
@@ -148,10 +150,6 @@ class Evaluate(common.Command):
             facts = checklist.collect_facts(found, precisions, files, settings)
             write_atomically(self.checklist, checklist.markdown(facts))
         common.say(f"checklist: {self.checklist}")
-
-    def _of_infants(self, recordings: "pd.DataFrame") -> "pd.DataFrame":
-        """Means of infants if asked."""
-        return tables.mean_per_infant(recordings, self.outcomes) if self.per_infant else recordings
 
     def _read(self, path: Path) -> "tuple[pd.DataFrame, list[str]]":
         """A table of risks and its problems; name recordings that are not assessable and leave them out if asked."""
