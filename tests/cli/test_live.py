@@ -83,20 +83,6 @@ def test_a_live_file_is_assessed_as_the_file_is_and_windows_are_told_in_time(
     run("assess", "--live", numbered, *options, tmp_path / "live").refused(r"clip\.keypoints\.csv: exists; use --over")
 
 
-def test_a_stream_of_the_network_is_assessed_as_the_file_is(
-    run, numbered, reader, streamed, ensemble_folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(live, "WAITING", 30 * SECONDS)
-    options = ("--ensemble", ensemble_folder, "-o")
-    outcome = run("assess", "--live", streamed(numbered), *options, tmp_path / "live")
-    assert outcome.status == 0, outcome.err
-    assert run("assess", numbered, *options, tmp_path / "file").status == 0
-    records = [json.loads((tmp_path / name).read_text("utf-8")) for name in ("live/127_0_0_1.json", "file/clip.json")]
-    assert records[0]["time_series"] == records[1]["time_series"]
-    assert len([line for line in outcome.out if " risk in a window: " in line]) == 3
-    assert (tmp_path / "live" / "127_0_0_1.html").exists()
-
-
 @pytest.mark.parametrize("how", ["signal", "seconds"])
 def test_a_stopped_source_has_a_complete_report(how, run, numbered, reader, ensemble_folder, tmp_path):
     before = signal.getsignal(signal.SIGINT)

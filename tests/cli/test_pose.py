@@ -182,6 +182,5 @@ def test_a_network_that_no_other_runtime_knows_is_computed_by_jax(run, clip, pos
 
     monkeypatch.setattr("infantjax.pose.estimation.tracker.exported_maps", unknown)
     options = ("--weights", pose_weights, "--image-size", 64, "--min-confidence", 0)
-    assert run("pose", clip, "-o", tmp_path / "a.csv", *options).status == 0
-    assert run("pose", clip, "-o", tmp_path / "b.csv", *options, "--runtime", "jax").status == 0
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    outcome = run("pose", clip, "-o", tmp_path / "a.csv", *options)
+    assert outcome.status == 0, outcome.err
