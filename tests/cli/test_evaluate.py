@@ -181,6 +181,7 @@ def test_the_checklist_of_out_of_fold_risks_tells_of_the_development(run, tmp_pa
         text = (tmp_path / "checklist.md").read_text()
         assert ("3 recordings, 2 runs" in text) == told
         assert ('method m, settings {"a\\|b": 1}' in text) == told
+        assert ("runs that did not train on it" in text) == told
     record["selection"] = {"optimistic": {"AUC": 0.9}, "nested": {"AUC": 0.75}}
     (tmp_path / "training.json").write_text(json.dumps(record))
     assert run("evaluate", risks, "--checklist", tmp_path / "checklist.md").status == 0

@@ -40,7 +40,6 @@ class LiveOptions:
         """
         if self.live is None:
             return None
-
         for option, given in {**excluded, "--overlay": video.overlay}.items():
             if given:
                 raise InputError(option, "cannot be given with --live", "leave it out")

@@ -98,7 +98,6 @@ class ClinicalOptions:
         """Write each table as CSV and a page of all, if a folder is given; never over an input."""
         if self.output is None or not tables:
             return
-
         paths = {name: self.output / f"{name}.csv" for name in tables}
         page = self.output / "clinical.html"
         refuse_inputs((*paths.values(), page), filter(None, inputs))

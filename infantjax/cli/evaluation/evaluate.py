@@ -140,7 +140,6 @@ class Evaluate(common.Command):
     def _write_checklist(self, found: "Evaluation", scores: "pd.DataFrame", problems: list[str]) -> None:
         if self.checklist is None:
             return
-
         files = {"risks": self.risks} | ({} if self.outcomes is None else {"outcomes": self.outcomes})
         refuse_inputs([self.checklist], [*files.values(), *self.baseline])
         infants = tables.mean_per_infant(scores, self.outcomes)
