@@ -55,7 +55,7 @@ def test_raters_are_measured_by_the_sheets_that_they_got(run, assessed, tmp_path
     run("raters", "evaluate", key, helped, "--with-help", *alone).refused(
         "bob has a sheet with help, and none of this name without"
     )
-    run("raters", "evaluate", key, alone[0], helped).refused("has the name of another rater's sheet")
+    run("raters", "evaluate", key, alone[0], helped).refused("sheets: are of one name")
     run("raters", "clips", assessed, "-o", study, *keypoints).refused("exists")
     inside = ("--key", tmp_path / "new" / "key.csv")
     run("raters", "clips", assessed, "-o", tmp_path / "new", *keypoints, *inside).refused("lies in the folder")

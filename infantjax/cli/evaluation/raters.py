@@ -117,9 +117,6 @@ class EvaluateRaters(common.Command):
     def _read(self, paths: tuple[Path, ...], clips: "pd.DataFrame") -> "dict[str, np.ndarray]":
         from infantjax.clinic.raters import read_answers
 
-        found: dict[str, np.ndarray] = {}
-        for path in paths:
-            if path.stem in found:
-                raise InputError(path, "has the name of another rater's sheet", "name each sheet after its rater")
-            found[path.stem] = read_answers(path, clips, self.scale)
-        return found
+        if len({path.stem for path in paths}) < len(paths):
+            raise InputError("sheets", "are of one name", "name each sheet after its rater")
+        return {path.stem: read_answers(path, clips, self.scale) for path in paths}

@@ -86,8 +86,15 @@ class VideoOptions:
         """
         from infantjax.pose.export import fastest
 
-        if any((self.tracker_name, self.pose_model, self.detector_model)):
-            return self._rtmpose(config)
+        name, model, detector = self.tracker_name, self.pose_model, self.detector_model
+        if name and model and detector:
+            from infantjax.pose.estimation.rtmpose import RTMPoseTracker
+
+            with common.checked("options", "leave it out"):
+                return RTMPoseTracker(model, detector, config, name)
+        if name or model or detector:
+            remedy = "give --pose-model and --detector-model with --tracker"
+            raise InputError("--tracker", "needs two ONNX files", remedy)
         runtime = fastest(config) if self.runtime == "auto" else self.runtime
         with common.checked("--runtime"):
             config = replace(config, runtime=runtime)
@@ -106,13 +113,3 @@ class VideoOptions:
             if self.runtime == "auto":
                 return pose.Tracker(network, replace(config, runtime="jax"))
             raise InputError(self.weights, f"{error} ({runtime})", "use --runtime jax") from None
-
-    def _rtmpose(self, config: Any) -> "pose.Tracker":
-        from infantjax.pose.estimation.rtmpose import RTMPoseTracker
-
-        if self.tracker_name is None or self.pose_model is None or self.detector_model is None:
-            raise InputError(
-                "--tracker", "needs two ONNX files", "give --pose-model and --detector-model with --tracker"
-            )
-        with common.checked("options", "leave it out"):
-            return RTMPoseTracker(self.pose_model, self.detector_model, config, self.tracker_name)

@@ -58,21 +58,17 @@ class Simulate(common.Command):
             common.checked("simulate"),
             Progress(self.n, "simulating", quiet=self.quiet) as progress,
         ):
+            names = ("overwrite", "prevalence", "fps", "first", "fault", "severity")
             write_cohort(
                 self.output,
                 self.n,
                 self.seed,
                 self.duration,
                 method=registry.get(self.method),
-                overwrite=self.overwrite,
                 progress=progress.update,
-                prevalence=self.prevalence,
-                fps=self.fps,
-                first=self.first,
-                fault=self.fault,
-                severity=self.severity,
                 film=self.film if self.video else None,
                 depth=self.film if self.depth else None,
+                **{name: getattr(self, name) for name in names},
             )
         print(self.output)
         return 0
