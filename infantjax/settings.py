@@ -70,7 +70,7 @@ def check_fields(settings: Any) -> None:
     """Hold every field of a dataclass to its annotation; to be called in `__post_init__`.
 
     Checked are ranges (`Annotated` with a `Range`), alternatives (`Literal`), and both inside of tuples and optional
-    fields. All other types are left to the type checker.
+    fields, and in unions. All other types are left to the type checker.
 
     Raises:
         ValueError: a value that its annotation does not allow; the message says which are allowed.
@@ -96,14 +96,25 @@ def _check(name: str, hint: Any, value: Any) -> None:
         require_one_of(name, value, arguments)
     elif origin in (Union, types.UnionType):
         options = [option for option in arguments if option is not types.NoneType]
-        if len(options) == 1 and value is not None:
-            _check(name, options[0], value)
+        if value is not None:
+            _check_any(name, options, value)
     elif origin is tuple:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) != len(value):
             raise ValueError(f"{name} must have {len(kinds)} values, got {value}")
         for kind, item in zip(kinds, value):
             _check(name, kind, item)
+
+
+def _check_any(name: str, hints: list[Any], value: Any) -> None:
+    """Hold a value to one of several annotations; the message is that of the first."""
+    errors = []
+    for hint in hints:
+        try:
+            return _check(name, hint, value)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _check_range(name: str, kind: type, allowed: Any, value: Any) -> None:

@@ -70,6 +70,20 @@ def test_an_annotation_that_is_a_text_is_checked_too():
         Late(-5)
 
 
+@dataclass(frozen=True)
+class Either:
+    threshold: Annotated[float, Range(0, 1)] | Literal["own"] | None = 0.5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def test_one_of_several_annotations_must_allow_a_value():
+    assert [Either(value).threshold for value in (0.2, "own", None)] == [0.2, "own", None]
+    with pytest.raises(ValueError, match=r"threshold must be within 0\.\.1, got 2"):
+        Either(2.0)
+
+
 def test_values_at_the_limits_are_taken():
     config = Config(1, 1e-9, 0, 1, 1, -3, 3, None, True, ((1, 1.0),), (1, 1), 2**32 - 1)
     assert from_settings(Config, to_settings(config)) == config

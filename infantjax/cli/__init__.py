@@ -49,6 +49,8 @@ COMMANDS = {
     "evaluate pose": "evaluation.evaluate_pose:EvaluatePose",
     "raters clips": "evaluation.raters:Clips",
     "raters evaluate": "evaluation.raters:EvaluateRaters",
+    "study init": "study.init:Init",
+    "study run": "study.run:Run",
     "simulate": "tools.simulate:Simulate",
     "models": "tools.models:Models",
     "weights list": "tools.weights:List",
@@ -134,13 +136,31 @@ def _run(arguments: list[str]) -> int:
     command = parsing.parse(command_type(name), name, arguments[len(name.split()) :])
     if command is None:
         return 0
+    return execute(command, name)
+
+
+def execute(command: "Command", name: str) -> int:
+    """Run a command and write its options beside its results.
+
+    Args:
+        command: with its options.
+        name: a key of `COMMANDS`.
+
+    Returns:
+        The exit status.
+    """
+    from infantjax.cli import config_file
     from infantjax.cli.options.places import local
     from infantjax.files import umask
 
     os.umask(umask())  # folders and videos too are for their owner only
     command.check_paths()
-    with local(command) as command:
-        return command.run()
+    options = config_file.to_toml(command, name)
+    with local(command) as at_hand:
+        status = at_hand.run()
+        if status < 2:
+            config_file.write(at_hand.results, at_hand.common.config, name, options)
+        return status
 
 
 def command_type(name: str) -> "type[Command]":

@@ -6,13 +6,15 @@ import inspect
 import io
 import itertools
 import warnings
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import tyro
 from tyro.conf import AvoidSubcommands, DisallowNone, FlagCreatePairsOff, PositionalMetavarFromFieldName
 
 from infantjax.cli.options.common import Command, suggest
+from infantjax.cli.options.methods import value_of
 from infantjax.errors import InputError
 
 C = TypeVar("C", bound=Command)
@@ -36,13 +38,14 @@ def find_command(arguments: Sequence[str], names: Sequence[str]) -> str:
     raise InputError("command", f'"{arguments[0]}" does not exist', suggest(arguments[0], names))
 
 
-def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
+def parse(command: type[C], name: str, arguments: Sequence[str], values: Mapping[str, Any] | None = None) -> C | None:
     """Parse the options of a command.
 
     Args:
         command: class whose fields are the options.
         name: as the user writes it.
         arguments: the words after the name.
+        values: options by name, which the words replace; None takes those of the file that `--config` names.
 
     Returns:
         The command, or None if its help was asked for and is printed.
@@ -50,7 +53,7 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
     Raises:
         InputError: an option that does not exist, is missing, or has a value that it cannot have.
     """
-    specialized = command.specialize(arguments)
+    arguments, specialized = with_config(command, name, arguments, values)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -73,6 +76,45 @@ def parse(command: type[C], name: str, arguments: Sequence[str]) -> C | None:
         what = f"option {word} does not exist" if word.startswith("-") else f'"{word}" is one argument too many'
         raise InputError(name, what, _suggest_option(word, options_of(specialized)) if word.startswith("-") else "")
     return parsed
+
+
+def with_config(
+    command: type[C], name: str, arguments: Sequence[str], values: Mapping[str, Any] | None = None
+) -> tuple[list[str], type[C]]:
+    """The words of a command line behind those of options by name, and the command with their arguments.
+
+    Args:
+        command: class whose fields are the options.
+        name: as the user writes it.
+        arguments: the words after the name.
+        values: options by name; None takes those of the file that `--config` names.
+
+    Raises:
+        InputError: the file cannot be used, or an option does not exist.
+    """
+    from infantjax.cli import config_file
+
+    given = value_of("--config", arguments)
+    where = name if given is None else given
+    if values is None:
+        values = {} if given is None else config_file.read(Path(given), name)
+    deciding = [
+        word for key in ("method", "preset", "model") if key in values for word in (f"--{key}", str(values[key]))
+    ]
+    options, specialized = config_file.as_arguments(values, command.specialize([*deciding, *arguments]))
+    known = options_of(specialized) if options else []
+    for words in options:
+        words[0] = expand(words[:1], specialized)[0]
+        if words[0] not in known and _opposite(words[0]) not in known:
+            raise InputError(where, f"option {words[0]} does not exist", _suggest_option(words[0], known))
+    # A flag has one form only: the one that changes its default.
+    return [*(word for words in options if words[0] in known for word in words), *arguments], specialized
+
+
+def _opposite(option: str) -> str:
+    """`--no-follow` of `--follow`, and the reverse; in tables `--film.no-blur`."""
+    tables, dot, last = option.removeprefix("--").rpartition(".")
+    return f"--{tables}{dot}{last.removeprefix('no-') if last.startswith('no-') else f'no-{last}'}"
 
 
 def options_of(command: type[Command]) -> list[str]:

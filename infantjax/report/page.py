@@ -105,7 +105,14 @@ def index_html(glances: Sequence[Glance]) -> str:
     return _render("index.html.j2", caveat, _file("index.js"), lines=glances, statements=list(filter(None, statements)))
 
 
-def study_html(kind: str, title: str, facts: Sequence[str], sections: Sequence[Section], statement: str = "") -> str:
+def study_html(
+    kind: str,
+    title: str,
+    facts: Sequence[str],
+    sections: Sequence[Section],
+    statement: str = "",
+    links: Mapping[str, str] | None = None,
+) -> str:
     """A page of what a study found, which works without scripts too; equal arguments give equal bytes.
 
     Args:
@@ -114,8 +121,9 @@ def study_html(kind: str, title: str, facts: Sequence[str], sections: Sequence[S
         facts: in a few words each, below the heading.
         sections: of the page.
         statement: the caveat; empty without.
+        links: title -> file beside the page.
     """
-    content: dict[str, Any] = {"kind": kind, "heading": title, "facts": facts, "sections": sections}
+    content: dict[str, Any] = {"kind": kind, "heading": title, "facts": facts, "sections": sections, "links": links}
     return _render("study.html.j2", bool(statement), statement=statement, **content)
 
 

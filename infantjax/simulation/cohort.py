@@ -25,6 +25,8 @@ from infantjax.video import write_video
 
 _TABLES = ("outcomes.csv", "truth.csv", "simulation.json")
 _VIDEOS, _DEPTH = "videos", "depth"
+_OPTIONS = "simulate.toml"
+"""The options of the command that simulated it."""
 
 
 def simulate_infants(
@@ -214,7 +216,7 @@ def _require_free(target: Path, overwrite: bool) -> None:
     if target.is_file():
         raise InputError(target, "is a file, a cohort needs a folder", "name another")
     present = sorted(path.relative_to(target).as_posix() for path in target.rglob("*")) if target.is_dir() else []
-    foreign = [name for name in present if not (name in (*_TABLES, _VIDEOS, _DEPTH) or _is_simulated(name))]
+    foreign = [name for name in present if not (name in (*_TABLES, _VIDEOS, _DEPTH, _OPTIONS) or _is_simulated(name))]
     if foreign or (present and "simulation.json" not in present):
         found = foreign[0] if foreign else present[0]
         raise InputError(target, f'holds files that no simulation wrote, such as "{found}"', "name an empty folder")

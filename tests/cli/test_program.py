@@ -209,6 +209,7 @@ def test_a_recording_is_assessed_by_the_installed_program(good, ensemble_folder,
     )
     assert "note: Stated by its author: Random weights, made for a test." in done.stderr
     assert sorted(p.name for p in (tmp_path / "results").iterdir() if p.name[0] != ".") == [
+        "assess.toml",
         "good.html",
         "good.json",
         "index.html",

@@ -1,6 +1,10 @@
 """`infantjax simulate`, `crossval` and `train`: options and cohorts."""
 
+import numpy as np
 import pytest
+
+from infantjax import formats
+from infantjax.methods.base import Method
 
 
 def test_a_simulated_cohort_is_the_same_for_the_same_seed(run, tmp_path):
@@ -9,7 +13,8 @@ def test_a_simulated_cohort_is_the_same_for_the_same_seed(run, tmp_path):
         assert (outcome.status, outcome.out) == (0, [str(tmp_path / name)])
     names = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert {"outcomes.csv", "orgcoords_sim0002.csv"} <= set(names)
-    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+    compared = set(names) - {"simulate.toml"}  # which names the folder
+    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in compared)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +113,21 @@ def test_a_cohort_without_recordings_of_its_table_is_refused(run, tmp_path, good
 def test_a_table_of_outcomes_that_cannot_be_is_refused(run, cohort, tmp_path, table, message):
     (tmp_path / "outcomes.csv").write_text(table)
     run("crossval", cohort, "-o", tmp_path / "e", "--outcomes", tmp_path / "outcomes.csv", "--quiet").refused(message)
+
+
+def test_networks_train_on_recordings_with_the_measured_error_of_a_tracker_too(run, cohort, tmp_path, monkeypatch):
+    exact = formats.read(cohort / "orgcoords_sim0000.csv", fps=30)
+    rng = np.random.default_rng(0)
+    found = exact.with_step("tracked", keypoints=exact.keypoints + rng.normal(0, 9, exact.keypoints.shape))
+    for name, recording in (("exact", exact), ("found", found)):
+        formats.write(recording, tmp_path / f"{name}.csv", "wide-csv")
+    measured = run("evaluate", "pose", tmp_path / "found.csv", tmp_path / "exact.csv", "--errors", tmp_path / "e.npz")
+    assert (measured.status, measured.err) == (0, [f"errors: {tmp_path / 'e.npz'}"])
+    cohorts = []
+    monkeypatch.setattr(Method, "crossval", lambda method, cohort, *a, **k: cohorts.append(cohort) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("crossval", cohort, "-o", tmp_path / "out", "--fps", 30, "--tracker-errors", tmp_path / "e.npz")
+    (used,) = cohorts
+    assert used.names[:2] == ("sim0000", "sim0000+error")
+    assert used.groups[:4] == ("sim0000", "sim0000", "sim0001", "sim0001")
+    assert 0 < np.nanstd(used.recordings[1].keypoints - used.recordings[0].keypoints) < 12

@@ -36,7 +36,7 @@ def problem_of(name: str, words: list[str]) -> str:
     try:
         parse(cli.command_type(name), name, words)
     except InputError as error:
-        absent = error.where != name and "does not exist" in error.what
+        absent = error.where != name and re.search("does not exist|cannot be read", error.what)
         return "" if absent or error.what.startswith("Missing from") else str(error)
     return ""
 

@@ -40,6 +40,8 @@ class EvaluatePose(common.Command):
     """Body length that distances are divided by."""
     at: tuple[float, ...] = (0.5, 0.2, 0.1)
     """Distances, in units, up to which a keypoint counts as correct."""
+    errors: Annotated[Path | None, arg(metavar="FILE")] = None
+    """File (.npz) for the error over time, for `--tracker-errors`; both files must be keypoints of one video."""
     json: bool = False
     """Print JSON."""
     drawing: Annotated[PlotOptions, common.FLAT] = PlotOptions()
@@ -61,6 +63,8 @@ class EvaluatePose(common.Command):
         if np.isnan(distances).all():
             raise InputError("--unit", f"is {self.unit}, whose points are annotated nowhere", "choose another")
         common.note(annotations.problems)
+        if self.errors is not None:
+            self._write_errors(self.errors)
         self.drawing.draw(
             lambda plots: {"pck": plots.correct_keypoints(distances, joints, self.unit)},
             (self.keypoints, self.annotations),
@@ -87,6 +91,19 @@ class EvaluatePose(common.Command):
             if len(rows):
                 print(rows.dropna(how="all").rename(_words).to_string(float_format="{:.3f}".format))
         return 0
+
+    def _write_errors(self, path: Path) -> None:
+        """Write the error over time; found and true keypoints are read again, with their frame rates."""
+        from infantjax import formats
+        from infantjax.files import refuse_inputs
+        from infantjax.recording.tracker_error import measure_error
+
+        refuse_inputs([path], (self.keypoints, self.annotations))
+        if path.suffix != ".npz":
+            raise InputError(path, "has an ending that names no format to write", "use .npz")
+        with common.checked("--errors", "give keypoint files of one video"), common.written(path):
+            formats.write(measure_error(formats.read(self.keypoints), formats.read(self.annotations)), path)
+        common.say(f"errors: {path}")
 
     def _with_spread(
         self, shares: "dict[str, Share]", distances: "np.ndarray", first: "Annotations", skeleton: "Skeleton"

@@ -46,6 +46,11 @@ class Clips(common.Command):
     """Key; DIR-key.csv if not given."""
     clips: Annotated[ClipOptions, common.FLAT] = ClipOptions()
 
+    @property
+    def results(self) -> None:
+        """Nothing is written beside the clips: the options name the recordings."""
+        return None
+
     def run(self) -> int:
         """Cut the clips."""
         key = self.key or self.output.with_name(f"{self.output.name}-key.csv")

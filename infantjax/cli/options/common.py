@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from tyro.conf import UseAppendAction, arg
 
@@ -38,7 +38,7 @@ Columns = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="COLUMN")]
 Screening = Literal["warn", "exclude", "off"]
 QUALITY = "quality.csv"
 """Name of the table of the quality of a cohort's recordings, beside its results."""
-WRITTEN = ("output", "overlay", "plots", "profile")
+WRITTEN = ("output", "overlay", "plots", "profile", "errors")
 """Options that name what a command writes; all other paths are read."""
 Decoder = Literal["smoothed", "real_time", "weighted", "weighted_video", "quarter", "dark", "soft_argmax"]
 
@@ -51,6 +51,9 @@ class Common:
     """Print results only."""
     debug: bool = False
     """Show a traceback when something fails."""
+    config: Annotated[Path | None, arg(metavar="FILE")] = None
+    """TOML file with options by name, which those of the command line replace; each command writes such a file beside
+    its results."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,13 @@ class Command(ABC):
     """A command of the program: its fields are its options, its docstring with an example is its help."""
 
     common: Annotated[Common, FLAT] = field(default=Common(), kw_only=True)
+    unwritten: ClassVar[tuple[str, ...]] = ()
+    """Options that a file of its options does not hold."""
+
+    @property
+    def results(self) -> Path | None:
+        """Folder or file that the options are written beside; None if the command only prints."""
+        return getattr(self, "output", None)
 
     @abstractmethod
     def run(self) -> int:
@@ -157,6 +167,8 @@ class ScreenedOptions(CohortOptions):
 
     quality: Screening = "warn"
     """Recordings that are not assessable: warn of them, exclude them, or off."""
+    tracker_errors: Annotated[tuple[Path, ...], arg(metavar="FILE")] = ()
+    """Errors of a tracker (of `evaluate pose --errors`): each recording is also used with one of them added."""
 
     def read_screened(
         self, folder: Path, score_range: "ScoreRange | None" = None
@@ -173,6 +185,11 @@ class ScreenedOptions(CohortOptions):
         with checked(folder, "track them again, or use --quality warn"):
             screened, found = screen(cohort, self.quality)
         note(screened.problems[len(cohort.problems) :], always=True)
+        if self.tracker_errors:
+            from infantjax import formats
+            from infantjax.recording.tracker_error import with_tracker_error
+
+            screened = with_tracker_error(screened, [formats.read(path) for path in self.tracker_errors])
         return screened, found
 
 

@@ -138,6 +138,11 @@ class Search(common.Command):
             problem = registry.get(DEFAULT).search_problem()
         return cls.with_defaults(problem=problem)
 
+    @property
+    def results(self) -> Path | None:
+        """The folder of the search; nothing is written by `--dry-run`."""
+        return None if self.dry_run else self.where.output
+
     def run(self) -> int:
         """Read the cohort, search to the end, and print the status."""
         from infantjax import search

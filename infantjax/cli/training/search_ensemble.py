@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from tyro.conf import Positional, arg
 
@@ -45,6 +45,13 @@ class SearchEnsemble(TrainCommand):
     """Train each candidate on a device of a Ray cluster that shares the folders: its address, or auto."""
     dry_run: bool = False
     """Print parameters, memory and number of programs, and train and write nothing."""
+
+    unwritten: ClassVar[tuple[str, ...]] = ("model",)
+
+    @property
+    def results(self) -> Path | None:
+        """The folder of the ensemble; nothing is written by `--dry-run`."""
+        return None if self.dry_run else self.output
 
     @classmethod
     def specialize(cls, arguments: Sequence[str]) -> type[Self]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class EnsembleGCN(Method):
         overrides: arguments of the network's `build`, for example the choices of an architecture.
         folds: number of folds (7 as published), a column of the outcomes table, or `infant`: each infant is a fold, and
             its network keeps the last weights (our choice).
-        threshold: risk above which the decision is CP, stored with the ensemble; None takes the one that tells the
-            held-out infants apart best.
+        threshold: risk above which the decision is CP, stored with the ensemble; `out-of-fold` takes the one that tells
+            the held-out infants apart best.
         preprocessing: standardization of recordings, stored with the ensemble.
         training: of every run.
 
@@ -62,7 +62,7 @@ class EnsembleGCN(Method):
     model: str = "kbest-gcn-2"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     folds: int | str = 7
-    threshold: Share | None = 0.5
+    threshold: Share | Literal["out-of-fold"] = 0.5
     preprocessing: Preprocessing = Preprocessing()
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -135,7 +135,7 @@ class EnsembleGCN(Method):
             "demonstration": False,
         }
         found = best_epoch_outputs(inputs, result, info)
-        if self.threshold is not None:
+        if self.threshold != "out-of-fold":
             return found
         try:
             threshold = threshold_of(inputs.cohort, found.held_out)

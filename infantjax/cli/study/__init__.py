@@ -1,0 +1,1 @@
+"""Commands of studies: from data with outcomes to a tested ensemble."""
